@@ -1,0 +1,42 @@
+# The few commands a person types. `make` alone lists them.
+VENV   ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv and install modelwave into it
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "modelwave needs Python 3.11 or newer: apt install python3"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "modelwave needs Python 3.11 or newer; $(PYTHON) is older"; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) \
+	  || { echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the whole path: a good model in waves, a bad one taken back
+	$(BIN)/modelwave demo
+
+test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
+	$(BIN)/pytest
+
+lint: $(STAMP) ## ruff, mypy --strict, import layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## download + verify + write of 20 MB against curl | tee | sha256sum
+	$(BIN)/python benchmarks/download.py
+
+docs: $(STAMP) ## redraw what the docs take from the code
+	$(BIN)/python docs/generate.py
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

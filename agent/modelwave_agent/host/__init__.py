@@ -1,0 +1,1 @@
+"""CPython only: Pi, gateway, Jetson, Coral."""

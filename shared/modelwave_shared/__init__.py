@@ -1,0 +1,1 @@
+"""The language of the wire: what controller and agent agree on."""
