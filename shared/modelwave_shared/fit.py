@@ -1,0 +1,51 @@
+"""What a release needs against what a device has: the list of shortfalls, with numbers.
+
+Both ends ask: the controller before it starts a rollout (from the device's last report),
+the device before it takes an order. `has` is
+    {"flash": free bytes, "ram": largest free piece, "runtime": name or "",
+     "runtime_version": "2.14.0" or "", "accelerator": name or "",
+     "kernels": list of operators, or None where the runtime brings them all}
+"""
+
+
+def shortfalls(needs, has):
+    """A list of texts, one for each need that is not met; [] fits."""
+    found = []
+    for field in ("flash", "ram"):
+        missing = needs[field] - has[field]
+        if missing > 0:
+            found.append(
+                "%s: %d bytes missing (needs %d, has %d)"
+                % (field, missing, needs[field], has[field])
+            )
+    if not runtime_serves(needs["runtime"], has["runtime"], has["runtime_version"]):
+        found.append(
+            "runtime: needs %s, has %s"
+            % (needs["runtime"], (has["runtime"] + " " + has["runtime_version"]).strip() or "none")
+        )
+    if needs["accelerator"] and needs["accelerator"] != has["accelerator"]:
+        found.append(
+            "accelerator: needs %s, has %s" % (needs["accelerator"], has["accelerator"] or "none")
+        )
+    if has["kernels"] is not None:
+        lacking = [kernel for kernel in needs["kernels"] if kernel not in has["kernels"]]
+        if lacking:
+            found.append("kernels: lacks " + ", ".join(lacking))
+    return found
+
+
+def runtime_serves(needed, name, version):
+    """Whether runtime `name` in `version` is what "tflite" or "tflite>=2.14" asks for. A
+    device that cannot tell its version meets no least version."""
+    wanted, _, least = needed.partition(">=")
+    return wanted == name and (not least or numbers(version) >= numbers(least))
+
+
+def numbers(version):
+    """ "2.14.0" as [2, 14, 0], for comparing; a part that is no number ends it."""
+    found = []
+    for part in version.split("."):
+        if not part.isdigit():
+            break
+        found.append(int(part))
+    return found

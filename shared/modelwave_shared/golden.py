@@ -1,0 +1,165 @@
+"""The golden set: inputs with what must come out, run on the device before it confirms.
+
+A golden file is binary, so that a board reads it record by record into one buffer:
+
+    header   20 bytes, little-endian: b"MWG1", kind, input type, output type, 0,
+             count (u32), elements of one input (u32), elements of one output (u32)
+    record   the input's bytes, then what is expected:
+             kind "o" (outputs): the output's bytes
+             kind "l" (labels):  the right class, u16
+
+Types are struct codes: b int8, B uint8, h int16, f float32. The manifest says how far
+off is still right (documents.md, `tolerance`):
+
+    outputs  for each runtime, the largest step that one element may be off: quantised
+             steps for integer outputs, millionths for float32. Kernels of different
+             runtimes round differently, hence one figure each; "any" serves the rest.
+    labels   the least share of inputs, in parts per million, whose largest output is
+             at the label's index.
+"""
+
+import struct
+
+from modelwave_shared.limits import MAX_GOLDEN_RECORDS, MAX_TENSOR_BYTES
+
+HEADER = "<4s4BIII"
+HEADER_BYTES = 20
+MAGIC = b"MWG1"
+SIZES = {"b": 1, "B": 1, "h": 2, "f": 4}
+MILLIONTHS = 1000000
+
+
+class GoldenError(ValueError):
+    """The golden file is not one, or is cut off; the message names the field."""
+
+
+def pack(kind, input_type, output_type, inputs, expected):
+    """The bytes of a golden file. `inputs`: one bytes object each; `expected`: the output's
+    bytes each (kind "o") or the right class each (kind "l", with `output_type` and the
+    number of classes as a tuple). Raises GoldenError."""
+    output_type, classes = output_type if isinstance(output_type, tuple) else (output_type, None)
+    if not inputs or len(inputs) != len(expected):
+        raise GoldenError("a golden set needs as many inputs as expected results, at least one")
+    elements = classes if kind == "l" else len(expected[0]) // SIZES[output_type]
+    head = struct.pack(
+        HEADER,
+        MAGIC,
+        ord(kind),
+        ord(input_type),
+        ord(output_type),
+        0,
+        len(inputs),
+        len(inputs[0]) // SIZES[input_type],
+        elements,
+    )
+    parts = [head]
+    for given, wanted in zip(inputs, expected):
+        parts.append(given)
+        parts.append(struct.pack("<H", wanted) if kind == "l" else wanted)
+    data = b"".join(parts)
+    header = Header(head)
+    if len(data) != header.file_bytes:
+        raise GoldenError("the inputs or the expected outputs differ in length")
+    return data
+
+
+class Header:
+    """What the first 20 bytes say. Raises GoldenError if they are not a golden file's."""
+
+    def __init__(self, data):
+        if len(data) < HEADER_BYTES:
+            raise GoldenError("golden: shorter than its header of 20 bytes")
+        magic, kind, given, out, zero, count, in_elements, out_elements = struct.unpack(
+            HEADER, data[:HEADER_BYTES]
+        )
+        self.kind, self.input_type, self.output_type = chr(kind), chr(given), chr(out)
+        if magic != MAGIC or zero != 0 or self.kind not in ("o", "l"):
+            raise GoldenError("golden: not a golden file (it starts with MWG1 and a known kind)")
+        if self.input_type not in SIZES or self.output_type not in SIZES:
+            raise GoldenError("golden: types are b, B, h or f")
+        if not 1 <= count <= MAX_GOLDEN_RECORDS:
+            raise GoldenError("golden: count %d is outside 1…%d" % (count, MAX_GOLDEN_RECORDS))
+        self.count = count
+        self.input_bytes = in_elements * SIZES[self.input_type]
+        self.output_elements = out_elements
+        self.output_bytes = out_elements * SIZES[self.output_type]
+        for name, size in (("input", self.input_bytes), ("output", self.output_bytes)):
+            if not 1 <= size <= MAX_TENSOR_BYTES:
+                raise GoldenError(
+                    "golden: %s of %d bytes is outside 1…%d" % (name, size, MAX_TENSOR_BYTES)
+                )
+        self.expected_bytes = 2 if self.kind == "l" else self.output_bytes
+        self.file_bytes = HEADER_BYTES + count * (self.input_bytes + self.expected_bytes)
+
+
+class Judge:
+    """Counts how the outputs compare; `verdict` is "" for healthy, or what was wrong."""
+
+    def __init__(self, header, tolerance, runtime):
+        """`tolerance`: the manifest's field; `runtime`: the name the device's runtime has
+        there. Raises GoldenError where the two do not go together."""
+        self.header = header
+        self.runtime = runtime
+        if tolerance["kind"] != ("labels" if header.kind == "l" else "outputs"):
+            raise GoldenError("tolerance.kind is %s, the golden file's is not" % tolerance["kind"])
+        if header.kind == "l":
+            self.least_ppm = tolerance["least_ppm"]
+        else:
+            steps = tolerance["steps"]
+            self.steps = steps.get(runtime, steps.get("any"))
+            if self.steps is None:
+                raise GoldenError("tolerance.steps names neither %s nor any" % runtime)
+        self.seen = 0
+        self.right = 0
+        self.worst = 0
+
+    def add(self, output, expected):
+        """Both bytes-like: the model's output and the record's expected part."""
+        if len(output) != self.header.output_bytes:
+            raise GoldenError(
+                "the model's output has %d bytes, the golden set's %d"
+                % (len(output), self.header.output_bytes)
+            )
+        self.seen += 1
+        code = "<%d%s" % (self.header.output_elements, self.header.output_type)
+        got = struct.unpack(code, output)
+        if self.header.kind == "l":
+            label = struct.unpack("<H", expected)[0]
+            self.right += label < len(got) and got[label] == max(got)
+            return
+        off = furthest(got, struct.unpack(code, expected), self.header.output_type)
+        self.worst = max(self.worst, off)
+        self.right += off <= self.steps
+
+    def verdict(self):
+        if self.header.kind == "l":
+            reached = self.right * MILLIONTHS // self.seen
+            if reached >= self.least_ppm:
+                return ""
+            return "golden set: %d of %d labels right (%d ppm, least %d)" % (
+                self.right,
+                self.seen,
+                reached,
+                self.least_ppm,
+            )
+        if self.right == self.seen:
+            return ""
+        return "golden set: %d of %d outputs off by more than %d steps on %s, worst %d" % (
+            self.seen - self.right,
+            self.seen,
+            self.steps,
+            self.runtime,
+            self.worst,
+        )
+
+
+def furthest(got, expected, kind):
+    """The largest difference of two tuples of numbers: steps, or millionths for float32.
+    A NaN on either side is as far off as can be."""
+    worst = 0
+    for a, b in zip(got, expected):
+        off = abs(a - b)
+        if kind == "f":
+            off = int(min(off, 2000) * MILLIONTHS + 0.5) if off == off else 2**31
+        worst = max(worst, off)
+    return worst
