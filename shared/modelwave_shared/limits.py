@@ -35,3 +35,6 @@ MAX_TENSOR_BYTES = 2**24
 
 # A device's report, as the controller takes it from the wire.
 MAX_REPORT_BYTES = 16384
+
+# A model's journal record: two banks of three files and the floor are under 2 KiB.
+MAX_JOURNAL_BYTES = 4096

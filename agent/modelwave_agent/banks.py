@@ -1,0 +1,126 @@
+"""The two banks of one model, as files: `a.model`, `a.golden`, `a.labels`, `b.model`, …
+
+A file's length is the only offset of a download. What a bank holds is the journal's to
+say; a bank alone proves nothing until its files were hashed.
+"""
+
+import binascii
+import hashlib
+import os
+
+from modelwave_agent.journal import sync
+from modelwave_shared.documents import FILE_ROLES
+
+NAMES = "ab"
+CHUNK_BYTES = 4096  # hashed at a time; a host takes more
+
+
+class TooLong(Exception):
+    """More bytes came than were signed."""
+
+
+class Banks:
+    """Raises OSError as the files do."""
+
+    def __init__(self, folder, limit_bytes=0):
+        """`folder` exists. `limit_bytes`: what one bank may hold, 0 for what is free."""
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+
+    def path(self, bank, role):
+        return "%s/%s.%s" % (self.folder, NAMES[bank], role)
+
+    def size(self, bank, role):
+        """Bytes that the file has; 0 where there is none."""
+        try:
+            return os.stat(self.path(bank, role))[6]
+        except OSError:
+            return 0
+
+    def room(self, bank):
+        """Bytes that `bank` could hold once it is cleared."""
+        held = sum(self.size(bank, role) for role in FILE_ROLES)
+        room = free_bytes(self.folder) + held
+        return min(room, self.limit_bytes) if self.limit_bytes else room
+
+    def clear(self, bank):
+        """Empties it; what comes next is written to new files."""
+        for role in FILE_ROLES:
+            try:
+                os.remove(self.path(bank, role))
+            except OSError:
+                if self.size(bank, role):
+                    raise
+
+    def intake(self, bank, entry):
+        return Intake(self.path(bank, entry["role"]), self.size(bank, entry["role"]), entry)
+
+    def whole(self, bank, files):
+        """A generator that yields now and then while it hashes, and returns "" if all
+        `files` (the manifest's entries) are there, or what is wrong."""
+        for entry in files:
+            digest = hashlib.sha256()
+            try:
+                with open(self.path(bank, entry["role"]), "rb") as file:
+                    yield from _feed(file, digest)
+            except OSError as error:
+                return "%s of bank %s: %s" % (entry["role"], NAMES[bank], error)
+            if _hex(digest) != entry["sha256"]:
+                return "%s of bank %s: its sha256 differs" % (entry["role"], NAMES[bank])
+        return ""
+
+
+class Intake:
+    """The way of one file's bytes into a bank: hashed as they pass, never more than signed."""
+
+    def __init__(self, path, offset, entry):
+        """Opens the file to go on at `offset`, what it has; those bytes are hashed first."""
+        self.offset = offset
+        self.wanted = entry["size"]
+        self.sha256 = entry["sha256"]
+        self.digest = hashlib.sha256()
+        if offset:
+            with open(path, "rb") as file:
+                for _ in _feed(file, self.digest):
+                    pass
+        self.file = open(path, "ab")  # noqa: SIM115 (close() is the caller's finally)
+
+    def write(self, data):
+        """`data`: bytes-like. Raises TooLong before a byte too many is written."""
+        if self.offset + len(data) > self.wanted:
+            raise TooLong("more than the %d bytes signed" % self.wanted)
+        self.file.write(data)
+        self.digest.update(data)
+        self.offset += len(data)
+
+    def close(self):
+        """Returns when the bytes are on the medium."""
+        try:
+            sync(self.file)
+        finally:
+            self.file.close()
+
+    def matches(self):
+        """Whether all has come and is what was signed; ends the hashing."""
+        return self.offset == self.wanted and _hex(self.digest) == self.sha256
+
+
+def free_bytes(folder):
+    """What the file system has free. Uncommitted data counts already on littlefs."""
+    stat = os.statvfs(folder)
+    return stat[1] * stat[4]  # f_frsize × f_bavail, the same places on both Pythons
+
+
+def _feed(file, digest):
+    buffer = bytearray(CHUNK_BYTES)
+    view = memoryview(buffer)
+    while True:
+        got = file.readinto(buffer)
+        if not got:
+            return
+        digest.update(view[:got])
+        yield
+
+
+def _hex(digest):
+    return binascii.hexlify(digest.digest()).decode()

@@ -1,0 +1,213 @@
+"""Whether an order is taken: the checks in their order, cheapest first.
+
+    lines       two lines, each no longer than an envelope may be
+    envelope    both are DSSE envelopes, by byte template; no JSON parser yet
+    kind        an order, then a manifest
+    judged      the same payload was not judged before
+    signed      enough distinct keys of the order role, under this device's root
+    fields      now it is parsed: exact types, ranges, known fields only
+    addressed   this fleet, target and model, and this slot or device
+    sequence    the root's epoch; above the durable floor, or the same order again
+    time        not expired, against the latest time that can be trusted
+    manifest    the one the order names, signed by the release role, for this target
+    minimum     not below the least release that the root allows
+    blacklist   did not fail a health check here
+    fit         runtime, accelerator, kernels, flash, largest piece of RAM
+
+The first that fails raises Refused and nothing after it runs. What fails before `sequence`
+has passed proves nothing about any order, so it gets no outcome, only a note in the
+report; what fails after it is an authentic order that is not for this device: REJECTED.
+Only authentic payloads are remembered as judged, or a stranger could spoil an order by
+sending its payload first under a bad signature.
+"""
+
+from modelwave_shared import documents, dsse, slots
+from modelwave_shared.documents import MANIFEST, ORDER, REJECTED
+from modelwave_shared.fit import shortfalls
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+
+CLOCK_SKEW_SECONDS = 300  # a host's clock may be this far behind the controller's
+
+
+class Refused(Exception):
+    """The order is not taken. `check` is the row above, `reason` says why, `order` is the
+    parsed order once it is known to be authentic and new, else None."""
+
+    def __init__(self, check, reason, order=None):
+        super().__init__("%s: %s" % (check, reason))
+        self.check = check
+        self.reason = "%s: %s" % (check, reason)
+        self.order = order
+        self.outcome = REJECTED if order else ""
+
+
+class Judged(Exception):
+    """The same order again, and there is nothing to do about it."""
+
+
+class Case:
+    """An order and all that it is judged by."""
+
+    def __init__(self, message, model, device, root, record, has, judged=(), wall=None):
+        """`message`: the received bytes. `model`: the topic's. `device`: {fleet, device,
+        target, slot}. `root`: the checked root document. `record`: the model's journal
+        record. `has`: what the device has (modelwave_shared.fit). `judged`: digests of
+        payloads refused before. `wall`: Unix seconds, or None where no clock can be
+        trusted."""
+        self.message = message
+        self.model = model
+        self.device = device
+        self.root = root
+        self.record = record
+        self.has = has
+        self.judged = judged
+        self.wall = wall
+        self.envelopes = self.order = self.manifest = None
+
+    @property
+    def digest(self):
+        return self.envelopes[0].digest()
+
+
+def judge(case):
+    """Fills in `case.order` and `case.manifest` (checked dicts), or raises Refused or Judged."""
+    for check in CHECKS:
+        check(case)
+
+
+def lines(case):
+    if len(case.message) > 2 * MAX_ENVELOPE_BYTES + 1:
+        raise Refused("lines", "%d bytes are too many" % len(case.message))
+    case.envelopes = bytes(case.message).split(b"\n")
+    if len(case.envelopes) != 2:
+        raise Refused("lines", "an order and its manifest are two lines")
+
+
+def envelope(case):
+    try:
+        case.envelopes = [dsse.read(line) for line in case.envelopes]
+    except ValueError as error:
+        raise Refused("envelope", str(error))
+
+
+def kind(case):
+    for found, wanted in zip(case.envelopes, (ORDER, MANIFEST)):
+        if found.kind != wanted:
+            shown = documents.shown_kind(found.kind)
+            raise Refused("kind", "a %s where a %s belongs" % (shown, wanted))
+
+
+def judged(case):
+    digest, record = case.digest, case.record
+    if digest in case.judged:
+        raise Judged()
+    if digest == record["order"]["sha256"] and record["state"] == "idle" and record["outcome"]:
+        raise Judged()
+
+
+def signed(case):
+    keys, threshold = documents.role_keys(case.root, ORDER)
+    try:
+        case.envelopes[0].verify(keys, threshold)
+    except ValueError as error:
+        raise Refused("signed", str(error))
+
+
+def fields(case):
+    try:
+        case.order = documents.read(ORDER, case.envelopes[0].payload)
+    except ValueError as error:
+        raise Refused("fields", str(error))
+
+
+def addressed(case):
+    order, device = case.order, case.device
+    for field, wanted in (
+        ("fleet", device["fleet"]),
+        ("target", device["target"]),
+        ("model", case.model),
+    ):
+        if order[field] != wanted:
+            raise Refused("addressed", "%s %s, here it is %s" % (field, order[field], wanted))
+    if "device" in order:
+        if order["device"] != device["device"]:
+            raise Refused("addressed", "for device %s" % order["device"])
+    elif not slots.contains(order["slots"], device["slot"]):
+        raise Refused("addressed", "slot %d is not among the order's" % device["slot"])
+
+
+def sequence(case):
+    order, floor = case.order, case.record["order"]
+    if order["epoch"] != case.root["epoch"]:
+        raise Refused(
+            "sequence", "epoch %d, the root says %d" % (order["epoch"], case.root["epoch"])
+        )
+    ours, new = (floor["epoch"], floor["seq"]), (order["epoch"], order["seq"])
+    if new < ours or (new == ours and case.digest != floor["sha256"]):
+        raise Refused("sequence", "%d is not above %d" % (order["seq"], floor["seq"]))
+
+
+def time(case):
+    now = max(case.record["time"], case.wall or 0)
+    if case.order["expires"] <= now:
+        raise Refused("time", "expired %d seconds ago" % (now - case.order["expires"]), case.order)
+    if case.wall is not None and case.order["issued"] > case.wall + CLOCK_SKEW_SECONDS:
+        ahead = case.order["issued"] - case.wall
+        raise Refused("time", "not valid for another %d seconds" % ahead, case.order)
+
+
+def manifest(case):
+    given, order = case.envelopes[1], case.order
+    if given.digest() != order["manifest"]:
+        raise Refused("manifest", "not the one that the order names", order)
+    try:
+        case.manifest = documents.open_signed(MANIFEST, given, case.root)
+    except ValueError as error:
+        raise Refused("manifest", str(error), order)
+    for field in ("fleet", "model", "target"):
+        if case.manifest[field] != order[field]:
+            raise Refused(
+                "manifest",
+                "its %s is %s, the order's is not" % (field, case.manifest[field]),
+                order,
+            )
+
+
+def minimum(case):
+    least = case.root["minimum"].get(case.model, 0)
+    if case.manifest["release"] < least:
+        raise Refused(
+            "minimum", "release %d, least %d" % (case.manifest["release"], least), case.order
+        )
+
+
+def blacklist(case):
+    if case.order["manifest"] in case.record["blacklist"]:
+        raise Refused("blacklist", "this release failed its health check here", case.order)
+
+
+def fit(case):
+    if case.order["shadow"]:
+        raise Refused(
+            "fit", "shadow: this agent does not run models beside the live one", case.order
+        )
+    found = shortfalls(case.manifest["needs"], case.has)
+    if found:
+        raise Refused("fit", "; ".join(found), case.order)
+
+
+CHECKS = (
+    lines,
+    envelope,
+    kind,
+    judged,
+    signed,
+    fields,
+    addressed,
+    sequence,
+    time,
+    manifest,
+    minimum,
+    blacklist,
+    fit,
+)

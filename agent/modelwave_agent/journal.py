@@ -1,0 +1,100 @@
+"""The journal: two files written in turn, the newest whole record wins.
+
+Both files are made once, at their full length. A write goes to the one that does not hold
+the newest record, so a cut in the middle of it loses only that write. No file is created,
+renamed or lengthened, so it holds on FAT too, where a rename is not one step.
+
+    MWJ1 COUNTER LENGTH SHA256\\n JSON padding
+
+COUNTER is 16 hex digits and grows by one a write, LENGTH is the JSON's in 8 hex digits,
+SHA256 covers everything before it and the JSON.
+"""
+
+import json
+import os
+
+from modelwave_shared.dsse import hexdigest
+from modelwave_shared.limits import MAX_JOURNAL_BYTES
+
+_MAGIC = b"MWJ1"
+_HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
+
+
+class Journal:
+    """A durable dict of at most MAX_JOURNAL_BYTES. Raises OSError as the files do."""
+
+    def __init__(self, folder, name):
+        """Makes the files if they are not there. `folder` exists."""
+        self.paths = ["%s/%s.%d" % (folder, name, number) for number in (0, 1)]
+        for path in self.paths:
+            if _length(path) < MAX_JOURNAL_BYTES:
+                _create(path)
+        self.counter = 0
+        self.newest = 1
+
+    def read(self):
+        """The newest whole record, or None if nothing was written yet."""
+        best = None
+        self.counter, self.newest = 0, 1
+        for number, path in enumerate(self.paths):
+            with open(path, "rb") as file:
+                found = _parse(file.read(MAX_JOURNAL_BYTES))
+            if found and found[0] > self.counter:
+                self.counter, best = found
+                self.newest = number
+        return best
+
+    def write(self, record):
+        """Returns when `record` is durable. `read` must have been called once before."""
+        body = json.dumps(record).encode()
+        head = b"%s %s %s " % (_MAGIC, _hex(self.counter + 1, 16), _hex(len(body), 8))
+        data = head + hexdigest(head + body).encode() + b"\n" + body
+        if len(data) > MAX_JOURNAL_BYTES:
+            raise ValueError("journal: a record of %d bytes" % len(data))
+        with open(self.paths[1 - self.newest], "r+b") as file:
+            file.write(data)
+            sync(file)
+        self.newest = 1 - self.newest
+        self.counter += 1
+
+
+def sync(file):
+    """What was written to `file` is on the medium when this returns."""
+    file.flush()
+    if hasattr(os, "fsync"):
+        os.fsync(file.fileno())
+    elif hasattr(os, "sync"):
+        os.sync()
+
+
+def _create(path):
+    with open(path, "wb") as file:
+        file.write(bytes(MAX_JOURNAL_BYTES))
+        sync(file)
+
+
+def _length(path):
+    try:
+        return os.stat(path)[6]
+    except OSError:
+        return 0
+
+
+def _hex(number, digits):
+    text = "%x" % number
+    return (b"0" * digits + text.encode())[-digits:]
+
+
+def _parse(data):
+    """(counter, record), or None if `data` holds no whole record."""
+    head, rest = data[:_HEAD_BYTES], data[_HEAD_BYTES:]
+    if head[:5] != _MAGIC + b" " or head[-1:] != b"\n":
+        return None
+    try:
+        counter, length = int(head[5:21], 16), int(head[22:30], 16)
+    except ValueError:
+        return None
+    body = rest[:length]
+    if len(body) != length or hexdigest(head[:31] + body).encode() != head[31:-1]:
+        return None
+    return counter, json.loads(body)

@@ -1,0 +1,209 @@
+"""Everything that a device can do with one model, as a table.
+
+Two banks hold models. The live bank serves; the spare bank takes what is new.
+
+    idle      the live bank serves, or nothing has come yet; no order is under way
+    clearing  an order was accepted; the spare bank is being emptied for it
+    fetching  the order's files come into the spare bank
+    proving   the spare bank is whole; its golden set runs, the live bank still serves
+    trial     the spare bank serves, unconfirmed
+
+Rules:
+
+  1. A step is journalled before it is done: `step` gives the new record, which is written
+     durably, and only then come the effects. Each effect may be repeated.
+  2. Every state has a `boot` row: after a reset the device goes on from the journal alone.
+     What it cannot know without the order it waits for; the order is retained and comes
+     again, and the same order (same payload) goes on where it was (`again`).
+  3. A reset while proving or on trial ends the attempt: the live bank serves again. It
+     may be tried MAX_TRIES times in all; then it is rolled back (`worn`).
+  4. Only a failed health check blacklists a release (`unhealthy`); power cuts never do.
+  5. SUCCEEDED is written with the very record that confirms the bank, and nowhere else,
+     but for a release that already is the confirmed one (`running`).
+  6. A newer order ends the one under way (`superseded`), then is taken from idle.
+
+Nothing here reads a file, a clock or the network.
+"""
+
+from modelwave_shared.documents import CANCELED, FAILED, ROLLED_BACK, SUCCEEDED
+
+MAX_TRIES = 3
+MAX_BLACKLIST = 8
+
+# Effects: what the runner does after the record is durable (update.py).
+CHECK = "check"  # hash the live bank again: a model that ran may have rotted
+CLEAR = "clear"  # empty the spare bank
+FETCH = "fetch"  # fill it
+PROVE = "prove"  # run its golden set
+SERVE = "serve"  # give the program the bank that serves now
+WATCH = "watch"  # wait until the trial is over
+REPORT = "report"
+
+
+class IllegalStep(Exception):
+    """The event has no row for the state: a fault in the caller, never in the input."""
+
+
+def new_record():
+    """The record of a model that no order has named yet."""
+    return {
+        "state": "idle",
+        "live": 0,  # the bank that serves, or would
+        "banks": [None, None],  # {manifest, release, version, files, confirmed}
+        "order": {"epoch": 0, "seq": 0, "sha256": ""},  # the floor: newest accepted order
+        "time": 0,  # latest signed time seen
+        "tries": 0,
+        "outcome": "",
+        "reason": "",
+        "blacklist": [],  # manifests that failed a health check here
+    }
+
+
+def spare(record):
+    return 1 - record["live"]
+
+
+def serving(record):
+    """The bank that serves now."""
+    return spare(record) if record["state"] == "trial" else record["live"]
+
+
+# What a row changes in the record, beside its state.
+
+
+def keep(record, detail):
+    pass
+
+
+def take(record, detail):
+    """The order is accepted: its floor, and the spare bank is its."""
+    take_floor(record, detail)
+    record["banks"][spare(record)] = detail["bank"]
+
+
+def take_floor(record, detail):
+    record["order"] = detail["order"]
+    record["time"] = max(record["time"], detail["time"])
+    record["tries"] = 0
+    record["outcome"] = record["reason"] = ""
+
+
+def take_and_succeed(record, detail):
+    take_floor(record, detail)
+    record["outcome"] = SUCCEEDED
+
+
+def count(record, detail):
+    record["tries"] += 1
+
+
+def confirm(record, detail):
+    record["live"] = spare(record)
+    record["banks"][record["live"]]["confirmed"] = True
+    record["outcome"] = SUCCEEDED
+
+
+def fail(record, detail):
+    record["outcome"], record["reason"] = FAILED, detail["reason"]
+
+
+def cancel(record, detail):
+    record["outcome"], record["reason"] = CANCELED, detail["reason"]
+
+
+def worn_out(record, detail):
+    record["outcome"] = ROLLED_BACK
+    record["reason"] = "reset %d times before the model was confirmed" % MAX_TRIES
+
+
+def roll_back(record, detail):
+    record["outcome"], record["reason"] = ROLLED_BACK, detail["reason"]
+    failed = record["banks"][spare(record)]["manifest"]
+    record["blacklist"] = (record["blacklist"] + [failed])[-MAX_BLACKLIST:]
+
+
+def lose_live(record, detail):
+    """The live bank is damaged. If idle, the other bank serves if it was confirmed once.
+    The empty outcome lets the same order be taken again."""
+    record["banks"][record["live"]] = None
+    record["outcome"], record["reason"] = "", detail["reason"]
+    other = record["banks"][spare(record)]
+    if record["state"] == "idle" and other and other["confirmed"]:
+        record["live"] = spare(record)
+
+
+# (state, event): (next state, change, effects)
+TABLE = {
+    ("idle", "boot"): ("idle", keep, (CHECK, SERVE, REPORT)),
+    ("idle", "damaged"): ("idle", lose_live, (CHECK, SERVE, REPORT)),
+    ("idle", "running"): ("idle", take_and_succeed, (REPORT,)),
+    ("idle", "held"): ("fetching", take, (REPORT, FETCH)),
+    ("idle", "accepted"): ("clearing", take, (REPORT, CLEAR)),
+    ("clearing", "boot"): ("clearing", keep, (CHECK, SERVE, REPORT, CLEAR)),
+    ("clearing", "damaged"): ("clearing", lose_live, (SERVE, REPORT, CLEAR)),
+    ("clearing", "cleared"): ("fetching", keep, (REPORT, FETCH)),
+    ("clearing", "failed"): ("idle", fail, (REPORT,)),
+    ("clearing", "superseded"): ("idle", cancel, (REPORT,)),
+    ("fetching", "boot"): ("fetching", keep, (CHECK, SERVE, REPORT)),
+    ("fetching", "damaged"): ("fetching", lose_live, (SERVE, REPORT)),
+    ("fetching", "again"): ("fetching", keep, (FETCH,)),
+    ("fetching", "spoiled"): ("clearing", count, (CLEAR,)),
+    ("fetching", "failed"): ("idle", fail, (REPORT,)),
+    ("fetching", "fetched"): ("proving", count, (REPORT, PROVE)),
+    ("fetching", "superseded"): ("idle", cancel, (REPORT,)),
+    ("proving", "boot"): ("fetching", keep, (CHECK, SERVE, REPORT)),
+    ("proving", "worn"): ("idle", worn_out, (CHECK, SERVE, REPORT)),
+    ("proving", "proved"): ("trial", keep, (SERVE, REPORT, WATCH)),
+    ("proving", "unhealthy"): ("idle", roll_back, (SERVE, REPORT)),
+    ("proving", "superseded"): ("idle", cancel, (SERVE, REPORT)),
+    ("trial", "boot"): ("fetching", keep, (CHECK, SERVE, REPORT)),
+    ("trial", "worn"): ("idle", worn_out, (CHECK, SERVE, REPORT)),
+    ("trial", "healthy"): ("idle", confirm, (REPORT,)),
+    ("trial", "unhealthy"): ("idle", roll_back, (SERVE, REPORT)),
+    ("trial", "superseded"): ("idle", cancel, (SERVE, REPORT)),
+}
+
+
+def step(record, event, detail):
+    """(new record, effects) for `event` in `record`, which stays as it is. `detail` is what
+    the row's change reads: order, time and bank of an accepted order, or a reason."""
+    row = TABLE.get((record["state"], event))
+    if row is None:
+        raise IllegalStep("no row for %s in %s" % (event, record["state"]))
+    state, change, effects = row
+    new = copy(record)
+    change(new, detail)
+    new["state"] = state
+    return new, effects
+
+
+def boot_event(record):
+    """What a reset means for `record`: `worn` after the last try, else `boot`."""
+    on_trial = record["state"] in ("proving", "trial")
+    return "worn" if on_trial and record["tries"] >= MAX_TRIES else "boot"
+
+
+def order_event(record, digest, manifest):
+    """What an accepted order (its payload's digest, its manifest's) means for `record`; ""
+    if it is the one under way."""
+    if record["state"] != "idle" and record["order"]["sha256"] == digest:
+        return ""
+    if record["state"] != "idle":
+        return "superseded"
+    if _holds(record, record["live"], manifest):
+        return "running"
+    return "held" if _holds(record, spare(record), manifest) else "accepted"
+
+
+def _holds(record, bank, manifest):
+    entry = record["banks"][bank]
+    return entry is not None and entry["manifest"] == manifest
+
+
+def copy(value):
+    """A deep copy of dicts and lists."""
+    if type(value) is dict:
+        return {key: copy(value[key]) for key in value}
+    if type(value) is list:
+        return [copy(entry) for entry in value]
+    return value

@@ -1,0 +1,140 @@
+"""What the agent's core asks of the place it runs in: small classes to be filled in.
+
+The bases say what is promised, and do what needs no place. Fakes for tests implement the
+same classes (tests/agent/fakes.py). The Journal and the Banks, whose code serves every
+place, stand in files of their own.
+"""
+
+import time
+
+from modelwave_shared.golden import HEADER_BYTES, GoldenError, Header, Judge
+
+
+class LinkLost(Exception):
+    """The broker cannot be reached, or no longer; the message says why."""
+
+
+class FetchError(Exception):
+    """The bytes did not come; the message says why. Trying again may help."""
+
+
+class ProofError(Exception):
+    """The model cannot be loaded or run; the message says why."""
+
+
+class Link:
+    """One MQTT connection. `connect` may be called again after LinkLost."""
+
+    async def connect(self, will_topic, will):
+        """Returns when the broker has accepted; `will` is retained there. LinkLost."""
+        raise NotImplementedError
+
+    async def subscribe(self, topics):
+        """Returns when the broker has acknowledged. LinkLost."""
+        raise NotImplementedError
+
+    async def publish(self, topic, payload, retain):
+        """At QoS 1; returns when the broker has acknowledged. LinkLost."""
+        raise NotImplementedError
+
+    async def receive(self):
+        """The next (topic, payload). LinkLost."""
+        raise NotImplementedError
+
+    async def close(self):
+        """Ends the connection, if there is one, without the last will."""
+
+
+class Fetcher:
+    """Brings files."""
+
+    async def fetch(self, url, intake):
+        """Feeds `intake.write` (banks.Intake) the bytes of `url` from `intake.offset` on.
+        Returns at the end of what the server sends; the intake refuses a byte too many.
+        FetchError, and whatever the intake raises."""
+        raise NotImplementedError
+
+
+class Runtime:
+    """Loads a model and runs it."""
+
+    name = ""  # as in a manifest's tolerance, e.g. tflite-runtime
+    format = ""  # as in a manifest's needs.runtime, e.g. tflite
+    version = ""
+    accelerator = ""
+    kernels = None  # the operators that are there; None: all of the format's
+
+    def load(self, path):
+        """ProofError."""
+        raise NotImplementedError
+
+    def run(self, data):
+        """The output's bytes for the input's. ProofError."""
+        raise NotImplementedError
+
+    def unload(self):
+        """Frees what `load` took."""
+
+    def free_ram(self):
+        """Bytes of the largest piece of memory that a model could get."""
+        raise NotImplementedError
+
+    async def prove(self, model_path, golden_path, tolerance, breathe):
+        """Runs the golden set. "" if the model is healthy, else what is wrong. `breathe` is
+        awaited between inputs. This one runs it in place; a host does so in a process of
+        its own, which may crash or hang."""
+        try:
+            self.load(model_path)
+            try:
+                return await judge_golden(self, golden_path, tolerance, breathe)
+            finally:
+                self.unload()
+        except (GoldenError, ProofError, OSError, MemoryError) as error:
+            return "%s: %s" % (type(error).__name__, error)
+
+
+class Hooks:
+    """What the world around the agent wants to know, or decides."""
+
+    async def serve(self, live):
+        """`live` (update.Live, or None) serves from now on. "" or what went wrong."""
+        return ""
+
+    async def healthy(self, live):
+        """Asked on trial, before the model is confirmed. "" or what is wrong."""
+        return ""
+
+
+class Clock:
+    """`now` is for spans, `wall` for expiry where a clock can be trusted."""
+
+    def now(self):
+        """Seconds since some fixed moment; never goes back."""
+        return time.ticks_ms() / 1000 if hasattr(time, "ticks_ms") else time.monotonic()
+
+    def wall(self):
+        """Unix seconds, or None where nothing keeps the time over a reset."""
+        return None
+
+    async def sleep(self, seconds):
+        raise NotImplementedError
+
+    async def wait(self, event, seconds):
+        """Whether `event` (asyncio.Event) was set within `seconds`."""
+        raise NotImplementedError
+
+
+async def judge_golden(runtime, golden_path, tolerance, breathe):
+    """Runs each record of the golden file through the loaded `runtime`; the verdict, ""
+    for healthy. GoldenError, ProofError, OSError."""
+    with open(golden_path, "rb") as file:
+        header = Header(file.read(HEADER_BYTES))
+        judge = Judge(header, tolerance, runtime.name)
+        for _ in range(header.count):
+            given = file.read(header.input_bytes)
+            expected = file.read(header.expected_bytes)
+            if len(expected) != header.expected_bytes:
+                raise GoldenError("golden: cut off after %d records" % judge.seen)
+            judge.add(runtime.run(given), expected)
+            await breathe()
+        return judge.verdict()

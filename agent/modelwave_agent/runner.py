@@ -1,0 +1,189 @@
+"""The agent: one connection, one report, the updates of a device's models."""
+
+import asyncio
+import json
+import random
+
+from modelwave_agent.ports import LinkLost
+from modelwave_shared import topics
+from modelwave_shared.limits import MAX_TEXT
+
+AGENT = "modelwave 0.1.0"
+
+# A report heals by repetition: soon after a change, then ever more rarely.
+REPEAT_SECONDS = (60, 120, 240, 480, 900)
+JITTER = 0.2
+RECONNECT_SECONDS = (1, 2, 4, 8, 15, 30, 60)
+
+
+class Agent:
+    """Runs until cancelled."""
+
+    def __init__(self, device, updates, link, clock, boots, metrics_seconds=900):
+        """`device`: {fleet, device, target, slot}; `updates`: {model: Update}; `boots`: the
+        device's own Journal, which counts its resets."""
+        self.device = device
+        self.updates = updates
+        self.link = link
+        self.clock = clock
+        self.metrics_seconds = metrics_seconds
+        count = (boots.read() or {"boot": 0})["boot"] + 1
+        boots.write({"boot": count})
+        self.boot = count
+        self.n = 0
+        self.connected = asyncio.Event()
+        self.changed = asyncio.Event()
+        self.windows = {}
+        for update in updates.values():
+            update.changed = self.changed.set
+
+    async def run(self):
+        for update in self.updates.values():
+            update.boot()
+        others = [asyncio.create_task(self._report()), asyncio.create_task(self._measure())]
+        try:
+            await self._stay_connected()
+        finally:
+            for task in others:
+                task.cancel()
+            for update in self.updates.values():
+                await update.stop()
+            await self.link.close()
+
+    def observe(self, model, inferences=1, failures=0, labelled=0, correct=0):
+        """What the program's inferences with the live model came to."""
+        update = self.updates[model]
+        live = update.live()
+        key = (model, live.release if live else 0)
+        window = self.windows.get(key) or [0, 0, 0, 0]
+        for index, count in enumerate((inferences, failures, labelled, correct)):
+            window[index] += count
+        self.windows[key] = window
+        update.observe(inferences, failures)
+
+    # The connection.
+
+    async def _stay_connected(self):
+        failures = 0
+        while True:
+            try:
+                await self._connect()
+                failures = 0
+                while True:
+                    await self._dispatch(*await self.link.receive())
+            except LinkLost:
+                self.connected.clear()
+                pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
+                failures += 1
+                await self.clock.sleep(_jittered(pause))
+
+    async def _connect(self):
+        presence = topics.presence(self.device["fleet"], self.device["device"])
+        await self.link.connect(presence, b"offline")
+        await self.link.publish(presence, b"online", True)
+        await self.link.subscribe(list(self._desired()))
+        self.connected.set()
+        self.changed.set()
+
+    def _desired(self):
+        """{topic: model} of everything that may be ordered here."""
+        fleet, name = self.device["fleet"], self.device["device"]
+        found = {}
+        for model in self.updates:
+            slot = topics.desired_slot(fleet, self.device["target"], model, self.device["slot"])
+            found[slot] = model
+            found[topics.desired_device(fleet, name, model)] = model
+        return found
+
+    async def _dispatch(self, topic, payload):
+        model = self._desired().get(topic)
+        # An empty payload is a topic that was cleared: nothing is wanted of us there.
+        if model is not None and payload:
+            await self.updates[model].consider(payload)
+
+    # The report.
+
+    async def _report(self):
+        repeats = 0
+        while True:
+            await self.connected.wait()
+            pause = REPEAT_SECONDS[min(repeats, len(REPEAT_SECONDS) - 1)]
+            if await self.clock.wait(self.changed, _jittered(pause)):
+                self.changed.clear()
+                repeats = 0
+            else:
+                repeats += 1
+            topic = topics.reported(self.device["fleet"], self.device["device"])
+            try:
+                await self.link.publish(topic, _dump(self.state()), True)
+            except LinkLost:
+                self.connected.clear()
+
+    def state(self):
+        """The report document."""
+        self.n += 1
+        updates = list(self.updates.values())
+        has = [update.has() for update in updates]
+        return {
+            "boot": self.boot,
+            "n": self.n,
+            "target": self.device["target"],
+            "agent": AGENT,
+            "free": {
+                "flash": min(room["flash"] for room in has),
+                "ram": min(room["ram"] for room in has),
+            },
+            "runtime": has[0]["runtime"],
+            "runtime_version": has[0]["runtime_version"],
+            "accelerator": has[0]["accelerator"],
+            "refused": _clean("; ".join(u.note for u in updates if u.note)),
+            "models": {update.model: _cleaned(update.state()) for update in updates},
+        }
+
+    # The observations.
+
+    async def _measure(self):
+        while True:
+            await self.clock.sleep(self.metrics_seconds)
+            await self.connected.wait()
+            for key in list(self.windows):
+                await self._publish_window(key)
+
+    async def _publish_window(self, key):
+        window = self.windows.pop(key)
+        self.n += 1
+        document = {
+            "boot": self.boot,
+            "n": self.n,
+            "model": key[0],
+            "release": key[1],
+            "inferences": window[0],
+            "failures": window[1],
+            "labelled": window[2],
+            "correct": window[3],
+        }
+        topic = topics.metrics(self.device["fleet"], self.device["device"])
+        try:
+            await self.link.publish(topic, _dump(document), False)
+        except LinkLost:
+            self.connected.clear()
+            newer = self.windows.get(key) or [0, 0, 0, 0]
+            self.windows[key] = [a + b for a, b in zip(window, newer)]
+
+
+def _dump(document):
+    return json.dumps(document).encode()
+
+
+def _cleaned(state):
+    state["reason"] = _clean(state["reason"])
+    return state
+
+
+def _clean(text):
+    """`text` as a report may carry it: one line of printable ASCII, not too long."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:MAX_TEXT])
+
+
+def _jittered(seconds):
+    return seconds * (1 + JITTER * (2 * random.random() - 1))
