@@ -266,7 +266,7 @@ def test_built_file_computes_what_the_network_does():
     powers = np.exp(values @ layers[-1].weights + layers[-1].bias)
     wanted = powers / powers.sum(axis=1, keepdims=True)
     got = (runtime.run(data, pixels).astype(float) + 128) / 256
-    assert np.abs(got - wanted).max() < 0.04
+    assert np.abs(got - wanted).max() < 0.015  # 0.010 here; 0.022 with weights cut, not rounded
 
 
 @pytest.mark.parametrize("weight", [0.0, float("nan"), float("inf")])
