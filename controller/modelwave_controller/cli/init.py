@@ -1,0 +1,42 @@
+"""`modelwave init`: a new fleet."""
+
+import typer
+
+from modelwave_controller import home as homes
+from modelwave_controller.cli.options import (
+    JsonOption,
+    PassphraseFileOption,
+    asker,
+    home_of,
+)
+from modelwave_controller.cli.output import print_json, safe, say
+
+
+def init(
+    ctx: typer.Context,
+    fleet: str = typer.Argument(help="Name of the fleet: a-z 0-9 _ -", show_default=False),
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the home folder of a new fleet: its keys, its root of trust, its settings."""
+    path = home_of(ctx).path
+    homes.check_new(path, fleet)
+    home = homes.make(path, fleet, asker(passphrase_file, "the offline keys", twice=True)())
+    if as_json:
+        keyids = {
+            role: getattr(home.root.roles, role).keyids
+            for role in type(home.root.roles).model_fields
+        }
+        print_json({"home": str(home.path), "fleet": fleet, "keyids": keyids})
+        return
+    where = safe(home.path)
+    say(
+        f"Fleet [bold]{safe(fleet)}[/] is founded in {where}.\n"
+        f"\n"
+        f"Next:\n"
+        f"  1. Move {where}/offline to a machine that is not the service's, and keep copies\n"
+        f"     of the three root keys in different places: two of them can replace all else.\n"
+        f"  2. Devices are enrolled with {where}/root.json.\n"
+        f"  3. Set broker and file address in {where}/controller.toml.\n"
+        f"  4. modelwave release create …, then modelwave serve"
+    )

@@ -1,0 +1,104 @@
+"""Reading what an operator names, and writing so that a power cut leaves the old or the new."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from modelwave_controller.errors import OperatorError, TrustError
+
+_CHUNK_BYTES = 1 << 20
+
+
+def read_input(path: Path, what: str, limit: int) -> bytes:
+    """The bytes of a file that the operator named by `what` ("--key"). Raises OperatorError
+    if it cannot be read, is empty or has more than `limit` bytes."""
+    with _opened(path, what) as file:
+        data = file.read(limit + 1)
+    if not data:
+        raise OperatorError(f"{what}: {path} is empty")
+    if len(data) > limit:
+        raise OperatorError(f"{what}: {path} is longer than {limit} bytes")
+    return data
+
+
+def measure_input(path: Path, what: str, limit: int) -> tuple[str, int]:
+    """(sha256 in hex, bytes) of a file that the operator named. Raises as `read_input`."""
+    digest, size = hashlib.sha256(), 0
+    with _opened(path, what) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise OperatorError(f"{what}: {path} is longer than {limit} bytes")
+    if not size:
+        raise OperatorError(f"{what}: {path} is empty")
+    return digest.hexdigest(), size
+
+
+def create(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Writes a file that must not be there yet. Raises OperatorError if it is."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError as error:
+        raise OperatorError(f"{path} exists and is never overwritten; name another") from error
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Writes the file whole, or leaves what was there."""
+    with _whole(path) as file:
+        file.write(data)
+
+
+def copy_verified(source: Path, path: Path, sha256: str, size: int) -> None:
+    """Copies a file that must have this hash and size, whole or not at all. Raises TrustError
+    if it has not. The size is checked as it is read: what is too long is not read to its end."""
+    digest, copied = hashlib.sha256(), 0
+    with _opened(source, "bundle") as given, _whole(path) as file:
+        while copied <= size and (chunk := given.read(min(_CHUNK_BYTES, size + 1 - copied))):
+            digest.update(chunk)
+            copied += len(chunk)
+            file.write(chunk)
+        if copied != size or digest.hexdigest() != sha256:
+            raise TrustError(f"{source} is not what was signed; get the bundle again")
+
+
+def _opened(path: Path, what: str) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise OperatorError(f"{what}: cannot read {path}: {why}") from error
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` that takes its place, durably, when the block ends well."""
+    descriptor, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        os.rename(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,223 @@
+"""The operator's home folder: where everything is, and what controller.toml says.
+
+controller.toml   settings of the service
+root.json         which keys speak for the fleet
+order.key         signs orders; the service needs it
+offline/          root and release keys; the service never needs them: move them away
+releases/         <model>/<release>/<target>.json, the signed manifests
+files/<sha256>    what the manifests name; devices fetch it from here
+targets/          the operator's own targets
+modelwave.db      events, devices and messages to send
+"""
+
+import os
+import shutil
+import tempfile
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from modelwave_controller import disk, keys, roots
+from modelwave_controller.documents import Name, Root, Url, first_problem, require
+from modelwave_controller.errors import OperatorError
+from modelwave_shared import fields, limits
+
+ORDER_PASSPHRASE = "MODELWAVE_ORDER_PASSPHRASE"
+MAX_CONFIG_BYTES = 65536
+ROOT_KEYS = ("root-1", "root-2", "root-3")
+
+_TEMPLATE = """\
+# Settings of `modelwave serve`. Paths are taken from this folder.
+fleet = "{fleet}"
+
+[broker]
+# mqtt:// or mqtts:// (TLS), host, and a port other than 1883 or 8883.
+url = "mqtt://127.0.0.1:1883"
+user = ""
+password_file = ""   # holds the user's password, and nothing else
+ca = ""              # PEM file; empty: the system's authorities
+
+[database]
+# Empty: modelwave.db in this folder. Shared: "postgresql+psycopg://user@host/modelwave"
+url = ""
+
+[files]
+# Where the service hands out model files over HTTP; port 0 takes a free one.
+listen = "127.0.0.1:8180"
+# What devices are told instead, as the address above means nothing to them:
+# urls = ["http://192.0.2.10:8180/files"]; a file is at URL/<sha256>.
+urls = []
+"""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def _broker_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise ValueError("mqtt://HOST or mqtts://HOST, with :PORT if it is not the usual one")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("no user or password in the URL: set user and password_file")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("nothing after the port")
+    if parts.port == 0:
+        raise ValueError("port 0 is none to connect to")
+    return value
+
+
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
+        raise ValueError('"HOST:PORT", with a port from 0 (any free one) to 65535')
+    return value
+
+
+class BrokerSettings(_Settings):
+    url: Annotated[str, AfterValidator(_broker_url)] = "mqtt://127.0.0.1:1883"
+    user: str = ""
+    password_file: str = ""
+    ca: str = ""
+
+    @property
+    def tls(self) -> bool:
+        return urlsplit(self.url).scheme == "mqtts"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or (8883 if self.tls else 1883)
+
+
+class DatabaseSettings(_Settings):
+    url: str = ""
+
+
+class FilesSettings(_Settings):
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8180"
+    urls: Annotated[list[Url], Field(max_length=limits.MAX_URLS)] = []
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port) to bind; port 0 is any free one."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class Config(_Settings):
+    fleet: Name
+    broker: BrokerSettings = BrokerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    files: FilesSettings = FilesSettings()
+
+
+class Home:
+    """The folder at `path`, which need not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files = path / "files"
+        self.releases = path / "releases"
+        self.targets = path / "targets"
+        self.offline = path / "offline"
+
+    def within(self, name: str) -> Path:
+        """A path out of controller.toml, which is taken from this folder."""
+        return self.path / name
+
+    @cached_property
+    def config(self) -> Config:
+        """What controller.toml says. Raises OperatorError."""
+        path = self.path / "controller.toml"
+        data = disk.read_input(path, "--home", MAX_CONFIG_BYTES)
+        try:
+            config = Config.model_validate(tomllib.loads(data.decode()))
+        except ValidationError as error:
+            raise OperatorError(f"{path}: {first_problem(error)}") from error
+        except ValueError as error:  # not UTF-8, or not TOML: the message has the line
+            raise OperatorError(f"{path}: {error}") from error
+        if config.fleet != self.root.fleet:
+            raise OperatorError(f"{path}: fleet: root.json is for fleet {self.root.fleet}")
+        return config
+
+    @cached_property
+    def root_envelope(self) -> bytes:
+        """root.json, as it is published."""
+        if not (self.path / "root.json").exists():
+            raise OperatorError(
+                f"--home: {self.path} has no root.json; "
+                "make a home with `modelwave init FLEET`, or name yours with --home"
+            )
+        return disk.read_input(self.path / "root.json", "--home", limits.MAX_ENVELOPE_BYTES)
+
+    @cached_property
+    def root_document(self) -> dict[str, Any]:
+        """The verified root, as modelwave_shared.documents takes it. Raises TrustError."""
+        return roots.open_root(self.root_envelope, str(self.path / "root.json"))
+
+    @cached_property
+    def root(self) -> Root:
+        return Root.model_validate(self.root_document)
+
+    @property
+    def database_url(self) -> str:
+        return self.config.database.url or f"sqlite:///{(self.path / 'modelwave.db').absolute()}"
+
+    def order_key(self) -> keys.SigningKey:
+        """The key that signs orders, if the fleet's root says that it may."""
+        key = keys.load(self.path / "order.key", _order_passphrase)
+        roots.require_signer(self.root_document, "order", key)
+        return key
+
+
+def _order_passphrase() -> bytes:
+    given = os.environ.get(ORDER_PASSPHRASE, "")
+    if not given:
+        raise OperatorError(f"order.key has a passphrase: set {ORDER_PASSPHRASE}")
+    return given.encode()
+
+
+def check_new(path: Path, fleet: str) -> None:
+    """Raises OperatorError unless a home for `fleet` can be made at `path`."""
+    require(fields.name, fleet, "FLEET")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OperatorError(f"--home: {path} is there and not empty; a fleet starts in a new one")
+
+
+def make(path: Path, fleet: str, passphrase: bytes) -> Home:
+    """Makes the home of a new fleet, with all its keys; those in offline/ are under
+    `passphrase`. Raises OperatorError as `check_new` does."""
+    check_new(path, fleet)
+    path.mkdir(parents=True, exist_ok=True)
+    # Made beside and moved in at the end, so that no half-made home is left to be taken
+    # for a whole one; root.json, without which it is none, comes last.
+    made = Path(tempfile.mkdtemp(prefix=".modelwave-", dir=path.absolute().parent))
+    try:
+        _fill(made, fleet, passphrase)
+        for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "root.json"):
+            entry.rename(path / entry.name)
+    finally:
+        shutil.rmtree(made)
+    return Home(path)
+
+
+def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
+    for name in ("offline", "files", "releases", "targets"):
+        (folder / name).mkdir(mode=0o700 if name == "offline" else 0o755)
+    offline = {
+        name: keys.create(folder / "offline" / f"{name}.key", passphrase)
+        for name in (*ROOT_KEYS, "release")
+    }
+    order_passphrase = os.environ.get(ORDER_PASSPHRASE, "").encode() or None
+    order = keys.create(folder / "order.key", order_passphrase)
+    root = roots.first_root(fleet, [offline[name] for name in ROOT_KEYS], offline["release"], order)
+    disk.create(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode())
+    disk.create(folder / "root.json", root)
