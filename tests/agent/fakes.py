@@ -1,0 +1,312 @@
+"""A world for one agent, whose ports are fakes that implement the real ones.
+
+The disk is a real folder, the journal and the banks are the real ones. Every port call is
+counted; at a chosen call the power goes, before it, after it, or half way through a write.
+From then on every call raises PowerCut, until `boot` starts a new life on what is on disk.
+
+The world watches what must hold at every moment (`faults` collects what did not):
+
+  - the floor is durable before the first byte is asked for
+  - what is served is whole, and is what the journal on disk says
+  - SUCCEEDED is reported only when the journal on disk confirms that release
+"""
+
+import asyncio
+import json
+import os
+
+from modelwave_agent import banks as real_banks
+from modelwave_agent import machine, ports
+from modelwave_agent.banks import Banks
+from modelwave_agent.journal import Journal
+from modelwave_agent.runner import Agent
+from modelwave_agent.update import Update
+from modelwave_shared import slots, topics
+from tests import signing
+
+CHUNK_BYTES = 1000
+DEVICE = {"fleet": "demo", "device": "pi-1", "target": "linux-cpu"}
+DEVICE["slot"] = slots.slot("demo", "pi-1")
+TOPIC = topics.desired_slot("demo", "linux-cpu", "digits", DEVICE["slot"])
+
+
+class PowerCut(BaseException):
+    """The machine is off."""
+
+
+class World:
+    def __init__(self, folder, update=Update):
+        self.folder = str(folder)
+        self.files = {}  # sha256: bytes, what the file server has
+        self.retained = {}
+        self.reports = []
+        self.faults = []
+        self.calls = 0
+        self.cut_at = None  # (call number, "before" | "torn" | "after")
+        self.off = False
+        self.wall = signing.ISSUED + 60
+        self.fetched = 0  # bytes sent by the file server
+        self.ram = 100_000
+        self.update_class = update
+        self.deliver = None  # hands a message to the connected agent
+
+    # Power.
+
+    def call(self, do, torn=None):
+        """One port call: `do()`, unless the power goes. `torn()` does half of it."""
+        if self.off:
+            raise PowerCut
+        self.calls += 1
+        number, when = self.cut_at or (0, "")
+        if self.calls != number:
+            return do()
+        if when == "after":
+            do()
+        elif when == "torn" and torn:
+            torn()
+        self.off = True
+        raise PowerCut
+
+    def boot(self):
+        """A new life: (agent, update) on what the disk holds."""
+        self.off = False
+        self.calls = 0
+        journal = FakeJournal(self, self.folder, "digits")
+        update = self.update_class(
+            "digits",
+            DEVICE,
+            signing.root(),
+            journal,
+            FakeBanks(self, self.folder),
+            FakeRuntime(self),
+            FakeFetcher(self),
+            FakeHooks(self),
+            FakeClock(self),
+        )
+        boots = Journal(self.folder, "device")
+        link = FakeLink(self)
+        return Agent(DEVICE, {"digits": update}, link, FakeClock(self), boots), update
+
+    # What must hold.
+
+    def durable(self):
+        """The record that a reader of the disk finds."""
+        return Journal(self.folder, "digits").read() or machine.new_record()
+
+    def fault(self, text):
+        self.faults.append(text)
+
+    def check_served(self, live):
+        record = self.durable()
+        bank = machine.serving(record)
+        entry = record["banks"][bank]
+        if entry is None or live.path != f"{self.folder}/{'ab'[bank]}.model":
+            self.fault(f"serves {live.path}, the journal says otherwise")
+            return
+        for file in entry["files"]:
+            path = f"{self.folder}/{'ab'[bank]}.{file['role']}"
+            data = open(path, "rb").read() if os.path.exists(path) else b""
+            if signing.sha(data) != file["sha256"]:
+                self.fault(f"serves a damaged {file['role']}")
+
+    def check_reported(self, state):
+        record = self.durable()
+        live = record["banks"][record["live"]]
+        if state["outcome"] == "SUCCEEDED" and (
+            record["outcome"] != "SUCCEEDED" or live["manifest"] != state["sha256"]
+        ):
+            self.fault(f"SUCCEEDED was reported, the journal says {record['state']}")
+
+    def last_report(self):
+        return self.reports[-1]["models"]["digits"]
+
+
+class FakeJournal(Journal):
+    def __init__(self, world, folder, name):
+        super().__init__(folder, name)
+        self.world = world
+
+    def write(self, record):
+        def torn():
+            path = self.paths[1 - self.newest]
+            with open(path, "r+b") as file:
+                file.seek(20)
+                file.write(b"half of a record")
+
+        self.world.call(lambda: super(FakeJournal, self).write(record), torn)
+
+
+class FakeBanks(Banks):
+    def __init__(self, world, folder):
+        super().__init__(folder)
+        self.world = world
+
+    def clear(self, bank):
+        def torn():
+            path = self.path(bank, "model")
+            if os.path.exists(path):
+                os.remove(path)
+
+        self.world.call(lambda: super(FakeBanks, self).clear(bank), torn)
+
+    def intake(self, bank, entry):
+        intake = FakeIntake(self.path(bank, entry["role"]), self.size(bank, entry["role"]), entry)
+        intake.world = self.world
+        return intake
+
+
+class FakeIntake(real_banks.Intake):
+    def write(self, data):
+        def torn():
+            self.file.write(data[: len(data) // 2])
+            self.file.flush()
+
+        self.world.call(lambda: super(FakeIntake, self).write(data), torn)
+        self.file.flush()
+
+    def close(self):
+        if self.world.off:
+            self.file.close()
+            raise PowerCut
+        self.world.call(super().close)
+
+
+class FakeRuntime(ports.Runtime):
+    name, format, version = "tflite-runtime", "tflite", "2.14.0"
+
+    def __init__(self, world):
+        self.world = world
+
+    def free_ram(self):
+        return self.world.ram
+
+    async def prove(self, model_path, golden_path, tolerance, breathe):
+        def judge():
+            with open(model_path, "rb") as file:
+                return "golden set: 1 of 1 outputs off" if file.read(3) == b"BAD" else ""
+
+        return self.world.call(judge)
+
+
+class FakeFetcher(ports.Fetcher):
+    def __init__(self, world):
+        self.world = world
+
+    async def fetch(self, url, intake):
+        world = self.world
+        floor = world.durable()["order"]["seq"]
+        if world.durable()["state"] != "fetching":
+            world.fault(f"fetches while the journal's floor is {floor}")
+        data = world.call(lambda: world.files.get(url.split("/")[-1]))
+        if data is None:
+            raise ports.FetchError("404 Not Found")
+        for start in range(intake.offset, len(data), CHUNK_BYTES):
+            chunk = data[start : start + CHUNK_BYTES]
+            world.fetched += len(chunk)
+            intake.write(chunk)
+            await asyncio.sleep(0)
+
+
+class FakeHooks(ports.Hooks):
+    def __init__(self, world):
+        self.world = world
+        self.unwell = ""
+
+    async def serve(self, live):
+        if live:
+            self.world.check_served(live)
+        self.world.call(lambda: None)
+        return ""
+
+    async def healthy(self, live):
+        self.world.call(lambda: None)
+        return self.unwell
+
+
+class FakeClock(ports.Clock):
+    """Short spans pass at once, when somebody waits for them; long ones never end."""
+
+    LONG_SECONDS = 30
+
+    def __init__(self, world):
+        self.world = world
+        self.seconds = 0.0
+
+    def now(self):
+        return self.seconds
+
+    def wall(self):
+        return self.world.wall
+
+    async def sleep(self, seconds):
+        if seconds > self.LONG_SECONDS:
+            await asyncio.Event().wait()
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+    async def wait(self, event, seconds):
+        if seconds > self.LONG_SECONDS:
+            return await event.wait()
+        await self.sleep(seconds)
+        return event.is_set()
+
+
+class FakeLink(ports.Link):
+    """A broker of one client, in memory."""
+
+    def __init__(self, world):
+        self.world = world
+        self.arrived = asyncio.Queue()
+
+    async def connect(self, will_topic, will):
+        self.world.call(lambda: None)
+
+    async def subscribe(self, wanted):
+        self.world.call(lambda: None)
+        self.world.deliver = self.deliver
+        for topic in wanted:
+            if topic in self.world.retained:
+                self.deliver(topic, self.world.retained[topic])
+
+    def deliver(self, topic, payload):
+        self.arrived.put_nowait((topic, payload))
+
+    async def publish(self, topic, payload, retain):
+        def send():
+            if topic == topics.reported("demo", "pi-1"):
+                report = json.loads(payload)
+                self.world.check_reported(report["models"]["digits"])
+                self.world.reports.append(report)
+
+        self.world.call(send)
+        await asyncio.sleep(0)
+
+    async def receive(self):
+        return await self.arrived.get()
+
+
+async def live(world, done, cut_at=None, turns=5_000):
+    """One life of the device: until `done(update)`, or the power goes. True if done."""
+    world.cut_at = cut_at
+    reached = False
+    asyncio.get_running_loop().set_exception_handler(_unless_power_cut)
+    try:
+        agent, update = world.boot()
+        life = asyncio.create_task(agent.run())
+        for _ in range(turns):
+            if world.off or (reached := bool(done(update))):
+                break
+            await asyncio.sleep(0)
+    finally:
+        world.off = True  # nothing of this life touches the disk any more
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+    return reached
+
+
+def _unless_power_cut(loop, context):
+    """Tasks that died with the machine are nobody's to ask about."""
+    if not isinstance(context.get("exception"), PowerCut):
+        loop.default_exception_handler(context)

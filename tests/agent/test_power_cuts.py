@@ -1,0 +1,173 @@
+"""Power is cut at every port call of an update: before it, half way through, after it."""
+
+import asyncio
+import os
+
+import pytest
+
+from modelwave_agent import machine
+from modelwave_agent.update import Update
+from tests import signing
+from tests.agent.fakes import TOPIC, World, live
+
+OLD = signing.Release(1, b"old model " * 250)
+GOOD = signing.Release(2, b"new model " * 300)
+BAD = signing.Release(3, b"BAD model " * 300)
+MAX_CALLS = 200
+LONG = os.environ.get("MODELWAVE_LONG") == "1"
+
+
+class Case:
+    """What is ordered in a world that went through `before`, and what must come of it."""
+
+    def __init__(self, before, release, outcome, ends_with):
+        self.before, self.release, self.outcome, self.ends_with = (
+            before,
+            release,
+            outcome,
+            ends_with,
+        )
+
+
+CASES = {
+    "healthy": Case([OLD], GOOD, "SUCCEEDED", GOOD),
+    "unhealthy": Case([OLD], BAD, "ROLLED_BACK", OLD),
+    "revert": Case([OLD, GOOD], OLD, "SUCCEEDED", OLD),
+    "first": Case([], GOOD, "SUCCEEDED", GOOD),
+}
+
+
+def settled(world, seq):
+    if not world.reports:
+        return False
+    state = world.last_report()
+    return state["seq"] == seq and state["outcome"] != "" and state["state"] == "idle"
+
+
+def until_settled(world, seq, cut_at=None):
+    """One life: until order `seq` has its outcome, or the power goes (then False)."""
+    world.reports.clear()
+    return asyncio.run(live(world, lambda _: settled(world, seq), cut_at))
+
+
+def prepared(folder, case, update=Update):
+    folder.mkdir()
+    world = World(folder, update)
+    for release in (OLD, GOOD, BAD):
+        world.files.update(release.files)
+    for seq, release in enumerate(case.before, 1):
+        world.retained[TOPIC] = signing.order(release, seq)
+        assert until_settled(world, seq)
+    world.retained[TOPIC] = signing.order(case.release, len(case.before) + 1)
+    world.faults.clear()
+    return world
+
+
+def play(world, case, cuts):
+    """Lives through `cuts` (one a life), then to the end: whether each was met."""
+    seq = len(case.before) + 1
+    met = [not until_settled(world, seq, cut) for cut in cuts]
+    if not until_settled(world, seq):
+        world.fault("the device never came to an end")
+    # A last boot, without a broker's orders: what does it run, what does it say?
+    world.retained.clear()
+    world.reports.clear()
+    asyncio.run(live(world, lambda update: world.reports and update.live()))
+    state = world.last_report()
+    found = (state["outcome"], state["release"])
+    expected = (case.outcome, case.ends_with.document["release"])
+    if found != expected:
+        world.fault(f"ended as {found}, expected {expected}")
+    if (case.release.digest in world.durable()["blacklist"]) != (case.release is BAD):
+        world.fault("a power cut is no failed health check, and only that blacklists")
+    return all(met)
+
+
+def sweep(folder, case, update=Update):
+    """(number of cuts, {cut: faults}) over every port call of one update."""
+    cases, bad = 0, {}
+    for when in ("before", "torn", "after"):
+        for call in range(1, MAX_CALLS):
+            world = prepared(folder / f"{when}-{call}", case, update)
+            met = play(world, case, [(call, when)])
+            if world.faults:
+                bad[when, call] = world.faults
+            if not met:
+                break
+            cases += 1
+        else:
+            pytest.fail("the update never ended")
+    return cases, bad
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_power_cut_at_every_port_call_leaves_a_whole_model_and_a_true_report(tmp_path, name):
+    cases, bad = sweep(tmp_path, CASES[name])
+    print(f"{name}: {cases} power cuts, {len(bad)} with faults")
+    assert bad == {}
+    assert cases > 40
+
+
+@pytest.mark.parametrize("name", ["healthy", "unhealthy"])
+def test_power_cut_twice_in_a_row(tmp_path, name):
+    """Every pair of calls in the long form, a spread of them every day."""
+    step = 1 if LONG else 9
+    cases = 0
+    for first in range(1, 40, step):
+        for second in range(1, 40, step):
+            world = prepared(tmp_path / f"{first}-{second}", CASES[name])
+            play(world, CASES[name], [(first, "after"), (second, "before")])
+            assert world.faults == [], (first, second)
+            cases += 1
+    print(f"{name}: {cases} pairs of power cuts")
+
+
+def test_revert_to_the_release_in_the_other_bank_downloads_nothing(tmp_path):
+    world = prepared(tmp_path / "w", CASES["revert"])
+    before = world.fetched
+    assert until_settled(world, 3)
+    assert world.fetched == before
+    assert world.last_report()["release"] == 1
+
+
+def test_resets_on_trial_end_after_three_tries_and_do_not_blacklist(tmp_path):
+    world = prepared(tmp_path / "w", CASES["healthy"])
+    for _ in range(machine.MAX_TRIES):
+        asyncio.run(live(world, lambda update: update.record["state"] == "trial"))
+    assert until_settled(world, 2)
+    state = world.last_report()
+    assert (state["outcome"], state["release"]) == ("ROLLED_BACK", 1)
+    assert "reset 3 times" in state["reason"]
+    assert world.durable()["blacklist"] == []
+
+
+class ActsFirst(Update):
+    """The journal-first rule, broken: effects run, then the record is written."""
+
+    async def _drive(self, event, detail):
+        while event:
+            self.record, effects = machine.step(self.record, event, detail)
+            event = None
+            for effect in effects:
+                event, detail = await self.EFFECTS[effect](self) or (None, None)
+                if event:
+                    break
+            self.journal.write(self.record)
+
+
+class ConfirmsLast(Update):
+    """Broken where it hurts most: SUCCEEDED is told before it is durable."""
+
+    def _step(self, event, detail):
+        if event != "healthy":
+            return super()._step(event, detail)
+        self.record, effects = machine.step(self.record, event, detail)
+        asyncio.get_running_loop().call_later(0.001, self.journal.write, self.record)
+        return effects
+
+
+@pytest.mark.parametrize("broken", [ActsFirst, ConfirmsLast])
+def test_the_sweep_goes_red_when_the_journal_is_not_written_first(tmp_path, broken):
+    cases, bad = sweep(tmp_path, CASES["healthy"], broken)
+    print(f"{broken.__name__}: {cases} power cuts, {len(bad)} with faults")
+    assert len(bad) > 3
