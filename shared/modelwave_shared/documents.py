@@ -43,6 +43,13 @@ from modelwave_shared.limits import (
     SLOTS,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from modelwave_shared.fields import Check, Document
+
 ROOT, MANIFEST, ORDER, REPORT, METRICS = "root", "manifest", "order", "report", "metrics"
 
 # Whose signature a document needs: the role's name in the root document.
@@ -73,32 +80,32 @@ _time = integer(0, MAX_TIME)
 _ppm = integer(0, 1000000)
 
 
-def _keyid(value, where):
+def _keyid(value: object, where: str) -> None:
     if type(value) is not str or len(value) != 8 or not all(c in "0123456789abcdef" for c in value):
         raise DocumentError(where, "a keyid of 8 lower-case hex digits")
 
 
-def _or_empty(check):
-    def check_or_empty(value, where):
+def _or_empty(check: "Check") -> "Check":
+    def check_or_empty(value: object, where: str) -> None:
         if value != "":
             check(value, where)
 
     return check_or_empty
 
 
-def _target(value, where):
+def _target(value: object, where: str) -> None:
     name(value, where)
     if value == "device":
         raise DocumentError(where, "any target but device, which names a branch of the topics")
 
 
-def _slot_range(value, where):
+def _slot_range(value: "Any", where: str) -> None:
     list_of(integer(0, SLOTS - 1), 2, 2)(value, where)
     if value[0] > value[1]:
         raise DocumentError(where, "first slot, last slot: the first is not above the last")
 
 
-def _tolerance(value, where):
+def _tolerance(value: object, where: str) -> None:
     if type(value) is dict and value.get("kind") == "labels":
         record({"kind": one_of("labels"), "least_ppm": _ppm})(value, where)
     else:
@@ -224,14 +231,14 @@ TABLES = {
 }
 
 
-def read(kind, payload):
-    """The checked document (a dict) in `payload` (bytes). Raises ValueError."""
-    value = strict_json.loads(payload)
+def read(kind: str, payload: bytes) -> "Document":
+    """The checked document in `payload` (bytes). Raises ValueError."""
+    value: "Document" = strict_json.loads(payload)
     check(kind, value)
     return value
 
 
-def check(kind, value):
+def check(kind: str, value: "Any") -> None:
     """Raises DocumentError if the parsed `value` is no `kind`."""
     TABLES[kind](value, kind)
     rule = _RULES.get(kind)
@@ -239,7 +246,7 @@ def check(kind, value):
         rule(value)
 
 
-def _root_rule(root):
+def _root_rule(root: "Document") -> None:
     keys = root["keys"]
     for keyid in keys:
         if dsse.keyid(public_key(root, keyid)) != keyid:
@@ -255,7 +262,7 @@ def _root_rule(root):
             raise DocumentError(where + ".threshold", "more than there are keys")
 
 
-def _manifest_rule(manifest):
+def _manifest_rule(manifest: "Document") -> None:
     roles = [entry["role"] for entry in manifest["files"]]
     if len(set(roles)) != len(roles) or "model" not in roles or "golden" not in roles:
         raise DocumentError("manifest.files", "one model, one golden, at most one labels")
@@ -264,28 +271,32 @@ def _manifest_rule(manifest):
         raise DocumentError("manifest.needs.flash", "less than its files have (%d)" % total)
 
 
-def _order_rule(order):
+def _order_rule(order: "Document") -> None:
     if ("slots" in order) == ("device" in order):
         raise DocumentError("order.slots", "either slots or a device")
     if order["expires"] <= order["issued"]:
         raise DocumentError("order.expires", "not after order.issued")
 
 
-_RULES = {ROOT: _root_rule, MANIFEST: _manifest_rule, ORDER: _order_rule}
+_RULES: "dict[str, Callable[[Document], None]]" = {
+    ROOT: _root_rule,
+    MANIFEST: _manifest_rule,
+    ORDER: _order_rule,
+}
 
 
-def public_key(root, keyid):
+def public_key(root: "Document", keyid: str) -> bytes:
     """The raw 32 bytes of a key in a checked root document."""
     return bytes(int(root["keys"][keyid][i : i + 2], 16) for i in range(0, 64, 2))
 
 
-def role_keys(root, kind):
+def role_keys(root: "Document", kind: str) -> "tuple[dict[str, bytes], int]":
     """({keyid: 32 bytes}, threshold): who may sign documents of `kind` under `root`."""
     role = root["roles"][SIGNER[kind]]
     return {keyid: public_key(root, keyid) for keyid in role["keyids"]}, role["threshold"]
 
 
-def open_signed(kind, envelope, root):
+def open_signed(kind: str, envelope: dsse.Envelope, root: "Document") -> "Document":
     """The document in `envelope` (a dsse.Envelope), verified under the checked `root`, then
     parsed. Raises ValueError."""
     if envelope.kind != kind:
@@ -297,7 +308,7 @@ def open_signed(kind, envelope, root):
     return read(kind, envelope.payload)
 
 
-def open_first_root(data):
+def open_first_root(data: bytes) -> "Document":
     """The root document that a device is enrolled with: handed over by a trusted way, so it
     speaks for itself, but must carry its own threshold of signatures. Raises ValueError."""
     envelope = dsse.read(data)
@@ -309,5 +320,5 @@ def open_first_root(data):
     return root
 
 
-def shown_kind(kind):
+def shown_kind(kind: str) -> str:
     return kind if kind in TABLES else "stranger"

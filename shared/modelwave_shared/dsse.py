@@ -17,6 +17,12 @@ import hashlib
 from modelwave_shared import ed25519
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_SIGNATURES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Signature = tuple[str, bytes]  # keyid, 64 bytes
+
 TYPE_PREFIX = "application/vnd.modelwave."
 TYPE_SUFFIX = "+json"
 
@@ -37,22 +43,22 @@ class Envelope:
     """What an envelope holds: `kind` ("order"), `payload` (bytes), `signatures` (list of
     (keyid, 64 bytes)). Nothing of it is trusted before `verify` has returned."""
 
-    def __init__(self, kind, payload, signatures):
+    def __init__(self, kind: str, payload: bytes, signatures: "list[Signature]") -> None:
         self.kind = kind
         self.payload = payload
         self.signatures = signatures
 
-    def digest(self):
+    def digest(self) -> str:
         """sha256 of the payload, in hex: the document's name, whoever signed it."""
         return hexdigest(self.payload)
 
-    def verify(self, keys, threshold):
+    def verify(self, keys: "Mapping[str, bytes]", threshold: int) -> None:
         """Raises EnvelopeError unless `threshold` of the distinct public keys in `keys`
         ({keyid: 32 bytes}) have signed."""
         if threshold < 1:
             raise EnvelopeError("threshold %d: at least 1 signature is needed" % threshold)
         message = signed_bytes(self.kind, self.payload)
-        good = set()
+        good: set[bytes] = set()
         for keyid, signature in self.signatures:
             key = keys.get(keyid)
             if key is not None and key not in good and ed25519.verify(key, message, signature):
@@ -65,7 +71,7 @@ class Envelope:
         )
 
 
-def read(data):
+def read(data: bytes) -> Envelope:
     """The Envelope in `data` (bytes). Raises EnvelopeError."""
     if len(data) > MAX_ENVELOPE_BYTES:
         raise EnvelopeError("%d bytes: longer than %d" % (len(data), MAX_ENVELOPE_BYTES))
@@ -79,7 +85,7 @@ def read(data):
     return Envelope(kind, _unbase64(data[len(_HEAD) : payload_end], "payload"), signatures)
 
 
-def write(kind, payload, signatures):
+def write(kind: str, payload: bytes, signatures: "Iterable[Signature]") -> bytes:
     """The envelope's bytes. Raises EnvelopeError if it would be too long to be read."""
     entries = [
         _KEYID + keyid.encode() + _SIG + _base64(signature) + b'"}'
@@ -95,26 +101,26 @@ def write(kind, payload, signatures):
     return data
 
 
-def payload_type(kind):
+def payload_type(kind: str) -> bytes:
     return (TYPE_PREFIX + kind + TYPE_SUFFIX).encode()
 
 
-def signed_bytes(kind, payload):
+def signed_bytes(kind: str, payload: bytes) -> bytes:
     """What a signature covers (DSSE's PAE)."""
     name = payload_type(kind)
     return b"DSSEv1 %d %s %d %s" % (len(name), name, len(payload), payload)
 
 
-def keyid(public_key):
+def keyid(public_key: bytes) -> str:
     """First 8 hex digits of sha256 of the raw public key (32 bytes)."""
     return hexdigest(public_key)[:8]
 
 
-def hexdigest(data):
+def hexdigest(data: bytes) -> str:
     return binascii.hexlify(hashlib.sha256(data).digest()).decode()
 
 
-def _kind(name):
+def _kind(name: bytes) -> str:
     text = name.decode() if _is_plain(name) else ""
     kind = text[len(TYPE_PREFIX) : -len(TYPE_SUFFIX)]
     if payload_type(kind) != name:
@@ -122,11 +128,11 @@ def _kind(name):
     return kind
 
 
-def _signatures(text):
+def _signatures(text: bytes) -> "list[Signature]":
     count = (len(text) + 1) // (_ENTRY_BYTES + 1)
     if not 1 <= count <= MAX_SIGNATURES or len(text) != count * (_ENTRY_BYTES + 1) - 1:
         raise EnvelopeError("signatures: not 1 to %d of 64 bytes each" % MAX_SIGNATURES)
-    found = []
+    found: "list[Signature]" = []
     for start in range(0, len(text), _ENTRY_BYTES + 1):
         entry = text[start : start + _ENTRY_BYTES]
         keyid_end = len(_KEYID) + 8
@@ -146,7 +152,7 @@ def _signatures(text):
     return found
 
 
-def _unbase64(text, field):
+def _unbase64(text: bytes, field: str) -> bytes:
     try:
         data = binascii.a2b_base64(text)
     except ValueError:
@@ -156,9 +162,9 @@ def _unbase64(text, field):
     return data
 
 
-def _base64(data):
+def _base64(data: bytes) -> bytes:
     return binascii.b2a_base64(data).strip()
 
 
-def _is_plain(data):
+def _is_plain(data: bytes) -> bool:
     return all(0x21 <= c <= 0x7E for c in data)

@@ -11,6 +11,14 @@ from modelwave_shared.limits import (
     MAX_URL_CHARACTERS,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from typing import Any
+
+    Check = Callable[[object, str], None]
+    Document = dict[str, Any]  # a parsed document, or an object in one
+
 HEX = "0123456789abcdef"
 LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -18,34 +26,34 @@ LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
 class DocumentError(ValueError):
     """A field is not as agreed; the message starts with the field's path."""
 
-    def __init__(self, where, problem):
+    def __init__(self, where: str, problem: str) -> None:
         super().__init__("%s: %s" % (where, problem))
         self.where = where
         self.problem = problem
 
 
-def integer(low, high):
-    def check(value, where):
+def integer(low: int, high: int) -> "Check":
+    def check(value: object, where: str) -> None:
         if type(value) is not int or not low <= value <= high:
             raise DocumentError(where, "an integer from %d to %d" % (low, high))
 
     return check
 
 
-def boolean(value, where):
+def boolean(value: object, where: str) -> None:
     if type(value) is not bool:
         raise DocumentError(where, "true or false")
 
 
-def one_of(*words):
-    def check(value, where):
+def one_of(*words: str) -> "Check":
+    def check(value: object, where: str) -> None:
         if type(value) is not str or value not in words:
             raise DocumentError(where, "one of " + ", ".join(words))
 
     return check
 
 
-def name(value, where):
+def name(value: object, where: str) -> None:
     """fleet, model, target, device id."""
     if (
         type(value) is not str
@@ -56,18 +64,18 @@ def name(value, where):
         raise DocumentError(where, "a name of 1 to %d characters a-z 0-9 _ -" % MAX_NAME)
 
 
-def text(value, where):
+def text(value: object, where: str) -> None:
     """A person's words on one line, perhaps none."""
     if type(value) is not str or len(value) > MAX_TEXT or not all(_printable(c) for c in value):
         raise DocumentError(where, "text on one line, at most %d characters" % MAX_TEXT)
 
 
-def sha256(value, where):
+def sha256(value: object, where: str) -> None:
     if type(value) is not str or len(value) != 64 or not all(c in HEX for c in value):
         raise DocumentError(where, "a sha256 in 64 lower-case hex digits")
 
 
-def token(value, where):
+def token(value: object, where: str) -> None:
     """A word of a technical vocabulary: CONV_2D, tflite>=2.14, edgetpu, digits/labels."""
     allowed = LOWER + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.-+/>="
     if (
@@ -78,7 +86,7 @@ def token(value, where):
         raise DocumentError(where, "1 to %d characters A-Z a-z 0-9 _ . - + / > =" % MAX_NAME)
 
 
-def url(value, where):
+def url(value: object, where: str) -> None:
     """http or https, a host, no user:password, nothing that a header could break on.
     Which hosts may be asked is the fetcher's to decide, once the name is resolved."""
     if type(value) is not str or len(value) > MAX_URL_CHARACTERS:
@@ -93,8 +101,8 @@ def url(value, where):
         raise DocumentError(where, "printable ASCII without spaces, query or fragment")
 
 
-def list_of(check, low, high):
-    def check_list(value, where):
+def list_of(check: "Check", low: int, high: int) -> "Check":
+    def check_list(value: object, where: str) -> None:
         if type(value) is not list or not low <= len(value) <= high:
             raise DocumentError(where, "a list of %d to %d entries" % (low, high))
         for index, entry in enumerate(value):
@@ -103,8 +111,8 @@ def list_of(check, low, high):
     return check_list
 
 
-def map_of(check_key, check_value, low, high):
-    def check_map(value, where):
+def map_of(check_key: "Check", check_value: "Check", low: int, high: int) -> "Check":
+    def check_map(value: object, where: str) -> None:
         if type(value) is not dict or not low <= len(value) <= high:
             raise DocumentError(where, "an object of %d to %d entries" % (low, high))
         for key in value:
@@ -114,11 +122,11 @@ def map_of(check_key, check_value, low, high):
     return check_map
 
 
-def record(table, optional=()):
+def record(table: "dict[str, Check]", optional: "Container[str]" = ()) -> "Check":
     """An object with exactly these fields; those in `optional` may be absent. An unknown
     field is refused: it may be a condition that this reader does not know how to keep."""
 
-    def check_record(value, where):
+    def check_record(value: object, where: str) -> None:
         if type(value) is not dict:
             raise DocumentError(where, "an object")
         for key in value:
@@ -133,11 +141,11 @@ def record(table, optional=()):
     return check_record
 
 
-def _printable(character):
+def _printable(character: str) -> bool:
     code = ord(character)
     return 0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code < 0xFFFE
 
 
-def _shown(key):
+def _shown(key: str) -> str:
     """A stranger's key, fit for an error message."""
     return "".join(c if 0x21 <= ord(c) <= 0x7E else "?" for c in key[:40])

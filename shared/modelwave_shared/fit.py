@@ -7,8 +7,12 @@ the device before it takes an order. `has` is
      "kernels": list of operators, or None where the runtime brings them all}
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from modelwave_shared.fields import Document
 
-def shortfalls(needs, has):
+
+def shortfalls(needs: "Document", has: "Document") -> list[str]:
     """A list of texts, one for each need that is not met; [] fits."""
     found = []
     for field in ("flash", "ram"):
@@ -34,14 +38,14 @@ def shortfalls(needs, has):
     return found
 
 
-def runtime_serves(needed, name, version):
+def runtime_serves(needed: str, name: str, version: str) -> bool:
     """Whether runtime `name` in `version` is what "tflite" or "tflite>=2.14" asks for. A
     device that cannot tell its version meets no least version."""
     wanted, _, least = needed.partition(">=")
     return wanted == name and (not least or numbers(version) >= numbers(least))
 
 
-def numbers(version):
+def numbers(version: str) -> list[int]:
     """ "2.14.0" as [2, 14, 0], for comparing; a part that is no number ends it."""
     found = []
     for part in version.split("."):

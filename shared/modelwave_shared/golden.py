@@ -22,6 +22,15 @@ import struct
 
 from modelwave_shared.limits import MAX_GOLDEN_RECORDS, MAX_TENSOR_BYTES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from modelwave_shared.fields import Document
+
+    Buffer = bytes | bytearray | memoryview
+
 HEADER = "<4s4BIII"
 HEADER_BYTES = 20
 MAGIC = b"MWG1"
@@ -33,7 +42,13 @@ class GoldenError(ValueError):
     """The golden file is not one, or is cut off; the message names the field."""
 
 
-def pack(kind, input_type, output_type, inputs, expected):
+def pack(
+    kind: str,
+    input_type: str,
+    output_type: "str | tuple[str, int]",
+    inputs: "Sequence[bytes]",
+    expected: "Sequence[Any]",
+) -> bytes:
     """The bytes of a golden file. `inputs`: one bytes object each; `expected`: the output's
     bytes each (kind "o") or the right class each (kind "l", with `output_type` and the
     number of classes as a tuple). Raises GoldenError."""
@@ -66,7 +81,7 @@ def pack(kind, input_type, output_type, inputs, expected):
 class Header:
     """What the first 20 bytes say. Raises GoldenError if they are not a golden file's."""
 
-    def __init__(self, data):
+    def __init__(self, data: "Buffer") -> None:
         if len(data) < HEADER_BYTES:
             raise GoldenError("golden: shorter than its header of 20 bytes")
         magic, kind, given, out, zero, count, in_elements, out_elements = struct.unpack(
@@ -95,7 +110,7 @@ class Header:
 class Judge:
     """Counts how the outputs compare; `verdict` is "" for healthy, or what was wrong."""
 
-    def __init__(self, header, tolerance, runtime):
+    def __init__(self, header: Header, tolerance: "Document", runtime: str) -> None:
         """`tolerance`: the manifest's field; `runtime`: the name the device's runtime has
         there. Raises GoldenError where the two do not go together."""
         self.header = header
@@ -113,7 +128,7 @@ class Judge:
         self.right = 0
         self.worst = 0
 
-    def add(self, output, expected):
+    def add(self, output: "Buffer", expected: "Buffer") -> None:
         """Both bytes-like: the model's output and the record's expected part."""
         if len(output) != self.header.output_bytes:
             raise GoldenError(
@@ -131,7 +146,7 @@ class Judge:
         self.worst = max(self.worst, off)
         self.right += off <= self.steps
 
-    def verdict(self):
+    def verdict(self) -> str:
         if self.header.kind == "l":
             reached = self.right * MILLIONTHS // self.seen
             if reached >= self.least_ppm:
@@ -153,7 +168,7 @@ class Judge:
         )
 
 
-def furthest(got, expected, kind):
+def furthest(got: "Sequence[float]", expected: "Sequence[float]", kind: str) -> int:
     """The largest difference of two tuples of numbers: steps, or millionths for float32.
     A NaN on either side is as far off as can be."""
     worst = 0
@@ -161,5 +176,5 @@ def furthest(got, expected, kind):
         off = abs(a - b)
         if kind == "f":
             off = int(min(off, 2000) * MILLIONTHS + 0.5) if off == off else 2**31
-        worst = max(worst, off)
+        worst = max(worst, int(off))
     return worst
