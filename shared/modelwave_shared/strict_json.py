@@ -15,6 +15,10 @@ read them with 30 bits. Shares are written in parts per million instead.
 
 from modelwave_shared.limits import MAX_NESTING
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_DIGITS = 16
 ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 WORDS = (("true", True), ("false", False), ("null", None))
@@ -24,7 +28,7 @@ class JsonError(ValueError):
     """Not JSON as documents are written; the message says what and at which byte."""
 
 
-def loads(data):
+def loads(data: bytes) -> "Any":
     """The value in `data` (bytes). Raises JsonError."""
     for at, byte in enumerate(data):
         if not 0x20 <= byte <= 0x7E:
@@ -37,27 +41,27 @@ def loads(data):
 
 
 class _Reader:
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
 
-    def peek(self):
+    def peek(self) -> str:
         """The next character that is not a space, "" at the end."""
         while self.text[self.at : self.at + 1] == " ":
             self.at += 1
         return self.text[self.at : self.at + 1]
 
-    def expect(self, character):
+    def expect(self, character: str) -> None:
         if self.peek() != character:
             raise JsonError("expected %s at byte %d" % (character, self.at))
         self.at += 1
 
-    def value(self, depth):
-        if depth > MAX_NESTING:
-            raise JsonError("nested deeper than %d" % MAX_NESTING)
+    def value(self, depth: int) -> "Any":
         first = self.peek()
         if first == '"':
             return self.string()
+        if depth == MAX_NESTING and first in ("{", "["):
+            raise JsonError("nested deeper than %d" % MAX_NESTING)
         if first == "{":
             return self.object(depth + 1)
         if first == "[":
@@ -68,7 +72,7 @@ class _Reader:
                 return value
         return self.integer()
 
-    def integer(self):
+    def integer(self) -> int:
         start = self.at
         if self.text[start : start + 1] == "-":
             self.at += 1
@@ -78,21 +82,12 @@ class _Reader:
             self.at += 1
         found = self.text[digits : self.at]
         zero = found.startswith("0") and (len(found) > 1 or digits > start)
-        if (
-            not found
-            or zero
-            or len(found) > MAX_DIGITS
-            or self.text[self.at : self.at + 1]
-            in (
-                ".",
-                "e",
-                "E",
-            )
-        ):
+        fraction = self.text[self.at : self.at + 1] in (".", "e", "E")
+        if not found or zero or fraction or len(found) > MAX_DIGITS:
             raise JsonError("expected a value (numbers are integers) at byte %d" % start)
         return int(self.text[start : self.at])
 
-    def string(self):
+    def string(self) -> str:
         self.expect('"')
         parts = []
         start = self.at
@@ -109,7 +104,7 @@ class _Reader:
                 parts.append(self.escape())
                 start = self.at
 
-    def escape(self):
+    def escape(self) -> str:
         letter = self.text[self.at : self.at + 1]
         self.at += 1
         if letter in ESCAPES:
@@ -123,9 +118,9 @@ class _Reader:
         self.at += 4
         return chr(code)
 
-    def object(self, depth):
+    def object(self, depth: int) -> "dict[str, Any]":
         self.expect("{")
-        found = {}
+        found: "dict[str, Any]" = {}
         if self.peek() == "}":
             self.at += 1
             return found
@@ -134,15 +129,15 @@ class _Reader:
                 raise JsonError("expected a key at byte %d" % self.at)
             key = self.string()
             if key in found:
-                raise JsonError("key %s stands twice" % key[:40])
+                raise JsonError("a key stands twice, at byte %d" % self.at)
             self.expect(":")
             found[key] = self.value(depth)
             if not self.more("}"):
                 return found
 
-    def array(self, depth):
+    def array(self, depth: int) -> "list[Any]":
         self.expect("[")
-        found = []
+        found: "list[Any]" = []
         if self.peek() == "]":
             self.at += 1
             return found
@@ -151,7 +146,7 @@ class _Reader:
             if not self.more("]"):
                 return found
 
-    def more(self, end):
+    def more(self, end: str) -> bool:
         """After an entry: a comma (True) or the end (False)."""
         if self.peek() == end:
             self.at += 1
@@ -160,5 +155,5 @@ class _Reader:
         return True
 
 
-def _is_hex(text):
+def _is_hex(text: str) -> bool:
     return all(c in "0123456789abcdefABCDEF" for c in text)
