@@ -1,0 +1,234 @@
+"""The embedded broker: amqtt with its known faults closed. See the package's docstring."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from amqtt.broker import Broker
+from amqtt.contexts import Action, BrokerConfig, ListenerConfig
+from amqtt.errors import BrokerError as AmqttBrokerError
+from amqtt.mqtt.publish import PublishPacket
+from amqtt.session import Session
+
+from modelwave_controller.broker.admission import Admission, NotAdmitted, tell
+from modelwave_controller.broker.errors import BrokerError, Refused
+from modelwave_controller.broker.handler import ClientHandler
+from modelwave_controller.broker.settings import BrokerSettings
+from modelwave_controller.broker.wire import BoundedWriter
+
+log = logging.getLogger("modelwave_controller.broker")
+
+# From the first byte of a connection to its admission, the password check included.
+CONNECT_SECONDS = 10
+# Messages taken in and not yet handed to their subscribers; then publishers wait.
+MAX_UNDISTRIBUTED = 1000
+# Messages kept for a client with a lasting session while it is away; then the oldest goes.
+MAX_KEPT_FOR_ABSENT = 1000
+SESSION_EXPIRY_SECONDS = 24 * 3600
+
+# What a returning client's CONNECT replaces in the session that was kept for it.
+_OF_THE_CONNECTION = (
+    "keep_alive",
+    "remote_address",
+    "remote_port",
+    "will_flag",
+    "will_message",
+    "will_qos",
+    "will_retain",
+    "will_topic",
+)
+
+
+class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
+    """An MQTT 3.1.1 broker inside this process; make it and use it in a running event loop.
+
+    start() raises BrokerError when it cannot listen; stop() ends every connection, whatever
+    its client does, and may be called again. Start it once. Retained messages and sessions
+    live in memory: they are gone when the process ends, and the controller publishes its
+    retained orders again on every connect.
+    """
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        _quiet_amqtt()
+        super().__init__(
+            BrokerConfig(
+                listeners={"default": ListenerConfig(bind=f"{settings.host}:{settings.port}")},
+                # amqtt loads a costly default set unless told otherwise; users and rules are
+                # asked directly, as a plugin is a task for each message and subscriber.
+                plugins={},
+                session_expiry_interval=SESSION_EXPIRY_SECONDS,
+            )
+        )
+        self.max_packet_bytes = settings.max_packet_bytes
+        self._settings = settings
+        self._admission = Admission(settings)
+        self._broadcast_queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_UNDISTRIBUTED)
+        self._connections: dict[asyncio.Task[None], BoundedWriter] = {}
+        self._stopping = False
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once started."""
+        port: int = self._servers["default"].instance.sockets[0].getsockname()[1]
+        return port
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        except AmqttBrokerError as error:
+            where = f"{self._settings.host}:{self._settings.port}"
+            raise BrokerError(
+                f"the broker cannot listen on {where}: {error.__cause__};"
+                " choose another port, or end what holds this one"
+            ) from error
+        if self._settings.notice is not None:
+            log.warning(self._settings.notice)
+
+    async def stop(self) -> None:
+        if self._stopping or self.transitions.state != "started":
+            return
+        self._stopping = True
+        self._servers["default"].instance.close()
+        while self._connections:
+            # No wills now: nobody stays to hear them. Closing is bounded in time.
+            tasks = list(self._connections)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        await self.shutdown()
+        self._admission.close()
+
+    def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """Called by asyncio for each new connection. Not a coroutine, so that stop() knows of
+        every connection from its first moment."""
+        bounded = BoundedWriter(writer)
+        task = asyncio.create_task(self._serve(reader, bounded))
+        self._connections[task] = bounded
+        task.add_done_callback(self._connection_ended)
+
+    def _connection_ended(self, task: asyncio.Task[None]) -> None:
+        self._connections.pop(task).abort()  # also if it was cancelled before it began
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a connection failed", exc_info=task.exception())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: BoundedWriter) -> None:
+        peer = writer.get_peer_info()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                session = await self._admission.admit(reader, writer, self.plugins_manager)
+            handler = await self._claim(session, reader, writer)
+            await self._host(handler)
+        except TimeoutError:
+            log.info("%s did not connect in %s s", peer, CONNECT_SECONDS)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            log.debug("%s went before it was connected", peer)
+        except Refused as refused:
+            log.warning("refused %s, which %s", peer, refused)
+            if isinstance(refused, NotAdmitted):
+                with suppress(ConnectionError):
+                    await tell(refused, writer)
+        finally:
+            await writer.close()
+
+    async def _claim(
+        self, session: Session, reader: asyncio.StreamReader, writer: BoundedWriter
+    ) -> ClientHandler:
+        """Give the session its client id.
+
+        Whoever is connected with it is put out first and its will published, so that a
+        device's own `offline` cannot overtake its `online`.
+        """
+        client_id = session.client_id
+        while client_id in self._sessions:
+            kept, holder = self._sessions[client_id]
+            self._admission.check_owner(session, kept)
+            if holder.ended.is_set():
+                break
+            holder.writer.abort()
+            await holder.ended.wait()
+        # From here to the entry in _sessions nothing waits, so no other connection gets between.
+        session = await self._resume(session)
+        handler = ClientHandler(self, session, reader, writer)
+        self._sessions[client_id] = (session, handler)
+        return handler
+
+    async def _resume(self, session: Session) -> Session:
+        """The session kept for this client id, if there is one and the client wants it."""
+        if session.clean_session:
+            await self._cleanup_session(session.client_id)
+        if session.client_id not in self._sessions:
+            return session
+        kept: Session = self._sessions[session.client_id][0]
+        for name in _OF_THE_CONNECTION:
+            setattr(kept, name, getattr(session, name))
+        kept.parent = 1  # CONNACK: session present
+        return kept
+
+    async def _host(self, handler: ClientHandler) -> None:
+        """Serve a client from its CONNACK to its end; then publish its will if it is due."""
+        session = handler.session
+        try:
+            await handler.mqtt_connack_authorize(authorize=True)
+            session.transitions.connect()  # from now on messages are sent to it
+            while not session.retained_messages.empty():
+                kept = session.retained_messages.get_nowait()
+                handler.post(kept.topic, kept.data, kept.qos, retain=False)
+            parted = self._loop.create_future()
+            parted.set_result(await handler.serve())
+            await self._handle_disconnect(session, handler, parted)
+        finally:
+            if session.clean_session:
+                await self._cleanup_session(session.client_id)
+            handler.ended.set()
+
+    async def take_in(self, publish: PublishPacket) -> None:
+        """Keep a message if it is to be retained, and pass it on to its subscribers."""
+        if publish.retain_flag:
+            await self.retain_message(None, publish.topic_name, publish.data, publish.qos)
+        await self._broadcast_message(None, publish.topic_name, publish.data)
+
+    def post_retained(self, handler: ClientHandler, topic_filter: str, qos: int) -> None:
+        """Send what is retained on a filter that was just subscribed to with that QoS."""
+        for topic, kept in self._retained_messages.items():
+            if self._matches(topic, topic_filter):
+                handler.post(topic, kept.data, min(qos, kept.qos or 0), retain=True)
+
+    async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
+        """amqtt's question, answered without its plugins."""
+        return self._admission.allows(session, topic, action)
+
+    async def _retain_broadcast_message(
+        self, broadcast: dict[str, Any], qos: int, target_session: Session
+    ) -> None:
+        """amqtt keeps messages for an absent client without a bound."""
+        if target_session.retained_messages.qsize() >= MAX_KEPT_FOR_ABSENT:
+            target_session.retained_messages.get_nowait()
+        await super()._retain_broadcast_message(broadcast, qos, target_session)
+
+
+def _quiet_amqtt() -> None:
+    """amqtt logs each packet and connection; what an operator needs is logged here. A level
+    that somebody has set stays."""
+    for name in ("amqtt", "transitions"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.CRITICAL)
+
+
+async def run_broker(settings: BrokerSettings, ready: Callable[[int], None] | None = None) -> None:
+    """Serve until cancelled, then stop in order. `ready` is called with the port.
+
+    Raises BrokerError when it cannot listen.
+    """
+    broker = EmbeddedBroker(settings)
+    await broker.start()
+    try:
+        if ready is not None:
+            ready(broker.port)
+        await asyncio.Event().wait()
+    finally:
+        await broker.stop()

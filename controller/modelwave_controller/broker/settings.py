@@ -1,0 +1,62 @@
+"""What the embedded broker is told before it starts."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelwave_controller.broker.acl import FleetAcl
+from modelwave_controller.broker.errors import BrokerError
+
+# The largest packet a client may send, without the 2 to 5 bytes of its fixed header. A pair
+# of envelopes on a desired topic is 8 KiB, a report 16 KiB, a block 1 KiB.
+MAX_PACKET_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class BrokerSettings:
+    """Where the broker listens, and for whom.
+
+    host, port: the address to bind; port 0 takes a free one, see `EmbeddedBroker.port`.
+    users: user name to argon2 hash (`read_credentials`, `hash_password`). None means an open
+        broker: no passwords and no rules, but reachable from this machine only.
+    acl: the rules for those users; needed with `users`, and only then.
+    max_packet_bytes: a longer packet ends its sender's connection before it is read.
+
+    Raises BrokerError when the fields do not go together.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    users: Mapping[str, str] | None = field(default=None, repr=False)
+    acl: FleetAcl | None = None
+    max_packet_bytes: int = MAX_PACKET_BYTES
+
+    def __post_init__(self) -> None:
+        if self.users is None and not is_loopback(self.host):
+            raise BrokerError(
+                f"without credentials the broker listens on this machine only, and {self.host!r}"
+                " is not a loopback address: give it credentials, or listen on 127.0.0.1"
+            )
+        if (self.users is None) != (self.acl is None):
+            raise BrokerError(
+                "credentials and access rules come together: with `users` also give"
+                " `acl=FleetAcl(fleet)`, without them neither"
+            )
+
+    @property
+    def notice(self) -> str | None:
+        """What whoever starts this broker must be told; None if there is nothing."""
+        if self.users is not None:
+            return None
+        return (
+            f"no credentials: every program on this machine may read and write everything on"
+            f" this broker; it listens on loopback ({self.host}) only"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Only addresses that say so themselves, and `localhost`: a name could lead anywhere."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
