@@ -25,17 +25,23 @@ def read_input(path: Path, what: str, limit: int) -> bytes:
     return data
 
 
-def measure_input(path: Path, what: str, limit: int) -> tuple[str, int]:
-    """(sha256 in hex, bytes) of a file that the operator named. Raises as `read_input`."""
+def take(source: Path, folder: Path, what: str, limit: int) -> tuple[str, int]:
+    """Copies a file that the operator named into `folder`, under its sha256; returns that
+    and its bytes. Raises as `read_input`."""
     digest, size = hashlib.sha256(), 0
-    with _opened(path, what) as file:
-        while chunk := file.read(_CHUNK_BYTES):
+    taken = folder / ".taken"
+    with _opened(source, what) as given, open(taken, "wb") as file:
+        while chunk := given.read(_CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
             if size > limit:
-                raise OperatorError(f"{what}: {path} is longer than {limit} bytes")
+                raise OperatorError(f"{what}: {source} is longer than {limit} bytes")
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
     if not size:
-        raise OperatorError(f"{what}: {path} is empty")
+        raise OperatorError(f"{what}: {source} is empty")
+    os.rename(taken, folder / digest.hexdigest())
     return digest.hexdigest(), size
 
 
@@ -49,7 +55,7 @@ def create(path: Path, data: bytes, mode: int = 0o644) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -93,10 +99,11 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         os.unlink(name)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes what was renamed into `folder` last."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

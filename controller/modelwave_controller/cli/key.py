@@ -1,5 +1,140 @@
-"""Soon."""
+"""`modelwave key`: keys in files, and who signed what."""
+
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from modelwave_controller import disk, keys, roots
+from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of
+from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
+from modelwave_controller.documents import require
+from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_shared import documents, dsse, ed25519, fields
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+
+app = typer.Typer(no_args_is_help=True, help="Make keys, look at them, and see who signed.")
+
+KeyArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Key file.", show_default=False)]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What to call it, such as release-2027.")],
+    out: Annotated[Path | None, typer.Option(help="File to make; else NAME.key here.")] = None,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key under a passphrase, in a new file that openssl reads too."""
+    require(fields.name, name, "NAME")
+    path = out or Path(f"{name}.key")
+    if path.exists():
+        raise OperatorError(f"--out: {path} exists and is never overwritten; name another")
+    key = keys.create(path, asker(passphrase_file, f"key {name}", twice=True)())
+    _print_key(path, key.public, as_json)
+
+
+@app.command("show")
+def show_key(
+    file: KeyArgument,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the id and the public half of a private or public key."""
+    _print_key(file, keys.load_public(file, asker(passphrase_file, str(file))), as_json)
+
+
+def _print_key(path: Path, public: bytes, as_json: bool) -> None:
+    keyid = dsse.keyid(public)
+    if as_json:
+        print_json({"file": str(path), "keyid": keyid, "public": public.hex()})
+    else:
+        show(facts([("file", path), ("keyid", keyid), ("public", public.hex())]))
+
+
+@app.command()
+def export(
+    file: KeyArgument,
+    pem: Annotated[bool, typer.Option("--pem/--hex", help="PEM, or 64 hex digits.")] = True,
+    passphrase_file: PassphraseFileOption = None,
+) -> None:
+    """Print the public half: PEM for openssl, or the hex digits of a root document."""
+    public = keys.load_public(file, asker(passphrase_file, str(file)))
+    print(keys.public_pem(public).decode() if pem else public.hex(), end="" if pem else "\n")
+
+
+@app.command()
+def verify(
+    ctx: typer.Context,
+    envelope: Annotated[Path, typer.Argument(help="Signed document.", show_default=False)],
+    root: Annotated[Path | None, typer.Option(help="Root document; else the home's.")] = None,
+    dump: Annotated[
+        Path | None,
+        typer.Option(help="New folder for the signed bytes, signatures and keys, for openssl."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who signed a document and whether that is enough.
+
+    With --dump DIR anybody can check the signatures without us:
+
+    openssl pkeyutl -verify -pubin -inkey DIR/KEYID.pem -rawin -in DIR/signed -sigfile DIR/KEYID.sig
+    """
+    data = disk.read_input(envelope, "ENVELOPE", MAX_ENVELOPE_BYTES + 1).removesuffix(b"\n")
+    trusted = (
+        roots.open_root(disk.read_input(root, "--root", MAX_ENVELOPE_BYTES), str(root))
+        if root
+        else home_of(ctx).root_document
+    )
+    try:
+        read = dsse.read(data)
+    except ValueError as error:
+        raise TrustError(f"{envelope}: {error}") from error
+    signers = [_signer(trusted, read, keyid, sig) for keyid, sig in read.signatures]
+    if dump:
+        _dump(dump, trusted, read)
+    problem = _problem(trusted, data, read.kind)
+    kind = documents.shown_kind(read.kind)
+    if as_json:
+        print_json(
+            {"kind": kind, "sha256": read.digest(), "signatures": signers, "problem": problem}
+        )
+    else:
+        show(facts([("document", kind), ("fleet", trusted["fleet"]), ("sha256", read.digest())]))
+        columns = ("keyid", "roles", "signature")
+        show(table(columns, [(s["keyid"], ", ".join(s["roles"]), s["found"]) for s in signers]))
+    if problem:
+        raise TrustError(f"{envelope}: {problem}")
+    if not as_json:
+        say(f"[green]verified[/]: {safe(kind)} of fleet {safe(trusted['fleet'])}")
+
+
+def _signer(root: dict[str, Any], read: dsse.Envelope, keyid: str, sig: bytes) -> dict[str, Any]:
+    roles = [name for name, role in root["roles"].items() if keyid in role["keyids"]]
+    if keyid not in root["keys"]:
+        return {"keyid": keyid, "roles": [], "found": "unknown key"}
+    message = dsse.signed_bytes(read.kind, read.payload)
+    good = ed25519.verify(documents.public_key(root, keyid), message, sig)
+    return {"keyid": keyid, "roles": roles, "found": "good" if good else "bad"}
+
+
+def _problem(root: dict[str, Any], data: bytes, kind: str) -> str:
+    """ "" if the document is signed by whom it should be, or what is wrong with it."""
+    if kind not in documents.SIGNER:
+        return f"payloadType: nobody signs a {documents.shown_kind(kind)}"
+    try:
+        roots.open_signed(kind, data, root, "")
+    except TrustError as error:
+        return str(error).removeprefix(": ")
+    return ""
+
+
+def _dump(folder: Path, root: dict[str, Any], read: dsse.Envelope) -> None:
+    if folder.exists():
+        raise OperatorError(f"--dump: {folder} is there already; name a new folder")
+    folder.mkdir(parents=True)
+    disk.create(folder / "signed", dsse.signed_bytes(read.kind, read.payload))
+    for keyid, signature in dict(read.signatures).items():
+        disk.create(folder / f"{keyid}.sig", signature)
+        if keyid in root["keys"]:
+            disk.create(folder / f"{keyid}.pem", keys.public_pem(documents.public_key(root, keyid)))

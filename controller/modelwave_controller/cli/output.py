@@ -18,6 +18,9 @@ from rich.table import Table
 # and the line and paragraph separators (Unicode general categories).
 _HARMFUL = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
+_FILE_WIDTH = 240  # columns
+_MAX_ERROR = 600  # characters; what was typed may be huge
+
 
 def safe(text: object) -> str:
     """`text` on one line, with nothing in it that a terminal or Rich would act on."""
@@ -26,8 +29,11 @@ def safe(text: object) -> str:
 
 
 def console(stderr: bool = False) -> Console:
-    """A console on the stream as it is now, which tests and pipes exchange."""
-    return Console(file=sys.stderr if stderr else sys.stdout, highlight=False, soft_wrap=True)
+    """A console on the stream as it is now, which tests and pipes exchange. What is read by
+    a program or lands in a file is not broken at the width of a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _FILE_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=True)
 
 
 def say(markup: str, stderr: bool = False) -> None:
@@ -35,9 +41,9 @@ def say(markup: str, stderr: bool = False) -> None:
     console(stderr).print(markup)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, stderr: bool = False) -> None:
     """For programs. ASCII only, so that a stranger's text cannot act on a terminal either."""
-    print(json.dumps(value, indent=2, ensure_ascii=True))
+    print(json.dumps(value, indent=2), file=sys.stderr if stderr else sys.stdout)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
@@ -64,4 +70,6 @@ def show(renderable: object) -> None:
 
 def fail(message: str) -> None:
     """An error on one line of stderr."""
-    say(f"[bold red]modelwave:[/] {safe(' '.join(message.split()))}", stderr=True)
+    line = " ".join(message.split())
+    shown = line if len(line) <= _MAX_ERROR else line[:_MAX_ERROR] + " …"
+    say(f"[bold red]modelwave:[/] {safe(shown)}", stderr=True)

@@ -1,5 +1,242 @@
-"""Soon."""
+"""`modelwave release`: sign releases, carry them to the service, look at them."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from modelwave_controller import bundles, disk, figures, keys, manifests, roots
+from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of
+from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
+from modelwave_controller.documents import Manifest
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.home import Home
+from modelwave_controller.manifests import Wanted
+from modelwave_controller.proof import Proof
+from modelwave_controller.releases import Releases, StoredRelease
+from modelwave_controller.targets import Targets
+from modelwave_shared import dsse
+
+app = typer.Typer(no_args_is_help=True, help="Sign releases, carry them, look at them.")
+
+ModelArgument = Annotated[str, typer.Argument(show_default=False, help="Name of the model.")]
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    model: ModelArgument,
+    version: Annotated[str, typer.Argument(show_default=False, help="Such as v2 or 2.0.")],
+    target: Annotated[str, typer.Option(show_default=False, help="See `modelwave target list`.")],
+    file: Annotated[Path, typer.Option(show_default=False, help="The model, a .tflite file.")],
+    golden: Annotated[Path, typer.Option(show_default=False, help="Its golden set.")],
+    ram: Annotated[int, typer.Option(show_default=False, help="Arena in bytes, in one piece.")],
+    dataset: Annotated[str, typer.Option(show_default=False, help="What it was trained on.")],
+    quantisation: Annotated[str, typer.Option(show_default=False, help="How; or none.")],
+    labels: Annotated[Path | None, typer.Option(help="Names of the classes.")] = None,
+    least_correct: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Golden set of labels: such as 0.9.")
+    ] = None,
+    steps: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUNTIME=N", help="Golden set of outputs: any=8, for each runtime."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=INTEGER", help="Held-out figure.")
+    ] = None,
+    kernel: Annotated[list[str] | None, typer.Option(help="Operator that it needs.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Such as tflite>=2.14; else the target's.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="Such as edgetpu.")] = "",
+    release: Annotated[
+        int | None, typer.Option(help="Number; else that of the same version, or the next.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Release key; else offline/release.key of the home.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Make a bundle in this new folder; else add it here.")
+    ] = None,
+    force: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Release it though it fails; signed and shown."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a model by its golden set on this host, show what would be signed, and sign it.
+
+    Run it where the release key is. With --out the release goes into a bundle, for
+    `modelwave release add` on the service's machine; without, it is added to this home.
+    """
+    home = home_of(ctx)
+    releases = Releases(home)
+    hardware = Targets(home.targets).get(target)
+    wanted = Wanted(
+        fleet=home.root.fleet,
+        model=model,
+        release=releases.number_for(model, version, target) if release is None else release,
+        version=version,
+        target=hardware,
+        sources={"model": file, "golden": golden} | ({"labels": labels} if labels else {}),
+        tolerance=figures.tolerance(least_correct, steps or []),
+        ram=ram,
+        kernels=tuple(kernel or []),
+        runtime=runtime or hardware.runtime,
+        accelerator=accelerator,
+        dataset=dataset,
+        metrics=figures.pairs(metric or [], "--metric"),
+        quantisation=quantisation,
+    )
+    if force is not None and not force.strip():
+        raise OperatorError("--force: give the reason, which is signed and shown")
+    if not yes and not sys.stdin.isatty():
+        raise OperatorError("--yes: there is no terminal to ask; give it to sign all the same")
+    key = key or home.offline / "release.key"
+    signer = keys.load(key, asker(passphrase_file, str(key)))
+    roots.require_signer(home.root_document, "manifest", signer)
+    with bundles.staged(out) if out else _scratch(home) as folder:
+        taken = manifests.take_files(wanted, folder)
+        manifest, proof = manifests.settle(manifests.draft(wanted, taken, force or ""), folder)
+        payload = keys.canonical(manifest.document())
+        _show_what_is_signed(manifest, payload, proof, signer.keyid, stderr=as_json)
+        if not yes:
+            typer.confirm("Sign it?", abort=True, err=True)
+        disk.create(folder / bundles.MANIFEST, keys.sign("manifest", payload, [signer]))
+        if out is None:
+            releases.add(folder)
+    if as_json:
+        print_json({**_json(manifest, dsse.hexdigest(payload)), "bundle": out and str(out)})
+    else:
+        where = (
+            f"in bundle {out}; take it to the service: release add" if out else f"in {home.path}"
+        )
+        say(f"[green]signed[/]: release {manifest.release} of {safe(model)}, {safe(where)}")
+
+
+@contextmanager
+def _scratch(home: Home) -> Iterator[Path]:
+    """A folder to make a bundle in that goes straight into this home."""
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=home.path) as name:
+        yield Path(name)
+
+
+def _show_what_is_signed(
+    manifest: Manifest, payload: bytes, proof: Proof, keyid: str, stderr: bool
+) -> None:
+    say(f"Key {keyid} signs this document, sha256 {dsse.hexdigest(payload)}:", stderr)
+    print_json(manifest.document(), stderr)
+    if proof.healthy:
+        say(f"[green]golden set passed[/] on {safe(proof.runtime)}", stderr)
+    else:
+        say(f"{_forced(manifest)}\n{safe(proof.reason)}", stderr)
+
+
+def _forced(manifest: Manifest) -> str:
+    return f"[bold white on red] FORCED [/] [bold red]{safe(manifest.forced)}[/]"
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    bundle: Annotated[list[Path], typer.Argument(show_default=False, help="Bundle folders.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Take releases in: signatures and hashes are verified, then files and manifest kept."""
+    releases = Releases(home_of(ctx))
+    added = [releases.add(folder) for folder in bundle]
+    if as_json:
+        print_json([_json(release.manifest, release.digest) for release in added])
+        return
+    for release in added:
+        manifest = release.manifest
+        say(
+            f"added release {manifest.release} ({safe(manifest.version)}) of {manifest.model} "
+            f"for {manifest.target}"
+        )
+        if manifest.forced:
+            say(_forced(manifest))
+
+
+@app.command("list")
+def list_releases(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """List all releases of this home."""
+    known = Releases(home_of(ctx)).all()
+    if as_json:
+        print_json([_json(release.manifest, release.digest) for release in known])
+        return
+    if not known:
+        say("no releases yet; make one with `modelwave release create`")
+        return
+    columns = ("model", "release", "version", "target", "bytes", "sha256", "forced")
+    show(table(columns, [_row(release) for release in known]))
+
+
+def _row(release: StoredRelease) -> tuple[object, ...]:
+    manifest = release.manifest
+    return (
+        manifest.model,
+        manifest.release,
+        manifest.version,
+        manifest.target,
+        manifest.needs.flash,
+        release.digest[:12],
+        manifest.forced and f"FORCED: {manifest.forced}",
+    )
+
+
+@app.command("show")
+def show_release(
+    ctx: typer.Context,
+    model: ModelArgument,
+    release: Annotated[str, typer.Argument(show_default=False, help="Number or version.")],
+    target: Annotated[str | None, typer.Option(help="Only that for this target.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a release is, what it needs, and whether it was forced."""
+    found = Releases(home_of(ctx)).find(model, release)
+    if target is not None:
+        if target not in found:
+            raise OperatorError(f"--target: {model} {release} is for {', '.join(found)}")
+        found = {target: found[target]}
+    if as_json:
+        print_json([_json(stored.manifest, stored.digest) for stored in found.values()])
+        return
+    for stored in found.values():
+        if stored.manifest.forced:
+            say(_forced(stored.manifest))
+        show(facts(_facts(stored)))
+
+
+def _facts(stored: StoredRelease) -> list[tuple[str, object]]:
+    manifest, needs, lineage = stored.manifest, stored.manifest.needs, stored.manifest.lineage
+    tolerance = manifest.tolerance.document()
+    return [
+        ("model", manifest.model),
+        ("release", f"{manifest.release} ({manifest.version})"),
+        ("target", manifest.target),
+        ("sha256", stored.digest),
+        *((file.role, f"{file.sha256}, {file.size:,} bytes") for file in manifest.files),
+        ("needs flash", f"{needs.flash:,} bytes"),
+        ("needs ram", f"{needs.ram:,} bytes in one piece"),
+        ("needs runtime", " ".join((needs.runtime, needs.accelerator)).strip()),
+        ("needs kernels", ", ".join(needs.kernels) or "not named"),
+        ("tolerance", _pairs(tolerance.get("steps", tolerance))),
+        ("dataset", lineage.dataset),
+        ("held-out", _pairs(lineage.metrics)),
+        ("quantisation", lineage.quantisation),
+    ]
+
+
+def _pairs(figures_by_name: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {figure}" for name, figure in figures_by_name.items()) or "none"
+
+
+def _json(manifest: Manifest, digest: str) -> dict[str, Any]:
+    return {"sha256": digest, "manifest": manifest.document()}

@@ -1,5 +1,82 @@
-"""Soon."""
+"""`modelwave target`: hardware classes and their limits."""
+
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
+from modelwave_controller.targets import Target, Targets
+
+app = typer.Typer(no_args_is_help=True, help="Hardware classes and their limits.")
+
+
+@app.command("list")
+def list_targets(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """List all targets: those that come with modelwave, and your own."""
+    known = Targets(home_of(ctx).targets).all()
+    if as_json:
+        print_json([_json(target) for target in known.values()])
+        return
+    rows = [(t.name, t.kind, *_sizes(t), t.description) for t in known.values()]
+    show(table(("target", "class", "flash bytes", "ram bytes", "description"), rows))
+
+
+@app.command("show")
+def show_target(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Show a target's limits, and where the figures are from."""
+    target = Targets(home_of(ctx).targets).get(name)
+    if as_json:
+        print_json(_json(target))
+        return
+    flash, ram = _sizes(target)
+    show(
+        facts(
+            [
+                ("target", target.name),
+                ("description", target.description),
+                ("class", target.kind),
+                ("flash bytes", flash),
+                ("ram bytes", ram),
+                ("runtime", target.runtime),
+                ("note", target.note),
+                ("source", target.source),
+            ]
+        )
+    )
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="TOML with one [name] table.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Add a target of your own, or replace one that you added before.
+
+    The file has one table, named as the target, with description, class (mcu or host),
+    flash_bytes, ram_bytes, runtime, note and source; a host may leave out the sizes.
+    """
+    target = Targets(home_of(ctx).targets).add(file)
+    if as_json:
+        print_json(_json(target))
+    else:
+        say(f"target [bold]{safe(target.name)}[/] added; releases may name it from now on")
+
+
+def _json(target: Target) -> dict[str, Any]:
+    return target.model_dump(by_alias=True)
+
+
+def _sizes(target: Target) -> tuple[str, str]:
+    """Flash and RAM for a person."""
+    return _size(target.flash_bytes), _size(target.ram_bytes)
+
+
+def _size(size: int | None) -> str:
+    return "as reported" if size is None else f"{size:,}"

@@ -1,0 +1,69 @@
+"""The golden set, run on this host by the program that devices run.
+
+It runs in a process of its own: a runtime that meets a malformed model may die or never
+return, and the operator's side does not import the agent.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+PROVE_COMMAND = (sys.executable, "-m", "modelwave_agent.host.prove")
+PROVE_SECONDS = 600
+
+
+class _Verdict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    healthy: bool
+    reason: str
+    runtime: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How the golden set came out. `reason` is "" only where `healthy`; `runtime` is ""
+    where it could not be run at all."""
+
+    healthy: bool
+    reason: str
+    runtime: str = ""
+
+
+def prove(model: Path, golden: Path, tolerance: dict[str, Any]) -> Proof:
+    """Runs `golden` through `model` and judges it by the manifest's `tolerance`."""
+    arguments = ("--model", model, "--golden", golden, "--tolerance", json.dumps(tolerance))
+    try:
+        done = subprocess.run(
+            [*PROVE_COMMAND, *map(str, arguments)],
+            capture_output=True,
+            timeout=PROVE_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return _not_judged(f"no verdict after {PROVE_SECONDS} s")
+    if done.returncode != 0:
+        return _not_judged(_last_line(done.stderr) or f"it ended with code {done.returncode}")
+    try:
+        verdict = _Verdict.model_validate(json.loads(_last_line(done.stdout)))
+    except (ValueError, ValidationError):
+        return _not_judged("its verdict cannot be read")
+    if verdict.healthy:
+        return Proof(True, "", f"{verdict.runtime} {verdict.version}")
+    reason = verdict.reason or "unhealthy, without a reason"
+    return Proof(False, reason, f"{verdict.runtime} {verdict.version}")
+
+
+def _not_judged(why: str) -> Proof:
+    return Proof(False, f"the golden set could not be run on this host: {why}")
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1][:500] if lines else ""
