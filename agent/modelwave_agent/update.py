@@ -47,7 +47,7 @@ class Update:
         self.note = ""  # why the last message that proved nothing was refused
         self.judged = []  # digests of payloads and messages refused, newest last
         self.order = None  # the accepted order and its manifest, once they are at hand
-        self.task = None
+        self.task = self.booted = None
         self.observed = asyncio.Event()
         self.trial_inferences = self.trial_failures = 0
 
@@ -55,9 +55,12 @@ class Update:
 
     def boot(self):
         self._go(machine.boot_event(self.record), {})
+        self.booted = self.task
 
     async def consider(self, message):
-        """Judges the bytes of a desired topic, and acts if they are an order to be taken."""
+        """Judges the bytes of a desired topic, and acts if they are an order to be taken.
+        What a reset left to do comes first: an order is judged by what is then true."""
+        await self.booted
         name = checks.dsse.hexdigest(message)
         if name in self.judged:
             return
@@ -175,7 +178,13 @@ class Update:
 
     async def _drive(self, event, detail):
         while event:
-            effects = self._step(event, detail)
+            try:
+                effects = self._step(event, detail)
+            except OSError as error:
+                # Not durable, so not done: the state is what it was.
+                self.note = "journal: %s" % error
+                self.changed()
+                return
             event = None
             for effect in effects:
                 event, detail = await self.EFFECTS[effect](self) or (None, None)

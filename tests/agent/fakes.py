@@ -105,8 +105,7 @@ class World:
             return
         for file in entry["files"]:
             path = f"{self.folder}/{'ab'[bank]}.{file['role']}"
-            data = open(path, "rb").read() if os.path.exists(path) else b""
-            if signing.sha(data) != file["sha256"]:
+            if not os.path.exists(path) or _sha_of(path) != file["sha256"]:
                 self.fault(f"serves a damaged {file['role']}")
 
     def check_reported(self, state):
@@ -294,7 +293,7 @@ async def live(world, done, cut_at=None, turns=5_000):
         agent, update = world.boot()
         life = asyncio.create_task(agent.run())
         for _ in range(turns):
-            if world.off or (reached := bool(done(update))):
+            if life.done() or world.off or (reached := bool(done(update))):
                 break
             await asyncio.sleep(0)
     finally:
@@ -304,6 +303,11 @@ async def live(world, done, cut_at=None, turns=5_000):
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
     return reached
+
+
+def _sha_of(path):
+    with open(path, "rb") as file:
+        return signing.sha(file.read())
 
 
 def _unless_power_cut(loop, context):

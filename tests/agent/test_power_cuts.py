@@ -133,7 +133,10 @@ def test_revert_to_the_release_in_the_other_bank_downloads_nothing(tmp_path):
 def test_resets_on_trial_end_after_three_tries_and_do_not_blacklist(tmp_path):
     world = prepared(tmp_path / "w", CASES["healthy"])
     for _ in range(machine.MAX_TRIES):
-        asyncio.run(live(world, lambda update: update.record["state"] == "trial"))
+        world.reports.clear()
+        asyncio.run(
+            live(world, lambda _: world.reports and world.last_report()["state"] == "trial")
+        )
     assert until_settled(world, 2)
     state = world.last_report()
     assert (state["outcome"], state["release"]) == ("ROLLED_BACK", 1)

@@ -1,0 +1,84 @@
+"""The table itself: what its rules promise holds for every row."""
+
+import pytest
+
+from modelwave_agent import machine
+from modelwave_shared.documents import OUTCOMES, STATES
+
+DETAIL = {
+    "order": {"epoch": 0, "seq": 2, "sha256": "o"},
+    "time": 7,
+    "bank": {"manifest": "m2", "release": 2, "confirmed": False},
+    "reason": "because",
+}
+
+
+def record(state):
+    made = machine.new_record()
+    made["state"] = state
+    made["banks"] = [
+        {"manifest": "m1", "release": 1, "confirmed": True},
+        {"manifest": "m2", "release": 2, "confirmed": False},
+    ]
+    return made
+
+
+def test_every_state_of_the_documents_has_a_boot_row_and_no_other_state_exists():
+    assert {state for state, event in machine.TABLE if event == "boot"} == set(STATES)
+    assert {row[0] for row in machine.TABLE.values()} <= set(STATES)
+
+
+def test_every_state_can_be_left_for_idle_when_a_newer_order_comes():
+    for state in STATES:
+        if state != "idle":
+            assert machine.TABLE[state, "superseded"][0] == "idle"
+
+
+def test_illegal_step_raises():
+    with pytest.raises(machine.IllegalStep):
+        machine.step(record("idle"), "healthy", {})
+
+
+def test_step_leaves_the_record_as_it_is():
+    for state, event in machine.TABLE:
+        before = record(state)
+        machine.step(before, event, DETAIL)
+        assert before == record(state)
+
+
+def test_only_a_confirmed_bank_becomes_live_and_only_then_is_it_succeeded():
+    for state, event in machine.TABLE:
+        new, _ = machine.step(record(state), event, DETAIL)
+        if new["live"] != 0:
+            assert new["banks"][new["live"]]["confirmed"]
+        if new["outcome"] == "SUCCEEDED":
+            assert event in ("healthy", "running")
+        assert new["outcome"] in ("", *OUTCOMES)
+
+
+def test_only_a_failed_health_check_blacklists():
+    for state, event in machine.TABLE:
+        new, _ = machine.step(record(state), event, DETAIL)
+        assert bool(new["blacklist"]) == (event == "unhealthy")
+
+
+def test_the_spare_bank_serves_on_trial_and_never_else():
+    for state in STATES:
+        assert machine.serving(record(state)) == (1 if state == "trial" else 0)
+
+
+def test_last_try_is_worn_after_a_reset():
+    tired = record("trial")
+    assert machine.boot_event(tired) == "boot"
+    tired["tries"] = machine.MAX_TRIES
+    assert machine.boot_event(tired) == "worn"
+    tired["state"] = "fetching"
+    assert machine.boot_event(tired) == "boot"
+
+
+def test_order_for_what_is_live_needs_no_download_nor_does_one_for_the_other_bank():
+    assert machine.order_event(record("idle"), "x", "m1") == "running"
+    assert machine.order_event(record("idle"), "x", "m2") == "held"
+    assert machine.order_event(record("idle"), "x", "m3") == "accepted"
+    assert machine.order_event(record("trial"), "x", "m3") == "superseded"
+    assert machine.order_event(record("fetching"), "", "m2") == ""

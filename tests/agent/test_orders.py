@@ -1,0 +1,324 @@
+"""What comes over the wire and is wrong: nothing changes, and the report says why."""
+
+import asyncio
+import json
+
+import pytest
+
+from modelwave_shared import documents, dsse
+from tests import signing
+from tests.agent.fakes import DEVICE, TOPIC, World, live
+from tests.signing import ORDER_KEY, RELEASE_KEY, STRANGER
+
+OLD = signing.Release(1, b"old model " * 250)
+NEW = signing.Release(2, b"new model " * 300)
+
+
+@pytest.fixture()
+def world(tmp_path):
+    """A device that runs OLD by order 5."""
+    made = World(tmp_path)
+    for release in (OLD, NEW):
+        made.files.update(release.files)
+    made.retained[TOPIC] = signing.order(OLD, 5)
+    assert asyncio.run(live(made, lambda _: made.reports and model(made)["outcome"]))
+    made.reports.clear()
+    return made
+
+
+def model(world):
+    return world.last_report()
+
+
+def refusal(world, message, outcome=""):
+    """Hands `message` over twice; the reason in the report. Nothing else may have changed,
+    and it is said once."""
+    before = journal_bytes(world)
+    world.retained[TOPIC] = message
+    world.reports.clear()
+    turns, reports = [], []
+
+    def done(_):
+        said = world.reports and (
+            model(world)["outcome"] == outcome if outcome else world.reports[-1]["refused"]
+        )
+        turns.extend([1] if said else [])
+        if len(turns) == 50:
+            reports.append(len(world.reports))
+            world.deliver(TOPIC, message)
+        return len(turns) > 100
+
+    assert asyncio.run(live(world, done)), "the report never named a reason"
+    assert len(world.reports) == reports[0]
+    assert journal_bytes(world) == before
+    state = model(world)
+    assert (state["release"], state["state"]) == (1, "idle")
+    if outcome:
+        return state["reason"]
+    assert (state["outcome"], state["seq"]) == ("SUCCEEDED", 5)
+    return world.reports[-1]["refused"]
+
+
+def journal_bytes(world):
+    found = b""
+    for number in (0, 1):
+        with open(f"{world.folder}/digits.{number}", "rb") as file:
+            found += file.read()
+    return found
+
+
+def resigned(release, seq, change, key=ORDER_KEY):
+    """An order whose payload went through `change` (bytes to bytes), properly signed."""
+    document = signing.order_document(release, seq)
+    payload = change(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
+    signature = key.sign(dsse.signed_bytes("order", payload))
+    return dsse.write("order", payload, [(key.id, signature)]) + b"\n" + release.envelope
+
+
+def test_no_flip_of_any_byte_of_an_order_is_accepted():
+    """Every byte position, of the order and of its manifest, three flips each."""
+    from modelwave_agent import checks, machine
+
+    message = signing.order(NEW, 6)
+    accepted = []
+    for position in range(len(message)):
+        for mask in (0x01, 0x20, 0x80):
+            flipped = bytearray(message)
+            flipped[position] ^= mask
+            case = checks.Case(
+                bytes(flipped),
+                "digits",
+                DEVICE,
+                signing.root(),
+                machine.new_record(),
+                ROOM,
+                wall=signing.ISSUED,
+            )
+            try:
+                checks.judge(case)
+                accepted.append((position, mask))
+            except checks.Refused as refused:
+                assert refused.reason
+    assert accepted == []
+    checks.judge(checks.Case(message, "digits", DEVICE, signing.root(), machine.new_record(), ROOM))
+
+
+ROOM = {
+    "flash": 10**6,
+    "ram": 10**6,
+    "runtime": "tflite",
+    "runtime_version": "2.14.0",
+    "accelerator": "",
+    "kernels": None,
+}
+
+UNPROVEN = {
+    "empty line": (b"\n" + NEW.envelope, "envelope"),
+    "one line": (signing.order(NEW, 6).split(b"\n")[0], "lines: an order and its manifest"),
+    "three lines": (signing.order(NEW, 6) + b"\n{}", "lines: an order and its manifest"),
+    "too long": (b"x" * 9000, "lines: 9000 bytes"),
+    "a line of 4,097 bytes": (b"x" * 4097 + b"\n" + NEW.envelope, "envelope: 4097 bytes"),
+    "8,000 brackets": (b"[" * 4000 + b"\n" + b"[" * 4000, "envelope: envelope"),
+    "root in place of the order": (
+        signing.root_envelope() + b"\n" + NEW.envelope,
+        "kind: a root where a order belongs",
+    ),
+    "lines swapped": (
+        b"\n".join(reversed(signing.order(NEW, 6).split(b"\n"))),
+        "kind: a manifest where a order belongs",
+    ),
+    "unknown key": (signing.order(NEW, 6, key=STRANGER), "signed: signatures: 0 of the 1"),
+    "signed by the release key": (signing.order(NEW, 6, key=RELEASE_KEY), "signed:"),
+    "lower sequence": (signing.order(NEW, 4), "sequence: 4 is not above 5"),
+    "equal sequence, other bytes": (signing.order(NEW, 5), "sequence: 5 is not above 5"),
+    "epoch above the root's": (signing.order(NEW, 6, epoch=1), "sequence: epoch 1"),
+    "another fleet": (signing.order(NEW, 6, fleet="other"), "addressed: fleet other"),
+    "another target": (signing.order(NEW, 6, target="esp32"), "addressed: target esp32"),
+    "another model": (signing.order(NEW, 6, model="faces"), "addressed: model faces"),
+    "another slot": (
+        signing.order(NEW, 6, slots=[[(DEVICE["slot"] + 1) % 1000] * 2]),
+        "addressed: slot",
+    ),
+    "size -1 in seq": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":-1')), "fields:"),
+    "seq true": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":true')), "fields:"),
+    "seq 007": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":007')), "fields:"),
+    "seq 1e999": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":1e999')), "fields:"),
+    "duplicate key": (
+        resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":6,"seq":7')),
+        "fields: a key stands twice",
+    ),
+    "unknown field": (
+        resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":6,"x":1')),
+        "fields: order.x: an unknown field",
+    ),
+    "file url": (signing.order(NEW, 6, urls=["file:///etc"]), "fields: order.urls[0]"),
+    "user in url": (signing.order(NEW, 6, urls=["http://u:p@h/"]), "fields: order.urls[0]"),
+}
+
+
+@pytest.mark.parametrize("name", UNPROVEN)
+def test_message_that_proves_nothing_is_noted_and_changes_nothing(world, name):
+    message, reason = UNPROVEN[name]
+    assert refusal(world, message).startswith(reason)
+
+
+def rejected(name, message, reason, **setting):
+    return pytest.param(message, reason, setting, id=name)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "setting"),
+    [
+        rejected(
+            "expired",
+            signing.order(NEW, 6, issued=signing.ISSUED - 9, expires=signing.ISSUED + 1),
+            "time: expired",
+        ),
+        rejected(
+            "not yet valid",
+            signing.order(NEW, 6, issued=signing.ISSUED + 5000),
+            "time: not valid for another",
+        ),
+        rejected(
+            "manifest of another release",
+            signing.order(NEW, 6).split(b"\n")[0] + b"\n" + OLD.envelope,
+            "manifest: not the one",
+        ),
+        rejected(
+            "manifest signed by the controller",
+            signing.order(NEW, 6).split(b"\n")[0]
+            + b"\n"
+            + signing.envelope(documents.MANIFEST, NEW.document, ORDER_KEY),
+            "manifest: signatures: 0 of the 1",
+        ),
+        rejected(
+            "manifest for another target",
+            signing.order(other := signing.Release(7, b"m", target="esp32"), 6, target="linux-cpu"),
+            "manifest: its target is esp32",
+        ),
+        rejected(
+            "RAM short by one byte",
+            signing.order(NEW, 6),
+            "fit: ram: 1 bytes missing (needs 1000, has 999)",
+            ram=999,
+        ),
+        rejected(
+            "unknown runtime",
+            signing.order(
+                signing.Release(8, b"m", needs={**NEW.document["needs"], "runtime": "onnx"}), 6
+            ),
+            "fit: runtime: needs onnx, has tflite 2.14.0",
+        ),
+        rejected("shadow", signing.order(NEW, 6, shadow=True), "fit: shadow"),
+    ],
+)
+def test_authentic_order_that_is_not_for_this_device_is_rejected(world, message, reason, setting):
+    for name, value in setting.items():
+        setattr(world, name, value)
+    assert refusal(world, message, "REJECTED").startswith(reason)
+
+
+def test_order_below_the_least_release_of_the_root_is_rejected():
+    from modelwave_agent import checks, machine
+
+    root = signing.root(minimum={"digits": 3})
+    case = checks.Case(signing.order(NEW, 6), "digits", DEVICE, root, machine.new_record(), ROOM)
+    with pytest.raises(checks.Refused, match="minimum: release 2, least 3") as refused:
+        checks.judge(case)
+    assert refused.value.outcome == "REJECTED"
+
+
+def test_payload_sent_first_under_a_bad_signature_does_not_spoil_the_order(world):
+    good = signing.order(NEW, 6)
+    assert refusal(world, signing.order(NEW, 6, key=STRANGER)).startswith("signed")
+
+    def done(update):
+        if world.deliver and world.reports:
+            world.deliver(TOPIC, good)
+        return world.reports and model(world)["release"] == 2
+
+    assert asyncio.run(live(world, done))
+
+
+def test_file_that_is_not_what_was_signed_fails_and_changes_nothing(world):
+    name = NEW.document["files"][0]["sha256"]
+    world.files[name] = b"x" * NEW.document["files"][0]["size"]
+    world.retained[TOPIC] = signing.order(NEW, 6)
+    assert asyncio.run(live(world, lambda _: world.reports and model(world)["outcome"] == "FAILED"))
+    assert model(world)["reason"] == "download: model: its sha256 differs"
+    assert model(world)["release"] == 1
+
+
+def test_file_longer_than_signed_is_cut_off_before_a_byte_too_many(world):
+    name = NEW.document["files"][0]["sha256"]
+    world.files[name] += b"x" * 100_000
+    world.retained[TOPIC] = signing.order(NEW, 6)
+    assert asyncio.run(live(world, lambda _: world.reports and model(world)["outcome"] == "FAILED"))
+    assert "more than the 3000 bytes signed" in model(world)["reason"]
+    assert world.fetched < 3 * 5000 + 20_000
+
+
+def test_missing_file_fails_with_the_server_s_words(world):
+    del world.files[NEW.document["files"][0]["sha256"]]
+    world.retained[TOPIC] = signing.order(NEW, 6)
+    assert asyncio.run(live(world, lambda _: world.reports and model(world)["outcome"] == "FAILED"))
+    assert model(world)["reason"] == "download: 404 Not Found, after 0 of 3000 bytes"
+
+
+def test_newer_order_cancels_the_one_under_way(world):
+    world.retained[TOPIC] = signing.order(NEW, 6, trial={"seconds": 0, "inferences": 10})
+    later = signing.order(OLD, 7)
+
+    def done(update):
+        if update.record["state"] == "trial":
+            world.deliver(TOPIC, later)
+        return world.reports and model(world)["seq"] == 7 and model(world)["outcome"]
+
+    assert asyncio.run(live(world, done))
+    seen = [(r["models"]["digits"]["seq"], r["models"]["digits"]["outcome"]) for r in world.reports]
+    assert (7, "SUCCEEDED") in seen
+    assert model(world)["release"] == 1
+
+
+def test_failed_inference_on_trial_rolls_back_and_blacklists(world):
+    world.retained[TOPIC] = signing.order(NEW, 6, trial={"seconds": 0, "inferences": 10})
+
+    def done(update):
+        if update.record["state"] == "trial":
+            update.observe(1, 1)
+        return world.reports and model(world)["outcome"] == "ROLLED_BACK"
+
+    assert asyncio.run(live(world, done))
+    assert model(world)["reason"].endswith("inferences on trial failed")
+    assert world.durable()["blacklist"] == [NEW.digest]
+    assert refusal(world, signing.order(NEW, 9), "REJECTED").startswith("blacklist")
+
+
+def test_journal_that_cannot_be_written_stops_the_step_and_says_so(world, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tests.agent.fakes.FakeJournal.write", full)
+    fetched = world.fetched
+    world.retained[TOPIC] = signing.order(NEW, 6)
+    assert asyncio.run(live(world, lambda _: world.reports and world.reports[-1]["refused"]))
+    assert world.reports[-1]["refused"].startswith("journal: [Errno 28]")
+    assert (model(world)["release"], model(world)["state"]) == (1, "idle")
+    assert world.fetched == fetched
+
+
+def test_damaged_live_bank_falls_back_and_takes_the_same_order_again(world):
+    world.retained[TOPIC] = signing.order(NEW, 6)
+    assert asyncio.run(live(world, lambda _: world.reports and model(world)["release"] == 2))
+    bank = "ab"[world.durable()["live"]]
+    with open(f"{world.folder}/{bank}.model", "r+b") as file:
+        file.write(b"rot")
+    world.reports.clear()
+
+    def done(_):
+        return world.reports and model(world)["outcome"] == "SUCCEEDED"
+
+    assert asyncio.run(live(world, done))
+    assert model(world)["release"] == 2
+    releases = [report["models"]["digits"]["release"] for report in world.reports]
+    assert 1 in releases, "the older whole model serves while the newer is fetched again"
