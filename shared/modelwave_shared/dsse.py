@@ -76,8 +76,8 @@ def read(data: bytes) -> Envelope:
     if len(data) > MAX_ENVELOPE_BYTES:
         raise EnvelopeError("%d bytes: longer than %d" % (len(data), MAX_ENVELOPE_BYTES))
     data = bytes(data)
-    payload_end = data.find(_TYPE)
-    type_end = data.find(_SIGNATURES, payload_end + 1)
+    payload_end = data.find(_TYPE, len(_HEAD))  # each part ends before the next one starts
+    type_end = data.find(_SIGNATURES, payload_end + len(_TYPE))
     if not data.startswith(_HEAD) or payload_end < 0 or type_end < 0 or data[-2:] != b"]}":
         raise EnvelopeError("envelope: not the DSSE template")
     kind = _kind(data[payload_end + len(_TYPE) : type_end])
@@ -121,9 +121,9 @@ def hexdigest(data: bytes) -> str:
 
 
 def _kind(name: bytes) -> str:
-    text = name.decode() if _is_plain(name) else ""
-    kind = text[len(TYPE_PREFIX) : -len(TYPE_SUFFIX)]
-    if payload_type(kind) != name:
+    word = name[len(TYPE_PREFIX) : -len(TYPE_SUFFIX)]
+    kind = word.decode() if all(0x61 <= c <= 0x7A for c in word) else ""
+    if not kind or payload_type(kind) != name:
         raise EnvelopeError("payloadType: not one of modelwave's")
     return kind
 
@@ -164,7 +164,3 @@ def _unbase64(text: bytes, field: str) -> bytes:
 
 def _base64(data: bytes) -> bytes:
     return binascii.b2a_base64(data).strip()
-
-
-def _is_plain(data: bytes) -> bool:
-    return all(0x21 <= c <= 0x7E for c in data)
