@@ -67,15 +67,18 @@ def pack(
         len(inputs[0]) // SIZES[input_type],
         elements,
     )
-    parts = [head]
-    for given, wanted in zip(inputs, expected):
-        parts.append(given)
-        parts.append(struct.pack("<H", wanted) if kind == "l" else wanted)
-    data = b"".join(parts)
     header = Header(head)
-    if len(data) != header.file_bytes:
-        raise GoldenError("the inputs or the expected outputs differ in length")
-    return data
+    parts = [head]
+    for index, (given, wanted) in enumerate(zip(inputs, expected)):
+        if kind == "l":
+            if not 0 <= wanted < header.output_elements:
+                raise GoldenError("label %d of record %d is no class" % (wanted, index))
+            wanted = struct.pack("<H", wanted)
+        if len(given) != header.input_bytes or len(wanted) != header.expected_bytes:
+            raise GoldenError("record %d differs from the first in length" % index)
+        parts.append(given)
+        parts.append(wanted)
+    return b"".join(parts)
 
 
 class Header:
@@ -140,13 +143,16 @@ class Judge:
         got = struct.unpack(code, output)
         if self.header.kind == "l":
             label = struct.unpack("<H", expected)[0]
-            self.right += label < len(got) and got[label] == max(got)
+            self.right += is_sole_largest(got, label)
             return
         off = furthest(got, struct.unpack(code, expected), self.header.output_type)
         self.worst = max(self.worst, off)
         self.right += off <= self.steps
 
     def verdict(self) -> str:
+        """Raises GoldenError before all records were added: a part proves nothing."""
+        if self.seen != self.header.count:
+            raise GoldenError("golden: %d of %d records run" % (self.seen, self.header.count))
         if self.header.kind == "l":
             reached = self.right * MILLIONTHS // self.seen
             if reached >= self.least_ppm:
@@ -166,6 +172,14 @@ class Judge:
             self.runtime,
             self.worst,
         )
+
+
+def is_sole_largest(outputs: "Sequence[float]", label: int) -> bool:
+    """Whether the output at `label` is above every other. A tie is no answer, or a model
+    whose output never changes would pass; nor is a NaN, which is above nothing."""
+    if label >= len(outputs):
+        return False
+    return all(outputs[label] > other for at, other in enumerate(outputs) if at != label)
 
 
 def furthest(got: "Sequence[float]", expected: "Sequence[float]", kind: str) -> int:
