@@ -91,8 +91,8 @@ def verify_pure(public_key: bytes, message: bytes, signature: bytes) -> bool:
     _recode(additions, s >> 127, BASE_HIGH_MULTIPLES)
     _recode(additions, u, _odd_multiples(P - a[0], a[1]))
     _recode(additions, abs(v), _odd_multiples(r[0] if v < 0 else P - r[0], r[1]))
-    e, f, g, h = _sum(additions)
-    return e * f % P == 0 and (h - f) * g % P == 0  # x = 0 and y = z: the neutral point
+    _, f, g, h = _sum(additions)
+    return (h - f) * g % P == 0  # y = z: of the curve's points only the neutral one has it
 
 
 def _verify_openssl(public_key: bytes, message: bytes, signature: bytes) -> bool:

@@ -206,6 +206,7 @@ def test_y_of_no_point_is_refused():
     key, message, signature = good()
     y = 2  # (y² - 1) / (D·y² + 1) = 3 / (4D + 1) is no square mod P
     assert pow(3 * (4 * ed25519.D + 1), P // 2, P) == P - 1
+    assert ed25519._decompress(packed(y)) is None
     assert not verdict(packed(y), message, signature)
     assert not verdict(key, message, packed(y) + signature[32:])
 
