@@ -83,7 +83,7 @@ def verify_pure(public_key: bytes, message: bytes, signature: bytes) -> bool:
     r = _decompress(signature[:32])
     if a is None or r is None:
         return False
-    digest = sha512(bytes(signature[:32]) + bytes(public_key) + bytes(message))
+    digest = sha512(bytes(signature[:32]) + public_key + message)
     u, v = _half_size(int.from_bytes(digest, "little") % L)
     s = v * int.from_bytes(signature[32:], "little") % L
     additions: "dict[int, list[Four]]" = {}
@@ -251,16 +251,19 @@ ROUNDS = _roots(80, 3)
 
 
 def sha512_pure(data: bytes) -> bytes:
-    """The digest of `data`, 64 bytes."""
-    data += b"\x80" + bytes((111 - len(data)) % 128 + 8) + struct.pack(">Q", 8 * len(data))
+    """The digest of `data`, 64 bytes. Only the last block is copied, to be padded (5.1.2)."""
+    whole = len(data) // 128 * 128
+    length = struct.pack(">Q", 8 * len(data))
+    last = data[whole:] + b"\x80" + bytes((111 - len(data)) % 128 + 8) + length
     state = list(INITIAL)
     w = array("H", ROUNDS)
-    for start in range(0, len(data), 128):
-        block = struct.unpack_from(">64H", data, start)
-        for i in range(64):
-            w[i] = block[i]
-        _schedule(w)
-        _compress(state, w)
+    for part, size in ((data, whole), (last, len(last))):
+        for start in range(0, size, 128):
+            block = struct.unpack_from(">64H", part, start)
+            for i in range(64):
+                w[i] = block[i]
+            _schedule(w)
+            _compress(state, w)
     return struct.pack(">32H", *state)
 
 
