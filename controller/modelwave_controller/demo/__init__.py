@@ -1,0 +1,1 @@
+"""`modelwave demo`: the whole path on this machine, with real parts."""
