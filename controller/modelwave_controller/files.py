@@ -1,0 +1,59 @@
+"""The file server: what devices download, by sha256, in ranges.
+
+GET or HEAD /files/<sha256>; /healthz says that it runs. A name is 64 hex digits or it is
+never looked for. Files are never changed, so they may be kept by any cache for ever.
+aiohttp sends them with sendfile and answers Range and If-Range by RFC 9110.
+"""
+
+import asyncio
+from pathlib import Path
+
+from aiohttp import web
+
+from modelwave_controller.errors import OperatorError
+
+PREFIX = "/files"
+_CACHE = "public, max-age=31536000, immutable"
+
+
+class FileServer:
+    """Serves the folder at `folder`; make it and use it in one event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        application = web.Application()
+        application.router.add_get("/healthz", _healthy)
+        application.router.add_get(PREFIX + "/{sha256:[0-9a-f]{64}}", self._file)
+        # No access log: a stranger's path has no business in ours.
+        self._runner = web.AppRunner(application, access_log=None)
+
+    async def start(self, host: str, port: int) -> str:
+        """The URL to which /<sha256> is added; port 0 takes a free one. Raises OperatorError
+        if the address cannot be had."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            why = error.strerror or error
+            raise OperatorError(
+                f"files.listen: cannot listen on {host}:{port}: {why}; choose another in "
+                "controller.toml, or end what holds it"
+            ) from error
+        bound = self._runner.addresses[0][1]
+        shown = f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{bound}{PREFIX}"
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        path = self._folder / request.match_info["sha256"]
+        if not await asyncio.to_thread(path.is_file):
+            raise web.HTTPNotFound(text="no such file\n")
+        headers = {"Cache-Control": _CACHE, "Content-Type": "application/octet-stream"}
+        return web.FileResponse(path, headers=headers)
+
+
+async def _healthy(_request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")

@@ -1,0 +1,139 @@
+"""The database's tables (SQLite or PostgreSQL; plain SQLAlchemy Core).
+
+`events` is the truth. `orders` and `outbox` are written in the transaction of the event
+that they follow from. What devices say of themselves stands in the tables below them: the
+last word of each, kept because the log holds only what it meant for a rollout.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# One row a counter. The row "event" is locked by whoever writes: ids grow as commits do.
+heads = Table(
+    "heads",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("rollout", Integer, nullable=False),
+    Column("at", Float(53), nullable=False),  # Unix seconds
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON (events.py)
+    Index("events_by_kind", "kind", "rollout"),
+)
+
+# What is published, each once, however many topics carry it; manifests' envelopes too.
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+# Which order a device's answer speaks of.
+orders = Table(
+    "orders",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("rollout", Integer, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("slots", Text, nullable=False),  # JSON: [[first, last], …]
+)
+
+# What each retained topic has to hold. `version` grows with each change; the broker has
+# acknowledged `acked`. No blob: the topic is cleared.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("blob", Text, ForeignKey("blobs.sha256")),
+    Column("version", BigInteger, nullable=False),
+    Column("acked", BigInteger, nullable=False),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("seen_at", Float(53), nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("free_flash", BigInteger, nullable=False),
+    Column("free_ram", BigInteger, nullable=False),
+    Column("runtime", Text, nullable=False),
+    Column("runtime_version", Text, nullable=False),
+    Column("accelerator", Text, nullable=False),
+    Column("refused", Text, nullable=False),
+    Column("stale", BigInteger, nullable=False),  # reports older than this one
+    Index("devices_by_slot", "target", "slot"),
+)
+
+device_models = Table(
+    "device_models",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("release", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+presence = Table(
+    "presence",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("online", Boolean, nullable=False),
+    Column("at", Float(53), nullable=False),
+)
+
+# Messages that could not be read, by the device that their topic names.
+bad_messages = Table(
+    "bad_messages",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float(53), nullable=False),
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("release", BigInteger, primary_key=True),
+    Column("boot", BigInteger, nullable=False),  # the newest window in the sums
+    Column("n", BigInteger, nullable=False),
+    Column("inferences", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("labelled", BigInteger, nullable=False),
+    Column("correct", BigInteger, nullable=False),
+)

@@ -1,0 +1,185 @@
+"""A fleet to roll out to: a home, signed releases, a database, and devices that answer."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from modelwave_controller import home as homes
+from modelwave_controller import keys, log, outbox, rollouts
+from modelwave_controller.bundles import Signed
+from modelwave_controller.documents import Manifest, read
+from modelwave_controller.home import Home
+from modelwave_controller.plan import Plan, make
+from modelwave_controller.rollouts import Request
+from modelwave_controller.state import State
+from modelwave_controller.store import Store
+from modelwave_controller.tick import Issuer, Ticker
+from modelwave_controller.writer import Inbox, Writer
+from modelwave_shared import documents, dsse, topics
+from modelwave_shared.slots import slot
+
+FLEET = "meadow"
+PASSPHRASE = b"a passphrase"
+TARGET = "linux-cpu"
+
+
+def manifest(release: int, target: str = TARGET, **changes: Any) -> dict[str, Any]:
+    """A manifest that passes every check; its files are made up."""
+    return {
+        "fleet": FLEET,
+        "model": "digits",
+        "release": release,
+        "version": f"v{release}",
+        "target": target,
+        "format": "tflite",
+        "files": [
+            {"role": "model", "sha256": f"{release:064x}", "size": 1000},
+            {"role": "golden", "sha256": f"{release + 4096:064x}", "size": 500},
+        ],
+        "needs": {
+            "flash": 1500,
+            "ram": 8000,
+            "kernels": ["SOFTMAX"],
+            "runtime": "tflite",
+            "accelerator": "",
+        },
+        "tolerance": {"kind": "labels", "least_ppm": 900000},
+        "lineage": {"dataset": "digits", "metrics": {}, "quantisation": "int8"},
+        "forced": "",
+        "deltas": [],
+    } | changes
+
+
+class World:
+    """`now` stands still until a test moves it."""
+
+    def __init__(self, folder: Path, url: str = "", devices: int = 0) -> None:
+        self.home: Home = homes.make(folder / "home", FLEET, PASSPHRASE)
+        self.release_key = keys.load(self.home.offline / "release.key", lambda: PASSPHRASE)
+        self.store = Store(url or self.home.database_url)
+        self.issuer = Issuer(self.home.root, self.home.order_key(), ["http://127.0.0.1:1/files"])
+        self.ticker = Ticker(self.store, self.issuer)
+        self.inbox = Inbox()
+        self.now = 1_800_000_000.0
+        self.writer = Writer(self.store, FLEET, self.inbox, clock=lambda: self.now)
+        self.devices: dict[str, Device] = {}
+        self.add(devices)
+
+    def release(self, number: int, targets: Iterable[str] = (TARGET,)) -> dict[str, Signed]:
+        found = {}
+        for target in targets:
+            payload = keys.canonical(manifest(number, target))
+            envelope = keys.sign(documents.MANIFEST, payload, [self.release_key])
+            found[target] = Signed(read(Manifest, payload), envelope, dsse.hexdigest(payload))
+        return found
+
+    def add(self, number: int, target: str = TARGET) -> list["Device"]:
+        """As many new devices, known to the controller."""
+        added = []
+        for _ in range(number):
+            device = Device(f"d{len(self.devices)}", target)
+            self.devices[device.name] = device
+            added.append(device)
+        self.hear(added)
+        return added
+
+    def hear(self, devices: Iterable["Device"]) -> None:
+        """Their reports come in and are stored."""
+        for device in devices:
+            self.inbox.put(topics.reported(FLEET, device.name), device.report())
+        while self.writer.write_batch(0):
+            pass
+
+    def start(
+        self, release: int, plan: Plan | None = None, targets: Iterable[str] = (TARGET,)
+    ) -> int:
+        request = Request("digits", self.release(release, targets), (), plan or quick(), 0)
+        return rollouts.start(self.store, request, self.now)
+
+    def tick(self) -> None:
+        while self.ticker.tick(self.now):
+            pass
+
+    def state(self) -> State:
+        with self.store.read() as connection:
+            return log.state(connection)
+
+    def ordered(self, device: "Device") -> dict[str, Any] | None:
+        """The order that waits for the device on the broker, or would."""
+        topic = topics.desired_slot(FLEET, device.target, "digits", slot(FLEET, device.name))
+        with self.store.read() as connection:
+            held = outbox.holds(connection, topic)
+        if held is None:
+            return None
+        order: dict[str, Any] = documents.read(
+            documents.ORDER, dsse.read(held.split(b"\n")[0]).payload
+        )
+        return order
+
+    def answer(self, outcome: str, devices: Iterable["Device"], reason: str = "") -> None:
+        """Each of these that has an order answers to it."""
+        answering = []
+        for device in devices:
+            order = self.ordered(device)
+            if order is not None:
+                device.take(order, outcome, reason)
+                answering.append(device)
+        self.hear(answering)
+
+    def close(self) -> None:
+        self.store.close()
+
+
+class Device:
+    """What a device would report."""
+
+    def __init__(self, name: str, target: str = TARGET) -> None:
+        self.name = name
+        self.target = target
+        self.boot, self.n = 1, 0
+        self.models: dict[str, dict[str, Any]] = {}
+
+    def take(self, order: dict[str, Any], outcome: str, reason: str = "") -> None:
+        held = self.models.get(order["model"], {"release": 0, "sha256": ""})
+        changed = {"sha256": order["manifest"], "release": 1} if outcome == "SUCCEEDED" else {}
+        self.models[order["model"]] = {
+            "release": held["release"],
+            "sha256": held["sha256"],
+            "state": "idle" if outcome else "fetching",
+            "epoch": order["epoch"],
+            "seq": order["seq"],
+            "outcome": outcome,
+            "reason": reason,
+        } | changed
+
+    def report(self, **changes: Any) -> bytes:
+        self.n += 1
+        document = {
+            "boot": self.boot,
+            "n": self.n,
+            "target": self.target,
+            "agent": "test",
+            "free": {"flash": 10**6, "ram": 10**6},
+            "runtime": "tflite",
+            "runtime_version": "2.14.0",
+            "accelerator": "",
+            "refused": "",
+            "models": self.models,
+        }
+        return json.dumps(document | changes).encode()
+
+
+def quick(*percents: float, **changes: Any) -> Plan:
+    """A plan without soak: by default 10, 50, 100 %."""
+    stage = {
+        "soak_seconds": 0,
+        "deadline_seconds": 100,
+        "max_rolled_back_percent": 10,
+        "max_failed_percent": 10,
+        "max_rejected_percent": 10,
+        "max_silent_percent": 10,
+        "min_succeeded_percent": 80,
+    } | changes.pop("stage", {})
+    stages = [{"percent": percent} | stage for percent in percents or (10, 50, 100)]
+    return make({"stages": stages, "trial": {"seconds": 1}} | changes)
