@@ -35,6 +35,7 @@ from modelwave_shared.limits import (
     MAX_KEYS,
     MAX_MODELS,
     MAX_SEQ,
+    MAX_SIGNATURES,
     MAX_SLOT_RANGES,
     MAX_TIME,
     MAX_TRIAL_INFERENCES,
@@ -114,7 +115,8 @@ def _tolerance(value: object, where: str) -> None:
         )
 
 
-_role = record({"keyids": list_of(_keyid, 1, MAX_KEYS), "threshold": integer(1, MAX_KEYS)})
+# A threshold that no envelope has room for would lock the fleet out of its own role.
+_role = record({"keyids": list_of(_keyid, 1, MAX_KEYS), "threshold": integer(1, MAX_SIGNATURES)})
 
 _file = record(
     {"role": one_of(*FILE_ROLES), "sha256": sha256, "size": integer(1, MAX_BYTES)},

@@ -143,6 +143,8 @@ def record(table: "dict[str, Check]", optional: "Container[str]" = ()) -> "Check
 
 def _printable(character: str) -> bool:
     code = ord(character)
+    if 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069:
+        return False  # ends a line, or turns its direction
     return 0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code < 0xFFFE
 
 

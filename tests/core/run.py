@@ -29,20 +29,28 @@ def test_modules():
 def run(module_name):
     """(passed, failed) of one module, whose memory is free again afterwards."""
     passed = failed = 0
-    module = __import__("tests.core." + module_name, None, None, ("*",))
+    full_name = "tests.core." + module_name
+    try:
+        module = __import__(full_name, None, None, ("*",))
+    except Exception as error:
+        return 0, failure(module_name, error)
     for name in sorted(dir(module)):
-        if not name.startswith("test_"):
-            continue
-        try:
-            getattr(module, name)()
-            passed += 1
-        except Exception as error:
-            failed += 1
-            print("FAILED", module_name + "." + name)
-            print_exception(error)
-        gc.collect()
-    del sys.modules["tests.core." + module_name]
+        if name.startswith("test_"):
+            try:
+                getattr(module, name)()
+                passed += 1
+            except Exception as error:
+                failed += failure(module_name + "." + name, error)
+            gc.collect()
+    del sys.modules[full_name]
     return passed, failed
+
+
+def failure(name, error):
+    """Shows it; 1."""
+    print("FAILED", name)
+    print_exception(error)
+    return 1
 
 
 def main(module_names):
