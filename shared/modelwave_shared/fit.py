@@ -40,9 +40,13 @@ def shortfalls(needs: "Document", has: "Document") -> list[str]:
 
 def runtime_serves(needed: str, name: str, version: str) -> bool:
     """Whether runtime `name` in `version` is what "tflite" or "tflite>=2.14" asks for. A
-    device that cannot tell its version meets no least version."""
-    wanted, _, least = needed.partition(">=")
-    return wanted == name and (not least or numbers(version) >= numbers(least))
+    device that cannot tell its version meets no least version; one that cannot be read
+    is met by none."""
+    wanted, asked, least = needed.partition(">=")
+    if wanted != name or not asked:
+        return wanted == name
+    readable = len(numbers(least)) == len(least.split("."))
+    return readable and numbers(version) >= numbers(least)
 
 
 def numbers(version: str) -> list[int]:

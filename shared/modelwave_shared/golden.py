@@ -20,7 +20,7 @@ off is still right (documents.md, `tolerance`):
 
 import struct
 
-from modelwave_shared.limits import MAX_GOLDEN_RECORDS, MAX_TENSOR_BYTES
+from modelwave_shared.limits import MAX_GOLDEN_RECORDS, MAX_SEQ, MAX_TENSOR_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -184,11 +184,11 @@ def is_sole_largest(outputs: "Sequence[float]", label: int) -> bool:
 
 def furthest(got: "Sequence[float]", expected: "Sequence[float]", kind: str) -> int:
     """The largest difference of two tuples of numbers: steps, or millionths for float32.
-    A NaN on either side is as far off as can be."""
+    A NaN on either side is further off than any tolerance can say."""
     worst = 0
     for a, b in zip(got, expected):
         off = abs(a - b)
         if kind == "f":
-            off = int(min(off, 2000) * MILLIONTHS + 0.5) if off == off else 2**31
+            off = int(min(off, 2000) * MILLIONTHS + 0.5) if off == off else MAX_SEQ + 1
         worst = max(worst, int(off))
     return worst

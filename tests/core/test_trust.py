@@ -1,0 +1,105 @@
+"""Whose signature a document needs: the root's roles, over envelopes from real keys."""
+
+from modelwave_shared import documents, dsse
+from modelwave_shared.documents import MANIFEST, ORDER, ROOT
+from modelwave_shared.dsse import EnvelopeError
+from modelwave_shared.fields import DocumentError
+from tests.core import signed
+from tests.core.helpers import refused
+
+
+def the_root():
+    return documents.open_first_root(signed.ROOT)
+
+
+def opened(kind, data, root=None):
+    return documents.open_signed(kind, dsse.read(data), root or the_root())
+
+
+def with_signatures(data, choose):
+    """The envelope with other signatures, which `choose` makes of its own."""
+    envelope = dsse.read(data)
+    return dsse.write(envelope.kind, envelope.payload, choose(envelope.signatures))
+
+
+def test_documents_open_under_their_roles():
+    assert opened(ORDER, signed.ORDER)["seq"] == 7
+    assert opened(MANIFEST, signed.MANIFEST)["release"] == 3
+    assert opened(ROOT, signed.ROOT) == the_root()
+
+
+def test_order_names_the_payload_of_the_manifest():
+    assert opened(ORDER, signed.ORDER)["manifest"] == dsse.read(signed.MANIFEST).digest()
+
+
+def test_manifest_signed_by_the_online_key_is_refused():
+    assert "0 of the 1" in refused(EnvelopeError, opened, MANIFEST, signed.MANIFEST_BY_ORDER_KEY)
+
+
+def test_order_signed_by_another_fleets_key_is_refused():
+    refused(EnvelopeError, opened, ORDER, signed.ORDER_BY_STRANGER)
+
+
+def test_order_signed_by_a_revoked_key_is_refused():
+    root = the_root()
+    root["roles"]["order"]["keyids"] = root["roles"]["release"]["keyids"]
+    refused(EnvelopeError, opened, ORDER, signed.ORDER, root)
+
+
+def test_a_root_or_a_manifest_where_an_order_belongs_is_refused():
+    for data in (signed.ROOT, signed.MANIFEST):
+        assert "where a order belongs" in refused(EnvelopeError, opened, ORDER, data)
+
+
+def test_a_document_under_the_type_of_another_is_refused():
+    order = dsse.read(signed.ORDER)
+    for kind in (ROOT, MANIFEST):
+        relabelled = dsse.write(kind, order.payload, order.signatures)
+        refused(EnvelopeError, opened, kind, relabelled)
+
+
+def test_a_stranger_kind_is_not_repeated_in_the_message():
+    odd = dsse.write("heartbeatx", b"{}", dsse.read(signed.TINY).signatures)
+    assert refused(EnvelopeError, opened, ORDER, odd) == (
+        "payloadType: a stranger where a order belongs"
+    )
+
+
+def test_unknown_field_is_refused_even_when_well_signed():
+    message = refused(DocumentError, opened, ORDER, signed.ORDER_UNKNOWN_FIELD)
+    assert message == "order.condition: an unknown field"
+
+
+def test_signature_is_looked_at_before_the_payload_is_parsed():
+    garbage = dsse.write(ORDER, b"[" * 2000, dsse.read(signed.ORDER).signatures)
+    refused(EnvelopeError, opened, ORDER, garbage)
+
+
+def test_first_root_one_signature_short_is_refused():
+    one = with_signatures(signed.ROOT, lambda signatures: signatures[:1])
+    assert "1 of the 2" in refused(EnvelopeError, documents.open_first_root, one)
+
+
+def test_first_root_with_one_signature_twice_is_refused():
+    twice = with_signatures(signed.ROOT, lambda signatures: signatures[:1] * 2)
+    assert "1 of the 2" in refused(EnvelopeError, documents.open_first_root, twice)
+
+
+def test_first_root_with_one_signature_under_two_ids_is_refused():
+    def both_ids(signatures):
+        return [(keyid, signatures[0][1]) for keyid, _ in signatures]
+
+    disguised = with_signatures(signed.ROOT, both_ids)
+    assert "1 of the 2" in refused(EnvelopeError, documents.open_first_root, disguised)
+
+
+def test_first_root_that_is_no_root_is_refused():
+    for data in (signed.ORDER, signed.MANIFEST):
+        refused(EnvelopeError, documents.open_first_root, data)
+
+
+def test_first_root_whose_payload_is_another_is_refused():
+    root = dsse.read(signed.ROOT)
+    changed = root.payload.replace(b'"epoch":0', b'"epoch":1')
+    assert changed != root.payload
+    refused(EnvelopeError, documents.open_first_root, dsse.write(ROOT, changed, root.signatures))
