@@ -331,8 +331,8 @@ def test_plain_amqtt_checks_passwords_on_the_event_loop(
 # 8. The broker stops, whatever its clients do.
 
 
-def test_stop_ends_a_client_that_does_not_read(opened: Opened) -> None:
-    host = opened(embedded)
+def clog(host: Host) -> None:
+    """A subscriber, `clogged`, that does not read what is on its way to it."""
     clogged = RawClient(host.port, receive_buffer_bytes=4096)
     assert clogged.connect("clogged") == 0
     assert clogged.subscribe("flood") == 0
@@ -342,8 +342,57 @@ def test_stop_ends_a_client_that_does_not_read(opened: Opened) -> None:
         sender.send(publish("flood", b"x" * 60_000))
     sender.send(publish("sent", b""))
     sender.hear_until("sent")
+
+
+def test_stop_ends_a_client_that_does_not_read(opened: Opened) -> None:
+    host = opened(embedded)
+    clog(host)
     host.call(host.broker.stop())
     assert host.broker.transitions.state == "stopped"
+
+
+def test_client_that_does_not_read_is_put_out_in_time(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelwave_controller.broker.wire.WRITE_SECONDS", 0.5)
+    host = opened(embedded)
+    clog(host)
+    if "clogged" in host.broker.sessions:
+        host.call(host.broker.sessions["clogged"][1].ended.wait())
+    assert list(host.broker.sessions) == ["sender"]
+
+
+def test_stop_ends_a_connection_that_was_only_just_accepted(opened: Opened) -> None:
+    host = opened(embedded)
+    ours, theirs = socket.socketpair()
+
+    async def accept_and_stop() -> None:
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        host.broker.stream_connected(reader, writer, "default")
+        await host.broker.stop()
+
+    host.call(accept_and_stop())
+    with ours:
+        ours.settimeout(DEADLINE_SECONDS)
+        assert ours.recv(1) == b""
+
+
+def test_publishers_wait_for_the_distribution_and_stop_does_not(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stalled(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("modelwave_controller.broker.embedded.MAX_UNDISTRIBUTED", 3)
+    monkeypatch.setattr(EmbeddedBroker, "_run_broadcast", stalled)
+    host = opened(embedded)
+    sender = open_client(host.port, "sender")
+    sender.send(*(publish("t", b"x", qos=1, packet_id=n) for n in range(1, 11)))
+    for _ in range(3):
+        sender.until(PUBACK)
+    assert host.broker._broadcast_queue.qsize() == 3
+    host.call(host.broker.stop())
+    assert PUBACK not in [received.type for received in sender.until_closed()]
 
 
 def test_stop_ends_a_client_that_never_said_connect(opened: Opened) -> None:
@@ -447,6 +496,7 @@ def test_plain_amqtt_drops_a_session_for_a_wrong_password(opened: Opened, tmp_pa
 @pytest.mark.parametrize("user", ["cam-2", "controller"])
 def test_other_user_cannot_take_a_devices_client_id(opened: Opened, user: str) -> None:
     port = opened(lambda: embedded(settings_with_users())).port
+    assert login(RawClient(port), user, "cam-1") == IDENTIFIER_REJECTED
     device = as_device(port, "cam-1")
     assert login(RawClient(port), user, "cam-1") == IDENTIFIER_REJECTED
     device.send(packet(PINGREQ))
@@ -463,18 +513,27 @@ def test_controller_cannot_take_another_controllers_client_id(opened: Opened) ->
     assert taker.connect("modelwave/x", **credentials_of["bob"]) == IDENTIFIER_REJECTED
 
 
-def test_device_that_connects_again_hears_its_old_will_before_it_goes_on(opened: Opened) -> None:
-    port = opened(lambda: embedded(settings_with_users())).port
-    presence = under("presence", "cam-1")
-    listener = as_listener(port, under("presence", "+"))
-    first = as_device(port, "cam-1", will=(presence, b"offline"))
-    second = as_device(port, "cam-1", will=(presence, b"offline"))
-    assert first.until_closed() == []
-    second.send(publish(presence, b"online", retain=True))
+@pytest.mark.parametrize("clean", [True, False])
+def test_old_will_comes_before_what_the_returned_device_says(opened: Opened, clean: bool) -> None:
+    host = opened(lambda: embedded(settings_with_users()))
+    presence, heartbeat = under("presence", "cam-1"), under("heartbeat", "cam-1")
+    listener = as_listener(host.port, under("presence", "+"))
+    first = as_device(host.port, "cam-1", will=(presence, b"offline"), clean=clean)
+    first.subscribe(heartbeat)
+    second = RawClient(host.port)
+    second.send(
+        connect("cam-1", user="cam-1", password=PASSWORDS["cam-1"], clean=clean),
+        publish(presence, b"online", retain=True),
+        subscribe(heartbeat),
+        packet(PINGREQ),
+    )
     assert listener.hear_until(presence) == [(presence, b"offline")]
     assert listener.hear_until(presence) == [(presence, b"online")]
-    late = as_listener(port, under("presence", "+"))
-    assert late.hear_until(presence) == [(presence, b"online")]
+    assert first.until_closed() == []
+    second.until(PINGRESP)
+    assert host.broker.retained_messages[presence].data == b"online"
+    listener.send(publish(heartbeat, b"beat"))
+    assert second.hear_until(heartbeat) == [(heartbeat, b"beat")]
 
 
 # Users.
@@ -674,6 +733,21 @@ def test_device_may_subscribe_only_to_what_is_for_it(
 ) -> None:
     assert ACL.may_subscribe("cam-1", under(*topic_filter)) is allowed
     assert ACL.may_subscribe("controller", under(*topic_filter))
+
+
+@pytest.mark.parametrize(
+    ("user", "client_id", "allowed"),
+    [
+        ("cam-1", "cam-1", True),
+        ("cam-1", "cam-2", False),
+        ("cam-1", "modelwave/1", False),
+        ("controller", "controller", True),
+        ("controller", "modelwave/1", True),
+        ("controller", "cam-1", False),
+    ],
+)
+def test_client_id_belongs_to_one_user(user: str, client_id: str, allowed: bool) -> None:
+    assert ACL.may_connect(user, client_id) is allowed
 
 
 @pytest.mark.parametrize("user", ["cam-1", "controller", "Grafana", ""])

@@ -15,13 +15,11 @@ There is no rule that allows by its absence. A subscription is allowed only if e
 that its filter can ever match is allowed; so what reaches a subscriber needs no second look.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from modelwave_shared import fields, topics
-
-_check_name: Callable[[str, str], None] = fields.name
-_under: Callable[..., str] = topics.under
+from modelwave_shared import fields
+from modelwave_shared.topics import under
 
 # A level of a pattern that stands for one target: any word but the wildcards, and not
 # `device`, which is where orders for single devices are.
@@ -36,7 +34,7 @@ def is_topic_name(topic: str) -> bool:
 
 def is_device_id(name: str) -> bool:
     try:
-        _check_name(name, "device")
+        fields.name(name, "device")
     except fields.DocumentError:
         return False
     return True
@@ -84,19 +82,19 @@ class FleetAcl:
 
     def _writes(self, user: str) -> Iterator[str]:
         if user in self.controllers:
-            yield _under(self.fleet, "#")
+            yield under(self.fleet, "#")
         elif is_device_id(user):
-            yield _under(self.fleet, "reported", user)
-            yield _under(self.fleet, "presence", user)
-            yield _under(self.fleet, "metrics", user)
-            yield _under(self.fleet, "file", user, "get")
+            yield under(self.fleet, "reported", user)
+            yield under(self.fleet, "presence", user)
+            yield under(self.fleet, "metrics", user)
+            yield under(self.fleet, "file", user, "get")
 
     def _reads(self, user: str) -> Iterator[str]:
         if user in self.controllers:
-            yield _under(self.fleet, "#")
+            yield under(self.fleet, "#")
         elif is_device_id(user):
-            yield _under(self.fleet, "desired", A_TARGET, "+", "+")
-            yield _under(self.fleet, "desired", "device", user, "+")
-            yield _under(self.fleet, "root", "+")
-            yield _under(self.fleet, "heartbeat", user)
-            yield _under(self.fleet, "file", user, "block")
+            yield under(self.fleet, "desired", A_TARGET, "+", "+")
+            yield under(self.fleet, "desired", "device", user, "+")
+            yield under(self.fleet, "root", "+")
+            yield under(self.fleet, "heartbeat", user)
+            yield under(self.fleet, "file", user, "block")
