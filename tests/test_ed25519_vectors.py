@@ -13,7 +13,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from modelwave_shared import ed25519
+from modelwave_shared import ed25519, sha512
 
 SIGN_INPUT = Path(cryptography_vectors.__file__).parent / "asymmetric/Ed25519/sign.input"
 CASES = 1024
@@ -71,11 +71,11 @@ def test_strict_rule_stands_before_openssl_too() -> None:
 def test_own_sha512_is_hashlibs() -> None:
     for length in [*range(0, 300), 1023, 1024, 4096]:
         data = bytes(number * 7 & 255 for number in range(length))
-        assert ed25519.sha512_pure(data) == hashlib.sha512(data).digest(), length
+        assert sha512.sha512_pure(data) == hashlib.sha512(data).digest(), length
 
 
-def freshly_imported() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("another_ed25519", ed25519.__file__)
+def freshly_imported(original: ModuleType) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("another", original.__file__)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -85,15 +85,18 @@ def freshly_imported() -> ModuleType:
 
 def test_openssl_is_taken_where_cryptography_is() -> None:
     assert ed25519.verify is not ed25519.verify_pure
-    assert ed25519.sha512 is not ed25519.sha512_pure
+    assert ed25519.sha512 is sha512.sha512 is not sha512.sha512_pure
 
 
 def test_bare_python_takes_the_pure_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
     monkeypatch.delattr(hashlib, "sha512")
-    bare = freshly_imported()
+    hashing = freshly_imported(sha512)
+    assert hashing.sha512 is hashing.sha512_pure
+    monkeypatch.setitem(sys.modules, "modelwave_shared.sha512", hashing)
+    bare = freshly_imported(ed25519)
     assert bare.verify is bare.verify_pure
-    assert bare.sha512 is bare.sha512_pure
+    assert bare.sha512 is hashing.sha512_pure
     for number, case in list(enumerate(cases()))[::128]:
         assert bare.verify(*case)
         assert not bare.verify(*with_flipped_bit(case, number))

@@ -5,7 +5,8 @@ import hashlib
 from binascii import hexlify, unhexlify
 
 from modelwave_shared import ed25519
-from modelwave_shared.ed25519 import L, P, is_strict, sha512, sha512_pure
+from modelwave_shared.ed25519 import L, P, is_strict
+from modelwave_shared.sha512 import sha512, sha512_pure
 
 VECTORS = __file__.rsplit("/", 2)[0] + "/vectors/ed25519_rfc8032.txt"
 STRIDE = 1 if hasattr(hashlib, "sha512") else 7  # a Python without it is a slow one
