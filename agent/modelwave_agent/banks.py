@@ -11,6 +11,15 @@ import os
 from modelwave_agent.journal import sync
 from modelwave_shared.documents import FILE_ROLES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _hashlib import HASH
+    from collections.abc import Generator
+    from io import BufferedReader
+
+    from modelwave_shared.fields import Document
+    from modelwave_shared.golden import Buffer
+
 NAMES = "ab"
 CHUNK_BYTES = 4096  # hashed at a time; a host takes more
 
@@ -22,28 +31,28 @@ class TooLong(Exception):
 class Banks:
     """Raises OSError as the files do."""
 
-    def __init__(self, folder, limit_bytes=0):
+    def __init__(self, folder: str, limit_bytes: int = 0) -> None:
         """`folder` exists. `limit_bytes`: what one bank may hold, 0 for what is free."""
         self.folder = folder
         self.limit_bytes = limit_bytes
 
-    def path(self, bank, role):
+    def path(self, bank: int, role: str) -> str:
         return "%s/%s.%s" % (self.folder, NAMES[bank], role)
 
-    def size(self, bank, role):
+    def size(self, bank: int, role: str) -> int:
         """Bytes that the file has; 0 where there is none."""
         try:
             return os.stat(self.path(bank, role))[6]
         except OSError:
             return 0
 
-    def room(self, bank):
+    def room(self, bank: int) -> int:
         """Bytes that `bank` could hold once it is cleared."""
         held = sum(self.size(bank, role) for role in FILE_ROLES)
         room = free_bytes(self.folder) + held
         return min(room, self.limit_bytes) if self.limit_bytes else room
 
-    def clear(self, bank):
+    def clear(self, bank: int) -> None:
         """Empties it; what comes next is written to new files."""
         for role in FILE_ROLES:
             try:
@@ -52,10 +61,10 @@ class Banks:
                 if self.size(bank, role):
                     raise
 
-    def intake(self, bank, entry):
+    def intake(self, bank: int, entry: "Document") -> "Intake":
         return Intake(self.path(bank, entry["role"]), self.size(bank, entry["role"]), entry)
 
-    def whole(self, bank, files):
+    def whole(self, bank: int, files: "list[Document]") -> "Generator[None, None, str]":
         """A generator that yields now and then while it hashes, and returns "" if all
         `files` (the manifest's entries) are there, or what is wrong."""
         for entry in files:
@@ -73,11 +82,11 @@ class Banks:
 class Intake:
     """The way of one file's bytes into a bank: hashed as they pass, never more than signed."""
 
-    def __init__(self, path, offset, entry):
+    def __init__(self, path: str, offset: int, entry: "Document") -> None:
         """Opens the file to go on at `offset`, what it has; those bytes are hashed first."""
         self.offset = offset
-        self.wanted = entry["size"]
-        self.sha256 = entry["sha256"]
+        self.wanted: int = entry["size"]
+        self.sha256: str = entry["sha256"]
         self.digest = hashlib.sha256()
         if offset:
             with open(path, "rb") as file:
@@ -85,7 +94,7 @@ class Intake:
                     pass
         self.file = open(path, "ab")  # noqa: SIM115 (close() is the caller's finally)
 
-    def write(self, data):
+    def write(self, data: "Buffer") -> None:
         """`data`: bytes-like. Raises TooLong before a byte too many is written."""
         if self.offset + len(data) > self.wanted:
             raise TooLong("more than the %d bytes signed" % self.wanted)
@@ -93,25 +102,25 @@ class Intake:
         self.digest.update(data)
         self.offset += len(data)
 
-    def close(self):
+    def close(self) -> None:
         """Returns when the bytes are on the medium."""
         try:
             sync(self.file)
         finally:
             self.file.close()
 
-    def matches(self):
+    def matches(self) -> bool:
         """Whether all has come and is what was signed; ends the hashing."""
         return self.offset == self.wanted and _hex(self.digest) == self.sha256
 
 
-def free_bytes(folder):
+def free_bytes(folder: str) -> int:
     """What the file system has free. Uncommitted data counts already on littlefs."""
     stat = os.statvfs(folder)
     return stat[1] * stat[4]  # f_frsize × f_bavail, the same places on both Pythons
 
 
-def _feed(file, digest):
+def _feed(file: "BufferedReader", digest: "HASH") -> "Generator[None, None, None]":
     buffer = bytearray(CHUNK_BYTES)
     view = memoryview(buffer)
     while True:
@@ -122,5 +131,5 @@ def _feed(file, digest):
         yield
 
 
-def _hex(digest):
+def _hex(digest: "HASH") -> str:
     return binascii.hexlify(digest.digest()).decode()

@@ -26,6 +26,16 @@ from modelwave_shared.documents import MANIFEST, ORDER, REJECTED
 from modelwave_shared.fit import shortfalls
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from typing import Any
+
+    from modelwave_agent.machine import Record
+    from modelwave_shared.fields import Document
+
+    Device = dict[str, Any]  # {fleet, device, target, slot}
+
 CLOCK_SKEW_SECONDS = 300  # a host's clock may be this far behind the controller's
 
 
@@ -33,7 +43,7 @@ class Refused(Exception):
     """The order is not taken. `check` is the row above, `reason` says why, `order` is the
     parsed order once it is known to be authentic and new, else None."""
 
-    def __init__(self, check, reason, order=None):
+    def __init__(self, check: str, reason: str, order: "Document | None" = None) -> None:
         super().__init__("%s: %s" % (check, reason))
         self.check = check
         self.reason = "%s: %s" % (check, reason)
@@ -48,7 +58,17 @@ class Judged(Exception):
 class Case:
     """An order and all that it is judged by."""
 
-    def __init__(self, message, model, device, root, record, has, judged=(), wall=None):
+    def __init__(
+        self,
+        message: bytes,
+        model: str,
+        device: "Device",
+        root: "Document",
+        record: "Record",
+        has: "Document",
+        judged: "Container[str]" = (),
+        wall: "int | None" = None,
+    ) -> None:
         """`message`: the received bytes. `model`: the topic's. `device`: {fleet, device,
         target, slot}. `root`: the checked root document. `record`: the model's journal
         record. `has`: what the device has (modelwave_shared.fit). `judged`: digests of
@@ -62,20 +82,24 @@ class Case:
         self.has = has
         self.judged = judged
         self.wall = wall
-        self.envelopes = self.order = self.manifest = None
+        # The checks fill these in; each finds what those before it have left.
+        self.envelopes: "Any" = None  # two lines of bytes, then two dsse.Envelopes
+        self.order: "Any" = None
+        self.manifest: "Any" = None
 
     @property
-    def digest(self):
-        return self.envelopes[0].digest()
+    def digest(self) -> str:
+        order: dsse.Envelope = self.envelopes[0]
+        return order.digest()
 
 
-def judge(case):
+def judge(case: Case) -> None:
     """Fills in `case.order` and `case.manifest` (checked dicts), or raises Refused or Judged."""
     for check in CHECKS:
         check(case)
 
 
-def lines(case):
+def lines(case: Case) -> None:
     if len(case.message) > 2 * MAX_ENVELOPE_BYTES + 1:
         raise Refused("lines", "%d bytes are too many" % len(case.message))
     case.envelopes = bytes(case.message).split(b"\n")
@@ -83,21 +107,21 @@ def lines(case):
         raise Refused("lines", "an order and its manifest are two lines")
 
 
-def envelope(case):
+def envelope(case: Case) -> None:
     try:
         case.envelopes = [dsse.read(line) for line in case.envelopes]
     except ValueError as error:
         raise Refused("envelope", str(error))
 
 
-def kind(case):
+def kind(case: Case) -> None:
     for found, wanted in zip(case.envelopes, (ORDER, MANIFEST)):
         if found.kind != wanted:
             shown = documents.shown_kind(found.kind)
             raise Refused("kind", "a %s where a %s belongs" % (shown, wanted))
 
 
-def judged(case):
+def judged(case: Case) -> None:
     digest, record = case.digest, case.record
     if digest in case.judged:
         raise Judged()
@@ -105,7 +129,7 @@ def judged(case):
         raise Judged()
 
 
-def signed(case):
+def signed(case: Case) -> None:
     keys, threshold = documents.role_keys(case.root, ORDER)
     try:
         case.envelopes[0].verify(keys, threshold)
@@ -113,14 +137,14 @@ def signed(case):
         raise Refused("signed", str(error))
 
 
-def fields(case):
+def fields(case: Case) -> None:
     try:
         case.order = documents.read(ORDER, case.envelopes[0].payload)
     except ValueError as error:
         raise Refused("fields", str(error))
 
 
-def addressed(case):
+def addressed(case: Case) -> None:
     order, device = case.order, case.device
     for field, wanted in (
         ("fleet", device["fleet"]),
@@ -136,7 +160,7 @@ def addressed(case):
         raise Refused("addressed", "slot %d is not among the order's" % device["slot"])
 
 
-def sequence(case):
+def sequence(case: Case) -> None:
     order, floor = case.order, case.record["order"]
     if order["epoch"] != case.root["epoch"]:
         raise Refused(
@@ -147,7 +171,7 @@ def sequence(case):
         raise Refused("sequence", "%d is not above %d" % (order["seq"], floor["seq"]))
 
 
-def time(case):
+def time(case: Case) -> None:
     now = max(case.record["time"], case.wall or 0)
     if case.order["expires"] <= now:
         raise Refused("time", "expired %d seconds ago" % (now - case.order["expires"]), case.order)
@@ -156,7 +180,7 @@ def time(case):
         raise Refused("time", "not valid for another %d seconds" % ahead, case.order)
 
 
-def manifest(case):
+def manifest(case: Case) -> None:
     given, order = case.envelopes[1], case.order
     if given.digest() != order["manifest"]:
         raise Refused("manifest", "not the one that the order names", order)
@@ -173,7 +197,7 @@ def manifest(case):
             )
 
 
-def minimum(case):
+def minimum(case: Case) -> None:
     least = case.root["minimum"].get(case.model, 0)
     if case.manifest["release"] < least:
         raise Refused(
@@ -181,12 +205,12 @@ def minimum(case):
         )
 
 
-def blacklist(case):
+def blacklist(case: Case) -> None:
     if case.order["manifest"] in case.record["blacklist"]:
         raise Refused("blacklist", "this release failed its health check here", case.order)
 
 
-def fit(case):
+def fit(case: Case) -> None:
     if case.order["shadow"]:
         raise Refused(
             "fit", "shadow: this agent does not run models beside the live one", case.order
@@ -196,7 +220,7 @@ def fit(case):
         raise Refused("fit", "; ".join(found), case.order)
 
 
-CHECKS = (
+CHECKS: "tuple[Callable[[Case], None], ...]" = (
     lines,
     envelope,
     kind,

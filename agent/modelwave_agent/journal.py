@@ -16,6 +16,10 @@ import os
 from modelwave_shared.dsse import hexdigest
 from modelwave_shared.limits import MAX_JOURNAL_BYTES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any
+
 _MAGIC = b"MWJ1"
 _HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
 
@@ -23,7 +27,7 @@ _HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
 class Journal:
     """A durable dict of at most MAX_JOURNAL_BYTES. Raises OSError as the files do."""
 
-    def __init__(self, folder, name):
+    def __init__(self, folder: str, name: str) -> None:
         """Makes the files if they are not there. `folder` exists."""
         self.paths = ["%s/%s.%d" % (folder, name, number) for number in (0, 1)]
         for path in self.paths:
@@ -32,7 +36,7 @@ class Journal:
         self.counter = 0
         self.newest = 1
 
-    def read(self):
+    def read(self) -> "dict[str, Any] | None":
         """The newest whole record, or None if nothing was written yet."""
         best = None
         self.counter, self.newest = 0, 1
@@ -44,7 +48,7 @@ class Journal:
                 self.newest = number
         return best
 
-    def write(self, record):
+    def write(self, record: "dict[str, Any]") -> None:
         """Returns when `record` is durable. `read` must have been called once before."""
         body = json.dumps(record).encode()
         head = b"%s %s %s " % (_MAGIC, _hex(self.counter + 1, 16), _hex(len(body), 8))
@@ -58,7 +62,7 @@ class Journal:
         self.counter += 1
 
 
-def sync(file):
+def sync(file: "IO[bytes]") -> None:
     """What was written to `file` is on the medium when this returns."""
     file.flush()
     if hasattr(os, "fsync"):
@@ -67,25 +71,25 @@ def sync(file):
         os.sync()
 
 
-def _create(path):
+def _create(path: str) -> None:
     with open(path, "wb") as file:
         file.write(bytes(MAX_JOURNAL_BYTES))
         sync(file)
 
 
-def _length(path):
+def _length(path: str) -> int:
     try:
         return os.stat(path)[6]
     except OSError:
         return 0
 
 
-def _hex(number, digits):
+def _hex(number: int, digits: int) -> bytes:
     text = "%x" % number
     return (b"0" * digits + text.encode())[-digits:]
 
 
-def _parse(data):
+def _parse(data: bytes) -> "tuple[int, dict[str, Any]] | None":
     """(counter, record), or None if `data` holds no whole record."""
     head, rest = data[:_HEAD_BYTES], data[_HEAD_BYTES:]
     if head[:5] != _MAGIC + b" " or head[-1:] != b"\n":

@@ -27,6 +27,16 @@ Nothing here reads a file, a clock or the network.
 
 from modelwave_shared.documents import CANCELED, FAILED, ROLLED_BACK, SUCCEEDED
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Record = dict[str, Any]  # what new_record makes; JSON, as the journal keeps it
+    Detail = dict[str, Any]  # what a row's change reads: an accepted order's, or a reason
+    Change = Callable[[Record, Detail], None]
+    Row = tuple[str, Change, tuple[str, ...]]  # next state, change, effects
+
 MAX_TRIES = 3
 MAX_BLACKLIST = 8
 
@@ -44,7 +54,7 @@ class IllegalStep(Exception):
     """The event has no row for the state: a fault in the caller, never in the input."""
 
 
-def new_record():
+def new_record() -> "Record":
     """The record of a model that no order has named yet."""
     return {
         "state": "idle",
@@ -59,11 +69,12 @@ def new_record():
     }
 
 
-def spare(record):
-    return 1 - record["live"]
+def spare(record: "Record") -> int:
+    live: int = record["live"]
+    return 1 - live
 
 
-def serving(record):
+def serving(record: "Record") -> int:
     """The bank that serves now."""
     return spare(record) if record["state"] == "trial" else record["live"]
 
@@ -71,58 +82,58 @@ def serving(record):
 # What a row changes in the record, beside its state.
 
 
-def keep(record, detail):
+def keep(record: "Record", detail: "Detail") -> None:
     pass
 
 
-def take(record, detail):
+def take(record: "Record", detail: "Detail") -> None:
     """The order is accepted: its floor, and the spare bank is its."""
     take_floor(record, detail)
     record["banks"][spare(record)] = detail["bank"]
 
 
-def take_floor(record, detail):
+def take_floor(record: "Record", detail: "Detail") -> None:
     record["order"] = detail["order"]
     record["time"] = max(record["time"], detail["time"])
     record["tries"] = 0
     record["outcome"] = record["reason"] = ""
 
 
-def take_and_succeed(record, detail):
+def take_and_succeed(record: "Record", detail: "Detail") -> None:
     take_floor(record, detail)
     record["outcome"] = SUCCEEDED
 
 
-def count(record, detail):
+def count(record: "Record", detail: "Detail") -> None:
     record["tries"] += 1
 
 
-def confirm(record, detail):
+def confirm(record: "Record", detail: "Detail") -> None:
     record["live"] = spare(record)
     record["banks"][record["live"]]["confirmed"] = True
     record["outcome"] = SUCCEEDED
 
 
-def fail(record, detail):
+def fail(record: "Record", detail: "Detail") -> None:
     record["outcome"], record["reason"] = FAILED, detail["reason"]
 
 
-def cancel(record, detail):
+def cancel(record: "Record", detail: "Detail") -> None:
     record["outcome"], record["reason"] = CANCELED, detail["reason"]
 
 
-def worn_out(record, detail):
+def worn_out(record: "Record", detail: "Detail") -> None:
     record["outcome"] = ROLLED_BACK
     record["reason"] = "reset %d times before the model was confirmed" % MAX_TRIES
 
 
-def roll_back(record, detail):
+def roll_back(record: "Record", detail: "Detail") -> None:
     record["outcome"], record["reason"] = ROLLED_BACK, detail["reason"]
     failed = record["banks"][spare(record)]["manifest"]
     record["blacklist"] = (record["blacklist"] + [failed])[-MAX_BLACKLIST:]
 
 
-def lose_live(record, detail):
+def lose_live(record: "Record", detail: "Detail") -> None:
     """The live bank is damaged. If idle, the other bank serves if it was confirmed once.
     The empty outcome lets the same order be taken again."""
     record["banks"][record["live"]] = None
@@ -133,7 +144,7 @@ def lose_live(record, detail):
 
 
 # (state, event): (next state, change, effects)
-TABLE = {
+TABLE: "dict[tuple[str, str], Row]" = {
     ("idle", "boot"): ("idle", keep, (CHECK, SERVE, REPORT)),
     ("idle", "damaged"): ("idle", lose_live, (CHECK, SERVE, REPORT)),
     ("idle", "running"): ("idle", take_and_succeed, (REPORT,)),
@@ -164,26 +175,26 @@ TABLE = {
 }
 
 
-def step(record, event, detail):
+def step(record: "Record", event: str, detail: "Detail") -> "tuple[Record, tuple[str, ...]]":
     """(new record, effects) for `event` in `record`, which stays as it is. `detail` is what
     the row's change reads: order, time and bank of an accepted order, or a reason."""
     row = TABLE.get((record["state"], event))
     if row is None:
         raise IllegalStep("no row for %s in %s" % (event, record["state"]))
     state, change, effects = row
-    new = copy(record)
+    new: "Record" = copy(record)
     change(new, detail)
     new["state"] = state
     return new, effects
 
 
-def boot_event(record):
+def boot_event(record: "Record") -> str:
     """What a reset means for `record`: `worn` after the last try, else `boot`."""
     on_trial = record["state"] in ("proving", "trial")
     return "worn" if on_trial and record["tries"] >= MAX_TRIES else "boot"
 
 
-def order_event(record, digest, manifest):
+def order_event(record: "Record", digest: str, manifest: str) -> str:
     """What an accepted order (its payload's digest, its manifest's) means for `record`; ""
     if it is the one under way."""
     if record["state"] != "idle" and record["order"]["sha256"] == digest:
@@ -195,12 +206,12 @@ def order_event(record, digest, manifest):
     return "held" if _holds(record, spare(record), manifest) else "accepted"
 
 
-def _holds(record, bank, manifest):
+def _holds(record: "Record", bank: int, manifest: str) -> bool:
     entry = record["banks"][bank]
     return entry is not None and entry["manifest"] == manifest
 
 
-def copy(value):
+def copy(value: "Any") -> "Any":
     """A deep copy of dicts and lists."""
     if type(value) is dict:
         return {key: copy(value[key]) for key in value}

@@ -9,6 +9,17 @@ import time
 
 from modelwave_shared.golden import HEADER_BYTES, GoldenError, Header, Judge
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+    from modelwave_agent.banks import Intake
+    from modelwave_agent.update import Live
+    from modelwave_shared.fields import Document
+
+    Breathe = Callable[[], Awaitable[None]]
+
 
 class LinkLost(Exception):
     """The broker cannot be reached, or no longer; the message says why."""
@@ -25,30 +36,30 @@ class ProofError(Exception):
 class Link:
     """One MQTT connection. `connect` may be called again after LinkLost."""
 
-    async def connect(self, will_topic, will):
+    async def connect(self, will_topic: str, will: bytes) -> None:
         """Returns when the broker has accepted; `will` is retained there. LinkLost."""
         raise NotImplementedError
 
-    async def subscribe(self, topics):
+    async def subscribe(self, topics: "list[str]") -> None:
         """Returns when the broker has acknowledged. LinkLost."""
         raise NotImplementedError
 
-    async def publish(self, topic, payload, retain):
+    async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         """At QoS 1; returns when the broker has acknowledged. LinkLost."""
         raise NotImplementedError
 
-    async def receive(self):
+    async def receive(self) -> "tuple[str, bytes]":
         """The next (topic, payload). LinkLost."""
         raise NotImplementedError
 
-    async def close(self):
+    async def close(self) -> None:
         """Ends the connection, if there is one, without the last will."""
 
 
 class Fetcher:
     """Brings files."""
 
-    async def fetch(self, url, intake):
+    async def fetch(self, url: str, intake: "Intake") -> None:
         """Feeds `intake.write` (banks.Intake) the bytes of `url` from `intake.offset` on.
         Returns at the end of what the server sends; the intake refuses a byte too many.
         FetchError, and whatever the intake raises."""
@@ -62,24 +73,26 @@ class Runtime:
     format = ""  # as in a manifest's needs.runtime, e.g. tflite
     version = ""
     accelerator = ""
-    kernels = None  # the operators that are there; None: all of the format's
+    kernels: "list[str] | None" = None  # the operators that are there; None: all of the format's
 
-    def load(self, path):
+    def load(self, path: str) -> None:
         """ProofError."""
         raise NotImplementedError
 
-    def run(self, data):
+    def run(self, data: bytes) -> bytes:
         """The output's bytes for the input's. ProofError."""
         raise NotImplementedError
 
-    def unload(self):
+    def unload(self) -> None:
         """Frees what `load` took."""
 
-    def free_ram(self):
+    def free_ram(self) -> int:
         """Bytes of the largest piece of memory that a model could get."""
         raise NotImplementedError
 
-    async def prove(self, model_path, golden_path, tolerance, breathe):
+    async def prove(
+        self, model_path: str, golden_path: str, tolerance: "Document", breathe: "Breathe"
+    ) -> str:
         """Runs the golden set. "" if the model is healthy, else what is wrong. `breathe` is
         awaited between inputs. This one runs it in place; a host does so in a process of
         its own, which may crash or hang."""
@@ -96,11 +109,11 @@ class Runtime:
 class Hooks:
     """What the world around the agent wants to know, or decides."""
 
-    async def serve(self, live):
+    async def serve(self, live: "Live | None") -> str:
         """`live` (update.Live, or None) serves from now on. "" or what went wrong."""
         return ""
 
-    async def healthy(self, live):
+    async def healthy(self, live: "Live | None") -> str:
         """Asked on trial, before the model is confirmed. "" or what is wrong."""
         return ""
 
@@ -108,23 +121,25 @@ class Hooks:
 class Clock:
     """`now` is for spans, `wall` for expiry where a clock can be trusted."""
 
-    def now(self):
+    def now(self) -> float:
         """Seconds since some fixed moment; never goes back."""
         return time.ticks_ms() / 1000 if hasattr(time, "ticks_ms") else time.monotonic()
 
-    def wall(self):
+    def wall(self) -> "int | None":
         """Unix seconds, or None where nothing keeps the time over a reset."""
         return None
 
-    async def sleep(self, seconds):
+    async def sleep(self, seconds: float) -> None:
         raise NotImplementedError
 
-    async def wait(self, event, seconds):
+    async def wait(self, event: "asyncio.Event", seconds: float) -> bool:
         """Whether `event` (asyncio.Event) was set within `seconds`."""
         raise NotImplementedError
 
 
-async def judge_golden(runtime, golden_path, tolerance, breathe):
+async def judge_golden(
+    runtime: Runtime, golden_path: str, tolerance: "Document", breathe: "Breathe"
+) -> str:
     """Runs each record of the golden file through the loaded `runtime`; the verdict, ""
     for healthy. GoldenError, ProofError, OSError."""
     with open(golden_path, "rb") as file:

@@ -8,6 +8,16 @@ from modelwave_agent.ports import LinkLost
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_TEXT
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from modelwave_agent.checks import Device
+    from modelwave_agent.journal import Journal
+    from modelwave_agent.ports import Clock, Link
+    from modelwave_agent.update import Update
+    from modelwave_shared.fields import Document
+
+    Window = tuple[str, int]  # model, release
+
 AGENT = "modelwave 0.1.0"
 
 # A report heals by repetition: soon after a change, then ever more rarely.
@@ -19,7 +29,15 @@ RECONNECT_SECONDS = (1, 2, 4, 8, 15, 30, 60)
 class Agent:
     """Runs until cancelled."""
 
-    def __init__(self, device, updates, link, clock, boots, metrics_seconds=900):
+    def __init__(
+        self,
+        device: "Device",
+        updates: "dict[str, Update]",
+        link: "Link",
+        clock: "Clock",
+        boots: "Journal",
+        metrics_seconds: float = 900,
+    ) -> None:
         """`device`: {fleet, device, target, slot}; `updates`: {model: Update}; `boots`: the
         device's own Journal, which counts its resets."""
         self.device = device
@@ -27,17 +45,17 @@ class Agent:
         self.link = link
         self.clock = clock
         self.metrics_seconds = metrics_seconds
-        count = (boots.read() or {"boot": 0})["boot"] + 1
+        count: int = (boots.read() or {"boot": 0})["boot"] + 1
         boots.write({"boot": count})
         self.boot = count
         self.n = 0
         self.connected = asyncio.Event()
         self.changed = asyncio.Event()
-        self.windows = {}
+        self.windows: "dict[Window, list[int]]" = {}
         for update in updates.values():
             update.changed = self.changed.set
 
-    async def run(self):
+    async def run(self) -> None:
         for update in self.updates.values():
             update.boot()
         others = [asyncio.create_task(self._report()), asyncio.create_task(self._measure())]
@@ -50,7 +68,14 @@ class Agent:
                 await update.stop()
             await self.link.close()
 
-    def observe(self, model, inferences=1, failures=0, labelled=0, correct=0):
+    def observe(
+        self,
+        model: str,
+        inferences: int = 1,
+        failures: int = 0,
+        labelled: int = 0,
+        correct: int = 0,
+    ) -> None:
         """What the program's inferences with the live model came to."""
         update = self.updates[model]
         live = update.live()
@@ -63,7 +88,7 @@ class Agent:
 
     # The connection.
 
-    async def _stay_connected(self):
+    async def _stay_connected(self) -> None:
         failures = 0
         while True:
             try:
@@ -77,7 +102,7 @@ class Agent:
                 failures += 1
                 await self.clock.sleep(_jittered(pause))
 
-    async def _connect(self):
+    async def _connect(self) -> None:
         presence = topics.presence(self.device["fleet"], self.device["device"])
         await self.link.connect(presence, b"offline")
         await self.link.publish(presence, b"online", True)
@@ -85,7 +110,7 @@ class Agent:
         self.connected.set()
         self.changed.set()
 
-    def _desired(self):
+    def _desired(self) -> "dict[str, str]":
         """{topic: model} of everything that may be ordered here."""
         fleet, name = self.device["fleet"], self.device["device"]
         found = {}
@@ -95,7 +120,7 @@ class Agent:
             found[topics.desired_device(fleet, name, model)] = model
         return found
 
-    async def _dispatch(self, topic, payload):
+    async def _dispatch(self, topic: str, payload: bytes) -> None:
         model = self._desired().get(topic)
         # An empty payload is a topic that was cleared: nothing is wanted of us there.
         if model is not None and payload:
@@ -103,7 +128,7 @@ class Agent:
 
     # The report.
 
-    async def _report(self):
+    async def _report(self) -> None:
         repeats = 0
         while True:
             await self.connected.wait()
@@ -119,7 +144,7 @@ class Agent:
             except LinkLost:
                 self.connected.clear()
 
-    def state(self):
+    def state(self) -> "Document":
         """The report document."""
         self.n += 1
         updates = list(self.updates.values())
@@ -142,14 +167,14 @@ class Agent:
 
     # The observations.
 
-    async def _measure(self):
+    async def _measure(self) -> None:
         while True:
             await self.clock.sleep(self.metrics_seconds)
             await self.connected.wait()
             for key in list(self.windows):
                 await self._publish_window(key)
 
-    async def _publish_window(self, key):
+    async def _publish_window(self, key: "Window") -> None:
         window = self.windows.pop(key)
         self.n += 1
         document = {
@@ -171,19 +196,19 @@ class Agent:
             self.windows[key] = [a + b for a, b in zip(window, newer)]
 
 
-def _dump(document):
+def _dump(document: "Document") -> bytes:
     return json.dumps(document).encode()
 
 
-def _cleaned(state):
+def _cleaned(state: "Document") -> "Document":
     state["reason"] = _clean(state["reason"])
     return state
 
 
-def _clean(text):
+def _clean(text: str) -> str:
     """`text` as a report may carry it: one line of printable ASCII, not too long."""
     return "".join(c if " " <= c <= "~" else "?" for c in text[:MAX_TEXT])
 
 
-def _jittered(seconds):
+def _jittered(seconds: float) -> float:
     return seconds * (1 + JITTER * (2 * random.random() - 1))
