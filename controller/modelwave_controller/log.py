@@ -9,6 +9,8 @@ from modelwave_controller.events import Body, Event
 from modelwave_controller.state import State, fold
 from modelwave_controller.tables import events, heads
 
+TICK_NOTED_SECONDS = 5
+
 
 def append(connection: Connection, rollout: int, at: float, entries: Sequence[Body]) -> list[Event]:
     """Adds entries to a rollout's log; `connection` is a Store.write()."""
@@ -40,6 +42,17 @@ def append_all(
         ],
     )
     return added
+
+
+def note_tick(connection: Connection, now: float) -> None:
+    """That a service is at work, for `service_seen_at`; not more often than is of use."""
+    if abs(now - service_seen_at(connection)) >= TICK_NOTED_SECONDS:
+        connection.execute(update(heads).where(heads.c.name == "ticked").values(value=int(now)))
+
+
+def service_seen_at(connection: Connection) -> int:
+    """Unix seconds of a recent tick; 0: no service has run yet."""
+    return connection.scalar(select(heads.c.value).where(heads.c.name == "ticked")) or 0
 
 
 def next_rollout(connection: Connection) -> int:

@@ -56,7 +56,8 @@ class Store:
             metadata.create_all(connection)
             found = connection.scalar(select(heads.c.value).where(heads.c.name == "schema"))
             if found is None:
-                rows = [{"name": "schema", "value": SCHEMA}, {"name": "event", "value": 0}]
+                first = {"schema": SCHEMA, "event": 0, "ticked": 0}
+                rows = [{"name": name, "value": value} for name, value in first.items()]
                 connection.execute(insert(heads), rows)
             elif found != SCHEMA:
                 raise StorageError(

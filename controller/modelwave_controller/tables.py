@@ -21,7 +21,8 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# One row a counter. The row "event" is locked by whoever writes: ids grow as commits do.
+# One row each: "schema", the tables' version; "event", the newest event's id, locked by
+# whoever writes, so that ids grow as commits do; "ticked", Unix seconds of a recent tick.
 heads = Table(
     "heads",
     metadata,

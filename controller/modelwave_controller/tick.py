@@ -46,7 +46,7 @@ class Issuer:
 
 
 class Ticker:
-    """Keeps the folded log between ticks; only committed events are ever in it."""
+    """Keeps the folded log between ticks: committed events only."""
 
     def __init__(self, store: Store, issuer: Issuer) -> None:
         self.store = store
@@ -56,6 +56,7 @@ class Ticker:
     def tick(self, now: float) -> bool:
         """Whether anything was done; then there may be more to do at once."""
         with self.store.write() as connection:
+            log.note_tick(connection, now)
             state = self._state = self._caught_up(connection)
             due = [r for r in state.rollouts.values() if _is_due(r)]
             known = devices.counts(connection) if due else {}
@@ -187,8 +188,8 @@ class _Step:
         ]
 
     def _next_seq(self) -> int:
-        """Strictly growing for the fleet and model. Taken from the log alone: what devices
-        report could be made up to use the numbers up."""
+        """Strictly growing for the fleet and model; a tick that fails leaves a gap. Taken
+        from the log alone: what devices report could be made up to use the numbers up."""
         seq = self.state.seqs.get(self.rollout.model, 0) + 1
         self.state.seqs[self.rollout.model] = seq
         return seq

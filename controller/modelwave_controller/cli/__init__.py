@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli import init, key, release, target
+from modelwave_controller.cli import device, fleet, init, key, release, rollout, service, target
 from modelwave_controller.cli.output import fail
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.home import Home
@@ -30,6 +30,11 @@ app.command("init")(init.init)
 app.add_typer(key.app, name="key")
 app.add_typer(target.app, name="target")
 app.add_typer(release.app, name="release")
+app.add_typer(rollout.app, name="rollout")
+app.add_typer(fleet.app, name="fleet")
+app.add_typer(device.app, name="device")
+app.command("serve")(service.serve)
+app.command("broker")(service.broker)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,131 @@
+"""`modelwave device`: what is known of single devices."""
+
+import time
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+from modelwave_controller import devices, outbox, overview
+from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
+from modelwave_controller.documents import require
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.store import Store
+from modelwave_controller.words import plural, span
+from modelwave_shared import fields, topics
+
+app = typer.Typer(no_args_is_help=True, help="What is known of single devices.")
+
+DeviceArgument = Annotated[str, typer.Argument(show_default=False, help="Its id.")]
+
+
+@app.command("list")
+def list_devices(
+    ctx: typer.Context,
+    target: Annotated[str | None, typer.Option(help="Only those of a target.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the known devices and what they run."""
+    with closing(Store(home_of(ctx).database_url)) as store, store.read() as connection:
+        found = overview.device_list(connection, target)
+    if as_json:
+        print_json(found)
+        return
+    now = time.time()
+    columns = ("device", "target", "slot", "presence", "last change", "live", "trouble")
+    show(table(columns, [_row(device, now) for device in found]))
+
+
+@app.command("show")
+def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
+    """Show a device's last report."""
+    require(fields.name, device, "DEVICE")
+    with closing(Store(home_of(ctx).database_url)) as store, store.read() as connection:
+        found = overview.device(connection, device)
+    if as_json:
+        print_json(found)
+        return
+    show(facts(_facts(found, time.time())))
+    if found["models"]:
+        columns = ("model", "release", "state", "order", "outcome", "reason")
+        rows = [
+            (m["model"], m["release"], m["state"], m["seq"], m["outcome"] or "–", m["reason"])
+            for m in found["models"]
+        ]
+        say("")
+        show(table(columns, rows))
+
+
+@app.command()
+def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
+    """Forget a device: one that is gone for good, or was installed anew and counts its
+    reports from the start again. It is learned again from its next report."""
+    require(fields.name, device, "DEVICE")
+    home = home_of(ctx)
+    fleet = home.config.fleet
+    with closing(Store(home.database_url)) as store, store.write() as connection:
+        if not devices.forget(connection, device):
+            raise OperatorError(f"DEVICE: nothing was heard of {device} yet")
+        # What the broker retained would bring it back.
+        outbox.put(connection, [topics.reported(fleet, device)], b"")
+        outbox.put(connection, [topics.presence(fleet, device)], b"")
+    if as_json:
+        print_json({"device": device, "forgotten": True})
+    else:
+        say(f"device [bold]{safe(device)}[/] is forgotten, until it reports again")
+
+
+def _row(device: dict[str, Any], now: float) -> tuple[object, ...]:
+    live = ", ".join(f"{m['model']} {m['release'] or 'none'}" for m in device["models"])
+    presence = "online" if device["online"] else "offline"
+    if "target" not in device:
+        return (device["device"], "unknown", "", presence, "", "", _trouble(device))
+    seen = f"{span(now - device['seen_at'])} ago"
+    place = (device["device"], device["target"], device["slot"], presence)
+    return (*place, seen, live, _trouble(device))
+
+
+def _trouble(device: dict[str, Any]) -> str:
+    """The most telling of what is wrong with it, if anything."""
+    if device["bad"]:
+        return f"{plural(device['bad']['count'], 'message')} not understood"
+    failing = [m for m in device["models"] if m["outcome"] not in ("", "SUCCEEDED")]
+    if failing:
+        return f"{failing[0]['model']}: {failing[0]['outcome']}"
+    return (device.get("refused") and "refused a message") or ""
+
+
+def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [
+        ("device", device["device"]),
+        ("presence", "online" if device["online"] else "offline"),
+    ]
+    if "target" in device:
+        runtime = f"{device['runtime'] or 'none'} {device['runtime_version']}".strip()
+        rows += [
+            ("target", device["target"]),
+            ("slot", device["slot"]),
+            ("last report", f"{span(now - device['seen_at'])} ago"),
+            ("boot, report", f"{device['boot']}, {device['n']}"),
+            ("agent", device["agent"]),
+            ("free flash", f"{device['free_flash']:,} bytes"),
+            ("free RAM", f"{device['free_ram']:,} bytes, largest piece"),
+            ("runtime", runtime),
+            ("accelerator", device["accelerator"] or "none"),
+        ]
+        if device["refused"]:
+            rows.append(("last refusal", device["refused"]))
+        if device["stale"]:
+            rows.append(
+                (
+                    "old reports",
+                    f"{device['stale']} older than this one were ignored; if it was installed "
+                    f"anew: modelwave device forget {device['device']}",
+                )
+            )
+    if device["bad"]:
+        bad = device["bad"]
+        when = span(now - bad["at"])
+        rows.append(("not understood", f"{bad['count']}; {when} ago: {bad['reason']}"))
+    return rows

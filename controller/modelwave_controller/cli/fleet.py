@@ -1,0 +1,71 @@
+"""`modelwave fleet`: how the fleet is doing."""
+
+from contextlib import closing
+from dataclasses import asdict
+
+import typer
+
+from modelwave_controller import overview
+from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.output import facts, print_json, say, show, table
+from modelwave_controller.overview import Fleet
+from modelwave_controller.store import Store
+from modelwave_controller.words import plural
+
+app = typer.Typer(no_args_is_help=True, help="How the fleet is doing.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `status` a command of its own."""
+
+
+@app.command()
+def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """Show devices by target, live releases, and what their inferences came to."""
+    home = home_of(ctx)
+    with closing(Store(home.database_url)) as store, store.read() as connection:
+        found = overview.fleet(connection, home.config.fleet)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        _print(found)
+
+
+def _print(found: Fleet) -> None:
+    targets = ", ".join(f"{number} {target}" for target, number in found.targets.items())
+    running = ", ".join(
+        f"{entry['rollout']} ({entry['model']}) {entry['status']}" for entry in found.rollouts
+    )
+    show(
+        facts(
+            [
+                ("fleet", found.fleet),
+                ("devices", f"{plural(found.devices, 'device')}, {found.online} online"),
+                ("targets", targets or "none yet"),
+                ("rollouts", running or "none under way"),
+            ]
+        )
+    )
+    if found.live:
+        rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]
+        say("")
+        show(table(("model", "live release", "devices"), rows))
+    if found.metrics:
+        columns = ("model", "release", "devices", "inferences", "failures", "accuracy")
+        say("")
+        show(
+            table(
+                columns,
+                [
+                    (s.model, s.release, s.devices, s.inferences, s.failures, _accuracy(s))
+                    for s in found.metrics
+                ],
+            )
+        )
+
+
+def _accuracy(sums: overview.Sums) -> str:
+    if sums.accuracy is None:
+        return "no labels"
+    return f"{100 * sums.accuracy:.1f} % of {sums.labelled} labelled"

@@ -1,0 +1,116 @@
+"""`modelwave serve` and `modelwave broker`: what keeps running."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from modelwave_controller import disk
+from modelwave_controller.cli.options import home_of
+from modelwave_controller.cli.output import safe, say
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.service import DEFAULT_TICK_SECONDS, Ready, Service
+from modelwave_controller.store import Store
+
+ReadyFileOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Written, as JSON, once it runs; for supervisors."),
+]
+MIN_TICK_SECONDS, MAX_TICK_SECONDS = 0.05, 60
+
+
+def serve(
+    ctx: typer.Context,
+    tick_seconds: Annotated[
+        float,
+        typer.Option(min=MIN_TICK_SECONDS, max=MAX_TICK_SECONDS, help="How often to look."),
+    ] = DEFAULT_TICK_SECONDS,
+    ready_file: ReadyFileOption = None,
+) -> None:
+    """Run the controller: decide, publish orders, hear devices, hand out files.
+
+    It goes on where it was, however it was ended. SIGINT and SIGTERM end it in order.
+    """
+    _log_to_stderr()
+    home = home_of(ctx)
+    with closing(Store(home.database_url)) as store:
+        service = Service(home, store, tick_seconds)
+
+        def ready(found: Ready) -> None:
+            say(
+                f"modelwave serves fleet [bold]{safe(home.config.fleet)}[/]: files at "
+                f"{safe(found.files_url)}, broker {safe(found.broker)}"
+            )
+            _write_ready(ready_file, {"files_url": found.files_url})
+
+        asyncio.run(_until_signal(service.run(ready), service.stop))
+
+
+def broker(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 1883,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    users: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Lines of name:argon2 hash; needed beyond loopback."),
+    ] = None,
+    ready_file: ReadyFileOption = None,
+) -> None:
+    """Run the embedded MQTT broker, for first steps and up to about 1,000 devices.
+
+    A user's name is the device's id, or `controller`. What it retains is in memory only; the
+    controller publishes it again when it connects.
+    """
+    # amqtt takes a while to import, and only this command needs it.
+    from modelwave_controller.broker import (
+        BrokerError,
+        BrokerSettings,
+        FleetAcl,
+        read_credentials,
+        run_broker,
+    )
+
+    _log_to_stderr()
+
+    def ready(bound: int) -> None:
+        say(f"the broker listens on {safe(host)}:{bound}")
+        _write_ready(ready_file, {"host": host, "port": bound})
+
+    try:
+        known = None if users is None else read_credentials(users)
+        acl = None if known is None else FleetAcl(home_of(ctx).config.fleet)
+        settings = BrokerSettings(host=host, port=port, users=known, acl=acl)
+        asyncio.run(_until_signal(run_broker(settings, ready)))
+    except BrokerError as error:
+        raise OperatorError(str(error)) from error
+
+
+async def _until_signal(
+    work: Coroutine[Any, Any, None], stop: Callable[[], None] | None = None
+) -> None:
+    """Runs `work` to its end; SIGINT or SIGTERM calls `stop`, or cancels it."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop or task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            raise
+
+
+def _write_ready(path: Path | None, found: dict[str, Any]) -> None:
+    if path is not None:
+        disk.replace(path, json.dumps(found | {"pid": os.getpid()}).encode() + b"\n")
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

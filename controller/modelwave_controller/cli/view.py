@@ -1,0 +1,83 @@
+"""How a rollout is drawn: a plain Status in, something for a Rich console out.
+
+`rollout watch` draws it again and again; `export_svg` of a recording console gives the
+picture in the docs.
+"""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from modelwave_controller import state
+from modelwave_controller.cli.output import safe
+from modelwave_controller.gates import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.status import Row, Status
+
+_STATUS_STYLES = {
+    state.RUNNING: "bold blue",
+    state.FINISHED: "bold green",
+    state.HELD: "bold yellow",
+    state.PAUSED: "bold yellow",
+    state.REVERTING: "bold red",
+    state.REVERTED: "bold red",
+    state.ABORTED: "bold magenta",
+}
+_GATE_STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow"}
+# Heading, field of Row, style where it is not 0.
+_COLUMNS = (
+    ("target", "devices", ""),
+    ("in progress", "in_progress", "blue"),
+    ("succeeded", "succeeded", "green"),
+    ("rolled back", "rolled_back", "bold red"),
+    ("failed", "failed", "yellow"),
+    ("rejected", "rejected", "yellow"),
+    ("canceled", "canceled", "yellow"),
+    ("silent", "silent", ""),
+)
+
+
+def rollout(status: Status) -> RenderableType:
+    parts: list[RenderableType] = [heading(status), stages(status)]
+    for problem in status.problems:
+        reason = safe(problem.reason) or "no reason given"
+        parts.append(Text.from_markup(f"  {safe(problem.device)} {problem.outcome}: {reason}"))
+    return Group(*parts)
+
+
+def heading(status: Status) -> RenderableType:
+    """The status word, why, what happens next, and what stands in the way."""
+    style = _STATUS_STYLES.get(status.status, "bold")
+    what = (
+        f"rollout {status.rollout}: {safe(status.model)} release {status.release} "
+        f"({safe(status.version)}) for {safe(', '.join(status.targets))}"
+    )
+    lines = [
+        f"[{style}]{status.status}[/]  {what}",
+        f"  why   {safe(status.why)}",
+        f"  next  {safe(status.next)}",
+        *(f"  [yellow]but   {safe(warning)}[/]" for warning in status.warnings),
+    ]
+    return Text.from_markup("\n".join(lines))
+
+
+def stages(status: Status) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage")
+    columns = [column for column in _COLUMNS if _is_shown(column[1], status.rows)]
+    for title, _, _ in columns:
+        table.add_column(title, justify="right")
+    table.add_column("gate")
+    for row in status.rows:
+        cells = [_cell(getattr(row, field), style) for _, field, style in columns]
+        gate = Text(row.gate or "–", _GATE_STYLES.get(row.gate, "dim"))
+        table.add_row(row.name, *cells, gate)
+    return table
+
+
+def _is_shown(field: str, rows: list[Row]) -> bool:
+    """A canceled order is so rare that its column is there only if there is one."""
+    return field != "canceled" or any(row.canceled for row in rows)
+
+
+def _cell(number: int, style: str) -> Text:
+    return Text(str(number), style if number else "dim")
