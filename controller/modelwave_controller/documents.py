@@ -38,7 +38,7 @@ def _listed(low: int, high: int) -> Any:
     return Field(min_length=low, max_length=high)
 
 
-# One character of a URL's path, and of its host: no user:password@ before it.
+# One character of a URL's path, and of its host and port: no user:password@ before them.
 _URL_PATH = r"[!$%&'()*+,\-./0-9:;=@A-Z\[\]_a-z~]"
 _URL_HOST = r"[!$%&'()*+,\-.0-9:;=A-Z\[\]_a-z~]"
 _TOKEN = rf"[A-Za-z0-9_.\-+/>=]{{1,{limits.MAX_NAME}}}"
@@ -50,8 +50,13 @@ TokenOrEmpty = Annotated[str, _word(f"|{_TOKEN}")]
 Sha256 = Annotated[str, _word(_HEX64)]
 Sha256OrEmpty = Annotated[str, _word(f"|{_HEX64}")]
 Keyid = Annotated[str, _word("[0-9a-f]{8}")]
-# One line: no control characters, no surrogates, nothing past U+FFFD.
-Text = Annotated[str, _word("[ -~\u00a0-\ud7ff\ue000-\ufffd]*"), Field(max_length=limits.MAX_TEXT)]
+# One line, left to right: no control characters, no line or direction marks, no surrogates,
+# nothing past U+FFFD.
+Text = Annotated[
+    str,
+    _word("[ -~\u00a0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufffd]*"),
+    Field(max_length=limits.MAX_TEXT),
+]
 Url = Annotated[
     str,
     _word(f"https?://{_URL_HOST}+(?:/{_URL_PATH}*)?"),
@@ -103,7 +108,7 @@ class Document(BaseModel):
 
 class Role(Document):
     keyids: Annotated[list[Keyid], _listed(1, limits.MAX_KEYS)]
-    threshold: Annotated[int, _whole(1, limits.MAX_KEYS)]
+    threshold: Annotated[int, _whole(1, limits.MAX_SIGNATURES)]
 
 
 class Roles(Document):

@@ -23,17 +23,16 @@ _HMAC_SHA256 = bytes.fromhex("2a864886f70d0209")  # 1.2.840.113549.2.9
 _AES256_CBC = bytes.fromhex("60864801650304012a")  # 2.16.840.1.101.3.4.1.42
 
 
-def encrypted_pem(private_key_info: bytes, passphrase: bytes, rounds: int | None = None) -> bytes:
+def encrypted_pem(private_key_info: bytes, passphrase: bytes) -> bytes:
     """`private_key_info` (PKCS #8 DER, not encrypted) as an ENCRYPTED PRIVATE KEY in PEM."""
-    rounds = PBKDF2_ROUNDS if rounds is None else rounds
     salt, iv = os.urandom(16), os.urandom(16)
-    secret = hashlib.pbkdf2_hmac("sha256", passphrase, salt, rounds, 32)
+    secret = hashlib.pbkdf2_hmac("sha256", passphrase, salt, PBKDF2_ROUNDS, 32)
     pad = PKCS7(128).padder()
     cipher = Cipher(algorithms.AES(secret), modes.CBC(iv)).encryptor()
     padded = pad.update(private_key_info) + pad.finalize()
     derivation = _sequence(
         _der(_OCTETS, salt),
-        _der(_INTEGER, rounds.to_bytes(rounds.bit_length() // 8 + 1, "big")),
+        _der(_INTEGER, PBKDF2_ROUNDS.to_bytes(PBKDF2_ROUNDS.bit_length() // 8 + 1, "big")),
         _sequence(_der(_OID, _HMAC_SHA256), _der(_NULL)),
     )
     how = _sequence(

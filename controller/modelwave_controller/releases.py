@@ -20,8 +20,11 @@ StoredRelease = Signed
 
 
 class Releases:
+    """Raises OperatorError where there is no home, TrustError where its root is not good."""
+
     def __init__(self, home: Home) -> None:
         self.home = home
+        self.root = home.root_document
 
     def file_path(self, sha256: str) -> Path:
         """Where the file with this hash is, or would be."""
@@ -72,7 +75,7 @@ class Releases:
         signed, OperatorError if its number or version is another release's."""
         if not (bundle / bundles.MANIFEST).is_file():
             raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST}: not a bundle")
-        signed = bundles.read_manifest(bundle / bundles.MANIFEST, self.home.root_document, "BUNDLE")
+        signed = bundles.read_manifest(bundle / bundles.MANIFEST, self.root, "BUNDLE")
         self._check_place(signed)
         self.home.files.mkdir(exist_ok=True)
         for file in signed.manifest.files:
@@ -115,7 +118,7 @@ class Releases:
 
     def _of_model(self, folder: Path) -> list[StoredRelease]:
         return [
-            bundles.read_manifest(path, self.home.root_document, str(path))
+            bundles.read_manifest(path, self.root, str(path))
             for number in sorted(_folders(folder), key=lambda number: int(number.name))
             for path in sorted(number.glob("*.json"))
         ]

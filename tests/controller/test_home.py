@@ -1,0 +1,290 @@
+"""`modelwave init`, controller.toml, and what the command line does with bad arguments."""
+
+import os
+import pty
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from operator_home import SECRET, Run, as_json, make_home, refused, runner
+
+from modelwave_controller import home as homes
+from modelwave_controller import keys, pkcs8
+from modelwave_controller.cli.output import safe
+from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.home import Home
+from modelwave_shared import documents
+
+
+@pytest.fixture
+def modelwave(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    return make_home(tmp_path / "home", monkeypatch)
+
+
+def rewrite(home: Home, *changes: tuple[str, str]) -> Home:
+    """The same home, read anew, with text in controller.toml exchanged."""
+    path = home.path / "controller.toml"
+    text = path.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return Home(home.path)
+
+
+def test_new_home_has_a_root_that_devices_accept(home: Home) -> None:
+    root = documents.open_first_root(home.root_envelope)
+    assert (root["fleet"], root["v"], root["epoch"], root["minimum"]) == ("demo", 1, 0, {})
+    thresholds = {name: role["threshold"] for name, role in root["roles"].items()}
+    assert thresholds == {"root": 2, "release": 1, "order": 1}
+    assert len(root["roles"]["root"]["keyids"]) == 3
+    for name in ("root", "release"):
+        for path in home.offline.glob(f"{name}*.key"):
+            assert keys.load(path, SECRET.encode).keyid in root["roles"][name]["keyids"]
+
+
+def test_secrets_of_a_new_home_are_its_owners_alone(home: Home) -> None:
+    private = [home.path / "order.key", *home.offline.iterdir()]
+    assert len(private) == 5
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+    assert stat.S_IMODE(home.offline.stat().st_mode) == 0o700
+
+
+def test_offline_keys_are_all_under_the_passphrase(home: Home) -> None:
+    for path in home.offline.iterdir():
+        with pytest.raises(OperatorError, match="does not open"):
+            keys.load(path, lambda: b"another")
+
+
+def test_service_needs_nothing_from_the_offline_folder(home: Home, modelwave: Run) -> None:
+    home.offline.rename(home.path.parent / "elsewhere")
+    here = Home(home.path)
+    assert here.order_key().keyid in here.root.roles.order.keyids
+    assert as_json(modelwave("release", "list", "--json")) == []
+
+
+def test_written_configuration_says_the_defaults(home: Home) -> None:
+    assert home.config == homes.Config(fleet="demo")
+    assert (home.config.broker.host, home.config.broker.port) == ("127.0.0.1", 1883)
+    assert home.config.files.address == ("127.0.0.1", 8180)
+    assert home.database_url == f"sqlite:///{home.path}/modelwave.db"
+
+
+def test_configuration_is_read(home: Home) -> None:
+    changed = rewrite(
+        home,
+        ("mqtt://127.0.0.1:1883", "mqtts://broker.example"),
+        ('listen = "127.0.0.1:8180"', 'listen = "[::]:0"'),
+        ("urls = []", 'urls = ["https://files.example/m"]'),
+        ("[database]\n", "[database]\n# "),
+    ).config
+    assert (changed.broker.tls, changed.broker.host) == (True, "broker.example")
+    assert changed.broker.port == 8883
+    assert changed.files.address == ("::", 0)
+    assert changed.files.urls == ["https://files.example/m"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ('user = ""', "usr = 1", "broker.usr"),
+        ('user = ""', "user = 1", "broker.user"),
+        ("[files]", "[file]", "file: "),
+        ("mqtt://127.0.0.1:1883", "http://h", "broker.url"),
+        ("mqtt://127.0.0.1:1883", "mqtt://", "broker.url"),
+        ("mqtt://127.0.0.1:1883", "mqtt://me:secret@h", "broker.url"),
+        ("mqtt://127.0.0.1:1883", "mqtt://h:99999", "broker.url"),
+        ("mqtt://127.0.0.1:1883", "mqtt://h:0", "broker.url"),
+        ("mqtt://127.0.0.1:1883", "mqtt://h/topic", "broker.url"),
+        ("127.0.0.1:8180", "8180", "files.listen"),
+        ("127.0.0.1:8180", "h:x", "files.listen"),
+        ("127.0.0.1:8180", "h:65536", "files.listen"),
+        ("127.0.0.1:8180", "h:-1", "files.listen"),
+        ("urls = []", 'urls = ["file:///etc"]', "files.urls.0"),
+        ("urls = []", "urls = [1]", "files.urls.0"),
+        ('fleet = "demo"', 'fleet = "../x"', "fleet"),
+        ('fleet = "demo"', 'fleet = "other"', "fleet"),
+        ('fleet = "demo"', "", "fleet"),
+        ("[broker]", "[broker", "line 4"),
+        ("[broker]", "[broker]\n[broker]", "line 5"),
+    ],
+)
+def test_bad_setting_is_refused_by_name(home: Home, old: str, new: str, field: str) -> None:
+    path = home.path / "controller.toml"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(OperatorError) as error:
+        assert Home(home.path).config
+    assert str(path) in str(error.value)
+    assert field in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"x" * 70000])
+def test_unreadable_configuration_is_refused(home: Home, data: bytes) -> None:
+    (home.path / "controller.toml").write_bytes(data)
+    with pytest.raises(OperatorError):
+        assert Home(home.path).config
+
+
+def test_root_with_one_signature_too_few_is_refused(home: Home, tmp_path: Path) -> None:
+    document = keys.canonical(home.root_document)
+    signers = [keys.load(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
+    path = home.path / "root.json"
+    path.write_bytes(keys.sign("root", document, signers))
+    assert Home(home.path).root == home.root
+    path.write_bytes(keys.sign("root", document, signers[:1]))
+    with pytest.raises(TrustError, match="1 of the 2 needed"):
+        assert Home(home.path).root
+
+
+def test_order_key_that_the_root_does_not_name_is_refused(home: Home) -> None:
+    (home.path / "order.key").unlink()
+    keys.create(home.path / "order.key", None)
+    with pytest.raises(OperatorError, match="is no order key of fleet demo"):
+        home.order_key()
+
+
+def test_init_refuses_a_home_that_is_there(home: Home, modelwave: Run) -> None:
+    before = sorted(home.path.rglob("*"))
+    refused(modelwave("init", "demo"), "not empty")
+    assert sorted(home.path.rglob("*")) == before
+
+
+def test_init_fills_an_empty_folder_and_leaves_nothing_beside_it(
+    tmp_path: Path, modelwave: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
+    monkeypatch.setenv("MODELWAVE_PASSPHRASE", SECRET)
+    path = tmp_path / "new"
+    path.mkdir()
+    code, out, _ = modelwave("--home", path, "init", "demo")
+    assert code == 0
+    assert f"Move {path}/offline" in out
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failed_init_leaves_nothing(
+    tmp_path: Path, modelwave: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bytes:
+        raise OSError(28, "No space left on device", str(tmp_path / "x"))
+
+    monkeypatch.setattr(homes.roots, "first_root", full)
+    monkeypatch.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
+    monkeypatch.setenv("MODELWAVE_PASSPHRASE", SECRET)
+    refused(modelwave("--home", tmp_path / "h", "init", "demo"), "No space left", code=1)
+    assert list((tmp_path / "h").iterdir()) == []
+    assert [entry.name for entry in tmp_path.iterdir()] == ["h"]
+
+
+@pytest.mark.parametrize("fleet", ["", "../x", "a/b", "A", "x" * 64, "a\n", "é", "_a"])
+def test_init_refuses_a_bad_fleet_name(
+    tmp_path: Path, modelwave: Run, monkeypatch: pytest.MonkeyPatch, fleet: str
+) -> None:
+    monkeypatch.setenv("MODELWAVE_PASSPHRASE", SECRET)
+    refused(modelwave("--home", tmp_path / "h", "init", fleet), "FLEET: a name of")
+    assert not (tmp_path / "h").exists()
+
+
+def test_init_without_passphrase_or_terminal_says_what_to_set(
+    tmp_path: Path, modelwave: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELWAVE_PASSPHRASE", raising=False)
+    refused(modelwave("--home", tmp_path / "h", "init", "demo"), "set MODELWAVE_PASSPHRASE")
+    monkeypatch.setenv("MODELWAVE_PASSPHRASE", "")
+    refused(modelwave("--home", tmp_path / "h", "init", "demo"), "passphrase: empty")
+    assert not (tmp_path / "h").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "words"),
+    [
+        ((SECRET, SECRET), 0, "Fleet demo is founded"),
+        ((SECRET, "other"), 2, "the two differ"),
+        (("", ""), 2, "passphrase: empty"),
+    ],
+)
+def test_passphrase_is_asked_for_twice_on_a_terminal(
+    tmp_path: Path, typed: tuple[str, ...], code: int, words: str
+) -> None:
+    controller, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "dumb"}
+    environment.pop("MODELWAVE_PASSPHRASE", None)
+    command = [sys.executable, "-c", "from modelwave_controller.cli import main; main()"]
+    process = subprocess.Popen(
+        [*command, "--home", str(tmp_path / "h"), "init", "demo"],
+        **dict.fromkeys(("stdin", "stdout", "stderr"), terminal),
+        start_new_session=True,
+        env=environment,
+    )
+    os.close(terminal)
+    shown = b""
+    prompts = [(b"Passphrase of", typed[0]), (b"The same again", typed[1])]
+    while True:
+        try:
+            data = os.read(controller, 4096)
+        except OSError:  # the other end is closed
+            break
+        shown += data
+        if prompts and prompts[0][0] in shown:
+            os.write(controller, prompts.pop(0)[1].encode() + b"\n")
+    os.close(controller)
+    assert process.wait() == code
+    text = " ".join(shown.decode().split())
+    assert words in text
+    assert SECRET not in text
+
+
+def test_passphrase_file_is_taken_without_its_line_end(
+    home: Home, tmp_path: Path, modelwave: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELWAVE_PASSPHRASE")
+    file = tmp_path / "passphrase"
+    file.write_text(SECRET + "\r\n")
+    key = home.offline / "release.key"
+    shown = as_json(modelwave("key", "show", key, "--passphrase-file", file, "--json"))
+    assert shown["keyid"] in home.root.roles.release.keyids
+    for data, problem in ((b"", "is empty"), (b"\n", "passphrase: empty"), (b"x" * 2000, "longer")):
+        file.write_bytes(data)
+        refused(modelwave("key", "show", key, "--passphrase-file", file), problem)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("init",),
+        ("init", "a", "b"),
+        ("release", "create"),
+        ("release", "show", "digits"),
+        ("target", "show"),
+        ("key", "show", "--nonsense", "x"),
+        ("--home",),
+    ],
+)
+def test_bad_command_line_is_one_line(modelwave: Run, arguments: tuple[str, ...]) -> None:
+    refused(modelwave(*arguments), "modelwave --help")
+
+
+def test_command_without_a_home_says_how_to_get_one(tmp_path: Path, modelwave: Run) -> None:
+    for words in (("list",), ("add", tmp_path), ("show", "digits", "1")):
+        refused(modelwave("--home", tmp_path / "no", "release", *words), "modelwave init FLEET")
+
+
+def test_text_of_strangers_cannot_act_on_a_terminal() -> None:
+    assert safe("a\r\nb\x1b[31m\x9b\u202ec\u2028d\x00") == "a��b�[31m��c�d�"
+    assert safe("[bold]x[/]") == "\\[bold]x\\[/]"
+
+
+def test_version_and_help_are_shown(modelwave: Run) -> None:
+    assert modelwave("--version")[:2] == (0, "modelwave 0.1.0\n")
+    code, out, _ = modelwave("--help")
+    assert code == 0
+    assert "release" in out
