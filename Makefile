@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs clean
+.PHONY: help setup demo test test-long lint bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: $(STAMP) ## the whole path: a good model in waves, a bad one taken back
 
 test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
 	$(BIN)/pytest
+
+test-long: $(STAMP) ## the same sweeps, every case
+	MODELWAVE_LONG=1 $(BIN)/pytest
 
 lint: $(STAMP) ## ruff, mypy --strict, import layering
 	$(BIN)/ruff check .

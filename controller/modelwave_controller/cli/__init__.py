@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli import device, fleet, init, key, release, rollout, service, target
+from modelwave_controller.cli import demo, device, fleet, init, key, release, rollout, service, target
 from modelwave_controller.cli.output import fail
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.home import Home
@@ -35,6 +35,7 @@ app.add_typer(fleet.app, name="fleet")
 app.add_typer(device.app, name="device")
 app.command("serve")(service.serve)
 app.command("broker")(service.broker)
+app.command("demo")(demo.demo)
 
 
 def _show_version(wanted: bool) -> None:

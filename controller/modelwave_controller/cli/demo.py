@@ -1,0 +1,62 @@
+"""`modelwave demo`: the main job on this machine, in about a minute."""
+
+import importlib.util
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import modelwave_controller
+from modelwave_controller.cli.output import say
+from modelwave_controller.demo.fleet import LEAST_DEVICES
+from modelwave_controller.demo.processes import processes
+from modelwave_controller.demo.story import Story, elapsed
+from modelwave_controller.errors import OperatorError
+
+MAX_DEVICES = 200
+RUNTIMES = ("tflite_runtime", "ai_edge_litert")
+
+
+def demo(
+    devices: Annotated[
+        int, typer.Option(min=LEAST_DEVICES, max=MAX_DEVICES, help="Agents in the fleet.")
+    ] = LEAST_DEVICES,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Leave everything in this new folder, to look at."),
+    ] = None,
+) -> int:
+    """Show the whole path here: a good model goes out in waves, a bad one is taken back.
+
+    Broker, controller and agents are real and run on 127.0.0.1, on ports that the system
+    picks. Exit code 0 only if everything that is to be shown was seen.
+    """
+    if not any(importlib.util.find_spec(name) for name in RUNTIMES):
+        raise OperatorError("demo: no TFLite runtime is installed: pip install 'modelwave[tflite]'")
+    if keep is not None and keep.exists():
+        raise OperatorError(f"--keep: {keep} exists already; name a new folder")
+    start = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="modelwave-demo-"))
+    try:
+        with processes(folder) as running:
+            seen = Story(folder, models(), running, devices).tell()
+    finally:
+        shutil.move(folder, keep) if keep else shutil.rmtree(folder, ignore_errors=True)
+    missed = [entry for entry in seen if not entry.ok]
+    say(
+        f"\n[bold]{len(seen) - len(missed)} of {len(seen)} observations, {devices} devices, "
+        f"{elapsed(start)}[/]"
+    )
+    return 1 if missed else 0
+
+
+def models() -> Path:
+    """The example models: in the wheel, or in the checkout that is installed editable."""
+    package = Path(modelwave_controller.__file__).parent
+    for folder in (package / "digits", package.parents[1] / "examples/digits/models"):
+        if (folder / "models.json").exists():
+            return folder
+    raise OperatorError("demo: the example models are not installed")

@@ -1,0 +1,248 @@
+"""The demo's story, act by act. Each act says what it saw; the demo ends with exit code 0
+only if everything was seen."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelwave_controller.cli.output import safe, say
+from modelwave_controller.demo.command import Operator
+from modelwave_controller.demo.fleet import FLEET_NAME, HOST, SMALL, Device, Parts, devices
+from modelwave_controller.demo.processes import Processes
+
+START_SECONDS = 30
+LABELLED_LEAST = 400  # of the fleet's own inferences, before its accuracy is looked at
+# Stages of the real thing, times of a demo. One device in twenty may roll back.
+PLAN = ("--soak", "1", "--trial-seconds", "1", "--deadline", "50", "--max-rolled-back", "5")
+
+
+@dataclass(frozen=True)
+class Seen:
+    what: str
+    ok: bool
+    figure: str
+
+
+class Story:
+    def __init__(self, folder: Path, models: Path, running: Processes, number: int) -> None:
+        self.models = models
+        self.running = running
+        self.fleet = devices(number)
+        self.operator = Operator(folder / "home")
+        self.folder = folder
+        self.seen: list[Seen] = []
+        # The daemon that will be offline; stages start right behind its slot, so that it is
+        # the last of them.
+        self.absent = self.fleet[0]
+        self.start_slot = (self.absent.slot + 1) % 1000
+
+    def tell(self) -> list[Seen]:
+        for act in (
+            self.set_up,
+            self.everyone_gets_v1,
+            self.better_model_goes_out_in_waves,
+            self.late_device_catches_up,
+            self.bad_model_comes_back,
+            self.large_model_is_rejected,
+        ):
+            say(f"\n[bold cyan]{safe((act.__doc__ or '').splitlines()[0])}[/]")
+            act()
+        dead = self.running.dead()
+        self.saw("every process lived to the end", not dead, ", ".join(dead) or "all did")
+        return self.seen
+
+    def saw(self, what: str, ok: bool, figure: str) -> None:
+        self.seen.append(Seen(what, ok, figure))
+        say(f"  [{'green]✓' if ok else 'bold red]✗'}[/] {safe(what)}: {safe(figure)}")
+
+    # The acts.
+
+    def set_up(self) -> None:
+        """A broker, a controller and a fleet of agents start; four models are released."""
+        self.operator.shows("init", FLEET_NAME)
+        broker = self._start_service()
+        say(f"  {len(self.fleet)} agents, {sum(d.daemon for d in self.fleet)} of them daemons")
+        heldout = self.models / self._models()["heldout"]["file"]
+        root = self.operator.home / "root.json"
+        self.parts = Parts(self.folder, root, broker, heldout)
+        self.parts.start(self.running, self.fleet)
+        self._release_all()
+        online = self._wait_devices(lambda found: sum(d["online"] for d in found))
+        self.saw("every agent reported", online == len(self.fleet), f"{online} online")
+
+    def everyone_gets_v1(self) -> None:
+        """1. v1 goes to everyone"""
+        self._roll_out("v1", "--stages", "100")
+        self._everyone_runs(1, self.fleet)
+        self.accuracy = self._accuracy(1)
+        say(f"  the fleet's own inferences with v1: {_percent(self.accuracy)} right")
+
+    def better_model_goes_out_in_waves(self) -> None:
+        """2. v2 is better: 1 % → 10 % → 50 % → 100 %, while one device is offline"""
+        self.running.end(self.absent.name)
+        say(f"  {self.absent.name} is offline from now on")
+        code = self._roll_out("v2")
+        rollout = self.operator.asks("rollout", "status")
+        gates = [row["gate"] for row in rollout["rows"]]
+        targets = [row["devices"] for row in rollout["rows"]]
+        self.saw(
+            "v2 passed every stage",
+            code == 0 and gates == ["PASS"] * 4 and targets == sorted(targets),
+            ", ".join(f"{row['name']}: {row['devices']} {row['gate']}" for row in rollout["rows"]),
+        )
+        silent = rollout["rows"][-1]["silent"]
+        self.saw("the offline device is counted apart", silent == 1, f"{silent} silent")
+        self._everyone_runs(2, [device for device in self.fleet if device != self.absent])
+        after = self._accuracy(2)
+        self.saw(
+            "the fleet's own inferences are better with v2",
+            after > self.accuracy > 0,
+            f"{_percent(self.accuracy)} with v1, {_percent(after)} with v2",
+        )
+
+    def late_device_catches_up(self) -> None:
+        """3. The offline device comes back, and finds its order waiting"""
+        self.parts.start_again(self.running, self.absent)
+        self._everyone_runs(2, self.fleet)
+
+    def bad_model_comes_back(self) -> None:
+        """4. v3 fails its golden set: stopped on the first canary, and taken back"""
+        code = self._roll_out("v3", "--target", HOST)
+        rollout = self.operator.asks("rollout", "status")
+        first, *later = rollout["rows"]
+        opened = [row for row in later if row["devices"] and row["name"] != "way back"]
+        self.saw(
+            "v3 was stopped at stage 1",
+            code == 1 and first["rolled_back"] == first["devices"] == 1 and not opened,
+            f"{first['devices']} canary, {first['rolled_back']} rolled back, gate {first['gate']}; "
+            f"{len(opened)} further stages opened",
+        )
+        reason = rollout["problems"][0]["reason"] if rollout["problems"] else "none"
+        self.saw("the canary says why", "golden set" in reason, reason)
+        self._everyone_runs(2, self.fleet)
+
+    def large_model_is_rejected(self) -> None:
+        """5. v4 is too large for the smallest target"""
+        self._roll_out("v4", watch=False)
+        held = self.operator.waits(
+            ["rollout", "status"], lambda found: found["status"] != "RUNNING"
+        )
+        rejected = [p["reason"] for p in held["problems"] if p["outcome"] == "REJECTED"]
+        self.saw(
+            "v4 was rejected with the missing bytes named",
+            len(rejected) == 1 and "flash: " in rejected[0] and "bytes missing" in rejected[0],
+            rejected[0] if rejected else "no rejection",
+        )
+        self.saw(
+            "rejected is not failed, and the rollout is held",
+            held["status"] == "HELD" and held["rows"][0]["failed"] == 0,
+            f"{held['status']}: {held['why']}",
+        )
+        self.operator.shows("rollout", "revert", str(held["rollout"]))
+        self.operator.shows("rollout", "watch")
+        self._everyone_runs(2, self.fleet)
+
+    # What acts are made of.
+
+    def _models(self) -> Any:
+        return json.loads((self.models / "models.json").read_text())
+
+    def _start_service(self) -> str:
+        """Broker and controller, on ports that the system picks; the broker's URL."""
+        ready = self.folder / "broker.json"
+        command = self.operator.command(["broker", "--port", "0", "--ready-file", str(ready)])
+        self.running.start("broker", command)
+        self.running.wait_for("broker", ready, START_SECONDS)
+        url = f"mqtt://127.0.0.1:{json.loads(ready.read_text())['port']}"
+        settings = self.operator.home / "controller.toml"
+        text = settings.read_text()
+        text = text.replace("mqtt://127.0.0.1:1883", url).replace("127.0.0.1:8180", "127.0.0.1:0")
+        settings.write_text(text)
+        ready = self.folder / "serve.json"
+        command = self.operator.command(
+            ["serve", "--tick-seconds", "0.2", "--ready-file", str(ready)]
+        )
+        self.running.start("serve", command)
+        self.running.wait_for("serve", ready, START_SECONDS)
+        return url
+
+    def _release_all(self) -> None:
+        found = self._models()
+        for entry in found["versions"]:
+            for target in (HOST, SMALL):
+                self._release(found, entry, target)
+
+    def _release(self, found: Any, entry: Any, target: str) -> None:
+        arguments = [
+            *("release", "create", found["model"], entry["version"], "--target", target, "--yes"),
+            *("--file", str(self.models / entry["file"])),
+            *("--golden", str(self.models / entry["golden"]["file"])),
+            *("--ram", str(entry["ram_bytes"]), "--dataset", found["dataset"]),
+            *("--quantisation", found["quantisation"]),
+            *("--metric", f"right={entry['accuracy']['right']}"),
+            *("--metric", f"total={entry['accuracy']['total']}"),
+            *(part for kernel in entry["kernels"] for part in ("--kernel", kernel)),
+            *_tolerance(entry["tolerance"]),
+        ]
+        if entry["version"] == "v3":
+            error = self.operator.tries(*arguments)
+            self.saw(f"v3 for {target} is refused when released", "golden" in error, error)
+            arguments += ["--force", "the demo shows what devices do with a bad model"]
+        self.operator.asks(*arguments)
+        forced = ", forced with a reason" if entry["version"] == "v3" else ""
+        say(f"  signed: {entry['version']} for {target}, {entry['bytes']:,} bytes{forced}")
+
+    def _roll_out(self, version: str, *options: str, watch: bool = True) -> int:
+        start = ("rollout", "start", "digits", version, *PLAN)
+        self.operator.shows(*start, "--start-slot", str(self.start_slot), *options)
+        return self.operator.shows("rollout", "watch") if watch else 0
+
+    def _everyone_runs(self, release: int, fleet: list[Device]) -> None:
+        names = {device.name for device in fleet}
+
+        def running(found: Any) -> int:
+            return sum(
+                model["release"] == release and model["state"] == "idle"
+                for device in found
+                if device["device"] in names
+                for model in device["models"]
+            )
+
+        number = self._wait_devices(running, len(names))
+        what = f"all {len(names)} of them run release {release}"
+        self.saw(what, number == len(names), f"{number} do")
+
+    def _wait_devices(self, count: Callable[[Any], int], wanted: int | None = None) -> int:
+        wanted = len(self.fleet) if wanted is None else wanted
+        found = self.operator.waits(["device", "list"], lambda found: count(found) == wanted)
+        return count(found)
+
+    def _accuracy(self, release: int) -> float:
+        """The share of the fleet's labelled inferences with `release` that were right."""
+
+        def enough(found: Any) -> bool:
+            return any(
+                sums["release"] == release and sums["labelled"] >= LABELLED_LEAST
+                for sums in found["metrics"]
+            )
+
+        found = self.operator.waits(["fleet", "status"], enough)
+        return next((s["accuracy"] for s in found["metrics"] if s["release"] == release), 0.0)
+
+
+def _tolerance(tolerance: Any) -> list[str]:
+    if tolerance["kind"] == "labels":
+        return ["--least-correct", str(tolerance["least_ppm"] / 1_000_000)]
+    steps = tolerance["steps"].items()
+    return [part for name, number in steps for part in ("--steps", f"{name}={number}")]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def elapsed(start: float) -> str:
+    return f"{time.monotonic() - start:.0f} s"
