@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from amqtt.broker import Broker
-from broker_clients import DEADLINE_SECONDS
+from broker_clients import DEADLINE_SECONDS, RawClient
 
 from modelwave_controller.broker import BrokerSettings, EmbeddedBroker, FleetAcl, hash_password
 
@@ -48,7 +48,9 @@ def hosted(make: Callable[[], Broker]) -> Iterator[Host]:
         if isinstance(broker, EmbeddedBroker):
             await broker.stop()
             assert others() == [], "stop() left tasks running"
-        elif broker.transitions.state == "started":
+            return
+        RawClient.close_all()  # or amqtt keeps their connections
+        if broker.transitions.state == "started":
             await broker.shutdown()
         while others():  # amqtt leaves some behind
             for task in others():

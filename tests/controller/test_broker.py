@@ -366,15 +366,17 @@ def test_stop_ends_a_connection_that_was_only_just_accepted(opened: Opened) -> N
     host = opened(embedded)
     ours, theirs = socket.socketpair()
 
-    async def accept_and_stop() -> None:
+    async def accept_and_stop() -> asyncio.StreamWriter:
         reader, writer = await asyncio.open_connection(sock=theirs)
         host.broker.stream_connected(reader, writer, "default")
         await host.broker.stop()
+        return writer
 
-    host.call(accept_and_stop())
+    held = host.call(accept_and_stop())  # what nobody holds would be closed by that
     with ours:
         ours.settimeout(DEADLINE_SECONDS)
         assert ours.recv(1) == b""
+    assert held.is_closing()
 
 
 def test_publishers_wait_for_the_distribution_and_stop_does_not(
