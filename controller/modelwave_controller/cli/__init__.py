@@ -13,7 +13,17 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli import demo, device, fleet, init, key, release, rollout, service, target
+from modelwave_controller.cli import (
+    demo,
+    device,
+    fleet,
+    init,
+    key,
+    release,
+    rollout,
+    service,
+    target,
+)
 from modelwave_controller.cli.output import fail
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.home import Home
