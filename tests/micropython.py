@@ -1,0 +1,55 @@
+"""The MicroPython that tests run on: the one on PATH, else the one scripts/get-micropython
+unpacks into .micropython/ in this repository, where it stays."""
+
+import functools
+import os
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".micropython"
+HEAP = "512k"  # a limit, so that needless memory is noticed; the tests' own code is in it
+FETCH_SECONDS = 150
+RUN_SECONDS = 120
+NEW_ENOUGH = "import sys; sys.exit(sys.implementation.version[:2] < (1, 25))"
+
+
+def run(cwd, *arguments, heap=HEAP):
+    """The finished process of MicroPython with these arguments, in the folder `cwd`. Skips
+    the test where there is no MicroPython, and fails it where CI is set."""
+    command = [_path_or_skip(), "-X", f"heapsize={heap}", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=RUN_SECONDS)
+
+
+def _path_or_skip():
+    path, problem = _found()
+    if path:
+        return path
+    problem = "no MicroPython 1.25, so nothing was tested on one: " + problem
+    if os.environ.get("CI"):
+        pytest.fail(problem)
+    warnings.warn(problem, stacklevel=2)  # a skip alone is not seen in a quiet run
+    pytest.skip(problem)
+
+
+@functools.cache
+def _found():
+    """(path, "") or ("", why there is none), looked for once."""
+    installed = shutil.which("micropython")
+    if installed and _is_new_enough(installed):
+        return installed, ""
+    script = ROOT / "scripts" / "get-micropython"
+    # timeout(1) ends what the script has started as well, and lets it tidy up.
+    command = ["timeout", str(FETCH_SECONDS), script, FOLDER]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return "", f"{script.name} ended with {done.returncode}: {done.stderr.strip()}"
+    return str(FOLDER / "micropython"), ""
+
+
+def _is_new_enough(path):
+    return subprocess.run([path, "-c", NEW_ENOUGH], capture_output=True).returncode == 0
