@@ -155,8 +155,12 @@ def settle(manifest: Manifest, folder: Path) -> tuple[Manifest, Proof]:
     on the files in `folder`. Raises TrustError for a failure, unless the manifest has a
     reason in `forced`; a reason that was not needed is taken out."""
     by_role = {file.role: folder / file.sha256 for file in manifest.files}
-    tolerance = manifest.tolerance.document()
-    proved = proof.prove(by_role["model"], by_role["golden"], tolerance)
+    proved = proof.prove(
+        by_role["model"],
+        by_role["golden"],
+        manifest.tolerance.document(),
+        manifest.needs.accelerator,
+    )
     if proved.healthy:
         return manifest.model_copy(update={"forced": ""}), proved
     if not manifest.forced:

@@ -5,6 +5,7 @@ return, and the operator's side does not import the agent.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 PROVE_COMMAND = (sys.executable, "-m", "modelwave_agent.host.prove")
 PROVE_SECONDS = 600
+_GRACE_SECONDS = 10  # it ends itself; this is for one that is stuck where no alarm reaches
 
 
 class _Verdict(BaseModel):
@@ -36,28 +38,32 @@ class Proof:
     runtime: str = ""
 
 
-def prove(model: Path, golden: Path, tolerance: dict[str, Any]) -> Proof:
+def prove(model: Path, golden: Path, tolerance: dict[str, Any], accelerator: str = "") -> Proof:
     """Runs `golden` through `model` and judges it by the manifest's `tolerance`."""
-    arguments = ("--model", model, "--golden", golden, "--tolerance", json.dumps(tolerance))
+    arguments = ["--model", model, "--golden", golden, "--tolerance", json.dumps(tolerance)]
+    arguments += ["--seconds", PROVE_SECONDS]
+    arguments += ["--accelerator", accelerator] if accelerator else []
     try:
         done = subprocess.run(
             [*PROVE_COMMAND, *map(str, arguments)],
             capture_output=True,
-            timeout=PROVE_SECONDS,
+            timeout=PROVE_SECONDS + _GRACE_SECONDS,
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
         return _not_judged(f"no verdict after {PROVE_SECONDS} s")
-    if done.returncode != 0:
+    if done.returncode < 0:
+        return _not_judged(f"it died of {signal.Signals(-done.returncode).name}")
+    if done.returncode > 0:
         return _not_judged(_last_line(done.stderr) or f"it ended with code {done.returncode}")
     try:
         verdict = _Verdict.model_validate(json.loads(_last_line(done.stdout)))
     except (ValueError, ValidationError):
         return _not_judged("its verdict cannot be read")
+    runtime = f"{verdict.runtime} {verdict.version}".strip()
     if verdict.healthy:
-        return Proof(True, "", f"{verdict.runtime} {verdict.version}")
-    reason = verdict.reason or "unhealthy, without a reason"
-    return Proof(False, reason, f"{verdict.runtime} {verdict.version}")
+        return Proof(True, "", runtime)
+    return Proof(False, f"{verdict.reason or 'unhealthy'} (on {runtime})", runtime)
 
 
 def _not_judged(why: str) -> Proof:

@@ -4,7 +4,6 @@ A command raises one of modelwave_controller.errors for whatever may be expected
 wrong; `run` makes it one line on stderr and an exit code.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -85,16 +84,12 @@ def run(arguments: Sequence[str]) -> int:
         if message := getattr(error, "format_message", str)():
             fail(f"{message} (see modelwave --help)")
         return 2
-    except BrokenPipeError:
-        # Who read us has had enough; Python would complain again as it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
         return 1
-    except (KeyboardInterrupt, typer.Abort):
-        fail("stopped; nothing more was done")
-        return 130
+    except typer.Abort:
+        fail("stopped; nothing was done")
+        return 1
 
 
 def main() -> None:
