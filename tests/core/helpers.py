@@ -1,5 +1,49 @@
 """What the core's tests share; like them it runs on CPython and on MicroPython."""
 
+import json
+
+from modelwave_shared import documents, dsse
+from modelwave_shared.documents import MANIFEST, METRICS, ORDER, REPORT, ROOT
+from modelwave_shared.fields import DocumentError
+from tests.core import signed
+
+SHA256 = "0123456789abcdef" * 4
+UNSIGNED = {
+    REPORT: {
+        "boot": 1,
+        "n": 2,
+        "target": "linux-cpu",
+        "agent": "0.1.0",
+        "free": {"flash": 1000, "ram": 1000},
+        "runtime": "tflite",
+        "runtime_version": "2.14.0",
+        "accelerator": "",
+        "refused": "",
+        "models": {
+            "digits": {
+                "release": 0,
+                "sha256": "",
+                "state": "idle",
+                "epoch": 0,
+                "seq": 0,
+                "outcome": "",
+                "reason": "",
+            }
+        },
+    },
+    METRICS: {
+        "boot": 1,
+        "n": 2,
+        "model": "digits",
+        "release": 3,
+        "inferences": 10,
+        "failures": 1,
+        "labelled": 5,
+        "correct": 4,
+    },
+}
+ENVELOPES = {ROOT: signed.ROOT, MANIFEST: signed.MANIFEST, ORDER: signed.ORDER}
+
 
 def refused(error, function, *arguments):
     """The message with which `function` raises `error`."""
@@ -8,3 +52,38 @@ def refused(error, function, *arguments):
     except error as raised:
         return str(raised)
     raise AssertionError(f"not refused: {arguments!r} gave {found!r}")
+
+
+def payload(kind):
+    if kind in ENVELOPES:
+        return dsse.read(ENVELOPES[kind]).payload
+    return json.dumps(UNSIGNED[kind]).encode()
+
+
+def sample(kind):
+    """A good document, fresh to be spoiled."""
+    return documents.read(kind, payload(kind))
+
+
+def changed(kind, path, value):
+    """The sample with another value at a path such as "needs.ram" or "files.0.size"."""
+    document = place = sample(kind)
+    steps = path.split(".")
+    for step in steps[:-1]:
+        place = place[int(step) if step.isdigit() else step]
+    last = steps[-1]
+    place[int(last) if last.isdigit() else last] = value
+    return document
+
+
+def accepted(kind, path, *values):
+    """Each of the values, put at the path, is taken."""
+    for value in values:
+        documents.check(kind, changed(kind, path, value))
+
+
+def none_accepted(kind, path, *values):
+    """None is, and the error's message names a place in the document."""
+    for value in values:
+        message = refused(DocumentError, documents.check, kind, changed(kind, path, value))
+        assert message.startswith(kind + "."), message

@@ -3,9 +3,7 @@
 from modelwave_shared import fields
 from modelwave_shared.fields import DocumentError
 from modelwave_shared.limits import MAX_NAME, MAX_TEXT, MAX_URL_CHARACTERS
-from tests.core.helpers import refused
-
-SHA256 = "0123456789abcdef" * 4
+from tests.core.helpers import SHA256, refused
 
 
 def all_refused(check, *values):
@@ -117,6 +115,7 @@ def test_urls_are_http_or_https_with_a_host():
     all_refused(
         fields.url,
         "file:///etc/passwd",
+        "file://h/x",
         "ftp://h/x",
         "javascript:alert(1)",
         "HTTP://h",

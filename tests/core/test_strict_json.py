@@ -174,6 +174,7 @@ def test_minus_zero_and_a_plus_are_refused():
 
 
 def test_fractions_and_exponents_are_refused():
+    assert "numbers are integers" in refused(JsonError, loads, b"[1.0]")
     all_refused(b"1.0", b"1.", b".5", b"1e999", b"1E2", b"0e0", b"-1.5", b"1e", b"0.0")
 
 

@@ -1,0 +1,224 @@
+"""What must hold within one document: the rules of root, manifest, order and report."""
+
+from modelwave_shared import documents, dsse
+from modelwave_shared.documents import MANIFEST, ORDER, REPORT, ROOT
+from modelwave_shared.fields import DocumentError
+from modelwave_shared.limits import MAX_BYTES, MAX_SEQ, MAX_SIGNATURES
+from tests.core import signed
+from tests.core.helpers import SHA256, accepted, none_accepted, refused, sample
+
+# The root.
+
+
+def test_root_key_under_another_id_is_refused():
+    root = sample(ROOT)
+    ids = list(root["keys"])
+    root["keys"][ids[0]], root["keys"][ids[1]] = root["keys"][ids[1]], root["keys"][ids[0]]
+    assert "not the id of its key" in refused(DocumentError, documents.check, ROOT, root)
+
+
+def test_root_threshold_of_zero_is_refused():
+    for role in ("root", "release", "order"):
+        none_accepted(ROOT, "roles." + role + ".threshold", 0)
+
+
+def test_root_threshold_above_its_keys_is_refused():
+    accepted(ROOT, "roles.root.threshold", 1, 2, 3)
+    none_accepted(ROOT, "roles.root.threshold", 4)
+    none_accepted(ROOT, "roles.order.threshold", 2)
+
+
+def test_root_threshold_above_what_an_envelope_can_carry_is_refused():
+    root = sample(ROOT)
+    keys = [bytes([number] * 32) for number in range(MAX_SIGNATURES + 1)]
+    root["keys"].update({dsse.keyid(key): "".join(f"{c:02x}" for c in key) for key in keys})
+    root["roles"]["order"]["keyids"] = [dsse.keyid(key) for key in keys]
+    root["roles"]["order"]["threshold"] = MAX_SIGNATURES
+    documents.check(ROOT, root)
+    root["roles"]["order"]["threshold"] = MAX_SIGNATURES + 1
+    refused(DocumentError, documents.check, ROOT, root)
+
+
+def test_root_role_with_the_same_key_twice_is_refused():
+    root = sample(ROOT)
+    root["roles"]["order"]["keyids"] *= 2
+    assert "twice" in refused(DocumentError, documents.check, ROOT, root)
+
+
+def test_root_role_with_a_key_that_is_not_in_the_root_is_refused():
+    none_accepted(ROOT, "roles.order.keyids", ["00000000"], [], ["7599776C"], ["7599776c0"])
+
+
+def test_root_without_a_role_is_refused():
+    for role in ("root", "release", "order"):
+        root = sample(ROOT)
+        del root["roles"][role]
+        refused(DocumentError, documents.check, ROOT, root)
+    none_accepted(ROOT, "keys", {})
+
+
+def test_role_keys_are_those_of_the_documents_signer():
+    root = sample(ROOT)
+    assert documents.role_keys(root, ORDER) == ({"7599776c": signed.ORDER_KEY}, 1)
+    keys, threshold = documents.role_keys(root, ROOT)
+    assert (len(keys), threshold) == (3, 2)
+
+
+# The manifest.
+
+
+def test_manifest_names_one_model_one_golden_and_at_most_one_labels():
+    manifest = sample(MANIFEST)
+    model, golden = manifest["files"]
+    labels = {"role": "labels", "sha256": SHA256, "size": 1}
+    manifest["needs"]["flash"] = 1000
+    for files in ([model, golden], [golden, model], [model, golden, labels]):
+        manifest["files"] = files
+        documents.check(MANIFEST, manifest)
+    for files in (
+        [],
+        [model],
+        [golden, labels],
+        [model, labels],
+        [model, model],
+        [model, golden, golden],
+        [model, golden, labels, labels],
+    ):
+        manifest["files"] = files
+        refused(DocumentError, documents.check, MANIFEST, manifest)
+
+
+def test_manifest_needs_at_least_the_flash_of_its_files():
+    total = sum(entry["size"] for entry in sample(MANIFEST)["files"])
+    accepted(MANIFEST, "needs.flash", total, total + 1)
+    none_accepted(MANIFEST, "needs.flash", total - 1, 0)
+
+
+def test_needs_that_are_negative_absent_or_above_the_limit_are_refused():
+    for field in ("flash", "ram"):
+        none_accepted(MANIFEST, "needs." + field, -1, MAX_BYTES + 1, 2**32, True, "1", None)
+    accepted(MANIFEST, "needs.ram", 0, MAX_BYTES)
+    for field in ("flash", "ram", "kernels", "runtime", "accelerator"):
+        manifest = sample(MANIFEST)
+        del manifest["needs"][field]
+        message = refused(DocumentError, documents.check, MANIFEST, manifest)
+        assert message == "manifest.needs." + field + ": missing"
+
+
+def test_needs_that_are_no_words_are_refused():
+    none_accepted(MANIFEST, "needs.kernels", ["a b"], ["ADD"] * 65, "ADD", [1], [""])
+    none_accepted(MANIFEST, "needs.runtime", "", "a b", 1, ["tflite"])
+    none_accepted(MANIFEST, "needs.accelerator", "a b", 1, None)
+    accepted(MANIFEST, "needs.kernels", [], ["CONV_2D"], ["ADD"] * 64)
+    accepted(MANIFEST, "needs.accelerator", "", "edgetpu")
+
+
+def test_tolerance_has_the_fields_of_its_kind_only():
+    accepted(MANIFEST, "tolerance", {"kind": "outputs", "steps": {"any": 0, "tflite-runtime": 3}})
+    accepted(MANIFEST, "tolerance", {"kind": "labels", "least_ppm": 0})
+    accepted(MANIFEST, "tolerance", {"kind": "labels", "least_ppm": 1000000})
+    none_accepted(
+        MANIFEST,
+        "tolerance",
+        {},
+        {"kind": "outputs"},
+        {"kind": "labels"},
+        {"kind": "none"},
+        {"kind": "labels", "steps": {"any": 0}},
+        {"kind": "outputs", "least_ppm": 1},
+        {"kind": "labels", "least_ppm": 1, "steps": {"any": 0}},
+        {"kind": "labels", "least_ppm": 1000001},
+        {"kind": "labels", "least_ppm": -1},
+        {"kind": "outputs", "steps": {}},
+        {"kind": "outputs", "steps": {"any": -1}},
+        {"kind": "outputs", "steps": {"any": True}},
+        {"kind": "outputs", "steps": {"a b": 0}},
+        {"kind": ["labels"], "least_ppm": 1},
+    )
+
+
+def test_deltas_name_their_base_their_hash_and_their_size():
+    delta = {"base": SHA256, "sha256": SHA256, "size": 1}
+    accepted(MANIFEST, "deltas", [], [delta], [delta] * 4)
+    none_accepted(MANIFEST, "deltas", [delta] * 5, [{}], [None], delta)
+    for field in delta:
+        for bad in (None, "", -1, 0, SHA256.upper()):
+            spoiled = dict(delta)
+            spoiled[field] = bad
+            none_accepted(MANIFEST, "deltas", [spoiled])
+
+
+def test_release_numbers_start_at_one():
+    none_accepted(MANIFEST, "release", 0, 2**31, True, "1")
+    accepted(MANIFEST, "release", 1, 2**31 - 1)
+
+
+# The order.
+
+
+def test_order_is_for_slots_or_for_one_device_and_not_for_both():
+    order = sample(ORDER)
+    del order["slots"]
+    refused(DocumentError, documents.check, ORDER, order)
+    order["device"] = "pump-1"
+    documents.check(ORDER, order)
+    none_accepted(ORDER, "device", "pump-1")
+
+
+def test_order_slots_are_ranges_that_rise():
+    accepted(ORDER, "slots", [[0, 0]], [[0, 999]], [[3, 4], [1, 2]], [[7, 7]] * 16)
+    none_accepted(
+        ORDER,
+        "slots",
+        [],
+        [[2, 1]],
+        [[0, 1000]],
+        [[-1, 0]],
+        [[0]],
+        [[0, 1, 2]],
+        [0, 1],
+        [[0, True]],
+        [[7, 7]] * 17,
+        {"0": [0, 1]},
+    )
+
+
+def test_order_that_expires_when_it_is_issued_is_refused():
+    issued = sample(ORDER)["issued"]
+    accepted(ORDER, "expires", issued + 1, 2**40)
+    none_accepted(ORDER, "expires", issued, issued - 1, 0, 2**40 + 1)
+
+
+def test_order_sequence_ends_where_json_numbers_are_exact():
+    accepted(ORDER, "seq", 1, MAX_SEQ)
+    none_accepted(ORDER, "seq", 0, MAX_SEQ + 1)
+
+
+def test_order_trial_and_shadow_keep_their_types():
+    none_accepted(ORDER, "trial", {}, {"seconds": 1}, {"inferences": 1}, [], None)
+    none_accepted(ORDER, "trial.seconds", 7 * 86400 + 1, 1.0, "1")
+    none_accepted(ORDER, "shadow", 0, 1, "false", None)
+
+
+# What a device says.
+
+
+def test_report_outcomes_and_states_are_the_agreed_words():
+    accepted(REPORT, "models.digits.outcome", "")
+    for outcome in documents.OUTCOMES:
+        accepted(REPORT, "models.digits.outcome", outcome)
+    none_accepted(REPORT, "models.digits.outcome", "TIMED_OUT", "succeeded", None, 0)
+    for state in documents.STATES:
+        accepted(REPORT, "models.digits.state", state)
+    none_accepted(REPORT, "models.digits.state", "", "running", "Idle")
+
+
+def test_report_with_terminal_escapes_in_its_words_is_refused():
+    for path in ("agent", "refused", "models.digits.reason", "runtime", "accelerator"):
+        none_accepted(REPORT, path, "\x1b[2J", "a\r\nb", "\x9b2J")
+
+
+def test_report_with_too_many_models_is_refused():
+    one = sample(REPORT)["models"]["digits"]
+    accepted(REPORT, "models", {}, {f"m{n}": one for n in range(16)})
+    none_accepted(REPORT, "models", {f"m{n}": one for n in range(17)}, [], None)
