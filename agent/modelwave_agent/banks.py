@@ -14,14 +14,17 @@ from modelwave_shared.documents import FILE_ROLES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _hashlib import HASH
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from io import BufferedReader
 
     from modelwave_shared.fields import Document
     from modelwave_shared.golden import Buffer
 
 NAMES = "ab"
-CHUNK_BYTES = 4096  # hashed at a time; a host takes more
+CHUNK_BYTES = 4096  # hashed at a time
+# A bank that fills the medium would leave the journal no room: littlefs copies a block
+# before it writes to it. Three files rounded up, two journals and their folders.
+RESERVE_BLOCKS = 8
 
 
 class TooLong(Exception):
@@ -47,9 +50,14 @@ class Banks:
             return 0
 
     def room(self, bank: int) -> int:
-        """Bytes that `bank` could hold once it is cleared."""
-        held = sum(self.size(bank, role) for role in FILE_ROLES)
-        room = free_bytes(self.folder) + held
+        """Bytes that `bank` could hold once it is cleared, RESERVE_BLOCKS left alone."""
+        try:
+            stat = os.statvfs(self.folder)
+        except OSError:
+            return 0  # nothing can be kept on a medium that does not answer
+        # f_frsize × f_bavail: the same places of the tuple on both Pythons.
+        free = stat[1] * (stat[4] - RESERVE_BLOCKS)
+        room = max(0, free + sum(self.size(bank, role) for role in FILE_ROLES))
         return min(room, self.limit_bytes) if self.limit_bytes else room
 
     def clear(self, bank: int) -> None:
@@ -83,16 +91,19 @@ class Intake:
     """The way of one file's bytes into a bank: hashed as they pass, never more than signed."""
 
     def __init__(self, path: str, offset: int, entry: "Document") -> None:
-        """Opens the file to go on at `offset`, what it has; those bytes are hashed first."""
+        """Opens the file to go on at `offset`, what it has; `catch_up` comes first."""
+        self.path = path
         self.offset = offset
         self.wanted: int = entry["size"]
         self.sha256: str = entry["sha256"]
         self.digest = hashlib.sha256()
-        if offset:
-            with open(path, "rb") as file:
-                for _ in _feed(file, self.digest):
-                    pass
         self.file = open(path, "ab")  # noqa: SIM115 (close() is the caller's finally)
+
+    def catch_up(self) -> "Iterator[None]":
+        """Hashes what the file has already; a generator that yields now and then."""
+        if self.offset:
+            with open(self.path, "rb") as file:
+                yield from _feed(file, self.digest)
 
     def write(self, data: "Buffer") -> None:
         """`data`: bytes-like. Raises TooLong before a byte too many is written."""
@@ -112,12 +123,6 @@ class Intake:
     def matches(self) -> bool:
         """Whether all has come and is what was signed; ends the hashing."""
         return self.offset == self.wanted and _hex(self.digest) == self.sha256
-
-
-def free_bytes(folder: str) -> int:
-    """What the file system has free. Uncommitted data counts already on littlefs."""
-    stat = os.statvfs(folder)
-    return stat[1] * stat[4]  # f_frsize × f_bavail, the same places on both Pythons
 
 
 def _feed(file: "BufferedReader", digest: "HASH") -> "Generator[None, None, None]":

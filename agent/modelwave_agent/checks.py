@@ -18,7 +18,10 @@ The first that fails raises Refused and nothing after it runs. What fails before
 has passed proves nothing about any order, so it gets no outcome, only a note in the
 report; what fails after it is an authentic order that is not for this device: REJECTED.
 Only authentic payloads are remembered as judged, or a stranger could spoil an order by
-sending its payload first under a bad signature.
+sending its payload first under a bad signature; and none that may fit or be valid later
+(PASSING). An order that is under way was judged when it was taken: when it comes again
+after a reset, only its signatures and addresses are looked at again, as a newer model may
+hold the RAM by then, or the time may be over.
 """
 
 from modelwave_shared import documents, dsse, slots
@@ -88,6 +91,12 @@ class Case:
         self.manifest: "Any" = None
 
     @property
+    def under_way(self) -> bool:
+        """Whether the device is at work on this very order."""
+        record = self.record
+        return bool(record["state"] != "idle" and record["order"]["sha256"] == self.digest)
+
+    @property
     def digest(self) -> str:
         order: dsse.Envelope = self.envelopes[0]
         return order.digest()
@@ -96,7 +105,8 @@ class Case:
 def judge(case: Case) -> None:
     """Fills in `case.order` and `case.manifest` (checked dicts), or raises Refused or Judged."""
     for check in CHECKS:
-        check(case)
+        if not (check in ONCE and case.under_way):
+            check(case)
 
 
 def lines(case: Case) -> None:
@@ -175,8 +185,8 @@ def time(case: Case) -> None:
     now = max(case.record["time"], case.wall or 0)
     if case.order["expires"] <= now:
         raise Refused("time", "expired %d seconds ago" % (now - case.order["expires"]), case.order)
-    if case.wall is not None and case.order["issued"] > case.wall + CLOCK_SKEW_SECONDS:
-        ahead = case.order["issued"] - case.wall
+    if case.wall is not None and case.order["issued"] > now + CLOCK_SKEW_SECONDS:
+        ahead = case.order["issued"] - now
         raise Refused("time", "not valid for another %d seconds" % ahead, case.order)
 
 
@@ -235,3 +245,8 @@ CHECKS: "tuple[Callable[[Case], None], ...]" = (
     blacklist,
     fit,
 )
+
+# Not asked again of an order that is under way.
+ONCE = (time, minimum, blacklist, fit)
+# What may pass later, though it does not now.
+PASSING = ("time", "minimum", "fit")

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any
 
+ENOENT = 2
 _MAGIC = b"MWJ1"
 _HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
 
@@ -78,9 +79,12 @@ def _create(path: str) -> None:
 
 
 def _length(path: str) -> int:
+    """0 only where there is no file: any other fault must not look like one."""
     try:
         return os.stat(path)[6]
-    except OSError:
+    except OSError as error:
+        if error.args[0] != ENOENT:
+            raise
         return 0
 
 

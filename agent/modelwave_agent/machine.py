@@ -17,7 +17,8 @@ Rules:
      again, and the same order (same payload) goes on where it was (`again`).
   3. A reset while proving or on trial ends the attempt: the live bank serves again. It
      may be tried MAX_TRIES times in all; then it is rolled back (`worn`).
-  4. Only a failed health check blacklists a release (`unhealthy`); power cuts never do.
+  4. Only a failed health check blacklists a release (`unhealthy`). Power cuts never do, nor
+     does a proof that this device could not make (`failed`).
   5. SUCCEEDED is written with the very record that confirms the bank, and nowhere else,
      but for a release that already is the confirmed one (`running`).
   6. A newer order ends the one under way (`superseded`), then is taken from idle.
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]  # what new_record makes; JSON, as the journal keeps it
     Detail = dict[str, Any]  # what a row's change reads: an accepted order's, or a reason
     Change = Callable[[Record, Detail], None]
-    Row = tuple[str, Change, tuple[str, ...]]  # next state, change, effects
+    Effects = tuple[str, ...]
+    Row = tuple[str, Change, Effects]  # next state, change, effects
 
 MAX_TRIES = 3
 MAX_BLACKLIST = 8
@@ -62,7 +64,8 @@ def new_record() -> "Record":
         "banks": [None, None],  # {manifest, release, version, files, confirmed}
         "order": {"epoch": 0, "seq": 0, "sha256": ""},  # the floor: newest accepted order
         "time": 0,  # latest signed time seen
-        "tries": 0,
+        "tries": 0,  # of its trial
+        "spoils": 0,  # downloads that were not what was signed
         "outcome": "",
         "reason": "",
         "blacklist": [],  # manifests that failed a health check here
@@ -95,7 +98,7 @@ def take(record: "Record", detail: "Detail") -> None:
 def take_floor(record: "Record", detail: "Detail") -> None:
     record["order"] = detail["order"]
     record["time"] = max(record["time"], detail["time"])
-    record["tries"] = 0
+    record["tries"] = record["spoils"] = 0
     record["outcome"] = record["reason"] = ""
 
 
@@ -104,8 +107,12 @@ def take_and_succeed(record: "Record", detail: "Detail") -> None:
     record["outcome"] = SUCCEEDED
 
 
-def count(record: "Record", detail: "Detail") -> None:
+def count_try(record: "Record", detail: "Detail") -> None:
     record["tries"] += 1
+
+
+def count_spoil(record: "Record", detail: "Detail") -> None:
+    record["spoils"] += 1
 
 
 def confirm(record: "Record", detail: "Detail") -> None:
@@ -116,6 +123,12 @@ def confirm(record: "Record", detail: "Detail") -> None:
 
 def fail(record: "Record", detail: "Detail") -> None:
     record["outcome"], record["reason"] = FAILED, detail["reason"]
+
+
+def break_bank(record: "Record", detail: "Detail") -> None:
+    """The medium failed: what it holds is not trusted, whatever reads back from it."""
+    fail(record, detail)
+    record["banks"][spare(record)] = None
 
 
 def cancel(record: "Record", detail: "Detail") -> None:
@@ -152,30 +165,35 @@ TABLE: "dict[tuple[str, str], Row]" = {
     ("idle", "accepted"): ("clearing", take, (REPORT, CLEAR)),
     ("clearing", "boot"): ("clearing", keep, (CHECK, SERVE, REPORT, CLEAR)),
     ("clearing", "damaged"): ("clearing", lose_live, (SERVE, REPORT, CLEAR)),
+    ("clearing", "again"): ("clearing", keep, (CLEAR,)),
     ("clearing", "cleared"): ("fetching", keep, (REPORT, FETCH)),
-    ("clearing", "failed"): ("idle", fail, (REPORT,)),
+    ("clearing", "broken"): ("idle", break_bank, (REPORT,)),
     ("clearing", "superseded"): ("idle", cancel, (REPORT,)),
     ("fetching", "boot"): ("fetching", keep, (CHECK, SERVE, REPORT)),
     ("fetching", "damaged"): ("fetching", lose_live, (SERVE, REPORT)),
     ("fetching", "again"): ("fetching", keep, (FETCH,)),
-    ("fetching", "spoiled"): ("clearing", count, (CLEAR,)),
+    ("fetching", "spoiled"): ("clearing", count_spoil, (CLEAR,)),
+    ("fetching", "broken"): ("idle", break_bank, (REPORT,)),
     ("fetching", "failed"): ("idle", fail, (REPORT,)),
-    ("fetching", "fetched"): ("proving", count, (REPORT, PROVE)),
+    ("fetching", "fetched"): ("proving", count_try, (REPORT, PROVE)),
     ("fetching", "superseded"): ("idle", cancel, (REPORT,)),
     ("proving", "boot"): ("fetching", keep, (CHECK, SERVE, REPORT)),
     ("proving", "worn"): ("idle", worn_out, (CHECK, SERVE, REPORT)),
+    ("proving", "again"): ("proving", keep, (PROVE,)),
     ("proving", "proved"): ("trial", keep, (SERVE, REPORT, WATCH)),
+    ("proving", "failed"): ("idle", fail, (SERVE, REPORT)),
     ("proving", "unhealthy"): ("idle", roll_back, (SERVE, REPORT)),
     ("proving", "superseded"): ("idle", cancel, (SERVE, REPORT)),
     ("trial", "boot"): ("fetching", keep, (CHECK, SERVE, REPORT)),
     ("trial", "worn"): ("idle", worn_out, (CHECK, SERVE, REPORT)),
+    ("trial", "again"): ("trial", keep, (SERVE, WATCH)),
     ("trial", "healthy"): ("idle", confirm, (REPORT,)),
     ("trial", "unhealthy"): ("idle", roll_back, (SERVE, REPORT)),
     ("trial", "superseded"): ("idle", cancel, (SERVE, REPORT)),
 }
 
 
-def step(record: "Record", event: str, detail: "Detail") -> "tuple[Record, tuple[str, ...]]":
+def step(record: "Record", event: str, detail: "Detail") -> "tuple[Record, Effects]":
     """(new record, effects) for `event` in `record`, which stays as it is. `detail` is what
     the row's change reads: order, time and bank of an accepted order, or a reason."""
     row = TABLE.get((record["state"], event))
@@ -194,13 +212,8 @@ def boot_event(record: "Record") -> str:
     return "worn" if on_trial and record["tries"] >= MAX_TRIES else "boot"
 
 
-def order_event(record: "Record", digest: str, manifest: str) -> str:
-    """What an accepted order (its payload's digest, its manifest's) means for `record`; ""
-    if it is the one under way."""
-    if record["state"] != "idle" and record["order"]["sha256"] == digest:
-        return ""
-    if record["state"] != "idle":
-        return "superseded"
+def order_event(record: "Record", manifest: str) -> str:
+    """What an accepted order for `manifest` means for the idle `record`."""
     if _holds(record, record["live"], manifest):
         return "running"
     return "held" if _holds(record, spare(record), manifest) else "accepted"

@@ -5,8 +5,8 @@ import json
 import random
 
 from modelwave_agent.ports import LinkLost
+from modelwave_agent.update import clean
 from modelwave_shared import topics
-from modelwave_shared.limits import MAX_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ AGENT = "modelwave 0.1.0"
 # A report heals by repetition: soon after a change, then ever more rarely.
 REPEAT_SECONDS = (60, 120, 240, 480, 900)
 JITTER = 0.2
+COUNTS = ("inferences", "failures", "labelled", "correct")  # of a window
+MAX_UNSENT = 16  # windows that wait for the broker
 RECONNECT_SECONDS = (1, 2, 4, 8, 15, 30, 60)
 
 
@@ -51,6 +53,7 @@ class Agent:
         self.n = 0
         self.connected = asyncio.Event()
         self.changed = asyncio.Event()
+        self.unsent: "list[bytes]" = []
         self.windows: "dict[Window, list[int]]" = {}
         for update in updates.values():
             update.changed = self.changed.set
@@ -75,16 +78,20 @@ class Agent:
         failures: int = 0,
         labelled: int = 0,
         correct: int = 0,
+        release: "int | None" = None,
     ) -> None:
-        """What the program's inferences with the live model came to."""
+        """What the program's inferences came to. `release`: the one that they ran, where the
+        program may have held on to an older one; else the live one."""
         update = self.updates[model]
-        live = update.live()
-        key = (model, live.release if live else 0)
+        if release is None:
+            live = update.live()
+            release = live.release if live else 0
+        key = (model, release)
         window = self.windows.get(key) or [0, 0, 0, 0]
         for index, count in enumerate((inferences, failures, labelled, correct)):
             window[index] += count
         self.windows[key] = window
-        update.observe(inferences, failures)
+        update.observe(release, inferences, failures)
 
     # The connection.
 
@@ -142,7 +149,7 @@ class Agent:
             try:
                 await self.link.publish(topic, _dump(self.state()), True)
             except LinkLost:
-                self.connected.clear()
+                pass  # it is repeated, and on the next connection at once
 
     def state(self) -> "Document":
         """The report document."""
@@ -161,8 +168,8 @@ class Agent:
             "runtime": has[0]["runtime"],
             "runtime_version": has[0]["runtime_version"],
             "accelerator": has[0]["accelerator"],
-            "refused": _clean("; ".join(u.note for u in updates if u.note)),
-            "models": {update.model: _cleaned(update.state()) for update in updates},
+            "refused": clean("; ".join(u.note for u in updates if u.note)),
+            "models": {update.model: update.state() for update in updates},
         }
 
     # The observations.
@@ -171,43 +178,28 @@ class Agent:
         while True:
             await self.clock.sleep(self.metrics_seconds)
             await self.connected.wait()
-            for key in list(self.windows):
-                await self._publish_window(key)
+            self._close_windows()
+            topic = topics.metrics(self.device["fleet"], self.device["device"])
+            try:
+                while self.unsent:
+                    await self.link.publish(topic, self.unsent[0], False)
+                    self.unsent.pop(0)
+            except LinkLost:
+                pass  # sent again under the same number, so that it counts once
 
-    async def _publish_window(self, key: "Window") -> None:
-        window = self.windows.pop(key)
-        self.n += 1
-        document = {
-            "boot": self.boot,
-            "n": self.n,
-            "model": key[0],
-            "release": key[1],
-            "inferences": window[0],
-            "failures": window[1],
-            "labelled": window[2],
-            "correct": window[3],
-        }
-        topic = topics.metrics(self.device["fleet"], self.device["device"])
-        try:
-            await self.link.publish(topic, _dump(document), False)
-        except LinkLost:
-            self.connected.clear()
-            newer = self.windows.get(key) or [0, 0, 0, 0]
-            self.windows[key] = [a + b for a, b in zip(window, newer)]
+    def _close_windows(self) -> None:
+        for model, release in self.windows:
+            self.n += 1
+            window = self.windows[model, release]
+            document = {"boot": self.boot, "n": self.n, "model": model, "release": release}
+            document.update(zip(COUNTS, window))
+            self.unsent.append(_dump(document))
+        self.windows = {}
+        self.unsent = self.unsent[-MAX_UNSENT:]
 
 
 def _dump(document: "Document") -> bytes:
     return json.dumps(document).encode()
-
-
-def _cleaned(state: "Document") -> "Document":
-    state["reason"] = _clean(state["reason"])
-    return state
-
-
-def _clean(text: str) -> str:
-    """`text` as a report may carry it: one line of printable ASCII, not too long."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text[:MAX_TEXT])
 
 
 def _jittered(seconds: float) -> float:

@@ -3,30 +3,30 @@
 import asyncio
 
 from modelwave_agent import checks, machine
-from modelwave_agent.banks import TooLong
+from modelwave_agent.download import Download, Spoiled, finish
 from modelwave_agent.ports import FetchError
+from modelwave_agent.trial import Trial
 from modelwave_shared.dsse import hexdigest
+from modelwave_shared.limits import MAX_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from modelwave_agent.banks import Banks, Intake
-    from modelwave_agent.checks import Device
+    from modelwave_agent.banks import Banks
+    from modelwave_agent.checks import Case, Device
     from modelwave_agent.journal import Journal
-    from modelwave_agent.machine import Detail
+    from modelwave_agent.machine import Detail, Effects
     from modelwave_agent.ports import Clock, Fetcher, Hooks, Runtime
     from modelwave_shared.fields import Document
 
     Next = tuple[str, Detail] | None  # the event that follows from an effect
+    Work = Callable[..., Coroutine[Any, Any, None]]
     Effect = Callable[["Update"], Coroutine[Any, Any, Next]]
 
-FETCH_TRIES = 6  # in a row that brought less than PROGRESS_BYTES
-PROGRESS_BYTES = 65536
-FETCH_PAUSE_SECONDS = (1, 2, 4, 8, 15)
-TRIAL_POLL_SECONDS = 5
 MAX_JUDGED = 8
+JOURNAL_PAUSE_SECONDS = (1, 5, 25)  # between tries to write it
 
 
 class Live:
@@ -76,26 +76,23 @@ class Update:
         # The last authentic order that was not for us.
         self.refused: "checks.Refused | None" = None
         self.note = ""  # why the last message that proved nothing was refused
-        # Digests of payloads and messages refused, newest last.
+        # Digests of payloads and messages that no time will make good, newest last.
         self.judged: "list[str]" = []
         # The accepted order and its manifest, once they are at hand.
         self.order: "tuple[Document, Document] | None" = None
+        self.trial: "Trial | None" = None
         self.task: "asyncio.Task[None] | None" = None
-        self.booted: "asyncio.Task[None] | None" = None
-        self.observed = asyncio.Event()
-        self.trial_inferences = self.trial_failures = 0
+        self.ended = self.booted = asyncio.Event()
 
     # What comes from outside: a reset, a message, what inferences came to.
 
     def boot(self) -> None:
-        self._go(machine.boot_event(self.record), {})
-        self.booted = self.task
+        self.booted = self._start(self._drive, machine.boot_event(self.record), {})
 
     async def consider(self, message: bytes) -> None:
         """Judges the bytes of a desired topic, and acts if they are an order to be taken.
         What a reset left to do comes first: an order is judged by what is then true."""
-        assert self.booted is not None
-        await self.booted
+        await self.booted.wait()
         name = hexdigest(message)
         if name in self.judged:
             return
@@ -118,17 +115,16 @@ class Update:
             return
         await self._take(case)
 
-    def observe(self, inferences: int, failures: int) -> None:
-        """The program ran the live model `inferences` times; `failures` of them failed."""
-        if self.record["state"] == "trial":
-            self.trial_inferences += inferences
-            self.trial_failures += failures
-            self.observed.set()
+    def observe(self, release: int, inferences: int, failures: int) -> None:
+        """The program ran `release` so often; `failures` of the inferences failed."""
+        live = self.live()
+        if self.trial and live and live.on_trial and live.release == release:
+            self.trial.observe(inferences, failures)
 
     # What others may ask.
 
     def live(self) -> "Live | None":
-        """The model that serves now (Live), or None."""
+        """The model that serves now, or None."""
         bank = machine.serving(self.record)
         entry = self.record["banks"][bank]
         if entry is None:
@@ -151,7 +147,7 @@ class Update:
         """This model's part of the report."""
         record, refused = self.record, self.refused
         live = record["banks"][record["live"]]
-        about: "Any" = refused.order if refused else record["order"]
+        about = refused.order if refused and refused.order else record["order"]
         return {
             "release": live["release"] if live else 0,
             "sha256": live["manifest"] if live else "",
@@ -159,80 +155,109 @@ class Update:
             "epoch": about["epoch"],
             "seq": about["seq"],
             "outcome": refused.outcome if refused else record["outcome"],
-            "reason": refused.reason if refused else record["reason"],
+            "reason": clean(refused.reason) if refused else record["reason"],
         }
 
     # Steps.
 
     def _refuse(self, refusal: "checks.Refused", digest: str) -> None:
-        self.judged = (self.judged + [digest])[-MAX_JUDGED:]
+        if refusal.check not in checks.PASSING:
+            self.judged = (self.judged + [digest])[-MAX_JUDGED:]
         if refusal.order:
+            last = self.refused
+            known = last and (last.reason, last.order) == (refusal.reason, refusal.order)
             self.refused = refusal
-        elif refusal.reason == self.note:
-            return
         else:
+            known = self.note == refusal.reason
             self.note = refusal.reason
-        self.changed()
-
-    async def _take(self, case: "checks.Case") -> None:
-        order, manifest = case.order, case.manifest
-        event = machine.order_event(self.record, case.digest, order["manifest"])
-        if event == "superseded":
-            await self.stop()
-            self._step("superseded", {"reason": "superseded by order %d" % order["seq"]})
+        if not known:
             self.changed()
-            event = machine.order_event(self.record, case.digest, order["manifest"])
-        self.order, self.refused = (order, manifest), None
-        if event:
-            self._go(event, _detail(case))
-        elif self.record["state"] == "fetching" and not self._busy():
-            self._go("again", {})
+
+    async def _take(self, case: "Case") -> None:
+        """An order that passed its checks. One that is under way already and has its task
+        only goes on."""
+        if case.under_way and self._busy():
+            self._keep(case)
+        elif case.under_way:
+            self._start(self._go_on, case)
+        else:
+            await self.stop()
+            self._start(self._begin, case)
+
+    async def _begin(self, case: "Case") -> None:
+        assert case.order is not None
+        assert case.manifest is not None
+        if self.record["state"] != "idle":
+            reason = "superseded by order %d" % case.order["seq"]
+            await self._drive("superseded", {"reason": reason})
+        if self.record["state"] != "idle":
+            return  # the journal could not be written; the order will come again
+        self._keep(case)
+        event = machine.order_event(self.record, case.order["manifest"])
+        await self._drive(event, _detail(case))
+
+    async def _go_on(self, case: "Case") -> None:
+        """The order under way came again after what was under way had stopped."""
+        self._keep(case)
+        await self._drive("again", {})
+
+    def _keep(self, case: "Case") -> None:
+        assert case.order is not None
+        assert case.manifest is not None
+        self.order, self.refused, self.note = (case.order, case.manifest), None, ""
 
     def _busy(self) -> bool:
         return self.task is not None and not self.task.done()
 
     async def stop(self) -> None:
         """Ends what is under way; the journal knows where it was."""
-        if self._busy():
-            assert self.task is not None
+        await asyncio.sleep(0)  # what was only just started would never say that it ended
+        if self.task is not None and not self.task.done():
             self.task.cancel()
-            try:
-                await self.task
-            except asyncio.CancelledError:
-                pass
+            await self.ended.wait()
 
-    def _go(self, event: str, detail: "Detail") -> None:
-        self.task = asyncio.create_task(self._drive(event, detail))
-
-    def _step(self, event: str, detail: "Detail") -> "tuple[str, ...]":
-        """Makes the step durable; its effects."""
-        record, effects = machine.step(self.record, event, detail)
-        if record != self.record:
-            self.journal.write(record)
-        self.record = record
-        return effects
+    def _start(self, work: "Work", *args: "Any") -> "asyncio.Event":
+        """Begins `work`; the event that it has ended. That is what others wait for: awaiting
+        the task would tie their cancellation to its own."""
+        self.ended = asyncio.Event()
+        self.task = asyncio.create_task(_to_its_end(work, args, self.ended))
+        return self.ended
 
     async def _drive(self, event: str, detail: "Detail") -> None:
         while event:
-            try:
-                effects = self._step(event, detail)
-            except OSError as error:
-                # Not durable, so not done: the state is what it was.
-                self.note = "journal: %s" % error
-                self.changed()
-                return
-            event = ""
+            effects = await self._step(event, detail)
+            event, detail = "", {}
             for effect in effects:
                 event, detail = await self.EFFECTS[effect](self) or ("", {})
                 if event:
                     break
+
+    async def _step(self, event: str, detail: "Detail") -> "Effects":
+        """Makes the step durable; its effects. A journal that cannot be written is tried
+        again, and then the state stays what it was: not durable is not done."""
+        if "reason" in detail:
+            detail = {"reason": clean(detail["reason"])}
+        record, effects = machine.step(self.record, event, detail)
+        for pause in JOURNAL_PAUSE_SECONDS:
+            try:
+                if record != self.record:
+                    self.journal.write(record)
+            except OSError as error:
+                self.note = "journal: %s" % error
+                self.changed()
+                await self.clock.sleep(pause)
+            else:
+                self.record = record
+                return effects
+        return ()
 
     # Effects. Each returns the event that follows from it with its detail, or None.
 
     async def _check(self) -> "Next":
         entry = self.record["banks"][self.record["live"]]
         if entry:
-            problem = await self._hash(self.record["live"], entry["files"])
+            steps = self.banks.whole(self.record["live"], entry["files"])
+            problem = await finish(steps, self.clock)
             if problem:
                 return "damaged", {"reason": problem}
         return None
@@ -241,96 +266,58 @@ class Update:
         try:
             self.banks.clear(machine.spare(self.record))
         except OSError as error:
-            return "failed", {"reason": "flash: %s" % error}
+            return "broken", {"reason": "flash: %s" % error}
         return "cleared", {}
 
     async def _fetch(self) -> "Next":
         if self.order is None:
             return None  # after a reset: the order is retained and comes again
         order, manifest = self.order
-        bank = machine.spare(self.record)
+        download = Download(self.banks, machine.spare(self.record), self.fetcher, self.clock)
         try:
-            for entry in manifest["files"]:
-                if not await self._fetch_file(order["urls"], bank, entry):
-                    raise TooLong("%s: its sha256 differs" % entry["role"])
-        except TooLong as error:
-            if self.record["tries"] + 1 < machine.MAX_TRIES:
+            await download.run(manifest["files"], order["urls"])
+        except Spoiled as error:
+            if self.record["spoils"] + 1 < machine.MAX_TRIES:
                 return "spoiled", {}
             return "failed", {"reason": "download: %s" % error}
         except FetchError as error:
             return "failed", {"reason": "download: %s" % error}
         except OSError as error:
-            return "failed", {"reason": "flash: %s" % error}
+            return "broken", {"reason": "flash: %s" % error}
         return "fetched", {}
-
-    async def _fetch_file(self, urls: "list[str]", bank: int, entry: "Document") -> bool:
-        """Whether the file is in the bank as it was signed. TooLong, FetchError, OSError."""
-        if self.banks.size(bank, entry["role"]) > entry["size"]:
-            return False
-        intake = self.banks.intake(bank, entry)
-        try:
-            await self._fetch_rest(urls, intake)
-        finally:
-            intake.close()
-        return intake.matches()
-
-    async def _fetch_rest(self, urls: "list[str]", intake: "Intake") -> None:
-        tries = attempt = 0
-        while intake.offset < intake.wanted:
-            start = intake.offset
-            url = "%s/%s" % (urls[attempt % len(urls)], intake.sha256)
-            problem = "the server sent too little"
-            try:
-                await self.fetcher.fetch(url, intake)
-            except FetchError as error:
-                problem = str(error)
-            if intake.offset == intake.wanted:
-                return
-            attempt += 1
-            tries = 0 if intake.offset - start >= PROGRESS_BYTES else tries + 1
-            if tries == FETCH_TRIES:
-                raise FetchError(
-                    "%s, after %d of %d bytes" % (problem, intake.offset, intake.wanted)
-                )
-            if tries:
-                await self.clock.sleep(FETCH_PAUSE_SECONDS[tries - 1])
 
     async def _prove(self) -> "Next":
         assert self.order is not None
         bank = machine.spare(self.record)
-        verdict = await self.runtime.prove(
-            self.banks.path(bank, "model"),
-            self.banks.path(bank, "golden"),
-            self.order[1]["tolerance"],
-            self._breathe,
-        )
+        try:
+            verdict = await self.runtime.prove(
+                self.banks.path(bank, "model"),
+                self.banks.path(bank, "golden"),
+                self.order[1]["tolerance"],
+                self._breathe,
+            )
+        except (OSError, MemoryError) as error:
+            return "failed", {"reason": "proof: %s" % _said(error)}
+        except Exception as error:  # a user's own runtime may raise anything
+            verdict = "proof: %s" % _said(error)
         return ("unhealthy", {"reason": verdict}) if verdict else ("proved", {})
 
     async def _serve(self) -> "Next":
-        problem = await self.hooks.serve(self.live())
-        if problem and self.record["state"] == "trial":
-            return "unhealthy", {"reason": problem}
-        return None
+        on_trial = self.record["state"] == "trial"
+        if on_trial:
+            assert self.order is not None
+            self.trial = Trial(self.order[0]["trial"])
+        problem = await self._ask(self.hooks.serve)
+        return ("unhealthy", {"reason": problem}) if problem and on_trial else None
 
     async def _watch(self) -> "Next":
-        assert self.order is not None
-        self.trial_inferences = self.trial_failures = 0
-        trial = self.order[0]["trial"]
-        end = self.clock.now() + trial["seconds"]
-        while True:
-            if self.trial_failures:
-                return "unhealthy", {
-                    "reason": "%d of %d inferences on trial failed"
-                    % (self.trial_failures, self.trial_inferences)
-                }
-            left = end - self.clock.now()
-            if left <= 0 and self.trial_inferences >= trial["inferences"]:
-                problem = await self.hooks.healthy(self.live())
-                return ("unhealthy", {"reason": problem}) if problem else ("healthy", {})
-            self.observed.clear()
-            await self.clock.wait(
-                self.observed, min(left, TRIAL_POLL_SECONDS) if left > 0 else TRIAL_POLL_SECONDS
-            )
+        assert self.trial is not None
+
+        async def healthy() -> str:
+            return await self._ask(self.hooks.healthy)
+
+        problem = await self.trial.verdict(self.clock, healthy)
+        return ("unhealthy", {"reason": problem}) if problem else ("healthy", {})
 
     async def _report(self) -> "Next":
         self.changed()
@@ -346,24 +333,38 @@ class Update:
         machine.REPORT: _report,
     }
 
-    async def _hash(self, bank: int, files: "list[Document]") -> str:
-        """ "" if the files are whole, or what is wrong; others run meanwhile."""
-        steps = self.banks.whole(bank, files)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                problem: str = end.value
-                return problem
-            await self._breathe()
+    async def _ask(self, hook: "Callable[[Live | None], Coroutine[Any, Any, str]]") -> str:
+        """What a hook says of the live model; a hook that breaks says so."""
+        try:
+            return await hook(self.live())
+        except Exception as error:
+            return "hook: %s" % _said(error)
 
     async def _breathe(self) -> None:
         await self.clock.sleep(0)
 
 
-def _detail(case: "checks.Case") -> "Detail":
+async def _to_its_end(work: "Work", args: "tuple[Any, ...]", ended: "asyncio.Event") -> None:
+    try:
+        await work(*args)
+    finally:
+        ended.set()
+
+
+def clean(text: str) -> str:
+    """`text` as a report and the journal carry it: a line of printable ASCII, not too long."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:MAX_TEXT])
+
+
+def _said(error: Exception) -> str:
+    return "%s: %s" % (type(error).__name__, error)
+
+
+def _detail(case: "Case") -> "Detail":
     """What machine.take keeps of an accepted order."""
     order, manifest = case.order, case.manifest
+    assert order is not None
+    assert manifest is not None
     return {
         "order": {"epoch": order["epoch"], "seq": order["seq"], "sha256": case.digest},
         "time": order["issued"],

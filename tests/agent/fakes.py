@@ -223,9 +223,10 @@ class FakeHooks(ports.Hooks):
 
 
 class FakeClock(ports.Clock):
-    """Short spans pass at once, when somebody waits for them; long ones never end."""
+    """Time passes at once when somebody waits for it, but for what only repeats."""
 
-    LONG_SECONDS = 30
+    REPEAT_SECONDS = 40  # a wait of so long is the report's, and ends by its event alone
+    METRICS_SECONDS = 800
 
     def __init__(self, world):
         self.world = world
@@ -238,13 +239,13 @@ class FakeClock(ports.Clock):
         return self.world.wall
 
     async def sleep(self, seconds):
-        if seconds > self.LONG_SECONDS:
+        if seconds > self.METRICS_SECONDS:
             await asyncio.Event().wait()
         self.seconds += seconds
         await asyncio.sleep(0)
 
     async def wait(self, event, seconds):
-        if seconds > self.LONG_SECONDS:
+        if seconds > self.REPEAT_SECONDS:
             return await event.wait()
         await self.sleep(seconds)
         return event.is_set()

@@ -62,6 +62,18 @@ def test_only_a_failed_health_check_blacklists():
         assert bool(new["blacklist"]) == (event == "unhealthy")
 
 
+def test_whatever_stopped_goes_on_when_the_order_comes_again():
+    for state in STATES:
+        if state != "idle":
+            assert machine.TABLE[state, "again"][0] == state
+
+
+def test_a_bank_that_broke_is_not_trusted_again():
+    for state in ("clearing", "fetching"):
+        new, _ = machine.step(record(state), "broken", DETAIL)
+        assert new["banks"][1] is None
+
+
 def test_the_spare_bank_serves_on_trial_and_never_else():
     for state in STATES:
         assert machine.serving(record(state)) == (1 if state == "trial" else 0)
@@ -77,8 +89,6 @@ def test_last_try_is_worn_after_a_reset():
 
 
 def test_order_for_what_is_live_needs_no_download_nor_does_one_for_the_other_bank():
-    assert machine.order_event(record("idle"), "x", "m1") == "running"
-    assert machine.order_event(record("idle"), "x", "m2") == "held"
-    assert machine.order_event(record("idle"), "x", "m3") == "accepted"
-    assert machine.order_event(record("trial"), "x", "m3") == "superseded"
-    assert machine.order_event(record("fetching"), "", "m2") == ""
+    assert machine.order_event(record("idle"), "m1") == "running"
+    assert machine.order_event(record("idle"), "m2") == "held"
+    assert machine.order_event(record("idle"), "m3") == "accepted"

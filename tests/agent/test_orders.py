@@ -14,7 +14,7 @@ OLD = signing.Release(1, b"old model " * 250)
 NEW = signing.Release(2, b"new model " * 300)
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(tmp_path):
     """A device that runs OLD by order 5."""
     made = World(tmp_path)
@@ -285,7 +285,7 @@ def test_failed_inference_on_trial_rolls_back_and_blacklists(world):
 
     def done(update):
         if update.record["state"] == "trial":
-            update.observe(1, 1)
+            update.observe(2, 1, 1)
         return world.reports and model(world)["outcome"] == "ROLLED_BACK"
 
     assert asyncio.run(live(world, done))

@@ -150,9 +150,9 @@ class ActsFirst(Update):
     async def _drive(self, event, detail):
         while event:
             self.record, effects = machine.step(self.record, event, detail)
-            event = None
+            event, detail = "", {}
             for effect in effects:
-                event, detail = await self.EFFECTS[effect](self) or (None, None)
+                event, detail = await self.EFFECTS[effect](self) or ("", {})
                 if event:
                     break
             self.journal.write(self.record)
@@ -161,9 +161,9 @@ class ActsFirst(Update):
 class ConfirmsLast(Update):
     """Broken where it hurts most: SUCCEEDED is told before it is durable."""
 
-    def _step(self, event, detail):
+    async def _step(self, event, detail):
         if event != "healthy":
-            return super()._step(event, detail)
+            return await super()._step(event, detail)
         self.record, effects = machine.step(self.record, event, detail)
         asyncio.get_running_loop().call_later(0.001, self.journal.write, self.record)
         return effects
