@@ -66,7 +66,7 @@ class Facts:
     stages: tuple[StageFacts, ...] = ()
     paused: bool = False
     held: bool = False
-    revert_asked: str = ""
+    revert_asked: str | None = None  # the operator's reason
     back_at: float | None = None  # when the devices were ordered back
     back: Counts = NOBODY  # their answers to that
 
@@ -113,7 +113,7 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
         reason = f"taken back: {gates.tally(facts.back, False)}"
         over = now >= facts.back_at + _deadline_seconds(plan, facts)
         return _Situation("returned" if over or not facts.back.pending else "returning", reason)
-    if facts.revert_asked:
+    if facts.revert_asked is not None:
         return _Situation("revert asked", facts.revert_asked)
     judged = [stage_gate(*pair, now) for pair in zip(plan.stages, facts.stages, strict=False)]
     for number, gate in enumerate(judged):

@@ -175,7 +175,7 @@ def _abort(rollout: Rollout, reason: str) -> Body:
 
 
 def _revert(found: State, rollout: Rollout, reason: str) -> Body:
-    if rollout.back or rollout.revert_asked:
+    if rollout.back or rollout.revert_asked is not None:
         raise OperatorError(f"rollout {rollout.id} is being taken back, or was, already")
     active = found.active(rollout.model)
     if active and active.id != rollout.id:

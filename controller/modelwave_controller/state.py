@@ -67,7 +67,7 @@ class Rollout:
     reason: str = ""
     stages: list[Stage] = field(default_factory=list)
     back: Wave | None = None
-    revert_asked: str = ""
+    revert_asked: str | None = None  # the operator's reason
     changed_at: float = 0.0
 
     @property
@@ -173,7 +173,7 @@ def _resume(rollout: Rollout, body: Resumed, at: float) -> None:
 
 def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
     rollout.status, rollout.reason = REVERTING, body.reason
-    rollout.revert_asked = ""
+    rollout.revert_asked = None
     rollout.back = Wave(at, body.orders)
     _order(state, rollout.model, body.orders)
     for cleared in body.cleared:

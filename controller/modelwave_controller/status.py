@@ -103,7 +103,7 @@ def describe(rollout: Rollout, known: Known, now: float, warnings: list[str]) ->
 
 def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str]:
     found = []
-    if rollout.status in (*state.ACTIVE, state.REVERTING) or rollout.revert_asked:
+    if rollout.status in (*state.ACTIVE, state.REVERTING) or rollout.revert_asked is not None:
         if not seen_at:
             found.append("no service has run yet: start `modelwave serve`")
         elif now - seen_at > SERVICE_SILENT_SECONDS:
@@ -117,7 +117,7 @@ def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str
 
 def _why(rollout: Rollout, known: Known, now: float) -> tuple[str, str]:
     again = f"`rollout revert {rollout.id}` would take it back"
-    if rollout.revert_asked:
+    if rollout.revert_asked is not None:
         return rollout.revert_asked, "its devices are ordered back at the service's next tick"
     if rollout.status == state.FINISHED:
         return rollout.reason, f"nothing: it is over; {again}"

@@ -78,7 +78,7 @@ class Ticker:
 
 
 def _is_due(rollout: Rollout) -> bool:
-    return rollout.status in (*ACTIVE, REVERTING) or bool(rollout.revert_asked)
+    return rollout.status in (*ACTIVE, REVERTING) or rollout.revert_asked is not None
 
 
 @dataclass(frozen=True)

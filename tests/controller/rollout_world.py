@@ -1,6 +1,10 @@
 """A fleet to roll out to: a home, signed releases, a database, and devices that answer."""
 
+import atexit
+import functools
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -51,11 +55,20 @@ def manifest(release: int, target: str = TARGET, **changes: Any) -> dict[str, An
     } | changes
 
 
+@functools.cache
+def _made_once() -> Path:
+    """A home whose keys took their time to make: copied for each test."""
+    folder = Path(tempfile.mkdtemp(prefix="modelwave-tests-"))
+    atexit.register(shutil.rmtree, folder)
+    return homes.make(folder / "home", FLEET, PASSPHRASE).path
+
+
 class World:
     """`now` stands still until a test moves it."""
 
     def __init__(self, folder: Path, url: str = "", devices: int = 0) -> None:
-        self.home: Home = homes.make(folder / "home", FLEET, PASSPHRASE)
+        shutil.copytree(_made_once(), folder / "home")
+        self.home = Home(folder / "home")
         self.release_key = keys.load(self.home.offline / "release.key", lambda: PASSPHRASE)
         self.store = Store(url or self.home.database_url)
         self.issuer = Issuer(self.home.root, self.home.order_key(), ["http://127.0.0.1:1/files"])

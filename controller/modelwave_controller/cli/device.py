@@ -33,7 +33,7 @@ def list_devices(
         print_json(found)
         return
     now = time.time()
-    columns = ("device", "target", "slot", "presence", "last change", "live", "trouble")
+    columns = ("device", "target", "slot", "presence", "last report", "live", "trouble")
     show(table(columns, [_row(device, now) for device in found]))
 
 

@@ -1,0 +1,119 @@
+"""Devices on a real broker that answer orders at once; and a Mosquitto to have them on."""
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from rollout_world import FLEET, Device
+
+from modelwave_shared import documents, dsse, slots, topics
+
+MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+HAS_MOSQUITTO = Path(MOSQUITTO).exists()
+DEADLINE_SECONDS = 30
+
+# (device, order) -> outcome; "" takes the order and never ends it.
+Behaviour = Callable[[str, dict[str, Any]], str]
+
+
+class SimulatedFleet:
+    """All devices over one connection. `orders` is the newest order of each."""
+
+    def __init__(self, port: int, devices: list[Device], behave: Behaviour) -> None:
+        self.devices = {device.name: device for device in devices}
+        self.behave = behave
+        self._by_slot: dict[tuple[str, int], list[Device]] = defaultdict(list)
+        for device in devices:
+            self._by_slot[device.target, slots.slot(FLEET, device.name)].append(device)
+        self.orders: dict[str, dict[str, Any]] = {}
+        self.changed = threading.Condition()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        self._client.on_connect = self._on_connect
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def report(self, name: str) -> None:
+        self._client.publish(
+            topics.reported(FLEET, name), self.devices[name].report(), qos=1, retain=True
+        )
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        with self.changed:
+            assert self.changed.wait_for(condition, DEADLINE_SECONDS)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: mqtt.Client, *_: object) -> None:
+        client.subscribe(topics.under(FLEET, "desired", "+", "+", "+"), 1)
+        for name in self.devices:
+            self.report(name)
+
+    def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        _, target, _, number = topics.parts(FLEET, message.topic)
+        if not message.payload:
+            return
+        envelope = dsse.read(message.payload.split(b"\n")[0])
+        order = documents.read(documents.ORDER, envelope.payload)
+        for device in self._by_slot[target, int(number)]:
+            self._consider(device, order)
+
+    def _consider(self, device: Device, order: dict[str, Any]) -> None:
+        with self.changed:
+            floor = self.orders.get(device.name, {"seq": 0})["seq"]
+            if order["seq"] <= floor:
+                return
+            self.orders[device.name] = order
+            for outcome in dict.fromkeys(("", self.behave(device.name, order))):
+                device.take(order, outcome)
+                self.report(device.name)
+            self.changed.notify_all()
+
+
+@contextmanager
+def mosquitto(folder: Path) -> Iterator[int]:
+    """The port of a Mosquitto on loopback, which ends with the block."""
+    port = free_port()
+    config = folder / "mosquitto.conf"
+    config.write_text(
+        f"listener {port} 127.0.0.1\n"
+        "allow_anonymous true\n"
+        "max_queued_messages 0\n"
+        "set_tcp_nodelay true\n"
+    )
+    process = subprocess.Popen(
+        [MOSQUITTO, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _await_listening(process, port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    pause = threading.Event()
+    for _ in range(DEADLINE_SECONDS * 50):
+        assert process.poll() is None, "Mosquitto did not start"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        pause.wait(0.02)
+    raise AssertionError("Mosquitto does not listen")

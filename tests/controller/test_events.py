@@ -1,0 +1,181 @@
+"""The log is the truth: what is folded from it is what was done."""
+
+from pathlib import Path
+
+from rollout_world import World, quick
+
+from modelwave_controller import events, log
+from modelwave_controller.events import (
+    Aborted,
+    Created,
+    Event,
+    Finished,
+    Gated,
+    Held,
+    Opened,
+    OrderSent,
+    Paused,
+    Release,
+    Reported,
+    Resumed,
+    Reverted,
+)
+from modelwave_controller.state import (
+    ABORTED,
+    FINISHED,
+    HELD,
+    NEW,
+    PAUSED,
+    REVERTED,
+    REVERTING,
+    RUNNING,
+    State,
+    fold,
+)
+
+OLD = Release(release=1, version="v1", manifest="1" * 64, envelope="a" * 64)
+NEW_RELEASE = Release(release=2, version="v2", manifest="2" * 64, envelope="b" * 64)
+CREATED = Created(
+    model="digits",
+    plan=quick(),
+    releases={"rp2040": NEW_RELEASE},
+    previous={"rp2040": OLD},
+    start_slot=7,
+)
+
+
+def sent(seq: int, *slots: list[int], release: Release = NEW_RELEASE) -> OrderSent:
+    return OrderSent(target="rp2040", seq=seq, release=release, slots=list(slots), known=1)
+
+
+OPENED = Opened(stage=0, orders=[sent(4, [7, 9])])
+BACK = Reverted(reason="bad", orders=[sent(5, [7, 9], release=OLD)], cleared=[])
+
+
+def after(*bodies: events.Body) -> State:
+    return fold(
+        Event(id=number, rollout=1, at=10.0 * number, body=body)
+        for number, body in enumerate([CREATED, *bodies], 1)
+    )
+
+
+def status(*bodies: events.Body) -> str:
+    return after(*bodies).rollouts[1].status
+
+
+def test_every_body_is_read_back_as_it_was_written() -> None:
+    bodies: list[events.Body] = [
+        CREATED,
+        OPENED,
+        Reported(device="d", seq=4, outcome="FAILED", reason="é"),
+        Gated(stage=0, verdict="PASS", reason=""),
+        Held(reason="h"),
+        Paused(reason="p"),
+        Resumed(accepted="a"),
+        events.RevertAsked(reason="r"),
+        BACK,
+        Finished(reason="f"),
+        Aborted(reason="x"),
+    ]
+    assert {type(body) for body in bodies} == set(events.Body.__args__[0].__args__)  # type: ignore[attr-defined]
+    for body in bodies:
+        assert events.load(1, 1, 0.0, events.dump(body)).body == body
+
+
+def test_the_status_word_follows_the_events() -> None:
+    assert status() == NEW
+    assert status(OPENED) == RUNNING
+    assert status(OPENED, Paused(reason="")) == PAUSED
+    assert status(Paused(reason=""), Resumed(accepted="")) == NEW
+    assert status(OPENED, Held(reason="")) == HELD
+    assert status(OPENED, Held(reason=""), Resumed(accepted="")) == RUNNING
+    assert status(OPENED, Finished(reason="")) == FINISHED
+    assert status(OPENED, Aborted(reason="")) == ABORTED
+    assert status(OPENED, BACK) == REVERTING
+    assert status(OPENED, BACK, Finished(reason="")) == REVERTED
+    assert status(OPENED, Finished(reason=""), BACK) == REVERTING
+
+
+def test_the_latest_answer_of_a_device_counts() -> None:
+    answers = [
+        Reported(device="d1", seq=4, outcome="SUCCEEDED", reason=""),
+        Reported(device="d1", seq=4, outcome="ROLLED_BACK", reason="late"),
+    ]
+    stage = after(OPENED, *answers).rollouts[1].stages[0]
+    assert {name: answer.outcome for name, answer in stage.answers.items()} == {"d1": "ROLLED_BACK"}
+
+
+def test_an_answer_counts_for_the_order_it_speaks_of() -> None:
+    answer = Reported(device="d1", seq=5, outcome="SUCCEEDED", reason="")
+    rollout = after(OPENED, BACK, answer).rollouts[1]
+    assert rollout.stages[0].answers == {}
+    assert rollout.back is not None
+    assert list(rollout.back.answers) == ["d1"]
+
+
+def test_a_resume_after_a_hold_lets_the_deadline_run_anew_after_a_pause_it_does_not() -> None:
+    held = after(OPENED, Held(reason=""), Resumed(accepted="why")).rollouts[1].stages[0]
+    assert (held.at, held.waiting_since, held.accepted) == (20.0, 40.0, "why")
+    paused = after(OPENED, Paused(reason=""), Resumed(accepted="")).rollouts[1].stages[0]
+    assert (paused.waiting_since, paused.accepted) == (20.0, "")
+
+
+def test_only_a_finished_rollout_becomes_the_current_release() -> None:
+    key = ("digits", "rp2040")
+    assert key not in after(OPENED).current
+    assert key not in after(OPENED, Aborted(reason="")).current
+    assert after(OPENED, Finished(reason="")).current[key] == NEW_RELEASE
+
+
+def test_taking_back_a_finished_rollout_makes_the_older_release_current_again() -> None:
+    assert after(OPENED, Finished(reason=""), BACK).current["digits", "rp2040"] == OLD
+    nothing = CREATED.model_copy(update={"previous": {}})
+    cleared = events.Cleared(target="rp2040", slots=[[7, 9]], known=1)
+    state = fold(
+        Event(id=number, rollout=1, at=0.0, body=body)
+        for number, body in enumerate(
+            [
+                nothing,
+                OPENED,
+                Finished(reason=""),
+                Reverted(reason="", orders=[], cleared=[cleared]),
+            ],
+            1,
+        )
+    )
+    assert state.current == {}
+    assert state.desired["digits", "rp2040"] == {}
+
+
+def test_what_slots_are_ordered_to_run_is_the_newest_order_for_each() -> None:
+    state = after(OPENED, Opened(stage=1, orders=[sent(5, [0, 0], [10, 11])]))
+    assert sorted(state.desired["digits", "rp2040"]) == [0, 7, 8, 9, 10, 11]
+    assert state.rollouts[1].width("rp2040") == 6
+    assert state.seqs == {"digits": 5}
+    assert set(after(OPENED, BACK).desired["digits", "rp2040"].values()) == {OLD.manifest}
+
+
+def test_folding_in_two_parts_is_folding_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path, devices=8)
+    for outcome in ("SUCCEEDED", "ROLLED_BACK"):
+        world.start(1 if outcome == "SUCCEEDED" else 2)
+        for _ in range(4):
+            world.tick()
+            world.answer(outcome, world.devices.values())
+    with world.store.read() as connection:
+        entries = list(log.read(connection))
+    assert len(entries) > 20
+    for cut in range(len(entries)):
+        assert fold(entries[cut:], fold(entries[:cut])) == fold(entries)
+    world.close()
+
+
+def test_answers_to_other_rollouts_are_left_out_when_not_asked_for(tmp_path: Path) -> None:
+    world = World(tmp_path, devices=4)
+    number = world.start(1)
+    world.tick()
+    world.answer("", world.devices.values())
+    with world.store.read() as connection:
+        assert log.state(connection, reports_of=[]).rollouts[number].stages[0].answers == {}
+        assert log.state(connection, reports_of=[number]).rollouts[number].stages[0].answers
+    world.close()

@@ -1,0 +1,174 @@
+"""A gate keeps apart what says something of the model from what does not."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelwave_controller.gates import (
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    PENDING,
+    Counts,
+    Gate,
+    judge,
+    tally,
+)
+from modelwave_controller.plan import Stage
+
+STAGE = Stage(
+    percent=10,
+    max_rolled_back_percent=10,
+    max_failed_percent=20,
+    max_rejected_percent=30,
+    max_silent_percent=40,
+    min_succeeded_percent=50,
+)
+
+
+def of_ten(overdue: bool = False, **counts: int) -> Gate:
+    return judge(STAGE, Counts(devices=10, **counts), overdue)
+
+
+def test_rolled_back_beyond_its_limit_fails_at_once() -> None:
+    gate = of_ten(rolled_back=2)
+    assert gate.verdict == FAIL
+    assert "2 of 10 devices rolled back (20 %), at most 10 %" in gate.reason
+
+
+def test_rolled_back_at_its_limit_does_not_fail() -> None:
+    assert of_ten(rolled_back=1, succeeded=9).verdict == PASS
+
+
+@pytest.mark.parametrize(
+    ("counts", "word"),
+    [({"failed": 3}, "failed"), ({"rejected": 4}, "rejected"), ({"canceled": 5}, "canceled")],
+)
+def test_what_says_nothing_of_the_model_is_inconclusive_and_never_a_fail(
+    counts: dict[str, int], word: str
+) -> None:
+    gate = of_ten(**counts)
+    assert gate.verdict == INCONCLUSIVE
+    assert word in gate.reason
+
+
+def test_rejected_is_not_mixed_with_failed() -> None:
+    assert of_ten(succeeded=5, failed=2, rejected=3).verdict == PASS
+
+
+def test_a_rollback_outweighs_everything_that_is_inconclusive() -> None:
+    assert of_ten(rolled_back=2, failed=4, rejected=4).verdict == FAIL
+
+
+def test_silence_waits_for_the_deadline_and_is_inconclusive_then() -> None:
+    assert of_ten(succeeded=5).verdict == PENDING
+    gate = of_ten(succeeded=5, overdue=True)
+    assert gate.verdict == INCONCLUSIVE
+    assert "5 of 10 devices silent" in gate.reason
+
+
+def test_silence_within_its_limit_passes_at_the_deadline_not_before() -> None:
+    assert of_ten(succeeded=6).verdict == PENDING
+    gate = of_ten(succeeded=6, overdue=True)
+    assert gate.verdict == PASS
+    assert "4 timed out" in gate.reason
+
+
+def test_under_way_at_the_deadline_is_silence() -> None:
+    assert of_ten(succeeded=5, in_progress=5, overdue=True).verdict == INCONCLUSIVE
+
+
+def test_it_passes_early_when_the_pending_could_change_nothing() -> None:
+    assert of_ten(succeeded=9).verdict == PASS  # the tenth may even be rolled back
+    assert of_ten(succeeded=8).verdict == PENDING  # two would be beyond the limit
+
+
+def test_success_out_of_reach_is_inconclusive_before_the_deadline() -> None:
+    stage = STAGE.model_copy(update={"max_silent_percent": 100.0, "max_rejected_percent": 100.0})
+    gate = judge(stage, Counts(devices=10, rejected=6, in_progress=4), False)
+    assert gate.verdict == INCONCLUSIVE
+    assert "0 of 10 devices succeeded (0 %), at least 50 % must" in gate.reason
+
+
+def test_one_device_rolled_back_of_one_fails() -> None:
+    assert judge(STAGE, Counts(devices=1, rolled_back=1), False).verdict == FAIL
+
+
+def test_a_stage_without_devices_passes_and_says_so() -> None:
+    assert judge(STAGE, Counts(), False) == Gate(PASS, "no known device is in it")
+
+
+def test_the_tally_names_every_count() -> None:
+    counts = Counts(
+        devices=21,
+        in_progress=2,
+        succeeded=3,
+        rolled_back=1,
+        failed=2,
+        rejected=3,
+        canceled=4,
+    )
+    assert tally(counts, False) == (
+        "3 of 21 devices succeeded, 1 rolled back, 2 failed, 3 rejected, 4 canceled, "
+        "2 in progress, 6 not heard of yet"
+    )
+    assert "8 timed out" in tally(counts, True)
+
+
+@st.composite
+def some_counts(draw: Any) -> Counts:
+    parts = [draw(st.integers(0, 12)) for _ in range(6)]
+    names = ("in_progress", "succeeded", "rolled_back", "failed", "rejected", "canceled")
+    found = dict(zip(names, parts, strict=True))
+    return Counts(devices=sum(parts) + draw(st.integers(0, 12)), **found)
+
+
+PERCENT = st.one_of(st.sampled_from([0.0, 0.1, 33.3, 100.0]), st.floats(0, 100))
+STAGES = st.builds(
+    Stage,
+    percent=st.just(10.0),
+    max_rolled_back_percent=PERCENT,
+    max_failed_percent=PERCENT,
+    max_rejected_percent=PERCENT,
+    max_silent_percent=PERCENT,
+    min_succeeded_percent=PERCENT,
+)
+ANSWERS = ("succeeded", "rolled_back", "failed", "rejected", "canceled")
+
+
+@given(STAGES, some_counts(), st.lists(st.sampled_from(ANSWERS), max_size=12), st.booleans())
+def test_what_is_decided_early_stays_whatever_the_pending_say(
+    stage: Stage, counts: Counts, later: list[str], overdue: bool
+) -> None:
+    before = judge(stage, counts, False).verdict
+    for word in later[: counts.pending]:
+        taken = {"in_progress": max(0, counts.in_progress - 1)}
+        counts = replace(counts, **taken, **{word: getattr(counts, word) + 1})
+    after = judge(stage, counts, overdue).verdict
+    if before == FAIL:
+        assert after == FAIL
+    if before == INCONCLUSIVE:
+        assert after in (INCONCLUSIVE, FAIL)
+    if before == PASS:
+        assert after == PASS
+
+
+@given(STAGES, some_counts())
+def test_at_the_deadline_nothing_is_pending(stage: Stage, counts: Counts) -> None:
+    assert judge(stage, counts, True).verdict != PENDING
+
+
+@given(STAGES, some_counts())
+def test_a_pass_keeps_every_limit(stage: Stage, counts: Counts) -> None:
+    if judge(stage, counts, True).verdict == PASS and counts.devices:
+        bounds = (
+            (counts.rolled_back, stage.max_rolled_back_percent),
+            (counts.failed, stage.max_failed_percent),
+            (counts.rejected, stage.max_rejected_percent),
+            (counts.pending + counts.canceled, stage.max_silent_percent),
+        )
+        for number, limit in bounds:
+            assert 100 * number <= limit * counts.devices * (1 + 1e-9)

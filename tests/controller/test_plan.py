@@ -1,0 +1,120 @@
+"""A bad plan is refused when it is made, and a threshold is never lost."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwave_controller import plan
+from modelwave_controller.errors import OperatorError
+
+
+def toml(tmp_path: Path, text: str) -> plan.Plan:
+    file = tmp_path / "plan.toml"
+    file.write_text(text)
+    return plan.read(file)
+
+
+def test_without_settings_the_defaults_are_1_10_50_100_percent() -> None:
+    made = plan.make({})
+    assert [stage.percent for stage in made.stages] == [1, 10, 50, 100]
+    assert made.on_fail == "revert"
+    assert made.trial.seconds == plan.DEFAULT_TRIAL_SECONDS
+
+
+def test_the_example_in_the_docstring_is_a_plan_with_the_defaults(tmp_path: Path) -> None:
+    assert plan.__doc__
+    example = [line[4:] for line in plan.__doc__.splitlines() if line.startswith("    ")]
+    with pytest.raises(OperatorError, match="end at 100"):
+        toml(tmp_path, "\n".join(example))  # one stage, of 1 %
+    made = toml(tmp_path, "\n".join(example).replace("percent = 1 ", "percent = 100 ", 1))
+    assert made == plan.make({"stages": [{"percent": 100}]})
+
+
+def test_toml_and_options_make_the_same_plan(tmp_path: Path) -> None:
+    from_file = toml(
+        tmp_path,
+        """
+        on_fail = "hold"
+        trial = { seconds = 5, inferences = 3 }
+        stages = [
+            { percent = 5, soak_seconds = 7, max_silent_percent = 1.5 },
+            { percent = 100, soak_seconds = 7, max_silent_percent = 1.5 },
+        ]
+        """,
+    )
+    from_options = plan.from_options(
+        "5,100",
+        {"soak_seconds": 7, "max_silent_percent": 1.5, "max_failed_percent": None},
+        {"seconds": 5, "inferences": 3},
+        {"on_fail": "hold", "expires_seconds": None},
+    )
+    assert from_file == from_options
+
+
+@pytest.mark.parametrize("field", [f for f in plan.Stage.model_fields if f.endswith("_percent")])
+@pytest.mark.parametrize(
+    "value", ["5", "5 %", float("nan"), float("inf"), -1, 100.5, True, None, [5]]
+)
+def test_a_threshold_that_cannot_be_read_is_refused_by_its_name(field: str, value: Any) -> None:
+    with pytest.raises(OperatorError, match=field):
+        plan.make({"stages": [{"percent": 100, field: value}]})
+
+
+def test_nan_in_toml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="max_failed_percent"):
+        toml(tmp_path, "stages = [{ percent = 100, max_failed_percent = nan }]")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"stages": []}, "stages"),
+        ({"stages": "1,10"}, "stages"),
+        ({"stages": [{"percent": 10}, {"percent": 5}, {"percent": 100}]}, "rise"),
+        ({"stages": [{"percent": 10}, {"percent": 10}, {"percent": 100}]}, "rise"),
+        ({"stages": [{"percent": 10}]}, "end at 100"),
+        ({"stages": [{"percent": 0}, {"percent": 100}]}, "percent"),
+        ({"stages": [{"percent": 101}]}, "percent"),
+        ({"stages": [{}]}, "stages.0.percent"),
+        ({"stages": [{"percent": 100}] * 33}, "stages"),
+        ({"on_fail": "ignore"}, "on_fail"),
+        ({"on_fall": "hold"}, "on_fall: unknown key"),
+        ({"stages": [{"percent": 100, "max_fialed_percent": 3}]}, "max_fialed_percent: unknown"),
+        ({"trial": {"second": 3}}, "trial.second: unknown"),
+        ({"trial": {"seconds": -1}}, "trial.seconds"),
+        ({"trial": 5}, "trial"),
+        ({"expires_seconds": 0}, "expires_seconds"),
+        ({"expires_seconds": 1.5}, "expires_seconds"),
+        ({"stages": [{"percent": 100, "soak_seconds": 90000}]}, "soak_seconds: longer"),
+        ({"stages": [{"percent": 100, "soak_seconds": 1.5}]}, "soak_seconds"),
+        ({"trial": {"seconds": 86400}}, "deadline_seconds: not longer than trial"),
+    ],
+)
+def test_a_bad_plan_is_refused_and_the_key_is_named(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(OperatorError, match=named):
+        plan.make(settings)
+
+
+@pytest.mark.parametrize("text", ["", "1,,100", "ten,100", "1;100", "nan", "1,inf", "1" * 5000])
+def test_percents_that_are_no_numbers_are_refused(text: str) -> None:
+    with pytest.raises(OperatorError, match="stages"):
+        plan.from_options(text, {}, {}, {})
+
+
+@pytest.mark.parametrize("text", ["stages = [", "\x00", "a = " + "[" * 5000])
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(OperatorError, match="not TOML"):
+        toml(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="--plan"):
+        plan.read(tmp_path / "none.toml")
+
+
+def test_a_share_is_what_was_written_not_its_nearest_float() -> None:
+    assert plan.share(0.1) == Fraction(1, 1000)
+    assert plan.share(1e-7) == Fraction(1, 10**9)
+    assert plan.share(100.0) == 1

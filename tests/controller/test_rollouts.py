@@ -1,0 +1,465 @@
+"""Whole rollouts, tick by tick, with devices that answer as told."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from postgres_server import HAS_POSTGRES, postgres
+from rollout_world import FLEET, TARGET, World, quick
+
+from modelwave_controller import outbox, rollouts
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.rollouts import Request
+from modelwave_controller.state import (
+    ABORTED,
+    FINISHED,
+    HELD,
+    NEW,
+    PAUSED,
+    REVERTED,
+    REVERTING,
+    RUNNING,
+    Rollout,
+)
+from modelwave_shared import documents, dsse
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES, SLOTS
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path, devices=20)) as made:
+        yield made
+
+
+def newest(world: World) -> Rollout:
+    return list(world.state().rollouts.values())[-1]
+
+
+def run_to_the_end(world: World, outcome: str = "SUCCEEDED") -> None:
+    for _ in range(6):
+        world.tick()
+        world.answer(outcome, world.devices.values())
+    world.tick()
+
+
+def bring_to(world: World, release: int) -> None:
+    world.start(release)
+    run_to_the_end(world)
+    assert newest(world).status == FINISHED
+
+
+def sent(world: World) -> dict[str, bytes]:
+    with world.store.read() as connection:
+        return {m.topic: m.payload for m in outbox.unsent(connection, 10_000)}
+
+
+def test_a_good_release_opens_stage_after_stage_and_finishes(world: World) -> None:
+    world.start(1)
+    opened = []
+    for _ in range(3):
+        world.tick()
+        opened.append(sum(o.known for o in newest(world).stages[-1].orders))
+        world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+    assert opened == [2, 8, 10]
+    assert newest(world).status == FINISHED
+    assert [stage.verdict for stage in newest(world).stages] == ["PASS", "PASS", "PASS"]
+
+
+def test_no_further_stage_opens_before_the_answers_are_there(world: World) -> None:
+    world.start(1)
+    world.tick()
+    world.answer("", world.devices.values())  # taken, under way
+    world.now += 50
+    world.tick()
+    assert len(newest(world).stages) == 1
+
+
+def test_the_soak_is_waited_for(world: World) -> None:
+    world.start(1, quick(stage={"soak_seconds": 40}))
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    world.now += 39
+    world.tick()
+    assert len(newest(world).stages) == 1
+    world.now += 1
+    world.tick()
+    assert len(newest(world).stages) == 2
+
+
+def test_a_claim_of_success_with_another_release_live_opens_nothing(world: World) -> None:
+    world.start(1)
+    world.tick()
+    for device in world.devices.values():
+        order = world.ordered(device)
+        if order:
+            device.take(order, "SUCCEEDED")
+            device.models["digits"]["sha256"] = "f" * 64
+    world.hear(world.devices.values())
+    world.tick()
+    rollout = newest(world)
+    assert len(rollout.stages) == 1
+    assert {a.outcome for a in rollout.stages[0].answers.values()} == {"IN_PROGRESS"}
+
+
+def test_answers_of_devices_outside_the_stage_count_for_nothing(world: World) -> None:
+    world.start(1)
+    world.tick()
+    inside = [device for device in world.devices.values() if world.ordered(device)]
+    order = world.ordered(inside[0])
+    assert order is not None
+    for device in world.devices.values():
+        if device not in inside:
+            device.take(order, "ROLLED_BACK")
+    world.hear(world.devices.values())
+    world.tick()
+    assert newest(world).status == RUNNING
+    assert newest(world).stages[0].answers == {}
+
+
+def test_an_order_is_one_signature_for_all_slots_of_a_stage(world: World) -> None:
+    world.start(1)
+    world.tick()
+    orders = newest(world).stages[0].orders
+    payloads = set(sent(world).values())
+    assert len(orders) == len(payloads) == 1
+    lines = payloads.pop().split(b"\n")
+    assert [len(line) <= MAX_ENVELOPE_BYTES for line in lines] == [True, True]
+    order = documents.open_signed(documents.ORDER, dsse.read(lines[0]), world.home.root_document)
+    manifest = dsse.read(lines[1])
+    documents.open_signed(documents.MANIFEST, manifest, world.home.root_document)
+    assert order["manifest"] == manifest.digest()
+    assert order["slots"] == orders[0].slots
+    assert order["seq"] == orders[0].seq == 1
+    assert (order["issued"], order["expires"]) == (1_800_000_000, 1_800_000_000 + 365 * 86400)
+    assert (order["epoch"], order["shadow"]) == (0, False)
+    assert order["trial"] == {"seconds": 1, "inferences": 0}
+    assert order["urls"] == ["http://127.0.0.1:1/files"]
+    topics = {f"modelwave/1/{FLEET}/desired/{TARGET}/digits/{slot}" for slot in _slots(orders)}
+    assert set(sent(world)) == topics
+
+
+def _slots(orders: list) -> list[int]:  # type: ignore[type-arg]
+    return [slot for o in orders for first, last in o.slots for slot in range(first, last + 1)]
+
+
+def test_each_target_has_its_own_order_and_its_own_share(tmp_path: Path) -> None:
+    with closing(World(tmp_path)) as world:
+        world.add(10, "rp2040")
+        world.add(30, "esp32")
+        world.start(1, targets=("rp2040", "esp32"))
+        world.tick()
+        orders = newest(world).stages[0].orders
+        assert {order.target: order.known for order in orders} == {"esp32": 3, "rp2040": 1}
+        assert sorted(order.seq for order in orders) == [1, 2]
+        run_to_the_end(world)
+        assert newest(world).status == FINISHED
+        for target in ("rp2040", "esp32"):
+            opened = [o for s in newest(world).stages for o in s.orders if o.target == target]
+            assert sorted(_slots(opened)) == list(range(SLOTS))
+
+
+def test_a_late_joiner_finds_its_order_and_is_counted(world: World) -> None:
+    bring_to(world, 1)
+    (joined,) = world.add(1)
+    assert world.ordered(joined) is not None
+    world.answer("SUCCEEDED", [joined])
+    assert any(joined.name in stage.answers for stage in newest(world).stages)
+
+
+def test_a_bad_release_is_taken_back_with_a_higher_sequence(world: World) -> None:
+    bring_to(world, 1)
+    highest = world.state().seqs["digits"]
+    world.start(2)
+    world.tick()
+    world.answer("ROLLED_BACK", world.devices.values(), "golden set: 3 of 60 right")
+    world.tick()
+    rollout = newest(world)
+    assert rollout.status == REVERTING
+    assert rollout.back is not None
+    (order,) = rollout.back.orders
+    assert order.seq == highest + 2
+    assert order.slots == rollout.stages[0].orders[0].slots
+    assert order.release.release == 1
+    world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+    assert newest(world).status == REVERTED
+    assert {o["manifest"] for o in map(world.ordered, world.devices.values()) if o} == {
+        order.release.manifest
+    }
+
+
+def test_where_there_is_no_earlier_release_the_topics_are_cleared(world: World) -> None:
+    world.start(1)
+    world.tick()
+    with world.store.write() as connection:
+        outbox.mark(connection, [(topic, 1) for topic in sent(world)])
+    world.answer("ROLLED_BACK", world.devices.values())
+    world.tick()
+    assert newest(world).status == REVERTED
+    assert set(sent(world).values()) == {b""}
+    assert [world.ordered(device) for device in world.devices.values()] == [None] * 20
+
+
+def test_failed_beyond_its_limit_holds_and_a_person_decides(world: World) -> None:
+    world.start(1)
+    world.tick()
+    world.answer("FAILED", world.devices.values(), "download: no route")
+    world.tick()
+    assert newest(world).status == HELD
+    assert "failed" in newest(world).reason
+    rollouts.resume(world.store, "digits", "the network is known to be bad", world.now)
+    world.tick()
+    assert len(newest(world).stages) == 2
+
+
+def test_a_resume_without_accepting_waits_for_the_silent_anew(world: World) -> None:
+    world.start(1)
+    world.tick()
+    world.now += 100
+    world.tick()
+    assert newest(world).status == HELD
+    rollouts.resume(world.store, "1", "", world.now)
+    world.tick()
+    assert newest(world).status == RUNNING
+    world.now += 100
+    world.tick()
+    assert newest(world).status == HELD
+
+
+def test_a_pause_opens_nothing_and_a_resume_goes_on(world: World) -> None:
+    world.start(1)
+    world.tick()
+    rollouts.pause(world.store, "1", "lunch", world.now)
+    world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+    assert (newest(world).status, len(newest(world).stages)) == (PAUSED, 1)
+    rollouts.resume(world.store, "1", "", world.now)
+    world.tick()
+    assert (newest(world).status, len(newest(world).stages)) == (RUNNING, 2)
+
+
+def test_a_fail_that_the_plan_holds_cannot_be_resumed(world: World) -> None:
+    world.start(1, quick(on_fail="hold"))
+    world.tick()
+    world.answer("ROLLED_BACK", world.devices.values())
+    world.tick()
+    assert newest(world).status == HELD
+    with pytest.raises(OperatorError, match="has failed and cannot go on"):
+        rollouts.resume(world.store, "1", "never mind", world.now)
+    rollouts.revert(world.store, "1", "as it failed", world.now)
+    world.tick()
+    assert newest(world).status == REVERTED
+
+
+def test_abort_leaves_the_opened_slots_their_order(world: World) -> None:
+    bring_to(world, 1)
+    before = {name: world.ordered(device) for name, device in world.devices.items()}
+    world.start(2)
+    world.tick()
+    rollouts.abort(world.store, "digits", "changed our mind", world.now)
+    world.tick()
+    assert newest(world).status == ABORTED
+    after = {name: world.ordered(device) for name, device in world.devices.items()}
+    assert sum(before[name] != after[name] for name in before) == 2
+    world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+    assert newest(world).status == ABORTED
+
+
+def test_a_finished_rollout_can_be_taken_back(world: World) -> None:
+    bring_to(world, 1)
+    bring_to(world, 2)
+    rollouts.revert(world.store, "2", "it drifts", world.now)
+    run_to_the_end(world)
+    assert newest(world).status == REVERTED
+    first = world.release(1)[TARGET].digest
+    assert {o["manifest"] for o in map(world.ordered, world.devices.values()) if o} == {first}
+    assert world.state().current["digits", TARGET].release == 1
+    world.start(3)  # and the next rollout goes back to release 1 as well
+    assert newest(world).created.previous[TARGET].release == 1
+
+
+def test_a_revert_also_reaches_slots_that_an_aborted_rollout_left(world: World) -> None:
+    bring_to(world, 1)
+    request = Request("digits", world.release(2), (), quick(), 500)
+    rollouts.start(world.store, request, world.now)
+    world.tick()
+    rollouts.abort(world.store, "digits", "", world.now)
+    left = _slots(newest(world).stages[0].orders)
+    world.start(2)
+    world.tick()
+    world.answer("ROLLED_BACK", world.devices.values())
+    world.tick()
+    back = newest(world).back
+    assert back is not None
+    assert set(left) <= set(_slots(back.orders))
+    world.answer("SUCCEEDED", world.devices.values())
+    first = world.release(1)[TARGET].digest
+    assert {o["manifest"] for o in map(world.ordered, world.devices.values()) if o} == {first}
+
+
+def test_a_revert_waits_for_no_device_for_ever(world: World) -> None:
+    bring_to(world, 1)
+    world.start(2)
+    world.tick()
+    world.answer("ROLLED_BACK", world.devices.values())
+    world.tick()
+    world.now += 100
+    world.tick()
+    assert newest(world).status == REVERTED
+
+
+def test_orders_of_a_model_never_share_a_sequence_number(world: World) -> None:
+    for release in (1, 2, 3):
+        world.start(release)
+        run_to_the_end(world, "SUCCEEDED" if release != 2 else "ROLLED_BACK")
+    seqs = [
+        order.seq
+        for rollout in world.state().rollouts.values()
+        for wave in rollout.waves()
+        for order in wave.orders
+    ]
+    assert seqs == sorted(set(seqs))
+
+
+def test_a_rollout_of_another_model_goes_on_beside_it(world: World) -> None:
+    world.start(1)
+    world.tick()
+    rollouts.start(world.store, Request("letters", world.release(1), (), quick()), world.now)
+    world.tick()
+    assert [r.status for r in world.state().rollouts.values()] == [RUNNING, RUNNING]
+    assert world.state().seqs == {"digits": 1, "letters": 1}
+
+
+# What is refused.
+
+
+def test_a_second_rollout_of_the_model_is_refused_while_one_is_active(world: World) -> None:
+    world.start(1)
+    with pytest.raises(OperatorError, match="rollout 1 of digits is NEW"):
+        world.start(2)
+    assert list(world.state().rollouts) == [1]
+
+
+def test_a_rollout_to_nobody_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with closing(World(tmp_path)) as world, pytest.raises(OperatorError, match="modelwave serve"):
+        world.start(1)
+
+
+def test_a_release_that_everyone_has_is_refused(world: World) -> None:
+    bring_to(world, 1)
+    with pytest.raises(OperatorError, match="was brought to release 1 of digits already"):
+        world.start(1)
+
+
+def test_a_target_that_the_release_is_not_for_is_refused(world: World) -> None:
+    request = Request("digits", world.release(1), ("esp32",), quick())
+    with pytest.raises(OperatorError, match="not for 'esp32'; it is for linux-cpu"):
+        rollouts.start(world.store, request, world.now)
+
+
+@pytest.mark.parametrize("slot", [-1, SLOTS, 10**30])
+def test_a_start_slot_that_is_none_is_refused(world: World, slot: int) -> None:
+    with pytest.raises(OperatorError, match="--start-slot"):
+        rollouts.start(
+            world.store, Request("digits", world.release(1), (), quick(), slot), world.now
+        )
+
+
+def test_without_a_start_slot_it_is_random_and_recorded(world: World) -> None:
+    found = set()
+    for _ in range(8):
+        rollouts.start(world.store, Request("digits", world.release(1), (), quick()), world.now)
+        found.add(newest(world).created.start_slot)
+        rollouts.abort(world.store, "digits", "", world.now)
+    assert len(found) > 1
+
+
+def test_what_does_not_fit_the_status_is_refused(world: World) -> None:
+    world.start(1)
+    with pytest.raises(OperatorError, match="nothing to resume"):
+        rollouts.resume(world.store, "1", "", world.now)
+    with pytest.raises(OperatorError, match=r"nothing to take back \(`rollout abort` ends it\)"):
+        rollouts.revert(world.store, "1", "", world.now)
+    assert newest(world).status == NEW
+    rollouts.pause(world.store, "1", "", world.now)
+    with pytest.raises(OperatorError, match="nothing to pause"):
+        rollouts.pause(world.store, "1", "", world.now)
+    with pytest.raises(OperatorError, match="no gate holds"):
+        rollouts.resume(world.store, "1", "because", world.now)
+    rollouts.abort(world.store, "1", "", world.now)
+    with pytest.raises(OperatorError, match="nothing to abort"):
+        rollouts.abort(world.store, "1", "", world.now)
+
+
+def test_a_revert_is_asked_for_once(world: World) -> None:
+    bring_to(world, 1)
+    rollouts.revert(world.store, "1", "", world.now)
+    with pytest.raises(OperatorError, match="already"):
+        rollouts.revert(world.store, "1", "", world.now)
+    world.tick()
+    with pytest.raises(OperatorError, match="already"):
+        rollouts.revert(world.store, "1", "", world.now)
+
+
+def test_an_old_rollout_is_not_taken_back_under_a_running_one(world: World) -> None:
+    bring_to(world, 1)
+    world.start(2)
+    with pytest.raises(OperatorError, match="rollout 2 of digits is NEW: abort or revert it"):
+        rollouts.revert(world.store, "1", "", world.now)
+
+
+def test_a_release_that_has_been_replaced_everywhere_cannot_be_taken_back(world: World) -> None:
+    bring_to(world, 1)
+    bring_to(world, 2)
+    with pytest.raises(OperatorError, match="no slot is ordered to run"):
+        rollouts.revert(world.store, "1", "", world.now)
+
+
+@pytest.mark.parametrize("wanted", ["2", "letters", "../..", "x" * 10_000, "1\n"])
+def test_a_rollout_that_is_none_is_refused(world: World, wanted: str) -> None:
+    world.start(1)
+    with pytest.raises(OperatorError, match="no rollout or model is called"):
+        rollouts.abort(world.store, wanted, "", world.now)
+
+
+# Where the log is.
+
+
+def test_a_controller_that_starts_anew_goes_on_where_the_log_is(world: World) -> None:
+    from modelwave_controller.tick import Ticker
+
+    bring_to(world, 1)
+    world.start(2)
+    for _ in range(6):
+        world.ticker = Ticker(world.store, world.issuer)
+        world.tick()
+        world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+    assert newest(world).status == FINISHED
+
+
+def test_a_forgotten_device_does_not_undo_what_it_answered(world: World) -> None:
+    from modelwave_controller import devices
+
+    world.start(1)
+    world.tick()
+    world.answer("ROLLED_BACK", world.devices.values())
+    with world.store.write() as connection:
+        for name in world.devices:
+            devices.forget(connection, name)
+    world.tick()
+    assert newest(world).status == REVERTED
+
+
+@pytest.mark.skipif(not HAS_POSTGRES, reason="no postgres on this machine")
+def test_on_postgresql_a_release_comes_and_a_bad_one_goes(tmp_path: Path) -> None:
+    with postgres() as url, closing(World(tmp_path, url, devices=20)) as world:
+        bring_to(world, 1)
+        world.start(2)
+        run_to_the_end(world, "ROLLED_BACK")
+        assert newest(world).status == REVERTED
+        first = world.release(1)[TARGET].digest
+        assert {o["manifest"] for o in map(world.ordered, world.devices.values()) if o} == {first}

@@ -1,0 +1,200 @@
+"""Transactions that hold, on both databases, and an outbox that forgets nothing."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from postgres_server import HAS_POSTGRES, postgres
+from sqlalchemy import delete, func, insert, select, update
+
+from modelwave_controller import log, outbox, tables
+from modelwave_controller.errors import OperatorError, StorageError
+from modelwave_controller.events import Held
+from modelwave_controller.outbox import Message
+from modelwave_controller.store import Store
+
+needs_postgres = pytest.mark.skipif(not HAS_POSTGRES, reason="no postgres on this machine")
+
+
+@pytest.fixture(scope="module")
+def postgres_url() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    made = Store(url)
+    with made.write() as connection:
+        for table in reversed(tables.metadata.sorted_tables):
+            if table is not tables.heads:
+                connection.execute(delete(table))
+        connection.execute(
+            update(tables.heads).where(tables.heads.c.name == "event").values(value=0)
+        )
+    yield made
+    made.close()
+
+
+def count(store: Store) -> int:
+    with store.read() as connection:
+        return connection.scalar(select(func.count()).select_from(tables.events)) or 0
+
+
+def test_a_write_that_fails_leaves_nothing(store: Store) -> None:
+    def write() -> None:
+        with store.write() as connection:
+            log.append(connection, 1, 0.0, [Held(reason="")])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write()
+    assert count(store) == 0
+
+
+def test_ids_grow_without_gaps_in_the_order_of_commits(store: Store, url: str) -> None:
+    stores = [Store(url) for _ in range(3)]
+
+    def append(mine: Store) -> None:
+        for number in range(20):
+            with mine.write() as connection:
+                log.append(connection, 1, float(number), [Held(reason=""), Held(reason="")])
+
+    threads = [threading.Thread(target=append, args=(mine,)) for mine in stores]
+    seen: list[int] = []
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        with store.read() as connection:
+            newest = seen[-1] if seen else 0
+            seen += [event.id for event in log.read(connection, after=newest)]
+    with store.read() as connection:
+        seen += [event.id for event in log.read(connection, after=seen[-1] if seen else 0)]
+    assert seen == list(range(1, 121))
+    for mine in stores:
+        mine.close()
+
+
+def test_sqlite_is_durable_at_each_commit(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    with store.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+    store.close()
+
+
+def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    store = Store(url)
+    with store.write() as connection:
+        connection.execute(
+            update(tables.heads).where(tables.heads.c.name == "schema").values(value=99)
+        )
+    store.close()
+    with pytest.raises(StorageError, match="version 99"):
+        Store(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("", OperatorError),
+        ("nonsense", OperatorError),
+        ("mysql://host/db", OperatorError),
+        ("http://host/", OperatorError),
+        ("sqlite:////nowhere/at/all.db", StorageError),
+        ("postgresql://user:secret@127.0.0.1:1/db", StorageError),
+    ],
+)
+def test_a_database_that_cannot_be_had_is_one_clear_error(url: str, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        Store(url)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "store.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(StorageError, match="not a database"):
+        Store(f"sqlite:///{tmp_path / 'store.db'}")
+
+
+# The outbox.
+
+
+def put(store: Store, payload: bytes, *topics: str) -> None:
+    with store.write() as connection:
+        outbox.put(connection, topics, payload)
+
+
+def unsent(store: Store, limit: int = 100, busy: tuple[str, ...] = ()) -> list[Message]:
+    with store.read() as connection:
+        return outbox.unsent(connection, limit, busy)
+
+
+def mark(store: Store, *sent: tuple[str, int]) -> None:
+    with store.write() as connection:
+        outbox.mark(connection, sent)
+
+
+def test_a_message_is_due_until_the_broker_has_acknowledged_it(store: Store) -> None:
+    put(store, b"order", "a", "b")
+    assert unsent(store) == [Message("a", 1, b"order"), Message("b", 1, b"order")]
+    mark(store, ("a", 1))
+    assert [message.topic for message in unsent(store)] == ["b"]
+
+
+def test_a_topic_that_changes_before_it_is_sent_is_sent_once(store: Store) -> None:
+    put(store, b"first", "a")
+    put(store, b"second", "a")
+    assert unsent(store) == [Message("a", 2, b"second")]
+
+
+def test_an_acknowledgement_of_an_older_version_does_not_hide_the_newer(store: Store) -> None:
+    put(store, b"first", "a")
+    put(store, b"second", "a")
+    mark(store, ("a", 1))
+    assert unsent(store) == [Message("a", 2, b"second")]
+
+
+def test_what_is_on_its_way_is_left_out_and_the_rest_comes(store: Store) -> None:
+    put(store, b"x", "a", "b", "c", "d")
+    assert [m.topic for m in unsent(store, limit=2, busy=("a", "b"))] == ["c", "d"]
+
+
+def test_a_cleared_topic_is_sent_empty_until_acknowledged_and_then_no_more(store: Store) -> None:
+    put(store, b"x", "a", "b")
+    put(store, b"", "a")
+    mark(store, ("b", 1))
+    assert unsent(store) == [Message("a", 2, b"")]
+    mark(store, ("a", 2))
+    with store.write() as connection:
+        outbox.unsend_all(connection)
+    assert unsent(store) == [Message("b", 1, b"x")]
+
+
+def test_the_same_bytes_are_stored_once_however_many_topics_hold_them(store: Store) -> None:
+    put(store, b"x" * 3000, *(f"t/{number}" for number in range(1200)))
+    put(store, b"x" * 3000, "other")
+    with store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(tables.blobs)) == 1
+        assert outbox.left(connection) == 1201
+        assert outbox.holds(connection, "t/1199") == b"x" * 3000
+        assert outbox.holds(connection, "none") is None
+
+
+def test_large_counters_and_long_texts_fit_both_databases(store: Store) -> None:
+    row = {"device": "d", "count": 2**53, "reason": "x" * 200, "at": 1.8e9 + 0.25}
+    with store.write() as connection:
+        connection.execute(insert(tables.bad_messages), [row])
+    with store.read() as connection:
+        assert connection.execute(select(tables.bad_messages)).one()._asdict() == row
