@@ -1,0 +1,78 @@
+"""Command hooks: where the inference program is a process of its own, exit codes decide."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+
+from modelwave_agent import ports
+from modelwave_agent.update import Live
+
+HOOK_SECONDS = 60
+MAX_STDERR_BYTES = 65536
+
+
+class CommandHooks(ports.Hooks):
+    """`swap` and `health` are commands with their arguments, run without a shell; empty ones
+    always agree. They are told of the model by MODELWAVE_… variables."""
+
+    def __init__(
+        self, swap: Sequence[str], health: Sequence[str], seconds: float = HOOK_SECONDS
+    ) -> None:
+        self.swap = swap
+        self.health = health
+        self.seconds = seconds
+
+    async def serve(self, live: Live | None) -> str:
+        return await self._run("swap", self.swap, live)
+
+    async def healthy(self, live: Live | None) -> str:
+        return await self._run("health", self.health, live)
+
+    async def _run(self, name: str, command: Sequence[str], live: Live | None) -> str:
+        """ "" if the command exits with 0, else what it said last on stderr."""
+        if not command or live is None:
+            return ""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=os.environ | variables(live),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return f"{name} hook: {error}"
+        try:
+            async with asyncio.timeout(self.seconds):
+                said = await _last_line(process)
+                code = await process.wait()
+        except TimeoutError:
+            return f"{name} hook: no answer within {self.seconds:g} seconds"
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return f"{name} hook: exit code {code}: {said}" if code else ""
+
+
+def variables(live: Live) -> dict[str, str]:
+    """What a hook is told of the model, as environment variables."""
+    return {
+        "MODELWAVE_MODEL": live.model,
+        "MODELWAVE_RELEASE": str(live.release),
+        "MODELWAVE_VERSION": live.version,
+        "MODELWAVE_MODEL_PATH": live.path,
+        "MODELWAVE_LABELS_PATH": live.labels_path or "",
+        "MODELWAVE_ON_TRIAL": "1" if live.on_trial else "0",
+    }
+
+
+async def _last_line(process: asyncio.subprocess.Process) -> str:
+    """The last line on stderr; what is too much is read and forgotten."""
+    assert process.stderr is not None
+    tail = b""
+    while chunk := await process.stderr.read(4096):
+        tail = (tail + chunk)[-MAX_STDERR_BYTES:]
+    lines = [line for line in tail.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "nothing on stderr"

@@ -1,0 +1,199 @@
+"""The host's MQTT connection: paho-mqtt's thread on one side, asyncio on the other.
+
+MQTT 3.1.1, QoS 1, a clean session each time: what is wanted of a device is retained at the
+broker, so a session would only keep what is out of date.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from modelwave_agent import ports
+from modelwave_agent.ports import LinkLost
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+
+KEEPALIVE_SECONDS = 30
+ANSWER_SECONDS = 20  # for a connect, a subscription, a PUBACK
+MAX_WAITING = 64  # messages that nobody has taken yet; the oldest goes first
+MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.lines
+
+
+@dataclass(frozen=True)
+class Broker:
+    """How to reach it. `ca`: a PEM file, or "" for the system's authorities."""
+
+    host: str
+    port: int = 1883
+    tls: bool = False
+    user: str = ""
+    password: str = ""
+    ca: str = ""
+
+
+class PahoLink(ports.Link):
+    """One connection at a time; `connect` begins another."""
+
+    def __init__(self, broker: Broker, client_id: str) -> None:
+        self.broker = broker
+        self.client_id = client_id
+        self._client: mqtt.Client | None = None
+        self._messages: asyncio.Queue[tuple[str, bytes] | LinkLost] = asyncio.Queue()
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._connected: asyncio.Future[None] | None = None
+
+    async def connect(self, will_topic: str, will: bytes) -> None:
+        await self.close()
+        loop = asyncio.get_running_loop()
+        self._messages = asyncio.Queue()
+        self._answers = {}
+        self._connected = loop.create_future()
+        self._client = client = self._new_client(loop)
+        client.will_set(will_topic, will, qos=1, retain=True)
+        try:
+            # It resolves the name, connects and shakes hands before it returns.
+            await asyncio.to_thread(
+                client.connect, self.broker.host, self.broker.port, KEEPALIVE_SECONDS
+            )
+            client.loop_start()
+            await asyncio.wait_for(self._connected, ANSWER_SECONDS)
+        except (OSError, ValueError, TimeoutError, LinkLost) as error:
+            await self.close()
+            raise LinkLost(f"{self.broker.host}:{self.broker.port}: {_said(error)}") from error
+
+    async def subscribe(self, topics: list[str]) -> None:
+        await self._answered(lambda client: client.subscribe([(topic, 1) for topic in topics]))
+
+    async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
+        def send(client: mqtt.Client) -> tuple[int, int | None]:
+            sent = client.publish(topic, payload, qos=1, retain=retain)
+            return sent.rc, sent.mid
+
+        await self._answered(send)
+
+    async def receive(self) -> tuple[str, bytes]:
+        found = await self._messages.get()
+        if isinstance(found, LinkLost):
+            raise found
+        return found
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.disconnect()
+            await asyncio.to_thread(client.loop_stop)
+
+    async def _answered(self, send: Callable[[mqtt.Client], tuple[Any, int | None]]) -> None:
+        """Sends, and returns when the broker has acknowledged it."""
+        if self._client is None:
+            raise LinkLost("not connected")
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # The acknowledgement is handed over by the loop, so it cannot come before this is
+        # kept.
+        code, number = send(self._client)
+        if code != mqtt.MQTT_ERR_SUCCESS or number is None:
+            raise LinkLost(mqtt.error_string(code))
+        self._answers[number] = answer
+        try:
+            await asyncio.wait_for(answer, ANSWER_SECONDS)
+        except TimeoutError as error:
+            raise LinkLost("the broker does not answer") from error
+        finally:
+            self._answers.pop(number, None)
+
+    # What paho's thread reports. Each hands over to the loop.
+
+    def _new_client(self, loop: asyncio.AbstractEventLoop) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=self.client_id, reconnect_on_failure=False
+        )
+        client.connect_timeout = ANSWER_SECONDS
+        if self.broker.user:
+            client.username_pw_set(self.broker.user, self.broker.password)
+        if self.broker.tls:
+            client.tls_set_context(ssl.create_default_context(cafile=self.broker.ca or None))
+
+        def tell(what: Callable[..., None], *arguments: object) -> None:
+            # A loop that is closed already wants no news.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._if_current, client, what, *arguments)
+
+        def on_connect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
+            tell(self._on_connect, reason)
+
+        def on_disconnect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
+            tell(self._on_lost, f"the connection was lost: {reason}")
+
+        def on_message(_c: Any, _u: Any, message: mqtt.MQTTMessage) -> None:
+            tell(self._on_message, message.topic, bytes(message.payload[:MAX_PAYLOAD_BYTES]))
+
+        def on_publish(_c: Any, _u: Any, number: int, _r: Any, _p: Any) -> None:
+            tell(self._on_answer, number, "")
+
+        def on_subscribe(_c: Any, _u: Any, number: int, codes: list[ReasonCode], _p: Any) -> None:
+            denied = any(code.is_failure for code in codes)
+            tell(self._on_answer, number, "the broker denies a subscription" if denied else "")
+
+        client.on_connect = on_connect
+        client.on_disconnect = on_disconnect
+        client.on_message = on_message
+        client.on_publish = on_publish
+        client.on_subscribe = on_subscribe
+        client.on_socket_open = _no_delay
+        return client
+
+    def _if_current(
+        self, client: mqtt.Client, what: Callable[..., None], *arguments: object
+    ) -> None:
+        if client is self._client:
+            what(*arguments)
+
+    def _on_connect(self, reason: ReasonCode) -> None:
+        if self._connected is None or self._connected.done():
+            return
+        if reason.is_failure:
+            self._connected.set_exception(LinkLost(f"the broker refuses: {reason}"))
+        else:
+            self._connected.set_result(None)
+
+    def _on_lost(self, why: str) -> None:
+        lost = LinkLost(why)
+        if self._connected and not self._connected.done():
+            self._connected.set_exception(lost)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(lost)
+        self._messages.put_nowait(lost)
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        if self._messages.qsize() >= MAX_WAITING:
+            self._messages.get_nowait()
+        self._messages.put_nowait((topic, payload))
+
+    def _on_answer(self, number: int, problem: str) -> None:
+        answer = self._answers.get(number)
+        if answer is None or answer.done():
+            return
+        if problem:
+            answer.set_exception(LinkLost(problem))
+        else:
+            answer.set_result(None)
+
+
+def _no_delay(_client: Any, _userdata: Any, sock: Any) -> None:
+    # paho leaves it unset, and small packets then wait for each other.
+    with contextlib.suppress(OSError, AttributeError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    return str(error) or "no answer"
