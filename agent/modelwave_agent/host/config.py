@@ -1,0 +1,205 @@
+"""agent.toml: everything that an agent on a host is told. agent.toml.example explains it.
+
+Types are exact and unknown keys are refused; an error names the file, the key and what is
+to be there. Paths are taken from the file's own folder.
+"""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from modelwave_agent.host.hooks import HOOK_SECONDS
+from modelwave_agent.host.link import Broker
+from modelwave_agent.host.litert import PROOF_SECONDS
+from modelwave_shared import documents, fields
+from modelwave_shared.limits import MAX_BYTES, MAX_MODELS
+
+MAX_CONFIG_BYTES = 65536
+MQTT_PORT, MQTTS_PORT = 1883, 8883
+TABLES = ("broker", "limits", "runtime", "download", "hooks")
+
+
+class ConfigError(Exception):
+    """agent.toml, or a file that it names, is not as it must be; the message says where."""
+
+
+@dataclass(frozen=True)
+class Config:
+    device: str
+    target: str
+    models: tuple[str, ...]
+    state: Path
+    root: dict[str, Any]  # the checked root document
+    broker: Broker
+    flash_bytes: int  # what one bank may hold; 0: what is free
+    ram_bytes: int  # 0: what is free
+    accelerator: str
+    proof_seconds: float
+    download_ca: str
+    swap: tuple[str, ...]
+    health: tuple[str, ...]
+    hook_seconds: float
+    metrics_seconds: float
+
+
+def read(path: Path) -> Config:
+    """Raises ConfigError."""
+    return _Reader(path, _parse(path)).config()
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    data = _bounded(path, path, MAX_CONFIG_BYTES)
+    try:
+        return tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+
+
+def _bounded(config: Path, path: Path, limit: int) -> bytes:
+    """The bytes of a file that `config` names. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise ConfigError(f"{config}: {path}: {error.strerror}") from error
+    if len(data) > limit:
+        raise ConfigError(f"{config}: {path}: larger than {limit} bytes")
+    return data
+
+
+class _Reader:
+    """Takes settings out one by one, and complains of what is left."""
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path = path
+        self.settings = settings
+
+    def config(self) -> Config:
+        found = Config(
+            device=self.take("device", _checked(fields.name)),
+            target=self.take("target", _checked(fields.name)),
+            models=self.take("models", _models),
+            state=self.path.parent / self.take("state", _text),
+            root=self.root(self.take("root", _text)),
+            broker=self.broker(),
+            flash_bytes=self.take("limits.flash_bytes", _integer, 0),
+            ram_bytes=self.take("limits.ram_bytes", _integer, 0),
+            accelerator=self.take("runtime.accelerator", _text, ""),
+            proof_seconds=self.take("runtime.proof_seconds", _seconds, PROOF_SECONDS),
+            download_ca=self.file(self.take("download.ca", _text, "")),
+            swap=self.take("hooks.swap", _command, ()),
+            health=self.take("hooks.health", _command, ()),
+            hook_seconds=self.take("hooks.seconds", _seconds, HOOK_SECONDS),
+            metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
+        )
+        self.refuse_the_rest()
+        return found
+
+    def broker(self) -> Broker:
+        scheme, host, port = self.take("broker.url", _broker_url)
+        tls = scheme == "mqtts"
+        password = self.file(self.take("broker.password_file", _text, ""))
+        return Broker(
+            host=host,
+            port=port or (MQTTS_PORT if tls else MQTT_PORT),
+            tls=tls,
+            user=self.take("broker.user", _text, ""),
+            password=self.secret(password) if password else "",
+            ca=self.file(self.take("broker.ca", _text, "")),
+        )
+
+    def take(self, key: str, check: Callable[[Any], Any], *default: Any) -> Any:
+        """The checked setting at the dotted `key`, taken out; the default if there is none."""
+        table, _, name = key.rpartition(".")
+        settings = self.settings.get(table, {}) if table else self.settings
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{self.path}: {table}: a table: [{table}]")
+        if name not in settings:
+            if not default:
+                raise ConfigError(f"{self.path}: {key}: missing")
+            return default[0]
+        try:
+            return check(settings.pop(name))
+        except ValueError as error:
+            raise ConfigError(f"{self.path}: {key}: {error}") from error
+
+    def refuse_the_rest(self) -> None:
+        for key, value in self.settings.items():
+            if isinstance(value, dict) and key in (
+                "broker",
+                "limits",
+                "runtime",
+                "download",
+                "hooks",
+            ):
+                for name in value:
+                    raise ConfigError(f"{self.path}: {key}.{name}: an unknown setting")
+            else:
+                raise ConfigError(f"{self.path}: {key}: an unknown setting")
+
+    def root(self, name: str) -> dict[str, Any]:
+        path = self.path.parent / name
+        data = _bounded(self.path, path, 8192)
+        try:
+            return documents.open_first_root(data.strip())
+        except ValueError as error:
+            raise ConfigError(f"{self.path}: root: {path}: {error}") from error
+
+    def file(self, name: str) -> str:
+        return str(self.path.parent / name) if name else ""
+
+    def secret(self, name: str) -> str:
+        return _bounded(self.path, Path(name), 1024).decode(errors="replace").rstrip("\r\n")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("text in quotes")
+    return value
+
+
+def _integer(value: Any) -> int:
+    fields.integer(0, MAX_BYTES)(value, "limit")
+    return int(value)
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86400:
+        raise ValueError("seconds, above 0 and at most 86400")
+    return float(value)
+
+
+def _command(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(part, str) and part for part in value):
+        raise ValueError('a command as a list: ["/usr/bin/reload", "vision"]')
+    return tuple(value)
+
+
+def _models(value: Any) -> tuple[str, ...]:
+    fields.list_of(fields.name, 1, MAX_MODELS)(value, "models")
+    if len(set(value)) != len(value):
+        raise ValueError("a model stands twice")
+    return tuple(value)
+
+
+def _checked(check: Callable[[Any, str], None]) -> Callable[[Any], str]:
+    def checked(value: Any) -> str:
+        try:
+            check(value, "")
+        except fields.DocumentError as error:
+            raise ValueError(error.problem) from error
+        return str(value)
+
+    return checked
+
+
+def _broker_url(value: Any) -> tuple[str, str, int | None]:
+    parts = urlsplit(_text(value))
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise ValueError("mqtt://HOST or mqtts://HOST, with :PORT if it is not the usual one")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("no user or password in the URL: set user and password_file")
+    return parts.scheme, parts.hostname, parts.port

@@ -1,0 +1,99 @@
+"""`modelwave-agent`: the agent as a daemon, for programs that are processes of their own."""
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from modelwave_agent.host import config
+from modelwave_agent.host.agent import HostAgent
+from modelwave_agent.host.config import Config, ConfigError
+from modelwave_agent.journal import Journal
+from modelwave_agent.machine import new_record
+from modelwave_agent.ports import ProofError
+from modelwave_agent.runner import AGENT
+from modelwave_shared import topics
+from modelwave_shared.slots import slot
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command; its exit code: 0, or 2 where something is not as it must be."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options.config))
+    except (ConfigError, ProofError, OSError) as error:
+        print(f"modelwave-agent: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelwave-agent",
+        description="Keeps this device's models what its fleet's controller orders, proven here.",
+    )
+    parser.add_argument("--version", action="version", version=AGENT)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command, text in (
+        (_run, "run until SIGINT or SIGTERM"),
+        (_check, "check the settings and show slot and topics; nothing is connected"),
+        (_status, "show what the journal says, as JSON; nothing is connected"),
+    ):
+        one = commands.add_parser(command.__name__[1:], help=text, description=text)
+        one.add_argument("--config", type=Path, required=True, metavar="FILE", help="agent.toml")
+        one.set_defaults(command=command)
+    return parser
+
+
+def _run(path: Path) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    agent = HostAgent.from_config(path)
+    asyncio.run(_until_signal(agent))
+    return 0
+
+
+async def _until_signal(agent: HostAgent) -> None:
+    task = asyncio.ensure_future(agent.run_forever())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            raise
+
+
+def _check(path: Path) -> int:
+    settings = config.read(path)
+    fleet, own_slot = settings.root["fleet"], slot(settings.root["fleet"], settings.device)
+    print(f"device {settings.device}, target {settings.target}, fleet {fleet}, slot {own_slot}")
+    print(f"broker {settings.broker.host}:{settings.broker.port}, state in {settings.state}")
+    for model in settings.models:
+        print("  " + topics.desired_slot(fleet, settings.target, model, own_slot))
+        print("  " + topics.desired_device(fleet, settings.device, model))
+    return 0
+
+
+def _status(path: Path) -> int:
+    settings = config.read(path)
+    print(json.dumps({model: _record(settings, model) for model in settings.models}, indent=2))
+    return 0
+
+
+def _record(settings: Config, model: str) -> dict[str, object]:
+    folder = settings.state / model
+    if not (folder / "journal.0").exists() or not (folder / "journal.1").exists():
+        return new_record()
+    return Journal(str(folder), "journal").read() or new_record()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""Downloads over HTTP and HTTPS, from where the bank's file ends.
+
+What a server may do is narrow, so that a strange one costs little:
+
+  - It answers 206 with the range asked for, or 200 with the whole file, of which the bytes
+    that are there already are passed over. It says how long its answer is (no chunked
+    transfer), and what it says agrees with the signed size. Nothing is compressed.
+  - It does not redirect. A release is at URL/<sha256>, and the order is signed: a server
+    that sends devices elsewhere is not the one that was meant.
+  - It keeps a pace (`Pace`): a byte a second does not hold a device for days.
+  - It is no link-local, multicast or unspecified address: a fleet must not be used to ask
+    a cloud's metadata service. The name is resolved once, and the address that was checked
+    is the one connected to.
+
+Proxies are not used. One transfer is one connection and one thread, which is told to stop
+and waited for when the fetch is cancelled, as it writes to the bank.
+"""
+
+import asyncio
+import contextlib
+import http.client
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from modelwave_agent.ports import Fetcher, FetchError
+
+# recv, sha256 and write of one piece; 256 KiB stay in a core's second-level cache.
+BUFFER_BYTES = 256 * 1024
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How slow a server may be. The last two are the least rate: 1 KiB a second, judged
+    over half a minute, from the first packet on."""
+
+    connect_seconds: float = 10  # also for the name
+    silence_seconds: float = 20
+    watch_seconds: float = 30
+    least_bytes: int = 30 * 1024
+
+
+class Sink(Protocol):
+    """What a transfer needs of banks.Intake."""
+
+    offset: int
+    wanted: int
+
+    def write(self, data: memoryview) -> None: ...
+
+
+class HttpFetcher(Fetcher):
+    """One serves a whole process."""
+
+    def __init__(self, ca_file: str = "", pace: Pace = Pace()) -> None:
+        """`ca_file`: the authorities to trust for https, PEM; "" for the system's."""
+        self.ca_file = ca_file
+        self.pace = pace
+
+    async def fetch(self, url: str, intake: Sink) -> None:
+        """As ports.Fetcher says. What the intake raises comes through as it is."""
+        place = await self._resolve(url)
+        transfer = _Transfer(place, intake, self.pace)
+        thread = ThreadPoolExecutor(max_workers=1)
+        work = asyncio.get_running_loop().run_in_executor(thread, transfer.run)
+        thread.shutdown(wait=False)  # it ends with its one task
+        try:
+            await self._watch(transfer, work)
+        finally:
+            transfer.stop()
+            await _settled(work)
+
+    async def _resolve(self, url: str) -> "_Place":
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
+            if not host:
+                raise ValueError("it names no host")
+            resolving = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            async with asyncio.timeout(self.pace.connect_seconds):
+                found = await resolving
+        except (KeyError, ValueError) as error:
+            raise FetchError(f"{url}: not an http or https URL ({error})") from error
+        except TimeoutError as error:
+            raise FetchError(f"{host}: the name was not resolved in time") from error
+        except OSError as error:
+            raise FetchError(f"{host}: {error.strerror or error}") from error
+        addresses = [(family, address) for family, _, _, _, address in found]
+        allowed = [entry for entry in addresses if _may_ask(str(entry[1][0]))]
+        if not allowed:
+            refused = ", ".join(sorted({str(address[0]) for _, address in addresses}))
+            raise FetchError(f"{host}: a device does not ask {refused}")
+        tls = self._tls if parts.scheme == "https" else None
+        return _Place(host, port, parts.path or "/", tls, allowed)
+
+    async def _watch(self, transfer: "_Transfer", work: "asyncio.Future[None]") -> None:
+        """Returns when the transfer is done; FetchError if it does not keep its pace."""
+        while True:
+            before = transfer.received
+            done, _ = await asyncio.wait([work], timeout=self.pace.watch_seconds)
+            if done:
+                return work.result()
+            came = transfer.received - before
+            if came < self.pace.least_bytes:
+                raise FetchError(
+                    f"{transfer.place.host}: too slow, {came} bytes"
+                    f" in {self.pace.watch_seconds:g} seconds"
+                )
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca_file or None)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a file is. `addresses`: (family, socket address), each of them allowed."""
+
+    host: str
+    port: int
+    path: str
+    tls: ssl.SSLContext | None
+    addresses: Sequence[tuple[int, Any]]
+
+
+class _Transfer:
+    """One request and its answer, in a thread of its own."""
+
+    def __init__(self, place: _Place, intake: Sink, pace: Pace) -> None:
+        self.place = place
+        self.intake = intake
+        self.pace = pace
+        self.received = 0  # bytes of the body, for the watch
+        self._socket: socket.socket | None = None
+        self._stopped = False
+
+    def run(self) -> None:
+        with contextlib.ExitStack() as stack:
+            with self._network():
+                connected = stack.enter_context(self._connect())
+                response = stack.enter_context(self._ask(connected))
+            self._receive(response)
+
+    def stop(self) -> None:
+        """From another thread: `run` ends soon, and writes nothing more."""
+        self._stopped = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                # Not SSLSocket's own shutdown, after which it reads ciphertext as if plain.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def _connect(self) -> socket.socket:
+        problem: OSError | None = None
+        for family, address in self.place.addresses:
+            try:
+                return self._connect_to(family, address)
+            except OSError as error:
+                problem = error
+        raise problem or OSError("no address")
+
+    def _connect_to(self, family: int, address: Any) -> socket.socket:
+        connected = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._hold(connected)
+            connected.settimeout(self.pace.connect_seconds)
+            connected.connect(address)
+            if self.place.tls:
+                connected = self.place.tls.wrap_socket(
+                    connected, server_hostname=self.place.host, do_handshake_on_connect=False
+                )
+                self._hold(connected)
+                connected.do_handshake()
+            connected.settimeout(self.pace.silence_seconds)
+        except OSError:
+            connected.close()
+            raise
+        return connected
+
+    def _hold(self, connected: socket.socket) -> None:
+        """What `stop` will shut down."""
+        self._socket = connected
+        if self._stopped:
+            raise OSError("stopped")
+
+    def _ask(self, connected: socket.socket) -> http.client.HTTPResponse:
+        kind = http.client.HTTPSConnection if self.place.tls else http.client.HTTPConnection
+        connection = kind(self.place.host, self.place.port)
+        connection.sock = connected
+        headers = {"Connection": "close"}  # http.client adds Accept-Encoding: identity
+        if self.intake.offset:
+            headers["Range"] = f"bytes={self.intake.offset}-"
+        connection.request("GET", self.place.path, headers=headers)
+        return connection.getresponse()
+
+    def _receive(self, response: http.client.HTTPResponse) -> None:
+        """Feeds the body to the intake."""
+        skip, left = _agreed(response, self.intake.offset, self.intake.wanted)
+        view = memoryview(bytearray(min(BUFFER_BYTES, left)))
+        while left:
+            with self._network():
+                # One recv a turn: what came is written, however slow the rest is.
+                got = response.fp.readinto1(view[:left])
+            if self._stopped:
+                raise FetchError("stopped")
+            if not got:
+                raise FetchError(f"the connection ended, {left} bytes early")
+            left -= got
+            self.received += got
+            passed = min(skip, got)
+            skip -= passed
+            self.intake.write(view[passed:got])
+
+    @contextlib.contextmanager
+    def _network(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            said = str(error) or type(error).__name__
+            raise FetchError(f"{self.place.host}: {said}") from error
+
+
+def _agreed(response: http.client.HTTPResponse, offset: int, wanted: int) -> tuple[int, int]:
+    """(bytes to pass over, bytes of the body), once the answer's head agrees with what was
+    asked for. FetchError."""
+    status, length = response.status, response.length
+    if 300 <= status < 400:
+        place = response.headers.get("Location", "nowhere")
+        raise FetchError(f"redirects are not followed ({status} to {place!r})")
+    if status not in (200, 206):
+        raise FetchError(f"the server answered {status} {response.reason}")
+    coding = response.headers.get("Content-Encoding", "identity")
+    if coding != "identity":
+        raise FetchError(f"the body is encoded ({coding}), which was not asked for")
+    if length is None:
+        raise FetchError("the server does not say how long its answer is")
+    if status == 206:
+        _check_range(response.headers.get("Content-Range", ""), offset, wanted, length)
+        return 0, length
+    if length != wanted:
+        raise FetchError(f"the server's file has {length} bytes, {wanted} are signed")
+    return offset, length
+
+
+def _check_range(text: str, offset: int, wanted: int, length: int) -> None:
+    found = _CONTENT_RANGE.fullmatch(text)
+    if not found:
+        raise FetchError(f"Content-Range is no range: {text!r}")
+    first, last = int(found[1]), int(found[2])
+    if first != offset or last - first + 1 != length or last >= wanted:
+        raise FetchError(f"Content-Range {text} where bytes from {offset} of {wanted} belong")
+    if found[3] not in ("*", str(wanted)):
+        raise FetchError(f"the server's file has {found[3]} bytes, {wanted} are signed")
+
+
+def _may_ask(address: str) -> bool:
+    ip: Any = ipaddress.ip_address(address)
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    return not (ip.is_link_local or ip.is_unspecified or ip.is_multicast)
+
+
+async def _settled(work: "asyncio.Future[None]") -> None:
+    """Returns when `work` is done, however often the waiting is cancelled. What it raised
+    has been told, or does not matter any more."""
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError:
+            cancelled = True
+    if not work.cancelled():
+        work.exception()
+    if cancelled:
+        raise asyncio.CancelledError
