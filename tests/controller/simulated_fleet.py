@@ -117,3 +117,41 @@ def _await_listening(process: subprocess.Popen[bytes], port: int) -> None:
                 return
         pause.wait(0.02)
     raise AssertionError("Mosquitto does not listen")
+
+
+def retained_orders(port: int) -> dict[str, dict[str, Any]]:
+    """{topic: order} of every order that the broker has for whoever comes."""
+    found: dict[str, dict[str, Any]] = {}
+    complete = threading.Event()
+    end = topics.under(FLEET, "end-of-retained")
+
+    def on_message(_client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        if message.topic == end:
+            complete.set()
+        elif message.payload:
+            envelope = dsse.read(message.payload.split(b"\n")[0])
+            found[message.topic] = documents.read(documents.ORDER, envelope.payload)
+
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+    client.on_message = on_message
+    # The retained messages come first: ours is published once the subscription stands.
+    client.on_subscribe = lambda *_: client.publish(end, b"x", 1)
+    client.on_connect = lambda *_: client.subscribe(
+        [(topics.under(FLEET, "desired", "+", "+", "+"), 1), (end, 1)]
+    )
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    assert complete.wait(DEADLINE_SECONDS)
+    client.disconnect()
+    client.loop_stop()
+    return found
+
+
+def poll(condition: Callable[[], bool]) -> None:
+    """Waits for what another process does; a failing test waits longest."""
+    pause = threading.Event()
+    for _ in range(DEADLINE_SECONDS * 20):
+        if condition():
+            return
+        pause.wait(0.05)
+    raise AssertionError("what was waited for did not come")

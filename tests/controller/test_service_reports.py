@@ -1,0 +1,363 @@
+"""What devices send is stored once, in order, and whatever is wrong stays theirs."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rollout_world import FLEET, TARGET, World
+from sqlalchemy import select
+
+from modelwave_controller import devices, metrics, overview, tables
+from modelwave_controller.errors import StorageError
+from modelwave_controller.writer import (
+    MAX_BACKLOG,
+    MAX_INBOX_BYTES,
+    MESSAGE_BYTES,
+    Inbox,
+    Writer,
+)
+from modelwave_shared import topics
+from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_SEQ
+from modelwave_shared.slots import slot
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path, devices=3)) as made:
+        yield made
+
+
+def put(world: World, topic: str, payload: bytes) -> None:
+    world.inbox.put(topic, payload)
+    world.hear([])
+
+
+def report(world: World, name: str, payload: bytes) -> None:
+    put(world, topics.reported(FLEET, name), payload)
+
+
+def shown(world: World, name: str) -> dict[str, Any]:
+    with world.store.read() as connection:
+        return overview.device(connection, name)
+
+
+def everything(world: World) -> list[list[Any]]:
+    """All that devices may have an influence on."""
+    of_devices = (
+        tables.events,
+        tables.devices,
+        tables.device_models,
+        tables.presence,
+        tables.metrics,
+    )
+    with world.store.read() as connection:
+        return [[tuple(row) for row in connection.execute(select(t))] for t in of_devices]
+
+
+def test_a_device_is_learned_from_its_first_report(world: World) -> None:
+    found = shown(world, "d1")
+    assert (found["target"], found["slot"]) == (TARGET, slot(FLEET, "d1"))
+    assert (found["boot"], found["n"], found["seen_at"]) == (1, 1, world.now)
+
+
+def test_a_replayed_boot_and_n_changes_nothing(world: World) -> None:
+    before = everything(world)
+    changed = json.loads(world.devices["d1"].report()) | {"n": 1, "agent": "forged"}
+    report(world, "d1", json.dumps(changed).encode())
+    assert everything(world) == before
+
+
+def test_an_older_report_changes_nothing_but_is_counted(world: World) -> None:
+    report(world, "d1", world.devices["d1"].report(boot=2, n=1))
+    report(world, "d1", world.devices["d1"].report(boot=1, n=9, agent="older"))
+    found = shown(world, "d1")
+    assert (found["boot"], found["agent"], found["stale"]) == (2, "test", 1)
+
+
+def test_a_reset_counts_as_newer_though_n_starts_again(world: World) -> None:
+    report(world, "d1", world.devices["d1"].report(boot=1, n=500))
+    report(world, "d1", world.devices["d1"].report(boot=2, n=1, agent="after the reset"))
+    assert shown(world, "d1")["agent"] == "after the reset"
+
+
+def test_the_newest_report_in_a_batch_wins_in_whatever_order(world: World) -> None:
+    for n in (7, 9, 8):
+        payload = world.devices["d1"].report(n=n, agent=f"n{n}")
+        world.inbox.put(topics.reported(FLEET, "d1"), payload)
+    world.hear([])
+    assert shown(world, "d1")["agent"] == "n9"
+
+
+def test_a_device_that_is_another_target_now_is_counted_there(world: World) -> None:
+    world.devices["d1"].target = "rp2040"
+    world.hear([world.devices["d1"]])
+    with world.store.read() as connection:
+        known = devices.counts(connection)
+    assert {target: sum(slots.values()) for target, slots in known.items()} == {
+        TARGET: 2,
+        "rp2040": 1,
+    }
+
+
+def test_a_model_that_is_gone_from_the_report_is_gone_here(world: World) -> None:
+    device = world.devices["d1"]
+    order = {"model": "digits", "manifest": "a" * 64, "epoch": 0, "seq": 1}
+    device.take(order, "SUCCEEDED")
+    world.hear([device])
+    assert [model["model"] for model in shown(world, "d1")["models"]] == ["digits"]
+    device.models = {}
+    world.hear([device])
+    assert shown(world, "d1")["models"] == []
+
+
+def test_each_change_of_an_answer_is_one_event(world: World) -> None:
+    world.start(1)
+    world.tick()
+    for outcome in ("", "", "FAILED", "FAILED", "SUCCEEDED"):
+        world.answer(outcome, world.devices.values())
+    device = next(d for d in world.devices.values() if world.ordered(d))
+    with world.store.read() as connection:
+        query = select(tables.events.c.body).where(tables.events.c.kind == "reported")
+        found = [json.loads(body) for body in connection.scalars(query)]
+    outcomes = [body["outcome"] for body in found if body["device"] == device.name]
+    assert outcomes == ["IN_PROGRESS", "FAILED", "SUCCEEDED"]
+
+
+# What is wrong with it.
+
+BAD_REPORTS: dict[str, Callable[[bytes], bytes]] = {
+    "nothing in it": lambda good: b"{}",
+    "no JSON": lambda good: b"\xff\xfe\x00",
+    "1 MB": lambda good: good[:-1] + b" " * 2**20 + b"}",
+    "one byte too long": lambda good: good.ljust(MAX_REPORT_BYTES + 1),
+    "8,000 brackets": lambda good: b"[" * 8000,
+    "objects in objects": lambda good: b'{"a":' * 3000,
+    "NaN": lambda good: good.replace(b'"boot": 1', b'"boot": NaN'),
+    "Infinity": lambda good: good.replace(b'"boot": 1', b'"boot": Infinity'),
+    "1e999": lambda good: good.replace(b'"boot": 1', b'"boot": 1e999'),
+    "2^63": lambda good: good.replace(b'"boot": 1', b'"boot": %d' % 2**63),
+    "4,000 digits": lambda good: good.replace(b'"boot": 1', b'"boot": ' + b"1" * 4000),
+    "007": lambda good: good.replace(b'"boot": 1', b'"boot": 007'),
+    "true for 1": lambda good: good.replace(b'"boot": 1', b'"boot": true'),
+    "a key twice": lambda good: good.replace(b'"boot": 1', b'"boot": 1, "boot": 1'),
+    "text after the end": lambda good: good + b"{}",
+    "NUL at the end": lambda good: good + b"\0",
+    "a BOM": lambda good: b"\xef\xbb\xbf" + good,
+    "an unknown field": lambda good: good.replace(b'"boot": 1', b'"boot": 1, "x": 1'),
+    "a newline in a text": lambda good: good.replace(b'"test"', b'"te\\r\\nst"'),
+    "an escape sequence in a text": lambda good: good.replace(b'"test"', b'"\\u001b[2J"'),
+    "a lone surrogate": lambda good: good.replace(b'"test"', b'"\\ud800"'),
+    "a path for a target": lambda good: good.replace(b'"linux-cpu"', b'"../../etc"'),
+    "an escape sequence for a key": lambda good: good.replace(b'"agent"', b'"\\u001b[2J\\u0000"'),
+}
+
+
+@pytest.mark.parametrize("what", BAD_REPORTS)
+def test_a_report_that_cannot_be_read_changes_nothing_and_is_shown(world: World, what: str) -> None:
+    before = everything(world)
+    report(world, "d1", BAD_REPORTS[what](world.devices["d1"].report()))
+    assert everything(world) == before
+    bad = shown(world, "d1")["bad"]
+    assert bad["count"] == 1
+    assert bad["reason"].isprintable()
+    assert bad["reason"].isascii()
+    assert len(bad["reason"]) <= 200
+    report(world, "d1", world.devices["d1"].report(agent="well again"))
+    assert shown(world, "d1")["agent"] == "well again"
+
+
+def test_a_device_of_which_only_nonsense_is_known_is_shown_and_not_counted(world: World) -> None:
+    report(world, "stranger", b"nonsense")
+    report(world, "stranger", b"nonsense")
+    found = shown(world, "stranger")
+    assert "target" not in found
+    assert found["bad"]["count"] == 2
+    with world.store.read() as connection:
+        assert sum(sum(slots.values()) for slots in devices.counts(connection).values()) == 3
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "modelwave/1/another/reported/d1",
+        "modelwave/1/meadow/reported/../d1",
+        "modelwave/1/meadow/reported/D1",
+        "modelwave/1/meadow/reported/",
+        "modelwave/1/meadow/reported",
+        "modelwave/1/meadow/reported/d1/x",
+        "modelwave/1/meadow/desired/linux-cpu/digits/1",
+        "modelwave/1/meadow/reported/" + "d" * 64,
+        "modelwave/1/meadow/reported/d\x1b[2J",
+    ],
+)
+def test_a_topic_that_names_no_device_of_this_fleet_is_passed_over(
+    world: World, topic: str
+) -> None:
+    before = everything(world)
+    put(world, topic, world.devices["d1"].report())
+    assert everything(world) == before
+    with world.store.read() as connection:
+        assert connection.execute(select(tables.bad_messages)).all() == []
+
+
+def test_a_device_speaks_only_for_the_id_in_its_topic(world: World) -> None:
+    # Which topics a device may write is the broker's to say (its ACL); a report names none.
+    report(world, "d1", world.devices["d2"].report(boot=1, n=50, agent="as d1"))
+    assert shown(world, "d1")["agent"] == "as d1"
+    assert shown(world, "d2")["n"] == 1
+
+
+def test_presence_is_online_or_offline_and_nothing_else(world: World) -> None:
+    topic = topics.presence(FLEET, "d1")
+    put(world, topic, b"online")
+    assert shown(world, "d1")["online"] is True
+    put(world, topic, b"offline")
+    assert shown(world, "d1")["online"] is False
+    put(world, topic, b"\x1b[2J")
+    assert shown(world, "d1")["bad"]["reason"] == "presence: neither online nor offline"
+
+
+def test_a_cleared_retained_topic_is_no_message(world: World) -> None:
+    before = everything(world)
+    report(world, "d1", b"")
+    put(world, topics.presence(FLEET, "d1"), b"")
+    assert everything(world) == before
+
+
+# Metrics.
+
+
+def window(n: int, **changes: Any) -> bytes:
+    document = {
+        "boot": 1,
+        "n": n,
+        "model": "digits",
+        "release": 1,
+        "inferences": 100,
+        "failures": 1,
+        "labelled": 10,
+        "correct": 9,
+    }
+    return json.dumps(document | changes).encode()
+
+
+def sums(world: World) -> list[tuple[int, ...]]:
+    with world.store.read() as connection:
+        return [tuple(row[1:]) for row in metrics.by_release(connection)]
+
+
+def test_windows_add_up_by_release_and_a_repeated_one_counts_once(world: World) -> None:
+    for payload in (window(1), window(2), window(2), window(1), window(3, release=2)):
+        put(world, topics.metrics(FLEET, "d1"), payload)
+    put(world, topics.metrics(FLEET, "d2"), window(1))
+    assert sums(world) == [(1, 2, 300, 3, 30, 27), (2, 1, 100, 1, 10, 9)]
+
+
+def test_sums_of_a_liar_stop_growing_and_still_add_up(world: World) -> None:
+    for name in ("d1", "d2"):
+        for n in (1, 2):
+            put(world, topics.metrics(FLEET, name), window(n, inferences=MAX_SEQ))
+    assert sums(world)[0][2] == 2 * metrics.MAX_SUM
+
+
+def test_a_device_that_names_ever_new_releases_is_not_heard_beyond_a_limit(world: World) -> None:
+    for number in range(metrics.MAX_ROWS_OF_A_DEVICE + 50):
+        put(world, topics.metrics(FLEET, "d1"), window(number, release=number))
+    assert len(sums(world)) == metrics.MAX_ROWS_OF_A_DEVICE
+
+
+# Floods.
+
+
+def test_a_burst_of_20000_reports_stays_within_bounds_and_the_newest_wins(world: World) -> None:
+    inbox, topic = Inbox(), topics.reported(FLEET, "d1")
+    device = world.devices["d1"]
+    for number in range(20_000):
+        inbox.put(topic, device.report(agent=f"agent {number}"))
+        assert len(inbox) <= MAX_BACKLOG
+    assert inbox.counts == {"received": 20_000, "dropped": 20_000 - MAX_BACKLOG}
+    writer = Writer(world.store, FLEET, inbox, clock=lambda: world.now)
+    while writer.write_batch(0):
+        pass
+    assert shown(world, "d1")["agent"] == "agent 19999"
+    assert (len(inbox), inbox.bytes) == (0, 0)
+
+
+def test_who_floods_loses_their_own_messages_not_others(world: World) -> None:
+    inbox = Inbox()
+    for _ in range(5000):
+        inbox.put(topics.reported(FLEET, "d1"), world.devices["d1"].report())
+        inbox.put(topics.reported(FLEET, "d2"), b"x") if len(inbox) == 1 else None
+    taken = inbox.take(1000, 0)
+    assert (topics.reported(FLEET, "d2"), b"x") in taken
+
+
+def test_20000_devices_at_once_are_all_stored(world: World) -> None:
+    inbox = Inbox()
+    payload = world.devices["d1"].report()
+    for number in range(20_000):
+        inbox.put(topics.reported(FLEET, f"many-{number}"), payload)
+    assert inbox.counts["dropped"] == 0
+    writer = Writer(world.store, FLEET, inbox, clock=lambda: world.now)
+    while writer.write_batch(0):
+        pass
+    with world.store.read() as connection:
+        known = devices.counts(connection)[TARGET]
+    assert sum(known.values()) == 20_003
+
+
+def test_the_inbox_has_a_bound_in_bytes_and_drops_the_oldest() -> None:
+    inbox = Inbox()
+    size = MAX_REPORT_BYTES
+    enough = MAX_INBOX_BYTES // (size + MESSAGE_BYTES) + 10
+    for number in range(enough):
+        inbox.put(f"t/{number}", b"x" * size)
+        assert inbox.bytes <= MAX_INBOX_BYTES
+    assert inbox.counts["dropped"] >= 10
+    newest = [topic for topic, _ in inbox.take(enough, 0)][-1]
+    assert newest == f"t/{enough - 1}"
+
+
+def test_a_body_of_1_mb_does_not_lie_in_the_inbox() -> None:
+    inbox = Inbox()
+    inbox.put("t", b"x" * 2**20)
+    assert inbox.bytes <= MAX_REPORT_BYTES + 1 + MESSAGE_BYTES
+
+
+# The database fails.
+
+
+def test_a_batch_survives_a_database_that_fails_for_a_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelwave_controller.writer.RETRY_SECONDS", (0, 0))
+    write, failures = world.store.write, [StorageError("disk full")] * 2
+
+    def failing() -> Any:
+        if failures:
+            raise failures.pop()
+        return write()
+
+    monkeypatch.setattr(world.store, "write", failing)
+    report(world, "d1", world.devices["d1"].report(agent="after all"))
+    assert shown(world, "d1")["agent"] == "after all"
+    assert world.writer.counts["lost"] == 0
+
+
+def test_a_batch_that_is_lost_is_counted_and_the_writer_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelwave_controller.writer.RETRY_SECONDS", (0, 0))
+
+    def failing() -> Any:
+        raise StorageError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "write", failing)
+        report(world, "d1", world.devices["d1"].report())
+    assert world.writer.counts["lost"] == 1
+    report(world, "d1", world.devices["d1"].report(agent="next"))
+    assert shown(world, "d1")["agent"] == "next"
