@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -342,9 +342,11 @@ def _until_final(
     drawn = None
     while True:
         found = read()
-        if found != drawn:
+        # A countdown alone is not worth another print, but a screen is drawn over anyway.
+        changed = replace(found, next="")
+        if changed != drawn or console().is_terminal:
             draw(found)
-            drawn = found
+            drawn = changed
         if found.final:
             return found
         time.sleep(interval)

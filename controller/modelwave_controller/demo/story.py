@@ -15,8 +15,11 @@ from modelwave_controller.demo.processes import Processes
 
 START_SECONDS = 30
 LABELLED_LEAST = 400  # of the fleet's own inferences, before its accuracy is looked at
-# Stages of the real thing, times of a demo. One device in twenty may roll back.
-PLAN = ("--soak", "1", "--trial-seconds", "1", "--deadline", "50", "--max-rolled-back", "5")
+# Stages of the real thing, times of a demo. One device in twelve may be missing.
+PLAN = (
+    *("--soak", "1", "--trial-seconds", "1", "--deadline", "50"),
+    *("--max-rolled-back", "9", "--max-rejected", "9"),
+)
 
 
 @dataclass(frozen=True)
