@@ -13,7 +13,6 @@ import modelwave_controller
 from modelwave_controller.cli.output import say
 from modelwave_controller.demo.fleet import LEAST_DEVICES
 from modelwave_controller.demo.processes import processes
-from modelwave_controller.demo.story import Story, elapsed
 from modelwave_controller.errors import OperatorError
 
 MAX_DEVICES = 200
@@ -34,6 +33,9 @@ def demo(
     Broker, controller and agents are real and run on 127.0.0.1, on ports that the system
     picks. Exit code 0 only if everything that is to be shown was seen.
     """
+    # The story speaks through this package, which is still being imported above.
+    from modelwave_controller.demo.story import Story, elapsed
+
     if not any(importlib.util.find_spec(name) for name in RUNTIMES):
         raise OperatorError("demo: no TFLite runtime is installed: pip install 'modelwave[tflite]'")
     if keep is not None and keep.exists():
