@@ -1,15 +1,23 @@
 """Redraws what the docs take from the code; `--check` only says what is stale.
 
-    docs/device.md   the state diagram and the table, from machine.TABLE
-    README.md        the CLI's help
-    docs/watch.svg   the watch view, drawn by the code that draws it on a terminal
+docs/device.md   the state diagram and the table, from machine.TABLE
+README.md        the CLI's help
+docs/watch.svg   the watch view, drawn by the code that draws it on a terminal
 """
 
+import io
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from typer.main import get_command
 
 from modelwave_agent import machine
+from modelwave_controller.cli import app, view
+from modelwave_controller.status import Problem, Row, Status
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,11 +29,66 @@ def diagram() -> str:
         edges.setdefault((state, after), []).append(event)
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> idle"]
     lines += [f"    {a} --> {b}: {', '.join(events)}" for (a, b), events in edges.items()]
-    lines += ["```", "", "| state | event | next | changes | then |", "| --- | --- | --- | --- | --- |"]
+    lines += ["```", ""]
+    lines += ["| state | event | next | changes | then |", "| --- | --- | --- | --- | --- |"]
     for (state, event), (after, change, effects) in machine.TABLE.items():
         what = "" if change is machine.keep else change.__name__.replace("_", " ")
         lines.append(f"| {state} | {event} | {after} | {what} | {', '.join(effects)} |")
     return "\n".join(lines)
+
+
+def commands() -> str:
+    """Every command with the first line of its help, from the CLI itself."""
+    lines = ["```text"]
+    for path, command in _walk(get_command(app), ["modelwave"]):
+        arguments = [f"{part.name.upper()}" for part in command.params if _is_argument(part)]
+        usage = " ".join([*path, *arguments])
+        summary = re.split(r"(?<=[.:])\s", (command.help or "").strip())[0].rstrip(".:")
+        lines.append(f"{usage:44} {summary}".rstrip())
+    return "\n".join([*lines, "```"])
+
+
+def _walk(command: Any, path: list[str]) -> Iterator[tuple[list[str], Any]]:
+    subcommands = getattr(command, "commands", None)
+    if subcommands is None:
+        yield path, command
+        return
+    for name, one in subcommands.items():
+        yield from _walk(one, [*path, name])
+
+
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument" and parameter.required)
+
+
+def watch() -> str:
+    """The watch view of a rollout under way, as SVG."""
+    status = Status(
+        rollout=7,
+        model="digits",
+        release=2,
+        version="v2",
+        targets=["linux-cpu", "nano33ble"],
+        start_slot=421,
+        status="RUNNING",
+        why="stage 3 (50 %): 386 of 400 devices succeeded, 9 in progress, 5 not heard of yet",
+        next="the gate decides when the answers suffice, in 23 h at the latest",
+        warnings=[],
+        rows=[
+            Row("stage 1 (1 %)", 10, 0, 10, 0, 0, 0, 0, 0, "PASS", ""),
+            Row("stage 2 (10 %)", 90, 0, 88, 0, 0, 1, 0, 1, "PASS", ""),
+            Row("stage 3 (50 %)", 400, 9, 386, 0, 0, 0, 0, 5, "pending", ""),
+            Row("stage 4 (100 %)", 0, 0, 0, 0, 0, 0, 0, 0, "", ""),
+        ],
+        problems=[
+            Problem(
+                "nano-0417", "REJECTED", "fit: flash: 17252 bytes missing (needs 50020, has 32768)"
+            )
+        ],
+    )
+    console = Console(record=True, width=108, file=io.StringIO(), force_terminal=True)
+    console.print(view.rollout(status))
+    return console.export_svg(title="modelwave rollout watch", unique_id="watch")
 
 
 def filled(text: str, name: str, content: str) -> str:
@@ -38,20 +101,32 @@ def filled(text: str, name: str, content: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated page as it should be."""
-    device = ROOT / "docs/device.md"
-    return {device: filled(device.read_text(), "machine", diagram())}
+    device, readme = ROOT / "docs/device.md", ROOT / "README.md"
+    return {
+        device: filled(device.read_text(), "machine", diagram()),
+        readme: filled(readme.read_text(), "help", commands()),
+        ROOT / "docs/watch.svg": watch(),
+    }
+
+
+def stale() -> dict[Path, str]:
+    """Those that differ from the code."""
+    return {
+        path: text
+        for path, text in pages().items()
+        if not path.exists() or path.read_text() != text
+    }
 
 
 def main() -> int:
-    stale = [path for path, text in pages().items() if path.read_text() != text]
-    if "--check" in sys.argv[1:]:
-        for path in stale:
+    found = stale()
+    for path, text in found.items():
+        if "--check" in sys.argv[1:]:
             print(f"{path.relative_to(ROOT)} is stale: run `make docs`")
-        return len(stale) > 0
-    for path in stale:
-        path.write_text(pages()[path])
-        print(f"redrew {path.relative_to(ROOT)}")
-    return 0
+        else:
+            path.write_text(text)
+            print(f"redrew {path.relative_to(ROOT)}")
+    return 1 if found and "--check" in sys.argv[1:] else 0
 
 
 if __name__ == "__main__":
