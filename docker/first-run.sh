@@ -2,7 +2,8 @@
 # Makes the fleet's home folder once, points its settings at the other containers, and puts
 # the root document where the agents read it.
 set -eu
-home=/var/lib/modelwave/home
+home=${MODELWAVE_HOME:-/var/lib/modelwave/home}
+enrolment=${MODELWAVE_ENROLMENT:-/var/lib/modelwave/enrolment}
 if [ ! -e "$home/root.json" ]; then
   modelwave --home "$home" init "$MODELWAVE_FLEET"
   sed -i \
@@ -11,4 +12,4 @@ if [ ! -e "$home/root.json" ]; then
     -e 's|^urls = .*|urls = ["http://controller:8180/files"]|' \
     "$home/controller.toml"
 fi
-cp "$home/root.json" /var/lib/modelwave/enrolment/root.json
+cp "$home/root.json" "$enrolment/root.json"

@@ -81,7 +81,9 @@ def check_signatures(house: House, desired: bytes) -> None:
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import SSlibKey
 
-    root = documents.read("root", dsse.read((house.operator.home / "root.json").read_bytes()).payload)
+    root = documents.read(
+        "root", dsse.read((house.operator.home / "root.json").read_bytes()).payload
+    )
     for kind, line in zip(("order", "manifest"), desired.split(b"\n"), strict=True):
         keys, threshold = documents.role_keys(root, kind)
         outside = Envelope.from_dict(json.loads(line))
