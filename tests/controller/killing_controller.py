@@ -84,6 +84,7 @@ def _run_service(folder: Path, point: str) -> None:
     _trap_publishing(trap)
     service = Service(home, store, TICK_SECONDS)
     signal.signal(signal.SIGTERM, lambda *_: service.stop())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     asyncio.run(service.run(lambda _: None))
 
 
@@ -100,6 +101,8 @@ def _forked(folder: Path, point: str) -> int:
 
 
 def main() -> None:
+    # A SIGTERM that comes while a service starts waits until it can be minded.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     for line in sys.stdin:
         folder, _, point = line.strip().partition(" ")
         while True:

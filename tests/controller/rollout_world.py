@@ -90,6 +90,13 @@ class World:
             found[target] = Signed(read(Manifest, payload), envelope, dsse.hexdigest(payload))
         return found
 
+    def shelve(self, number: int, targets: Iterable[str] = (TARGET,)) -> None:
+        """The release as `modelwave release add` would leave it, without its files."""
+        for target, signed in self.release(number, targets).items():
+            folder = self.home.releases / "digits" / str(number)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{target}.json").write_bytes(signed.envelope)
+
     def add(self, number: int, target: str = TARGET) -> list["Device"]:
         """As many new devices, known to the controller."""
         added = []

@@ -81,13 +81,15 @@ class SimulatedFleet:
 
 
 @contextmanager
-def mosquitto(folder: Path) -> Iterator[int]:
-    """The port of a Mosquitto on loopback, which ends with the block."""
-    port = free_port()
+def mosquitto(folder: Path, settings: str = "", port: int = 0) -> Iterator[int]:
+    """The port of a Mosquitto on loopback, which ends with the block. `settings` are lines
+    for its listener."""
+    port = port or free_port()
     config = folder / "mosquitto.conf"
     config.write_text(
-        f"listener {port} 127.0.0.1\n"
+        f"listener {port} 127.0.0.1\n{settings}"
         "allow_anonymous true\n"
+        "user root\n"  # if we are: it must read what pytest keeps from others
         "max_queued_messages 0\n"
         "set_tcp_nodelay true\n"
     )

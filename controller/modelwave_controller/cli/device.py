@@ -1,7 +1,6 @@
 """`modelwave device`: what is known of single devices."""
 
 import time
-from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -9,9 +8,9 @@ import typer
 from modelwave_controller import devices, outbox, overview
 from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
+from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.documents import require
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.store import Store
 from modelwave_controller.words import plural, span
 from modelwave_shared import fields, topics
 
@@ -27,7 +26,7 @@ def list_devices(
     as_json: JsonOption = False,
 ) -> None:
     """List the known devices and what they run."""
-    with closing(Store(home_of(ctx).database_url)) as store, store.read() as connection:
+    with opened_store(ctx) as store, store.read() as connection:
         found = overview.device_list(connection, target)
     if as_json:
         print_json(found)
@@ -41,7 +40,7 @@ def list_devices(
 def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
     """Show a device's last report."""
     require(fields.name, device, "DEVICE")
-    with closing(Store(home_of(ctx).database_url)) as store, store.read() as connection:
+    with opened_store(ctx) as store, store.read() as connection:
         found = overview.device(connection, device)
     if as_json:
         print_json(found)
@@ -64,7 +63,7 @@ def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = Fal
     require(fields.name, device, "DEVICE")
     home = home_of(ctx)
     fleet = home.config.fleet
-    with closing(Store(home.database_url)) as store, store.write() as connection:
+    with opened_store(ctx) as store, store.write() as connection:
         if not devices.forget(connection, device):
             raise OperatorError(f"DEVICE: nothing was heard of {device} yet")
         # What the broker retained would bring it back.

@@ -1,6 +1,5 @@
 """`modelwave fleet`: how the fleet is doing."""
 
-from contextlib import closing
 from dataclasses import asdict
 
 import typer
@@ -8,8 +7,8 @@ import typer
 from modelwave_controller import overview
 from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.output import facts, print_json, say, show, table
+from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.overview import Fleet
-from modelwave_controller.store import Store
 from modelwave_controller.words import plural
 
 app = typer.Typer(no_args_is_help=True, help="How the fleet is doing.")
@@ -24,7 +23,7 @@ def _group() -> None:
 def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show devices by target, live releases, and what their inferences came to."""
     home = home_of(ctx)
-    with closing(Store(home.database_url)) as store, store.read() as connection:
+    with opened_store(ctx) as store, store.read() as connection:
         found = overview.fleet(connection, home.config.fleet)
     if as_json:
         print_json(asdict(found))

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from modelwave_controller import log, plan, preview, rollouts, state, status
 from modelwave_controller.cli import view
 from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.output import console, print_json, say, show, table
+from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.events import Created
 from modelwave_controller.plan import Plan, Stage
@@ -122,7 +122,7 @@ def start(
     found = Releases(home).find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
     request = Request(model, found, target or (), chosen, start_slot)
-    with closing(Store(home.database_url)) as store:
+    with opened_store(ctx) as store:
         if dry_run:
             _dry_run(store, request, as_json)
             return
@@ -135,7 +135,7 @@ def show_status(
     ctx: typer.Context, rollout: NewestArgument = "", as_json: JsonOption = False
 ) -> None:
     """Show one status word, why, what happens next, and a row for each stage."""
-    with closing(Store(home_of(ctx).database_url)) as store:
+    with opened_store(ctx) as store:
         found = _read(store, rollout)
     if as_json:
         print_json(found.json())
@@ -146,7 +146,7 @@ def show_status(
 @app.command("list")
 def list_rollouts(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List all rollouts, the newest last."""
-    with closing(Store(home_of(ctx).database_url)) as store, store.read() as connection:
+    with opened_store(ctx) as store, store.read() as connection:
         known = log.state(connection, reports_of=[]).rollouts.values()
     entries: list[dict[str, Any]] = [
         {
@@ -177,7 +177,7 @@ def watch(
 ) -> int:
     """Follow a rollout until it is over: exit code 0 if it finished, 1 if it was taken back
     or aborted. Ctrl-C leaves; the rollout goes on."""
-    with closing(Store(home_of(ctx).database_url)) as store:
+    with opened_store(ctx) as store:
         number = str(_read(store, rollout).rollout)
         try:
             last = _follow(lambda: _read(store, number), interval, as_json)
@@ -308,7 +308,7 @@ def _do(
     words: str,
     as_json: bool,
 ) -> None:
-    with closing(Store(home_of(ctx).database_url)) as store:
+    with opened_store(ctx) as store:
         _show_heading(store, act(store, rollout, words, time.time()), as_json)
 
 

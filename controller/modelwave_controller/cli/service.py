@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +14,9 @@ import typer
 from modelwave_controller import disk
 from modelwave_controller.cli.options import home_of
 from modelwave_controller.cli.output import safe, say
+from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.service import DEFAULT_TICK_SECONDS, Ready, Service
-from modelwave_controller.store import Store
 
 ReadyFileOption = Annotated[
     Path | None,
@@ -40,7 +39,7 @@ def serve(
     """
     _log_to_stderr()
     home = home_of(ctx)
-    with closing(Store(home.database_url)) as store:
+    with opened_store(ctx) as store:
         service = Service(home, store, tick_seconds)
 
         def ready(found: Ready) -> None:

@@ -1,0 +1,16 @@
+"""The database of the home that a command works on."""
+
+from contextlib import closing
+
+import typer
+
+from modelwave_controller.cli.options import home_of
+from modelwave_controller.store import Store
+
+
+def opened_store(ctx: typer.Context) -> closing[Store]:
+    """Closed at the end of the block. Raises OperatorError, which for a folder that is no
+    home says how to make one."""
+    home = home_of(ctx)
+    _ = home.root
+    return closing(Store(home.database_url))

@@ -1,0 +1,274 @@
+"""The connection to the broker: made, lost, made anew, and nothing old sent over something new."""
+
+import queue
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from broker_hosts import PASSWORDS, embedded, settings_with_users
+from certificates import write_certificates
+from rollout_world import World
+from simulated_fleet import (
+    DEADLINE_SECONDS,
+    HAS_MOSQUITTO,
+    free_port,
+    mosquitto,
+    poll,
+)
+
+from modelwave_controller import link as links
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.link import Broker, Link, broker_of
+from modelwave_controller.outbox import Message
+
+FLEET = "demo"
+needs_mosquitto = pytest.mark.skipif(not HAS_MOSQUITTO, reason="no mosquitto on this machine")
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "BACK_OFF_SECONDS", (0.05,))
+
+
+class Linked:
+    def __init__(self, broker: Broker) -> None:
+        self.received: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self.link = Link(broker, FLEET, lambda *message: self.received.put(message), lambda: None)
+
+    def connected(self) -> bool:
+        return self.link.current is not None
+
+    def acknowledged(self, count: int) -> list[Message]:
+        found: list[Message] = []
+
+        def all_there() -> bool:
+            assert self.link.current is not None
+            found.extend(self.link.current.acknowledged())
+            return len(found) >= count
+
+        poll(all_there)
+        return found
+
+
+@contextmanager
+def linked(port: int, **changes: Any) -> Iterator[Linked]:
+    made = Linked(Broker("127.0.0.1", port, **changes))
+    made.link.start()
+    try:
+        yield made
+    finally:
+        made.link.stop()
+
+
+def test_it_hears_reports_presence_and_metrics_of_its_own_fleet_only() -> None:
+    with embedded() as host, linked(host.port) as ours, linked(host.port) as other:
+        poll(lambda: ours.connected() and other.connected())
+        sender = other.link.current
+        assert sender is not None
+        for topic in (
+            "modelwave/1/demo/reported/d1",
+            "modelwave/1/another/reported/d1",
+            "modelwave/1/demo/desired/rp2040/digits/7",
+            "modelwave/1/demo/presence/d1",
+            "modelwave/1/demo/metrics/d1",
+        ):
+            sender.send(Message(topic, 1, b"x"))
+        kinds = [ours.received.get(timeout=DEADLINE_SECONDS)[0].split("/")[3] for _ in range(3)]
+        assert kinds == ["reported", "presence", "metrics"]
+
+
+def test_a_message_is_on_its_way_until_the_broker_has_acknowledged_it() -> None:
+    with embedded() as host, linked(host.port) as ours:
+        poll(ours.connected)
+        message = Message("modelwave/1/demo/desired/rp2040/digits/7", 3, b"x")
+        assert ours.link.current is not None
+        ours.link.current.send(message)
+        assert ours.link.current.on_their_way() == {message.topic}
+        assert ours.acknowledged(1) == [message]
+        assert ours.link.current.on_their_way() == set()
+
+
+def test_it_waits_for_a_broker_that_is_not_there_yet(tmp_path: Path) -> None:
+    port = free_port()
+    with linked(port) as ours:
+        poll(lambda: ours.link._failures >= 2)
+        assert not ours.connected()
+        with StubBroker(port):
+            poll(ours.connected)
+
+
+def test_a_lost_connection_is_made_anew() -> None:
+    with StubBroker() as broker, linked(broker.port) as ours:
+        poll(ours.connected)
+        first = ours.link.current
+        broker.drop()
+        poll(lambda: ours.link.current not in (None, first))
+
+
+def test_what_an_old_connection_still_held_is_not_sent_over_something_newer() -> None:
+    topic = "modelwave/1/demo/desired/rp2040/digits/7"
+    with StubBroker(acknowledges=False) as broker, linked(broker.port) as ours:
+        poll(ours.connected)
+        first = ours.link.current
+        assert first is not None
+        first.send(Message(topic, 1, b"old"))
+        assert broker.published.get(timeout=DEADLINE_SECONDS) == b"old"
+        broker.drop()
+        poll(lambda: ours.link.current not in (None, first))
+        assert ours.link.current is not None
+        ours.link.current.send(Message(topic, 2, b"new"))
+        assert broker.published.get(timeout=DEADLINE_SECONDS) == b"new"
+
+
+def test_what_was_sent_over_a_connection_that_is_lost_is_not_taken_for_acknowledged() -> None:
+    with StubBroker(acknowledges=False) as broker, linked(broker.port) as ours:
+        poll(ours.connected)
+        first = ours.link.current
+        assert first is not None
+        first.send(Message("t", 1, b"x"))
+        broker.drop()
+        poll(lambda: ours.link.current not in (None, first))
+        assert first.acknowledged() == []
+
+
+def test_small_packets_are_not_held_back() -> None:
+    with StubBroker() as broker, linked(broker.port) as ours:
+        poll(ours.connected)
+        assert ours.link.current is not None
+        connected: Any = ours.link.current._client.socket()
+        assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+def test_it_ends_though_the_broker_never_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, linked(silent.getsockname()[1]):
+        silent.accept()[0].recv(1)
+
+
+@pytest.mark.parametrize("password", ["wrong", ""])
+def test_with_a_wrong_password_it_is_not_connected_and_says_so(
+    password: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    users = settings_with_users()
+    with (
+        embedded(users) as host,
+        linked(host.port, user="controller", password=password) as ours,
+    ):
+        poll(lambda: "refuses the connection" in caplog.text)
+        assert not ours.connected()
+        assert "Not authorized" in caplog.text
+
+
+def test_with_the_right_password_it_may_do_its_work() -> None:
+    with embedded(settings_with_users()) as host:
+        password = PASSWORDS["controller"]
+        with linked(host.port, user="controller", password=password) as ours:
+            poll(ours.connected)
+            assert ours.link.current is not None
+            ours.link.current.send(Message("modelwave/1/demo/root/1", 1, b"x"))
+            assert len(ours.acknowledged(1)) == 1
+
+
+@needs_mosquitto
+def test_over_tls_it_connects_to_whom_the_ca_vouches_for_and_nobody_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = write_certificates(tmp_path)
+    settings = f"certfile {files.certificate}\nkeyfile {files.key}\n"
+    with mosquitto(tmp_path, settings) as port:
+        world = World(tmp_path, broker_port=port)
+        toml = world.home.path / "controller.toml"
+        trusted = toml.read_text().replace("mqtt://127.0.0.1", "mqtts://localhost")
+        toml.write_text(trusted.replace('ca = ""', f'ca = "{files.ca}"'))
+        trusting = broker_of(type(world.home)(world.home.path))
+        with linked(port, tls=trusting.tls) as ours:
+            ours.link.broker = trusting
+            poll(ours.connected)
+        toml.write_text(trusted)
+        doubting = broker_of(type(world.home)(world.home.path))
+        with linked(port, tls=doubting.tls) as ours:
+            poll(lambda: "CERTIFICATE_VERIFY_FAILED" in caplog.text)
+            assert not ours.connected()
+        world.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "named"),
+    [
+        ("password_file", "no-such-file", "broker.password_file"),
+        ("ca", "no-such-file", "broker.ca"),
+        ("ca", "controller.toml", "broker.ca"),
+    ],
+)
+def test_a_setting_of_the_broker_that_is_wrong_is_named(
+    tmp_path: Path, setting: str, value: str, named: str
+) -> None:
+    world = World(tmp_path)
+    toml = world.home.path / "controller.toml"
+    text = toml.read_text().replace("mqtt://127", "mqtts://127")
+    toml.write_text(text.replace(f'{setting} = ""', f'{setting} = "{value}"'))
+    with pytest.raises(OperatorError, match=named):
+        broker_of(type(world.home)(world.home.path))
+    world.close()
+
+
+class StubBroker:
+    """As much of a broker as a link needs; may refuse to acknowledge, and can hang up."""
+
+    def __init__(self, port: int = 0, acknowledges: bool = True) -> None:
+        self.server = socket.create_server(("127.0.0.1", port), reuse_port=False)
+        self.port = int(self.server.getsockname()[1])
+        self.acknowledges = acknowledges
+        self.published: queue.Queue[bytes] = queue.Queue()
+        self.clients: list[socket.socket] = []
+        self.thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "StubBroker":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()
+        self.drop()
+        self.thread.join()
+
+    def drop(self) -> None:
+        for client in self.clients:
+            client.close() if client.fileno() == -1 else client.shutdown(socket.SHUT_RDWR)
+        self.clients.clear()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return
+            self.clients.append(client)
+            with client, client.makefile("rb") as stream:
+                self._talk(client, stream)
+
+    def _talk(self, client: socket.socket, stream: Any) -> None:
+        while head := stream.read(1):
+            length = shift = 0
+            while True:
+                (byte,) = stream.read(1)
+                length |= (byte & 127) << shift
+                shift += 7
+                if byte < 128:
+                    break
+            body = stream.read(length)
+            kind = head[0] >> 4
+            if kind == 1:
+                client.sendall(b"\x20\x02\x00\x00")
+            elif kind == 8:
+                client.sendall(b"\x90\x05" + body[:2] + b"\x01\x01\x01")
+            elif kind == 3:
+                end = 2 + struct.unpack_from("!H", body)[0]
+                self.published.put(body[end + 2 :])
+                if self.acknowledges:
+                    client.sendall(b"\x40\x02" + body[end : end + 2])

@@ -1,0 +1,277 @@
+"""The commands of rollouts, the fleet and devices, as they are typed."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rollout_world import FLEET, TARGET, World
+from test_service_reports import window
+
+from modelwave_controller import cli, outbox
+from modelwave_shared import topics
+
+QUICK = ("--stages", "10,50,100", "--soak", "0", "--deadline", "100", "--trial-seconds", "1")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path, devices=20)) as made:
+        made.shelve(1)
+        yield made
+
+
+class Ran:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(world: World, capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*arguments: str) -> Ran:
+        capsys.readouterr()
+        code = cli.run(["--home", str(world.home.path), *arguments])
+        return Ran(code, *capsys.readouterr())
+
+    return call
+
+
+def test_start_says_the_status_why_and_what_happens_next(run: Any) -> None:
+    ran = run("rollout", "start", "digits", "v1")
+    assert ran.code == 0
+    lines = ran.out.splitlines()
+    assert lines[0] == "NEW  rollout 1: digits release 1 (v1) for linux-cpu"
+    assert lines[1] == "  why   no stage has opened yet"
+    assert lines[2] == "  next  stage 1 (1 %) opens"
+    assert "start `modelwave serve`" in lines[3]
+
+
+def test_start_takes_number_or_version_and_options_for_the_plan(world: World, run: Any) -> None:
+    started = run("rollout", "start", "digits", "1", *QUICK, "--start-slot", "42", "--json").json()
+    assert (started["status"], started["start_slot"]) == ("NEW", 42)
+    plan = world.state().rollouts[1].created.plan
+    assert [stage.percent for stage in plan.stages] == [10, 50, 100]
+    assert {stage.soak_seconds for stage in plan.stages} == {0}
+
+
+def test_start_takes_a_plan_from_a_file(world: World, run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "plan.toml"
+    file.write_text("stages = [{ percent = 100, max_failed_percent = 3 }]")
+    assert run("rollout", "start", "digits", "1", "--plan", str(file)).code == 0
+    assert world.state().rollouts[1].created.plan.stages[0].max_failed_percent == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("digits", "9"), "RELEASE"),
+        (("digits", ""), "RELEASE"),
+        (("letters", "1"), "MODEL"),
+        (("../digits", "1"), "MODEL"),
+        (("", "1"), "MODEL"),
+        (("x" * 5000, "1"), "MODEL"),
+        (("digits", "1", "--target", "esp32"), "--target"),
+        (("digits", "1", "--stages", "10,5,100"), "rise"),
+        (("digits", "1", "--stages", ""), "--stages"),
+        (("digits", "1", "--max-failed", "nan"), "max_failed_percent"),
+        (("digits", "1", "--max-silent", "101"), "max_silent_percent"),
+        (("digits", "1", "--soak", "-1"), "soak_seconds"),
+        (("digits", "1", "--soak", "1" * 400), "soak_seconds"),
+        (("digits", "1", "--soak", "soon"), "--soak"),
+        (("digits", "1", "--on-fail", "shrug"), "on_fail"),
+        (("digits", "1", "--start-slot", "1000"), "--start-slot"),
+        (("digits", "1", "--plan", "no-such-file.toml"), "--plan"),
+        (("digits", "1", "--plan", "x.toml", "--soak", "1"), "--plan"),
+        (("digits",), "release"),
+    ],
+)
+def test_a_bad_argument_of_start_is_one_line_that_names_it(
+    world: World, run: Any, arguments: tuple[str, ...], named: str
+) -> None:
+    ran = run("rollout", "start", *arguments)
+    assert ran.code == 2
+    assert named in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    assert "Traceback" not in ran.err
+    assert world.state().rollouts == {}
+
+
+def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run: Any) -> None:
+    small = world.devices["d3"]
+    world.inbox.put(topics.reported(FLEET, "d3"), small.report(free={"flash": 100, "ram": 10**6}))
+    world.hear([])
+    arguments = ("digits", "1", *QUICK, "--start-slot", "0", "--dry-run")
+    ran = run("rollout", "start", *arguments)
+    assert ran.code == 0
+    assert "These would reject it:" in ran.out
+    assert "flash: 1400 bytes missing (needs 1500, has 100)" in ran.out
+    assert "--start-slot 0" in ran.out
+    planned = run("rollout", "start", *arguments, "--json").json()
+    assert world.state().rollouts == {}
+    by_stage = [
+        {d["device"] for d in planned["devices"] if d["stage"] == stage} for stage in (0, 1, 2)
+    ]
+    assert [len(names) for names in by_stage] == [2, 8, 10]
+    assert [d["device"] for d in planned["devices"] if d["shortfalls"]] == ["d3"]
+    # And these are the ones that are asked, in the end.
+    run("rollout", "start", *arguments[:-1])
+    for names in by_stage:
+        world.tick()
+        ordered = {n for n, d in world.devices.items() if world.ordered(d)}
+        assert names <= ordered
+        assert len(ordered) == sum(len(s) for s in by_stage[: by_stage.index(names) + 1])
+        world.answer("SUCCEEDED", world.devices.values())
+
+
+def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, run: Any) -> None:
+    run("rollout", "start", "digits", "1", *QUICK)
+    world.tick()
+    assert (
+        run("rollout", "pause", "1", "--reason", "lunch", "--json")
+        .json()["why"]
+        .startswith("paused by the operator: lunch")
+    )
+    assert run("rollout", "resume", "digits", "--json").json()["status"] == "RUNNING"
+    assert run("rollout", "abort", "1").out.startswith("ABORTED")
+    assert "at the service's next tick" in run("rollout", "revert", "1").out
+
+
+def test_a_gate_is_overruled_with_a_reason(world: World, run: Any) -> None:
+    run("rollout", "start", "digits", "1", *QUICK)
+    world.tick()
+    world.answer("FAILED", world.devices.values())
+    world.tick()
+    ran = run("rollout", "resume", "1", "--accept", "the network is down there")
+    assert "accepted by the operator: the network is down there" in ran.out
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "abort", "revert"])
+@pytest.mark.parametrize("rollout", ["7", "letters", "../..", "x" * 5000, "\x1b[2J"])
+def test_a_rollout_that_is_none_is_one_line(run: Any, command: str, rollout: str) -> None:
+    run("rollout", "start", "digits", "1")
+    ran = run("rollout", command, rollout)
+    assert ran.code == 2
+    assert len(ran.err.strip().splitlines()) == 1
+    assert "\x1b" not in ran.err
+
+
+@pytest.mark.parametrize("reason", ["x" * 201, "two\nlines", "\x1b[2J"])
+def test_a_reason_that_is_no_line_of_text_is_refused(world: World, run: Any, reason: str) -> None:
+    run("rollout", "start", "digits", "1")
+    assert run("rollout", "abort", "1", "--reason", reason).code == 2
+    assert world.state().rollouts[1].status == "NEW"
+
+
+@pytest.mark.parametrize("command", ["status", "watch"])
+def test_without_any_rollout_it_says_how_to_start_one(run: Any, command: str) -> None:
+    ran = run("rollout", command)
+    assert ran.code == 2
+    assert "modelwave rollout start MODEL RELEASE" in ran.err
+
+
+def test_status_is_that_of_the_newest_or_the_named(world: World, run: Any) -> None:
+    world.shelve(2)
+    run("rollout", "start", "digits", "1")
+    run("rollout", "abort", "1")
+    run("rollout", "start", "digits", "2")
+    assert run("rollout", "status", "--json").json()["rollout"] == 2
+    assert run("rollout", "status", "1", "--json").json()["status"] == "ABORTED"
+    assert run("rollout", "status", "digits").out.startswith("NEW  rollout 2")
+    listed = run("rollout", "list", "--json").json()
+    assert [(r["rollout"], r["status"]) for r in listed] == [(1, "ABORTED"), (2, "NEW")]
+    assert "ABORTED" in run("rollout", "list").out
+
+
+def test_without_a_home_it_says_how_to_make_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["rollout", "status"], ["fleet", "status"], ["device", "list"], ["serve"]):
+        assert cli.run(["--home", str(tmp_path / "none"), *command]) == 2
+        assert "modelwave init" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+# The fleet and its devices.
+
+
+def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, run: Any) -> None:
+    world.inbox.put(topics.presence(FLEET, "d1"), b"online")
+    world.inbox.put(topics.metrics(FLEET, "d1"), window(1))
+    world.inbox.put(topics.metrics(FLEET, "d2"), window(1, labelled=0, correct=0, release=2))
+    world.hear([])
+    found = run("fleet", "status", "--json").json()
+    assert (found["devices"], found["online"], found["targets"]) == (20, 1, {TARGET: 20})
+    assert [(m["release"], m["inferences"], m["accuracy"]) for m in found["metrics"]] == [
+        (1, 100, 0.9),
+        (2, 100, None),
+    ]
+    shown = run("fleet", "status").out
+    assert "20 devices, 1 online" in shown
+    assert "90.0 % of 10 labelled" in shown
+    assert "no labels" in shown
+
+
+def test_fleet_status_shows_live_releases_and_rollouts(world: World, run: Any) -> None:
+    run("rollout", "start", "digits", "1", *QUICK)
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    found = run("fleet", "status", "--json").json()
+    assert found["live"] == [{"model": "digits", "release": 1, "devices": 2}]
+    assert found["rollouts"] == [{"rollout": 1, "model": "digits", "status": "RUNNING"}]
+    assert "1 (digits) RUNNING" in run("fleet", "status").out
+
+
+def test_device_list_and_show_tell_what_it_runs_and_what_is_wrong(world: World, run: Any) -> None:
+    run("rollout", "start", "digits", "1", *QUICK)
+    world.tick()
+    asked = [d for d in world.devices.values() if world.ordered(d)]
+    world.answer("FAILED", asked, "download: [red]no route[/red]")
+    world.inbox.put(topics.reported(FLEET, "odd"), b"\x1b[2J")
+    world.hear([])
+    listed = run("device", "list").out
+    assert "digits: FAILED" in listed
+    assert "1 message not understood" in listed
+    assert len(run("device", "list", "--json").json()) == 21
+    assert run("device", "list", "--target", "esp32", "--json").json() == []
+    shown = run("device", "show", asked[0].name).out
+    assert "download: [red]no route[/red]" in shown
+    assert run("device", "show", asked[0].name, "--json").json()["target"] == TARGET
+    assert "0x1b" in run("device", "show", "odd").out
+
+
+@pytest.mark.parametrize("command", ["show", "forget"])
+@pytest.mark.parametrize("device", ["nobody", "", "../..", "D1", "x" * 5000, "\x1b[2J"])
+def test_a_device_that_is_none_is_one_line(run: Any, command: str, device: str) -> None:
+    ran = run("device", command, device)
+    assert ran.code == 2
+    assert len(ran.err.strip().splitlines()) == 1
+    assert "DEVICE" in ran.err
+
+
+def test_a_forgotten_device_leaves_nothing_to_bring_it_back(world: World, run: Any) -> None:
+    world.inbox.put(topics.presence(FLEET, "d1"), b"online")
+    world.hear([])
+    assert run("device", "forget", "d1", "--json").json()["forgotten"] is True
+    assert run("device", "show", "d1").code == 2
+    with world.store.read() as connection:
+        cleared = {m.topic for m in outbox.unsent(connection, 10) if not m.payload}
+    assert cleared == {topics.reported(FLEET, "d1"), topics.presence(FLEET, "d1")}
+
+
+def test_a_device_installed_anew_is_learned_again_after_it_was_forgotten(
+    world: World, run: Any
+) -> None:
+    device = world.devices["d1"]
+    world.inbox.put(topics.reported(FLEET, "d1"), device.report(boot=90))
+    world.hear([])
+    world.hear([device])  # boot 1 again: nobody believes it
+    assert "device forget d1" in run("device", "show", "d1").out
+    run("device", "forget", "d1")
+    world.hear([device])
+    assert run("device", "show", "d1", "--json").json()["boot"] == 1

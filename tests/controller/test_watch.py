@@ -1,0 +1,308 @@
+"""What people see of a rollout: one status word, why, what next, and a row a stage."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rollout_world import World, quick
+
+from modelwave_controller import cli, rollouts, status
+from modelwave_controller.cli import view
+from modelwave_controller.cli.rollout import _until_final
+from modelwave_controller.state import FINAL
+from modelwave_controller.status import Problem, Row, Status
+
+REASON = "golden set: 3 of 60 labels right"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path, devices=20)) as made:
+        yield made
+
+
+def seen(world: World, wanted: str = "") -> Status:
+    with world.store.read() as connection:
+        return status.read(connection, wanted, world.now)
+
+
+def step(world: World, outcome: str) -> None:
+    world.tick()
+    world.answer(outcome, world.devices.values(), REASON if outcome != "SUCCEEDED" else "")
+    world.tick()
+
+
+def drawn(found: Status, width: int = 100) -> str:
+    screen = Console(file=io.StringIO(), width=width, color_system=None)
+    screen.print(view.rollout(found))
+    assert isinstance(screen.file, io.StringIO)
+    return screen.file.getvalue()
+
+
+def run(world: World, *arguments: str) -> int:
+    return cli.run(["--home", str(world.home.path), *arguments])
+
+
+def rows(found: Status) -> list[tuple[int, int, str]]:
+    return [(row.devices, row.succeeded, row.gate) for row in found.rows]
+
+
+# Why, and what next.
+
+
+def test_before_the_service_has_looked_it_says_what_will_open(world: World) -> None:
+    world.start(1)
+    found = seen(world)
+    assert (found.status, found.why) == ("NEW", "no stage has opened yet")
+    assert found.next == "stage 1 (10 %) opens"
+    assert found.warnings == ["no service has run yet: start `modelwave serve`"]
+
+
+def test_under_way_it_says_what_it_waits_for_and_until_when(world: World) -> None:
+    world.start(1)
+    world.tick()
+    world.answer("", list(world.devices.values()))
+    found = seen(world)
+    assert found.status == "RUNNING"
+    assert found.why == "stage 1 (10 %): 0 of 2 devices succeeded, 2 in progress"
+    assert found.next == "the gate decides when the answers suffice, in 100 s at the latest"
+    assert rows(found) == [(2, 0, "pending"), (0, 0, ""), (0, 0, "")]
+
+
+def test_a_service_that_ticks_no_more_is_told(world: World) -> None:
+    world.start(1)
+    world.tick()
+    world.now += 90
+    (warning, _) = seen(world).warnings
+    assert warning == "no service has been at work for 90 s: start `modelwave serve`"
+
+
+def test_what_the_broker_has_not_taken_is_told(world: World) -> None:
+    world.start(1)
+    world.tick()
+    found = seen(world)
+    (order,) = world.state().rollouts[1].stages[0].orders
+    first, last = order.slots[0]
+    assert found.warnings == [f"{last - first + 1} topics not yet acknowledged by the broker"]
+
+
+def test_soaking_it_says_when_the_next_stage_opens(world: World) -> None:
+    world.start(1, quick(stage={"soak_seconds": 90}))
+    step(world, "SUCCEEDED")
+    found = seen(world)
+    assert found.next == "stage 2 (50 %) opens in 90 s"
+    assert rows(found)[0] == (2, 2, "soaking")
+
+
+def test_held_it_says_what_the_operator_may_do(world: World) -> None:
+    world.start(1)
+    step(world, "FAILED")
+    found = seen(world)
+    assert found.status == "HELD"
+    assert "2 of 2 devices failed (100 %), at most 10 % may be" in found.why
+    for word in ("rollout resume", "--accept", "rollout revert", "rollout abort"):
+        assert word in found.next
+    assert found.problems[0].reason == REASON
+
+
+def test_paused_it_says_why_and_how_to_go_on(world: World) -> None:
+    world.start(1)
+    world.tick()
+    rollouts.pause(world.store, "1", "paused by the operator: lunch", world.now)
+    found = seen(world)
+    assert found.status == "PAUSED"
+    assert found.why.startswith("paused by the operator: lunch; stage 1 (10 %): ")
+    assert "rollout resume" in found.next
+
+
+def test_finished_it_says_how_it_could_be_taken_back(world: World) -> None:
+    world.start(1)
+    for _ in range(4):
+        step(world, "SUCCEEDED")
+    found = seen(world)
+    assert (found.status, found.final) == ("FINISHED", True)
+    assert found.next == "nothing: it is over; `rollout revert 1` would take it back"
+    assert [gate for _, _, gate in rows(found)] == ["PASS", "PASS", "PASS"]
+
+
+def test_on_the_way_back_it_counts_who_is_back(world: World) -> None:
+    world.start(1)
+    for _ in range(4):
+        step(world, "SUCCEEDED")
+    world.start(2)
+    step(world, "ROLLED_BACK")
+    found = seen(world)
+    assert found.status == "REVERTING"
+    assert "2 of 2 devices rolled back" in found.why
+    assert "on the way back 0 of 2 devices succeeded, 2 not heard of yet" in found.why
+    assert found.rows[-1].name == "way back"
+    assert found.rows[0].gate == "FAIL"
+    step(world, "SUCCEEDED")
+    assert "on the way back 2 of 2 devices succeeded" in seen(world).why
+
+
+def test_taken_back_to_nothing_it_says_so(world: World) -> None:
+    world.start(1)
+    step(world, "ROLLED_BACK")
+    assert "with no earlier release its orders were withdrawn" in seen(world).why
+
+
+def test_an_asked_revert_is_shown_before_the_service_has_seen_it(world: World) -> None:
+    world.start(1)
+    for _ in range(4):
+        step(world, "SUCCEEDED")
+    rollouts.revert(world.store, "1", "it drifts", world.now)
+    found = seen(world)
+    assert found.why == "it drifts"
+    assert "at the service's next tick" in found.next
+
+
+def test_after_the_deadline_the_silent_are_counted_as_silent(world: World) -> None:
+    world.start(1)
+    world.tick()
+    world.answer("", world.devices.values())
+    assert (seen(world).rows[0].in_progress, seen(world).rows[0].silent) == (2, 0)
+    world.now += 100
+    assert (seen(world).rows[0].in_progress, seen(world).rows[0].silent) == (0, 2)
+
+
+def test_an_aborted_rollout_shows_its_gates_as_they_were(world: World) -> None:
+    world.start(1)
+    step(world, "SUCCEEDED")
+    rollouts.abort(world.store, "1", "aborted by the operator", world.now)
+    assert [gate for _, _, gate in rows(seen(world))] == ["PASS", "", ""]
+    assert "opened slots keep their order" in seen(world).next
+
+
+# Drawn.
+
+STATUS = Status(
+    rollout=3,
+    model="digits",
+    release=2,
+    version="v2",
+    targets=["rp2040"],
+    start_slot=7,
+    status="RUNNING",
+    why="stage 1 (10 %): 1 of 2 devices succeeded, 1 in progress",
+    next="the gate decides when the answers suffice, in 50 s at the latest",
+    warnings=[],
+    rows=[
+        Row("stage 1 (10 %)", 2, 1, 1, 0, 0, 0, 0, 0, "pending", ""),
+        Row("stage 2 (100 %)", 0, 0, 0, 0, 0, 0, 0, 0, "", ""),
+    ],
+    problems=[],
+)
+
+
+def test_it_is_drawn_as_a_heading_and_a_row_a_stage() -> None:
+    lines = drawn(STATUS).splitlines()
+    assert [line.rstrip() for line in lines[:3]] == [
+        "RUNNING  rollout 3: digits release 2 (v2) for rp2040",
+        "  why   stage 1 (10 %): 1 of 2 devices succeeded, 1 in progress",
+        "  next  the gate decides when the answers suffice, in 50 s at the latest",
+    ]
+    assert [" ".join(line.split()) for line in lines[3:]] == [
+        "stage target in progress succeeded rolled back failed rejected silent gate",
+        "stage 1 (10 %) 2 1 1 0 0 0 0 pending",
+        "stage 2 (100 %) 0 0 0 0 0 0 0 –",
+    ]
+
+
+def test_canceled_orders_have_a_column_only_where_there_are_some() -> None:
+    assert "canceled" not in drawn(STATUS)
+    canceled = replace(STATUS, rows=[replace(STATUS.rows[0], canceled=1)])
+    assert "canceled" in drawn(canceled, 110)
+
+
+def test_text_of_strangers_cannot_act_on_the_terminal_nor_as_markup() -> None:
+    hostile = "[red]x[/red] \x1b[2J\r\nnew line \u202e"
+    found = drawn(
+        replace(
+            STATUS,
+            version=hostile,
+            why=hostile,
+            warnings=[hostile],
+            problems=[Problem("d1", "FAILED", hostile)],
+        )
+    )
+    for harmful in ("\x1b", "\r", "\u202e", "\nnew line"):
+        assert harmful not in found
+    assert found.count("[red]x[/red]") == 4
+
+
+def test_it_can_be_exported_as_a_picture() -> None:
+    screen = Console(record=True, width=100, file=io.StringIO())
+    screen.print(view.rollout(STATUS))
+    picture = screen.export_svg(title="modelwave rollout watch")
+    assert picture.startswith("<svg")
+    assert "RUNNING" in picture
+
+
+# Followed.
+
+
+def test_watching_draws_each_change_once_and_ends_when_it_is_over() -> None:
+    over = replace(STATUS, status="FINISHED")
+    found = iter([STATUS, STATUS, replace(STATUS, why="more"), over, over])
+    drawings: list[Status] = []
+    last = _until_final(lambda: next(found), 0, drawings.append)
+    assert last.status == "FINISHED"
+    assert [d.status for d in drawings] == ["RUNNING", "RUNNING", "FINISHED"]
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("SUCCEEDED", 0), ("ROLLED_BACK", 1)])
+def test_its_exit_code_says_how_it_ended(world: World, outcome: str, code: int) -> None:
+    world.start(1)
+    while seen(world).status not in FINAL:
+        step(world, outcome)
+    assert run(world, "rollout", "watch", "1") == code
+    assert run(world, "rollout", "watch") == code
+
+
+def test_an_aborted_rollout_exits_with_1(world: World) -> None:
+    world.start(1)
+    rollouts.abort(world.store, "1", "", world.now)
+    assert run(world, "rollout", "watch", "digits") == 1
+
+
+def test_ctrl_c_leaves_without_a_word_and_the_rollout_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modelwave_controller.cli.rollout.time.sleep", interrupt)
+    world.start(1)
+    assert run(world, "rollout", "watch") == 130
+    assert capsys.readouterr().err == ""
+    assert seen(world).status == "NEW"
+
+
+def test_on_a_terminal_it_is_drawn_over_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr("modelwave_controller.cli.rollout.console", lambda: screen)
+    world.start(1)
+    rollouts.abort(world.store, "1", "", world.now)
+    assert run(world, "rollout", "watch") == 1
+    assert isinstance(screen.file, io.StringIO)
+    assert "ABORTED" in screen.file.getvalue()
+
+
+def test_with_json_each_change_is_one_line(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.start(1)
+    rollouts.abort(world.store, "1", "changed our mind", world.now)
+    assert run(world, "rollout", "watch", "--json") == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    found: dict[str, Any] = json.loads(line)
+    assert (found["status"], found["final"], found["why"]) == ("ABORTED", True, "changed our mind")
