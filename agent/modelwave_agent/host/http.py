@@ -32,8 +32,8 @@ from urllib.parse import urlsplit
 
 from modelwave_agent.ports import Fetcher, FetchError
 
-# recv, sha256 and write of one piece; 256 KiB stay in a core's second-level cache.
-BUFFER_BYTES = 256 * 1024
+# The most that one recv takes; it is hashed and written while it is still in the cache.
+PIECE_BYTES = 256 * 1024
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASCII)
@@ -205,20 +205,20 @@ class _Transfer:
     def _receive(self, response: http.client.HTTPResponse) -> None:
         """Feeds the body to the intake."""
         skip, left = _agreed(response, self.intake.offset, self.intake.wanted)
-        view = memoryview(bytearray(min(BUFFER_BYTES, left)))
         while left:
             with self._network():
                 # One recv a turn: what came is written, however slow the rest is.
-                got = response.fp.readinto1(view[:left])
+                # (BufferedReader.readinto1 would wait for more where it has some.)
+                piece = response.read1(min(left, PIECE_BYTES))
             if self._stopped:
                 raise FetchError("stopped")
-            if not got:
+            if not piece:
                 raise FetchError(f"the connection ended, {left} bytes early")
-            left -= got
-            self.received += got
-            passed = min(skip, got)
+            left -= len(piece)
+            self.received += len(piece)
+            passed = min(skip, len(piece))
             skip -= passed
-            self.intake.write(view[passed:got])
+            self.intake.write(memoryview(piece)[passed:])
 
     @contextlib.contextmanager
     def _network(self) -> Iterator[None]:

@@ -1,0 +1,513 @@
+"""The HTTP fetcher against servers that are slow, wrong or hostile."""
+
+import asyncio
+import errno
+import hashlib
+import threading
+
+import pytest
+
+from modelwave_agent.banks import Intake, TooLong
+from modelwave_agent.host import http
+from modelwave_agent.host.http import HttpFetcher, Pace
+from modelwave_agent.ports import FetchError
+from tests.agent.host_places import Authority, refused_port
+from tests.agent.host_server import answering, serving
+
+DATA = bytes(range(256)) * 40  # 10,240 bytes
+QUICK = Pace(connect_seconds=5, silence_seconds=5, watch_seconds=0.2, least_bytes=1000)
+
+
+def intake_of(tmp_path, held=b"", wanted=DATA):
+    path = tmp_path / "a.model"
+    path.write_bytes(held)
+    entry = {"size": len(wanted), "sha256": hashlib.sha256(wanted).hexdigest()}
+    intake = Intake(str(path), len(held), entry)
+    for _ in intake.catch_up():
+        pass
+    return intake
+
+
+def fetch(intake, answer, url="http://127.0.0.1:{port}/x", fetcher=None, times=1):
+    """Fetches `times` from a server that answers with `answer`."""
+
+    async def main():
+        async with serving(answer) as port:
+            for _ in range(times):
+                await (fetcher or HttpFetcher(pace=QUICK)).fetch(url.format(port=port), intake)
+
+    try:
+        asyncio.run(main())
+    finally:
+        intake.close()
+
+
+def refusal(tmp_path, answer, held=b"", **options):
+    """What the fetcher says; nothing must have been written."""
+    intake = intake_of(tmp_path, held)
+    with pytest.raises(FetchError) as caught:
+        fetch(intake, answer, **options)
+    assert intake.offset == len(held)
+    assert (tmp_path / "a.model").read_bytes() == held
+    return str(caught.value)
+
+
+def saying(status, *fields, body=b""):
+    async def answer(request):
+        request.head_of(status, *fields)
+        request.say(body)
+
+    return answer
+
+
+# Good servers.
+
+
+def test_whole_file(tmp_path):
+    intake = intake_of(tmp_path)
+    fetch(intake, answering(DATA))
+    assert intake.matches()
+
+
+def test_resumes_where_the_file_ends(tmp_path):
+    intake = intake_of(tmp_path, DATA[:5000])
+    asked = []
+
+    async def answer(request):
+        asked.append((request.has_range, request.offset))
+        await answering(DATA)(request)
+
+    fetch(intake, answer)
+    assert intake.matches()
+    assert asked == [(True, 5000)]
+
+
+def test_server_without_ranges_is_passed_over_to_the_offset(tmp_path):
+    intake = intake_of(tmp_path, DATA[:5000])
+    fetch(intake, saying("200 OK", f"Content-Length: {len(DATA)}", body=DATA))
+    assert intake.matches()
+
+
+def test_range_shorter_than_asked_is_taken_as_far_as_it_goes(tmp_path):
+    intake = intake_of(tmp_path, DATA[:100])
+    fetch(
+        intake,
+        saying(
+            "206 Partial Content",
+            f"Content-Range: bytes 100-199/{len(DATA)}",
+            "Content-Length: 100",
+            body=DATA[100:200],
+        ),
+    )
+    assert intake.offset == 200
+
+
+def test_asks_for_no_compression(tmp_path):
+    heads = []
+
+    async def answer(request):
+        heads.append(request.head)
+        await answering(DATA)(request)
+
+    fetch(intake_of(tmp_path), answer)
+    assert "\r\nAccept-Encoding: identity\r\n" in heads[0]
+    assert heads[0].count("Accept-Encoding") == 1
+
+
+# Wrong answers.
+
+
+def test_file_one_byte_short_is_refused(tmp_path):
+    assert "10239 bytes, 10240 are signed" in refusal(tmp_path, answering(DATA[:-1]))
+
+
+def test_file_one_byte_long_is_refused(tmp_path):
+    assert "10241 bytes, 10240 are signed" in refusal(tmp_path, answering(DATA + b"x"))
+
+
+def test_range_of_a_file_one_byte_long_is_refused(tmp_path):
+    said = refusal(tmp_path, answering(DATA + b"x"), held=DATA[:100])
+    assert "Content-Range" in said
+
+
+def test_body_longer_than_its_length_is_cut_there(tmp_path):
+    intake = intake_of(tmp_path)
+    fetch(intake, saying("200 OK", f"Content-Length: {len(DATA)}", body=DATA + b"more"))
+    assert intake.matches()
+
+
+def test_body_shorter_than_its_length_keeps_what_came(tmp_path):
+    intake = intake_of(tmp_path)
+    with pytest.raises(FetchError, match="9240 bytes early"):
+        fetch(intake, saying("200 OK", f"Content-Length: {len(DATA)}", body=DATA[:1000]))
+    assert intake.offset == 1000
+
+
+def test_200_instead_of_206_with_another_length_is_refused(tmp_path):
+    rest = DATA[5000:]
+    answer = saying("200 OK", f"Content-Length: {len(rest)}", body=rest)
+    assert "are signed" in refusal(tmp_path, answer, held=DATA[:5000])
+
+
+@pytest.mark.parametrize(
+    "content_range",
+    [
+        f"bytes 0-{len(DATA) - 1}/{len(DATA)}",  # from the start
+        f"bytes 99-{len(DATA) - 2}/{len(DATA)}",
+        f"bytes 101-{len(DATA) - 1}/{len(DATA)}",
+        f"bytes 100-{len(DATA) - 1}/{len(DATA) + 1}",  # of another file
+        f"bytes 100-{len(DATA)}/*",  # past the signed end
+        f"bytes 100-{len(DATA) - 2}/{len(DATA)}",  # not the body's length
+        f"bytes 100-{len(DATA) - 1}",
+        f"bytes -{len(DATA)}",
+        f"octets 100-{len(DATA) - 1}/{len(DATA)}",
+        "",
+    ],
+)
+def test_wrong_content_range_is_refused(tmp_path, content_range):
+    rest = DATA[100:]
+    answer = saying(
+        "206 Partial Content",
+        f"Content-Range: {content_range}",
+        f"Content-Length: {len(rest)}",
+        body=rest,
+    )
+    said = refusal(tmp_path, answer, held=DATA[:100])
+    assert "Content-Range" in said or "are signed" in said
+
+
+def test_206_without_content_range_is_refused(tmp_path):
+    rest = DATA[100:]
+    answer = saying("206 Partial Content", f"Content-Length: {len(rest)}", body=rest)
+    assert "Content-Range" in refusal(tmp_path, answer, held=DATA[:100])
+
+
+@pytest.mark.parametrize(
+    "place", ["https://127.0.0.1/x", "http://elsewhere.example/x", "file:///etc/passwd", "/y"]
+)
+def test_redirect_is_not_followed(tmp_path, place):
+    answer = saying("302 Found", f"Location: {place}", "Content-Length: 0")
+    said = refusal(tmp_path, answer)
+    assert "redirects are not followed" in said
+    assert place in said
+
+
+def test_gzipped_body_is_refused(tmp_path):
+    answer = saying("200 OK", "Content-Encoding: gzip", f"Content-Length: {len(DATA)}", body=DATA)
+    assert "gzip" in refusal(tmp_path, answer)
+
+
+def test_body_of_unknown_length_is_refused(tmp_path):
+    chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(DATA), DATA)
+    chunked = saying("200 OK", "Transfer-Encoding: chunked", body=chunk)
+    assert "how long" in refusal(tmp_path, chunked)
+    assert "how long" in refusal(tmp_path, saying("200 OK", body=DATA))
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "416 Range Not Satisfiable", "503 Busy"])
+def test_error_status_is_named(tmp_path, status):
+    assert status in refusal(tmp_path, saying(status, "Content-Length: 0"))
+
+
+def test_garbage_instead_of_http_is_refused(tmp_path):
+    async def answer(request):
+        request.say(b"\x00\xff" * 1000)
+
+    refusal(tmp_path, answer)
+
+
+def test_endless_header_is_refused(tmp_path):
+    async def answer(request):
+        request.say(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000)
+
+    refusal(tmp_path, answer)
+
+
+def test_closed_before_an_answer(tmp_path):
+    async def answer(request):
+        pass
+
+    assert "127.0.0.1" in refusal(tmp_path, answer)
+
+
+# Slow servers.
+
+
+async def wait_for_ever(request):
+    await asyncio.Event().wait()
+
+
+def test_byte_now_and_then_runs_into_the_least_rate(tmp_path):
+    """Each byte comes well within the time that a silent connection has."""
+    intake = intake_of(tmp_path)
+
+    async def answer(request):
+        request.head_of("200 OK", f"Content-Length: {len(DATA)}")
+        for byte in DATA:
+            request.say(bytes([byte]))
+            await asyncio.sleep(0.02)
+
+    with pytest.raises(FetchError, match=r"too slow, \d+ bytes in 0.2 seconds"):
+        fetch(intake, answer)
+    assert 0 < intake.offset < 1000
+
+
+def test_headers_now_and_then_run_into_the_least_rate(tmp_path):
+    async def answer(request):
+        request.say(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            request.say(b"X: y\r\n")
+            await asyncio.sleep(0.02)
+
+    assert "too slow, 0 bytes" in refusal(tmp_path, answer)
+
+
+def test_server_that_says_nothing_runs_into_the_deadline(tmp_path):
+    pace = Pace(connect_seconds=60, silence_seconds=0.2, watch_seconds=2)
+    assert "timed out" in refusal(tmp_path, wait_for_ever, fetcher=HttpFetcher(pace=pace))
+
+
+def test_server_that_keeps_the_pace_is_not_cut_off(tmp_path):
+    """Longer than several watches, at more than the least rate in each."""
+    intake = intake_of(tmp_path)
+    pace = Pace(watch_seconds=0.1, least_bytes=100)
+
+    async def answer(request):
+        request.head_of("200 OK", f"Content-Length: {len(DATA)}")
+        for start in range(0, len(DATA), 512):
+            request.say(DATA[start : start + 512])
+            await asyncio.sleep(0.025)
+
+    fetch(intake, answer, fetcher=HttpFetcher(pace=pace))
+    assert intake.matches()
+
+
+def test_closing_after_every_kilobyte_only_costs_requests(tmp_path):
+    """With the rate of update.FETCH_TRIES in between, which is not the fetcher's."""
+    intake = intake_of(tmp_path)
+
+    async def answer(request):
+        rest = DATA[request.offset :]
+        request.head_of(
+            "206 Partial Content" if request.has_range else "200 OK",
+            f"Content-Range: bytes {request.offset}-{len(DATA) - 1}/{len(DATA)}",
+            f"Content-Length: {len(rest)}",
+        )
+        request.say(rest[:1024])
+
+    async def main():
+        async with serving(answer) as port:
+            fetcher, ended = HttpFetcher(pace=QUICK), 0
+            while intake.offset < intake.wanted:
+                try:
+                    await fetcher.fetch(f"http://127.0.0.1:{port}/x", intake)
+                except FetchError:
+                    ended += 1
+            return ended
+
+    assert asyncio.run(main()) == 9  # the tenth kilobyte is the last
+    intake.close()
+    assert intake.matches()
+
+
+def test_file_changed_between_two_ranges_does_not_match(tmp_path):
+    intake = intake_of(tmp_path, DATA[:5000])
+    fetch(intake, answering(DATA[:-1] + b"\x00"))
+    assert intake.offset == intake.wanted
+    assert not intake.matches()
+
+
+# The medium.
+
+
+class FullDisk(Intake):
+    code = errno.ENOSPC
+
+    def write(self, data):
+        raise OSError(self.code, "as the medium says")
+
+
+class BrokenDisk(FullDisk):
+    code = errno.EIO
+
+
+@pytest.mark.parametrize("kind", [FullDisk, BrokenDisk])
+def test_what_the_medium_says_comes_through(tmp_path, kind):
+    intake = intake_of(tmp_path)
+    intake.__class__ = kind
+    with pytest.raises(OSError, match="as the medium says") as caught:
+        fetch(intake, answering(DATA))
+    assert caught.value.errno == kind.code
+
+
+def test_byte_too_many_for_the_intake_comes_through(tmp_path):
+    """The size that the intake was promised is the last bound, whatever the server said."""
+    intake = intake_of(tmp_path)
+    write = intake.write
+    intake.write = lambda data: write(bytes(data) + bytes(len(DATA)))
+    with pytest.raises(TooLong):
+        fetch(intake, answering(DATA))
+    assert intake.offset == 0
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "2852039166",  # the same as one number
+        "0xa9.0xfe.0xa9.0xfe",
+        "[::ffff:169.254.169.254]",
+        "[fe80::1]",
+        "0.0.0.0",
+        "[::]",
+        "224.0.0.1",
+        "[ff02::1]",
+    ],
+)
+def test_address_that_no_device_asks_is_refused(tmp_path, host):
+    said = refusal(tmp_path, wait_for_ever, url=f"http://{host}:{{port}}/x")
+    assert "a device does not ask" in said
+
+
+def test_name_that_leads_to_a_refused_address_is_refused(tmp_path, monkeypatch):
+    async def resolved(loop, host, port, **_):
+        return [(2, 1, 6, "", ("169.254.169.254", port))]
+
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", resolved)
+    said = refusal(tmp_path, wait_for_ever, url="http://files.example:{port}/x")
+    assert said == "files.example: a device does not ask 169.254.169.254"
+
+
+def test_name_is_resolved_once_and_what_was_checked_is_connected_to(tmp_path, monkeypatch):
+    """A name server that answers otherwise the second time (DNS rebinding) is not asked."""
+    asked = []
+
+    async def resolved(loop, host, port, **_):
+        asked.append(host)
+        return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", resolved)
+    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_: pytest.fail("asked again"))
+    intake = intake_of(tmp_path)
+    fetch(intake, answering(DATA), url="http://files.example:{port}/x")
+    assert intake.matches()
+    assert asked == ["files.example"]
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "http://:80/x", "http://[::1/x", "x"])
+def test_url_that_is_none_is_refused(tmp_path, url):
+    assert "not an http or https URL" in refusal(tmp_path, wait_for_ever, url=url)
+
+
+def test_refused_connection_is_named(tmp_path):
+    with refused_port() as port:
+        said = refusal(tmp_path, wait_for_ever, url=f"http://127.0.0.1:{port}/x")
+    assert "refused" in said
+
+
+# Cancelling.
+
+PATIENT = Pace(silence_seconds=60, watch_seconds=60)
+
+
+async def send_a_part_and_wait(request):
+    request.head_of("200 OK", f"Content-Length: {len(DATA)}")
+    request.say(DATA[:1000])
+    await asyncio.Event().wait()
+
+
+def cancel_fetch(intake, written, meanwhile):
+    """Cancels a fetch once `written` (asyncio.Event) says that it wrote."""
+
+    async def main():
+        async with serving(send_a_part_and_wait) as port:
+            fetcher = HttpFetcher(pace=PATIENT)
+            fetching = asyncio.create_task(fetcher.fetch(f"http://127.0.0.1:{port}/x", intake))
+            await asyncio.to_thread(written.wait)
+            fetching.cancel()
+            await meanwhile(fetching)
+            ended, _ = await asyncio.wait([fetching], timeout=20)
+            assert ended, "it waits for the server"
+            assert fetching.cancelled()
+
+    asyncio.run(main())
+
+
+def test_cancelled_fetch_does_not_wait_for_a_silent_server(tmp_path):
+    intake, written = intake_of(tmp_path), threading.Event()
+    write = intake.write
+    intake.write = lambda data: (write(data), written.set())
+
+    async def meanwhile(fetching):
+        pass
+
+    cancel_fetch(intake, written, meanwhile)
+    intake.close()
+    assert intake.offset == 1000
+
+
+def test_cancelled_fetch_waits_for_the_write_under_way(tmp_path):
+    """Or the thread would write to a file that somebody else has taken over."""
+    intake, writing, go_on = intake_of(tmp_path), threading.Event(), threading.Event()
+    write = intake.write
+
+    def write_slowly(data):
+        writing.set()
+        assert go_on.wait(60)
+        write(data)
+
+    intake.write = write_slowly
+
+    async def meanwhile(fetching):
+        for _ in range(3):  # however often it is cancelled
+            done, _ = await asyncio.wait([fetching], timeout=0.02)
+            assert not done
+            fetching.cancel()
+        go_on.set()
+
+    cancel_fetch(intake, writing, meanwhile)
+    intake.close()
+    assert intake.offset == 1000
+
+
+# TLS.
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def test_https_with_the_fleets_own_authority(tmp_path, authority):
+    intake = intake_of(tmp_path)
+
+    async def main():
+        async with serving(answering(DATA), tls=authority.server_context()) as port:
+            fetcher = HttpFetcher(authority.ca_file)
+            await fetcher.fetch(f"https://localhost:{port}/x", intake)
+
+    asyncio.run(main())
+    intake.close()
+    assert intake.matches()
+
+
+def test_https_from_another_authority_is_refused(tmp_path, authority):
+    async def main():
+        async with serving(answering(DATA), tls=authority.server_context()) as port:
+            await HttpFetcher().fetch(f"https://localhost:{port}/x", intake_of(tmp_path))
+
+    with pytest.raises(FetchError, match="certificate verify failed"):
+        asyncio.run(main())
+
+
+def test_https_for_another_host_is_refused(tmp_path, authority):
+    async def main():
+        async with serving(answering(DATA), tls=authority.server_context()) as port:
+            fetcher = HttpFetcher(authority.ca_file)
+            await fetcher.fetch(f"https://127.0.0.1:{port}/x", intake_of(tmp_path))
+
+    with pytest.raises(FetchError, match="certificate verify failed"):
+        asyncio.run(main())
