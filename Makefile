@@ -10,17 +10,24 @@ STAMP  := $(VENV)/.installed
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv and install modelwave into it
-$(STAMP): pyproject.toml
+setup: $(STAMP) ## make .venv and install modelwave with all that its tests want
+$(STAMP): $(VENV)/.made
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.demo: $(VENV)/.made
+	$(BIN)/pip install --quiet --editable '.[controller,tflite]'
+	@touch $@
+
+$(VENV)/.made: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "modelwave needs Python 3.11 or newer: apt install python3"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "modelwave needs Python 3.11 or newer; $(PYTHON) is older"; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV) \
 	  || { echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## the whole path: a good model in waves, a bad one taken back
+demo: $(VENV)/.demo ## the whole path: a good model in waves, a bad one taken back
 	$(BIN)/modelwave demo
 
 test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
