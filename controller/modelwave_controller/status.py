@@ -13,7 +13,7 @@ from modelwave_controller.decide import decide, label, stage_gate
 from modelwave_controller.events import IN_PROGRESS
 from modelwave_controller.facts import Known, count, facts
 from modelwave_controller.gates import FAIL, NOBODY, PASS, PENDING, Counts
-from modelwave_controller.state import Rollout, Stage, Wave
+from modelwave_controller.state import Rollout, Stage, State, Wave, fold
 from modelwave_controller.words import plural, span
 from modelwave_shared.documents import SUCCEEDED
 
@@ -72,13 +72,20 @@ class Status:
         return asdict(self) | {"final": self.final}
 
 
-def read(connection: Connection, wanted: str, now: float) -> Status:
-    """Of the rollout that `wanted` names (rollouts.find). Raises OperatorError."""
-    number = rollouts.find(log.state(connection, reports_of=[]), wanted).id
-    rollout = log.state(connection, reports_of=[number]).rollouts[number]
-    known = devices.counts(connection)
-    seen_at, left = log.service_seen_at(connection), outbox.left(connection)
-    return describe(rollout, known, now, _warnings(rollout, now, seen_at, left))
+class Reader:
+    """The status of one rollout, again and again: reads only what is new in the log."""
+
+    def __init__(self, connection: Connection, wanted: str) -> None:
+        """`wanted` as in rollouts.find. Raises OperatorError."""
+        self.rollout = rollouts.find(log.state(connection, reports_of=[]), wanted).id
+        self._state = State()
+
+    def read(self, connection: Connection, now: float) -> Status:
+        new = log.read(connection, after=self._state.last, reports_of=[self.rollout])
+        rollout = fold(new, self._state).rollouts[self.rollout]
+        known = devices.counts(connection)
+        seen_at, left = log.service_seen_at(connection), outbox.left(connection)
+        return describe(rollout, known, now, _warnings(rollout, now, seen_at, left))
 
 
 def describe(rollout: Rollout, known: Known, now: float, warnings: list[str]) -> Status:

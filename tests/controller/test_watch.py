@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def seen(world: World, wanted: str = "") -> Status:
     with world.store.read() as connection:
-        return status.read(connection, wanted, world.now)
+        return status.Reader(connection, wanted).read(connection, world.now)
 
 
 def step(world: World, outcome: str) -> None:
@@ -178,6 +178,16 @@ def test_an_aborted_rollout_shows_its_gates_as_they_were(world: World) -> None:
     rollouts.abort(world.store, "1", "aborted by the operator", world.now)
     assert [gate for _, _, gate in rows(seen(world))] == ["PASS", "", ""]
     assert "opened slots keep their order" in seen(world).next
+
+
+def test_reading_again_is_reading_anew(world: World) -> None:
+    world.start(1)
+    with world.store.read() as connection:
+        reader = status.Reader(connection, "digits")
+    for _ in range(4):
+        step(world, "SUCCEEDED")
+        with world.store.read() as connection:
+            assert reader.read(connection, world.now) == seen(world)
 
 
 # Drawn.

@@ -178,9 +178,15 @@ def watch(
     """Follow a rollout until it is over: exit code 0 if it finished, 1 if it was taken back
     or aborted. Ctrl-C leaves; the rollout goes on."""
     with opened_store(ctx) as store:
-        number = str(_read(store, rollout).rollout)
+        with store.read() as connection:
+            reader = status.Reader(connection, rollout)
+
+        def read() -> status.Status:
+            with store.read() as connection:
+                return reader.read(connection, time.time())
+
         try:
-            last = _follow(lambda: _read(store, number), interval, as_json)
+            last = _follow(read, interval, as_json)
         except KeyboardInterrupt:
             return 130
     return 0 if last.status == state.FINISHED else 1
@@ -290,7 +296,7 @@ def _stage_rows(created: Created, places: list[preview.Place]) -> list[tuple[str
 
 def _read(store: Store, rollout: str) -> status.Status:
     with store.read() as connection:
-        return status.read(connection, rollout, time.time())
+        return status.Reader(connection, rollout).read(connection, time.time())
 
 
 def _show_heading(store: Store, number: int, as_json: bool) -> None:
