@@ -371,7 +371,7 @@ def _detail(case: "Case") -> "Detail":
         "bank": {
             "manifest": order["manifest"],
             "release": manifest["release"],
-            "version": manifest["version"],
+            "version": clean(manifest["version"]),
             "files": manifest["files"],
             "confirmed": False,
         },

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import re
 
-
 # How an answer may end before it is whole; asyncio would log a cancelled one as a fault.
 ENDED = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
 

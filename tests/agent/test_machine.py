@@ -3,7 +3,9 @@
 import pytest
 
 from modelwave_agent import machine
-from modelwave_shared.documents import OUTCOMES, STATES
+from modelwave_agent.journal import Journal
+from modelwave_shared.documents import FILE_ROLES, OUTCOMES, STATES
+from modelwave_shared.limits import MAX_BYTES, MAX_EPOCH, MAX_SEQ, MAX_TEXT, MAX_TIME
 
 DETAIL = {
     "order": {"epoch": 0, "seq": 2, "sha256": "o"},
@@ -92,3 +94,28 @@ def test_order_for_what_is_live_needs_no_download_nor_does_one_for_the_other_ban
     assert machine.order_event(record("idle"), "m1") == "running"
     assert machine.order_event(record("idle"), "m2") == "held"
     assert machine.order_event(record("idle"), "m3") == "accepted"
+
+
+def test_largest_record_that_can_be_fits_the_journal(tmp_path):
+    """Every text at its limit, as the documents and the machine bound them."""
+    largest = machine.new_record()
+    bank = {
+        "manifest": "f" * 64,
+        "release": 2**31 - 1,
+        "version": "v" * MAX_TEXT,
+        "files": [{"role": role, "sha256": "f" * 64, "size": MAX_BYTES} for role in FILE_ROLES],
+        "confirmed": False,
+    }
+    largest.update(
+        state="fetching",
+        banks=[bank, bank],
+        order={"epoch": MAX_EPOCH, "seq": MAX_SEQ, "sha256": "f" * 64},
+        time=MAX_TIME,
+        outcome="ROLLED_BACK",
+        reason="r" * MAX_TEXT,
+        blacklist=["f" * 64] * machine.MAX_BLACKLIST,
+    )
+    journal = Journal(str(tmp_path), "journal")
+    journal.read()
+    journal.write(largest)
+    assert Journal(str(tmp_path), "journal").read() == largest
