@@ -14,7 +14,7 @@ from rollout_world import World, quick
 
 from modelwave_controller import cli, rollouts, status
 from modelwave_controller.cli import view
-from modelwave_controller.cli.rollout import _until_final
+from modelwave_controller.cli.rollout import _changes, _until_final
 from modelwave_controller.state import FINAL
 from modelwave_controller.status import Problem, Row, Status
 
@@ -258,13 +258,22 @@ def test_it_can_be_exported_as_a_picture() -> None:
 # Followed.
 
 
-def test_watching_draws_each_change_once_and_ends_when_it_is_over() -> None:
+def test_watching_ends_when_it_is_over() -> None:
     over = replace(STATUS, status="FINISHED")
-    found = iter([STATUS, STATUS, replace(STATUS, why="more"), over, over])
+    found = iter([STATUS, STATUS, over, over])
     drawings: list[Status] = []
-    last = _until_final(lambda: next(found), 0, drawings.append)
-    assert last.status == "FINISHED"
-    assert [d.status for d in drawings] == ["RUNNING", "RUNNING", "FINISHED"]
+    assert _until_final(lambda: next(found), 0, drawings.append) == over
+    assert drawings == [STATUS, STATUS, over]
+
+
+def test_where_nothing_can_be_drawn_over_each_change_is_printed_once() -> None:
+    changed = replace(STATUS, why="more")
+    counting_down = replace(STATUS, next="… in 49 s at the latest", warnings=["since 2 s"])
+    drawings: list[Status] = []
+    draw = _changes(drawings.append)
+    for found in (STATUS, STATUS, counting_down, changed, changed, STATUS):
+        draw(found)
+    assert drawings == [STATUS, changed, STATUS]
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("SUCCEEDED", 0), ("ROLLED_BACK", 1)])

@@ -1,10 +1,12 @@
 """The database of the home that a command works on."""
 
+import time
 from contextlib import closing
 
 import typer
 
 from modelwave_controller.cli.options import home_of
+from modelwave_controller.status import Reader, Status
 from modelwave_controller.store import Store
 
 
@@ -14,3 +16,10 @@ def opened_store(ctx: typer.Context) -> closing[Store]:
     home = home_of(ctx)
     _ = home.root
     return closing(Store(home.database_url))
+
+
+def status_of(store: Store, rollout: str) -> Status:
+    """Of the rollout with this number, of this model, or of the newest for "". Raises
+    OperatorError."""
+    with store.read() as connection:
+        return Reader(connection, rollout).read(connection, time.time())

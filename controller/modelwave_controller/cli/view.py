@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from modelwave_controller import state
-from modelwave_controller.cli.output import safe
+from modelwave_controller.cli.output import print_json, safe, show
 from modelwave_controller.gates import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.status import Row, Status
 
@@ -42,6 +42,14 @@ def rollout(status: Status) -> RenderableType:
         reason = safe(problem.reason) or "no reason given"
         parts.append(Text.from_markup(f"  {safe(problem.device)} {problem.outcome}: {reason}"))
     return Group(*parts)
+
+
+def show_heading(status: Status, as_json: bool) -> None:
+    """What a command that changed a rollout says in the end."""
+    if as_json:
+        print_json(status.json())
+    else:
+        show(heading(status))
 
 
 def heading(status: Status) -> RenderableType:

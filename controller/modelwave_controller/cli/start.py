@@ -1,0 +1,170 @@
+"""`modelwave rollout start`: the options of a plan, and the dry run."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+
+from modelwave_controller import plan, preview, rollouts
+from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.output import print_json, say, show, table
+from modelwave_controller.cli.stores import opened_store, status_of
+from modelwave_controller.cli.view import show_heading
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.events import Created
+from modelwave_controller.plan import Plan, Stage
+from modelwave_controller.releases import Releases
+from modelwave_controller.rollouts import Request
+from modelwave_controller.store import Store
+
+SHOWN_NAMES = 12
+
+
+def _of_stage(field: str, help: str) -> Any:
+    """An option that sets a field of every stage."""
+    unit = field.rpartition("_")[2].upper()
+    return typer.Option(metavar=unit, help=f"{help} {_default(Stage, field)}")
+
+
+def _default(model: type[BaseModel], field: str) -> str:
+    return f"(default {model.model_fields[field].default})".replace(".0)", ")")
+
+
+def start(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(show_default=False, help="Name of the model.")],
+    release: Annotated[str, typer.Argument(show_default=False, help="Its number or version.")],
+    target: Annotated[
+        list[str] | None, typer.Option(help="Only these; else all that the release is for.")
+    ] = None,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help="TOML; instead of the options below.")
+    ] = None,
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERCENTS",
+            help=f"(default {','.join(f'{percent:g}' for percent in plan.DEFAULT_PERCENTS)})",
+        ),
+    ] = None,
+    soak: Annotated[
+        int | None, _of_stage("soak_seconds", "At least, before the next opens.")
+    ] = None,
+    deadline: Annotated[
+        int | None, _of_stage("deadline_seconds", "Then who is silent is silent.")
+    ] = None,
+    max_rolled_back: Annotated[
+        float | None, _of_stage("max_rolled_back_percent", "More is a FAIL.")
+    ] = None,
+    max_failed: Annotated[float | None, _of_stage("max_failed_percent", "More holds it.")] = None,
+    max_rejected: Annotated[
+        float | None, _of_stage("max_rejected_percent", "More holds it.")
+    ] = None,
+    max_silent: Annotated[float | None, _of_stage("max_silent_percent", "More holds it.")] = None,
+    min_succeeded: Annotated[
+        float | None, _of_stage("min_succeeded_percent", "Fewer hold it.")
+    ] = None,
+    trial_seconds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS",
+            help=f"Before a device confirms. (default {plan.DEFAULT_TRIAL_SECONDS})",
+        ),
+    ] = None,
+    trial_inferences: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="As many must have run by then. (default 0)")
+    ] = None,
+    on_fail: Annotated[
+        str | None, typer.Option(help=f"revert or hold. {_default(Plan, 'on_fail')}")
+    ] = None,
+    expires: Annotated[
+        int | None,
+        typer.Option(metavar="SECONDS", help=f"Of its orders. {_default(Plan, 'expires_seconds')}"),
+    ] = None,
+    start_slot: Annotated[
+        int | None, typer.Option(help="Where the first stage begins, 0 to 999; else at random.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print who would be in which stage.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a release to the fleet, stage by stage, each opened by the gate of the last."""
+    stage: dict[str, float | None] = {
+        "soak_seconds": soak,
+        "deadline_seconds": deadline,
+        "max_rolled_back_percent": max_rolled_back,
+        "max_failed_percent": max_failed,
+        "max_rejected_percent": max_rejected,
+        "max_silent_percent": max_silent,
+        "min_succeeded_percent": min_succeeded,
+    }
+    trial = {"seconds": trial_seconds, "inferences": trial_inferences}
+    rest = {"on_fail": on_fail, "expires_seconds": expires}
+    home = home_of(ctx)
+    found = Releases(home).find(model, release)
+    chosen = _plan(plan_file, stages, stage, trial, rest)
+    request = Request(model, found, target or (), chosen, start_slot)
+    with opened_store(ctx) as store:
+        if dry_run:
+            _dry_run(store, request, as_json)
+            return
+        number = rollouts.start(store, request, time.time())
+        show_heading(status_of(store, str(number)), as_json)
+
+
+def _plan(
+    file: Path | None,
+    percents: str | None,
+    stage: dict[str, float | None],
+    trial: dict[str, int | None],
+    rest: dict[str, Any],
+) -> Plan:
+    if file is None:
+        return plan.from_options(percents, stage, trial, rest)
+    given = [percents, *stage.values(), *trial.values(), *rest.values()]
+    if any(value is not None for value in given):
+        raise OperatorError("--plan: give a file or the options of a plan, not both")
+    return plan.read(file)
+
+
+def _dry_run(store: Store, request: Request, as_json: bool) -> None:
+    with store.read() as connection:
+        created = rollouts.propose(connection, request)
+        places = preview.preview(connection, created, request.releases)
+    unfit = [place for place in places if place.shortfalls]
+    if as_json:
+        print_json(
+            {
+                "start_slot": created.start_slot,
+                "plan": created.plan.model_dump(),
+                "devices": [asdict(place) for place in places],
+            }
+        )
+        return
+    show(table(("stage", "devices", "who"), _stage_rows(created, places)))
+    if unfit:
+        say("\n[yellow]These would reject it:[/]")
+        show(
+            table(
+                ("device", "target", "why"),
+                [(place.device, place.target, "; ".join(place.shortfalls)) for place in unfit],
+            )
+        )
+    say(
+        f"\nNothing was started. With --start-slot {created.start_slot} the stages are these; "
+        "without, each rollout starts at another slot."
+    )
+
+
+def _stage_rows(created: Created, places: list[preview.Place]) -> list[tuple[str, int, str]]:
+    rows = []
+    for number, stage in enumerate(created.plan.stages):
+        names = [place.device for place in places if place.stage == number]
+        more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+        who = ", ".join(names[:SHOWN_NAMES]) + more
+        rows.append((f"{number + 1} ({stage.percent:g} %)", len(names), who))
+    return rows
