@@ -98,6 +98,8 @@ class Mosquitto:
         said = [f"listener {self.port} 127.0.0.1", "log_dest stderr", *self.lines]
         if not any(line.startswith("password_file") for line in self.lines):
             said.append("allow_anonymous true")
+        if os.getuid() == 0:
+            said.append("user root")  # or it becomes one that cannot read this folder
         config.write_text("\n".join(said) + "\n")
         self.process = subprocess.Popen(
             [MOSQUITTO, "-c", config], stderr=subprocess.PIPE, text=True

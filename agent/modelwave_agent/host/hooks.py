@@ -5,10 +5,10 @@ import os
 from collections.abc import Sequence
 
 from modelwave_agent import ports
+from modelwave_agent.host import process
 from modelwave_agent.update import Live
 
 HOOK_SECONDS = 60
-MAX_STDERR_BYTES = 65536
 
 
 class CommandHooks(ports.Hooks):
@@ -33,27 +33,15 @@ class CommandHooks(ports.Hooks):
         if not command or live is None:
             return ""
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                env=os.environ | variables(live),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
+            async with asyncio.timeout(self.seconds):
+                ended = await process.run(command, os.environ | variables(live))
         except OSError as error:
             return f"{name} hook: {error}"
-        try:
-            async with asyncio.timeout(self.seconds):
-                said = await _last_line(process)
-                code = await process.wait()
         except TimeoutError:
             return f"{name} hook: no answer within {self.seconds:g} seconds"
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return f"{name} hook: exit code {code}: {said}" if code else ""
+        if ended.code == 0:
+            return ""
+        return f"{name} hook: exit code {ended.code}: {ended.last_line() or 'nothing on stderr'}"
 
 
 def variables(live: Live) -> dict[str, str]:
@@ -66,13 +54,3 @@ def variables(live: Live) -> dict[str, str]:
         "MODELWAVE_LABELS_PATH": live.labels_path or "",
         "MODELWAVE_ON_TRIAL": "1" if live.on_trial else "0",
     }
-
-
-async def _last_line(process: asyncio.subprocess.Process) -> str:
-    """The last line on stderr; what is too much is read and forgotten."""
-    assert process.stderr is not None
-    tail = b""
-    while chunk := await process.stderr.read(4096):
-        tail = (tail + chunk)[-MAX_STDERR_BYTES:]
-    lines = [line for line in tail.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "nothing on stderr"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from modelwave_agent import ports
@@ -24,6 +24,8 @@ KEEPALIVE_SECONDS = 30
 ANSWER_SECONDS = 20  # for a connect, a subscription, a PUBACK
 MAX_WAITING = 64  # messages that nobody has taken yet; the oldest goes first
 MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.lines
+MAX_PACKET_BYTES = 2 * MAX_PAYLOAD_BYTES  # with its topic
+RECEIVE_BYTES = 65536
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ class PahoLink(ports.Link):
 
     # What paho's thread reports. Each hands over to the loop.
 
-    def _new_client(self, loop: asyncio.AbstractEventLoop) -> mqtt.Client:
-        client = mqtt.Client(
+    def _new_client(self, loop: asyncio.AbstractEventLoop) -> "_Client":
+        client = _Client(
             CallbackAPIVersion.VERSION2, client_id=self.client_id, reconnect_on_failure=False
         )
         client.connect_timeout = ANSWER_SECONDS
@@ -141,6 +143,7 @@ class PahoLink(ports.Link):
             denied = any(code.is_failure for code in codes)
             tell(self._on_answer, number, "the broker denies a subscription" if denied else "")
 
+        client.on_ended = lambda why: tell(self._on_lost, why)
         client.on_connect = on_connect
         client.on_disconnect = on_disconnect
         client.on_message = on_message
@@ -185,6 +188,30 @@ class PahoLink(ports.Link):
             answer.set_exception(LinkLost(problem))
         else:
             answer.set_result(None)
+
+
+class _Client(mqtt.Client):
+    """paho's client, less trusting of the broker."""
+
+    on_ended: Callable[[str], None]
+
+    def loop_forever(self, *args: Any, **options: Any) -> MQTTErrorCode:
+        """What paho's thread runs. It must not end unheard: a packet that paho cannot read
+        raises here, and there is no on_disconnect then."""
+        try:
+            return super().loop_forever(*args, **options)
+        except Exception as error:
+            sock = self.socket()
+            if sock is not None:
+                sock.close()
+            self.on_ended(f"the broker sent what cannot be read: {error}")
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """paho collects a packet whole, and it may have 256 MB. Of one that is too long only
+        the beginning is kept, which is refused in its turn."""
+        del self._in_packet["packet"][MAX_PACKET_BYTES:]
+        return super()._sock_recv(min(bufsize, RECEIVE_BYTES))
 
 
 def _no_delay(_client: Any, _userdata: Any, sock: Any) -> None:

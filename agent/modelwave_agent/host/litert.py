@@ -14,13 +14,14 @@ import sys
 from importlib import metadata
 from typing import Any
 
+from modelwave_agent.host import process
 from modelwave_agent.ports import ProofError, Runtime
 
 RUNTIMES = ("tflite-runtime", "ai-edge-litert")  # distributions, the older first
 ACCELERATORS = ("", "edgetpu")
 EDGETPU_LIBRARY = "libedgetpu.so.1"
 PROOF_SECONDS = 60
-AGAIN_SECONDS = 1
+PROVE = (sys.executable, "-P", "-m", "modelwave_agent.host.prove")
 
 # What ends a proof from outside: a person or the system, never the model.
 _NOT_ITS_FAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -99,8 +100,8 @@ class LiteRT(Runtime):
         self, model_path: str, golden_path: str, tolerance: Any, breathe: object = None
     ) -> str:
         """Runs the golden set in a process of its own (prove.py), so that a model that
-        crashes or hangs its runtime is only unhealthy."""
-        command = (sys.executable, "-P", "-m", "modelwave_agent.host.prove")
+        crashes or hangs its runtime is only unhealthy. OSError and MemoryError where this
+        device could not tell."""
         options = {
             "--model": model_path,
             "--golden": golden_path,
@@ -111,16 +112,10 @@ class LiteRT(Runtime):
         arguments = [text for pair in options.items() for text in pair]
         try:
             async with asyncio.timeout(self.proof_seconds):
-                while True:
-                    try:
-                        code, out, err = await _run((*command, *arguments))
-                    except OSError:  # no process to be had now
-                        await asyncio.sleep(AGAIN_SECONDS)
-                        continue
-                    if -code not in _NOT_ITS_FAULT:
-                        return _verdict(code, out, err)
+                ended = await process.run((*PROVE, *arguments))
         except TimeoutError:
             return f"proof: no verdict within {self.proof_seconds:g} seconds"
+        return _verdict(ended)
 
     def _delegates(self) -> list[Any] | None:
         if not self.accelerator:
@@ -128,33 +123,16 @@ class LiteRT(Runtime):
         return [self._tflite.load_delegate(EDGETPU_LIBRARY)]
 
 
-async def _run(command: tuple[str, ...]) -> tuple[int, bytes, bytes]:
-    """(exit code, or minus the signal; stdout; stderr). Killed when cancelled. A session of
-    its own keeps a terminal's Ctrl-C from it."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, out, err
-
-
-def _verdict(code: int, out: bytes, err: bytes) -> str:
-    if code < 0:
-        return f"proof: the model crashed its runtime ({signal.Signals(-code).name})"
-    if code > 0:
-        lines = err.decode(errors="replace").split("\n")
-        said = [line for line in lines if line.strip()] or [f"exit code {code}"]
-        return f"proof: could not be made: {said[-1]}"
-    judgement = json.loads(out)
+def _verdict(ended: process.Ended) -> str:
+    if ended.code == -signal.SIGKILL:
+        raise MemoryError("the proof was killed, as the kernel does when memory runs out")
+    if -ended.code in _NOT_ITS_FAULT:
+        raise OSError(f"the proof was ended from outside ({signal.Signals(-ended.code).name})")
+    if ended.code < 0:
+        return f"proof: the model crashed its runtime ({signal.Signals(-ended.code).name})"
+    if ended.code > 0:
+        raise OSError(ended.last_line() or f"exit code {ended.code}")
+    judgement = json.loads(ended.out)
     return "" if judgement["healthy"] else str(judgement["reason"])
 
 

@@ -4,8 +4,9 @@ controller's `release create` both ask this program.
     python -m modelwave_agent.host.prove --model F --golden F --tolerance JSON
 
 Prints one JSON line {"healthy", "reason", "runtime", "version"} and exits 0 when it could
-judge; exits 1 with a line on stderr when it could not (no runtime, a file that cannot be
-read) and 2 when it was called wrongly. A model may also crash it, or run into its alarm.
+judge; exits 1 with a line on stderr when it could not (no runtime, no memory, a file that
+cannot be read) and 2 when it was called wrongly. A model may also crash it, or run into its
+alarm.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from modelwave_shared import strict_json
 from modelwave_shared.documents import _tolerance as check_tolerance
 from modelwave_shared.golden import GoldenError
 
+MAX_REASON = 1000  # characters; a runtime may list all that it lacks
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
@@ -31,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runtime = LiteRT(options.accelerator)
         reason = asyncio.run(judge(runtime, options.model, options.golden, options.tolerance))
-    except (ProofError, OSError) as error:
-        print(f"prove: {error}", file=sys.stderr)
+    except (ProofError, OSError, MemoryError) as error:
+        print(f"prove: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     judgement = {
         "healthy": not reason,
-        "reason": reason,
+        "reason": reason[:MAX_REASON],
         "runtime": runtime.name,
         "version": runtime.version,
     }
@@ -45,18 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def judge(runtime: LiteRT, model: str, golden: str, tolerance: Any) -> str:
-    """ "" if the model is healthy, else what is wrong. OSError if a file cannot be read."""
+    """ "" if the model is healthy, else what is wrong. OSError and MemoryError if this
+    machine cannot tell."""
     for path in (model, golden):
         with open(path, "rb"):
             pass  # the runtime's own message would not tell a lost file from a bad one
     try:
         runtime.load(model)
-        verdict: str = await judge_golden(runtime, golden, tolerance, _never_wait)
+        return await judge_golden(runtime, golden, tolerance, _never_wait)
     except (GoldenError, ProofError) as error:
         return str(error)
-    except MemoryError:
-        return "the model does not fit into the memory"
-    return verdict
 
 
 async def _never_wait() -> None:
