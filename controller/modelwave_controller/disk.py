@@ -69,7 +69,7 @@ def copy_verified(source: Path, path: Path, sha256: str, size: int) -> None:
     if it has not. The size is checked as it is read: what is too long is not read to its end."""
     digest, copied = hashlib.sha256(), 0
     with _opened(source, "bundle") as given, _whole(path) as file:
-        while copied <= size and (chunk := given.read(min(_CHUNK_BYTES, size + 1 - copied))):
+        while chunk := given.read(min(_CHUNK_BYTES, size + 1 - copied)):
             digest.update(chunk)
             copied += len(chunk)
             file.write(chunk)

@@ -12,7 +12,7 @@ from operator_home import SECRET, Run, as_json, make_home, refused, runner
 
 from modelwave_controller import home as homes
 from modelwave_controller import keys, pkcs8
-from modelwave_controller.cli.output import safe
+from modelwave_controller.cli.output import fail, safe
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
 from modelwave_shared import documents
@@ -281,6 +281,15 @@ def test_command_without_a_home_says_how_to_get_one(tmp_path: Path, modelwave: R
 def test_text_of_strangers_cannot_act_on_a_terminal() -> None:
     assert safe("a\r\nb\x1b[31m\x9b\u202ec\u2028d\x00") == "a��b�[31m��c�d�"
     assert safe("[bold]x[/]") == "\\[bold]x\\[/]"
+
+
+def test_error_of_many_lines_is_one_line_and_not_endless(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fail("first\n  second " + "x" * 9999)
+    err = capsys.readouterr().err
+    assert err.startswith("modelwave: first second xxx")
+    assert (err.count("\n"), len(err) < 700) == (1, True)
 
 
 def test_version_and_help_are_shown(modelwave: Run) -> None:

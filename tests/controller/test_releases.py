@@ -130,9 +130,7 @@ def test_bundle_with_other_bytes_is_refused(home: Home, maker: Maker, change: st
     return refuses(home, bundle, TrustError, "is not what was signed")
 
 
-def test_endless_file_in_a_bundle_is_not_read_to_its_end(
-    home: Home, maker: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_endless_file_in_a_bundle_is_not_read_to_its_end(home: Home, maker: Maker) -> None:
     bundle = maker.bundle()
     manifest = json.loads(dsse.read((bundle / "manifest.json").read_bytes()).payload)
     file = bundle / manifest["files"][0]["sha256"]

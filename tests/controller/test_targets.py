@@ -71,6 +71,7 @@ def test_own_target_is_added_shown_and_replaced(home: Home, tmp_path: Path, mode
     ("old", "new", "words"),
     [
         ("runtime", "runtme", "esp32s3-psram.runtime"),
+        ("runtime =", "psram = 1\nruntime =", "esp32s3-psram.psram"),
         ("16777216", '"16 MB"', "esp32s3-psram.flash_bytes"),
         ("16777216", "1e7", "esp32s3-psram.flash_bytes"),
         ("16777216", "nan", "esp32s3-psram.flash_bytes"),
