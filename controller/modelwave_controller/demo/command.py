@@ -1,5 +1,7 @@
-"""The demo's operator: types `modelwave` commands, in processes of their own."""
+"""The demo's operator: types `modelwave` commands, and asks for their JSON between them."""
 
+import contextlib
+import io
 import json
 import os
 import shlex
@@ -13,6 +15,7 @@ from modelwave_controller.cli.output import safe, say
 from modelwave_controller.demo.processes import CONTROLLER
 from modelwave_controller.errors import StorageError
 
+PASSPHRASE_VARIABLE = "MODELWAVE_PASSPHRASE"
 PASSPHRASE = "demo only"
 POLL_SECONDS = 0.3
 LONGEST_WAIT_SECONDS = 60
@@ -21,7 +24,7 @@ LONGEST_WAIT_SECONDS = 60
 class Operator:
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.environment = {**os.environ, "MODELWAVE_PASSPHRASE": PASSPHRASE}
+        self.environment = {**os.environ, PASSPHRASE_VARIABLE: PASSPHRASE}
 
     def shows(self, *arguments: str) -> int:
         """Runs a command in sight: what was typed, then what it prints. Its exit code."""
@@ -30,22 +33,15 @@ class Operator:
 
     def asks(self, *arguments: str) -> Any:
         """What a command prints with --json. Raises StorageError if it fails."""
-        done = subprocess.run(
-            self.command([*arguments, "--json"]),
-            env=self.environment,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode:
-            raise StorageError(f"modelwave {shlex.join(arguments)}: {done.stderr.decode()}")
-        return json.loads(done.stdout)
+        code, out, err = self._run_here([*arguments, "--json"])
+        if code:
+            raise StorageError(f"modelwave {shlex.join(arguments)}: {err}")
+        return json.loads(out)
 
     def tries(self, *arguments: str) -> str:
         """The error of a command that is expected to fail; "" if it did not."""
-        done = subprocess.run(
-            self.command(arguments), env=self.environment, capture_output=True, check=False
-        )
-        return done.stderr.decode().strip() if done.returncode else ""
+        code, _, err = self._run_here(arguments)
+        return err.strip() if code else ""
 
     def waits(self, asked: Sequence[str], until: Callable[[Any], bool]) -> Any:
         """Asks again until the answer will do, or LONGEST_WAIT_SECONDS are over; the last."""
@@ -58,3 +54,21 @@ class Operator:
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         return [*CONTROLLER, "--home", str(self.home), *arguments]
+
+    def _run_here(self, arguments: Sequence[str]) -> tuple[int, str, str]:
+        """(exit code, stdout, stderr) of a command run in this process: starting one for
+        each question would take most of the demo's time."""
+        from modelwave_controller.cli import run  # which imports the demo
+
+        out, err = io.StringIO(), io.StringIO()
+        before = os.environ.get(PASSPHRASE_VARIABLE)
+        os.environ[PASSPHRASE_VARIABLE] = PASSPHRASE
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = run(["--home", str(self.home), *arguments])
+        finally:
+            if before is None:
+                del os.environ[PASSPHRASE_VARIABLE]
+            else:
+                os.environ[PASSPHRASE_VARIABLE] = before
+        return code, out.getvalue(), err.getvalue()
