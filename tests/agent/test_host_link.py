@@ -269,6 +269,21 @@ def test_broker_that_never_acknowledges_runs_into_the_deadline(monkeypatch):
     run(main)
 
 
+def test_publish_under_way_ends_with_the_connection():
+    async def close_on_publish(reader, writer):
+        writer.write(ACCEPTED)
+        await reader.read(1000)
+
+    async def main():
+        async with strange_broker(close_on_publish) as port:
+            link = await connected(link_to(port))
+            with pytest.raises(LinkLost, match="the connection was lost"):
+                await link.publish(TOPIC, b"?", True)
+            await link.close()
+
+    run(main)
+
+
 def test_denied_subscription_is_a_lost_link():
     async def deny(reader, writer):
         writer.write(ACCEPTED)

@@ -90,6 +90,7 @@ class PahoLink(ports.Link):
         client, self._client = self._client, None
         if client is not None:
             client.disconnect()
+            # Its thread has ended then, and what it had to tell was told before this returns.
             await asyncio.to_thread(client.loop_stop)
 
     async def _answered(self, send: Callable[[mqtt.Client], tuple[Any, int | None]]) -> None:
@@ -125,7 +126,7 @@ class PahoLink(ports.Link):
         def tell(what: Callable[..., None], *arguments: object) -> None:
             # A loop that is closed already wants no news.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._if_current, client, what, *arguments)
+                loop.call_soon_threadsafe(what, *arguments)
 
         def on_connect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
             tell(self._on_connect, reason)
@@ -151,12 +152,6 @@ class PahoLink(ports.Link):
         client.on_subscribe = on_subscribe
         client.on_socket_open = _no_delay
         return client
-
-    def _if_current(
-        self, client: mqtt.Client, what: Callable[..., None], *arguments: object
-    ) -> None:
-        if client is self._client:
-            what(*arguments)
 
     def _on_connect(self, reason: ReasonCode) -> None:
         if self._connected is None or self._connected.done():
