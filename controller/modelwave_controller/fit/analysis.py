@@ -1,0 +1,125 @@
+"""What a model needs on a device, to the byte, before a device is asked."""
+
+from dataclasses import dataclass
+
+from modelwave_controller.fit.errors import Refused, Unknown
+from modelwave_controller.fit.model import Model, Operator, read
+from modelwave_controller.fit.planner import Buffer
+from modelwave_controller.fit.profiles import profile
+from modelwave_controller.fit.replay import Phases, Replay
+from modelwave_controller.fit.tables import load
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One operator; sizes in bytes. `live` is what the plan has alive while it runs, and
+    `peak` marks the operators during which the plan is at its highest."""
+
+    subgraph: int
+    index: int
+    operator: str
+    output_shape: tuple[int, ...]
+    weights: int
+    output: int
+    scratch: int
+    live: int
+    peak: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A planned buffer: bytes offset … offset + size of the arena, while the scopes first …
+    last run (0 is the start, then each operator; -1 where nobody uses it)."""
+
+    label: str
+    offset: int
+    size: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """All in bytes. `used` is what TFLM's arena_used_bytes() will tell, `need` the smallest
+    arena (in steps of 16) with which AllocateTensors succeeds; both are None where TFLM
+    refuses the model or where nobody measured what it uses. `activations` is the planned part
+    of `used`, and `weights` what the constants take in the file."""
+
+    profile: str
+    weights: int
+    operators: tuple[str, ...]
+    used: int | None = None
+    need: int | None = None
+    activations: int | None = None
+    phases: Phases | None = None
+    refused: str | None = None
+    unknown: str | None = None
+    layers: tuple[Layer, ...] = ()
+    boxes: tuple[Box, ...] = ()
+
+
+def analyse(data: bytes, profile_name: str, registered: frozenset[str] | None = None) -> Fit:
+    """Analyses a .tflite file for one profile ("cortex-m4:cmsis-nn"). `registered` names the
+    operators in the firmware; None stands for all that tflite-micro has. Raises ModelError if
+    the file cannot be read and OperatorError if there is no such profile."""
+    on = profile(profile_name)
+    try:
+        model = read(data)
+    except Refused as refused:
+        return Fit(on.name, 0, (), refused=str(refused))
+    except Unknown as unknown:
+        return Fit(on.name, 0, (), unknown=str(unknown))
+    names = tuple(sorted({operator.name for operator in model.operators}))
+    try:
+        replay = Replay(model, on, load(on.abi, on.library), registered)
+    except Refused as refused:
+        return Fit(on.name, model.weights, names, refused=str(refused))
+    except Unknown as unknown:
+        return Fit(on.name, model.weights, names, unknown=str(unknown))
+    return Fit(
+        on.name,
+        model.weights,
+        names,
+        replay.used,
+        replay.need,
+        replay.head,
+        replay.phases,
+        layers=_layers(model, replay),
+        boxes=tuple(_box(buffer) for buffer in replay.buffers),
+    )
+
+
+def _layers(model: Model, replay: Replay) -> tuple[Layer, ...]:
+    return tuple(
+        _layer(model, replay, number, operator)
+        for number, graph in enumerate(model.subgraphs)
+        for operator in graph.operators
+    )
+
+
+def _layer(model: Model, replay: Replay, number: int, operator: Operator) -> Layer:
+    life = replay.lifetimes.operators[number][operator.index]
+    live = [
+        buffer
+        for buffer in replay.buffers
+        if buffer.first <= life.first <= buffer.last and life.first >= 0
+    ]
+    return Layer(
+        number,
+        operator.index,
+        operator.name,
+        operator.outputs[0].shape if operator.outputs else (),
+        sum(tensor.constant_bytes for tensor in operator.inputs if tensor),
+        sum(tensor.bytes for tensor in operator.outputs),
+        sum(
+            scratch.size
+            for scratch in replay.scratches
+            if (scratch.subgraph, scratch.operator) == (number, operator.index)
+        ),
+        sum(buffer.size for buffer in live),
+        any(buffer.end == replay.head for buffer in live),
+    )
+
+
+def _box(buffer: Buffer) -> Box:
+    return Box(buffer.label, buffer.offset, buffer.size, buffer.first, buffer.last)

@@ -1,0 +1,172 @@
+"""What differs in Prepare where CMSIS-NN's kernels stand in for the reference ones
+(tensorflow/lite/micro/kernels/cmsis_nn/*.cc), and the scratch memory CMSIS-NN wants
+(Source/*/arm_*_get_buffer_sizes_*.c) on cores with the DSP instructions (Cortex-M4, M7, M33)
+and without (M0+, M3). Helium (MVE, Cortex-M55) has other sizes and was never measured."""
+
+from collections.abc import Callable
+
+from modelwave_controller.fit.arena import align
+from modelwave_controller.fit.errors import Refused
+from modelwave_controller.fit.model import Tensor
+from modelwave_controller.fit.node import Node
+from modelwave_controller.fit.weighted import (
+    MATMUL_QUANTIZATION_BYTES,
+    convolution_data,
+    fully_connected_data,
+    lstm_state,
+    per_channel,
+    transpose_conv_data,
+    transposed_operands,
+)
+
+SAME_PADDING = 0  # enum Padding
+REVERSE_CONVOLUTION_FROM = 17  # input channels: REVERSE_TCOL_EFFICIENT_THRESHOLD is 16
+
+
+def cmsis_conv(node: Node) -> None:
+    # It looks for the bias among the outputs, finds none there, and so holds no temporary.
+    data, weights = node.input(0), node.input(1)
+    node.output(0)
+    if data.kind != "FLOAT32":
+        per_channel(node, weights.dim(0))
+    convolution_data(node)
+    columns = weights.dim(1) * weights.dim(2) * data.dim(3)
+    if data.kind == "INT16":
+        node.scratch(2 * 2 * columns)
+    elif data.kind == "INT8" and not _is_1x1(node, data, weights):
+        node.scratch(2 * 2 * align(columns, 4))  # two columns of int16
+
+
+def _is_1x1(node: Node, data: Tensor, weights: Tensor) -> bool:
+    """arm_nn_is_convolve_1x1: a multiplication of matrices, which needs no columns."""
+    return (
+        (weights.dim(1), weights.dim(2)) == (1, 1)
+        and (node.option("dilation_h"), node.option("dilation_w")) == (1, 1)
+        and _padding(node, data, weights) == (0, 0)
+        and data.dim(3) == weights.dim(3)
+    )
+
+
+def _padding(node: Node, data: Tensor, weights: Tensor) -> tuple[int, int]:
+    """(above, left) of the input, as ComputePaddingHeightWidth has it (kernels/padding.h)."""
+    return (
+        _padding_before(node, "h", data.dim(1), weights.dim(1)),
+        _padding_before(node, "w", data.dim(2), weights.dim(2)),
+    )
+
+
+def _padding_before(node: Node, axis: str, size: int, taps: int) -> int:
+    stride, dilation = node.option(f"stride_{axis}"), node.option(f"dilation_{axis}")
+    if stride < 1:
+        raise Refused(f"its stride is {stride}")
+    if node.option("padding") != SAME_PADDING:
+        return 0
+    outputs = -(-size // stride)
+    return max((outputs - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
+
+
+def cmsis_depthwise_conv(node: Node) -> None:
+    data, weights = node.input(0), node.input(1)
+    output = node.output(0)
+    if data.kind != "FLOAT32":
+        per_channel(node, weights.dim(3))
+    convolution_data(node)
+    if data.kind != "INT8" or not _is_plain_depthwise(node, data, output):
+        return
+    window = 2 * data.dim(3) * weights.dim(1) * weights.dim(2)  # of int16, for all channels
+    if weights.kind == "INT4" or (node.dsp and not _is_3x3(node, data, weights)):
+        node.scratch(window)
+
+
+def _is_plain_depthwise(node: Node, data: Tensor, output: Tensor) -> bool:
+    return (
+        data.dim(0) == 1
+        and data.dim(3) == output.dim(3)
+        and (node.option("dilation_h"), node.option("dilation_w")) == (1, 1)
+    )
+
+
+def _is_3x3(node: Node, data: Tensor, weights: Tensor) -> bool:
+    """arm_depthwise_conv_3x3_s8 takes no scratch."""
+    above, left = _padding(node, data, weights)
+    return (weights.dim(1), weights.dim(2)) == (3, 3) and above <= 1 and left <= 1
+
+
+def cmsis_fully_connected(node: Node) -> None:
+    weights = fully_connected_data(node)
+    output = node.operator.outputs[0]
+    per_tensor_int8 = node.input_kind == weights.kind == "INT8" and weights.channels <= 1
+    if per_tensor_int8 and len(output.shape) > 2 and weights.dim(-1) % 4 == 0:
+        # It runs as a 1×1 convolution, whose multipliers and shifts are per channel.
+        node.scratch(2 * 4 * output.dim(-1))
+
+
+def cmsis_average_pool(node: Node) -> None:
+    node.input(0)
+    node.output(0)
+    data = node.input(0)
+    node.output(0)
+    if node.dsp and data.kind in ("INT8", "INT16"):
+        node.scratch(4 * data.dim(3))  # sums in int32
+
+
+def cmsis_batch_matmul(node: Node) -> None:
+    left, right = node.input(0), node.input(1)
+    output = node.output(0)
+    transposed_operands(node, left, right)
+    node.persistent_dims(len(output.shape))
+    if left.kind != "FLOAT32":
+        node.persistent(MATMUL_QUANTIZATION_BYTES)
+
+
+def cmsis_transpose_conv(node: Node) -> None:
+    output = node.output(0)
+    data, weights = node.input(2), node.input(1)
+    per_channel(node, weights.dim(0))
+    if data.kind == "INT8":
+        for size in _transpose_conv_scratch(node, data, weights, output):
+            node.scratch(size)
+    elif data.kind == "INT16":
+        node.scratch(8 * output.elements)  # sums in int64
+    transpose_conv_data(node, data)
+
+
+def _transpose_conv_scratch(
+    node: Node, data: Tensor, weights: Tensor, output: Tensor
+) -> tuple[int, int]:
+    """arm_transpose_conv_s8_get_buffer_size and its sister for the reversed weights. The
+    second is asked for even where it is empty."""
+    rows, columns, channels = weights.dim(1), weights.dim(2), data.dim(3)
+    across, down = node.option("stride_w"), node.option("stride_h")
+    if across <= 2 and down <= 2 and channels >= REVERSE_CONVOLUTION_FROM:
+        taps = rows * columns * channels
+        return 2 * 2 * align(taps, 4), taps * weights.dim(0)
+    # CMSIS-NN compares the width with the stride downwards here; so do we.
+    line = ((data.dim(2) - 1) * across + max(columns, down)) * output.dim(3)
+    return 4 * line * max(rows, down), 0
+
+
+def cmsis_lstm(node: Node) -> None:
+    hidden, state_bytes = lstm_state(node)
+    cell = node.operator.inputs[19]
+    integer = node.input_kind in ("INT8", "INT16") and cell is not None and cell.kind == "INT16"
+    if integer:
+        bias_bytes = 4 if node.input_kind == "INT8" else 8
+        for _ in range(8):  # sums of the weights: four gates, for the data and the state
+            node.persistent(bias_bytes * hidden.dim(1))
+    for _ in range(3 if integer else 4):
+        node.scratch(state_bytes)
+
+
+FUNCTIONS: dict[str, Callable[[Node], None]] = {
+    function.__name__: function
+    for function in (
+        cmsis_average_pool,
+        cmsis_batch_matmul,
+        cmsis_conv,
+        cmsis_depthwise_conv,
+        cmsis_fully_connected,
+        cmsis_lstm,
+        cmsis_transpose_conv,
+    )
+}

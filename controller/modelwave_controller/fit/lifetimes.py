@@ -1,0 +1,78 @@
+"""When each tensor and scratch buffer is alive (AllocationInfoBuilder, micro_allocation_info.cc).
+
+Time is counted in scopes: 0 is the start, each operator opens the next one, and so does each
+subgraph that IF, WHILE or CALL_ONCE runs. A subgraph is walked through every time that an
+operator runs it. What nobody touches stays at (-1, -1) and is planned all the same."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelwave_controller.fit.errors import ModelError
+from modelwave_controller.fit.model import Model, Tensor
+from modelwave_controller.fit.schema import CALLS
+
+_Tensors = tuple[Tensor | None, ...] | tuple[Tensor, ...]
+
+MAX_SCOPES = 100_000
+NEVER = -1
+
+
+@dataclass(slots=True)
+class Life:
+    first: int = NEVER
+    last: int = NEVER
+
+    def create(self, scope: int) -> None:
+        # Where a tensor is written a second time, TFLM forgets the first.
+        self.first = self.last = scope
+
+    def use(self, scope: int) -> None:
+        self.last = scope
+
+
+class Lifetimes:
+    """`tensors` by (subgraph, tensor), `operators` by (subgraph, operator): the scopes that
+    it spans, and with it its scratch buffers."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.scope = 0
+        self.tensors = [[Life() for _ in graph.tensors] for graph in model.subgraphs]
+        self.operators = [[Life() for _ in graph.operators] for graph in model.subgraphs]
+        self.running: list[int] = []
+        self._run(0)
+
+    def _run(self, number: int) -> None:
+        if number in self.running:
+            raise ModelError(f"subgraph {number} runs itself")
+        self.running.append(number)
+        graph, lives = self.model.subgraphs[number], self.tensors[number]
+        self._touch(lives, graph.inputs, Life.create)
+        self._touch(lives, graph.outputs, Life.create)
+        for operator in graph.operators:
+            self._next_scope()
+            self._touch(lives, operator.outputs, Life.create)
+            first = self.scope
+            for option in CALLS.get(operator.name, ()):
+                self._next_scope()
+                self._run(operator.options[option])
+            self._touch(lives, operator.inputs, Life.use)
+            self._touch(lives, operator.outputs, Life.use)
+            self.operators[number][operator.index] = Life(first, self.scope)
+        self._touch(lives, graph.outputs, Life.use)
+        self.running.pop()
+
+    def _touch(
+        self,
+        lives: list[Life],
+        tensors: tuple[Tensor | None, ...],
+        how: Callable[[Life, int], None],
+    ) -> None:
+        for tensor in tensors:
+            if tensor is not None:
+                how(lives[tensor.index], self.scope)
+
+    def _next_scope(self) -> None:
+        self.scope += 1
+        if self.scope > MAX_SCOPES:
+            raise ModelError(f"its subgraphs run one another more than {MAX_SCOPES} times")

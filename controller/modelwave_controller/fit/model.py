@@ -1,0 +1,258 @@
+"""A .tflite file as TFLM sees it: subgraphs of tensors and operators, read once and checked.
+
+Whatever the arena depends on is here, nothing else: weights are counted and never copied."""
+
+from dataclasses import dataclass, field
+from math import prod
+from struct import Struct
+
+from modelwave_controller.fit import schema
+from modelwave_controller.fit.errors import ModelError, Refused, Unknown
+from modelwave_controller.fit.flatbuffer import File, Table
+from modelwave_controller.fit.schema import Slot
+
+# The largest models people run with TFLM have some hundred of each.
+MAX_TENSORS = 20_000
+MAX_OPERATORS = 10_000
+MAX_DIMENSIONS = 32
+MAX_ADDRESSABLE_BYTES = 2**31 - 1  # TFLM counts in int32
+
+
+@dataclass(slots=True)
+class Tensor:
+    """`bytes` is what it takes, or would take, in the arena; `constant_bytes` are those in the
+    file, 0 for what is computed."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    kind: str  # "INT8"
+    bytes: int
+    constant_bytes: int
+    variable: bool
+    channels: int  # how many scales it is quantised with, 0 for not at all
+    scale: float  # the first of them, and its zero point
+    zero_point: int
+    axis: int  # along which the scales go
+
+    @property
+    def constant(self) -> bool:
+        return self.constant_bytes > 0
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    def dim(self, axis: int) -> int:
+        """One side of the shape. Raises Refused where the shape has no such side."""
+        if not -len(self.shape) <= axis < len(self.shape):
+            raise Refused(f"tensor {self.index} has the shape {list(self.shape)}")
+        return self.shape[axis]
+
+
+@dataclass(slots=True)
+class Operator:
+    """`inputs` and `outputs` are tensors of the same subgraph; None stands for an optional
+    input that is left out."""
+
+    index: int
+    name: str  # "CONV_2D", or the custom operator's own
+    custom: bool
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    intermediates: tuple[Tensor, ...]
+    options: dict[str, int]
+
+
+@dataclass(slots=True)
+class Subgraph:
+    tensors: list[Tensor]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: list[Operator] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Model:
+    """`weights` are the bytes of all constants; `offline_plan` has an offset or -1 for each
+    tensor of all subgraphs, or is None."""
+
+    subgraphs: list[Subgraph]
+    weights: int
+    offline_plan: tuple[int, ...] | None
+
+    @property
+    def operators(self) -> list[Operator]:
+        """Of all subgraphs, in the order in which TFLM prepares them."""
+        return [operator for graph in self.subgraphs for operator in graph.operators]
+
+
+def read(data: bytes) -> Model:
+    """Reads a file. Raises ModelError if it is no model, and Unknown or Refused if the
+    tensors' shapes or types are beyond TFLM."""
+    if len(data) < 8 or data[4:8] != schema.IDENTIFIER:
+        raise ModelError("not a TensorFlow Lite file: no TFL3 at byte 4")
+    root = File(data).root()
+    version = root.u32(Slot.MODEL_VERSION)
+    if version != schema.VERSION:
+        raise ModelError(f"schema version {version}; TensorFlow Lite has {schema.VERSION} only")
+    return _Reader(root).model()
+
+
+class _Reader:
+    def __init__(self, root: Table) -> None:
+        self.root = root
+        buffers = root.tables(Slot.MODEL_BUFFERS)
+        self.buffers = [buffer.vector(Slot.BUFFER_DATA, 1) for buffer in buffers]
+        self.codes = [self._code(code) for code in root.tables(Slot.MODEL_CODES)]
+        self.tensors_left = MAX_TENSORS
+        self.operators_left = MAX_OPERATORS
+
+    def model(self) -> Model:
+        tables = self.root.tables(Slot.MODEL_SUBGRAPHS)
+        if not tables:
+            raise ModelError("no subgraph: nothing to run")
+        subgraphs = [self._subgraph(table) for table in tables]
+        if not subgraphs[0].tensors or not subgraphs[0].operators:
+            raise ModelError("the main subgraph is empty: nothing to run")
+        for operator in (operator for graph in subgraphs for operator in graph.operators):
+            for option in schema.CALLS.get(operator.name, ()):
+                if not 0 <= operator.options[option] < len(subgraphs):
+                    raise ModelError(f"{operator.name} {operator.index} calls no subgraph of these")
+        tensors = sum(len(graph.tensors) for graph in subgraphs)
+        return Model(subgraphs, sum(count for _, count in self.buffers), self._plan(tensors))
+
+    def _code(self, table: Table) -> tuple[str, bool]:
+        # Codes beyond 127 are in the newer field only, older files have the older one only.
+        number = max(table.i8(Slot.CODE_OLD), table.i32(Slot.CODE_BUILTIN))
+        if not 0 <= number < len(schema.OPERATORS):
+            return f"operator code {number}", False
+        name = schema.OPERATORS[number]
+        if name == schema.CUSTOM:
+            return table.text(Slot.CODE_CUSTOM) or "custom operator without a name", True
+        return name, False
+
+    def _subgraph(self, table: Table) -> Subgraph:
+        tables = table.tables(Slot.GRAPH_TENSORS)
+        self.tensors_left -= len(tables)
+        if self.tensors_left < 0:
+            raise ModelError(f"more than {MAX_TENSORS} tensors")
+        tensors = [self._tensor(index, each) for index, each in enumerate(tables)]
+        graph = Subgraph(
+            tensors,
+            _pick(tensors, table.ints(Slot.GRAPH_INPUTS)),
+            _pick(tensors, table.ints(Slot.GRAPH_OUTPUTS)),
+        )
+        operators = table.tables(Slot.GRAPH_OPERATORS)
+        self.operators_left -= len(operators)
+        if self.operators_left < 0:
+            raise ModelError(f"more than {MAX_OPERATORS} operators")
+        for index, each in enumerate(operators):
+            graph.operators.append(self._operator(index, each, tensors))
+        return graph
+
+    def _tensor(self, index: int, table: Table) -> Tensor:
+        name = table.text(Slot.TENSOR_NAME)
+        kind = _kind(table.i8(Slot.TENSOR_TYPE))
+        _, dimensions = table.vector(Slot.TENSOR_SHAPE, 4)
+        if dimensions > MAX_DIMENSIONS:
+            raise ModelError(f"tensor {index} has {dimensions} dimensions")
+        shape = table.ints(Slot.TENSOR_SHAPE)
+        if min(shape, default=0) < 0:
+            raise Unknown(f"dynamic shape {list(shape)} of tensor {index} {name}")
+        if kind not in schema.ELEMENT_BYTES:
+            raise Refused(f"tensor {index} {name} is of type {kind}, which TFLM cannot size")
+        size = prod(shape) * schema.ELEMENT_BYTES[kind]
+        if size > MAX_ADDRESSABLE_BYTES:
+            raise Refused(f"tensor {index} {name} has {size} bytes, more than TFLM can address")
+        quantization = table.table(Slot.TENSOR_QUANTIZATION)
+        return Tensor(
+            index,
+            name,
+            shape,
+            kind,
+            size,
+            self._buffer_bytes(table.u32(Slot.TENSOR_BUFFER)),
+            bool(table.u8(Slot.TENSOR_VARIABLE)),
+            *_quantization(quantization),
+        )
+
+    def _operator(self, index: int, table: Table, tensors: list[Tensor]) -> Operator:
+        code = table.u32(Slot.OPERATOR_CODE)
+        if code >= len(self.codes):
+            raise ModelError(f"operator {index} has the code {code} of {len(self.codes)}")
+        name, custom = self.codes[code]
+        fields = {} if custom else schema.OPTIONS.get(name, {})
+        options = table.table(Slot.OPERATOR_OPTIONS) if fields else None
+        values = {
+            key: getattr(options, kind)(slot, default) if options else default
+            for key, (slot, kind, default) in fields.items()
+        }
+        return Operator(
+            index,
+            name,
+            custom,
+            tuple(
+                None if number == -1 else _at(tensors, number)
+                for number in table.ints(Slot.OPERATOR_INPUTS)
+            ),
+            _pick(tensors, table.ints(Slot.OPERATOR_OUTPUTS)),
+            _pick(tensors, table.ints(Slot.OPERATOR_INTERMEDIATES)),
+            values,
+        )
+
+    def _plan(self, tensors: int) -> tuple[int, ...] | None:
+        """The offsets that an offline planner (Vela, for example) left in the metadata:
+        version, subgraph, number of tensors, then an int32 for each."""
+        for entry in self.root.tables(Slot.MODEL_METADATA):
+            if entry.text(Slot.METADATA_NAME) != schema.OFFLINE_PLAN:
+                continue
+            buffer = entry.u32(Slot.METADATA_BUFFER)
+            if self._buffer_bytes(buffer) < 12 + 4 * tensors:
+                raise ModelError("the offline memory plan is cut off")
+            start, _ = self.buffers[buffer]
+            _, _, planned, *offsets = Struct(f"<{3 + tensors}i").unpack_from(
+                self.root.file.data, start
+            )
+            if planned != tensors:
+                raise Refused(f"the offline memory plan has {planned} tensors, not {tensors}")
+            if min(offsets) < -1:
+                raise ModelError("the offline memory plan has negative offsets")
+            return tuple(offsets)
+        return None
+
+    def _buffer_bytes(self, number: int) -> int:
+        if number >= len(self.buffers):
+            raise ModelError(f"buffer {number} of {len(self.buffers)}")
+        return self.buffers[number][1]
+
+
+def _kind(number: int) -> str:
+    known = 0 <= number < len(schema.TENSOR_TYPES)
+    return schema.TENSOR_TYPES[number] if known else f"number {number}"
+
+
+def _quantization(table: Table | None) -> tuple[int, float, int, int]:
+    """(scales, the first scale, the first zero point, axis). TFLM wants both vectors."""
+    if table is None:
+        return 0, 0.0, 0, 0
+    _, scales = table.vector(Slot.QUANTIZATION_SCALE, 4)
+    _, zero_points = table.vector(Slot.QUANTIZATION_ZERO_POINT, 8)
+    if not scales or not zero_points:
+        return 0, 0.0, 0, 0
+    return (
+        scales,
+        table.first_float(Slot.QUANTIZATION_SCALE),
+        table.first_long(Slot.QUANTIZATION_ZERO_POINT),
+        table.i32(Slot.QUANTIZATION_AXIS),
+    )
+
+
+def _pick(tensors: list[Tensor], numbers: tuple[int, ...]) -> tuple[Tensor, ...]:
+    return tuple(_at(tensors, number) for number in numbers)
+
+
+def _at(tensors: list[Tensor], number: int) -> Tensor:
+    if not 0 <= number < len(tensors):
+        raise ModelError(f"tensor {number} of {len(tensors)}")
+    return tensors[number]

@@ -1,0 +1,109 @@
+"""What a kernel's Prepare sees: its operator's tensors, and the arena they cost."""
+
+from dataclasses import dataclass, field
+
+from modelwave_controller.fit.arena import Arena
+from modelwave_controller.fit.errors import Refused
+from modelwave_controller.fit.model import Operator, Tensor
+
+MAX_SCRATCH_REQUESTS = 12  # of one node: kMaxScratchBuffersPerOp, micro_allocator.cc
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSizes:
+    """(size, alignment) of what a temporary or persistent TfLiteTensor consists of."""
+
+    tensor: tuple[int, int]
+    quantization: tuple[int, int]
+    eval_tensor: tuple[int, int]
+    pointer: int
+
+
+@dataclass(slots=True)
+class Node:
+    """`dsp`: the core has Arm's DSP instructions, so that CMSIS-NN takes those ways."""
+
+    operator: Operator
+    arena: Arena
+    sizes: TensorSizes
+    dsp: bool
+    scratches: list[int] = field(default_factory=list)
+
+    def input(self, index: int) -> Tensor:
+        """AllocateTempInputTensor, of an input that must be there. Raises Refused."""
+        tensor = self.optional_input(index)
+        if tensor is None:
+            raise Refused(f"input {index} is missing")
+        return tensor
+
+    def optional_input(self, index: int) -> Tensor | None:
+        inputs = self.operator.inputs
+        tensor = inputs[index] if index < len(inputs) else None
+        if tensor is not None:
+            self._temporary(tensor)
+        return tensor
+
+    def output(self, index: int) -> Tensor:
+        """AllocateTempOutputTensor. Raises Refused."""
+        if index >= len(self.operator.outputs):
+            raise Refused(f"output {index} is missing")
+        tensor = self.operator.outputs[index]
+        self._temporary(tensor)
+        return tensor
+
+    def persistent(self, size: int) -> None:
+        """context->AllocatePersistentBuffer."""
+        self.arena.persistent(size)
+
+    def persistent_dims(self, dimensions: int) -> None:
+        """A TfLiteIntArray: its length, then each side."""
+        self.persistent(4 + 4 * dimensions)
+
+    def scratch(self, size: int) -> None:
+        """context->RequestScratchBufferInArena: planned with the tensors, later."""
+        self.scratches.append(size)
+        if len(self.scratches) > MAX_SCRATCH_REQUESTS:
+            raise Refused(f"it asks for more than {MAX_SCRATCH_REQUESTS} scratch buffers")
+
+    @property
+    def input_kind(self) -> str | None:
+        """The type of input 0."""
+        first = self.operator.inputs[0] if self.operator.inputs else None
+        return first.kind if first else None
+
+    def option(self, name: str) -> int:
+        return self.operator.options[name]
+
+    def _temporary(self, tensor: Tensor) -> None:
+        parts = tensor_parts(tensor, self.sizes)
+        for size, alignment in parts:
+            self.arena.temporary(size, alignment)
+        if tensor.channels:
+            # Read again are the pointers in the quantisation, but not its axis after them,
+            # which takes up a pointer's room, nor the zero points.
+            zero_points, _ = parts[-1]
+            self.arena.idle(self.sizes.pointer + zero_points)
+
+
+def tensor_parts(tensor: Tensor, sizes: TensorSizes) -> list[tuple[int, int]]:
+    """The allocations of one TfLiteTensor: itself, and where it is quantised the structure
+    that says how and its zero points."""
+    if not tensor.channels:
+        return [sizes.tensor]
+    return [sizes.tensor, sizes.quantization, (4 + 4 * tensor.channels, 4)]
+
+
+class Look:
+    """A Prepare that only looks at tensors: "in0 in?2 out0"."""
+
+    def __init__(self, order: str) -> None:
+        self.steps = [(word.startswith("in"), "?" in word, int(word[-1])) for word in order.split()]
+
+    def __call__(self, node: Node) -> None:
+        for is_input, optional, index in self.steps:
+            if not is_input:
+                node.output(index)
+            elif optional:
+                node.optional_input(index)
+            else:
+                node.input(index)

@@ -1,0 +1,48 @@
+"""On which firmware a model is to run: the compiler's ABI, whose kernels, and when they were
+released. The names are what `--profile` takes.
+
+Cortex-M55 (Helium), ESP32-S3 with esp-nn and the like are missing on purpose: nobody
+measured them."""
+
+import difflib
+from dataclasses import dataclass
+from datetime import date
+
+from modelwave_controller.errors import OperatorError
+
+MEASURED = date(2026, 8, 20)  # tflite-micro 90b983c2
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """`abi` is one of sizes.toml, `library` one of kernels.toml. `released` is the day of the
+    tflite-micro commit: firmware built from an older one refuses more."""
+
+    name: str
+    abi: str
+    library: str
+    dsp: bool
+    description: str
+    released: date = MEASURED
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "cortex-m4:reference", "arm-eabi", "reference", True, "Cortex-M4, reference kernels"
+        ),
+        Profile("cortex-m4:cmsis-nn", "arm-eabi", "cmsis-nn", True, "Cortex-M4, CMSIS-NN"),
+        Profile("cortex-m0plus:cmsis-nn", "arm-eabi", "cmsis-nn", False, "Cortex-M0+, CMSIS-NN"),
+        Profile("esp32:reference", "esp32", "reference", False, "ESP32, reference kernels"),
+        Profile("x86-64:reference", "x86-64", "reference", False, "x86-64, reference kernels"),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """Raises OperatorError, with the nearest names, if there is none."""
+    if name not in PROFILES:
+        near = difflib.get_close_matches(name[:100], PROFILES, cutoff=0.4) or list(PROFILES)
+        raise OperatorError(f"profile {name[:100]!r} is unknown; perhaps {', '.join(near)}")
+    return PROFILES[name]

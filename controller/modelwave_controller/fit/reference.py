@@ -1,0 +1,149 @@
+"""What the reference kernels of tflite-micro do with the arena in Prepare, one function each
+(tensorflow/lite/micro/kernels/*.cc); those with weights are in weighted.py. Kernels that only
+look at tensors have none: their row in kernels.toml says which.
+
+The order matters: a temporary stays until its node is prepared, so what is needed at the
+worst moment depends on what came before."""
+
+from collections.abc import Callable
+
+from modelwave_controller.fit.errors import Refused
+from modelwave_controller.fit.model import Tensor
+from modelwave_controller.fit.node import Node
+
+MAX_CONCATENATED = 10  # kMaxInputNum, concatenation.cc
+SOFTMAX_TABLE_BYTES = 513 * 2  # LUTSize<int16_t>, for exp(x) and for 1 / (1 + x)
+ADD_N_DATA_BYTES = 40  # OpData of add_n.cc
+
+
+def concatenation(node: Node) -> None:
+    node.input(0)
+    node.output(0)
+    inputs = len(node.operator.inputs)
+    if inputs > MAX_CONCATENATED:
+        raise Refused(f"{inputs} inputs, {MAX_CONCATENATED} at most")
+    for index in range(inputs):
+        node.input(index)
+
+
+def add_n(node: Node) -> None:
+    data = node.input(0)
+    node.output(0)
+    for index in range(1, len(node.operator.inputs)):
+        node.input(index)
+    if data.kind == "INT8":
+        node.persistent(ADD_N_DATA_BYTES)
+    node.scratch(node.sizes.pointer * len(node.operator.inputs))
+
+
+def cumsum(node: Node) -> None:
+    data = node.input(0)
+    node.input(1)
+    node.output(0)
+    if data.kind == "INT8":
+        node.persistent(36)  # ArithmeticParams and shifts of the addition
+
+
+def log_softmax(node: Node) -> None:
+    data = node.input(0)
+    node.output(0)
+    if data.kind == "INT8":
+        node.persistent(28 if node.sizes.pointer == 4 else 40)  # LogSoftmaxOpData: two size_t
+
+
+def softmax(node: Node) -> None:
+    data = node.input(0)
+    node.output(0)
+    if data.kind == "INT16":
+        node.persistent(SOFTMAX_TABLE_BYTES)
+        node.persistent(SOFTMAX_TABLE_BYTES)
+
+
+def mean(node: Node) -> None:
+    """MEAN and SUM."""
+    data = node.input(0)
+    output = node.output(0)
+    axes = node.input(1)
+    if data.kind in ("INT8", "INT16"):
+        node.scratch(4 * output.elements)  # sums in int32
+    reduction_scratch(node, data, axes)
+    node.input(0)
+    node.input(1)
+    if data.kind == "INT8":
+        node.output(0)
+
+
+def reduce_max(node: Node) -> None:
+    """REDUCE_MAX and REDUCE_MIN."""
+    data = node.input(0)
+    node.input(1)
+    if data.kind == "INT8":
+        node.output(0)
+    node.input(0)
+    node.output(0)
+    reduction_scratch(node, data, node.input(1))
+
+
+def reduce_all(node: Node) -> None:
+    node.input(0)
+    node.output(0)
+    node.input(1)
+    data = node.input(0)
+    reduction_scratch(node, data, node.input(1))
+
+
+def reduction_scratch(node: Node, data: Tensor, axes: Tensor) -> None:
+    node.scratch(4 * len(data.shape))  # an index into the input
+    node.scratch(4 * axes.elements)  # the axes without repeats
+
+
+def mirror_pad(node: Node) -> None:
+    data = node.input(0)
+    node.input(1)
+    node.output(0)
+    node.scratch(4 * len(data.shape))  # as many strides of the input
+    node.scratch(4 * len(data.shape))  # and of the output
+
+
+def gather(node: Node) -> None:
+    """GATHER and GATHER_ND write the shape of their output anew."""
+    node.input(0)
+    node.input(1)
+    node.persistent_dims(len(node.output(0).shape))
+
+
+def embedding_lookup(node: Node) -> None:
+    gather(node)
+    node.persistent(2 * node.sizes.pointer)  # OpData: a float and a size_t
+
+
+def resized_output(node: Node) -> None:
+    """DEPTH_TO_SPACE and SPACE_TO_DEPTH."""
+    node.input(0)
+    node.persistent_dims(len(node.output(0).shape))
+
+
+def l2_pool(node: Node) -> None:
+    output = node.output(0)
+    node.input(0)
+    node.persistent_dims(len(output.shape))
+
+
+FUNCTIONS: dict[str, Callable[[Node], None]] = {
+    function.__name__: function
+    for function in (
+        add_n,
+        concatenation,
+        cumsum,
+        embedding_lookup,
+        gather,
+        l2_pool,
+        log_softmax,
+        mean,
+        mirror_pad,
+        reduce_all,
+        reduce_max,
+        resized_output,
+        softmax,
+    )
+}

@@ -1,0 +1,236 @@
+"""TFLM's AllocateTensors, allocation by allocation (micro_interpreter.cc, micro_allocator.cc).
+
+Three moments can need the most memory:
+
+    prepare   while the kernels prepare: what lasts, the scratch requests, a node's temporaries
+    planning  while the tensors are planned: what lasts, and between it the planner's lists
+    final     when all is laid out: the planned tensors, and what lasts
+
+arena_used_bytes() tells of the last one; AllocateTensors succeeds only if all three fit."""
+
+from dataclasses import dataclass
+
+from modelwave_controller.fit.arena import Arena, align
+from modelwave_controller.fit.errors import Refused, Unknown
+from modelwave_controller.fit.lifetimes import Lifetimes
+from modelwave_controller.fit.model import Model, Operator, Tensor
+from modelwave_controller.fit.node import MAX_SCRATCH_REQUESTS, Node, TensorSizes, tensor_parts
+from modelwave_controller.fit.planner import Buffer, plan
+from modelwave_controller.fit.profiles import Profile
+from modelwave_controller.fit.refusals import reason
+from modelwave_controller.fit.tables import Kernel, Tables
+
+ONLINE = -1  # kOnlinePlannedBuffer: no offset planned offline
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """The arena that each moment needs, in bytes."""
+
+    prepare: int
+    planning: int
+    final: int
+
+
+@dataclass(slots=True)
+class Scratch:
+    """A scratch buffer that a node asked for."""
+
+    subgraph: int
+    operator: int
+    size: int
+
+
+class Replay:
+    """Runs AllocateTensors for a model. `used` is arena_used_bytes(), of which `head` are the
+    planned buffers. Raises Refused or Unknown, with the operator in the text."""
+
+    def __init__(
+        self,
+        model: Model,
+        profile: Profile,
+        tables: Tables,
+        registered: frozenset[str] | None = None,
+    ) -> None:
+        self.model, self.profile, self.registered = model, profile, registered
+        self.tables, self.abi = tables, tables.abi
+        core = self.abi.core
+        self.sizes = TensorSizes(
+            core["TfLiteTensor"],
+            core["TfLiteAffineQuantization"],
+            core["TfLiteEvalTensor"],
+            self.abi.pointer,
+        )
+        self.arena = Arena()
+        self.scratches: list[Scratch] = []
+        self.lifetimes = Lifetimes(model)
+        self.buffers: list[Buffer] = []
+
+        self._create()
+        self._start_model_allocation()
+        chosen = self._find_kernels()
+        self._parse_options(chosen)
+        self._init(chosen)
+        self._prepare(chosen)
+        prepare, self.arena.need = self.arena.need, 0
+        self._plan()
+        planning, self.arena.need = self.arena.need, 0
+        self.head = plan(self.buffers)
+        self._finish()
+        self.phases = Phases(prepare, planning, self.arena.need)
+        self.used = self.arena.head + self.arena.tail
+        self.need = align(max(prepare, planning, self.arena.need))
+
+    def _create(self) -> None:
+        """MicroAllocator::Create."""
+        for name in ("SingleArenaBufferAllocator", "GreedyMemoryPlanner", "MicroAllocator"):
+            self.arena.persistent(*self.abi.core[name])
+
+    def _start_model_allocation(self) -> None:
+        """MicroAllocator::StartModelAllocation."""
+        self.arena.persistent(*self.abi.core["MicroBuiltinDataAllocator"])
+        self._resize_scratch_requests()
+        graphs = self.model.subgraphs
+        self._array("SubgraphAllocations", len(graphs))
+        for graph in graphs:
+            self._array("TfLiteEvalTensor", len(graph.tensors))
+        for graph in graphs:
+            self._array("NodeAndRegistration", len(graph.operators))
+
+    def _find_kernels(self) -> list[Kernel]:
+        """One for each operator of the model. What is missing at all comes before what only
+        does not fit, as in TFLM."""
+        unknown = [operator for operator in self.model.operators if self._is_unmeasured(operator)]
+        if unknown:
+            names = ", ".join(sorted({operator.name for operator in unknown}))
+            raise Unknown(f"{names}: what it takes was never measured")
+        return [self._kernel(operator) for operator in self.model.operators]
+
+    def _is_unmeasured(self, operator: Operator) -> bool:
+        return self.tables.unmeasured.has(operator.name, operator.custom)
+
+    def _kernel(self, operator: Operator) -> Kernel:
+        if operator.custom or operator.name not in self.tables.kernels:
+            raise Refused(f"{_label(operator)}: tflite-micro has no kernel for it")
+        if self.registered is not None and operator.name not in self.registered:
+            raise Refused(f"{_label(operator)}: not registered in the firmware")
+        return self.tables.kernels[operator.name]
+
+    def _parse_options(self, chosen: list[Kernel]) -> None:
+        """MicroInterpreter::PrepareNodeAndRegistrationDataFromFlatbuffer."""
+        for kernel in chosen:
+            if kernel.params:
+                self.arena.persistent(*self.abi.params[kernel.params])
+
+    def _init(self, chosen: list[Kernel]) -> None:
+        """MicroInterpreterGraph::InitSubgraphs."""
+        for kernel in chosen:
+            if kernel.op_data:
+                self.arena.persistent(kernel.op_data)
+
+    def _prepare(self, chosen: list[Kernel]) -> None:
+        """MicroInterpreterGraph::PrepareSubgraphs."""
+        rest = iter(chosen)
+        for number, graph in enumerate(self.model.subgraphs):
+            for operator in graph.operators:
+                node = Node(operator, self.arena, self.sizes, self.profile.dsp)
+                try:
+                    self._prepare_node(node, next(rest))
+                except Refused as refused:
+                    raise Refused(f"{_label(operator)}: {refused}") from None
+                self.scratches += [Scratch(number, operator.index, size) for size in node.scratches]
+                self._resize_scratch_requests()
+
+    def _prepare_node(self, node: Node, kernel: Kernel) -> None:
+        operator = node.operator
+        data = operator.inputs[kernel.data] if kernel.data < len(operator.inputs) else None
+        if kernel.takes and data is not None and data.kind not in kernel.takes:
+            raise Refused(f"it takes {', '.join(sorted(kernel.takes))}, not {data.kind}")
+        if wrong := reason(operator, self.profile):
+            raise Refused(wrong)
+        kernel.prepare(node)
+
+    def _resize_scratch_requests(self) -> None:
+        """The head holds the requests so far, and room for all that one node may make."""
+        size, _ = self.abi.core["ScratchBufferRequest"]
+        self.arena.release_temporaries()
+        self.arena.resize_head(size * (len(self.scratches) + MAX_SCRATCH_REQUESTS))
+
+    def _plan(self) -> None:
+        """MicroAllocator::FinishModelAllocation up to where the planner ran."""
+        if self.scratches:
+            self._array("ScratchBufferHandle", len(self.scratches))
+        graphs = self.model.subgraphs
+        pointer = self.abi.pointer
+        self.arena.temporary(pointer * len(graphs), pointer)  # the subgraphs' first tensors
+        size, alignment = self.abi.core["AllocationInfo"]
+        tensors = sum(len(graph.tensors) for graph in graphs)
+        self.arena.temporary(size * (tensors + len(self.scratches)), alignment)
+        for graph in graphs:
+            for tensor in graph.tensors:
+                if tensor.variable and self._offset(0, tensor) == ONLINE:
+                    self.arena.persistent(tensor.bytes)
+        self._check_intermediates()
+        self.buffers = self._planned_tensors() + self._planned_scratches()
+        # The planner takes all that is left between temporaries and tail, both rounded.
+        lists = self.abi.planner_bytes_per_buffer * len(self.buffers)
+        self.arena.need = max(
+            self.arena.need, align(self.arena.temporaries) + lists + align(self.arena.tail)
+        )
+
+    def _check_intermediates(self) -> None:
+        for operator in self.model.operators:
+            for tensor in operator.intermediates:
+                if tensor.bytes:
+                    raise Refused(f"{_label(operator)}: an intermediate tensor is not empty")
+
+    def _planned_tensors(self) -> list[Buffer]:
+        buffers, first = [], 0
+        for graph, lives in zip(self.model.subgraphs, self.lifetimes.tensors, strict=True):
+            for tensor, life in zip(graph.tensors, lives, strict=True):
+                offset = self._offset(first, tensor)
+                if self._is_planned(tensor, offset):
+                    buffer = Buffer(tensor.name, align(tensor.bytes), life.first, life.last)
+                    if offset != ONLINE:
+                        buffer.offset, buffer.fixed = offset, True
+                    buffers.append(buffer)
+            first += len(graph.tensors)
+        return buffers
+
+    def _is_planned(self, tensor: Tensor, offset: int) -> bool:
+        """Constants stay in the file, and variables have a place of their own."""
+        if tensor.variable:
+            return offset != ONLINE
+        return not tensor.constant and tensor.bytes > 0
+
+    def _planned_scratches(self) -> list[Buffer]:
+        buffers = []
+        for scratch in self.scratches:
+            life = self.lifetimes.operators[scratch.subgraph][scratch.operator]
+            name = self.model.subgraphs[scratch.subgraph].operators[scratch.operator].name
+            label = f"scratch of {name} {scratch.operator}"
+            buffers.append(Buffer(label, align(scratch.size), life.first, life.last))
+        return buffers
+
+    def _offset(self, first: int, tensor: Tensor) -> int:
+        plan = self.model.offline_plan
+        return ONLINE if plan is None else plan[first + tensor.index]
+
+    def _finish(self) -> None:
+        """The planned buffers take the head; then the TfLiteTensors of inputs and outputs."""
+        self.arena.release_temporaries()
+        self.arena.resize_head(self.head)
+        main = self.model.subgraphs[0]
+        for tensors in (main.inputs, main.outputs):
+            self.arena.persistent(self.abi.pointer * len(tensors))
+            for tensor in tensors:
+                for size, alignment in tensor_parts(tensor, self.sizes):
+                    self.arena.persistent(size, alignment)
+
+    def _array(self, name: str, count: int) -> None:
+        size, alignment = self.abi.core[name]
+        self.arena.persistent(size * count, alignment)
+
+
+def _label(operator: Operator) -> str:
+    return f"operator {operator.index} {operator.name}"

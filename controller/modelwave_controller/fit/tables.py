@@ -1,0 +1,115 @@
+"""Reads what is known as data: sizes.toml (structures, by ABI) and kernels.toml (kernels, by
+library)."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from modelwave_controller.fit import cmsis_nn, reference, weighted
+from modelwave_controller.fit.node import Look, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Abi:
+    """(size, alignment) in bytes of TFLM's structures as one compiler lays them out."""
+
+    name: str
+    core: dict[str, tuple[int, int]]
+    params: dict[str, tuple[int, int]]
+    planner_bytes_per_buffer: int
+
+    @property
+    def pointer(self) -> int:
+        return self.core["pointer"][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One row of kernels.toml, for one library and one size of pointers."""
+
+    params: str | None
+    op_data: int
+    takes: frozenset[str]  # empty: any type
+    data: int
+    prepare: Callable[[Node], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """Kernels that there are, but of which nothing is known."""
+
+    builtin: frozenset[str]
+    custom: frozenset[str]
+    custom_prefix: str
+
+    def has(self, name: str, custom: bool) -> bool:
+        if not custom:
+            return name in self.builtin
+        return name in self.custom or name.startswith(self.custom_prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What is known of one kind of firmware."""
+
+    abi: Abi
+    kernels: dict[str, Kernel]
+    unmeasured: Unmeasured
+
+
+@cache
+def load(abi_name: str, library: str) -> Tables:
+    """`abi_name` is one of sizes.toml, `library` "reference" or another of kernels.toml."""
+    abi = _abi(abi_name)
+    return Tables(abi, _kernels(library, abi.pointer), _unmeasured())
+
+
+def _abi(name: str) -> Abi:
+    table = _toml("sizes.toml")
+    column = table["abis"].index(name)
+    core, params = (
+        {key: (row[column][0], row[column][1]) for key, row in table[part].items()}
+        for part in ("core", "params")
+    )
+    return Abi(name, core, params, table["planner_bytes_per_buffer"])
+
+
+def _kernels(library: str, pointer: int) -> dict[str, Kernel]:
+    table = _toml("kernels.toml")
+    rows = table["reference"]
+    if library != "reference":
+        rows = {name: {**row, **table[library].get(name, {})} for name, row in rows.items()}
+    return {name: _kernel(row, column=0 if pointer == 4 else 1) for name, row in rows.items()}
+
+
+def _unmeasured() -> Unmeasured:
+    table = _toml("kernels.toml")["unmeasured"]
+    return Unmeasured(
+        frozenset(table["builtin"]), frozenset(table["custom"]), table["custom_prefix"]
+    )
+
+
+def _kernel(row: dict[str, Any], column: int) -> Kernel:
+    prepare = row.get("prepare")
+    return Kernel(
+        row.get("params"),
+        row["op_data"][column] if "op_data" in row else 0,
+        frozenset(row.get("takes", "").split()),
+        row.get("data", 0),
+        _FUNCTIONS[prepare] if prepare else Look(row.get("looks", "")),
+    )
+
+
+_FUNCTIONS: dict[str, Callable[[Node], None]] = {
+    **reference.FUNCTIONS,
+    **weighted.FUNCTIONS,
+    **cmsis_nn.FUNCTIONS,
+}
+
+
+@cache
+def _toml(name: str) -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath(name).read_text("utf-8"))

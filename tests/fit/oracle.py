@@ -1,0 +1,105 @@
+"""PyPI's tflite_micro as the judge of our figures: the reference kernels on x86-64.
+
+Its build differs from plain firmware in what wheel.toml says: it records its allocations and
+reads compressed models, so that some structures are larger. Too small an arena makes it fail,
+and sometimes crash, so it runs in a process of its own."""
+
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from modelwave_controller.fit.model import Model, read
+from modelwave_controller.fit.profiles import PROFILES
+from modelwave_controller.fit.replay import Replay
+from modelwave_controller.fit.tables import Tables, load
+
+STEP = 16  # bytes; the arena and its buffers are aligned so
+LARGEST_ARENA = 1 << 24
+X86 = PROFILES["x86-64:reference"]
+
+
+def wheel_tables() -> Tables:
+    """Our tables for x86-64 with what the wheel has otherwise."""
+    plain = load(X86.abi, X86.library)
+    wheel = tomllib.loads((Path(__file__).parent / "wheel.toml").read_text("utf-8"))
+    core = {name: (size, alignment) for name, (size, alignment) in wheel["core"].items()}
+    kernels = {
+        name: replace(plain.kernels[name], op_data=size) for name, size in wheel["op_data"].items()
+    }
+    abi = replace(plain.abi, core={**plain.abi.core, **core})
+    return replace(plain, abi=abi, kernels={**plain.kernels, **kernels})
+
+
+def replay(data: bytes) -> Replay:
+    """What we say of the model in the wheel. Raises Refused or Unknown."""
+    model: Model = read(data)
+    return Replay(model, X86, wheel_tables())
+
+
+class Oracle:
+    """tflite_micro, started anew whenever it crashes."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def used(self, path: Path, arena: int = LARGEST_ARENA) -> int | None:
+        """arena_used_bytes() of the model in `path`, None if it does not allocate."""
+        answer = self._ask(f"{arena} {path}")
+        return int(answer) if answer.isdigit() else None
+
+    def need(self, path: Path, most: int) -> int:
+        """The smallest arena with which it allocates, found by bisection below `most`."""
+        low, high = 0, -(-most // STEP)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.used(path, STEP * middle) is None:
+                low = middle
+            else:
+                high = middle
+        return STEP * high
+
+    def _ask(self, question: str) -> str:
+        process = self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(question.encode() + b"\n")
+            process.stdin.flush()
+            answer = process.stdout.readline().decode().strip()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            self._stop()
+            return "crashed"
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).parent / "oracle_worker.py")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        return self.process
+
+    def _stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
