@@ -35,10 +35,10 @@ class CommandHooks(ports.Hooks):
         try:
             async with asyncio.timeout(self.seconds):
                 ended = await process.run(command, os.environ | variables(live))
+        except TimeoutError:  # an OSError too
+            return f"{name} hook: no answer within {self.seconds:g} seconds"
         except OSError as error:
             return f"{name} hook: {error}"
-        except TimeoutError:
-            return f"{name} hook: no answer within {self.seconds:g} seconds"
         if ended.code == 0:
             return ""
         return f"{name} hook: exit code {ended.code}: {ended.last_line() or 'nothing on stderr'}"

@@ -35,24 +35,34 @@ async def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> E
     """Runs `command`, without a shell, to its end; killed when this is cancelled. OSError if
     it cannot be started."""
     with _tail() as out, _tail() as err:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=out.write_end,
-            stderr=err.write_end,
-            start_new_session=True,
+        starting = asyncio.create_task(
+            asyncio.create_subprocess_exec(
+                *command,
+                env=env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out.write_end,
+                stderr=err.write_end,
+                start_new_session=True,
+            )
         )
         try:
+            # Shielded: cancelled half way, asyncio would kill the program alone.
+            process = await asyncio.shield(starting)
             code = await process.wait()
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):
+                await _kill(await starting)
+            raise
         out.drain()
         err.drain()
         return Ended(code, out.data, err.data)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kills it with all of its session, and returns when it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 class _Tail:

@@ -1,0 +1,266 @@
+"""LiteRT and the proof: models that are wrong, crash or hang are unhealthy, no more."""
+
+import asyncio
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelwave_agent.host import litert
+from modelwave_agent.host.litert import LiteRT
+from modelwave_agent.ports import ProofError
+from modelwave_shared import golden
+
+np = pytest.importorskip("numpy")
+
+MODELS = Path(__file__).parents[2] / "examples" / "digits" / "models"
+V2 = str(MODELS / "digits-v2.tflite")
+V3 = str(MODELS / "digits-v3.tflite")
+V2_GOLDEN = str(MODELS / "digits-v2.golden")
+LABELS_GOLDEN = str(MODELS / "digits-labels.golden")
+OUTPUTS = {"kind": "outputs", "steps": {"any": 1}}
+LABELS = {"kind": "labels", "least_ppm": 900_000}
+SECONDS = 20  # for what takes a fraction of one
+
+
+def prove(model=V2, golden_file=V2_GOLDEN, tolerance=OUTPUTS, seconds=SECONDS):
+    runtime = LiteRT(proof_seconds=seconds)
+    return asyncio.run(runtime.prove(str(model), str(golden_file), tolerance))
+
+
+def program(*arguments, **options):
+    command = [sys.executable, "-m", "modelwave_agent.host.prove", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, **options)
+
+
+# The runtime.
+
+
+def test_runs_bytes_to_bytes():
+    runtime = LiteRT()
+    runtime.load(V2)
+    data = Path(V2_GOLDEN).read_bytes()
+    given, wanted = data[20 : 20 + 64], data[20 + 64 : 20 + 74]
+    assert (
+        golden.furthest(struct.unpack("10b", runtime.run(given)), struct.unpack("10b", wanted), "b")
+        <= 1
+    )
+
+
+def test_input_of_another_length_is_refused():
+    runtime = LiteRT()
+    runtime.load(V2)
+    for size in (0, 63, 65, 64_000):
+        with pytest.raises(ProofError, match=f"takes 64 bytes, these are {size}"):
+            runtime.run(bytes(size))
+
+
+def test_nothing_loaded_is_a_proof_error():
+    runtime = LiteRT()
+    runtime.load(V2)
+    runtime.unload()
+    with pytest.raises(ProofError, match="no model is loaded"):
+        runtime.run(bytes(64))
+
+
+@pytest.mark.parametrize("cut", [0, 7, 100, 2000])
+def test_cut_model_is_a_proof_error(tmp_path, cut):
+    model = tmp_path / "cut.tflite"
+    model.write_bytes(Path(V2).read_bytes()[:cut])
+    said = prove(model)
+    assert said
+    assert "\n" not in said
+
+
+def test_version_and_free_ram_are_of_this_machine():
+    runtime = LiteRT()
+    assert runtime.name in litert.RUNTIMES
+    assert runtime.version.count(".") == 2
+    assert runtime.free_ram() > 1_000_000
+    assert LiteRT(ram_bytes=65536).free_ram() == 65536
+
+
+def test_missing_runtime_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(litert, "RUNTIMES", ("no-such-runtime", "nor-this"))
+    with pytest.raises(ProofError, match=r"pip install 'modelwave\[tflite\]'"):
+        LiteRT()
+
+
+def test_successor_is_taken_where_the_older_is_not_installed(monkeypatch):
+    installed = LiteRT().name
+    monkeypatch.setattr(litert, "RUNTIMES", ("no-such-runtime", installed))
+    assert LiteRT().name == installed
+
+
+def test_missing_accelerator_library_is_said_at_once(monkeypatch):
+    monkeypatch.setattr(litert, "EDGETPU_LIBRARY", "libno-such-thing.so.1")
+    with pytest.raises(ProofError, match=r"accelerator's library.*libno-such-thing"):
+        LiteRT(accelerator="edgetpu")
+
+
+# Verdicts.
+
+
+def test_good_model_is_healthy():
+    assert prove() == ""
+
+
+def test_model_that_fails_its_labels_is_unhealthy():
+    assert "labels right" in prove(V3, LABELS_GOLDEN, LABELS)
+
+
+def test_outputs_of_another_model_are_unhealthy():
+    assert "off by more than 1 steps" in prove(V3)
+
+
+def test_golden_set_of_another_shape_is_unhealthy(tmp_path):
+    other = tmp_path / "other.golden"
+    other.write_bytes(golden.pack("o", "b", "b", [bytes(65)], [bytes(10)]))
+    assert prove(golden_file=other) == "the model takes 64 bytes, these are 65"
+    other.write_bytes(golden.pack("o", "b", "b", [bytes(64)], [bytes(11)]))
+    assert "output has 10 bytes" in prove(golden_file=other)
+
+
+def test_golden_set_that_is_none_or_cut_off_is_unhealthy(tmp_path):
+    other = tmp_path / "other.golden"
+    for data in (b"", b"MWG2" + bytes(100), Path(V2_GOLDEN).read_bytes()[:-1]):
+        other.write_bytes(data)
+        assert prove(golden_file=other).startswith("golden: ")
+
+
+def test_tolerance_of_the_other_kind_is_unhealthy():
+    assert "tolerance.kind" in prove(tolerance=LABELS)
+
+
+def test_garbage_model_is_unhealthy(tmp_path):
+    model = tmp_path / "garbage.tflite"
+    model.write_bytes(b"\x1c\0\0\0TFL3" + bytes(range(256)) * 20)
+    assert prove(model)
+
+
+def pretend(monkeypatch, code):
+    """The proof's program is this one instead."""
+    monkeypatch.setattr(litert, "PROVE", (sys.executable, "-c", f"import os, time\n{code}"))
+
+
+def test_model_that_crashes_its_runtime_is_unhealthy(monkeypatch):
+    pretend(monkeypatch, "os.kill(os.getpid(), 11)")
+    assert prove() == "proof: the model crashed its runtime (SIGSEGV)"
+    pretend(monkeypatch, "os.abort()")
+    assert prove() == "proof: the model crashed its runtime (SIGABRT)"
+
+
+def test_model_that_hangs_is_unhealthy_and_killed(monkeypatch, tmp_path):
+    told = tmp_path / "pid"
+    pretend(monkeypatch, f"open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    assert prove(seconds=1) == "proof: no verdict within 1 seconds"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
+
+
+def test_cancelled_proof_is_killed(monkeypatch, tmp_path):
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    pretend(monkeypatch, f"file = open({str(told)!r}, 'wb', 0); file.write(b'x'); time.sleep(60)")
+
+    async def main():
+        proving = asyncio.create_task(LiteRT().prove(V2, V2_GOLDEN, OUTPUTS))
+        reading = await asyncio.to_thread(os.open, told, os.O_RDONLY)
+        assert await asyncio.to_thread(os.read, reading, 1) == b"x"
+        proving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await proving
+        assert await asyncio.to_thread(os.read, reading, 1) == b""  # nobody holds it open
+        os.close(reading)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_proof_that_was_ended_from_outside_does_not_condemn_the_model(monkeypatch, number):
+    pretend(
+        monkeypatch,
+        f"import signal; signal.signal({int(number)}, signal.SIG_DFL)\n"
+        f"os.kill(os.getpid(), {int(number)})",
+    )
+    with pytest.raises(OSError, match="ended from outside"):
+        prove()
+
+
+def test_proof_that_memory_ran_out_for_does_not_condemn_the_model(monkeypatch):
+    pretend(monkeypatch, "os.kill(os.getpid(), 9)")
+    with pytest.raises(MemoryError):
+        prove()
+
+
+def test_proof_that_could_not_be_made_does_not_condemn_the_model(monkeypatch):
+    with pytest.raises(OSError, match="No such file"):
+        prove(golden_file="/nowhere/golden")
+    monkeypatch.setattr(litert, "PROVE", ("/nowhere/python",))
+    with pytest.raises(OSError, match="No such file"):
+        prove()
+
+
+# The program, as the controller calls it.
+
+
+def test_program_prints_one_json_line():
+    done = program("--model", V2, "--golden", V2_GOLDEN, "--tolerance", json.dumps(OUTPUTS))
+    assert done.returncode == 0
+    assert done.stdout.count("\n") == 1
+    runtime = LiteRT()
+    assert json.loads(done.stdout) == {
+        "healthy": True,
+        "reason": "",
+        "runtime": runtime.name,
+        "version": runtime.version,
+    }
+
+
+def test_program_judges_an_unhealthy_model_with_exit_code_0():
+    done = program("--model", V3, "--golden", LABELS_GOLDEN, "--tolerance", json.dumps(LABELS))
+    assert done.returncode == 0
+    judgement = json.loads(done.stdout)
+    assert judgement["healthy"] is False
+    assert "labels right" in judgement["reason"]
+
+
+def test_program_that_cannot_judge_says_why_on_one_line():
+    done = program("--model", "/nowhere", "--golden", V2_GOLDEN, "--tolerance", json.dumps(OUTPUTS))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "prove: [Errno 2] No such file or directory: '/nowhere'\n"
+
+
+@pytest.mark.parametrize(
+    "tolerance",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"kind":"labels"}',
+        '{"kind":"outputs","steps":{}}',
+        "NaN",
+        '{"kind":"labels","least_ppm":true}',
+        '{"kind":"labels","least_ppm":1000001}',
+    ],
+)
+def test_program_called_wrongly_exits_with_2(tolerance):
+    done = program("--model", V2, "--golden", V2_GOLDEN, "--tolerance", tolerance)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--tolerance" in done.stderr
+
+
+def test_program_left_alone_ends_by_its_alarm(tmp_path):
+    """Its parent was killed, so nobody is there to end it: the golden set never comes."""
+    fifo = tmp_path / "golden"
+    os.mkfifo(fifo)
+    done = program(
+        "--model", V2, "--golden", str(fifo), "--tolerance", json.dumps(OUTPUTS), "--seconds", "0.5"
+    )
+    assert done.returncode == -signal.SIGALRM
