@@ -2,17 +2,26 @@
 operator's own (<home>/targets/<name>.toml, one target a file, written the same way)."""
 
 import difflib
+import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from modelwave_controller import disk
 from modelwave_controller.documents import Target as TargetName
-from modelwave_controller.documents import Text, Token, first_problem
+from modelwave_controller.documents import Text, Token, TokenOrEmpty, first_problem
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.fit import profiles
 from modelwave_shared.limits import MAX_SEQ
 
 MAX_TARGET_FILE_BYTES = 65536
@@ -20,9 +29,18 @@ MAX_TARGET_FILE_BYTES = 65536
 _Size = Annotated[int, Field(ge=1, le=MAX_SEQ)]
 
 
+def _measured(name: str) -> str:
+    if name not in profiles.PROFILES:
+        raise ValueError(f"one of {', '.join(profiles.PROFILES)}")
+    return name
+
+
+Profile = Annotated[str, AfterValidator(_measured)]
+
+
 class Target(BaseModel):
-    """One hardware class. `flash_bytes` and `ram_bytes` are None where only the device
-    itself can tell."""
+    """One hardware class; targets.toml says what the fields mean. `flash_bytes` and
+    `ram_bytes` are None where only the device itself can tell."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -31,7 +49,16 @@ class Target(BaseModel):
     kind: Literal["mcu", "host"] = Field(alias="class")
     flash_bytes: _Size | None = None
     ram_bytes: _Size | None = None
+    firmware: Text = ""
+    firmware_flash_bytes: _Size | None = None
+    firmware_ram_bytes: _Size | None = None
+    firmware_source: Text = ""
+    abi: Text = ""
+    kernels: Text = ""
+    profile: Profile | None = None
     runtime: Token
+    accelerator: TokenOrEmpty = ""
+    chip: TokenOrEmpty = ""
     note: Text = ""
     source: Text
 
@@ -41,26 +68,72 @@ class Target(BaseModel):
             raise ValueError("flash_bytes, ram_bytes: a board of class mcu needs both")
         return self
 
+    @model_validator(mode="after")
+    def _firmware_within_the_limits(self) -> Self:
+        for memory in ("flash", "ram"):
+            taken = getattr(self, f"firmware_{memory}_bytes") or 0
+            whole = getattr(self, f"{memory}_bytes")
+            if whole is not None and taken > whole:
+                raise ValueError(f"firmware_{memory}_bytes: more than {memory}_bytes")
+        return self
+
+    @property
+    def free_flash_bytes(self) -> int | None:
+        """What the firmware leaves for a model's files."""
+        return _left(self.flash_bytes, self.firmware_flash_bytes)
+
+    @property
+    def free_ram_bytes(self) -> int | None:
+        """What the firmware leaves for a model, at most."""
+        return _left(self.ram_bytes, self.firmware_ram_bytes)
+
+
+def _left(whole: int | None, taken: int | None) -> int | None:
+    return None if whole is None else whole - (taken or 0)
+
 
 def read(text: str, where: str) -> dict[str, Target]:
-    """The targets in a TOML text, by name. Raises OperatorError, which names `where` and the
-    field or line."""
+    """The targets in a TOML text, by name. Raises OperatorError, which names `where`, the
+    line and the field."""
     try:
         tables = tomllib.loads(text)
+        return {name: _target(name, table) for name, table in tables.items()}
     except tomllib.TOMLDecodeError as error:
         raise OperatorError(f"{where}: {error}") from error
-    return {name: _target(name, table, where) for name, table in tables.items()}
+    except _Wrong as wrong:
+        raise OperatorError(f"{where}: line {_line(text, wrong)}: {wrong}") from wrong
 
 
-def _target(name: str, table: object, where: str) -> Target:
+class _Wrong(Exception):
+    """`field` of the table `name` is not as it must be; the text says how."""
+
+    def __init__(self, name: str, field: str, problem: str) -> None:
+        super().__init__(f"{name}{problem}")
+        self.name, self.field = name, field
+
+
+def _target(name: str, table: object) -> Target:
     if not isinstance(table, dict):
-        raise OperatorError(f"{where}: {name}: stands outside a table; start with [name-of-target]")
+        raise _Wrong(name, name, ": stands outside a table; start with [name-of-target]")
     if "name" in table:
-        raise OperatorError(f"{where}: {name}.name: unknown; the name is the table's: [{name}]")
+        raise _Wrong(name, "name", f".name: unknown; the name is the table's: [{name}]")
     try:
         return Target.model_validate({"name": name, **table})
     except ValidationError as error:
-        raise OperatorError(f"{where}: {name}.{first_problem(error)}") from error
+        problem = first_problem(error)
+        raise _Wrong(name, re.split(r"[:,]", problem)[0], f".{problem}") from error
+
+
+def _line(text: str, wrong: _Wrong) -> int:
+    """The line that sets the field; the table's own where it is missing; else the first."""
+    table, lines = 1, text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        key = line.partition("=")[0].strip().strip("\"'")
+        if key == wrong.field and "=" in line:
+            return number
+        if line.strip().strip("[]").strip().strip("\"'") == wrong.name:
+            table = number
+    return table
 
 
 class Targets:

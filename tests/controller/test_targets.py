@@ -9,8 +9,10 @@ from modelwave_controller.home import Home
 from modelwave_controller.targets import Targets
 
 NAMED = (
-    "rp2040 rp2350 esp32 esp32s3 nano33ble stm32f746 coral-devboard coral-usb jetson-nano "
-    "jetson-xavier-nx jetson-orin-nano jetson-agx-orin raspberry-pi linux-cpu"
+    "rp2040 pico-w rp2350 pico2-w esp32 esp32s3 esp32s3-n16r8 nano33ble stm32f746 pyboard "
+    "teensy41 coral-devboard-micro coral-devboard coral-devboard-mini coral-usb jetson-nano "
+    "jetson-xavier-nx jetson-agx-xavier jetson-orin-nano jetson-orin-nx jetson-agx-orin "
+    "raspberry-pi raspberry-pi-4 raspberry-pi-5 linux-cpu"
 )
 OWN = """\
 [esp32s3-psram]

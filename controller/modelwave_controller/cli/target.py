@@ -19,8 +19,12 @@ def list_targets(ctx: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         print_json([_json(target) for target in known.values()])
         return
-    rows = [(t.name, t.kind, *_sizes(t), t.description) for t in known.values()]
-    show(table(("target", "class", "flash bytes", "ram bytes", "description"), rows))
+    rows = [
+        (t.name, t.kind, _size(t.flash_bytes), _size(t.ram_bytes), t.profile or "", t.description)
+        for t in known.values()
+    ]
+    columns = ("target", "class", "flash bytes", "ram bytes", "profile", "description")
+    show(table(columns, rows))
 
 
 @app.command("show")
@@ -29,26 +33,30 @@ def show_target(
     name: Annotated[str, typer.Argument(show_default=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Show a target's limits, and where the figures are from."""
+    """Show a target's limits, its firmware, and where the figures are from."""
     target = Targets(home_of(ctx).targets).get(name)
     if as_json:
         print_json(_json(target))
         return
-    flash, ram = _sizes(target)
-    show(
-        facts(
-            [
-                ("target", target.name),
-                ("description", target.description),
-                ("class", target.kind),
-                ("flash bytes", flash),
-                ("ram bytes", ram),
-                ("runtime", target.runtime),
-                ("note", target.note),
-                ("source", target.source),
-            ]
-        )
-    )
+    rows = [
+        ("target", target.name),
+        ("description", target.description),
+        ("class", target.kind),
+        ("flash bytes", _size(target.flash_bytes)),
+        ("ram bytes", _size(target.ram_bytes)),
+        ("source", target.source),
+        ("firmware", target.firmware),
+        ("takes of flash", _taken(target.firmware_flash_bytes)),
+        ("takes of ram", _taken(target.firmware_ram_bytes)),
+        ("source", target.firmware_source),
+        ("abi", target.abi),
+        ("kernels", target.kernels),
+        ("profile", target.profile or "none: what its kernels take is not known"),
+        ("runtime", target.runtime),
+        ("accelerator", f"{target.accelerator} {target.chip}".strip()),
+        ("note", target.note),
+    ]
+    show(facts((name, value) for name, value in rows if value))
 
 
 @app.command()
@@ -60,7 +68,8 @@ def add(
     """Add a target of your own, or replace one that you added before.
 
     The file has one table, named as the target, with description, class (mcu or host),
-    flash_bytes, ram_bytes, runtime, note and source; a host may leave out the sizes.
+    flash_bytes, ram_bytes, runtime and source; a host may leave out the sizes. For `model
+    inspect` add profile (a board's firmware), firmware_flash_bytes and firmware_ram_bytes.
     """
     target = Targets(home_of(ctx).targets).add(file)
     if as_json:
@@ -73,10 +82,9 @@ def _json(target: Target) -> dict[str, Any]:
     return target.model_dump(by_alias=True)
 
 
-def _sizes(target: Target) -> tuple[str, str]:
-    """Flash and RAM for a person."""
-    return _size(target.flash_bytes), _size(target.ram_bytes)
-
-
 def _size(size: int | None) -> str:
     return "as reported" if size is None else f"{size:,}"
+
+
+def _taken(size: int | None) -> str:
+    return "not known" if size is None else f"{size:,}"
