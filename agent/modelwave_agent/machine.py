@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 MAX_TRIES = 3
 MAX_BLACKLIST = 8
 
-# Effects: what the runner does after the record is durable (update.py).
+# Effects: what the driver does after the record is durable (driver.py).
 CHECK = "check"  # hash the live bank again: a model that ran may have rotted
 CLEAR = "clear"  # empty the spare bank
 FETCH = "fetch"  # fill it

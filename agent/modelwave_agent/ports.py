@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from modelwave_agent.banks import Intake
-    from modelwave_agent.update import Live
+    from modelwave_agent.driver import Live
     from modelwave_shared.fields import Document
 
     Breathe = Callable[[], Awaitable[None]]
@@ -109,7 +109,7 @@ class Hooks:
     """What the world around the agent wants to know, or decides."""
 
     async def serve(self, live: "Live | None") -> str:
-        """`live` (update.Live, or None) serves from now on. "" or what went wrong."""
+        """`live` (driver.Live, or None) serves from now on. "" or what went wrong."""
         return ""
 
     async def healthy(self, live: "Live | None") -> str:

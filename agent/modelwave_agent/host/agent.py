@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from modelwave_agent.banks import Banks
+from modelwave_agent.driver import Live
 from modelwave_agent.host import config
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.config import Config, ConfigError
@@ -27,7 +28,7 @@ from modelwave_agent.host.litert import LiteRT
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError, Runtime
 from modelwave_agent.runner import Agent
-from modelwave_agent.update import Live, Update
+from modelwave_agent.update import Update
 from modelwave_shared.slots import slot
 
 
