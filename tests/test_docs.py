@@ -1,6 +1,7 @@
 """What the docs take from the code is what the code says."""
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -35,8 +36,14 @@ def test_a_change_of_the_table_makes_the_diagram_stale(
 
 
 def test_every_link_of_the_docs_leads_somewhere() -> None:
-    import re
-
     for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_test_that_the_threat_list_names_is_there() -> None:
+    tests = {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("tests/**/test_*.py")}
+    named = re.findall(r"`((?:tests/|test_)[\w/.]+)`", (ROOT / "docs/threats.md").read_text())
+    everything = "\n".join(path.read_text() for path in tests.values())
+    for name in named:
+        assert name in tests or f"def {name}(" in everything, name
