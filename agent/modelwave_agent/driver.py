@@ -99,11 +99,12 @@ class Driver:
 
     def live(self) -> "Live | None":
         """The model that serves now, or None."""
-        bank = machine.serving(self.record)
-        entry = self.record["banks"][bank]
+        record = self.record  # once: a host's program asks from another thread
+        bank = machine.serving(record)
+        entry = record["banks"][bank]
         if entry is None:
             return None
-        on_trial = self.record["state"] == "trial"
+        on_trial = record["state"] == "trial"
         return Live(self.model, entry, bank, self.banks, on_trial)
 
     def busy(self) -> bool:

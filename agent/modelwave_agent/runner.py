@@ -47,6 +47,7 @@ class Agent:
         self.link = link
         self.clock = clock
         self.metrics_seconds = metrics_seconds
+        self.presence = topics.presence(device["fleet"], device["device"])
         count: int = (boots.read() or {"boot": 0})["boot"] + 1
         boots.write({"boot": count})
         self.boot = count
@@ -69,7 +70,7 @@ class Agent:
                 task.cancel()
             for update in self.updates.values():
                 await update.stop()
-            await self.link.close()
+            await self._leave()
 
     def observe(
         self,
@@ -110,12 +111,20 @@ class Agent:
                 await self.clock.sleep(_jittered(pause))
 
     async def _connect(self) -> None:
-        presence = topics.presence(self.device["fleet"], self.device["device"])
-        await self.link.connect(presence, b"offline")
-        await self.link.publish(presence, b"online", True)
+        await self.link.connect(self.presence, b"offline")
+        await self.link.publish(self.presence, b"online", True)
         await self.link.subscribe(list(self._desired()))
         self.connected.set()
         self.changed.set()
+
+    async def _leave(self) -> None:
+        """Says that it goes: a broker tells the last will only where a connection breaks."""
+        if self.connected.is_set():
+            try:
+                await self.link.publish(self.presence, b"offline", True)
+            except LinkLost:
+                pass
+        await self.link.close()
 
     def _desired(self) -> "dict[str, str]":
         """{topic: model} of everything that may be ordered here."""

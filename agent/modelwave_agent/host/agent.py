@@ -5,7 +5,7 @@
         agent.observe("digits", labelled=1, correct=1)     # if the right answer is known
 
 As a context manager it runs in a thread of its own. A program with an event loop awaits
-`agent.run_forever()` there instead.
+`agent.run_forever()` there instead. A model that comes is taken over by the next `run`.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from modelwave_agent.host.hooks import CommandHooks
 from modelwave_agent.host.http import HttpFetcher
 from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.litert import LiteRT
+from modelwave_agent.host.log import Changes
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError, Runtime
 from modelwave_agent.runner import Agent
@@ -46,12 +47,17 @@ class HostAgent:
             "slot": slot(settings.root["fleet"], settings.device),
         }
         self._lock = _locked(settings.state)
-        self._runtimes: dict[str, _Loaded] = {}
+        self._hooks = {model: _ProgramHooks(settings) for model in settings.models}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._begun = threading.Event()
         self._failure: BaseException | None = None
-        self._agent = self._made()
+        try:
+            self._programs = {model: _Program(_runtime(settings)) for model in settings.models}
+            self._agent = self._made()
+        except BaseException:
+            self._lock.close()
+            raise
 
     @classmethod
     def from_config(cls, path: str | Path) -> Self:
@@ -70,38 +76,45 @@ class HostAgent:
 
     def live(self, model: str) -> Live | None:
         """The model that serves now: release, version, path, labels_path, on_trial. None
-        until there is one. KeyError if `model` is not in the configuration."""
-        return self._agent.updates[model].live()
+        until there is one, and until it was hashed again after a reset. KeyError if `model`
+        is not in the configuration."""
+        return self._agent.updates[model].live() if self._hooks[model].served else None
 
     def run(self, model: str, data: bytes) -> bytes:
         """Runs the live model on the input tensor's bytes; the output tensor's. Another
         model that went live meanwhile is loaded first. ProofError if there is none yet or it
         fails, which counts against it on trial."""
-        live = self.live(model)
-        if live is None:
-            raise ProofError(f"{model}: no release has come yet")
-        try:
-            output = self._loaded(model).run(live, data)
-        except ProofError:
-            self.observe(model, failures=1, release=live.release)
-            raise
-        self.observe(model, release=live.release)
-        return output
+        while True:
+            live = self.live(model)
+            if live is None:
+                raise ProofError(f"{model}: no release has come yet")
+            try:
+                output = self._programs[model].run(live, data)
+            except Exception:
+                if _differ(live, self.live(model)):
+                    continue  # its files went while it was loaded
+                self.observe(model, inferences=1, failures=1, release=live.release)
+                raise
+            self.observe(model, inferences=1, release=live.release)
+            return output
 
     def observe(
         self,
         model: str,
-        inferences: int = 1,
+        inferences: int = 0,
         failures: int = 0,
         labelled: int = 0,
         correct: int = 0,
         release: int | None = None,
     ) -> None:
-        """What inferences that the program made came to, `run` not counted again: with
-        `inferences=0` only labels are added. `release`: which one ran, if not the live."""
+        """Adds to what the inferences came to. `run` has counted its own already, so after
+        it only labels are told; who runs the model in another way tells all. `release`:
+        which one ran, if not the one that `run` ran last, or the live one."""
         loop = self._loop
         if loop is None:
             return
+        if release is None:
+            release = self._programs[model].release
         with contextlib.suppress(RuntimeError):  # the loop ended in this moment
             loop.call_soon_threadsafe(
                 self._agent.observe, model, inferences, failures, labelled, correct, release
@@ -147,10 +160,8 @@ class HostAgent:
 
     def _made(self) -> Agent:
         settings = self.settings
-        clock = HostClock()
-        fetcher = HttpFetcher(settings.download_ca)
-        hooks = CommandHooks(settings.swap, settings.health, settings.hook_seconds)
-        runtime = self._new_runtime()
+        clock, fetcher = HostClock(), HttpFetcher(settings.download_ca)
+        runtime = _runtime(settings)
         updates = {}
         for model in settings.models:
             folder = settings.state / model
@@ -163,40 +174,62 @@ class HostAgent:
                 Banks(str(folder), settings.flash_bytes),
                 runtime,
                 fetcher,
-                hooks,
+                self._hooks[model],
                 clock,
             )
         link = PahoLink(settings.broker, settings.device)
         boots = Journal(str(settings.state), "device")
-        return Agent(self.device, updates, link, clock, boots, settings.metrics_seconds)
-
-    def _new_runtime(self) -> Runtime:
-        settings = self.settings
-        return LiteRT(settings.accelerator, settings.ram_bytes, settings.proof_seconds)
-
-    def _loaded(self, model: str) -> "_Loaded":
-        if model not in self._runtimes:
-            self._runtimes[model] = _Loaded(self._new_runtime())
-        return self._runtimes[model]
+        agent = Agent(self.device, updates, link, clock, boots, settings.metrics_seconds)
+        for update in updates.values():
+            update.changed = Changes(update, update.changed)
+        return agent
 
 
-class _Loaded:
+class _ProgramHooks(CommandHooks):
+    """The commands of one model, and whether any was handed to the program yet."""
+
+    def __init__(self, settings: Config) -> None:
+        super().__init__(settings.swap, settings.health, settings.hook_seconds)
+        self.served = False
+
+    async def serve(self, live: Live | None) -> str:
+        self.served = True
+        return await super().serve(live)
+
+
+class _Program:
     """A runtime for the program's own inferences, with whatever went live last."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.loaded: tuple[int, str] | None = None
+        self.loaded: Live | None = None
         self.lock = threading.Lock()
+
+    @property
+    def release(self) -> int | None:
+        """The one that `run` ran last."""
+        loaded = self.loaded
+        return loaded.release if loaded else None
 
     def run(self, live: Live, data: bytes) -> bytes:
         """ProofError."""
         with self.lock:
-            if self.loaded != (live.release, live.path):
+            if _differ(live, self.loaded):
                 self.loaded = None
                 self.runtime.unload()
                 self.runtime.load(live.path)
-                self.loaded = (live.release, live.path)
+                self.loaded = live
             return self.runtime.run(data)
+
+
+def _differ(live: Live, other: Live | None) -> bool:
+    """Whether they are two models. A bank holds another after two releases, a release is in
+    the other bank after a repeated download."""
+    return other is None or (live.release, live.path) != (other.release, other.path)
+
+
+def _runtime(settings: Config) -> LiteRT:
+    return LiteRT(settings.accelerator, settings.ram_bytes, settings.proof_seconds)
 
 
 def _locked(state: Path) -> IO[bytes]:

@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from modelwave_agent import ports
+from modelwave_agent.host.log import logger
 from modelwave_agent.ports import LinkLost
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
@@ -68,7 +69,10 @@ class PahoLink(ports.Link):
             await asyncio.wait_for(self._connected, ANSWER_SECONDS)
         except (OSError, ValueError, TimeoutError, LinkLost) as error:
             await self.close()
-            raise LinkLost(f"{self.broker.host}:{self.broker.port}: {_said(error)}") from error
+            problem = f"{self.broker.host}:{self.broker.port}: {_said(error)}"
+            logger.warning("not connected: %s", problem)
+            raise LinkLost(problem) from error
+        logger.info("connected to %s:%d", self.broker.host, self.broker.port)
 
     async def subscribe(self, topics: list[str]) -> None:
         await self._answered(lambda client: client.subscribe([(topic, 1) for topic in topics]))
@@ -163,6 +167,8 @@ class PahoLink(ports.Link):
 
     def _on_lost(self, why: str) -> None:
         lost = LinkLost(why)
+        if self._client is not None:  # nobody closed it
+            logger.warning(why)
         if self._connected and not self._connected.done():
             self._connected.set_exception(lost)
         for answer in self._answers.values():

@@ -1,0 +1,38 @@
+"""What a person reads in the log: a line for each thing that happened."""
+
+import logging
+from collections.abc import Callable
+
+from modelwave_agent.driver import clean
+from modelwave_agent.update import Update
+
+logger = logging.getLogger("modelwave_agent")
+
+
+class Changes:
+    """Stands in for `update.changed`: logs what changed, then hands on."""
+
+    def __init__(self, update: Update, changed: Callable[[], None]) -> None:
+        self.update = update
+        self.changed = changed
+        self.told = ""
+
+    def __call__(self) -> None:
+        line = describe(self.update)
+        if line != self.told:
+            self.told = line
+            logger.info(line)
+        self.changed()
+
+
+def describe(update: Update) -> str:
+    """digits: trial, release 1 (v1) is live, order 7"""
+    state, live = update.state(), update.live()
+    parts = [f"{update.model}: {state['state']}"]
+    parts.append(
+        f"release {live.release} ({clean(live.version)}) is live" if live else "no release"
+    )
+    if state["seq"]:
+        parts.append(f"order {state['seq']} {state['outcome']}".strip())
+    reasons = (state["reason"], update.note and f"refused a message: {clean(update.note)}")
+    return ", ".join(parts) + "".join(f": {reason}" for reason in reasons if reason)
