@@ -39,7 +39,7 @@ MAX_STAGES = 32
 MAX_WAIT_SECONDS = 365 * 86400
 MAX_EXPIRES_SECONDS = 10 * 365 * 86400
 
-Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100)]  # NaN and infinity are not in it
 Seconds = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)]
 
 

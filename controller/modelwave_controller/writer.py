@@ -93,6 +93,7 @@ class Writer:
         self.inbox = inbox
         self.clock = clock
         self.counts: Counter[str] = Counter()  # stored, bad, lost
+        self._told_from = 1  # dropped messages, from how many on that is told again
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -114,6 +115,7 @@ class Writer:
         if batch:
             read = (reports.read(self.fleet, topic, payload) for topic, payload in batch)
             self._store([message for message in read if message is not None])
+            self._tell_dropped()
         return len(batch)
 
     def _run(self) -> None:
@@ -122,6 +124,16 @@ class Writer:
                 self._stopping.wait(BATCH_SECONDS)
         while self.write_batch(timeout=0):
             pass
+
+    def _tell_dropped(self) -> None:
+        """Each time that they have doubled: a flood must not flood the log as well."""
+        dropped = self.inbox.counts["dropped"]
+        if dropped >= self._told_from:
+            self._told_from = 2 * dropped
+            logger.warning(
+                "%d messages dropped so far: a device sends too many, or the database is slow",
+                dropped,
+            )
 
     def _store(self, incoming: list[Incoming]) -> None:
         for pause in (*RETRY_SECONDS, 0):

@@ -1,5 +1,6 @@
 """The connection to the broker: made, lost, made anew, and nothing old sent over something new."""
 
+import itertools
 import queue
 import socket
 import struct
@@ -149,6 +150,18 @@ def test_it_ends_though_the_broker_never_answers() -> None:
         silent.accept()[0].recv(1)
 
 
+def test_it_ends_though_the_broker_takes_nothing_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "KEEPALIVE_SECONDS", 3600)  # that would end it, in the end
+    monkeypatch.setattr(links, "CLOSE_SECONDS", 0.1)
+    with StubBroker(deaf_after=2) as broker:
+        with linked(broker.port) as ours:
+            poll(ours.connected)
+            assert ours.link.current is not None
+            for number in range(links.WINDOW):  # more than the buffers on the way hold
+                ours.link.current.send(Message(f"t/{number}", 1, b"x" * 2**16))
+        broker.hears_again.set()
+
+
 @pytest.mark.parametrize("password", ["wrong", ""])
 def test_with_a_wrong_password_it_is_not_connected_and_says_so(
     password: str, caplog: pytest.LogCaptureFixture
@@ -219,7 +232,12 @@ def test_a_setting_of_the_broker_that_is_wrong_is_named(
 class StubBroker:
     """As much of a broker as a link needs; may refuse to acknowledge, and can hang up."""
 
-    def __init__(self, port: int = 0, acknowledges: bool = True) -> None:
+    def __init__(
+        self, port: int = 0, acknowledges: bool = True, deaf_after: int | None = None
+    ) -> None:
+        """Reads no more after `deaf_after` packets, until `hears_again` is set."""
+        self.deaf_after = deaf_after
+        self.hears_again = threading.Event()
         self.server = socket.create_server(("127.0.0.1", port), reuse_port=False)
         self.port = int(self.server.getsockname()[1])
         self.acknowledges = acknowledges
@@ -253,7 +271,13 @@ class StubBroker:
                 self._talk(client, stream)
 
     def _talk(self, client: socket.socket, stream: Any) -> None:
-        while head := stream.read(1):
+        for number in itertools.count():
+            if number == self.deaf_after:
+                self.hears_again.wait(DEADLINE_SECONDS)
+                return
+            head = stream.read(1)
+            if not head:
+                return
             length = shift = 0
             while True:
                 (byte,) = stream.read(1)

@@ -106,12 +106,12 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
     small = world.devices["d3"]
     world.inbox.put(topics.reported(FLEET, "d3"), small.report(free={"flash": 100, "ram": 10**6}))
     world.hear([])
-    arguments = ("digits", "1", *QUICK, "--start-slot", "0", "--dry-run")
+    arguments = ("digits", "1", *QUICK, "--start-slot", "600", "--dry-run")
     ran = run("rollout", "start", *arguments)
     assert ran.code == 0
     assert "These would reject it:" in ran.out
     assert "flash: 1400 bytes missing (needs 1500, has 100)" in ran.out
-    assert "--start-slot 0" in ran.out
+    assert "--start-slot 600" in ran.out
     planned = run("rollout", "start", *arguments, "--json").json()
     assert world.state().rollouts == {}
     by_stage = [

@@ -333,6 +333,22 @@ def test_a_rollout_of_another_model_goes_on_beside_it(world: World) -> None:
     assert world.state().seqs == {"digits": 1, "letters": 1}
 
 
+def test_a_better_release_may_start_while_the_bad_one_is_still_coming_back(world: World) -> None:
+    bring_to(world, 1)
+    world.start(2)
+    world.tick()
+    world.answer("ROLLED_BACK", world.devices.values())
+    world.tick()
+    assert newest(world).status == REVERTING
+    world.start(3)
+    run_to_the_end(world)
+    assert [r.status for r in world.state().rollouts.values()][1:] == [REVERTING, FINISHED]
+    world.now += 100  # those that run release 3 now do not answer for release 2 any more
+    world.tick()
+    assert world.state().rollouts[2].status == REVERTED
+    assert newest(world).created.previous[TARGET].release == 1
+
+
 # What is refused.
 
 

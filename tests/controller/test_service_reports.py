@@ -116,9 +116,12 @@ def test_a_model_that_is_gone_from_the_report_is_gone_here(world: World) -> None
 def test_each_change_of_an_answer_is_one_event(world: World) -> None:
     world.start(1)
     world.tick()
-    for outcome in ("", "", "FAILED", "FAILED", "SUCCEEDED"):
-        world.answer(outcome, world.devices.values())
     device = next(d for d in world.devices.values() if world.ordered(d))
+    for outcome in ("", "", "FAILED", "FAILED", "SUCCEEDED"):
+        world.answer(outcome, [device])
+        for step in ("proving", "trial"):  # its way there is shown, but is no answer
+            device.models["digits"]["state"] = step
+            world.hear([device])
     with world.store.read() as connection:
         query = select(tables.events.c.body).where(tables.events.c.kind == "reported")
         found = [json.loads(body) for body in connection.scalars(query)]
@@ -284,6 +287,17 @@ def test_a_burst_of_20000_reports_stays_within_bounds_and_the_newest_wins(world:
         pass
     assert shown(world, "d1")["agent"] == "agent 19999"
     assert (len(inbox), inbox.bytes) == (0, 0)
+
+
+def test_dropped_messages_are_told_but_not_one_by_one(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(100):
+        for _ in range(MAX_BACKLOG + 10):
+            world.inbox.put(topics.reported(FLEET, "d1"), b"nonsense")
+        world.hear([])
+    told = [record.args[0] for record in caplog.records if record.args]  # type: ignore[index]
+    assert told == [10, 20, 40, 80, 160, 320, 640]
 
 
 def test_who_floods_loses_their_own_messages_not_others(world: World) -> None:
