@@ -4,6 +4,7 @@ Types are exact and unknown keys are refused; an error names the file, the key a
 to be there. Paths are taken from the file's own folder.
 """
 
+import ssl
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from urllib.parse import urlsplit
 
 from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import Broker
-from modelwave_agent.host.litert import PROOF_SECONDS
+from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
 from modelwave_shared import documents, fields
-from modelwave_shared.limits import MAX_BYTES, MAX_MODELS
+from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_MODELS
 
 MAX_CONFIG_BYTES = 65536
+MAX_SECRET_BYTES = 1024
 MQTT_PORT, MQTTS_PORT = 1883, 8883
-TABLES = ("broker", "limits", "runtime", "download", "hooks")
 
 
 class ConfigError(Exception):
@@ -59,14 +60,15 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _bounded(config: Path, path: Path, limit: int) -> bytes:
-    """The bytes of a file that `config` names. Raises ConfigError."""
+    """The bytes of `path`, which is `config` or named by it. Raises ConfigError."""
+    where = f"{path}" if path == config else f"{config}: {path}"
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise ConfigError(f"{config}: {path}: {error.strerror}") from error
+        raise ConfigError(f"{where}: {error.strerror}") from error
     if len(data) > limit:
-        raise ConfigError(f"{config}: {path}: larger than {limit} bytes")
+        raise ConfigError(f"{where}: larger than {limit} bytes")
     return data
 
 
@@ -76,20 +78,21 @@ class _Reader:
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
         self.settings = settings
+        self.known: dict[str, list[str]] = {}  # what was taken, by table
 
     def config(self) -> Config:
         found = Config(
             device=self.take("device", _checked(fields.name)),
             target=self.take("target", _checked(fields.name)),
             models=self.take("models", _models),
-            state=self.path.parent / self.take("state", _text),
-            root=self.root(self.take("root", _text)),
+            state=self.path.parent / self.take("state", _path),
+            root=self.root(self.take("root", _path)),
             broker=self.broker(),
-            flash_bytes=self.take("limits.flash_bytes", _integer, 0),
-            ram_bytes=self.take("limits.ram_bytes", _integer, 0),
-            accelerator=self.take("runtime.accelerator", _text, ""),
+            flash_bytes=self.take("limits.flash_bytes", _bytes, 0),
+            ram_bytes=self.take("limits.ram_bytes", _bytes, 0),
+            accelerator=self.take("runtime.accelerator", _accelerator, ""),
             proof_seconds=self.take("runtime.proof_seconds", _seconds, PROOF_SECONDS),
-            download_ca=self.file(self.take("download.ca", _text, "")),
+            download_ca=self.authorities("download.ca"),
             swap=self.take("hooks.swap", _command, ()),
             health=self.take("hooks.health", _command, ()),
             hook_seconds=self.take("hooks.seconds", _seconds, HOOK_SECONDS),
@@ -101,19 +104,19 @@ class _Reader:
     def broker(self) -> Broker:
         scheme, host, port = self.take("broker.url", _broker_url)
         tls = scheme == "mqtts"
-        password = self.file(self.take("broker.password_file", _text, ""))
         return Broker(
             host=host,
             port=port or (MQTTS_PORT if tls else MQTT_PORT),
             tls=tls,
             user=self.take("broker.user", _text, ""),
-            password=self.secret(password) if password else "",
-            ca=self.file(self.take("broker.ca", _text, "")),
+            password=self.secret("broker.password_file"),
+            ca=self.authorities("broker.ca"),
         )
 
     def take(self, key: str, check: Callable[[Any], Any], *default: Any) -> Any:
         """The checked setting at the dotted `key`, taken out; the default if there is none."""
         table, _, name = key.rpartition(".")
+        self.known.setdefault(table, []).append(name)
         settings = self.settings.get(table, {}) if table else self.settings
         if not isinstance(settings, dict):
             raise ConfigError(f"{self.path}: {table}: a table: [{table}]")
@@ -127,43 +130,68 @@ class _Reader:
             raise ConfigError(f"{self.path}: {key}: {error}") from error
 
     def refuse_the_rest(self) -> None:
-        for key, value in self.settings.items():
-            if isinstance(value, dict) and key in (
-                "broker",
-                "limits",
-                "runtime",
-                "download",
-                "hooks",
-            ):
-                for name in value:
-                    raise ConfigError(f"{self.path}: {key}.{name}: an unknown setting")
-            else:
-                raise ConfigError(f"{self.path}: {key}: an unknown setting")
+        tables = [table for table in self.known if table]
+        for table in tables:
+            self.refuse(f"{table}.", self.settings.pop(table, {}), self.known[table])
+        self.refuse("", self.settings, [*self.known[""], *(f"[{table}]" for table in tables)])
+
+    def refuse(self, prefix: str, left: dict[str, Any], known: list[str]) -> None:
+        for name in left:
+            raise ConfigError(
+                f"{self.path}: {prefix}{name!r}: an unknown setting; there are {', '.join(known)}"
+            )
 
     def root(self, name: str) -> dict[str, Any]:
         path = self.path.parent / name
-        data = _bounded(self.path, path, 8192)
+        data = _bounded(self.path, path, MAX_ENVELOPE_BYTES + 1)  # perhaps a line's end
         try:
             return documents.open_first_root(data.strip())
         except ValueError as error:
             raise ConfigError(f"{self.path}: root: {path}: {error}") from error
 
-    def file(self, name: str) -> str:
-        return str(self.path.parent / name) if name else ""
+    def authorities(self, key: str) -> str:
+        """The path of a file with certificates, "" for the system's."""
+        name = self.take(key, _text, "")
+        if not name:
+            return ""
+        path = self.path.parent / name
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError as error:  # of the file, or of what it holds
+            raise ConfigError(f"{self.path}: {key}: {path}: {error.strerror}") from error
+        return str(path)
 
-    def secret(self, name: str) -> str:
-        return _bounded(self.path, Path(name), 1024).decode(errors="replace").rstrip("\r\n")
+    def secret(self, key: str) -> str:
+        """What the file holds whose name stands at `key`."""
+        name = self.take(key, _text, "")
+        if not name:
+            return ""
+        data = _bounded(self.path, self.path.parent / name, MAX_SECRET_BYTES)
+        return data.decode(errors="replace").rstrip("\r\n")
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("text in quotes")
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError("text in quotes, on one line")
     return value
 
 
-def _integer(value: Any) -> int:
-    fields.integer(0, MAX_BYTES)(value, "limit")
-    return int(value)
+def _path(value: Any) -> str:
+    if not _text(value):
+        raise ValueError("a path")
+    return str(value)
+
+
+def _bytes(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_BYTES:
+        raise ValueError(f"bytes, from 0 to {MAX_BYTES}")
+    return value
+
+
+def _accelerator(value: Any) -> str:
+    if value not in ACCELERATORS:
+        raise ValueError("one of " + ", ".join(f'"{name}"' for name in ACCELERATORS))
+    return str(value)
 
 
 def _seconds(value: Any) -> float:
@@ -198,7 +226,7 @@ def _checked(check: Callable[[Any, str], None]) -> Callable[[Any], str]:
 
 def _broker_url(value: Any) -> tuple[str, str, int | None]:
     parts = urlsplit(_text(value))
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/"):
         raise ValueError("mqtt://HOST or mqtts://HOST, with :PORT if it is not the usual one")
     if parts.username is not None or parts.password is not None:
         raise ValueError("no user or password in the URL: set user and password_file")

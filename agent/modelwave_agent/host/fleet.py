@@ -24,7 +24,10 @@ from modelwave_agent.ports import ProofError
 def main() -> None:
     options = _parser().parse_args()
     try:
-        agents = [HostAgent.from_config(path) for path in sorted(options.configs.glob("*.toml"))]
+        paths = sorted(options.configs.glob("*.toml"))
+        if not paths:
+            raise ConfigError(f"{options.configs}: holds no *.toml")
+        agents = [HostAgent.from_config(path) for path in paths]
         samples = _samples(options.inputs) if options.inputs else []
     except (ConfigError, ProofError, OSError, ValueError, KeyError) as error:
         print(f"modelwave-agent: {error}", file=sys.stderr)

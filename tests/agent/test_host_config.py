@@ -1,0 +1,231 @@
+"""agent.toml: what is wrong in it is named, with what belongs there."""
+
+from pathlib import Path
+
+import pytest
+
+from modelwave_agent.host import config
+from modelwave_agent.host.config import ConfigError
+from tests import signing
+from tests.agent.host_places import Authority
+
+EXAMPLE = Path(__file__).parents[2] / "agent" / "agent.toml.example"
+LEAST = """
+device = "pi-1"
+target = "linux-cpu"
+models = ["digits"]
+state = "state"
+root = "root.json"
+[broker]
+url = "mqtt://broker.test"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "root.json").write_bytes(signing.root_envelope() + b"\n")
+    return tmp_path
+
+
+def read(folder, text=LEAST):
+    path = folder / "agent.toml"
+    path.write_text(text)
+    return config.read(path)
+
+
+def problem(folder, text):
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert said.startswith(f"{folder}/agent.toml: ")
+    return said.removeprefix(f"{folder}/agent.toml: ")
+
+
+def changed(setting, value):
+    """LEAST with another value for the key of its own."""
+    lines = [
+        f"{setting} = {value}" if x.startswith(setting + " ") else x for x in LEAST.split("\n")
+    ]
+    return "\n".join(lines)
+
+
+def test_least_configuration_has_defaults(folder):
+    found = read(folder)
+    assert (found.device, found.target, found.models) == ("pi-1", "linux-cpu", ("digits",))
+    assert found.state == folder / "state"
+    assert found.root["fleet"] == "demo"
+    assert (found.broker.host, found.broker.port, found.broker.tls) == ("broker.test", 1883, False)
+    assert (found.flash_bytes, found.ram_bytes, found.accelerator) == (0, 0, "")
+    assert (found.swap, found.health, found.metrics_seconds) == ((), (), 900)
+
+
+def test_example_is_a_configuration_and_names_every_default(folder):
+    """Once as it stands, once with all that is commented out: the same."""
+    text = EXAMPLE.read_text()
+    found = read(folder, text)
+    lines = [line.removeprefix("# ") if " = " in line else line for line in text.split("\n")]
+    assert read(folder, "\n".join(lines)) == found
+
+
+def test_tls_has_its_own_port_and_a_port_may_be_named(folder):
+    broker = read(folder, changed("url", '"mqtts://broker.test"')).broker
+    assert (broker.port, broker.tls) == (8883, True)
+    assert read(folder, changed("url", '"mqtts://broker.test:1234"')).broker.port == 1234
+
+
+def test_password_is_the_files_without_its_line_end(folder):
+    (folder / "password").write_text("se cret\n")
+    found = read(folder, LEAST + 'user = "pi-1"\npassword_file = "password"\n')
+    assert (found.broker.user, found.broker.password) == ("pi-1", "se cret")
+
+
+def test_authorities_are_read(folder):
+    path = Authority(folder).ca_file
+    found = read(folder, LEAST + f'ca = "ca.pem"\n[download]\nca = "{path}"\n')
+    assert found.broker.ca == found.download_ca == path
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("colour = 1", "'colour': an unknown setting; there are device, target, models, state"),
+        ("[colours]\nred = 1", "'colours': an unknown setting"),
+    ],
+)
+def test_unknown_setting_is_refused_with_those_that_there_are(folder, text, said):
+    assert said in problem(folder, f"{text}\n{LEAST}" if "[" not in text else LEAST + text)
+
+
+def test_unknown_setting_of_a_table_is_refused_with_those_that_there_are(folder):
+    said = problem(folder, LEAST + "ulr = 1")
+    assert said == ("broker.'ulr': an unknown setting; there are url, user, password_file, ca")
+
+
+@pytest.mark.parametrize("key", ["device", "target", "models", "state", "root"])
+def test_missing_setting_is_named(folder, key):
+    text = "\n".join(line for line in LEAST.split("\n") if not line.startswith(key + " "))
+    assert problem(folder, text) == f"{key}: missing"
+
+
+def test_missing_broker_is_named(folder):
+    assert problem(folder, LEAST.split("[broker]")[0]) == "broker.url: missing"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("device", '""'),
+        ("device", '"Pi 1"'),
+        ("device", '"../../etc"'),
+        ("device", "1"),
+        ("device", f'"{"a" * 64}"'),
+        ("target", '"a/b"'),
+        ("models", '"digits"'),
+        ("models", "[]"),
+        ("models", '["digits", "digits"]'),
+        ("models", '["digits", 1]'),
+        ("models", '["../x"]'),
+        ("models", str([f"m{number}" for number in range(17)])),
+        ("state", '""'),
+        ("state", '"a\\u0000b"'),
+        ("state", "3"),
+        ("root", '""'),
+        ("root", "true"),
+        ("url", '"http://broker.test"'),
+        ("url", '"broker.test:1883"'),
+        ("url", '"mqtt://"'),
+        ("url", '"mqtt://broker.test:0x7"'),
+        ("url", '"mqtt://broker.test:99999"'),
+        ("url", '"mqtt://broker.test/fleet"'),
+        ("url", '"mqtt://[::1"'),
+    ],
+)
+def test_wrong_value_is_refused_by_its_name(folder, key, value):
+    name = "broker.url" if key == "url" else key
+    assert problem(folder, changed(key, value)).startswith(f"{name}: ")
+
+
+def test_password_in_the_url_is_refused_and_not_repeated(folder):
+    said = problem(folder, changed("url", '"mqtt://me:secret@broker.test"'))
+    assert "password_file" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("limits", "flash_bytes = -1"),
+        ("limits", "flash_bytes = 1.5"),
+        ("limits", "flash_bytes = true"),
+        ("limits", "ram_bytes = 2147483648"),
+        ("limits", 'ram_bytes = "64 KiB"'),
+        ("runtime", 'accelerator = "gpu"'),
+        ("runtime", "proof_seconds = 0"),
+        ("runtime", "proof_seconds = nan"),
+        ("runtime", "proof_seconds = inf"),
+        ("runtime", "proof_seconds = true"),
+        ("download", "ca = 1"),
+        ("hooks", 'swap = "reload vision"'),
+        ("hooks", 'health = ["is-well", 1]'),
+        ("hooks", 'health = [""]'),
+        ("hooks", "seconds = -1"),
+    ],
+)
+def test_wrong_value_in_a_table_is_refused_by_its_name(folder, table, line):
+    said = problem(folder, f"{LEAST}\n[{table}]\n{line}\n")
+    assert said.startswith(f"{table}.{line.split(' ')[0]}: ")
+
+
+def test_table_that_is_none_is_refused(folder):
+    assert problem(folder, "limits = 3\n" + LEAST).startswith("limits: a table")
+
+
+@pytest.mark.parametrize(
+    "text", ["device = ", "device = 'a' 'b'", "[" * 5000, "\x00", "a = 1\na = 2"]
+)
+def test_what_is_no_toml_is_said(folder, text):
+    assert problem(folder, text).startswith("not TOML: ")
+
+
+def test_what_is_no_text_is_said(folder):
+    (folder / "agent.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not TOML"):
+        config.read(folder / "agent.toml")
+
+
+def test_file_that_is_not_there_is_named(folder):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: No such file"):
+        config.read(folder / "nowhere.toml")
+    assert "root.json: No such file" in _without(folder, "root.json")
+    assert "password: No such file" in problem(folder, LEAST + 'password_file = "password"')
+    assert problem(folder, LEAST + 'ca = "ca.pem"').startswith("broker.ca: ")
+    assert problem(folder, LEAST + '[download]\nca = "ca.pem"').startswith("download.ca: ")
+
+
+def _without(folder, name):
+    kept = (folder / name).read_bytes()
+    (folder / name).unlink()
+    said = problem(folder, LEAST)
+    (folder / name).write_bytes(kept)
+    return said
+
+
+def test_file_that_never_ends_is_not_read_to_its_end(folder):
+    assert "larger than" in problem(folder, changed("root", '"/dev/zero"'))
+
+
+def test_authorities_that_are_none_are_refused(folder):
+    (folder / "ca.pem").write_text("not a certificate")
+    assert problem(folder, LEAST + 'ca = "ca.pem"').startswith("broker.ca: ")
+
+
+def test_root_that_is_not_signed_by_its_own_keys_is_refused(folder):
+    strangers = signing.envelope("root", signing.root(), signing.STRANGER, signing.ROOT_KEYS[0])
+    (folder / "root.json").write_bytes(strangers)
+    assert problem(folder, LEAST).startswith(f"root: {folder}/root.json: signatures: 1 of the 2")
+
+
+def test_root_that_is_another_document_is_refused(folder):
+    (folder / "root.json").write_bytes(signing.Release(1, b"x" * 10).envelope)
+    assert "not a root document" in problem(folder, LEAST)
