@@ -40,6 +40,7 @@ def _listed(low: int, high: int) -> Any:
 
 # One character of a URL's path, and of its host and port: no user:password@ before them.
 _URL_PATH = r"[!$%&'()*+,\-./0-9:;=@A-Z\[\]_a-z~]"
+_URL_START = r"[!$%&'()*+,\-.0-9;=A-Z\[\]_a-z~]"  # a host, so no port yet
 _URL_HOST = r"[!$%&'()*+,\-.0-9:;=A-Z\[\]_a-z~]"
 _TOKEN = rf"[A-Za-z0-9_.\-+/>=]{{1,{limits.MAX_NAME}}}"
 _HEX64 = "[0-9a-f]{64}"
@@ -59,7 +60,7 @@ Text = Annotated[
 ]
 Url = Annotated[
     str,
-    _word(f"https?://{_URL_HOST}+(?:/{_URL_PATH}*)?"),
+    _word(f"https?://{_URL_START}{_URL_HOST}*(?:/{_URL_PATH}*)?"),
     Field(max_length=limits.MAX_URL_CHARACTERS),
 ]
 

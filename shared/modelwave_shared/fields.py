@@ -93,7 +93,7 @@ def url(value: object, where: str) -> None:
         raise DocumentError(where, "a URL of at most %d characters" % MAX_URL_CHARACTERS)
     scheme, separator, rest = value.partition("://")
     host = rest.split("/")[0]
-    if scheme not in ("http", "https") or not separator or not host:
+    if scheme not in ("http", "https") or not separator or not host or host[0] == ":":
         raise DocumentError(where, "an http:// or https:// URL with a host")
     if "@" in host:
         raise DocumentError(where, "no user or password in a URL")

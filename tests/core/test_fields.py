@@ -119,6 +119,7 @@ def test_urls_are_http_or_https_with_a_host():
         "ftp://h/x",
         "javascript:alert(1)",
         "HTTP://h",
+        "http://:80/x",
         "http:h",
         "http:/h",
         "//h/x",
