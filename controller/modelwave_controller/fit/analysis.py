@@ -1,9 +1,11 @@
 """What a model needs on a device, to the byte, before a device is asked."""
 
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import accumulate
 
 from modelwave_controller.fit.errors import Refused, Unknown
-from modelwave_controller.fit.model import Model, Operator, read
+from modelwave_controller.fit.model import Model, read
 from modelwave_controller.fit.planner import Buffer
 from modelwave_controller.fit.profiles import profile
 from modelwave_controller.fit.replay import Phases, Replay
@@ -90,35 +92,44 @@ def analyse(data: bytes, profile_name: str, registered: frozenset[str] | None = 
 
 
 def _layers(model: Model, replay: Replay) -> tuple[Layer, ...]:
-    return tuple(
-        _layer(model, replay, number, operator)
-        for number, graph in enumerate(model.subgraphs)
-        for operator in graph.operators
-    )
+    course = _Course(replay)
+    scratch: dict[tuple[int, int], int] = defaultdict(int)
+    for request in replay.scratches:
+        scratch[request.subgraph, request.operator] += request.size
+    layers = []
+    for number, graph in enumerate(model.subgraphs):
+        for operator in graph.operators:
+            scope = replay.lifetimes.operators[number][operator.index].first
+            layers.append(
+                Layer(
+                    number,
+                    operator.index,
+                    operator.name,
+                    operator.outputs[0].shape if operator.outputs else (),
+                    sum(tensor.constant_bytes for tensor in operator.inputs if tensor),
+                    sum(tensor.bytes for tensor in operator.outputs),
+                    scratch[number, operator.index],
+                    course.live[scope] if scope >= 0 else 0,
+                    scope >= 0 and course.highest[scope] > 0,
+                )
+            )
+    return tuple(layers)
 
 
-def _layer(model: Model, replay: Replay, number: int, operator: Operator) -> Layer:
-    life = replay.lifetimes.operators[number][operator.index]
-    live = [
-        buffer
-        for buffer in replay.buffers
-        if buffer.first <= life.first <= buffer.last and life.first >= 0
-    ]
-    return Layer(
-        number,
-        operator.index,
-        operator.name,
-        operator.outputs[0].shape if operator.outputs else (),
-        sum(tensor.constant_bytes for tensor in operator.inputs if tensor),
-        sum(tensor.bytes for tensor in operator.outputs),
-        sum(
-            scratch.size
-            for scratch in replay.scratches
-            if (scratch.subgraph, scratch.operator) == (number, operator.index)
-        ),
-        sum(buffer.size for buffer in live),
-        any(buffer.end == replay.head for buffer in live),
-    )
+class _Course:
+    """By scope: the bytes alive, and how many buffers reach up to the top of the plan."""
+
+    def __init__(self, replay: Replay) -> None:
+        scopes = replay.lifetimes.scope + 1
+        live, highest = [0] * (scopes + 1), [0] * (scopes + 1)
+        for buffer in replay.buffers:
+            first, after = max(0, buffer.first), buffer.last + 1
+            top = buffer.end == replay.head
+            live[first] += buffer.size
+            live[after] -= buffer.size
+            highest[first] += top
+            highest[after] -= top
+        self.live, self.highest = list(accumulate(live)), list(accumulate(highest))
 
 
 def _box(buffer: Buffer) -> Box:

@@ -16,6 +16,7 @@ from struct import Struct
 from modelwave_controller.fit.errors import ModelError
 
 MAX_TEXT_BYTES = 200  # of a name; the rest is cut off
+MAX_INTS = 65_536  # of a shape or a list of tensors
 
 _I8, _U8, _U16 = Struct("<b"), Struct("<B"), Struct("<H")
 _I32, _U32, _F32, _I64 = Struct("<i"), Struct("<I"), Struct("<f"), Struct("<q")
@@ -75,9 +76,11 @@ class Table:
         at = self._target(slot)
         return None if at is None else Table(self.file, at)
 
-    def tables(self, slot: int) -> "list[Table]":
+    def tables(self, slot: int, most: int) -> "list[Table]":
+        """Raises ModelError if there are more than `most`."""
         start, count = self.vector(slot, 4)
-        self.file.spend(count)
+        if count > most:
+            raise ModelError(f"{count} tables at byte {start}, {most} at most")
         places = range(start, start + 4 * count, 4)
         return [Table(self.file, at + self.file.number(_U32, at)) for at in places]
 
@@ -85,6 +88,8 @@ class Table:
         """A vector of int32."""
         start, count = self.vector(slot, 4)
         self.file.spend(count)
+        if count > MAX_INTS:
+            raise ModelError(f"{count} numbers at byte {start}, {MAX_INTS} at most")
         return Struct(f"<{count}i").unpack_from(self.file.data, start)
 
     def first_float(self, slot: int) -> float:

@@ -23,11 +23,16 @@ class Life:
     last: int = NEVER
 
     def create(self, scope: int) -> None:
-        # Where a tensor is written a second time, TFLM forgets the first.
-        self.first = self.last = scope
+        if self.first == NEVER:
+            self.first = scope
+        self.last = scope
 
     def use(self, scope: int) -> None:
         self.last = scope
+
+    def span(self, first: int, last: int) -> None:
+        self.create(first)
+        self.use(last)
 
 
 class Lifetimes:
@@ -48,7 +53,6 @@ class Lifetimes:
         self.running.append(number)
         graph, lives = self.model.subgraphs[number], self.tensors[number]
         self._touch(lives, graph.inputs, Life.create)
-        self._touch(lives, graph.outputs, Life.create)
         for operator in graph.operators:
             self._next_scope()
             self._touch(lives, operator.outputs, Life.create)
@@ -58,8 +62,8 @@ class Lifetimes:
                 self._run(operator.options[option])
             self._touch(lives, operator.inputs, Life.use)
             self._touch(lives, operator.outputs, Life.use)
-            self.operators[number][operator.index] = Life(first, self.scope)
-        self._touch(lives, graph.outputs, Life.use)
+            self.operators[number][operator.index].span(first, self.scope)
+        self._touch(lives, graph.outputs, Life.create)
         self.running.pop()
 
     def _touch(

@@ -11,9 +11,12 @@ from modelwave_controller.fit.errors import ModelError, Refused, Unknown
 from modelwave_controller.fit.flatbuffer import File, Table
 from modelwave_controller.fit.schema import Slot
 
-# The largest models people run with TFLM have some hundred of each.
-MAX_TENSORS = 20_000
-MAX_OPERATORS = 10_000
+# Of all subgraphs together. The largest models people run with TFLM have some hundred of
+# each; planning takes time with the square of the tensors.
+MAX_TENSORS = 8192
+MAX_OPERATORS = 4096
+MAX_BUFFERS = 2 * MAX_TENSORS
+MAX_SUBGRAPHS = MAX_CODES = MAX_METADATA = 256
 MAX_DIMENSIONS = 32
 MAX_ADDRESSABLE_BYTES = 2**31 - 1  # TFLM counts in int32
 
@@ -102,14 +105,14 @@ def read(data: bytes) -> Model:
 class _Reader:
     def __init__(self, root: Table) -> None:
         self.root = root
-        buffers = root.tables(Slot.MODEL_BUFFERS)
+        buffers = root.tables(Slot.MODEL_BUFFERS, MAX_BUFFERS)
         self.buffers = [buffer.vector(Slot.BUFFER_DATA, 1) for buffer in buffers]
-        self.codes = [self._code(code) for code in root.tables(Slot.MODEL_CODES)]
+        self.codes = [self._code(code) for code in root.tables(Slot.MODEL_CODES, MAX_CODES)]
         self.tensors_left = MAX_TENSORS
         self.operators_left = MAX_OPERATORS
 
     def model(self) -> Model:
-        tables = self.root.tables(Slot.MODEL_SUBGRAPHS)
+        tables = self.root.tables(Slot.MODEL_SUBGRAPHS, MAX_SUBGRAPHS)
         if not tables:
             raise ModelError("no subgraph: nothing to run")
         subgraphs = [self._subgraph(table) for table in tables]
@@ -133,20 +136,16 @@ class _Reader:
         return name, False
 
     def _subgraph(self, table: Table) -> Subgraph:
-        tables = table.tables(Slot.GRAPH_TENSORS)
+        tables = table.tables(Slot.GRAPH_TENSORS, self.tensors_left)
         self.tensors_left -= len(tables)
-        if self.tensors_left < 0:
-            raise ModelError(f"more than {MAX_TENSORS} tensors")
         tensors = [self._tensor(index, each) for index, each in enumerate(tables)]
         graph = Subgraph(
             tensors,
             _pick(tensors, table.ints(Slot.GRAPH_INPUTS)),
             _pick(tensors, table.ints(Slot.GRAPH_OUTPUTS)),
         )
-        operators = table.tables(Slot.GRAPH_OPERATORS)
+        operators = table.tables(Slot.GRAPH_OPERATORS, self.operators_left)
         self.operators_left -= len(operators)
-        if self.operators_left < 0:
-            raise ModelError(f"more than {MAX_OPERATORS} operators")
         for index, each in enumerate(operators):
             graph.operators.append(self._operator(index, each, tensors))
         return graph
@@ -204,7 +203,7 @@ class _Reader:
     def _plan(self, tensors: int) -> tuple[int, ...] | None:
         """The offsets that an offline planner (Vela, for example) left in the metadata:
         version, subgraph, number of tensors, then an int32 for each."""
-        for entry in self.root.tables(Slot.MODEL_METADATA):
+        for entry in self.root.tables(Slot.MODEL_METADATA, MAX_METADATA):
             if entry.text(Slot.METADATA_NAME) != schema.OFFLINE_PLAN:
                 continue
             buffer = entry.u32(Slot.METADATA_BUFFER)

@@ -29,8 +29,10 @@ def concatenation(node: Node) -> None:
 def add_n(node: Node) -> None:
     data = node.input(0)
     node.output(0)
+    busy = node.arena.busy
     for index in range(1, len(node.operator.inputs)):
         node.input(index)
+    node.arena.busy = busy  # each of these is compared with the first, and done with
     if data.kind == "INT8":
         node.persistent(ADD_N_DATA_BYTES)
     node.scratch(node.sizes.pointer * len(node.operator.inputs))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from modelwave_controller.fit.arena import Arena, align
 from modelwave_controller.fit.errors import Refused, Unknown
-from modelwave_controller.fit.lifetimes import Lifetimes
+from modelwave_controller.fit.lifetimes import NEVER, Lifetimes
 from modelwave_controller.fit.model import Model, Operator, Tensor
 from modelwave_controller.fit.node import MAX_SCRATCH_REQUESTS, Node, TensorSizes, tensor_parts
 from modelwave_controller.fit.planner import Buffer, plan
@@ -146,6 +146,9 @@ class Replay:
         data = operator.inputs[kernel.data] if kernel.data < len(operator.inputs) else None
         if kernel.takes and data is not None and data.kind not in kernel.takes:
             raise Refused(f"it takes {', '.join(sorted(kernel.takes))}, not {data.kind}")
+        for tensor in operator.outputs:
+            if not tensor.elements:
+                raise Refused(f"its output {tensor.index} is empty: no dynamic tensors")
         if wrong := reason(operator, self.profile):
             raise Refused(wrong)
         kernel.prepare(node)
@@ -207,8 +210,10 @@ class Replay:
         buffers = []
         for scratch in self.scratches:
             life = self.lifetimes.operators[scratch.subgraph][scratch.operator]
-            name = self.model.subgraphs[scratch.subgraph].operators[scratch.operator].name
-            label = f"scratch of {name} {scratch.operator}"
+            operator = self.model.subgraphs[scratch.subgraph].operators[scratch.operator]
+            if life.first == NEVER:
+                raise Refused(f"{_label(operator)}: it needs scratch memory and nobody runs it")
+            label = f"scratch of {_label(operator)}"
             buffers.append(Buffer(label, align(scratch.size), life.first, life.last))
         return buffers
 
