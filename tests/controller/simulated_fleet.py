@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from broker_hosts import embedded
 from paho.mqtt.enums import CallbackAPIVersion
 from rollout_world import FLEET, Device
 
@@ -78,6 +79,17 @@ class SimulatedFleet:
                 device.take(order, outcome)
                 self.report(device.name)
             self.changed.notify_all()
+
+
+@contextmanager
+def any_broker(folder: Path) -> Iterator[int]:
+    """The port of a Mosquitto, or of our own broker where there is none."""
+    if HAS_MOSQUITTO:
+        with mosquitto(folder) as port:
+            yield port
+    else:
+        with embedded() as host:
+            yield host.port
 
 
 @contextmanager
