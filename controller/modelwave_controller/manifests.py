@@ -1,6 +1,7 @@
 """From files and an operator's words to a manifest that may be signed.
 
     take_files   copies the files under their hashes and looks into them
+    find_needs   reads out of the model what a device must have
     draft        puts the manifest together and holds it against the target's limits
     settle       runs the golden set and refuses what fails it, unless forced
 
@@ -19,6 +20,8 @@ from pydantic import ValidationError
 from modelwave_controller import disk, proof
 from modelwave_controller.documents import Manifest, first_problem, require
 from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.models import needs
+from modelwave_controller.models.needs import Asked, Needs
 from modelwave_controller.proof import Proof
 from modelwave_controller.targets import Target
 from modelwave_shared import fields, golden
@@ -42,10 +45,7 @@ class Wanted:
     target: Target
     sources: Mapping[str, Path]  # by role: model, golden, labels
     tolerance: dict[str, Any]
-    ram: int
-    kernels: tuple[str, ...]
-    runtime: str
-    accelerator: str
+    asked: Asked
     dataset: str
     metrics: dict[str, int]
     quantisation: str
@@ -101,7 +101,18 @@ def _check_golden(head: bytes, size: int, source: Path, tolerance: dict[str, Any
         raise OperatorError(f"--golden: {source} holds {kind}: give {option} for its tolerance")
 
 
-def draft(wanted: Wanted, files: list[dict[str, Any]], forced: str) -> Manifest:
+def find_needs(wanted: Wanted, files: list[dict[str, Any]], folder: Path, forced: str) -> Needs:
+    """What the copied model asks of a device. Raises OperatorError, which names the option."""
+    sha256 = next(file["sha256"] for file in files if file["role"] == "model")
+    path = folder / sha256
+    if path.stat().st_size > needs.MAX_ANALYSED_BYTES and wanted.asked.ram is None:
+        raise OperatorError("--ram: not given, and the model is too large to be looked into")
+    with open(path, "rb") as file:
+        data = file.read(needs.MAX_ANALYSED_BYTES)
+    return needs.fill(data, wanted.target, wanted.asked, bool(forced))
+
+
+def draft(wanted: Wanted, files: list[dict[str, Any]], found: Needs, forced: str) -> Manifest:
     """The manifest. Raises OperatorError for a field out of its range and for needs that
     no device of the target can meet."""
     require_version(wanted.version)
@@ -117,10 +128,10 @@ def draft(wanted: Wanted, files: list[dict[str, Any]], forced: str) -> Manifest:
                 "files": files,
                 "needs": {
                     "flash": sum(file["size"] for file in files),
-                    "ram": wanted.ram,
-                    "kernels": list(wanted.kernels),
-                    "runtime": wanted.runtime,
-                    "accelerator": wanted.accelerator,
+                    "ram": found.ram,
+                    "kernels": list(found.kernels),
+                    "runtime": found.runtime,
+                    "accelerator": found.accelerator,
                 },
                 "tolerance": wanted.tolerance,
                 "lineage": {

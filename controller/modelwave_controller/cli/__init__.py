@@ -18,6 +18,7 @@ from modelwave_controller.cli import (
     fleet,
     init,
     key,
+    model,
     release,
     rollout,
     service,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("init")(init.init)
 app.add_typer(key.app, name="key")
 app.add_typer(target.app, name="target")
+app.add_typer(model.app, name="model")
 app.add_typer(release.app, name="release")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(fleet.app, name="fleet")

@@ -16,6 +16,7 @@ from modelwave_controller.documents import Manifest
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.manifests import Wanted
+from modelwave_controller.models.needs import Asked
 from modelwave_controller.proof import Proof
 from modelwave_controller.releases import Releases, StoredRelease
 from modelwave_controller.targets import Targets
@@ -34,10 +35,12 @@ def create(
     target: Annotated[str, typer.Option(show_default=False, help="See `modelwave target list`.")],
     file: Annotated[Path, typer.Option(show_default=False, help="The model, a .tflite file.")],
     golden: Annotated[Path, typer.Option(show_default=False, help="Its golden set.")],
-    ram: Annotated[int, typer.Option(show_default=False, help="Arena in bytes, in one piece.")],
     dataset: Annotated[str, typer.Option(show_default=False, help="What it was trained on.")],
     quantisation: Annotated[str, typer.Option(show_default=False, help="How; or none.")],
     labels: Annotated[Path | None, typer.Option(help="Names of the classes.")] = None,
+    ram: Annotated[
+        int | None, typer.Option(help="Arena in bytes; else what the model needs on the target.")
+    ] = None,
     least_correct: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Golden set of labels: such as 0.9.")
     ] = None,
@@ -48,11 +51,15 @@ def create(
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME=INTEGER", help="Held-out figure.")
     ] = None,
-    kernel: Annotated[list[str] | None, typer.Option(help="Operator that it needs.")] = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="Such as tflite>=2.14; else the target's.")
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="Operator that it needs; else the model's.")
     ] = None,
-    accelerator: Annotated[str, typer.Option(help="Such as edgetpu.")] = "",
+    runtime: Annotated[
+        str | None, typer.Option(help="Such as tflite>=2.14; else the target's, as the model asks.")
+    ] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Such as edgetpu or jetson/15W; else the model's.")
+    ] = None,
     release: Annotated[
         int | None, typer.Option(help="Number; else that of the same version, or the next.")
     ] = None,
@@ -86,10 +93,7 @@ def create(
         target=hardware,
         sources={"model": file, "golden": golden} | ({"labels": labels} if labels else {}),
         tolerance=figures.tolerance(least_correct, steps or []),
-        ram=ram,
-        kernels=tuple(kernel or []),
-        runtime=runtime or hardware.runtime,
-        accelerator=accelerator,
+        asked=Asked(ram, None if kernel is None else tuple(kernel), runtime, accelerator),
         dataset=dataset,
         metrics=figures.pairs(metric or [], "--metric"),
         quantisation=quantisation,
@@ -103,9 +107,12 @@ def create(
     roots.require_signer(home.root_document, "manifest", signer)
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
-        manifest, proof = manifests.settle(manifests.draft(wanted, taken, force or ""), folder)
+        needs = manifests.find_needs(wanted, taken, folder, force or "")
+        draft = manifests.draft(wanted, taken, needs, force or "")
+        manifest, proof = manifests.settle(draft, folder)
         payload = keys.canonical(manifest.document())
         _show_what_is_signed(manifest, payload, proof, signer.keyid, stderr=as_json)
+        say(safe(needs.how), stderr=as_json)
         if not yes:
             typer.confirm("Sign it?", abort=True, err=True)
         disk.create(folder / bundles.MANIFEST, keys.sign("manifest", payload, [signer]))

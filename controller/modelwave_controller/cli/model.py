@@ -1,0 +1,308 @@
+"""`modelwave model`: what a model file needs, before it is released."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from modelwave_controller import disk
+from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.output import print_json, safe, say, show, table
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.fit import PROFILES, Fit
+from modelwave_controller.fit.profiles import profile as profile_named
+from modelwave_controller.models import export as c_export
+from modelwave_controller.models import layers, plot
+from modelwave_controller.models.advice import advice
+from modelwave_controller.models.estimate import ARENA_RANGE, FILE_RANGE, estimate
+from modelwave_controller.models.inspection import Inspection, Row
+from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
+from modelwave_controller.targets import Target, Targets
+
+app = typer.Typer(no_args_is_help=True, help="What a model file needs, before it is released.")
+
+MAX_LAYERS_FILE_BYTES = 1 << 20
+DEFAULT_PROFILE = "cortex-m4:cmsis-nn"
+COLUMNS = (
+    "target",
+    "weights flash",
+    "model flash",
+    "code flash",
+    "activation RAM",
+    "runtime RAM",
+    "total flash",
+    "total RAM",
+    "arena",
+    "fits?",
+)
+
+FilesArgument = Annotated[list[Path], typer.Argument(show_default=False, help=".tflite files.")]
+TargetOption = Annotated[
+    list[str] | None, typer.Option(help="See `modelwave target list`; repeat it; else all.")
+]
+ProfileOption = Annotated[
+    list[str] | None, typer.Option(help=f"In place of a target: {', '.join(PROFILES)}.")
+]
+
+
+@app.command()
+def inspect(
+    ctx: typer.Context,
+    file: FilesArgument,
+    target: TargetOption = None,
+    profile: ProfileOption = None,
+    show_layers: Annotated[
+        bool, typer.Option("--layers", help="Show the memory operator by operator.")
+    ] = False,
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw the arena over time.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what models take of flash and RAM, and whether they fit.
+
+    A row for each target: the weights, which are part of the model file; TFLM's code with
+    the model's operators; the arena's planned part and the rest. The arena is exact, to the
+    byte. What nobody measured is unknown, never guessed (docs/fit.md).
+    """
+    if target and profile:
+        raise OperatorError("--profile: stands in place of a target; give one or the other")
+    if plot_file and len(file) > 1:
+        raise OperatorError("--plot: draws one model; give one FILE")
+    targets = _targets(ctx, target)
+    profiles = [profile_named(name).name for name in profile or []]
+    inspections = [_opened(path) for path in file]
+    if plot_file:
+        _plot(inspections[0], _one_profile(profiles, targets if target else []), plot_file)
+    if as_json:
+        print_json([one for each in inspections for one in _json(each, profiles, targets)])
+        return
+    for inspection in inspections:
+        say(f"[bold]{safe(inspection.name)}[/], {len(inspection.data):,} bytes")
+        if profiles:
+            _show_profiles(inspection, profiles)
+        else:
+            _show_targets(inspection, targets)
+        if show_layers:
+            _show_layers(inspection.fit(_one_profile(profiles, targets if target else [])))
+
+
+@app.command("export")
+def export_model(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(show_default=False, help="A .tflite file.")],
+    out: Annotated[Path, typer.Option(show_default=False, help="Folder for the files.")],
+    c_array: Annotated[bool, typer.Option("--c-array", help="As C++: .h and .cc.")] = True,
+    target: Annotated[
+        str | None, typer.Option(help="Give the arena for this target; else for all profiles.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name in C; else the file's.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a model as a C array, with its arena size and the operators to register.
+
+    NAME_model.h and NAME_model.cc hold the bytes, aligned, with length, sha256 and arena;
+    NAME_resolver.h registers just this model's operators in a MicroMutableOpResolver.
+    """
+    inspection = _opened(file)
+    profiles: Iterable[str] = PROFILES
+    if target is not None:
+        hardware = Targets(home_of(ctx).targets).get(target)
+        if hardware.profile is None:
+            raise OperatorError(f"--target: the arena on {hardware.name} is unknown; leave it out")
+        profiles = [hardware.profile]
+    written = c_export.write(inspection, name or file.stem, profiles, out)
+    if as_json:
+        print_json([str(path) for path in written])
+        return
+    for path in written:
+        say(f"wrote {safe(path)}")
+
+
+@app.command("estimate")
+def estimate_model(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(show_default=False, help="A list of layers, as text.")],
+    target: TargetOption = None,
+    kind: Annotated[
+        str, typer.Option("--type", help="Of the data: int8, int16 or float32.")
+    ] = "int8",
+    as_json: JsonOption = False,
+) -> None:
+    """Estimate what a model will need that is only a list of layers.
+
+    One layer a line: `input 28x28x1`, then `conv2d 8 3x3 stride=2 valid`, `depthwise 3x3`,
+    `maxpool 2x2`, `avgpool 2x2`, `mean`, `flatten`, `dense 10`, `softmax`, `relu` and others
+    (docs/fit.md). A first layer may name its input itself: `conv2d 28x28x1 8 3x3`.
+    """
+    if kind.upper() not in layers.KINDS:
+        raise OperatorError(f"--type: {', '.join(layers.KINDS).lower()}")
+    data = disk.read_input(file, "FILE", MAX_LAYERS_FILE_BYTES)
+    model = layers.read(data.decode(errors="replace"), str(file), kind.upper())
+    boards = [one for one in _targets(ctx, target) if one.profile]
+    if not boards:
+        raise OperatorError("--target: no board whose kernels were measured is among them")
+    found = [(board, estimate(model, board.profile or "")) for board in boards]
+    if as_json:
+        print_json(
+            {
+                "arena_error": ARENA_RANGE,
+                "file_error": FILE_RANGE,
+                "targets": [{"target": b.name, **dataclasses.asdict(e)} for b, e in found],
+            }
+        )
+        return
+    rows = [
+        (
+            board.name,
+            _size(one.weights),
+            _size(one.file),
+            _size(one.activations),
+            _size(one.arena_need),
+            one.refused or one.unknown or _verdict(one.file, one.arena_need, board),
+        )
+        for board, one in found
+    ]
+    show(table(("target", "weights", "file", "activations", "arena", "fits?"), rows))
+    say(
+        f"error, measured on models whose files were there: arena {_range(ARENA_RANGE)}, "
+        f"file {_range(FILE_RANGE)} (docs/fit.md)"
+    )
+
+
+def _range(span: tuple[float, float]) -> str:
+    return f"{span[0]:+.0%} to {span[1]:+.0%}"
+
+
+def _verdict(file: int, arena: int | None, board: Target) -> str:
+    """An estimate is held against the limits as it is; the error's range is below the table."""
+    flash, ram = board.free_flash_bytes, board.free_ram_bytes
+    missing = [
+        f"{name}: {needed - free:,} bytes missing"
+        for name, needed, free in (("flash", file, flash), ("RAM", arena, ram))
+        if needed is not None and free is not None and needed > free
+    ]
+    return "; ".join(missing) or "yes"
+
+
+def _opened(path: Path) -> Inspection:
+    return Inspection(str(path), disk.read_input(path, "FILE", MAX_ANALYSED_BYTES))
+
+
+def _targets(ctx: typer.Context, names: Sequence[str] | None) -> list[Target]:
+    known = Targets(home_of(ctx).targets)
+    return [known.get(name) for name in names] if names else list(known.all().values())
+
+
+def _one_profile(profiles: list[str], targets: list[Target]) -> str:
+    """For what shows one profile only: the first that was named."""
+    named = profiles or [target.profile for target in targets if target.profile]
+    return named[0] if named else DEFAULT_PROFILE
+
+
+def _plot(inspection: Inspection, profile: str, file: Path) -> None:
+    fit = inspection.fit(profile)
+    if fit.need is None:
+        raise OperatorError(f"--plot: no arena on {profile}: {fit.refused or fit.unknown}")
+    disk.replace(file, plot.draw(fit, Path(inspection.name).stem).encode())
+
+
+def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) -> Iterable[Any]:
+    if not profiles:
+        for target, row in zip(targets, inspection.rows(targets), strict=True):
+            yield {
+                "file": inspection.name,
+                **dataclasses.asdict(row),
+                "total_flash": row.total_flash,
+                "total_ram": row.total_ram,
+                "fits": row.fits,
+                "advice": advice(inspection, row, target),
+            }
+    for profile in profiles:
+        fit = inspection.fit(profile)
+        yield {
+            "file": inspection.name,
+            "profile": profile,
+            "arena_used_bytes": fit.used,
+            "arena_need_bytes": fit.need,
+            "refused": fit.refused or (f"unknown: {fit.unknown}" if fit.unknown else None),
+        }
+
+
+def _show_profiles(inspection: Inspection, profiles: list[str]) -> None:
+    fits = [inspection.fit(profile) for profile in profiles]
+    rows = [
+        (
+            fit.profile,
+            _size(fit.used),
+            _size(fit.need),
+            fit.refused or (f"unknown: {fit.unknown}" if fit.unknown else ""),
+        )
+        for fit in fits
+    ]
+    show(table(("profile", "arena used", "arena needed", "refused"), rows))
+
+
+def _show_targets(inspection: Inspection, targets: list[Target]) -> None:
+    rows = inspection.rows(targets)
+    show(table(COLUMNS, [_cells(row) for row in rows]))
+    remarks: dict[str, list[str]] = {}
+    for target, row in zip(targets, rows, strict=True):
+        said = [
+            *row.shortfalls,
+            *row.notes,
+            *(f"→ {one}" for one in advice(inspection, row, target)),
+        ]
+        if row.refused or row.unknown:
+            said.insert(0, row.refused or f"unknown: {row.unknown}")
+        for remark in said:
+            remarks.setdefault(remark, []).append(row.target)
+    for remark, named in remarks.items():
+        say(f"[bold]{safe(', '.join(named))}[/]: {safe(remark)}")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    """On a host code and arena are not counted."""
+    board = row.kind == "mcu"
+    least = "≥ " if board and row.code_flash is None else ""
+    return (
+        row.target,
+        _size(row.weights_flash),
+        _size(row.model_flash),
+        _size(row.code_flash) if board else "",
+        _size(row.activation_ram),
+        _size(row.runtime_ram),
+        f"{least}{row.total_flash:,}",
+        _size(row.total_ram),
+        _size(row.arena_need) if board else "",
+        row.fits,
+    )
+
+
+def _show_layers(fit: Fit) -> None:
+    if fit.need is None:
+        say(f"{safe(fit.profile)}: {safe(fit.refused or fit.unknown)}")
+        return
+    say(f"layers on {safe(fit.profile)}")
+    fullest = max((layer.live for layer in fit.layers if layer.peak), default=0)
+    rows = [
+        (
+            f"{layer.subgraph}/{layer.index}" if layer.subgraph else layer.index,
+            layer.operator,
+            "x".join(map(str, layer.output_shape)),
+            f"{layer.weights:,}",
+            f"{layer.output:,}",
+            f"{layer.scratch:,}",
+            f"{layer.live:,}",
+            "← peak" if layer.peak and layer.live == fullest else "",
+        )
+        for layer in fit.layers
+    ]
+    columns = ("#", "operator", "output shape", "weights", "output", "scratch", "live", "")
+    show(table(columns, rows))
+
+
+def _size(size: int | None) -> str:
+    return "unknown" if size is None else f"{size:,}"

@@ -1,0 +1,72 @@
+"""What would make a model fit that does not."""
+
+from modelwave_controller.fit.errors import Refused, Unknown
+from modelwave_controller.models import peak
+from modelwave_controller.models.inspection import Inspection, Row
+from modelwave_controller.targets import Target
+
+LARGEST = 3  # tensors to name
+# The same core with another kernel library.
+OTHER_LIBRARY = {
+    "cortex-m4:cmsis-nn": "cortex-m4:reference",
+    "cortex-m4:reference": "cortex-m4:cmsis-nn",
+}
+
+
+def advice(inspection: Inspection, row: Row, target: Target) -> list[str]:
+    """Sentences, the most helpful first; none where there is nothing to mend."""
+    if row.fits != "no" or row.profile is None:
+        return []
+    missing_ram = max(0, (row.total_ram or 0) - row.free_ram) if row.free_ram is not None else 0
+    found = _other_library(inspection, row, missing_ram)
+    if missing_ram:
+        found += _smaller_peak(inspection, row, missing_ram)
+    if row.free_flash is not None and row.model_flash > row.free_flash:
+        found += _smaller_file(inspection, row.model_flash - row.free_flash)
+    return found
+
+
+def _other_library(inspection: Inspection, row: Row, missing_ram: int) -> list[str]:
+    """Where the model is refused, or its arena is what does not fit."""
+    other = OTHER_LIBRARY.get(row.profile or "")
+    if other is None or not (row.refused or missing_ram):
+        return []
+    fit = inspection.fit(other)
+    if fit.need is None or fit.need > (row.arena_need or fit.need) - missing_ram:
+        return []
+    library = other.partition(":")[2]
+    return [f"firmware with the {library} kernels takes it, in an arena of {fit.need:,} bytes"]
+
+
+def _smaller_peak(inspection: Inspection, row: Row, missing: int) -> list[str]:
+    fit = inspection.fit(row.profile or "")
+    worst = peak.find(fit)
+    if worst is None:
+        return []
+    names = ", ".join(f"{box.label} ({box.size:,})" for box in worst.boxes[:LARGEST])
+    return [
+        f"shrink what is alive at operator {peak.step_name(fit, worst.step)}, by {missing:,} "
+        f"bytes or more: {names}"
+    ]
+
+
+def _smaller_file(inspection: Inspection, missing: int) -> list[str]:
+    try:
+        model = inspection.model()
+    except (Refused, Unknown):
+        return []
+    constants = {
+        id(tensor): tensor
+        for operator in model.operators
+        for tensor in operator.inputs
+        if tensor and tensor.constant
+    }.values()
+    largest = sorted(constants, key=lambda tensor: tensor.bytes, reverse=True)[:LARGEST]
+    names = ", ".join(f"{tensor.name} ({tensor.bytes:,})" for tensor in largest)
+    found = [f"the file must lose {missing:,} bytes; its largest weights: {names}"]
+    floats = sum(tensor.bytes for tensor in constants if tensor.kind == "FLOAT32")
+    if floats * 3 // 4 >= missing:
+        found.append(
+            f"quantised to int8, its weights would take about {floats * 3 // 4:,} bytes less"
+        )
+    return found

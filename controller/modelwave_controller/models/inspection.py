@@ -1,0 +1,189 @@
+"""What a model takes of a target, in the columns that ST's and Arm's tools made usual, and
+whether it fits.
+
+    weights flash    the constants, which are part of
+    model flash      the file
+    code flash       TFLM's core and the kernels of the model's operators, at most
+    activation RAM   the tensors that are planned into the arena
+    runtime RAM      the rest of the arena, and what TFLM wants beside it
+    total            model and code in flash; both kinds of RAM
+
+The arena is exact, to the byte (modelwave_controller.fit). A part that nobody measured is
+None; a total without it is only a least one, and the notes say so."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.fit import Fit, ModelError, analyse
+from modelwave_controller.fit.errors import Refused, Unknown
+from modelwave_controller.fit.model import Model, read
+from modelwave_controller.models import edgetpu, firmware, host
+from modelwave_controller.targets import Target
+
+Verdict = Literal["yes", "no", "unknown"]
+
+
+@dataclass(slots=True)
+class Row:
+    """One model on one target; all sizes in bytes. `refused` and `unknown` say why there is
+    no figure, `shortfalls` what is missing."""
+
+    target: str
+    kind: Literal["mcu", "host"]
+    profile: str | None
+    weights_flash: int | None = None
+    model_flash: int = 0
+    code_flash: int | None = None
+    activation_ram: int | None = None
+    runtime_ram: int | None = None
+    arena_need: int | None = None
+    free_flash: int | None = None
+    free_ram: int | None = None
+    refused: str | None = None
+    unknown: str | None = None
+    shortfalls: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def total_flash(self) -> int:
+        return self.model_flash + (self.code_flash or 0)
+
+    @property
+    def total_ram(self) -> int | None:
+        if self.activation_ram is None:
+            return None
+        return self.activation_ram + (self.runtime_ram or 0)
+
+    @property
+    def fits(self) -> Verdict:
+        if self.refused or self.shortfalls:
+            return "no"
+        return "unknown" if self.unknown else "yes"
+
+
+class Inspection:
+    """One model file; what was analysed for a profile is kept."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        """`name` is for errors. Raises OperatorError if the file is no model."""
+        self.name, self.data = name, data
+        self._fits: dict[str, Fit] = {}
+
+    def fit(self, profile: str) -> Fit:
+        """Raises OperatorError, with the file's name, if it cannot be read."""
+        if profile not in self._fits:
+            try:
+                self._fits[profile] = analyse(self.data, profile)
+            except ModelError as error:
+                raise OperatorError(f"{self.name}: {error}") from error
+        return self._fits[profile]
+
+    def model(self) -> Model:
+        """Raises OperatorError as `fit`; Refused and Unknown if it is beyond our reading."""
+        try:
+            return read(self.data)
+        except ModelError as error:
+            raise OperatorError(f"{self.name}: {error}") from error
+
+    def rows(self, targets: Iterable[Target]) -> list[Row]:
+        return [self.row(target) for target in targets]
+
+    def row(self, target: Target) -> Row:
+        row = Row(
+            target.name,
+            target.kind,
+            target.profile,
+            model_flash=len(self.data),
+            free_flash=target.free_flash_bytes,
+            free_ram=target.free_ram_bytes,
+        )
+        if target.kind == "host":
+            self._on_host(row, target)
+        else:
+            self._on_board(row, target)
+        _compare(row, target)
+        return row
+
+    def _on_board(self, row: Row, target: Target) -> None:
+        if target.profile is None:
+            row.unknown = f"nobody measured {target.kernels or 'its kernels'}"
+            self.model_or_reason(row)
+            return
+        fit = self.fit(target.profile)
+        row.refused, row.unknown = fit.refused, fit.unknown
+        row.weights_flash, row.arena_need = fit.weights, fit.need
+        if fit.need is None or fit.activations is None:
+            return
+        code = firmware.code(target.profile, fit.operators)
+        beside = firmware.ram_beside_arena(target.profile, fit.operators)
+        row.code_flash, row.activation_ram = code.bytes, fit.activations
+        row.runtime_ram = fit.need - fit.activations + (beside or 0)
+        if code.bytes is None:
+            row.notes.append(f"code flash: not measured for {_whose(code, target.profile)}")
+        if beside is None:
+            row.notes.append(
+                "runtime RAM: the arena's part only; interpreter and stack were not measured"
+            )
+
+    def _on_host(self, row: Row, target: Target) -> None:
+        model = self.model_or_reason(row)
+        if model is None:
+            return
+        row.weights_flash = model.weights
+        row.activation_ram = host.activations(model)
+        row.runtime_ram = host.RUNTIME_BYTES + len(self.data)
+        row.notes.append("RAM: a host's figure, not exact (docs/fit.md)")
+        if edgetpu.is_compiled(model):
+            self._on_edgetpu(row, target)
+
+    def _on_edgetpu(self, row: Row, target: Target) -> None:
+        try:
+            package = edgetpu.package(self.data)
+        except ModelError as error:
+            raise OperatorError(f"{self.name}: {error}") from error
+        row.notes.append(
+            f"Edge TPU: libedgetpu with runtime version {package.least_runtime} or later; "
+            f"{package.cached_bytes:,} bytes of parameters cached on the chip, "
+            f"{package.streamed_bytes:,} sent for each inference"
+        )
+        if wrong := accelerator_problem(package, target):
+            row.shortfalls.append(wrong)
+
+    def model_or_reason(self, row: Row) -> Model | None:
+        """The model; None if its reason is now in the row."""
+        try:
+            return self.model()
+        except (Refused, Unknown) as beyond:
+            row.unknown = row.unknown or str(beyond)
+        return None
+
+
+def _whose(code: firmware.Code, profile: str) -> str:
+    return ", ".join(code.unmeasured) or profile
+
+
+def _compare(row: Row, target: Target) -> None:
+    """Files have to go where the firmware is not; the code is part of the firmware, and has
+    to go onto the same chip."""
+    for name, needed, free in (
+        ("flash", row.model_flash, row.free_flash),
+        ("flash with the code", row.total_flash, target.flash_bytes),
+        ("RAM", row.total_ram, row.free_ram),
+    ):
+        if needed is not None and free is not None and needed > free:
+            row.shortfalls.append(
+                f"{name}: {needed - free:,} bytes missing "
+                f"(needs {needed:,}, {target.name} has {free:,})"
+            )
+
+
+def accelerator_problem(package: edgetpu.Package, target: Target) -> str:
+    """Why a compiled model cannot run on the target, or ""."""
+    if target.accelerator != edgetpu.ACCELERATOR:
+        return f"accelerator: needs edgetpu, {target.name} has {target.accelerator or 'none'}"
+    if package.chip and package.chip != target.chip:
+        has = target.chip or "an unknown one"
+        return f"accelerator: compiled for chip {package.chip}, {target.name} has {has}"
+    return ""

@@ -1,0 +1,145 @@
+"""What a release's manifest says that a device must have, read out of the model file.
+
+    ram          a board: the arena, exact (modelwave_controller.fit); a host: models.host
+    kernels      the operators, by name
+    runtime      the target's; on a host with the least version that the converter wrote into
+                 the file (metadata `min_runtime_version`)
+    accelerator  edgetpu>=N for a model compiled for the Edge TPU, N its package's least
+                 runtime version
+
+What the operator says counts instead, except that a board's arena cannot be made smaller than
+it is."""
+
+import re
+from dataclasses import dataclass
+
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.fit import ModelError
+from modelwave_controller.fit.errors import Refused, Unknown
+from modelwave_controller.fit.flatbuffer import File
+from modelwave_controller.fit.model import MAX_BUFFERS, MAX_METADATA, Model, read
+from modelwave_controller.fit.schema import Slot
+from modelwave_controller.models import edgetpu, host
+from modelwave_controller.models.inspection import Inspection, accelerator_problem
+from modelwave_controller.targets import Target
+
+# Analysing takes the file into memory; larger ones run on hosts only, where --ram says it.
+MAX_ANALYSED_BYTES = 1 << 28
+
+_LEAST_RUNTIME = "min_runtime_version"  # 16 bytes, padded with NUL (TensorFlow's converter)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the operator said; None where nothing."""
+
+    ram: int | None = None
+    kernels: tuple[str, ...] | None = None
+    runtime: str | None = None
+    accelerator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`how` tells a person where the figures are from."""
+
+    ram: int
+    kernels: tuple[str, ...]
+    runtime: str
+    accelerator: str
+    how: str
+
+
+def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> Needs:
+    """Raises OperatorError, which names the option, where neither the file nor the operator
+    says it, and where the target does not take the model unless it is `forced`."""
+    inspection = Inspection("--file", data)
+    try:
+        model = read(data)
+    except (ModelError, Refused, Unknown) as beyond:
+        return _as_asked(target, asked, str(beyond))
+    ram, how = _ram(inspection, model, target, asked, forced)
+    return Needs(
+        ram,
+        asked.kernels if asked.kernels is not None else _kernels(model),
+        asked.runtime or _runtime(data, target),
+        asked.accelerator if asked.accelerator is not None else _accelerator(data, model, target),
+        how,
+    )
+
+
+def _as_asked(target: Target, asked: Asked, why: str) -> Needs:
+    if asked.ram is None:
+        raise OperatorError(f"--ram: not given, and the model does not say it: {why}")
+    return Needs(
+        asked.ram,
+        asked.kernels or (),
+        asked.runtime or target.runtime,
+        asked.accelerator or "",
+        f"needs as given; the model does not say them: {why}",
+    )
+
+
+def _ram(
+    inspection: Inspection, model: Model, target: Target, asked: Asked, forced: bool
+) -> tuple[int, str]:
+    if target.kind == "host":
+        if asked.ram is not None:
+            return asked.ram, "RAM as given"
+        return host.ram(model, len(inspection.data)), "RAM: a host's figure (docs/fit.md)"
+    unknown, need = f"nobody measured {target.kernels or 'its kernels'}", None
+    if target.profile:
+        fit = inspection.fit(target.profile)
+        if fit.refused and not forced:
+            raise OperatorError(
+                f"--file: {target.name} ({target.profile}) does not take it: {fit.refused}"
+            )
+        need, unknown = fit.need, fit.refused or fit.unknown or ""
+    if asked.ram is None:
+        if need is None:
+            raise OperatorError(f"--ram: not given, and unknown for {target.name}: {unknown}")
+        return need, f"arena: {need:,} bytes, exact for {target.profile}"
+    if need is None:
+        return asked.ram, f"RAM as given; unknown for {target.name}: {unknown}"
+    if asked.ram < need:
+        raise OperatorError(
+            f"--ram: {asked.ram} bytes, but it needs {need} on {target.profile}; leave --ram out"
+        )
+    return asked.ram, f"RAM as given; {target.profile} needs {need:,} bytes"
+
+
+def _kernels(model: Model) -> tuple[str, ...]:
+    return tuple(sorted({operator.name for operator in model.operators}))
+
+
+def _accelerator(data: bytes, model: Model, target: Target) -> str:
+    if not edgetpu.is_compiled(model):
+        return ""
+    try:
+        package = edgetpu.package(data)
+    except ModelError as error:
+        raise OperatorError(f"--file: {error}") from error
+    if wrong := accelerator_problem(package, target):
+        raise OperatorError(f"--file: {wrong}; choose a Coral target")
+    return f"{edgetpu.ACCELERATOR}>={package.least_runtime}"
+
+
+def _runtime(data: bytes, target: Target) -> str:
+    """A board's firmware is built from tflite-micro, which has no such versions."""
+    least = least_runtime(data) if target.kind == "host" else ""
+    return f"{target.runtime}>={least}" if least else target.runtime
+
+
+def least_runtime(data: bytes) -> str:
+    """The least version of TensorFlow Lite that has all operators in the versions that the
+    file uses, such as "2.5.0"; "" where the converter did not say."""
+    root = File(data).root()
+    buffers = root.tables(Slot.MODEL_BUFFERS, MAX_BUFFERS)
+    for entry in root.tables(Slot.MODEL_METADATA, MAX_METADATA):
+        number = entry.u32(Slot.METADATA_BUFFER)
+        if entry.text(Slot.METADATA_NAME) == _LEAST_RUNTIME and number < len(buffers):
+            start, count = buffers[number].vector(Slot.BUFFER_DATA, 1)
+            text = data[start : start + min(count, 16)].rstrip(b"\0").decode("ascii", "replace")
+            if re.fullmatch(r"\d{1,4}(\.\d{1,4}){0,3}", text):
+                return text
+    return ""

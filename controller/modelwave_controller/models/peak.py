@@ -1,0 +1,43 @@
+"""When the arena is fullest, and because of whom."""
+
+from dataclasses import dataclass
+
+from modelwave_controller.fit import Box, Fit
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """`step` is a scope: 0 the start, then each operator. `boxes` are alive in it, the
+    largest first; `bytes` is where the plan ends."""
+
+    step: int
+    bytes: int
+    boxes: tuple[Box, ...]
+
+
+def find(fit: Fit) -> Peak | None:
+    """Of the steps in which the plan reaches its end, the one with the most bytes alive; None
+    where there is no plan."""
+    if not fit.boxes:
+        return None
+    end = max(box.offset + box.size for box in fit.boxes)
+    highest = [box for box in fit.boxes if box.offset + box.size == end and box.size]
+    steps = {step for box in highest for step in range(box.first, box.last + 1)}
+    step = max(sorted(steps), key=lambda step: sum(box.size for box in alive(fit, step)))
+    boxes = sorted(alive(fit, step), key=lambda box: box.size, reverse=True)
+    return Peak(step, end, tuple(boxes))
+
+
+def alive(fit: Fit, step: int) -> list[Box]:
+    return [box for box in fit.boxes if box.first <= step <= box.last]
+
+
+def step_name(fit: Fit, step: int) -> str:
+    """ "3 CONV_2D", the operator counted as in the file; where subgraphs run one another a
+    step is no single operator."""
+    if step <= 0:
+        return "start"
+    if any(layer.subgraph for layer in fit.layers) or step > len(fit.layers):
+        return f"step {step}"
+    layer = fit.layers[step - 1]
+    return f"{layer.index} {layer.operator}"

@@ -1,0 +1,45 @@
+"""Writes SVG: elements with their attributes and text, everything escaped."""
+
+import unicodedata
+from xml.sax.saxutils import escape, quoteattr
+
+
+class Svg:
+    """Collects elements; `text` is the finished document. Lengths in pixels."""
+
+    def __init__(self, width: int, height: int, title: str) -> None:
+        self.parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+            f'viewBox="0 0 {width} {height}" font-family="sans-serif">',
+            f"<title>{_clean(title)}</title>",
+            f'<rect width="{width}" height="{height}" fill="white"/>',
+        ]
+
+    def rect(self, x: float, y: float, width: float, height: float, tip: str, **style: str) -> None:
+        """`tip` is what a viewer shows under the pointer."""
+        place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+        title = f"<title>{_clean(tip)}</title>" if tip else ""
+        self.parts.append(f"<rect {place} {_attributes(style)}>{title}</rect>")
+
+    def line(self, x1: float, y1: float, x2: float, y2: float, **style: str) -> None:
+        place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+        self.parts.append(f"<line {place} {_attributes(style)}/>")
+
+    def write(self, x: float, y: float, words: str, turn: float = 0, **style: str) -> None:
+        """Text at its baseline, turned by `turn` degrees around that point."""
+        turned = f' transform="rotate({turn:g} {x:.1f} {y:.1f})"' if turn else ""
+        place = f'x="{x:.1f}" y="{y:.1f}"{turned}'
+        self.parts.append(f"<text {place} {_attributes(style)}>{_clean(words)}</text>")
+
+    @property
+    def text(self) -> str:
+        return "\n".join([*self.parts, "</svg>", ""])
+
+
+def _attributes(style: dict[str, str]) -> str:
+    return " ".join(f"{name.replace('_', '-')}={quoteattr(value)}" for name, value in style.items())
+
+
+def _clean(words: str) -> str:
+    """XML allows no control characters, and a reader no text that runs backwards."""
+    return escape("".join("?" if unicodedata.category(c)[0] == "C" else c for c in words))
