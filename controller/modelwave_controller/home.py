@@ -20,6 +20,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import URL
 
 from modelwave_controller import disk, keys, roots
 from modelwave_controller.documents import Name, Root, Url, first_problem, require
@@ -136,6 +137,7 @@ class Home:
     @cached_property
     def config(self) -> Config:
         """What controller.toml says. Raises OperatorError."""
+        root = self.root  # where there is no home, this says how to make one
         path = self.path / "controller.toml"
         data = disk.read_input(path, "--home", MAX_CONFIG_BYTES)
         try:
@@ -144,8 +146,8 @@ class Home:
             raise OperatorError(f"{path}: {first_problem(error)}") from error
         except ValueError as error:  # not UTF-8, or not TOML: the message has the line
             raise OperatorError(f"{path}: {error}") from error
-        if config.fleet != self.root.fleet:
-            raise OperatorError(f"{path}: fleet: root.json is for fleet {self.root.fleet}")
+        if config.fleet != root.fleet:
+            raise OperatorError(f"{path}: fleet: root.json is for fleet {root.fleet}")
         return config
 
     @cached_property
@@ -169,7 +171,8 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        return self.config.database.url or f"sqlite:///{(self.path / 'modelwave.db').absolute()}"
+        file = URL.create("sqlite", database=str((self.path / "modelwave.db").absolute()))
+        return self.config.database.url or file.render_as_string()
 
     def order_key(self) -> keys.SigningKey:
         """The key that signs orders, if the fleet's root says that it may."""

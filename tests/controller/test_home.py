@@ -5,6 +5,7 @@ import pty
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from modelwave_controller import keys, pkcs8
 from modelwave_controller.cli.output import fail, safe
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
+from modelwave_controller.store import Store
 from modelwave_shared import documents
 
 
@@ -297,3 +299,12 @@ def test_version_and_help_are_shown(modelwave: Run) -> None:
     code, out, _ = modelwave("--help")
     assert code == 0
     assert "release" in out
+
+
+def test_home_whose_path_has_a_question_mark_keeps_its_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_home(tmp_path / "what?", monkeypatch)
+    with closing(Store(made.database_url)) as store, store.read():
+        pass
+    assert (made.path / "modelwave.db").exists()
