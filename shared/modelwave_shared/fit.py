@@ -3,7 +3,7 @@
 Both ends ask: the controller before it starts a rollout (from the device's last report),
 the device before it takes an order. `has` is
     {"flash": free bytes, "ram": largest free piece, "runtime": name or "",
-     "runtime_version": "2.14.0" or "", "accelerator": name or "",
+     "runtime_version": "2.14.0" or "", "accelerator": "", name or "name/detail",
      "kernels": list of operators, or None where the runtime brings them all}
 """
 
@@ -27,7 +27,7 @@ def shortfalls(needs: "Document", has: "Document") -> list[str]:
             "runtime: needs %s, has %s"
             % (needs["runtime"], (has["runtime"] + " " + has["runtime_version"]).strip() or "none")
         )
-    if needs["accelerator"] and needs["accelerator"] != has["accelerator"]:
+    if needs["accelerator"] and not accelerator_serves(needs["accelerator"], has["accelerator"]):
         found.append(
             "accelerator: needs %s, has %s" % (needs["accelerator"], has["accelerator"] or "none")
         )
@@ -47,6 +47,16 @@ def runtime_serves(needed: str, name: str, version: str) -> bool:
         return wanted == name
     readable = len(numbers(least)) == len(least.split("."))
     return readable and numbers(version) >= numbers(least)
+
+
+def accelerator_serves(needed: str, has: str) -> bool:
+    """Whether `has` is what is asked for. A device tells a detail after a slash: the version
+    of an Edge TPU's runtime ("edgetpu/14"), a Jetson's power mode ("jetson/15W"). "edgetpu"
+    is served by each detail, "jetson/15W" by that one only, "edgetpu>=13" as a runtime is."""
+    name, _, detail = has.partition("/")
+    if "/" in needed:
+        return needed == has
+    return runtime_serves(needed, name, detail)
 
 
 def numbers(version: str) -> list[int]:

@@ -104,6 +104,29 @@ def test_an_accelerator_that_is_missing_or_another_is_named():
     assert found(has={"accelerator": "edgetpu"}) == []
 
 
+def test_an_accelerators_version_and_mode_count_where_they_are_asked_for():
+    coral, jetson = {"accelerator": "edgetpu/14"}, {"accelerator": "jetson/15W"}
+    for needed, has in (
+        ("edgetpu", coral),
+        ("edgetpu>=14", coral),
+        ("edgetpu>=9", coral),
+        ("jetson", jetson),
+        ("jetson/15W", jetson),
+    ):
+        assert found({"accelerator": needed}, has) == []
+    for needed, has in (
+        ("edgetpu>=15", coral),
+        ("edgetpu>=1", {"accelerator": "edgetpu"}),
+        ("edgetpu>=1", jetson),
+        ("jetson/MAXN", jetson),
+        ("jetson/15", jetson),
+        ("jetson/15W", {"accelerator": "jetson"}),
+    ):
+        assert found({"accelerator": needed}, has) == [
+            "accelerator: needs %s, has %s" % (needed, has["accelerator"])
+        ]
+
+
 def test_kernels_that_the_firmware_lacks_are_named():
     needs = {"kernels": ["CONV_2D", "ADD", "SOFTMAX"]}
     assert found(needs, {"kernels": ["ADD"]}) == ["kernels: lacks CONV_2D, SOFTMAX"]
