@@ -182,11 +182,14 @@ def sequence(case: Case) -> None:
 
 
 def time(case: Case) -> None:
-    now = max(case.record["time"], case.wall or 0)
+    """A clock that is behind what was signed already says nothing."""
+    known = case.record["time"]
+    wall = case.wall if case.wall is not None and case.wall >= known else None
+    now = known if wall is None else wall
     if case.order["expires"] <= now:
         raise Refused("time", "expired %d seconds ago" % (now - case.order["expires"]), case.order)
-    if case.wall is not None and case.order["issued"] > now + CLOCK_SKEW_SECONDS:
-        ahead = case.order["issued"] - now
+    if wall is not None and case.order["issued"] > wall + CLOCK_SKEW_SECONDS:
+        ahead = case.order["issued"] - wall
         raise Refused("time", "not valid for another %d seconds" % ahead, case.order)
 
 

@@ -121,8 +121,20 @@ class Driver:
         """Begins `work`; the event that it has ended. That is what others wait for: awaiting
         the task would tie their cancellation to its own."""
         self.ended = asyncio.Event()
-        self.task = asyncio.create_task(_to_its_end(work, args, self.ended))
+        self.task = asyncio.create_task(self._to_its_end(work, args, self.ended))
         return self.ended
+
+    async def _to_its_end(
+        self, work: "Work", args: "tuple[Any, ...]", ended: "asyncio.Event"
+    ) -> None:
+        try:
+            await work(*args)
+        except Exception as error:
+            self.note = "fault: %s" % _said(error)
+            self.changed()
+            raise
+        finally:
+            ended.set()
 
     async def _drive(self, event: str, detail: "Detail") -> None:
         while event:
@@ -243,13 +255,6 @@ class Driver:
 
     async def _breathe(self) -> None:
         await self.clock.sleep(0)
-
-
-async def _to_its_end(work: "Work", args: "tuple[Any, ...]", ended: "asyncio.Event") -> None:
-    try:
-        await work(*args)
-    finally:
-        ended.set()
 
 
 def clean(text: str) -> str:

@@ -26,6 +26,8 @@ JITTER = 0.2
 COUNTS = ("inferences", "failures", "labelled", "correct")  # of a window
 MAX_UNSENT = 16  # windows that wait for the broker
 RECONNECT_SECONDS = (1, 2, 4, 8, 15, 30, 60)
+STEADY_SECONDS = 60  # a connection that lasted so long was a good one
+AGAIN_SECONDS = 60
 
 
 class Agent:
@@ -60,13 +62,16 @@ class Agent:
             update.changed = self.changed.set
 
     async def run(self) -> None:
+        """Until it is cancelled, or something in it breaks, which ends it: a device that
+        looks connected and says nothing would be worse."""
         for update in self.updates.values():
             update.boot()
-        others = [asyncio.create_task(self._report()), asyncio.create_task(self._measure())]
+        work = (self._stay_connected(), self._report(), self._measure(), self._ask_again())
+        tasks = [asyncio.create_task(one) for one in work]
         try:
-            await self._stay_connected()
+            await asyncio.gather(*tasks)
         finally:
-            for task in others:
+            for task in tasks:
                 task.cancel()
             for update in self.updates.values():
                 await update.stop()
@@ -99,15 +104,16 @@ class Agent:
     async def _stay_connected(self) -> None:
         failures = 0
         while True:
+            start = self.clock.now()
             try:
                 await self._connect()
-                failures = 0
                 while True:
                     await self._dispatch(*await self.link.receive())
             except LinkLost:
                 self.connected.clear()
+                # Two devices with one name would take turns for ever at full speed.
+                failures = 0 if self.clock.now() - start > STEADY_SECONDS else failures + 1
                 pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
-                failures += 1
                 await self.clock.sleep(_jittered(pause))
 
     async def _connect(self) -> None:
@@ -142,6 +148,15 @@ class Agent:
         if model is not None and payload:
             await self.updates[model].consider(payload)
 
+    async def _ask_again(self) -> None:
+        """An order that does not fit now may fit later, when a disk was cleared or a clock
+        was set; nobody would send it again."""
+        while True:
+            await self.clock.sleep(AGAIN_SECONDS)
+            for update in self.updates.values():
+                if update.later:
+                    await update.consider(update.later)
+
     # The report.
 
     async def _report(self) -> None:
@@ -156,6 +171,8 @@ class Agent:
                 repeats += 1
             topic = topics.reported(self.device["fleet"], self.device["device"])
             try:
+                if repeats:  # whoever lost the one has lost the other
+                    await self.link.publish(self.presence, b"online", True)
                 await self.link.publish(topic, _dump(self.state()), True)
             except LinkLost:
                 pass  # it is repeated, and on the next connection at once

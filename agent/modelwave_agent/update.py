@@ -40,6 +40,8 @@ class Update(Driver):
         self.refused: "checks.Refused | None" = None
         # Digests of payloads and messages that no time will make good, newest last.
         self.judged: "list[str]" = []
+        # The last order that may be taken later, to be judged again.
+        self.later: "bytes | None" = None
 
     async def consider(self, message: bytes) -> None:
         """Judges the bytes of a desired topic, and acts if they are an order to be taken.
@@ -63,7 +65,7 @@ class Update(Driver):
         except checks.Judged:
             return
         except checks.Refused as refusal:
-            self._refuse(refusal, case.digest if refusal.order else name)
+            self._refuse(refusal, case.digest if refusal.order else name, message)
             return
         await self._take(case)
 
@@ -93,12 +95,16 @@ class Update(Driver):
             "reason": clean(refused.reason) if refused else record["reason"],
         }
 
-    def _refuse(self, refusal: "checks.Refused", digest: str) -> None:
-        if refusal.check not in checks.PASSING:
+    def _refuse(self, refusal: "checks.Refused", digest: str, message: bytes) -> None:
+        if refusal.check in checks.PASSING:
+            self.later = message
+        else:
             self.judged = (self.judged + [digest])[-MAX_JUDGED:]
+            self.later = None if refusal.order else self.later
         if refusal.order:
             last = self.refused
-            known = last and (last.reason, last.order) == (refusal.reason, refusal.order)
+            # A reason that only counts on, or down, is not told again and again.
+            known = last and (last.check, last.order) == (refusal.check, refusal.order)
             self.refused = refusal
         else:
             known = self.note == refusal.reason
@@ -112,7 +118,7 @@ class Update(Driver):
         assert case.order is not None
         assert case.manifest is not None
         order = (case.order, case.manifest)
-        self.refused, self.note = None, ""
+        self.refused, self.note, self.later = None, "", None
         if case.under_way:
             self.order = order
             if not self.busy():

@@ -317,3 +317,62 @@ def test_damaged_live_bank_falls_back_and_takes_the_same_order_again(world):
     assert model(world)["release"] == 2
     releases = [report["models"]["digits"]["release"] for report in world.reports]
     assert 1 in releases, "the older whole model serves while the newer is fetched again"
+
+
+def test_order_that_does_not_fit_now_is_taken_when_it_does(world):
+    world.ram = 999
+    world.retained[TOPIC] = signing.order(NEW, 6)
+
+    def done(_):
+        if world.reports and model(world)["outcome"] == "REJECTED":
+            world.ram = 100_000  # nobody sends the order again
+        return world.reports and model(world)["release"] == 2
+
+    assert asyncio.run(live(world, done))
+    assert model(world)["outcome"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("wrong", [-86_400, 2 * 365 * 86_400], ids=["a day behind", "years ahead"])
+def test_order_is_taken_once_the_clock_was_set(world, wrong):
+    right = world.wall
+    world.wall = right + wrong
+    later = {"issued": right, "expires": right + 3600}
+    world.retained[TOPIC] = signing.order(NEW, 6, **later)
+
+    def done(_):
+        if world.reports and model(world)["outcome"] == "REJECTED":
+            world.wall = right
+        return world.reports and model(world)["release"] == 2
+
+    assert asyncio.run(live(world, done))
+
+
+def test_clock_behind_what_was_signed_already_is_not_believed(world):
+    """A board's clock after a reset: it says nothing, and signed time serves."""
+    world.wall = 0
+    world.retained[TOPIC] = signing.order(NEW, 6)
+    assert asyncio.run(live(world, lambda _: world.reports and model(world)["release"] == 2))
+
+
+def test_newer_order_that_is_refused_for_good_ends_the_waiting_for_an_older_one(world):
+    world.ram = 999
+    older = signing.order(NEW, 6)
+    world.retained[TOPIC] = older
+    other = signing.Release(3, b"for a board", target="esp32")
+    newer = signing.order(other, 7, target="linux-cpu")
+
+    def done(update):
+        if update.later:
+            world.deliver(TOPIC, newer)
+        return world.reports and "target" in model(world)["reason"] and update.later is None
+
+    assert asyncio.run(live(world, done))
+
+
+def test_fault_in_a_part_of_the_agent_ends_it(world, monkeypatch):
+    def broken(*_):
+        raise KeyError("a fault")
+
+    monkeypatch.setattr("modelwave_agent.runner.Agent.state", broken)
+    with pytest.raises(KeyError, match="a fault"):
+        asyncio.run(world.boot()[0].run())
