@@ -141,6 +141,22 @@ def test_model_that_fails_its_golden_set_never_serves(tmp_path):
     run(tmp_path, main)
 
 
+def test_limits_of_the_configuration_are_kept(tmp_path):
+    async def main(made):
+        config = made.toml()
+        with config.open("a") as file:
+            file.write("\n[limits]\nflash_bytes = 32768\nram_bytes = 65536\n")
+        with HostAgent.from_config(config):
+            report = await made.told("reported", lambda report: True)
+            assert report["free"] == {"flash": 32768, "ram": 65536}
+            await made.order(Digits(4, "v4"))
+            state = await made.outcome()
+            assert (state["outcome"], state["release"]) == ("REJECTED", 0)
+            assert "flash: " in state["reason"]
+
+    run(tmp_path, main)
+
+
 def test_observations_of_each_release_are_sent(tmp_path):
     async def main(made):
         with HostAgent.from_config(made.toml("metrics_seconds = 0.5")) as agent:

@@ -6,15 +6,19 @@ import time
 
 from modelwave_agent import ports
 
+# 2026-01-01. A clock before this was never set: a Pi without a battery begins in 1970.
+EARLIEST = 1_767_225_600
+
 
 class HostClock(ports.Clock):
-    """A host keeps the time over a reset, so what it says of expiry counts."""
+    """A host's clock counts for expiry; one without a battery is asked again once it is set."""
 
     def now(self) -> float:
         return time.monotonic()
 
-    def wall(self) -> int:
-        return int(time.time())
+    def wall(self) -> int | None:
+        now = int(time.time())
+        return now if now >= EARLIEST else None
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
