@@ -8,9 +8,7 @@ What a server may do is narrow, so that a strange one costs little:
   - It does not redirect. A release is at URL/<sha256>, and the order is signed: a server
     that sends devices elsewhere is not the one that was meant.
   - It keeps a pace (`Pace`): a byte a second does not hold a device for days.
-  - It is no link-local, multicast or unspecified address: a fleet must not be used to ask
-    a cloud's metadata service. The name is resolved once, and the address that was checked
-    is the one connected to.
+  - It is at an address that a device may ask (place.py).
 
 Proxies are not used. One transfer is one connection and one thread, which is told to stop
 and waited for when the fetch is cancelled, as it writes to the bank.
@@ -19,22 +17,20 @@ and waited for when the fetch is cancelled, as it writes to the bank.
 import asyncio
 import contextlib
 import http.client
-import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
+from modelwave_agent.host.place import Place, resolve
 from modelwave_agent.ports import Fetcher, FetchError
 
 # The most that one recv takes; it is hashed and written while it is still in the cache.
 PIECE_BYTES = 256 * 1024
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASCII)
 
@@ -69,8 +65,8 @@ class HttpFetcher(Fetcher):
 
     async def fetch(self, url: str, intake: Sink) -> None:
         """As ports.Fetcher says. What the intake raises comes through as it is."""
-        place = await self._resolve(url)
-        transfer = _Transfer(place, intake, self.pace)
+        place = await resolve(url, self.pace.connect_seconds)
+        transfer = _Transfer(place, self._tls if place.secure else None, intake, self.pace)
         thread = ThreadPoolExecutor(max_workers=1)
         work = asyncio.get_running_loop().run_in_executor(thread, transfer.run)
         thread.shutdown(wait=False)  # it ends with its one task
@@ -79,29 +75,6 @@ class HttpFetcher(Fetcher):
         finally:
             transfer.stop()
             await _settled(work)
-
-    async def _resolve(self, url: str) -> "_Place":
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
-            if not host:
-                raise ValueError("it names no host")
-            resolving = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            async with asyncio.timeout(self.pace.connect_seconds):
-                found = await resolving
-        except (KeyError, ValueError) as error:
-            raise FetchError(f"{url}: not an http or https URL ({error})") from error
-        except TimeoutError as error:
-            raise FetchError(f"{host}: the name was not resolved in time") from error
-        except OSError as error:
-            raise FetchError(f"{host}: {error.strerror or error}") from error
-        addresses = [(family, address) for family, _, _, _, address in found]
-        allowed = [entry for entry in addresses if _may_ask(str(entry[1][0]))]
-        if not allowed:
-            refused = ", ".join(sorted({str(address[0]) for _, address in addresses}))
-            raise FetchError(f"{host}: a device does not ask {refused}")
-        tls = self._tls if parts.scheme == "https" else None
-        return _Place(host, port, parts.path or "/", tls, allowed)
 
     async def _watch(self, transfer: "_Transfer", work: "asyncio.Future[None]") -> None:
         """Returns when the transfer is done; FetchError if it does not keep its pace."""
@@ -122,22 +95,12 @@ class HttpFetcher(Fetcher):
         return ssl.create_default_context(cafile=self.ca_file or None)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a file is. `addresses`: (family, socket address), each of them allowed."""
-
-    host: str
-    port: int
-    path: str
-    tls: ssl.SSLContext | None
-    addresses: Sequence[tuple[int, Any]]
-
-
 class _Transfer:
     """One request and its answer, in a thread of its own."""
 
-    def __init__(self, place: _Place, intake: Sink, pace: Pace) -> None:
+    def __init__(self, place: Place, tls: ssl.SSLContext | None, intake: Sink, pace: Pace) -> None:
         self.place = place
+        self.tls = tls
         self.intake = intake
         self.pace = pace
         self.received = 0  # bytes of the body, for the watch
@@ -174,8 +137,8 @@ class _Transfer:
             self._hold(connected)
             connected.settimeout(self.pace.connect_seconds)
             connected.connect(address)
-            if self.place.tls:
-                connected = self.place.tls.wrap_socket(
+            if self.tls:
+                connected = self.tls.wrap_socket(
                     connected, server_hostname=self.place.host, do_handshake_on_connect=False
                 )
                 self._hold(connected)
@@ -193,7 +156,7 @@ class _Transfer:
             raise OSError("stopped")
 
     def _ask(self, connected: socket.socket) -> http.client.HTTPResponse:
-        kind = http.client.HTTPSConnection if self.place.tls else http.client.HTTPConnection
+        kind = http.client.HTTPSConnection if self.tls else http.client.HTTPConnection
         connection = kind(self.place.host, self.place.port)
         connection.sock = connected
         headers = {"Connection": "close"}  # http.client adds Accept-Encoding: identity
@@ -260,12 +223,6 @@ def _check_range(text: str, offset: int, wanted: int, length: int) -> None:
         raise FetchError(f"Content-Range {text} where bytes from {offset} of {wanted} belong")
     if found[3] not in ("*", str(wanted)):
         raise FetchError(f"the server's file has {found[3]} bytes, {wanted} are signed")
-
-
-def _may_ask(address: str) -> bool:
-    ip: Any = ipaddress.ip_address(address)
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    return not (ip.is_link_local or ip.is_unspecified or ip.is_multicast)
 
 
 async def _settled(work: "asyncio.Future[None]") -> None:
