@@ -9,6 +9,7 @@ What is judged is the copy, which is also what is hashed and shipped: nobody can
 a file in between.
 """
 
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from modelwave_shared import fields, golden
 from modelwave_shared.limits import MAX_BYTES
 
 FORMAT = "tflite"
+JETSON = "jetson"
 # A FlatBuffer starts with the offset of its root table and its file identifier.
 _FLATBUFFER_HEAD = "<I4s"
 _FLATBUFFER_HEAD_BYTES = 8
@@ -170,7 +172,7 @@ def settle(manifest: Manifest, folder: Path) -> tuple[Manifest, Proof]:
         by_role["model"],
         by_role["golden"],
         manifest.tolerance.document(),
-        manifest.needs.accelerator,
+        _accelerator_to_prove_on(manifest.needs.accelerator),
     )
     if proved.healthy:
         return manifest.model_copy(update={"forced": ""}), proved
@@ -180,3 +182,9 @@ def settle(manifest: Manifest, folder: Path) -> tuple[Manifest, Proof]:
             "and the reason is signed and shown"
         )
     return manifest, proved
+
+
+def _accelerator_to_prove_on(needed: str) -> str:
+    """ "edgetpu>=13" is proven on an Edge TPU; what a Jetson runs, on the CPU as there."""
+    name = re.split(r"[>/]", needed)[0]
+    return "" if name == JETSON else name

@@ -79,14 +79,20 @@ def inspect(
     if as_json:
         print_json([one for each in inspections for one in _json(each, profiles, targets)])
         return
-    for inspection in inspections:
+    layers_of = _one_profile(profiles, targets if target else [])
+    # All are looked into before the first is shown: an error leaves no half of a table.
+    shown = [
+        (one, [one.fit(name) for name in profiles], [] if profiles else one.rows(targets))
+        for one in inspections
+    ]
+    for inspection, fits, rows in shown:
         say(f"[bold]{safe(inspection.name)}[/], {len(inspection.data):,} bytes")
         if profiles:
-            _show_profiles(inspection, profiles)
+            _show_profiles(fits)
         else:
-            _show_targets(inspection, targets)
+            _show_targets(inspection, targets, rows)
         if show_layers:
-            _show_layers(inspection.fit(_one_profile(profiles, targets if target else [])))
+            _show_layers(inspection.fit(layers_of))
 
 
 @app.command("export")
@@ -231,8 +237,7 @@ def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) ->
         }
 
 
-def _show_profiles(inspection: Inspection, profiles: list[str]) -> None:
-    fits = [inspection.fit(profile) for profile in profiles]
+def _show_profiles(fits: list[Fit]) -> None:
     rows = [
         (
             fit.profile,
@@ -245,8 +250,7 @@ def _show_profiles(inspection: Inspection, profiles: list[str]) -> None:
     show(table(("profile", "arena used", "arena needed", "refused"), rows))
 
 
-def _show_targets(inspection: Inspection, targets: list[Target]) -> None:
-    rows = inspection.rows(targets)
+def _show_targets(inspection: Inspection, targets: list[Target], rows: list[Row]) -> None:
     show(table(COLUMNS, [_cells(row) for row in rows]))
     remarks: dict[str, list[str]] = {}
     for target, row in zip(targets, rows, strict=True):

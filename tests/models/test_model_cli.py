@@ -1,0 +1,219 @@
+"""`modelwave model inspect`: columns, verdicts, advice, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from modelwave_controller.fit import PROFILES, analyse
+from modelwave_controller.home import Home
+from modelwave_controller.models import firmware
+from tests.controller.operator_home import DIGITS, Run, as_json, refused
+from tests.models import small_models
+from tests.models.small_models import measured
+
+V2 = DIGITS / "digits-v2.tflite"
+BOARD = """\
+[small]
+description = "a board with little"
+class = "mcu"
+flash_bytes = {flash}
+ram_bytes = {ram}
+firmware_ram_bytes = 1000
+profile = "cortex-m4:cmsis-nn"
+runtime = "tflite"
+source = "nobody"
+"""
+
+
+def saved(tmp_path: Path, data: bytes, name: str = "model.tflite") -> Path:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+def add_board(home: Home, ram: int, flash: int = 1 << 20) -> None:
+    (home.targets / "small.toml").write_text(BOARD.format(flash=flash, ram=ram))
+
+
+def test_json_of_profiles_has_exactly_the_promised_keys(modelwave: Run) -> None:
+    files = [V2, DIGITS / "digits-v4.tflite"]
+    options = [part for name in PROFILES for part in ("--profile", name)]
+    found = as_json(modelwave("model", "inspect", *files, *options, "--json"))
+    assert len(found) == len(files) * len(PROFILES)
+    for one in found:
+        assert set(one) == {"file", "profile", "arena_used_bytes", "arena_need_bytes", "refused"}
+        fit = analyse(Path(one["file"]).read_bytes(), one["profile"])
+        assert (one["arena_used_bytes"], one["arena_need_bytes"]) == (fit.used, fit.need)
+        assert one["refused"] is None
+    assert {one["file"] for one in found} == {str(file) for file in files}
+
+
+def test_json_says_refused_and_unknown_apart(tmp_path: Path, modelwave: Run) -> None:
+    files = [
+        saved(tmp_path, small_models.one("TILE"), "tile"),
+        saved(tmp_path, small_models.one("SignalFft"), "signal"),
+    ]
+    options = ("--profile", "cortex-m4:reference", "--json")
+    tile, signal = as_json(modelwave("model", "inspect", *files, *options))
+    assert tile["refused"] == "operator 0 TILE: tflite-micro has no kernel for it"
+    assert signal["refused"].startswith("unknown: SignalFft")
+    for one in (tile, signal):
+        assert one["arena_used_bytes"] is one["arena_need_bytes"] is None
+
+
+def test_columns_add_up_on_a_measured_board(home: Home, modelwave: Run) -> None:
+    (row,) = as_json(modelwave("model", "inspect", V2, "--target", "nano33ble", "--json"))
+    fit = analyse(V2.read_bytes(), "cortex-m4:cmsis-nn")
+    assert fit.need is not None
+    assert row["weights_flash"] == fit.weights
+    assert row["model_flash"] == V2.stat().st_size
+    assert row["activation_ram"] == fit.activations
+    assert row["arena_need"] == fit.need
+    beside = firmware.ram_beside_arena("cortex-m4:cmsis-nn", fit.operators)
+    assert row["activation_ram"] + row["runtime_ram"] == row["total_ram"] == fit.need + beside
+    assert row["total_flash"] == row["model_flash"] + row["code_flash"]
+    assert row["fits"] == "yes"
+    code, out, _ = modelwave("model", "inspect", V2, "--target", "nano33ble")
+    assert code == 0
+    for figure in ("total_flash", "total_ram", "weights_flash", "arena_need"):
+        assert f"{row[figure]:,}" in out
+
+
+def test_every_target_has_a_row_without_a_home(
+    tmp_path: Path, modelwave: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(tmp_path / "none"))
+    listed = {one["name"] for one in as_json(modelwave("target", "list", "--json"))}
+    rows = as_json(modelwave("model", "inspect", V2, "--json"))
+    assert {row["target"] for row in rows} == listed
+    by_name = {row["target"]: row for row in rows}
+    assert by_name["esp32s3"]["fits"] == "unknown"
+    assert by_name["esp32s3"]["arena_need"] is None
+    assert by_name["esp32"]["code_flash"] is None
+    assert by_name["linux-cpu"]["arena_need"] is None
+    assert {row["fits"] for row in rows} == {"yes", "unknown"}
+
+
+def test_a_board_with_one_byte_too_few_is_said_with_its_byte(home: Home, modelwave: Run) -> None:
+    inspect = ("model", "inspect", V2, "--target", "small", "--json")
+    add_board(home, ram=1 << 20)
+    (row,) = as_json(modelwave(*inspect))
+    add_board(home, ram=1000 + row["total_ram"])
+    (exact,) = as_json(modelwave(*inspect))
+    assert (exact["fits"], exact["shortfalls"]) == ("yes", [])
+    add_board(home, ram=1000 + row["total_ram"] - 1)
+    (short,) = as_json(modelwave(*inspect))
+    assert short["fits"] == "no"
+    assert short["shortfalls"][0].startswith("RAM: 1 bytes missing")
+    assert any("operator 0 FULLY_CONNECTED" in one for one in short["advice"])
+
+    add_board(home, ram=1 << 20, flash=V2.stat().st_size - 1)
+    (flash,) = as_json(modelwave(*inspect))
+    assert flash["shortfalls"][0].startswith("flash: 1 bytes missing")
+    assert "must lose 1 bytes; its largest weights" in flash["advice"][0]
+    assert flash["shortfalls"][1].startswith("flash with the code: ")
+
+
+def test_advice_names_the_library_that_takes_a_refused_model(modelwave: Run) -> None:
+    file = measured("zoo__mlp_i16_017")
+    (row,) = as_json(modelwave("model", "inspect", file, "--target", "nano33ble", "--json"))
+    assert row["fits"] == "no"
+    assert "per-channel" in row["refused"]
+    need = analyse(file.read_bytes(), "cortex-m4:reference").need
+    assert row["advice"] == [
+        f"firmware with the reference kernels takes it, in an arena of {need:,} bytes"
+    ]
+
+
+def test_layers_mark_the_peak_once(modelwave: Run) -> None:
+    options = ("--profile", "cortex-m4:cmsis-nn", "--layers")
+    code, out, _ = modelwave("model", "inspect", measured("tflm__person_detect"), *options)
+    assert code == 0
+    (peak,) = [line for line in out.splitlines() if "peak" in line]
+    assert peak.split()[:6] == ["2", "CONV_2D", "1x48x48x16", "192", "36,864", "0"]
+    assert "55,296" in peak
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty"),
+        (b"hello", "not a TensorFlow Lite file"),
+        (b"\x08\0\0\0TFL3" + bytes(4), "model.tflite: "),
+    ],
+)
+def test_file_that_is_no_model_is_refused_by_name(
+    tmp_path: Path, modelwave: Run, data: bytes, words: str
+) -> None:
+    file = saved(tmp_path, data)
+    refused(modelwave("model", "inspect", file), "model.tflite", words)
+    refused(modelwave("model", "inspect", V2, file, "--json"), "model.tflite", words)
+
+
+def test_truncated_file_is_refused_at_every_length(tmp_path: Path, modelwave: Run) -> None:
+    whole = V2.read_bytes()
+    for length in range(64, len(whole), 512):
+        result = modelwave("model", "inspect", saved(tmp_path, whole[:length]), "--json")
+        refused(result, "model.tflite")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--target", "rp2041"], "perhaps rp2040"),
+        (["--profile", "cortex-m4"], "perhaps cortex-m4:cmsis-nn"),
+        (["--profile", "x" * 9999], "is unknown"),
+        (["--target", "rp2040", "--profile", "esp32:reference"], "--profile"),
+        (["--plot", "/no/such/folder/x.svg"], "/no/such/folder"),
+    ],
+    ids=str,
+)
+def test_wrong_option_is_refused_by_name(
+    home: Home, modelwave: Run, options: list[str], words: str
+) -> None:
+    code, out, err = modelwave("model", "inspect", V2, *options)
+    assert (code in (1, 2), out) == (True, "")
+    assert words in err
+    assert err.count("\n") == 1
+    assert len(err) < 1000
+
+
+def test_names_in_a_model_cannot_act_on_the_terminal(tmp_path: Path, modelwave: Run) -> None:
+    file = saved(tmp_path, small_models.one("\x1b[2J[red]evil"))
+    for options in ((), ("--profile", "cortex-m4:reference", "--layers")):
+        code, out, _ = modelwave("model", "inspect", file, *options)
+        assert code == 0
+        assert "\x1b" not in out
+        assert "evil" in out
+
+
+def test_an_edge_tpu_model_says_which_runtime_it_wants(tmp_path: Path, modelwave: Run) -> None:
+    file = saved(tmp_path, small_models.edgetpu(least_runtime=14))
+    options = [part for name in ("coral-usb", "linux-cpu", "rp2040") for part in ("--target", name)]
+    coral, cpu, board = as_json(modelwave("model", "inspect", file, *options, "--json"))
+    assert coral["fits"] == "yes"
+    assert any("runtime version 14" in note for note in coral["notes"])
+    assert any("100 bytes of parameters cached" in note for note in coral["notes"])
+    assert cpu["shortfalls"] == ["accelerator: needs edgetpu, linux-cpu has none"]
+    assert "edgetpu-custom-op" in board["refused"]
+    file = saved(tmp_path, small_models.edgetpu(chip="abacus"))
+    (other,) = as_json(modelwave("model", "inspect", file, "--target", "coral-usb", "--json"))
+    assert other["shortfalls"] == ["accelerator: compiled for chip abacus, coral-usb has beagle"]
+
+
+def test_a_damaged_edge_tpu_package_is_a_named_error(tmp_path: Path, modelwave: Run) -> None:
+    whole = small_models.package_options(b"DWN1" * 8)
+    for options in (b"", b"\x00", whole[:-1], whole[1:], b"\xff" * 40, whole):
+        file = saved(tmp_path, small_models.edgetpu(options=options))
+        refused(modelwave("model", "inspect", file, "--target", "coral-usb"), "model.tflite")
+
+
+def test_plot_is_written_where_it_was_asked(tmp_path: Path, modelwave: Run) -> None:
+    target = tmp_path / "arena.svg"
+    result = modelwave("model", "inspect", V2, "--target", "esp32", "--plot", target, "--json")
+    assert json.loads(result[1])[0]["target"] == "esp32"
+    assert "esp32:reference" in target.read_text()
+    refused(modelwave("model", "inspect", V2, V2, "--plot", target), "--plot", "one FILE")
+    file = saved(tmp_path, small_models.one("TILE"))
+    refused(modelwave("model", "inspect", file, "--plot", target), "--plot", "TILE")

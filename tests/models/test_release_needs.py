@@ -1,0 +1,164 @@
+"""`release create` reads a release's needs out of the model, for the target."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelwave_controller import proof
+from modelwave_controller.fit import analyse
+from modelwave_controller.fit.model import read
+from modelwave_controller.home import Home
+from modelwave_controller.models import host
+from tests.controller.operator_home import DIGITS, Run, as_json, golden_labels, refused
+from tests.models import small_models
+
+HEALTHY = {"healthy": True, "reason": "", "runtime": "fake", "version": "1"}
+V2 = (DIGITS / "digits-v2.tflite").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def _prover(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = (sys.executable, "-c", f"print({json.dumps(HEALTHY)!r})")
+    monkeypatch.setattr(proof, "PROVE_COMMAND", command)
+
+
+def create(tmp_path: Path, data: bytes, target: str, *more: object) -> list[object]:
+    (tmp_path / "model.tflite").write_bytes(data)
+    golden_labels(tmp_path / "golden.bin")
+    return [
+        *("release", "create", "digits", "v1", "--target", target, "--yes"),
+        *("--file", tmp_path / "model.tflite", "--golden", tmp_path / "golden.bin"),
+        *("--least-correct", "0.9", "--dataset", "d", "--quantisation", "int8", *more),
+    ]
+
+
+def needs(modelwave: Run, arguments: list[object]) -> dict[str, object]:
+    made: dict[str, object] = as_json(modelwave(*arguments, "--json"))["manifest"]["needs"]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("target", "profile"),
+    [
+        ("rp2040", "cortex-m0plus:cmsis-nn"),
+        ("nano33ble", "cortex-m4:cmsis-nn"),
+        ("esp32", "esp32:reference"),
+    ],
+)
+def test_a_boards_release_needs_the_exact_arena_and_operators(
+    home: Home, tmp_path: Path, modelwave: Run, target: str, profile: str
+) -> None:
+    found = needs(modelwave, create(tmp_path, V2, target))
+    assert found["ram"] == analyse(V2, profile).need
+    assert found["kernels"] == ["FULLY_CONNECTED", "SOFTMAX"]
+    assert (found["runtime"], found["accelerator"]) == ("tflite", "")
+    sizes = [(tmp_path / name).stat().st_size for name in ("model.tflite", "golden.bin")]
+    assert found["flash"] == sum(sizes)
+
+
+def test_a_hosts_release_needs_the_documented_figure_and_the_converters_runtime(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    data = small_models.dense(metadata={"min_runtime_version": b"2.11.0".ljust(16, b"\0")})
+    found = needs(modelwave, create(tmp_path, data, "linux-cpu"))
+    assert found["ram"] == host.ram(read(data), len(data)) > 1 << 20
+    assert found["runtime"] == "tflite>=2.11.0"
+    board = needs(modelwave, create(tmp_path, data, "rp2040"))
+    assert board["runtime"] == "tflite"
+
+
+@pytest.mark.parametrize("version", [b"", b"\0" * 16, b"two", b"2.0 evil", b"\xff" * 16, b"1" * 99])
+def test_a_runtime_version_that_cannot_be_read_is_left_out(
+    home: Home, tmp_path: Path, modelwave: Run, version: bytes
+) -> None:
+    data = small_models.dense(metadata={"min_runtime_version": version})
+    assert needs(modelwave, create(tmp_path, data, "linux-cpu"))["runtime"] == "tflite"
+
+
+def test_what_the_operator_says_counts(home: Home, tmp_path: Path, modelwave: Run) -> None:
+    said = ("--ram", 5000, "--kernel", "ADD", "--runtime", "tflite>=9", "--accelerator", "gpu")
+    found = needs(modelwave, create(tmp_path, V2, "rp2040", *said))
+    assert found["ram"] == 5000
+    assert found["kernels"] == ["ADD"]
+    assert (found["runtime"], found["accelerator"]) == ("tflite>=9", "gpu")
+
+
+def test_an_arena_smaller_than_the_model_needs_is_refused(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    need = analyse(V2, "cortex-m4:cmsis-nn").need
+    assert need is not None
+    wrong = create(tmp_path, V2, "nano33ble", "--ram", need - 1)
+    refused(modelwave(*wrong), "--ram", f"it needs {need} on cortex-m4:cmsis-nn")
+    assert needs(modelwave, create(tmp_path, V2, "nano33ble", "--ram", need))["ram"] == need
+
+
+@pytest.mark.parametrize(
+    ("data", "target", "why"),
+    [
+        (V2, "esp32s3", "nobody measured esp-nn"),
+        (small_models.one("SignalFft"), "nano33ble", "SignalFft"),
+        (b"\x08\0\0\0TFL3" + bytes(8), "nano33ble", "the model does not say it"),
+    ],
+    ids=["kernels", "operator", "file"],
+)
+def test_where_the_arena_is_unknown_the_operator_has_to_say_it(
+    home: Home, tmp_path: Path, modelwave: Run, data: bytes, target: str, why: str
+) -> None:
+    refused(modelwave(*create(tmp_path, data, target)), "--ram: not given", why)
+    code, out, _ = modelwave(*create(tmp_path, data, target, "--ram", 4096))
+    assert code == 0
+    assert "as given" in out
+    assert why.partition(" say")[0] in out
+
+
+def test_a_model_that_the_target_refuses_is_not_released(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    data = small_models.one("TILE")
+    refused(modelwave(*create(tmp_path, data, "rp2040", "--ram", 1)), "--file", "rp2040", "TILE")
+    forced = create(tmp_path, data, "rp2040", "--ram", 4096, "--force", "a kernel of ours")
+    assert needs(modelwave, forced)["kernels"] == ["TILE"]
+
+
+def test_an_edge_tpu_model_needs_its_runtime_version_and_a_coral(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    data = small_models.edgetpu(least_runtime=13)
+    found = needs(modelwave, create(tmp_path, data, "coral-devboard"))
+    assert found["accelerator"] == "edgetpu>=13"
+    assert found["kernels"] == ["edgetpu-custom-op"]
+    refused(modelwave(*create(tmp_path, data, "linux-cpu")), "--file", "needs edgetpu")
+    other = small_models.edgetpu(chip="abacus")
+    refused(modelwave(*create(tmp_path, other, "coral-usb")), "--file", "chip abacus")
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("", ""), ("edgetpu>=13", "edgetpu"), ("edgetpu", "edgetpu"), ("jetson/15W", "")],
+)
+def test_golden_set_is_run_on_the_accelerator_whatever_its_version(
+    home: Home,
+    tmp_path: Path,
+    modelwave: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    given: str,
+) -> None:
+    """On a Jetson TensorFlow Lite computes on the CPU."""
+    told: list[str] = []
+
+    def prove(*arguments: object) -> proof.Proof:
+        told.append(str(arguments[-1]))
+        return proof.Proof(True, "")
+
+    monkeypatch.setattr(proof, "prove", prove)
+    needs(modelwave, create(tmp_path, V2, "coral-usb", "--accelerator", asked))
+    assert told == [given]
+
+
+def test_where_the_figures_are_from_is_said(home: Home, tmp_path: Path, modelwave: Run) -> None:
+    assert "exact for cortex-m0plus:cmsis-nn" in modelwave(*create(tmp_path, V2, "rp2040"))[1]
+    assert "a host's figure" in modelwave(*create(tmp_path, V2, "linux-cpu"))[1]
