@@ -17,7 +17,9 @@ from modelwave_controller.fit.profiles import PROFILES
 from modelwave_controller.fit.replay import Replay
 from modelwave_controller.fit.tables import Tables, load
 
+WHEEL = "0.dev20260930024714"
 STEP = 16  # bytes; the arena and its buffers are aligned so
+NEAR = 8  # steps
 LARGEST_ARENA = 1 << 24
 X86 = PROFILES["x86-64:reference"]
 
@@ -59,11 +61,17 @@ class Oracle:
 
     def used(self, path: Path, arena: int = LARGEST_ARENA) -> int | None:
         """arena_used_bytes() of the model in `path`, None if it does not allocate."""
-        answer = self._ask(f"{arena} {path}")
+        answer = self._ask(f"allocate {arena} {path}")
         return int(answer) if answer.isdigit() else None
 
+    def runs(self, path: Path) -> bool:
+        """Whether the model allocates and can be invoked."""
+        return self._ask(f"run {LARGEST_ARENA} {path}").isdigit()
+
     def need(self, path: Path, most: int) -> int:
-        """The smallest arena with which it allocates, found by bisection below `most`."""
+        """The smallest arena from which on it allocates, found by bisection below `most`.
+        Below it a single size may do by luck, where a kernel overwrites what it does not read
+        again; so the sizes above what was found are tried too."""
         low, high = 0, -(-most // STEP)
         while high - low > 1:
             middle = (low + high) // 2
@@ -71,7 +79,8 @@ class Oracle:
                 low = middle
             else:
                 high = middle
-        return STEP * high
+        failed = [size for size in range(high, high + NEAR) if self.used(path, STEP * size) is None]
+        return STEP * (max(failed) + 1 if failed else high)
 
     def _ask(self, question: str) -> str:
         process = self._start()

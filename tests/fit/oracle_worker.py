@@ -1,4 +1,5 @@
-"""Reads lines "arena path" and answers each with arena_used_bytes(), or with "no"."""
+"""Reads lines "allocate arena path" and "run arena path", and answers with arena_used_bytes()
+after AllocateTensors, or after Invoke too; with "no" where tflite_micro refuses."""
 
 import os
 import re
@@ -17,9 +18,11 @@ def content(path: str) -> bytes:
         return file.read()
 
 
-def used(path: str, arena: int, errors: int) -> str:
+def used(path: str, arena: int, run: bool, errors: int) -> str:
     try:
         interpreter = runtime.Interpreter.from_bytes(content(path), arena_size=arena)
+        if run:
+            interpreter.invoke()
     except RuntimeError:
         return "no"
     # It tells only on stderr, which it writes to as a C library does.
@@ -34,8 +37,8 @@ def main() -> None:
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         for line in sys.stdin:
-            arena, path = line.rstrip("\n").split(" ", 1)
-            print(used(path, int(arena), file.fileno()), flush=True)
+            verb, arena, path = line.rstrip("\n").split(" ", 2)
+            print(used(path, int(arena), verb == "run", file.fileno()), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from math import isclose
 from modelwave_controller.fit.model import Operator, Tensor
 from modelwave_controller.fit.profiles import Profile
 
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+WEIGHTED = (*CONVOLUTIONS, "FULLY_CONNECTED")
 SAME_TYPE = (
     *WEIGHTED,
     "ABS",
@@ -248,6 +249,13 @@ def _pool_scale(seen: Seen) -> str | None:
     return f"its data have the scale {data.scale:g} and its output has {output.scale:g}"
 
 
+def _four_dimensions(seen: Seen) -> str | None:
+    for tensor in (seen.data, seen.weights, seen.output):
+        if len(tensor.shape) != 4:
+            return f"tensor {tensor.index} has the shape {list(tensor.shape)}, not four sides"
+    return None
+
+
 def _dimensions(seen: Seen) -> str | None:
     most, dimensions = MOST_DIMENSIONS[seen.operator.name], len(seen.data.shape)
     return None if dimensions <= most else f"its data have {dimensions} dimensions, {most} at most"
@@ -264,6 +272,7 @@ def _lstm_inputs(seen: Seen) -> str | None:
 
 RULES = (
     Rule(WEIGHTED, _hybrid),
+    Rule(CONVOLUTIONS, _four_dimensions),
     Rule(("BATCH_MATMUL",), _unlike_operands),
     Rule(("CONV_2D", "DEPTHWISE_CONV_2D"), _unquantised_weights),
     Rule(("ABS", "ADD", "QUANTIZE", "RSQRT", "SUB"), _unquantised_output),

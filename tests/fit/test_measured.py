@@ -1,0 +1,53 @@
+"""Against what was measured on firmware: exact to the byte, and refused what TFLM refuses."""
+
+import pytest
+
+from modelwave_controller.fit import analyse
+from tests.fit.measured import ALL, FEW, Row, rows
+
+# A piece of TFLM's message, and one of ours for the same reason. An empty message is of a
+# model that never came back from Invoke; it has a loop over resource variables.
+LIKE = (
+    ("Hybrid models are not supported", "hybrid models are not supported"),
+    ("Didn't find op for builtin opcode 'TILE'", "TILE: tflite-micro has no kernel"),
+    ("is_per_channel", "per-channel weights"),
+    ("concatenation.cc:148", "CONCATENATION: it takes"),
+    ("", "READ_VARIABLE, VAR_HANDLE"),
+)
+UNMEASURED = ("tflm__audio_preprocessor_int8",)  # Signal… operators
+
+
+def judge(row: Row) -> None:
+    fit = analyse(row.model.read_bytes(), row.profile)
+    if row.error is not None:
+        ours = next(ours for theirs, ours in LIKE if theirs in row.error)
+        assert ours in (fit.refused or fit.unknown or "")
+    elif row.name in UNMEASURED:
+        assert fit.unknown is not None
+    else:
+        assert (fit.refused, fit.unknown) == (None, None)
+        assert (fit.used, fit.need) == (row.used, row.need)
+        assert fit.activations == row.planned
+
+
+@pytest.mark.parametrize("row", rows(FEW), ids=str)
+def test_arena_is_what_the_firmware_took(row: Row) -> None:
+    judge(row)
+
+
+def test_arena_is_what_the_firmware_took_with_every_model() -> None:
+    every = rows(ALL)
+    if not every:
+        pytest.skip(f"no measured.json in {ALL}; MODELWAVE_FIT_DATA may name another folder")
+    for row in every:
+        judge(row)
+
+
+def test_every_profile_is_measured() -> None:
+    assert {row.profile for row in rows(FEW) if row.used} == {
+        "cortex-m0plus:cmsis-nn",
+        "cortex-m4:cmsis-nn",
+        "cortex-m4:reference",
+        "esp32:reference",
+        "x86-64:reference",
+    }
