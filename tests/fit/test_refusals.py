@@ -11,7 +11,7 @@ import pytest
 from modelwave_controller.fit import PROFILES, analyse
 from modelwave_controller.fit.model import read
 from modelwave_controller.fit.refusals import reason
-from tests.fit.graphs import count, size
+from tests.fit.builder import count, size
 from tests.fit.oracle import WHEEL, Oracle
 from tests.fit.writer import Graph, write
 
