@@ -5,6 +5,7 @@ root.json         which keys speak for the fleet
 order.key         signs orders; the service needs it
 offline/          root and release keys; the service never needs them: move them away
 releases/         <model>/<release>/<target>.json, the signed manifests
+signed/           the same of what left in bundles, so that no number is given twice
 files/<sha256>    what the manifests name; devices fetch it from here
 targets/          the operator's own targets
 modelwave.db      events, devices and messages to send
@@ -127,6 +128,7 @@ class Home:
         self.path = path
         self.files = path / "files"
         self.releases = path / "releases"
+        self.signed = path / "signed"
         self.targets = path / "targets"
         self.offline = path / "offline"
 

@@ -2,6 +2,7 @@
 
     releases/<model>/<release>/<target>.json   the manifest's envelope
     files/<sha256>                             the files, shared by whoever names them
+    signed/<model>/<release>/<target>.json     what left in a bundle: its number is taken
 
 A release is never changed: the same one may be added again, another one under its number
 or its version is refused. Files are there before the manifest that names them.
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from modelwave_controller import bundles, disk, manifests
 from modelwave_controller.bundles import Signed
-from modelwave_controller.documents import Manifest, require
+from modelwave_controller.documents import require
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
 from modelwave_shared import fields
@@ -56,11 +57,18 @@ class Releases:
             raise OperatorError(f"RELEASE: {model} has no {wanted[:100]}; it has {shown}")
         return found
 
-    def number_for(self, model: str, version: str, target: str) -> int:
+    def number_for(self, model: str, version: str, target: str, leaving: bool = False) -> int:
         """The release number that a new release gets: that of the same version for other
-        targets, else the next one. Raises OperatorError if the version has this target."""
+        targets, else the next one. Raises OperatorError if the version has this target, and
+        where there is nothing to count from for one that is `leaving` for another home."""
         require(fields.name, model, "MODEL")
-        known = self._of_model(self.home.releases / model)
+        known = self._of_model(self.home.releases / model, self.home.signed / model)
+        if leaving and not known:
+            raise OperatorError(
+                f"--release: this home knows no release of {model} to count from: give 1 for "
+                "its first, else one more than `modelwave release list` shows at the service; "
+                "from then on this home counts what it signs"
+            )
         same = [release.manifest for release in known if release.manifest.version == version]
         if any(manifest.target == target for manifest in same):
             raise OperatorError(
@@ -76,19 +84,26 @@ class Releases:
         if not (bundle / bundles.MANIFEST).is_file():
             raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST}: not a bundle")
         signed = bundles.read_manifest(bundle / bundles.MANIFEST, self.root, "BUNDLE")
-        self._check_place(signed)
+        self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
         self.home.files.mkdir(exist_ok=True)
         for file in signed.manifest.files:
             stored = self.file_path(file.sha256)
             if not stored.exists():
                 disk.copy_verified(bundle / file.sha256, stored, file.sha256, file.size)
-        path = self._path(signed.manifest)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            disk.replace(path, signed.envelope)
+        _keep(self.home.releases, signed)
         return signed
 
-    def _check_place(self, new: StoredRelease) -> None:
+    def note(self, bundle: Path) -> None:
+        """Keeps the manifest of a bundle that was signed here for another home. Raises
+        OperatorError if its number or version was given to another release."""
+        signed = bundles.read_manifest(bundle / bundles.MANIFEST, self.root, "--out")
+        model = signed.manifest.model
+        self._check_place(
+            signed, self._of_model(self.home.releases / model, self.home.signed / model)
+        )
+        _keep(self.home.signed, signed)
+
+    def _check_place(self, new: StoredRelease, present: list[StoredRelease]) -> None:
         manifest = new.manifest
         manifests.require_version(manifest.version)
         least = self.home.root.minimum.get(manifest.model, 1)
@@ -97,7 +112,7 @@ class Releases:
                 f"release {manifest.release} of {manifest.model} is below {least}, "
                 "the least that the fleet's root allows"
             )
-        for known in self._of_model(self.home.releases / manifest.model):
+        for known in present:
             other = known.manifest
             same_number = other.release == manifest.release
             if same_number != (other.version == manifest.version):
@@ -112,16 +127,21 @@ class Releases:
                     "other contents, and a release is never changed; create it as a new version"
                 )
 
-    def _path(self, manifest: Manifest) -> Path:
-        folder = self.home.releases / manifest.model / str(manifest.release)
-        return folder / f"{manifest.target}.json"
-
-    def _of_model(self, folder: Path) -> list[StoredRelease]:
+    def _of_model(self, *folders: Path) -> list[StoredRelease]:
         return [
             bundles.read_manifest(path, self.root, str(path))
+            for folder in folders
             for number in sorted(_folders(folder), key=lambda number: int(number.name))
             for path in sorted(number.glob("*.json"))
         ]
+
+
+def _keep(place: Path, signed: StoredRelease) -> None:
+    manifest = signed.manifest
+    path = place / manifest.model / str(manifest.release) / f"{manifest.target}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.replace(path, signed.envelope)
 
 
 def _folders(path: Path) -> list[Path]:

@@ -161,7 +161,7 @@ def test_bundle_is_made_where_the_key_is_and_added_where_the_service_is(
     labels = tmp_path / "labels.txt"
     labels.write_text("zero\none\n")
     out = tmp_path / "stick" / "digits-v1"
-    made = as_json(modelwave(*json_of(create(tmp_path, out=out, labels=labels))))
+    made = as_json(modelwave(*json_of(create(tmp_path, out=out, labels=labels, release=1))))
     assert made["bundle"] == str(out)
     hashes = {file["sha256"] for file in made["manifest"]["files"]}
     assert {path.name for path in out.iterdir()} == {"manifest.json", *hashes}
@@ -175,6 +175,39 @@ def test_bundle_is_made_where_the_key_is_and_added_where_the_service_is(
     assert set(Releases(home).find("digits", "v1")) == {"linux-cpu"}
     assert Releases(home).find("digits", "1")["linux-cpu"].digest == made["sha256"]
     refused(modelwave("release", "add", second), "not a bundle")
+
+
+def test_number_that_left_in_a_bundle_is_not_given_again(
+    home: Home, tmp_path: Path, modelwave: Run, prover: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine with the key never sees the bundles come home."""
+    offline = tmp_path / "offline-machine"
+    offline.mkdir()
+    (home.path / "offline").rename(offline / "offline")
+    (offline / "root.json").write_bytes(home.root_envelope)
+    monkeypatch.setenv("MODELWAVE_HOME", str(offline))
+
+    def sign(version: str, name: str, **changes: object) -> tuple[int, str, str]:
+        return modelwave(*create(tmp_path, version=version, out=tmp_path / name, **changes))
+
+    refused(sign("v1", "one"), "--release: this home knows no release of digits", "give 1")
+    assert sign("v1", "one", release=1)[0] == 0
+    assert sign("v2", "two")[0] == 0
+    assert sign("v1", "one-more", target="rp2040")[0] == 0
+    refused(sign("v2", "again"), "release 2, and a release is never changed")
+    code, _, err = sign("v3", "taken", release=2)
+    assert (code, "release 2 of digits is version v2" in err) == (2, True)
+    assert not (tmp_path / "taken").exists()
+
+    monkeypatch.setenv("MODELWAVE_HOME", str(home.path))
+    bundles = [tmp_path / name for name in ("one", "two", "one-more")]
+    assert modelwave("release", "add", *bundles)[0] == 0
+    found = Releases(home).all()
+    assert [(r.manifest.release, r.manifest.version, r.manifest.target) for r in found] == [
+        (1, "v1", "linux-cpu"),
+        (1, "v1", "rp2040"),
+        (2, "v2", "linux-cpu"),
+    ]
 
 
 def test_what_is_shown_is_what_is_signed(
@@ -287,7 +320,8 @@ def test_key_that_is_no_release_key_is_refused(
         ({"labels": "/no/such"}, "--labels: cannot read"),
         ({"key": "/no/such"}, "key: cannot read"),
         ({"passphrase_file": "/no/such"}, "--passphrase-file: cannot read"),
-        ({"out": "/"}, "is there already"),
+        ({"out": "/", "release": 1}, "is there already"),
+        ({"out": "/no/such"}, "--release: this home knows no release of digits"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -80,7 +80,8 @@ def create(
     """Judge a model by its golden set on this host, show what would be signed, and sign it.
 
     Run it where the release key is. With --out the release goes into a bundle, for
-    `modelwave release add` on the service's machine; without, it is added to this home.
+    `modelwave release add` on the service's machine; without, it is added to this home. Sign
+    all releases in one home: each home counts what it signed itself or took in.
     """
     home = home_of(ctx)
     releases = Releases(home)
@@ -88,7 +89,9 @@ def create(
     wanted = Wanted(
         fleet=home.root.fleet,
         model=model,
-        release=releases.number_for(model, version, target) if release is None else release,
+        release=releases.number_for(model, version, target, leaving=out is not None)
+        if release is None
+        else release,
         version=version,
         target=hardware,
         sources={"model": file, "golden": golden} | ({"labels": labels} if labels else {}),
@@ -118,6 +121,8 @@ def create(
         disk.create(folder / bundles.MANIFEST, keys.sign("manifest", payload, [signer]))
         if out is None:
             releases.add(folder)
+        else:
+            releases.note(folder)
     if as_json:
         print_json({**_json(manifest, dsse.hexdigest(payload)), "bundle": out and str(out)})
     else:
