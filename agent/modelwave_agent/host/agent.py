@@ -229,7 +229,9 @@ def _differ(live: Live, other: Live | None) -> bool:
 
 
 def _runtime(settings: Config) -> LiteRT:
-    return LiteRT(settings.accelerator, settings.ram_bytes, settings.proof_seconds)
+    return LiteRT(
+        settings.accelerator, settings.ram_bytes, settings.proof_seconds, settings.kernels
+    )
 
 
 def _locked(state: Path) -> IO[bytes]:

@@ -16,7 +16,7 @@ from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import Broker
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
 from modelwave_shared import documents, fields
-from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_MODELS
+from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
 
 MAX_CONFIG_BYTES = 65536
 MAX_SECRET_BYTES = 1024
@@ -37,6 +37,7 @@ class Config:
     broker: Broker
     flash_bytes: int  # what one bank may hold; 0: what is free
     ram_bytes: int  # 0: what is free
+    kernels: tuple[str, ...]  # the operators of a board that this host stands in for; (): all
     accelerator: str
     proof_seconds: float
     download_ca: str
@@ -90,6 +91,7 @@ class _Reader:
             broker=self.broker(),
             flash_bytes=self.take("limits.flash_bytes", _bytes, 0),
             ram_bytes=self.take("limits.ram_bytes", _bytes, 0),
+            kernels=self.take("limits.kernels", _kernels, ()),
             accelerator=self.take("runtime.accelerator", _accelerator, ""),
             proof_seconds=self.take("runtime.proof_seconds", _seconds, PROOF_SECONDS),
             download_ca=self.authorities("download.ca"),
@@ -186,6 +188,14 @@ def _bytes(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_BYTES:
         raise ValueError(f"bytes, from 0 to {MAX_BYTES}")
     return value
+
+
+def _kernels(value: Any) -> tuple[str, ...]:
+    try:
+        fields.list_of(fields.token, 0, MAX_KERNELS)(value, "")
+    except fields.DocumentError as error:
+        raise ValueError(f'operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
+    return tuple(value)
 
 
 def _accelerator(value: Any) -> str:

@@ -6,19 +6,20 @@ proves a model and what serves it are this one class, so they compute the same.
 """
 
 import asyncio
-import ctypes
 import importlib
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from modelwave_agent.host import process
+from modelwave_agent.host import edgetpu, jetson, process
 from modelwave_agent.ports import ProofError, Runtime
 
 RUNTIMES = ("tflite-runtime", "ai-edge-litert")  # distributions, the older first
-ACCELERATORS = ("", "edgetpu")
+EDGETPU, JETSON = "edgetpu", "jetson"
+ACCELERATORS = ("", EDGETPU, JETSON)
 EDGETPU_LIBRARY = "libedgetpu.so.1"
 PROOF_SECONDS = 60
 PROVE = (sys.executable, "-P", "-m", "modelwave_agent.host.prove")
@@ -41,20 +42,35 @@ class LiteRT(Runtime):
     format = "tflite"
 
     def __init__(
-        self, accelerator: str = "", ram_bytes: int = 0, proof_seconds: float = PROOF_SECONDS
+        self,
+        accelerator: str = "",
+        ram_bytes: int = 0,
+        proof_seconds: float = PROOF_SECONDS,
+        kernels: Sequence[str] = (),
     ) -> None:
-        """`ram_bytes`: the most a model may have, 0 for what is free. Raises ProofError where
+        """`ram_bytes`: the most a model may have, 0 for what is free. `kernels`: the operators
+        that a board has which this host stands in for; none for all. Raises ProofError where
         the runtime or the accelerator's library is not installed."""
         self.name, self._tflite = _import_runtime()
         self.version = metadata.version(self.name)
-        if accelerator:
-            _find_library(EDGETPU_LIBRARY)
-        self.accelerator = accelerator
+        self._kind = accelerator
+        self._edgetpu_version = ""
+        if accelerator == EDGETPU:
+            self._edgetpu_version = edgetpu.runtime_version(EDGETPU_LIBRARY)
+        elif accelerator == JETSON:
+            jetson.require()
+        self.kernels = list(kernels) or None
         self.ram_bytes = ram_bytes
         self.proof_seconds = proof_seconds
         self._interpreter: Any = None
         self._given: Any = None
         self._result: Any = None
+
+    @property
+    def accelerator(self) -> str:  # type: ignore[override]  # asked: its mode may change
+        """With its detail: "edgetpu/14" (the library's runtime version), "jetson/15W"."""
+        detail = jetson.power_mode() if self._kind == JETSON else self._edgetpu_version
+        return f"{self._kind}/{detail}" if detail else self._kind
 
     def load(self, path: str) -> None:
         tflite = self._tflite
@@ -106,7 +122,7 @@ class LiteRT(Runtime):
             "--model": model_path,
             "--golden": golden_path,
             "--tolerance": json.dumps(tolerance),
-            "--accelerator": self.accelerator,
+            "--accelerator": self._kind,
             "--seconds": str(self.proof_seconds),
         }
         arguments = [text for pair in options.items() for text in pair]
@@ -118,8 +134,8 @@ class LiteRT(Runtime):
         return _verdict(ended)
 
     def _delegates(self) -> list[Any] | None:
-        if not self.accelerator:
-            return None
+        if self._kind != EDGETPU:
+            return None  # a Jetson's GPU is TensorRT's; TFLite computes on its CPU
         return [self._tflite.load_delegate(EDGETPU_LIBRARY)]
 
 
@@ -145,13 +161,6 @@ def _import_runtime() -> tuple[str, Any]:
         except ImportError as error:
             problems.append(str(error))
     raise ProofError(f"no TFLite runtime: pip install 'modelwave[tflite]' ({'; '.join(problems)})")
-
-
-def _find_library(name: str) -> None:
-    try:
-        ctypes.CDLL(name)
-    except OSError as error:
-        raise ProofError(f"the accelerator's library is not installed: {error}") from error
 
 
 def _line(error: Exception) -> str:
