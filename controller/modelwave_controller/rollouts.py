@@ -104,13 +104,15 @@ def revert(store: Store, rollout: str, reason: str, now: float) -> int:
     return _append(store, rollout, now, lambda found, r: _revert(found, r, reason))
 
 
-def find(found: State, wanted: str) -> Rollout:
-    """The rollout that an operator names by its number, or by its model (the newest one); ""
-    is the newest of all. Raises OperatorError."""
+def find(found: State, wanted: str | None) -> Rollout:
+    """The rollout that an operator names by its number, or by its model (the newest one);
+    None is the newest of all. Raises OperatorError."""
     rollouts = list(found.rollouts.values())
     if not rollouts:
         raise OperatorError("there is no rollout yet: `modelwave rollout start MODEL RELEASE`")
-    matching = [r for r in rollouts if wanted in ("", str(r.id), r.model)]
+    if wanted is None:
+        return rollouts[-1]
+    matching = [r for r in rollouts if wanted in (str(r.id), r.model)]
     if not matching:
         raise OperatorError(
             f"ROLLOUT: no rollout or model is called {wanted[:64]!r}; see `modelwave rollout list`"

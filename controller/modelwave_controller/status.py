@@ -75,7 +75,7 @@ class Status:
 class Reader:
     """The status of one rollout, again and again: reads only what is new in the log."""
 
-    def __init__(self, connection: Connection, wanted: str) -> None:
+    def __init__(self, connection: Connection, wanted: str | None) -> None:
         """`wanted` as in rollouts.find. Raises OperatorError."""
         self.rollout = rollouts.find(log.state(connection, reports_of=[]), wanted).id
         self._state = State()

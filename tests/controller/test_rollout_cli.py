@@ -161,6 +161,19 @@ def test_a_rollout_that_is_none_is_one_line(run: Any, command: str, rollout: str
     assert "\x1b" not in ran.err
 
 
+@pytest.mark.parametrize("command", ["pause", "resume", "abort", "revert", "status", "watch"])
+def test_an_empty_rollout_is_refused_and_does_not_mean_the_newest(
+    world: World, run: Any, command: str
+) -> None:
+    run("rollout", "start", "digits", "1")
+    world.tick()
+    before = world.state()
+    ran = run("rollout", command, "")
+    assert (ran.code, ran.out) == (2, "")
+    assert "ROLLOUT: no rollout or model is called ''" in ran.err
+    assert world.state() == before
+
+
 @pytest.mark.parametrize("reason", ["x" * 201, "two\nlines", "\x1b[2J"])
 def test_a_reason_that_is_no_line_of_text_is_refused(world: World, run: Any, reason: str) -> None:
     run("rollout", "start", "digits", "1")

@@ -27,7 +27,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def seen(world: World, wanted: str = "") -> Status:
+def seen(world: World, wanted: str | None = None) -> Status:
     with world.store.read() as connection:
         return status.Reader(connection, wanted).read(connection, world.now)
 

@@ -27,7 +27,7 @@ RolloutArgument = Annotated[
     str, typer.Argument(show_default=False, help="Number of the rollout, or its model.")
 ]
 NewestArgument = Annotated[
-    str, typer.Argument(show_default="the newest", help="Number of the rollout, or its model.")
+    str | None, typer.Argument(show_default="the newest", help="Number of the rollout, or its model.")
 ]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 MAX_REASON = 200
@@ -35,7 +35,7 @@ MAX_REASON = 200
 
 @app.command("status")
 def show_status(
-    ctx: typer.Context, rollout: NewestArgument = "", as_json: JsonOption = False
+    ctx: typer.Context, rollout: NewestArgument = None, as_json: JsonOption = False
 ) -> None:
     """Show one status word, why, what happens next, and a row for each stage."""
     with opened_store(ctx) as store:
@@ -74,7 +74,7 @@ def list_rollouts(ctx: typer.Context, as_json: JsonOption = False) -> None:
 @app.command()
 def watch(
     ctx: typer.Context,
-    rollout: NewestArgument = "",
+    rollout: NewestArgument = None,
     interval: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds.")] = 0.5,
     as_json: JsonOption = False,
 ) -> int:

@@ -18,8 +18,8 @@ def opened_store(ctx: typer.Context) -> closing[Store]:
     return closing(Store(home.database_url))
 
 
-def status_of(store: Store, rollout: str) -> Status:
-    """Of the rollout with this number, of this model, or of the newest for "". Raises
+def status_of(store: Store, rollout: str | None) -> Status:
+    """Of the rollout with this number, of this model, or of the newest for None. Raises
     OperatorError."""
     with store.read() as connection:
         return Reader(connection, rollout).read(connection, time.time())
