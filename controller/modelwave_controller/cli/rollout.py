@@ -27,7 +27,8 @@ RolloutArgument = Annotated[
     str, typer.Argument(show_default=False, help="Number of the rollout, or its model.")
 ]
 NewestArgument = Annotated[
-    str | None, typer.Argument(show_default="the newest", help="Number of the rollout, or its model.")
+    str | None,
+    typer.Argument(show_default="the newest", help="Number of the rollout, or its model."),
 ]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 MAX_REASON = 200
