@@ -15,21 +15,21 @@ from modelwave_shared.limits import MAX_NAME
 ROOT = Path("/")
 
 
-def require(root: Path = ROOT) -> None:
+def require() -> None:
     """Raises ProofError if this is no Jetson."""
-    if "nvidia,tegra" not in _text(root / "proc/device-tree/compatible"):
+    if "nvidia,tegra" not in _text(ROOT / "proc/device-tree/compatible"):
         raise ProofError('accelerator "jetson": this is no Jetson (/proc/device-tree/compatible)')
 
 
-def power_mode(root: Path = ROOT) -> str:
+def power_mode() -> str:
     """The name of the power mode that is set now, its number where it has no name, "" where
     none is told."""
-    status = re.search(r"pmode:(\d+)", _text(root / "var/lib/nvpmodel/status"))
+    status = re.search(r"pmode:(\d+)", _text(ROOT / "var/lib/nvpmodel/status"))
     if status is None:
         return ""
     number = int(status[1])
     modes = re.findall(
-        r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", _text(root / "etc/nvpmodel.conf"), re.M
+        r"^<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", _text(ROOT / "etc/nvpmodel.conf"), re.M
     )
     names = {int(found): name for found, name in modes}
     name = re.sub(r"[^A-Za-z0-9_.+-]", "_", names.get(number, str(number)))
