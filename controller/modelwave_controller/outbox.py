@@ -10,9 +10,10 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from modelwave_controller.tables import blobs, outbox
+from modelwave_shared import topics
 
 _CHUNK = 500  # rows a statement: databases bound their variables
 
@@ -93,8 +94,12 @@ def mark(connection: Connection, sent: Iterable[tuple[str, int]]) -> None:
         )
 
 
-def unsend_all(connection: Connection) -> None:
-    connection.execute(update(outbox).where(outbox.c.blob.is_not(None)).values(acked=0))
+def unsend_all(connection: Connection, fleet: str) -> None:
+    """Withdrawn orders are asserted too: a broker that is back from an older snapshot has
+    them again. A device's own topic, cleared when it was forgotten, is not: by now the
+    device may have written it anew."""
+    order = outbox.c.topic.startswith(topics.under(fleet, "desired", ""), autoescape=True)
+    connection.execute(update(outbox).where(or_(outbox.c.blob.is_not(None), order)).values(acked=0))
 
 
 def left(connection: Connection) -> int:

@@ -114,7 +114,7 @@ class Service:
             return
         if connection.fresh:
             with self.store.write() as database:
-                outbox.unsend_all(database)
+                outbox.unsend_all(database, self.link.fleet)
             connection.fresh = False
         acknowledged = connection.acknowledged()
         if acknowledged:

@@ -228,6 +228,36 @@ def test_a_topic_that_was_cleared_while_the_broker_was_away_is_cleared_when_it_i
             poll(lambda: retained_orders(port) == {})
 
 
+@needs_mosquitto
+def test_a_reverted_order_that_a_restored_broker_has_again_is_cleared_on_connect(
+    tmp_path: Path,
+) -> None:
+    with (
+        mosquitto(tmp_path) as port,
+        closing(World(tmp_path, devices=1, broker_port=port)) as world,
+    ):
+        with running(tmp_path, world.home.path, "serve"):
+            world.start(1, quick(10, 100))
+            poll(lambda: len(retained_orders(port)) > 0)
+            topic = min(retained_orders(port))
+            order = retained(port, topic)
+            world.answer("ROLLED_BACK", world.devices.values())
+            poll(lambda: statuses(world) == [REVERTED] and retained_orders(port) == {})
+        restore(port, topic, order)
+        assert set(retained_orders(port)) == {topic}
+        with running(tmp_path, world.home.path, "serve"):
+            poll(lambda: retained_orders(port) == {})
+
+
+def restore(port: int, topic: str, payload: bytes) -> None:
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    client.publish(topic, payload, qos=1, retain=True).wait_for_publish(DEADLINE_SECONDS)
+    client.disconnect()
+    client.loop_stop()
+
+
 def retained(port: int, topic: str) -> bytes:
     found: list[bytes] = []
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
