@@ -6,7 +6,11 @@ aiohttp sends them with sendfile and answers Range and If-Range by RFC 9110.
 """
 
 import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -41,8 +45,7 @@ class FileServer:
                 "controller.toml, or end what holds it"
             ) from error
         bound = self._runner.addresses[0][1]
-        shown = f"[{host}]" if ":" in host else host
-        return f"http://{shown}:{bound}{PREFIX}"
+        return url_of(host, bound)
 
     async def stop(self) -> None:
         await self._runner.cleanup()
@@ -53,6 +56,43 @@ class FileServer:
             raise web.HTTPNotFound(text="no such file\n")
         headers = {"Cache-Control": _CACHE, "Content-Type": "application/octet-stream"}
         return web.FileResponse(path, headers=headers)
+
+
+def url_of(host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}{PREFIX}"
+
+
+def doubt(urls: Sequence[str], broker: str) -> str:
+    """What speaks against telling devices these URLs, as the host `broker` is where they
+    connect to; "" for nothing. Raises OperatorError for one that no device can use: 0.0.0.0
+    and :: are addresses to listen on, not to connect to."""
+    hosts = [urlsplit(url).hostname or "" for url in urls]
+    addresses = [_address(host) for host in hosts]
+    for host, address in zip(hosts, addresses, strict=True):
+        if address and address.is_unspecified:
+            raise OperatorError(
+                f"files.urls: devices cannot download from {host}: in controller.toml set "
+                'urls = ["http://ADDRESS:PORT/files"], with an address that they reach'
+            )
+    there = _address(broker)
+    if all(a and a.is_loopback for a in addresses) and not (there and there.is_loopback):
+        return (
+            f"files.urls: devices are told to download from {hosts[0]}, which is each device "
+            f"itself, while the broker is at {broker}: set urls in controller.toml"
+        )
+    return ""
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """As the system reads it: "0" and "127.1" are addresses too. None for a name."""
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        try:
+            return ipaddress.ip_address(socket.inet_aton(host))
+        except (OSError, ValueError):  # ValueError: a name beyond ASCII
+            return None
 
 
 async def _healthy(_request: web.Request) -> web.Response:

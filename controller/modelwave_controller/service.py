@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelwave_controller import outbox
+from modelwave_controller import files, outbox
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.files import FileServer
 from modelwave_controller.home import Home
@@ -66,9 +66,13 @@ class Service:
         self._wake.set()
 
     async def run(self, ready: Callable[[Ready], None]) -> None:
+        settings = self.home.config.files
+        told = settings.urls or [files.url_of(*settings.address)]
+        if doubt := files.doubt(told, self.link.broker.host):
+            logger.warning("%s", doubt)
         server = FileServer(self.home.files)
-        files_url = await server.start(*self.home.config.files.address)
-        urls = self.home.config.files.urls or [files_url]
+        files_url = await server.start(*settings.address)
+        urls = settings.urls or [files_url]
         ticker = Ticker(self.store, Issuer(self.home.root, self.key, urls))
         self.publish_root()
         self.writer.start()

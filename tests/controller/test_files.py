@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.files import FileServer
+from modelwave_controller.files import FileServer, doubt
 
 DATA = bytes(range(256)) * 5000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -155,3 +155,29 @@ def test_an_address_that_is_taken_is_one_clear_error(folder: Path) -> None:
     taken = socket.create_server(("127.0.0.1", 0))
     with taken, pytest.raises(OperatorError, match=r"files\.listen: cannot listen on 127"):
         asyncio.run(run(taken.getsockname()[1]))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "[0:0::0]", "0", "0.0"])
+def test_an_address_that_no_device_can_use_is_refused(host: str) -> None:
+    with pytest.raises(OperatorError, match=r"files\.urls: devices cannot download from"):
+        doubt([f"http://{host}:8180/files"], "broker.example")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.1"])
+@pytest.mark.parametrize("broker", ["broker.example", "192.0.2.1", "é.example"])
+def test_loopback_is_doubted_where_the_broker_is_elsewhere(host: str, broker: str) -> None:
+    assert "each device itself" in doubt([f"http://{host}:8180/files"], broker)
+
+
+@pytest.mark.parametrize(
+    ("urls", "broker"),
+    [
+        (["http://127.0.0.1:8180/files"], "localhost"),
+        (["http://127.0.0.1:8180/files"], "127.0.0.1"),
+        (["http://files.example/files"], "broker.example"),
+        (["http://192.0.2.1:8180/files"], "localhost"),
+        (["http://127.0.0.1:8180/files", "http://192.0.2.1/files"], "192.0.2.1"),
+    ],
+)
+def test_an_address_that_devices_may_reach_is_not_doubted(urls: list[str], broker: str) -> None:
+    assert doubt(urls, broker) == ""

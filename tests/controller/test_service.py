@@ -142,6 +142,8 @@ def test_the_ready_file_names_the_process_and_where_files_are(tmp_path: Path) ->
     ("old", "new", "named"),
     [
         ('listen = "127.0.0.1:0"', 'listen = "192.0.2.1:80"', "files.listen"),
+        ('listen = "127.0.0.1:0"', 'listen = "0.0.0.0:0"', "files.urls: devices cannot download"),
+        ('listen = "127.0.0.1:0"', 'listen = "[::]:0"', "files.urls: devices cannot download"),
         ('ca = ""', 'colour = "red"', "broker.colour"),
         ('password_file = ""', 'password_file = "none"', "broker.password_file"),
     ],
