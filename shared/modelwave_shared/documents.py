@@ -106,7 +106,7 @@ def _slot_range(value: "Any", where: str) -> None:
         raise DocumentError(where, "first slot, last slot: the first is not above the last")
 
 
-def _tolerance(value: object, where: str) -> None:
+def tolerance_rule(value: object, where: str) -> None:
     if type(value) is dict and value.get("kind") == "labels":
         record({"kind": one_of("labels"), "least_ppm": _ppm})(value, where)
     else:
@@ -175,7 +175,7 @@ TABLES = {
             "format": one_of(*FORMATS),
             "files": list_of(_file, 2, MAX_FILES),
             "needs": _needs,
-            "tolerance": _tolerance,
+            "tolerance": tolerance_rule,
             "lineage": _lineage,
             "forced": text,  # why it was released though its golden set failed; "": it passed
             "deltas": list_of(_delta, 0, MAX_DELTAS),  # shortcuts; the whole file always serves

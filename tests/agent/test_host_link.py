@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import threading
 import tracemalloc
 
 import pytest
@@ -381,3 +382,28 @@ def test_cancelled_connect_leaves_nothing_connected(broker):
             await link.publish(TOPIC, b"?", True)
 
     run(main)
+
+
+def test_host_that_does_not_answer_does_not_hold_up_the_end() -> None:
+    """A listener whose backlog is full takes no connection and refuses none."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        link = PahoLink(Broker("127.0.0.1", listener.getsockname()[1]), "pi-1")
+
+        async def cancelled() -> None:
+            task = asyncio.ensure_future(link.connect("will", b"offline"))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(cancelled())
+        threads = [thread for thread in threading.enumerate() if not thread.daemon]
+        for one in waiting:
+            one.close()
+    assert threads == [threading.main_thread()]

@@ -134,7 +134,7 @@ class HostAgent:
 
     def __exit__(
         self,
-        _kind: type[BaseException] | None,
+        kind: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
@@ -143,6 +143,8 @@ class HostAgent:
             if self._loop:
                 self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
+        if self._failure and kind is None:
+            raise self._failure  # it broke while the program ran on
 
     def _in_thread(self) -> None:
         async def main() -> None:

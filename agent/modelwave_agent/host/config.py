@@ -169,7 +169,10 @@ class _Reader:
         if not name:
             return ""
         data = _bounded(self.path, self.path.parent / name, MAX_SECRET_BYTES)
-        return data.decode(errors="replace").rstrip("\r\n")
+        try:
+            return data.decode().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{self.path}: {key}: {name}: not UTF-8") from error
 
 
 def _text(value: Any) -> str:
@@ -205,8 +208,8 @@ def _accelerator(value: Any) -> str:
 
 
 def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86400:
-        raise ValueError("seconds, above 0 and at most 86400")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.1 <= value <= 86400:
+        raise ValueError("seconds, from 0.1 to 86400")
     return float(value)
 
 

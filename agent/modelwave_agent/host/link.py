@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -61,9 +62,8 @@ class PahoLink(ports.Link):
         self._client = client = self._new_client(loop)
         client.will_set(will_topic, will, qos=1, retain=True)
         try:
-            # It resolves the name, connects and shakes hands before it returns.
-            await asyncio.to_thread(
-                client.connect, self.broker.host, self.broker.port, KEEPALIVE_SECONDS
+            await _apart(
+                lambda: client.connect(self.broker.host, self.broker.port, KEEPALIVE_SECONDS)
             )
             client.loop_start()
             await asyncio.wait_for(self._connected, ANSWER_SECONDS)
@@ -213,6 +213,33 @@ class _Client(mqtt.Client):
         the beginning is kept, which is refused in its turn."""
         del self._in_packet["packet"][MAX_PACKET_BYTES:]
         return super()._sock_recv(min(bufsize, RECEIVE_BYTES))
+
+
+async def _apart(connect: Callable[[], object]) -> None:
+    """Returns when `connect` has resolved the name, connected and shaken hands, in a thread
+    that nobody waits for: a host that does not answer must not hold up the agent's end."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def work() -> None:
+        problem = None
+        try:
+            connect()
+        except Exception as error:
+            problem = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(tell, problem)
+
+    threading.Thread(target=work, name="modelwave-connect", daemon=True).start()
+    await done
 
 
 def _no_delay(_client: Any, _userdata: Any, sock: Any) -> None:
