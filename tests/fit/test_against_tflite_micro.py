@@ -7,11 +7,13 @@ import struct
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from modelwave_controller.fit.errors import Refused
-from tests.fit.graphs import random_graph
+from tests.fit.builder import Builder, Step
+from tests.fit.graphs import KINDS, STEPS, random_graph
 from tests.fit.oracle import WHEEL, Oracle, replay
 from tests.fit.writer import Graph, write
 
@@ -45,6 +47,29 @@ def test_random_graphs_take_what_tflite_micro_takes(tmp_path: Path) -> None:
             path = tmp_path / f"{seed}.tflite"
             path.write_bytes(random_graph(seed))
             judge(oracle, path)
+
+
+def test_every_step_alone_takes_what_tflite_micro_takes(tmp_path: Path) -> None:
+    """So that an ordinary run too has seen every kernel with every type."""
+    with Oracle() as oracle:
+        for kind in set(KINDS):
+            for step in set(STEPS):
+                path = tmp_path / f"{step.__name__}-{kind}.tflite"
+                if data := alone(step, kind):
+                    path.write_bytes(data)
+                    assert replay(data).used == oracle.used(path), path
+
+
+def alone(step: Step, kind: str) -> bytes | None:
+    """A model of one step, from the first input that it can start with."""
+    for shape in ([1, 6, 6, 4], [1, 1, 6, 4], [1, 16], [1, 4, 3]):
+        b = Builder(Random(3), kind)
+        b.graph.inputs = [b.tensor(shape)]
+        made = step(b, 0)
+        if b.graph.operators:
+            b.graph.outputs = [0 if made is None else made]
+            return write(b.graph, *b.called)
+    return None
 
 
 def chain(length: int = 5) -> Graph:

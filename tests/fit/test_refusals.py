@@ -96,6 +96,12 @@ BOTH = {
         "ADD", [(PICTURE, "INT8", NOT)] * 2, (PICTURE, "INT8", NOT), "Add"
     ),
     "3 scales for 5 channels": conv(SAME, weights(channels=3), MADE),
+    "3 scales for 4 channels": conv(
+        SAME,
+        constant([1, 3, 3, 4], "INT8", **quantised(channels=3), axis=1),
+        SAME,
+        "DEPTHWISE_CONV_2D",
+    ),
     "4 scales along axis 0": conv(
         SAME, constant([1, 3, 3, 4], "INT8", **quantised(channels=4)), SAME, "DEPTHWISE_CONV_2D"
     ),
