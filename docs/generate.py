@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.main import get_command
 
 from modelwave_agent import machine
-from modelwave_controller.cli import app, view
+from modelwave_controller.cli import application, view
 from modelwave_controller.status import Problem, Row, Status
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +40,7 @@ def diagram() -> str:
 def commands() -> str:
     """Every command with the first line of its help, from the CLI itself."""
     lines = ["```text"]
-    for path, command in _walk(get_command(app), ["modelwave"]):
+    for path, command in _walk(get_command(application()), ["modelwave"]):
         arguments = [f"{part.name.upper()}" for part in command.params if _is_argument(part)]
         usage = " ".join([*path, *arguments])
         summary = re.split(r"(?<=[.:])\s", (command.help or "").strip())[0].rstrip(".:")

@@ -21,7 +21,6 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import URL
 
 from modelwave_controller import disk, keys, roots
 from modelwave_controller.documents import Name, Root, Url, first_problem, require
@@ -173,6 +172,8 @@ class Home:
 
     @property
     def database_url(self) -> str:
+        from sqlalchemy import URL  # half the time that a command takes to start
+
         file = URL.create("sqlite", database=str((self.path / "modelwave.db").absolute()))
         return self.config.database.url or file.render_as_string()
 

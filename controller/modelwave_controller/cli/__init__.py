@@ -4,58 +4,64 @@ A command raises one of modelwave_controller.errors for whatever may be expected
 wrong; `run` makes it one line on stderr and an exit code.
 """
 
+import importlib
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli import (
-    demo,
-    device,
-    fleet,
-    init,
-    key,
-    model,
-    release,
-    rollout,
-    service,
-    target,
-)
 from modelwave_controller.cli.output import fail
 from modelwave_controller.errors import ModelwaveError
-from modelwave_controller.home import Home
 
-app = typer.Typer(
-    name="modelwave",
-    help="Ships signed models to device fleets in waves, and takes them back when they do worse.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-app.command("init")(init.init)
-app.add_typer(key.app, name="key")
-app.add_typer(target.app, name="target")
-app.add_typer(model.app, name="model")
-app.add_typer(release.app, name="release")
-app.add_typer(rollout.app, name="rollout")
-app.add_typer(fleet.app, name="fleet")
-app.add_typer(device.app, name="device")
-app.command("serve")(service.serve)
-app.command("broker")(service.broker)
-app.command("demo")(demo.demo)
+# The module of each command or group of commands, and the function in it; None for a group.
+COMMANDS: dict[str, tuple[str, str | None]] = {
+    "init": ("init", "init"),
+    "key": ("key", None),
+    "target": ("target", None),
+    "model": ("model", None),
+    "release": ("release", None),
+    "rollout": ("rollout", None),
+    "fleet": ("fleet", None),
+    "device": ("device", None),
+    "serve": ("service", "serve"),
+    "broker": ("service", "broker"),
+    "demo": ("demo", "demo"),
+}
+
+
+def application(command: str | None = None) -> typer.Typer:
+    """The command line, with all commands or with one. What the others import, a
+    database and a web server, takes half a second."""
+    app = typer.Typer(
+        name="modelwave",
+        help="Ships signed models to device fleets in waves, and takes them back when they do "
+        "worse.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        callback=_options,
+    )
+    for name in COMMANDS if command is None else [command]:
+        module_name, function = COMMANDS[name]
+        module = importlib.import_module(f"{__name__}.{module_name}")
+        if function is None:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, function))
+    return app
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print(f"modelwave {version('modelwave')}")
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     ctx: typer.Context,
     home: Annotated[
@@ -65,7 +71,7 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    ctx.obj = Home(home)
+    ctx.obj = home
 
 
 # What a bad command line raises: Click's class, which newer versions of Typer bring along
@@ -73,9 +79,18 @@ def _options(
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
+def _command(arguments: Sequence[str]) -> str | None:
+    """The command that these arguments name, after --home; None where they name none."""
+    rest = list(arguments)
+    while rest and rest[0].startswith("--home"):
+        del rest[: 1 if "=" in rest[0] else 2]
+    return rest[0] if rest and rest[0] in COMMANDS else None
+
+
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
+        app = application(_command(arguments))
         code = app(list(arguments), prog_name="modelwave", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except ModelwaveError as error:

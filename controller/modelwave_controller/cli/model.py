@@ -71,7 +71,7 @@ def inspect(
         raise OperatorError("--profile: stands in place of a target; give one or the other")
     if plot_file and len(file) > 1:
         raise OperatorError("--plot: draws one model; give one FILE")
-    targets = _targets(ctx, target)
+    targets = [] if profile else _targets(ctx, target)
     profiles = [profile_named(name).name for name in profile or []]
     inspections = [_opened(path) for path in file]
     if plot_file:

@@ -5,13 +5,15 @@ import sys
 from collections.abc import Callable
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.home import Home
+
+if TYPE_CHECKING:
+    from modelwave_controller.home import Home
 
 PASSPHRASE = "MODELWAVE_PASSPHRASE"
 MAX_PASSPHRASE_BYTES = 1024
@@ -27,11 +29,15 @@ PassphraseFileOption = Annotated[
 ]
 
 
-def home_of(ctx: typer.Context) -> Home:
+def home_of(ctx: typer.Context) -> "Home":
     """The folder that --home names."""
-    home = ctx.find_root().obj
-    assert isinstance(home, Home)
-    return home
+    from modelwave_controller.home import Home  # cryptography is slow to import
+
+    root = ctx.find_root()
+    if isinstance(root.obj, Path):
+        root.obj = Home(root.obj)
+    assert isinstance(root.obj, Home)
+    return root.obj
 
 
 def asker(file: Path | None, name: str, twice: bool = False) -> Callable[[], bytes]:

@@ -1,7 +1,7 @@
 """Writes SVG: elements with their attributes and text, everything escaped."""
 
 import unicodedata
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 
 class Svg:
@@ -37,7 +37,7 @@ class Svg:
 
 
 def _attributes(style: dict[str, str]) -> str:
-    return " ".join(f"{name.replace('_', '-')}={quoteattr(value)}" for name, value in style.items())
+    return " ".join(f'{name.replace("_", "-")}="{escape(value)}"' for name, value in style.items())
 
 
 def _clean(words: str) -> str:
