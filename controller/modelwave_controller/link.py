@@ -24,6 +24,7 @@ from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.outbox import Message
+from modelwave_controller.trouble import Trouble
 from modelwave_shared import topics
 
 WINDOW = 200  # messages on their way at once
@@ -129,6 +130,7 @@ class Connection:
             client.tls_set_context(broker.tls)
         client.on_socket_open = _no_delay
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
@@ -140,11 +142,28 @@ class Connection:
         self, client: mqtt.Client, _data: object, _flags: object, reason: Any, _properties: object
     ) -> None:
         if reason.is_failure:
-            logger.warning("the broker refuses the connection: %s", reason)
+            self.link.trouble.say(f"the broker refuses the connection: {reason}")
             return
         fleet = self.link.fleet
         client.subscribe([(topic(fleet, "+"), 1) for topic in HEARD])
-        self.link.stands(self)
+
+    def _on_subscribe(
+        self, _client: object, _data: object, _mid: int, codes: list[Any], _properties: object
+    ) -> None:
+        """A connection that hears nothing is none: its orders would go out, and all devices
+        seem silent."""
+        denied = [
+            t(self.link.fleet, "+") for t, c in zip(HEARD, codes, strict=True) if c.is_failure
+        ]
+        if denied:
+            self.link.trouble.say(
+                f"the broker does not let the controller read {', '.join(denied)}: "
+                f"allow it to its user {self.link.broker.user!r}",
+                logging.ERROR,
+            )
+            self.over.set()
+        else:
+            self.link.stands(self)
 
     def _on_disconnect(self, *_: object) -> None:
         self.gone.set()
@@ -176,6 +195,7 @@ class Link:
         self.receive = receive
         self.wake = wake
         self.current: Connection | None = None
+        self.trouble = Trouble()
         self._failures = 0
         self._stopping = threading.Event()
         self._connection: Connection | None = None
@@ -195,6 +215,7 @@ class Link:
         return self._thread.is_alive()
 
     def stands(self, connection: Connection) -> None:
+        self.trouble.over()
         logger.info("connected to the broker at %s:%d", self.broker.host, self.broker.port)
         self._failures = 0
         self.current = connection
@@ -207,16 +228,17 @@ class Link:
             try:
                 self._connection.open()
             except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
-                logger.warning("no broker at %s: %s", where, error)
+                self.trouble.say(f"no broker at {where}: {error}")
             else:
-                self._stay(self._connection)
-                logger.info("the connection to the broker at %s is over", where)
+                self._stay(self._connection, where)
             self._pause()
 
-    def _stay(self, connection: Connection) -> None:
+    def _stay(self, connection: Connection, where: str) -> None:
         if not self._stopping.is_set():  # stop() ends the wait from here on
             connection.over.wait()
-        self.current = None
+        stood, self.current = self.current, None
+        if stood and not self._stopping.is_set():
+            self.trouble.say(f"the connection to the broker at {where} is lost")
         connection.close()
 
     def _pause(self) -> None:

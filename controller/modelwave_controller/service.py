@@ -5,7 +5,8 @@
     ticker   its own thread: decides, and publishes what is due
     files    the event loop of the main thread
 
-What fails for a reason that may pass (database, broker) is said once and tried again.
+What fails for a reason that may pass (database, broker) is said when it begins and when it is
+over (trouble.py), and tried again.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.link import WINDOW, Connection, Link, broker_of
 from modelwave_controller.store import Store
 from modelwave_controller.tick import Issuer, Ticker
+from modelwave_controller.trouble import Trouble
 from modelwave_controller.writer import Inbox, Writer
 from modelwave_shared import topics
 
@@ -59,7 +61,7 @@ class Service:
         self._stopping = threading.Event()
         self.writer = Writer(store, home.config.fleet, self.inbox, clock)
         self.link = Link(broker_of(home), home.config.fleet, self.inbox.put, self._wake.set)
-        self._said = ""
+        self._trouble = Trouble()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -99,15 +101,17 @@ class Service:
             if not (self.writer.alive and self.link.alive):
                 raise RuntimeError("a thread of the service has died; see its traceback above")
             self._wake.clear()
+            ticks = time.monotonic() >= due
             try:
-                if time.monotonic() >= due:
+                if ticks:
                     while ticker.tick(self.clock()) and not self._stopping.is_set():
                         pass
                     due = time.monotonic() + self.tick_seconds
                 self._publish()
-                self._said = ""
+                if ticks and self._trouble.over():
+                    logger.info("the service goes on")
             except ModelwaveError as error:
-                self._say(str(error))
+                self._trouble.say(str(error))
                 due = time.monotonic() + self.tick_seconds
             self._wake.wait(max(0.0, due - time.monotonic()))
 
@@ -133,9 +137,3 @@ class Service:
                 due = outbox.unsent(database, WINDOW - len(busy), busy)
             for message in due:
                 connection.send(message)
-
-    def _say(self, problem: str) -> None:
-        """Once for each problem, not at every tick."""
-        if problem != self._said:
-            logger.warning("%s", problem)
-        self._said = problem

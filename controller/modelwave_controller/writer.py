@@ -20,6 +20,8 @@ from modelwave_controller import devices, metrics, reports
 from modelwave_controller.errors import StorageError
 from modelwave_controller.reports import Bad, Incoming
 from modelwave_controller.store import Store
+from modelwave_controller.trouble import Trouble
+from modelwave_controller.words import plural
 from modelwave_shared.limits import MAX_REPORT_BYTES
 
 MAX_BATCH = 1000
@@ -93,6 +95,8 @@ class Writer:
         self.inbox = inbox
         self.clock = clock
         self.counts: Counter[str] = Counter()  # stored, bad, lost
+        self._trouble = Trouble()
+        self._told_lost = 0
         self._told_from = 1  # dropped messages, from how many on that is told again
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -124,6 +128,7 @@ class Writer:
                 self._stopping.wait(BATCH_SECONDS)
         while self.write_batch(timeout=0):
             pass
+        self._tell_lost()
 
     def _tell_dropped(self) -> None:
         """Each time that they have doubled: a flood must not flood the log as well."""
@@ -135,6 +140,12 @@ class Writer:
                 dropped,
             )
 
+    def _tell_lost(self) -> None:
+        """What was lost since this was told last."""
+        lost, self._told_lost = self.counts["lost"] - self._told_lost, self.counts["lost"]
+        if lost:
+            logger.error("%s lost; devices repeat their reports", plural(lost, "message"))
+
     def _store(self, incoming: list[Incoming]) -> None:
         for pause in (*RETRY_SECONDS, 0):
             try:
@@ -143,11 +154,13 @@ class Writer:
                     devices.take(connection, self.fleet, incoming, now)
                     metrics.take(connection, incoming)
             except StorageError as error:
-                logger.warning("%s", error)
+                self._trouble.say(f"{error}; what devices say is not stored")
                 self._stopping.wait(pause)
             else:
                 self.counts["stored"] += len(incoming)
                 self.counts["bad"] += sum(isinstance(message, Bad) for message in incoming)
+                if self._trouble.over():
+                    logger.info("what devices say is stored again")
+                    self._tell_lost()
                 return
         self.counts["lost"] += len(incoming)
-        logger.error("%d messages are lost; devices repeat their reports", len(incoming))

@@ -229,13 +229,45 @@ def test_a_setting_of_the_broker_that_is_wrong_is_named(
     world.close()
 
 
+def test_a_broker_that_denies_the_subscriptions_is_said_once_and_is_no_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with StubBroker(grants=b"\x01\x80\x01") as broker, linked(broker.port) as ours:
+        poll(lambda: ours.link._failures >= 3)
+        assert not ours.connected()
+        (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert "does not let the controller read modelwave/1/demo/presence/+" in said.getMessage()
+        broker.grants = b"\x01\x01\x01"
+        poll(ours.connected)
+
+
+def test_a_broker_that_is_away_is_said_once_and_again_the_next_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port = free_port()
+    with linked(port) as ours:
+        poll(lambda: ours.link._failures >= 5)
+        assert caplog.text.count("no broker at") == 1
+        with StubBroker(port):
+            poll(ours.connected)
+        poll(lambda: ours.link._failures >= 5)
+    assert caplog.text.count("no broker at") == 2
+    assert caplog.text.count("is lost") == 1
+
+
 class StubBroker:
     """As much of a broker as a link needs; may refuse to acknowledge, and can hang up."""
 
     def __init__(
-        self, port: int = 0, acknowledges: bool = True, deaf_after: int | None = None
+        self,
+        port: int = 0,
+        acknowledges: bool = True,
+        deaf_after: int | None = None,
+        grants: bytes = b"\x01\x01\x01",
     ) -> None:
-        """Reads no more after `deaf_after` packets, until `hears_again` is set."""
+        """Reads no more after `deaf_after` packets, until `hears_again` is set. `grants` are
+        the return codes of a SUBACK."""
+        self.grants = grants
         self.deaf_after = deaf_after
         self.hears_again = threading.Event()
         self.server = socket.create_server(("127.0.0.1", port), reuse_port=False)
@@ -290,7 +322,7 @@ class StubBroker:
             if kind == 1:
                 client.sendall(b"\x20\x02\x00\x00")
             elif kind == 8:
-                client.sendall(b"\x90\x05" + body[:2] + b"\x01\x01\x01")
+                client.sendall(b"\x90\x05" + body[:2] + self.grants)
             elif kind == 3:
                 end = 2 + struct.unpack_from("!H", body)[0]
                 self.published.put(body[end + 2 :])

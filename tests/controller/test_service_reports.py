@@ -375,3 +375,27 @@ def test_a_batch_that_is_lost_is_counted_and_the_writer_goes_on(
     assert world.writer.counts["lost"] == 1
     report(world, "d1", world.devices["d1"].report(agent="next"))
     assert shown(world, "d1")["agent"] == "next"
+
+
+def test_a_full_disk_is_told_when_it_begins_and_what_was_lost_when_it_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("modelwave_controller.writer.RETRY_SECONDS", (0, 0))
+    caplog.set_level("INFO")
+
+    def failing() -> Any:
+        raise StorageError("disk full")
+
+    for _ in range(2):
+        caplog.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(world.store, "write", failing)
+            for _ in range(4):
+                report(world, "d1", world.devices["d1"].report())
+        for _ in range(4):
+            report(world, "d1", world.devices["d1"].report())
+        assert [record.getMessage() for record in caplog.records] == [
+            "disk full; what devices say is not stored",
+            "what devices say is stored again",
+            "4 messages lost; devices repeat their reports",
+        ]
