@@ -55,7 +55,7 @@ def edgetpu(least_runtime: int = 13, chip: str = "beagle", options: bytes | None
     graph = Graph()
     given, result = graph.tensor([1, 8]), graph.tensor([1, 8])
     if options is None:
-        options = package_options(_package(least_runtime, chip))
+        options = package_options(package(least_runtime, chip))
     graph.op("edgetpu-custom-op", [given], [result], custom=options)
     graph.inputs, graph.outputs = [given], [result]
     return write(graph)
@@ -70,7 +70,7 @@ def package_options(package: bytes) -> bytes:
     return bytes(builder.Finish())
 
 
-def _package(least_runtime: int, chip: str) -> bytes:
+def package(least_runtime: int, chip: str) -> bytes:
     builder = Builder(1024)
     runs = builder.CreateByteVector(_executables(chip))
     compiler = builder.CreateString("compiler 16")
