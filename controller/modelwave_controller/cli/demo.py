@@ -42,11 +42,12 @@ def demo(
         raise OperatorError(f"--keep: {keep} exists already; name a new folder")
     start = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="modelwave-demo-"))
-    try:
-        with processes(folder) as running:
-            seen = Story(folder, models(), running, devices).tell()
-    finally:
+
+    def clear_up() -> None:
         shutil.move(folder, keep) if keep else shutil.rmtree(folder, ignore_errors=True)
+
+    with processes(folder, clear_up) as running:
+        seen = Story(folder, models(), running, devices).tell()
     missed = [entry for entry in seen if not entry.ok]
     say(
         f"\n[bold]{len(seen) - len(missed)} of {len(seen)} observations, {devices} devices, "

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
 from modelwave_controller.errors import StorageError
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 END_SECONDS = 10
 POLL_SECONDS = 0.05
 
@@ -76,16 +77,32 @@ class Processes:
 
 
 @contextlib.contextmanager
-def processes(folder: Path) -> Iterator[Processes]:
-    """Processes that are ended however the block is left, by SIGTERM too."""
+def processes(folder: Path, then: Callable[[], None] = lambda: None) -> Iterator[Processes]:
+    """Processes that are ended, and `then` is called, however the block is left: a signal
+    interrupts it, and further ones do not interrupt the clearing up. Those that whoever
+    started us ignores (nohup) stay ignored."""
     made = Processes(folder)
+    before = {n: signal.getsignal(n) for n in ENDING if signal.getsignal(n) != signal.SIG_IGN}
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
+    def ignore() -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        ignore()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield made
+        try:
+            for number in before:
+                signal.signal(number, interrupt)
+            yield made
+        finally:
+            ignore()
     finally:
-        made.end_all()
-        signal.signal(signal.SIGTERM, before)
+        try:
+            made.end_all()
+        finally:
+            then()
+            for number, handler in before.items():
+                signal.signal(number, handler)
