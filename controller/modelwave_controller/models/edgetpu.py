@@ -133,8 +133,5 @@ def _text_or_blob(file: File, at: int, width: int, kind: int) -> bytes:
 
 
 def _back(file: File, at: int, width: int) -> int:
-    """Where the reference at `at` leads."""
-    target = at - file.number(_UNSIGNED[width], at)
-    if target < 0:
-        raise ModelError(f"the options of {OPERATOR} point outside")
-    return target
+    """Where the reference at `at` leads: before the file, perhaps, where nothing can be read."""
+    return at - file.number(_UNSIGNED[width], at)

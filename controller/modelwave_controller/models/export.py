@@ -147,5 +147,5 @@ def method(operator: str) -> str:
 
 
 def _comment(text: str) -> str:
-    """Nothing that could end a comment's line, or a string, or is not ASCII."""
-    return "".join(c if " " <= c <= "~" and c not in '\\"' else "?" for c in text)
+    """Nothing that could end a comment's line, or is not ASCII."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
