@@ -17,11 +17,18 @@ from modelwave_controller.documents import ModelState, Report
 from modelwave_controller.events import Body
 from modelwave_controller.events import Reported as ReportedEvent
 from modelwave_controller.reports import Bad, Incoming, Order, Present, Reported
-from modelwave_controller.tables import bad_messages, device_models, devices, orders, presence
+from modelwave_controller.tables import (
+    bad_messages,
+    device_models,
+    devices,
+    metrics,
+    orders,
+    presence,
+)
 from modelwave_shared.slots import slot as slot_of
 
 _CHUNK = 500  # values in one IN (…): databases bound their variables
-MAX_BAD_DEVICES = 10_000  # rows about devices that may not exist
+MAX_STRANGERS = 10_000  # rows of a table about devices that may not exist
 
 T = TypeVar("T")
 
@@ -47,7 +54,7 @@ def counts(connection: Connection) -> dict[str, dict[int, int]]:
 def forget(connection: Connection, device: str) -> bool:
     """Whether there was anything to forget."""
     found = 0
-    for table in (devices, device_models, presence, bad_messages):
+    for table in (devices, device_models, presence, bad_messages, metrics):
         found += connection.execute(delete(table).where(table.c.device == device)).rowcount
     return found > 0
 
@@ -186,12 +193,12 @@ def _orders(connection: Connection, wanted: set[tuple[str, int]]) -> dict[tuple[
 
 
 def _take_presence(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
-    last = {m.device: m.online for m in incoming if isinstance(m, Present)}
-    _replace(
-        connection,
-        presence,
-        [{"device": device, "online": online, "at": now} for device, online in last.items()],
-    )
+    last = {
+        m.device: {"device": m.device, "online": m.online, "at": now}
+        for m in incoming
+        if isinstance(m, Present)
+    }
+    _replace(connection, presence, last)
 
 
 def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
@@ -207,19 +214,36 @@ def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) 
             }
     for row in _rows(connection, select(bad_messages), bad_messages.c.device, list(found)):
         found[row.device]["count"] += row.count
-    held = connection.scalar(select(func.count()).select_from(bad_messages)) or 0
-    if held < MAX_BAD_DEVICES:
-        _replace(connection, bad_messages, list(found.values()))
+    _replace(connection, bad_messages, found)
 
 
-def _replace(connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
-    """These rows instead of those of the same devices."""
+def _replace(connection: Connection, table: Any, found: dict[str, dict[str, Any]]) -> None:
+    """These rows, by device, instead of those of the same devices; those of strangers only
+    as far as there is room."""
+    kept = _kept(connection, table, list(found))
+    rows = [row for device, row in found.items() if device in kept]
     if rows:
         connection.execute(
             delete(table).where(table.c.device == bindparam("its_device")),
             [{"its_device": row["device"]} for row in rows],
         )
         connection.execute(insert(table), rows)
+
+
+def _kept(connection: Connection, table: Any, names: list[str]) -> set[str]:
+    """Of these devices those that are known or have a row in `table`, and as many others as
+    MAX_STRANGERS leaves room for: a name is made up with each message."""
+    kept = {
+        row.device
+        for known in (table, devices)
+        for row in _rows(connection, select(known.c.device), known.c.device, names)
+    }
+    strangers = [name for name in names if name not in kept]
+    if strangers:
+        stranger = table.c.device.not_in(select(devices.c.device))
+        held = connection.scalar(select(func.count()).select_from(table).where(stranger)) or 0
+        kept.update(strangers[: max(0, MAX_STRANGERS - held)])
+    return kept
 
 
 def _rows(connection: Connection, query: Any, column: Any, values: list[str]) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """The commands of rollouts, the fleet and devices, as they are typed."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ from rollout_world import FLEET, TARGET, World
 from test_service_reports import window
 
 from modelwave_controller import cli, outbox
+from modelwave_controller.overview import SILENT_SECONDS
 from modelwave_shared import topics
 
 QUICK = ("--stages", "10,50,100", "--soak", "0", "--deadline", "100", "--trial-seconds", "1")
@@ -220,6 +222,7 @@ def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, r
     world.hear([])
     found = run("fleet", "status", "--json").json()
     assert (found["devices"], found["online"], found["targets"]) == (20, 1, {TARGET: 20})
+    assert found["silent"] == 0
     assert [(m["release"], m["inferences"], m["accuracy"]) for m in found["metrics"]] == [
         (1, 100, 0.9),
         (2, 100, None),
@@ -275,6 +278,44 @@ def test_a_forgotten_device_leaves_nothing_to_bring_it_back(world: World, run: A
     with world.store.read() as connection:
         cleared = {m.topic for m in outbox.unsent(connection, 10) if not m.payload}
     assert cleared == {topics.reported(FLEET, "d1"), topics.presence(FLEET, "d1")}
+
+
+def test_a_forgotten_devices_observations_count_again_when_it_is_installed_anew(
+    world: World, run: Any
+) -> None:
+    world.inbox.put(topics.metrics(FLEET, "d1"), window(9, boot=50))
+    world.hear([])
+    run("device", "forget", "d1")
+    world.inbox.put(topics.metrics(FLEET, "d1"), window(1, boot=1, inferences=7))
+    world.hear([])
+    (sums,) = run("fleet", "status", "--json").json()["metrics"]
+    assert sums["inferences"] == 7
+
+
+def test_old_reports_that_are_ignored_are_shown_in_the_list_and_what_to_do_about_them(
+    world: World, run: Any
+) -> None:
+    """An impostor with a higher boot count, or a device whose state was wiped."""
+    device = world.devices["d1"]
+    world.inbox.put(topics.reported(FLEET, "d1"), device.report(boot=90))
+    world.hear([])
+    world.hear([device])
+    assert "1 old report ignored" in run("device", "list").out
+    assert "device forget d1" in run("device", "show", "d1").out
+    world.inbox.put(topics.reported(FLEET, "d1"), device.report(boot=91))
+    world.hear([])
+    assert "ignored" not in run("device", "list").out
+
+
+def test_a_device_that_is_silent_though_online_is_shown_as_such(world: World, run: Any) -> None:
+    world.now = time.time() - 2 * SILENT_SECONDS
+    world.inbox.put(topics.presence(FLEET, "d1"), b"online")
+    world.hear([world.devices["d1"]])
+    world.now = time.time()
+    world.tick()
+    assert "silent for 73 min" in run("device", "list").out
+    assert "silent for 73 min" in run("device", "show", "d1").out
+    assert "1 online, 1 of them silent" in run("fleet", "status").out
 
 
 def test_a_device_installed_anew_is_learned_again_after_it_was_forgotten(

@@ -10,7 +10,7 @@ import pytest
 from rollout_world import FLEET, TARGET, World
 from sqlalchemy import select
 
-from modelwave_controller import devices, metrics, overview, tables
+from modelwave_controller import devices, log, metrics, overview, tables
 from modelwave_controller.errors import StorageError
 from modelwave_controller.writer import (
     MAX_BACKLOG,
@@ -41,7 +41,7 @@ def report(world: World, name: str, payload: bytes) -> None:
 
 def shown(world: World, name: str) -> dict[str, Any]:
     with world.store.read() as connection:
-        return overview.device(connection, name)
+        return overview.device(connection, name, world.now)
 
 
 def everything(world: World) -> list[list[Any]]:
@@ -228,6 +228,66 @@ def test_a_cleared_retained_topic_is_no_message(world: World) -> None:
     report(world, "d1", b"")
     put(world, topics.presence(FLEET, "d1"), b"")
     assert everything(world) == before
+
+
+def test_a_device_that_is_online_and_not_heard_of_is_silent_since_its_last_report(
+    world: World,
+) -> None:
+    put(world, topics.presence(FLEET, "d1"), b"online")
+    last = world.now
+    world.now += overview.SILENT_SECONDS
+    world.tick()
+    assert shown(world, "d1")["silent_since"] is None
+    assert shown(world, "d2")["silent_since"] is None
+    world.now += log.TICK_NOTED_SECONDS + 1
+    world.tick()
+    assert shown(world, "d1")["silent_since"] == last
+    assert shown(world, "d2")["silent_since"] is None  # it is offline, and says so
+    with world.store.read() as connection:
+        fleet = overview.fleet(connection, FLEET, world.now)
+    assert (fleet.online, fleet.silent) == (1, 1)
+    report(world, "d1", world.devices["d1"].report())
+    assert shown(world, "d1")["silent_since"] is None
+
+
+def test_while_no_service_listens_nobody_falls_silent(world: World) -> None:
+    put(world, topics.presence(FLEET, "d1"), b"online")
+    world.tick()
+    world.now += 10 * overview.SILENT_SECONDS
+    assert shown(world, "d1")["silent_since"] is None
+
+
+@pytest.mark.parametrize(
+    ("table", "topic", "payload"),
+    [
+        (tables.presence, topics.presence, b"online"),
+        (tables.bad_messages, topics.reported, b"nonsense"),
+    ],
+)
+def test_strangers_fill_a_table_to_its_bound_and_keep_no_device_out(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    table: Any,
+    topic: Callable[[str, str], str],
+    payload: bytes,
+) -> None:
+    monkeypatch.setattr(devices, "MAX_STRANGERS", 5)
+    for number in range(12):  # one by one and several at once
+        world.inbox.put(topic(FLEET, f"stranger-{number}"), payload)
+        if number % 4 < 2:
+            world.hear([])
+
+    def held() -> dict[str, float]:
+        with world.store.read() as connection:
+            return {row.device: row.at for row in connection.execute(select(table))}
+
+    assert set(held()) == {f"stranger-{number}" for number in range(5)}
+    world.now += 1
+    put(world, topic(FLEET, "d1"), payload)
+    put(world, topic(FLEET, "stranger-3"), payload)
+    put(world, topic(FLEET, "stranger-9"), payload)
+    assert len(held()) == 6
+    assert held()["d1"] == held()["stranger-3"] == world.now
 
 
 # Metrics.

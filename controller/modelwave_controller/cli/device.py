@@ -27,11 +27,11 @@ def list_devices(
 ) -> None:
     """List the known devices and what they run."""
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device_list(connection, target)
+        now = time.time()
+        found = overview.device_list(connection, target, now)
     if as_json:
         print_json(found)
         return
-    now = time.time()
     columns = ("device", "target", "slot", "presence", "last report", "live", "trouble")
     show(table(columns, [_row(device, now) for device in found]))
 
@@ -41,11 +41,12 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
     """Show a device's last report."""
     require(fields.name, device, "DEVICE")
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device(connection, device)
+        now = time.time()
+        found = overview.device(connection, device, now)
     if as_json:
         print_json(found)
         return
-    show(facts(_facts(found, time.time())))
+    show(facts(_facts(found, now)))
     if found["models"]:
         columns = ("model", "release", "state", "order", "outcome", "reason")
         rows = [
@@ -77,7 +78,7 @@ def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = Fal
 
 def _row(device: dict[str, Any], now: float) -> tuple[object, ...]:
     live = ", ".join(f"{m['model']} {m['release'] or 'none'}" for m in device["models"])
-    presence = "online" if device["online"] else "offline"
+    presence = _presence(device, now)
     if "target" not in device:
         return (device["device"], "unknown", "", presence, "", "", _trouble(device))
     seen = f"{span(now - device['seen_at'])} ago"
@@ -85,8 +86,17 @@ def _row(device: dict[str, Any], now: float) -> tuple[object, ...]:
     return (*place, seen, live, _trouble(device))
 
 
+def _presence(device: dict[str, Any], now: float) -> str:
+    if device["silent_since"] is not None:
+        return f"silent for {span(now - device['silent_since'])}"
+    return "online" if device["online"] else "offline"
+
+
 def _trouble(device: dict[str, Any]) -> str:
-    """The most telling of what is wrong with it, if anything."""
+    """The most telling of what is wrong with it, if anything: old reports first, as what else
+    is known of it may then be out of date."""
+    if device.get("stale"):
+        return f"{plural(device['stale'], 'old report')} ignored"
     if device["bad"]:
         return f"{plural(device['bad']['count'], 'message')} not understood"
     failing = [m for m in device["models"] if m["outcome"] not in ("", "SUCCEEDED")]
@@ -98,7 +108,7 @@ def _trouble(device: dict[str, Any]) -> str:
 def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [
         ("device", device["device"]),
-        ("presence", "online" if device["online"] else "offline"),
+        ("presence", _presence(device, now)),
     ]
     if "target" in device:
         runtime = f"{device['runtime'] or 'none'} {device['runtime_version']}".strip()

@@ -1,5 +1,6 @@
 """`modelwave fleet`: how the fleet is doing."""
 
+import time
 from dataclasses import asdict
 
 import typer
@@ -24,7 +25,7 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show devices by target, live releases, and what their inferences came to."""
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.fleet(connection, home.config.fleet)
+        found = overview.fleet(connection, home.config.fleet, time.time())
     if as_json:
         print_json(asdict(found))
     else:
@@ -36,11 +37,12 @@ def _print(found: Fleet) -> None:
     running = ", ".join(
         f"{entry['rollout']} ({entry['model']}) {entry['status']}" for entry in found.rollouts
     )
+    silent = f", {found.silent} of them silent" if found.silent else ""
     show(
         facts(
             [
                 ("fleet", found.fleet),
-                ("devices", f"{plural(found.devices, 'device')}, {found.online} online"),
+                ("devices", f"{plural(found.devices, 'device')}, {found.online} online{silent}"),
                 ("targets", targets or "none yet"),
                 ("rollouts", running or "none under way"),
             ]
