@@ -17,12 +17,11 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 from tests.fit.graphs import random_graph
 from tests.fit.measured import ALL, FEW, PROFILES, Row, rows
-from tests.fit.oracle import WHEEL, Oracle, replay
+from tests.fit.oracle import INSTALLED, WHEEL, Oracle, replay
 from tests.fit.writer import Graph, write
 
 from modelwave_controller.fit import analyse
@@ -198,13 +197,9 @@ class _mcufit:
 
 def against_tflite_micro(graphs: int) -> Tally:
     tally = Tally()
-    try:
-        installed = metadata.version("tflite_micro")
-    except metadata.PackageNotFoundError:
-        installed = "none"
     print(f"\n{graphs} random graphs, judged by tflite_micro {WHEEL}")
-    if installed != WHEEL:
-        print(f"  not available: tflite_micro is {installed}; pip install tflite-micro=={WHEEL}")
+    if INSTALLED != WHEEL:
+        print(f"  not available: tflite_micro is {INSTALLED}; pip install tflite-micro=={WHEEL}")
         return tally
     with tempfile.TemporaryDirectory() as folder, Oracle() as oracle:
         for path in _graphs(Path(folder), graphs):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,10 @@ WHEEL = "0.dev20260930024714"
 STEP = 16  # bytes; the arena and its buffers are aligned so
 NEAR = 8  # steps
 LARGEST_ARENA = 1 << 24
+try:
+    INSTALLED = metadata.version("tflite_micro")
+except metadata.PackageNotFoundError:
+    INSTALLED = "none"
 X86 = PROFILES["x86-64:reference"]
 
 

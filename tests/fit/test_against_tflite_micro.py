@@ -4,7 +4,6 @@ MODELWAVE_LONG=1 takes 400 random graphs, an ordinary run 40."""
 
 import os
 import struct
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -14,15 +13,11 @@ import pytest
 from modelwave_controller.fit.errors import Refused
 from tests.fit.builder import Builder, Step
 from tests.fit.graphs import KINDS, STEPS, random_graph
-from tests.fit.oracle import WHEEL, Oracle, replay
+from tests.fit.oracle import INSTALLED, WHEEL, Oracle, replay
 from tests.fit.writer import Graph, write
 
 GRAPHS = 400 if os.environ.get("MODELWAVE_LONG") == "1" else 40
 
-try:
-    INSTALLED = metadata.version("tflite_micro")
-except metadata.PackageNotFoundError:
-    INSTALLED = "none"
 pytestmark = pytest.mark.skipif(
     INSTALLED != WHEEL, reason=f"needs tflite_micro {WHEEL}, has {INSTALLED}"
 )

@@ -43,7 +43,7 @@ class Box:
 @dataclass(frozen=True, slots=True)
 class Fit:
     """All in bytes. `used` is what TFLM's arena_used_bytes() will tell, `need` the smallest
-    arena (in steps of 16) with which AllocateTensors succeeds; both are None where TFLM
+    arena, in steps of 16, from which on AllocateTensors succeeds; both are None where TFLM
     refuses the model or where nobody measured what it uses. `activations` is the planned part
     of `used`, and `weights` what the constants take in the file."""
 

@@ -6,8 +6,12 @@ with an end that gives way: where TFLM would fail, this one notes how large it m
 
 The head is one buffer that is resized, first for the scratch requests, in the end for the
 planned tensors. Temporaries follow it and are given back all at once. What lasts is laid
-down from the end. TFLM tests a temporary against the tail, but what lasts against the head
-only, so for its own sake it may come to lie over temporaries."""
+down from the end.
+
+TFLM tests a temporary against the tail, but what lasts against the head only. So in too small
+an arena a kernel can overwrite its own temporaries, upon which AllocateTensors fails for some
+other reason, or crashes, or by luck does not. Here what lasts must not reach a temporary, but
+for the last bytes of it that nobody reads again."""
 
 ALIGNMENT = 16  # of buffers, and of the arena itself (MicroArenaBufferAlignment)
 

@@ -11,8 +11,6 @@ from modelwave_controller.fit.errors import ModelError
 from modelwave_controller.fit.model import Model, Tensor
 from modelwave_controller.fit.schema import CALLS
 
-_Tensors = tuple[Tensor | None, ...] | tuple[Tensor, ...]
-
 MAX_SCOPES = 100_000
 NEVER = -1
 
