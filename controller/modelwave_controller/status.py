@@ -142,7 +142,10 @@ def _why(rollout: Rollout, known: Known, now: float) -> tuple[str, str]:
 
 def _back(rollout: Rollout, known: Known, over: bool) -> str:
     if rollout.back is None or not rollout.back.orders:
-        return "with no earlier release its orders were withdrawn; who confirmed it keeps it"
+        return (
+            "with no earlier release its orders were withdrawn, which cancels nothing: a device "
+            "that has its order goes on with it, and keeps the release if it confirms it"
+        )
     return f"on the way back {gates.tally(count(rollout.back, known), over)}"
 
 

@@ -150,7 +150,9 @@ def test_on_the_way_back_it_counts_who_is_back(world: World) -> None:
 def test_taken_back_to_nothing_it_says_so(world: World) -> None:
     world.start(1)
     step(world, "ROLLED_BACK")
-    assert "with no earlier release its orders were withdrawn" in seen(world).why
+    assert "with no earlier release its orders were withdrawn, which cancels nothing" in (
+        seen(world).why
+    )
 
 
 def test_an_asked_revert_is_shown_before_the_service_has_seen_it(world: World) -> None:
