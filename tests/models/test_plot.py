@@ -99,6 +99,13 @@ def test_a_model_that_is_refused_has_no_picture() -> None:
         plot.draw(analyse(small_models.one("TILE"), PROFILE), "m")
 
 
+def test_a_model_with_nothing_in_its_arena_has_no_picture() -> None:
+    empty = replace(fit_of([Box("a", 0, 1, 0, 1)]), boxes=(Box("nothing", 0, 0, 0, 1),))
+    assert peak.find(empty) is None
+    with pytest.raises(ValueError, match="no plan"):
+        plot.draw(empty, "m")
+
+
 @pytest.mark.parametrize("name", ["tflm__person_detect", "mlperf__kws_ref_model"])
 def test_known_models_mark_their_peak(name: str) -> None:
     fit = analyse(measured(name).read_bytes(), PROFILE)

@@ -212,7 +212,11 @@ def _plot(inspection: Inspection, profile: str, file: Path) -> None:
     fit = inspection.fit(profile)
     if fit.need is None:
         raise OperatorError(f"--plot: no arena on {profile}: {fit.refused or fit.unknown}")
-    disk.replace(file, plot.draw(fit, Path(inspection.name).stem).encode())
+    try:
+        drawn = plot.draw(fit, Path(inspection.name).stem)
+    except ValueError as error:
+        raise OperatorError(f"--plot: {error}") from error
+    disk.replace(file, drawn.encode())
 
 
 def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) -> Iterable[Any]:

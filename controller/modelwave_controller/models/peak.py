@@ -18,14 +18,14 @@ class Peak:
 def find(fit: Fit) -> Peak | None:
     """Of the steps in which the plan reaches its end, the one with the most bytes alive; None
     where there is no plan."""
-    if not fit.boxes:
+    boxes = [box for box in fit.boxes if box.size]
+    if not boxes:
         return None
-    end = max(box.offset + box.size for box in fit.boxes)
-    highest = [box for box in fit.boxes if box.offset + box.size == end and box.size]
+    end = max(box.offset + box.size for box in boxes)
+    highest = [box for box in boxes if box.offset + box.size == end]
     steps = {step for box in highest for step in range(box.first, box.last + 1)}
     step = max(sorted(steps), key=lambda step: sum(box.size for box in alive(fit, step)))
-    boxes = sorted(alive(fit, step), key=lambda box: box.size, reverse=True)
-    return Peak(step, end, tuple(boxes))
+    return Peak(step, end, tuple(sorted(alive(fit, step), key=lambda box: box.size, reverse=True)))
 
 
 def alive(fit: Fit, step: int) -> list[Box]:

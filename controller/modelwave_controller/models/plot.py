@@ -25,7 +25,7 @@ def draw(fit: Fit, name: str) -> str:
     plan to draw."""
     worst = peak.find(fit)
     if worst is None or fit.activations is None:
-        raise ValueError("no plan: the model is refused or unknown there")
+        raise ValueError("no plan: nothing of the model is laid out in an arena there")
     frame = _Frame.of(fit, worst)
     svg = Svg(LEFT + PLOT_WIDTH + RIGHT, frame.height, f"{name}: arena over time")
     _title(svg, fit, worst, name)
