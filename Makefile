@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint bench docs clean
+.PHONY: help setup demo test test-long lint bench fit docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import layering
 
 bench: $(STAMP) ## download + verify + write of 20 MB against curl | tee | sha256sum
 	$(BIN)/python benchmarks/download.py
+
+fit: $(STAMP) ## how exact the memory planner is: firmware, tflite_micro, others' rules
+	$(BIN)/python -m benchmarks.fit
 
 docs: $(STAMP) ## redraw what the docs take from the code
 	$(BIN)/python docs/generate.py
