@@ -52,7 +52,7 @@ class House:
             *("release", "create", "digits", version, "--target", "linux-cpu", "--yes"),
             *("--file", str(DIGITS / entry["file"])),
             *("--golden", str(DIGITS / entry["golden"]["file"])),
-            *("--ram", str(entry["ram_bytes"]), "--dataset", "digits", "--quantisation", "int8"),
+            *("--dataset", "digits", "--quantisation", "int8"),
             *(
                 ("--least-correct", str(tolerance["least_ppm"] / 1e6))
                 if tolerance["kind"] == "labels"

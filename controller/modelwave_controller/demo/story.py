@@ -183,11 +183,9 @@ class Story:
             *("release", "create", found["model"], entry["version"], "--target", target, "--yes"),
             *("--file", str(self.models / entry["file"])),
             *("--golden", str(self.models / entry["golden"]["file"])),
-            *("--ram", str(entry["ram_bytes"]), "--dataset", found["dataset"]),
-            *("--quantisation", found["quantisation"]),
+            *("--dataset", found["dataset"], "--quantisation", found["quantisation"]),
             *("--metric", f"right={entry['accuracy']['right']}"),
             *("--metric", f"total={entry['accuracy']['total']}"),
-            *(part for kernel in entry["kernels"] for part in ("--kernel", kernel)),
             *_tolerance(entry["tolerance"]),
         ]
         if entry["version"] == "v3":
