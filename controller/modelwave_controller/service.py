@@ -28,6 +28,7 @@ from modelwave_controller.writer import Inbox, Writer
 from modelwave_shared import topics
 
 DEFAULT_TICK_SECONDS = 0.5
+STOP_SECONDS = 5  # that a database which another process holds may keep it from its end
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Service:
         self._trouble = Trouble()
 
     def stop(self) -> None:
+        self.store.hurry(STOP_SECONDS)
         self._stopping.set()
         self._wake.set()
 

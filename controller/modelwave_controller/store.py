@@ -6,7 +6,9 @@ and the ids of events grow in the order of commits.
 """
 
 import contextlib
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +21,7 @@ from modelwave_controller.tables import heads, metadata
 
 SCHEMA = 1
 BUSY_SECONDS = 30  # how long a writer waits for another process's
+LOOK_SECONDS = 0.25  # how often it looks then whether it should still wait
 
 
 class Store:
@@ -29,7 +32,11 @@ class Store:
         for a URL that means nothing, StorageError if the database does not answer."""
         parsed = _parsed(url)
         self.shown_url = parsed.render_as_string(hide_password=True)
+        self._until = float("inf")
         self._engine = _engine(parsed)
+        self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self._is_sqlite:
+            event.listen(self._engine, "begin", self._begin_sqlite)
         self._writer = self._engine.execution_options(modelwave_writes=True)
         self._one_writer = threading.Lock()  # threads wait here, not in SQLite's busy loop
         self._make_tables()
@@ -43,13 +50,39 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """Commits when the block ends well, else leaves the database as it was."""
         with self._advice(), self._one_writer, self._writer.begin() as connection:
+            if not self._is_sqlite:
+                patience = min(BUSY_SECONDS, self._until - time.monotonic())
+                milliseconds = max(1, int(1000 * patience))  # 0 would be: no limit
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
             connection.execute(
                 select(heads.c.value).where(heads.c.name == "event").with_for_update()
             )
             yield connection
 
+    def hurry(self, seconds: float) -> None:
+        """From now on no write waits for another process's beyond so many seconds from now:
+        for an end that is to come soon. (On PostgreSQL one that waits already may go on to
+        BUSY_SECONDS.)"""
+        self._until = time.monotonic() + seconds
+
     def close(self) -> None:
         self._engine.dispose()
+
+    def _begin_sqlite(self, connection: Connection) -> None:
+        if not connection.get_execution_options().get("modelwave_writes"):
+            connection.exec_driver_sql("BEGIN")
+            return
+        raw: Any = connection.connection.dbapi_connection
+        given_up = time.monotonic() + BUSY_SECONDS
+        try:
+            _set_busy_timeout(raw, LOOK_SECONDS)
+            while time.monotonic() < min(given_up, self._until):
+                if _begins(raw):
+                    return
+            _set_busy_timeout(raw, 0)
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            _set_busy_timeout(raw, BUSY_SECONDS)
 
     def _make_tables(self) -> None:
         with self._advice(), self._one_writer, self._writer.begin() as connection:
@@ -69,7 +102,7 @@ class Store:
     def _advice(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:  # the latter from _begin_sqlite
             problem = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise StorageError(f"database {self.shown_url}: {problem}") from error
 
@@ -100,7 +133,6 @@ def _engine(url: URL) -> Engine:
             "pip install 'modelwave[postgres]'"
         ) from error
     event.listen(engine, "connect", _sqlite_connected)
-    event.listen(engine, "begin", _sqlite_begun)
     return engine
 
 
@@ -111,6 +143,16 @@ def _sqlite_connected(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _sqlite_begun(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("modelwave_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _begins(connection: Any) -> bool:
+    """False while another writes."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
+def _set_busy_timeout(connection: Any, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(1000 * seconds)}")

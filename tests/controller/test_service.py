@@ -3,8 +3,10 @@
 import asyncio
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -27,10 +29,11 @@ from simulated_fleet import (
 
 from modelwave_controller import devices, keys, outbox
 from modelwave_controller.errors import StorageError
-from modelwave_controller.service import Service
+from modelwave_controller.service import Ready, Service
 from modelwave_controller.state import FINISHED, REVERTED
 from modelwave_controller.tick import Ticker
 from modelwave_controller.writer import Writer
+from modelwave_shared import topics
 
 pytestmark = pytest.mark.e2e
 needs_mosquitto = pytest.mark.skipif(not HAS_MOSQUITTO, reason="no mosquitto on this machine")
@@ -317,3 +320,32 @@ def test_the_root_is_published_once_and_again_when_it_changed(tmp_path: Path) ->
             (message,) = outbox.unsent(connection, 10)
         assert (message.version, message.payload) == (1, world.home.root_envelope)
         assert message.topic == f"modelwave/1/{FLEET}/root/1"
+
+
+def test_a_database_that_another_process_holds_does_not_keep_it_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("modelwave_controller.store.BUSY_SECONDS", 10**6)
+    monkeypatch.setattr("modelwave_controller.service.STOP_SECONDS", 0.1)
+    with (
+        closing(World(tmp_path)) as world,
+        closing(sqlite3.connect(world.home.path / "modelwave.db")) as other,
+    ):
+        other.isolation_level = None
+        service = Service(world.home, world.store, tick_seconds=0.01)
+
+        def stop() -> None:
+            poll(lambda: service.inbox.counts["received"] == 1 and len(service.inbox) == 0)
+            service.stop()
+
+        stopper = threading.Thread(target=stop)
+
+        def ready(_found: Ready) -> None:
+            other.execute("BEGIN IMMEDIATE")
+            service.inbox.put(topics.reported(FLEET, "d1"), Device("d1").report())
+            stopper.start()
+
+        asyncio.run(service.run(ready))
+        stopper.join()
+        other.execute("ROLLBACK")
+    assert "1 message lost; devices repeat their reports" in caplog.text

@@ -84,6 +84,18 @@ def test_ids_grow_without_gaps_in_the_order_of_commits(store: Store, url: str) -
         mine.close()
 
 
+def test_in_a_hurry_a_write_does_not_wait_for_another_process(store: Store, url: str) -> None:
+    other = Store(url)
+    with other.write():
+        store.hurry(0)
+        with pytest.raises(StorageError, match=r"locked|lock timeout"), store.write():
+            pass
+    with store.write() as connection:  # and one that need not wait is made all the same
+        log.append(connection, 1, 0.0, [Held(reason="")])
+    assert count(store) == 1
+    other.close()
+
+
 def test_sqlite_is_durable_at_each_commit(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     with store.read() as connection:
