@@ -16,7 +16,7 @@ _CHUNK_BYTES = 1 << 20
 def read_input(path: Path, what: str, limit: int) -> bytes:
     """The bytes of a file that the operator named by `what` ("--key"). Raises OperatorError
     if it cannot be read, is empty or has more than `limit` bytes."""
-    with _opened(path, what) as file:
+    with _opened(path, what) as file, naming(path):
         data = file.read(limit + 1)
     if not data:
         raise OperatorError(f"{what}: {path} is empty")
@@ -30,8 +30,8 @@ def take(source: Path, folder: Path, what: str, limit: int) -> tuple[str, int]:
     and its bytes. Raises as `read_input`."""
     digest, size = hashlib.sha256(), 0
     taken = folder / ".taken"
-    with _opened(source, what) as given, open(taken, "wb") as file:
-        while chunk := given.read(_CHUNK_BYTES):
+    with _opened(source, what) as given, naming(taken), open(taken, "wb") as file:
+        while chunk := _read(given, source, _CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
             if size > limit:
@@ -51,7 +51,7 @@ def create(path: Path, data: bytes, mode: int = 0o644) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError as error:
         raise OperatorError(f"{path} exists and is never overwritten; name another") from error
-    with open(descriptor, "wb") as file:
+    with naming(path), open(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -69,7 +69,7 @@ def copy_verified(source: Path, path: Path, sha256: str, size: int) -> None:
     if it has not. The size is checked as it is read: what is too long is not read to its end."""
     digest, copied = hashlib.sha256(), 0
     with _opened(source, "bundle") as given, _whole(path) as file:
-        while chunk := given.read(min(_CHUNK_BYTES, size + 1 - copied)):
+        while chunk := _read(given, source, min(_CHUNK_BYTES, size + 1 - copied)):
             digest.update(chunk)
             copied += len(chunk)
             file.write(chunk)
@@ -86,11 +86,28 @@ def _opened(path: Path, what: str) -> BinaryIO:
 
 
 @contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the file into errors of the block that name none: a write that fails (a full disk)
+    does not say where."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def _read(file: BinaryIO, path: Path, size: int) -> bytes:
+    with naming(path):
+        return file.read(size)
+
+
+@contextlib.contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its place, durably, when the block ends well."""
     descriptor, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
     try:
-        with open(descriptor, "wb") as file:
+        with naming(path), open(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fchmod(file.fileno(), 0o644)

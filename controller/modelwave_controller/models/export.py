@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.inspection import Inspection
 
@@ -54,7 +55,7 @@ def write(inspection: Inspection, name: str, profiles: Iterable[str], folder: Pa
     }
     folder.mkdir(parents=True, exist_ok=True)
     for file, parts in files.items():
-        with open(folder / file, "w", encoding="ascii") as out:
+        with disk.naming(folder / file), open(folder / file, "w", encoding="ascii") as out:
             out.writelines(parts)
     return [folder / file for file in files]
 
