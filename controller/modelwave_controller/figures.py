@@ -26,8 +26,9 @@ def ppm(text: str, where: str) -> int:
     return int(share)
 
 
-def pairs(texts: Sequence[str], where: str) -> dict[str, int]:
-    """["any=8", "tflite-runtime=1"] as a dict. Raises OperatorError."""
+def pairs(texts: Sequence[str], where: str, negative: bool = True) -> dict[str, int]:
+    """["any=8", "tflite-runtime=1"] as a dict. Raises OperatorError, also for a number below
+    zero unless these may be `negative`."""
     found: dict[str, int] = {}
     for text in texts:
         name, separator, number = text.rpartition("=")
@@ -37,6 +38,8 @@ def pairs(texts: Sequence[str], where: str) -> dict[str, int]:
         if len(number) > _MAX_CHARACTERS:
             raise OperatorError(f"{where}: {name[:100]}: {len(number)} digits are too many")
         require(fields.token, name, where)
+        if not negative and int(number) < 0:
+            raise OperatorError(f"{where}: {name}: {number} is negative")
         if name in found:
             raise OperatorError(f"{where}: {name} stands twice")
         found[name] = int(number)
@@ -52,4 +55,4 @@ def tolerance(least_correct: str | None, steps: Sequence[str]) -> dict[str, Any]
         )
     if least_correct is not None:
         return {"kind": "labels", "least_ppm": ppm(least_correct, "--least-correct")}
-    return {"kind": "outputs", "steps": pairs(steps, "--steps")}
+    return {"kind": "outputs", "steps": pairs(steps, "--steps", negative=False)}

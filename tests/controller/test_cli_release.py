@@ -307,7 +307,11 @@ def test_key_that_is_no_release_key_is_refused(
         ({"metric": "é=1"}, "--metric"),
         ({"metric": f"a={'9' * 18}"}, "lineage.metrics"),
         ({"kernel": "a b"}, "needs.kernels"),
-        ({"runtime": "tf lite"}, "needs.runtime"),
+        ({"runtime": "tf lite"}, "--runtime: 'tf lite', but linux-cpu runs tflite"),
+        ({"runtime": "foo"}, "--runtime: 'foo', but linux-cpu runs tflite"),
+        ({"runtime": "tflite2"}, "--runtime: 'tflite2', but linux-cpu runs tflite"),
+        ({"runtime": ""}, "--runtime: '', but linux-cpu runs tflite"),
+        ({"runtime": "tflite>=2 x"}, "needs.runtime"),
         ({"accelerator": "x" * 64}, "needs.accelerator"),
         ({"dataset": "a\nb"}, "lineage.dataset"),
         ({"quantisation": "x" * 201}, "lineage.quantisation"),
@@ -447,6 +451,12 @@ def test_unreadable_threshold_never_means_no_threshold(text: str) -> None:
 def test_figure_that_is_no_integer_is_refused(texts: list[str]) -> None:
     with pytest.raises(OperatorError, match="--steps"):
         figures.pairs(texts, "--steps")
+
+
+@pytest.mark.parametrize("texts", [["any=-1"], ["any=8", "any=-1"], ["any=-1", "any=8"]])
+def test_negative_steps_are_named_before_anything_else(texts: list[str]) -> None:
+    with pytest.raises(OperatorError, match=r"--steps: any: -1 is negative"):
+        figures.tolerance(None, texts)
 
 
 def test_figures_are_read() -> None:

@@ -53,6 +53,7 @@ class Needs:
 def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> Needs:
     """Raises OperatorError, which names the option, where neither the file nor the operator
     says it, and where the target does not take the model unless it is `forced`."""
+    _check_runtime(target, asked)
     inspection = Inspection("--file", data)
     try:
         model = read(data)
@@ -66,6 +67,15 @@ def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> Needs:
         asked.accelerator if asked.accelerator is not None else _accelerator(data, model, target),
         how,
     )
+
+
+def _check_runtime(target: Target, asked: Asked) -> None:
+    """Another runtime than its own is what no device of the target ever has."""
+    if asked.runtime is not None and asked.runtime.partition(">=")[0] != target.runtime:
+        raise OperatorError(
+            f"--runtime: {asked.runtime[:100]!r}, but {target.name} runs {target.runtime}: say "
+            f"{target.runtime} or {target.runtime}>=VERSION, or leave it out"
+        )
 
 
 def _as_asked(target: Target, asked: Asked, why: str) -> Needs:
