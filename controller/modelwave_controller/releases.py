@@ -78,9 +78,10 @@ class Releases:
         taken = [release.manifest.release for release in known]
         return same[0].release if same else max(taken, default=0) + 1
 
-    def add(self, bundle: Path) -> StoredRelease:
-        """Takes in a bundle's release. Raises TrustError for anything that is not as it was
-        signed, OperatorError if its number or version is another release's."""
+    def add(self, bundle: Path) -> tuple[StoredRelease, bool]:
+        """Takes in a bundle's release; with it, whether it was not here yet. Raises TrustError
+        for anything that is not as it was signed, OperatorError if its number or version is
+        another release's."""
         if not (bundle / bundles.MANIFEST).is_file():
             raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST}: not a bundle")
         signed = bundles.read_manifest(bundle / bundles.MANIFEST, self.root, "BUNDLE")
@@ -90,8 +91,7 @@ class Releases:
             stored = self.file_path(file.sha256)
             if not stored.exists():
                 disk.copy_verified(bundle / file.sha256, stored, file.sha256, file.size)
-        _keep(self.home.releases, signed)
-        return signed
+        return signed, _keep(self.home.releases, signed)
 
     def note(self, bundle: Path) -> None:
         """Keeps the manifest of a bundle that was signed here for another home. Raises
@@ -136,12 +136,15 @@ class Releases:
         ]
 
 
-def _keep(place: Path, signed: StoredRelease) -> None:
+def _keep(place: Path, signed: StoredRelease) -> bool:
+    """Whether it was not there yet."""
     manifest = signed.manifest
     path = place / manifest.model / str(manifest.release) / f"{manifest.target}.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        disk.replace(path, signed.envelope)
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.replace(path, signed.envelope)
+    return True
 
 
 def _folders(path: Path) -> list[Path]:

@@ -171,7 +171,12 @@ def test_bundle_is_made_where_the_key_is_and_added_where_the_service_is(
 
     monkeypatch.setenv("MODELWAVE_HOME", str(home.path))
     second = tmp_path / "stick" / "second"
-    assert modelwave("release", "add", out)[0] == 0
+    assert modelwave("release", "add", out)[1].startswith("added release 1 (v1) of digits")
+    again = modelwave("release", "add", out)[1]
+    assert again.startswith("was here already, unchanged: release 1 (v1) of digits")
+    assert [entry["new"] for entry in as_json(modelwave("release", "add", "--json", out))] == [
+        False
+    ]
     assert set(Releases(home).find("digits", "v1")) == {"linux-cpu"}
     assert Releases(home).find("digits", "1")["linux-cpu"].digest == made["sha256"]
     refused(modelwave("release", "add", second), "not a bundle")

@@ -5,14 +5,18 @@ import pty
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import pytest
+import typer
 from operator_home import SECRET, Run, as_json, make_home, refused, runner
 
 from modelwave_controller import home as homes
 from modelwave_controller import keys, pkcs8
+from modelwave_controller.cli import application, options
 from modelwave_controller.cli.output import fail, safe
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
@@ -308,3 +312,46 @@ def test_home_whose_path_has_a_question_mark_keeps_its_database(
     with closing(Store(made.database_url)) as store, store.read():
         pass
     assert (made.path / "modelwave.db").exists()
+
+
+EMPTY_PATHS = {
+    "--home": ("--home", "", "release", "list"),
+    "bundle": ("release", "add", ""),
+    "file": ("key", "show", ""),
+    "envelope": ("key", "verify", ""),
+    "--root": ("key", "verify", "x", "--root", ""),
+    "--dump": ("key", "verify", "x", "--dump", ""),
+    "--out": ("key", "create", "name", "--out", ""),
+    "--passphrase-file": ("key", "create", "name", "--passphrase-file", ""),
+    "--plan": ("rollout", "start", "digits", "1", "--plan", ""),
+    "--users": ("broker", "--users", ""),
+    "--ready-file": ("serve", "--ready-file", ""),
+    "--keep": ("demo", "--keep", ""),
+    "--plot": ("model", "inspect", "x", "--plot", ""),
+}
+
+
+@pytest.mark.parametrize("named", EMPTY_PATHS)
+def test_an_empty_path_is_refused_and_is_not_the_folder_one_is_in(
+    home: Home, modelwave: Run, named: str
+) -> None:
+    refused(modelwave(*EMPTY_PATHS[named]), named, "empty; name a file or folder")
+
+
+def test_every_path_of_every_command_is_refused_if_it_is_empty() -> None:
+    def commands(app: typer.Typer) -> Iterator[Any]:
+        yield app.registered_callback and app.registered_callback.callback
+        yield from (command.callback for command in app.registered_commands)
+        for group in app.registered_groups:
+            assert group.typer_instance is not None
+            yield from commands(group.typer_instance)
+
+    found = {
+        (command.__name__, name): hint.__metadata__[-1].parser
+        for command in commands(application())
+        if command is not None
+        for name, hint in get_type_hints(command, include_extras=True).items()
+        if get_origin(hint) is Annotated and "Path" in str(hint.__origin__)
+    }
+    assert len(found) > 20
+    assert [key for key, parser in found.items() if parser is not options.path] == []

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from modelwave_controller.cli.options import path
 from modelwave_controller.cli.output import fail
 from modelwave_controller.errors import ModelwaveError
 
@@ -65,7 +66,7 @@ def _show_version(wanted: bool) -> None:
 def _options(
     ctx: typer.Context,
     home: Annotated[
-        Path, typer.Option(envvar="MODELWAVE_HOME", help="The operator's folder.")
+        Path, typer.Option(envvar="MODELWAVE_HOME", help="The operator's folder.", parser=path)
     ] = Path("modelwave-home"),
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True)

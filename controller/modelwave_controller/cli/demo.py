@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import modelwave_controller
+from modelwave_controller.cli.options import path
 from modelwave_controller.cli.output import say
 from modelwave_controller.demo.fleet import LEAST_DEVICES
 from modelwave_controller.demo.processes import processes
@@ -25,7 +26,9 @@ def demo(
     ] = LEAST_DEVICES,
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Leave everything in this new folder, to look at."),
+        typer.Option(
+            metavar="DIR", help="Leave everything in this new folder, to look at.", parser=path
+        ),
     ] = None,
 ) -> int:
     """Show the whole path here: a good model goes out in waves, a bad one is taken back.

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import disk, keys, roots
-from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of
+from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
 from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
 from modelwave_controller.documents import require
 from modelwave_controller.errors import OperatorError, TrustError
@@ -15,13 +15,17 @@ from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 app = typer.Typer(no_args_is_help=True, help="Make keys, look at them, and see who signed.")
 
-KeyArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Key file.", show_default=False)]
+KeyArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Key file.", show_default=False, parser=path)
+]
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="What to call it, such as release-2027.")],
-    out: Annotated[Path | None, typer.Option(help="File to make; else NAME.key here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to make; else NAME.key here.", parser=path)
+    ] = None,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,11 +70,17 @@ def export(
 @app.command()
 def verify(
     ctx: typer.Context,
-    envelope: Annotated[Path, typer.Argument(help="Signed document.", show_default=False)],
-    root: Annotated[Path | None, typer.Option(help="Root document; else the home's.")] = None,
+    envelope: Annotated[
+        Path, typer.Argument(help="Signed document.", show_default=False, parser=path)
+    ],
+    root: Annotated[
+        Path | None, typer.Option(help="Root document; else the home's.", parser=path)
+    ] = None,
     dump: Annotated[
         Path | None,
-        typer.Option(help="New folder for the signed bytes, signatures and keys, for openssl."),
+        typer.Option(
+            help="New folder for the signed bytes, signatures and keys, for openssl.", parser=path
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import disk
-from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.cli.output import print_json, safe, say, show, table
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import PROFILES, Fit
@@ -38,7 +38,9 @@ COLUMNS = (
     "fits?",
 )
 
-FilesArgument = Annotated[list[Path], typer.Argument(show_default=False, help=".tflite files.")]
+FilesArgument = Annotated[
+    list[Path], typer.Argument(show_default=False, help=".tflite files.", parser=path)
+]
 TargetOption = Annotated[
     list[str] | None, typer.Option(help="See `modelwave target list`; repeat it; else all.")
 ]
@@ -57,7 +59,8 @@ def inspect(
         bool, typer.Option("--layers", help="Show the memory operator by operator.")
     ] = False,
     plot_file: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw the arena over time.")
+        Path | None,
+        typer.Option("--plot", metavar="FILE.svg", help="Draw the arena over time.", parser=path),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,8 +101,10 @@ def inspect(
 @app.command("export")
 def export_model(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(show_default=False, help="A .tflite file.")],
-    out: Annotated[Path, typer.Option(show_default=False, help="Folder for the files.")],
+    file: Annotated[Path, typer.Argument(show_default=False, help="A .tflite file.", parser=path)],
+    out: Annotated[
+        Path, typer.Option(show_default=False, help="Folder for the files.", parser=path)
+    ],
     c_array: Annotated[bool, typer.Option("--c-array", help="As C++: .h and .cc.")] = True,
     target: Annotated[
         str | None, typer.Option(help="Give the arena for this target; else for all profiles.")
@@ -123,14 +128,16 @@ def export_model(
     if as_json:
         print_json([str(path) for path in written])
         return
-    for path in written:
-        say(f"wrote {safe(path)}")
+    for made in written:
+        say(f"wrote {safe(made)}")
 
 
 @app.command("estimate")
 def estimate_model(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(show_default=False, help="A list of layers, as text.")],
+    file: Annotated[
+        Path, typer.Argument(show_default=False, help="A list of layers, as text.", parser=path)
+    ],
     target: TargetOption = None,
     kind: Annotated[
         str, typer.Option("--type", help="Of the data: int8, int16 or float32.")

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 PASSPHRASE = "MODELWAVE_PASSPHRASE"
 MAX_PASSPHRASE_BYTES = 1024
 
+
+def path(text: str) -> Path:
+    """How a path is read off the command line: Path("") would be the folder one is in."""
+    if not str(text):
+        raise typer.BadParameter("empty; name a file or folder")
+    return Path(text)
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 PassphraseFileOption = Annotated[
     Path | None,
@@ -25,6 +33,7 @@ PassphraseFileOption = Annotated[
         "--passphrase-file",
         help=f"File with the passphrase; without it ${PASSPHRASE} or a prompt.",
         show_default=False,
+        parser=path,
     ),
 ]
 

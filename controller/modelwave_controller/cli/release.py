@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import bundles, disk, figures, keys, manifests, roots
-from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of
+from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
 from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
 from modelwave_controller.documents import Manifest
 from modelwave_controller.errors import OperatorError
@@ -33,11 +33,13 @@ def create(
     model: ModelArgument,
     version: Annotated[str, typer.Argument(show_default=False, help="Such as v2 or 2.0.")],
     target: Annotated[str, typer.Option(show_default=False, help="See `modelwave target list`.")],
-    file: Annotated[Path, typer.Option(show_default=False, help="The model, a .tflite file.")],
-    golden: Annotated[Path, typer.Option(show_default=False, help="Its golden set.")],
+    file: Annotated[
+        Path, typer.Option(show_default=False, help="The model, a .tflite file.", parser=path)
+    ],
+    golden: Annotated[Path, typer.Option(show_default=False, help="Its golden set.", parser=path)],
     dataset: Annotated[str, typer.Option(show_default=False, help="What it was trained on.")],
     quantisation: Annotated[str, typer.Option(show_default=False, help="How; or none.")],
-    labels: Annotated[Path | None, typer.Option(help="Names of the classes.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Names of the classes.", parser=path)] = None,
     ram: Annotated[
         int | None, typer.Option(help="Arena in bytes; else what the model needs on the target.")
     ] = None,
@@ -64,10 +66,12 @@ def create(
         int | None, typer.Option(help="Number; else that of the same version, or the next.")
     ] = None,
     key: Annotated[
-        Path | None, typer.Option(help="Release key; else offline/release.key of the home.")
+        Path | None,
+        typer.Option(help="Release key; else offline/release.key of the home.", parser=path),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Make a bundle in this new folder; else add it here.")
+        Path | None,
+        typer.Option(help="Make a bundle in this new folder; else add it here.", parser=path),
     ] = None,
     force: Annotated[
         str | None,
@@ -157,19 +161,27 @@ def _forced(manifest: Manifest) -> str:
 @app.command()
 def add(
     ctx: typer.Context,
-    bundle: Annotated[list[Path], typer.Argument(show_default=False, help="Bundle folders.")],
+    bundle: Annotated[
+        list[Path], typer.Argument(show_default=False, help="Bundle folders.", parser=path)
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Take releases in: signatures and hashes are verified, then files and manifest kept."""
     releases = Releases(home_of(ctx))
     added = [releases.add(folder) for folder in bundle]
     if as_json:
-        print_json([_json(release.manifest, release.digest) for release in added])
+        print_json(
+            [
+                {**_json(release.manifest, release.digest), "new": is_new}
+                for release, is_new in added
+            ]
+        )
         return
-    for release in added:
+    for release, is_new in added:
         manifest = release.manifest
         say(
-            f"added release {manifest.release} ({safe(manifest.version)}) of {manifest.model} "
+            f"{'added' if is_new else 'was here already, unchanged:'} release "
+            f"{manifest.release} ({safe(manifest.version)}) of {manifest.model} "
             f"for {manifest.target}"
         )
         if manifest.forced:

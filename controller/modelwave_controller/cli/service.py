@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import disk
-from modelwave_controller.cli.options import home_of
+from modelwave_controller.cli.options import home_of, path
 from modelwave_controller.cli.output import safe, say
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
@@ -20,7 +20,9 @@ from modelwave_controller.service import DEFAULT_TICK_SECONDS, Ready, Service
 
 ReadyFileOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Written, as JSON, once it runs; for supervisors."),
+    typer.Option(
+        metavar="FILE", help="Written, as JSON, once it runs; for supervisors.", parser=path
+    ),
 ]
 MIN_TICK_SECONDS, MAX_TICK_SECONDS = 0.05, 60
 
@@ -58,7 +60,9 @@ def broker(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     users: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Lines of name:argon2 hash; needed beyond loopback."),
+        typer.Option(
+            metavar="FILE", help="Lines of name:argon2 hash; needed beyond loopback.", parser=path
+        ),
     ] = None,
     ready_file: ReadyFileOption = None,
 ) -> None:

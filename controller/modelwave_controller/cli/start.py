@@ -9,7 +9,7 @@ import typer
 from pydantic import BaseModel
 
 from modelwave_controller import plan, preview, rollouts
-from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.cli.output import print_json, say, show, table
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
@@ -41,7 +41,7 @@ def start(
         list[str] | None, typer.Option(help="Only these; else all that the release is for.")
     ] = None,
     plan_file: Annotated[
-        Path | None, typer.Option("--plan", help="TOML; instead of the options below.")
+        Path | None, typer.Option("--plan", help="TOML; instead of the options below.", parser=path)
     ] = None,
     stages: Annotated[
         str | None,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
 from modelwave_controller.targets import Target, Targets
 
@@ -62,7 +62,9 @@ def show_target(
 @app.command()
 def add(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="TOML with one [name] table.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="TOML with one [name] table.", show_default=False, parser=path)
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Add a target of your own, or replace one that you added before.
