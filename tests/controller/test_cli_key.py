@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from operator_home import SECRET, Run, as_json, make_home, refused, runner
+from tests.tools import needed
 
 from modelwave_controller import keys
 from modelwave_controller.home import Home
@@ -126,6 +127,7 @@ def test_verify_refuses_what_is_no_envelope(
 
 
 def test_openssl_checks_what_verify_dumps(home: Home, tmp_path: Path, modelwave: Run) -> None:
+    needed("openssl")
     dump = tmp_path / "dump"
     assert modelwave("key", "verify", home.path / "root.json", "--dump", dump)[0] == 0
     for keyid in home.root.roles.root.keyids:

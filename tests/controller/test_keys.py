@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from operator_home import make_home
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
+from tests.tools import needed
 
 from modelwave_controller import keys, pkcs8
 from modelwave_controller.errors import OperatorError
@@ -80,7 +81,7 @@ def test_passphrase_is_stretched_as_often_as_promised(
 ) -> None:
     monkeypatch.undo()
     keys.create(tmp_path / "k", b"secret")
-    command = ["openssl", "asn1parse", "-in", tmp_path / "k"]
+    command = [needed("openssl"), "asn1parse", "-in", tmp_path / "k"]
     shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert f"INTEGER           :{600_000:06X}" in shown
     assert "hmacWithSHA256" in shown
@@ -159,7 +160,17 @@ def test_openssl_reads_the_key_file_and_verifies_the_order(tmp_path: Path) -> No
     read = dsse.read(keys.sign("order", keys.canonical(ORDER), [key]))
     (tmp_path / "signed").write_bytes(dsse.signed_bytes(read.kind, read.payload))
     (tmp_path / "sig").write_bytes(read.signatures[0][1])
-    public = ["openssl", "pkey", "-in", "k", "-passin", "pass:secret", "-pubout", "-out", "k.pem"]
+    public = [
+        needed("openssl"),
+        "pkey",
+        "-in",
+        "k",
+        "-passin",
+        "pass:secret",
+        "-pubout",
+        "-out",
+        "k.pem",
+    ]
     subprocess.run(public, cwd=tmp_path, check=True)
     assert (tmp_path / "k.pem").read_bytes() == keys.public_pem(key.public)
     assert _openssl_verifies(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from modelwave_controller.demo.fleet import HOST, Device, Parts
 from modelwave_shared import documents, dsse
 from tests.e2e.conftest import DIGITS, House
+from tests.tools import needed
 
 PLAN = ("--soak", "0", "--trial-seconds", "0", "--deadline", "60", "--max-rolled-back", "20")
 FLEET = [Device(f"pi-{n}", HOST, daemon=n == 1) for n in range(1, 7)]
@@ -101,7 +102,7 @@ def check_signatures(house: House, desired: bytes) -> None:
 
 def openssl(folder: Path, keyid: str) -> None:
     signed = folder / "signed"
-    command = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin"]
+    command = [needed("openssl"), "pkeyutl", "-verify", "-rawin", "-pubin"]
     command += ["-inkey", str(folder / f"{keyid}.pem")]
     command += ["-sigfile", str(folder / f"{keyid}.sig"), "-in", str(signed)]
     assert subprocess.run(command, check=False).returncode == 0

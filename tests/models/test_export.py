@@ -12,6 +12,7 @@ from modelwave_controller.fit.tables import load
 from modelwave_controller.models import export
 from tests.controller.operator_home import DIGITS, Run, as_json, refused
 from tests.models import small_models
+from tests.tools import needed
 
 V2 = DIGITS / "digits-v2.tflite"
 COMPILERS = [["gcc", "-std=c++11"], ["gcc", "-std=c++17"], ["gcc", "-std=c++20"]]
@@ -43,6 +44,7 @@ int main() {
 
 
 def compiled(folder: Path, source: str, *options: str, compiler: list[str] = COMPILERS[1]) -> None:
+    needed(compiler[0])
     command = [*compiler, "-Wall", "-Wextra", "-Werror", "-I", str(folder), *options]
     done = subprocess.run([*command, str(folder / source)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
