@@ -13,6 +13,8 @@ help: ## list the targets
 setup: $(STAMP) ## make .venv and install modelwave with all that its tests want
 $(STAMP): $(VENV)/.made
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	@command -v micropython >/dev/null || scripts/get-micropython .micropython >/dev/null \
+	  || echo "no MicroPython: what runs on it is not tested (make test says so again)"
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.demo: $(VENV)/.made

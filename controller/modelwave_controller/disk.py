@@ -51,10 +51,14 @@ def create(path: Path, data: bytes, mode: int = 0o644) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError as error:
         raise OperatorError(f"{path} exists and is never overwritten; name another") from error
-    with naming(path), open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with naming(path), open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)  # a half of it would never be overwritten
+        raise
     sync_folder(path.parent)
 
 

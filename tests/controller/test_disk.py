@@ -1,6 +1,7 @@
 """A full disk, as far as it can be had without one: files that may not grow."""
 
 import errno
+import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,3 +40,17 @@ def test_a_write_that_fails_names_the_file(tmp_path: Path, what: str) -> None:
         WRITES[what](path)
     assert caught.value.errno == errno.EFBIG
     assert caught.value.filename == str(path)
+
+
+def test_file_that_did_not_fit_is_not_left_in_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            disk.create(tmp_path / "key", b"half of it")
+    disk.create(tmp_path / "key", b"all of it")
+    assert (tmp_path / "key").read_bytes() == b"all of it"
