@@ -58,6 +58,7 @@ class Agent:
         self.changed = asyncio.Event()
         self.unsent: "list[bytes]" = []
         self.windows: "dict[Window, list[int]]" = {}
+        self.desired = self._desired()
         for update in updates.values():
             update.changed = self.changed.set
 
@@ -119,7 +120,7 @@ class Agent:
     async def _connect(self) -> None:
         await self.link.connect(self.presence, b"offline")
         await self.link.publish(self.presence, b"online", True)
-        await self.link.subscribe(list(self._desired()))
+        await self.link.subscribe(list(self.desired))
         self.connected.set()
         self.changed.set()
 
@@ -143,7 +144,7 @@ class Agent:
         return found
 
     async def _dispatch(self, topic: str, payload: bytes) -> None:
-        model = self._desired().get(topic)
+        model = self.desired.get(topic)
         # An empty payload is a topic that was cleared: nothing is wanted of us there.
         if model is not None and payload:
             await self.updates[model].consider(payload)

@@ -43,12 +43,11 @@ class Parts:
     broker: str
     heldout: Path
 
-    def configure(self, device: Device) -> Path:
-        """Writes the device's agent.toml, its own folder for state beside it."""
-        place = self.folder / ("daemons" if device.daemon else "library")
-        place.mkdir(exist_ok=True)
+    def configure(self, device: Device) -> None:
+        """Writes the device's agent.toml; its state has a folder of its own."""
         limits = (SMALL_FLASH_BYTES, SMALL_RAM_BYTES) if device.target == SMALL else (0, 0)
-        path = place / f"{device.name}.toml"
+        path = self.config(device)
+        path.parent.mkdir(exist_ok=True)
         path.write_text(
             f'device = "{device.name}"\n'
             f'target = "{device.target}"\n'
@@ -59,13 +58,12 @@ class Parts:
             f'[broker]\nurl = "{self.broker}"\n'
             f"[limits]\nflash_bytes = {limits[0]}\nram_bytes = {limits[1]}\n"
         )
-        return path
 
     def start(self, running: Processes, fleet: list[Device]) -> None:
         for device in fleet:
-            path = self.configure(device)
+            self.configure(device)
             if device.daemon:
-                running.start(device.name, [*AGENT, "run", "--config", str(path)])
+                self.start_daemon(running, device)
         pause = str(INFERENCES_PAUSE_SECONDS)
         library = str(self.folder / "library")
         running.start(
@@ -73,6 +71,8 @@ class Parts:
             [*FLEET, "--configs", library, "--inputs", str(self.heldout), "--every", pause],
         )
 
-    def start_again(self, running: Processes, device: Device) -> None:
-        config = self.folder / "daemons" / f"{device.name}.toml"
-        running.start(device.name, [*AGENT, "run", "--config", str(config)])
+    def start_daemon(self, running: Processes, device: Device) -> None:
+        running.start(device.name, [*AGENT, "run", "--config", str(self.config(device))])
+
+    def config(self, device: Device) -> Path:
+        return self.folder / ("daemons" if device.daemon else "library") / f"{device.name}.toml"

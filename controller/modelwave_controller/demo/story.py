@@ -1,7 +1,6 @@
 """The demo's story, act by act. Each act says what it saw; the demo ends with exit code 0
 only if everything was seen."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from typing import Any
 
 from modelwave_controller.cli.output import safe, say
 from modelwave_controller.demo.command import Operator
+from modelwave_controller.demo.examples import catalogue, release_arguments
 from modelwave_controller.demo.fleet import FLEET_NAME, HOST, SMALL, Device, Parts, devices
 from modelwave_controller.demo.processes import Processes
+from modelwave_controller.demo.service import settle, start_broker, start_serve
 
-START_SECONDS = 30
 LABELLED_LEAST = 400  # of the fleet's own inferences, before its accuracy is looked at
 # Stages of the real thing, times of a demo. One device in twelve may be missing.
 PLAN = (
@@ -68,7 +68,7 @@ class Story:
         self.operator.shows("init", FLEET_NAME)
         broker = self._start_service()
         say(f"  {len(self.fleet)} agents, {sum(d.daemon for d in self.fleet)} of them daemons")
-        heldout = self.models / self._models()["heldout"]["file"]
+        heldout = self.models / catalogue(self.models)["heldout"]["file"]
         root = self.operator.home / "root.json"
         self.parts = Parts(self.folder, root, broker, heldout)
         self.parts.start(self.running, self.fleet)
@@ -108,7 +108,7 @@ class Story:
 
     def late_device_catches_up(self) -> None:
         """3. The offline device comes back, and finds its order waiting"""
-        self.parts.start_again(self.running, self.absent)
+        self.parts.start_daemon(self.running, self.absent)
         self._everyone_runs(2, self.fleet)
 
     def bad_model_comes_back(self) -> None:
@@ -150,44 +150,20 @@ class Story:
 
     # What acts are made of.
 
-    def _models(self) -> Any:
-        return json.loads((self.models / "models.json").read_text())
-
     def _start_service(self) -> str:
-        """Broker and controller, on ports that the system picks; the broker's URL."""
-        ready = self.folder / "broker.json"
-        command = self.operator.command(["broker", "--port", "0", "--ready-file", str(ready)])
-        self.running.start("broker", command)
-        self.running.wait_for("broker", ready, START_SECONDS)
-        url = f"mqtt://127.0.0.1:{json.loads(ready.read_text())['port']}"
-        settings = self.operator.home / "controller.toml"
-        text = settings.read_text()
-        text = text.replace("mqtt://127.0.0.1:1883", url).replace("127.0.0.1:8180", "127.0.0.1:0")
-        settings.write_text(text)
-        ready = self.folder / "serve.json"
-        command = self.operator.command(
-            ["serve", "--tick-seconds", "0.2", "--ready-file", str(ready)]
-        )
-        self.running.start("serve", command)
-        self.running.wait_for("serve", ready, START_SECONDS)
+        """Broker and controller; the broker's URL."""
+        url = start_broker(self.operator, self.running)
+        settle(self.operator, url)
+        start_serve(self.operator, self.running)
         return url
 
     def _release_all(self) -> None:
-        found = self._models()
-        for entry in found["versions"]:
+        for entry in catalogue(self.models)["versions"]:
             for target in (HOST, SMALL):
-                self._release(found, entry, target)
+                self._release(entry, target)
 
-    def _release(self, found: Any, entry: Any, target: str) -> None:
-        arguments = [
-            *("release", "create", found["model"], entry["version"], "--target", target, "--yes"),
-            *("--file", str(self.models / entry["file"])),
-            *("--golden", str(self.models / entry["golden"]["file"])),
-            *("--dataset", found["dataset"], "--quantisation", found["quantisation"]),
-            *("--metric", f"right={entry['accuracy']['right']}"),
-            *("--metric", f"total={entry['accuracy']['total']}"),
-            *_tolerance(entry["tolerance"]),
-        ]
+    def _release(self, entry: Any, target: str) -> None:
+        arguments = release_arguments(self.models, entry["version"], target)
         if entry["version"] == "v3":
             error = self.operator.tries(*arguments)
             self.saw(f"v3 for {target} is refused when released", "golden" in error, error)
@@ -232,13 +208,6 @@ class Story:
 
         found = self.operator.waits(["fleet", "status"], enough)
         return next((s["accuracy"] for s in found["metrics"] if s["release"] == release), 0.0)
-
-
-def _tolerance(tolerance: Any) -> list[str]:
-    if tolerance["kind"] == "labels":
-        return ["--least-correct", str(tolerance["least_ppm"] / 1_000_000)]
-    steps = tolerance["steps"].items()
-    return [part for name, number in steps for part in ("--steps", f"{name}={number}")]
 
 
 def _percent(share: float) -> str:

@@ -1,0 +1,32 @@
+"""The example models, as `modelwave release create` takes them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def catalogue(folder: Path) -> Any:
+    """models.json: what the models were trained on, held-out data, and an entry a version."""
+    return json.loads((folder / "models.json").read_text())
+
+
+def release_arguments(folder: Path, version: str, target: str) -> list[str]:
+    """The command that releases this version for the target."""
+    found = catalogue(folder)
+    entry = next(entry for entry in found["versions"] if entry["version"] == version)
+    return [
+        *("release", "create", found["model"], version, "--target", target, "--yes"),
+        *("--file", str(folder / entry["file"])),
+        *("--golden", str(folder / entry["golden"]["file"])),
+        *("--dataset", found["dataset"], "--quantisation", found["quantisation"]),
+        *("--metric", f"right={entry['accuracy']['right']}"),
+        *("--metric", f"total={entry['accuracy']['total']}"),
+        *_tolerance(entry["tolerance"]),
+    ]
+
+
+def _tolerance(tolerance: Any) -> list[str]:
+    if tolerance["kind"] == "labels":
+        return ["--least-correct", str(tolerance["least_ppm"] / 1_000_000)]
+    steps = tolerance["steps"].items()
+    return [part for name, number in steps for part in ("--steps", f"{name}={number}")]
