@@ -13,6 +13,7 @@ from modelwave_controller.demo.examples import catalogue, release_arguments
 from modelwave_controller.demo.fleet import FLEET_NAME, HOST, SMALL, Device, Parts, devices
 from modelwave_controller.demo.processes import Processes
 from modelwave_controller.demo.service import settle, start_broker, start_serve
+from modelwave_controller.state import NEW, RUNNING
 
 LABELLED_LEAST = 400  # of the fleet's own inferences, before its accuracy is looked at
 # Stages of the real thing, times of a demo. One device in twelve may be missing.
@@ -131,7 +132,7 @@ class Story:
         """5. v4 is too large for the smallest target"""
         self._roll_out("v4", watch=False)
         held = self.operator.waits(
-            ["rollout", "status"], lambda found: found["status"] != "RUNNING"
+            ["rollout", "status"], lambda found: found["status"] not in (NEW, RUNNING)
         )
         rejected = [p["reason"] for p in held["problems"] if p["outcome"] == "REJECTED"]
         self.saw(
