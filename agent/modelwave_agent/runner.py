@@ -10,12 +10,15 @@ from modelwave_shared import topics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelwave_agent.checks import Device
     from modelwave_agent.journal import Journal
     from modelwave_agent.ports import Clock, Link
     from modelwave_agent.update import Update
     from modelwave_shared.fields import Document
 
+    Listener = Callable[[bytes], None]
     Window = tuple[str, int]  # model, release
 
 AGENT = "modelwave 0.1.0"
@@ -41,9 +44,11 @@ class Agent:
         clock: "Clock",
         boots: "Journal",
         metrics_seconds: float = 900,
+        listeners: "dict[str, Listener] | None" = None,
     ) -> None:
         """`device`: {fleet, device, target, slot}; `updates`: {model: Update}; `boots`: the
-        device's own Journal, which counts its resets."""
+        device's own Journal, which counts its resets; `listeners`: who takes the payloads of
+        topics beside those of orders."""
         self.device = device
         self.updates = updates
         self.link = link
@@ -59,6 +64,7 @@ class Agent:
         self.unsent: "list[bytes]" = []
         self.windows: "dict[Window, list[int]]" = {}
         self.desired = self._desired()
+        self.listeners = listeners or {}
         for update in updates.values():
             update.changed = self.changed.set
 
@@ -120,7 +126,7 @@ class Agent:
     async def _connect(self) -> None:
         await self.link.connect(self.presence, b"offline")
         await self.link.publish(self.presence, b"online", True)
-        await self.link.subscribe(list(self.desired))
+        await self.link.subscribe(list(self.desired) + list(self.listeners))
         self.connected.set()
         self.changed.set()
 
@@ -144,6 +150,9 @@ class Agent:
         return found
 
     async def _dispatch(self, topic: str, payload: bytes) -> None:
+        if topic in self.listeners:
+            self.listeners[topic](payload)
+            return
         model = self.desired.get(topic)
         # An empty payload is a topic that was cleared: nothing is wanted of us there.
         if model is not None and payload:

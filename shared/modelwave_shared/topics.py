@@ -32,6 +32,16 @@ def metrics(fleet: str, device: str) -> str:
     return under(fleet, "metrics", device)
 
 
+def file_get(fleet: str, device: str) -> str:
+    """A piece of a file is asked for (blocks.py)."""
+    return under(fleet, "file", device, "get")
+
+
+def file_block(fleet: str, device: str) -> str:
+    """The pieces that were asked for."""
+    return under(fleet, "file", device, "block")
+
+
 def parts(fleet: str, topic: str) -> list[str]:
     """What stands after modelwave/1/<fleet>/, split; [] for a topic of another fleet."""
     start = under(fleet, "")
