@@ -34,6 +34,8 @@ from modelwave_shared.sha512 import sha512
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     Four = tuple[int, int, int, int]
 
 # RFC 8032, section 5.1, table 1, with B = BASE; BASE_HIGH is [2^127]B.
@@ -84,12 +86,18 @@ def verify_pure(public_key: bytes, message: bytes, signature: bytes) -> bool:
     digest = sha512(bytes(signature[:32]) + public_key + message)
     u, v = _half_size(int.from_bytes(digest, "little") % L)
     s = v * int.from_bytes(signature[32:], "little") % L
-    additions: "dict[int, list[Four]]" = {}
-    _recode(additions, s & (1 << 127) - 1, BASE_MULTIPLES)
-    _recode(additions, s >> 127, BASE_HIGH_MULTIPLES)
-    _recode(additions, u, _odd_multiples(P - a[0], a[1]))
-    _recode(additions, abs(v), _odd_multiples(r[0] if v < 0 else P - r[0], r[1]))
-    _, f, g, h = _sum(additions)
+    bits = 130
+    while u >> bits - 1:
+        bits += 1  # rarely: where the last v was even
+    _, f, g, h = _sum(
+        bits,
+        (
+            (_digits(bits, s & (1 << 127) - 1), _odd_multiples(BASE)),
+            (_digits(bits, s >> 127), _odd_multiples(BASE_HIGH)),
+            (_digits(bits, u), _odd_multiples((P - a[0], a[1]))),
+            (_digits(bits, abs(v)), _odd_multiples((r[0] if v < 0 else P - r[0], r[1]))),
+        ),
+    )
     return (h - f) * g % P == 0  # y = z: of the curve's points only the neutral one has it
 
 
@@ -176,41 +184,37 @@ def _multiple(point: "Four") -> "Four":
     return y + x, y - x, 2 * f * g % P, 2 * D * e * h % P
 
 
-def _odd_multiples(x: int, y: int) -> "list[Four]":
-    """[1, 3, 5, 7, -7, -5, -3, -1] times the point: the multiple n is at index n >> 1."""
-    point = (x, 1, 1, y)
-    twice = _multiple(_double(point))
-    found = [_multiple(point)]
-    for _ in range(3):
-        point = _add(point, twice)
-        found.append(_multiple(point))
-    return found + [(minus, plus, z2, P - dt2) for plus, minus, z2, dt2 in reversed(found)]
+def _odd_multiples(point: "tuple[int, int]") -> "list[Four]":
+    """[1, 3] times the point (x, y)."""
+    x, y = point
+    extended = (x, 1, 1, y)
+    once = _multiple(extended)
+    return [once, _multiple(_add(_double(extended), once))]
 
 
-def _recode(additions: "dict[int, list[Four]]", scalar: int, multiples: "list[Four]") -> None:
-    """Note at which bit which of the multiples is to be added: the scalar in non-adjacent
-    form of width 4, odd digits from -7 to 7, at least three bits of 0 after each."""
-    bit = 0
-    while scalar:
-        digit = scalar & 15
-        if digit & 1:
-            if digit > 7:
-                digit -= 16
-            additions.setdefault(bit, []).append(multiples[digit >> 1])
-            scalar -= digit
+def _digits(bits: int, scalar: int) -> bytearray:
+    """`scalar`, below 2^(bits - 1), in non-adjacent form of width 3: for each bit 0, or
+    what is to be added there, -3, -1, 1 or 3, with 4 on top; at least two zeros after each."""
+    digits = bytearray(bits)
+    for bit in range(bits):
+        if scalar & 1:
+            digits[bit] = digit = scalar + 4 & 7
+            scalar += 4 - digit
         scalar >>= 1
-        bit += 1
+    return digits
 
 
-def _sum(additions: "dict[int, list[Four]]") -> "Four":
-    """Straus: every scalar's additions share the doublings."""
+def _sum(bits: int, terms: "Iterable[tuple[bytearray, list[Four]]]") -> "Four":
+    """Of scalars (`_digits`) times points (`_odd_multiples`). Straus: the additions of all
+    scalars share the doublings."""
     point = (0, 1, 1, 1)
-    for bit in range(max(additions), -1, -1):
+    for bit in range(bits - 1, -1, -1):
         point = _double(point)
-        for multiple in additions.get(bit, ()):
-            point = _add(point, multiple)
+        for digits, multiples in terms:
+            digit = digits[bit]
+            if digit > 4:
+                point = _add(point, multiples[digit - 4 >> 1])
+            elif digit:
+                plus, minus, z2, dt2 = multiples[4 - digit >> 1]
+                point = _add(point, (minus, plus, z2, P - dt2))
     return point
-
-
-BASE_MULTIPLES = _odd_multiples(BASE[0], BASE[1])
-BASE_HIGH_MULTIPLES = _odd_multiples(BASE_HIGH[0], BASE_HIGH[1])

@@ -260,12 +260,13 @@ def test_half_size_scalars_keep_the_equation():
 
 
 def test_sum_of_multiples_is_the_plain_product():
-    for n in (1, 7, 8, 15, (1 << 127) - 1, L - 1, L, SECRET, (1 << 253) - 1):
-        additions = {}
-        ed25519._recode(additions, n, ed25519.BASE_MULTIPLES)
-        ed25519._recode(additions, 2 * n, ed25519.BASE_HIGH_MULTIPLES)
-        e, f, g, h = ed25519._sum(additions)
-        wanted = times((n + (2 * n << 127)) % L, BASE)
+    base, high = map(ed25519._odd_multiples, (ed25519.BASE, ed25519.BASE_HIGH))
+    for n in (1, 7, 8, 9, 15, (1 << 127) - 1, L >> 125, SECRET >> 124, (1 << 129) - 1):
+        m = n ^ 5
+        e, f, g, h = ed25519._sum(
+            130, ((ed25519._digits(130, n), base), (ed25519._digits(130, m), high))
+        )
+        wanted = times((n + (m << 127)) % L, BASE)
         assert same((e * f % P, g * h % P, f * g % P, e * h % P), wanted)
 
 
