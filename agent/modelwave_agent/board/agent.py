@@ -1,0 +1,134 @@
+"""The agent on a board, as a main.py uses it (docs/boards.md):
+
+agent = BoardAgent("pico-1", "rp2040", {"digits": FunctionRuntime(load)}, link)
+asyncio.create_task(agent.run())
+live = agent.live("digits")             # release, version, path, labels_path, on_trial
+agent.observe("digits", inferences=1)
+"""
+
+import os
+
+from modelwave_agent.banks import Banks
+from modelwave_agent.board.clock import BoardClock
+from modelwave_agent.journal import Journal
+from modelwave_agent.ports import Hooks
+from modelwave_agent.runner import Agent
+from modelwave_agent.update import Update
+from modelwave_shared import topics
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+from modelwave_shared.slots import slot
+
+EEXIST = 17
+
+
+class BoardAgent(Agent):
+    """Runs in the program's event loop until it is cancelled."""
+
+    def __init__(
+        self,
+        device,
+        target,
+        models,
+        link,
+        folder="/modelwave",
+        root="/root.json",
+        fetcher=None,
+        serve=None,
+        healthy=None,
+        wall=None,
+        feed=None,
+        bank_bytes=0,
+        metrics_seconds=900,
+    ):
+        """`models`: {name: Runtime}; `link`: a ports.Link; `folder`: what the agent keeps, made
+        if need be; `root`: the file of the fleet's root of trust; `fetcher`: None for file
+        blocks over the link.
+
+        `serve(live)` and `healthy(live)`, async or not: the program is given a model, or is
+        asked on trial before it is confirmed; they return what is wrong, if anything.
+        `wall`, `feed`: BoardClock's. `bank_bytes`: what one bank may hold, 0 for what is free.
+
+        Raises ValueError if the root of trust or the device's name is not as it must be,
+        and OSError if the folder cannot be made. Verifying the root takes seconds on a
+        board: make the agent before the watchdog runs."""
+        clock = BoardClock(wall, feed)
+        trusted = _open_root(root, device)
+        fleet = trusted["fleet"]
+        about = {
+            "fleet": fleet,
+            "device": device,
+            "target": target,
+            "slot": slot(fleet, device),
+        }
+        listeners = {}
+        if fetcher is None:
+            from modelwave_agent.board.blocks import BlockFetcher
+
+            fetcher = BlockFetcher(link, fleet, device, clock)
+            listeners[topics.file_block(fleet, device)] = fetcher.take
+        hooks = _Hooks(serve, healthy)
+        _make(folder)
+        updates = {}
+        for model in models:
+            place = folder + "/" + model
+            _make(place)
+            updates[model] = Update(
+                model,
+                about,
+                trusted,
+                Journal(place, "journal"),
+                Banks(place, bank_bytes),
+                models[model],
+                fetcher,
+                hooks,
+                clock,
+            )
+        boots = Journal(folder, "device")
+        Agent.__init__(self, about, updates, link, clock, boots, metrics_seconds, listeners)
+
+    def live(self, model):
+        """The model that serves now (driver.Live). None until there is one, and until it was
+        hashed again after a reset."""
+        update = self.updates[model]
+        return update.live() if update.booted.is_set() else None
+
+
+class _Hooks(Hooks):
+    """The program's functions. Like a host's commands they are not asked about no model."""
+
+    def __init__(self, serve, healthy):
+        self.on_serve = serve
+        self.on_healthy = healthy
+
+    async def serve(self, live):
+        return await _answer(self.on_serve, live)
+
+    async def healthy(self, live):
+        return await _answer(self.on_healthy, live)
+
+
+async def _answer(function, live):
+    answer = function(live) if function and live else ""
+    if answer and type(answer) is not str:
+        answer = await answer
+    return answer or ""
+
+
+def _open_root(path, device):
+    # Needed this once: what checks documents may leave the heap again.
+    from modelwave_shared import documents, fields
+
+    fields.name(device, "device")
+    try:
+        with open(path, "rb") as file:
+            return documents.open_first_root(file.read(MAX_ENVELOPE_BYTES + 1))
+    except (OSError, ValueError) as error:
+        raise ValueError("%s: %s" % (path, error))
+
+
+def _make(folder):
+    try:
+        os.mkdir(folder)
+    except OSError as error:
+        if error.args[0] != EEXIST:
+            raise

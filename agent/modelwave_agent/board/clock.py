@@ -1,0 +1,54 @@
+"""Time on a board."""
+
+import asyncio
+import time
+
+from modelwave_agent.ports import Clock
+
+# 2026-01-01: a clock that says less was never set.
+EARLIEST = 1767225600
+# 2000-01-01, where time.time() begins on some ports.
+LATE_EPOCH = 946684800
+
+
+class BoardClock(Clock):
+    """`ticks_ms` comes round every 12 days, so its steps are added up. Somebody waits here
+    every few minutes (the report repeats), so no turn is missed."""
+
+    def __init__(self, wall=None, feed=None):
+        """`wall`: a function such as time.time, for a board whose clock somebody sets (NTP,
+        a battery); None: there is none. `feed`: feeds the program's watchdog; called
+        between the pieces of long work and never by time alone, since a watchdog is there
+        for programs that hang."""
+        self.told = wall
+        self.feed = feed
+        self.ticks = time.ticks_ms()
+        self.passed = 0  # milliseconds
+
+    def now(self):
+        ticks = time.ticks_ms()
+        self.passed += time.ticks_diff(ticks, self.ticks)
+        self.ticks = ticks
+        return self.passed / 1000
+
+    def wall(self):
+        if not self.told:
+            return None
+        now = int(self.told())
+        if time.gmtime(0)[0] == 2000:
+            now += LATE_EPOCH
+        return now if now >= EARLIEST else None
+
+    async def sleep(self, seconds):
+        self.now()
+        if self.feed and not seconds:
+            self.feed()
+        await asyncio.sleep_ms(int(seconds * 1000))
+
+    async def wait(self, event, seconds):
+        self.now()
+        try:
+            await asyncio.wait_for_ms(event.wait(), int(seconds * 1000))
+        except asyncio.TimeoutError:
+            pass
+        return event.is_set()
