@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,8 @@ BACK_OFF_SECONDS = (1, 2, 4, 8, 15, 30)
 CLOSE_SECONDS = 3
 MAX_PASSWORD_BYTES = 1024
 
-# What the controller listens to: these topics of every device.
+# What the controller listens to: these topics of every device. (File blocks have a
+# connection of their own: blocks.py.)
 HEARD = (topics.reported, topics.presence, topics.metrics)
 
 logger = logging.getLogger(__name__)
@@ -100,8 +101,21 @@ class Connection:
     def on_their_way(self) -> set[str]:
         return {message.topic for message in self._sent.values()}
 
+    @property
+    def unacknowledged(self) -> int:
+        """Messages on their way, as far as `acknowledged` was asked."""
+        return len(self._sent)
+
     def send(self, message: Message) -> None:
-        info = self._client.publish(message.topic, message.payload, qos=1, retain=True)
+        """Retained, at QoS 1."""
+        self._publish(message, qos=1, retain=True)
+
+    def send_once(self, message: Message) -> None:
+        """At QoS 0; "acknowledged" when it is handed to the network."""
+        self._publish(message, qos=0, retain=False)
+
+    def _publish(self, message: Message, qos: int, retain: bool) -> None:
+        info = self._client.publish(message.topic, message.payload, qos, retain)
         if info.rc == mqtt.MQTT_ERR_SUCCESS:
             self._sent[info.mid] = message
 
@@ -142,21 +156,18 @@ class Connection:
         self, client: mqtt.Client, _data: object, _flags: object, reason: Any, _properties: object
     ) -> None:
         if reason.is_failure:
-            self.link.trouble.say(f"the broker refuses the connection: {reason}")
+            self.link.say(f"the broker refuses the connection: {reason}")
             return
-        fleet = self.link.fleet
-        client.subscribe([(topic(fleet, "+"), 1) for topic in HEARD])
+        client.subscribe([(topic, 1) for topic in self.link.heard])
 
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, codes: list[Any], _properties: object
     ) -> None:
         """A connection that hears nothing is none: its orders would go out, and all devices
         seem silent."""
-        denied = [
-            t(self.link.fleet, "+") for t, c in zip(HEARD, codes, strict=True) if c.is_failure
-        ]
+        denied = [t for t, c in zip(self.link.heard, codes, strict=True) if c.is_failure]
         if denied:
-            self.link.trouble.say(
+            self.link.say(
                 f"the broker does not let the controller read {', '.join(denied)}: "
                 f"allow it to its user {self.link.broker.user!r}",
                 logging.ERROR,
@@ -187,15 +198,20 @@ class Link:
         fleet: str,
         receive: Callable[[str, bytes], None],
         wake: Callable[[], None],
+        heard: Sequence[Callable[[str, str], str]] = HEARD,
+        purpose: str = "",
     ) -> None:
         """`receive` takes every message and must not wait; `wake` is called when there is
-        something to do: a connection stands, or acknowledgements have come."""
+        something to do: a connection stands, or acknowledgements have come. `heard`: the
+        topics of devices that are subscribed to; `purpose` stands before what is logged."""
         self.broker = broker
         self.fleet = fleet
+        self.heard = [topic(fleet, "+") for topic in heard]
+        self.purpose = purpose
         self.receive = receive
         self.wake = wake
         self.current: Connection | None = None
-        self.trouble = Trouble()
+        self._trouble = Trouble()
         self._failures = 0
         self._stopping = threading.Event()
         self._connection: Connection | None = None
@@ -214,9 +230,13 @@ class Link:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
+    def say(self, problem: str, level: int = logging.WARNING) -> None:
+        self._trouble.say(self.purpose + problem, level)
+
     def stands(self, connection: Connection) -> None:
-        self.trouble.over()
-        logger.info("connected to the broker at %s:%d", self.broker.host, self.broker.port)
+        self._trouble.over()
+        where = f"{self.broker.host}:{self.broker.port}"
+        logger.info("%sconnected to the broker at %s", self.purpose, where)
         self._failures = 0
         self.current = connection
         self.wake()
@@ -228,7 +248,7 @@ class Link:
             try:
                 self._connection.open()
             except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
-                self.trouble.say(f"no broker at {where}: {error}")
+                self.say(f"no broker at {where}: {error}")
             else:
                 self._stay(self._connection, where)
             self._pause()
@@ -238,7 +258,7 @@ class Link:
             connection.over.wait()
         stood, self.current = self.current, None
         if stood and not self._stopping.is_set():
-            self.trouble.say(f"the connection to the broker at {where} is lost")
+            self.say(f"the connection to the broker at {where} is lost")
         connection.close()
 
     def _pause(self) -> None:

@@ -1,6 +1,7 @@
 """`modelwave serve`: the parts put together.
 
     link     its own thread: receives into the inbox
+    blocks   a link and a thread of its own: sends files to boards that have no HTTP
     writer   its own thread: from the inbox into the database
     ticker   its own thread: decides, and publishes what is due
     files    the event loop of the main thread
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelwave_controller import files, outbox
+from modelwave_controller.blocks import Blocks
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.files import FileServer
 from modelwave_controller.home import Home
@@ -61,7 +63,9 @@ class Service:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self.writer = Writer(store, home.config.fleet, self.inbox, clock)
-        self.link = Link(broker_of(home), home.config.fleet, self.inbox.put, self._wake.set)
+        broker = broker_of(home)
+        self.link = Link(broker, home.config.fleet, self.inbox.put, self._wake.set)
+        self.blocks = Blocks(broker, home.config.fleet, home.files)
         self._trouble = Trouble()
 
     def stop(self) -> None:
@@ -81,10 +85,12 @@ class Service:
         self.publish_root()
         self.writer.start()
         self.link.start()
+        self.blocks.start()
         try:
             ready(Ready(files_url, f"{self.link.broker.host}:{self.link.broker.port}"))
             await asyncio.to_thread(self._loop, ticker)
         finally:
+            await asyncio.to_thread(self.blocks.stop)
             await asyncio.to_thread(self.link.stop)
             await asyncio.to_thread(self.writer.stop)
             await server.stop()
@@ -100,7 +106,7 @@ class Service:
     def _loop(self, ticker: Ticker) -> None:
         due = 0.0
         while not self._stopping.is_set():
-            if not (self.writer.alive and self.link.alive):
+            if not (self.writer.alive and self.link.alive and self.blocks.alive):
                 raise RuntimeError("a thread of the service has died; see its traceback above")
             self._wake.clear()
             ticks = time.monotonic() >= due
