@@ -1,0 +1,227 @@
+"""What BoardAgent does, on MicroPython:
+
+    micropython agent_cases.py FOLDER
+
+FOLDER holds what tests/board/test_board_agent.py has written there: the root's envelope,
+orders and files. Prints each failure and last "N passed, M failed".
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
+ROOT = HERE + "/../../.."
+sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
+
+from tests.board.programs import stand_in  # noqa: E402
+from tests.board.programs.agent_fakes import FolderFetcher, NearLink  # noqa: E402
+
+from modelwave_agent.board.agent import BoardAgent  # noqa: E402
+from modelwave_agent.board.runtime import FunctionRuntime  # noqa: E402
+from modelwave_shared import slots, topics  # noqa: E402
+
+DEVICE, TARGET = "pico-1", "rp2040"
+SLOT = slots.slot("demo", DEVICE)
+SECONDS = 20
+GIVEN = sys.argv[1]
+
+
+def given(name):
+    with open(GIVEN + "/" + name, "rb") as file:
+        return file.read()
+
+
+def ordered(name, model="digits"):
+    """The message of a slot's topic."""
+    return topics.desired_slot("demo", TARGET, model, SLOT), given(name)
+
+
+class Life:
+    """A board's life on `folder`, from boot until `done(life)`."""
+
+    def __init__(self, folder, messages, models=None, **more):
+        self.link = NearLink(messages)
+        self.models = models or {"digits": FunctionRuntime(stand_in.load)}
+        self.served = []
+        more.setdefault("serve", self.serve)
+        self.agent = BoardAgent(
+            DEVICE,
+            TARGET,
+            self.models,
+            self.link,
+            GIVEN + "/" + folder,
+            GIVEN + "/root.json",
+            FolderFetcher(GIVEN + "/files"),
+            **more,
+        )
+
+    def serve(self, live):
+        self.served.append((live.release, live.on_trial))
+
+    def reported(self, model="digits"):
+        """What the last report says of the model."""
+        topic = topics.reported("demo", DEVICE)
+        payloads = [payload for at, payload in self.link.published if at == topic]
+        return json.loads(payloads[-1])["models"][model] if payloads else {"outcome": ""}
+
+    def run(self, done):
+        asyncio.run(asyncio.wait_for(self._run(done), SECONDS))
+        return self
+
+    async def _run(self, done):
+        life = asyncio.create_task(self.agent.run())
+        while not done(self):
+            await asyncio.sleep_ms(5)
+        life.cancel()
+        try:
+            await life
+        except asyncio.CancelledError:
+            pass
+
+
+def has_outcome(life):
+    return life.reported()["outcome"]
+
+
+def refused(call):
+    """The message of the ValueError that `call` raises."""
+    try:
+        call()
+    except ValueError as error:
+        return str(error)
+    raise AssertionError("nothing was raised")
+
+
+def test_model_is_proven_served_on_trial_and_confirmed():
+    life = Life("healthy", [ordered("v1")])
+    assert life.agent.live("digits") is None
+    life.run(has_outcome)
+    assert life.reported()["outcome"] == "SUCCEEDED", life.reported()
+    live = life.agent.live("digits")
+    assert (live.release, live.version, live.on_trial) == (1, "v1", False)
+    assert stand_in.load(live.path)(b"x") == stand_in.answer(given("v1.sha256"), b"x")
+    assert life.served == [(1, True)], life.served
+
+
+def test_model_is_live_after_a_reset_only_once_it_was_hashed():
+    Life("reset", [ordered("v1")]).run(has_outcome)
+    life = Life("reset", [])
+    assert life.agent.live("digits") is None
+    life.run(lambda life: life.served)
+    assert life.served == [(1, False)]
+    assert life.agent.live("digits").release == 1
+
+
+def test_model_that_fails_its_golden_set_is_rolled_back():
+    Life("bad", [ordered("v1")]).run(has_outcome)
+    life = Life("bad", [ordered("v2-bad")])
+    life.run(lambda life: has_outcome(life) and life.reported()["seq"] == 2)
+    assert life.reported()["outcome"] == "ROLLED_BACK", life.reported()
+    assert "golden set" in life.reported()["reason"]
+    assert life.agent.live("digits").release == 1
+    assert stand_in.load(life.agent.live("digits").path)
+
+
+def test_program_that_finds_the_model_unwell_has_it_rolled_back():
+    async def slowly(live):
+        await asyncio.sleep(0)
+        return "too many blanks"
+
+    def at_once(live):
+        return "too many blanks"
+
+    for number, healthy in enumerate((slowly, at_once)):
+        life = Life("unwell%d" % number, [ordered("v1")], healthy=healthy).run(has_outcome)
+        assert life.reported()["outcome"] == "ROLLED_BACK"
+        assert life.reported()["reason"] == "too many blanks"
+        assert life.agent.live("digits") is None
+
+
+def test_program_that_breaks_when_it_is_given_the_model_has_it_rolled_back():
+    def serve(live):
+        raise RuntimeError("no camera")
+
+    life = Life("hook", [ordered("v1")], serve=serve).run(has_outcome)
+    assert life.reported()["outcome"] == "ROLLED_BACK"
+    assert "no camera" in life.reported()["reason"]
+
+
+def test_program_with_no_complaint_may_say_nothing():
+    async def quiet(live):
+        return None
+
+    life = Life("quiet", [ordered("v1")], serve=quiet, healthy=quiet).run(has_outcome)
+    assert life.reported()["outcome"] == "SUCCEEDED"
+
+
+def test_each_model_has_its_own_runtime_and_folder():
+    models = {
+        "digits": FunctionRuntime(stand_in.load),
+        "words": FunctionRuntime(stand_in.load, name="other"),
+    }
+    life = Life("two", [ordered("v1"), ordered("words-v1", "words")], models)
+    life.run(lambda life: has_outcome(life) and life.reported("words")["outcome"])
+    assert life.reported("words")["outcome"] == "SUCCEEDED", life.reported("words")
+    assert life.agent.live("words").path.startswith(GIVEN + "/two/words/")
+    assert life.agent.live("digits").path.startswith(GIVEN + "/two/digits/")
+
+
+def test_what_the_program_observes_is_counted_for_the_live_release():
+    life = Life("observe", [ordered("v1")], metrics_seconds=1)
+    metrics = topics.metrics("demo", DEVICE)
+
+    def measured(life):
+        if life.agent.live("digits"):
+            life.agent.observe("digits", labelled=1, correct=1)
+        return [payload for topic, payload in life.link.published if topic == metrics]
+
+    life.run(measured)
+    document = json.loads(measured(life)[0])
+    assert document["release"] == 1
+    assert document["inferences"] == document["correct"] > 0
+
+
+def test_watchdog_is_fed_during_an_update():
+    fed = []
+    Life("fed", [ordered("v1")], feed=lambda: fed.append(1)).run(has_outcome)
+    assert len(fed) >= 16, len(fed)  # once a golden record alone
+
+
+def test_root_of_trust_that_is_none_is_refused_by_name():
+    for name, problem in (
+        ("nowhere.json", "2"),
+        ("garbage.json", "template"),
+        ("one-signature.json", "signatures: 1 of the 2"),
+        ("long.json", "longer"),
+    ):
+        path = GIVEN + "/" + name
+        said = refused(lambda at=path: BoardAgent(DEVICE, TARGET, {}, None, GIVEN + "/x", at))
+        assert said.startswith(path), said
+        assert problem in said, said
+        assert "x" not in os.listdir(GIVEN)
+
+
+def test_device_name_that_is_none_is_refused():
+    said = refused(lambda: BoardAgent("a/+", TARGET, {}, None, GIVEN, GIVEN + "/root.json"))
+    assert said.startswith("device"), said
+
+
+def main():
+    passed = failed = 0
+    for name, case in sorted(globals().items()):
+        if name.startswith("test_"):
+            try:
+                case()
+                passed += 1
+            except Exception as error:
+                print("FAILED", name)
+                sys.print_exception(error)
+                failed += 1
+            asyncio.new_event_loop()
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed else 0
+
+
+sys.exit(main())

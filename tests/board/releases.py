@@ -1,0 +1,44 @@
+"""Releases for boards, whose golden sets programs/stand_in.py answers."""
+
+import hashlib
+
+from tests import signing
+from tests.board.programs.stand_in import answer
+
+from modelwave_shared import documents, dsse, golden
+
+INPUTS = [bytes([number] * 64) for number in range(16)]
+RAM_BYTES = 4096
+
+
+def release(number, model, healthy=True, target="rp2040", name="digits"):
+    """Release `number` with these bytes as its model. Not `healthy`: its golden set was made
+    with another file."""
+    digest = hashlib.sha256(model if healthy else b"another").digest()
+    proof = golden.pack("o", "b", "b", INPUTS, [answer(digest, given) for given in INPUTS])
+    files = [
+        {"role": "model", "sha256": signing.sha(model), "size": len(model)},
+        {"role": "golden", "sha256": signing.sha(proof), "size": len(proof)},
+    ]
+    needs = {"flash": len(model) + len(proof), "ram": RAM_BYTES, "kernels": []}
+    made = signing.Release(
+        number,
+        model,
+        target=target,
+        files=files,
+        needs={**needs, "runtime": "tflite", "accelerator": ""},
+    )
+    if name != made.document["model"]:
+        made.document["model"] = name
+        made.envelope = signing.envelope(documents.MANIFEST, made.document, signing.RELEASE_KEY)
+        made.digest = dsse.read(made.envelope).digest()
+    made.files = {signing.sha(model): model, signing.sha(proof): proof}
+    return made
+
+
+def write_files(folder, *releases):
+    """Their files, each under its sha256."""
+    folder.mkdir(exist_ok=True)
+    for one in releases:
+        for name, data in one.files.items():
+            (folder / name).write_bytes(data)

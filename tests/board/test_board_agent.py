@@ -1,0 +1,39 @@
+"""BoardAgent on real MicroPython; the cases are in programs/agent_cases.py."""
+
+import hashlib
+from pathlib import Path
+
+from tests import micropython, signing
+from tests.board.releases import release, write_files
+
+from modelwave_shared import documents
+
+PROGRAMS = Path(__file__).parent / "programs"
+HEAP = "192k"  # the cases are in it
+
+
+def provide(folder):
+    """What the cases need."""
+    at_once = {"trial": {"seconds": 0, "inferences": 0}}
+    good = release(1, b"the first model" * 50)
+    bad = release(2, b"the second model" * 50, healthy=False)
+    words = release(1, b"another model" * 50, name="words")
+    write_files(folder / "files", good, bad, words)
+    (folder / "root.json").write_bytes(signing.root_envelope())
+    one = signing.envelope(documents.ROOT, signing.root(), signing.ROOT_KEYS[0])
+    (folder / "one-signature.json").write_bytes(one)
+    (folder / "garbage.json").write_bytes(b"\0" * 100)
+    (folder / "long.json").write_bytes(b"\0" * 10_000)
+    (folder / "v1").write_bytes(signing.order(good, 1, **at_once))
+    (folder / "v1.sha256").write_bytes(hashlib.sha256(b"the first model" * 50).digest())
+    (folder / "v2-bad").write_bytes(signing.order(bad, 2, **at_once))
+    words_order = signing.order(words, 1, model="words", **at_once)
+    (folder / "words-v1").write_bytes(words_order)
+
+
+def test_cases_on_micropython(tmp_path):
+    provide(tmp_path)
+    done = micropython.run(tmp_path, PROGRAMS / "agent_cases.py", tmp_path, heap=HEAP)
+    print(done.stdout + done.stderr)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "11 passed, 0 failed"
