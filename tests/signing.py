@@ -6,7 +6,7 @@ import json
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from modelwave_shared import documents, dsse, golden
+from modelwave_shared import dsse, golden, words
 
 ISSUED = 1_800_000_000
 EXPIRES = ISSUED + 86_400
@@ -52,7 +52,7 @@ def root(fleet="demo", **changes):
 
 
 def root_envelope(document=None):
-    return envelope(documents.ROOT, document or root(), *ROOT_KEYS[:2])
+    return envelope(words.ROOT, document or root(), *ROOT_KEYS[:2])
 
 
 class Release:
@@ -86,7 +86,7 @@ class Release:
             "deltas": [],
         }
         self.document.update(copy.deepcopy(changes))
-        self.envelope = envelope(documents.MANIFEST, self.document, RELEASE_KEY)
+        self.envelope = envelope(words.MANIFEST, self.document, RELEASE_KEY)
         self.digest = dsse.read(self.envelope).digest()
 
 
@@ -111,7 +111,7 @@ def order_document(release, seq, **changes):
 def order(release, seq, key=ORDER_KEY, **changes):
     """The two lines of a desired topic."""
     document = order_document(release, seq, **changes)
-    return envelope(documents.ORDER, document, key) + b"\n" + release.envelope
+    return envelope(words.ORDER, document, key) + b"\n" + release.envelope
 
 
 def sha(data):

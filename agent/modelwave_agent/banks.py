@@ -9,7 +9,7 @@ import hashlib
 import os
 
 from modelwave_agent.journal import sync
-from modelwave_shared.documents import FILE_ROLES
+from modelwave_shared.words import FILE_ROLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

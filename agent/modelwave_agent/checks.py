@@ -25,9 +25,9 @@ hold the RAM by then, or the time may be over.
 """
 
 from modelwave_shared import documents, dsse, slots
-from modelwave_shared.documents import MANIFEST, ORDER, REJECTED
 from modelwave_shared.fit import shortfalls
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+from modelwave_shared.words import MANIFEST, ORDER, REJECTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ Rules:
 Nothing here reads a file, a clock or the network.
 """
 
-from modelwave_shared.documents import CANCELED, FAILED, ROLLED_BACK, SUCCEEDED
+from modelwave_shared.words import CANCELED, FAILED, ROLLED_BACK, SUCCEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from modelwave_controller.decide import Facts, StageFacts
 from modelwave_controller.events import IN_PROGRESS
 from modelwave_controller.gates import NOBODY, Counts
 from modelwave_controller.state import Rollout, Wave
-from modelwave_shared.documents import CANCELED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
+from modelwave_shared.words import CANCELED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
 
 Known = Mapping[str, Mapping[int, int]]  # {target: {slot: known devices}}
 

@@ -13,8 +13,8 @@ from modelwave_controller import documents
 from modelwave_controller.documents import Metrics, ModelState, Report
 from modelwave_controller.events import IN_PROGRESS
 from modelwave_shared import fields, slots, topics
-from modelwave_shared.documents import SUCCEEDED
 from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_TEXT
+from modelwave_shared.words import SUCCEEDED
 
 PRESENCE = {b"online": True, b"offline": False}
 CLAIM = "says SUCCEEDED, but another release is live"

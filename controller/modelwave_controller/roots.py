@@ -6,7 +6,7 @@ from typing import Any
 from modelwave_controller import keys
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.keys import SigningKey
-from modelwave_shared import documents, dsse
+from modelwave_shared import documents, dsse, words
 
 ROOT_THRESHOLD = 2
 
@@ -28,7 +28,7 @@ def first_root(
         },
         "minimum": {},
     }
-    return keys.sign(documents.ROOT, keys.canonical(document), root_keys)
+    return keys.sign(words.ROOT, keys.canonical(document), root_keys)
 
 
 def _role(signers: Sequence[SigningKey], threshold: int) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def require_signer(root: dict[str, Any], kind: str, key: SigningKey) -> None:
     allowed, _ = documents.role_keys(root, kind)
     if key.public not in allowed.values():
         raise OperatorError(
-            f"--key: {key.keyid} is no {documents.SIGNER[kind]} key of fleet {root['fleet']} "
+            f"--key: {key.keyid} is no {words.SIGNER[kind]} key of fleet {root['fleet']} "
             f"(its root names {', '.join(allowed)})"
         )
 

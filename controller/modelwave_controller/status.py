@@ -15,7 +15,7 @@ from modelwave_controller.facts import Known, count, facts
 from modelwave_controller.gates import FAIL, NOBODY, PASS, PENDING, Counts
 from modelwave_controller.state import Rollout, Stage, State, Wave, fold
 from modelwave_controller.words import plural, span
-from modelwave_shared.documents import SUCCEEDED
+from modelwave_shared.words import SUCCEEDED
 
 # A service that ticks says so every few seconds.
 SERVICE_SILENT_SECONDS = 15

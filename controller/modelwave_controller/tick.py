@@ -31,9 +31,9 @@ from modelwave_controller.state import ACTIVE, FINAL, REVERTING, Rollout, State,
 from modelwave_controller.store import Store
 from modelwave_controller.tables import orders
 from modelwave_shared import topics
-from modelwave_shared.documents import ORDER
 from modelwave_shared.limits import MAX_SLOT_RANGES
 from modelwave_shared.slots import ranges_of
+from modelwave_shared.words import ORDER
 
 
 @dataclass(frozen=True)

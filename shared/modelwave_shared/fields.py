@@ -1,8 +1,15 @@
-"""Checks of single fields, from which documents.py builds its tables.
+"""Checks of fields, by a spec that says what is allowed (schema.py has those of documents):
 
-A check is called with a value out of strict_json and the field's path ("order.seq") and
-raises DocumentError, which names the path and what is allowed. Types are exact: a bool
-is no integer.
+    (0, 9)                an integer in that range
+    ("idle", "trial")     one of these words
+    {field: spec, …}      an object of exactly these fields; a field that is written "x?"
+                          may be absent
+    [spec, 1, 4]          a list of 1 to 4 entries
+    [key, spec, 1, 4]     an object as a map of 1 to 4 entries; `key` checks each key
+    a function            called with the value and its path, as those below
+
+A value is out of strict_json; DocumentError names the field's path ("order.seq") and what
+is allowed there. Types are exact: a bool is no integer.
 """
 
 from modelwave_shared.limits import (
@@ -13,10 +20,9 @@ from modelwave_shared.limits import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
     from typing import Any
 
-    Check = Callable[[object, str], None]
+    Spec = Any  # as above
     Document = dict[str, Any]  # a parsed document, or an object in one
 
 HEX = "0123456789abcdef"
@@ -32,12 +38,55 @@ class DocumentError(ValueError):
         self.problem = problem
 
 
-def integer(low: int, high: int) -> "Check":
-    def check(value: object, where: str) -> None:
-        if type(value) is not int or not low <= value <= high:
-            raise DocumentError(where, "an integer from %d to %d" % (low, high))
+def check(spec: "Spec", value: "Any", where: str) -> None:
+    """Raises DocumentError unless `value` is what `spec`, as above, asks for."""
+    if type(spec) is tuple:
+        _check_choice(spec, value, where)
+    elif type(spec) is dict:
+        _check_object(spec, value, where)
+    elif type(spec) is list:
+        _check_many(spec, value, where)
+    else:
+        spec(value, where)
 
-    return check
+
+def _check_choice(spec: "tuple[Any, ...]", value: object, where: str) -> None:
+    if type(spec[0]) is str:
+        if type(value) is not str or value not in spec:
+            raise DocumentError(where, "one of " + ", ".join(spec))
+    elif type(value) is not int or not spec[0] <= value <= spec[1]:
+        raise DocumentError(where, "an integer from %d to %d" % spec)
+
+
+def _check_object(spec: "dict[str, Spec]", value: "Any", where: str) -> None:
+    """An unknown field is refused: it may be a condition that this reader cannot keep."""
+    if type(value) is not dict:
+        raise DocumentError(where, "an object")
+    known = [key.rstrip("?") for key in spec]
+    for key in value:
+        if key not in known:
+            raise DocumentError("%s.%s" % (where, _shown(key)), "an unknown field")
+    for key in spec:
+        field = key.rstrip("?")
+        if field in value:
+            check(spec[key], value[field], "%s.%s" % (where, field))
+        elif field == key:
+            raise DocumentError("%s.%s" % (where, key), "missing")
+
+
+def _check_many(spec: "list[Any]", value: "Any", where: str) -> None:
+    """A list, or, where the spec begins with one for the keys, an object as a map."""
+    kind = dict if len(spec) == 4 else list
+    if type(value) is not kind or not spec[-2] <= len(value) <= spec[-1]:
+        what = "an object" if kind is dict else "a list"
+        raise DocumentError(where, "%s of %d to %d entries" % (what, spec[-2], spec[-1]))
+    if kind is dict:
+        for key in value:
+            spec[0](key, where)
+            check(spec[1], value[key], "%s.%s" % (where, key))
+    else:
+        for index, entry in enumerate(value):
+            check(spec[0], entry, "%s[%d]" % (where, index))
 
 
 def boolean(value: object, where: str) -> None:
@@ -45,22 +94,9 @@ def boolean(value: object, where: str) -> None:
         raise DocumentError(where, "true or false")
 
 
-def one_of(*words: str) -> "Check":
-    def check(value: object, where: str) -> None:
-        if type(value) is not str or value not in words:
-            raise DocumentError(where, "one of " + ", ".join(words))
-
-    return check
-
-
-def name(value: object, where: str) -> None:
+def name(value: "Any", where: str) -> None:
     """fleet, model, target, device id."""
-    if (
-        type(value) is not str
-        or not 1 <= len(value) <= MAX_NAME
-        or value[0] in "-_"
-        or not all(c in LOWER or c in "-_" for c in value)
-    ):
+    if not _spelt(value, 1, MAX_NAME, LOWER + "-_") or value[0] in "-_":
         raise DocumentError(where, "a name of 1 to %d characters a-z 0-9 _ -" % MAX_NAME)
 
 
@@ -71,18 +107,18 @@ def text(value: object, where: str) -> None:
 
 
 def sha256(value: object, where: str) -> None:
-    if type(value) is not str or len(value) != 64 or not all(c in HEX for c in value):
+    if not _spelt(value, 64, 64, HEX):
         raise DocumentError(where, "a sha256 in 64 lower-case hex digits")
+
+
+def keyid(value: object, where: str) -> None:
+    if not _spelt(value, 8, 8, HEX):
+        raise DocumentError(where, "a keyid of 8 lower-case hex digits")
 
 
 def token(value: object, where: str) -> None:
     """A word of a technical vocabulary: CONV_2D, tflite>=2.14, edgetpu, digits/labels."""
-    allowed = LOWER + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.-+/>="
-    if (
-        type(value) is not str
-        or not 1 <= len(value) <= MAX_NAME
-        or not all(c in allowed for c in value)
-    ):
+    if not _spelt(value, 1, MAX_NAME, LOWER + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.-+/>="):
         raise DocumentError(where, "1 to %d characters A-Z a-z 0-9 _ . - + / > =" % MAX_NAME)
 
 
@@ -101,44 +137,10 @@ def url(value: object, where: str) -> None:
         raise DocumentError(where, "printable ASCII without spaces, query or fragment")
 
 
-def list_of(check: "Check", low: int, high: int) -> "Check":
-    def check_list(value: object, where: str) -> None:
-        if type(value) is not list or not low <= len(value) <= high:
-            raise DocumentError(where, "a list of %d to %d entries" % (low, high))
-        for index, entry in enumerate(value):
-            check(entry, "%s[%d]" % (where, index))
-
-    return check_list
-
-
-def map_of(check_key: "Check", check_value: "Check", low: int, high: int) -> "Check":
-    def check_map(value: object, where: str) -> None:
-        if type(value) is not dict or not low <= len(value) <= high:
-            raise DocumentError(where, "an object of %d to %d entries" % (low, high))
-        for key in value:
-            check_key(key, where)
-            check_value(value[key], "%s.%s" % (where, key))
-
-    return check_map
-
-
-def record(table: "dict[str, Check]", optional: "Container[str]" = ()) -> "Check":
-    """An object with exactly these fields; those in `optional` may be absent. An unknown
-    field is refused: it may be a condition that this reader does not know how to keep."""
-
-    def check_record(value: object, where: str) -> None:
-        if type(value) is not dict:
-            raise DocumentError(where, "an object")
-        for key in value:
-            if key not in table:
-                raise DocumentError("%s.%s" % (where, _shown(key)), "an unknown field")
-        for key in table:
-            if key in value:
-                table[key](value[key], "%s.%s" % (where, key))
-            elif key not in optional:
-                raise DocumentError("%s.%s" % (where, key), "missing")
-
-    return check_record
+def _spelt(value: "Any", least: int, most: int, letters: str) -> bool:
+    if type(value) is not str or not least <= len(value) <= most:
+        return False
+    return all(c in letters for c in value)
 
 
 def _printable(character: str) -> bool:

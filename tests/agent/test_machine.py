@@ -4,8 +4,8 @@ import pytest
 
 from modelwave_agent import machine
 from modelwave_agent.journal import Journal
-from modelwave_shared.documents import FILE_ROLES, OUTCOMES, STATES
 from modelwave_shared.limits import MAX_BYTES, MAX_EPOCH, MAX_SEQ, MAX_TEXT, MAX_TIME
+from modelwave_shared.words import FILE_ROLES, OUTCOMES, STATES
 
 DETAIL = {
     "order": {"epoch": 0, "seq": 2, "sha256": "o"},

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from modelwave_agent import checks, machine
-from modelwave_shared import documents, dsse
+from modelwave_shared import dsse, words
 from tests import signing
 from tests.agent.fakes import DEVICE, TOPIC, World, live
 from tests.signing import ORDER_KEY, RELEASE_KEY, STRANGER
@@ -185,7 +185,7 @@ def rejected(name, message, reason, **setting):
             "manifest signed by the controller",
             signing.order(NEW, 6).split(b"\n")[0]
             + b"\n"
-            + signing.envelope(documents.MANIFEST, NEW.document, ORDER_KEY),
+            + signing.envelope(words.MANIFEST, NEW.document, ORDER_KEY),
             "manifest: signatures: 0 of the 1",
         ),
         rejected(

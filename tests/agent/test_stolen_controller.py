@@ -9,7 +9,7 @@ import copy
 
 import pytest
 
-from modelwave_shared import documents, dsse
+from modelwave_shared import dsse, words
 from tests import signing
 from tests.agent.fakes import TOPIC, World, live
 from tests.signing import ORDER_KEY, RELEASE_KEY, ROOT_KEYS, STRANGER
@@ -45,10 +45,10 @@ def after(world, message):
 
 def forged(document, *keys):
     """An order, properly signed, for a manifest that `keys` have signed."""
-    manifest = signing.envelope(documents.MANIFEST, document, *keys)
+    manifest = signing.envelope(words.MANIFEST, document, *keys)
     order = signing.order_document(RUNNING, 9)
     order["manifest"] = dsse.read(manifest).digest()
-    return signing.envelope(documents.ORDER, order, ORDER_KEY) + b"\n" + manifest
+    return signing.envelope(words.ORDER, order, ORDER_KEY) + b"\n" + manifest
 
 
 def evil_manifest(world):
@@ -72,11 +72,11 @@ def test_manifest_without_the_release_key_s_signature_is_refused(world, keys):
 
 def test_signature_of_another_manifest_does_not_fit(world):
     good = dsse.read(RUNNING.envelope).signatures
-    payload = signing.envelope(documents.MANIFEST, evil_manifest(world), STRANGER)
-    manifest = dsse.write(documents.MANIFEST, dsse.read(payload).payload, good)
+    payload = signing.envelope(words.MANIFEST, evil_manifest(world), STRANGER)
+    manifest = dsse.write(words.MANIFEST, dsse.read(payload).payload, good)
     order = signing.order_document(RUNNING, 9)
     order["manifest"] = dsse.read(manifest).digest()
-    message = signing.envelope(documents.ORDER, order, ORDER_KEY) + b"\n" + manifest
+    message = signing.envelope(words.ORDER, order, ORDER_KEY) + b"\n" + manifest
     assert after(world, message)["outcome"] == "REJECTED"
 
 

@@ -20,7 +20,7 @@ from modelwave_controller.state import State
 from modelwave_controller.store import Store
 from modelwave_controller.tick import Issuer, Ticker
 from modelwave_controller.writer import Inbox, Writer
-from modelwave_shared import documents, dsse, topics
+from modelwave_shared import documents, dsse, topics, words
 from modelwave_shared.slots import slot
 
 FLEET = "meadow"
@@ -86,7 +86,7 @@ class World:
         found = {}
         for target in targets:
             payload = keys.canonical(manifest(number, target))
-            envelope = keys.sign(documents.MANIFEST, payload, [self.release_key])
+            envelope = keys.sign(words.MANIFEST, payload, [self.release_key])
             found[target] = Signed(read(Manifest, payload), envelope, dsse.hexdigest(payload))
         return found
 
@@ -135,9 +135,7 @@ class World:
             held = outbox.holds(connection, topic)
         if held is None:
             return None
-        order: dict[str, Any] = documents.read(
-            documents.ORDER, dsse.read(held.split(b"\n")[0]).payload
-        )
+        order: dict[str, Any] = documents.read(words.ORDER, dsse.read(held.split(b"\n")[0]).payload)
         return order
 
     def answer(self, outcome: str, devices: Iterable["Device"], reason: str = "") -> None:

@@ -15,7 +15,7 @@ from broker_hosts import embedded
 from paho.mqtt.enums import CallbackAPIVersion
 from rollout_world import FLEET, Device
 
-from modelwave_shared import documents, dsse, slots, topics
+from modelwave_shared import documents, dsse, slots, topics, words
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 HAS_MOSQUITTO = Path(MOSQUITTO).exists()
@@ -65,7 +65,7 @@ class SimulatedFleet:
         if not message.payload:
             return
         envelope = dsse.read(message.payload.split(b"\n")[0])
-        order = documents.read(documents.ORDER, envelope.payload)
+        order = documents.read(words.ORDER, envelope.payload)
         for device in self._by_slot[target, int(number)]:
             self._consider(device, order)
 
@@ -144,7 +144,7 @@ def retained_orders(port: int) -> dict[str, dict[str, Any]]:
             complete.set()
         elif message.payload:
             envelope = dsse.read(message.payload.split(b"\n")[0])
-            found[message.topic] = documents.read(documents.ORDER, envelope.payload)
+            found[message.topic] = documents.read(words.ORDER, envelope.payload)
 
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
     client.on_message = on_message

@@ -22,7 +22,7 @@ from modelwave_controller.state import (
     RUNNING,
     Rollout,
 )
-from modelwave_shared import documents, dsse
+from modelwave_shared import documents, dsse, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, SLOTS
 
 
@@ -126,9 +126,9 @@ def test_an_order_is_one_signature_for_all_slots_of_a_stage(world: World) -> Non
     assert len(orders) == len(payloads) == 1
     lines = payloads.pop().split(b"\n")
     assert [len(line) <= MAX_ENVELOPE_BYTES for line in lines] == [True, True]
-    order = documents.open_signed(documents.ORDER, dsse.read(lines[0]), world.home.root_document)
+    order = documents.open_signed(words.ORDER, dsse.read(lines[0]), world.home.root_document)
     manifest = dsse.read(lines[1])
-    documents.open_signed(documents.MANIFEST, manifest, world.home.root_document)
+    documents.open_signed(words.MANIFEST, manifest, world.home.root_document)
     assert order["manifest"] == manifest.digest()
     assert order["slots"] == orders[0].slots
     assert order["seq"] == orders[0].seq == 1

@@ -2,9 +2,9 @@
 
 import json
 
-from modelwave_shared import documents, dsse
-from modelwave_shared.documents import MANIFEST, METRICS, ORDER, REPORT, ROOT
+from modelwave_shared import documents, dsse, reports, schema
 from modelwave_shared.fields import DocumentError
+from modelwave_shared.words import MANIFEST, METRICS, ORDER, REPORT, ROOT
 from tests.core import signed
 
 SHA256 = "0123456789abcdef" * 4
@@ -45,6 +45,9 @@ UNSIGNED = {
 ENVELOPES = {ROOT: signed.ROOT, MANIFEST: signed.MANIFEST, ORDER: signed.ORDER}
 
 
+KINDS = list(schema.FIELDS) + list(reports.FIELDS)
+
+
 def refused(error, function, *arguments):
     """The message with which `function` raises `error`."""
     try:
@@ -62,7 +65,7 @@ def payload(kind):
 
 def sample(kind):
     """A good document, fresh to be spoiled."""
-    return documents.read(kind, payload(kind))
+    return reading(kind).read(kind, payload(kind))
 
 
 def changed(kind, path, value):
@@ -76,14 +79,22 @@ def changed(kind, path, value):
     return document
 
 
+def check(kind, value):
+    reading(kind).check(kind, value)
+
+
+def reading(kind):
+    return documents if kind in schema.FIELDS else reports
+
+
 def accepted(kind, path, *values):
     """Each of the values, put at the path, is taken."""
     for value in values:
-        documents.check(kind, changed(kind, path, value))
+        check(kind, changed(kind, path, value))
 
 
 def none_accepted(kind, path, *values):
     """None is, and the error's message names a place in the document."""
     for value in values:
-        message = refused(DocumentError, documents.check, kind, changed(kind, path, value))
+        message = refused(DocumentError, check, kind, changed(kind, path, value))
         assert message.startswith(kind + "."), message

@@ -8,7 +8,7 @@ same bytes.
 
 from pathlib import Path
 
-from modelwave_shared.documents import MANIFEST, ORDER, ROOT
+from modelwave_shared.words import MANIFEST, ORDER, ROOT
 from tests import signing
 from tests.signing import ORDER_KEY, RELEASE_KEY, ROOT_KEYS, STRANGER, envelope
 

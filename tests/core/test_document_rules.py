@@ -1,9 +1,9 @@
 """What must hold within one document: the rules of root, manifest, order and report."""
 
 from modelwave_shared import documents, dsse
-from modelwave_shared.documents import MANIFEST, ORDER, REPORT, ROOT
 from modelwave_shared.fields import DocumentError
 from modelwave_shared.limits import MAX_BYTES, MAX_SEQ, MAX_SIGNATURES
+from modelwave_shared.words import MANIFEST, ORDER, OUTCOMES, REPORT, ROOT, STATES
 from tests.core import signed
 from tests.core.helpers import SHA256, accepted, none_accepted, refused, sample
 
@@ -205,10 +205,10 @@ def test_order_trial_and_shadow_keep_their_types():
 
 def test_report_outcomes_and_states_are_the_agreed_words():
     accepted(REPORT, "models.digits.outcome", "")
-    for outcome in documents.OUTCOMES:
+    for outcome in OUTCOMES:
         accepted(REPORT, "models.digits.outcome", outcome)
     none_accepted(REPORT, "models.digits.outcome", "TIMED_OUT", "succeeded", None, 0)
-    for state in documents.STATES:
+    for state in STATES:
         accepted(REPORT, "models.digits.state", state)
     none_accepted(REPORT, "models.digits.state", "", "running", "Idle")
 

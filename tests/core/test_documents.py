@@ -1,11 +1,22 @@
 """Every field of every document: its type, its range, and that it must be there."""
 
 from modelwave_shared import documents
-from modelwave_shared.documents import MANIFEST, METRICS, ORDER, REPORT, ROOT
 from modelwave_shared.fields import DocumentError
 from modelwave_shared.limits import MAX_BYTES
 from modelwave_shared.strict_json import JsonError
-from tests.core.helpers import SHA256, accepted, changed, none_accepted, payload, refused, sample
+from modelwave_shared.words import MANIFEST, METRICS, ORDER, REPORT, ROOT
+from tests.core.helpers import (
+    KINDS,
+    SHA256,
+    accepted,
+    changed,
+    check,
+    none_accepted,
+    payload,
+    reading,
+    refused,
+    sample,
+)
 
 
 def fields_of(value, path=""):
@@ -18,24 +29,24 @@ def fields_of(value, path=""):
 
 
 def test_the_samples_are_good():
-    for kind in documents.TABLES:
+    for kind in KINDS:
         assert sample(kind)
 
 
 def test_every_field_of_every_document_refuses_another_type():
-    for kind in documents.TABLES:
+    for kind in KINDS:
         for path in fields_of(sample(kind)):
             none_accepted(kind, path, None, 1.5)
 
 
 def test_every_field_of_every_document_refuses_a_negative_number():
-    for kind in documents.TABLES:
+    for kind in KINDS:
         for path in fields_of(sample(kind)):
             none_accepted(kind, path, -1, -(2**63))
 
 
 def test_every_number_refuses_true_and_2_to_the_63():
-    for kind in documents.TABLES:
+    for kind in KINDS:
         document = sample(kind)
         for path in fields_of(document):
             if kind + "." + path != "order.shadow":
@@ -51,32 +62,32 @@ def test_every_object_refuses_an_unknown_field():
         REPORT: ("free", "models.digits"),
         METRICS: (),
     }
-    for kind in documents.TABLES:
+    for kind in KINDS:
         none_accepted(kind, "condition", "x", None)
         for path in objects[kind]:
             none_accepted(kind, path + ".condition", "x")
 
 
 def test_every_top_level_field_must_be_there():
-    for kind in documents.TABLES:
+    for kind in KINDS:
         for field in sample(kind):
             document = sample(kind)
             del document[field]
-            message = refused(DocumentError, documents.check, kind, document)
+            message = refused(DocumentError, check, kind, document)
             assert message.startswith(kind + "." + field), message
 
 
 def test_documents_that_are_no_objects_are_refused():
-    for kind in documents.TABLES:
+    for kind in KINDS:
         for value in (None, [], "x", 1, True, [{}]):
-            refused(DocumentError, documents.check, kind, value)
+            refused(DocumentError, check, kind, value)
 
 
 def test_one_kind_is_not_read_as_another():
-    for kind in documents.TABLES:
-        for other in documents.TABLES:
+    for kind in KINDS:
+        for other in KINDS:
             if other != kind:
-                refused(DocumentError, documents.read, other, payload(kind))
+                refused(DocumentError, reading(other).read, other, payload(kind))
 
 
 def test_numbers_that_are_not_integers_are_refused_while_parsing():
@@ -92,7 +103,7 @@ def test_numbers_that_are_not_integers_are_refused_while_parsing():
 def test_sizes_end_at_their_limit():
     last = changed(MANIFEST, "needs.flash", MAX_BYTES)
     last["files"][0]["size"] = MAX_BYTES - last["files"][1]["size"]
-    documents.check(MANIFEST, last)
+    check(MANIFEST, last)
     none_accepted(MANIFEST, "files.0.size", 0, MAX_BYTES + 1, 1.0, "7")
 
 

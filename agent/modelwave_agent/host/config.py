@@ -195,7 +195,7 @@ def _bytes(value: Any) -> int:
 
 def _kernels(value: Any) -> tuple[str, ...]:
     try:
-        fields.list_of(fields.token, 0, MAX_KERNELS)(value, "")
+        fields.check([fields.token, 0, MAX_KERNELS], value, "")
     except fields.DocumentError as error:
         raise ValueError(f'operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
     return tuple(value)
@@ -220,7 +220,7 @@ def _command(value: Any) -> tuple[str, ...]:
 
 
 def _models(value: Any) -> tuple[str, ...]:
-    fields.list_of(fields.name, 1, MAX_MODELS)(value, "models")
+    fields.check([fields.name, 1, MAX_MODELS], value, "models")
     if len(set(value)) != len(value):
         raise ValueError("a model stands twice")
     return tuple(value)

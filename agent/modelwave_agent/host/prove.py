@@ -22,8 +22,8 @@ from typing import Any
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS, LiteRT
 from modelwave_agent.ports import ProofError, judge_golden
 from modelwave_shared import strict_json
-from modelwave_shared.documents import tolerance_rule
 from modelwave_shared.golden import GoldenError
+from modelwave_shared.schema import tolerance
 
 MAX_REASON = 1000  # characters; a runtime may list all that it lacks
 
@@ -88,7 +88,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _tolerance(text: str) -> Any:
     try:
         value = strict_json.loads(text.encode())
-        tolerance_rule(value, "tolerance")
+        tolerance(value, "tolerance")
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return value

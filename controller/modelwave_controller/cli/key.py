@@ -10,7 +10,7 @@ from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, a
 from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
 from modelwave_controller.documents import require
 from modelwave_controller.errors import OperatorError, TrustError
-from modelwave_shared import documents, dsse, ed25519, fields
+from modelwave_shared import documents, dsse, ed25519, fields, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 app = typer.Typer(no_args_is_help=True, help="Make keys, look at them, and see who signed.")
@@ -130,7 +130,7 @@ def _signer(root: dict[str, Any], read: dsse.Envelope, keyid: str, sig: bytes) -
 
 def _problem(root: dict[str, Any], data: bytes, kind: str) -> str:
     """ "" if the document is signed by whom it should be, or what is wrong with it."""
-    if kind not in documents.SIGNER:
+    if kind not in words.SIGNER:
         return f"payloadType: nobody signs a {documents.shown_kind(kind)}"
     try:
         roots.open_signed(kind, data, root, "")

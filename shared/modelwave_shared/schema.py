@@ -1,0 +1,172 @@
+"""The signed documents' fields: what is allowed in them (fields.py explains how it is
+written), and what must hold between them.
+
+Only documents.py calls this. A device has it in memory while it judges an order.
+"""
+
+from modelwave_shared import documents, dsse
+from modelwave_shared.fields import (
+    DocumentError,
+    boolean,
+    check,
+    keyid,
+    name,
+    sha256,
+    text,
+    token,
+    url,
+)
+from modelwave_shared.limits import (
+    MAX_BYTES,
+    MAX_DELTAS,
+    MAX_EPOCH,
+    MAX_FILES,
+    MAX_KERNELS,
+    MAX_KEYS,
+    MAX_MODELS,
+    MAX_SEQ,
+    MAX_SIGNATURES,
+    MAX_SLOT_RANGES,
+    MAX_TIME,
+    MAX_TRIAL_INFERENCES,
+    MAX_TRIAL_SECONDS,
+    MAX_URLS,
+    SLOTS,
+)
+from modelwave_shared.words import FILE_ROLES, FORMATS, MANIFEST, ORDER, ROOT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from modelwave_shared.fields import Document
+
+
+def token_or_empty(value: object, where: str) -> None:
+    if value != "":
+        token(value, where)
+
+
+def target(value: object, where: str) -> None:
+    name(value, where)
+    if value == "device":
+        raise DocumentError(where, "any target but device, which names a branch of the topics")
+
+
+def slot_range(value: "Any", where: str) -> None:
+    check([(0, SLOTS - 1), 2, 2], value, where)
+    if value[0] > value[1]:
+        raise DocumentError(where, "first slot, last slot: the first is not above the last")
+
+
+def tolerance(value: "Any", where: str) -> None:
+    """Of a golden set (golden.py)."""
+    if type(value) is dict and value.get("kind") == "labels":
+        check({"kind": ("labels",), "least_ppm": (0, 1000000)}, value, where)
+    else:
+        steps = [token, (0, MAX_SEQ), 1, 8]
+        check({"kind": ("labels", "outputs"), "steps": steps}, value, where)
+
+
+SIZE = (0, MAX_BYTES)
+RELEASE = (1, MAX_EPOCH)
+EPOCH = (0, MAX_EPOCH)
+TIME = (0, MAX_TIME)
+
+# A threshold that no envelope has room for would lock the fleet out of its own role.
+ROLE = {"keyids": [keyid, 1, MAX_KEYS], "threshold": (1, MAX_SIGNATURES)}
+
+FIELDS: "dict[str, dict[str, Any]]" = {
+    ROOT: {
+        "v": (1, MAX_EPOCH),
+        "fleet": name,
+        "epoch": EPOCH,
+        "keys": [keyid, sha256, 1, MAX_KEYS],  # raw public key, 64 hex digits
+        "roles": {"root": ROLE, "release": ROLE, "order": ROLE},
+        "minimum": [name, RELEASE, 0, MAX_MODELS],  # model: least release
+    },
+    MANIFEST: {
+        "fleet": name,
+        "model": name,
+        "release": RELEASE,
+        "version": text,
+        "target": target,
+        "format": FORMATS,
+        "files": [{"role": FILE_ROLES, "sha256": sha256, "size": (1, MAX_BYTES)}, 2, MAX_FILES],
+        "needs": {
+            "flash": SIZE,  # all files together
+            "ram": SIZE,  # the arena, in one piece
+            "kernels": [token, 0, MAX_KERNELS],  # operators the firmware must have
+            "runtime": token,  # "tflite" or "tflite>=2.14"
+            "accelerator": token_or_empty,
+        },
+        "tolerance": tolerance,
+        "lineage": {
+            "dataset": text,
+            "metrics": [token, (-MAX_SEQ, MAX_SEQ), 0, 8],
+            "quantisation": text,
+        },
+        "forced": text,  # why it was released though its golden set failed; "": it passed
+        # Shortcuts; the whole file always serves.
+        "deltas": [
+            {"base": sha256, "sha256": sha256, "size": (1, MAX_BYTES)},
+            0,
+            MAX_DELTAS,
+        ],
+    },
+    ORDER: {
+        "fleet": name,
+        "target": target,
+        "model": name,
+        "epoch": EPOCH,
+        "seq": (1, MAX_SEQ),
+        "slots?": [slot_range, 1, MAX_SLOT_RANGES],
+        "device?": name,
+        "manifest": sha256,  # of the manifest's payload
+        "urls": [url, 1, MAX_URLS],  # a file is at URL/<sha256>
+        "issued": TIME,
+        "expires": TIME,
+        "trial": {"seconds": (0, MAX_TRIAL_SECONDS), "inferences": (0, MAX_TRIAL_INFERENCES)},
+        "shadow": boolean,
+    },
+}
+
+
+def _root_rule(root: "Document") -> None:
+    keys = root["keys"]
+    for key in keys:
+        if dsse.keyid(documents.public_key(root, key)) != key:
+            raise DocumentError("root.keys." + key, "not the id of its key")
+    for role in root["roles"]:
+        entry, where = root["roles"][role], "root.roles." + role
+        if len(set(entry["keyids"])) != len(entry["keyids"]):
+            raise DocumentError(where + ".keyids", "a key stands twice")
+        for key in entry["keyids"]:
+            if key not in keys:
+                raise DocumentError(where + ".keyids", "%s is not in root.keys" % key)
+        if entry["threshold"] > len(entry["keyids"]):
+            raise DocumentError(where + ".threshold", "more than there are keys")
+
+
+def _manifest_rule(manifest: "Document") -> None:
+    roles = [entry["role"] for entry in manifest["files"]]
+    if len(set(roles)) != len(roles) or "model" not in roles or "golden" not in roles:
+        raise DocumentError("manifest.files", "one model, one golden, at most one labels")
+    total = sum(entry["size"] for entry in manifest["files"])
+    if manifest["needs"]["flash"] < total:
+        raise DocumentError("manifest.needs.flash", "less than its files have (%d)" % total)
+
+
+def _order_rule(order: "Document") -> None:
+    if ("slots" in order) == ("device" in order):
+        raise DocumentError("order.slots", "either slots or a device")
+    if order["expires"] <= order["issued"]:
+        raise DocumentError("order.expires", "not after order.issued")
+
+
+RULES: "dict[str, Callable[[Document], None]]" = {
+    ROOT: _root_rule,
+    MANIFEST: _manifest_rule,
+    ORDER: _order_rule,
+}
