@@ -1,0 +1,189 @@
+"""The power goes at each write and each erase of a scenario: what a new process finds then.
+
+A *point* is one operation of the medium with one mode of damage (flash.py). The scenario runs
+to it on a copy of its image and dies there by SIGKILL; a new process mounts that image, boots
+the agent, which first has no network, then gets its order again and goes on to the end. Both
+say what they see (device.py); `faults` judges it here, apart from the agent's code.
+"""
+
+import json
+import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests import micropython, signing
+from tests.board.sweep.fat import area
+
+PROGRAM = Path(__file__).parent / "device.py"
+IMAGE_BYTES = 48 * 4096
+WORKERS = 2
+FILESYSTEMS = ("lfs2", "fat")
+MODES = ("lost", "half", "garbage")
+
+OLD = signing.Release(1, b"old model " * 600, target="rp2040")
+GOOD = signing.Release(2, b"new model " * 700, target="rp2040")
+BAD = signing.Release(3, b"BAD model " * 700, target="rp2040")
+
+
+class Scenario:
+    """What is ordered on an image that went through `before`, and what must come of it."""
+
+    def __init__(self, before, release, outcome, ends_with):
+        self.before = before
+        self.release = release
+        self.outcome = outcome
+        self.ends_with = ends_with.document["release"]
+        self.seq = len(before) + 1
+
+    @property
+    def first_served(self):
+        return self.before[-1].document["release"] if self.before else 0
+
+
+SCENARIOS = {
+    # From an empty file system: the folder and the journals are made as well.
+    "first": Scenario([], OLD, "SUCCEEDED", OLD),
+    "update": Scenario([OLD], GOOD, "SUCCEEDED", GOOD),
+    "failed health": Scenario([OLD], BAD, "ROLLED_BACK", OLD),
+    "revert": Scenario([OLD, GOOD], OLD, "SUCCEEDED", OLD),
+}
+
+
+class Sweep:
+    """All points of one scenario on one file system."""
+
+    def __init__(self, folder, filesystem, name, late=False):
+        """`folder`: an empty one of its own. `late`: with the journal written last."""
+        self.folder = folder
+        self.filesystem = filesystem
+        self.scenario = SCENARIOS[name]
+        self.late = late
+        for release in (OLD, GOOD, BAD):
+            for sha256, data in release.files.items():
+                self._file("files", sha256, data)
+        self._file(".", "root", signing.root_envelope())
+        self.pristine = self._file(".", "pristine", b"\xff" * IMAGE_BYTES)
+        made = self._life("format", self.pristine, 1, format=True)
+        assert made.returncode == 0, made.stderr
+        trial = {"seconds": 0, "inferences": 0}
+        for seq, release in enumerate([*self.scenario.before, self.scenario.release], 1):
+            self._file(".", f"order-{seq}", signing.order(release, seq, trial=trial))
+            if seq < self.scenario.seq:
+                said = lines(self._life("before", self.pristine, seq))
+                assert said["end"]["outcome"] == "SUCCEEDED", said
+        # Where each operation of a life writes is the same each time.
+        self.uncut = self._file(".", "uncut", self.pristine.read_bytes())
+        said = lines(self._life("uncut", self.uncut, self.scenario.seq, late=late))
+        self.operations, self.free = said["end"]["operations"], said["end"]["free"]
+
+    def run(self, mode, numbers):
+        """[Point] for the operations `numbers`."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return list(pool.map(lambda number: self.point(mode, number), numbers))
+
+    def point(self, mode, number):
+        name = f"{mode}-{number}"
+        image = self.folder / f"{name}.image"
+        shutil.copy(self.pristine, image)
+        seq = self.scenario.seq
+        cut = self._life(name, image, seq, cut_at=number, mode=mode, late=self.late)
+        assert cut.returncode == -signal.SIGKILL, cut.stderr
+        before = lines(cut)
+        where = area(self.uncut, before["cut"]) if self.filesystem == "fat" else ""
+        after = self._life(name, image, seq)
+        found = self._faults(before, after)
+        image.unlink()
+        return Point(mode, number, where, found, lines(after))
+
+    def _faults(self, before, after):
+        """What is wrong with what both lives said; [] if nothing is."""
+        if after.returncode:
+            return ["ended by " + (after.stderr.strip().splitlines() or ["a signal"])[-1]]
+        said = lines(after)
+        return [*self._at_boot(before, said["boot"]), *self._at_the_end(said["end"])]
+
+    def _at_boot(self, before, boot):
+        """Before any network: a whole, proven model; and what was reported is true."""
+        scenario = self.scenario
+        if boot["damage"]:
+            yield f"at boot: serves a damaged {boot['damage']}"
+        if boot["served"] != scenario.first_served and not (
+            boot["served"] == scenario.ends_with and boot["confirmed"]
+        ):
+            yield f"at boot: serves release {boot['served']}, confirmed: {boot['confirmed']}"
+        if boot["served"] and not boot["confirmed"]:
+            yield "at boot: serves what the journal does not confirm"
+        for report in before["reports"]:
+            if report["boot"] >= boot["boot"]:
+                yield f"at boot: boot {boot['boot']} again"
+            yield from self._untrue(report["models"]["digits"], boot)
+
+    def _untrue(self, state, boot):
+        """What a report from before the cut said that the medium does not say now."""
+        if state["seq"] > boot["order"]["seq"]:
+            yield f"reported order {state['seq']}, the journal knows {boot['order']['seq']}"
+        if state["seq"] == self.scenario.seq and state["outcome"] not in ("", boot["outcome"]):
+            yield f"reported {state['outcome']}, the journal says {boot['outcome'] or 'nothing'}"
+
+    def _at_the_end(self, end):
+        scenario = self.scenario
+        wanted = (scenario.outcome, scenario.ends_with, "", True, "idle")
+        found = (end["outcome"], end["served"], end["damage"], end["confirmed"], end["state"])
+        if found != wanted:
+            yield f"at the end: {found} {end['reason']}"
+        if end["blacklist"] != ([BAD.digest] if scenario.release is BAD else []):
+            yield f"at the end: blacklist {end['blacklist']}"
+
+    def _life(self, name, image, seq, *, format=False, cut_at=0, mode="", late=False):
+        """The finished process of one life."""
+        told = {
+            "filesystem": self.filesystem,
+            "image": str(image),
+            "format": format,
+            "cut_at": cut_at,
+            "mode": mode,
+            "late": late,
+            "files": str(self.folder / "files"),
+            "root": str(self.folder / "root"),
+            "order": str(self.folder / f"order-{seq}"),
+            "seq": seq,
+        }
+        path = self._file(".", f"{name}.json", json.dumps(told).encode())
+        try:
+            return micropython.run(self.folder, PROGRAM, path)
+        finally:
+            path.unlink()
+
+    def _file(self, folder, name, data):
+        path = self.folder / folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+
+class Point:
+    """`where`: the area of a FAT image that was hit; `faults`: [] if all was well; `after`:
+    what the second life said (`lines`)."""
+
+    def __init__(self, mode, number, where, faults, after):
+        self.mode = mode
+        self.number = number
+        self.where = where
+        self.faults = faults
+        self.after = after
+
+    def __repr__(self):
+        return f"{self.mode} {self.number} {self.where}: {'; '.join(self.faults)}"
+
+
+def lines(process):
+    """What a life said: {reports: [...], boot, cut, end}, as far as it came."""
+    said = {"reports": []}
+    for line in process.stdout.splitlines():
+        for what, value in json.loads(line).items():
+            if what == "report":
+                said["reports"].append(value)
+            else:
+                said[what] = value
+    return said
