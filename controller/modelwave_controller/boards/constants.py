@@ -1,0 +1,184 @@
+"""Constants on the module's level are put where they are used, and what follows is worked out.
+
+An integer in the code is smaller, faster and takes no RAM in a dict of globals. Long texts
+and large numbers that are used in several places stay where they are.
+"""
+
+import ast
+import operator
+from collections import Counter
+from typing import Any
+
+from modelwave_controller.boards.interpreter import MODULES
+from modelwave_controller.boards.program import Program, Target
+from modelwave_controller.boards.sources import Source, Sources
+
+MAX_INTEGER = 10**20  # a larger one has more digits than a name costs
+MAX_TEXT = 10  # longer texts are no shared strings in an .mpy
+
+_OPERATORS: dict[type[ast.operator], Any] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.BitOr: operator.or_,
+    ast.BitAnd: operator.and_,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+    ast.Pow: operator.pow,
+}
+
+
+def inline(sources: Sources) -> None:
+    """Until nothing more follows."""
+    split_assignments(sources)
+    while _round(Program(sources)):
+        pass
+
+
+def split_assignments(sources: Sources) -> None:
+    """`A, B = 1, 2` on the module's level becomes two assignments."""
+    for source in sources.values():
+        body: list[ast.stmt] = []
+        for statement in source.tree.body:
+            body += _split(statement)
+        source.tree.body = body
+
+
+def _split(statement: ast.stmt) -> list[ast.stmt]:
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target, value = statement.targets[0], statement.value
+        if (
+            isinstance(target, ast.Tuple)
+            and isinstance(value, ast.Tuple)
+            and len(target.elts) == len(value.elts)
+            and all(isinstance(entry, ast.Constant) for entry in value.elts)
+        ):
+            return [
+                ast.copy_location(ast.Assign(targets=[left], value=right), statement)
+                for left, right in zip(target.elts, value.elts, strict=True)
+            ]
+    return [statement]
+
+
+def _round(program: Program) -> bool:
+    constants = _constants(program)
+    changed = False
+    for source in program.sources.values():
+        change = _Inline(program, source, constants)
+        change.visit(source.tree)
+        changed = changed or change.changed
+    return changed
+
+
+def _constants(program: Program) -> dict[Target, ast.expr]:
+    uses = Counter(program.targets.values())
+    found: dict[Target, ast.expr] = {}
+    for name, source in program.sources.items():
+        bound = program.scopes[name].module.bound
+        for statement in source.tree.body:
+            if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+                continue
+            target = statement.targets[0]
+            if isinstance(target, ast.Name) and len(bound[target.id]) == 1:
+                key = Target("name", name, target.id)
+                if _pays(statement.value, uses[key] - 1):
+                    found[key] = statement.value
+    return found
+
+
+def _pays(value: ast.expr, uses: int) -> bool:
+    if isinstance(value, ast.Tuple):
+        return uses == 1 and all(isinstance(entry, ast.Constant) for entry in value.elts)
+    if not isinstance(value, ast.Constant):
+        return False
+    given = value.value
+    if isinstance(given, bool | None):
+        return True
+    if isinstance(given, int):
+        return abs(given) < MAX_INTEGER or uses == 1
+    return isinstance(given, str | bytes) and (len(given) <= MAX_TEXT or uses == 1)
+
+
+class _Inline(ast.NodeTransformer):
+    def __init__(self, program: Program, source: Source, constants: dict[Target, ast.expr]) -> None:
+        self.program = program
+        self.source = source
+        self.constants = constants
+        self.changed = False
+
+    def _put(self, old: ast.AST, new: ast.AST) -> ast.AST:
+        self.changed = True
+        return ast.copy_location(new, old)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return self._constant(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        return self._constant(node)
+
+    def _constant(self, node: ast.Name | ast.Attribute) -> ast.AST:
+        target = self.program.targets.get(node)
+        if target in self.constants and isinstance(node.ctx, ast.Load):
+            value = self.constants[target]
+            return self._put(node, ast.parse(ast.unparse(value), mode="eval").body)
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        calculate = _OPERATORS.get(type(node.op))
+        left, right = _value(node.left), _value(node.right)
+        if calculate and type(left) is int and type(right) is int:
+            large = isinstance(node.op, ast.Pow | ast.LShift) and not 0 <= right < 64
+            if not large and not (right == 0 and isinstance(node.op, ast.FloorDiv | ast.Mod)):
+                result = calculate(left, right)
+                if 0 <= result < MAX_INTEGER:
+                    return self._put(node, ast.Constant(result))
+        if (
+            isinstance(node.op, ast.Add)
+            and type(left) is type(right)
+            and type(left) in (str, bytes)
+        ):
+            return self._put(node, ast.Constant(left + right))
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        values = [_value(argument) for argument in node.args]
+        called = node.func.id if isinstance(node.func, ast.Name) else ""
+        if called == "len" and len(values) == 1 and isinstance(values[0], str | bytes):
+            if isinstance(values[0], bytes) or values[0].isascii():
+                return self._put(node, ast.Constant(len(values[0])))
+        if called == "hasattr" and len(values) == 2:
+            module = self.program.foreign_module(self.source, node.args[0])
+            if module in MODULES and values[1] not in MODULES[module]:
+                return self._put(node, ast.Constant(False))
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        operands = [node.left, *node.comparators]
+        if len(operands) == 2 and all(isinstance(one, ast.Constant) for one in operands):
+            same = _value(node.left) is None and _value(node.comparators[0]) is None
+            if isinstance(node.ops[0], ast.Is | ast.IsNot) and same:
+                return self._put(node, ast.Constant(isinstance(node.ops[0], ast.Is)))
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.test, ast.Constant):
+            return self._put(node, node.body if node.test.value else node.orelse)
+        return node
+
+    def visit_If(self, node: ast.If) -> Any:
+        self.generic_visit(node)
+        if isinstance(node.test, ast.Constant):
+            self.changed = True
+            return (node.body if node.test.value else node.orelse) or ast.Pass()
+        return node
+
+
+def _value(node: ast.AST) -> Any:
+    return node.value if isinstance(node, ast.Constant) else ...
