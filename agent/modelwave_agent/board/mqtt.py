@@ -1,0 +1,348 @@
+"""The board's MQTT connection: a client for MQTT 3.1.1, QoS 1, a clean session each time.
+
+Three tasks work as long as a connection lasts, and nobody else waits for its socket:
+
+    _listen  reads packets; at most one message waits to be taken, and until it is, nothing
+             more is read
+    _speak   writes what others have put into `_out`, each packet in one call
+    _keep    counts eighths of the keep-alive since the last byte came; pings, and gives up
+
+The first of them that fails ends the connection (`_lose`). Whoever waits for an answer or a
+message waits for `_news` and looks again: so it may be cancelled at any time. MicroPython's
+asyncio would forget a task that waits for a socket when another one that waits for the same
+socket is cancelled.
+
+Time is counted in turns of `_keep`, not by a clock: a program that kept the processor for a
+minute has not made the broker silent.
+"""
+
+import asyncio
+import socket
+
+from micropython import const
+from modelwave_agent.ports import Link, LinkLost
+
+# Kinds of packets, with their flags (MQTT 3.1.1, section 2.2).
+_CONNECT = const(0x10)
+_CONNACK = const(0x20)
+_PUBLISH = const(0x30)
+_PUBACK = const(0x40)
+_SUBSCRIBE = const(0x82)
+_SUBACK = const(0x90)
+_PINGRESP = const(0xD0)
+
+_CONNECTED = const(0x10000)  # the answer to CONNECT, beside the numbers of other packets
+_PATIENCE = const(10)  # eighths of the keep-alive without an answer, and no more
+_MAX_TOPIC_BYTES = const(256)  # the longest of topics.py has 223
+_MAX_PAYLOAD_BYTES = const(8194)  # 2 * MAX_ENVELOPE_BYTES + 2: one too many for an order
+_PIECE_BYTES = const(256)  # of what nobody wants
+_MALFORMED = "malformed packet"
+
+# MQTT 3.1.1, section 3.2.2.3.
+_REFUSALS = ("version", "client id", "not available", "user or password", "not authorized")
+
+
+def tls_context(ca: bytes) -> object:
+    """What MqttLink takes as `tls`, to trust only brokers with a certificate from the
+    authority `ca` (DER or PEM). ValueError."""
+    import tls
+
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED
+    if ca[:5] == b"-----":  # not every board's TLS reads PEM
+        from binascii import a2b_base64
+
+        for piece in ca.split(b"-----")[2::4]:
+            context.load_verify_locations(a2b_base64(piece))
+    else:
+        context.load_verify_locations(ca)
+    return context
+
+
+class MqttLink(Link):
+    """One connection at a time; `connect` begins another. A dead one is noticed within 1.5
+    times the keep-alive, also while it is being opened; only the name's resolution is as
+    slow as the board's firmware makes it."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        client_id: str,
+        user: str = "",
+        password: str = "",
+        tls: object = None,
+        keepalive: int = 30,
+    ) -> None:
+        """`tls`: a tls.SSLContext (tls_context), or None; `keepalive`: seconds."""
+        self.host = host
+        self.port = port
+        self.login = (client_id, user, password) if user else (client_id,)
+        self.tls = tls
+        self.keepalive = keepalive
+        self._sockets = None  # of this connection; None without one
+        self._why = "not connected"
+        self._news = asyncio.Event()
+        self._held = []  # (topic, payload, number) that nobody has taken yet
+        self._number = self._wanted = 0
+
+    async def connect(self, will_topic: str, will: bytes) -> None:
+        await self.close()
+        self._sockets = []
+        self._tasks = ()
+        self._held = []
+        self._out = []
+        self._room = 0  # how many held messages do not stop the reading
+        self._wanted = 0  # the number of the packet that waits for an answer, or 0
+        self._asked = self._silent = 0  # eighths of the keep-alive since then
+        # A clean session; the will at QoS 1, retained; name and password if any.
+        flags = 0xEE if len(self.login) > 1 else 0x2E
+        parts = [b"\0\4MQTT\4" + bytes((flags, self.keepalive >> 8, self.keepalive & 255))]
+        for text in (self.login[0], will_topic, will) + self.login[1:]:
+            parts.append(_text(text))
+        try:
+            self._open()
+            await self._ask(_CONNECTED, _CONNECT, parts)
+        except BaseException as error:
+            self._lose(error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise LinkLost(self._why)
+
+    async def subscribe(self, topics: "list[str]") -> None:
+        # What is retained there may come before the acknowledgement, and nobody takes it yet.
+        self._room = len(topics)
+        try:
+            parts = [self._next()]
+            for topic in topics:
+                parts.append(_text(topic) + b"\1")
+            await self._ask(self._number, _SUBSCRIBE, parts)
+        finally:
+            self._room = 0
+
+    async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
+        parts = [_text(topic), self._next(), payload]
+        await self._ask(self._number, _PUBLISH | 2 | retain, parts)
+
+    async def receive(self) -> "tuple[str, bytes]":
+        """Nothing is read before the last message was taken; so whoever takes messages must
+        not wait for `publish` in between."""
+        while not self._held:
+            if self._sockets is None:
+                raise LinkLost(self._why)
+            await self._news.wait()
+        topic, payload, number = self._held.pop(0)
+        if number:
+            self._put(b"\x40\2" + number)
+        self._tell()
+        return topic, payload
+
+    async def close(self) -> None:
+        if self._sockets:
+            try:
+                self._stream.write(b"\xe0\0")  # DISCONNECT, if it can go at once
+            except (OSError, ValueError):
+                pass
+        self._lose("closed")
+
+    # The connection.
+
+    def _open(self) -> None:
+        """asyncio.open_connection, but no socket is left when it is cancelled."""
+        from errno import EINPROGRESS
+
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                self.host, self.port, 0, socket.SOCK_STREAM
+            )[0]
+        except OSError:
+            raise LinkLost("unknown host")
+        sock = socket.socket(family, kind, protocol)
+        self._sockets.append(sock)
+        sock.setblocking(False)
+        try:
+            sock.setsockopt(6, 1, 1)  # TCP_NODELAY, or small packets wait for each other
+        except OSError:
+            pass  # this board has none
+        try:
+            sock.connect(address)
+        except OSError as error:
+            if error.errno != EINPROGRESS:
+                raise
+        if self.tls:
+            sock = self.tls.wrap_socket(
+                sock, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            self._sockets.append(sock)
+        self._stream = asyncio.StreamReader(sock)
+        self._tasks = [
+            asyncio.create_task(self._run(work))
+            for work in (self._listen(), self._speak(), self._keep())
+        ]
+
+    async def _run(self, work: object) -> None:
+        try:
+            await work
+        except (LinkLost, OSError, ValueError, MemoryError) as error:
+            self._lose(error)
+
+    def _lose(self, error: object) -> None:
+        """Ends the connection as it stands, and tells all who wait. `error`: or a text."""
+        if self._sockets is None:
+            return
+        if type(error) is ValueError:  # mbedTLS says it so
+            error = "its certificate is not trusted: %s" % error
+        self._why = "%s:%d: %s" % (self.host, self.port, error)
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        while self._sockets:
+            self._sockets.pop().close()
+        self._sockets = None
+        self._tell()
+
+    def _tell(self) -> None:
+        """Everybody who waits looks again."""
+        self._news.set()
+        self._news.clear()
+
+    # What goes out.
+
+    def _next(self) -> bytes:
+        """A new number, as it stands in packets."""
+        self._number = self._number % 65535 + 1
+        return self._number.to_bytes(2, "big")
+
+    async def _ask(self, number: int, kind: int, parts: "list[bytes]") -> None:
+        """Sends a packet, and returns when the broker has answered; one after the other.
+        `number`: of the answer. LinkLost."""
+        sockets = self._sockets
+        while sockets is self._sockets and self._wanted:
+            await self._news.wait()
+        if sockets and sockets is self._sockets:
+            self._asked = 0
+            self._wanted = number
+            size = sum(map(len, parts))
+            head = bytearray((kind,))
+            while size > 127:
+                head.append(size & 127 | 128)
+                size >>= 7
+            head.append(size)
+            self._put(b"".join([head] + parts))
+            while sockets is self._sockets and self._wanted == number:
+                await self._news.wait()
+        if not sockets or sockets is not self._sockets:
+            raise LinkLost(self._why)
+
+    def _put(self, packet: bytes) -> None:
+        self._out.append(packet)
+        self._tell()
+
+    async def _speak(self) -> None:
+        while True:
+            while not self._out:
+                await self._news.wait()
+            # Not `write`, which would not wait until the socket is connected.
+            self._stream.out_buf = self._out.pop(0)
+            await self._stream.drain()
+
+    async def _keep(self) -> None:
+        while True:
+            for _ in range(4):
+                await asyncio.sleep_ms(self.keepalive * 125)
+                self._asked += 1
+                self._silent += 1
+                if len(self._held) > self._room:  # nobody listens meanwhile
+                    self._asked = self._silent = 0
+                if self._silent > _PATIENCE or (self._wanted and self._asked > _PATIENCE):
+                    raise LinkLost("the broker does not answer")
+            self._put(b"\xc0\0")  # PINGREQ
+
+    # What comes in.
+
+    async def _listen(self) -> None:
+        while True:
+            self._left = 5  # of the packet at hand: a header is no longer
+            kind = (await self._read(1))[0]
+            size = shift = 0
+            more = 128
+            while more & 128:
+                more = (await self._read(1))[0]
+                size |= (more & 127) << shift
+                shift += 7
+            self._left = size
+            # CONNACK is the first packet, and only the first.
+            bad = (kind == _CONNACK) != (self._wanted == _CONNECTED)
+            if not bad and kind & 0xF0 == _PUBLISH:
+                await self._take(kind >> 1 & 3)
+            elif not bad and kind in (_CONNACK, _PUBACK, _SUBACK) and 1 < size < 256:
+                self._answer(kind, await self._read(size))
+            elif bad or kind != _PINGRESP or size:
+                raise LinkLost("unexpected packet 0x%02x" % kind)
+
+    def _answer(self, kind: int, body: bytes) -> None:
+        """CONNACK, PUBACK or SUBACK."""
+        code = max(body[2:] or body[1:])
+        number = int.from_bytes(body[:2], "big")
+        if kind == _CONNACK:
+            number = _CONNECTED
+            if code:
+                raise LinkLost("refused: " + _REFUSALS[min(code, 6) - 1])
+        if number != self._wanted:
+            raise LinkLost("unexpected answer")
+        if kind == _SUBACK and code > 2:
+            raise LinkLost("a subscription is denied")
+        self._wanted = 0
+        self._tell()
+
+    async def _take(self, qos: int) -> None:
+        """A message."""
+        if qos > 1:
+            raise LinkLost("unexpected QoS")
+        size = int.from_bytes(await self._read(2), "big")
+        if size > _MAX_TOPIC_BYTES:
+            raise LinkLost(_MALFORMED)
+        topic = (await self._read(size)).decode()
+        number = await self._read(2 * qos)
+        try:
+            if self._left > _MAX_PAYLOAD_BYTES:
+                await self._skip()
+                # checks.lines refuses it by its length.
+                payload = bytes(_MAX_PAYLOAD_BYTES)
+            else:
+                payload = await self._read(self._left)
+        except MemoryError:
+            await self._skip()
+            if number:
+                self._put(b"\x40\2" + number)  # or the broker would soon send no more
+            return
+        self._held.append((topic, payload, number))
+        self._tell()
+        while len(self._held) > self._room:
+            await self._news.wait()
+
+    async def _skip(self) -> None:
+        """Reads the rest of the packet, for nobody."""
+        while self._left:
+            await self._read(min(self._left, _PIECE_BYTES))
+
+    async def _read(self, size: int) -> bytes:
+        """The next bytes of the packet at hand."""
+        if size > self._left:
+            raise LinkLost(_MALFORMED)
+        data = b""
+        while len(data) < size:
+            part = await self._stream.read(size - len(data))
+            if not part:
+                raise LinkLost("the broker closed the connection")
+            self._left -= len(part)
+            self._silent = 0
+            data += part
+        return data
+
+
+def _text(text: "str | bytes") -> bytes:
+    """Behind its length, as MQTT has it."""
+    if isinstance(text, str):
+        text = text.encode()
+    return len(text).to_bytes(2, "big") + text
