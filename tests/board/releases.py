@@ -2,10 +2,9 @@
 
 import hashlib
 
+from modelwave_shared import dsse, golden, words
 from tests import signing
 from tests.board.programs.stand_in import answer
-
-from modelwave_shared import documents, dsse, golden
 
 INPUTS = [bytes([number] * 64) for number in range(16)]
 RAM_BYTES = 4096
@@ -30,7 +29,7 @@ def release(number, model, healthy=True, target="rp2040", name="digits"):
     )
     if name != made.document["model"]:
         made.document["model"] = name
-        made.envelope = signing.envelope(documents.MANIFEST, made.document, signing.RELEASE_KEY)
+        made.envelope = signing.envelope(words.MANIFEST, made.document, signing.RELEASE_KEY)
         made.digest = dsse.read(made.envelope).digest()
     made.files = {signing.sha(model): model, signing.sha(proof): proof}
     return made

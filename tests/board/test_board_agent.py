@@ -3,13 +3,12 @@
 import hashlib
 from pathlib import Path
 
+from modelwave_shared import words
 from tests import micropython, signing
 from tests.board.releases import release, write_files
 
-from modelwave_shared import documents
-
 PROGRAMS = Path(__file__).parent / "programs"
-HEAP = "192k"  # the cases are in it
+HEAP = "512k"  # the cases are in it
 
 
 def provide(folder):
@@ -17,17 +16,17 @@ def provide(folder):
     at_once = {"trial": {"seconds": 0, "inferences": 0}}
     good = release(1, b"the first model" * 50)
     bad = release(2, b"the second model" * 50, healthy=False)
-    words = release(1, b"another model" * 50, name="words")
-    write_files(folder / "files", good, bad, words)
+    other = release(1, b"another model" * 50, name="words")
+    write_files(folder / "files", good, bad, other)
     (folder / "root.json").write_bytes(signing.root_envelope())
-    one = signing.envelope(documents.ROOT, signing.root(), signing.ROOT_KEYS[0])
+    one = signing.envelope(words.ROOT, signing.root(), signing.ROOT_KEYS[0])
     (folder / "one-signature.json").write_bytes(one)
     (folder / "garbage.json").write_bytes(b"\0" * 100)
     (folder / "long.json").write_bytes(b"\0" * 10_000)
     (folder / "v1").write_bytes(signing.order(good, 1, **at_once))
     (folder / "v1.sha256").write_bytes(hashlib.sha256(b"the first model" * 50).digest())
     (folder / "v2-bad").write_bytes(signing.order(bad, 2, **at_once))
-    words_order = signing.order(words, 1, model="words", **at_once)
+    words_order = signing.order(other, 1, model="words", **at_once)
     (folder / "words-v1").write_bytes(words_order)
 
 

@@ -121,7 +121,8 @@ def _open_root(path, device):
     fields.name(device, "device")
     try:
         with open(path, "rb") as file:
-            return documents.open_first_root(file.read(MAX_ENVELOPE_BYTES + 1))
+            size = min(os.stat(path)[6], MAX_ENVELOPE_BYTES + 1)
+            return documents.open_first_root(file.read(size))
     except (OSError, ValueError) as error:
         raise ValueError("%s: %s" % (path, error))
 

@@ -42,7 +42,7 @@ class Life:
     """A board's life on `folder`, from boot until `done(life)`."""
 
     def __init__(self, folder, messages, models=None, **more):
-        self.link = NearLink(messages)
+        self.link = NearLink(messages, keep=True)
         self.models = models or {"digits": FunctionRuntime(stand_in.load)}
         self.served = []
         more.setdefault("serve", self.serve)
