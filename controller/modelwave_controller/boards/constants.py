@@ -152,7 +152,7 @@ class _Inline(ast.NodeTransformer):
             if isinstance(values[0], bytes) or values[0].isascii():
                 return self._put(node, ast.Constant(len(values[0])))
         if called == "hasattr" and len(values) == 2:
-            module = self.program.foreign_module(self.source, node.args[0])
+            module = self.program.foreign_module(node.args[0])
             if module in MODULES and values[1] not in MODULES[module]:
                 return self._put(node, ast.Constant(False))
         return node

@@ -10,13 +10,12 @@ from modelwave_controller.boards import constants, names, refusals, unused
 from modelwave_controller.boards.sources import Sources, read
 
 ROOTS = ("modelwave_agent.board.*",)
-# What a user's program subclasses, catches or is given.
-PUBLIC = (
-    "modelwave_agent.board.*",
-    "modelwave_agent.ports",
-    "modelwave_agent.runner",
-    "modelwave_agent.update",
-)
+# What a user's program calls, subclasses and catches; functions keep their parameters' names
+# in the first.
+CALLED = ("modelwave_agent.board.*",)
+PUBLIC = (*CALLED, "modelwave_agent.ports")
+# Of what a program is given (driver.Live).
+GIVEN = {"model", "release", "version", "on_trial", "path", "labels_path"}
 
 
 class Linked(NamedTuple):
@@ -42,7 +41,7 @@ def link(
 
     api = public_names(sources)
     unused.sweep(sources, is_root, kept | api)
-    public = {name for name in sources if any(fnmatch.fnmatchcase(name, p) for p in PUBLIC)}
+    public = {name for name in sources if any(fnmatch.fnmatchcase(name, p) for p in CALLED)}
     short = names.shorten(sources, kept | api, public) if rename else {}
     texts = {name: ast.unparse(source.tree) + "\n" for name, source in sources.items()}
     return Linked(texts, short)
@@ -50,12 +49,14 @@ def link(
 
 def public_names(sources: Sources) -> set[str]:
     """Names in PUBLIC modules, and of their classes, that have no underscore in front."""
-    found = set()
+    found = set(GIVEN)
     for name, source in sources.items():
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in PUBLIC):
             continue
         for statement in source.tree.body:
             members = statement.body if isinstance(statement, ast.ClassDef) else []
             for one in [statement, *members]:
+                if isinstance(one, ast.Import | ast.ImportFrom):
+                    continue
                 found |= set(unused.binds(one))
     return {name for name in found if not name.startswith("_")}

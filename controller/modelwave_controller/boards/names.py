@@ -36,7 +36,7 @@ def _kept(program: Program, keep: Container[str]) -> set[str]:
     kept = set(ATTRIBUTES | BUILTINS)
     for name, source in program.sources.items():
         for node in ast.walk(source.tree):
-            if isinstance(node, ast.Attribute) and program.foreign_module(source, node.value):
+            if isinstance(node, ast.Attribute) and program.foreign_module(node.value):
                 kept.add(node.attr)
             elif isinstance(node, ast.keyword) and node.arg:
                 kept.add(node.arg)

@@ -25,6 +25,7 @@ class Program:
         self.scopes = {name: Scopes(source.tree) for name, source in sources.items()}
         # What each Name node was found to be; only for those that stand for a target.
         self.targets: dict[ast.AST, Target] = {}
+        self._foreign: dict[ast.AST, str] = {}
         self._imports: dict[ast.AST, Target] = {}  # alias nodes
         for source in sources.values():
             self._read_imports(source)
@@ -92,6 +93,11 @@ class Program:
                 target = self.meaning(source, name, scope)
                 if target:
                     self.targets[node] = target
+                owner = scope.lookup(name)
+                binders = owner.bound[name] if owner else []
+                alias = binders[0] if len(binders) == 1 else None
+                if isinstance(alias, ast.alias) and alias not in self._imports:
+                    self._foreign[node] = alias.name
         receivers = set()
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -104,22 +110,11 @@ class Program:
                     if node.attr not in self.scopes[target.module].module.bound:
                         raise Refused(source, node, f"{target.module} has no {node.attr}")
                     self.targets[node] = self.followed(Target("name", target.module, node.attr))
-        for node, target in self.targets.items():
-            if isinstance(node, ast.Name) and target.kind == "module" and node not in receivers:
-                if node in self._nodes(source):
-                    raise Refused(source, node, f"the module {node.id} is used as a value")
+        for node, _, _ in self.scopes[source.name].uses:
+            target = self.targets.get(node)
+            if target and target.kind == "module" and node not in receivers:
+                raise Refused(source, node, f"the module {target.module} is used as a value")
 
-    def _nodes(self, source: Source) -> set[ast.AST]:
-        return {node for node, _, _ in self.scopes[source.name].uses}
-
-    def foreign_module(self, source: Source, node: ast.expr) -> str | None:
+    def foreign_module(self, node: ast.AST) -> str | None:
         """The name of the module, not ours, that `node` stands for."""
-        if not isinstance(node, ast.Name):
-            return None
-        for used, name, scope in self.scopes[source.name].uses:
-            if used is node:
-                owner = scope.lookup(name)
-                binders = owner.bound[name] if owner else []
-                if len(binders) == 1 and isinstance(binders[0], ast.alias):
-                    return binders[0].name
-        return None
+        return self._foreign.get(node)
