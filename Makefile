@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint bench fit docs clean
+.PHONY: help setup demo test test-long boards-sweep lint bench fit docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
 
 test-long: $(STAMP) ## the same sweeps, every case
 	MODELWAVE_LONG=1 $(BIN)/pytest
+
+boards-sweep: $(STAMP) ## power cut at every write and erase of a board's flash, as a table
+	$(BIN)/python -m tests.board.sweep
 
 lint: $(STAMP) ## ruff, mypy --strict, import layering
 	$(BIN)/ruff check .

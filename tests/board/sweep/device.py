@@ -3,22 +3,21 @@ until its order has an outcome, or until the power goes.
 
     micropython tests/board/sweep/device.py LIFE.json
 
-LIFE.json: {filesystem: lfs2 | fat, image, format: whether to make the file system and do
-nothing else, cut_at, mode (flash.py), late: whether the journal is written in the wrong order,
-files: folder of the file server, root: file of its envelope, order: file of the desired
-topic's payload, seq: its number}; paths are the host's, which stays mounted at /. What happens
-is printed as it happens, one JSON object a line:
+LIFE.json: {filesystem: lfs2 | fat, image, format: null, or the file of the root's envelope with
+which a file system is made, and nothing else is done, cut_at, mode (flash.py), late: whether
+the journal is written in the wrong order, files: folder of the file server, order: file of the
+desired topic's payload, seq: its number}; paths are the host's, which stays mounted at /. What
+happens is printed as it happens, one JSON object a line:
 
     boot      what stands on the medium and what would serve, before there is any network
     report    a report as it goes to the broker
     cut       the power goes while this byte of the medium is written
-    end       what stands on the medium last; operations: how many there were
+    end       what stands on the medium last; operations: how many there were; fetched: bytes
 """
 
 import asyncio
 import hashlib
 import json
-import os
 import sys
 
 HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
@@ -26,27 +25,24 @@ ROOT = HERE + "/../../.."
 sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
 import vfs  # noqa: E402
-from tests.board.sweep.flash import Flash, Sectors  # noqa: E402
 
 from modelwave_agent import machine, ports  # noqa: E402
-from modelwave_agent.banks import Banks  # noqa: E402
+from modelwave_agent.board.agent import BoardAgent  # noqa: E402
 from modelwave_agent.journal import Journal  # noqa: E402
-from modelwave_agent.runner import Agent  # noqa: E402
-from modelwave_agent.update import Update  # noqa: E402
-from modelwave_shared import documents, slots, topics  # noqa: E402
+from modelwave_shared import topics  # noqa: E402
+from tests.board.sweep.flash import Flash, Sectors  # noqa: E402
 
 MODEL = "digits"
-DEVICE = {"fleet": "demo", "device": "pico-1", "target": "rp2040"}
-DEVICE["slot"] = slots.slot(DEVICE["fleet"], DEVICE["device"])
-TOPIC = topics.desired_slot("demo", "rp2040", MODEL, DEVICE["slot"])
-REPORTED = topics.reported("demo", "pico-1")
+NAME, TARGET = "pico-1", "rp2040"
 FOLDER = "/flash/modelwave"
+BANKS = FOLDER + "/" + MODEL
+ROOT_FILE = "/flash/root.json"
 PIECE_BYTES = 512
 ARENA_BYTES = 100_000
 MAX_TURNS = 20_000
 
 
-def tell(what: str, value: object) -> None:
+def tell(what, value):
     print(json.dumps({what: value}))
 
 
@@ -56,16 +52,18 @@ def tell(what: str, value: object) -> None:
 class FileFetcher(ports.Fetcher):
     """A file server that is a folder of the host."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder):
         self.folder = folder
+        self.fetched = 0
 
-    async def fetch(self, url, intake) -> None:
+    async def fetch(self, url, intake):
         with open(self.folder + "/" + url.split("/")[-1], "rb") as file:
             file.seek(intake.offset)
             while True:
                 piece = file.read(PIECE_BYTES)
                 if not piece:
                     return
+                self.fetched += len(piece)
                 intake.write(piece)
                 await asyncio.sleep(0)
 
@@ -75,59 +73,33 @@ class StandIn(ports.Runtime):
 
     name, format, version = "stand-in", "tflite", "1"
 
-    def load(self, path: str) -> None:
+    def load(self, path):
         with open(path, "rb") as file:
             self.bad = file.read(3) == b"BAD"
 
-    def run(self, data: bytes) -> bytes:
+    def run(self, data):
         return b"\x63" if self.bad else b"\3"
 
-    def free_ram(self) -> int:
+    def free_ram(self):
         return ARENA_BYTES
-
-
-class QuickClock(ports.Clock):
-    """Time passes at once where somebody waits, so that each life has the same operations;
-    but what only repeats, a report or a measurement, waits for ever."""
-
-    REPEAT_SECONDS = 40
-
-    def __init__(self) -> None:
-        self.seconds = 0
-
-    def now(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds > self.REPEAT_SECONDS:
-            await asyncio.Event().wait()
-        self.seconds += seconds
-        await asyncio.sleep(0)
-
-    async def wait(self, event, seconds: float) -> bool:
-        if seconds > self.REPEAT_SECONDS:
-            await event.wait()
-            return True
-        await self.sleep(seconds)
-        return event.is_set()
 
 
 class OneOrder(ports.Link):
     """A broker that keeps one order, and can be reached once `open` is set."""
 
-    def __init__(self, message: bytes, published) -> None:
+    def __init__(self, message, published):
         self.message = message
         self.published = published
         self.open = asyncio.Event()
 
-    async def connect(self, will_topic: str, will: bytes) -> None:
+    async def connect(self, will_topic, will):
         await self.open.wait()
 
-    async def subscribe(self, wanted) -> None:
-        assert TOPIC in wanted
+    async def subscribe(self, wanted):
+        self.topic = next(topic for topic in wanted if "/" + TARGET + "/" in topic)
 
-    async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
-        if topic == REPORTED:
+    async def publish(self, topic, payload, retain):
+        if topic == topics.reported("demo", NAME):
             self.published(json.loads(payload))
         await asyncio.sleep(0)
 
@@ -135,7 +107,7 @@ class OneOrder(ports.Link):
         if self.message is None:
             await asyncio.Event().wait()
         message, self.message = self.message, None
-        return TOPIC, message
+        return self.topic, message
 
 
 class LateJournal(Journal):
@@ -144,11 +116,11 @@ class LateJournal(Journal):
 
     waits = None
 
-    def write(self, record) -> None:
+    def write(self, record):
         self.catch_up()
         self.waits = record
 
-    def catch_up(self) -> None:
+    def catch_up(self):
         if self.waits is not None:
             record, self.waits = self.waits, None
             Journal.write(self, record)
@@ -157,60 +129,55 @@ class LateJournal(Journal):
 # The file system.
 
 
-def medium(told):
-    return (Flash if told["filesystem"] == "lfs2" else Sectors)(
-        told["image"], told["cut_at"], told["mode"]
-    )
+def medium_of(told):
+    kind = Flash if told["filesystem"] == "lfs2" else Sectors
+    return kind(told["image"], told["cut_at"], told["mode"])
 
 
-def kind(told):
-    return vfs.VfsLfs2 if told["filesystem"] == "lfs2" else vfs.VfsFat
+def mount(told, medium, make=False):
+    # A page at a time, as the RP2040's port has it; the port's default is 32 bytes.
+    options = {"progsize": Flash.PAGE_BYTES} if told["filesystem"] == "lfs2" else {}
+    kind = vfs.VfsLfs2 if told["filesystem"] == "lfs2" else vfs.VfsFat
+    if make:
+        kind.mkfs(medium, **options)
+    vfs.mount(kind(medium, **options), "/flash")
 
 
-def options(told):
-    return {"progsize": Flash.PAGE_BYTES} if told["filesystem"] == "lfs2" else {}
+def enrol(told):
+    """What a person does before the agent first runs."""
+    mount(told, medium_of(told), make=True)
+    with open(told["format"], "rb") as given, open(ROOT_FILE, "wb") as root:
+        root.write(given.read())
 
 
 # One life.
 
 
 class Life:
-    def __init__(self, told) -> None:
+    def __init__(self, told):
         self.told = told
         self.settled = asyncio.Event()
-        self.medium = medium(told)
-        vfs.mount(kind(told)(self.medium, **options(told)), "/flash")
-        if FOLDER.split("/")[-1] not in os.listdir("/flash"):
-            os.mkdir(FOLDER)
-        self.journal = (LateJournal if told["late"] else Journal)(FOLDER, MODEL)
-        with open(told["root"], "rb") as file:
-            root = documents.open_first_root(file.read())
+        self.medium = medium_of(told)
+        mount(told, self.medium)
         with open(told["order"], "rb") as file:
             self.link = OneOrder(file.read(), self.published)
-        self.clock = QuickClock()
-        self.update = Update(
-            MODEL,
-            DEVICE,
-            root,
-            self.journal,
-            Banks(FOLDER),
-            StandIn(),
-            FileFetcher(told["files"]),
-            ports.Hooks(),
-            self.clock,
-        )
-        boots = Journal(FOLDER, "device")
-        self.agent = Agent(DEVICE, {MODEL: self.update}, self.link, self.clock, boots)
+        self.fetcher = FileFetcher(told["files"])
+        models = {MODEL: StandIn()}
+        self.agent = BoardAgent(NAME, TARGET, models, self.link, FOLDER, ROOT_FILE, self.fetcher)
+        self.update = self.agent.updates[MODEL]
+        if told["late"]:
+            self.update.journal = LateJournal(BANKS, "journal")
+            self.update.journal.read()
 
-    def published(self, report) -> None:
+    def published(self, report):
         tell("report", report)
         state = report["models"][MODEL]
         if state["seq"] == self.told["seq"] and state["outcome"] and state["state"] == "idle":
             self.settled.set()
         if self.told["late"]:
-            self.journal.catch_up()
+            self.update.journal.catch_up()
 
-    async def run(self) -> None:
+    async def run(self):
         """Boots alone; once that is seen to, the broker is there. Ends when the order has its
         outcome, or never will."""
         life = asyncio.create_task(self.agent.run())
@@ -229,28 +196,26 @@ class Life:
             pass
         told = self.standing()
         told["operations"] = self.medium.operations
+        told["fetched"] = self.fetcher.fetched
         tell("end", told)
 
     def standing(self):
-        """What the medium says, and what would serve."""
-        record = Journal(FOLDER, MODEL).read() or machine.new_record()
-        live = self.update.live()
+        """What a reader of the medium finds, and what the program would be given."""
+        record = Journal(BANKS, "journal").read() or machine.new_record()
+        live = self.agent.live(MODEL)
         entry = record["banks"][machine.serving(record)]
         told = {
             "served": live.release if live else 0,
             "confirmed": bool(entry and entry["confirmed"]),
-            "damage": "",
+            "damage": damage(live.path, entry) if live else "",
             "boot": Journal(FOLDER, "device").read()["boot"],
-            "free": os.statvfs(FOLDER)[0] * os.statvfs(FOLDER)[3],
         }
         for key in ("state", "outcome", "reason", "order", "blacklist"):
             told[key] = record[key]
-        if live:
-            told["damage"] = damage(live.path, entry)
         return told
 
 
-def damage(model_path: str, entry) -> str:
+def damage(model_path, entry):
     """Hashes what serves apart from the agent's own code; "" if it is whole."""
     for file in entry["files"]:
         with open(model_path.rsplit(".", 1)[0] + "." + file["role"], "rb") as found:
@@ -260,11 +225,11 @@ def damage(model_path: str, entry) -> str:
     return ""
 
 
-def main(path: str) -> None:
+def main(path):
     with open(path) as file:
         told = json.load(file)
     if told["format"]:
-        kind(told).mkfs(medium(told), **options(told))
+        enrol(told)
     else:
         asyncio.run(Life(told).run())
 

@@ -1,0 +1,53 @@
+"""Power is cut at the writes and erases of a board's flash, on real littlefs and FAT.
+
+Every day a spread of them; MODELWAVE_LONG=1, like `make boards-sweep`, takes them all.
+"""
+
+import os
+
+import pytest
+
+from tests.board.sweep.cuts import FILESYSTEMS, GOOD, MODES, SCENARIOS, Sweep, numbers, unexpected
+
+LONG = os.environ.get("MODELWAVE_LONG") == "1"
+STEPS = {"lfs2": 1 if LONG else 37, "fat": 1 if LONG else 13}
+CLUSTER_BYTES = 512
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("filesystem", FILESYSTEMS)
+def test_power_cut_at_any_write_leaves_a_whole_model_and_a_true_report(tmp_path, filesystem, name):
+    sweep = Sweep(tmp_path, filesystem, name)
+    points = []
+    for mode in MODES:
+        points += sweep.run(mode, numbers(sweep.operations, mode, STEPS[filesystem]))
+    failed = sum(bool(point.faults) for point in points)
+    print(f"{filesystem}, {name}: {len(points)} of {sweep.operations * 3} points, {failed} failed")
+    assert unexpected(points) == []
+    assert points
+
+
+@pytest.mark.parametrize("filesystem", FILESYSTEMS)
+def test_the_sweep_goes_red_when_the_journal_is_written_last(tmp_path, filesystem):
+    """The last writes of an update are those that confirm it."""
+    sweep = Sweep(tmp_path, filesystem, "update", late=True)
+    last = range(sweep.operations - 4, sweep.operations)
+    assert unexpected(sweep.run("lost", last))
+
+
+def test_power_cut_in_a_download_loses_no_room_on_fat(tmp_path):
+    """FAT first gives a file its clusters and then writes down that they are its; nobody
+    gives back what a cut left between. One write stays where a whole file can be lost: a
+    file's name goes before its clusters do."""
+    sweep = Sweep(tmp_path, "fat", "update")
+    points = sweep.run("lost", range(1, sweep.operations + 1))
+    assert len([point for point in points if point.lost_bytes > CLUSTER_BYTES]) <= 1
+
+
+def test_power_cut_in_a_download_leaves_what_came(tmp_path):
+    """littlefs keeps of an open file what was synced."""
+    whole = GOOD.document["needs"]["flash"]
+    sweep = Sweep(tmp_path, "lfs2", "update")
+    middle = range(sweep.operations // 3, sweep.operations, 4)
+    fetched = {point.fetched for point in sweep.run("lost", middle)}
+    assert any(whole // 4 < count < whole * 3 // 4 for count in fetched), fetched
