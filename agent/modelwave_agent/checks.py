@@ -27,14 +27,15 @@ hold the RAM by then, or the time may be over.
 from modelwave_shared import documents, dsse, slots
 from modelwave_shared.fit import shortfalls
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
-from modelwave_shared.words import MANIFEST, ORDER, REJECTED
+from modelwave_shared.words import MANIFEST, ORDER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from typing import Any
 
-    from modelwave_agent.machine import Record
+    from modelwave_agent.ports import Breathe
+    from modelwave_agent.record import Record
     from modelwave_shared.fields import Document
 
     Device = dict[str, Any]  # {fleet, device, target, slot}
@@ -51,7 +52,6 @@ class Refused(Exception):
         self.check = check
         self.reason = "%s: %s" % (check, reason)
         self.order = order
-        self.outcome = REJECTED if order else ""
 
 
 class Judged(Exception):
@@ -102,11 +102,13 @@ class Case:
         return order.digest()
 
 
-def judge(case: Case) -> None:
-    """Fills in `case.order` and `case.manifest` (checked dicts), or raises Refused or Judged."""
+async def judge(case: Case, breathe: "Breathe") -> None:
+    """Fills in `case.order` and `case.manifest` (checked dicts), or raises Refused or Judged.
+    `breathe` is awaited between the checks."""
     for check in CHECKS:
         if not (check in ONCE and case.under_way):
             check(case)
+            await breathe()
 
 
 def lines(case: Case) -> None:

@@ -5,14 +5,15 @@ few minutes costs a fleet nothing. A try that brought PROGRESS_BYTES does not co
 line ends too, but never a good one.
 """
 
-from modelwave_agent.banks import TooLong
+from modelwave_agent.intake import TooLong
 from modelwave_agent.ports import FetchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from modelwave_agent.banks import Banks, Intake
+    from modelwave_agent.banks import Banks
+    from modelwave_agent.intake import Intake
     from modelwave_agent.ports import Clock, Fetcher
     from modelwave_shared.fields import Document
 

@@ -3,194 +3,113 @@
 import asyncio
 
 from modelwave_agent import machine
-from modelwave_agent.download import Download, Spoiled, finish
 from modelwave_agent.ports import FetchError
-from modelwave_agent.trial import Trial
-from modelwave_shared.limits import MAX_TEXT
+from modelwave_agent.record import clean, said, spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
 
-    from modelwave_agent.banks import Banks
-    from modelwave_agent.journal import Journal
     from modelwave_agent.machine import Detail, Effects
-    from modelwave_agent.ports import Clock, Fetcher, Hooks, Runtime
+    from modelwave_agent.ports import Clock
+    from modelwave_agent.update import Live, Order, Update
     from modelwave_shared.fields import Document
 
     Next = tuple[str, Detail] | None  # the event that follows from an effect
-    Work = Callable[..., Coroutine[Any, Any, None]]
     Effect = Callable[["Driver"], Coroutine[Any, Any, Next]]
 
 JOURNAL_PAUSE_SECONDS = (1, 5, 25)  # between tries to write it
-
-
-class Live:
-    """The model that serves: where its files are and what it is."""
-
-    def __init__(
-        self, model: str, entry: "Document", bank: int, banks: "Banks", on_trial: bool
-    ) -> None:
-        self.model = model
-        self.release: int = entry["release"]
-        self.version: str = entry["version"]
-        self.on_trial = on_trial
-        self.path = banks.path(bank, "model")
-        roles = [file["role"] for file in entry["files"]]
-        self.labels_path = banks.path(bank, "labels") if "labels" in roles else None
+POLL_SECONDS = 5  # of a trial
 
 
 class Driver:
-    """What one model does on one device. At most one task is at work on it."""
+    """Does one piece of work on `update`, from an event until nothing follows from it."""
 
-    def __init__(
-        self,
-        model: str,
-        journal: "Journal",
-        banks: "Banks",
-        runtime: "Runtime",
-        fetcher: "Fetcher",
-        hooks: "Hooks",
-        clock: "Clock",
-    ) -> None:
-        self.model = model
-        self.journal = journal
-        self.banks = banks
-        self.runtime = runtime
-        self.fetcher = fetcher
-        self.hooks = hooks
-        self.clock = clock
-        self.record = journal.read() or machine.new_record()
-        # Called when the report has something new to say.
-        self.changed: "Callable[[], None]" = lambda: None
-        self.note = ""  # what the report says beside outcomes
-        # The accepted order and its manifest, once they are at hand.
-        self.order: "tuple[Document, Document] | None" = None
-        self.trial: "Trial | None" = None
-        self.task: "asyncio.Task[None] | None" = None
-        self.ended = self.booted = asyncio.Event()
+    def __init__(self, update: "Update") -> None:
+        self.update = update
 
-    def boot(self) -> None:
-        """What a reset left to do; `booted` is set when it is done."""
-        self.booted = self.start(self._drive, machine.boot_event(self.record), {})
+    async def run(self, event: str, order: "Order | None") -> None:
+        """`event`: boot, after a reset; again, the order under way came once more; or
+        ordered, and then `order` ends the one under way, if there is one, and is taken."""
+        update = self.update
+        detail: "Detail" = {}
+        if event == "boot":
+            event = machine.boot_event(update.record)
+        if order:
+            if update.record["state"] != "idle":
+                reason = "superseded by order %d" % order[0]["seq"]
+                await self.drive("superseded", {"reason": reason})
+            if update.record["state"] != "idle":
+                return  # the journal could not be written; the order will come again
+            update.order = order
+            event = machine.order_event(update.record, order[0]["manifest"])
+            detail = _detail(order)
+        await self.drive(event, detail)
 
-    async def begin(
-        self, order: "tuple[Document, Document]", reason: str, detail: "Detail"
-    ) -> None:
-        """Ends the order under way, if there is one, for `reason`, and takes this one."""
-        if self.record["state"] != "idle":
-            await self._drive("superseded", {"reason": reason})
-        if self.record["state"] != "idle":
-            return  # the journal could not be written; the order will come again
-        self.order = order
-        event = machine.order_event(self.record, detail["bank"]["manifest"])
-        await self._drive(event, detail)
-
-    async def go_on(self) -> None:
-        """The order under way came again after what was under way had stopped."""
-        await self._drive("again", {})
-
-    def observe(self, release: int, inferences: int, failures: int) -> None:
-        """The program ran `release` so often; `failures` of the inferences failed."""
-        live = self.live()
-        if self.trial and live and live.on_trial and live.release == release:
-            self.trial.observe(inferences, failures)
-
-    def live(self) -> "Live | None":
-        """The model that serves now, or None."""
-        record = self.record  # once: a host's program asks from another thread
-        bank = machine.serving(record)
-        entry = record["banks"][bank]
-        if entry is None:
-            return None
-        on_trial = record["state"] == "trial"
-        return Live(self.model, entry, bank, self.banks, on_trial)
-
-    def busy(self) -> bool:
-        return self.task is not None and not self.task.done()
-
-    async def stop(self) -> None:
-        """Ends what is under way; the journal knows where it was."""
-        await asyncio.sleep(0)  # what was only just started would never say that it ended
-        if self.task is not None and not self.task.done():
-            self.task.cancel()
-            await self.ended.wait()
-
-    def start(self, work: "Work", *args: "Any") -> "asyncio.Event":
-        """Begins `work`; the event that it has ended. That is what others wait for: awaiting
-        the task would tie their cancellation to its own."""
-        self.ended = asyncio.Event()
-        self.task = asyncio.create_task(self._to_its_end(work, args, self.ended))
-        return self.ended
-
-    async def _to_its_end(
-        self, work: "Work", args: "tuple[Any, ...]", ended: "asyncio.Event"
-    ) -> None:
-        try:
-            await work(*args)
-        except Exception as error:
-            self.note = "fault: %s" % _said(error)
-            self.changed()
-            raise
-        finally:
-            ended.set()
-
-    async def _drive(self, event: str, detail: "Detail") -> None:
+    async def drive(self, event: str, detail: "Detail") -> None:
         while event:
-            effects = await self._step(event, detail)
+            effects = await self.step(event, detail)
             event, detail = "", {}
             for effect in effects:
                 event, detail = await self.EFFECTS[effect](self) or ("", {})
                 if event:
                     break
 
-    async def _step(self, event: str, detail: "Detail") -> "Effects":
+    async def step(self, event: str, detail: "Detail") -> "Effects":
         """Makes the step durable; its effects. A journal that cannot be written is tried
         again, and then the state stays what it was: not durable is not done."""
+        update = self.update
         if "reason" in detail:
             detail = {"reason": clean(detail["reason"])}
-        record, effects = machine.step(self.record, event, detail)
+        record, effects = machine.step(update.record, event, detail)
         for pause in JOURNAL_PAUSE_SECONDS:
             try:
-                if record != self.record:
-                    self.journal.write(record)
+                if record != update.record:
+                    update.journal.write(record)
             except OSError as error:
-                self.note = "journal: %s" % error
-                self.changed()
-                await self.clock.sleep(pause)
+                update.note = clean("journal: %s" % error)
+                update.changed()
+                await update.clock.sleep(pause)
             else:
-                self.record = record
+                update.record = record
                 return effects
         return ()
 
     # Effects. Each returns the event that follows from it with its detail, or None.
 
     async def _check(self) -> "Next":
-        entry = self.record["banks"][self.record["live"]]
+        from modelwave_agent.download import finish
+        from modelwave_agent.intake import whole
+
+        update = self.update
+        live = update.record["live"]
+        entry = update.record["banks"][live]
         if entry:
-            steps = self.banks.whole(self.record["live"], entry["files"])
-            problem = await finish(steps, self.clock)
+            problem = await finish(whole(update.banks, live, entry["files"]), update.clock)
             if problem:
                 return "damaged", {"reason": problem}
         return None
 
     async def _clear(self) -> "Next":
         try:
-            self.banks.clear(machine.spare(self.record))
+            self.update.banks.clear(spare(self.update.record))
         except OSError as error:
             return "broken", {"reason": "flash: %s" % error}
         return "cleared", {}
 
     async def _fetch(self) -> "Next":
-        if self.order is None:
+        from modelwave_agent.download import Download, Spoiled
+
+        update = self.update
+        if update.order is None:
             return None  # after a reset: the order is retained and comes again
-        order, manifest = self.order
-        download = Download(self.banks, machine.spare(self.record), self.fetcher, self.clock)
+        order, manifest, _ = update.order
+        download = Download(update.banks, spare(update.record), update.fetcher, update.clock)
         try:
             await download.run(manifest["files"], order["urls"])
         except Spoiled as error:
-            if self.record["spoils"] + 1 < machine.MAX_TRIES:
+            if update.record["spoils"] + 1 < machine.MAX_TRIES:
                 return "spoiled", {}
             return "failed", {"reason": "download: %s" % error}
         except FetchError as error:
@@ -200,40 +119,43 @@ class Driver:
         return "fetched", {}
 
     async def _prove(self) -> "Next":
-        assert self.order is not None
-        bank = machine.spare(self.record)
+        update = self.update
+        assert update.order is not None
+        bank = spare(update.record)
         try:
-            verdict = await self.runtime.prove(
-                self.banks.path(bank, "model"),
-                self.banks.path(bank, "golden"),
-                self.order[1]["tolerance"],
-                self._breathe,
+            verdict = await update.runtime.prove(
+                update.banks.path(bank, "model"),
+                update.banks.path(bank, "golden"),
+                update.order[1]["tolerance"],
+                update.breathe,
             )
         except (OSError, MemoryError) as error:
-            return "failed", {"reason": "proof: %s" % _said(error)}
+            return "failed", {"reason": "proof: %s" % said(error)}
         except Exception as error:  # a user's own runtime may raise anything
-            verdict = "proof: %s" % _said(error)
+            verdict = "proof: %s" % said(error)
         return ("unhealthy", {"reason": verdict}) if verdict else ("proved", {})
 
     async def _serve(self) -> "Next":
-        on_trial = self.record["state"] == "trial"
+        update = self.update
+        on_trial = update.record["state"] == "trial"
         if on_trial:
-            assert self.order is not None
-            self.trial = Trial(self.order[0]["trial"])
-        problem = await self._ask(self.hooks.serve)
+            assert update.order is not None
+            update.trial = Trial(update.order[0]["trial"])
+        problem = await self._ask(update.hooks.serve)
         return ("unhealthy", {"reason": problem}) if problem and on_trial else None
 
     async def _watch(self) -> "Next":
-        assert self.trial is not None
+        update = self.update
+        assert update.trial is not None
 
         async def healthy() -> str:
-            return await self._ask(self.hooks.healthy)
+            return await self._ask(update.hooks.healthy)
 
-        problem = await self.trial.verdict(self.clock, healthy)
+        problem = await update.trial.verdict(update.clock, healthy)
         return ("unhealthy", {"reason": problem}) if problem else ("healthy", {})
 
     async def _report(self) -> "Next":
-        self.changed()
+        self.update.changed()
         return None
 
     EFFECTS: "dict[str, Effect]" = {
@@ -249,18 +171,53 @@ class Driver:
     async def _ask(self, hook: "Callable[[Live | None], Coroutine[Any, Any, str]]") -> str:
         """What a hook says of the live model; a hook that breaks says so."""
         try:
-            return await hook(self.live())
+            return await hook(self.update.live())
         except Exception as error:
-            return "hook: %s" % _said(error)
-
-    async def _breathe(self) -> None:
-        await self.clock.sleep(0)
+            return "hook: %s" % said(error)
 
 
-def clean(text: str) -> str:
-    """`text` as a report and the journal carry it: a line of printable ASCII, not too long."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text[:MAX_TEXT])
+class Trial:
+    """The new model serves, and this waits until it may be confirmed. It counts what is
+    observed from the moment that it is made."""
+
+    def __init__(self, wanted: "Document") -> None:
+        """`wanted`: the order's trial, {seconds, inferences}."""
+        self.wanted = wanted
+        self.inferences = self.failures = 0
+        self.observed = asyncio.Event()
+
+    def observe(self, inferences: int, failures: int) -> None:
+        self.inferences += inferences
+        self.failures += failures
+        self.observed.set()
+
+    async def verdict(self, clock: "Clock", healthy: "Callable[[], Awaitable[str]]") -> str:
+        """ "" once the time is over, the inferences have run without a failure and `healthy`
+        has nothing to say against it; or what is wrong."""
+        end = clock.now() + self.wanted["seconds"]
+        while not self.failures:
+            left = end - clock.now()
+            if left <= 0 and self.inferences >= self.wanted["inferences"]:
+                problem = await healthy()
+                if not self.failures:
+                    return problem
+                break
+            self.observed.clear()
+            await clock.wait(self.observed, min(left, POLL_SECONDS) if left > 0 else POLL_SECONDS)
+        return "%d of %d inferences on trial failed" % (self.failures, self.inferences)
 
 
-def _said(error: Exception) -> str:
-    return "%s: %s" % (type(error).__name__, error)
+def _detail(accepted: "Order") -> "Detail":
+    """What machine.take keeps of an accepted order."""
+    order, manifest, digest = accepted
+    return {
+        "order": {"epoch": order["epoch"], "seq": order["seq"], "sha256": digest},
+        "time": order["issued"],
+        "bank": {
+            "manifest": order["manifest"],
+            "release": manifest["release"],
+            "version": clean(manifest["version"]),
+            "files": manifest["files"],
+            "confirmed": False,
+        },
+    }

@@ -13,7 +13,7 @@ SHA256 covers everything before it and the JSON.
 import json
 import os
 
-from modelwave_shared.dsse import hexdigest
+from modelwave_shared.digests import hexdigest
 from modelwave_shared.limits import MAX_JOURNAL_BYTES
 
 TYPE_CHECKING = False

@@ -26,6 +26,7 @@ Rules:
 Nothing here reads a file, a clock or the network.
 """
 
+from modelwave_agent.record import spare
 from modelwave_shared.words import CANCELED, FAILED, ROLLED_BACK, SUCCEEDED
 
 TYPE_CHECKING = False
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Record = dict[str, Any]  # what new_record makes; JSON, as the journal keeps it
+    from modelwave_agent.record import Record
+
     Detail = dict[str, Any]  # what a row's change reads: an accepted order's, or a reason
     Change = Callable[[Record, Detail], None]
     Effects = tuple[str, ...]
@@ -54,32 +56,6 @@ REPORT = "report"
 
 class IllegalStep(Exception):
     """The event has no row for the state: a fault in the caller, never in the input."""
-
-
-def new_record() -> "Record":
-    """The record of a model that no order has named yet."""
-    return {
-        "state": "idle",
-        "live": 0,  # the bank that serves, or would
-        "banks": [None, None],  # {manifest, release, version, files, confirmed}
-        "order": {"epoch": 0, "seq": 0, "sha256": ""},  # the floor: newest accepted order
-        "time": 0,  # latest signed time seen
-        "tries": 0,  # of its trial
-        "spoils": 0,  # downloads that were not what was signed
-        "outcome": "",
-        "reason": "",
-        "blacklist": [],  # manifests that failed a health check here
-    }
-
-
-def spare(record: "Record") -> int:
-    live: int = record["live"]
-    return 1 - live
-
-
-def serving(record: "Record") -> int:
-    """The bank that serves now."""
-    return spare(record) if record["state"] == "trial" else record["live"]
 
 
 # What a row changes in the record, beside its state.

@@ -5,15 +5,13 @@ same classes (tests/agent/fakes.py). The Journal and the Banks, whose code serve
 place, stand in files of their own.
 """
 
-from modelwave_shared.golden import HEADER_BYTES, GoldenError, Header, Judge
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
-    from modelwave_agent.banks import Intake
-    from modelwave_agent.driver import Live
+    from modelwave_agent.intake import Intake
+    from modelwave_agent.update import Live
     from modelwave_shared.fields import Document
 
     Breathe = Callable[[], Awaitable[None]]
@@ -95,14 +93,9 @@ class Runtime:
         OSError and MemoryError where this device could not tell. `breathe` is awaited
         between inputs. This one runs it in place; a host does so in a process of its own,
         which may crash or hang."""
-        try:
-            self.load(model_path)
-            try:
-                return await judge_golden(self, golden_path, tolerance, breathe)
-            finally:
-                self.unload()
-        except (GoldenError, ProofError) as error:
-            return str(error)
+        from modelwave_agent.proof import proven
+
+        return await proven(self, model_path, golden_path, tolerance, breathe)
 
 
 class Hooks:
@@ -134,21 +127,3 @@ class Clock:
     async def wait(self, event: "asyncio.Event", seconds: float) -> bool:
         """Whether `event` (asyncio.Event) was set within `seconds`."""
         raise NotImplementedError
-
-
-async def judge_golden(
-    runtime: Runtime, golden_path: str, tolerance: "Document", breathe: "Breathe"
-) -> str:
-    """Runs each record of the golden file through the loaded `runtime`; the verdict, ""
-    for healthy. GoldenError, ProofError, OSError."""
-    with open(golden_path, "rb") as file:
-        header = Header(file.read(HEADER_BYTES))
-        judge = Judge(header, tolerance, runtime.name)
-        for _ in range(header.count):
-            given = file.read(header.input_bytes)
-            expected = file.read(header.expected_bytes)
-            if len(expected) != header.expected_bytes:
-                raise GoldenError("golden: cut off after %d records" % judge.seen)
-            judge.add(runtime.run(given), expected)
-            await breathe()
-        return judge.verdict()

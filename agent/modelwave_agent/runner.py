@@ -4,8 +4,8 @@ import asyncio
 import json
 import random
 
-from modelwave_agent.driver import clean
 from modelwave_agent.ports import LinkLost
+from modelwave_agent.record import clean
 from modelwave_shared import topics
 
 TYPE_CHECKING = False

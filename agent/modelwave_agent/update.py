@@ -1,23 +1,64 @@
-"""Judges what comes for one model, hands what is accepted to its driver, and reports."""
+"""One model on one device, as the agent has it all the time: what serves, what is reported.
 
-from modelwave_agent import checks, machine
-from modelwave_agent.driver import Driver, clean
-from modelwave_shared.dsse import hexdigest
+The work is done by code that is there only meanwhile: an order is judged by checks.py, and
+what is accepted is driven through the machine by driver.py.
+"""
+
+import asyncio
+
+from modelwave_agent.record import clean, new_record, said, serving, spare
+from modelwave_shared.digests import hexdigest
+from modelwave_shared.lean import Phase
+from modelwave_shared.words import REJECTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelwave_agent.banks import Banks
-    from modelwave_agent.checks import Case, Device
+    from modelwave_agent.checks import Device, Refused
+    from modelwave_agent.driver import Driver, Trial
     from modelwave_agent.journal import Journal
-    from modelwave_agent.machine import Detail
     from modelwave_agent.ports import Clock, Fetcher, Hooks, Runtime
     from modelwave_shared.fields import Document
 
+    Order = tuple[Document, Document, str]  # an order, its manifest, the order's digest
+
+JUDGING = Phase(
+    "modelwave_agent.checks",
+    "modelwave_shared.dsse",
+    "modelwave_shared.documents",
+    "modelwave_shared.fit",
+    "modelwave_shared.slots",
+)
+WORKING = Phase(
+    "modelwave_agent.driver",
+    "modelwave_agent.machine",
+    "modelwave_agent.download",
+    "modelwave_agent.intake",
+    "modelwave_agent.proof",
+    "modelwave_shared.golden",
+)
 MAX_JUDGED = 8
 
 
-class Update(Driver):
-    """One model on one device, as the agent sees it."""
+class Live:
+    """The model that serves: where its files are and what it is."""
+
+    def __init__(
+        self, model: str, entry: "Document", bank: int, banks: "Banks", on_trial: bool
+    ) -> None:
+        self.model = model
+        self.release: int = entry["release"]
+        self.version: str = entry["version"]
+        self.on_trial = on_trial
+        self.path = banks.path(bank, "model")
+        roles = [file["role"] for file in entry["files"]]
+        self.labels_path = banks.path(bank, "labels") if "labels" in roles else None
+
+
+class Update:
+    """At most one task is at work on it."""
 
     def __init__(
         self,
@@ -33,46 +74,55 @@ class Update(Driver):
     ) -> None:
         """`device`: {fleet, device, target, slot}; `root`: the checked root document; the
         rest are ports."""
-        super().__init__(model, journal, banks, runtime, fetcher, hooks, clock)
+        self.model = model
         self.device = device
         self.root = root
-        # The last authentic order that was not for us.
-        self.refused: "checks.Refused | None" = None
+        self.journal = journal
+        self.banks = banks
+        self.runtime = runtime
+        self.fetcher = fetcher
+        self.hooks = hooks
+        self.clock = clock
+        self.record = journal.read() or new_record()
+        # Called when the report has something new to say.
+        self.changed: "Callable[[], None]" = lambda: None
+        self.note = ""  # what the report says beside outcomes
+        # The accepted order, while there is something to do for it.
+        self.order: "Order | None" = None
+        self.trial: "Trial | None" = None
+        # The last authentic order that was not for us: the check, the reason, the order.
+        self.refused: "tuple[str, str, Document] | None" = None
         # Digests of payloads and messages that no time will make good, newest last.
         self.judged: "list[str]" = []
         # The last order that may be taken later, to be judged again.
         self.later: "bytes | None" = None
+        self.turn = asyncio.Lock()  # one message at a time is judged
+        self.task: "asyncio.Task[None] | None" = None
+        self.ended = self.booted = asyncio.Event()
 
-    async def consider(self, message: bytes) -> None:
-        """Judges the bytes of a desired topic, and acts if they are an order to be taken.
-        What a reset left to do comes first: an order is judged by what is then true."""
-        await self.booted.wait()
-        name = hexdigest(message)
-        if name in self.judged:
-            return
-        case = checks.Case(
-            message,
-            self.model,
-            self.device,
-            self.root,
-            self.record,
-            self.has(),
-            self.judged,
-            self.clock.wall(),
-        )
-        try:
-            checks.judge(case)
-        except checks.Judged:
-            return
-        except checks.Refused as refusal:
-            self._refuse(refusal, case.digest if refusal.order else name, message)
-            return
-        await self._take(case)
+    # What the program asks and tells.
+
+    def live(self) -> "Live | None":
+        """The model that serves now, or None."""
+        record = self.record  # once: a host's program asks from another thread
+        bank = serving(record)
+        entry = record["banks"][bank]
+        if entry is None:
+            return None
+        return Live(self.model, entry, bank, self.banks, record["state"] == "trial")
+
+    def observe(self, release: int, inferences: int, failures: int) -> None:
+        """The program ran `release` so often; `failures` of the inferences failed."""
+        live = self.live()
+        if self.trial and live and live.on_trial and live.release == release:
+            self.trial.observe(inferences, failures)
+
+    # What the report says.
 
     def has(self) -> "Document":
         """What a release can be given here (modelwave_shared.fit)."""
         return {
-            "flash": self.banks.room(machine.spare(self.record)),
+            "flash": self.banks.room(spare(self.record)),
             "ram": self.runtime.free_ram(),
             "runtime": self.runtime.format,
             "runtime_version": self.runtime.version,
@@ -82,66 +132,136 @@ class Update(Driver):
 
     def state(self) -> "Document":
         """This model's part of the report."""
-        record, refused = self.record, self.refused
+        record = self.record
         live = record["banks"][record["live"]]
-        about = refused.order if refused and refused.order else record["order"]
+        outcome, reason, about = record["outcome"], record["reason"], record["order"]
+        if self.refused:
+            outcome = REJECTED
+            _, reason, about = self.refused
         return {
             "release": live["release"] if live else 0,
             "sha256": live["manifest"] if live else "",
             "state": record["state"],
             "epoch": about["epoch"],
             "seq": about["seq"],
-            "outcome": refused.outcome if refused else record["outcome"],
-            "reason": clean(refused.reason) if refused else record["reason"],
+            "outcome": outcome,
+            "reason": reason,
         }
 
-    def _refuse(self, refusal: "checks.Refused", digest: str, message: bytes) -> None:
-        if refusal.check in checks.PASSING:
+    # Orders.
+
+    async def consider(self, message: bytes) -> None:
+        """Judges the bytes of a desired topic, and acts if they are an order to be taken.
+        What a reset left to do comes first: an order is judged by what is then true."""
+        await self.booted.wait()
+        async with self.turn:
+            if hexdigest(message) in self.judged:
+                return
+            with JUDGING:
+                order = await self._judge(message)
+            if order:
+                await self._take(order)
+
+    async def _judge(self, message: bytes) -> "Order | None":
+        """The order, if it is to be taken."""
+        from modelwave_agent import checks
+
+        while True:
+            record = self.record
+            case = checks.Case(
+                message,
+                self.model,
+                self.device,
+                self.root,
+                record,
+                self.has(),
+                self.judged,
+                self.clock.wall(),
+            )
+            try:
+                await checks.judge(case, self.breathe)
+            except checks.Judged:
+                return None
+            except checks.Refused as refusal:
+                passing = refusal.check in checks.PASSING
+                self._refuse(refusal, passing, case.digest if refusal.order else "", message)
+                return None
+            if record is self.record:  # else the device has moved on meanwhile
+                return case.order, case.manifest, case.digest
+
+    def _refuse(self, refusal: "Refused", passing: bool, digest: str, message: bytes) -> None:
+        if passing:
             self.later = message
         else:
-            self.judged = (self.judged + [digest])[-MAX_JUDGED:]
+            self.judged = (self.judged + [digest or hexdigest(message)])[-MAX_JUDGED:]
             self.later = None if refusal.order else self.later
+        reason = clean(refusal.reason)
         if refusal.order:
             last = self.refused
             # A reason that only counts on, or down, is not told again and again.
-            known = last and (last.check, last.order) == (refusal.check, refusal.order)
-            self.refused = refusal
+            known = last and (last[0], last[2]) == (refusal.check, refusal.order)
+            self.refused = (refusal.check, reason, refusal.order)
         else:
-            known = self.note == refusal.reason
-            self.note = refusal.reason
+            known = self.note == reason
+            self.note = reason
         if not known:
             self.changed()
 
-    async def _take(self, case: "Case") -> None:
+    async def _take(self, order: "Order") -> None:
         """An order that passed its checks. One that is under way already and has its task
         only goes on."""
-        assert case.order is not None
-        assert case.manifest is not None
-        order = (case.order, case.manifest)
         self.refused, self.note, self.later = None, "", None
-        if case.under_way:
+        record = self.record
+        if record["state"] != "idle" and record["order"]["sha256"] == order[2]:
             self.order = order
             if not self.busy():
-                self.start(self.go_on)
+                self.start("again")
             return
         await self.stop()
-        reason = "superseded by order %d" % case.order["seq"]
-        self.start(self.begin, order, reason, _detail(case))
+        self.start("ordered", order)
 
+    # The work.
 
-def _detail(case: "Case") -> "Detail":
-    """What machine.take keeps of an accepted order."""
-    order, manifest = case.order, case.manifest
-    assert order is not None
-    assert manifest is not None
-    return {
-        "order": {"epoch": order["epoch"], "seq": order["seq"], "sha256": case.digest},
-        "time": order["issued"],
-        "bank": {
-            "manifest": order["manifest"],
-            "release": manifest["release"],
-            "version": clean(manifest["version"]),
-            "files": manifest["files"],
-            "confirmed": False,
-        },
-    }
+    def boot(self) -> None:
+        """What a reset left to do; `booted` is set when it is done."""
+        self.booted = self.start("boot")
+
+    def busy(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+    async def stop(self) -> None:
+        """Ends what is under way; the journal knows where it was."""
+        await asyncio.sleep(0)  # what was only just started would never say that it ended
+        if self.task is not None and not self.task.done():
+            self.task.cancel()
+            await self.ended.wait()
+
+    def start(self, event: str, order: "Order | None" = None) -> "asyncio.Event":
+        """Begins what follows from `event` (Driver.run); the event that it has ended. That is
+        what others wait for: awaiting the task would tie their cancellation to its own."""
+        self.ended = asyncio.Event()
+        self.task = asyncio.create_task(self._work(event, order, self.ended))
+        return self.ended
+
+    async def _work(self, event: str, order: "Order | None", ended: "asyncio.Event") -> None:
+        try:
+            with WORKING:
+                await self._driver().run(event, order)
+        except Exception as error:
+            self.note = clean("fault: " + said(error))
+            self.changed()
+            raise
+        finally:
+            self.trial = None
+            if self.record["state"] == "idle":
+                self.order = None
+            ended.set()
+
+    def _driver(self) -> "Driver":
+        from modelwave_agent.driver import Driver
+
+        return Driver(self)
+
+    async def breathe(self) -> None:
+        """Lets others run."""
+        await self.clock.sleep(0)

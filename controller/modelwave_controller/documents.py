@@ -22,7 +22,7 @@ from pydantic import (
 
 from modelwave_controller.errors import OperatorError
 from modelwave_shared import dsse, limits, strict_json
-from modelwave_shared.fields import DocumentError
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.words import FILE_ROLES, FORMATS, OUTCOMES, STATES
 
 

@@ -13,6 +13,7 @@ from modelwave_controller import documents
 from modelwave_controller.documents import Metrics, ModelState, Report
 from modelwave_controller.events import IN_PROGRESS
 from modelwave_shared import fields, slots, topics
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_TEXT
 from modelwave_shared.words import SUCCEEDED
 
@@ -99,7 +100,7 @@ def answer(order: Order, target: str, slot: int, state: ModelState) -> tuple[str
 def _is_name(device: str) -> bool:
     try:
         fields.name(device, "device")
-    except fields.DocumentError:
+    except DocumentError:
         return False
     return True
 

@@ -11,6 +11,8 @@ reports.py.
 """
 
 from modelwave_shared import dsse
+from modelwave_shared.errors import EnvelopeError
+from modelwave_shared.lean import Phase
 from modelwave_shared.words import ROOT, SIGNER
 
 TYPE_CHECKING = False
@@ -20,12 +22,23 @@ if TYPE_CHECKING:
     from modelwave_shared.fields import Document
 
 
+READING = Phase(
+    "modelwave_shared.strict_json", "modelwave_shared.schema", "modelwave_shared.fields"
+)
+
+
 def read(kind: str, payload: bytes) -> "Document":
     """The checked document in `payload` (bytes). Raises ValueError."""
+    with READING:
+        value = _parsed(payload)
+        check(kind, value)
+        return value
+
+
+def _parsed(payload: bytes) -> "Document":
     from modelwave_shared import strict_json
 
     value: "Document" = strict_json.loads(payload)
-    check(kind, value)
     return value
 
 
@@ -52,7 +65,7 @@ def open_signed(kind: str, envelope: dsse.Envelope, root: "Document") -> "Docume
     """The document in `envelope` (a dsse.Envelope), verified under the checked `root`, then
     parsed. Raises ValueError."""
     if envelope.kind != kind:
-        raise dsse.EnvelopeError(
+        raise EnvelopeError(
             "payloadType: a %s where a %s belongs" % (shown_kind(envelope.kind), kind)
         )
     keys, threshold = role_keys(root, kind)
@@ -65,7 +78,7 @@ def open_first_root(data: bytes) -> "Document":
     speaks for itself, but must carry its own threshold of signatures. Raises ValueError."""
     envelope = dsse.read(data)
     if envelope.kind != ROOT:
-        raise dsse.EnvelopeError("payloadType: not a root document")
+        raise EnvelopeError("payloadType: not a root document")
     root = read(ROOT, envelope.payload)
     keys, threshold = role_keys(root, ROOT)
     envelope.verify(keys, threshold)

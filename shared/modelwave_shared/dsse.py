@@ -12,9 +12,10 @@ sha256 of the raw public key, only says which key to try: distinct public keys a
 """
 
 import binascii
-import hashlib
 
-from modelwave_shared import ed25519
+from modelwave_shared.digests import hexdigest
+from modelwave_shared.errors import EnvelopeError
+from modelwave_shared.lean import Phase
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_SIGNATURES
 
 TYPE_CHECKING = False
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     Signature = tuple[str, bytes]  # keyid, 64 bytes
+
+VERIFYING = Phase("modelwave_shared.ed25519", "modelwave_shared.sha512")
 
 TYPE_PREFIX = "application/vnd.modelwave."
 TYPE_SUFFIX = "+json"
@@ -33,10 +36,6 @@ _KEYID = b'{"keyid":"'
 _SIG = b'","sig":"'
 _SIGNATURE_TEXT_BYTES = 88  # base64 of 64 bytes
 _ENTRY_BYTES = len(_KEYID) + 8 + len(_SIG) + _SIGNATURE_TEXT_BYTES + 2
-
-
-class EnvelopeError(ValueError):
-    """Not an envelope, or not enough good signatures; the message names the part."""
 
 
 class Envelope:
@@ -57,18 +56,26 @@ class Envelope:
         ({keyid: 32 bytes}) have signed."""
         if threshold < 1:
             raise EnvelopeError("threshold %d: at least 1 signature is needed" % threshold)
+        with VERIFYING:
+            good = self._good(keys, threshold)
+        if good < threshold:
+            raise EnvelopeError(
+                "signatures: %d of the %d needed %s keys have signed" % (good, threshold, self.kind)
+            )
+
+    def _good(self, keys: "Mapping[str, bytes]", enough: int) -> int:
+        """How many distinct keys have signed; counted up to `enough`."""
+        from modelwave_shared import ed25519
+
         message = signed_bytes(self.kind, self.payload)
         good: set[bytes] = set()
         for keyid, signature in self.signatures:
             key = keys.get(keyid)
             if key is not None and key not in good and ed25519.verify(key, message, signature):
                 good.add(key)
-                if len(good) == threshold:
-                    return
-        raise EnvelopeError(
-            "signatures: %d of the %d needed %s keys have signed"
-            % (len(good), threshold, self.kind)
-        )
+                if len(good) == enough:
+                    break
+        return len(good)
 
 
 def read(data: bytes) -> Envelope:
@@ -114,10 +121,6 @@ def signed_bytes(kind: str, payload: bytes) -> bytes:
 def keyid(public_key: bytes) -> str:
     """First 8 hex digits of sha256 of the raw public key (32 bytes)."""
     return hexdigest(public_key)[:8]
-
-
-def hexdigest(data: bytes) -> str:
-    return binascii.hexlify(hashlib.sha256(data).digest()).decode()
 
 
 def _kind(name: bytes) -> str:

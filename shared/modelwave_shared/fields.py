@@ -12,6 +12,7 @@ A value is out of strict_json; DocumentError names the field's path ("order.seq"
 is allowed there. Types are exact: a bool is no integer.
 """
 
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import (
     MAX_NAME,
     MAX_TEXT,
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
 
 HEX = "0123456789abcdef"
 LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-
-class DocumentError(ValueError):
-    """A field is not as agreed; the message starts with the field's path."""
-
-    def __init__(self, where: str, problem: str) -> None:
-        super().__init__("%s: %s" % (where, problem))
-        self.where = where
-        self.problem = problem
 
 
 def check(spec: "Spec", value: "Any", where: str) -> None:

@@ -5,8 +5,8 @@ Only documents.py calls this. A device has it in memory while it judges an order
 """
 
 from modelwave_shared import documents, dsse
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.fields import (
-    DocumentError,
     boolean,
     check,
     keyid,

@@ -13,6 +13,7 @@ There are no floating-point numbers in a document: they have no one spelling, an
 read them with 30 bits. Shares are written in parts per million instead.
 """
 
+from modelwave_shared.errors import JsonError
 from modelwave_shared.limits import MAX_NESTING
 
 TYPE_CHECKING = False
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 MAX_DIGITS = 16
 ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 WORDS = (("true", True), ("false", False), ("null", None))
-
-
-class JsonError(ValueError):
-    """Not JSON as documents are written; the message says what and at which byte."""
 
 
 def loads(data: bytes) -> "Any":

@@ -15,8 +15,9 @@ import asyncio
 import json
 import os
 
-from modelwave_agent import banks as real_banks
-from modelwave_agent import machine, ports
+from modelwave_agent import intake as real_intake
+from modelwave_agent import ports
+from modelwave_agent import record as records
 from modelwave_agent.banks import Banks
 from modelwave_agent.journal import Journal
 from modelwave_agent.runner import Agent
@@ -91,14 +92,14 @@ class World:
 
     def durable(self):
         """The record that a reader of the disk finds."""
-        return Journal(self.folder, "digits").read() or machine.new_record()
+        return Journal(self.folder, "digits").read() or records.new_record()
 
     def fault(self, text):
         self.faults.append(text)
 
     def check_served(self, live):
         record = self.durable()
-        bank = machine.serving(record)
+        bank = records.serving(record)
         entry = record["banks"][bank]
         if entry is None or live.path != f"{self.folder}/{'ab'[bank]}.model":
             self.fault(f"serves {live.path}, the journal says otherwise")
@@ -154,7 +155,7 @@ class FakeBanks(Banks):
         return intake
 
 
-class FakeIntake(real_banks.Intake):
+class FakeIntake(real_intake.Intake):
     def write(self, data):
         def torn():
             self.file.write(data[: len(data) // 2])

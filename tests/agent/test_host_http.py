@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from modelwave_agent.banks import Intake, TooLong
 from modelwave_agent.host import http
 from modelwave_agent.host.http import HttpFetcher, Pace
+from modelwave_agent.intake import Intake, TooLong
 from modelwave_agent.ports import FetchError
 from tests.agent.host_places import Authority, refused_port
 from tests.agent.host_server import answering, serving

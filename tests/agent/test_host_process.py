@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from modelwave_agent.driver import Live
 from modelwave_agent.host import process
 from modelwave_agent.host.hooks import CommandHooks
 from modelwave_agent.host.process import MAX_TAIL_BYTES
+from modelwave_agent.update import Live
 
 SECONDS = 20  # for what takes a fraction of one
 LONG = "60"  # what a test would wait for if it had to

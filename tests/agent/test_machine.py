@@ -3,6 +3,7 @@
 import pytest
 
 from modelwave_agent import machine
+from modelwave_agent import record as records
 from modelwave_agent.journal import Journal
 from modelwave_shared.limits import MAX_BYTES, MAX_EPOCH, MAX_SEQ, MAX_TEXT, MAX_TIME
 from modelwave_shared.words import FILE_ROLES, OUTCOMES, STATES
@@ -16,7 +17,7 @@ DETAIL = {
 
 
 def record(state):
-    made = machine.new_record()
+    made = records.new_record()
     made["state"] = state
     made["banks"] = [
         {"manifest": "m1", "release": 1, "confirmed": True},
@@ -78,7 +79,7 @@ def test_a_bank_that_broke_is_not_trusted_again():
 
 def test_the_spare_bank_serves_on_trial_and_never_else():
     for state in STATES:
-        assert machine.serving(record(state)) == (1 if state == "trial" else 0)
+        assert records.serving(record(state)) == (1 if state == "trial" else 0)
 
 
 def test_last_try_is_worn_after_a_reset():
@@ -98,7 +99,7 @@ def test_order_for_what_is_live_needs_no_download_nor_does_one_for_the_other_ban
 
 def test_largest_record_that_can_be_fits_the_journal(tmp_path):
     """Every text at its limit, as the documents and the machine bound them."""
-    largest = machine.new_record()
+    largest = records.new_record()
     bank = {
         "manifest": "f" * 64,
         "release": 2**31 - 1,

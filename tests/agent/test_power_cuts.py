@@ -6,6 +6,7 @@ import os
 import pytest
 
 from modelwave_agent import machine
+from modelwave_agent.driver import Driver
 from modelwave_agent.update import Update
 from tests import signing
 from tests.agent.fakes import TOPIC, World, live
@@ -144,33 +145,39 @@ def test_resets_on_trial_end_after_three_tries_and_do_not_blacklist(tmp_path):
     assert world.durable()["blacklist"] == []
 
 
-class ActsFirst(Update):
+class ActsFirst(Driver):
     """The journal-first rule, broken: effects run, then the record is written."""
 
-    async def _drive(self, event, detail):
+    async def drive(self, event, detail):
+        update = self.update
         while event:
-            self.record, effects = machine.step(self.record, event, detail)
+            update.record, effects = machine.step(update.record, event, detail)
             event, detail = "", {}
             for effect in effects:
                 event, detail = await self.EFFECTS[effect](self) or ("", {})
                 if event:
                     break
-            self.journal.write(self.record)
+            update.journal.write(update.record)
 
 
-class ConfirmsLast(Update):
+class ConfirmsLast(Driver):
     """Broken where it hurts most: SUCCEEDED is told before it is durable."""
 
-    async def _step(self, event, detail):
+    async def step(self, event, detail):
         if event != "healthy":
-            return await super()._step(event, detail)
-        self.record, effects = machine.step(self.record, event, detail)
-        asyncio.get_running_loop().call_later(0.001, self.journal.write, self.record)
+            return await super().step(event, detail)
+        update = self.update
+        update.record, effects = machine.step(update.record, event, detail)
+        asyncio.get_running_loop().call_later(0.001, update.journal.write, update.record)
         return effects
 
 
 @pytest.mark.parametrize("broken", [ActsFirst, ConfirmsLast])
 def test_the_sweep_goes_red_when_the_journal_is_not_written_first(tmp_path, broken):
-    cases, bad = sweep(tmp_path, CASES["healthy"], broken)
+    class Broken(Update):
+        def _driver(self):
+            return broken(self)
+
+    cases, bad = sweep(tmp_path, CASES["healthy"], Broken)
     print(f"{broken.__name__}: {cases} power cuts, {len(bad)} with faults")
     assert len(bad) > 3

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from modelwave_controller import documents as models
 from modelwave_controller import keys
 from modelwave_shared import documents, dsse, fields, limits, reports, schema, words
+from modelwave_shared.errors import DocumentError
 
 # A few good strings each: what single characters do is another test's, further down.
 HEX64 = "0123456789abcdef" * 4
@@ -262,7 +263,7 @@ def shared_reading(kind: str) -> Any:
 def by_shared(kind: str, value: Any) -> bool:
     try:
         shared_reading(kind).check(kind, value)
-    except fields.DocumentError:
+    except DocumentError:
         return False
     return True
 
@@ -330,7 +331,7 @@ def test_both_readings_agree_on_every_odd_value_and_length_in_every_place(
 def _accepts(check: Any, value: str) -> bool:
     try:
         check(value)
-    except (fields.DocumentError, ValidationError):
+    except (DocumentError, ValidationError):
         return False
     return True
 

@@ -3,7 +3,7 @@
 import json
 
 from modelwave_shared import documents, dsse, reports, schema
-from modelwave_shared.fields import DocumentError
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.words import MANIFEST, METRICS, ORDER, REPORT, ROOT
 from tests.core import signed
 

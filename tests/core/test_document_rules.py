@@ -1,7 +1,7 @@
 """What must hold within one document: the rules of root, manifest, order and report."""
 
 from modelwave_shared import documents, dsse
-from modelwave_shared.fields import DocumentError
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_BYTES, MAX_SEQ, MAX_SIGNATURES
 from modelwave_shared.words import MANIFEST, ORDER, OUTCOMES, REPORT, ROOT, STATES
 from tests.core import signed

@@ -1,9 +1,8 @@
 """Every field of every document: its type, its range, and that it must be there."""
 
 from modelwave_shared import documents
-from modelwave_shared.fields import DocumentError
+from modelwave_shared.errors import DocumentError, JsonError
 from modelwave_shared.limits import MAX_BYTES
-from modelwave_shared.strict_json import JsonError
 from modelwave_shared.words import MANIFEST, METRICS, ORDER, REPORT, ROOT
 from tests.core.helpers import (
     KINDS,

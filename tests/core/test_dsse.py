@@ -1,7 +1,7 @@
 """The envelope: read by its template only, and verified over the bytes that were received."""
 
 from modelwave_shared import dsse
-from modelwave_shared.dsse import EnvelopeError
+from modelwave_shared.errors import EnvelopeError
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_SIGNATURES
 from tests.core import signed
 from tests.core.helpers import refused

@@ -1,7 +1,7 @@
 """Each check of a single field: what passes its edges and what does not."""
 
 from modelwave_shared import fields
-from modelwave_shared.fields import DocumentError
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_NAME, MAX_TEXT, MAX_URL_CHARACTERS
 from tests.core.helpers import SHA256, refused
 

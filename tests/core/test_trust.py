@@ -1,8 +1,7 @@
 """Whose signature a document needs: the root's roles, over envelopes from real keys."""
 
 from modelwave_shared import documents, dsse
-from modelwave_shared.dsse import EnvelopeError
-from modelwave_shared.fields import DocumentError
+from modelwave_shared.errors import DocumentError, EnvelopeError
 from modelwave_shared.words import MANIFEST, ORDER, ROOT
 from tests.core import signed
 from tests.core.helpers import refused

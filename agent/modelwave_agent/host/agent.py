@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from modelwave_agent.banks import Banks
-from modelwave_agent.driver import Live
 from modelwave_agent.host import config
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.config import Config, ConfigError
@@ -29,7 +28,7 @@ from modelwave_agent.host.log import Changes
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError, Runtime
 from modelwave_agent.runner import Agent
-from modelwave_agent.update import Update
+from modelwave_agent.update import Live, Update
 from modelwave_shared.slots import slot
 
 

@@ -16,6 +16,7 @@ from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import Broker
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
 from modelwave_shared import documents, fields
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
 
 MAX_CONFIG_BYTES = 65536
@@ -196,7 +197,7 @@ def _bytes(value: Any) -> int:
 def _kernels(value: Any) -> tuple[str, ...]:
     try:
         fields.check([fields.token, 0, MAX_KERNELS], value, "")
-    except fields.DocumentError as error:
+    except DocumentError as error:
         raise ValueError(f'operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
     return tuple(value)
 
@@ -230,7 +231,7 @@ def _checked(check: Callable[[Any, str], None]) -> Callable[[Any], str]:
     def checked(value: Any) -> str:
         try:
             check(value, "")
-        except fields.DocumentError as error:
+        except DocumentError as error:
             raise ValueError(error.problem) from error
         return str(value)
 

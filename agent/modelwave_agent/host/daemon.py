@@ -12,8 +12,8 @@ from modelwave_agent.host import config
 from modelwave_agent.host.agent import HostAgent
 from modelwave_agent.host.config import Config, ConfigError
 from modelwave_agent.journal import Journal
-from modelwave_agent.machine import new_record
 from modelwave_agent.ports import ProofError
+from modelwave_agent.record import new_record
 from modelwave_agent.runner import AGENT
 from modelwave_shared import topics
 from modelwave_shared.slots import slot

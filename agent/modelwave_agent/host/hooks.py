@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 
 from modelwave_agent import ports
-from modelwave_agent.driver import Live
 from modelwave_agent.host import process
+from modelwave_agent.update import Live
 
 HOOK_SECONDS = 60
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from modelwave_agent.driver import clean
+from modelwave_agent.record import clean
 from modelwave_agent.update import Update
 
 logger = logging.getLogger("modelwave_agent")

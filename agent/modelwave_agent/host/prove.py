@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS, LiteRT
-from modelwave_agent.ports import ProofError, judge_golden
+from modelwave_agent.ports import ProofError
+from modelwave_agent.proof import judge_golden
 from modelwave_shared import strict_json
 from modelwave_shared.golden import GoldenError
 from modelwave_shared.schema import tolerance

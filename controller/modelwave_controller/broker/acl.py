@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modelwave_shared import fields
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.topics import under
 
 # A level of a pattern that stands for one target: any word but the wildcards, and not
@@ -35,7 +36,7 @@ def is_topic_name(topic: str) -> bool:
 def is_device_id(name: str) -> bool:
     try:
         fields.name(name, "device")
-    except fields.DocumentError:
+    except DocumentError:
         return False
     return True
 

@@ -20,7 +20,7 @@ from modelwave_controller.models.needs import Asked
 from modelwave_controller.proof import Proof
 from modelwave_controller.releases import Releases, StoredRelease
 from modelwave_controller.targets import Targets
-from modelwave_shared import dsse
+from modelwave_shared import digests
 
 app = typer.Typer(no_args_is_help=True, help="Sign releases, carry them, look at them.")
 
@@ -128,7 +128,7 @@ def create(
         else:
             releases.note(folder)
     if as_json:
-        print_json({**_json(manifest, dsse.hexdigest(payload)), "bundle": out and str(out)})
+        print_json({**_json(manifest, digests.hexdigest(payload)), "bundle": out and str(out)})
     else:
         where = (
             f"in bundle {out}; take it to the service: release add" if out else f"in {home.path}"
@@ -146,7 +146,7 @@ def _scratch(home: Home) -> Iterator[Path]:
 def _show_what_is_signed(
     manifest: Manifest, payload: bytes, proof: Proof, keyid: str, stderr: bool
 ) -> None:
-    say(f"Key {keyid} signs this document, sha256 {dsse.hexdigest(payload)}:", stderr)
+    say(f"Key {keyid} signs this document, sha256 {digests.hexdigest(payload)}:", stderr)
     print_json(manifest.document(), stderr)
     if proof.healthy:
         say(f"[green]golden set passed[/] on {safe(proof.runtime)}", stderr)

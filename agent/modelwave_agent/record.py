@@ -1,0 +1,44 @@
+"""What the journal keeps of one model, and how it is read; machine.py is what changes it."""
+
+from modelwave_shared.limits import MAX_TEXT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Record = dict[str, Any]  # what new_record makes; JSON, as the journal keeps it
+
+
+def new_record() -> "Record":
+    """The record of a model that no order has named yet."""
+    return {
+        "state": "idle",
+        "live": 0,  # the bank that serves, or would
+        "banks": [None, None],  # {manifest, release, version, files, confirmed}
+        "order": {"epoch": 0, "seq": 0, "sha256": ""},  # the floor: newest accepted order
+        "time": 0,  # latest signed time seen
+        "tries": 0,  # of its trial
+        "spoils": 0,  # downloads that were not what was signed
+        "outcome": "",
+        "reason": "",
+        "blacklist": [],  # manifests that failed a health check here
+    }
+
+
+def spare(record: "Record") -> int:
+    live: int = record["live"]
+    return 1 - live
+
+
+def serving(record: "Record") -> int:
+    """The bank that serves now."""
+    return spare(record) if record["state"] == "trial" else record["live"]
+
+
+def clean(text: str) -> str:
+    """`text` as a report and the journal carry it: a line of printable ASCII, not too long."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:MAX_TEXT])
+
+
+def said(error: Exception) -> str:
+    return "%s: %s" % (type(error).__name__, error)
