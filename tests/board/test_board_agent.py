@@ -1,4 +1,4 @@
-"""BoardAgent on real MicroPython; the cases are in programs/agent_cases.py."""
+"""BoardAgent and its parts on real MicroPython; the cases are in programs/."""
 
 import hashlib
 from pathlib import Path
@@ -8,11 +8,10 @@ from tests import micropython, signing
 from tests.board.releases import release, write_files
 
 PROGRAMS = Path(__file__).parent / "programs"
-HEAP = "512k"  # the cases are in it
 
 
 def provide(folder):
-    """What the cases need."""
+    """What agent_cases.py needs."""
     at_once = {"trial": {"seconds": 0, "inferences": 0}}
     good = release(1, b"the first model" * 50)
     bad = release(2, b"the second model" * 50, healthy=False)
@@ -26,13 +25,21 @@ def provide(folder):
     (folder / "v1").write_bytes(signing.order(good, 1, **at_once))
     (folder / "v1.sha256").write_bytes(hashlib.sha256(b"the first model" * 50).digest())
     (folder / "v2-bad").write_bytes(signing.order(bad, 2, **at_once))
-    words_order = signing.order(other, 1, model="words", **at_once)
-    (folder / "words-v1").write_bytes(words_order)
+    (folder / "words-v1").write_bytes(signing.order(other, 1, model="words", **at_once))
 
 
-def test_cases_on_micropython(tmp_path):
-    provide(tmp_path)
-    done = micropython.run(tmp_path, PROGRAMS / "agent_cases.py", tmp_path, heap=HEAP)
+def passed(folder, program, heap):
+    """What it printed last, once all its cases have passed."""
+    done = micropython.run(folder, PROGRAMS / program, folder, heap=heap)
     print(done.stdout + done.stderr)
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == "11 passed, 0 failed"
+    return done.stdout.splitlines()[-1]
+
+
+def test_agent(tmp_path):
+    provide(tmp_path)
+    assert passed(tmp_path, "agent_cases.py", "512k") == "12 passed, 0 failed"
+
+
+def test_parts(tmp_path):
+    assert passed(tmp_path, "agent_parts.py", "256k") == "13 passed, 0 failed"

@@ -15,7 +15,7 @@ HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 ROOT = HERE + "/../../.."
 sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
-from tests.board.programs import stand_in  # noqa: E402
+from tests.board.programs import cases, stand_in  # noqa: E402
 from tests.board.programs.agent_fakes import FolderFetcher, NearLink  # noqa: E402
 
 from modelwave_agent.board.agent import BoardAgent  # noqa: E402
@@ -156,6 +156,12 @@ def test_program_with_no_complaint_may_say_nothing():
     assert life.reported()["outcome"] == "SUCCEEDED"
 
 
+def test_program_is_not_asked_about_no_model():
+    asked = []
+    Life("none", [], serve=asked.append).run(lambda life: life.link.published)
+    assert asked == []
+
+
 def test_each_model_has_its_own_runtime_and_folder():
     models = {
         "digits": FunctionRuntime(stand_in.load),
@@ -208,20 +214,4 @@ def test_device_name_that_is_none_is_refused():
     assert said.startswith("device"), said
 
 
-def main():
-    passed = failed = 0
-    for name, case in sorted(globals().items()):
-        if name.startswith("test_"):
-            try:
-                case()
-                passed += 1
-            except Exception as error:
-                print("FAILED", name)
-                sys.print_exception(error)
-                failed += 1
-            asyncio.new_event_loop()
-    print("%d passed, %d failed" % (passed, failed))
-    return 1 if failed else 0
-
-
-sys.exit(main())
+cases.run(globals())
