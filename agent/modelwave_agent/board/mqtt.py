@@ -2,8 +2,8 @@
 
 Three tasks work as long as a connection lasts, and nobody else waits for its socket:
 
-    _listen  reads packets; at most one message waits to be taken, and until it is, nothing
-             more is read
+    _listen  reads packets; a message waits until it is taken, and meanwhile nothing more is
+             read, unless an answer is wanted
     _speak   writes what others have put into `_out`, each packet in one call
     _keep    counts eighths of the keep-alive since the last byte came; pings, and gives up
 
@@ -92,7 +92,7 @@ class MqttLink(Link):
         self._tasks = ()
         self._held = []
         self._out = []
-        self._room = 0  # how many held messages do not stop the reading
+        self._room = 1  # so many may be held while an answer is wanted
         self._wanted = 0  # the number of the packet that waits for an answer, or 0
         self._asked = self._silent = 0  # eighths of the keep-alive since then
         # A clean session; the will at QoS 1, retained; name and password if any.
@@ -118,15 +118,15 @@ class MqttLink(Link):
                 parts.append(_text(topic) + b"\1")
             await self._ask(self._number, _SUBSCRIBE, parts)
         finally:
-            self._room = 0
+            self._room = 1
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         parts = [_text(topic), self._next(), payload]
         await self._ask(self._number, _PUBLISH | 2 | retain, parts)
 
     async def receive(self) -> "tuple[str, bytes]":
-        """Nothing is read before the last message was taken; so whoever takes messages must
-        not wait for `publish` in between."""
+        """Nothing more is read before a message is taken, so whoever takes them must not wait
+        for `publish` in between: its answer may stand behind the next ones."""
         while not self._held:
             if self._sockets is None:
                 raise LinkLost(self._why)
@@ -252,8 +252,8 @@ class MqttLink(Link):
                 await asyncio.sleep_ms(self.keepalive * 125)
                 self._asked += 1
                 self._silent += 1
-                if len(self._held) > self._room:  # nobody listens meanwhile
-                    self._asked = self._silent = 0
+                if self._full():  # nobody listens meanwhile
+                    self._silent = 0
                 if self._silent > _PATIENCE or (self._wanted and self._asked > _PATIENCE):
                     raise LinkLost("the broker does not answer")
             self._put(b"\xc0\0")  # PINGREQ
@@ -318,8 +318,12 @@ class MqttLink(Link):
             return
         self._held.append((topic, payload, number))
         self._tell()
-        while len(self._held) > self._room:
+        while self._full():
             await self._news.wait()
+
+    def _full(self) -> bool:
+        """Whether messages have to be taken before more is read."""
+        return len(self._held) > (self._room if self._wanted else 0)
 
     async def _skip(self) -> None:
         """Reads the rest of the packet, for nobody."""
