@@ -939,7 +939,7 @@ def test_absent_client_gets_the_newest_messages_of_a_bounded_queue(
     absent.until_closed()
     sender = open_client(port, "sender")
     sender.subscribe("#")
-    sender.send(*(publish("t", b"%d" % n) for n in range(3)), publish("end", b""))
+    sender.send(*(publish("t", b"%d" % n, qos=1) for n in range(3)), publish("end", b""))
     sender.hear_until("end")
     returned = RawClient(port)
     returned.send(connect("absent", clean=False))

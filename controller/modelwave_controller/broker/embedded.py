@@ -189,7 +189,9 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         """Keep a message if it is to be retained, and pass it on to its subscribers."""
         if publish.retain_flag:
             await self.retain_message(None, publish.topic_name, publish.data, publish.qos)
-        await self._broadcast_message(None, publish.topic_name, publish.data)
+        # amqtt takes the subscription's QoS, even if the message came with less.
+        force_qos = 0 if publish.qos == 0 else None
+        await self._broadcast_message(None, publish.topic_name, publish.data, force_qos)
 
     def post_retained(self, handler: ClientHandler, topic_filter: str, qos: int) -> None:
         """Send what is retained on a filter that was just subscribed to with that QoS."""
