@@ -19,6 +19,7 @@ from modelwave_controller.link import Broker, Connection, Link
 from modelwave_controller.outbox import Message
 from modelwave_shared import blocks, fields, topics
 from modelwave_shared.blocks import BLOCK_BYTES, MAX_BLOCKS
+from modelwave_shared.errors import DocumentError
 
 MAX_DEVICES = 1000  # that wait; whoever comes then asks again
 ON_THEIR_WAY = 32  # blocks that paho holds: what a slow broker costs in memory
@@ -51,7 +52,7 @@ class Requests:
         try:
             device = self._device(topic)
             job = Job(*blocks.read_request(payload))
-        except (ValueError, fields.DocumentError) as error:
+        except (ValueError, DocumentError) as error:
             self.count("bad", f"a request that cannot be read on {topic!r}: {error}")
             return
         with self._lock:
@@ -66,6 +67,10 @@ class Requests:
     def take(self) -> tuple[str, Job] | None:
         with self._lock:
             return self._jobs.popitem(last=False) if self._jobs else None
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._jobs)
 
     def _device(self, topic: str) -> str:
         device = topics.parts(self.fleet, topic)[1]

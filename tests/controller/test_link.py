@@ -322,7 +322,7 @@ class StubBroker:
             if kind == 1:
                 client.sendall(b"\x20\x02\x00\x00")
             elif kind == 8:
-                client.sendall(b"\x90\x05" + body[:2] + self.grants)
+                client.sendall(bytes((0x90, 2 + len(self.grants))) + body[:2] + self.grants)
             elif kind == 3:
                 end = 2 + struct.unpack_from("!H", body)[0]
                 self.published.put(body[end + 2 :])
