@@ -13,10 +13,9 @@ from modelwave_agent.board.clock import BoardClock
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import Hooks
 from modelwave_agent.runner import Agent
-from modelwave_agent.update import Update
+from modelwave_agent.update import JUDGING, Update
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
-from modelwave_shared.slots import slot
 
 EEXIST = 17
 
@@ -52,14 +51,10 @@ class BoardAgent(Agent):
         and OSError if the folder cannot be made. Verifying the root takes seconds on a
         board: make the agent before the watchdog runs."""
         clock = BoardClock(wall, feed)
-        trusted = _open_root(root, device)
+        with JUDGING:
+            trusted, slot = _enrolled(root, device)
         fleet = trusted["fleet"]
-        about = {
-            "fleet": fleet,
-            "device": device,
-            "target": target,
-            "slot": slot(fleet, device),
-        }
+        about = {"fleet": fleet, "device": device, "target": target, "slot": slot}
         listeners = {}
         if fetcher is None:
             from modelwave_agent.board.blocks import BlockFetcher
@@ -114,17 +109,25 @@ async def _answer(function, live):
     return answer or ""
 
 
-def _open_root(path, device):
-    # Needed this once: what checks documents may leave the heap again.
-    from modelwave_shared import documents, fields
+def _enrolled(path, device):
+    """The checked root document, and the device's slot."""
+    from modelwave_shared import documents, slots
 
-    fields.name(device, "device")
     try:
         with open(path, "rb") as file:
             size = min(os.stat(path)[6], MAX_ENVELOPE_BYTES + 1)
-            return documents.open_first_root(file.read(size))
+            root = documents.open_first_root(file.read(size))
     except (OSError, ValueError) as error:
         raise ValueError("%s: %s" % (path, error))
+    with documents.READING:
+        _check_name(device)
+    return root, slots.slot(root["fleet"], device)
+
+
+def _check_name(device):
+    from modelwave_shared import fields
+
+    fields.name(device, "device")
 
 
 def _make(folder):
