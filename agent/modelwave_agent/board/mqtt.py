@@ -31,7 +31,6 @@ _SUBSCRIBE = const(0x82)
 _SUBACK = const(0x90)
 _PINGRESP = const(0xD0)
 
-_CONNECTED = const(0x10000)  # the answer to CONNECT, beside the numbers of other packets
 _PATIENCE = const(10)  # eighths of the keep-alive without an answer, and no more
 _MAX_TOPIC_BYTES = const(256)  # the longest of topics.py has 223
 _MAX_PAYLOAD_BYTES = const(8194)  # 2 * MAX_ENVELOPE_BYTES + 2: one too many for an order
@@ -93,7 +92,7 @@ class MqttLink(Link):
         self._held = []
         self._out = []
         self._room = 1  # so many may be held while an answer is wanted
-        self._wanted = 0  # the number of the packet that waits for an answer, or 0
+        self._wanted = 0  # the answer that is waited for (_ask), or 0
         self._asked = self._silent = 0  # eighths of the keep-alive since then
         # A clean session; the will at QoS 1, retained; name and password if any.
         flags = 0xEE if len(self.login) > 1 else 0x2E
@@ -102,7 +101,7 @@ class MqttLink(Link):
             parts.append(_text(text))
         try:
             self._open()
-            await self._ask(_CONNECTED, _CONNECT, parts)
+            await self._ask(_CONNACK << 16, _CONNECT, parts)
         except BaseException as error:
             self._lose(error)
             if isinstance(error, asyncio.CancelledError):
@@ -116,13 +115,13 @@ class MqttLink(Link):
             parts = [self._next()]
             for topic in topics:
                 parts.append(_text(topic) + b"\1")
-            await self._ask(self._number, _SUBSCRIBE, parts)
+            await self._ask(_SUBACK << 16 | self._number, _SUBSCRIBE, parts)
         finally:
             self._room = 1
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         parts = [_text(topic), self._next(), payload]
-        await self._ask(self._number, _PUBLISH | 2 | retain, parts)
+        await self._ask(_PUBACK << 16 | self._number, _PUBLISH | 2 | retain, parts)
 
     async def receive(self) -> "tuple[str, bytes]":
         """Nothing more is read before a message is taken, so whoever takes them must not wait
@@ -183,7 +182,7 @@ class MqttLink(Link):
     async def _run(self, work: object) -> None:
         try:
             await work
-        except (LinkLost, OSError, ValueError, MemoryError) as error:
+        except Exception as error:  # a link that hangs would be worse than one that is lost
             self._lose(error)
 
     def _lose(self, error: object) -> None:
@@ -192,7 +191,8 @@ class MqttLink(Link):
             return
         if type(error) is ValueError:  # mbedTLS says it so
             error = "its certificate is not trusted: %s" % error
-        self._why = "%s:%d: %s" % (self.host, self.port, error)
+        # Only a topic that is not UTF-8 is an error without words.
+        self._why = "%s:%d: %s" % (self.host, self.port, str(error) or _MALFORMED)
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
@@ -213,15 +213,15 @@ class MqttLink(Link):
         self._number = self._number % 65535 + 1
         return self._number.to_bytes(2, "big")
 
-    async def _ask(self, number: int, kind: int, parts: "list[bytes]") -> None:
+    async def _ask(self, answer: int, kind: int, parts: "list[bytes]") -> None:
         """Sends a packet, and returns when the broker has answered; one after the other.
-        `number`: of the answer. LinkLost."""
+        `answer`: its kind and, in the lower 16 bits, its number. LinkLost."""
         sockets = self._sockets
         while sockets is self._sockets and self._wanted:
             await self._news.wait()
         if sockets and sockets is self._sockets:
             self._asked = 0
-            self._wanted = number
+            self._wanted = answer
             size = sum(map(len, parts))
             head = bytearray((kind,))
             while size > 127:
@@ -229,7 +229,7 @@ class MqttLink(Link):
                 size >>= 7
             head.append(size)
             self._put(b"".join([head] + parts))
-            while sockets is self._sockets and self._wanted == number:
+            while sockets is self._sockets and self._wanted == answer:
                 await self._news.wait()
         if not sockets or sockets is not self._sockets:
             raise LinkLost(self._why)
@@ -272,7 +272,7 @@ class MqttLink(Link):
                 shift += 7
             self._left = size
             # CONNACK is the first packet, and only the first.
-            bad = (kind == _CONNACK) != (self._wanted == _CONNECTED)
+            bad = (kind == _CONNACK) != (self._wanted == _CONNACK << 16)
             if not bad and kind & 0xF0 == _PUBLISH:
                 await self._take(kind >> 1 & 3)
             elif not bad and kind in (_CONNACK, _PUBACK, _SUBACK) and 1 < size < 256:
@@ -283,12 +283,9 @@ class MqttLink(Link):
     def _answer(self, kind: int, body: bytes) -> None:
         """CONNACK, PUBACK or SUBACK."""
         code = max(body[2:] or body[1:])
-        number = int.from_bytes(body[:2], "big")
-        if kind == _CONNACK:
-            number = _CONNECTED
-            if code:
-                raise LinkLost("refused: " + _REFUSALS[min(code, 6) - 1])
-        if number != self._wanted:
+        if kind == _CONNACK and code:
+            raise LinkLost("refused: " + (_REFUSALS[code - 1] if code < 6 else str(code)))
+        if self._wanted != kind << 16 | int.from_bytes(body[:2], "big"):
             raise LinkLost("unexpected answer")
         if kind == _SUBACK and code > 2:
             raise LinkLost("a subscription is denied")
