@@ -14,7 +14,7 @@ HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 ROOT = HERE + "/../../.."
 sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
-from tests.core.run import failure  # noqa: E402
+from tests.board.programs import cases  # noqa: E402
 
 from modelwave_agent import ports  # noqa: E402
 from modelwave_agent.banks import Banks  # noqa: E402
@@ -367,18 +367,4 @@ def test_cancelled_fetch_writes_nothing_more_and_the_next_one_goes_on():
     whole(line, intake)
 
 
-def main():
-    passed = failed = 0
-    for name in sorted(globals()):
-        if name.startswith("test_"):
-            try:
-                globals()[name]()
-                passed += 1
-            except Exception as error:
-                failed += failure(name, error)
-    print("%d passed, %d failed" % (passed, failed))
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+cases.run(globals())
