@@ -15,6 +15,8 @@ from modelwave_controller.boards.sources import Source, Sources
 
 MAX_INTEGER = 10**20  # a larger one has more digits than a name costs
 MAX_TEXT = 10  # longer texts are no shared strings in an .mpy
+# Modules of which every board has the same: hasattr() is known of them.
+SAME_EVERYWHERE = ("gc", "hashlib")
 
 _OPERATORS: dict[type[ast.operator], Any] = {
     ast.Add: operator.add,
@@ -151,10 +153,12 @@ class _Inline(ast.NodeTransformer):
         if called == "len" and len(values) == 1 and isinstance(values[0], str | bytes):
             if isinstance(values[0], bytes) or values[0].isascii():
                 return self._put(node, ast.Constant(len(values[0])))
+        if called == "const" and self.program.foreign_module(node.func) and len(values) == 1:
+            return self._put(node, node.args[0])
         if called == "hasattr" and len(values) == 2:
             module = self.program.foreign_module(node.args[0])
-            if module in MODULES and values[1] not in MODULES[module]:
-                return self._put(node, ast.Constant(False))
+            if module in SAME_EVERYWHERE:
+                return self._put(node, ast.Constant(values[1] in MODULES[module]))
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:

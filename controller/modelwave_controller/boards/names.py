@@ -1,40 +1,188 @@
 """Gives our own names short ones, the same in all modules.
 
-A name in an .mpy is text, in each module that uses it, and on a board it is RAM. One table
-serves modules, classes and attributes: a text means the same short one everywhere, so what
-shadows what stays as it was. What is local to a function is named for it alone; of that
+A name in an .mpy is text, in each module that uses it, and on a board it is RAM, once. So
+names share: two may be called the same if no module has both on its level, and two
+attributes if no object has both. What is local to a function is named for it alone; of that
 only parameters have names in an .mpy at all.
+
+Attributes are known by their text alone, as nobody knows an object's class here: all that
+an object of the interpreter may have (interpreter.ATTRIBUTES) stay as they are, and so do
+those that none of our classes has.
 """
 
 import ast
 import itertools
 import keyword
-from collections import Counter
-from collections.abc import Container, Iterator
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator
 
 from modelwave_controller.boards.interpreter import ATTRIBUTES, BUILTINS, IN_EVERY_MPY
-from modelwave_controller.boards.program import Program
+from modelwave_controller.boards.program import Program, Target
 from modelwave_controller.boards.scopes import Scope, arguments
-from modelwave_controller.boards.sources import Sources, is_own
+from modelwave_controller.boards.sources import Source, Sources, is_own
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+NEVER = ATTRIBUTES | BUILTINS | frozenset(keyword.kwlist) | {"_"}
+SHORT = [
+    name
+    for length in (1, 2)
+    for name in map("".join, itertools.product(LETTERS, repeat=length))
+    if name not in NEVER and not name.startswith("__")
+]
 
 
-def shorten(sources: Sources, keep: Container[str], public: Container[str]) -> dict[str, str]:
-    """{short: long} of what was renamed. `keep`: names to leave alone; `public`: modules
-    whose functions keep their parameters' names."""
-    program = Program(sources)
-    kept = _kept(program, keep)
-    table = _table(program, kept)
-    for source in sources.values():
-        _Renamer(program, source.name, table, kept, source.name in public).run()
-    return {short: long for long, short in table.items()}
+class Names:
+    """What everything is called in the end."""
+
+    def __init__(self, program: Program, keep: Container[str], public: Container[str]) -> None:
+        """`keep`: names to leave alone; `public`: modules whose functions keep their
+        parameters' names."""
+        self.program = program
+        self.public = public
+        self.kept = _kept(program, keep)
+        self.there: dict[str, set[str]] = {}  # module: names that its .mpy has anyway
+        self.levels = {name: self._level(source) for name, source in program.sources.items()}
+        self.globals: dict[Target, str] = {}
+        self.attributes: dict[str, str] = {}
+        self._name_globals()
+        self._name_attributes()
+
+    def _level(self, source: Source) -> dict[str, Target | None]:
+        """The names on a module's level and of builtins in it; None: stays as it is."""
+        found: dict[str, Target | None] = {}
+        scopes = self.program.scopes[source.name]
+        for _, name, scope in scopes.uses:
+            owner = scope.lookup(name)
+            if owner is None:
+                found[name] = None
+            elif owner is scopes.module:
+                found[name] = self.target(source, name)
+        self.there[source.name] = {name for name in found if found[name] is None}
+        return found
+
+    def target(self, source: Source, name: str) -> Target | None:
+        """What a name on the module's level is, if it may be renamed."""
+        binders = self.program.scopes[source.name].module.bound[name]
+        target: Target | None = Target("name", source.name, name)
+        if isinstance(binders[0], ast.alias):
+            target = self.program.imported(binders[0])
+        return None if target is None or name in self.kept else target
+
+    def _name_globals(self) -> None:
+        modules: dict[Target, list[str]] = defaultdict(list)  # where each is on the level
+        for module, level in self.levels.items():
+            for target in filter(None, level.values()):
+                modules[target].append(module)
+        taken = {module: set(self.there[module]) for module in self.levels}
+        for target in sorted(modules, key=lambda one: (-len(modules[one]), one)):
+            here = modules[target]
+            new = self._cheapest(here, set().union(*(taken[module] for module in here)))
+            self.globals[target] = new
+            for module in here:
+                taken[module].add(new)
+                self.there[module].add(new)
+
+    def _cheapest(self, modules: Iterable[str], taken: set[str]) -> str:
+        """The name that adds least to the .mpy files of `modules`."""
+
+        def cost(name: str) -> int:
+            missing = sum(name not in self.there[module] for module in modules)
+            return missing * (2 + len(name))
+
+        return min((name for name in SHORT if name not in taken), key=cost)
+
+    def _name_attributes(self) -> None:
+        owners = _attribute_owners(self.program)
+        modules: dict[str, set[str]] = defaultdict(set)
+        for module, source in self.program.sources.items():
+            for node in ast.walk(source.tree):
+                if isinstance(node, ast.Attribute) and node not in self.program.targets:
+                    modules[node.attr].add(module)
+            for name, owned in owners.items():
+                if any(owner.module == module for owner in owned):
+                    modules[name].add(module)
+        taken: dict[str, set[str]] = defaultdict(set)
+        for name in owners:
+            if name in self.kept:
+                continue
+        for name in sorted(set(owners) - self.kept, key=lambda one: (-len(modules[one]), one)):
+            rivals = {one for other in owners if owners[other] & owners[name] for one in [other]}
+            used = {self.attributes[one] for one in rivals if one in self.attributes}
+            for owner in owners[name]:
+                used |= self._loaded_in_body(owner)
+            self.attributes[name] = self._cheapest(sorted(modules[name]), used)
+            for module in modules[name]:
+                self.there[module].add(self.attributes[name])
+        for module, source in self.program.sources.items():
+            for node in ast.walk(source.tree):
+                if isinstance(node, ast.Attribute) and node.attr not in self.attributes:
+                    self.there[module].add(node.attr)
+
+    def _loaded_in_body(self, owner: Target) -> set[str]:
+        """Short names of globals that a class's body itself refers to."""
+        scopes = self.program.scopes[owner.module]
+        found = set()
+        for _, name, scope in scopes.uses:
+            if scope.kind == "class" and getattr(scope.node, "name", "") == owner.name:
+                found.add(self.final_global(self.program.sources[owner.module], name))
+        return found
+
+    def final_global(self, source: Source, name: str) -> str:
+        target = self.levels[source.name].get(name)
+        return self.globals[target] if target else name
+
+
+Class = Target
+
+
+def _attribute_owners(program: Program) -> dict[str, set[Class]]:
+    """{attribute: the classes whose objects may have it}; a class has its bases' too."""
+    own: dict[Class, set[str]] = {}
+    bases: dict[Class, list[Class]] = {}
+    for module, source in program.sources.items():
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.ClassDef):
+                key = Target("name", module, node.name)
+                own[key] = own.get(key, set()) | _own_attributes(node)
+                found = [program.targets.get(base) for base in node.bases]
+                bases[key] = [base for base in found if base]
+    owners: dict[str, set[Class]] = defaultdict(set)
+    for key in own:
+        left = [key]
+        while left:
+            one = left.pop()
+            for name in own.get(one, ()):
+                owners[name].add(key)
+            left += bases.get(one, [])
+    return owners
+
+
+def _own_attributes(node: ast.ClassDef) -> set[str]:
+    """What the class's body binds, and what its methods store in `self`."""
+    found = set()
+    for member in node.body:
+        if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(member.name)
+            first = [one.arg for one in arguments(member.args)][:1]
+            for inner in ast.walk(member):
+                if (
+                    isinstance(inner, ast.Attribute)
+                    and not isinstance(inner.ctx, ast.Load)
+                    and isinstance(inner.value, ast.Name)
+                    and [inner.value.id] == first
+                ):
+                    found.add(inner.attr)
+        else:
+            for inner in ast.walk(member):
+                if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                    found.add(inner.id)
+    return found
 
 
 def _kept(program: Program, keep: Container[str]) -> set[str]:
     """Names that others know, and all that might be one."""
     kept = set(ATTRIBUTES | BUILTINS)
-    for name, source in program.sources.items():
+    for source in program.sources.values():
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Attribute) and program.foreign_module(node.value):
                 kept.add(node.attr)
@@ -48,10 +196,6 @@ def _kept(program: Program, keep: Container[str]) -> set[str]:
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 if node.func.id in ("getattr", "hasattr"):
                     kept.add(node.args[1].value)
-            elif isinstance(node, ast.alias):
-                target = program.imported(node)
-                if target and target.kind == "module":
-                    kept.add(node.name)
     return kept | {name for name in _texts(program) if name in keep or name.startswith("__")}
 
 
@@ -64,68 +208,38 @@ def _texts(program: Program) -> set[str]:
     return found
 
 
-def _table(program: Program, kept: set[str]) -> dict[str, str]:
-    """{long: short} for the names of modules and classes, and attributes that we store."""
-    ours: set[str] = set()
-    modules: Counter[str] = Counter()  # how many modules have the name
-    for name, source in program.sources.items():
-        here: set[str] = set()
-        for scope in program.scopes[name].all:
-            if scope.kind != "function":
-                ours |= set(scope.bound)
-        for node, used, scope in program.scopes[name].uses:
-            owner = scope.lookup(used)
-            if owner is None or owner.kind != "function":
-                here.add(used)
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.Attribute):
-                here.add(node.attr)
-                if not isinstance(node.ctx, ast.Load):
-                    ours.add(node.attr)
-        modules.update(here)
-    wanted = sorted(ours - kept, key=lambda name: (-modules[name], name))
-    taken = kept | (_texts(program) - ours)
-    return dict(zip(wanted, _short_names(taken), strict=False))
-
-
-def _short_names(taken: set[str]) -> Iterator[str]:
-    for length in (1, 2, 3):
-        for letters in itertools.product(LETTERS, repeat=length):
-            name = "".join(letters)
-            if name not in taken and not keyword.iskeyword(name) and name != "_":
-                yield name
-
-
-class _Renamer:
+class Renamer:
     """Renames in one module."""
 
-    def __init__(
-        self, program: Program, module: str, table: dict[str, str], kept: set[str], public: bool
-    ) -> None:
-        self.scopes = program.scopes[module]
-        self.tree = program.sources[module].tree
-        self.program = program
-        self.table = table
-        self.kept = kept
-        self.public = public
+    def __init__(self, names: Names, source: Source) -> None:
+        self.names = names
+        self.program = names.program
+        self.scopes = names.program.scopes[source.name]
+        self.source = source
         self.local: dict[Scope, dict[str, str]] = {}
 
     def run(self) -> None:
         for scope in self.scopes.all:  # outer ones first
             if scope.kind == "function":
                 self.local[scope] = self.name_locals(scope)
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, ast.Attribute):
+                target = self.program.targets.get(node)
+                if target:
+                    node.attr = self.names.globals.get(target, node.attr)
+                else:
+                    node.attr = self.names.attributes.get(node.attr, node.attr)
         for node, name, scope in self.scopes.uses:
             self.rename(node, name, self.final(name, scope))
-        for found in ast.walk(self.tree):
-            if isinstance(found, ast.Attribute):
-                found.attr = self.table.get(found.attr, found.attr)
 
     def final(self, name: str, scope: Scope) -> str:
         """What `name` as used in `scope` is called in the end."""
         owner = scope.lookup(name)
-        if owner is not None and owner.kind == "function":
-            return self.local[owner][name]
-        return self.table.get(name, name)
+        if owner is None or owner.kind == "module":
+            return self.names.final_global(self.source, name)
+        if owner.kind == "class":
+            return self.names.attributes.get(name, name)
+        return self.local[owner][name]
 
     def name_locals(self, scope: Scope) -> dict[str, str]:
         fixed = self.fixed_parameters(scope)
@@ -139,45 +253,70 @@ class _Renamer:
         return names
 
     def local_names(self) -> Iterator[str]:
-        for name in IN_EVERY_MPY:
-            if name.islower():
-                yield name
-        yield from _short_names(set())
+        there = self.names.there[self.source.name]
+        yield from (name for name in SHORT if name in there)
+        yield from (name for name in IN_EVERY_MPY if name.islower())
+        yield from (name for name in SHORT if name not in there)
 
     def fixed_parameters(self, scope: Scope) -> set[str]:
         """Parameters that callers may name."""
         names = {one.arg for one in arguments(_arguments(scope))}
-        called = getattr(scope.node, "name", "")
-        if self.public and (called == "__init__" or not called.startswith("_")):
+        if self.source.name in self.names.public and self.is_public(scope):
             return names - {"self"}
-        return names & (self.kept - ATTRIBUTES - BUILTINS)
+        return names & (self.names.kept - ATTRIBUTES - BUILTINS)
+
+    def is_public(self, scope: Scope) -> bool:
+        """Whether it is a function, or a method of a class, that a program may call."""
+        while scope.outer is not None:
+            called = getattr(scope.node, "name", "_")
+            if called != "__init__" and called not in self.names.kept:
+                return False
+            scope = scope.outer
+        return True
 
     def rename(self, node: ast.AST, old: str, new: str) -> None:
-        if isinstance(node, ast.Name):
-            node.id = new
-        elif isinstance(node, ast.arg):
-            node.arg = new
-        elif isinstance(node, ast.Global | ast.Nonlocal):
-            node.names = [new if name == old else name for name in node.names]
-        elif isinstance(node, ast.alias):
+        if isinstance(node, ast.alias):
             target = self.program.imported(node)
             if target and target.kind == "name":
-                node.name = self.table.get(node.name, node.name)
+                node.name = self.names.globals.get(target, target.name)
             node.asname = new if new != node.name else None
         else:
-            assert isinstance(
-                node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler
-            )
-            node.name = new
+            rename(node, old, new)
+
+
+def rename(node: ast.AST, old: str, new: str) -> None:
+    """At a place that names `old`, whatever kind of place."""
+    if isinstance(node, ast.Name):
+        node.id = new
+    elif isinstance(node, ast.arg):
+        node.arg = new
+    elif isinstance(node, ast.Global | ast.Nonlocal):
+        node.names = [new if name == old else name for name in node.names]
+    else:
+        assert isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler
+        ), node
+        node.name = new
+
+
+def shorten(sources: Sources, keep: Container[str], public: Container[str]) -> dict[str, list[str]]:
+    """{short: names that are called so now}."""
+    names = Names(Program(sources), keep, public)
+    for source in sources.values():
+        Renamer(names, source).run()
+    found: dict[str, set[str]] = defaultdict(set)
+    for target, new in names.globals.items():
+        found[new].add(f"{target.module}: {target.name}")
+    for name, new in names.attributes.items():
+        found[new].add(f".{name}")
+    return {short: sorted(found[short]) for short in sorted(found)}
 
 
 def _arguments(scope: Scope) -> ast.arguments:
     found = getattr(scope.node, "args", None)
-    return (
-        found
-        if isinstance(found, ast.arguments)
-        else ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    )
+    if isinstance(found, ast.arguments):
+        return found
+    return ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
 
 
 def _from_outside(scope: Scope) -> Iterator[tuple[str, Scope]]:

@@ -85,7 +85,9 @@ class Program:
                 if len(targets) > 1 or len(ours) < len(owner.bound[name]):
                     raise Refused(source, ours[0], f"{name} is imported and bound again")
             return self.followed(self._imports[ours[0]])
-        return Target("name", source.name, name) if owner.kind == "module" else None
+        if owner.kind != "module" or any(isinstance(one, ast.alias) for one in owner.bound[name]):
+            return None
+        return Target("name", source.name, name)
 
     def _resolve(self, source: Source) -> None:
         for node, name, scope in self.scopes[source.name].uses:

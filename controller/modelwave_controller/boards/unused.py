@@ -110,9 +110,13 @@ class _Mark:
                     self.attributes.add(found.id)
 
 
+def is_definition(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+
+
 def binds(statement: ast.stmt) -> list[str]:
     """The names that are all a statement is there for; [] if it does something."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if is_definition(statement):
         return [statement.name]
     if isinstance(statement, ast.Assign):
         names = [name for target in statement.targets for name in _names(target)]
