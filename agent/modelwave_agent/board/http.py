@@ -117,7 +117,7 @@ def _agreed(found: "dict[bytes, bytes]", intake: "Intake") -> int:
             span + b"%d" % intake.wanted,
         )
     if not good:
-        raise FetchError("the server's file is not of %d bytes" % intake.wanted)
+        raise FetchError("the answer is not the range asked for of %d bytes" % intake.wanted)
     return size
 
 
@@ -137,5 +137,5 @@ async def _timed(work: "Awaitable[T]") -> "T":
         return await asyncio.wait_for(work, SILENCE_SECONDS)
     except asyncio.TimeoutError:
         raise FetchError("the server is silent")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: TLS, with what is wrong in words
         raise FetchError(str(error))

@@ -1,0 +1,67 @@
+"""Fetches one file over HTTP into a bank, on MicroPython:
+
+    micropython http_fetch.py CONFIG.json
+
+CONFIG.json: {path: what stands before sys.path, url, folder: the bank's, file: {role, size,
+sha256}, silence: seconds, times: how often to fetch if it fails, ca: a DER file for https, or
+"", full: a byte at which the medium is, or 0}. Prints a JSON object: {error: what the last
+fetch raised, or ""; kind: its class; offset; matches; before, after: bytes of the heap in
+use}.
+"""
+
+import json
+import sys
+
+with open(sys.argv[1]) as file:
+    config = json.load(file)
+sys.path[:0] = config["path"]
+
+import asyncio  # noqa: E402
+import gc  # noqa: E402
+
+from modelwave_agent.banks import Banks  # noqa: E402
+from modelwave_agent.board import http  # noqa: E402
+
+http.SILENCE_SECONDS = config["silence"]
+
+
+def tls():
+    from modelwave_agent.board.mqtt import tls_context
+
+    with open(config["ca"], "rb") as file:
+        return tls_context(file.read())
+
+
+async def main():
+    intake = Banks(config["folder"]).intake(0, config["file"])
+    for _ in intake.catch_up():
+        pass
+    write = intake.write
+
+    def bounded(data):
+        if config["full"] and intake.offset + len(data) > config["full"]:
+            raise OSError(28)
+        write(data)
+
+    intake.write = bounded
+    fetcher = http.HttpFetcher(tls() if config["ca"] else None)
+    gc.collect()
+    before = gc.mem_alloc()
+    for _ in range(config["times"]):
+        error = kind = ""
+        try:
+            await fetcher.fetch(config["url"], intake)
+        except Exception as raised:
+            error, kind = str(raised), type(raised).__name__
+        if not error:
+            break
+    del fetcher
+    gc.collect()
+    after = gc.mem_alloc()
+    intake.close()
+    found = {"error": error, "kind": kind, "offset": intake.offset, "matches": intake.matches()}
+    found.update({"before": before, "after": after})
+    print(json.dumps(found))
+
+
+asyncio.run(main())
