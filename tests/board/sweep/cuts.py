@@ -10,6 +10,7 @@ import json
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 from tests import micropython, signing
@@ -18,7 +19,8 @@ from tests.board.sweep.fat import Fat
 PROGRAM = Path(__file__).parent / "device.py"
 IMAGE_BYTES = 48 * 4096
 WORKERS = 2
-FILESYSTEMS = ("lfs2", "fat")
+# lfs2 writes pages of 256 bytes as an RP2040 has it, lfs2-32 pieces of 32 as an ESP32 has it.
+FILESYSTEMS = ("lfs2", "lfs2-32", "fat")
 MODES = ("lost", "half", "garbage")
 FAT_ACCOUNTS = ("table", "root", "directory")
 
@@ -68,50 +70,57 @@ class Sweep:
                 self._file("files", sha256, data)
         root = self._file(".", "root", signing.root_envelope())
         self.pristine = self._file(".", "pristine", b"\xff" * IMAGE_BYTES)
-        made = self._life("format", self.pristine, 1, format=str(root))
-        assert made.returncode == 0, made.stderr
+        self._whole_life("format", self.pristine, 1, format=str(root))
         trial = {"seconds": 0, "inferences": 0}
         for seq, release in enumerate([*self.scenario.before, self.scenario.release], 1):
             self._file(".", f"order-{seq}", signing.order(release, seq, trial=trial))
             if seq < self.scenario.seq:
-                said = lines(self._life("before", self.pristine, seq))
+                said = self._whole_life("before", self.pristine, seq)
                 assert said["end"]["outcome"] == "SUCCEEDED", said
         # Where each operation of a life writes is the same each time.
         self.uncut = self._file(".", "uncut", self.pristine.read_bytes())
-        said = lines(self._life("uncut", self.uncut, self.scenario.seq, late=late))
+        said = self._whole_life("uncut", self.uncut, self.scenario.seq, late=late)
         self.operations = said["end"]["operations"]
 
-    def run(self, mode, numbers):
-        """[Point] for the operations `numbers`."""
+    def run(self, mode, numbers, again=0):
+        """[Point] for the operations `numbers`; `again`: operation of the second life at which
+        the power goes once more, if it comes so far."""
         with ThreadPoolExecutor(WORKERS) as pool:
-            return list(pool.map(lambda number: self.point(mode, number), numbers))
+            return list(pool.map(lambda number: self.point(mode, number, again), numbers))
 
-    def point(self, mode, number):
+    def point(self, mode, number, again=0):
         name = f"{mode}-{number}"
         image = self.folder / f"{name}.image"
         shutil.copy(self.pristine, image)
         seq = self.scenario.seq
-        cut = self._life(name, image, seq, cut_at=number, mode=mode, late=self.late)
-        assert cut.returncode == -signal.SIGKILL, cut.stderr
-        before = lines(cut)
-        after = self._life(name, image, seq)
-        point = Point(mode, number, self._faults(before, after))
-        point.fetched = lines(after).get("end", {}).get("fetched", 0)
+        lives = [self._life(name, image, seq, cut_at=number, mode=mode, late=self.late)]
+        assert lives[0].returncode == -signal.SIGKILL, lives[0].stderr
+        if again:
+            lives.append(self._life(name, image, seq, cut_at=again, mode=mode, late=self.late))
+        lives.append(self._life(name, image, seq))
+        point = Point(mode, number, self._faults(lives))
+        point.fetched = lines(lives[-1]).get("end", {}).get("fetched", 0)
         if self.filesystem == "fat":
-            point.where = Fat(self.uncut.read_bytes()).area(before["cut"])
+            point.where = Fat(self.uncut.read_bytes()).area(lines(lives[0])["cut"])
             point.lost_bytes = Fat(image.read_bytes()).lost_bytes()
         image.unlink()
         return point
 
-    def _faults(self, before, after):
-        """What is wrong with what both lives said; [] if nothing is."""
-        if after.returncode:
-            return ["ended by " + (after.stderr.strip().splitlines() or ["a signal"])[-1]]
-        said = lines(after)
-        return [*self._at_boot(before, said["boot"]), *self._at_the_end(said["end"])]
+    def _faults(self, lives):
+        """What is wrong with what the lives of a point said; [] if nothing is."""
+        for life in lives[1:]:
+            if life.returncode not in (0, -signal.SIGKILL):
+                return ["ended by " + (life.stderr.strip().splitlines() or ["nothing said"])[-1]]
+        said = [lines(life) for life in lives]
+        found = []
+        for before, after in pairwise(said):
+            if "boot" in after:  # it may be cut before that
+                found += self._at_boot(after["boot"])
+                found += self._untrue(before["reports"], after["boot"])
+        return [*found, *self._at_the_end(said[-1]["end"])]
 
-    def _at_boot(self, before, boot):
-        """Before any network: a whole, proven model; and what was reported is true."""
+    def _at_boot(self, boot):
+        """Before any network: a whole, proven model."""
         scenario = self.scenario
         if boot["damage"]:
             yield f"at boot: serves a damaged {boot['damage']}"
@@ -121,17 +130,18 @@ class Sweep:
             yield f"at boot: serves release {boot['served']}, confirmed: {boot['confirmed']}"
         if boot["served"] and not boot["confirmed"]:
             yield "at boot: serves what the journal does not confirm"
-        for report in before["reports"]:
+
+    def _untrue(self, reports, boot):
+        """What reports from before the cut said that the medium does not say now."""
+        for report in reports:
+            state = report["models"]["digits"]
+            outcome, seq = state["outcome"], state["seq"]
             if report["boot"] >= boot["boot"]:
                 yield f"at boot: boot {boot['boot']} again"
-            yield from self._untrue(report["models"]["digits"], boot)
-
-    def _untrue(self, state, boot):
-        """What a report from before the cut said that the medium does not say now."""
-        if state["seq"] > boot["order"]["seq"]:
-            yield f"reported order {state['seq']}, the journal knows {boot['order']['seq']}"
-        if state["seq"] == self.scenario.seq and state["outcome"] not in ("", boot["outcome"]):
-            yield f"reported {state['outcome']}, the journal says {boot['outcome'] or 'nothing'}"
+            if seq > boot["order"]["seq"]:
+                yield f"reported order {seq}, the journal knows {boot['order']['seq']}"
+            if seq == self.scenario.seq and outcome not in ("", boot["outcome"]):
+                yield f"reported {outcome}, the journal says {boot['outcome'] or 'nothing'}"
 
     def _at_the_end(self, end):
         scenario = self.scenario
@@ -141,6 +151,12 @@ class Sweep:
             yield f"at the end: {found} {end['reason']}"
         if end["blacklist"] != ([BAD.digest] if scenario.release is BAD else []):
             yield f"at the end: blacklist {end['blacklist']}"
+
+    def _whole_life(self, *about, **changes):
+        """What a life said that nothing cut short."""
+        life = self._life(*about, **changes)
+        assert life.returncode == 0, life.stderr
+        return lines(life)
 
     def _life(self, name, image, seq, *, format=None, cut_at=0, mode="", late=False):
         """The finished process of one life."""

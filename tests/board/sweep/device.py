@@ -3,11 +3,11 @@ until its order has an outcome, or until the power goes.
 
     micropython tests/board/sweep/device.py LIFE.json
 
-LIFE.json: {filesystem: lfs2 | fat, image, format: null, or the file of the root's envelope with
-which a file system is made, and nothing else is done, cut_at, mode (flash.py), late: whether
-the journal is written in the wrong order, files: folder of the file server, order: file of the
-desired topic's payload, seq: its number}; paths are the host's, which stays mounted at /. What
-happens is printed as it happens, one JSON object a line:
+LIFE.json: {filesystem: lfs2 | lfs2-32 | fat, image, format: null, or the file of the root's
+envelope with which a file system is made, and nothing else is done, cut_at, mode (flash.py),
+late: whether the journal is written in the wrong order, files: folder of the file server,
+order: file of the desired topic's payload, seq: its number}; paths are the host's, which stays
+mounted at /. What happens is printed as it happens, one JSON object a line:
 
     boot      what stands on the medium and what would serve, before there is any network
     report    a report as it goes to the broker
@@ -130,14 +130,16 @@ class LateJournal(Journal):
 
 
 def medium_of(told):
-    kind = Flash if told["filesystem"] == "lfs2" else Sectors
+    kind = Sectors if told["filesystem"] == "fat" else Flash
     return kind(told["image"], told["cut_at"], told["mode"])
 
 
 def mount(told, medium, make=False):
-    # A page at a time, as the RP2040's port has it; the port's default is 32 bytes.
-    options = {"progsize": Flash.PAGE_BYTES} if told["filesystem"] == "lfs2" else {}
-    kind = vfs.VfsLfs2 if told["filesystem"] == "lfs2" else vfs.VfsFat
+    kind, options = {
+        "lfs2": (vfs.VfsLfs2, {"progsize": Flash.PAGE_BYTES}),
+        "lfs2-32": (vfs.VfsLfs2, {}),
+        "fat": (vfs.VfsFat, {}),
+    }[told["filesystem"]]
     if make:
         kind.mkfs(medium, **options)
     vfs.mount(kind(medium, **options), "/flash")
