@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from modelwave_controller.boards import constants, merging, names, refusals, unused
+from modelwave_controller.boards import constants, folding, merging, names, refusals, unused
 from modelwave_controller.boards.sources import Source, Sources, read
 
 ROOTS = ("modelwave_agent.board.*",)
@@ -58,6 +58,7 @@ def link(
     unused.sweep(sources, is_root, kept | api)
     if apart:
         sources = merging.merge(sources, apart, CORE)
+    folding.fold(sources, kept | api)
     public = {name for name in sources if any(fnmatch.fnmatchcase(name, p) for p in CALLED)}
     short = names.shorten(sources, kept | api, public) if rename else {}
     for source in sources.values():
