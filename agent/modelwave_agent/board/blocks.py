@@ -43,13 +43,14 @@ class BlockFetcher(Fetcher):
             self.problem = None
             self.intake = intake
             try:
-                await self._fetch(binascii.unhexlify(intake.sha256), intake)
+                await self._fetch(intake)
             except LinkLost as error:
                 raise FetchError(str(error))
             finally:
                 self.intake = None
 
-    async def _fetch(self, sha256: bytes, intake: "Intake") -> None:
+    async def _fetch(self, intake: "Intake") -> None:
+        sha256 = binascii.unhexlify(intake.sha256)
         end = intake.offset  # what was asked for goes up to here
         silences = 0
         while intake.offset < intake.wanted:
@@ -81,7 +82,7 @@ class BlockFetcher(Fetcher):
             return
         try:
             if size < wanted:
-                raise FetchError("the controller does not have it from byte %d on" % intake.offset)
+                raise FetchError("the controller lacks it from byte %d on" % intake.offset)
             intake.write(memoryview(payload)[HEAD_BYTES:])
         except Exception as error:
             self.problem = error

@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 BUFFER_BYTES = 1024  # a line of the head fits in, too
 HEAD_BYTES = 2048
 SILENCE_SECONDS = 20
-# The fields of the head that matter here; the others are not kept.
-LENGTH = b"content-length"
-RANGE = b"content-range"
-ENCODING = b"content-encoding"
-CHUNKED = b"transfer-encoding"
 ASK = "GET /%s HTTP/1.1\r\nHost: %s\r\nRange: bytes=%d-\r\nAccept-Encoding: identity\r\n\r\n"
 
 
@@ -52,13 +47,12 @@ class HttpFetcher(Fetcher):
         try:
             await _transfer(stream, ASK % (path, place, intake.offset), intake)
         finally:
-            stream.close()
-            await stream.wait_closed()
+            await stream.wait_closed()  # this closes it
 
 
 async def _transfer(stream: "StreamReader", question: str, intake: "Intake") -> None:
     view = memoryview(bytearray(BUFFER_BYTES))
-    left = _agreed(await _timed(_ask(stream, question, view)), intake)
+    left = await _timed(_ask(stream, question, view, intake))
     skip = intake.offset if left == intake.wanted else 0  # it has sent the whole file
     while left:
         view = view[:left]
@@ -71,53 +65,52 @@ async def _transfer(stream: "StreamReader", question: str, intake: "Intake") -> 
             raise FetchError("the connection ended, %d bytes early" % left)
 
 
-async def _ask(stream: "StreamReader", question: str, view: memoryview) -> "dict[bytes, bytes]":
-    """The fields that matter of the answer's head, and under b"" its first line."""
+async def _ask(stream: "StreamReader", question: str, view: memoryview, intake: "Intake") -> int:
+    """How many bytes the body has; the head of the answer has been read then, and agrees with
+    what is wanted."""
     stream.write(question.encode())
     await stream.drain()
-    found: "dict[bytes, bytes]" = {}
+    status = length = span = b""
     size = 0  # of the line
     for _ in range(HEAD_BYTES):
         # Byte by byte, so that nothing of the body is taken.
         if size == BUFFER_BYTES or not await _fill(stream, view[size : size + 1]):
             break
         size += 1
-        if view[size - 1] == 10:
-            line = bytes(view[:size]).strip()
-            size = 0
-            if not line:
-                return found
-            name, _, value = line.partition(b":")
-            name = name.lower()
-            if not found:
-                found[b""] = line
-            elif name in (LENGTH, RANGE, ENCODING, CHUNKED):
-                found[name] = value.strip()
-    raise FetchError("the head of the answer has no end")
+        if view[size - 1] != 10:
+            continue
+        line = bytes(view[:size]).strip().lower()
+        size = 0
+        name, _, value = line.partition(b":")
+        value = value.strip()
+        if not line:
+            return _agreed(status, length, span, intake)
+        if not status:
+            status = line[9:12] or line
+        elif name == b"content-length":
+            length = value
+        elif name == b"content-range":
+            span = value
+        elif name in (b"content-encoding", b"transfer-encoding") and value != b"identity":
+            raise FetchError("the body is encoded")
+    raise FetchError("the answer's head has no end")
 
 
-def _agreed(found: "dict[bytes, bytes]", intake: "Intake") -> int:
-    """How many bytes the body has, once the head agrees with what was asked for."""
-    status = found.get(b"", b"")[9:12]
-    length = found.get(LENGTH, b"")
+def _agreed(status: bytes, length: bytes, span: bytes, intake: "Intake") -> int:
+    """The length of the body, if this is the file or the rest of it."""
     if status not in (b"200", b"206"):
         raise FetchError("the server answered %s" % status)
-    if CHUNKED in found or found.get(ENCODING, b"identity") != b"identity":
-        raise FetchError("the body is encoded")
-    if not length.isdigit() or len(length) > 10:
-        raise FetchError("the length of the answer is not said")
+    if not length.isdigit():
+        raise FetchError("the answer has no length")
     size = int(length)
     end = intake.offset + size
-    span = b"bytes %d-%d/" % (intake.offset, end - 1)
     if status == b"200":
         good = size == intake.wanted
     else:
-        good = end <= intake.wanted and found.get(RANGE, b"") in (
-            span + b"*",
-            span + b"%d" % intake.wanted,
-        )
+        start = b"bytes %d-%d/" % (intake.offset, end - 1)
+        good = end <= intake.wanted and span in (start + b"*", start + b"%d" % intake.wanted)
     if not good:
-        raise FetchError("the answer is not the range asked for of %d bytes" % intake.wanted)
+        raise FetchError("the answer is not the %d bytes asked for" % intake.wanted)
     return size
 
 

@@ -240,13 +240,13 @@ def test_file_that_is_longer_than_signed_ends_where_it_was_signed():
 def test_blocks_that_are_too_short_end_it():
     """A byte at a time would hold the board for days."""
     drip = Line(lambda answer: [p[: blocks.HEAD_BYTES + 1] for p in plain(answer)])
-    refused(drip, intake_of(), "the controller does not have it from byte 0 on")
+    refused(drip, intake_of(), "the controller lacks it from byte 0 on")
     assert len(drip.asked) == 1
 
 
 def test_controller_without_the_file_ends_it_at_once():
     empty = Line(lambda answer: [answer[0][1][: blocks.HEAD_BYTES]])
-    refused(empty, intake_of(), "the controller does not have it from byte 0 on")
+    refused(empty, intake_of(), "the controller lacks it from byte 0 on")
     assert len(empty.asked) == 1
 
 
