@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ENOENT = 2
 _MAGIC = b"MWJ1"
+_PIECE_BYTES = 256
 _HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
 
 
@@ -43,7 +44,7 @@ class Journal:
         self.counter, self.newest = 0, 1
         for number, path in enumerate(self.paths):
             with open(path, "rb") as file:
-                found = _parse(file.read(MAX_JOURNAL_BYTES))
+                found = _read(file)
             if found and found[0] > self.counter:
                 self.counter, best = found
                 self.newest = number
@@ -74,7 +75,8 @@ def sync(file: "IO[bytes]") -> None:
 
 def _create(path: str) -> None:
     with open(path, "wb") as file:
-        file.write(bytes(MAX_JOURNAL_BYTES))
+        for _ in range(MAX_JOURNAL_BYTES // _PIECE_BYTES):
+            file.write(bytes(_PIECE_BYTES))
         sync(file)
 
 
@@ -93,16 +95,16 @@ def _hex(number: int, digits: int) -> bytes:
     return (b"0" * digits + text.encode())[-digits:]
 
 
-def _parse(data: bytes) -> "tuple[int, dict[str, Any]] | None":
-    """(counter, record), or None if `data` holds no whole record."""
-    head, rest = data[:_HEAD_BYTES], data[_HEAD_BYTES:]
+def _read(file: "IO[bytes]") -> "tuple[int, dict[str, Any]] | None":
+    """(counter, record), or None if `file` holds no whole record."""
+    head = file.read(_HEAD_BYTES)
     if head[:5] != _MAGIC + b" " or head[-1:] != b"\n":
         return None
     try:
         counter, length = int(head[5:21], 16), int(head[22:30], 16)
     except ValueError:
         return None
-    body = rest[:length]
+    body = file.read(min(length, MAX_JOURNAL_BYTES))
     if len(body) != length or hexdigest(head[:31] + body).encode() != head[31:-1]:
         return None
     return counter, json.loads(body)
