@@ -10,12 +10,13 @@ import pytest
 from tests.board.sweep.cuts import FILESYSTEMS, GOOD, MODES, SCENARIOS, Sweep, numbers, unexpected
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
-STEPS = {"lfs2": 1 if LONG else 37, "fat": 1 if LONG else 13}
+STEPS = dict.fromkeys(FILESYSTEMS, 1) if LONG else {"lfs2": 37, "fat": 13}
+AGAIN_STEPS = {"lfs2": 9, "fat": 3} if LONG else {"lfs2": 61, "fat": 19}
 CLUSTER_BYTES = 512
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.parametrize("filesystem", FILESYSTEMS)
+@pytest.mark.parametrize("filesystem", STEPS)
 def test_power_cut_at_any_write_leaves_a_whole_model_and_a_true_report(tmp_path, filesystem, name):
     sweep = Sweep(tmp_path, filesystem, name)
     points = []
@@ -27,7 +28,19 @@ def test_power_cut_at_any_write_leaves_a_whole_model_and_a_true_report(tmp_path,
     assert points
 
 
-@pytest.mark.parametrize("filesystem", FILESYSTEMS)
+@pytest.mark.parametrize("name", ["update", "failed health"])
+@pytest.mark.parametrize("filesystem", AGAIN_STEPS)
+def test_power_cut_twice_in_a_row(tmp_path, filesystem, name):
+    sweep = Sweep(tmp_path, filesystem, name)
+    step = AGAIN_STEPS[filesystem]
+    points = []
+    for again in range(step // 2, sweep.operations, step):
+        points += sweep.run("half", range(1, sweep.operations + 1, step), again)
+    print(f"{filesystem}, {name}: {len(points)} pairs of power cuts")
+    assert unexpected(points) == []
+
+
+@pytest.mark.parametrize("filesystem", STEPS)
 def test_the_sweep_goes_red_when_the_journal_is_written_last(tmp_path, filesystem):
     """The last writes of an update are those that confirm it."""
     sweep = Sweep(tmp_path, filesystem, "update", late=True)
@@ -40,7 +53,7 @@ def test_power_cut_in_a_download_loses_no_room_on_fat(tmp_path):
     gives back what a cut left between. One write stays where a whole file can be lost: a
     file's name goes before its clusters do."""
     sweep = Sweep(tmp_path, "fat", "update")
-    points = sweep.run("lost", range(1, sweep.operations + 1))
+    points = sweep.run("lost", range(1, sweep.operations + 1, 1 if LONG else 3))
     assert len([point for point in points if point.lost_bytes > CLUSTER_BYTES]) <= 1
 
 
@@ -48,6 +61,6 @@ def test_power_cut_in_a_download_leaves_what_came(tmp_path):
     """littlefs keeps of an open file what was synced."""
     whole = GOOD.document["needs"]["flash"]
     sweep = Sweep(tmp_path, "lfs2", "update")
-    middle = range(sweep.operations // 3, sweep.operations, 4)
+    middle = range(sweep.operations // 3, sweep.operations, 12)
     fetched = {point.fetched for point in sweep.run("lost", middle)}
     assert any(whole // 4 < count < whole * 3 // 4 for count in fetched), fetched

@@ -26,9 +26,10 @@ sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
 import vfs  # noqa: E402
 
-from modelwave_agent import machine, ports  # noqa: E402
+from modelwave_agent import ports  # noqa: E402
 from modelwave_agent.board.agent import BoardAgent  # noqa: E402
 from modelwave_agent.journal import Journal  # noqa: E402
+from modelwave_agent.record import new_record, serving  # noqa: E402
 from modelwave_shared import topics  # noqa: E402
 from tests.board.sweep.flash import Flash, Sectors  # noqa: E402
 
@@ -203,9 +204,9 @@ class Life:
 
     def standing(self):
         """What a reader of the medium finds, and what the program would be given."""
-        record = Journal(BANKS, "journal").read() or machine.new_record()
+        record = Journal(BANKS, "journal").read() or new_record()
         live = self.agent.live(MODEL)
-        entry = record["banks"][machine.serving(record)]
+        entry = record["banks"][serving(record)]
         told = {
             "served": live.release if live else 0,
             "confirmed": bool(entry and entry["confirmed"]),
