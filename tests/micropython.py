@@ -21,17 +21,18 @@ NEW_ENOUGH = "import sys; sys.exit(sys.implementation.version[:2] < (1, 25))"
 def run(cwd, *arguments, heap=HEAP):
     """The finished process of MicroPython with these arguments, in the folder `cwd`. Skips
     the test where there is no MicroPython, and fails it where CI is set."""
-    command = _command(heap, arguments)
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=RUN_SECONDS)
+    line = command(*arguments, heap=heap)
+    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=RUN_SECONDS)
 
 
 def start(cwd, *arguments, heap=HEAP):
     """The same as it begins: a Popen, whose output is read and which is ended by the test."""
-    pipe = subprocess.PIPE
-    return subprocess.Popen(_command(heap, arguments), cwd=cwd, stdout=pipe, stderr=pipe, text=True)
+    line, pipe = command(*arguments, heap=heap), subprocess.PIPE
+    return subprocess.Popen(line, cwd=cwd, stdout=pipe, stderr=pipe, text=True)
 
 
-def _command(heap, arguments):
+def command(*arguments, heap=HEAP):
+    """What starts it, for who does so in another way."""
     return [_path_or_skip(), "-X", f"heapsize={heap}", *map(str, arguments)]
 
 

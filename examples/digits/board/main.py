@@ -1,0 +1,81 @@
+"""A board that reads digits: the agent, and a program that runs the live model.
+
+    micropython main.py SETTINGS.json
+
+SETTINGS.json: {path: what stands before sys.path, device, target, host, port, root, folder,
+bank_bytes, metrics_seconds, samples: a file of labelled pictures (64 bytes, then the digit in
+one), pause: milliseconds between inferences}. On a board they would stand here, and wlan and
+watchdog before them (docs/boards.md).
+"""
+
+import asyncio
+import json
+import struct
+import sys
+
+with open(sys.argv[1]) as file:
+    settings = json.load(file)
+sys.path[:0] = settings["path"]
+
+import tflite_dense  # noqa: E402
+
+from modelwave_agent.board.agent import BoardAgent  # noqa: E402
+from modelwave_agent.board.mqtt import MqttLink  # noqa: E402
+from modelwave_agent.board.runtime import FunctionRuntime  # noqa: E402
+
+PICTURE_BYTES = 64
+KERNELS = ["FULLY_CONNECTED", "SOFTMAX"]
+
+
+class Reader:
+    """Runs whatever model serves on one labelled picture after the other."""
+
+    def __init__(self):
+        self.model = None
+        self.release = 0
+
+    def serve(self, live):
+        """The agent's hook: `live` takes over, also on trial, and after a roll-back."""
+        self.model = tflite_dense.load(live.path)
+        self.release = live.release
+
+    async def read(self, agent):
+        for picture, digit in samples():
+            await asyncio.sleep_ms(settings["pause"])
+            if self.model:
+                right = self._digit(picture) == digit
+                agent.observe("digits", labelled=1, correct=right, release=self.release)
+
+    def _digit(self, picture):
+        scores = struct.unpack("10b", self.model(picture))
+        return scores.index(max(scores))
+
+
+def samples():
+    """Over and over. On a board: what a camera saw, and a person said of it."""
+    while True:
+        with open(settings["samples"], "rb") as file:
+            while True:
+                sample = file.read(PICTURE_BYTES + 1)
+                if not sample:
+                    break
+                yield sample[:-1], sample[-1]
+
+
+async def main():
+    reader = Reader()
+    agent = BoardAgent(
+        settings["device"],
+        settings["target"],
+        {"digits": FunctionRuntime(tflite_dense.load, kernels=KERNELS)},
+        MqttLink(settings["host"], settings["port"], settings["device"], keepalive=10),
+        folder=settings["folder"],
+        root=settings["root"],
+        serve=reader.serve,
+        bank_bytes=settings["bank_bytes"],
+        metrics_seconds=settings["metrics_seconds"],
+    )
+    await asyncio.gather(agent.run(), reader.read(agent))
+
+
+asyncio.run(main())
