@@ -1,8 +1,9 @@
 """The file server: what devices download, by sha256, in ranges.
 
-GET or HEAD /files/<sha256>; /healthz says that it runs. A name is 64 hex digits or it is
-never looked for. Files are never changed, so they may be kept by any cache for ever.
-aiohttp sends them with sendfile and answers Range and If-Range by RFC 9110.
+GET or HEAD /files/<sha256>; /healthz says that it runs; /board/ is the agent for boards
+(boards/serving.py). A name is 64 hex digits or it is never looked for. Files are never
+changed, so they may be kept by any cache for ever. aiohttp sends them with sendfile and
+answers Range and If-Range by RFC 9110.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from modelwave_controller.boards import serving
 from modelwave_controller.errors import OperatorError
 
 PREFIX = "/files"
@@ -28,6 +30,7 @@ class FileServer:
         application = web.Application()
         application.router.add_get("/healthz", _healthy)
         application.router.add_get(PREFIX + "/{sha256:[0-9a-f]{64}}", self._file)
+        serving.add_routes(application)
         # No access log: a stranger's path has no business in ours.
         self._runner = web.AppRunner(application, access_log=None)
 

@@ -150,9 +150,8 @@ class _Inline(ast.NodeTransformer):
         self.generic_visit(node)
         values = [_value(argument) for argument in node.args]
         called = node.func.id if isinstance(node.func, ast.Name) else ""
-        if called == "len" and len(values) == 1 and isinstance(values[0], str | bytes):
-            if isinstance(values[0], bytes) or values[0].isascii():
-                return self._put(node, ast.Constant(len(values[0])))
+        if called == "len" and len(values) == 1 and _has_length(values[0]):
+            return self._put(node, ast.Constant(len(values[0])))
         if called == "const" and self.program.foreign_module(node.func) and len(values) == 1:
             return self._put(node, node.args[0])
         if called == "hasattr" and len(values) == 2:
@@ -182,6 +181,11 @@ class _Inline(ast.NodeTransformer):
             self.changed = True
             return (node.body if node.test.value else node.orelse) or ast.Pass()
         return node
+
+
+def _has_length(value: Any) -> bool:
+    """MicroPython's texts count characters, too, but nobody has to rely on it."""
+    return isinstance(value, bytes) or (isinstance(value, str) and value.isascii())
 
 
 def _value(node: ast.AST) -> Any:

@@ -35,7 +35,7 @@ APART = (
 
 class Linked(NamedTuple):
     texts: dict[str, str]  # module: its source
-    names: dict[str, list[str]]  # short: what is called so
+    names: dict[str, dict[str, list[str]]]  # module: {short: what is called so}
 
 
 def link(
@@ -74,10 +74,9 @@ def relative(source: Source) -> None:
         if isinstance(node, ast.ImportFrom) and node.module:
             there = node.module.split(".")
             if there[0] == here[0]:
-                common = next(
-                    (n for n, pair in enumerate(zip(here, there)) if pair[0] != pair[1]),
-                    min(len(here), len(there)),
-                )
+                common = 1
+                while here[common : common + 1] == there[common : common + 1] != []:
+                    common += 1
                 node.level = len(here) - common + 1
                 node.module = ".".join(there[common:]) or None
 

@@ -42,14 +42,14 @@ def _groups(program: Program, apart: set[str], core: str) -> dict[str, str]:
     early = {name: _imported_early(program, name) for name in sources}
     resident = _reachable(core, early, apart)
     groups = {name: name for name in sources if name in apart}
-    groups.update({name: core for name in resident})
+    groups.update(dict.fromkeys(resident, core))
     heads: dict[frozenset[int], str] = {}
     phases = _phases(program)
     for name in sources:
         among = frozenset(n for n, phase in enumerate(phases) if name in phase)
         if name not in groups and among:
             first = next(one for one in phases[min(among)] if one in sources)
-            groups[name] = heads.setdefault(among, _home(first if among else name))
+            groups[name] = heads.setdefault(among, _home(first))
     while True:
         before = dict(groups)
         for name in sources:
@@ -94,7 +94,8 @@ def _phases(program: Program) -> list[list[str]]:
 def _calls(source: Source, program: Program) -> Iterable[tuple[ast.Call, list[str]]]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and node.args:
-            names = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            values = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            names = [value for value in values if isinstance(value, str)]
             if len(names) == len(node.args) and any(name in program.sources for name in names):
                 yield node, names
 
@@ -173,7 +174,7 @@ class _Rewriter:
     def unique(self, target: Target) -> str:
         if self.groups[target.module] == target.module:
             return target.name
-        return f"{target.name}__{target.module.replace('.', '_')}"
+        return f"{target.name}__{target.module.replace('.', '__')}"
 
     def rename_globals(self, source: Source) -> None:
         """What is bound on the module's level, where it is bound and used."""

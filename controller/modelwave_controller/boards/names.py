@@ -101,13 +101,9 @@ class Names:
             for name, owned in owners.items():
                 if any(owner.module == module for owner in owned):
                     modules[name].add(module)
-        taken: dict[str, set[str]] = defaultdict(set)
-        for name in owners:
-            if name in self.kept:
-                continue
         for name in sorted(set(owners) - self.kept, key=lambda one: (-len(modules[one]), one)):
-            rivals = {one for other in owners if owners[other] & owners[name] for one in [other]}
-            used = {self.attributes[one] for one in rivals if one in self.attributes}
+            rivals = [other for other in self.attributes if owners[other] & owners[name]]
+            used = {self.attributes[other] for other in rivals}
             for owner in owners[name]:
                 used |= self._loaded_in_body(owner)
             self.attributes[name] = self._cheapest(sorted(modules[name]), used)
@@ -193,10 +189,16 @@ def _kept(program: Program, keep: Container[str]) -> set[str]:
             ):
                 kept |= {part for alias in node.names for part in alias.name.split(".")}
                 kept |= {alias.asname for alias in node.names if alias.asname}
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                if node.func.id in ("getattr", "hasattr"):
-                    kept.add(node.args[1].value)
+            elif isinstance(node, ast.Call):
+                kept |= _asked_for(node)
     return kept | {name for name in _texts(program) if name in keep or name.startswith("__")}
+
+
+def _asked_for(node: ast.Call) -> set[str]:
+    """The name in getattr() and hasattr()."""
+    called = node.func.id if isinstance(node.func, ast.Name) else ""
+    name = node.args[1] if called in ("getattr", "hasattr") else None
+    return {str(name.value)} if isinstance(name, ast.Constant) else set()
 
 
 def _texts(program: Program) -> set[str]:
@@ -299,17 +301,41 @@ def rename(node: ast.AST, old: str, new: str) -> None:
         node.name = new
 
 
-def shorten(sources: Sources, keep: Container[str], public: Container[str]) -> dict[str, list[str]]:
-    """{short: names that are called so now}."""
+def shorten(
+    sources: Sources, keep: Container[str], public: Container[str]
+) -> dict[str, dict[str, list[str]]]:
+    """{module: {short: what is called so there}}, for who reads a board's traceback. Under ""
+    the attributes."""
     names = Names(Program(sources), keep, public)
+    defined = {name: list(_defined(source)) for name, source in sources.items()}
     for source in sources.values():
         Renamer(names, source).run()
-    found: dict[str, set[str]] = defaultdict(set)
-    for target, new in names.globals.items():
-        found[new].add(f"{target.module}: {target.name}")
-    for name, new in names.attributes.items():
-        found[new].add(f".{name}")
-    return {short: sorted(found[short]) for short in sorted(found)}
+    found: dict[str, dict[str, list[str]]] = {"": {}}
+    for long, short in sorted(names.attributes.items()):
+        found[""].setdefault(short, []).append(long)
+    for module, entries in defined.items():
+        found[module] = {}
+        for node, qualified in entries:
+            found[module].setdefault(node.name, []).append(qualified)
+    return found
+
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def _defined(source: Source) -> Iterator[tuple[Definition, str]]:
+    """Functions and classes with their full names before they were joined (merging.py)."""
+    left: list[tuple[ast.AST, str]] = [(source.tree, "")]
+    while left:
+        outer, path = left.pop(0)
+        for node in ast.iter_child_nodes(outer):
+            inner = path
+            if isinstance(node, Definition):
+                name, _, module = node.name.partition("__modelwave_")
+                first = f"modelwave_{module.replace('__', '.')}" if module else source.name
+                inner = f"{path or first}.{name}"
+                yield node, inner
+            left.append((node, inner))
 
 
 def _arguments(scope: Scope) -> ast.arguments:

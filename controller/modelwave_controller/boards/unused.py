@@ -116,7 +116,7 @@ def is_definition(statement: ast.stmt) -> bool:
 
 def binds(statement: ast.stmt) -> list[str]:
     """The names that are all a statement is there for; [] if it does something."""
-    if is_definition(statement):
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [statement.name]
     if isinstance(statement, ast.Assign):
         names = [name for target in statement.targets for name in _names(target)]

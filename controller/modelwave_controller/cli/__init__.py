@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "rollout": ("rollout", None),
     "fleet": ("fleet", None),
     "device": ("device", None),
+    "board": ("board", None),
     "serve": ("service", "serve"),
     "broker": ("service", "broker"),
     "demo": ("demo", "demo"),
