@@ -6,7 +6,8 @@ are served in the order of their coming, MAX_BLOCKS blocks at most, then it is t
 device's turn. What is lost is asked for again, so nothing is kept here.
 
 Blocks go out at QoS 0. The device asks again for what did not come, so that acknowledging
-each block would only cost the board and the broker a packet for every packet.
+each block would only cost a packet for every packet: at QoS 1 a file takes five times as long
+over Mosquitto.
 """
 
 import logging

@@ -12,6 +12,7 @@ import secrets
 import socket
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ KEEPALIVE_SECONDS = 30
 CONNECT_SECONDS = 10
 BACK_OFF_SECONDS = (1, 2, 4, 8, 15, 30)
 CLOSE_SECONDS = 3
+# So many connections one after the other that each end so soon are taken over by a client of
+# the same name, which is most likely our own.
+SHORT_SECONDS = 5
+SHORT_ONES = 3
+TAKEN_OVER = (
+    ", again and again: the broker may give both connections of the controller one client id "
+    "(Mosquitto: use_username_as_clientid; docs/operations.md)"
+)
 MAX_PASSWORD_BYTES = 1024
 
 # What the controller listens to: these topics of every device. (File blocks have a
@@ -213,6 +222,7 @@ class Link:
         self.current: Connection | None = None
         self._trouble = Trouble()
         self._failures = 0
+        self._short_ones = 0
         self._stopping = threading.Event()
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
@@ -254,11 +264,15 @@ class Link:
             self._pause()
 
     def _stay(self, connection: Connection, where: str) -> None:
+        start = time.monotonic()
         if not self._stopping.is_set():  # stop() ends the wait from here on
             connection.over.wait()
         stood, self.current = self.current, None
         if stood and not self._stopping.is_set():
-            self.say(f"the connection to the broker at {where} is lost")
+            short = time.monotonic() - start < SHORT_SECONDS
+            self._short_ones = self._short_ones + 1 if short else 0
+            hint = TAKEN_OVER if self._short_ones >= SHORT_ONES else ""
+            self.say(f"the connection to the broker at {where} is lost{hint}")
         connection.close()
 
     def _pause(self) -> None:

@@ -246,6 +246,15 @@ def test_garbage_instead_of_http_is_refused(refusal, garbage):
     refusal(answer)
 
 
+def test_head_that_is_too_long_is_refused(fetch, refusal):
+    for count, good in ((150, True), (200, False)):
+        answer = saying("200 OK", *["X-Y: 12345"] * count, LENGTH, body=DATA)
+        if good:
+            assert fetch(answer)["matches"]
+        else:
+            assert "no end" in refusal(answer)
+
+
 def test_file_changed_between_two_ranges_does_not_match(fetch):
     found = fetch(answering(DATA[:-1] + b"\x00"), DATA[:5000])
     assert (found["offset"], found["matches"]) == (len(DATA), False)

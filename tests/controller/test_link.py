@@ -255,6 +255,20 @@ def test_a_broker_that_is_away_is_said_once_and_again_the_next_time(
     assert caplog.text.count("is lost") == 1
 
 
+def test_connections_that_are_taken_over_again_and_again_are_explained(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As by the controller's other connection, where the broker names both by their user."""
+    before = None
+    with StubBroker() as broker, linked(broker.port) as ours:
+        for _ in range(links.SHORT_ONES):
+            assert "use_username_as_clientid" not in caplog.text
+            poll(lambda before=before: ours.link.current not in (None, before))
+            before = ours.link.current
+            broker.drop()
+        poll(lambda: "use_username_as_clientid" in caplog.text)
+
+
 class StubBroker:
     """As much of a broker as a link needs; may refuse to acknowledge, and can hang up."""
 

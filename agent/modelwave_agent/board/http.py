@@ -73,8 +73,8 @@ async def _ask(stream: "StreamReader", question: str, view: memoryview, intake: 
     status = length = span = b""
     size = 0  # of the line
     for _ in range(HEAD_BYTES):
-        # Byte by byte, so that nothing of the body is taken.
-        if size == BUFFER_BYTES or not await _fill(stream, view[size : size + 1]):
+        # Byte by byte, so that nothing of the body is taken. None fits after a full buffer.
+        if not await _fill(stream, view[size : size + 1]):
             break
         size += 1
         if view[size - 1] != 10:

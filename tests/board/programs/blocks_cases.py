@@ -295,7 +295,7 @@ def test_lost_line_is_said_and_the_next_try_goes_on():
 
 
 def test_write_that_fails_comes_through_and_nothing_is_written_after_it():
-    line = Line()
+    line = Line(lambda answer: [p for _, p in answer for _ in range(2)])
     intake = intake_of()
     write = intake.write
     calls = []
