@@ -2,6 +2,7 @@
 the compiled package."""
 
 import contextlib
+import select
 import socket
 import subprocess
 import threading
@@ -142,3 +143,64 @@ class Script:
                 self.errors.append((scene, error))
             finally:
                 visitor.close()
+
+
+class Hole:
+    """A proxy to the broker at `port` that takes nothing more, and says nothing, once its
+    client has sent "hole"; or, after "last", once that was answered. It closes nothing."""
+
+    def __init__(self, port):
+        self.broker = port
+        self.listener = socket.socket()
+        # What is not taken soon stops the sender.
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(1)
+        self.port = self.listener.getsockname()[1]
+        self.last = False
+        self.open = []
+        self.thread = threading.Thread(target=self._forward, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        for sock in (*self.open, self.listener):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(SECONDS)
+        for sock in (*self.open, self.listener):
+            sock.close()
+
+    def _forward(self):
+        with contextlib.suppress(ConnectionError):
+            self._forward_until_the_hole()
+
+    def _forward_until_the_hole(self):
+        client = self.listener.accept()[0]
+        server = socket.create_connection(("127.0.0.1", self.broker))
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.open = [client, server]
+        while True:
+            for sock in select.select(self.open, [], [])[0]:
+                data = sock.recv(512)
+                if not data or b"hole" in data:
+                    return
+                (server if sock is client else client).sendall(data)
+                if sock is server and self.last:
+                    return
+                self.last = b"last" in data
+
+
+@contextlib.contextmanager
+def full_port():
+    """A port whose machine does not even answer a SYN: its queue is full."""
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            sock = waiting.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]

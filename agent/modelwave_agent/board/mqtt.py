@@ -19,22 +19,22 @@ minute has not made the broker silent.
 import asyncio
 import socket
 
-from micropython import const
 from modelwave_agent.ports import Link, LinkLost
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 # Kinds of packets, with their flags (MQTT 3.1.1, section 2.2).
-_CONNECT = const(0x10)
-_CONNACK = const(0x20)
-_PUBLISH = const(0x30)
-_PUBACK = const(0x40)
-_SUBSCRIBE = const(0x82)
-_SUBACK = const(0x90)
-_PINGRESP = const(0xD0)
+_CONNECT = 0x10
+_CONNACK = 0x20
+_PUBLISH = 0x30
+_PUBACK = 0x40
+_SUBSCRIBE = 0x82
+_SUBACK = 0x90
+_PINGRESP = 0xD0
 
-_PATIENCE = const(10)  # eighths of the keep-alive without an answer, and no more
-_MAX_TOPIC_BYTES = const(256)  # the longest of topics.py has 223
-_MAX_PAYLOAD_BYTES = const(8194)  # 2 * MAX_ENVELOPE_BYTES + 2: one too many for an order
-_PIECE_BYTES = const(256)  # of what nobody wants
+_PATIENCE = 10  # eighths of the keep-alive without an answer, and no more
+_MAX_TOPIC_BYTES = 256  # the longest of topics.py has 223
+_MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.lines
+_PIECE_BYTES = 256  # of what nobody wants
 _MALFORMED = "malformed packet"
 
 # MQTT 3.1.1, section 3.2.2.3.
@@ -46,8 +46,7 @@ def tls_context(ca: bytes) -> object:
     authority `ca` (DER or PEM). ValueError."""
     import tls
 
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = tls.CERT_REQUIRED
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)  # for which CERT_REQUIRED is the default
     if ca[:5] == b"-----":  # not every board's TLS reads PEM
         from binascii import a2b_base64
 
@@ -281,7 +280,7 @@ class MqttLink(Link):
                 raise LinkLost("unexpected packet 0x%02x" % kind)
 
     def _answer(self, kind: int, body: bytes) -> None:
-        """CONNACK, PUBACK or SUBACK."""
+        """CONNACK, _PUBACK or SUBACK."""
         code = max(body[2:] or body[1:])
         if kind == _CONNACK and code:
             raise LinkLost("refused: " + (_REFUSALS[code - 1] if code < 6 else str(code)))

@@ -49,9 +49,9 @@ def heap():
     return gc.mem_alloc()
 
 
-def run(main):
+def run(main, seconds=SECONDS):
     async def limited():
-        await asyncio.wait_for(main, SECONDS)
+        await asyncio.wait_for(main, seconds)
 
     asyncio.run(limited())
     print("done")

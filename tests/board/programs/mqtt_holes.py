@@ -1,0 +1,68 @@
+"""Links that go silent without an end: mqtt_holes.py LIB PHASE:KEEPALIVE:PORT …
+
+For each the time from the last byte that can have come until LinkLost, over the keep-alive.
+"""
+
+import asyncio
+import sys
+import time
+
+from mqtt_parts import (
+    PRESENCE,
+    TOPIC,
+    LinkLost,
+    connected,
+    link_to,
+    open_files,
+    run,
+    waiting_for_sockets,
+)
+
+SOL_SOCKET, SO_SNDBUF = 1, 7  # Linux
+
+
+async def until_lost(phase, link):
+    """(milliseconds, what LinkLost said)"""
+    start = time.ticks_ms()
+    try:
+        await connected(link)
+        await link.subscribe([TOPIC])
+        start = time.ticks_ms()
+        if phase == "asking":
+            await link.publish(TOPIC, b"hole", False)
+        elif phase == "writing":
+            link._sockets[0].setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
+            await link.publish(TOPIC, b"hole" + bytes(12000), False)
+        elif phase == "idle":
+            await link.publish(TOPIC, b"last", False)
+            start = time.ticks_ms()
+            await link.receive()
+    except LinkLost as error:
+        return time.ticks_diff(time.ticks_ms(), start), str(error)
+
+
+async def watch(phase, keepalive, port):
+    settings = {}
+    if phase == "handshake":
+        import tls
+
+        settings["tls"] = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    link = link_to(port, keepalive=int(keepalive), **settings)
+    waited, error = await until_lost(phase, link)
+    ratio = waited / 1000 / int(keepalive)
+    print(phase, "noticed after", ratio, "times the keep-alive:", error)
+    assert "does not answer" in error
+    assert ratio <= 1.5
+    if phase == "writing":
+        assert link._stream.out_buf, "it was all written"
+
+
+async def main():
+    before = open_files()
+    await asyncio.gather(*[watch(*place.split(":")) for place in sys.argv[2:]])
+    await asyncio.sleep_ms(0)
+    assert open_files() == before
+    assert waiting_for_sockets() == 0
+
+
+run(main())
