@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from tests.board.sweep.cuts import FILESYSTEMS, GOOD, MODES, SCENARIOS, Sweep, numbers, unexpected
+from tests.board.sweep.cuts import FILESYSTEMS, GOOD, SCENARIOS, Sweep, numbers, unexpected
+from tests.board.sweep.flash import MODES
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 STEPS = dict.fromkeys(FILESYSTEMS, 1) if LONG else {"lfs2": 37, "fat": 13}

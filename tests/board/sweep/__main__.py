@@ -5,7 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.board.sweep.cuts import FILESYSTEMS, MODES, SCENARIOS, Sweep, unexpected
+from tests.board.sweep.cuts import FILESYSTEMS, SCENARIOS, Sweep, unexpected
+from tests.board.sweep.flash import MODES
 
 LATE_FILESYSTEMS, LATE_SCENARIOS = ("lfs2", "fat"), ("update", "failed health")
 HEAD = """\

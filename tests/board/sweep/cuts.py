@@ -15,13 +15,13 @@ from pathlib import Path
 
 from tests import micropython, signing
 from tests.board.sweep.fat import Fat
+from tests.board.sweep.flash import MODES
 
 PROGRAM = Path(__file__).parent / "device.py"
 IMAGE_BYTES = 48 * 4096
 WORKERS = 2
 # lfs2 writes pages of 256 bytes as an RP2040 has it, lfs2-32 pieces of 32 as an ESP32 has it.
 FILESYSTEMS = ("lfs2", "lfs2-32", "fat")
-MODES = ("lost", "half", "garbage")
 FAT_ACCOUNTS = ("table", "root", "directory")
 
 CONTENTS = (b"1st model ", b"old model ", b"new model ", b"BAD model ")
