@@ -9,7 +9,7 @@ from modelwave_controller.boards import package
 def main(folder: Path) -> None:
     files = package.build()
     package.write(files, folder)
-    for index in (package.INDEX, *package.PARTS):
+    for index in package.INDEXES:
         if index in files:
             sizes = package.installed(files, index)
             for path, size in sizes.items():

@@ -22,9 +22,9 @@ PARTS = {
     "microlite.json": "modelwave_agent.board.runtime_microlite",
     "ml.json": "modelwave_agent.board.runtime_ml",
 }
+INDEXES = (INDEX, *PARTS)
 MANIFEST = """\
 # Freezes modelwave's agent into a firmware: include("…/manifest.py") in the board's own.
-require("asyncio")
 package("modelwave_agent", base_path="source", opt=3)
 """
 
@@ -52,8 +52,15 @@ def place(name: str, ending: str = "mpy") -> str:
 
 
 def _index(names: list[str]) -> bytes:
-    """What mip reads; its second paths are taken from where it was read."""
+    """What mip reads: [place on the board, place from where this was read]."""
     return _json({"version": version("modelwave"), "urls": [[place(name)] * 2 for name in names]})
+
+
+def absolute(index: bytes, base: str) -> bytes:
+    """An index whose files are at `base`: mip before 0.4 (MicroPython 1.25) takes no relative
+    paths."""
+    found = json.loads(index)
+    return _json(found | {"urls": [[path, base + source] for path, source in found["urls"]]})
 
 
 def _json(value: object) -> bytes:

@@ -11,6 +11,8 @@ from modelwave_controller.errors import OperatorError
 
 PREFIX = "/board"
 
+_PROXIES = {"forwarded", "x-forwarded-for", "x-forwarded-host", "via"}
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,9 +34,22 @@ class Handler:
         except OperatorError as error:
             logger.warning("the agent for boards: %s", error)
             raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
-        body = files.get(request.match_info["path"])
+        path = request.match_info["path"]
+        body = files.get(path)
         if body is None:
             raise web.HTTPNotFound(text=f"no such file; begin with {PREFIX}/{package.INDEX}\n")
-        kind = "application/json" if request.path.endswith(".json") else "application/octet-stream"
+        if path in package.INDEXES:
+            body = package.absolute(body, _base(request))
+        kind = "application/json" if path.endswith(".json") else "application/octet-stream"
         # The same path is another file after the controller was updated.
         return web.Response(body=body, headers={"Cache-Control": "no-cache", "Content-Type": kind})
+
+
+def _base(request: web.Request) -> str:
+    """What the board was asked for, up to the path. Behind a proxy only the proxy knows; and
+    MicroPython's `requests` leaves the port out of what it says."""
+    if _PROXIES & set(map(str.lower, request.headers)):
+        return ""
+    assert request.transport is not None
+    port = request.transport.get_extra_info("sockname")[1]
+    return str(request.url.origin().with_port(port)) + PREFIX + "/"
