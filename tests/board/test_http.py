@@ -23,7 +23,9 @@ LENGTH = f"Content-Length: {len(DATA)}"
 def fetch(tmp_path, compiled):
     """Fetches from a server that answers with `answer`; what the board has printed."""
 
-    def run(answer, held=b"", url="http://127.0.0.1:{port}/x", wanted=DATA, tls=None, **more):
+    def run(
+        answer, held=b"", url="http://127.0.0.1:{port}/x", wanted=DATA, tls=None, leaves=0, **more
+    ):
         bank = tmp_path / "board"
         bank.mkdir(exist_ok=True)
         (bank / "a.model").write_bytes(held)
@@ -52,6 +54,7 @@ def fetch(tmp_path, compiled):
         found = json.loads(done.stdout)
         found["data"] = (bank / "a.model").read_bytes()
         assert len(found["data"]) == found["offset"]
+        assert found["left"] == leaves
         return found
 
     return run
@@ -356,9 +359,28 @@ def test_https_with_the_servers_own_authority(fetch, tmp_path):
     assert found["matches"], found
 
 
+# MicroPython forgets the socket under a TLS stream whose handshake has failed. On boards the
+# next collection closes it; the build for Unix has nothing that would.
+REFUSED = {"leaves": 1}
+
+
 def test_https_from_another_authority_is_refused(refusal, tmp_path):
     (tmp_path / "other").mkdir()
     server = Authority(tmp_path).server_context()
     other = der(Authority(tmp_path / "other").ca_file, tmp_path)
-    said = refusal(answering(DATA), url="https://localhost:{port}/x", tls=server, ca=other)
+    said = refusal(
+        answering(DATA), url="https://localhost:{port}/x", tls=server, ca=other, **REFUSED
+    )
     assert "not correctly signed by the trusted CA" in said
+
+
+def test_https_for_another_host_is_refused(refusal, tmp_path):
+    authority = Authority(tmp_path)
+    said = refusal(
+        answering(DATA),
+        url="https://127.0.0.1:{port}/x",
+        tls=authority.server_context(),
+        ca=der(authority.ca_file, tmp_path),
+        **REFUSED,
+    )
+    assert "does not match" in said

@@ -5,8 +5,7 @@
 CONFIG.json: {path: what stands before sys.path, url, folder: the bank's, file: {role, size,
 sha256}, silence: seconds, times: how often to fetch if it fails, ca: a DER file for https, or
 "", full: a byte at which the medium is, or 0}. Prints a JSON object: {error: what the last
-fetch raised, or ""; kind: its class; offset; matches; before, after: bytes of the heap in
-use}.
+fetch raised, or ""; kind: its class; offset; matches; left: descriptors that it left open}.
 """
 
 import json
@@ -17,7 +16,7 @@ with open(sys.argv[1]) as file:
 sys.path[:0] = config["path"]
 
 import asyncio  # noqa: E402
-import gc  # noqa: E402
+import os  # noqa: E402
 
 from modelwave_agent.banks import Banks  # noqa: E402
 from modelwave_agent.board import http  # noqa: E402
@@ -30,6 +29,10 @@ def tls():
 
     with open(config["ca"], "rb") as file:
         return tls_context(file.read())
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
 
 
 async def main():
@@ -45,8 +48,7 @@ async def main():
 
     intake.write = bounded
     fetcher = http.HttpFetcher(tls() if config["ca"] else None)
-    gc.collect()
-    before = gc.mem_alloc()
+    before = descriptors()
     for _ in range(config["times"]):
         error = kind = ""
         try:
@@ -55,12 +57,10 @@ async def main():
             error, kind = str(raised), type(raised).__name__
         if not error:
             break
-    del fetcher
-    gc.collect()
-    after = gc.mem_alloc()
+    left = descriptors() - before
     intake.close()
     found = {"error": error, "kind": kind, "offset": intake.offset, "matches": intake.matches()}
-    found.update({"before": before, "after": after})
+    found["left"] = left
     print(json.dumps(found))
 
 
