@@ -1,9 +1,10 @@
 """Files in blocks: who asks for what, and what a board gets from a real broker."""
 
+import asyncio
 import hashlib
 import queue
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from broker_hosts import PASSWORDS, embedded, settings_with_users
 from paho.mqtt.enums import CallbackAPIVersion
+from rollout_world import World
 from simulated_fleet import DEADLINE_SECONDS, HAS_MOSQUITTO, free_port, mosquitto, poll
 from test_link import StubBroker
 
@@ -18,6 +20,7 @@ from modelwave_controller import blocks as service
 from modelwave_controller import link as links
 from modelwave_controller.blocks import Blocks, Job, Requests
 from modelwave_controller.link import Broker
+from modelwave_controller.service import Service
 from modelwave_shared import blocks, topics
 from modelwave_shared.blocks import BLOCK_BYTES, MAX_BLOCKS
 
@@ -128,7 +131,7 @@ class Board:
     def __init__(self, port: int, name: str = "d1", **login: str) -> None:
         self.get = topics.file_get(FLEET, name)
         self.blocks: queue.Queue[bytes] = queue.Queue()
-        self.retained = False
+        self.qos: set[int] = set()
         self.client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv311
         )
@@ -143,7 +146,7 @@ class Board:
         subscribed.get(timeout=DEADLINE_SECONDS)
 
     def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
-        self.retained |= message.retain or message.qos > 0
+        self.qos.add(message.qos)
         self.blocks.put(bytes(message.payload))
 
     def ask(self, sha256: bytes, offset: int, count: int) -> None:
@@ -197,13 +200,21 @@ def block(offset: int, sha256: bytes = SHA256) -> bytes:
     return blocks.head(sha256, offset) + DATA[offset : offset + BLOCK_BYTES]
 
 
-def test_blocks_come_in_order_neither_retained_nor_to_be_acknowledged(
-    port: int, tmp_path: Path
-) -> None:
+def test_blocks_come_in_order_and_need_not_be_acknowledged(port: int, tmp_path: Path) -> None:
     with serving(port, tmp_path), board(port) as asking:
         asking.ask(SHA256, 100, 3)
         assert asking.receive(3) == [block(100 + at * BLOCK_BYTES) for at in range(3)]
-        assert not asking.retained
+        assert asking.qos == {0}
+
+
+def test_blocks_are_not_retained(port: int, tmp_path: Path) -> None:
+    with serving(port, tmp_path):
+        with board(port) as asking:
+            asking.ask(SHA256, 0, 1)
+            assert asking.receive(1) == [block(0)]
+        with board(port) as asking:
+            asking.ask(SHA256, 2048, 1)
+            assert asking.receive(1) == [block(2048)]
 
 
 def test_end_of_the_file_ends_the_answer(port: int, tmp_path: Path) -> None:
@@ -274,6 +285,14 @@ def test_device_gets_what_it_asked_for_and_cannot_ask_for_another(tmp_path: Path
             one.ask(SHA256, 2048, 1)
             assert one.receive(1) == [block(2048)]
             assert two.blocks.empty()
+
+
+def test_thread_that_dies_ends_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Blocks, "_run", lambda _blocks: None)
+    with closing(World(tmp_path)) as world:
+        running = Service(world.home, world.store, tick_seconds=0.01)
+        with pytest.raises(RuntimeError, match="a thread of the service has died"):
+            asyncio.run(running.run(lambda _: None))
 
 
 def test_broker_that_comes_back_is_served_again(tmp_path: Path) -> None:
