@@ -44,6 +44,7 @@ def link(
     keep: Iterable[str] = (),
     rename: bool = True,
     apart: Iterable[str] = APART,
+    core: str = CORE,
 ) -> Linked:
     """`keep`: names that stay and are kept, used or not."""
     sources = read(roots, folders)
@@ -57,7 +58,7 @@ def link(
 
     unused.sweep(sources, is_root, kept | api)
     if apart:
-        sources = merging.merge(sources, apart, CORE)
+        sources = merging.merge(sources, apart, core)
     folding.fold(sources, kept | api)
     public = {name for name in sources if any(fnmatch.fnmatchcase(name, p) for p in CALLED)}
     short = names.shorten(sources, kept | api, public) if rename else {}

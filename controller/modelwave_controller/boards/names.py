@@ -19,7 +19,7 @@ from collections.abc import Container, Iterable, Iterator
 from modelwave_controller.boards.interpreter import ATTRIBUTES, BUILTINS, IN_EVERY_MPY
 from modelwave_controller.boards.program import Program, Target
 from modelwave_controller.boards.scopes import Scope, arguments
-from modelwave_controller.boards.sources import Source, Sources, is_own
+from modelwave_controller.boards.sources import Source, Sources
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 NEVER = ATTRIBUTES | BUILTINS | frozenset(keyword.kwlist) | {"_"}
@@ -39,7 +39,9 @@ class Names:
         parameters' names."""
         self.program = program
         self.public = public
-        self.kept = _kept(program, keep)
+        texts = _texts(program)
+        self.kept = {name for name in texts if name in keep or name.startswith("__")}
+        self.spoken = self.kept | _keywords(program)
         self.there: dict[str, set[str]] = {}  # module: names that its .mpy has anyway
         self.levels = {name: self._level(source) for name, source in program.sources.items()}
         self.globals: dict[Target, str] = {}
@@ -66,7 +68,8 @@ class Names:
         target: Target | None = Target("name", source.name, name)
         if isinstance(binders[0], ast.alias):
             target = self.program.imported(binders[0])
-        return None if target is None or name in self.kept else target
+        stays = target is None or name in self.kept or target.name in self.kept
+        return None if stays else target
 
     def _name_globals(self) -> None:
         modules: dict[Target, list[str]] = defaultdict(list)  # where each is on the level
@@ -96,12 +99,13 @@ class Names:
         modules: dict[str, set[str]] = defaultdict(set)
         for module, source in self.program.sources.items():
             for node in ast.walk(source.tree):
-                if isinstance(node, ast.Attribute) and node not in self.program.targets:
+                if isinstance(node, ast.Attribute) and self.is_of_object(node):
                     modules[node.attr].add(module)
             for name, owned in owners.items():
                 if any(owner.module == module for owner in owned):
                     modules[name].add(module)
-        for name in sorted(set(owners) - self.kept, key=lambda one: (-len(modules[one]), one)):
+        stay = ATTRIBUTES | self.kept | _asked_for(self.program)
+        for name in sorted(set(owners) - stay, key=lambda one: (-len(modules[one]), one)):
             rivals = [other for other in self.attributes if owners[other] & owners[name]]
             used = {self.attributes[other] for other in rivals}
             for owner in owners[name]:
@@ -111,8 +115,14 @@ class Names:
                 self.there[module].add(self.attributes[name])
         for module, source in self.program.sources.items():
             for node in ast.walk(source.tree):
-                if isinstance(node, ast.Attribute) and node.attr not in self.attributes:
+                if isinstance(node, ast.Attribute) and (
+                    node.attr not in self.attributes or self.program.foreign_module(node.value)
+                ):
                     self.there[module].add(node.attr)
+
+    def is_of_object(self, node: ast.Attribute) -> bool:
+        """And not of a module."""
+        return node not in self.program.targets and not self.program.foreign_module(node.value)
 
     def _loaded_in_body(self, owner: Target) -> set[str]:
         """Short names of globals that a class's body itself refers to."""
@@ -175,30 +185,22 @@ def _own_attributes(node: ast.ClassDef) -> set[str]:
     return found
 
 
-def _kept(program: Program, keep: Container[str]) -> set[str]:
-    """Names that others know, and all that might be one."""
-    kept = set(ATTRIBUTES | BUILTINS)
+def _keywords(program: Program) -> set[str]:
+    """The names of arguments in calls."""
+    trees = [source.tree for source in program.sources.values()]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg}
+
+
+def _asked_for(program: Program) -> set[str]:
+    """The names in getattr() and hasattr()."""
+    found = set()
     for source in program.sources.values():
         for node in ast.walk(source.tree):
-            if isinstance(node, ast.Attribute) and program.foreign_module(node.value):
-                kept.add(node.attr)
-            elif isinstance(node, ast.keyword) and node.arg:
-                kept.add(node.arg)
-            elif isinstance(node, ast.Import) or (
-                isinstance(node, ast.ImportFrom) and not is_own(node.module or "")
-            ):
-                kept |= {part for alias in node.names for part in alias.name.split(".")}
-                kept |= {alias.asname for alias in node.names if alias.asname}
-            elif isinstance(node, ast.Call):
-                kept |= _asked_for(node)
-    return kept | {name for name in _texts(program) if name in keep or name.startswith("__")}
-
-
-def _asked_for(node: ast.Call) -> set[str]:
-    """The name in getattr() and hasattr()."""
-    called = node.func.id if isinstance(node.func, ast.Name) else ""
-    name = node.args[1] if called in ("getattr", "hasattr") else None
-    return {str(name.value)} if isinstance(name, ast.Constant) else set()
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                name = node.args[1] if node.func.id in ("getattr", "hasattr") else None
+                found |= {str(name.value)} if isinstance(name, ast.Constant) else set()
+    return found
 
 
 def _texts(program: Program) -> set[str]:
@@ -229,7 +231,7 @@ class Renamer:
                 target = self.program.targets.get(node)
                 if target:
                     node.attr = self.names.globals.get(target, node.attr)
-                else:
+                elif self.names.is_of_object(node):
                     node.attr = self.names.attributes.get(node.attr, node.attr)
         for node, name, scope in self.scopes.uses:
             self.rename(node, name, self.final(name, scope))
@@ -265,7 +267,7 @@ class Renamer:
         names = {one.arg for one in arguments(_arguments(scope))}
         if self.source.name in self.names.public and self.is_public(scope):
             return names - {"self"}
-        return names & (self.names.kept - ATTRIBUTES - BUILTINS)
+        return names & self.names.spoken
 
     def is_public(self, scope: Scope) -> bool:
         """Whether it is a function, or a method of a class, that a program may call."""

@@ -52,10 +52,13 @@ class Program:
             module = f"{node.module}.{alias.name}"
             if module in self.sources:
                 self._imports[alias] = Target("module", module)
-            elif node.module in self.sources:
+            elif alias.name in self._level(node.module):
                 self._imports[alias] = Target("name", node.module, alias.name)
             else:
                 raise Refused(source, node, f"there is no {module}")
+
+    def _level(self, module: str) -> dict[str, list[ast.AST]]:
+        return self.scopes[module].module.bound if module in self.sources else {}
 
     def imported(self, alias: ast.alias) -> Target | None:
         """What an alias in an import of our own brings, followed to where it is made."""
