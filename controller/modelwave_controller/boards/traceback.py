@@ -1,7 +1,8 @@
 """Reads a traceback from a board, whose names are short."""
 
-import json
 import re
+
+from pydantic import TypeAdapter, ValidationError
 
 from modelwave_controller.errors import OperatorError
 
@@ -14,11 +15,11 @@ def explain(text: str, names: bytes) -> str:
     """`text` with the names of the sources. `names`: names.json of the package that the
     board has installed. Raises OperatorError."""
     try:
-        known: Names = json.loads(names)
-        modules = {module.rpartition(".")[2]: table for module, table in known.items() if module}
-        attributes = known[""]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        known = TypeAdapter(Names).validate_json(names)
+    except ValidationError as error:
         raise OperatorError("names.json: not of a package for boards") from error
+    modules = {module.rpartition(".")[2]: table for module, table in known.items() if module}
+    attributes = known.get("", {})
 
     def frame(found: re.Match[str]) -> str:
         start, module, name = found.groups()
