@@ -43,7 +43,7 @@ class HttpFetcher(Fetcher):
         port = port or ("443" if tls else "80")
         if not (tls or scheme == "http:") or not port.isdigit():
             raise FetchError("cannot be fetched here: " + url)
-        stream, _ = await _timed(asyncio.open_connection(host, int(port), tls, host))
+        stream, _ = await _timed(asyncio.open_connection(host, int(port), tls))
         try:
             await _transfer(stream, ASK % (path, place, intake.offset), intake)
         finally:
