@@ -189,7 +189,7 @@ class MqttLink(Link):
         if self._sockets is None:
             return
         if type(error) is ValueError:  # mbedTLS says it so
-            error = "its certificate is not trusted: %s" % error
+            error = "its certificate is not trusted: " + " ".join(str(error).split())
         # Only a topic that is not UTF-8 is an error without words.
         self._why = "%s:%d: %s" % (self.host, self.port, str(error) or _MALFORMED)
         for task in self._tasks:

@@ -1,8 +1,8 @@
 """MqttLink on a real broker: mqtt_basics.py LIB PORT"""
 
+import asyncio
 import sys
 
-import asyncio
 from mqtt_parts import (
     PRESENCE,
     TOPIC,
@@ -31,7 +31,9 @@ async def publish_reaches_a_subscriber_and_is_retained():
     assert await other.receive() == (TOPIC, b"first")
     await link.publish(TOPIC, b"second" * 1000, False)
     topic, payload = await other.receive()
-    assert topic == TOPIC and payload == b"second" * 1000 and type(payload) is bytes
+    assert topic == TOPIC
+    assert payload == b"second" * 1000
+    assert type(payload) is bytes
     await link.publish(TOPIC, b"", True)
     assert await other.receive() == (TOPIC, b"")
     again = await watcher(TOPIC)  # takes the name over

@@ -8,7 +8,6 @@ import sys
 import time
 
 from mqtt_parts import (
-    PRESENCE,
     TOPIC,
     LinkLost,
     connected,
@@ -31,8 +30,8 @@ async def until_lost(phase, link):
         if phase == "asking":
             await link.publish(TOPIC, b"hole", False)
         elif phase == "writing":
-            link._sockets[0].setsockopt(SOL_SOCKET, SO_SNDBUF, 4096)
-            await link.publish(TOPIC, b"hole" + bytes(12000), False)
+            link._sockets[0].setsockopt(SOL_SOCKET, SO_SNDBUF, 1)  # as little as it can
+            await link.publish(TOPIC, b"hole" + bytes(30000), False)
         elif phase == "idle":
             await link.publish(TOPIC, b"last", False)
             start = time.ticks_ms()

@@ -1,11 +1,12 @@
 """Visits a server again and again: mqtt_visits.py LIB PORT COUNT
 
-For each visit a line: ([(topic, length, first bytes) of each message], what LinkLost said). Nothing may be left open by any of them.
+For each visit a line: ([(topic, length, first bytes) of each message], what LinkLost said).
+Nothing may be left open by any of them.
 """
 
+import asyncio
 import sys
 
-import asyncio
 from mqtt_parts import PRESENCE, TOPIC, LinkLost, link_to, open_files, run, waiting_for_sockets
 
 PORT, COUNT = int(sys.argv[2]), int(sys.argv[3])
