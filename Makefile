@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long boards-sweep lint bench fit docs clean
+.PHONY: help setup demo test test-long boards-sweep lint bench fit board footprint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ bench: $(STAMP) ## download + verify + write of 20 MB against curl | tee | sha25
 
 fit: $(STAMP) ## how exact the memory planner is: firmware, tflite_micro, others' rules
 	$(BIN)/python -m benchmarks.fit
+
+board: $(STAMP) ## the agent for MicroPython boards, in build/board
+	$(BIN)/modelwave board build build/board
+
+footprint: $(STAMP) ## what the agent takes of a board, beside others (docs/boards.md)
+	$(BIN)/python -m benchmarks.footprint
 
 docs: $(STAMP) ## redraw what the docs take from the code
 	$(BIN)/python docs/generate.py
