@@ -33,9 +33,9 @@ def test_cases_on_micropython(tmp_path):
     assert done.stdout.splitlines()[-1] == "24 passed, 0 failed"
 
 
-@pytest.fixture(params=["mosquitto", "amqtt"])
-def port(request, tmp_path):
-    with broker(tmp_path, request.param) as found:
+@pytest.fixture(scope="module", params=["mosquitto", "amqtt"])
+def port(request, tmp_path_factory):
+    with broker(tmp_path_factory.mktemp("broker"), request.param) as found:
         yield found
 
 
