@@ -22,6 +22,10 @@ import socket
 from modelwave_agent.ports import Link, LinkLost
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 # Kinds of packets, with their flags (MQTT 3.1.1, section 2.2).
 _CONNECT = 0x10
 _CONNACK = 0x20
@@ -41,7 +45,7 @@ _MALFORMED = "malformed packet"
 _REFUSALS = ("version", "client id", "not available", "user or password", "not authorized")
 
 
-def tls_context(ca: bytes) -> object:
+def tls_context(ca: bytes) -> "Any":
     """What MqttLink takes as `tls`, to trust only brokers with a certificate from the
     authority `ca` (DER or PEM). ValueError."""
     import tls
@@ -69,7 +73,7 @@ class MqttLink(Link):
         client_id: str,
         user: str = "",
         password: str = "",
-        tls: object = None,
+        tls: "Any" = None,
         keepalive: int = 30,
     ) -> None:
         """`tls`: a tls.SSLContext (tls_context), or None; `keepalive`: seconds."""
@@ -78,21 +82,22 @@ class MqttLink(Link):
         self.login = (client_id, user, password) if user else (client_id,)
         self.tls = tls
         self.keepalive = keepalive
-        self._sockets = None  # of this connection; None without one
-        self._why = "not connected"
+        self._sockets = self._tasks = []  # of this connection; a lost one has no sockets
+        self._why = "not connected"  # or "" while it is
         self._news = asyncio.Event()
         self._held = []  # (topic, payload, number) that nobody has taken yet
-        self._number = self._wanted = 0
+        self._room = 1  # so many may be held while an answer is wanted
+        self._number = 0  # of the last packet
+        self._wanted = 0  # the answer that is waited for (_ask), or 0
 
     async def connect(self, will_topic: str, will: bytes) -> None:
         await self.close()
         self._sockets = []
-        self._tasks = ()
+        self._tasks = []
         self._held = []
         self._out = []
-        self._room = 1  # so many may be held while an answer is wanted
-        self._wanted = 0  # the answer that is waited for (_ask), or 0
-        self._asked = self._silent = 0  # eighths of the keep-alive since then
+        self._silent = 0  # eighths of the keep-alive since something was heard
+        self._why = ""
         # A clean session; the will at QoS 1, retained; name and password if any.
         flags = 0xEE if len(self.login) > 1 else 0x2E
         parts = [b"\0\4MQTT\4" + bytes((flags, self.keepalive >> 8, self.keepalive & 255))]
@@ -126,8 +131,7 @@ class MqttLink(Link):
         """Nothing more is read before a message is taken, so whoever takes them must not wait
         for `publish` in between: its answer may stand behind the next ones."""
         while not self._held:
-            if self._sockets is None:
-                raise LinkLost(self._why)
+            self._check(self._sockets)
             await self._news.wait()
         topic, payload, number = self._held.pop(0)
         if number:
@@ -173,32 +177,34 @@ class MqttLink(Link):
             )
             self._sockets.append(sock)
         self._stream = asyncio.StreamReader(sock)
-        self._tasks = [
-            asyncio.create_task(self._run(work))
-            for work in (self._listen(), self._speak(), self._keep())
-        ]
+        for work in (self._listen(), self._speak(), self._keep()):
+            self._tasks.append(asyncio.create_task(self._run(work)))
 
-    async def _run(self, work: object) -> None:
+    async def _run(self, work: "Any") -> None:
         try:
             await work
         except Exception as error:  # a link that hangs would be worse than one that is lost
             self._lose(error)
 
-    def _lose(self, error: object) -> None:
+    def _lose(self, error: "Any") -> None:
         """Ends the connection as it stands, and tells all who wait. `error`: or a text."""
-        if self._sockets is None:
-            return
         if type(error) is ValueError:  # mbedTLS says it so
             error = "its certificate is not trusted: " + " ".join(str(error).split())
         # Only a topic that is not UTF-8 is an error without words.
-        self._why = "%s:%d: %s" % (self.host, self.port, str(error) or _MALFORMED)
+        error = "%s:%d: %s" % (self.host, self.port, str(error) or _MALFORMED)
+        self._why = self._why or error
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
         while self._sockets:
             self._sockets.pop().close()
-        self._sockets = None
+        self._wanted = 0
         self._tell()
+
+    def _check(self, sockets: "list[Any]") -> None:
+        """Raises LinkLost where the connection with these sockets is lost."""
+        if not sockets:
+            raise LinkLost(self._why)
 
     def _tell(self) -> None:
         """Everybody who waits looks again."""
@@ -216,22 +222,21 @@ class MqttLink(Link):
         """Sends a packet, and returns when the broker has answered; one after the other.
         `answer`: its kind and, in the lower 16 bits, its number. LinkLost."""
         sockets = self._sockets
-        while sockets is self._sockets and self._wanted:
+        while self._wanted:
             await self._news.wait()
-        if sockets and sockets is self._sockets:
-            self._asked = 0
-            self._wanted = answer
-            size = sum(map(len, parts))
-            head = bytearray((kind,))
-            while size > 127:
-                head.append(size & 127 | 128)
-                size >>= 7
-            head.append(size)
-            self._put(b"".join([head] + parts))
-            while sockets is self._sockets and self._wanted == answer:
-                await self._news.wait()
-        if not sockets or sockets is not self._sockets:
-            raise LinkLost(self._why)
+        self._check(sockets)
+        self._wanted = answer
+        self._asked = 0  # eighths of the keep-alive since
+        size = sum(map(len, parts))
+        head = bytearray((kind,))
+        while size > 127:
+            head.append(size & 127 | 128)
+            size >>= 7
+        head.append(size)
+        self._put(b"".join([head] + parts))
+        while self._wanted == answer:
+            await self._news.wait()
+        self._check(sockets)
 
     def _put(self, packet: bytes) -> None:
         self._out.append(packet)
@@ -254,7 +259,7 @@ class MqttLink(Link):
                 if self._full():  # nobody listens meanwhile
                     self._silent = 0
                 if self._silent > _PATIENCE or (self._wanted and self._asked > _PATIENCE):
-                    raise LinkLost("the broker does not answer")
+                    raise LinkLost("no answer")
             self._put(b"\xc0\0")  # PINGREQ
 
     # What comes in.
@@ -287,14 +292,14 @@ class MqttLink(Link):
         if self._wanted != kind << 16 | int.from_bytes(body[:2], "big"):
             raise LinkLost("unexpected answer")
         if kind == _SUBACK and code > 2:
-            raise LinkLost("a subscription is denied")
+            raise LinkLost("subscription denied")
         self._wanted = 0
         self._tell()
 
     async def _take(self, qos: int) -> None:
         """A message."""
         if qos > 1:
-            raise LinkLost("unexpected QoS")
+            raise LinkLost(_MALFORMED)
         size = int.from_bytes(await self._read(2), "big")
         if size > _MAX_TOPIC_BYTES:
             raise LinkLost(_MALFORMED)
@@ -334,7 +339,7 @@ class MqttLink(Link):
         while len(data) < size:
             part = await self._stream.read(size - len(data))
             if not part:
-                raise LinkLost("the broker closed the connection")
+                raise LinkLost("closed by the broker")
             self._left -= len(part)
             self._silent = 0
             data += part
