@@ -9,7 +9,10 @@ What comes before and after those bytes is no part of it: the order is signed he
 import contextlib
 import json
 import os
+import select
+import socket
 import threading
+import time
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -21,7 +24,7 @@ from modelwave_controller.link import Broker
 from modelwave_shared import slots, topics
 from tests import micropython, signing
 from tests.board.releases import release, write_files
-from tests.e2e.conftest import House
+from tests.e2e.conftest import MOSQUITTO, House, wait_for_port
 
 REPO = Path(__file__).parents[2]
 PROGRAMS = REPO / "tests/board/programs"
@@ -30,17 +33,114 @@ FLEET, MODEL, DEVICE, TARGET = "demo", "digits", "pico-1", "rp2040"
 TOPIC = topics.desired_slot(FLEET, TARGET, MODEL, slots.slot(FLEET, DEVICE))
 MODEL_BYTES = 100_000
 SECONDS = 60
+UPDATE_SECONDS = 20  # a board that has too little memory may try again for ever
 KEEPALIVE_SECONDS = 10
 
 
 @contextlib.contextmanager
 def broker(folder, kind):
     """The port of a broker of this kind (mosquitto, amqtt), which ends with the block."""
+    with running_broker(folder, kind) as running:
+        yield running.port
+
+
+@contextlib.contextmanager
+def running_broker(folder, kind):
+    """The same as something to be killed."""
     with processes(folder) as running:
         house = House(folder, running)
         house.init()
         house.start_broker(kind)
-        yield int(house.broker_url.rsplit(":", 1)[1])
+        yield Running(house)
+
+
+class Running:
+    def __init__(self, house):
+        self.house = house
+        self.port = int(house.broker_url.rsplit(":", 1)[1])
+
+    def kill(self):
+        process = self.house.running.running.pop("broker")
+        process.kill()
+        process.wait()
+
+    def start_again(self):
+        """On the same port. The one in this package begins with nothing."""
+        running, config = self.house.running, self.house.folder / "mosquitto.conf"
+        if config.exists():
+            running.start("broker", [MOSQUITTO, "-c", str(config)])
+        else:
+            running.start(
+                "broker", self.house.operator.command(["broker", "--port", str(self.port)])
+            )
+        wait_for_port(self.port)
+
+
+class Line(threading.Thread):
+    """What lies between a board and the broker at `target`: forwards connections, until it is
+    to be a black hole for those that are open: nothing goes through, nothing is closed."""
+
+    def __init__(self, target):
+        super().__init__(daemon=True)
+        self.target = target
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.pairs = {}  # of open sockets, each way
+        self.holes = []  # sockets into which all falls
+        self.taken = 0  # bytes that went to the board
+        self.plan = None  # at so many of them, call this function
+        self.began = 0.0  # when it became a hole, Unix seconds
+        self.ending = False
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending = True
+        self.join()
+        for sock in (self.listener, *self.pairs, *self.holes):
+            sock.close()
+
+    def after(self, more, do):
+        """`do` is called once `more` bytes have gone to the board."""
+        self.plan = self.taken + more, do
+
+    def hole(self):
+        """What `after` may call."""
+        self.began = time.time()
+        self.holes += self.pairs
+        self.pairs = {}
+
+    def run(self):
+        while not self.ending:
+            for sock in select.select([self.listener, *self.pairs], [], [], 0.01)[0]:
+                self._forward(sock)
+            if self.plan and self.taken >= self.plan[0]:
+                (_, do), self.plan = self.plan, None
+                do()
+
+    def _forward(self, sock):
+        if sock is self.listener:
+            board = sock.accept()[0]
+            with contextlib.suppress(OSError):
+                broker = socket.create_connection(("127.0.0.1", self.target))
+                self.pairs |= {board: broker, broker: board}
+                return
+            board.close()
+            return
+        other = self.pairs.get(sock)
+        if other is None:
+            return
+        with contextlib.suppress(OSError):
+            data = sock.recv(4096)
+            if data:
+                other.sendall(data)
+                self.taken += len(data) if other.getsockname()[1] == self.port else 0
+                return
+        for one in (sock, other):
+            self.pairs.pop(one, None)
+            one.close()
 
 
 class Ground:
@@ -103,25 +203,30 @@ class Ground:
         modules in `path`; without end if it did not come so far. With the last words on
         stderr, as {error}."""
         self.clear()
-        seq = self.number + 1
-        config = self.configure(path, seq=seq, sample=sample)
-        board = micropython.start(self.folder, PROGRAMS / "whole_update.py", config, heap=heap)
-        limit = threading.Timer(SECONDS, board.kill)
-        limit.start()
         found = {}
-        try:
+        config = self.configure(path, seq=self.number + 1, sample=sample)
+        with self.board("whole_update.py", config, heap, UPDATE_SECONDS) as board:
             for line in board.stdout:
                 found.update(json.loads(line))
                 if "end" not in found:
                     self.order(healthy=healthy)
             found["error"] = board.stderr.read()
+        return found
+
+    @contextlib.contextmanager
+    def board(self, program, config, heap, seconds):
+        """A board that runs this program, for so many seconds at most: a Popen."""
+        board = micropython.start(self.folder, PROGRAMS / program, config, heap=heap)
+        limit = threading.Timer(seconds, board.kill)
+        limit.start()
+        try:
+            yield board
         finally:
             limit.cancel()
             board.kill()
             board.wait()
             board.stdout.close()
             board.stderr.close()
-        return found
 
     def smallest_heap(self, path, step=512, low=16 * 1024, high=256 * 1024):
         """Bytes (to `step`) of the smallest heap in which an update succeeds, and of the one

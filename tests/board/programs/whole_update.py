@@ -55,6 +55,7 @@ class Program:
         self.reports = 0
         self.peak = self.stall = 0
         self.start = 0
+        self.life = None  # the agent's task
 
     def sample(self):
         if config["sample"]:
@@ -79,8 +80,11 @@ class Program:
                     self.outcome = outcome.decode()
 
     async def quiet(self, until):
+        """Waits until there is no more news; the bytes in use. Ends with the agent."""
         while not until():
             await asyncio.sleep_ms(TICK_MS)
+            if self.life.done():
+                sys.exit(1)
         await asyncio.sleep_ms(QUIET_MS)
         gc.collect()
         return gc.mem_alloc()
@@ -112,7 +116,7 @@ async def main():
         config["root"],
         feed=program.sample,
     )
-    life = asyncio.create_task(agent.run())
+    program.life = asyncio.create_task(agent.run())
     idle = await program.quiet(lambda: program.reports)
     print(json.dumps({"idle": {"heap": idle}}))
     ticking = asyncio.create_task(program.tick())
@@ -131,7 +135,7 @@ async def main():
         "seconds": seconds,
     }
     print(json.dumps({"end": end}))
-    life.cancel()
+    program.life.cancel()
 
 
 asyncio.run(main())

@@ -1,0 +1,130 @@
+"""What happens to a board in its life: lines that die, brokers that are killed, and much of
+everything. The agent is the package that boards install, on MicroPython.
+
+MODELWAVE_LONG=1 lives the 2,000 reconnects and 50 updates, an ordinary run a few of each.
+"""
+
+import json
+import os
+
+import pytest
+
+from modelwave_controller.boards import package
+from tests.board.updating import Ground, Line, broker, running_broker
+
+LONG = os.environ.get("MODELWAVE_LONG") == "1"
+RECONNECTS, UPDATES = (40, 50) if LONG else (15, 4)  # before each update, updates
+HASTY = {"last": UPDATES, "reconnects": RECONNECTS, "hasty": True, "keepalive": 3600}
+SECONDS = 600 if LONG else 60
+HEAP = "96k"
+HEAP_MAY_DIFFER_BYTES = 512
+KEEPALIVE_SECONDS = 2
+NOTICED_WITHIN = 1.5 * KEEPALIVE_SECONDS
+SOME_BYTES = 30_000  # of a download of 100,000
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    package.write(package.build(), folder)
+    return folder
+
+
+class Watched:
+    """A board that runs, by what it prints."""
+
+    def __init__(self, board):
+        self.board = board
+        self.lines = []
+
+    def wait_for(self, what):
+        """What it says under this name, the next time it does."""
+        for line in self.board.stdout:
+            self.lines.append(line)
+            found = json.loads(line)
+            if what in found:
+                return found[what]
+        raise AssertionError(f"ended before {what}: {self.lines[-5:]} {self.board.stderr.read()}")
+
+
+def life(ground, installed, port, **more):
+    settings = {"reconnects": 0, "hasty": False, "keepalive": KEEPALIVE_SECONDS}
+    config = ground.configure([installed], **{**settings, "port": port, **more})
+    return ground.board("update_life.py", config, HEAP, SECONDS)
+
+
+def test_heap_is_what_it_was_after_many_reconnects_and_updates(tmp_path, installed):
+    heaps = []
+    with (
+        broker(tmp_path, "mosquitto") as port,
+        Ground(tmp_path, port) as ground,
+        life(ground, installed, port, **HASTY) as board,
+    ):
+        watched = Watched(board)
+        for number in range(1, UPDATES + 1):
+            assert watched.wait_for("ready")["number"] == ground.order()
+            told = watched.wait_for("outcome")
+            assert (told["number"], told["outcome"]) == (number, "SUCCEEDED")
+            heaps.append(told["heap"])
+    print(f"{UPDATES * RECONNECTS} reconnects, heap after each update: {heaps}")
+    # Both banks hold a release from the second update on.
+    assert abs(heaps[-1] - heaps[1]) <= HEAP_MAY_DIFFER_BYTES, heaps
+
+
+def test_line_that_dies_while_the_board_is_idle_is_noticed_and_replaced(tmp_path, installed):
+    with (
+        broker(tmp_path, "mosquitto") as port,
+        Ground(tmp_path, port) as ground,
+        Line(port) as line,
+        life(ground, installed, line.port, last=1) as board,
+    ):
+        watched = Watched(board)
+        watched.wait_for("ready")
+        line.after(0, line.hole)
+        lost = watched.wait_for("lost")
+        print(f"noticed after {(lost['at'] - line.began) / KEEPALIVE_SECONDS:.2f} keep-alives")
+        assert "no answer" in lost["why"]
+        assert lost["at"] - line.began <= NOTICED_WITHIN
+        watched.wait_for("connected")
+        ground.order()
+        assert watched.wait_for("outcome")["outcome"] == "SUCCEEDED"
+
+
+def test_line_that_dies_during_a_download_is_noticed_and_the_rest_comes_over_another(
+    tmp_path, installed
+):
+    with (
+        broker(tmp_path, "mosquitto") as port,
+        Ground(tmp_path, port) as ground,
+        Line(port) as line,
+        life(ground, installed, line.port, last=1) as board,
+    ):
+        watched = Watched(board)
+        watched.wait_for("ready")
+        line.after(SOME_BYTES, line.hole)
+        ground.order()
+        lost = watched.wait_for("lost")
+        print(f"noticed after {(lost['at'] - line.began) / KEEPALIVE_SECONDS:.2f} keep-alives")
+        assert lost["at"] - line.began <= NOTICED_WITHIN
+        before = line.taken
+        assert watched.wait_for("outcome")["outcome"] == "SUCCEEDED"
+        rest = line.taken - before
+        assert rest < 100_000 - SOME_BYTES // 2, "it began anew"
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
+def test_broker_that_is_killed_during_a_download_and_starts_again(tmp_path, installed, kind):
+    with (
+        running_broker(tmp_path, kind) as running,
+        Ground(tmp_path, running.port) as ground,
+        Line(running.port) as line,
+        life(ground, installed, line.port, last=1) as board,
+    ):
+        watched = Watched(board)
+        watched.wait_for("ready")
+        line.after(SOME_BYTES, running.kill)
+        ground.order()
+        watched.wait_for("lost")
+        running.start_again()
+        watched.wait_for("connected")
+        assert watched.wait_for("outcome")["outcome"] == "SUCCEEDED"
