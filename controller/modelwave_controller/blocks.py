@@ -8,7 +8,7 @@ device's turn. What is lost is asked for again, so nothing is kept here.
 Blocks go out at QoS 0: the device asks again for what did not come, so acknowledging each
 block would only cost a packet for every packet. And a Mosquitto that saves its state with
 each change, as retained orders need it to (docker/mosquitto.conf), would save it for each
-block: a file took five times as long.
+block: a file took three to five times as long.
 """
 
 import logging
