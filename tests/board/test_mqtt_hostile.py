@@ -135,8 +135,8 @@ def test_malformed_packets_end_the_connection(lib):
         sends_and_waits(packet(0x40, b"\0\1" * 200)): "unexpected packet 0x40",
         sends_and_waits(packet(0x90, b"")): "unexpected packet 0x90",
         sends_and_waits(packet(0xD0, b"\0")): "unexpected packet 0xd0",
-        sends_and_waits(packet(0x40, b"\x12\x34")): "unexpected answer",
-        sends_and_waits(packet(0x90, b"\0\0\1")): "unexpected answer",
+        sends_and_waits(packet(0x40, b"\x12\x34")): "unexpected packet 0x40",
+        sends_and_waits(packet(0x90, b"\0\0\1")): "unexpected packet 0x90",
     }
     assert visits(lib, *scenes) == [([], error) for error in scenes.values()]
 
@@ -206,7 +206,7 @@ def test_answer_to_another_packet_is_refused(lib):
         visitor.send(packet(0x90, bytes([number[0], number[1] ^ 1, 1])))
         visitor.until_gone()
 
-    assert visits(lib, scene) == [([], "unexpected answer")]
+    assert visits(lib, scene) == [([], "unexpected packet 0x90")]
 
 
 def test_retained_message_before_the_acknowledgement_is_kept(lib):

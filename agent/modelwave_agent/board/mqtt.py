@@ -40,9 +40,10 @@ _MAX_TOPIC_BYTES = 256  # the longest of topics.py has 223
 _MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.lines
 _PIECE_BYTES = 256  # of what nobody wants
 _MALFORMED = "malformed packet"
+_UNEXPECTED = "unexpected packet 0x%02x"
 
 # MQTT 3.1.1, section 3.2.2.3.
-_REFUSALS = ("version", "client id", "not available", "user or password", "not authorized")
+_REFUSALS = "version,client id,not available,user or password,not authorized"
 
 
 def tls_context(ca: bytes) -> "Any":
@@ -154,12 +155,10 @@ class MqttLink(Link):
         from errno import EINPROGRESS
 
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                self.host, self.port, 0, socket.SOCK_STREAM
-            )[0]
+            place = socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM)[0]
         except OSError:
             raise LinkLost("unknown host")
-        sock = socket.socket(family, kind, protocol)
+        sock = socket.socket(*place[:3])
         self._sockets.append(sock)
         sock.setblocking(False)
         try:
@@ -167,7 +166,7 @@ class MqttLink(Link):
         except OSError:
             pass  # this board has none
         try:
-            sock.connect(address)
+            sock.connect(place[-1])
         except OSError as error:
             if error.errno != EINPROGRESS:
                 raise
@@ -282,15 +281,15 @@ class MqttLink(Link):
             elif not bad and kind in (_CONNACK, _PUBACK, _SUBACK) and 1 < size < 256:
                 self._answer(kind, await self._read(size))
             elif bad or kind != _PINGRESP or size:
-                raise LinkLost("unexpected packet 0x%02x" % kind)
+                raise LinkLost(_UNEXPECTED % kind)
 
     def _answer(self, kind: int, body: bytes) -> None:
         """CONNACK, _PUBACK or SUBACK."""
         code = max(body[2:] or body[1:])
         if kind == _CONNACK and code:
-            raise LinkLost("refused: " + (_REFUSALS[code - 1] if code < 6 else str(code)))
+            raise LinkLost("refused: " + (_REFUSALS.split(",") + [str(code)])[min(code, 6) - 1])
         if self._wanted != kind << 16 | int.from_bytes(body[:2], "big"):
-            raise LinkLost("unexpected answer")
+            raise LinkLost(_UNEXPECTED % kind)
         if kind == _SUBACK and code > 2:
             raise LinkLost("subscription denied")
         self._wanted = 0

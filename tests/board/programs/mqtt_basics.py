@@ -132,6 +132,17 @@ async def closing_without_a_connection_is_nothing():
     assert await problem(link.receive()) == "not connected"
 
 
+async def nothing_waits_for_the_next_connection():
+    link = await connected(link_to(PORT))
+    tasks = [asyncio.create_task(problem(link.publish(TOPIC, b"x", False))) for _ in range(2)]
+    await asyncio.sleep_ms(0)  # one waits for its answer, the other for its turn
+    link._lose("power cut")
+    for task in tasks:
+        assert "power cut" in await task
+    assert "power cut" in await problem(link.publish(TOPIC, b"x", False))
+    assert "power cut" in await problem(link.subscribe([TOPIC]))
+
+
 async def main():
     await publish_reaches_a_subscriber_and_is_retained()
     before = open_files()
@@ -143,6 +154,7 @@ async def main():
         messages_wait_and_are_all_taken,
         publish_that_was_given_up_spoils_nothing,
         closing_without_a_connection_is_nothing,
+        nothing_waits_for_the_next_connection,
     ):
         print(case.__name__)
         await case()

@@ -8,6 +8,7 @@ import sys
 import time
 
 from mqtt_parts import (
+    PRESENCE,
     TOPIC,
     LinkLost,
     connected,
