@@ -40,10 +40,9 @@ _MAX_TOPIC_BYTES = 256  # the longest of topics.py has 223
 _MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.lines
 _PIECE_BYTES = 256  # of what nobody wants
 _MALFORMED = "malformed packet"
-_UNEXPECTED = "unexpected packet 0x%02x"
 
 # MQTT 3.1.1, section 3.2.2.3.
-_REFUSALS = "version,client id,not available,user or password,not authorized"
+_REFUSALS = "version,client id,not available,user or password,not authorized,unknown"
 
 
 def tls_context(ca: bytes) -> "Any":
@@ -275,25 +274,24 @@ class MqttLink(Link):
                 shift += 7
             self._left = size
             # CONNACK is the first packet, and only the first.
-            bad = (kind == _CONNACK) != (self._wanted == _CONNACK << 16)
-            if not bad and kind & 0xF0 == _PUBLISH:
-                await self._take(kind >> 1 & 3)
-            elif not bad and kind in (_CONNACK, _PUBACK, _SUBACK) and 1 < size < 256:
-                self._answer(kind, await self._read(size))
-            elif bad or kind != _PINGRESP or size:
-                raise LinkLost(_UNEXPECTED % kind)
-
-    def _answer(self, kind: int, body: bytes) -> None:
-        """CONNACK, _PUBACK or SUBACK."""
-        code = max(body[2:] or body[1:])
-        if kind == _CONNACK and code:
-            raise LinkLost("refused: " + (_REFUSALS.split(",") + [str(code)])[min(code, 6) - 1])
-        if self._wanted != kind << 16 | int.from_bytes(body[:2], "big"):
-            raise LinkLost(_UNEXPECTED % kind)
-        if kind == _SUBACK and code > 2:
-            raise LinkLost("subscription denied")
-        self._wanted = 0
-        self._tell()
+            if (kind == _CONNACK) == (self._wanted == _CONNACK << 16):
+                if kind & 0xF0 == _PUBLISH:
+                    await self._take(kind >> 1 & 3)
+                    continue
+                if kind == _PINGRESP and not size:
+                    continue
+                if kind in (_CONNACK, _PUBACK, _SUBACK) and 1 < size < 256:
+                    body = await self._read(size)
+                    code = max(body[2:] or body[1:])
+                    if kind == _CONNACK and code:
+                        raise LinkLost("refused: " + _REFUSALS.split(",")[min(code, 6) - 1])
+                    if self._wanted == kind << 16 | int.from_bytes(body[:2], "big"):
+                        if kind == _SUBACK and code > 2:
+                            raise LinkLost("subscription denied")
+                        self._wanted = 0
+                        self._tell()
+                        continue
+            raise LinkLost("unexpected packet 0x%02x" % kind)
 
     async def _take(self, qos: int) -> None:
         """A message."""
