@@ -92,10 +92,10 @@ def verify_pure(public_key: bytes, message: bytes, signature: bytes) -> bool:
     _, f, g, h = _sum(
         bits,
         (
-            (_digits(bits, s & (1 << 127) - 1), _odd_multiples(BASE)),
-            (_digits(bits, s >> 127), _odd_multiples(BASE_HIGH)),
-            (_digits(bits, u), _odd_multiples((P - a[0], a[1]))),
-            (_digits(bits, abs(v)), _odd_multiples((r[0] if v < 0 else P - r[0], r[1]))),
+            (_digits(bits, s & (1 << 127) - 1), _addend(BASE)),
+            (_digits(bits, s >> 127), _addend(BASE_HIGH)),
+            (_digits(bits, u), _addend((P - a[0], a[1]))),
+            (_digits(bits, abs(v)), _addend((r[0] if v < 0 else P - r[0], r[1]))),
         ),
     )
     return (h - f) * g % P == 0  # y = z: of the curve's points only the neutral one has it
@@ -158,8 +158,8 @@ def _half_size(k: int) -> "tuple[int, int]":
 
 # Points. A point is (e, f, g, h) with x = e·f, y = g·h, z = f·g, t = e·h in the extended
 # coordinates of RFC 8032, 5.1.4, whose formulas these are (the doubling with the signs of e
-# and g turned): t costs a multiplication, and only an addition asks for it. A multiple,
-# ready to be added, is (y + x, y - x, 2z, 2dt). The formulas hold for all of the curve.
+# and g turned): t costs a multiplication, and only an addition asks for it. A point ready to
+# be added is (y + x, y - x, 2z, 2dt). The formulas hold for all of the curve.
 
 
 def _double(point: "Four") -> "Four":
@@ -169,52 +169,42 @@ def _double(point: "Four") -> "Four":
     return 2 * x * y % P, c + c + a - b, b - a, a + b
 
 
-def _add(point: "Four", multiple: "Four") -> "Four":
+def _add(point: "Four", addend: "Four") -> "Four":
     e, f, g, h = point
-    plus, minus, z2, dt2 = multiple
+    plus, minus, z2, dt2 = addend
     x, y = e * f % P, g * h % P
     a, b = (y - x) * minus % P, (y + x) * plus % P
     c, d = e * h % P * dt2 % P, f * g % P * z2 % P
     return b - a, d - c, d + c, b + a
 
 
-def _multiple(point: "Four") -> "Four":
-    e, f, g, h = point
-    x, y = e * f % P, g * h % P
-    return y + x, y - x, 2 * f * g % P, 2 * D * e * h % P
-
-
-def _odd_multiples(point: "tuple[int, int]") -> "list[Four]":
-    """[1, 3] times the point (x, y)."""
+def _addend(point: "tuple[int, int]") -> "Four":
+    """(x, y), ready to be added."""
     x, y = point
-    extended = (x, 1, 1, y)
-    once = _multiple(extended)
-    return [once, _multiple(_add(_double(extended), once))]
+    return y + x, y - x, 2, 2 * D * (x * y % P) % P
 
 
 def _digits(bits: int, scalar: int) -> bytearray:
-    """`scalar`, below 2^(bits - 1), in non-adjacent form of width 3: for each bit 0, or
-    what is to be added there, -3, -1, 1 or 3, with 4 on top; at least two zeros after each."""
+    """`scalar`, below 2^(bits - 1), in non-adjacent form: 1, or 3 for -1, and between two of
+    them at least one 0."""
     digits = bytearray(bits)
     for bit in range(bits):
         if scalar & 1:
-            digits[bit] = digit = scalar + 4 & 7
-            scalar += 4 - digit
+            digits[bit] = digit = scalar & 3
+            scalar += digit - 2  # 1 less for 1, 1 more for -1
         scalar >>= 1
     return digits
 
 
-def _sum(bits: int, terms: "Iterable[tuple[bytearray, list[Four]]]") -> "Four":
-    """Of scalars (`_digits`) times points (`_odd_multiples`). Straus: the additions of all
-    scalars share the doublings."""
+def _sum(bits: int, terms: "Iterable[tuple[bytearray, Four]]") -> "Four":
+    """Of scalars (`_digits`) times points (`_addend`). Straus: the additions of all scalars
+    share the doublings."""
     point = (0, 1, 1, 1)
     for bit in range(bits - 1, -1, -1):
         point = _double(point)
-        for digits, multiples in terms:
-            digit = digits[bit]
-            if digit > 4:
-                point = _add(point, multiples[digit - 4 >> 1])
-            elif digit:
-                plus, minus, z2, dt2 = multiples[4 - digit >> 1]
+        for digits, (plus, minus, z2, dt2) in terms:
+            if digits[bit] == 1:
+                point = _add(point, (plus, minus, z2, dt2))
+            elif digits[bit]:
                 point = _add(point, (minus, plus, z2, P - dt2))
     return point

@@ -20,17 +20,21 @@ class Phase:
         self.users = 0
 
     def __enter__(self) -> None:
+        if not self.users:
+            tidy(())  # or the code would come to lie among garbage, and leave holes there
         self.users += 1
 
     def __exit__(self, *_: object) -> None:
         self.users -= 1
-        if not self.users and hasattr(gc, "mem_free"):
-            forget(self.modules)
+        if not self.users:
+            tidy(self.modules)
 
 
-def forget(modules: "tuple[str, ...]") -> None:
-    for name in modules:
-        if sys.modules.pop(name, None):
-            package, _, module = name.rpartition(".")
-            del sys.modules[package].__dict__[module]
-    gc.collect()
+def tidy(modules: "tuple[str, ...]") -> None:
+    """Forgets the modules, and collects what is garbage."""
+    if hasattr(gc, "mem_free"):
+        for name in modules:
+            if sys.modules.pop(name, None):
+                package, _, module = name.rpartition(".")
+                del sys.modules[package].__dict__[module]
+        gc.collect()

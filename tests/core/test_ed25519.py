@@ -260,7 +260,7 @@ def test_half_size_scalars_keep_the_equation():
 
 
 def test_sum_of_multiples_is_the_plain_product():
-    base, high = map(ed25519._odd_multiples, (ed25519.BASE, ed25519.BASE_HIGH))
+    base, high = map(ed25519._addend, (ed25519.BASE, ed25519.BASE_HIGH))
     for n in (1, 7, 8, 9, 15, (1 << 127) - 1, L >> 125, SECRET >> 124, (1 << 129) - 1):
         m = n ^ 5
         e, f, g, h = ed25519._sum(
