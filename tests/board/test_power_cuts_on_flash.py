@@ -11,8 +11,8 @@ from tests.board.sweep.cuts import FILESYSTEMS, GOOD, SCENARIOS, Sweep, numbers,
 from tests.board.sweep.flash import MODES
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
-STEPS = dict.fromkeys(FILESYSTEMS, 1) if LONG else {"lfs2": 37, "fat": 13}
-AGAIN_STEPS = {"lfs2": 9, "fat": 3} if LONG else {"lfs2": 61, "fat": 19}
+STEPS = dict.fromkeys(FILESYSTEMS, 1) if LONG else {"lfs2": 43, "fat": 17}
+AGAIN_STEPS = {"lfs2": 9, "fat": 3} if LONG else {"lfs2": 79, "fat": 27}
 CLUSTER_BYTES = 512
 
 
