@@ -25,7 +25,7 @@ hold the RAM by then, or the time may be over.
 """
 
 from modelwave_shared import documents, dsse, slots
-from modelwave_shared.fit import shortfalls
+from modelwave_shared.lean import Phase
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 from modelwave_shared.words import MANIFEST, ORDER
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     Device = dict[str, Any]  # {fleet, device, target, slot}
 
+FITTING = Phase("modelwave_shared.fit")
 CLOCK_SKEW_SECONDS = 300  # a host's clock may be this far behind the controller's
 
 
@@ -230,9 +231,16 @@ def fit(case: Case) -> None:
         raise Refused(
             "fit", "shadow: this agent does not run models beside the live one", case.order
         )
-    found = shortfalls(case.manifest["needs"], case.has)
+    with FITTING:
+        found = _shortfalls(case)
     if found:
         raise Refused("fit", "; ".join(found), case.order)
+
+
+def _shortfalls(case: Case) -> "list[str]":
+    from modelwave_shared.fit import shortfalls
+
+    return shortfalls(case.manifest["needs"], case.has)
 
 
 CHECKS: "tuple[Callable[[Case], None], ...]" = (

@@ -68,8 +68,7 @@ class Driver:
                 if record != update.record:
                     update.journal.write(record)
             except OSError as error:
-                update.note = clean("journal: %s" % error)
-                update.changed()
+                update.tell("journal: %s" % error)
                 await update.clock.sleep(pause)
             else:
                 update.record = record

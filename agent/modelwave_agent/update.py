@@ -28,7 +28,6 @@ JUDGING = Phase(
     "modelwave_agent.checks",
     "modelwave_shared.dsse",
     "modelwave_shared.documents",
-    "modelwave_shared.fit",
     "modelwave_shared.slots",
 )
 WORKING = Phase(
@@ -157,8 +156,13 @@ class Update:
         async with self.turn:
             if hexdigest(message) in self.judged:
                 return
-            with JUDGING:
-                order = await self._judge(message)
+            try:
+                with JUDGING:
+                    order = await self._judge(message)
+            except MemoryError as error:
+                self.tell("judging: " + said(error))
+                self.later = message  # perhaps the program needs less by then
+                return
             if order:
                 await self._take(order)
 
@@ -195,16 +199,20 @@ class Update:
         else:
             self.judged = (self.judged + [digest or hexdigest(message)])[-MAX_JUDGED:]
             self.later = None if refusal.order else self.later
-        reason = clean(refusal.reason)
-        if refusal.order:
-            last = self.refused
-            # A reason that only counts on, or down, is not told again and again.
-            known = last and (last[0], last[2]) == (refusal.check, refusal.order)
-            self.refused = (refusal.check, reason, refusal.order)
-        else:
-            known = self.note == reason
-            self.note = reason
-        if not known:
+        if not refusal.order:
+            self.tell(refusal.reason)
+            return
+        last = self.refused
+        self.refused = (refusal.check, clean(refusal.reason), refusal.order)
+        # A reason that only counts on, or down, is not told again and again.
+        if not last or (last[0], last[2]) != (refusal.check, refusal.order):
+            self.changed()
+
+    def tell(self, problem: str) -> None:
+        """What the report says beside outcomes."""
+        problem = clean(problem)
+        if problem != self.note:
+            self.note = problem
             self.changed()
 
     async def _take(self, order: "Order") -> None:
@@ -248,8 +256,7 @@ class Update:
             with WORKING:
                 await self._driver().run(event, order)
         except Exception as error:
-            self.note = clean("fault: " + said(error))
-            self.changed()
+            self.tell("fault: " + said(error))
             raise
         finally:
             self.trial = None

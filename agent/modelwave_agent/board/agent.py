@@ -6,6 +6,7 @@ live = agent.live("digits")             # release, version, path, labels_path, o
 agent.observe("digits", inferences=1)
 """
 
+import gc
 import os
 
 from modelwave_agent.banks import Banks
@@ -18,6 +19,9 @@ from modelwave_shared import topics
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 EEXIST = 17
+# What may be garbage before it is collected, where the program has not set it. With none set
+# what lives comes to lie all over the heap, and no model finds room in one piece.
+GARBAGE_BYTES = 4096
 
 
 class BoardAgent(Agent):
@@ -50,6 +54,8 @@ class BoardAgent(Agent):
         Raises ValueError if the root of trust or the device's name is not as it must be,
         and OSError if the folder cannot be made. Verifying the root takes seconds on a
         board: make the agent before the watchdog runs."""
+        if gc.threshold() < 0:
+            gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
         with JUDGING:
             trusted, slot = _enrolled(root, device)
