@@ -18,7 +18,7 @@ $(STAMP): $(VENV)/.made
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.demo: $(VENV)/.made
-	$(BIN)/pip install --quiet --editable '.[controller,tflite]'
+	$(BIN)/pip install --quiet --editable '.[controller,tflite,boards]'
 	@touch $@
 
 $(VENV)/.made: pyproject.toml

@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 import pytest
 
+from modelwave_controller.boards import package
 from modelwave_controller.demo.examples import release_arguments
 from modelwave_controller.demo.fleet import HOST, Device, Parts
 from tests import micropython
@@ -120,7 +121,9 @@ def test_board_tells_what_its_inferences_came_to(house: House) -> None:
     house.start_broker("amqtt")
     house.start_service()
     house.operator.asks(*release_arguments(DIGITS, "v2", BOARD))
-    start_board(house, "pico-1", pause=5)
+    installed = house.folder / "lib"
+    package.write(package.build(), installed)
+    start_board(house, "pico-1", pause=5, path=[str(installed), str(BOARD_PROGRAM.parent)])
     house.operator.waits(["device", "list"], lambda found: len(found) == 1)
     assert house.operator.shows("rollout", "start", "digits", "v2", *PLAN) == 0
 

