@@ -5,6 +5,7 @@ import asyncio
 from modelwave_agent import machine
 from modelwave_agent.ports import FetchError
 from modelwave_agent.record import clean, said, spare
+from modelwave_shared.lean import Phase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     Next = tuple[str, Detail] | None  # the event that follows from an effect
     Effect = Callable[["Driver"], Coroutine[Any, Any, Next]]
 
+FETCHING = Phase("modelwave_agent.download", "modelwave_agent.intake")
+PROVING = Phase("modelwave_agent.proof", "modelwave_shared.golden")
 JOURNAL_PAUSE_SECONDS = (1, 5, 25)  # between tries to write it
 POLL_SECONDS = 5  # of a trial
 
@@ -78,14 +81,12 @@ class Driver:
     # Effects. Each returns the event that follows from it with its detail, or None.
 
     async def _check(self) -> "Next":
-        from modelwave_agent.download import finish
-        from modelwave_agent.intake import whole
-
         update = self.update
         live = update.record["live"]
         entry = update.record["banks"][live]
         if entry:
-            problem = await finish(whole(update.banks, live, entry["files"]), update.clock)
+            with FETCHING:
+                problem = await _damage(update, live, entry["files"])
             if problem:
                 return "damaged", {"reason": problem}
         return None
@@ -98,36 +99,23 @@ class Driver:
         return "cleared", {}
 
     async def _fetch(self) -> "Next":
-        from modelwave_agent.download import Download, Spoiled
-
-        update = self.update
-        if update.order is None:
+        if self.update.order is None:
             return None  # after a reset: the order is retained and comes again
-        order, manifest, _ = update.order
-        download = Download(update.banks, spare(update.record), update.fetcher, update.clock)
-        try:
-            await download.run(manifest["files"], order["urls"])
-        except Spoiled as error:
-            if update.record["spoils"] + 1 < machine.MAX_TRIES:
-                return "spoiled", {}
-            return "failed", {"reason": "download: %s" % error}
-        except FetchError as error:
-            return "failed", {"reason": "download: %s" % error}
-        except OSError as error:
-            return "broken", {"reason": "flash: %s" % error}
-        return "fetched", {}
+        with FETCHING:
+            return await _downloaded(self.update, self.update.order)
 
     async def _prove(self) -> "Next":
         update = self.update
         assert update.order is not None
         bank = spare(update.record)
         try:
-            verdict = await update.runtime.prove(
-                update.banks.path(bank, "model"),
-                update.banks.path(bank, "golden"),
-                update.order[1]["tolerance"],
-                update.breathe,
-            )
+            with PROVING:
+                verdict = await update.runtime.prove(
+                    update.banks.path(bank, "model"),
+                    update.banks.path(bank, "golden"),
+                    update.order[1]["tolerance"],
+                    update.breathe,
+                )
         except (OSError, MemoryError) as error:
             return "failed", {"reason": "proof: %s" % said(error)}
         except Exception as error:  # a user's own runtime may raise anything
@@ -204,6 +192,31 @@ class Trial:
             self.observed.clear()
             await clock.wait(self.observed, min(left, POLL_SECONDS) if left > 0 else POLL_SECONDS)
         return "%d of %d inferences on trial failed" % (self.failures, self.inferences)
+
+
+async def _damage(update: "Update", bank: int, files: "list[Document]") -> "str | None":
+    from modelwave_agent.download import finish
+    from modelwave_agent.intake import whole
+
+    return await finish(whole(update.banks, bank, files), update.clock)
+
+
+async def _downloaded(update: "Update", accepted: "Order") -> "Next":
+    from modelwave_agent.download import Download, Spoiled
+
+    order, manifest, _ = accepted
+    download = Download(update.banks, spare(update.record), update.fetcher, update.clock)
+    try:
+        await download.run(manifest["files"], order["urls"])
+    except Spoiled as error:
+        if update.record["spoils"] + 1 < machine.MAX_TRIES:
+            return "spoiled", {}
+        return "failed", {"reason": "download: %s" % error}
+    except FetchError as error:
+        return "failed", {"reason": "download: %s" % error}
+    except OSError as error:
+        return "broken", {"reason": "flash: %s" % error}
+    return "fetched", {}
 
 
 def _detail(accepted: "Order") -> "Detail":

@@ -30,14 +30,7 @@ JUDGING = Phase(
     "modelwave_shared.documents",
     "modelwave_shared.slots",
 )
-WORKING = Phase(
-    "modelwave_agent.driver",
-    "modelwave_agent.machine",
-    "modelwave_agent.download",
-    "modelwave_agent.intake",
-    "modelwave_agent.proof",
-    "modelwave_shared.golden",
-)
+WORKING = Phase("modelwave_agent.driver", "modelwave_agent.machine")
 MAX_JUDGED = 8
 
 
