@@ -153,7 +153,7 @@ class Hole:
         self.broker = port
         self.listener = socket.socket()
         # What is not taken soon stops the sender.
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(1)
         self.port = self.listener.getsockname()[1]

@@ -19,6 +19,7 @@ from mqtt_parts import (
 )
 
 SOL_SOCKET, SO_SNDBUF = 1, 7  # Linux
+PUBLISHING = ("idle", "asking", "writing")
 
 
 async def until_lost(phase, link):
@@ -32,7 +33,7 @@ async def until_lost(phase, link):
             await link.publish(PRESENCE, b"hole", False)
         elif phase == "writing":
             link._sockets[0].setsockopt(SOL_SOCKET, SO_SNDBUF, 1)  # as little as it can
-            await link.publish(PRESENCE, b"hole" + bytes(30000), False)
+            await link.publish(PRESENCE, b"hole" + bytes(500000), False)
         elif phase == "idle":
             await link.publish(PRESENCE, b"last", False)
             start = time.ticks_ms()
@@ -47,8 +48,9 @@ async def watch(phase, keepalive, port):
         import tls
 
         settings["tls"] = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    link = link_to(port, keepalive=int(keepalive), **settings)
+    link = link_to(port, phase, keepalive=int(keepalive), **settings)
     found = await until_lost(phase, link)
+    assert link._number == (2 if phase in PUBLISHING else 0), phase
     assert found, phase + " went on"
     waited, error = found
     ratio = waited / 1000 / int(keepalive)
@@ -56,7 +58,7 @@ async def watch(phase, keepalive, port):
     assert "no answer" in error
     assert ratio <= 1.5
     if phase == "writing":
-        assert link._stream.out_buf, "it was all written"
+        assert len(link._stream.out_buf) > 100000, "it was all written"
 
 
 async def main():
