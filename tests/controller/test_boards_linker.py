@@ -644,7 +644,7 @@ def test_a_small_function_is_written_out_where_it_is_called(tmp_path: Path) -> N
             print(Device().topic(), recursive(3))
         """,
     )
-    assert re.search(r"return \w\.\w\['fleet'\] \+ '/' \+ 'x' \+ '/UNDER'", text)
+    assert re.search(r"return \w+\.\w+\['fleet'\] \+ '/' \+ 'x' \+ '/UNDER'", text)
 
 
 # What it refuses.

@@ -23,7 +23,14 @@ from modelwave_controller.boards.sources import Source, Sources
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 NEVER = ATTRIBUTES | BUILTINS | frozenset(keyword.kwlist) | {"_"}
-SHORT = [
+# What the interpreter itself looks for in objects that it did not make, and what its compiler
+# takes for something else.
+SPECIAL = set(
+    "close send throw keys items read readinto readline write next iter const super micropython".split()
+)
+# A name that every .mpy has costs less than a letter, and no RAM at all.
+FREE = [name for name in IN_EVERY_MPY if name.islower() and name not in SPECIAL]
+SHORT = FREE + [
     name
     for length in (1, 2)
     for name in map("".join, itertools.product(LETTERS, repeat=length))
@@ -90,7 +97,7 @@ class Names:
 
         def cost(name: str) -> int:
             missing = sum(name not in self.there[module] for module in modules)
-            return missing * (2 + len(name))
+            return missing * (2 if name in FREE else 2 + len(name))
 
         return min((name for name in SHORT if name not in taken), key=cost)
 
@@ -259,7 +266,6 @@ class Renamer:
     def local_names(self) -> Iterator[str]:
         there = self.names.there[self.source.name]
         yield from (name for name in SHORT if name in there)
-        yield from (name for name in IN_EVERY_MPY if name.islower())
         yield from (name for name in SHORT if name not in there)
 
     def fixed_parameters(self, scope: Scope) -> set[str]:
