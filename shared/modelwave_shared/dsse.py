@@ -67,11 +67,13 @@ class Envelope:
         """How many distinct keys have signed; counted up to `enough`."""
         from modelwave_shared import ed25519
 
-        message = signed_bytes(self.kind, self.payload)
+        prefix = _before(self.kind, len(self.payload))
         good: set[bytes] = set()
         for keyid, signature in self.signatures:
             key = keys.get(keyid)
-            if key is not None and key not in good and ed25519.verify(key, message, signature):
+            if key is None or key in good:
+                continue
+            if ed25519.verify(key, self.payload, signature, prefix):
                 good.add(key)
                 if len(good) == enough:
                     break
@@ -114,8 +116,13 @@ def payload_type(kind: str) -> bytes:
 
 def signed_bytes(kind: str, payload: bytes) -> bytes:
     """What a signature covers (DSSE's PAE)."""
+    return _before(kind, len(payload)) + payload
+
+
+def _before(kind: str, size: int) -> bytes:
+    """What stands before a payload of `size` bytes there."""
     name = payload_type(kind)
-    return b"DSSEv1 %d %s %d %s" % (len(name), name, len(payload), payload)
+    return b"DSSEv1 %d %s %d " % (len(name), name, size)
 
 
 def keyid(public_key: bytes) -> str:

@@ -73,17 +73,17 @@ def is_strict(public_key: bytes, message: bytes, signature: bytes) -> bool:
     return int.from_bytes(signature[32:], "little") < L
 
 
-def verify_pure(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """`verify` in pure Python: whether `signature` (64 bytes) over `message` is of the owner
-    of `public_key` (32 bytes), under the strict rule. Each is bytes or a bytearray; whatever
-    is malformed, of another length or type included, is False and never an error."""
+def verify_pure(public_key: bytes, message: bytes, signature: bytes, prefix: bytes = b"") -> bool:
+    """`verify` in pure Python: whether `signature` (64 bytes) over `prefix` ‖ `message` is of
+    the owner of `public_key` (32 bytes), under the strict rule. Each is bytes or a bytearray;
+    whatever is malformed, of another length or type included, is False and never an error."""
     if not is_strict(public_key, message, signature):
         return False
     a = _decompress(public_key)
     r = _decompress(signature[:32])
     if a is None or r is None:
         return False
-    digest = sha512(bytes(signature[:32]) + public_key + message)
+    digest = sha512(signature[:32], public_key, prefix, message)
     u, v = _half_size(int.from_bytes(digest, "little") % L)
     s = v * int.from_bytes(signature[32:], "little") % L
     bits = 130
@@ -101,12 +101,14 @@ def verify_pure(public_key: bytes, message: bytes, signature: bytes) -> bool:
     return (h - f) * g % P == 0  # y = z: of the curve's points only the neutral one has it
 
 
-def _verify_openssl(public_key: bytes, message: bytes, signature: bytes) -> bool:
+def _verify_openssl(
+    public_key: bytes, message: bytes, signature: bytes, prefix: bytes = b""
+) -> bool:
     """`verify` by OpenSSL, under the same strict rule."""
     if not is_strict(public_key, message, signature):
         return False
     try:
-        Ed25519PublicKey.from_public_bytes(bytes(public_key)).verify(signature, message)
+        Ed25519PublicKey.from_public_bytes(bytes(public_key)).verify(signature, prefix + message)
     except InvalidSignature:
         return False
     return True

@@ -1,7 +1,8 @@
 """SHA-512 (FIPS 180-4, section 6.4), also for a Python whose hashlib lacks it.
 
-`sha512(data)` is hashlib's where it has one, else `sha512_pure`, which is written to be
-short: a board that verifies a signature a week has more time than memory.
+`sha512(*parts)`, of the parts as one, is hashlib's where it has one, else `sha512_pure`,
+which is written to be short: a board that verifies a signature a week has more time than
+memory.
 """
 
 import hashlib
@@ -38,15 +39,22 @@ INITIAL = _roots(8, 2)
 ROUNDS = _roots(80, 3)
 
 
-def sha512_pure(data: bytes) -> bytes:
-    """The digest of `data`, 64 bytes. Only the last block is copied, to be padded (5.1.2)."""
-    whole = len(data) // 128 * 128
-    length = struct.pack(">Q", 8 * len(data))
-    last = data[whole:] + b"\x80" + bytes((111 - len(data)) % 128 + 8) + length
+def sha512_pure(*parts: bytes) -> bytes:
+    """The digest, 64 bytes. A block at a time is copied: no board has room for the parts in
+    one piece."""
+    size = sum(map(len, parts))
+    padding = b"\x80" + bytes((111 - size) % 128 + 8) + struct.pack(">Q", 8 * size)  # 5.1.2
     state: "Sequence[int]" = INITIAL
-    for part, size in ((data, whole), (last, len(last))):
-        for start in range(0, size, 128):
-            state = _compressed(state, list(struct.unpack_from(">16Q", part, start)))
+    block = b""
+    for part in parts + (padding,):
+        start = 0
+        while start < len(part):
+            end = start + 128 - len(block)
+            block += part[start:end]
+            start = end
+            if len(block) == 128:
+                state = _compressed(state, list(struct.unpack(">16Q", block)))
+                block = b""
     return struct.pack(">8Q", *state)
 
 
@@ -69,8 +77,8 @@ def _compressed(state: "Sequence[int]", w: "list[int]") -> "list[int]":
     return [x + y & WORD for x, y in zip(state, (a, b, c, d, e, f, g, h))]
 
 
-def _sha512_hashlib(data: bytes) -> bytes:
-    return hashlib.sha512(data).digest()
+def _sha512_hashlib(*parts: bytes) -> bytes:
+    return hashlib.sha512(b"".join(parts)).digest()
 
 
 sha512 = _sha512_hashlib if hasattr(hashlib, "sha512") else sha512_pure

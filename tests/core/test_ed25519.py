@@ -294,3 +294,19 @@ def test_sha512_of_every_length_around_two_blocks():
         b"e06fc7400852b56f177cd68a9cd6ecae0aef511d932f40b1d78f9e1404127af6"
         b"dbee18ed4cb15c23d98c32c9b31159c3bce9bbc80dca635873af96b75d9d9b96"
     )
+
+
+def test_sha512_of_parts_is_that_of_the_whole():
+    data = bytes(range(256)) * 2
+    for first in (0, 1, 64, 127, 128, 129, 255):
+        for second in (0, 64, 128, 200):
+            parts = data[:first], data[first : first + second], data[first + second :]
+            assert sha512_pure(*parts) == sha512_pure(data)
+
+
+def test_prefix_counts_as_part_of_the_message():
+    key, message, signature = good()
+    for verify in (ed25519.verify, ed25519.verify_pure):
+        for cut in range(len(message)):
+            assert verify(key, message[cut:], signature, message[:cut])
+        assert not verify(key, message, signature, b"x")
