@@ -9,6 +9,7 @@ What comes before and after those bytes is no part of it: the order is signed he
 import contextlib
 import json
 import os
+import queue
 import select
 import socket
 import threading
@@ -174,6 +175,13 @@ class Ground:
         trial = {"seconds": 0, "inferences": 0}
         self._publish(signing.order(made, self.number, trial=trial))
         return self.number
+
+    def listen(self, topic):
+        """The queue of what comes there."""
+        came = queue.Queue()
+        self.client.message_callback_add(topic, lambda _c, _u, message: came.put(message.payload))
+        self.client.subscribe(topic, qos=1)
+        return came
 
     def clear(self):
         """Nothing is wanted any more."""
