@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.controller.linking import ROOT, Program
 
+from modelwave_controller.boards import linker
 from modelwave_controller.boards.sources import Refused
 from modelwave_controller.errors import OperatorError
 
@@ -717,3 +718,40 @@ def test_a_refusal_is_an_operators_error() -> None:
 def test_linking_twice_gives_the_same(tmp_path: Path) -> None:
     program = Program(tmp_path, main=SHADOWS, shared_b=SHADOWS_B)
     assert program.link() == program.link()
+
+
+# What a program knows.
+
+
+def test_names_that_a_program_knows_stay_and_so_do_parameters(tmp_path: Path) -> None:
+    """Also of the classes that its class is made from, wherever they stand."""
+    program = Program(tmp_path, main="from modelwave_agent.board.agent import BoardAgent")
+    board = tmp_path / "in/modelwave_agent/board"
+    board.mkdir()
+    (board / "__init__.py").write_text("")
+    (board / "agent.py").write_text(
+        "from modelwave_shared.base import Base\n"
+        "class BoardAgent(Base):\n"
+        "    def __init__(self, device):\n"
+        "        self.device = device\n"
+        "    def _own(self, private_one):\n"
+        "        return private_one\n"
+    )
+    (tmp_path / "in/modelwave_shared/base.py").write_text(
+        "class Base:\n"
+        "    def __init__(self, hidden):\n"
+        "        self.hidden = hidden\n"
+        "    def observe(self, inferences=1):\n"
+        "        return internal(inferences, 5)\n"
+        "def internal(inferences, private_two):\n"
+        "    return inferences + private_two\n"
+    )
+    core = "modelwave_agent.board.agent"
+    (text,) = linker.link(
+        ["modelwave_agent.board.*"], program.packages, apart=[core]
+    ).texts.values()
+    assert "class BoardAgent(" in text
+    assert re.search(r"def observe\(\w+, inferences=1\)", text)
+    assert re.search(r"def __init__\(\w+, device\)", text)
+    for gone in ("hidden", "private", "internal", "Base", "_own"):
+        assert gone not in text.replace("BoardAgent", "")

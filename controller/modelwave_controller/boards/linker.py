@@ -2,22 +2,14 @@
 
 import ast
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from modelwave_controller.boards import constants, folding, merging, names, refusals, unused
-from modelwave_controller.boards.sources import Source, Sources, read
+from modelwave_controller.boards import api, constants, folding, merging, refusals, renaming, unused
+from modelwave_controller.boards.sources import Source, read
 
 ROOTS = ("modelwave_agent.board.*",)
-# What a user's program calls, subclasses and catches; functions keep their parameters' names
-# in the first.
-CALLED = ("modelwave_agent.board.*",)
-PUBLIC = (*CALLED, "modelwave_agent.ports")
-# Of what a program is given (driver.Live).
-GIVEN = {"model", "release", "version", "on_trial", "path", "labels_path"}
-
-
 CORE = "modelwave_agent.board.agent"
 # Modules that a program imports; what others are parts of is nobody's concern.
 APART = (
@@ -41,7 +33,7 @@ class Linked(NamedTuple):
 def link(
     roots: Iterable[str],
     folders: Mapping[str, Path],
-    keep: Iterable[str] = (),
+    keep: Collection[str] = (),
     rename: bool = True,
     apart: Iterable[str] = APART,
     core: str = CORE,
@@ -50,18 +42,18 @@ def link(
     sources = read(roots, folders)
     refusals.refuse(sources)
     constants.inline(sources)
-    kept, api = set(keep), public_names(sources)
+    public = api.Api(sources)
+    kept = public.names | set(keep)
 
     def is_root(module: str, name: str) -> bool:
         is_public = any(fnmatch.fnmatchcase(module, root) for root in roots)
-        return name in kept or (is_public and name in api)
+        return name in keep or (is_public and name in kept)
 
-    unused.sweep(sources, is_root, kept | api)
+    unused.sweep(sources, is_root, kept)
     if apart:
         sources = merging.merge(sources, apart, core)
-    folding.fold(sources, kept | api)
-    public = {name for name in sources if any(fnmatch.fnmatchcase(name, p) for p in CALLED)}
-    short = names.shorten(sources, kept | api, public) if rename else {}
+    folding.fold(sources, kept)
+    short = renaming.shorten(sources, kept, public.called) if rename else {}
     for source in sources.values():
         relative(source)
     texts = {name: ast.unparse(source.tree) + "\n" for name, source in sources.items()}
@@ -80,16 +72,3 @@ def relative(source: Source) -> None:
                     common += 1
                 node.level = len(here) - common + 1
                 node.module = ".".join(there[common:]) or None
-
-
-def public_names(sources: Sources) -> set[str]:
-    """Names in PUBLIC modules, and of their classes, that have no underscore in front."""
-    found = set(GIVEN)
-    for name, source in sources.items():
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in PUBLIC):
-            for statement in source.tree.body:
-                if isinstance(statement, ast.ClassDef):
-                    found |= {name for member in statement.body for name in unused.binds(member)}
-                if unused.is_definition(statement):
-                    found |= set(unused.binds(statement))
-    return {name for name in found if not name.startswith("_")}

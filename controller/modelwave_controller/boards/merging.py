@@ -9,8 +9,8 @@ anything; shortening takes it away again.
 import ast
 from collections.abc import Iterable
 
-from modelwave_controller.boards.names import rename
 from modelwave_controller.boards.program import Program, Target
+from modelwave_controller.boards.renaming import rename
 from modelwave_controller.boards.scopes import Scope
 from modelwave_controller.boards.sources import Refused, Source, Sources
 
