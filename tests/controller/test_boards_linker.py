@@ -648,6 +648,24 @@ def test_a_small_function_is_written_out_where_it_is_called(tmp_path: Path) -> N
     assert re.search(r"return \w+\.\w+\['fleet'\] \+ '/' \+ 'x' \+ '/UNDER'", text)
 
 
+def test_a_small_function_stays_where_its_names_would_mean_something_else(tmp_path: Path) -> None:
+    same(
+        tmp_path,
+        main="""
+        unit = ["global"]
+
+        def with_unit(number):
+            return number, unit
+
+        def convert(unit):
+            return with_unit(unit)
+
+        def main():
+            print(convert("local"))
+        """,
+    )
+
+
 # What it refuses.
 
 
