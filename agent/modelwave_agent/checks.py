@@ -24,7 +24,7 @@ after a reset, only its signatures and addresses are looked at again, as a newer
 hold the RAM by then, or the time may be over.
 """
 
-from modelwave_shared import documents, dsse, slots
+from modelwave_shared import documents, dsse
 from modelwave_shared.lean import Phase
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 from modelwave_shared.words import MANIFEST, ORDER
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 
     Device = dict[str, Any]  # {fleet, device, target, slot}
 
-FITTING = Phase("modelwave_shared.fit")
-CLOCK_SKEW_SECONDS = 300  # a host's clock may be this far behind the controller's
+TERMS = Phase("modelwave_agent.terms", "modelwave_shared.fit", "modelwave_shared.slots")
 
 
 class Refused(Exception):
@@ -106,10 +105,25 @@ class Case:
 async def judge(case: Case, breathe: "Breathe") -> None:
     """Fills in `case.order` and `case.manifest` (checked dicts), or raises Refused or Judged.
     `breathe` is awaited between the checks."""
-    for check in CHECKS:
-        if not (check in ONCE and case.under_way):
-            check(case)
+    for name in CHECKS:
+        if not (name in ONCE and case.under_way):
+            _check(name, case)
             await breathe()
+
+
+def _check(name: str, case: Case) -> None:
+    check = HERE.get(name)
+    if check:
+        check(case)
+    else:
+        with TERMS:
+            _check_terms(name, case)
+
+
+def _check_terms(name: str, case: Case) -> None:
+    from modelwave_agent import terms
+
+    terms.CHECKS[name](case)
 
 
 def lines(case: Case) -> None:
@@ -157,45 +171,6 @@ def fields(case: Case) -> None:
         raise Refused("fields", str(error))
 
 
-def addressed(case: Case) -> None:
-    order, device = case.order, case.device
-    for field, wanted in (
-        ("fleet", device["fleet"]),
-        ("target", device["target"]),
-        ("model", case.model),
-    ):
-        if order[field] != wanted:
-            raise Refused("addressed", "%s %s, here it is %s" % (field, order[field], wanted))
-    if "device" in order:
-        if order["device"] != device["device"]:
-            raise Refused("addressed", "for device %s" % order["device"])
-    elif not slots.contains(order["slots"], device["slot"]):
-        raise Refused("addressed", "slot %d is not among the order's" % device["slot"])
-
-
-def sequence(case: Case) -> None:
-    order, floor = case.order, case.record["order"]
-    if order["epoch"] != case.root["epoch"]:
-        raise Refused(
-            "sequence", "epoch %d, the root says %d" % (order["epoch"], case.root["epoch"])
-        )
-    ours, new = (floor["epoch"], floor["seq"]), (order["epoch"], order["seq"])
-    if new < ours or (new == ours and case.digest != floor["sha256"]):
-        raise Refused("sequence", "%d is not above %d" % (order["seq"], floor["seq"]))
-
-
-def time(case: Case) -> None:
-    """A clock that is behind what was signed already says nothing."""
-    known = case.record["time"]
-    wall = case.wall if case.wall is not None and case.wall >= known else None
-    now = known if wall is None else wall
-    if case.order["expires"] <= now:
-        raise Refused("time", "expired %d seconds ago" % (now - case.order["expires"]), case.order)
-    if wall is not None and case.order["issued"] > wall + CLOCK_SKEW_SECONDS:
-        ahead = case.order["issued"] - wall
-        raise Refused("time", "not valid for another %d seconds" % ahead, case.order)
-
-
 def manifest(case: Case) -> None:
     given, order = case.envelopes[1], case.order
     if given.digest() != order["manifest"]:
@@ -213,53 +188,33 @@ def manifest(case: Case) -> None:
             )
 
 
-def minimum(case: Case) -> None:
-    least = case.root["minimum"].get(case.model, 0)
-    if case.manifest["release"] < least:
-        raise Refused(
-            "minimum", "release %d, least %d" % (case.manifest["release"], least), case.order
-        )
-
-
-def blacklist(case: Case) -> None:
-    if case.order["manifest"] in case.record["blacklist"]:
-        raise Refused("blacklist", "this release failed its health check here", case.order)
-
-
-def fit(case: Case) -> None:
-    if case.order["shadow"]:
-        raise Refused(
-            "fit", "shadow: this agent does not run models beside the live one", case.order
-        )
-    with FITTING:
-        found = _shortfalls(case)
-    if found:
-        raise Refused("fit", "; ".join(found), case.order)
-
-
-def _shortfalls(case: Case) -> "list[str]":
-    from modelwave_shared.fit import shortfalls
-
-    return shortfalls(case.manifest["needs"], case.has)
-
-
-CHECKS: "tuple[Callable[[Case], None], ...]" = (
-    lines,
-    envelope,
-    kind,
-    judged,
-    signed,
-    fields,
-    addressed,
-    sequence,
-    time,
-    manifest,
-    minimum,
-    blacklist,
-    fit,
+CHECKS = (
+    "lines",
+    "envelope",
+    "kind",
+    "judged",
+    "signed",
+    "fields",
+    "addressed",
+    "sequence",
+    "time",
+    "manifest",
+    "minimum",
+    "blacklist",
+    "fit",
 )
+# Those of bytes and signatures; the others look at what an order says (terms.py).
+HERE: "dict[str, Callable[[Case], None]]" = {
+    "lines": lines,
+    "envelope": envelope,
+    "kind": kind,
+    "judged": judged,
+    "signed": signed,
+    "fields": fields,
+    "manifest": manifest,
+}
 
 # Not asked again of an order that is under way.
-ONCE = (time, minimum, blacklist, fit)
+ONCE = ("time", "minimum", "blacklist", "fit")
 # What may pass later, though it does not now.
 PASSING = ("time", "minimum", "fit")

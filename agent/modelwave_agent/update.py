@@ -28,7 +28,6 @@ JUDGING = Phase(
     "modelwave_agent.checks",
     "modelwave_shared.dsse",
     "modelwave_shared.documents",
-    "modelwave_shared.slots",
 )
 WORKING = Phase("modelwave_agent.driver", "modelwave_agent.machine")
 MAX_JUDGED = 8
