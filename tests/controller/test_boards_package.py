@@ -1,9 +1,11 @@
 """`modelwave board` and /board: the package, and what goes wrong with it."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -214,9 +216,12 @@ def test_two_boards_that_ask_at_once_build_it_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = []
+    meeting = threading.Barrier(2)
 
     def build(rename: bool = True) -> package.Files:
         built.append(1)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting.wait(0.3)  # for another that is at it
         return dict(FILES)
 
     monkeypatch.setattr(package, "build", build)

@@ -44,7 +44,7 @@ def _fits(function: ast.FunctionDef, call: ast.Call) -> bool:
     # No defaults, no keywords, nothing with names of its own.
     if len(function.args.args) != len(parameters) or len(call.args) != len(parameters):
         return False
-    if call.keywords or function.decorator_list:
+    if function.decorator_list:
         return False
     found = list(ast.walk(only.value))
     if any(isinstance(node, Comprehension | ast.Lambda | ast.NamedExpr) for node in found):
