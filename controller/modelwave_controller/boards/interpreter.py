@@ -18,5 +18,5 @@ ATTRIBUTES = frozenset(
 BUILTINS = MODULES["builtins"] | frozenset(dir(builtins))
 # Names that an .mpy refers to by number: they need no text in it, and no RAM on a board.
 IN_EVERY_MPY = tuple(_FACTS["names"]["in_every_mpy"].split())
-# Of those what it looks for in objects that it did not make, or compiles in a way of its own.
+# Names that are not to be given to what is ours.
 SPECIAL = frozenset(_FACTS["names"]["special"].split())
