@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     Device = dict[str, Any]  # {fleet, device, target, slot}
 
-TERMS = Phase("modelwave_agent.terms", "modelwave_shared.fit", "modelwave_shared.slots")
+TERMS = Phase("modelwave_agent.terms", "modelwave_shared.fit")
 
 
 class Refused(Exception):

@@ -17,6 +17,7 @@ from modelwave_agent.runner import Agent
 from modelwave_agent.update import JUDGING, Update
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+from modelwave_shared.slots import slot
 
 EEXIST = 17
 # What may be garbage before it is collected, where the program has not set it. With none set
@@ -58,9 +59,9 @@ class BoardAgent(Agent):
             gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
         with JUDGING:
-            trusted, slot = _enrolled(root, device)
+            trusted = _enrolled(root, device)
         fleet = trusted["fleet"]
-        about = {"fleet": fleet, "device": device, "target": target, "slot": slot}
+        about = {"fleet": fleet, "device": device, "target": target, "slot": slot(fleet, device)}
         listeners = {}
         if fetcher is None:
             from modelwave_agent.board.blocks import BlockFetcher
@@ -121,8 +122,8 @@ async def _answer(function, live):
 
 
 def _enrolled(path, device):
-    """The checked root document, and the device's slot."""
-    from modelwave_shared import documents, slots
+    """The checked root document."""
+    from modelwave_shared import documents
 
     try:
         with open(path, "rb") as file:
@@ -132,7 +133,7 @@ def _enrolled(path, device):
         raise ValueError("%s: %s" % (path, error))
     with documents.READING:
         _check_name(device)
-    return root, slots.slot(root["fleet"], device)
+    return root
 
 
 def _check_name(device):
