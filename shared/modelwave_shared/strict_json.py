@@ -21,136 +21,105 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_DIGITS = 16
-ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-WORDS = (("true", True), ("false", False), ("null", None))
+# The letter after a backslash, and what it stands for there.
+ESCAPES = b'"\\/bfnrt'
+ESCAPED = '"\\/\b\f\n\r\t'
+WORDS = {b"true": True, b"false": False, b"null": None}
 
 
 def loads(data: bytes) -> "Any":
     """The value in `data` (bytes). Raises JsonError."""
-    for at, byte in enumerate(data):
+    data = bytes(data)
+    for byte in data:
         if not 0x20 <= byte <= 0x7E:
-            raise JsonError("byte 0x%02x at %d is not printable ASCII" % (byte, at))
-    reader = _Reader(bytes(data).decode())
-    value = reader.value(0)
-    if reader.peek():
-        raise JsonError("text after the end at byte %d" % reader.at)
+            raise JsonError("byte 0x%02x is not printable ASCII" % byte)
+    try:
+        value, at = _value(data, 0, MAX_NESTING)
+    except IndexError:  # data[at] is how everything below looks ahead
+        raise JsonError("cut off")
+    if data[at:].strip():
+        raise JsonError("text after the end at byte %d" % at)
     return value
 
 
-class _Reader:
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
+def _value(data: bytes, at: int, depth: int) -> "tuple[Any, int]":
+    """The value at `at`, or after spaces there, and where it ends; `depth`: how many objects
+    and lists in each other it may be."""
+    at = _next(data, at)
+    first = data[at]
+    if first == 0x22:
+        return _string(data, at + 1)
+    if first not in b"{[":
+        return _word(data, at)
+    if not depth:
+        raise JsonError("nested deeper than %d" % MAX_NESTING)
+    found: "Any" = {} if first == 0x7B else []
+    at = _next(data, at + 1)
+    while data[at] != first + 2:  # in ASCII, ] and } are the second after [ and {
+        if found:
+            at = _after(data, at, ",")
+        value, at = _value(data, at, depth - 1)
+        if first == 0x7B:
+            if type(value) is not str or value in found:
+                raise JsonError("no key, or one that stands twice, at byte %d" % at)
+            found[value], at = _value(data, _after(data, at, ":"), depth - 1)
+        else:
+            found.append(value)
+        at = _next(data, at)
+    return found, at + 1
 
-    def peek(self) -> str:
-        """The next character that is not a space, "" at the end."""
-        while self.text[self.at : self.at + 1] == " ":
-            self.at += 1
-        return self.text[self.at : self.at + 1]
 
-    def expect(self, character: str) -> None:
-        if self.peek() != character:
-            raise JsonError("expected %s at byte %d" % (character, self.at))
-        self.at += 1
+def _next(data: bytes, at: int) -> int:
+    """Where the spaces at `at` end."""
+    while data[at] == 0x20:
+        at += 1
+    return at
 
-    def value(self, depth: int) -> "Any":
-        first = self.peek()
-        if first == '"':
-            return self.string()
-        if depth == MAX_NESTING and first in ("{", "["):
-            raise JsonError("nested deeper than %d" % MAX_NESTING)
-        if first == "{":
-            return self.object(depth + 1)
-        if first == "[":
-            return self.array(depth + 1)
-        for word, value in WORDS:
-            if first and self.text.startswith(word, self.at):
-                self.at += len(word)
-                return value
-        return self.integer()
 
-    def integer(self) -> int:
-        start = self.at
-        if self.text[start : start + 1] == "-":
-            self.at += 1
-        digits = self.at
-        # One digit at a time: isdigit() of "" is False, and the end is met at once.
-        while self.text[self.at : self.at + 1].isdigit():
-            self.at += 1
-        found = self.text[digits : self.at]
-        zero = found.startswith("0") and (len(found) > 1 or digits > start)
-        fraction = self.text[self.at : self.at + 1] in (".", "e", "E")
-        if not found or zero or fraction or len(found) > MAX_DIGITS:
-            raise JsonError("expected a value (numbers are integers) at byte %d" % start)
-        return int(self.text[start : self.at])
+def _after(data: bytes, at: int, mark: str) -> int:
+    """The place after `mark`, which must come next."""
+    at = _next(data, at)
+    if data[at] != ord(mark):
+        raise JsonError("expected %s at byte %d" % (mark, at))
+    return at + 1
 
-    def string(self) -> str:
-        self.expect('"')
-        parts = []
-        start = self.at
-        while True:
-            character = self.text[self.at : self.at + 1]
-            if not character:
-                raise JsonError("a string without an end")
-            self.at += 1
-            if character == '"':
-                parts.append(self.text[start : self.at - 1])
-                return "".join(parts)
-            if character == "\\":
-                parts.append(self.text[start : self.at - 1])
-                parts.append(self.escape())
-                start = self.at
 
-    def escape(self) -> str:
-        letter = self.text[self.at : self.at + 1]
-        self.at += 1
+def _word(data: bytes, start: int) -> "tuple[bool | int | None, int]":
+    end = start
+    while data[end : end + 1] not in b" ,]}":  # which b"" at the end is, too
+        end += 1
+    word = data[start:end]
+    if word in WORDS:
+        return WORDS[word], end
+    digits = word.lstrip(b"-")
+    if digits.isdigit() and len(digits) <= MAX_DIGITS:
+        number = int(digits) if word == digits else -int(digits)
+        if b"%d" % number == word:  # its one spelling
+            return number, end
+    raise JsonError("expected a value (numbers are integers) at byte %d" % start)
+
+
+def _string(data: bytes, at: int) -> "tuple[str, int]":
+    """`at`: after its first quotation mark."""
+    text = ""
+    while True:
+        end = data.find(b'"', at)
+        if end < 0:
+            raise JsonError("a string without an end")
+        escape = data.find(b"\\", at, end)
+        if escape < 0:
+            return text + data[at:end].decode(), end + 1
+        text += data[at:escape].decode()
+        at = escape + 2
+        letter = data[escape + 1 : at]
         if letter in ESCAPES:
-            return ESCAPES[letter]
-        digits = self.text[self.at : self.at + 4]
-        if letter != "u" or len(digits) != 4 or not _is_hex(digits):
-            raise JsonError("unknown escape at byte %d" % (self.at - 1))
+            text += ESCAPED[ESCAPES.find(letter)]
+            continue
+        digits = data[at : at + 4]
+        at += 4
+        if letter != b"u" or len(digits) != 4 or digits.strip(b"0123456789abcdefABCDEF"):
+            raise JsonError("unknown escape at byte %d" % escape)
         code = int(digits, 16)
         if 0xD800 <= code <= 0xDFFF:
-            raise JsonError("a surrogate at byte %d" % self.at)
-        self.at += 4
-        return chr(code)
-
-    def object(self, depth: int) -> "dict[str, Any]":
-        self.expect("{")
-        found: "dict[str, Any]" = {}
-        if self.peek() == "}":
-            self.at += 1
-            return found
-        while True:
-            if self.peek() != '"':
-                raise JsonError("expected a key at byte %d" % self.at)
-            key = self.string()
-            if key in found:
-                raise JsonError("a key stands twice, at byte %d" % self.at)
-            self.expect(":")
-            found[key] = self.value(depth)
-            if not self.more("}"):
-                return found
-
-    def array(self, depth: int) -> "list[Any]":
-        self.expect("[")
-        found: "list[Any]" = []
-        if self.peek() == "]":
-            self.at += 1
-            return found
-        while True:
-            found.append(self.value(depth))
-            if not self.more("]"):
-                return found
-
-    def more(self, end: str) -> bool:
-        """After an entry: a comma (True) or the end (False)."""
-        if self.peek() == end:
-            self.at += 1
-            return False
-        self.expect(",")
-        return True
-
-
-def _is_hex(text: str) -> bool:
-    return all(c in "0123456789abcdefABCDEF" for c in text)
+            raise JsonError("a surrogate at byte %d" % escape)
+        text += chr(code)
