@@ -310,10 +310,8 @@ class MqttLink(Link):
             else:
                 payload = await self._read(self._left)
         except MemoryError:
-            await self._skip()
-            if number:
-                self._put(b"\x40\2" + number)  # or the broker would soon send no more
-            return
+            # What is retained comes again with the next connection.
+            raise LinkLost("no memory for a message")
         self._held.append((topic, payload, number))
         self._tell()
         while self._full():
