@@ -9,6 +9,7 @@ figure here is from a board, and what is estimated for one says how."""
 
 import argparse
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ STAND_INS = {
     "micropython": None,
 }
 
-# Published with issue 4 of this project: .mpy bytes and import heap, by their own account.
+# Published: KB of .mpy and of heap after import, as their authors or users found them.
 OTHERS = {
     "micropython-ota-updater": ("ota_updater", 6.5, 9.8),
     "senko": ("senko", 0.9, 2.0),
@@ -121,9 +122,7 @@ def heap_table(folder: Path) -> Iterator[str]:
 
 def import_heap(folder: Path, known: str, modules: list[str]) -> dict[str, int]:
     """{module: bytes in use after it and those before it}"""
-    done = micropython.run(
-        folder, ON_BOARD / "heap.py", folder, known, ",".join(modules), heap=HEAP
-    )
+    done = micropython.run(folder, ON_BOARD / "heap.py", folder, known, *modules, heap=HEAP)
     if done.returncode:
         raise SystemExit(f"{folder}: {done.stderr}")
     return {name: int(size) for name, size in map(str.split, done.stdout.splitlines())}
@@ -177,7 +176,7 @@ def update_table(folder: Path) -> Iterator[str]:
     ground_folder.mkdir()
     path = [folder / "built"]
     with (
-        contextlib.redirect_stdout(sys.stderr),  # what the broker's house says
+        _quiet(),
         broker(ground_folder, "mosquitto") as port,
         Ground(ground_folder, port) as ground,
     ):
@@ -193,6 +192,20 @@ def update_table(folder: Path) -> Iterator[str]:
     yield f"| smallest heap in which the agent is connected and idle | {idle:,} |"
     yield f"| in use when idle | {sampled['idle']['heap']:,} |"
     yield f"| most in use after a collection, above that | {peak:,} |"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What the programs say that stand around the board goes to stderr."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def ed25519_table(folder: Path) -> Iterator[str]:

@@ -1,10 +1,10 @@
 """On MicroPython: what importing modules takes of the heap.
 
-    micropython heap.py FOLDER KNOWN MODULES
+    micropython heap.py FOLDER KNOWN MODULE…
 
-FOLDER is where MODULES (a,b,…) are. KNOWN (a,b,…) is imported before anything is counted: what
-a firmware has, or what stands in for it. Prints the bytes in use after each module, of those
-before them, then what all names in RAM take."""
+FOLDER is where each MODULE is. KNOWN (a,b,…) is imported before anything is counted: what a
+firmware has, or what stands in for it. Prints after each MODULE the bytes that are in use more
+than before the first. (An argument has at most 255 characters.)"""
 
 import gc
 import sys
@@ -21,6 +21,6 @@ def used():
 for name in sys.argv[2].split(","):
     __import__(name)
 start = used()
-for name in sys.argv[3].split(","):
+for name in sys.argv[3:]:
     __import__(name)
     print(name, used() - start)
