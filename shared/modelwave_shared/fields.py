@@ -28,22 +28,19 @@ if TYPE_CHECKING:
 
 HEX = "0123456789abcdef"
 LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
+LETTERS = LOWER + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.-+/="
 
 
 def check(spec: "Spec", value: "Any", where: str) -> None:
     """Raises DocumentError unless `value` is what `spec`, as above, asks for."""
-    if type(spec) is tuple:
-        _check_choice(spec, value, where)
-    elif type(spec) is dict:
+    kind = type(spec)
+    if kind is dict:
         _check_object(spec, value, where)
-    elif type(spec) is list:
+    elif kind is list:
         _check_many(spec, value, where)
-    else:
+    elif kind is not tuple:
         spec(value, where)
-
-
-def _check_choice(spec: "tuple[Any, ...]", value: object, where: str) -> None:
-    if type(spec[0]) is str:
+    elif type(spec[0]) is str:
         if type(value) is not str or value not in spec:
             raise DocumentError(where, "one of " + ", ".join(spec))
     elif type(value) is not int or not spec[0] <= value <= spec[1]:
@@ -54,10 +51,11 @@ def _check_object(spec: "dict[str, Spec]", value: "Any", where: str) -> None:
     """An unknown field is refused: it may be a condition that this reader cannot keep."""
     if type(value) is not dict:
         raise DocumentError(where, "an object")
-    known = [key.rstrip("?") for key in spec]
     for key in value:
-        if key not in known:
-            raise DocumentError("%s.%s" % (where, _shown(key)), "an unknown field")
+        # No field's own name ends in a question mark.
+        if key.endswith("?") or (key not in spec and key + "?" not in spec):
+            shown = "?" if key.strip(LETTERS) else key[:MAX_NAME]  # a stranger's words
+            raise DocumentError("%s.%s" % (where, shown), "an unknown field")
     for key in spec:
         field = key.rstrip("?")
         if field in value:
@@ -77,8 +75,8 @@ def _check_many(spec: "list[Any]", value: "Any", where: str) -> None:
             spec[0](key, where)
             check(spec[1], value[key], "%s.%s" % (where, key))
     else:
-        for index, entry in enumerate(value):
-            check(spec[0], entry, "%s[%d]" % (where, index))
+        for index in range(len(value)):
+            check(spec[0], value[index], "%s[%d]" % (where, index))
 
 
 def boolean(value: object, where: str) -> None:
@@ -88,60 +86,48 @@ def boolean(value: object, where: str) -> None:
 
 def name(value: "Any", where: str) -> None:
     """fleet, model, target, device id."""
-    if not _spelt(value, 1, MAX_NAME, LOWER + "-_") or value[0] in "-_":
-        raise DocumentError(where, "a name of 1 to %d characters a-z 0-9 _ -" % MAX_NAME)
+    _spelt(value, where, "name", 1, MAX_NAME, LOWER + "-_")
+    if value[0] in "-_":
+        raise DocumentError(where, "a name of a-z 0-9 _ - with a-z 0-9 first")
 
 
-def text(value: object, where: str) -> None:
+def text(value: "Any", where: str) -> None:
     """A person's words on one line, perhaps none."""
-    if type(value) is not str or len(value) > MAX_TEXT or not all(_printable(c) for c in value):
-        raise DocumentError(where, "text on one line, at most %d characters" % MAX_TEXT)
+    if type(value) is not str or len(value) > MAX_TEXT:
+        raise DocumentError(where, "text of at most %d characters" % MAX_TEXT)
+    for character in value:
+        code = ord(character)
+        ends_line_or_turns_it = 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069
+        if ends_line_or_turns_it or not (
+            0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code < 0xFFFE
+        ):
+            raise DocumentError(where, "text on one line, without U+%04X" % code)
 
 
 def sha256(value: object, where: str) -> None:
-    if not _spelt(value, 64, 64, HEX):
-        raise DocumentError(where, "a sha256 in 64 lower-case hex digits")
+    _spelt(value, where, "sha256", 64, 64, HEX)
 
 
 def keyid(value: object, where: str) -> None:
-    if not _spelt(value, 8, 8, HEX):
-        raise DocumentError(where, "a keyid of 8 lower-case hex digits")
+    _spelt(value, where, "keyid", 8, 8, HEX)
 
 
 def token(value: object, where: str) -> None:
     """A word of a technical vocabulary: CONV_2D, tflite>=2.14, edgetpu, digits/labels."""
-    if not _spelt(value, 1, MAX_NAME, LOWER + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.-+/>="):
-        raise DocumentError(where, "1 to %d characters A-Z a-z 0-9 _ . - + / > =" % MAX_NAME)
+    _spelt(value, where, "word", 1, MAX_NAME, LETTERS + ">")
 
 
-def url(value: object, where: str) -> None:
-    """http or https, a host, no user:password, nothing that a header could break on.
+def url(value: "Any", where: str) -> None:
+    """http or https, a host, no user:password, nothing that a header could break on, no query.
     Which hosts may be asked is the fetcher's to decide, once the name is resolved."""
-    if type(value) is not str or len(value) > MAX_URL_CHARACTERS:
-        raise DocumentError(where, "a URL of at most %d characters" % MAX_URL_CHARACTERS)
-    scheme, separator, rest = value.partition("://")
+    _spelt(value, where, "URL", 1, MAX_URL_CHARACTERS, LETTERS + "!$%&'()*,:;@[]~")
+    scheme, _, rest = value.partition("://")
     host = rest.split("/")[0]
-    if scheme not in ("http", "https") or not separator or not host or host[0] == ":":
-        raise DocumentError(where, "an http:// or https:// URL with a host")
-    if "@" in host:
-        raise DocumentError(where, "no user or password in a URL")
-    if not all(0x21 <= ord(c) <= 0x7E and c not in '"<>\\^`{|}?#' for c in value):
-        raise DocumentError(where, "printable ASCII without spaces, query or fragment")
+    if scheme not in ("http", "https") or host[:1] in ("", ":") or "@" in host:
+        raise DocumentError(where, "http:// or https:// and a host, without user or password")
 
 
-def _spelt(value: "Any", least: int, most: int, letters: str) -> bool:
-    if type(value) is not str or not least <= len(value) <= most:
-        return False
-    return all(c in letters for c in value)
-
-
-def _printable(character: str) -> bool:
-    code = ord(character)
-    if 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069:
-        return False  # ends a line, or turns its direction
-    return 0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code < 0xFFFE
-
-
-def _shown(key: str) -> str:
-    """A stranger's key, fit for an error message."""
-    return "".join(c if 0x21 <= ord(c) <= 0x7E else "?" for c in key[:40])
+def _spelt(value: "Any", where: str, what: str, least: int, most: int, letters: str) -> None:
+    # What strip() leaves begins with another character.
+    if type(value) is not str or not least <= len(value) <= most or value.strip(letters):
+        raise DocumentError(where, "a %s of %d to %d characters %s" % (what, least, most, letters))

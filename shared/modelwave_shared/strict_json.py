@@ -61,7 +61,7 @@ def _value(data: bytes, at: int, depth: int) -> "tuple[Any, int]":
         value, at = _value(data, at, depth - 1)
         if first == 0x7B:
             if type(value) is not str or value in found:
-                raise JsonError("no key, or one that stands twice, at byte %d" % at)
+                raise JsonError("a key stands twice, or is no string, at byte %d" % at)
             found[value], at = _value(data, _after(data, at, ":"), depth - 1)
         else:
             found.append(value)

@@ -189,5 +189,5 @@ def test_unknown_field_is_refused_by_name_in_printable_ascii():
     check = of({})
     assert refused(DocumentError, check, {"spare": 1}, "order") == "order.spare: an unknown field"
     message = refused(DocumentError, check, {"\x1b[2J\n\u202e": 1}, "order")
-    assert message == "order.?[2J??: an unknown field"
+    assert message == "order.?: an unknown field"
     assert len(refused(DocumentError, check, {"x" * 4000: 1}, "order")) < 100
