@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from modelwave_shared.fields import Document
-
 
 def token_or_empty(value: object, where: str) -> None:
     if value != "":
@@ -74,19 +72,35 @@ RELEASE = (1, MAX_EPOCH)
 EPOCH = (0, MAX_EPOCH)
 TIME = (0, MAX_TIME)
 
-# A threshold that no envelope has room for would lock the fleet out of its own role.
-ROLE = {"keyids": [keyid, 1, MAX_KEYS], "threshold": (1, MAX_SIGNATURES)}
 
-FIELDS: "dict[str, dict[str, Any]]" = {
-    ROOT: {
+def _root(root: "Any") -> None:
+    # A threshold that no envelope has room for would lock the fleet out of its own role.
+    role = {"keyids": [keyid, 1, MAX_KEYS], "threshold": (1, MAX_SIGNATURES)}
+    spec = {
         "v": (1, MAX_EPOCH),
         "fleet": name,
         "epoch": EPOCH,
         "keys": [keyid, sha256, 1, MAX_KEYS],  # raw public key, 64 hex digits
-        "roles": {"root": ROLE, "release": ROLE, "order": ROLE},
+        "roles": {"root": role, "release": role, "order": role},
         "minimum": [name, RELEASE, 0, MAX_MODELS],  # model: least release
-    },
-    MANIFEST: {
+    }
+    check(spec, root, ROOT)
+    keys = root["keys"]
+    for key in keys:
+        if dsse.keyid(documents.public_key(root, key)) != key:
+            raise DocumentError("root.keys." + key, "not the id of its key")
+    for kind in root["roles"]:
+        where, entry = "root.roles." + kind, root["roles"][kind]
+        keyids = entry["keyids"]
+        for key in keyids:
+            if keyids.count(key) > 1 or key not in keys:
+                raise DocumentError(where, "keyid %s stands twice, or not in root.keys" % key)
+        if entry["threshold"] > len(keyids):
+            raise DocumentError(where, "a threshold of more than its keys")
+
+
+def _manifest(manifest: "Any") -> None:
+    spec = {
         "fleet": name,
         "model": name,
         "release": RELEASE,
@@ -109,13 +123,22 @@ FIELDS: "dict[str, dict[str, Any]]" = {
         },
         "forced": text,  # why it was released though its golden set failed; "": it passed
         # Shortcuts; the whole file always serves.
-        "deltas": [
-            {"base": sha256, "sha256": sha256, "size": (1, MAX_BYTES)},
-            0,
-            MAX_DELTAS,
-        ],
-    },
-    ORDER: {
+        "deltas": [{"base": sha256, "sha256": sha256, "size": (1, MAX_BYTES)}, 0, MAX_DELTAS],
+    }
+    check(spec, manifest, MANIFEST)
+    roles = []
+    total = 0
+    for file in manifest["files"]:
+        roles.append(file["role"])
+        total += file["size"]
+    if sorted(roles) not in (["golden", "model"], ["golden", "labels", "model"]):
+        raise DocumentError("manifest.files", "one model, one golden, at most one labels")
+    if manifest["needs"]["flash"] < total:
+        raise DocumentError("manifest.needs.flash", "less than its files have (%d)" % total)
+
+
+def _order(order: "Any") -> None:
+    spec = {
         "fleet": name,
         "target": target,
         "model": name,
@@ -129,44 +152,13 @@ FIELDS: "dict[str, dict[str, Any]]" = {
         "expires": TIME,
         "trial": {"seconds": (0, MAX_TRIAL_SECONDS), "inferences": (0, MAX_TRIAL_INFERENCES)},
         "shadow": boolean,
-    },
-}
-
-
-def _root_rule(root: "Document") -> None:
-    keys = root["keys"]
-    for key in keys:
-        if dsse.keyid(documents.public_key(root, key)) != key:
-            raise DocumentError("root.keys." + key, "not the id of its key")
-    for role in root["roles"]:
-        entry, where = root["roles"][role], "root.roles." + role
-        if len(set(entry["keyids"])) != len(entry["keyids"]):
-            raise DocumentError(where + ".keyids", "a key stands twice")
-        for key in entry["keyids"]:
-            if key not in keys:
-                raise DocumentError(where + ".keyids", "%s is not in root.keys" % key)
-        if entry["threshold"] > len(entry["keyids"]):
-            raise DocumentError(where + ".threshold", "more than there are keys")
-
-
-def _manifest_rule(manifest: "Document") -> None:
-    roles = [entry["role"] for entry in manifest["files"]]
-    if len(set(roles)) != len(roles) or "model" not in roles or "golden" not in roles:
-        raise DocumentError("manifest.files", "one model, one golden, at most one labels")
-    total = sum(entry["size"] for entry in manifest["files"])
-    if manifest["needs"]["flash"] < total:
-        raise DocumentError("manifest.needs.flash", "less than its files have (%d)" % total)
-
-
-def _order_rule(order: "Document") -> None:
+    }
+    check(spec, order, ORDER)
     if ("slots" in order) == ("device" in order):
         raise DocumentError("order.slots", "either slots or a device")
     if order["expires"] <= order["issued"]:
         raise DocumentError("order.expires", "not after order.issued")
 
 
-RULES: "dict[str, Callable[[Document], None]]" = {
-    ROOT: _root_rule,
-    MANIFEST: _manifest_rule,
-    ORDER: _order_rule,
-}
+# A document's spec is in memory only while it is checked.
+CHECKS: "dict[str, Callable[[Any], None]]" = {ROOT: _root, MANIFEST: _manifest, ORDER: _order}

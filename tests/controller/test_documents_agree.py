@@ -257,7 +257,7 @@ def spoilt(draw: st.DrawFn, kind: str) -> dict[str, Any]:
 
 
 def shared_reading(kind: str) -> Any:
-    return documents if kind in schema.FIELDS else reports
+    return documents if kind in schema.CHECKS else reports
 
 
 def by_shared(kind: str, value: Any) -> bool:
