@@ -16,7 +16,7 @@ LONG = os.environ.get("MODELWAVE_LONG") == "1"
 RECONNECTS, UPDATES = (40, 50) if LONG else (15, 4)  # before each update, updates
 HASTY = {"last": UPDATES, "reconnects": RECONNECTS, "hasty": True, "keepalive": 3600}
 SECONDS = 600 if LONG else 60
-HEAP = "96k"
+HEAP = "80k"
 HEAP_MAY_DIFFER_BYTES = 512
 KEEPALIVE_SECONDS = 2
 NOTICED_WITHIN = 1.5 * KEEPALIVE_SECONDS
