@@ -247,6 +247,22 @@ def test_integers_are_put_where_they_are_used(tmp_path: Path) -> None:
     assert "2 ** 255" in text
 
 
+def test_large_integers_become_bytes_that_say_the_same(tmp_path: Path) -> None:
+    number = 0x2B8324804FC1DF0B2B4D00993DFBD7A72F431806AD2FE478C4EE1B274A0EA0B0
+    text = same(
+        tmp_path,
+        main=f"""
+        ONE = {number}
+        SEVERAL = ({number + 1}, -{number}, 5, {2**159})
+
+        def main():
+            print(ONE, SEVERAL, ONE * {number})
+        """,
+    )
+    assert text.count("int.from_bytes(") == 3
+    assert str(2**159) in text
+
+
 def test_what_is_assigned_twice_is_no_constant(tmp_path: Path) -> None:
     same(
         tmp_path,

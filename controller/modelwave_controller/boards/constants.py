@@ -14,6 +14,7 @@ from modelwave_controller.boards.program import Program, Target
 from modelwave_controller.boards.sources import Source, Sources
 
 MAX_INTEGER = 10**20  # a larger one has more digits than a name costs
+MIN_PACKED = 2**160  # of an integer that is shorter as bytes
 MAX_TEXT = 10  # longer texts are no shared strings in an .mpy
 # Modules of which every board has the same: hasattr() is known of them.
 SAME_EVERYWHERE = ("gc", "hashlib")
@@ -37,6 +38,27 @@ def inline(sources: Sources) -> None:
     split_assignments(sources)
     while _round(Program(sources)):
         pass
+
+
+def pack_integers(sources: Sources) -> None:
+    """An .mpy has large integers in decimal; the bytes are less than half as long. Only on the
+    module's level, where it is worked out once."""
+    for source in sources.values():
+        for statement in source.tree.body:
+            if isinstance(statement, ast.Assign):
+                statement.value = _Pack().visit(statement.value)
+
+
+class _Pack(ast.NodeTransformer):
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if type(node.value) is not int or node.value < MIN_PACKED:
+            return node
+        data = node.value.to_bytes((node.value.bit_length() + 7) // 8, "little")
+        packed = ast.parse(f"int.from_bytes({data!r}, 'little')", mode="eval").body
+        return ast.copy_location(packed, node)
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
+        return node
 
 
 def split_assignments(sources: Sources) -> None:
@@ -99,7 +121,7 @@ def _pays(value: ast.expr, uses: int) -> bool:
     if isinstance(given, bool | None):
         return True
     if isinstance(given, int):
-        return abs(given) < MAX_INTEGER or uses == 1
+        return abs(given) < MAX_INTEGER
     return isinstance(given, str | bytes) and (len(given) <= MAX_TEXT or uses == 1)
 
 

@@ -53,6 +53,7 @@ def link(
     if apart:
         sources = merging.merge(sources, apart, core)
     folding.fold(sources, kept)
+    constants.pack_integers(sources)
     short = renaming.shorten(sources, kept, public.called) if rename else {}
     for source in sources.values():
         relative(source)
