@@ -25,15 +25,20 @@ ROOT = Path(__file__).resolve().parent.parent
 def diagram() -> str:
     """The state diagram (Mermaid) and the table of machine.TABLE."""
     edges: dict[tuple[str, str], list[str]] = {}
-    for (state, event), (after, _, _) in machine.TABLE.items():
+    rows = [
+        (state, event, *row)
+        for state, events in machine.TABLE.items()
+        for event, row in events.items()
+    ]
+    for state, event, after, _, _ in rows:
         edges.setdefault((state, after), []).append(event)
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> idle"]
     lines += [f"    {a} --> {b}: {', '.join(events)}" for (a, b), events in edges.items()]
     lines += ["```", ""]
     lines += ["| state | event | next | changes | then |", "| --- | --- | --- | --- | --- |"]
-    for (state, event), (after, change, effects) in machine.TABLE.items():
+    for state, event, after, change, effects in rows:
         what = "" if change is machine.keep else change.__name__.replace("_", " ")
-        lines.append(f"| {state} | {event} | {after} | {what} | {', '.join(effects)} |")
+        lines.append(f"| {state} | {event} | {after} | {what} | {', '.join(effects.split())} |")
     return "\n".join(lines)
 
 

@@ -31,7 +31,7 @@ def test_state_diagram_command_help_and_watch_view_are_drawn_from_the_code(
 def test_a_change_of_the_table_makes_the_diagram_stale(
     generate: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(machine.TABLE, ("idle", "boot"), ("trial", machine.keep, ()))
+    monkeypatch.setitem(machine.TABLE["idle"], "boot", ("trial", machine.keep, ""))
     assert ROOT / "docs/device.md" in generate.stale()
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
 
-    from modelwave_agent.machine import Detail, Effects
+    from modelwave_agent.machine import Detail
     from modelwave_agent.ports import Clock
     from modelwave_agent.update import Live, Order, Update
     from modelwave_shared.fields import Document
@@ -59,7 +59,7 @@ class Driver:
                 if event:
                     break
 
-    async def step(self, event: str, detail: "Detail") -> "Effects":
+    async def step(self, event: str, detail: "Detail") -> "list[str]":
         """Makes the step durable; its effects. A journal that cannot be written is tried
         again, and then the state stays what it was: not durable is not done."""
         update = self.update
@@ -76,7 +76,7 @@ class Driver:
             else:
                 update.record = record
                 return effects
-        return ()
+        return []
 
     # Effects. Each returns the event that follows from it with its detail, or None.
 
@@ -146,13 +146,13 @@ class Driver:
         return None
 
     EFFECTS: "dict[str, Effect]" = {
-        machine.CHECK: _check,
-        machine.CLEAR: _clear,
-        machine.FETCH: _fetch,
-        machine.PROVE: _prove,
-        machine.SERVE: _serve,
-        machine.WATCH: _watch,
-        machine.REPORT: _report,
+        "check": _check,
+        "clear": _clear,
+        "fetch": _fetch,
+        "prove": _prove,
+        "serve": _serve,
+        "watch": _watch,
+        "report": _report,
     }
 
     async def _ask(self, hook: "Callable[[Live | None], Coroutine[Any, Any, str]]") -> str:

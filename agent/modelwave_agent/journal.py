@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
 ENOENT = 2
-_MAGIC = b"MWJ1"
 _PIECE_BYTES = 256
 _HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
 
@@ -53,7 +52,7 @@ class Journal:
     def write(self, record: "dict[str, Any]") -> None:
         """Returns when `record` is durable. `read` must have been called once before."""
         body = json.dumps(record).encode()
-        head = b"%s %s %s " % (_MAGIC, _hex(self.counter + 1, 16), _hex(len(body), 8))
+        head = ("MWJ1 %016x %08x " % (self.counter + 1, len(body))).encode()
         data = head + hexdigest(head + body).encode() + b"\n" + body
         if len(data) > MAX_JOURNAL_BYTES:
             raise ValueError("journal: a record of %d bytes" % len(data))
@@ -90,15 +89,10 @@ def _length(path: str) -> int:
         return 0
 
 
-def _hex(number: int, digits: int) -> bytes:
-    text = "%x" % number
-    return (b"0" * digits + text.encode())[-digits:]
-
-
 def _read(file: "IO[bytes]") -> "tuple[int, dict[str, Any]] | None":
     """(counter, record), or None if `file` holds no whole record."""
     head = file.read(_HEAD_BYTES)
-    if head[:5] != _MAGIC + b" " or head[-1:] != b"\n":
+    if head[:5] != b"MWJ1 " or head[-1:] != b"\n":
         return None
     try:
         counter, length = int(head[5:21], 16), int(head[22:30], 16)

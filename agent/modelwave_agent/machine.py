@@ -38,20 +38,10 @@ if TYPE_CHECKING:
 
     Detail = dict[str, Any]  # what a row's change reads: an accepted order's, or a reason
     Change = Callable[[Record, Detail], None]
-    Effects = tuple[str, ...]
-    Row = tuple[str, Change, Effects]  # next state, change, effects
+    Row = tuple[str, Change, str]  # next state, change, effects
 
 MAX_TRIES = 3
 MAX_BLACKLIST = 8
-
-# Effects: what the driver does after the record is durable (driver.py).
-CHECK = "check"  # hash the live bank again: a model that ran may have rotted
-CLEAR = "clear"  # empty the spare bank
-FETCH = "fetch"  # fill it
-PROVE = "prove"  # run its golden set
-SERVE = "serve"  # give the program the bank that serves now
-WATCH = "watch"  # wait until the trial is over
-REPORT = "report"
 
 
 class IllegalStep(Exception):
@@ -132,54 +122,72 @@ def lose_live(record: "Record", detail: "Detail") -> None:
         record["live"] = spare(record)
 
 
-# (state, event): (next state, change, effects)
-TABLE: "dict[tuple[str, str], Row]" = {
-    ("idle", "boot"): ("idle", keep, (CHECK, SERVE, REPORT)),
-    ("idle", "damaged"): ("idle", lose_live, (CHECK, SERVE, REPORT)),
-    ("idle", "running"): ("idle", take_and_succeed, (REPORT,)),
-    ("idle", "held"): ("fetching", take, (REPORT, FETCH)),
-    ("idle", "accepted"): ("clearing", take, (REPORT, CLEAR)),
-    ("clearing", "boot"): ("clearing", keep, (CHECK, SERVE, REPORT, CLEAR)),
-    ("clearing", "damaged"): ("clearing", lose_live, (SERVE, REPORT, CLEAR)),
-    ("clearing", "again"): ("clearing", keep, (CLEAR,)),
-    ("clearing", "cleared"): ("fetching", keep, (REPORT, FETCH)),
-    ("clearing", "broken"): ("idle", break_bank, (REPORT,)),
-    ("clearing", "superseded"): ("idle", cancel, (REPORT,)),
-    ("fetching", "boot"): ("fetching", keep, (CHECK, SERVE, REPORT)),
-    ("fetching", "damaged"): ("fetching", lose_live, (SERVE, REPORT)),
-    ("fetching", "again"): ("fetching", keep, (FETCH,)),
-    ("fetching", "spoiled"): ("clearing", count_spoil, (CLEAR,)),
-    ("fetching", "broken"): ("idle", break_bank, (REPORT,)),
-    ("fetching", "failed"): ("idle", fail, (REPORT,)),
-    ("fetching", "fetched"): ("proving", count_try, (REPORT, PROVE)),
-    ("fetching", "superseded"): ("idle", cancel, (REPORT,)),
-    ("proving", "boot"): ("fetching", keep, (CHECK, SERVE, REPORT)),
-    ("proving", "worn"): ("idle", worn_out, (CHECK, SERVE, REPORT)),
-    ("proving", "again"): ("proving", keep, (PROVE,)),
-    ("proving", "proved"): ("trial", keep, (SERVE, REPORT, WATCH)),
-    ("proving", "failed"): ("idle", fail, (SERVE, REPORT)),
-    ("proving", "unhealthy"): ("idle", roll_back, (SERVE, REPORT)),
-    ("proving", "superseded"): ("idle", cancel, (SERVE, REPORT)),
-    ("trial", "boot"): ("fetching", keep, (CHECK, SERVE, REPORT)),
-    ("trial", "worn"): ("idle", worn_out, (CHECK, SERVE, REPORT)),
-    ("trial", "again"): ("trial", keep, (SERVE, WATCH)),
-    ("trial", "healthy"): ("idle", confirm, (REPORT,)),
-    ("trial", "unhealthy"): ("idle", roll_back, (SERVE, REPORT)),
-    ("trial", "superseded"): ("idle", cancel, (SERVE, REPORT)),
+# state: {event: (next state, change, effects)}. The effects are what the driver (driver.py)
+# does after the record is durable:
+#     check   hash the live bank again: a model that ran may have rotted
+#     clear   empty the spare bank
+#     fetch   fill it
+#     prove   run its golden set
+#     serve   give the program the bank that serves now
+#     watch   wait until the trial is over
+#     report
+TABLE: "dict[str, dict[str, Row]]" = {
+    "idle": {
+        "boot": ("idle", keep, "check serve report"),
+        "damaged": ("idle", lose_live, "check serve report"),
+        "running": ("idle", take_and_succeed, "report"),
+        "held": ("fetching", take, "report fetch"),
+        "accepted": ("clearing", take, "report clear"),
+    },
+    "clearing": {
+        "boot": ("clearing", keep, "check serve report clear"),
+        "damaged": ("clearing", lose_live, "serve report clear"),
+        "again": ("clearing", keep, "clear"),
+        "cleared": ("fetching", keep, "report fetch"),
+        "broken": ("idle", break_bank, "report"),
+        "superseded": ("idle", cancel, "report"),
+    },
+    "fetching": {
+        "boot": ("fetching", keep, "check serve report"),
+        "damaged": ("fetching", lose_live, "serve report"),
+        "again": ("fetching", keep, "fetch"),
+        "spoiled": ("clearing", count_spoil, "clear"),
+        "broken": ("idle", break_bank, "report"),
+        "failed": ("idle", fail, "report"),
+        "fetched": ("proving", count_try, "report prove"),
+        "superseded": ("idle", cancel, "report"),
+    },
+    "proving": {
+        "boot": ("fetching", keep, "check serve report"),
+        "worn": ("idle", worn_out, "check serve report"),
+        "again": ("proving", keep, "prove"),
+        "proved": ("trial", keep, "serve report watch"),
+        "failed": ("idle", fail, "serve report"),
+        "unhealthy": ("idle", roll_back, "serve report"),
+        "superseded": ("idle", cancel, "serve report"),
+    },
+    "trial": {
+        "boot": ("fetching", keep, "check serve report"),
+        "worn": ("idle", worn_out, "check serve report"),
+        "again": ("trial", keep, "serve watch"),
+        "healthy": ("idle", confirm, "report"),
+        "unhealthy": ("idle", roll_back, "serve report"),
+        "superseded": ("idle", cancel, "serve report"),
+    },
 }
 
 
-def step(record: "Record", event: str, detail: "Detail") -> "tuple[Record, Effects]":
+def step(record: "Record", event: str, detail: "Detail") -> "tuple[Record, list[str]]":
     """(new record, effects) for `event` in `record`, which stays as it is. `detail` is what
     the row's change reads: order, time and bank of an accepted order, or a reason."""
-    row = TABLE.get((record["state"], event))
+    row = TABLE[record["state"]].get(event)
     if row is None:
         raise IllegalStep("no row for %s in %s" % (event, record["state"]))
     state, change, effects = row
     new: "Record" = copy(record)
     change(new, detail)
     new["state"] = state
-    return new, effects
+    return new, effects.split()
 
 
 def boot_event(record: "Record") -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from modelwave_agent import machine
 from modelwave_agent import record as records
+from modelwave_agent.driver import Driver
 from modelwave_agent.journal import Journal
 from modelwave_shared.limits import MAX_BYTES, MAX_EPOCH, MAX_SEQ, MAX_TEXT, MAX_TIME
 from modelwave_shared.words import FILE_ROLES, OUTCOMES, STATES
@@ -14,6 +15,8 @@ DETAIL = {
     "bank": {"manifest": "m2", "release": 2, "confirmed": False},
     "reason": "because",
 }
+
+ROWS = [(state, event) for state, events in machine.TABLE.items() for event in events]
 
 
 def record(state):
@@ -27,14 +30,25 @@ def record(state):
 
 
 def test_every_state_of_the_documents_has_a_boot_row_and_no_other_state_exists():
-    assert {state for state, event in machine.TABLE if event == "boot"} == set(STATES)
-    assert {row[0] for row in machine.TABLE.values()} <= set(STATES)
+    assert set(machine.TABLE) == set(STATES)
+    assert {state for state, event in ROWS if event == "boot"} == set(STATES)
+    assert {machine.TABLE[state][event][0] for state, event in ROWS} <= set(STATES)
+
+
+def test_every_effect_is_one_that_the_driver_knows():
+    found = {
+        effect
+        for events in machine.TABLE.values()
+        for row in events.values()
+        for effect in row[2].split()
+    }
+    assert found == set(Driver.EFFECTS)
 
 
 def test_every_state_can_be_left_for_idle_when_a_newer_order_comes():
     for state in STATES:
         if state != "idle":
-            assert machine.TABLE[state, "superseded"][0] == "idle"
+            assert machine.TABLE[state]["superseded"][0] == "idle"
 
 
 def test_illegal_step_raises():
@@ -43,14 +57,14 @@ def test_illegal_step_raises():
 
 
 def test_step_leaves_the_record_as_it_is():
-    for state, event in machine.TABLE:
+    for state, event in ROWS:
         before = record(state)
         machine.step(before, event, DETAIL)
         assert before == record(state)
 
 
 def test_only_a_confirmed_bank_becomes_live_and_only_then_is_it_succeeded():
-    for state, event in machine.TABLE:
+    for state, event in ROWS:
         new, _ = machine.step(record(state), event, DETAIL)
         if new["live"] != 0:
             assert new["banks"][new["live"]]["confirmed"]
@@ -60,7 +74,7 @@ def test_only_a_confirmed_bank_becomes_live_and_only_then_is_it_succeeded():
 
 
 def test_only_a_failed_health_check_blacklists():
-    for state, event in machine.TABLE:
+    for state, event in ROWS:
         new, _ = machine.step(record(state), event, DETAIL)
         assert bool(new["blacklist"]) == (event == "unhealthy")
 
@@ -68,7 +82,7 @@ def test_only_a_failed_health_check_blacklists():
 def test_whatever_stopped_goes_on_when_the_order_comes_again():
     for state in STATES:
         if state != "idle":
-            assert machine.TABLE[state, "again"][0] == state
+            assert machine.TABLE[state]["again"][0] == state
 
 
 def test_a_bank_that_broke_is_not_trusted_again():
