@@ -10,6 +10,8 @@ bytes, times Unix seconds, shares parts per million. What devices say, unsigned,
 reports.py.
 """
 
+import binascii
+
 from modelwave_shared import dsse
 from modelwave_shared.errors import EnvelopeError
 from modelwave_shared.lean import Phase
@@ -51,7 +53,7 @@ def check(kind: str, value: "Any") -> None:
 
 def public_key(root: "Document", keyid: str) -> bytes:
     """The raw 32 bytes of a key in a checked root document."""
-    return bytes(int(root["keys"][keyid][i : i + 2], 16) for i in range(0, 64, 2))
+    return binascii.unhexlify(root["keys"][keyid])
 
 
 def role_keys(root: "Document", kind: str) -> "tuple[dict[str, bytes], int]":

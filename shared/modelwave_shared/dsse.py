@@ -26,16 +26,11 @@ if TYPE_CHECKING:
 
 VERIFYING = Phase("modelwave_shared.ed25519", "modelwave_shared.sha512")
 
-TYPE_PREFIX = "application/vnd.modelwave."
-TYPE_SUFFIX = "+json"
-
-_HEAD = b'{"payload":"'
-_TYPE = b'","payloadType":"'
-_SIGNATURES = b'","signatures":['
-_KEYID = b'{"keyid":"'
-_SIG = b'","sig":"'
-_SIGNATURE_TEXT_BYTES = 88  # base64 of 64 bytes
-_ENTRY_BYTES = len(_KEYID) + 8 + len(_SIG) + _SIGNATURE_TEXT_BYTES + 2
+_TYPE = b"application/vnd.modelwave.%s+json"
+_KIND_AT, _AFTER_KIND = 26, -5  # in a type
+_HEAD = b'{"payload":"%s","payloadType":"%s","signatures":['
+_ENTRY = b'{"keyid":"%s","sig":"%s"},'  # after the last one, the comma is none of it
+_ENTRY_BYTES = 118  # the keyid has 8, base64 of the signature 88
 
 
 class Envelope:
@@ -67,16 +62,15 @@ class Envelope:
         """How many distinct keys have signed; counted up to `enough`."""
         from modelwave_shared import ed25519
 
-        prefix = _before(self.kind, len(self.payload))
+        name, size = payload_type(self.kind), len(self.payload)
+        prefix = _before(name, size)
         good: set[bytes] = set()
         for keyid, signature in self.signatures:
             key = keys.get(keyid)
-            if key is None or key in good:
+            if key is None or key in good or len(good) == enough:
                 continue
             if ed25519.verify(key, self.payload, signature, prefix):
                 good.add(key)
-                if len(good) == enough:
-                    break
         return len(good)
 
 
@@ -85,24 +79,24 @@ def read(data: bytes) -> Envelope:
     if len(data) > MAX_ENVELOPE_BYTES:
         raise EnvelopeError("%d bytes: longer than %d" % (len(data), MAX_ENVELOPE_BYTES))
     data = bytes(data)
-    payload_end = data.find(_TYPE, len(_HEAD))  # each part ends before the next one starts
-    type_end = data.find(_SIGNATURES, payload_end + len(_TYPE))
-    if not data.startswith(_HEAD) or payload_end < 0 or type_end < 0 or data[-2:] != b"]}":
+    parts = data.split(b'"', 8)
+    if len(parts) < 9:
         raise EnvelopeError("envelope: not the DSSE template")
-    kind = _kind(data[payload_end + len(_TYPE) : type_end])
-    signatures = _signatures(data[type_end + len(_SIGNATURES) : -2])
-    return Envelope(kind, _unbase64(data[len(_HEAD) : payload_end], "payload"), signatures)
+    payload, kind = parts[3], parts[7][_KIND_AT:_AFTER_KIND]
+    # What was found in its places must make up the same bytes again.
+    head = _HEAD % (payload, _TYPE % kind)
+    letters = kind.isalpha() and kind.islower()
+    if not data.startswith(head) or not data.endswith(b"]}") or not letters:
+        raise EnvelopeError("envelope: not the DSSE template")
+    signatures = _signatures(data[len(head) : -2] + b",")
+    return Envelope(kind.decode(), _unbase64(payload, "payload"), signatures)
 
 
 def write(kind: str, payload: bytes, signatures: "Iterable[Signature]") -> bytes:
     """The envelope's bytes. Raises EnvelopeError if it would be too long to be read."""
-    entries = [
-        _KEYID + keyid.encode() + _SIG + _base64(signature) + b'"}'
-        for keyid, signature in signatures
-    ]
-    data = b"".join(
-        (_HEAD, _base64(payload), _TYPE, payload_type(kind), _SIGNATURES, b",".join(entries), b"]}")
-    )
+    entries = [_ENTRY % (keyid.encode(), _base64(signature)) for keyid, signature in signatures]
+    head = _HEAD % (_base64(payload), payload_type(kind))
+    data = head + b"".join(entries)[:-1] + b"]}"
     if len(data) > MAX_ENVELOPE_BYTES:
         raise EnvelopeError(
             "%s: its envelope has %d bytes, the limit is %d" % (kind, len(data), MAX_ENVELOPE_BYTES)
@@ -111,17 +105,16 @@ def write(kind: str, payload: bytes, signatures: "Iterable[Signature]") -> bytes
 
 
 def payload_type(kind: str) -> bytes:
-    return (TYPE_PREFIX + kind + TYPE_SUFFIX).encode()
+    return _TYPE % kind.encode()
 
 
 def signed_bytes(kind: str, payload: bytes) -> bytes:
     """What a signature covers (DSSE's PAE)."""
-    return _before(kind, len(payload)) + payload
+    return _before(payload_type(kind), len(payload)) + payload
 
 
-def _before(kind: str, size: int) -> bytes:
-    """What stands before a payload of `size` bytes there."""
-    name = payload_type(kind)
+def _before(name: bytes, size: int) -> bytes:
+    """What stands there before a payload of `size` bytes of the type `name`."""
     return b"DSSEv1 %d %s %d " % (len(name), name, size)
 
 
@@ -130,47 +123,31 @@ def keyid(public_key: bytes) -> str:
     return hexdigest(public_key)[:8]
 
 
-def _kind(name: bytes) -> str:
-    word = name[len(TYPE_PREFIX) : -len(TYPE_SUFFIX)]
-    kind = word.decode() if all(0x61 <= c <= 0x7A for c in word) else ""
-    if not kind or payload_type(kind) != name:
-        raise EnvelopeError("payloadType: not one of modelwave's")
-    return kind
-
-
 def _signatures(text: bytes) -> "list[Signature]":
-    count = (len(text) + 1) // (_ENTRY_BYTES + 1)
-    if not 1 <= count <= MAX_SIGNATURES or len(text) != count * (_ENTRY_BYTES + 1) - 1:
-        raise EnvelopeError("signatures: not 1 to %d of 64 bytes each" % MAX_SIGNATURES)
+    """`text`: the entries, a comma after each."""
+    if len(text) > MAX_SIGNATURES * _ENTRY_BYTES:
+        raise EnvelopeError("signatures: more than %d" % MAX_SIGNATURES)
     found: "list[Signature]" = []
-    for start in range(0, len(text), _ENTRY_BYTES + 1):
+    for start in range(0, len(text), _ENTRY_BYTES):
         entry = text[start : start + _ENTRY_BYTES]
-        keyid_end = len(_KEYID) + 8
-        sig = keyid_end + len(_SIG)
-        name = entry[len(_KEYID) : keyid_end]
-        if (
-            not entry.startswith(_KEYID)
-            or entry[keyid_end:sig] != _SIG
-            or entry[-2:] != b'"}'
-            or text[start + _ENTRY_BYTES : start + _ENTRY_BYTES + 1] not in (b"", b",")
-            or not all(c in b"0123456789abcdef" for c in name)
-        ):
-            raise EnvelopeError("signatures: not the DSSE template")
-        found.append((name.decode(), _unbase64(entry[sig:-2], "sig")))
-        if len(found[-1][1]) != 64:
-            raise EnvelopeError("sig: not 64 bytes")
+        name, sig = entry[10:18], entry[27:115]
+        # Only base64 of a multiple of 3 bytes and one more, here of 64, ends in "==".
+        whole = entry == _ENTRY % (name, sig) and sig.endswith(b"==")
+        if not whole or name.strip(b"0123456789abcdef"):
+            raise EnvelopeError("signatures: not the DSSE template, or not of 64 bytes")
+        found.append((name.decode(), _unbase64(sig, "sig")))
     return found
 
 
 def _unbase64(text: bytes, field: str) -> bytes:
     try:
         data = binascii.a2b_base64(text)
+        if _base64(data) == text:
+            return data
     except ValueError:
-        raise EnvelopeError("%s: not base64" % field)
-    if _base64(data) != text:
-        raise EnvelopeError("%s: not the one base64 spelling of its bytes" % field)
-    return data
+        pass
+    raise EnvelopeError("%s: not base64 in the one spelling of its bytes" % field)
 
 
 def _base64(data: bytes) -> bytes:
-    return binascii.b2a_base64(data).strip()
+    return binascii.b2a_base64(data, newline=False)
