@@ -124,7 +124,7 @@ def url(value: "Any", where: str) -> None:
     scheme, _, rest = value.partition("://")
     host = rest.split("/")[0]
     if scheme not in ("http", "https") or host[:1] in ("", ":") or "@" in host:
-        raise DocumentError(where, "http:// or https:// and a host, without user or password")
+        raise DocumentError(where, "http:// or https://, a host, no user")
 
 
 def _spelt(value: "Any", where: str, what: str, least: int, most: int, letters: str) -> None:

@@ -47,15 +47,16 @@ def token_or_empty(value: object, where: str) -> None:
 
 
 def target(value: object, where: str) -> None:
+    """Not "device", which names a branch of the topics."""
     name(value, where)
     if value == "device":
-        raise DocumentError(where, "any target but device, which names a branch of the topics")
+        raise DocumentError(where, "device is no target")
 
 
 def slot_range(value: "Any", where: str) -> None:
     check([(0, SLOTS - 1), 2, 2], value, where)
     if value[0] > value[1]:
-        raise DocumentError(where, "first slot, last slot: the first is not above the last")
+        raise DocumentError(where, "the first slot is above the last")
 
 
 def tolerance(value: "Any", where: str) -> None:

@@ -105,7 +105,7 @@ def _string(data: bytes, at: int) -> "tuple[str, int]":
     while True:
         end = data.find(b'"', at)
         if end < 0:
-            raise JsonError("a string without an end")
+            raise JsonError("cut off")
         escape = data.find(b"\\", at, end)
         if escape < 0:
             return text + data[at:end].decode(), end + 1
@@ -117,9 +117,8 @@ def _string(data: bytes, at: int) -> "tuple[str, int]":
             continue
         digits = data[at : at + 4]
         at += 4
-        if letter != b"u" or len(digits) != 4 or digits.strip(b"0123456789abcdefABCDEF"):
-            raise JsonError("unknown escape at byte %d" % escape)
-        code = int(digits, 16)
+        is_hex = len(digits) == 4 and not digits.strip(b"0123456789abcdefABCDEF")
+        code = int(digits, 16) if letter == b"u" and is_hex else 0xD800
         if 0xD800 <= code <= 0xDFFF:
-            raise JsonError("a surrogate at byte %d" % escape)
+            raise JsonError("unknown escape, or a surrogate, at byte %d" % escape)
         text += chr(code)
