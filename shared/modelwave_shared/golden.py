@@ -86,28 +86,32 @@ class Header:
 
     def __init__(self, data: "Buffer") -> None:
         if len(data) < HEADER_BYTES:
-            raise GoldenError("golden: shorter than its header of 20 bytes")
+            raise GoldenError("golden: shorter than 20 bytes")
         magic, kind, given, out, zero, count, in_elements, out_elements = struct.unpack(
             HEADER, data[:HEADER_BYTES]
         )
         self.kind, self.input_type, self.output_type = chr(kind), chr(given), chr(out)
-        if magic != MAGIC or zero != 0 or self.kind not in ("o", "l"):
-            raise GoldenError("golden: not a golden file (it starts with MWG1 and a known kind)")
+        if magic != MAGIC or zero or self.kind not in ("o", "l"):
+            raise GoldenError("golden: not a golden file")
         if self.input_type not in SIZES or self.output_type not in SIZES:
             raise GoldenError("golden: types are b, B, h or f")
         if not 1 <= count <= MAX_GOLDEN_RECORDS:
-            raise GoldenError("golden: count %d is outside 1…%d" % (count, MAX_GOLDEN_RECORDS))
-        self.count = count
-        self.input_bytes = in_elements * SIZES[self.input_type]
+            raise GoldenError("golden: count %d outside 1 to %d" % (count, MAX_GOLDEN_RECORDS))
+        self.count: int = count
         self.output_elements = out_elements
-        self.output_bytes = out_elements * SIZES[self.output_type]
-        for name, size in (("input", self.input_bytes), ("output", self.output_bytes)):
-            if not 1 <= size <= MAX_TENSOR_BYTES:
-                raise GoldenError(
-                    "golden: %s of %d bytes is outside 1…%d" % (name, size, MAX_TENSOR_BYTES)
-                )
-        self.expected_bytes = 2 if self.kind == "l" else self.output_bytes
-        self.file_bytes = HEADER_BYTES + count * (self.input_bytes + self.expected_bytes)
+        self.input_bytes = given = in_elements * SIZES[self.input_type]
+        self.output_bytes = out = out_elements * SIZES[self.output_type]
+        if min(given, out) < 1 or max(given, out) > MAX_TENSOR_BYTES:
+            raise GoldenError(
+                "golden: input of %d, output of %d bytes, outside 1 to %d"
+                % (given, out, MAX_TENSOR_BYTES)
+            )
+        self.expected_bytes = 2 if self.kind == "l" else out
+
+    @property
+    def file_bytes(self) -> int:
+        record = self.input_bytes + self.expected_bytes
+        return HEADER_BYTES + self.count * record
 
 
 class Judge:
@@ -118,14 +122,16 @@ class Judge:
         there. Raises GoldenError where the two do not go together."""
         self.header = header
         self.runtime = runtime
-        if tolerance["kind"] != ("labels" if header.kind == "l" else "outputs"):
+        self.labels = header.kind == "l"
+        if tolerance["kind"] != ("labels" if self.labels else "outputs"):
             raise GoldenError("tolerance.kind is %s, the golden file's is not" % tolerance["kind"])
-        if header.kind == "l":
-            self.least_ppm = tolerance["least_ppm"]
+        # Parts per million that must be right, or steps that each output may be off.
+        if self.labels:
+            self.bound = tolerance["least_ppm"]
         else:
             steps = tolerance["steps"]
-            self.steps = steps.get(runtime, steps.get("any"))
-            if self.steps is None:
+            self.bound = steps.get(runtime, steps.get("any"))
+            if self.bound is None:
                 raise GoldenError("tolerance.steps names neither %s nor any" % runtime)
         self.seen = 0
         self.right = 0
@@ -133,53 +139,55 @@ class Judge:
 
     def add(self, output: "Buffer", expected: "Buffer") -> None:
         """Both bytes-like: the model's output and the record's expected part."""
-        if len(output) != self.header.output_bytes:
+        header = self.header
+        if len(output) != header.output_bytes:
             raise GoldenError(
-                "the model's output has %d bytes, the golden set's %d"
-                % (len(output), self.header.output_bytes)
+                "golden: the model's output has %d bytes, not %d"
+                % (len(output), header.output_bytes)
             )
         self.seen += 1
-        code = "<%d%s" % (self.header.output_elements, self.header.output_type)
+        code = "<%d%s" % (header.output_elements, header.output_type)
         got = struct.unpack(code, output)
-        if self.header.kind == "l":
-            label = struct.unpack("<H", expected)[0]
-            self.right += is_sole_largest(got, label)
-            return
-        off = furthest(got, struct.unpack(code, expected), self.header.output_type)
-        self.worst = max(self.worst, off)
-        self.right += off <= self.steps
+        if self.labels:
+            self.right += is_sole_largest(got, struct.unpack("<H", expected)[0])
+        else:
+            off = furthest(got, struct.unpack(code, expected), header.output_type)
+            self.worst = max(self.worst, off)
+            self.right += off <= self.bound
 
     def verdict(self) -> str:
         """Raises GoldenError before all records were added: a part proves nothing."""
-        if self.seen != self.header.count:
-            raise GoldenError("golden: %d of %d records run" % (self.seen, self.header.count))
-        if self.header.kind == "l":
-            reached = self.right * MILLIONTHS // self.seen
-            if reached >= self.least_ppm:
-                return ""
-            return "golden set: %d of %d labels right (%d ppm, least %d)" % (
-                self.right,
-                self.seen,
-                reached,
-                self.least_ppm,
+        seen, right = self.seen, self.right
+        if seen != self.header.count:
+            raise GoldenError("golden: %d of %d records run" % (seen, self.header.count))
+        if self.labels:
+            reached = right * MILLIONTHS // seen
+            if reached < self.bound:
+                return "golden set: %d of %d labels right (%d ppm, least %d)" % (
+                    right,
+                    seen,
+                    reached,
+                    self.bound,
+                )
+        elif right < seen:
+            return "golden set: %d of %d outputs off by more than %d steps on %s, worst %d" % (
+                seen - right,
+                seen,
+                self.bound,
+                self.runtime,
+                self.worst,
             )
-        if self.right == self.seen:
-            return ""
-        return "golden set: %d of %d outputs off by more than %d steps on %s, worst %d" % (
-            self.seen - self.right,
-            self.seen,
-            self.steps,
-            self.runtime,
-            self.worst,
-        )
+        return ""
 
 
 def is_sole_largest(outputs: "Sequence[float]", label: int) -> bool:
     """Whether the output at `label` is above every other. A tie is no answer, or a model
     whose output never changes would pass; nor is a NaN, which is above nothing."""
-    if label >= len(outputs):
-        return False
-    return all(outputs[label] > other for at, other in enumerate(outputs) if at != label)
+    above = 0
+    if label < len(outputs):
+        for other in outputs:
+            above += outputs[label] > other
+    return above == len(outputs) - 1
 
 
 def furthest(got: "Sequence[float]", expected: "Sequence[float]", kind: str) -> int:
