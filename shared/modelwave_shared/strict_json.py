@@ -117,7 +117,8 @@ def _string(data: bytes, at: int) -> "tuple[str, int]":
             continue
         digits = data[at : at + 4]
         at += 4
-        is_hex = len(digits) == 4 and not digits.strip(b"0123456789abcdefABCDEF")
+        # The string's end is still to come: these are four, or not all of them are hex.
+        is_hex = not digits.strip(b"0123456789abcdefABCDEF")
         code = int(digits, 16) if letter == b"u" and is_hex else 0xD800
         if 0xD800 <= code <= 0xDFFF:
             raise JsonError("unknown escape, or a surrogate, at byte %d" % escape)
