@@ -11,26 +11,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from modelwave_shared.fields import Document
 
+_TEXT = "%s: needs %s, has %s"
+
 
 def shortfalls(needs: "Document", has: "Document") -> list[str]:
     """A list of texts, one for each need that is not met; [] fits."""
     found = []
     for field in ("flash", "ram"):
-        missing = needs[field] - has[field]
-        if missing > 0:
+        wanted, there = needs[field], has[field]
+        if wanted > there:
             found.append(
-                "%s: %d bytes missing (needs %d, has %d)"
-                % (field, missing, needs[field], has[field])
+                "%s: %d bytes missing (needs %d, has %d)" % (field, wanted - there, wanted, there)
             )
-    if not runtime_serves(needs["runtime"], has["runtime"], has["runtime_version"]):
-        found.append(
-            "runtime: needs %s, has %s"
-            % (needs["runtime"], (has["runtime"] + " " + has["runtime_version"]).strip() or "none")
-        )
-    if needs["accelerator"] and not accelerator_serves(needs["accelerator"], has["accelerator"]):
-        found.append(
-            "accelerator: needs %s, has %s" % (needs["accelerator"], has["accelerator"] or "none")
-        )
+    version = has["runtime_version"]
+    if not runtime_serves(needs["runtime"], has["runtime"], version):
+        runtime = (has["runtime"] + " " + version).strip()
+        found.append(_TEXT % ("runtime", needs["runtime"], runtime or "none"))
+    wanted, there = needs["accelerator"], has["accelerator"]
+    if wanted and not accelerator_serves(wanted, there):
+        found.append(_TEXT % ("accelerator", wanted, there or "none"))
     if has["kernels"] is not None:
         lacking = [kernel for kernel in needs["kernels"] if kernel not in has["kernels"]]
         if lacking:
@@ -45,8 +44,9 @@ def runtime_serves(needed: str, name: str, version: str) -> bool:
     wanted, asked, least = needed.partition(">=")
     if wanted != name or not asked:
         return wanted == name
-    readable = len(numbers(least)) == len(least.split("."))
-    return readable and numbers(version) >= numbers(least)
+    lowest = numbers(least)
+    readable = len(lowest) == len(least.split("."))
+    return readable and numbers(version) >= lowest
 
 
 def accelerator_serves(needed: str, has: str) -> bool:
@@ -54,9 +54,7 @@ def accelerator_serves(needed: str, has: str) -> bool:
     of an Edge TPU's runtime ("edgetpu/14"), a Jetson's power mode ("jetson/15W"). "edgetpu"
     is served by each detail, "jetson/15W" by that one only, "edgetpu>=13" as a runtime is."""
     name, _, detail = has.partition("/")
-    if "/" in needed:
-        return needed == has
-    return runtime_serves(needed, name, detail)
+    return needed == has if "/" in needed else runtime_serves(needed, name, detail)
 
 
 def numbers(version: str) -> list[int]:
