@@ -99,8 +99,9 @@ class Header:
             raise GoldenError("golden: count %d outside 1 to %d" % (count, MAX_GOLDEN_RECORDS))
         self.count: int = count
         self.output_elements = out_elements
-        self.input_bytes = given = in_elements * SIZES[self.input_type]
-        self.output_bytes = out = out_elements * SIZES[self.output_type]
+        self.input_bytes: int = in_elements * SIZES[self.input_type]
+        self.output_bytes: int = out_elements * SIZES[self.output_type]
+        given, out = self.input_bytes, self.output_bytes
         if min(given, out) < 1 or max(given, out) > MAX_TENSOR_BYTES:
             raise GoldenError(
                 "golden: input of %d, output of %d bytes, outside 1 to %d"
