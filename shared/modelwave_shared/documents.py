@@ -59,7 +59,10 @@ def public_key(root: "Document", keyid: str) -> bytes:
 def role_keys(root: "Document", kind: str) -> "tuple[dict[str, bytes], int]":
     """({keyid: 32 bytes}, threshold): who may sign documents of `kind` under `root`."""
     role = root["roles"][SIGNER[kind]]
-    return {keyid: public_key(root, keyid) for keyid in role["keyids"]}, role["threshold"]
+    keys = {}
+    for keyid in role["keyids"]:
+        keys[keyid] = public_key(root, keyid)
+    return keys, role["threshold"]
 
 
 def open_signed(kind: str, envelope: dsse.Envelope, root: "Document") -> "Document":

@@ -50,7 +50,7 @@ class Envelope:
         """Raises EnvelopeError unless `threshold` of the distinct public keys in `keys`
         ({keyid: 32 bytes}) have signed."""
         if threshold < 1:
-            raise EnvelopeError("threshold %d: at least 1 signature is needed" % threshold)
+            raise EnvelopeError("threshold %d: at least 1 is needed" % threshold)
         with VERIFYING:
             good = self._good(keys, threshold)
         if good < threshold:
@@ -79,9 +79,7 @@ def read(data: bytes) -> Envelope:
     if len(data) > MAX_ENVELOPE_BYTES:
         raise EnvelopeError("%d bytes: longer than %d" % (len(data), MAX_ENVELOPE_BYTES))
     data = bytes(data)
-    parts = data.split(b'"', 8)
-    if len(parts) < 9:
-        raise EnvelopeError("envelope: not the DSSE template")
+    parts = data.split(b'"', 8) + [b""] * 8  # what is not there is empty
     payload, kind = parts[3], parts[7][_KIND_AT:_AFTER_KIND]
     # What was found in its places must make up the same bytes again.
     head = _HEAD % (payload, _TYPE % kind)
@@ -134,7 +132,7 @@ def _signatures(text: bytes) -> "list[Signature]":
         # Only base64 of a multiple of 3 bytes and one more, here of 64, ends in "==".
         whole = entry == _ENTRY % (name, sig) and sig.endswith(b"==")
         if not whole or name.strip(b"0123456789abcdef"):
-            raise EnvelopeError("signatures: not the DSSE template, or not of 64 bytes")
+            raise EnvelopeError("signatures: not the template, or not 64 bytes")
         found.append((name.decode(), _unbase64(sig, "sig")))
     return found
 
@@ -146,7 +144,7 @@ def _unbase64(text: bytes, field: str) -> bytes:
             return data
     except ValueError:
         pass
-    raise EnvelopeError("%s: not base64 in the one spelling of its bytes" % field)
+    raise EnvelopeError("%s: not base64 in its one spelling" % field)
 
 
 def _base64(data: bytes) -> bytes:
