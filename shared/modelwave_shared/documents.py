@@ -32,15 +32,14 @@ READING = Phase(
 def read(kind: str, payload: bytes) -> "Document":
     """The checked document in `payload` (bytes). Raises ValueError."""
     with READING:
-        value = _parsed(payload)
-        check(kind, value)
-        return value
+        return _checked(kind, payload)
 
 
-def _parsed(payload: bytes) -> "Document":
-    from modelwave_shared import strict_json
+def _checked(kind: str, payload: bytes) -> "Document":
+    from modelwave_shared import schema, strict_json
 
     value: "Document" = strict_json.loads(payload)
+    schema.CHECKS[kind](value)
     return value
 
 
