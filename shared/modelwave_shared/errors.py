@@ -15,5 +15,4 @@ class DocumentError(ValueError):
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__("%s: %s" % (where, problem))
-        self.where = where
         self.problem = problem
