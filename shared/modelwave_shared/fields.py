@@ -66,17 +66,15 @@ def _check_object(spec: "dict[str, Spec]", value: "Any", where: str) -> None:
 
 def _check_many(spec: "list[Any]", value: "Any", where: str) -> None:
     """A list, or, where the spec begins with one for the keys, an object as a map."""
-    kind = dict if len(spec) == 4 else list
-    if type(value) is not kind or not spec[-2] <= len(value) <= spec[-1]:
-        what = "an object" if kind is dict else "a list"
-        raise DocumentError(where, "%s of %d to %d entries" % (what, spec[-2], spec[-1]))
-    if kind is dict:
-        for key in value:
+    is_map = len(spec) == 4
+    entry, least, most = spec[-3:]
+    if type(value) is not (dict if is_map else list) or not least <= len(value) <= most:
+        what = "an object" if is_map else "a list"
+        raise DocumentError(where, "%s of %d to %d entries" % (what, least, most))
+    for key in value if is_map else range(len(value)):
+        if is_map:
             spec[0](key, where)
-            check(spec[1], value[key], "%s.%s" % (where, key))
-    else:
-        for index in range(len(value)):
-            check(spec[0], value[index], "%s[%d]" % (where, index))
+        check(entry, value[key], ("%s.%s" if is_map else "%s[%d]") % (where, key))
 
 
 def boolean(value: object, where: str) -> None:

@@ -91,7 +91,7 @@ class Header:
             HEADER, data[:HEADER_BYTES]
         )
         self.kind, self.input_type, self.output_type = chr(kind), chr(given), chr(out)
-        if magic != MAGIC or zero or self.kind not in ("o", "l"):
+        if magic != MAGIC or zero or self.kind not in "ol":
             raise GoldenError("golden: not a golden file")
         if self.input_type not in SIZES or self.output_type not in SIZES:
             raise GoldenError("golden: types are b, B, h or f")

@@ -91,13 +91,12 @@ def _root(root: "Any") -> None:
         if dsse.keyid(documents.public_key(root, key)) != key:
             raise DocumentError("root.keys." + key, "not the id of its key")
     for kind in root["roles"]:
-        where, entry = "root.roles." + kind, root["roles"][kind]
-        keyids = entry["keyids"]
+        keyids = root["roles"][kind]["keyids"]
         for key in keyids:
             if keyids.count(key) > 1 or key not in keys:
-                raise DocumentError(where, "keyid %s stands twice, or not in root.keys" % key)
-        if entry["threshold"] > len(keyids):
-            raise DocumentError(where, "a threshold of more than its keys")
+                raise DocumentError("root.roles." + kind, "%s twice, or not in root.keys" % key)
+        if root["roles"][kind]["threshold"] > len(keyids):
+            raise DocumentError("root.roles." + kind, "a threshold above its keys")
 
 
 def _manifest(manifest: "Any") -> None:

@@ -38,7 +38,7 @@ def loads(data: bytes) -> "Any":
     except IndexError:  # data[at] is how everything below looks ahead
         raise JsonError("cut off")
     if data[at:].strip():
-        raise JsonError("text after the end at byte %d" % at)
+        raise JsonError("text after the end")
     return value
 
 
