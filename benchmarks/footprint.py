@@ -10,13 +10,15 @@ figure here is from a board, and what is estimated for one says how."""
 import argparse
 import contextlib
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests import micropython
-from tests.board.updating import Ground, broker
+from tests.board.updating import PROGRAMS, Ground, broker
 
 from modelwave_controller.boards import compiling, linker, package, sources
 
@@ -174,24 +176,54 @@ def update_table(folder: Path) -> Iterator[str]:
     """A whole update over a real broker, in the smallest heap that does."""
     ground_folder = folder / "ground"
     ground_folder.mkdir()
-    path = [folder / "built"]
-    with (
-        _quiet(),
-        broker(ground_folder, "mosquitto") as port,
-        Ground(ground_folder, port) as ground,
-    ):
-        sampled = ground.update(HEAP, path, sample=True)
-        if "end" not in sampled:
-            yield f"A whole update does not succeed: {sampled['error'].splitlines()[-1]}"
-            return
-        works, idle = ground.smallest_heap(path)
-    peak = sampled["end"]["peak"] - sampled["idle"]["heap"]
-    yield "| a whole update: 100 KB in blocks over MQTT, two signatures, golden set | bytes |"
-    yield "| --- | ---: |"
-    yield f"| smallest heap in which it succeeds, the test's program included | {works:,} |"
-    yield f"| smallest heap in which the agent is connected and idle | {idle:,} |"
-    yield f"| in use when idle | {sampled['idle']['heap']:,} |"
-    yield f"| most in use after a collection, above that | {peak:,} |"
+    with _quiet(), broker(ground_folder, "mosquitto") as port:
+        with Ground(ground_folder, port) as ground:
+            files = _update(ground, folder / "built")
+        image = _romfs(folder / "built", folder / "rom")
+        with FromRom(ground_folder, port, image) as ground:
+            rom = _update(ground, "/rom")
+    yield "| a whole update: 100 KB in blocks, two signatures, golden set | in files | in ROMFS |"
+    yield "| --- | ---: | ---: |"
+    yield from (f"| {what} | {files[what]:,} | {rom[what]:,} |" for what in files)
+
+
+def _update(ground: Ground, place: Path | str) -> dict[str, int]:
+    """{what: bytes}, of the agent whose modules are in `place`."""
+    sampled = ground.update(HEAP, [place], sample=True)
+    if "end" not in sampled:
+        raise SystemExit(f"a whole update does not succeed: {sampled['error']}")
+    works, idle = ground.smallest_heap([place])
+    return {
+        "smallest heap in which it succeeds, the test's program included": works,
+        "smallest heap in which the agent is connected and idle": idle,
+        "in use when idle": sampled["idle"]["heap"],
+        "most in use after a collection, above that": (
+            sampled["end"]["peak"] - sampled["idle"]["heap"]
+        ),
+    }
+
+
+def _romfs(built: Path, folder: Path) -> Path:
+    """An image with all of `built` and the test's program, made as an operator makes it."""
+    shutil.copytree(built, folder)
+    for name in ("whole_update", "stand_in"):
+        text = (PROGRAMS / f"{name}.py").read_text(encoding="utf-8")
+        (folder / f"{name}.mpy").write_bytes(compiling.compiled(text, name))
+    image = folder.with_suffix(".romfs")
+    command = [sys.executable, "-m", "mpremote", "romfs", "-o", str(image), "build", str(folder)]
+    subprocess.run(command, check=True)
+    return image
+
+
+class FromRom(Ground):
+    """Its boards have all code in a ROMFS image."""
+
+    def __init__(self, folder: Path, port: int, image: Path) -> None:
+        super().__init__(folder, port)
+        self.image = image
+
+    def _command(self, program: str, config: Path) -> tuple[object, ...]:
+        return ON_BOARD / "from_rom.py", self.image, program.removesuffix(".py"), config
 
 
 @contextlib.contextmanager

@@ -22,7 +22,6 @@ from tests.board.mqtt_servers import (
     compile_for_boards,
     full_port,
     message,
-    packet,
 )
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -36,7 +36,7 @@ FLEET, MODEL, DEVICE, TARGET = "demo", "digits", "pico-1", "rp2040"
 TOPIC = topics.desired_slot(FLEET, TARGET, MODEL, slots.slot(FLEET, DEVICE))
 MODEL_BYTES = 100_000
 SECONDS = 60
-UPDATE_SECONDS = 20  # a board that has too little memory may try again for ever
+UPDATE_SECONDS = 10  # a board that has too little memory may try again for ever
 KEEPALIVE_SECONDS = 10
 
 
@@ -154,7 +154,7 @@ class Ground:
         self.port = port
         self.number = 0
         (folder / "root.json").write_bytes(signing.root_envelope())
-        (folder / "files").mkdir()
+        (folder / "files").mkdir(exist_ok=True)
 
     def __enter__(self):
         self.blocks = Blocks(Broker("127.0.0.1", self.port), FLEET, self.folder / "files")
@@ -248,7 +248,7 @@ class Ground:
             subprocess.run([*command, "-o", target], check=True)
         return "-m", program.removesuffix(".py"), config
 
-    def smallest_heap(self, path, step=512, low=16 * 1024, high=256 * 1024):
+    def smallest_heap(self, path, step=512, low=32 * 1024, high=96 * 1024):
         """Bytes (to `step`) of the smallest heap in which an update succeeds, and of the one
         in which the board only comes to be idle."""
         return tuple(self._smallest(path, what, step, low, high) for what in ("end", "idle"))

@@ -122,7 +122,7 @@ async def _answer(function, live):
 
 
 def _enrolled(path, device):
-    """The checked root document."""
+    """The checked root document, without what only a new root would be checked by."""
     from modelwave_shared import documents
 
     try:
@@ -133,6 +133,9 @@ def _enrolled(path, device):
         raise ValueError("%s: %s" % (path, error))
     with documents.READING:
         _check_name(device)
+    del root["roles"]["root"]  # who have said what they had to; their keys go as well
+    keys = root["keys"]
+    root["keys"] = {key: keys[key] for role in root["roles"].values() for key in role["keyids"]}
     return root
 
 
