@@ -29,6 +29,7 @@ VERIFYING = Phase("modelwave_shared.ed25519", "modelwave_shared.sha512")
 _TYPE = b"application/vnd.modelwave.%s+json"
 _KIND_AT, _AFTER_KIND = 26, -5  # in a type
 _HEAD = b'{"payload":"%s","payloadType":"%s","signatures":['
+_SIGNATURES_AT = 15  # behind the quotation mark that ends the type
 _ENTRY = b'{"keyid":"%s","sig":"%s"},'  # after the last one, the comma is none of it
 _ENTRY_BYTES = 118  # the keyid has 8, base64 of the signature 88
 
@@ -82,11 +83,10 @@ def read(data: bytes) -> Envelope:
     parts = data.split(b'"', 8) + [b""] * 8  # what is not there is empty
     payload, kind = parts[3], parts[7][_KIND_AT:_AFTER_KIND]
     # What was found in its places must make up the same bytes again.
-    head = _HEAD % (payload, _TYPE % kind)
-    letters = kind.isalpha() and kind.islower()
-    if not data.startswith(head) or not data.endswith(b"]}") or not letters:
+    known = data.startswith(_HEAD % (payload, _TYPE % kind)) and data.endswith(b"]}")
+    if not known or not kind.isalpha() or not kind.islower():
         raise EnvelopeError("envelope: not the DSSE template")
-    signatures = _signatures(data[len(head) : -2] + b",")
+    signatures = _signatures(parts[8][_SIGNATURES_AT:-2] + b",")
     return Envelope(kind.decode(), _unbase64(payload, "payload"), signatures)
 
 
