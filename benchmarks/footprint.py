@@ -10,15 +10,13 @@ figure here is from a board, and what is estimated for one says how."""
 import argparse
 import contextlib
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests import micropython
-from tests.board.updating import PROGRAMS, Ground, broker
+from tests.board.updating import ROM, FromRom, Ground, broker
 
 from modelwave_controller.boards import compiling, linker, package, sources
 
@@ -179,9 +177,8 @@ def update_table(folder: Path) -> Iterator[str]:
     with _quiet(), broker(ground_folder, "mosquitto") as port:
         with Ground(ground_folder, port) as ground:
             files = _update(ground, folder / "built")
-        image = _romfs(folder / "built", folder / "rom")
-        with FromRom(ground_folder, port, image) as ground:
-            rom = _update(ground, "/rom")
+        with FromRom(ground_folder, port, folder / "built") as ground:
+            rom = _update(ground, ROM)
     yield "| a whole update: 100 KB in blocks, two signatures, golden set | in files | in ROMFS |"
     yield "| --- | ---: | ---: |"
     yield from (f"| {what} | {files[what]:,} | {rom[what]:,} |" for what in files)
@@ -201,29 +198,6 @@ def _update(ground: Ground, place: Path | str) -> dict[str, int]:
             sampled["end"]["peak"] - sampled["idle"]["heap"]
         ),
     }
-
-
-def _romfs(built: Path, folder: Path) -> Path:
-    """An image with all of `built` and the test's program, made as an operator makes it."""
-    shutil.copytree(built, folder)
-    for name in ("whole_update", "stand_in"):
-        text = (PROGRAMS / f"{name}.py").read_text(encoding="utf-8")
-        (folder / f"{name}.mpy").write_bytes(compiling.compiled(text, name))
-    image = folder.with_suffix(".romfs")
-    command = [sys.executable, "-m", "mpremote", "romfs", "-o", str(image), "build", str(folder)]
-    subprocess.run(command, check=True)
-    return image
-
-
-class FromRom(Ground):
-    """Its boards have all code in a ROMFS image."""
-
-    def __init__(self, folder: Path, port: int, image: Path) -> None:
-        super().__init__(folder, port)
-        self.image = image
-
-    def _command(self, program: str, config: Path) -> tuple[object, ...]:
-        return ON_BOARD / "from_rom.py", self.image, program.removesuffix(".py"), config
 
 
 @contextlib.contextmanager

@@ -36,8 +36,10 @@ def serving(record: "Record") -> int:
 
 
 def clean(text: str) -> str:
-    """`text` as a report and the journal carry it: a line of printable ASCII, not too long."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text[:MAX_TEXT])
+    """`text` as a report and the journal carry it: a line of printable ASCII, not too long.
+    Byte by byte: MicroPython keeps a character that was once taken from a text for ever."""
+    data = text[:MAX_TEXT].encode()
+    return bytes(c if 32 <= c <= 126 else 63 for c in data)[:MAX_TEXT].decode()
 
 
 def said(error: Exception) -> str:

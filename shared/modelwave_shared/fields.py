@@ -93,7 +93,9 @@ def text(value: "Any", where: str) -> None:
     """A person's words on one line, perhaps none."""
     if type(value) is not str or len(value) > MAX_TEXT:
         raise DocumentError(where, "text of at most %d characters" % MAX_TEXT)
-    for character in value:
+    # MicroPython keeps a character that was once taken from a text for ever, so plain texts
+    # are not looked at one by one.
+    for character in value.strip(bytes(range(0x20, 0x7F)).decode()):
         code = ord(character)
         ends_line_or_turns_it = 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069
         if ends_line_or_turns_it or not (

