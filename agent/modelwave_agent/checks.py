@@ -112,12 +112,15 @@ async def judge(case: Case, breathe: "Breathe") -> None:
 
 
 def _check(name: str, case: Case) -> None:
-    check = HERE.get(name)
-    if check:
-        check(case)
-    else:
-        with TERMS:
-            _check_terms(name, case)
+    try:
+        check = HERE.get(name)
+        if check:
+            check(case)
+        else:
+            with TERMS:
+                _check_terms(name, case)
+    except ValueError as error:
+        raise Refused(name, str(error), case.order if name in PROVEN else None)
 
 
 def _check_terms(name: str, case: Case) -> None:
@@ -126,26 +129,24 @@ def _check_terms(name: str, case: Case) -> None:
     terms.CHECKS[name](case)
 
 
+# Each check raises ValueError, which says what is wrong.
+
+
 def lines(case: Case) -> None:
     if len(case.message) > 2 * MAX_ENVELOPE_BYTES + 1:
-        raise Refused("lines", "%d bytes are too many" % len(case.message))
+        raise ValueError("%d bytes are too many" % len(case.message))
     case.envelopes = bytes(case.message).split(b"\n")
     if len(case.envelopes) != 2:
-        raise Refused("lines", "an order and its manifest are two lines")
+        raise ValueError("an order and its manifest are two lines")
 
 
 def envelope(case: Case) -> None:
-    try:
-        case.envelopes = [dsse.read(line) for line in case.envelopes]
-    except ValueError as error:
-        raise Refused("envelope", str(error))
+    case.envelopes = [dsse.read(line) for line in case.envelopes]
 
 
 def kind(case: Case) -> None:
     for found, wanted in zip(case.envelopes, (ORDER, MANIFEST)):
-        if found.kind != wanted:
-            shown = documents.shown_kind(found.kind)
-            raise Refused("kind", "a %s where a %s belongs" % (shown, wanted))
+        documents.require_kind(found, wanted)
 
 
 def judged(case: Case) -> None:
@@ -157,35 +158,21 @@ def judged(case: Case) -> None:
 
 
 def signed(case: Case) -> None:
-    keys, threshold = documents.role_keys(case.root, ORDER)
-    try:
-        case.envelopes[0].verify(keys, threshold)
-    except ValueError as error:
-        raise Refused("signed", str(error))
+    documents.verify(case.envelopes[0], case.root)
 
 
 def fields(case: Case) -> None:
-    try:
-        case.order = documents.read(ORDER, case.envelopes[0].payload)
-    except ValueError as error:
-        raise Refused("fields", str(error))
+    case.order = documents.read(ORDER, case.envelopes[0].payload)
 
 
 def manifest(case: Case) -> None:
     given, order = case.envelopes[1], case.order
     if given.digest() != order["manifest"]:
-        raise Refused("manifest", "not the one that the order names", order)
-    try:
-        case.manifest = documents.open_signed(MANIFEST, given, case.root)
-    except ValueError as error:
-        raise Refused("manifest", str(error), order)
+        raise ValueError("not the one that the order names")
+    case.manifest = found = documents.open_signed(MANIFEST, given, case.root)
     for field in ("fleet", "model", "target"):
-        if case.manifest[field] != order[field]:
-            raise Refused(
-                "manifest",
-                "its %s is %s, the order's is not" % (field, case.manifest[field]),
-                order,
-            )
+        if found[field] != order[field]:
+            raise ValueError("its %s is %s, the order's is not" % (field, found[field]))
 
 
 CHECKS = (
@@ -214,6 +201,8 @@ HERE: "dict[str, Callable[[Case], None]]" = {
     "manifest": manifest,
 }
 
+# What is asked of an order that is known to be authentic and new.
+PROVEN = ("time", "manifest", "minimum", "blacklist", "fit")
 # Not asked again of an order that is under way.
 ONCE = ("time", "minimum", "blacklist", "fit")
 # What may pass later, though it does not now.

@@ -1,7 +1,6 @@
 """What an authentic order must say to be taken here: the later checks of checks.py, which
 tells their order and what becomes of a refusal."""
 
-from modelwave_agent.checks import Refused
 from modelwave_shared import slots
 from modelwave_shared.fit import shortfalls
 
@@ -20,23 +19,21 @@ def addressed(case: "Case") -> None:
         ("model", case.model),
     ):
         if order[field] != wanted:
-            raise Refused("addressed", "%s %s, here it is %s" % (field, order[field], wanted))
+            raise ValueError("%s %s, here it is %s" % (field, order[field], wanted))
     if "device" in order:
         if order["device"] != device["device"]:
-            raise Refused("addressed", "for device %s" % order["device"])
+            raise ValueError("for device %s" % order["device"])
     elif not slots.contains(order["slots"], device["slot"]):
-        raise Refused("addressed", "slot %d is not among the order's" % device["slot"])
+        raise ValueError("slot %d is not among the order's" % device["slot"])
 
 
 def sequence(case: "Case") -> None:
     order, floor = case.order, case.record["order"]
     if order["epoch"] != case.root["epoch"]:
-        raise Refused(
-            "sequence", "epoch %d, the root says %d" % (order["epoch"], case.root["epoch"])
-        )
+        raise ValueError("epoch %d, the root says %d" % (order["epoch"], case.root["epoch"]))
     ours, new = (floor["epoch"], floor["seq"]), (order["epoch"], order["seq"])
     if new < ours or (new == ours and case.digest != floor["sha256"]):
-        raise Refused("sequence", "%d is not above %d" % (order["seq"], floor["seq"]))
+        raise ValueError("%d is not above %d" % (order["seq"], floor["seq"]))
 
 
 def time(case: "Case") -> None:
@@ -45,33 +42,28 @@ def time(case: "Case") -> None:
     wall = case.wall if case.wall is not None and case.wall >= known else None
     now = known if wall is None else wall
     if case.order["expires"] <= now:
-        raise Refused("time", "expired %d seconds ago" % (now - case.order["expires"]), case.order)
+        raise ValueError("expired %d seconds ago" % (now - case.order["expires"]))
     if wall is not None and case.order["issued"] > wall + CLOCK_SKEW_SECONDS:
-        ahead = case.order["issued"] - wall
-        raise Refused("time", "not valid for another %d seconds" % ahead, case.order)
+        raise ValueError("not valid for another %d seconds" % (case.order["issued"] - wall))
 
 
 def minimum(case: "Case") -> None:
-    least = case.root["minimum"].get(case.model, 0)
-    if case.manifest["release"] < least:
-        raise Refused(
-            "minimum", "release %d, least %d" % (case.manifest["release"], least), case.order
-        )
+    release, least = case.manifest["release"], case.root["minimum"].get(case.model, 0)
+    if release < least:
+        raise ValueError("release %d, least %d" % (release, least))
 
 
 def blacklist(case: "Case") -> None:
     if case.order["manifest"] in case.record["blacklist"]:
-        raise Refused("blacklist", "this release failed its health check here", case.order)
+        raise ValueError("this release failed its health check here")
 
 
 def fit(case: "Case") -> None:
     if case.order["shadow"]:
-        raise Refused(
-            "fit", "shadow: this agent does not run models beside the live one", case.order
-        )
+        raise ValueError("shadow: this agent does not run models beside the live one")
     found = shortfalls(case.manifest["needs"], case.has)
     if found:
-        raise Refused("fit", "; ".join(found), case.order)
+        raise ValueError("; ".join(found))
 
 
 CHECKS = {

@@ -64,15 +64,24 @@ def role_keys(root: "Document", kind: str) -> "tuple[dict[str, bytes], int]":
     return keys, role["threshold"]
 
 
+def verify(envelope: dsse.Envelope, root: "Document") -> None:
+    """Raises EnvelopeError unless enough of those who may sign such a document under the
+    checked `root` have signed it."""
+    keys, threshold = role_keys(root, envelope.kind)
+    envelope.verify(keys, threshold)
+
+
+def require_kind(envelope: dsse.Envelope, kind: str) -> None:
+    """Raises EnvelopeError unless it is of that kind."""
+    if envelope.kind != kind:
+        raise EnvelopeError("a %s where a %s belongs" % (shown_kind(envelope.kind), kind))
+
+
 def open_signed(kind: str, envelope: dsse.Envelope, root: "Document") -> "Document":
     """The document in `envelope` (a dsse.Envelope), verified under the checked `root`, then
     parsed. Raises ValueError."""
-    if envelope.kind != kind:
-        raise EnvelopeError(
-            "payloadType: a %s where a %s belongs" % (shown_kind(envelope.kind), kind)
-        )
-    keys, threshold = role_keys(root, kind)
-    envelope.verify(keys, threshold)
+    require_kind(envelope, kind)
+    verify(envelope, root)
     return read(kind, envelope.payload)
 
 
@@ -80,11 +89,9 @@ def open_first_root(data: bytes) -> "Document":
     """The root document that a device is enrolled with: handed over by a trusted way, so it
     speaks for itself, but must carry its own threshold of signatures. Raises ValueError."""
     envelope = dsse.read(data)
-    if envelope.kind != ROOT:
-        raise EnvelopeError("payloadType: not a root document")
+    require_kind(envelope, ROOT)
     root = read(ROOT, envelope.payload)
-    keys, threshold = role_keys(root, ROOT)
-    envelope.verify(keys, threshold)
+    verify(envelope, root)
     return root
 
 

@@ -17,8 +17,7 @@ LONG = os.environ.get("MODELWAVE_LONG") == "1"
 RECONNECTS, UPDATES = (40, 50) if LONG else (10, 6)  # before each update, updates
 HASTY = {"last": UPDATES, "reconnects": RECONNECTS, "hasty": True, "keepalive": 3600}
 SECONDS = 600 if LONG else 60
-HEAP = "64k"  # with the code in ROMFS
-FILES_HEAP = "80k"  # with the code in files, which is loaded into it
+HEAP = "64k"
 HEAP_MAY_DIFFER_BYTES = 512
 # Updates after which nothing is new to the board: both banks hold a release, one was emptied,
 # and all names are in the interpreter's table, which keeps each for ever.
@@ -52,10 +51,10 @@ class Watched:
         raise AssertionError(f"ended before {what}: {self.lines[-5:]} {self.board.stderr.read()}")
 
 
-def life(ground, modules, port, heap=FILES_HEAP, **more):
+def life(ground, modules, port, **more):
     settings = {"reconnects": 0, "hasty": False, "keepalive": KEEPALIVE_SECONDS}
     config = ground.configure([modules], **{**settings, "port": port, **more})
-    return ground.board("update_life.py", config, heap, SECONDS)
+    return ground.board("update_life.py", config, HEAP, SECONDS)
 
 
 @pytest.mark.parametrize("code", ["files", "ROMFS"])
@@ -67,7 +66,7 @@ def test_heap_is_what_it_was_after_many_reconnects_and_updates(tmp_path, install
             board = stack.enter_context(life(ground, installed, port, **HASTY))
         else:
             ground = stack.enter_context(FromRom(tmp_path, port, installed))
-            board = stack.enter_context(life(ground, ROM, port, HEAP, **HASTY))
+            board = stack.enter_context(life(ground, ROM, port, **HASTY))
         watched = Watched(board)
         for number in range(1, UPDATES + 1):
             assert watched.wait_for("ready")["number"] == ground.order()
