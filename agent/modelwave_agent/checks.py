@@ -106,7 +106,8 @@ async def judge(case: Case, breathe: "Breathe") -> None:
     """Fills in `case.order` and `case.manifest` (checked dicts), or raises Refused or Judged.
     `breathe` is awaited between the checks."""
     for name in CHECKS:
-        if not (name in ONCE and case.under_way):
+        # Of one that is under way, who signed it and for whom is asked again.
+        if name == "manifest" or name not in PROVEN or not case.under_way:
             _check(name, case)
             await breathe()
 
@@ -201,9 +202,7 @@ HERE: "dict[str, Callable[[Case], None]]" = {
     "manifest": manifest,
 }
 
-# What is asked of an order that is known to be authentic and new.
-PROVEN = ("time", "manifest", "minimum", "blacklist", "fit")
-# Not asked again of an order that is under way.
-ONCE = ("time", "minimum", "blacklist", "fit")
+# Of an order that is known to be authentic and new.
+PROVEN = CHECKS[8:]
 # What may pass later, though it does not now.
 PASSING = ("time", "minimum", "fit")

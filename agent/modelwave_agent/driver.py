@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Next = tuple[str, Detail] | None  # the event that follows from an effect
     Effect = Callable[["Driver"], Coroutine[Any, Any, Next]]
+    Hook = Callable[[Live], str | Awaitable[str]]
 
 FETCHING = Phase("modelwave_agent.download", "modelwave_agent.intake")
 PROVING = Phase("modelwave_agent.proof", "modelwave_shared.golden")
@@ -155,12 +156,16 @@ class Driver:
         "report": _report,
     }
 
-    async def _ask(self, hook: "Callable[[Live | None], Coroutine[Any, Any, str]]") -> str:
-        """What a hook says of the live model; a hook that breaks says so."""
+    async def _ask(self, hook: "Hook") -> str:
+        """What a hook says of the live model, if there is one; a hook that breaks says so."""
+        live = self.update.live()
         try:
-            return await hook(self.update.live())
+            answer = hook(live) if live else ""
+            if answer and type(answer) is not str:
+                answer = await answer  # type: ignore[misc]  # not a text: it is awaitable
         except Exception as error:
-            return "hook: %s" % said(error)
+            answer = "hook: %s" % said(error)
+        return answer or ""  # type: ignore[return-value]
 
 
 class Trial:

@@ -99,13 +99,13 @@ class Runtime:
 
 
 class Hooks:
-    """What the world around the agent wants to know, or decides."""
+    """What the world around the agent wants to know, or decides. Each may be async or not."""
 
-    async def serve(self, live: "Live | None") -> str:
-        """`live` (driver.Live, or None) serves from now on. "" or what went wrong."""
+    def serve(self, live: "Live") -> "str | Awaitable[str]":
+        """`live` (update.Live) serves from now on. "" or what went wrong."""
         return ""
 
-    async def healthy(self, live: "Live | None") -> str:
+    def healthy(self, live: "Live") -> "str | Awaitable[str]":
         """Asked on trial, before the model is confirmed. "" or what is wrong."""
         return ""
 

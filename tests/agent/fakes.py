@@ -213,7 +213,9 @@ class FakeHooks(ports.Hooks):
         self.unwell = ""
 
     async def serve(self, live):
-        if live:
+        if live is None:
+            self.world.fault("a hook was asked about no model")
+        else:
             self.world.check_served(live)
         self.world.call(lambda: None)
         return ""

@@ -68,7 +68,9 @@ class BoardAgent(Agent):
 
             fetcher = BlockFetcher(link, fleet, device, clock)
             listeners[topics.file_block(fleet, device)] = fetcher.take
-        hooks = _Hooks(serve, healthy)
+        hooks = Hooks()
+        hooks.serve = serve or hooks.serve
+        hooks.healthy = healthy or hooks.healthy
         _make(folder)
         updates = {}
         for model in models:
@@ -98,27 +100,6 @@ class BoardAgent(Agent):
         """What the program's inferences came to. `release`: the one that they ran, if not the
         live one; `correct` of the `labelled`, whose right answer was known."""
         Agent.observe(self, model, inferences, failures, labelled, correct, release)
-
-
-class _Hooks(Hooks):
-    """The program's functions. Like a host's commands they are not asked about no model."""
-
-    def __init__(self, serve, healthy):
-        self.on_serve = serve
-        self.on_healthy = healthy
-
-    async def serve(self, live):
-        return await _answer(self.on_serve, live)
-
-    async def healthy(self, live):
-        return await _answer(self.on_healthy, live)
-
-
-async def _answer(function, live):
-    answer = function(live) if function and live else ""
-    if answer and type(answer) is not str:
-        answer = await answer
-    return answer or ""
 
 
 def _enrolled(path, device):

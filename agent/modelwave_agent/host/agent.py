@@ -193,7 +193,7 @@ class _ProgramHooks(CommandHooks):
         super().__init__(settings.swap, settings.health, settings.hook_seconds)
         self.served = False
 
-    async def serve(self, live: Live | None) -> str:
+    async def serve(self, live: Live) -> str:
         self.served = True
         return await super().serve(live)
 

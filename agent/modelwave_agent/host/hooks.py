@@ -22,15 +22,15 @@ class CommandHooks(ports.Hooks):
         self.health = health
         self.seconds = seconds
 
-    async def serve(self, live: Live | None) -> str:
+    async def serve(self, live: Live) -> str:
         return await self._run("swap", self.swap, live)
 
-    async def healthy(self, live: Live | None) -> str:
+    async def healthy(self, live: Live) -> str:
         return await self._run("health", self.health, live)
 
-    async def _run(self, name: str, command: Sequence[str], live: Live | None) -> str:
+    async def _run(self, name: str, command: Sequence[str], live: Live) -> str:
         """ "" if the command exits with 0, else what it said last on stderr."""
-        if not command or live is None:
+        if not command:
             return ""
         try:
             async with asyncio.timeout(self.seconds):
