@@ -60,7 +60,7 @@ def blacklist(case: "Case") -> None:
 
 def fit(case: "Case") -> None:
     if case.order["shadow"]:
-        raise ValueError("shadow: this agent does not run models beside the live one")
+        raise ValueError("shadow: no model runs beside the live one here")
     found = shortfalls(case.manifest["needs"], case.has)
     if found:
         raise ValueError("; ".join(found))

@@ -96,11 +96,6 @@ class BoardAgent(Agent):
         update = self.updates[model]
         return update.live() if update.booted.is_set() else None
 
-    def observe(self, model, inferences=1, failures=0, labelled=0, correct=0, release=None):
-        """What the program's inferences came to. `release`: the one that they ran, if not the
-        live one; `correct` of the `labelled`, whose right answer was known."""
-        Agent.observe(self, model, inferences, failures, labelled, correct, release)
-
 
 def _enrolled(path, device):
     """The checked root document, without what only a new root would be checked by."""

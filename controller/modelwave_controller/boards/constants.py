@@ -15,6 +15,7 @@ from modelwave_controller.boards.sources import Source, Sources
 
 MAX_INTEGER = 10**20  # a larger one has more digits than a name costs
 MIN_PACKED = 2**160  # of an integer that is shorter as bytes
+MAX_SHIFT = 1024  # what is worked out stays a number that one can look at
 MAX_TEXT = 10  # longer texts are no shared strings in an .mpy
 # Modules of which every board has the same: hasattr() is known of them.
 SAME_EVERYWHERE = ("gc", "hashlib")
@@ -50,12 +51,24 @@ def pack_integers(sources: Sources) -> None:
 
 
 class _Pack(ast.NodeTransformer):
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """The compiler would work it out, and write it in decimal."""
+        value = _worked_out(node)
+        return self._packed(node, value) if value else self._inside(node)
+
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        if type(node.value) is not int or node.value < MIN_PACKED:
+        return self._packed(node, _integer(node))
+
+    def _packed(self, node: ast.expr, value: int) -> ast.expr:
+        if value < MIN_PACKED:
             return node
-        data = node.value.to_bytes((node.value.bit_length() + 7) // 8, "little")
+        data = value.to_bytes((value.bit_length() + 7) // 8, "little")
         packed = ast.parse(f"int.from_bytes({data!r}, 'little')", mode="eval").body
         return ast.copy_location(packed, node)
+
+    def _inside(self, node: ast.BinOp) -> ast.BinOp:
+        self.generic_visit(node)
+        return node
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         return node
@@ -114,7 +127,9 @@ def _constants(program: Program) -> dict[Target, ast.expr]:
 
 def _pays(value: ast.expr, uses: int) -> bool:
     if isinstance(value, ast.Tuple):
-        return uses == 1 and all(isinstance(entry, ast.Constant) for entry in value.elts)
+        return uses == 1 and all(
+            isinstance(entry, ast.Constant) and _integer(entry) < MIN_PACKED for entry in value.elts
+        )
     if not isinstance(value, ast.Constant):
         return False
     given = value.value
@@ -203,6 +218,21 @@ class _Inline(ast.NodeTransformer):
             self.changed = True
             return (node.body if node.test.value else node.orelse) or ast.Pass()
         return node
+
+
+def _integer(node: ast.AST) -> int:
+    value = _value(node)
+    return value if type(value) is int else 0
+
+
+def _worked_out(node: ast.AST) -> int:
+    """What powers, shifts, sums and differences of integers come to; 0 for anything else."""
+    if not isinstance(node, ast.BinOp):
+        return _integer(node)
+    left, right = _worked_out(node.left), _worked_out(node.right)
+    bounded = right < MAX_SHIFT or isinstance(node.op, ast.Add | ast.Sub)
+    calculate = _OPERATORS.get(type(node.op))
+    return int(calculate(left, right)) if calculate and left and right and bounded else 0
 
 
 def _has_length(value: Any) -> bool:
