@@ -8,11 +8,12 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
-from modelwave_controller.boards import compiling, package, traceback
+from modelwave_controller.boards import compiling, linker, package, traceback
 from modelwave_controller.cli import run
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.files import FileServer
@@ -20,13 +21,15 @@ from modelwave_controller.files import FileServer
 FILES = {
     "package.json": b'{"urls": [["modelwave_agent/b.mpy", "modelwave_agent/b.mpy"]]}\n',
     "modelwave_agent/b.mpy": b"M\x06\0\x1f",
+    "source/modelwave_agent/b.py": b"",
+    "manifest.py": package.MANIFEST.encode(),
     "names.json": b'{"": {"a": ["state"]}, "modelwave_agent.b": {"x": ["modelwave_agent.b.f"]}}\n',
 }
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package of three files in place of the real one, which takes seconds."""
+    """A package of a few files in place of the real one, which takes seconds."""
     monkeypatch.setattr(package, "build", lambda rename=True: dict(FILES))
 
 
@@ -67,12 +70,58 @@ def test_functions_without_a_name_take_no_text() -> None:
 @pytest.mark.usefixtures("small")
 def test_build_writes_the_package_again_and_removes_what_it_no_longer_has(tmp_path: Path) -> None:
     assert run(["board", "build", str(tmp_path / "out")]) == 0
-    old = tmp_path / "out/modelwave_agent/old.mpy"
-    old.write_bytes(b"M")
+    lists_an_old_module(tmp_path / "out")
     assert run(["board", "build", str(tmp_path / "out")]) == 0
-    assert not old.exists()
     found = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")}
     assert found == set(FILES)
+
+
+def lists_an_old_module(folder: Path, place: str = "modelwave_agent/old") -> None:
+    """As if an older version had written this folder."""
+    for path in (folder / f"{place}.mpy", folder / f"source/{place}.py"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"M")
+    index = {"urls": [[f"{place}.mpy", f"{place}.mpy"]]}
+    (folder / "ml.json").write_text(json.dumps(index))
+
+
+@pytest.mark.usefixtures("small")
+def test_build_again_leaves_what_it_has_not_made(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(["board", "build", str(out)]) == 0
+    mine = [out / "modelwave_agent/mine.py", out / "notes/modelwave_agent/mine.txt"]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    lists_an_old_module(out, "modelwave_agent/../../mine")
+    assert run(["board", "build", str(out)]) == 0
+    assert all(path.read_text() == "mine" for path in mine)
+    assert (tmp_path / "mine.mpy").exists()
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"package.json": b'{"name": "of npm"}', "modelwave_agent/b.mpy": b"mine"},
+        {"package.json": FILES["package.json"], "names.json": b"{}", "manifest.py": b"mine"},
+        {"package.json": FILES["package.json"], "manifest.py": FILES["manifest.py"]},
+        {"names.json": b"{}", "manifest.py": FILES["manifest.py"]},
+        {name: FILES[name] for name in ("names.json", "manifest.py")} | {"package.json": b"[]"},
+        {name: FILES[name] for name in ("names.json", "package.json")} | {"manifest.py": b"\xff"},
+    ],
+    ids=["npm", "manifest", "no names", "no index", "index", "not text"],
+)
+def test_a_folder_that_only_looks_like_a_package_stays_as_it_is(
+    tmp_path: Path, kept: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, content in kept.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    assert run(["board", "build", str(tmp_path)]) == 2
+    assert "holds something else" in capsys.readouterr().err
+    found = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {p.relative_to(tmp_path).as_posix(): p.read_bytes() for p in found} == kept
 
 
 @pytest.mark.usefixtures("small")
@@ -104,6 +153,65 @@ def test_the_linker_is_read_in_the_controller_without_the_agent_being_imported()
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+# Freezing.
+
+
+class Makemanifest:
+    """What tools/manifestfile.py of MicroPython does with a manifest, as far as this one goes."""
+
+    def __init__(self, port: Path, board: Path) -> None:
+        self.variables = {"$(PORT_DIR)": str(port), "$(BOARD_DIR)": str(board)}
+        self.frozen: list[str] = []
+
+    def include(self, path: str) -> None:
+        for name, value in self.variables.items():
+            path = path.replace(name, value)
+        functions = {
+            "include": self.include,
+            "package": lambda name, **_: self.frozen.append(name),
+            "require": self.frozen.append,
+        }
+        try:
+            exec(Path(path).read_text(), functions)
+        except Exception as error:
+            raise RuntimeError(f"Error in manifest file: {path}: {error}")  # noqa: B904
+
+
+@pytest.fixture
+def firmware(tmp_path: Path) -> Makemanifest:
+    port = tmp_path / "rp2"
+    (port / "boards/PICO").mkdir(parents=True)
+    (port / "boards/manifest.py").write_text('require("asyncio")\n')
+    (tmp_path / "manifest.py").write_text(package.MANIFEST)
+    return Makemanifest(port, port / "boards/PICO")
+
+
+def test_a_frozen_agent_comes_beside_what_the_port_freezes(
+    tmp_path: Path, firmware: Makemanifest
+) -> None:
+    firmware.include(str(tmp_path / "manifest.py"))
+    assert firmware.frozen == ["asyncio", "modelwave_agent"]
+
+
+def test_a_frozen_agent_comes_beside_what_the_board_freezes(
+    tmp_path: Path, firmware: Makemanifest
+) -> None:
+    own = tmp_path / "rp2/boards/PICO/manifest.py"
+    own.write_text('include("$(PORT_DIR)/boards/manifest.py")\nrequire("ssl")\n')
+    firmware.include(str(tmp_path / "manifest.py"))
+    assert firmware.frozen == ["asyncio", "ssl", "modelwave_agent"]
+
+
+@pytest.mark.parametrize("wrong", ['include("nowhere.py")', "require(5, 6)"])
+def test_a_boards_manifest_that_is_wrong_is_not_passed_over(
+    tmp_path: Path, firmware: Makemanifest, wrong: str
+) -> None:
+    (tmp_path / "rp2/boards/PICO/manifest.py").write_text(wrong)
+    with pytest.raises(RuntimeError, match="Error in manifest"):
+        firmware.include(str(tmp_path / "manifest.py"))
+    assert firmware.frozen == []
 
 
 # Reading a traceback.
@@ -184,19 +292,57 @@ def test_files_of_the_package_and_no_others_are_handed_out(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("host", ["", "controller", "controller:1", '"><'])
+@pytest.mark.parametrize("host", ["", "controller:9999", "[2001:db8::1]:80"])
 def test_an_index_names_full_addresses_at_the_port_that_was_asked(
     tmp_path: Path, host: str
 ) -> None:
-    headers = {"Host": host} if host else {}
+    headers = {"Host": host} if host else {}  # aiohttp names the port that it connects to
     status, text = answers(tmp_path, "/board/package.json", **headers)[0]
-    if status == 400:
-        assert host == '"><'
-        return
+    assert status == 200
     ((place, url),) = json.loads(text)["urls"]
     assert place == "modelwave_agent/b.mpy"
-    assert url.startswith(f"http://{host.partition(':')[0] or '127.0.0.1'}:")
+    assert url.startswith(f"http://{host or '127.0.0.1:'}")
     assert url.endswith("/board/modelwave_agent/b.mpy")
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("host", ["controller", "[2001:db8::1]"])
+def test_a_board_that_names_no_port_is_told_the_one_it_reached(tmp_path: Path, host: str) -> None:
+    async def ask() -> tuple[str, str]:
+        server = FileServer(tmp_path)
+        url = (await server.start("127.0.0.1", 0)).rpartition("/")[0]
+        try:
+            async with aiohttp.ClientSession() as session:
+                _, text = await _get(session, url + "/board/package.json", {"Host": host})
+                return url.rpartition(":")[2], text
+        finally:
+            await server.stop()
+
+    port, text = asyncio.run(ask())
+    ((_, url),) = json.loads(text)["urls"]
+    assert url == f"http://{host}:{port}/board/modelwave_agent/b.mpy"
+
+
+NO_HOSTS = ["X: y", "Host:", "Host: [", 'Host: "><', "Host: a/b", "Host: a@b", "Host: a b"]
+NO_HOSTS += [f"Host: {host}" for host in (":80", "]:80", "a:b", "a:0", "a:65536", "a:99999999")]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("line", NO_HOSTS)
+def test_a_host_that_is_none_is_a_bad_request(tmp_path: Path, line: str) -> None:
+    async def ask() -> bytes:
+        server = FileServer(tmp_path)
+        parts = urlsplit(await server.start("127.0.0.1", 0))
+        try:
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.write(f"GET /board/package.json HTTP/1.0\r\n{line}\r\n\r\n".encode())
+            first = await reader.readline()
+            writer.close()
+            return first
+        finally:
+            await server.stop()
+
+    assert b" 400 " in asyncio.run(ask())
 
 
 @pytest.mark.usefixtures("small")
@@ -210,6 +356,33 @@ def test_without_a_compiler_a_board_is_told_why(tmp_path: Path, no_compiler: Non
     ((status, text),) = answers(tmp_path, "/board/package.json")
     assert status == 503
     assert "pip install 'modelwave[boards]'" in text
+
+
+def test_without_a_compiler_nothing_is_linked(
+    no_compiler: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object, **__: object) -> None:
+        pytest.fail("seconds of work for nothing")
+
+    monkeypatch.setattr(linker, "link", link)
+    with pytest.raises(OperatorError, match="mpy-cross is not installed"):
+        package.build()
+
+
+def test_what_cannot_be_built_is_tried_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def build(rename: bool = True) -> package.Files:
+        tried.append(1)
+        raise OperatorError("nothing to compile with")
+
+    monkeypatch.setattr(package, "build", build)
+    found = answers(tmp_path, "/board/package.json", "/board/names.json", "/board/x")
+    assert [status for status, _ in found] == [503] * 3
+    assert all("nothing to compile with; then start the controller" in text for _, text in found)
+    assert tried == [1]
 
 
 def test_two_boards_that_ask_at_once_build_it_once(

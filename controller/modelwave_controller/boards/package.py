@@ -8,6 +8,7 @@ names.json         what the short names stand for (`modelwave board traceback`)
 """
 
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,8 +24,18 @@ PARTS = {
     "ml.json": "modelwave_agent.board.runtime_ml",
 }
 INDEXES = (INDEX, *PARTS)
-MANIFEST = """\
-# Freezes modelwave's agent into a firmware: include("…/manifest.py") in the board's own.
+MARK = "# Freezes modelwave's agent into a firmware"
+# FROZEN_MANIFEST takes the place of the board's own manifest, or of the port's where the board
+# has none; what is in there, such as asyncio, the firmware still needs. An `include` of a file
+# that is not there fails for that reason; one that is there and wrong fails for its own.
+MANIFEST = f"""\
+{MARK}, beside what is in there without it.
+try:
+    include("$(BOARD_DIR)/manifest.py")
+except Exception as error:
+    if not isinstance(error.__context__, FileNotFoundError):
+        raise
+    include("$(PORT_DIR)/boards/manifest.py")
 package("modelwave_agent", base_path="source", opt=3)
 """
 
@@ -33,6 +44,7 @@ Files = dict[str, bytes]  # path, with /: content
 
 def build(rename: bool = True) -> Files:
     """Everything; the same bytes from the same sources. Raises OperatorError."""
+    compiling.compiler()  # to find at the end that there is none would take seconds
     linked = linker.link(linker.ROOTS, sources.package_folders(), rename=rename)
     files: Files = {}
     for name, text in linked.texts.items():
@@ -73,15 +85,36 @@ def installed(files: Files, index: str = INDEX) -> dict[str, int]:
 
 
 def write(files: Files, folder: Path) -> None:
-    """Into a new folder, or one that this made. Raises OperatorError."""
+    """Into a new folder, or one that this made: what an older package had and this one has not
+    is removed, and nothing else. Raises OperatorError."""
     if folder.exists() and not folder.is_dir():
         raise OperatorError(f"{folder} is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / INDEX).is_file():
-        raise OperatorError(f"{folder} holds something else; name a new folder")
+    old = _written(folder) if folder.is_dir() and any(folder.iterdir()) else set()
     for path in sorted(files):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(files[path])
-    for old in sorted(folder.rglob("modelwave_agent/**/*.*")):
-        if old.relative_to(folder).as_posix() not in files:
-            old.unlink()
+    for path in old - files.keys():
+        (folder / path).unlink(missing_ok=True)
+
+
+_MODULE = re.compile(r"(modelwave_agent(?:/\w+)+)\.mpy")
+
+
+def _written(folder: Path) -> set[str]:
+    """The paths in a folder that `write` made, by the lists that are there. Raises OperatorError
+    for any other folder."""
+    problem = OperatorError(f"{folder} holds something else; name a new folder")
+    indexes = {index for index in INDEXES if (folder / index).is_file()}
+    if INDEX not in indexes or not (folder / "names.json").is_file():
+        raise problem
+    try:
+        first = (folder / "manifest.py").read_text(encoding="utf-8").partition("\n")[0]
+        lists = [json.loads((folder / index).read_bytes())["urls"] for index in indexes]
+        named = [_MODULE.fullmatch(path) for urls in lists for path, _ in urls]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise problem from error
+    if not first.startswith(MARK):
+        raise problem
+    modules = [found[1] for found in named if found]
+    return indexes | {f"{m}.mpy" for m in modules} | {f"source/{m}.py" for m in modules}

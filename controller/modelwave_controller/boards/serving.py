@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import re
 
 from aiohttp import web
 
@@ -25,15 +26,14 @@ class Handler:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()  # two boards that ask at once do not build it twice
-        self._build = functools.cache(package.build)
+        self._build = functools.cache(_built)
 
     async def answer(self, request: web.Request) -> web.Response:
-        try:
-            async with self._turn:
-                files = await asyncio.to_thread(self._build)
-        except OperatorError as error:
-            logger.warning("the agent for boards: %s", error)
-            raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
+        async with self._turn:
+            files = await asyncio.to_thread(self._build)
+        if isinstance(files, OperatorError):
+            text = f"{files}; then start the controller again\n"
+            raise web.HTTPServiceUnavailable(text=text)
         path = request.match_info["path"]
         body = files.get(path)
         if body is None:
@@ -45,11 +45,27 @@ class Handler:
         return web.Response(body=body, headers={"Cache-Control": "no-cache", "Content-Type": kind})
 
 
+def _built() -> package.Files | OperatorError:
+    """A failure is an answer too: to find it anew takes seconds, and any stranger may ask."""
+    try:
+        return package.build()
+    except OperatorError as error:
+        logger.warning("the agent for boards: %s", error)
+        return error
+
+
+# RFC 3986: a name, an address, or an IPv6 address in brackets; then the port, if any.
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+
+
 def _base(request: web.Request) -> str:
-    """What the board was asked for, up to the path. Behind a proxy only the proxy knows; and
-    MicroPython's `requests` leaves the port out of what it says."""
+    """What the board was asked for, up to the path. Behind a proxy only the proxy knows. A port
+    that is named stays, as it may be mapped to ours; MicroPython's `requests` names none."""
     if _PROXIES & set(map(str.lower, request.headers)):
         return ""
+    found = _HOST.fullmatch(request.headers.get("Host", ""))
+    if not found or not 0 < int(found[2] or 1) <= 65535:
+        raise web.HTTPBadRequest(text="Host: no host, or no port\n")
     assert request.transport is not None
-    port = request.transport.get_extra_info("sockname")[1]
-    return str(request.url.origin().with_port(port)) + PREFIX + "/"
+    port = found[2] or request.transport.get_extra_info("sockname")[1]
+    return f"{request.scheme}://{found[1]}:{port}{PREFIX}/"
