@@ -46,6 +46,8 @@ class Driver:
                 await self.drive("superseded", {"reason": reason})
             if update.record["state"] != "idle":
                 return  # the journal could not be written; the order will come again
+            if not update.served:
+                await self._serve()  # this order has cut short what told the program
             update.order = order
             event = machine.order_event(update.record, order[0]["manifest"])
             detail = _detail(order)
@@ -55,6 +57,7 @@ class Driver:
         while event:
             effects = await self.step(event, detail)
             event, detail = "", {}
+            self.update.served = "serve" not in effects
             for effect in effects:
                 event, detail = await self.EFFECTS[effect](self) or ("", {})
                 if event:
@@ -130,6 +133,7 @@ class Driver:
             assert update.order is not None
             update.trial = Trial(update.order[0]["trial"])
         problem = await self._ask(update.hooks.serve)
+        update.served = True
         return ("unhealthy", {"reason": problem}) if problem and on_trial else None
 
     async def _watch(self) -> "Next":

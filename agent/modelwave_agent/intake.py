@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modelwave_shared.fields import Document
     from modelwave_shared.golden import Buffer
 
-CHUNK_BYTES = 4096  # hashed at a time
+CHUNK_BYTES = 1024  # hashed at a time
 
 
 class TooLong(Exception):

@@ -36,10 +36,13 @@ def serving(record: "Record") -> int:
 
 
 def clean(text: str) -> str:
-    """`text` as a report and the journal carry it: a line of printable ASCII, not too long.
-    Byte by byte: MicroPython keeps a character that was once taken from a text for ever."""
-    data = text[:MAX_TEXT].encode()
-    return bytes(c if 32 <= c <= 126 else 63 for c in data)[:MAX_TEXT].decode()
+    """`text` as a report and the journal carry it: a line of printable ASCII, not too long."""
+    text = text[:MAX_TEXT]
+    # MicroPython keeps a character that was once taken from a text for ever, so a plain text
+    # is not looked at one by one.
+    if text.strip(bytes(range(0x20, 0x7F)).decode()):
+        text = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return text
 
 
 def said(error: Exception) -> str:

@@ -116,7 +116,7 @@ class Agent:
                 await self._connect()
                 while True:
                     await self._dispatch(*await self.link.receive())
-            except LinkLost:
+            except (LinkLost, MemoryError):
                 self.connected.clear()
                 # Two devices with one name would take turns for ever at full speed.
                 failures = 0 if self.clock.now() - start > STEADY_SECONDS else failures + 1
@@ -184,7 +184,7 @@ class Agent:
                 if repeats:  # whoever lost the one has lost the other
                     await self.link.publish(self.presence, b"online", True)
                 await self.link.publish(topic, _dump(self.state()), True)
-            except LinkLost:
+            except (LinkLost, MemoryError):
                 pass  # it is repeated, and on the next connection at once
 
     def state(self) -> "Document":
@@ -220,7 +220,7 @@ class Agent:
                 while self.unsent:
                     await self.link.publish(topic, self.unsent[0], False)
                     self.unsent.pop(0)
-            except LinkLost:
+            except (LinkLost, MemoryError):
                 pass  # sent again under the same number, so that it counts once
 
     def _close_windows(self) -> None:

@@ -31,6 +31,7 @@ JUDGING = Phase(
 )
 WORKING = Phase("modelwave_agent.driver", "modelwave_agent.machine")
 MAX_JUDGED = 8
+FAULT_SECONDS = 60
 
 
 class Live:
@@ -89,7 +90,10 @@ class Update:
         self.later: "bytes | None" = None
         self.turn = asyncio.Lock()  # one message at a time is judged
         self.task: "asyncio.Task[None] | None" = None
-        self.ended = self.booted = asyncio.Event()
+        self.newest = (0, 0)  # epoch and sequence of the order that was last begun
+        self.served = True  # whether the program knows what serves
+        self.ended = asyncio.Event()
+        self.booted = asyncio.Event()
 
     # What the program asks and tells.
 
@@ -146,14 +150,14 @@ class Update:
         What a reset left to do comes first: an order is judged by what is then true."""
         await self.booted.wait()
         async with self.turn:
-            if hexdigest(message) in self.judged:
-                return
             try:
+                if hexdigest(message) in self.judged:
+                    return
                 with JUDGING:
                     order = await self._judge(message)
             except MemoryError as error:
                 self.tell("judging: " + said(error))
-                self.later = message  # perhaps the program needs less by then
+                self.later = self.later or message  # perhaps the program needs less by then
                 return
             if order:
                 await self._take(order)
@@ -217,6 +221,11 @@ class Update:
             if not self.busy():
                 self.start("again")
             return
+        # Its floor may not be durable yet, and another was judged by the one before.
+        number = (order[0]["epoch"], order[0]["seq"])
+        if number < self.newest or (number == self.newest and self.busy()):
+            return
+        self.newest = number
         await self.stop()
         self.start("ordered", order)
 
@@ -224,7 +233,7 @@ class Update:
 
     def boot(self) -> None:
         """What a reset left to do; `booted` is set when it is done."""
-        self.booted = self.start("boot")
+        self.start("boot")
 
     def busy(self) -> bool:
         return self.task is not None and not self.task.done()
@@ -245,16 +254,30 @@ class Update:
 
     async def _work(self, event: str, order: "Order | None", ended: "asyncio.Event") -> None:
         try:
-            with WORKING:
-                await self._driver().run(event, order)
-        except Exception as error:
-            self.tell("fault: " + said(error))
-            raise
+            while not await self._worked(event, order):
+                await self.clock.sleep(FAULT_SECONDS)
+                if order and self.record["order"]["sha256"] == order[2]:
+                    event, order = "again", None  # it was taken
+                if event == "again" and self.record["state"] == "idle":
+                    break
+            if event == "boot":
+                self.booted.set()
         finally:
             self.trial = None
             if self.record["state"] == "idle":
                 self.order = None
             ended.set()
+
+    async def _worked(self, event: str, order: "Order | None") -> bool:
+        """Whether it came to its end. What it could not do, for want of memory or by a fault
+        in it, is tried again: nobody else would."""
+        try:
+            with WORKING:
+                await self._driver().run(event, order)
+            return True
+        except Exception as error:
+            self.tell("fault: " + said(error))
+            return False
 
     def _driver(self) -> "Driver":
         from modelwave_agent.driver import Driver

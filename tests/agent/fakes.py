@@ -48,6 +48,8 @@ class World:
         self.wall = signing.ISSUED + 60
         self.fetched = 0  # bytes sent by the file server
         self.ram = 100_000
+        self.serve_turns = 0  # that the program takes to load a model
+        self.served = []  # releases that it has loaded
         self.update_class = update
         self.deliver = None  # hands a message to the connected agent
 
@@ -218,6 +220,9 @@ class FakeHooks(ports.Hooks):
         else:
             self.world.check_served(live)
         self.world.call(lambda: None)
+        for _ in range(self.world.serve_turns):
+            await asyncio.sleep(0)
+        self.world.served.append(live.release)
         return ""
 
     async def healthy(self, live):

@@ -322,11 +322,11 @@ def test_damaged_live_bank_falls_back_and_takes_the_same_order_again(world):
         file.write(b"rot")
     world.reports.clear()
 
-    def done(_):
-        return world.reports and model(world)["outcome"] == "SUCCEEDED"
+    def done(update):
+        return update.booted.is_set() and update.record["outcome"] == "SUCCEEDED"
 
     assert asyncio.run(live(world, done))
-    assert model(world)["release"] == 2
+    assert world.durable()["banks"][world.durable()["live"]]["release"] == 2
     releases = [report["models"]["digits"]["release"] for report in world.reports]
     assert 1 in releases, "the older whole model serves while the newer is fetched again"
 

@@ -44,8 +44,6 @@ class BlockFetcher(Fetcher):
             self.intake = intake
             try:
                 await self._fetch(intake)
-            except LinkLost as error:
-                raise FetchError(str(error))
             finally:
                 self.intake = None
 
@@ -54,10 +52,16 @@ class BlockFetcher(Fetcher):
         end = intake.offset  # what was asked for goes up to here
         silences = 0
         while intake.offset < intake.wanted:
+            if self.problem:
+                raise self.problem
             self.came.clear()
             if end - intake.offset <= LOW and end < intake.wanted:
                 count = min(WINDOW, (intake.wanted - end + BLOCK_BYTES - 1) // BLOCK_BYTES)
-                await self.link.publish(self.topic, blocks.request(sha256, end, count), False)
+                try:
+                    await self.link.publish(self.topic, blocks.request(sha256, end, count), False)
+                except LinkLost:
+                    # However long it takes: nobody refuses anything.
+                    silences = -1
                 end += count * BLOCK_BYTES
             if await self.clock.wait(self.came, SILENCE_SECONDS):
                 silences = 0
@@ -66,8 +70,6 @@ class BlockFetcher(Fetcher):
                 end = intake.offset
             if silences == SILENCES:
                 raise FetchError("no blocks come")
-            if self.problem:
-                raise self.problem
 
     def take(self, payload: bytes) -> None:
         """A message on the device's block topic. Never raises: what goes wrong is told to

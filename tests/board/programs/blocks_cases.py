@@ -36,6 +36,7 @@ class Line(ports.Link):
         self.asked = []  # (offset, number of blocks)
         self.silences = 0
         self.lost = False
+        self.back_after = 0  # so many silences
         self.files = {hashlib.sha256(DATA).digest(): DATA}
         self.fetcher = BlockFetcher(self, "demo", "pico-1", self)
 
@@ -61,6 +62,7 @@ class Line(ports.Link):
         await asyncio.sleep(0)
         if not event.is_set():
             self.silences += 1
+            self.lost = self.lost and self.silences != self.back_after
         return event.is_set()
 
     def run(self, intake):
@@ -278,19 +280,16 @@ def test_silences_count_only_one_after_the_other():
     assert line.silences > board.SILENCES
 
 
-def test_lost_line_is_said_and_the_next_try_goes_on():
+def test_without_a_connection_the_download_waits_however_long_that_takes():
     def cut(answer):
-        line.lost = True
+        line.lost, line.spoil = True, plain
         return plain(answer)
 
     line = Line(cut)
+    line.back_after = 100
     intake = intake_of()
-    error = line.run(intake)
-    assert isinstance(error, ports.FetchError), error
-    assert str(error) == "the line is cut"
-    assert intake.offset == 8192
-    line.lost, line.spoil = False, plain
     whole(line, intake)
+    assert line.silences == line.back_after
     assert line.asked[1][0] == 8192
 
 

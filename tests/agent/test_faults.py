@@ -1,0 +1,130 @@
+"""Work that fails in the midst, for want of memory say, is done all the same later; and orders
+that come while others are at work."""
+
+import asyncio
+
+import pytest
+
+from modelwave_agent import intake
+from modelwave_agent.record import clean
+from modelwave_shared.limits import MAX_TEXT
+from tests import signing
+from tests.agent import fakes
+from tests.agent.fakes import TOPIC, World, live
+
+ONE = signing.Release(1, b"model one " * 300)
+TWO = signing.Release(2, b"model two " * 300)
+THREE = signing.Release(3, b"model three " * 300)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """One in which release 1 is live."""
+    made = World(tmp_path)
+    for release in (ONE, TWO, THREE):
+        made.files.update(release.files)
+    made.retained[TOPIC] = signing.order(ONE, 1)
+    assert asyncio.run(live(made, settled(made, 1)))
+    made.reports.clear()
+    return made
+
+
+def settled(world, seq):
+    def done(_):
+        if not world.reports:
+            return False
+        state = world.last_report()
+        return state["seq"] == seq and state["outcome"] and state["state"] == "idle"
+
+    return done
+
+
+def fails(monkeypatch, owner, name, times):
+    """`owner`'s function has no memory, so often."""
+    calls = []
+    right = getattr(owner, name)
+
+    def short(*arguments):
+        calls.append(name)
+        if len(calls) <= times:
+            raise MemoryError
+        return right(*arguments)
+
+    monkeypatch.setattr(owner, name, short)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (fakes.FakeFetcher, "fetch"),
+        (fakes.FakeBanks, "intake"),
+        (fakes.FakeBanks, "clear"),
+        (fakes.FakeJournal, "write"),
+        (fakes.FakeRuntime, "free_ram"),
+    ],
+)
+def test_update_without_memory_is_done_when_there_is_some(world, monkeypatch, owner, name):
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    calls = fails(monkeypatch, owner, name, 2)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert len(calls) > 2
+    assert (world.last_report()["outcome"], world.last_report()["release"]) == ("SUCCEEDED", 2)
+    assert world.faults == []
+
+
+def test_nothing_is_served_before_it_was_hashed_after_a_reset(world, monkeypatch):
+    calls = fails(monkeypatch, intake, "whole", 2)
+    world.retained.clear()
+    world.served.clear()
+    seen = []
+
+    def done(update):
+        seen.append((len(calls), update.booted.is_set(), bool(world.served)))
+        return update.booted.is_set()
+
+    assert asyncio.run(live(world, done))
+    assert len(calls) == 3
+    assert all(calls == 3 for calls, booted, served in seen if booted or served)
+
+
+def test_older_order_does_not_displace_a_newer_one_whose_floor_is_not_durable_yet(world):
+    world.retained[TOPIC] = signing.order(TWO, 2, trial={"seconds": 0, "inferences": 10})
+    sent = []
+
+    def done(update):
+        if update.record["state"] == "trial" and not sent:
+            sent.append(world.deliver(TOPIC, signing.order(THREE, 5)))
+            sent.append(world.deliver(TOPIC, signing.order(ONE, 3)))
+        return settled(world, 5)(update)
+
+    world.serve_turns = 50
+    assert asyncio.run(live(world, done))
+    assert world.last_report()["release"] == 3
+
+
+def test_program_is_told_what_serves_though_a_newer_order_cut_the_telling_short(world):
+    world.retained[TOPIC] = signing.order(TWO, 2, trial={"seconds": 0, "inferences": 10})
+    del world.files[THREE.document["files"][0]["sha256"]]
+    sent = []
+
+    def done(update):
+        if update.record["state"] == "trial" and update.served and not sent:
+            sent.append(world.deliver(TOPIC, signing.order(ONE, 3)))
+        if len(sent) == 1 and update.record["state"] == "idle" and not update.served:
+            sent.append(world.deliver(TOPIC, signing.order(THREE, 4)))
+        return settled(world, 4)(update)
+
+    world.serve_turns = 50
+    assert asyncio.run(live(world, done))
+    assert len(sent) == 2
+    assert world.last_report()["outcome"] == "FAILED"
+    assert world.served[-1] == 1
+
+
+@pytest.mark.parametrize("text", ["\udcff", "a\nb", "\xe9\u2028", "x" * 5000])
+def test_what_a_report_carries_is_one_short_line_of_ascii(text):
+    cleaned = clean(text)
+    assert cleaned.isascii()
+    assert cleaned.isprintable()
+    assert len(cleaned) == min(len(text), MAX_TEXT)
