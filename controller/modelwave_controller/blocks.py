@@ -5,6 +5,10 @@ request at most: a newer one takes its place, unless it goes on where that one e
 are served in the order of their coming, MAX_BLOCKS blocks at most, then it is the next
 device's turn. What is lost is asked for again, so nothing is kept here.
 
+A broker keeps what a client does not read. So a device that asks and asks gets RATE_BYTES a
+second, once BURST_BYTES are spent; its request waits for that, and others are served before
+it. How much is kept in the end is the broker's to limit (docs/threats.md).
+
 Blocks go out at QoS 0: the device asks again for what did not come, so acknowledging each
 block would only cost a packet for every packet. And a Mosquitto that saves its state with
 each change, as retained orders need it to (docker/mosquitto.conf), would save it for each
@@ -13,7 +17,9 @@ block: a file took three to five times as long.
 
 import logging
 import threading
+import time
 from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +30,8 @@ from modelwave_shared.blocks import BLOCK_BYTES, MAX_BLOCKS
 from modelwave_shared.errors import DocumentError
 
 MAX_DEVICES = 1000  # that wait; whoever comes then asks again
+BURST_BYTES = 256 * 1024  # a device gets without a pause
+RATE_BYTES = 64 * 1024  # a device gets per second in the long run
 ON_THEIR_WAY = 32  # blocks that paho holds: what a slow broker costs in memory
 PURPOSE = "file blocks: "  # stands before what is logged
 
@@ -38,14 +46,48 @@ class Job:
 
     @property
     def end(self) -> int:
-        return self.offset + self.count * BLOCK_BYTES
+        return self.offset + self.bytes
+
+    @property
+    def bytes(self) -> int:
+        return self.count * BLOCK_BYTES
+
+
+class Allowance:
+    """What each device may be sent. Of one that has been quiet for long enough nothing is kept."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` gives seconds."""
+        self._clock = clock
+        self._even: dict[str, float] = {}  # device: when RATE_BYTES have made up for all it got
+
+    def wait(self, device: str) -> float:
+        """Seconds until the device may be sent something."""
+        if device not in self._even and len(self._even) >= MAX_DEVICES:
+            return BLOCK_BYTES / RATE_BYTES  # then one of the others may be forgotten
+        ahead = self._even.get(device, 0) - self._clock()
+        return max(ahead - BURST_BYTES / RATE_BYTES, 0)
+
+    def spend(self, device: str, count: int) -> None:
+        now = self._clock()
+        self._even[device] = max(self._even.get(device, now), now) + count / RATE_BYTES
+
+    def forget(self) -> None:
+        """Makes room, where there is none left."""
+        if len(self._even) >= MAX_DEVICES:
+            now = self._clock()
+            self._even = {device: at for device, at in self._even.items() if at > now}
+
+    def __len__(self) -> int:
+        return len(self._even)
 
 
 class Requests:
     """What devices have asked for and not been sent yet. Any thread may put and take."""
 
-    def __init__(self, fleet: str) -> None:
+    def __init__(self, fleet: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.fleet = fleet
+        self.allowance = Allowance(clock)
         self.counts: Counter[str] = Counter()  # bad, dropped, missing, failed
         self._jobs: OrderedDict[str, Job] = OrderedDict()  # by device, longest waiting first
         self._lock = threading.Lock()
@@ -67,8 +109,20 @@ class Requests:
                 self._jobs[device] = job  # in the place of an older one
 
     def take(self) -> tuple[str, Job] | None:
+        """The one that has waited longest, of those whose devices may be sent something."""
         with self._lock:
-            return self._jobs.popitem(last=False) if self._jobs else None
+            self.allowance.forget()
+            for device, job in self._jobs.items():
+                if not self.allowance.wait(device):
+                    self.allowance.spend(device, job.bytes)
+                    del self._jobs[device]
+                    return device, job
+            return None
+
+    def wait(self) -> float | None:
+        """Seconds until there is something to take, by the clock alone; None: nobody waits."""
+        with self._lock:
+            return min(map(self.allowance.wait, self._jobs), default=None)
 
     def __len__(self) -> int:
         with self._lock:
@@ -125,15 +179,16 @@ class Blocks:
         self._wake.set()
 
     def _run(self) -> None:
+        pause: float | None = None
         while not self._stopping.is_set():
-            self._wake.wait()
+            self._wake.wait(pause)
             self._wake.clear()
             connection = self.link.current
-            if connection is not None:
-                self._send(connection)
+            pause = self._send(connection) if connection else None
 
-    def _send(self, connection: Connection) -> None:
-        """As far as the connection takes it; called again when that has gone out."""
+    def _send(self, connection: Connection) -> float | None:
+        """As far as the connection takes it and devices may be sent more; called again when
+        that has gone out, or after the seconds that it returns."""
         connection.acknowledged()
         while connection.unacknowledged < ON_THEIR_WAY:
             if self._ready:
@@ -141,7 +196,8 @@ class Blocks:
             elif found := self.requests.take():
                 self._ready.extend(self._answer(*found))
             else:
-                return
+                return self.requests.wait()
+        return None
 
     def _answer(self, device: str, job: Job) -> list[Message]:
         """The blocks asked for, as far as the file goes; an empty one where it has nothing."""

@@ -18,7 +18,7 @@ from test_link import StubBroker
 
 from modelwave_controller import blocks as service
 from modelwave_controller import link as links
-from modelwave_controller.blocks import Blocks, Job, Requests
+from modelwave_controller.blocks import BURST_BYTES, RATE_BYTES, Blocks, Job, Requests
 from modelwave_controller.link import Broker
 from modelwave_controller.service import Service
 from modelwave_shared import blocks, topics
@@ -122,7 +122,100 @@ def test_devices_that_wait_have_a_bound_and_those_who_wait_keep_their_place(
     assert len(caplog.records) == 1
 
 
+# How much a device gets.
+
+
+class Time:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def taken_by_a_flood(requests: Requests, device: str) -> int:
+    """Bytes that it gets at once, as it asks again and again."""
+    count = 0
+    while count < 10 * BURST_BYTES:
+        put(requests, device, SHA256, 0, MAX_BLOCKS)
+        found = requests.take()
+        if found is None:
+            break
+        assert found[0] == device
+        count += found[1].bytes
+    return count
+
+
+def test_device_that_asks_without_end_gets_a_burst_and_then_its_rate() -> None:
+    clock = Time()
+    requests = Requests(FLEET, clock)
+    turn = MAX_BLOCKS * BLOCK_BYTES
+    assert BURST_BYTES <= taken_by_a_flood(requests, "d1") <= BURST_BYTES + turn
+    seconds = 60
+    count = 0
+    for _ in range(seconds * 10):
+        clock.now += 0.1
+        count += taken_by_a_flood(requests, "d1")
+    assert abs(count - seconds * RATE_BYTES) <= turn
+
+
+def test_request_beyond_the_allowance_waits_for_its_time_and_keeps_nobody_waiting() -> None:
+    clock = Time()
+    requests = Requests(FLEET, clock)
+    assert requests.wait() is None
+    taken_by_a_flood(requests, "greedy")
+    put(requests, "modest", SHA256, 0, 1)
+    assert requests.wait() == 0
+    assert requests.take() == ("modest", Job(SHA256, 0, 1))
+    pause = requests.wait()
+    assert pause is not None
+    assert 0 < pause <= MAX_BLOCKS * BLOCK_BYTES / RATE_BYTES
+    clock.now += pause / 2
+    assert requests.take() is None
+    clock.now += pause / 2 + 1e-6
+    assert requests.take() == ("greedy", Job(SHA256, 0, MAX_BLOCKS))
+
+
+def test_board_fetches_100_kb_without_a_pause() -> None:
+    requests = Requests(FLEET, Time())
+    for board in range(100):
+        for at in range(0, 100 * 1024, MAX_BLOCKS * BLOCK_BYTES):
+            put(requests, f"d{board}", SHA256, at, MAX_BLOCKS)
+            assert requests.take() == (f"d{board}", Job(SHA256, at, MAX_BLOCKS))
+
+
+def test_device_that_was_quiet_is_forgotten_and_those_kept_have_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "MAX_DEVICES", 3)
+    clock = Time()
+    requests = Requests(FLEET, clock)
+    for number in range(3):
+        put(requests, f"d{number}", SHA256, 0, MAX_BLOCKS)
+        assert requests.take()
+    put(requests, "d3", SHA256, 0, 1)
+    assert requests.take() is None
+    assert len(requests.allowance) == 3
+    assert requests.wait() == BLOCK_BYTES / RATE_BYTES
+    clock.now += MAX_BLOCKS * BLOCK_BYTES / RATE_BYTES
+    assert requests.take() == ("d3", Job(SHA256, 0, 1))
+    assert len(requests.allowance) == 1
+
+
 # What is sent.
+
+
+def test_request_that_waits_is_served_when_its_time_comes_though_nothing_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "BURST_BYTES", 0)
+    with embedded() as host, serving(host.port, tmp_path), board(host.port) as asking:
+        asking.ask(SHA256, 0, 2)
+        assert asking.receive(2) == [block(0), block(BLOCK_BYTES)]
+        asking.ask(SHA256, 2048, 1)  # 1/32 s too early
+        assert asking.receive(1) == [block(2048)]
 
 
 class Board:
