@@ -44,10 +44,6 @@ MAX_TRIES = 3
 MAX_BLACKLIST = 8
 
 
-class IllegalStep(Exception):
-    """The event has no row for the state: a fault in the caller, never in the input."""
-
-
 # What a row changes in the record, beside its state.
 
 
@@ -179,11 +175,9 @@ TABLE: "dict[str, dict[str, Row]]" = {
 
 def step(record: "Record", event: str, detail: "Detail") -> "tuple[Record, list[str]]":
     """(new record, effects) for `event` in `record`, which stays as it is. `detail` is what
-    the row's change reads: order, time and bank of an accepted order, or a reason."""
-    row = TABLE[record["state"]].get(event)
-    if row is None:
-        raise IllegalStep("no row for %s in %s" % (event, record["state"]))
-    state, change, effects = row
+    the row's change reads: order, time and bank of an accepted order, or a reason. KeyError
+    where the state has no such row: a fault in the caller, never in the input."""
+    state, change, effects = TABLE[record["state"]][event]
     new: "Record" = copy(record)
     change(new, detail)
     new["state"] = state

@@ -19,6 +19,7 @@ COMPILED = (
     "agent/modelwave_agent/ports",
     "agent/modelwave_agent/board/__init__",
     "agent/modelwave_agent/board/mqtt",
+    "agent/modelwave_agent/board/tls_context",
     "agent/modelwave_agent/board/mqtt_as",
     "shared/modelwave_shared/__init__",
     "shared/modelwave_shared/golden",

@@ -45,22 +45,6 @@ _MALFORMED = "malformed packet"
 _REFUSALS = "version,client id,not available,user or password,not authorized,unknown"
 
 
-def tls_context(ca: bytes) -> "Any":
-    """What MqttLink takes as `tls`, to trust only brokers with a certificate from the
-    authority `ca` (DER or PEM). ValueError."""
-    import tls
-
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)  # for which CERT_REQUIRED is the default
-    if ca[:5] == b"-----":  # not every board's TLS reads PEM
-        from binascii import a2b_base64
-
-        for piece in ca.split(b"-----")[2::4]:
-            context.load_verify_locations(a2b_base64(piece))
-    else:
-        context.load_verify_locations(ca)
-    return context
-
-
 class MqttLink(Link):
     """One connection at a time; `connect` begins another. A dead one is noticed within 1.5
     times the keep-alive, also while it is being opened; only the name's resolution is as

@@ -21,6 +21,7 @@ APART = (
     "modelwave_agent.board.mqtt_as",
     "modelwave_agent.board.runtime",
     "modelwave_agent.board.runtime_microlite",
+    "modelwave_agent.board.tls_context",
     "modelwave_agent.board.runtime_ml",
 )
 

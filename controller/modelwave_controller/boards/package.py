@@ -20,6 +20,7 @@ INDEX = "package.json"
 PARTS = {
     "http.json": "modelwave_agent.board.http",
     "mqtt_as.json": "modelwave_agent.board.mqtt_as",
+    "tls.json": "modelwave_agent.board.tls_context",
     "microlite.json": "modelwave_agent.board.runtime_microlite",
     "ml.json": "modelwave_agent.board.runtime_ml",
 }

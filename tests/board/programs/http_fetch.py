@@ -25,7 +25,7 @@ http.SILENCE_SECONDS = config["silence"]
 
 
 def tls():
-    from modelwave_agent.board.mqtt import tls_context
+    from modelwave_agent.board.tls_context import tls_context
 
     with open(config["ca"], "rb") as file:
         return tls_context(file.read())

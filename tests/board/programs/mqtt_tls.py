@@ -14,7 +14,7 @@ from mqtt_parts import (
     waiting_for_sockets,
 )
 
-from modelwave_agent.board.mqtt import tls_context
+from modelwave_agent.board.tls_context import tls_context
 
 PORT, HOST, CA = int(sys.argv[2]), sys.argv[3], sys.argv[4]
 TIMES = 20
