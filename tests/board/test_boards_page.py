@@ -204,7 +204,17 @@ def test_arguments_of_the_table_are_those_there_are():
     assert told == wanted
 
 
-@pytest.mark.parametrize("name", ["http.json", "ml.json", "microlite.json"])
+@pytest.mark.parametrize("name", ["http.json", "ml.json", "microlite.json", "tls.json"])
 def test_parts_that_the_page_names_are_there(name):
     assert name in PAGE
     assert name in package.PARTS
+
+
+def test_what_the_page_imports_is_in_the_package():
+    found = re.findall(r"from (modelwave_\S+) import (.+)", PAGE)
+    assert len(found) >= 5
+    files = package.build()
+    for module, names in found:
+        source = files["source/" + package.place(module, "py")].decode()
+        for name in names.split(", "):
+            assert re.search(rf"^(class|def) {name}\b", source, re.M), f"{module}: {name}"
