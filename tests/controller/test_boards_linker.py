@@ -682,7 +682,147 @@ def test_a_small_function_stays_where_its_names_would_mean_something_else(tmp_pa
     )
 
 
+def test_a_small_function_stays_where_it_would_be_worked_out_in_another_order(
+    tmp_path: Path,
+) -> None:
+    """What it is given is read before it calls anything."""
+    same(
+        tmp_path,
+        main="""
+        count = 1
+
+        class Counter:
+            def __init__(self):
+                self.number = 1
+
+            def add(self):
+                self.number += 1
+                return self.number
+
+            def both(self):
+                return after(self, self.number)
+
+        def after(counter, number):
+            return counter.add() + 10 * number
+
+        def bump():
+            global count
+            count += 1
+            return count
+
+        def of_global(given):
+            return bump() + 10 * given
+
+        def of_free(call, given):
+            return call() + 10 * given
+
+        def free():
+            number = 1
+            def inner():
+                nonlocal number
+                number += 1
+                return number
+            return of_free(inner, number)
+
+        def main():
+            print(Counter().both(), of_global(count), free())
+        """,
+    )
+
+
+def test_a_generator_is_not_written_out_where_it_is_called(tmp_path: Path) -> None:
+    same(
+        tmp_path,
+        main="""
+        def once(value):
+            return (yield value)
+
+        async def waits(value):
+            return await value
+
+        def outer(value):
+            return list(once(value))
+
+        def later(value):
+            return waits(value)
+
+        def main():
+            made = later(1)
+            print(outer(1), type(made).__name__)
+            made.close()
+        """,
+    )
+
+
+def test_functions_of_ours_that_are_called_as_builtins_are_called(tmp_path: Path) -> None:
+    same(
+        tmp_path,
+        main="""
+        import hashlib
+        from modelwave_shared.b import hasattr
+
+        def len(text):
+            return "ours", text
+
+        def main():
+            print(len("abc"), hasattr(hashlib, "sha256"))
+        """,
+        shared_b="""
+        def hasattr(thing, name):
+            return "ours", name
+        """,
+    )
+
+
 # What it refuses.
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["yield 1", "name = 5", "import os", "for name in (): pass", "def name(): pass", "global name"],
+)
+def test_a_branch_that_never_runs_but_means_something_is_refused(tmp_path: Path, line: str) -> None:
+    main = f"DEBUG = False\nname = 1\ndef main():\n    if DEBUG:\n        {line}\n    print(name)\n"
+    assert re.search(r"main\.py:5: .*never runs", refused(tmp_path, main=main))
+
+
+def test_an_expression_that_never_runs_but_means_something_is_refused(tmp_path: Path) -> None:
+    main = "DEBUG = False\ndef main():\n    print((yield) if DEBUG else 1)\n"
+    assert re.search(r"main\.py:3: .*never runs", refused(tmp_path, main=main))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("def main():\n    assert print(1)\n", 2),
+        ("async def main():\n    assert await x\n", 2),
+        ("def main():\n    assert (y := 1)\n    print(y)\n", 2),
+        ("lonely = print(1)\ndef main(): pass\n", 1),
+        ("class A:\n    lonely = print(1)\ndef main():\n    A()\n", 2),
+    ],
+)
+def test_what_would_be_left_out_but_does_something_is_refused(
+    tmp_path: Path, text: str, line: int
+) -> None:
+    assert re.search(rf"main\.py:{line}: .*may do something", refused(tmp_path, main=text))
+
+
+def test_what_only_comes_to_a_value_is_left_out(tmp_path: Path) -> None:
+    text = same(
+        tmp_path,
+        main="""
+        LONELY = bytes(5)
+
+        class A:
+            ALONE = frozenset((1, 2))
+
+        def main():
+            assert isinstance(A, type)
+            print(A is None)
+        """,
+    )
+    for gone in ("bytes", "frozenset", "isinstance"):
+        assert gone not in text
 
 
 @pytest.mark.parametrize(
@@ -696,6 +836,11 @@ def test_a_small_function_stays_where_its_names_would_mean_something_else(tmp_pa
         ("exec('main')", "exec"),
         ("__import__('os')", "__import__"),
         ("dict(**{'a': 1})", r"\*\*"),
+        ("'{0.name}'.format(main)", "format"),
+        ("'{name}'.format(name=1)", "format"),
+        ("name.format(main)", "format"),
+        ("from collections import namedtuple", "namedtuple"),
+        ("collections.namedtuple('A', 'b')", "namedtuple"),
         ("print(b)", "used as a value"),
         ("b.missing()", "no missing"),
     ],

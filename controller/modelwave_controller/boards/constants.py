@@ -7,11 +7,13 @@ and large numbers that are used in several places stay where they are.
 import ast
 import operator
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from modelwave_controller.boards.interpreter import MODULES
 from modelwave_controller.boards.program import Program, Target
-from modelwave_controller.boards.sources import Source, Sources
+from modelwave_controller.boards.scopes import makes_its_function, own_nodes
+from modelwave_controller.boards.sources import Refused, Source, Sources
 
 MAX_INTEGER = 10**20  # a larger one has more digits than a name costs
 MIN_PACKED = 2**160  # of an integer that is shorter as bytes
@@ -146,6 +148,9 @@ class _Inline(ast.NodeTransformer):
         self.source = source
         self.constants = constants
         self.changed = False
+        self.in_function = 0
+        uses = program.scopes[source.name].uses
+        self.builtins = {node for node, name, scope in uses if scope.lookup(name) is None}
 
     def _put(self, old: ast.AST, new: ast.AST) -> ast.AST:
         self.changed = True
@@ -187,6 +192,8 @@ class _Inline(ast.NodeTransformer):
         self.generic_visit(node)
         values = [_value(argument) for argument in node.args]
         called = node.func.id if isinstance(node.func, ast.Name) else ""
+        if called in ("len", "hasattr") and node.func not in self.builtins:
+            return node
         if called == "len" and len(values) == 1 and _has_length(values[0]):
             return self._put(node, ast.Constant(len(values[0])))
         if called == "const" and self.program.foreign_module(node.func) and len(values) == 1:
@@ -209,15 +216,37 @@ class _Inline(ast.NodeTransformer):
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.test, ast.Constant):
-            return self._put(node, node.body if node.test.value else node.orelse)
+            taken, left = (node.body, node.orelse)[:: 1 if node.test.value else -1]
+            self._leave_out([left])
+            return self._put(node, taken)
         return node
 
     def visit_If(self, node: ast.If) -> Any:
         self.generic_visit(node)
         if isinstance(node.test, ast.Constant):
             self.changed = True
-            return (node.body if node.test.value else node.orelse) or ast.Pass()
+            taken, left = (node.body, node.orelse)[:: 1 if node.test.value else -1]
+            self._leave_out(left)
+            return taken or ast.Pass()
         return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def _function(self, node: ast.AST) -> ast.AST:
+        self.in_function += 1
+        self.generic_visit(node)
+        self.in_function -= 1
+        return node
+
+    def _leave_out(self, branch: Iterable[ast.AST]) -> None:
+        """In a function also what never runs has a meaning: what it binds is local."""
+        for node in (found for one in branch for found in own_nodes(one)):
+            if self.in_function and makes_its_function(node):
+                raise Refused(self.source, node, "a branch never runs, but says what is local")
 
 
 def _integer(node: ast.AST) -> int:

@@ -138,3 +138,23 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
         for child in ast.iter_child_nodes(node):
             yield from own_nodes(child)
+
+
+def makes_its_function(node: ast.AST) -> bool:
+    """Whether it binds a name, or makes a generator of the function that it stands in."""
+    if isinstance(node, ast.Name):
+        return not isinstance(node.ctx, ast.Load)
+    if isinstance(node, ast.ExceptHandler):
+        return node.name is not None
+    return isinstance(
+        node,
+        ast.Yield
+        | ast.YieldFrom
+        | ast.FunctionDef
+        | ast.AsyncFunctionDef
+        | ast.ClassDef
+        | ast.Import
+        | ast.ImportFrom
+        | ast.Global
+        | ast.Nonlocal,
+    )

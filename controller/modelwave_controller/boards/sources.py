@@ -15,6 +15,11 @@ from modelwave_controller.errors import OperatorError
 
 PACKAGES = ("modelwave_agent", "modelwave_shared")
 HOST = "modelwave_agent.host"
+# Calls that may be left out with what they are for.
+WITHOUT_EFFECT = (
+    *("isinstance", "callable", "len", "bytes", "bytearray", "tuple", "set", "frozenset"),
+    *("range", "const", "struct.calcsize", "int.from_bytes"),
+)
 
 
 class Refused(OperatorError):
@@ -132,7 +137,10 @@ class Trim(ast.NodeTransformer):
         for statement in statements:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                 continue  # a docstring
-            if isinstance(statement, ast.Assert) or _is_for_types(statement):
+            if isinstance(statement, ast.Assert):
+                refuse_effects(self.source, statement)
+                continue
+            if _is_for_types(statement):
                 continue
             if isinstance(statement, ast.AnnAssign):
                 if statement.value is None:
@@ -160,6 +168,14 @@ class Trim(ast.NodeTransformer):
     def visit_arg(self, node: ast.arg) -> Any:
         node.annotation = None
         return node
+
+
+def refuse_effects(source: Source, left_out: ast.AST) -> None:
+    """What is left out must do nothing but come to a value."""
+    for node in ast.walk(left_out):
+        is_call = isinstance(node, ast.Call) and ast.unparse(node.func) not in WITHOUT_EFFECT
+        if is_call or isinstance(node, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom):
+            raise Refused(source, node, "it is left out, but may do something")
 
 
 def _is_for_types(statement: ast.stmt) -> bool:

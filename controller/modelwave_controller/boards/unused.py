@@ -9,7 +9,7 @@ import ast
 from collections.abc import Callable, Container, Iterable
 
 from modelwave_controller.boards.program import Program, Target
-from modelwave_controller.boards.sources import Source, Sources
+from modelwave_controller.boards.sources import Source, Sources, refuse_effects
 
 Unit = tuple[Source, ast.stmt]
 
@@ -143,8 +143,10 @@ def _drop(source: Source, mark: _Mark) -> None:
             body.append(statement)
         elif statement in mark.live:
             if isinstance(statement, ast.ClassDef):
-                _drop_members(statement, mark)
+                _drop_members(source, statement, mark)
             body.append(statement)
+        elif isinstance(statement, ast.Assign):
+            refuse_effects(source, statement.value)
     source.tree.body = body
     used = _loaded_names(source.tree)
     for node in ast.walk(source.tree):
@@ -174,10 +176,14 @@ def _prune_import(statement: ast.stmt, used: set[str], mark: _Mark, source: Sour
     return bool(statement.names)
 
 
-def _drop_members(made: ast.ClassDef, mark: _Mark) -> None:
-    made.body = [
-        member for member in made.body if mark.is_used_member(member) and not is_stub(member)
-    ] or [ast.Pass()]
+def _drop_members(source: Source, made: ast.ClassDef, mark: _Mark) -> None:
+    kept: list[ast.stmt] = []
+    for member in made.body:
+        if mark.is_used_member(member):
+            kept += [] if is_stub(member) else [member]
+        elif isinstance(member, ast.Assign):
+            refuse_effects(source, member.value)
+    made.body = kept or [ast.Pass()]
 
 
 def is_stub(member: ast.stmt) -> bool:
