@@ -8,6 +8,10 @@ only parameters have names in an .mpy at all.
 Attributes are known by their text alone, as nobody knows an object's class here: all that
 an object of the interpreter may have (interpreter.ATTRIBUTES) stay as they are, and so do
 those that none of our classes has.
+
+Classes of exceptions get short names as well, so a board's report says "aB: …" where a host's
+says "TooLong: …" (ports.py's stay). Their names would take 166 bytes; names.json of the build
+tells which is which.
 """
 
 import ast
