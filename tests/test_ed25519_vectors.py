@@ -3,6 +3,7 @@ two ways a Python takes."""
 
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from modelwave_shared import ed25519, sha512
+from tests import micropython
 
 SIGN_INPUT = Path(cryptography_vectors.__file__).parent / "asymmetric/Ed25519/sign.input"
 CASES = 1024
@@ -100,3 +102,12 @@ def test_bare_python_takes_the_pure_way(monkeypatch: pytest.MonkeyPatch) -> None
     for number, case in list(enumerate(cases()))[::128]:
         assert bare.verify(*case)
         assert not bare.verify(*with_flipped_bit(case, number))
+
+
+def test_cases_on_micropython(tmp_path: Path) -> None:
+    """Every case in the long form, a spread of them every day."""
+    step = 1 if os.environ.get("MODELWAVE_LONG") == "1" else 32
+    program = micropython.ROOT / "tests/board/programs/sign_input.py"
+    done = micropython.run(tmp_path, program, SIGN_INPUT, step)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == CASES // step
