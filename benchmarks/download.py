@@ -1,7 +1,7 @@
 """The agent's way of a file (download, verify, write, sync) against the shell's.
 
 Rounds alternate between `curl -s URL | tee FILE | sha256sum` and the agent's own code
-(HttpFetcher into banks.Intake, closed and so on the medium), from one file server, and the
+(HttpFetcher into intake.Intake, closed and so on the medium), from one file server, and the
 medians are compared. The agent is measured as it lives: in a process that is there already.
 """
 

@@ -56,7 +56,7 @@ class Fetcher:
     """Brings files."""
 
     async def fetch(self, url: str, intake: "Intake") -> None:
-        """Feeds `intake.write` (banks.Intake) the bytes of `url` from `intake.offset` on.
+        """Feeds `intake.write` (intake.Intake) the bytes of `url` from `intake.offset` on.
         Returns at the end of what the server sends; the intake refuses a byte too many.
         FetchError, and whatever the intake raises."""
         raise NotImplementedError

@@ -78,7 +78,10 @@ def test_heap_is_what_it_was_after_many_reconnects_and_updates(tmp_path, install
     assert max(settled) - min(settled) <= HEAP_MAY_DIFFER_BYTES, heaps
 
 
-def test_line_that_dies_while_the_board_is_idle_is_noticed_and_replaced(tmp_path, installed):
+@contextlib.contextmanager
+def behind_a_line(tmp_path, installed):
+    """(ground, line, watched) of a board that is ready, with a line that may die between it and
+    the broker."""
     with (
         broker(tmp_path, "mosquitto") as port,
         Ground(tmp_path, port) as ground,
@@ -87,11 +90,22 @@ def test_line_that_dies_while_the_board_is_idle_is_noticed_and_replaced(tmp_path
     ):
         watched = Watched(board)
         watched.wait_for("ready")
+        yield ground, line, watched
+
+
+def lost_in_time(watched, line):
+    """What the board says of the connection that it has lost, which it must not notice late."""
+    lost = watched.wait_for("lost")
+    print(f"noticed after {(lost['at'] - line.began) / KEEPALIVE_SECONDS:.2f} keep-alives")
+    assert lost["at"] - line.began <= NOTICED_WITHIN
+    return lost
+
+
+def test_line_that_dies_while_the_board_is_idle_is_noticed_and_replaced(tmp_path, installed):
+    with behind_a_line(tmp_path, installed) as (ground, line, watched):
         line.after(0, line.hole)
-        lost = watched.wait_for("lost")
-        print(f"noticed after {(lost['at'] - line.began) / KEEPALIVE_SECONDS:.2f} keep-alives")
+        lost = lost_in_time(watched, line)
         assert "no answer" in lost["why"]
-        assert lost["at"] - line.began <= NOTICED_WITHIN
         watched.wait_for("connected")
         ground.order()
         assert watched.wait_for("outcome")["outcome"] == "SUCCEEDED"
@@ -100,19 +114,10 @@ def test_line_that_dies_while_the_board_is_idle_is_noticed_and_replaced(tmp_path
 def test_line_that_dies_during_a_download_is_noticed_and_the_rest_comes_over_another(
     tmp_path, installed
 ):
-    with (
-        broker(tmp_path, "mosquitto") as port,
-        Ground(tmp_path, port) as ground,
-        Line(port) as line,
-        life(ground, installed, line.port, last=1) as board,
-    ):
-        watched = Watched(board)
-        watched.wait_for("ready")
+    with behind_a_line(tmp_path, installed) as (ground, line, watched):
         line.after(SOME_BYTES, line.hole)
         ground.order()
-        lost = watched.wait_for("lost")
-        print(f"noticed after {(lost['at'] - line.began) / KEEPALIVE_SECONDS:.2f} keep-alives")
-        assert lost["at"] - line.began <= NOTICED_WITHIN
+        lost_in_time(watched, line)
         before = line.taken
         assert watched.wait_for("outcome")["outcome"] == "SUCCEEDED"
         rest = line.taken - before

@@ -20,7 +20,7 @@ from modelwave_controller.state import State
 from modelwave_controller.store import Store
 from modelwave_controller.tick import Issuer, Ticker
 from modelwave_controller.writer import Inbox, Writer
-from modelwave_shared import documents, dsse, topics, words
+from modelwave_shared import digests, documents, dsse, topics, words
 from modelwave_shared.slots import slot
 
 FLEET = "meadow"
@@ -87,7 +87,7 @@ class World:
         for target in targets:
             payload = keys.canonical(manifest(number, target))
             envelope = keys.sign(words.MANIFEST, payload, [self.release_key])
-            found[target] = Signed(read(Manifest, payload), envelope, dsse.hexdigest(payload))
+            found[target] = Signed(read(Manifest, payload), envelope, digests.hexdigest(payload))
         return found
 
     def shelve(self, number: int, targets: Iterable[str] = (TARGET,)) -> None:

@@ -27,7 +27,7 @@ from modelwave_controller.documents import Manifest
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.releases import Releases
-from modelwave_shared import documents, dsse
+from modelwave_shared import digests, documents, dsse
 
 HEALTHY = {"healthy": True, "reason": "", "runtime": "fake", "version": "1"}
 SICK = {"healthy": False, "reason": "golden set: 1 of 2 wrong", "runtime": "fake", "version": "1"}
@@ -432,7 +432,7 @@ def test_files_are_judged_and_shipped_as_one_copy(
     )
     assert modelwave(*create(tmp_path))[0] == 0
     found = Releases(home).find("digits", "1")["linux-cpu"]
-    assert found.manifest.files[0].sha256 == dsse.hexdigest(before)
+    assert found.manifest.files[0].sha256 == digests.hexdigest(before)
     assert (tmp_path / "model.tflite").read_bytes() != before
 
 

@@ -13,7 +13,7 @@ from modelwave_controller import bundles, disk, keys, releases
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
 from modelwave_controller.releases import Releases
-from modelwave_shared import documents, dsse
+from modelwave_shared import digests, documents, dsse
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_added_release_is_found_by_number_and_by_version(home: Home, maker: Make
     assert len(kept.all()) == 3
     assert added.digest == dsse.read(added.envelope).digest()
     for file in added.manifest.files:
-        assert dsse.hexdigest(kept.file_path(file.sha256).read_bytes()) == file.sha256
+        assert digests.hexdigest(kept.file_path(file.sha256).read_bytes()) == file.sha256
 
 
 def test_releases_are_listed_by_number_not_by_text(home: Home, maker: Maker) -> None:
@@ -291,9 +291,9 @@ def test_add_that_is_cut_short_leaves_no_manifest_without_its_files(
         for stored in Releases(home).all():
             for file in stored.manifest.files:
                 data = Releases(home).file_path(file.sha256).read_bytes()
-                assert dsse.hexdigest(data) == file.sha256
+                assert digests.hexdigest(data) == file.sha256
         for path in home.files.iterdir():
-            assert dsse.hexdigest(path.read_bytes()) == path.name
+            assert digests.hexdigest(path.read_bytes()) == path.name
         for stored in Releases(home).all():
             (home.releases / "digits" / "1" / f"{stored.manifest.target}.json").unlink()
         for path in home.files.iterdir():

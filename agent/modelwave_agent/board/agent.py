@@ -91,7 +91,7 @@ class BoardAgent(Agent):
         Agent.__init__(self, about, updates, link, clock, boots, metrics_seconds, listeners)
 
     def live(self, model):
-        """The model that serves now (driver.Live). None until there is one, and until it was
+        """The model that serves now (update.Live). None until there is one, and until it was
         hashed again after a reset."""
         update = self.updates[model]
         return update.live() if update.booted.is_set() else None

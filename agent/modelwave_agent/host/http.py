@@ -47,7 +47,7 @@ class Pace:
 
 
 class Sink(Protocol):
-    """What a transfer needs of banks.Intake."""
+    """What a transfer needs of intake.Intake."""
 
     offset: int
     wanted: int
