@@ -57,7 +57,8 @@ class Driver:
         while event:
             effects = await self.step(event, detail)
             event, detail = "", {}
-            self.update.served = "serve" not in effects
+            if "serve" in effects:
+                self.update.served = False
             for effect in effects:
                 event, detail = await self.EFFECTS[effect](self) or ("", {})
                 if event:
