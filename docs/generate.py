@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from modelwave_agent import machine
 from modelwave_controller.cli import application, view
-from modelwave_controller.status import Problem, Row, Status
+from modelwave_controller.operations.status import Problem, Row, Status
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -22,9 +22,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from modelwave_controller import disk, keys, roots
-from modelwave_controller.documents import Name, Root, Url, first_problem, require
+from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.trust import keys, roots
+from modelwave_controller.trust.documents import Name, Root, Url, first_problem, require
 from modelwave_shared import fields, limits
 
 ORDER_PASSPHRASE = "MODELWAVE_ORDER_PASSPHRASE"

@@ -4,7 +4,9 @@ written), and what must hold between them.
 Only documents.py calls this. A device has it in memory while it judges an order.
 """
 
-from modelwave_shared import documents, dsse
+import binascii
+
+from modelwave_shared import dsse
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.fields import (
     boolean,
@@ -88,7 +90,7 @@ def _root(root: "Any") -> None:
     check(spec, root, ROOT)
     keys = root["keys"]
     for key in keys:
-        if dsse.keyid(documents.public_key(root, key)) != key:
+        if dsse.keyid(binascii.unhexlify(keys[key])) != key:
             raise DocumentError("root.keys." + key, "not the id of its key")
     for kind in root["roles"]:
         keyids = root["roles"][kind]["keyids"]

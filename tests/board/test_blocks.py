@@ -11,9 +11,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from modelwave_controller.blocks import Blocks
 from modelwave_controller.demo.processes import processes
-from modelwave_controller.link import Broker
+from modelwave_controller.service.blocks import Blocks
+from modelwave_controller.service.link import Broker
 from modelwave_shared import topics
 from tests import micropython
 from tests.board.updating import broker

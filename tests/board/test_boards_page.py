@@ -9,11 +9,11 @@ import signal
 import pytest
 
 from modelwave_controller import home as homes
-from modelwave_controller import pkcs8
 from modelwave_controller.boards import package
-from modelwave_controller.files import FileServer
-from modelwave_controller.service import Service
-from modelwave_controller.store import Store
+from modelwave_controller.service.files import FileServer
+from modelwave_controller.service.serve import Service
+from modelwave_controller.storage.store import Store
+from modelwave_controller.trust import pkcs8
 from modelwave_shared import topics
 from tests import micropython
 from tests.board.updating import FLEET, REPO, Ground, broker

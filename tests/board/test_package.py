@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from modelwave_controller.boards import compiling, linker, package, sources
-from modelwave_controller.files import FileServer
+from modelwave_controller.service.files import FileServer
 from tests import micropython
 from tests.board.updating import Ground, broker
 

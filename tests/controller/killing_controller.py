@@ -21,11 +21,11 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from modelwave_controller.home import Home
-from modelwave_controller.link import Connection as LinkConnection
-from modelwave_controller.outbox import Message
-from modelwave_controller.service import Service
-from modelwave_controller.store import Store
-from modelwave_controller.tables import events, outbox
+from modelwave_controller.service.link import Connection as LinkConnection
+from modelwave_controller.service.serve import Service
+from modelwave_controller.storage.outbox import Message
+from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.tables import events, outbox
 
 TICK_SECONDS = 0.05
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from modelwave_controller import home as homes
-from modelwave_controller import pkcs8
 from modelwave_controller.cli import run
 from modelwave_controller.cli.options import PASSPHRASE
 from modelwave_controller.home import Home
+from modelwave_controller.trust import pkcs8
 from modelwave_shared import golden
 
 SECRET = "correct horse"

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from modelwave_controller import home as homes
-from modelwave_controller import keys, log, outbox, rollouts
-from modelwave_controller.bundles import Signed
-from modelwave_controller.documents import Manifest, read
 from modelwave_controller.home import Home
-from modelwave_controller.plan import Plan, make
-from modelwave_controller.rollouts import Request
-from modelwave_controller.state import State
-from modelwave_controller.store import Store
-from modelwave_controller.tick import Issuer, Ticker
-from modelwave_controller.writer import Inbox, Writer
+from modelwave_controller.operations import rollouts
+from modelwave_controller.operations.rollouts import Request
+from modelwave_controller.releases.bundles import Signed
+from modelwave_controller.rollout.plan import Plan, make
+from modelwave_controller.rollout.state import State
+from modelwave_controller.service.tick import Issuer, Ticker
+from modelwave_controller.service.writer import Inbox, Writer
+from modelwave_controller.storage import log, outbox
+from modelwave_controller.storage.store import Store
+from modelwave_controller.trust import keys
+from modelwave_controller.trust.documents import Manifest, read
 from modelwave_shared import digests, documents, dsse, topics, words
 from modelwave_shared.slots import slot
 

@@ -16,11 +16,11 @@ from rollout_world import World
 from simulated_fleet import DEADLINE_SECONDS, HAS_MOSQUITTO, free_port, mosquitto, poll
 from test_link import StubBroker
 
-from modelwave_controller import blocks as service
-from modelwave_controller import link as links
-from modelwave_controller.blocks import BURST_BYTES, RATE_BYTES, Blocks, Job, Requests
-from modelwave_controller.link import Broker
-from modelwave_controller.service import Service
+from modelwave_controller.service import blocks as service
+from modelwave_controller.service import link as links
+from modelwave_controller.service.blocks import BURST_BYTES, RATE_BYTES, Blocks, Job, Requests
+from modelwave_controller.service.link import Broker
+from modelwave_controller.service.serve import Service
 from modelwave_shared import blocks, topics
 from modelwave_shared.blocks import BLOCK_BYTES, MAX_BLOCKS
 

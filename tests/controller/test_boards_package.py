@@ -16,7 +16,7 @@ import pytest
 from modelwave_controller.boards import compiling, linker, package, traceback
 from modelwave_controller.cli import run
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.files import FileServer
+from modelwave_controller.service.files import FileServer
 
 FILES = {
     "package.json": b'{"urls": [["modelwave_agent/b.mpy", "modelwave_agent/b.mpy"]]}\n',

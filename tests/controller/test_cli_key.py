@@ -8,8 +8,8 @@ import pytest
 from operator_home import SECRET, Run, as_json, make_home, refused, runner
 from tests.tools import needed
 
-from modelwave_controller import keys
 from modelwave_controller.home import Home
+from modelwave_controller.trust import keys
 from modelwave_shared import dsse
 
 

@@ -21,12 +21,13 @@ from operator_home import (
     tflite,
 )
 
-from modelwave_controller import figures, keys, proof
 from modelwave_controller.cli import run
-from modelwave_controller.documents import Manifest
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
-from modelwave_controller.releases import Releases
+from modelwave_controller.releases import figures, golden_sets
+from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.trust import keys
+from modelwave_controller.trust.documents import Manifest
 from modelwave_shared import digests, documents, dsse
 
 HEALTHY = {"healthy": True, "reason": "", "runtime": "fake", "version": "1"}
@@ -48,7 +49,7 @@ def prover(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Puts a program in the place of the one that runs golden sets: prints, dies, …"""
 
     def put(code: str) -> None:
-        monkeypatch.setattr(proof, "PROVE_COMMAND", (sys.executable, "-c", code))
+        monkeypatch.setattr(golden_sets, "PROVE_COMMAND", (sys.executable, "-c", code))
 
     put(f"print({json.dumps(HEALTHY)!r})")
     return put
@@ -411,8 +412,8 @@ def test_no_verdict_is_not_a_good_one(
     words: str,
 ) -> None:
     if "sleep" in code:
-        monkeypatch.setattr(proof, "PROVE_SECONDS", 0)
-        monkeypatch.setattr(proof, "_GRACE_SECONDS", 0.3)
+        monkeypatch.setattr(golden_sets, "PROVE_SECONDS", 0)
+        monkeypatch.setattr(golden_sets, "_GRACE_SECONDS", 0.3)
     prover(code)
     refused(modelwave(*create(tmp_path)), words, "--force REASON", code=1)
     assert stored(home) == []

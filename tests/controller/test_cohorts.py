@@ -5,8 +5,8 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwave_controller import cohorts
-from modelwave_controller.plan import share
+from modelwave_controller.rollout import cohorts
+from modelwave_controller.rollout.plan import share
 from modelwave_shared.limits import MAX_SLOT_RANGES, SLOTS
 from modelwave_shared.slots import ranges_of
 

@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwave_controller.decide import FINISH, HOLD, OPEN, REVERT, WAIT, Facts, StageFacts, decide
-from modelwave_controller.gates import FAIL, INCONCLUSIVE, PASS, Counts
-from modelwave_controller.plan import Plan, make
+from modelwave_controller.rollout.decide import (
+    FINISH,
+    HOLD,
+    OPEN,
+    REVERT,
+    WAIT,
+    Facts,
+    StageFacts,
+    decide,
+)
+from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS, Counts
+from modelwave_controller.rollout.plan import Plan, make
 
 GOOD = Counts(devices=10, succeeded=10)
 BAD = Counts(devices=10, rolled_back=10)

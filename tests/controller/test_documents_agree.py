@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from modelwave_controller import documents as models
-from modelwave_controller import keys
+from modelwave_controller.trust import documents as models
+from modelwave_controller.trust import keys
 from modelwave_shared import documents, dsse, fields, limits, reports, schema, words
 from modelwave_shared.errors import DocumentError
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from rollout_world import World, quick
 
-from modelwave_controller import events, log
-from modelwave_controller.events import (
+from modelwave_controller.rollout import events
+from modelwave_controller.rollout.events import (
     Aborted,
     Created,
     Event,
@@ -20,7 +20,7 @@ from modelwave_controller.events import (
     Resumed,
     Reverted,
 )
-from modelwave_controller.state import (
+from modelwave_controller.rollout.state import (
     ABORTED,
     FINISHED,
     HELD,
@@ -32,6 +32,7 @@ from modelwave_controller.state import (
     State,
     fold,
 )
+from modelwave_controller.storage import log
 
 OLD = Release(release=1, version="v1", manifest="1" * 64, envelope="a" * 64)
 NEW_RELEASE = Release(release=2, version="v2", manifest="2" * 64, envelope="b" * 64)

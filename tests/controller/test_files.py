@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.files import FileServer, doubt
+from modelwave_controller.service.files import FileServer, doubt
 
 DATA = bytes(range(256)) * 5000
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwave_controller.gates import (
+from modelwave_controller.rollout.gates import (
     FAIL,
     INCONCLUSIVE,
     PASS,
@@ -17,7 +17,7 @@ from modelwave_controller.gates import (
     judge,
     tally,
 )
-from modelwave_controller.plan import Stage
+from modelwave_controller.rollout.plan import Stage
 
 STAGE = Stage(
     percent=10,

@@ -15,12 +15,12 @@ import typer
 from operator_home import SECRET, Run, as_json, make_home, refused, runner
 
 from modelwave_controller import home as homes
-from modelwave_controller import keys, pkcs8
 from modelwave_controller.cli import application, options
-from modelwave_controller.cli.output import fail, safe
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
-from modelwave_controller.store import Store
+from modelwave_controller.storage.store import Store
+from modelwave_controller.terminal import fail, safe
+from modelwave_controller.trust import keys, pkcs8
 from modelwave_shared import documents
 
 

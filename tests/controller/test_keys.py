@@ -13,8 +13,8 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 from tests.tools import needed
 
-from modelwave_controller import keys, pkcs8
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.trust import keys, pkcs8
 from modelwave_shared import documents, dsse
 
 ORDER = {

@@ -22,10 +22,10 @@ from simulated_fleet import (
     poll,
 )
 
-from modelwave_controller import link as links
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.link import Broker, Link, broker_of
-from modelwave_controller.outbox import Message
+from modelwave_controller.service import link as links
+from modelwave_controller.service.link import Broker, Link, broker_of
+from modelwave_controller.storage.outbox import Message
 
 FLEET = "demo"
 needs_mosquitto = pytest.mark.skipif(not HAS_MOSQUITTO, reason="no mosquitto on this machine")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from modelwave_controller import plan
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.rollout import plan
 
 
 def toml(tmp_path: Path, text: str) -> plan.Plan:

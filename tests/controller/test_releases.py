@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from operator_home import SECRET, golden_labels, make_home, tflite
 
-from modelwave_controller import bundles, disk, keys, releases
+from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
-from modelwave_controller.releases import Releases
+from modelwave_controller.releases import bundles, catalog
+from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.trust import keys
 from modelwave_shared import digests, documents, dsse
 
 
@@ -316,7 +318,7 @@ def test_bundle_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_stored_release_is_what_orders_name(home: Home, maker: Maker) -> None:
-    assert releases.StoredRelease is bundles.Signed
+    assert catalog.StoredRelease is bundles.Signed
     stored, _ = Releases(home).add(maker.bundle())
     opened = documents.open_signed("manifest", dsse.read(stored.envelope), home.root_document)
     assert opened == stored.manifest.document()

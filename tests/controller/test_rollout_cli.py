@@ -11,8 +11,9 @@ import pytest
 from rollout_world import FLEET, TARGET, World
 from test_service_reports import window
 
-from modelwave_controller import cli, outbox
-from modelwave_controller.overview import SILENT_SECONDS
+from modelwave_controller import cli
+from modelwave_controller.operations.overview import SILENT_SECONDS
+from modelwave_controller.storage import outbox
 from modelwave_shared import topics
 
 QUICK = ("--stages", "10,50,100", "--soak", "0", "--deadline", "100", "--trial-seconds", "1")

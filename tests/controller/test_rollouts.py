@@ -8,10 +8,10 @@ import pytest
 from postgres_server import HAS_POSTGRES, postgres
 from rollout_world import FLEET, TARGET, World, quick
 
-from modelwave_controller import outbox, rollouts
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.rollouts import Request
-from modelwave_controller.state import (
+from modelwave_controller.operations import rollouts
+from modelwave_controller.operations.rollouts import Request
+from modelwave_controller.rollout.state import (
     ABORTED,
     FINISHED,
     HELD,
@@ -22,6 +22,7 @@ from modelwave_controller.state import (
     RUNNING,
     Rollout,
 )
+from modelwave_controller.storage import outbox
 from modelwave_shared import documents, dsse, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, SLOTS
 
@@ -445,7 +446,7 @@ def test_a_rollout_that_is_none_is_refused(world: World, wanted: str) -> None:
 
 
 def test_a_controller_that_starts_anew_goes_on_where_the_log_is(world: World) -> None:
-    from modelwave_controller.tick import Ticker
+    from modelwave_controller.service.tick import Ticker
 
     bring_to(world, 1)
     world.start(2)
@@ -458,7 +459,7 @@ def test_a_controller_that_starts_anew_goes_on_where_the_log_is(world: World) ->
 
 
 def test_a_forgotten_device_does_not_undo_what_it_answered(world: World) -> None:
-    from modelwave_controller import devices
+    from modelwave_controller.storage import devices
 
     world.start(1)
     world.tick()

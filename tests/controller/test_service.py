@@ -27,12 +27,13 @@ from simulated_fleet import (
     retained_orders,
 )
 
-from modelwave_controller import devices, keys, outbox
 from modelwave_controller.errors import StorageError
-from modelwave_controller.service import Ready, Service
-from modelwave_controller.state import FINISHED, REVERTED
-from modelwave_controller.tick import Ticker
-from modelwave_controller.writer import Writer
+from modelwave_controller.rollout.state import FINISHED, REVERTED
+from modelwave_controller.service.serve import Ready, Service
+from modelwave_controller.service.tick import Ticker
+from modelwave_controller.service.writer import Writer
+from modelwave_controller.storage import devices, outbox
+from modelwave_controller.trust import keys
 from modelwave_shared import topics
 
 pytestmark = pytest.mark.e2e
@@ -325,8 +326,8 @@ def test_the_root_is_published_once_and_again_when_it_changed(tmp_path: Path) ->
 def test_a_database_that_another_process_holds_does_not_keep_it_from_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("modelwave_controller.store.BUSY_SECONDS", 10**6)
-    monkeypatch.setattr("modelwave_controller.service.STOP_SECONDS", 0.1)
+    monkeypatch.setattr("modelwave_controller.storage.store.BUSY_SECONDS", 10**6)
+    monkeypatch.setattr("modelwave_controller.service.serve.STOP_SECONDS", 0.1)
     with (
         closing(World(tmp_path)) as world,
         closing(sqlite3.connect(world.home.path / "modelwave.db")) as other,

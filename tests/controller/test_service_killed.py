@@ -25,8 +25,8 @@ from simulated_fleet import (
     retained_orders,
 )
 
-from modelwave_controller import outbox
-from modelwave_controller.state import FINAL, FINISHED, REVERTED, Rollout
+from modelwave_controller.rollout.state import FINAL, FINISHED, REVERTED, Rollout
+from modelwave_controller.storage import outbox
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 DEVICES = 6

@@ -10,15 +10,16 @@ import pytest
 from rollout_world import FLEET, TARGET, World
 from sqlalchemy import select
 
-from modelwave_controller import devices, log, metrics, overview, tables
 from modelwave_controller.errors import StorageError
-from modelwave_controller.writer import (
+from modelwave_controller.operations import overview
+from modelwave_controller.service.writer import (
     MAX_BACKLOG,
     MAX_INBOX_BYTES,
     MESSAGE_BYTES,
     Inbox,
     Writer,
 )
+from modelwave_controller.storage import devices, log, metrics, tables
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_SEQ
 from modelwave_shared.slots import slot
@@ -407,7 +408,7 @@ def test_a_body_of_1_mb_does_not_lie_in_the_inbox() -> None:
 def test_a_batch_survives_a_database_that_fails_for_a_moment(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelwave_controller.writer.RETRY_SECONDS", (0, 0))
+    monkeypatch.setattr("modelwave_controller.service.writer.RETRY_SECONDS", (0, 0))
     write, failures = world.store.write, [StorageError("disk full")] * 2
 
     def failing() -> Any:
@@ -424,7 +425,7 @@ def test_a_batch_survives_a_database_that_fails_for_a_moment(
 def test_a_batch_that_is_lost_is_counted_and_the_writer_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelwave_controller.writer.RETRY_SECONDS", (0, 0))
+    monkeypatch.setattr("modelwave_controller.service.writer.RETRY_SECONDS", (0, 0))
 
     def failing() -> Any:
         raise StorageError("disk full")
@@ -440,7 +441,7 @@ def test_a_batch_that_is_lost_is_counted_and_the_writer_goes_on(
 def test_a_full_disk_is_told_when_it_begins_and_what_was_lost_when_it_is_over(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("modelwave_controller.writer.RETRY_SECONDS", (0, 0))
+    monkeypatch.setattr("modelwave_controller.service.writer.RETRY_SECONDS", (0, 0))
     caplog.set_level("INFO")
 
     def failing() -> Any:

@@ -8,11 +8,11 @@ import pytest
 from postgres_server import HAS_POSTGRES, postgres
 from sqlalchemy import delete, func, insert, select, update
 
-from modelwave_controller import log, outbox, tables
 from modelwave_controller.errors import OperatorError, StorageError
-from modelwave_controller.events import Held
-from modelwave_controller.outbox import Message
-from modelwave_controller.store import Store
+from modelwave_controller.rollout.events import Held
+from modelwave_controller.storage import log, outbox, tables
+from modelwave_controller.storage.outbox import Message
+from modelwave_controller.storage.store import Store
 
 needs_postgres = pytest.mark.skipif(not HAS_POSTGRES, reason="no postgres on this machine")
 

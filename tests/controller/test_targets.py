@@ -6,7 +6,7 @@ import pytest
 from operator_home import Run, as_json, make_home, refused, runner
 
 from modelwave_controller.home import Home
-from modelwave_controller.targets import Targets
+from modelwave_controller.models.targets import Targets
 
 NAMED = (
     "rp2040 pico-w rp2350 pico2-w esp32 esp32s3 esp32s3-n16r8 nano33ble stm32f746 pyboard "

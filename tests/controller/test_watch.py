@@ -12,11 +12,12 @@ import pytest
 from rich.console import Console
 from rollout_world import World, quick
 
-from modelwave_controller import cli, rollouts, status
+from modelwave_controller import cli
 from modelwave_controller.cli import view
 from modelwave_controller.cli.rollout import _changes, _until_final
-from modelwave_controller.state import FINAL
-from modelwave_controller.status import Problem, Row, Status
+from modelwave_controller.operations import rollouts, status
+from modelwave_controller.operations.status import Problem, Row, Status
+from modelwave_controller.rollout.state import FINAL
 
 REASON = "golden set: 3 of 60 labels right"
 

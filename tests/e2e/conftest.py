@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from modelwave_controller.cli import run
 from modelwave_controller.demo import service
 from modelwave_controller.demo.command import Operator
 from modelwave_controller.demo.examples import release_arguments
@@ -26,7 +27,7 @@ class House:
     def __init__(self, folder: Path, running: Processes) -> None:
         self.folder = folder
         self.running = running
-        self.operator = Operator(folder / "home")
+        self.operator = Operator(folder / "home", run)
         self.broker_url = ""
 
     def init(self) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from modelwave_controller import proof
 from modelwave_controller.fit import analyse
 from modelwave_controller.fit.model import read
 from modelwave_controller.home import Home
 from modelwave_controller.models import host
+from modelwave_controller.releases import golden_sets
 from tests.controller.operator_home import DIGITS, Run, as_json, golden_labels, refused
 from tests.models import small_models
 
@@ -21,7 +21,7 @@ V2 = (DIGITS / "digits-v2.tflite").read_bytes()
 @pytest.fixture(autouse=True)
 def _prover(monkeypatch: pytest.MonkeyPatch) -> None:
     command = (sys.executable, "-c", f"print({json.dumps(HEALTHY)!r})")
-    monkeypatch.setattr(proof, "PROVE_COMMAND", command)
+    monkeypatch.setattr(golden_sets, "PROVE_COMMAND", command)
 
 
 def create(tmp_path: Path, data: bytes, target: str, *more: object) -> list[object]:
@@ -150,11 +150,11 @@ def test_golden_set_is_run_on_the_accelerator_whatever_its_version(
     """On a Jetson TensorFlow Lite computes on the CPU."""
     told: list[str] = []
 
-    def prove(*arguments: object) -> proof.Proof:
+    def prove(*arguments: object) -> golden_sets.Proof:
         told.append(str(arguments[-1]))
-        return proof.Proof(True, "")
+        return golden_sets.Proof(True, "")
 
-    monkeypatch.setattr(proof, "prove", prove)
+    monkeypatch.setattr(golden_sets, "prove", prove)
     needs(modelwave, create(tmp_path, V2, "coral-usb", "--accelerator", asked))
     assert told == [given]
 

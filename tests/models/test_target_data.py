@@ -6,7 +6,7 @@ import pytest
 
 from modelwave_controller.fit import PROFILES
 from modelwave_controller.home import Home
-from modelwave_controller.targets import Target, Targets
+from modelwave_controller.models.targets import Target, Targets
 from tests.controller.operator_home import DIGITS, Run, as_json, refused
 
 OWN = """\

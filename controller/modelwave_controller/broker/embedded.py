@@ -199,6 +199,12 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             if self._matches(topic, topic_filter):
                 handler.post(topic, kept.data, min(qos, kept.qos or 0), retain=True)
 
+    def may_publish(self, session: Session, topic: str) -> bool:
+        return self._admission.allows(session, topic, Action.PUBLISH)
+
+    def remove_subscription(self, topic_filter: str, session: Session) -> None:
+        self._del_subscription(topic_filter, session)
+
     async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
         """amqtt's question, answered without its plugins."""
         return self._admission.allows(session, topic, action)

@@ -8,11 +8,10 @@ slowed down by its own connection.
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from amqtt.adapters import BufferReader
 from amqtt.broker import AMQTT_MAGIC_VALUE_RET_SUBSCRIBED as SUBSCRIPTION_FAILED
-from amqtt.contexts import Action
 from amqtt.errors import AMQTTError, MQTTError, ProtocolHandlerError
 from amqtt.mqtt import packet_class
 from amqtt.mqtt.disconnect import DisconnectPacket
@@ -38,14 +37,28 @@ from amqtt.session import Session
 from modelwave_controller.broker.errors import Refused
 from modelwave_controller.broker.wire import BoundedWriter, read_packet
 
-if TYPE_CHECKING:
-    from modelwave_controller.broker.embedded import EmbeddedBroker
-
 log = logging.getLogger("modelwave_controller.broker")
 
 MAX_QOS = 2
 # Where a session keeps the ids of QoS 2 messages that were taken in but not yet released.
 RECEIVED = "modelwave.received"
+
+
+class Owner(Protocol):
+    """What a handler asks of the broker that made it."""
+
+    max_packet_bytes: int
+    plugins_manager: Any
+
+    def may_publish(self, session: Session, topic: str) -> bool: ...
+
+    async def take_in(self, publish: PublishPacket) -> None: ...
+
+    async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int: ...
+
+    def remove_subscription(self, topic_filter: str, session: Session) -> None: ...
+
+    def post_retained(self, handler: "ClientHandler", topic_filter: str, qos: int) -> None: ...
 
 
 class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships no types
@@ -56,7 +69,7 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
 
     def __init__(
         self,
-        broker: "EmbeddedBroker",
+        broker: Owner,
         session: Session,
         reader: asyncio.StreamReader,
         writer: BoundedWriter,
@@ -116,9 +129,7 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
         qos, packet_id = publish.qos, publish.packet_id
         if qos > MAX_QOS:
             raise Refused(f"sent a message with QoS {qos}")
-        if not await self._broker._topic_filtering(
-            self.session, publish.topic_name, Action.PUBLISH
-        ):
+        if not self._broker.may_publish(self.session, publish.topic_name):
             raise Refused(f"may not publish to {publish.topic_name!r}")
         received: set[int] = self.session.attributes.setdefault(RECEIVED, set())
         if qos < MAX_QOS or packet_id not in received:
@@ -147,7 +158,7 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
 
     async def handle_unsubscribe(self, unsubscribe: Any) -> None:
         for topic_filter in unsubscribe.payload.topics:
-            self._broker._del_subscription(topic_filter, self.session)
+            self._broker.remove_subscription(topic_filter, self.session)
         await self.mqtt_acknowledge_unsubscription(unsubscribe.variable_header.packet_id)
 
     def post(self, topic: str, data: bytes, qos: int, *, retain: bool) -> None:

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from modelwave_controller.cli.options import path
-from modelwave_controller.cli.output import fail
 from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.terminal import fail
 
 # The module of each command or group of commands, and the function in it; None for a group.
 COMMANDS: dict[str, tuple[str, str | None]] = {

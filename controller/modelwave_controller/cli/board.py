@@ -8,7 +8,7 @@ import typer
 from modelwave_controller import disk
 from modelwave_controller.boards import package, traceback
 from modelwave_controller.cli.options import path
-from modelwave_controller.cli.output import safe, say, show, table
+from modelwave_controller.terminal import safe, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Make the agent for MicroPython boards.")
 

@@ -10,11 +10,14 @@ from typing import Annotated
 import typer
 
 import modelwave_controller
+from modelwave_controller.cli import run
 from modelwave_controller.cli.options import path
-from modelwave_controller.cli.output import say
+from modelwave_controller.demo.command import Operator
 from modelwave_controller.demo.fleet import LEAST_DEVICES
 from modelwave_controller.demo.processes import processes
+from modelwave_controller.demo.story import Story, elapsed
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.terminal import say
 
 MAX_DEVICES = 200
 RUNTIMES = ("tflite_runtime", "ai_edge_litert")
@@ -37,9 +40,6 @@ def demo(
     picks. Two of the agents are on MicroPython, where there is one. Exit code 0 only if
     everything that is to be shown was seen.
     """
-    # The story speaks through this package, which is still being imported above.
-    from modelwave_controller.demo.story import Story, elapsed
-
     if not any(importlib.util.find_spec(name) for name in RUNTIMES):
         raise OperatorError("demo: no TFLite runtime is installed: pip install 'modelwave[tflite]'")
     if keep is not None and keep.exists():
@@ -51,7 +51,7 @@ def demo(
         shutil.move(folder, keep) if keep else shutil.rmtree(folder, ignore_errors=True)
 
     with processes(folder, clear_up) as running:
-        story = Story(folder, models(), running, devices)
+        story = Story(folder, models(), running, devices, Operator(folder / "home", run))
         seen = story.tell()
     missed = [entry for entry in seen if not entry.ok]
     say(

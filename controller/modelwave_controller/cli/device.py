@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwave_controller import devices, outbox, overview
 from modelwave_controller.cli.options import JsonOption, home_of
-from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.documents import require
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.words import plural, span
+from modelwave_controller.operations import overview
+from modelwave_controller.phrases import plural, span
+from modelwave_controller.storage import devices, outbox
+from modelwave_controller.terminal import facts, print_json, safe, say, show, table
+from modelwave_controller.trust.documents import require
 from modelwave_shared import fields, topics
 
 app = typer.Typer(no_args_is_help=True, help="What is known of single devices.")

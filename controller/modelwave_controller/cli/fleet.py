@@ -5,12 +5,12 @@ from dataclasses import asdict
 
 import typer
 
-from modelwave_controller import overview
 from modelwave_controller.cli.options import JsonOption, home_of
-from modelwave_controller.cli.output import facts, print_json, say, show, table
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.overview import Fleet
-from modelwave_controller.words import plural
+from modelwave_controller.operations import overview
+from modelwave_controller.operations.overview import Fleet
+from modelwave_controller.phrases import plural
+from modelwave_controller.terminal import facts, print_json, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="How the fleet is doing.")
 

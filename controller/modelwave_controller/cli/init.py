@@ -9,7 +9,7 @@ from modelwave_controller.cli.options import (
     asker,
     home_of,
 )
-from modelwave_controller.cli.output import print_json, safe, say
+from modelwave_controller.terminal import print_json, safe, say
 
 
 def init(

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwave_controller import disk, keys, roots
+from modelwave_controller import disk
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
-from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
-from modelwave_controller.documents import require
 from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.terminal import facts, print_json, safe, say, show, table
+from modelwave_controller.trust import keys, roots
+from modelwave_controller.trust.documents import require
 from modelwave_shared import documents, dsse, ed25519, fields, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 

@@ -9,7 +9,6 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.cli.options import JsonOption, home_of, path
-from modelwave_controller.cli.output import print_json, safe, say, show, table
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import PROFILES, Fit
 from modelwave_controller.fit.profiles import profile as profile_named
@@ -19,7 +18,8 @@ from modelwave_controller.models.advice import advice
 from modelwave_controller.models.estimate import ARENA_RANGE, FILE_RANGE, estimate
 from modelwave_controller.models.inspection import Inspection, Row
 from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
-from modelwave_controller.targets import Target, Targets
+from modelwave_controller.models.targets import Target, Targets
+from modelwave_controller.terminal import print_json, safe, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="What a model file needs, before it is released.")
 

@@ -9,17 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwave_controller import bundles, disk, figures, keys, manifests, roots
+from modelwave_controller import disk
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
-from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
-from modelwave_controller.documents import Manifest
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
-from modelwave_controller.manifests import Wanted
 from modelwave_controller.models.needs import Asked
-from modelwave_controller.proof import Proof
-from modelwave_controller.releases import Releases, StoredRelease
-from modelwave_controller.targets import Targets
+from modelwave_controller.models.targets import Targets
+from modelwave_controller.releases import bundles, figures, manifests
+from modelwave_controller.releases.catalog import Releases, StoredRelease
+from modelwave_controller.releases.golden_sets import Proof
+from modelwave_controller.releases.manifests import Wanted
+from modelwave_controller.terminal import facts, print_json, safe, say, show, table
+from modelwave_controller.trust import keys, roots
+from modelwave_controller.trust.documents import Manifest
 from modelwave_shared import digests
 
 app = typer.Typer(no_args_is_help=True, help="Sign releases, carry them, look at them.")

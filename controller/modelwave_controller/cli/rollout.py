@@ -9,16 +9,18 @@ from typing import Annotated, Any
 import typer
 from rich.live import Live
 
-from modelwave_controller import log, rollouts, state
 from modelwave_controller.cli import view
 from modelwave_controller.cli.options import JsonOption
-from modelwave_controller.cli.output import console, print_json, show, table
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.status import Reader, Status
-from modelwave_controller.store import Store
+from modelwave_controller.operations import rollouts
+from modelwave_controller.operations.status import Reader, Status
+from modelwave_controller.rollout import state
+from modelwave_controller.storage import log
+from modelwave_controller.storage.store import Store
+from modelwave_controller.terminal import console, print_json, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Waves: start them, watch them, take them back.")
 app.command()(start)

@@ -13,10 +13,10 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.cli.options import home_of, path
-from modelwave_controller.cli.output import safe, say
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.service import DEFAULT_TICK_SECONDS, Ready, Service
+from modelwave_controller.service.serve import DEFAULT_TICK_SECONDS, Ready, Service
+from modelwave_controller.terminal import safe, say
 
 ReadyFileOption = Annotated[
     Path | None,

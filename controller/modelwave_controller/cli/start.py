@@ -8,17 +8,18 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 
-from modelwave_controller import plan, preview, rollouts
 from modelwave_controller.cli.options import JsonOption, home_of, path
-from modelwave_controller.cli.output import print_json, say, show, table
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.events import Created
-from modelwave_controller.plan import Plan, Stage
-from modelwave_controller.releases import Releases
-from modelwave_controller.rollouts import Request
-from modelwave_controller.store import Store
+from modelwave_controller.operations import preview, rollouts
+from modelwave_controller.operations.rollouts import Request
+from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.rollout import plan
+from modelwave_controller.rollout.events import Created
+from modelwave_controller.rollout.plan import Plan, Stage
+from modelwave_controller.storage.store import Store
+from modelwave_controller.terminal import print_json, say, show, table
 
 SHOWN_NAMES = 12
 

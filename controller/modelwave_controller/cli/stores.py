@@ -6,8 +6,8 @@ from contextlib import closing
 import typer
 
 from modelwave_controller.cli.options import home_of
-from modelwave_controller.status import Reader, Status
-from modelwave_controller.store import Store
+from modelwave_controller.operations.status import Reader, Status
+from modelwave_controller.storage.store import Store
 
 
 def opened_store(ctx: typer.Context) -> closing[Store]:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller.cli.options import JsonOption, home_of, path
-from modelwave_controller.cli.output import facts, print_json, safe, say, show, table
-from modelwave_controller.targets import Target, Targets
+from modelwave_controller.models.targets import Target, Targets
+from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Hardware classes and their limits.")
 

@@ -8,10 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from modelwave_controller import state
-from modelwave_controller.cli.output import print_json, safe, show
-from modelwave_controller.gates import FAIL, INCONCLUSIVE, PASS
-from modelwave_controller.status import Row, Status
+from modelwave_controller.operations.status import Row, Status
+from modelwave_controller.rollout import state
+from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.terminal import print_json, safe, show
 
 _STATUS_STYLES = {
     state.RUNNING: "bold blue",

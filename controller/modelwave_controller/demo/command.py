@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from modelwave_controller.cli.output import safe, say
 from modelwave_controller.demo.processes import CONTROLLER
 from modelwave_controller.errors import StorageError
+from modelwave_controller.terminal import safe, say
 
 PASSPHRASE_VARIABLE = "MODELWAVE_PASSPHRASE"
 PASSPHRASE = "demo only"
@@ -22,8 +22,10 @@ LONGEST_WAIT_SECONDS = 60
 
 
 class Operator:
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, run: Callable[[Sequence[str]], int]) -> None:
+        """`run`: runs a command line in this process and returns its exit code."""
         self.home = home
+        self._run = run
         self.environment = {**os.environ, PASSPHRASE_VARIABLE: PASSPHRASE}
 
     def shows(self, *arguments: str) -> int:
@@ -58,14 +60,12 @@ class Operator:
     def _run_here(self, arguments: Sequence[str]) -> tuple[int, str, str]:
         """(exit code, stdout, stderr) of a command run in this process: starting one for
         each question would take most of the demo's time."""
-        from modelwave_controller.cli import run  # which imports the demo
-
         out, err = io.StringIO(), io.StringIO()
         before = os.environ.get(PASSPHRASE_VARIABLE)
         os.environ[PASSPHRASE_VARIABLE] = PASSPHRASE
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = run(["--home", str(self.home), *arguments])
+                code = self._run(["--home", str(self.home), *arguments])
         finally:
             if before is None:
                 del os.environ[PASSPHRASE_VARIABLE]

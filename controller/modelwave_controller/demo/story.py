@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelwave_controller.cli.output import safe, say
 from modelwave_controller.demo import boards
 from modelwave_controller.demo.boards import Boards
 from modelwave_controller.demo.command import Operator
@@ -15,7 +14,8 @@ from modelwave_controller.demo.examples import catalogue, release_arguments
 from modelwave_controller.demo.fleet import FLEET_NAME, HOST, SMALL, Device, Parts, devices
 from modelwave_controller.demo.processes import Processes
 from modelwave_controller.demo.service import settle, start_broker, start_serve
-from modelwave_controller.state import NEW, RUNNING
+from modelwave_controller.rollout.state import NEW, RUNNING
+from modelwave_controller.terminal import safe, say
 
 LABELLED_LEAST = 400  # of the fleet's own inferences, before its accuracy is looked at
 # Stages of the real thing, times of a demo. One device in twelve may be missing.
@@ -33,13 +33,15 @@ class Seen:
 
 
 class Story:
-    def __init__(self, folder: Path, models: Path, running: Processes, number: int) -> None:
+    def __init__(
+        self, folder: Path, models: Path, running: Processes, number: int, operator: Operator
+    ) -> None:
         self.models = models
         self.running = running
         self.fleet = devices(number)
         path, self.no_boards = boards.interpreter()
         self.boards = Boards(path, folder / "boards") if path else None
-        self.operator = Operator(folder / "home")
+        self.operator = operator
         self.folder = folder
         self.seen: list[Seen] = []
         # The daemon that will be offline; stages start right behind its slot, so that it is

@@ -3,7 +3,7 @@
 from modelwave_controller.fit.errors import Refused, Unknown
 from modelwave_controller.models import peak
 from modelwave_controller.models.inspection import Inspection, Row
-from modelwave_controller.targets import Target
+from modelwave_controller.models.targets import Target
 
 LARGEST = 3  # tensors to name
 # The same core with another kernel library.

@@ -20,7 +20,7 @@ from modelwave_controller.fit import Fit, ModelError, analyse
 from modelwave_controller.fit.errors import Refused, Unknown
 from modelwave_controller.fit.model import Model, read
 from modelwave_controller.models import edgetpu, firmware, host
-from modelwave_controller.targets import Target
+from modelwave_controller.models.targets import Target
 
 Verdict = Literal["yes", "no", "unknown"]
 

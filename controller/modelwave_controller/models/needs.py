@@ -21,7 +21,7 @@ from modelwave_controller.fit.model import MAX_BUFFERS, MAX_METADATA, Model, rea
 from modelwave_controller.fit.schema import Slot
 from modelwave_controller.models import edgetpu, host
 from modelwave_controller.models.inspection import Inspection, accelerator_problem
-from modelwave_controller.targets import Target
+from modelwave_controller.models.targets import Target
 
 # Analysing takes the file into memory; larger ones run on hosts only, where --ram says it.
 MAX_ANALYSED_BYTES = 1 << 28

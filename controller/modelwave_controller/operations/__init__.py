@@ -1,0 +1,1 @@
+"""What an operator may do and see; the command line stands on it."""

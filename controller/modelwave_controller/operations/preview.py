@@ -1,0 +1,68 @@
+"""What a rollout would do: who would be in which stage, and what would not fit there."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from modelwave_controller.releases.bundles import Signed
+from modelwave_controller.rollout import cohorts
+from modelwave_controller.rollout.events import Created
+from modelwave_controller.storage.tables import devices
+from modelwave_shared.fit import shortfalls
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device in a stage (from 0); `shortfalls` say why it would reject the release."""
+
+    device: str
+    target: str
+    slot: int
+    stage: int
+    shortfalls: list[str]
+
+
+def preview(connection: Connection, created: Created, releases: dict[str, Signed]) -> list[Place]:
+    """Every known device of the rollout's targets, in the order of stages and slots."""
+    query = select(devices).where(devices.c.target.in_(created.releases))
+    by_target: dict[str, list[Any]] = defaultdict(list)
+    for row in connection.execute(query.order_by(devices.c.device)):
+        by_target[row.target].append(row)
+    places = []
+    for target, rows in sorted(by_target.items()):
+        stages = _stages(created, [row.slot for row in rows])
+        needs = releases[target].manifest.needs.document()
+        places += [
+            Place(row.device, target, row.slot, stages[row.slot], _shortfalls(needs, row))
+            for row in rows
+        ]
+    return sorted(places, key=lambda place: (place.stage, place.target, place.device))
+
+
+def _stages(created: Created, slots: list[int]) -> dict[int, int]:
+    """{slot: stage that opens it}, as the ticks would."""
+    counts: dict[int, int] = defaultdict(int)
+    for slot in slots:
+        counts[slot] += 1
+    found: dict[int, int] = {}
+    width = 0
+    for number, stage in enumerate(created.plan.stages):
+        new = cohorts.widen(counts, created.start_slot, width, stage.percent)
+        found.update(dict.fromkeys(cohorts.opened(created.start_slot, width, new), number))
+        width = new
+    return found
+
+
+def _shortfalls(needs: dict[str, Any], row: Any) -> list[str]:
+    """By the device's last report. Which kernels a board has, only the board knows."""
+    has = {
+        "flash": row.free_flash,
+        "ram": row.free_ram,
+        "runtime": row.runtime,
+        "runtime_version": row.runtime_version,
+        "accelerator": row.accelerator,
+        "kernels": None,
+    }
+    return list(shortfalls(needs, has))

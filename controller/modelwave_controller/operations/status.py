@@ -1,0 +1,203 @@
+"""A rollout as people see it: one status word, why, what happens next, a row a stage.
+
+Plain values, made from the folded log; cli/view.py draws them, --json prints them.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from modelwave_controller.operations import rollouts
+from modelwave_controller.phrases import plural, span
+from modelwave_controller.rollout import gates, state
+from modelwave_controller.rollout.decide import decide, label, stage_gate
+from modelwave_controller.rollout.events import IN_PROGRESS
+from modelwave_controller.rollout.facts import Known, count, facts
+from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
+from modelwave_controller.rollout.state import Rollout, Stage, State, Wave, fold
+from modelwave_controller.storage import devices, log, outbox
+from modelwave_shared.words import SUCCEEDED
+
+# A service that ticks says so every few seconds.
+SERVICE_SILENT_SECONDS = 15
+MAX_PROBLEMS = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """A stage, or the way back. `silent` are those not heard of (after the deadline also
+    those that never came to an end); `gate` is one word."""
+
+    name: str
+    devices: int
+    in_progress: int
+    succeeded: int
+    rolled_back: int
+    failed: int
+    rejected: int
+    canceled: int
+    silent: int
+    gate: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A device that did not succeed, and what it says of it."""
+
+    device: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Status:
+    rollout: int
+    model: str
+    release: int
+    version: str
+    targets: list[str]
+    start_slot: int
+    status: str
+    why: str
+    next: str
+    warnings: list[str]
+    rows: list[Row]
+    problems: list[Problem]
+
+    @property
+    def final(self) -> bool:
+        return self.status in state.FINAL
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self) | {"final": self.final}
+
+
+class Reader:
+    """The status of one rollout, again and again: reads only what is new in the log."""
+
+    def __init__(self, connection: Connection, wanted: str | None) -> None:
+        """`wanted` as in rollouts.find. Raises OperatorError."""
+        self.rollout = rollouts.find(log.state(connection, reports_of=[]), wanted).id
+        self._state = State()
+
+    def read(self, connection: Connection, now: float) -> Status:
+        new = log.read(connection, after=self._state.last, reports_of=[self.rollout])
+        rollout = fold(new, self._state).rollouts[self.rollout]
+        known = devices.counts(connection)
+        seen_at, left = log.service_seen_at(connection), outbox.left(connection)
+        return describe(rollout, known, now, _warnings(rollout, now, seen_at, left))
+
+
+def describe(rollout: Rollout, known: Known, now: float, warnings: list[str]) -> Status:
+    why, then = _why(rollout, known, now)
+    releases = rollout.created.releases
+    release = next(iter(releases.values()))
+    return Status(
+        rollout=rollout.id,
+        model=rollout.model,
+        release=release.release,
+        version=release.version,
+        targets=sorted(releases),
+        start_slot=rollout.created.start_slot,
+        status=rollout.status,
+        why=why,
+        next=then,
+        warnings=warnings,
+        rows=_rows(rollout, known, now),
+        problems=_problems(rollout),
+    )
+
+
+def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str]:
+    found = []
+    if rollout.status in (*state.ACTIVE, state.REVERTING) or rollout.revert_asked is not None:
+        if not seen_at:
+            found.append("no service has run yet: start `modelwave serve`")
+        elif now - seen_at > SERVICE_SILENT_SECONDS:
+            found.append(
+                f"no service has been at work for {span(now - seen_at)}: start `modelwave serve`"
+            )
+    if left:
+        found.append(f"{plural(left, 'topic')} not yet acknowledged by the broker")
+    return found
+
+
+def _why(rollout: Rollout, known: Known, now: float) -> tuple[str, str]:
+    again = f"`rollout revert {rollout.id}` would take it back"
+    if rollout.revert_asked is not None:
+        return rollout.revert_asked, "its devices are ordered back at the service's next tick"
+    if rollout.status == state.FINISHED:
+        return rollout.reason, f"nothing: it is over; {again}"
+    if rollout.status == state.ABORTED:
+        return rollout.reason, f"nothing: opened slots keep their order; {again}"
+    if rollout.status == state.REVERTED:
+        return f"{rollout.reason}; {_back(rollout, known, True)}", "nothing: it is over"
+    found = decide(rollout.created.plan, facts(rollout, known), now)
+    if rollout.status == state.REVERTING:
+        return f"{rollout.reason}; {_back(rollout, known, False)}", found.next
+    if rollout.status == state.PAUSED:
+        return f"{rollout.reason}; {found.reason}", found.next
+    return found.reason, found.next
+
+
+def _back(rollout: Rollout, known: Known, over: bool) -> str:
+    if rollout.back is None or not rollout.back.orders:
+        return (
+            "with no earlier release its orders were withdrawn, which cancels nothing: a device "
+            "that has its order goes on with it, and keeps the release if it confirms it"
+        )
+    return f"on the way back {gates.tally(count(rollout.back, known), over)}"
+
+
+def _rows(rollout: Rollout, known: Known, now: float) -> list[Row]:
+    plan, so_far = rollout.created.plan, facts(rollout, known)
+    rows = []
+    for number, stage in enumerate(plan.stages):
+        counts, late, gate, reason = NOBODY, False, "", ""
+        if number < len(rollout.stages):
+            fact = so_far.stages[number]
+            counts, late = fact.counts, now >= fact.waiting_since + stage.deadline_seconds
+            live = stage_gate(stage, fact, now)
+            gate, reason = _gate(rollout, rollout.stages[number], live)
+        rows.append(_row(label(plan, number), counts, late, gate, reason))
+    if rollout.back and rollout.back.orders:
+        rows.append(_row("way back", so_far.back, rollout.status == state.REVERTED))
+    return rows
+
+
+def _gate(rollout: Rollout, stage: Stage, live: gates.Gate) -> tuple[str, str]:
+    """What was decided, or how it stands while the rollout may still go on."""
+    if stage.verdict in (PASS, FAIL) or rollout.status not in state.ACTIVE:
+        return stage.verdict, stage.verdict_reason
+    words = {PASS: "soaking", PENDING: "pending"}
+    return words.get(live.verdict, live.verdict), live.reason
+
+
+def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = "") -> Row:
+    return Row(
+        name=name,
+        devices=counts.devices,
+        in_progress=0 if late else counts.in_progress,
+        succeeded=counts.succeeded,
+        rolled_back=counts.rolled_back,
+        failed=counts.failed,
+        rejected=counts.rejected,
+        canceled=counts.canceled,
+        silent=counts.pending if late else counts.queued,
+        gate=gate,
+        reason=reason,
+    )
+
+
+def _problems(rollout: Rollout) -> list[Problem]:
+    """A few devices that did not succeed, newest stage first; the way back last."""
+    waves: list[Wave] = [*reversed(rollout.stages), *([rollout.back] if rollout.back else [])]
+    found = [
+        Problem(device, answer.outcome, answer.reason)
+        for wave in waves
+        for device, answer in wave.answers.items()
+        if answer.outcome not in (SUCCEEDED, IN_PROGRESS)
+    ]
+    return found[:MAX_PROBLEMS]

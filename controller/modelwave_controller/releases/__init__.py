@@ -1,0 +1,1 @@
+"""From a model's files to a signed release, and the releases that a home holds."""

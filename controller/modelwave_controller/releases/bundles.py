@@ -1,0 +1,56 @@
+"""A bundle: a release in a folder, to carry from the machine with the release key to the
+service's.
+
+    manifest.json   the manifest's envelope
+    <sha256>        each file that it names
+"""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelwave_controller import disk
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.trust import documents, roots
+from modelwave_controller.trust.documents import Manifest
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A manifest whose signature is good under the fleet's root."""
+
+    manifest: Manifest
+    envelope: bytes
+    digest: str  # sha256 of the payload, in hex: what an order names
+
+
+def read_manifest(path: Path, root: dict[str, Any], what: str) -> Signed:
+    """The signed manifest in a file. Raises OperatorError, TrustError."""
+    data = disk.read_input(path, what, MAX_ENVELOPE_BYTES)
+    envelope = roots.open_signed("manifest", data, root, str(path))
+    return Signed(documents.read(Manifest, envelope.payload), data, envelope.digest())
+
+
+@contextlib.contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `out` if the block ends well. Raises OperatorError if
+    `out` is there."""
+    if out.exists():
+        raise OperatorError(f"--out: {out} is there already; name a new folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".bundle-", dir=out.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        folder.rename(out)
+        disk.sync_folder(out.parent)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise

@@ -1,0 +1,152 @@
+"""The releases that a home has: signed manifests and the files they name.
+
+    releases/<model>/<release>/<target>.json   the manifest's envelope
+    files/<sha256>                             the files, shared by whoever names them
+    signed/<model>/<release>/<target>.json     what left in a bundle: its number is taken
+
+A release is never changed: the same one may be added again, another one under its number
+or its version is refused. Files are there before the manifest that names them.
+"""
+
+from pathlib import Path
+
+from modelwave_controller import disk
+from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.home import Home
+from modelwave_controller.releases import bundles, manifests
+from modelwave_controller.releases.bundles import Signed
+from modelwave_controller.trust.documents import require
+from modelwave_shared import fields
+
+StoredRelease = Signed
+
+
+class Releases:
+    """Raises OperatorError where there is no home, TrustError where its root is not good."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.root = home.root_document
+
+    def file_path(self, sha256: str) -> Path:
+        """Where the file with this hash is, or would be."""
+        require(fields.sha256, sha256, "file")
+        return self.home.files / sha256
+
+    def all(self) -> list[StoredRelease]:
+        """All of them, by model, release and target. Raises TrustError if one of them does
+        not verify any more."""
+        return [
+            release for folder in _folders(self.home.releases) for release in self._of_model(folder)
+        ]
+
+    def find(self, model: str, wanted: str) -> dict[str, StoredRelease]:
+        """By target: release number `wanted` of `model`, or the version of that name. Raises
+        OperatorError if there is none."""
+        require(fields.name, model, "MODEL")
+        known = self._of_model(self.home.releases / model)
+        if not known:
+            raise OperatorError(f"MODEL: no release of {model} here; see `modelwave release list`")
+        found = {
+            release.manifest.target: release
+            for release in known
+            if wanted in (str(release.manifest.release), release.manifest.version)
+        }
+        if not found:
+            names = sorted({(r.manifest.release, r.manifest.version) for r in known})
+            shown = ", ".join(f"{number} ({version})" for number, version in names[-5:])
+            raise OperatorError(f"RELEASE: {model} has no {wanted[:100]}; it has {shown}")
+        return found
+
+    def number_for(self, model: str, version: str, target: str, leaving: bool = False) -> int:
+        """The release number that a new release gets: that of the same version for other
+        targets, else the next one. Raises OperatorError if the version has this target, and
+        where there is nothing to count from for one that is `leaving` for another home."""
+        require(fields.name, model, "MODEL")
+        known = self._of_model(self.home.releases / model, self.home.signed / model)
+        if leaving and not known:
+            raise OperatorError(
+                f"--release: this home knows no release of {model} to count from: give 1 for "
+                "its first, else one more than `modelwave release list` shows at the service; "
+                "from then on this home counts what it signs"
+            )
+        same = [release.manifest for release in known if release.manifest.version == version]
+        if any(manifest.target == target for manifest in same):
+            raise OperatorError(
+                f"VERSION: {version} of {model} for {target} is release {same[0].release}, "
+                "and a release is never changed; give a new version"
+            )
+        taken = [release.manifest.release for release in known]
+        return same[0].release if same else max(taken, default=0) + 1
+
+    def add(self, bundle: Path) -> tuple[StoredRelease, bool]:
+        """Takes in a bundle's release; with it, whether it was not here yet. Raises TrustError
+        for anything that is not as it was signed, OperatorError if its number or version is
+        another release's."""
+        if not (bundle / bundles.MANIFEST).is_file():
+            raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST}: not a bundle")
+        signed = bundles.read_manifest(bundle / bundles.MANIFEST, self.root, "BUNDLE")
+        self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
+        self.home.files.mkdir(exist_ok=True)
+        for file in signed.manifest.files:
+            stored = self.file_path(file.sha256)
+            if not stored.exists():
+                disk.copy_verified(bundle / file.sha256, stored, file.sha256, file.size)
+        return signed, _keep(self.home.releases, signed)
+
+    def note(self, bundle: Path) -> None:
+        """Keeps the manifest of a bundle that was signed here for another home. Raises
+        OperatorError if its number or version was given to another release."""
+        signed = bundles.read_manifest(bundle / bundles.MANIFEST, self.root, "--out")
+        model = signed.manifest.model
+        self._check_place(
+            signed, self._of_model(self.home.releases / model, self.home.signed / model)
+        )
+        _keep(self.home.signed, signed)
+
+    def _check_place(self, new: StoredRelease, present: list[StoredRelease]) -> None:
+        manifest = new.manifest
+        manifests.require_version(manifest.version)
+        least = self.home.root.minimum.get(manifest.model, 1)
+        if manifest.release < least:
+            raise TrustError(
+                f"release {manifest.release} of {manifest.model} is below {least}, "
+                "the least that the fleet's root allows"
+            )
+        for known in present:
+            other = known.manifest
+            same_number = other.release == manifest.release
+            if same_number != (other.version == manifest.version):
+                raise OperatorError(
+                    f"release {other.release} of {other.model} is version {other.version}; this "
+                    f"one is release {manifest.release}, version {manifest.version}: "
+                    "create it again with another --release or version"
+                )
+            if same_number and other.target == manifest.target and known.digest != new.digest:
+                raise OperatorError(
+                    f"release {other.release} of {other.model} for {other.target} is here with "
+                    "other contents, and a release is never changed; create it as a new version"
+                )
+
+    def _of_model(self, *folders: Path) -> list[StoredRelease]:
+        return [
+            bundles.read_manifest(path, self.root, str(path))
+            for folder in folders
+            for number in sorted(_folders(folder), key=lambda number: int(number.name))
+            for path in sorted(number.glob("*.json"))
+        ]
+
+
+def _keep(place: Path, signed: StoredRelease) -> bool:
+    """Whether it was not there yet."""
+    manifest = signed.manifest
+    path = place / manifest.model / str(manifest.release) / f"{manifest.target}.json"
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.replace(path, signed.envelope)
+    return True
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(entry for entry in path.glob("*") if entry.is_dir())

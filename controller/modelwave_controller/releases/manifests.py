@@ -1,0 +1,191 @@
+"""From files and an operator's words to a manifest that may be signed.
+
+    take_files   copies the files under their hashes and looks into them
+    find_needs   reads out of the model what a device must have
+    draft        puts the manifest together and holds it against the target's limits
+    settle       runs the golden set and refuses what fails it, unless forced
+
+What is judged is the copy, which is also what is hashed and shipped: nobody can exchange
+a file in between.
+"""
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from modelwave_controller import disk
+from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.models import needs
+from modelwave_controller.models.needs import Asked, Needs
+from modelwave_controller.models.targets import Target
+from modelwave_controller.releases import golden_sets
+from modelwave_controller.releases.golden_sets import Proof
+from modelwave_controller.trust.documents import Manifest, first_problem, require
+from modelwave_shared import fields, golden
+from modelwave_shared.limits import MAX_BYTES
+
+FORMAT = "tflite"
+JETSON = "jetson"
+# A FlatBuffer starts with the offset of its root table and its file identifier.
+_FLATBUFFER_HEAD = "<I4s"
+_FLATBUFFER_HEAD_BYTES = 8
+_TFLITE_IDENTIFIER = b"TFL3"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the operator says of a new release, in the manifest's terms."""
+
+    fleet: str
+    model: str
+    release: int
+    version: str
+    target: Target
+    sources: Mapping[str, Path]  # by role: model, golden, labels
+    tolerance: dict[str, Any]
+    asked: Asked
+    dataset: str
+    metrics: dict[str, int]
+    quantisation: str
+
+
+def require_version(version: str) -> None:
+    """A version is a text on one line, and no bare number, which would be taken for a
+    release number. Raises OperatorError."""
+    require(fields.text, version, "VERSION")
+    if not version.strip() or version.isdecimal():
+        raise OperatorError("VERSION: a text such as v2 or 2.0, not empty and not a bare number")
+
+
+def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
+    """Copies the sources into `folder`, each under its sha256; returns the manifest's list
+    of files. Raises OperatorError, which names the option, for a file that is not what it
+    should be."""
+    taken = []
+    for role, source in wanted.sources.items():
+        what = "--file" if role == "model" else f"--{role}"
+        sha256, size = disk.take(source, folder, what, MAX_BYTES)
+        taken.append({"role": role, "sha256": sha256, "size": size})
+        with open(folder / sha256, "rb") as file:
+            head = file.read(golden.HEADER_BYTES)
+        if role == "model":
+            _check_tflite(head, size, source)
+        elif role == "golden":
+            _check_golden(head, size, source, wanted.tolerance)
+    return taken
+
+
+def _check_tflite(head: bytes, size: int, source: Path) -> None:
+    if len(head) >= _FLATBUFFER_HEAD_BYTES:
+        root, identifier = struct.unpack_from(_FLATBUFFER_HEAD, head)
+        if identifier == _TFLITE_IDENTIFIER:
+            if not _FLATBUFFER_HEAD_BYTES <= root <= size - 4:
+                raise OperatorError(f"--file: {source} is cut off or damaged: its root is outside")
+            return
+    raise OperatorError(f"--file: {source} is no TFLite file (no TFL3 at byte 4)")
+
+
+def _check_golden(head: bytes, size: int, source: Path, tolerance: dict[str, Any]) -> None:
+    try:
+        header = golden.Header(head)
+    except golden.GoldenError as error:
+        raise OperatorError(f"--golden: {source}: {error}") from error
+    if size != header.file_bytes:
+        raise OperatorError(
+            f"--golden: {source} has {size} bytes, its header says {header.file_bytes}"
+        )
+    kind, option = {"l": ("labels", "--least-correct"), "o": ("outputs", "--steps")}[header.kind]
+    if tolerance["kind"] != kind:
+        raise OperatorError(f"--golden: {source} holds {kind}: give {option} for its tolerance")
+
+
+def find_needs(wanted: Wanted, files: list[dict[str, Any]], folder: Path, forced: str) -> Needs:
+    """What the copied model asks of a device. Raises OperatorError, which names the option."""
+    sha256 = next(file["sha256"] for file in files if file["role"] == "model")
+    path = folder / sha256
+    if path.stat().st_size > needs.MAX_ANALYSED_BYTES and wanted.asked.ram is None:
+        raise OperatorError("--ram: not given, and the model is too large to be looked into")
+    with open(path, "rb") as file:
+        data = file.read(needs.MAX_ANALYSED_BYTES)
+    return needs.fill(data, wanted.target, wanted.asked, bool(forced))
+
+
+def draft(wanted: Wanted, files: list[dict[str, Any]], found: Needs, forced: str) -> Manifest:
+    """The manifest. Raises OperatorError for a field out of its range and for needs that
+    no device of the target can meet."""
+    require_version(wanted.version)
+    try:
+        manifest = Manifest.model_validate(
+            {
+                "fleet": wanted.fleet,
+                "model": wanted.model,
+                "release": wanted.release,
+                "version": wanted.version,
+                "target": wanted.target.name,
+                "format": FORMAT,
+                "files": files,
+                "needs": {
+                    "flash": sum(file["size"] for file in files),
+                    "ram": found.ram,
+                    "kernels": list(found.kernels),
+                    "runtime": found.runtime,
+                    "accelerator": found.accelerator,
+                },
+                "tolerance": wanted.tolerance,
+                "lineage": {
+                    "dataset": wanted.dataset,
+                    "metrics": wanted.metrics,
+                    "quantisation": wanted.quantisation,
+                },
+                "forced": forced,
+                "deltas": [],
+            }
+        )
+    except ValidationError as error:
+        raise OperatorError(f"manifest.{first_problem(error)}") from error
+    _check_limits(manifest, wanted.target)
+    return manifest
+
+
+def _check_limits(manifest: Manifest, target: Target) -> None:
+    for name, needed, limit in (
+        ("flash", manifest.needs.flash, target.flash_bytes),
+        ("ram", manifest.needs.ram, target.ram_bytes),
+    ):
+        if limit is not None and needed > limit:
+            raise OperatorError(
+                f"needs.{name}: {needed} bytes, but {target.name} has {limit}; for boards with "
+                "more add a target of your own (modelwave target add)"
+            )
+
+
+def settle(manifest: Manifest, folder: Path) -> tuple[Manifest, Proof]:
+    """The manifest that may be signed, and how its golden set came out on this host, run
+    on the files in `folder`. Raises TrustError for a failure, unless the manifest has a
+    reason in `forced`; a reason that was not needed is taken out."""
+    by_role = {file.role: folder / file.sha256 for file in manifest.files}
+    proved = golden_sets.prove(
+        by_role["model"],
+        by_role["golden"],
+        manifest.tolerance.document(),
+        _accelerator_to_prove_on(manifest.needs.accelerator),
+    )
+    if proved.healthy:
+        return manifest.model_copy(update={"forced": ""}), proved
+    if not manifest.forced:
+        raise TrustError(
+            f"not released: {proved.reason}; --force REASON releases it all the same, "
+            "and the reason is signed and shown"
+        )
+    return manifest, proved
+
+
+def _accelerator_to_prove_on(needed: str) -> str:
+    """ "edgetpu>=13" is proven on an Edge TPU; what a Jetson runs, on the CPU as there."""
+    name = re.split(r"[>/]", needed)[0]
+    return "" if name == JETSON else name

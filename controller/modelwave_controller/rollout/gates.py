@@ -1,0 +1,117 @@
+"""The gate of a stage: what its devices' answers come to.
+
+Shares are of the stage's known devices. The first row that fits decides:
+
+    rolled back beyond its limit            FAIL          the model is bad
+    failed beyond its limit                 INCONCLUSIVE  the way to the devices is bad
+    rejected beyond its limit               INCONCLUSIVE  the release was made for others
+    silent beyond its limit                 INCONCLUSIVE  nobody knows
+    success out of reach                    INCONCLUSIVE
+    whoever is pending could change nothing PASS
+    otherwise                               PENDING
+
+A row is decided as soon as it is certain: a roll-back beyond the limit fails the stage at
+once. Before the deadline a device that has not answered is pending, after it silent
+(TIMED_OUT). A canceled order says no more about the model than silence does and is counted
+with it; rejected is never mixed with failed. A later answer counts instead of the earlier
+one, so a model that is rolled back after all fails the stage after all.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from modelwave_controller.rollout.plan import Stage, share
+
+PASS, FAIL, INCONCLUSIVE, PENDING = "PASS", "FAIL", "INCONCLUSIVE", "PENDING"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Devices by their latest answer; `devices` are all that the stage's slots hold."""
+
+    devices: int = 0
+    in_progress: int = 0
+    succeeded: int = 0
+    rolled_back: int = 0
+    failed: int = 0
+    rejected: int = 0
+    canceled: int = 0
+
+    @property
+    def answered(self) -> int:
+        return self.succeeded + self.rolled_back + self.failed + self.rejected + self.canceled
+
+    @property
+    def pending(self) -> int:
+        """Under way, or not heard of."""
+        return self.devices - self.answered
+
+    @property
+    def queued(self) -> int:
+        return self.pending - self.in_progress
+
+
+NOBODY = Counts()
+
+
+class Gate(NamedTuple):
+    verdict: str
+    reason: str
+
+
+def judge(stage: Stage, counts: Counts, overdue: bool) -> Gate:
+    """`overdue`: the stage's deadline has passed."""
+    pending = 0 if overdue else counts.pending
+    silent = counts.canceled + counts.pending - pending
+    bounds = (
+        (FAIL, counts.rolled_back, "rolled back", stage.max_rolled_back_percent),
+        (INCONCLUSIVE, counts.failed, "failed", stage.max_failed_percent),
+        (INCONCLUSIVE, counts.rejected, "rejected", stage.max_rejected_percent),
+        (INCONCLUSIVE, silent, "silent or canceled", stage.max_silent_percent),
+    )
+    for verdict, number, word, limit in bounds:
+        if _beyond(number, counts.devices, limit):
+            return Gate(verdict, f"{_of(number, counts, word)}, at most {limit:g} % may be")
+    least = stage.min_succeeded_percent
+    if _short(counts.succeeded + pending, counts.devices, least):
+        return Gate(
+            INCONCLUSIVE, f"{_of(counts.succeeded, counts, 'succeeded')}, at least {least:g} % must"
+        )
+    certain = not _short(counts.succeeded, counts.devices, least) and not any(
+        _beyond(number + pending, counts.devices, limit) for _, number, _, limit in bounds
+    )
+    return Gate(PASS if certain else PENDING, tally(counts, overdue))
+
+
+def tally(counts: Counts, overdue: bool) -> str:
+    """ "3 of 4 devices succeeded, 1 rolled back": every count that is not 0."""
+    if not counts.devices:
+        return "no known device is in it"
+    rest = (
+        (counts.rolled_back, "rolled back"),
+        (counts.failed, "failed"),
+        (counts.rejected, "rejected"),
+        (counts.canceled, "canceled"),
+        (counts.pending if overdue else 0, "timed out"),
+        (0 if overdue else counts.in_progress, "in progress"),
+        (0 if overdue else counts.queued, "not heard of yet"),
+    )
+    parts = [f"{counts.succeeded} of {_devices(counts.devices)} succeeded"]
+    return ", ".join(parts + [f"{number} {word}" for number, word in rest if number])
+
+
+def _of(number: int, counts: Counts, word: str) -> str:
+    percent = 100 * number / counts.devices
+    return f"{number} of {_devices(counts.devices)} {word} ({percent:.3g} %)"
+
+
+def _devices(number: int) -> str:
+    return f"{number} device" if number == 1 else f"{number} devices"
+
+
+def _beyond(number: int, devices: int, limit_percent: float) -> bool:
+    return number > share(limit_percent) * devices
+
+
+def _short(number: int, devices: int, least_percent: float) -> bool:
+    return number < share(least_percent) * devices

@@ -1,0 +1,144 @@
+"""A rollout's plan: its stages, their gates' limits, the trial, and what a failure leads to.
+
+As TOML (`modelwave rollout start … --plan FILE`); every key but `percent` may be left out:
+
+    on_fail = "revert"              # or "hold": stop and leave the decision to a person
+    expires_seconds = 31536000      # how long its orders are good for
+    [trial]
+    seconds = 600                   # on each device, before it confirms
+    inferences = 0                  # as many must have been run by then
+    [[stages]]
+    percent = 1                     # of each target's known devices; rises, the last is 100
+    soak_seconds = 3600             # at least this long before the next stage opens
+    deadline_seconds = 86400        # after that, whoever has not answered is silent
+    max_rolled_back_percent = 2     # more: FAIL
+    max_failed_percent = 10         # more: INCONCLUSIVE, and so on down
+    max_rejected_percent = 5
+    max_silent_percent = 10
+    min_succeeded_percent = 80      # fewer: INCONCLUSIVE
+
+Types are exact and unknown keys are refused: a threshold that cannot be read is an error
+when the plan is made, never the absence of a threshold.
+"""
+
+import tomllib
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from modelwave_controller import disk
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.trust.documents import Trial, first_problem
+
+DEFAULT_PERCENTS = (1.0, 10.0, 50.0, 100.0)
+DEFAULT_TRIAL_SECONDS = 600
+MAX_PLAN_BYTES = 65536
+MAX_STAGES = 32
+MAX_WAIT_SECONDS = 365 * 86400
+MAX_EXPIRES_SECONDS = 10 * 365 * 86400
+
+Percent = Annotated[float, Field(ge=0, le=100)]  # NaN and infinity are not in it
+Seconds = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Stage(_Strict):
+    percent: Annotated[Percent, Field(gt=0)]
+    soak_seconds: Seconds = 3600
+    deadline_seconds: Seconds = 86400
+    max_rolled_back_percent: Percent = 2.0
+    max_failed_percent: Percent = 10.0
+    max_rejected_percent: Percent = 5.0
+    max_silent_percent: Percent = 10.0
+    min_succeeded_percent: Percent = 80.0
+
+    @model_validator(mode="after")
+    def _soak_ends_before_the_deadline(self) -> Self:
+        if self.soak_seconds > self.deadline_seconds:
+            raise ValueError("soak_seconds: longer than deadline_seconds")
+        return self
+
+
+class Plan(_Strict):
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES, strict=False)]
+    trial: Trial = Trial(seconds=DEFAULT_TRIAL_SECONDS, inferences=0)
+    expires_seconds: Annotated[int, Field(ge=60, le=MAX_EXPIRES_SECONDS)] = 365 * 86400
+    on_fail: Literal["revert", "hold"] = "revert"
+
+    @model_validator(mode="after")
+    def _stages_rise_to_everyone(self) -> Self:
+        percents = [stage.percent for stage in self.stages]
+        if percents != sorted(set(percents)) or percents[-1] != 100:
+            raise ValueError("stages: percent must rise from stage to stage and end at 100")
+        for number, stage in enumerate(self.stages):
+            if stage.deadline_seconds <= self.trial.seconds:
+                raise ValueError(
+                    f"stages.{number}.deadline_seconds: not longer than trial.seconds, "
+                    "so no device could answer in time"
+                )
+        return self
+
+
+def share(percent: float) -> Fraction:
+    """The share as it was written: 0.1 percent is exactly 1/1000."""
+    return Fraction(str(percent)) / 100
+
+
+def make(settings: dict[str, Any], where: str = "plan") -> Plan:
+    """A plan of these settings, with the defaults for the rest. Raises OperatorError."""
+    stages = settings.get("stages", [{"percent": percent} for percent in DEFAULT_PERCENTS])
+    trial = settings.get("trial", {})
+    if isinstance(trial, dict):
+        trial = {"seconds": DEFAULT_TRIAL_SECONDS, "inferences": 0} | trial
+    try:
+        return Plan.model_validate(settings | {"stages": stages, "trial": trial})
+    except ValidationError as error:
+        problem = first_problem(error).replace(
+            "Extra inputs are not permitted", "unknown key; see `modelwave rollout start --help`"
+        )
+        raise OperatorError(f"{where}: {problem}") from error
+
+
+def read(path: Path) -> Plan:
+    """The plan in a TOML file. Raises OperatorError, which names the key."""
+    data = disk.read_input(path, "--plan", MAX_PLAN_BYTES)
+    try:
+        settings = tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise OperatorError(f"--plan: {path} is not TOML: {error}") from error
+    return make(settings, f"--plan {path}")
+
+
+def from_options(
+    percents: str | None,
+    stage: dict[str, float | None],
+    trial: dict[str, int | None],
+    rest: dict[str, Any],
+) -> Plan:
+    """A plan of command-line options: `percents` as in "1,10,50,100", `stage` for every
+    stage alike; None leaves the default. Raises OperatorError."""
+    shares = DEFAULT_PERCENTS if percents is None else _percents(percents)
+    alike = _given(stage)
+    settings = _given(rest) | {
+        "stages": [{"percent": percent} | alike for percent in shares],
+        "trial": _given(trial),
+    }
+    return make(settings)
+
+
+def _percents(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise OperatorError(
+            "--stages: percents with commas between, such as 1,10,50,100"
+        ) from error
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}

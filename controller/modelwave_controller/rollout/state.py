@@ -1,0 +1,204 @@
+"""The log folded into what it means: `fold(events)` reads nothing else.
+
+NEW        created, no stage has opened yet
+RUNNING    stages open as their gates pass
+PAUSED     by the operator
+HELD       by a gate, until the operator decides
+REVERTING  its devices were ordered back and are on their way
+REVERTED, FINISHED, ABORTED    over
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from modelwave_controller.rollout.events import (
+    Aborted,
+    Created,
+    Event,
+    Finished,
+    Gated,
+    Held,
+    Opened,
+    OrderSent,
+    Paused,
+    Release,
+    Reported,
+    Resumed,
+    RevertAsked,
+    Reverted,
+)
+from modelwave_controller.rollout.gates import FAIL
+
+NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
+REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
+ACTIVE = (NEW, RUNNING, PAUSED, HELD)  # may still open a stage: one such rollout a model
+FINAL = (REVERTED, FINISHED, ABORTED)
+
+
+@dataclass
+class Answer:
+    outcome: str
+    reason: str
+
+
+@dataclass
+class Wave:
+    """Orders that went out together, a target each, and what devices answered to them."""
+
+    at: float
+    orders: list[OrderSent]
+    answers: dict[str, Answer] = field(default_factory=dict)  # by device: the latest
+
+
+@dataclass
+class Stage(Wave):
+    waiting_since: float = 0.0
+    verdict: str = ""  # what its gate decided last; a FAIL stays
+    verdict_reason: str = ""
+    accepted: str = ""
+
+
+@dataclass
+class Rollout:
+    id: int
+    created_at: float
+    created: Created
+    status: str = NEW
+    reason: str = ""
+    stages: list[Stage] = field(default_factory=list)
+    back: Wave | None = None
+    revert_asked: str | None = None  # the operator's reason
+    changed_at: float = 0.0
+
+    @property
+    def model(self) -> str:
+        return self.created.model
+
+    def waves(self) -> list[Wave]:
+        return [*self.stages, self.back] if self.back else [*self.stages]
+
+    def width(self, target: str) -> int:
+        """How many slots of the target its stages have opened, from its start slot on."""
+        return sum(
+            last - first + 1
+            for stage in self.stages
+            for order in stage.orders
+            if order.target == target
+            for first, last in order.slots
+        )
+
+
+@dataclass
+class State:
+    rollouts: dict[int, Rollout] = field(default_factory=dict)
+    seqs: dict[str, int] = field(default_factory=dict)  # by model: the highest given out
+    # By (model, target): the release that the whole fleet was brought to.
+    current: dict[tuple[str, str], Release] = field(default_factory=dict)
+    # By (model, target): {slot: manifest that its retained order names}.
+    desired: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
+    last: int = 0  # id of the newest event in it
+
+    def active(self, model: str) -> Rollout | None:
+        found = [r for r in self.rollouts.values() if r.model == model and r.status in ACTIVE]
+        return found[-1] if found else None
+
+
+def fold(events: Iterable[Event], state: State | None = None) -> State:
+    """The state after `events`; `state`, the fold of those before them, goes on in place."""
+    state = state or State()
+    for event in events:
+        _apply(state, event)
+        state.last = event.id
+    return state
+
+
+def _apply(state: State, event: Event) -> None:
+    body = event.body
+    if isinstance(body, Created):
+        state.rollouts[event.rollout] = Rollout(
+            event.rollout, event.at, body, reason="no stage has opened yet", changed_at=event.at
+        )
+        return
+    rollout = state.rollouts[event.rollout]
+    if isinstance(body, Reported):
+        _answer(rollout, body)
+        return
+    rollout.changed_at = event.at
+    match body:
+        case Opened():
+            rollout.status = RUNNING
+            rollout.stages.append(Stage(event.at, body.orders, waiting_since=event.at))
+            _order(state, rollout.model, body.orders)
+        case Gated():
+            stage = rollout.stages[body.stage]
+            stage.verdict, stage.verdict_reason = body.verdict, body.reason
+        case Held():
+            rollout.status, rollout.reason = HELD, body.reason
+        case Paused():
+            rollout.status, rollout.reason = PAUSED, body.reason
+        case Resumed():
+            _resume(rollout, body, event.at)
+        case RevertAsked():
+            rollout.revert_asked = body.reason
+        case Reverted():
+            _revert(state, rollout, body, event.at)
+        case Finished():
+            _finish(state, rollout, body)
+        case Aborted():
+            rollout.status, rollout.reason = ABORTED, body.reason
+
+
+def _answer(rollout: Rollout, body: Reported) -> None:
+    for wave in rollout.waves():
+        if any(order.seq == body.seq for order in wave.orders):
+            wave.answers[body.device] = Answer(body.outcome, body.reason)
+
+
+def _order(state: State, model: str, orders: list[OrderSent]) -> None:
+    for order in orders:
+        state.seqs[model] = max(state.seqs.get(model, 0), order.seq)
+        slots = state.desired.setdefault((model, order.target), {})
+        for first, last in order.slots:
+            slots.update(dict.fromkeys(range(first, last + 1), order.release.manifest))
+
+
+def _resume(rollout: Rollout, body: Resumed, at: float) -> None:
+    was_held = rollout.status == HELD
+    rollout.status = RUNNING if rollout.stages else NEW
+    rollout.reason = ""
+    if was_held and rollout.stages:
+        rollout.stages[-1].waiting_since = at
+        rollout.stages[-1].accepted = body.accepted
+
+
+def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
+    rollout.status, rollout.reason = REVERTING, body.reason
+    rollout.revert_asked = None
+    rollout.back = Wave(at, body.orders)
+    _order(state, rollout.model, body.orders)
+    for cleared in body.cleared:
+        slots = state.desired.setdefault((rollout.model, cleared.target), {})
+        for first, last in cleared.slots:
+            for slot in range(first, last + 1):
+                slots.pop(slot, None)
+    for target, release in rollout.created.releases.items():
+        if state.current.get((rollout.model, target)) != release:
+            continue
+        if target in rollout.created.previous:
+            state.current[rollout.model, target] = rollout.created.previous[target]
+        else:
+            del state.current[rollout.model, target]
+
+
+def _finish(state: State, rollout: Rollout, body: Finished) -> None:
+    if rollout.status == REVERTING:
+        rollout.status = REVERTED
+        return
+    rollout.status, rollout.reason = FINISHED, body.reason
+    for target, release in rollout.created.releases.items():
+        state.current[rollout.model, target] = release
+
+
+def failed(stage: Stage) -> str:
+    """The reason of the stage's FAIL, or ""."""
+    return stage.verdict_reason if stage.verdict == FAIL else ""

@@ -1,0 +1,285 @@
+"""The connection to the broker: MQTT 3.1.1, QoS 1, and nothing that only some brokers have.
+
+The network thread only receives: messages go into the inbox. A lost connection is made
+anew with back-off, each time with a new client, so that nothing which the old one still
+held can be sent over something newer. `Link.current` is the connection that stands, or
+None; one thread, the service's, sends over it and asks what was acknowledged.
+"""
+
+import logging
+import random
+import secrets
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from modelwave_controller import disk
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.home import Home
+from modelwave_controller.service.trouble import Trouble
+from modelwave_controller.storage.outbox import Message
+from modelwave_shared import topics
+
+WINDOW = 200  # messages on their way at once
+KEEPALIVE_SECONDS = 30
+CONNECT_SECONDS = 10
+BACK_OFF_SECONDS = (1, 2, 4, 8, 15, 30)
+CLOSE_SECONDS = 3
+# So many connections one after the other that each end so soon are taken over by a client of
+# the same name, which is most likely our own.
+SHORT_SECONDS = 5
+SHORT_ONES = 3
+TAKEN_OVER = (
+    ", again and again: the broker may give both connections of the controller one client id "
+    "(Mosquitto: use_username_as_clientid; docs/operations.md)"
+)
+MAX_PASSWORD_BYTES = 1024
+
+# What the controller listens to: these topics of every device. (File blocks have a
+# connection of their own: blocks.py.)
+HEARD = (topics.reported, topics.presence, topics.metrics)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where the broker is, and as whom; `tls` None is plain TCP."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = ""
+    tls: ssl.SSLContext | None = None
+
+
+def broker_of(home: Home) -> Broker:
+    """The broker that controller.toml names. Raises OperatorError."""
+    settings = home.config.broker
+    password = b""
+    if settings.password_file:
+        path = home.within(settings.password_file)
+        password = disk.read_input(path, "broker.password_file", MAX_PASSWORD_BYTES)
+    try:
+        ca = str(home.within(settings.ca)) if settings.ca else None
+        tls = ssl.create_default_context(cafile=ca) if settings.tls else None
+    except OSError as error:
+        raise OperatorError(f"broker.ca: {settings.ca}: {error.strerror or error}") from error
+    try:
+        words = password.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise OperatorError("broker.password_file: not UTF-8") from error
+    return Broker(settings.host, settings.port, settings.user, words, tls)
+
+
+class Connection:
+    """One connection, from CONNECT until it is lost."""
+
+    def __init__(self, link: "Link") -> None:
+        self.link = link
+        self.gone = threading.Event()  # it is lost, or was closed
+        self.over = threading.Event()  # it is gone, or is to be closed
+        self.fresh = True  # until the service has made everything due again
+        self._acked: deque[int] = deque()  # mids, from the network thread
+        self._sent: dict[int, Message] = {}  # by mid; the sending thread's alone
+        self._client = self._make_client()
+
+    def open(self) -> None:
+        """Raises OSError if nothing answers there."""
+        broker = self.link.broker
+        self._client.connect(broker.host, broker.port, KEEPALIVE_SECONDS)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Ends the network thread, also if the broker does not take a DISCONNECT any more."""
+        self._client.disconnect()
+        if not self.gone.wait(CLOSE_SECONDS):
+            stuck: Any = self._client.socket()
+            if stuck is not None:
+                stuck.shutdown(socket.SHUT_RDWR)
+        self._client.loop_stop()
+
+    def on_their_way(self) -> set[str]:
+        return {message.topic for message in self._sent.values()}
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages on their way, as far as `acknowledged` was asked."""
+        return len(self._sent)
+
+    def send(self, message: Message) -> None:
+        """Retained, at QoS 1."""
+        self._publish(message, qos=1, retain=True)
+
+    def send_once(self, message: Message) -> None:
+        """At QoS 0; "acknowledged" when it is handed to the network."""
+        self._publish(message, qos=0, retain=False)
+
+    def _publish(self, message: Message, qos: int, retain: bool) -> None:
+        info = self._client.publish(message.topic, message.payload, qos, retain)
+        if info.rc == mqtt.MQTT_ERR_SUCCESS:
+            self._sent[info.mid] = message
+
+    def acknowledged(self) -> list[Message]:
+        """What the broker has acknowledged since the last call."""
+        found = []
+        while self._acked:
+            message = self._sent.pop(self._acked.popleft(), None)
+            if message is not None:
+                found.append(message)
+        return found
+
+    def _make_client(self) -> mqtt.Client:
+        broker = self.link.broker
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"CONTROLLER-{secrets.token_hex(6)}",  # no device id has capitals
+            protocol=mqtt.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_SECONDS
+        client.max_inflight_messages_set(WINDOW)
+        if broker.user:
+            client.username_pw_set(broker.user, broker.password)
+        if broker.tls:
+            client.tls_set_context(broker.tls)
+        client.on_socket_open = _no_delay
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        return client
+
+    # Called in the network thread.
+
+    def _on_connect(
+        self, client: mqtt.Client, _data: object, _flags: object, reason: Any, _properties: object
+    ) -> None:
+        if reason.is_failure:
+            self.link.say(f"the broker refuses the connection: {reason}")
+            return
+        client.subscribe([(topic, 1) for topic in self.link.heard])
+
+    def _on_subscribe(
+        self, _client: object, _data: object, _mid: int, codes: list[Any], _properties: object
+    ) -> None:
+        """A connection that hears nothing is none: its orders would go out, and all devices
+        seem silent."""
+        denied = [t for t, c in zip(self.link.heard, codes, strict=True) if c.is_failure]
+        if denied:
+            self.link.say(
+                f"the broker does not let the controller read {', '.join(denied)}: "
+                f"allow it to its user {self.link.broker.user!r}",
+                logging.ERROR,
+            )
+            self.over.set()
+        else:
+            self.link.stands(self)
+
+    def _on_disconnect(self, *_: object) -> None:
+        self.gone.set()
+        self.over.set()
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        self.link.receive(message.topic, bytes(message.payload))
+
+    def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, *_: object) -> None:
+        self._acked.append(mid)
+        if len(self._acked) >= min(WINDOW // 2, len(self._sent)):
+            self.link.wake()
+
+
+class Link:
+    """Keeps a connection up, in a thread of its own."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        fleet: str,
+        receive: Callable[[str, bytes], None],
+        wake: Callable[[], None],
+        heard: Sequence[Callable[[str, str], str]] = HEARD,
+        purpose: str = "",
+    ) -> None:
+        """`receive` takes every message and must not wait; `wake` is called when there is
+        something to do: a connection stands, or acknowledgements have come. `heard`: the
+        topics of devices that are subscribed to; `purpose` stands before what is logged."""
+        self.broker = broker
+        self.fleet = fleet
+        self.heard = [topic(fleet, "+") for topic in heard]
+        self.purpose = purpose
+        self.receive = receive
+        self.wake = wake
+        self.current: Connection | None = None
+        self._trouble = Trouble()
+        self._failures = 0
+        self._short_ones = 0
+        self._stopping = threading.Event()
+        self._connection: Connection | None = None
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._connection is not None:
+            self._connection.over.set()
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def say(self, problem: str, level: int = logging.WARNING) -> None:
+        self._trouble.say(self.purpose + problem, level)
+
+    def stands(self, connection: Connection) -> None:
+        self._trouble.over()
+        where = f"{self.broker.host}:{self.broker.port}"
+        logger.info("%sconnected to the broker at %s", self.purpose, where)
+        self._failures = 0
+        self.current = connection
+        self.wake()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._connection = Connection(self)
+            where = f"{self.broker.host}:{self.broker.port}"
+            try:
+                self._connection.open()
+            except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
+                self.say(f"no broker at {where}: {error}")
+            else:
+                self._stay(self._connection, where)
+            self._pause()
+
+    def _stay(self, connection: Connection, where: str) -> None:
+        start = time.monotonic()
+        if not self._stopping.is_set():  # stop() ends the wait from here on
+            connection.over.wait()
+        stood, self.current = self.current, None
+        if stood and not self._stopping.is_set():
+            short = time.monotonic() - start < SHORT_SECONDS
+            self._short_ones = self._short_ones + 1 if short else 0
+            hint = TAKEN_OVER if self._short_ones >= SHORT_ONES else ""
+            self.say(f"the connection to the broker at {where} is lost{hint}")
+        connection.close()
+
+    def _pause(self) -> None:
+        seconds = BACK_OFF_SECONDS[min(self._failures, len(BACK_OFF_SECONDS) - 1)]
+        self._failures += 1
+        self._stopping.wait(seconds * random.uniform(0.5, 1.0))
+
+
+def _no_delay(_client: mqtt.Client, _data: object, connected: Any) -> None:
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,204 @@
+"""The tick: looks at every rollout that is not over, decides, and does it.
+
+One transaction reads the log, decides, appends the events and what is to be published; so
+a controller that is killed at any point has done a step whole or not at all, and goes on
+where it was. Nothing is published here: that is the outbox's (link.py, service.py).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert
+
+from modelwave_controller.rollout import cohorts
+from modelwave_controller.rollout.decide import FINISH, HOLD, OPEN, REVERT, WAIT, Decision, decide
+from modelwave_controller.rollout.events import (
+    Body,
+    Cleared,
+    Finished,
+    Gated,
+    Held,
+    Opened,
+    OrderSent,
+    Release,
+    Reverted,
+)
+from modelwave_controller.rollout.facts import Known, facts
+from modelwave_controller.rollout.state import ACTIVE, FINAL, REVERTING, Rollout, State, fold
+from modelwave_controller.storage import devices, log, outbox
+from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.tables import orders
+from modelwave_controller.trust import keys
+from modelwave_controller.trust.documents import Root
+from modelwave_controller.trust.keys import SigningKey
+from modelwave_shared import topics
+from modelwave_shared.limits import MAX_SLOT_RANGES
+from modelwave_shared.slots import ranges_of
+from modelwave_shared.words import ORDER
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """What orders are made with."""
+
+    root: Root
+    key: SigningKey
+    urls: Sequence[str]
+
+
+class Ticker:
+    """Keeps the folded log between ticks: committed events only."""
+
+    def __init__(self, store: Store, issuer: Issuer) -> None:
+        self.store = store
+        self.issuer = issuer
+        self._state: State | None = None
+
+    def tick(self, now: float) -> bool:
+        """Whether anything was done; then there may be more to do at once."""
+        with self.store.write() as connection:
+            log.note_tick(connection, now)
+            state = self._state = self._caught_up(connection)
+            due = [r for r in state.rollouts.values() if _is_due(r)]
+            known = devices.counts(connection) if due else {}
+            steps = [_Step(connection, self.issuer, state, r, known, now) for r in due]
+            taken = [step.take() for step in steps]
+            return any(taken)
+
+    def _caught_up(self, connection: Connection) -> State:
+        if self._state is None:
+            control = log.state(connection, reports_of=[])
+            live = [r.id for r in control.rollouts.values() if _is_due(r)]
+            return log.state(connection, reports_of=live)
+        state = fold(log.read(connection, after=self._state.last), self._state)
+        for rollout in state.rollouts.values():
+            if rollout.status in FINAL:  # nothing here asks for their answers any more
+                for wave in rollout.waves():
+                    wave.answers.clear()
+        return state
+
+
+def _is_due(rollout: Rollout) -> bool:
+    return rollout.status in (*ACTIVE, REVERTING) or rollout.revert_asked is not None
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One rollout in one tick."""
+
+    connection: Connection
+    issuer: Issuer
+    state: State
+    rollout: Rollout
+    known: Known
+    now: float
+
+    def take(self) -> bool:
+        found = decide(self.rollout.created.plan, facts(self.rollout, self.known), self.now)
+        if found.verb == WAIT:
+            return False
+        acts = {OPEN: self._open, HOLD: self._hold, REVERT: self._revert, FINISH: self._finish}
+        log.append(
+            self.connection, self.rollout.id, self.now, [*_gated(found), acts[found.verb](found)]
+        )
+        return True
+
+    def _open(self, _decision: Decision) -> Body:
+        created, number = self.rollout.created, len(self.rollout.stages)
+        sent = []
+        for target, release in sorted(created.releases.items()):
+            counts, old = self.known.get(target, {}), self.rollout.width(target)
+            percent = created.plan.stages[number].percent
+            new = cohorts.widen(counts, created.start_slot, old, percent)
+            sent += self._send(target, release, cohorts.opened(created.start_slot, old, new))
+        return Opened(stage=number, orders=sent)
+
+    def _hold(self, decision: Decision) -> Body:
+        return Held(reason=decision.reason)
+
+    def _finish(self, decision: Decision) -> Body:
+        return Finished(reason=decision.reason)
+
+    def _revert(self, decision: Decision) -> Body:
+        """Whatever slot is still ordered to run the release goes back, also those that an
+        earlier rollout of the same release left behind."""
+        created = self.rollout.created
+        sent: list[OrderSent] = []
+        cleared = []
+        for target, release in sorted(created.releases.items()):
+            desired = self.state.desired.get((created.model, target), {})
+            slots = [slot for slot, manifest in desired.items() if manifest == release.manifest]
+            if slots and target in created.previous:
+                sent += self._send(target, created.previous[target], slots)
+            elif slots:
+                cleared.append(self._clear(target, slots))
+        return Reverted(reason=decision.reason, orders=sent, cleared=cleared)
+
+    def _send(self, target: str, release: Release, slots: Sequence[int]) -> list[OrderSent]:
+        """Orders `release` for the slots: one order, but for ranges that one cannot hold."""
+        ranges = ranges_of(slots)
+        return [
+            self._send_one(target, release, ranges[start : start + MAX_SLOT_RANGES])
+            for start in range(0, len(ranges), MAX_SLOT_RANGES)
+        ]
+
+    def _send_one(self, target: str, release: Release, ranges: list[list[int]]) -> OrderSent:
+        model, seq = self.rollout.model, self._next_seq()
+        order = {
+            "fleet": self.issuer.root.fleet,
+            "target": target,
+            "model": model,
+            "epoch": self.issuer.root.epoch,
+            "seq": seq,
+            "slots": ranges,
+            "manifest": release.manifest,
+            "urls": list(self.issuer.urls),
+            "issued": int(self.now),
+            "expires": int(self.now) + self.rollout.created.plan.expires_seconds,
+            "trial": self.rollout.created.plan.trial.document(),
+            "shadow": False,
+        }
+        envelope = keys.sign(ORDER, keys.canonical(order), [self.issuer.key])
+        payload = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
+        outbox.put(self.connection, self._topics(target, ranges), payload)
+        self.connection.execute(
+            insert(orders).values(
+                model=model,
+                seq=seq,
+                epoch=order["epoch"],
+                rollout=self.rollout.id,
+                target=target,
+                manifest=release.manifest,
+                slots=json.dumps(ranges),
+            )
+        )
+        known = cohorts.count(self.known.get(target, {}), ranges)
+        return OrderSent(target=target, seq=seq, release=release, slots=ranges, known=known)
+
+    def _clear(self, target: str, slots: Sequence[int]) -> Cleared:
+        ranges = ranges_of(slots)
+        outbox.put(self.connection, self._topics(target, ranges), b"")
+        known = cohorts.count(self.known.get(target, {}), ranges)
+        return Cleared(target=target, slots=ranges, known=known)
+
+    def _topics(self, target: str, ranges: list[list[int]]) -> list[str]:
+        return [
+            topics.desired_slot(self.issuer.root.fleet, target, self.rollout.model, slot)
+            for first, last in ranges
+            for slot in range(first, last + 1)
+        ]
+
+    def _next_seq(self) -> int:
+        """Strictly growing for the fleet and model; a tick that fails leaves a gap. Taken
+        from the log alone: what devices report could be made up to use the numbers up."""
+        seq = self.state.seqs.get(self.rollout.model, 0) + 1
+        self.state.seqs[self.rollout.model] = seq
+        return seq
+
+
+def _gated(decision: Decision) -> list[Body]:
+    if decision.gate is None or decision.stage is None:
+        return []
+    verdict, reason = decision.gate
+    return [Gated(stage=decision.stage, verdict=verdict, reason=reason)]

@@ -1,0 +1,1 @@
+"""The database: SQL is here and nowhere else."""

@@ -1,0 +1,255 @@
+"""What the database knows of devices: the last word of each.
+
+`take` stores a batch of messages in one transaction, and appends to the log what reports
+answer to orders, one event for each change. A device is learned from its first report;
+after that only a report newer by (boot, n) changes anything.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+
+from modelwave_controller.rollout.events import Body
+from modelwave_controller.rollout.events import Reported as ReportedEvent
+from modelwave_controller.storage import log, reports
+from modelwave_controller.storage.reports import Bad, Incoming, Order, Present, Reported
+from modelwave_controller.storage.tables import (
+    bad_messages,
+    device_models,
+    devices,
+    metrics,
+    orders,
+    presence,
+)
+from modelwave_controller.trust.documents import ModelState, Report
+from modelwave_shared.slots import slot as slot_of
+
+_CHUNK = 500  # values in one IN (…): databases bound their variables
+MAX_STRANGERS = 10_000  # rows of a table about devices that may not exist
+
+T = TypeVar("T")
+
+
+def take(connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float) -> None:
+    """Stores what devices said; `connection` is a Store.write()."""
+    _take_reports(connection, fleet, _newest(incoming), now)
+    _take_presence(connection, incoming, now)
+    _take_bad(connection, incoming, now)
+
+
+def counts(connection: Connection) -> dict[str, dict[int, int]]:
+    """{target: {slot: known devices}}."""
+    found: dict[str, dict[int, int]] = defaultdict(dict)
+    query = select(devices.c.target, devices.c.slot, func.count())
+    for target, slot, number in connection.execute(
+        query.group_by(devices.c.target, devices.c.slot)
+    ):
+        found[target][slot] = number
+    return found
+
+
+def forget(connection: Connection, device: str) -> bool:
+    """Whether there was anything to forget."""
+    found = 0
+    for table in (devices, device_models, presence, bad_messages, metrics):
+        found += connection.execute(delete(table).where(table.c.device == device)).rowcount
+    return found > 0
+
+
+def _newest(incoming: Sequence[Incoming]) -> dict[str, Report]:
+    newest: dict[str, Report] = {}
+    for message in incoming:
+        if isinstance(message, Reported):
+            held = newest.get(message.device)
+            if held is None or _age(message.report) > _age(held):
+                newest[message.device] = message.report
+    return newest
+
+
+def _age(row: Any) -> tuple[int, int]:
+    return (row.boot, row.n)
+
+
+def _take_reports(
+    connection: Connection, fleet: str, newest: dict[str, Report], now: float
+) -> None:
+    known = {
+        row.device: row
+        for row in _rows(connection, select(devices), devices.c.device, list(newest))
+    }
+    new = {device: report for device, report in newest.items() if device not in known}
+    newer = {d: r for d, r in newest.items() if d in known and _age(r) > _age(known[d])}
+    older = [d for d, r in newest.items() if d in known and _age(r) < _age(known[d])]
+    rows = [_device_row(fleet, device, report, now) for device, report in new.items()]
+    if rows:
+        connection.execute(insert(devices), rows)
+    rows = [_device_row(fleet, device, report, now) for device, report in newer.items()]
+    _update_devices(connection, rows)
+    if older:
+        _count_stale(connection, older)
+    _take_models(connection, fleet, new | newer, now)
+
+
+def _device_row(fleet: str, device: str, report: Report, now: float) -> dict[str, Any]:
+    return {
+        "device": device,
+        "target": report.target,
+        "slot": slot_of(fleet, device),
+        "boot": report.boot,
+        "n": report.n,
+        "seen_at": now,
+        "agent": report.agent,
+        "free_flash": report.free.flash,
+        "free_ram": report.free.ram,
+        "runtime": report.runtime,
+        "runtime_version": report.runtime_version,
+        "accelerator": report.accelerator,
+        "refused": report.refused,
+        "stale": 0,
+    }
+
+
+def _update_devices(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        columns: dict[str, Any] = {
+            name: bindparam(f"new_{name}") for name in rows[0] if name != "device"
+        }
+        connection.execute(
+            update(devices).where(devices.c.device == bindparam("new_device")).values(columns),
+            [{f"new_{name}": value for name, value in row.items()} for row in rows],
+        )
+
+
+def _count_stale(connection: Connection, older: list[str]) -> None:
+    connection.execute(
+        update(devices)
+        .where(devices.c.device == bindparam("its_device"))
+        .values(stale=devices.c.stale + 1),
+        [{"its_device": device} for device in older],
+    )
+
+
+def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], now: float) -> None:
+    """Replaces the rows that changed; appends what they answer."""
+    before: dict[tuple[str, str], dict[str, Any]] = {
+        (row.device, row.model): row._asdict()
+        for row in _rows(connection, select(device_models), device_models.c.device, list(fresh))
+    }
+    after = {
+        (device, model): {"device": device, "model": model, **state.model_dump()}
+        for device, report in fresh.items()
+        for model, state in report.models.items()
+    }
+    gone = [key for key, row in before.items() if after.get(key) != row]
+    changed = [key for key, row in after.items() if before.get(key) != row]
+    if gone:
+        connection.execute(
+            delete(device_models)
+            .where(device_models.c.device == bindparam("its_device"))
+            .where(device_models.c.model == bindparam("its_model")),
+            [{"its_device": device, "its_model": model} for device, model in gone],
+        )
+    if changed:
+        connection.execute(insert(device_models), [after[key] for key in changed])
+    states = [(device, model, fresh[device].models[model]) for device, model in changed]
+    given = _orders(connection, {(model, state.seq) for _, model, state in states})
+    entries: list[tuple[int, Body]] = []
+    for device, model, state in states:
+        order = given.get((model, state.seq))
+        old = before.get((device, model))
+        if order and not (old and _says_the_same(old, state)):
+            target, slot = fresh[device].target, slot_of(fleet, device)
+            if found := reports.answer(order, target, slot, state):
+                outcome, reason = found
+                body = ReportedEvent(device=device, seq=order.seq, outcome=outcome, reason=reason)
+                entries.append((order.rollout, body))
+    log.append_all(connection, now, entries)
+
+
+def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
+    fields = ("epoch", "seq", "outcome", "reason", "sha256")
+    return all(old[field] == getattr(state, field) for field in fields)
+
+
+def _orders(connection: Connection, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Order]:
+    query = select(
+        orders.c.rollout,
+        orders.c.model,
+        orders.c.seq,
+        orders.c.epoch,
+        orders.c.target,
+        orders.c.manifest,
+        orders.c.slots,
+    )
+    found = {}
+    for chunk in _chunks(sorted(wanted)):
+        pairs = tuple_(orders.c.model, orders.c.seq).in_(chunk)
+        for row in connection.execute(query.where(pairs)):
+            found[row.model, row.seq] = Order(*row[:-1], json.loads(row.slots))
+    return found
+
+
+def _take_presence(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
+    last = {
+        m.device: {"device": m.device, "online": m.online, "at": now}
+        for m in incoming
+        if isinstance(m, Present)
+    }
+    _replace(connection, presence, last)
+
+
+def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
+    found: dict[str, dict[str, Any]] = {}
+    for message in incoming:
+        if isinstance(message, Bad):
+            count = found[message.device]["count"] if message.device in found else 0
+            found[message.device] = {
+                "device": message.device,
+                "count": count + 1,
+                "reason": message.reason,
+                "at": now,
+            }
+    for row in _rows(connection, select(bad_messages), bad_messages.c.device, list(found)):
+        found[row.device]["count"] += row.count
+    _replace(connection, bad_messages, found)
+
+
+def _replace(connection: Connection, table: Any, found: dict[str, dict[str, Any]]) -> None:
+    """These rows, by device, instead of those of the same devices; those of strangers only
+    as far as there is room."""
+    kept = _kept(connection, table, list(found))
+    rows = [row for device, row in found.items() if device in kept]
+    if rows:
+        connection.execute(
+            delete(table).where(table.c.device == bindparam("its_device")),
+            [{"its_device": row["device"]} for row in rows],
+        )
+        connection.execute(insert(table), rows)
+
+
+def _kept(connection: Connection, table: Any, names: list[str]) -> set[str]:
+    """Of these devices those that are known or have a row in `table`, and as many others as
+    MAX_STRANGERS leaves room for: a name is made up with each message."""
+    kept = {
+        row.device
+        for known in (table, devices)
+        for row in _rows(connection, select(known.c.device), known.c.device, names)
+    }
+    strangers = [name for name in names if name not in kept]
+    if strangers:
+        stranger = table.c.device.not_in(select(devices.c.device))
+        held = connection.scalar(select(func.count()).select_from(table).where(stranger)) or 0
+        kept.update(strangers[: max(0, MAX_STRANGERS - held)])
+    return kept
+
+
+def _rows(connection: Connection, query: Any, column: Any, values: list[str]) -> Iterator[Any]:
+    for chunk in _chunks(values):
+        yield from connection.execute(query.where(column.in_(chunk)))
+
+
+def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

@@ -1,0 +1,78 @@
+"""The event log in the database."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import Connection, func, insert, or_, select, update
+
+from modelwave_controller.rollout import events as bodies
+from modelwave_controller.rollout.events import Body, Event
+from modelwave_controller.rollout.state import State, fold
+from modelwave_controller.storage.tables import events, heads
+
+TICK_NOTED_SECONDS = 5
+
+
+def append(connection: Connection, rollout: int, at: float, entries: Sequence[Body]) -> list[Event]:
+    """Adds entries to a rollout's log; `connection` is a Store.write()."""
+    return append_all(connection, at, [(rollout, body) for body in entries])
+
+
+def append_all(
+    connection: Connection, at: float, entries: Sequence[tuple[int, Body]]
+) -> list[Event]:
+    if not entries:
+        return []
+    head = connection.scalar(select(heads.c.value).where(heads.c.name == "event")) or 0
+    added = [
+        Event(id=head + number, rollout=rollout, at=at, body=body)
+        for number, (rollout, body) in enumerate(entries, 1)
+    ]
+    connection.execute(update(heads).where(heads.c.name == "event").values(value=head + len(added)))
+    connection.execute(
+        insert(events),
+        [
+            {
+                "id": entry.id,
+                "rollout": entry.rollout,
+                "at": at,
+                "kind": entry.body.kind,
+                "body": bodies.dump(entry.body),
+            }
+            for entry in added
+        ],
+    )
+    return added
+
+
+def note_tick(connection: Connection, now: float) -> None:
+    """That a service is at work, for `service_seen_at`; not more often than is of use."""
+    if abs(now - service_seen_at(connection)) >= TICK_NOTED_SECONDS:
+        connection.execute(update(heads).where(heads.c.name == "ticked").values(value=int(now)))
+
+
+def service_seen_at(connection: Connection) -> int:
+    """Unix seconds of a recent tick; 0: no service has run yet."""
+    return connection.scalar(select(heads.c.value).where(heads.c.name == "ticked")) or 0
+
+
+def next_rollout(connection: Connection) -> int:
+    return (connection.scalar(select(func.max(events.c.rollout))) or 0) + 1
+
+
+def read(
+    connection: Connection, after: int = 0, reports_of: Iterable[int] | None = None
+) -> Iterator[Event]:
+    """The events after id `after`, oldest first. `reports_of` leaves out the devices'
+    answers to all other rollouts: they are most of the log, and seldom asked for."""
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.body)
+    query = query.where(events.c.id > after).order_by(events.c.id)
+    if reports_of is not None:
+        wanted = events.c.rollout.in_(list(reports_of))
+        query = query.where(or_(events.c.kind != bodies.REPORTED, wanted))
+    for row in connection.execute(query):
+        yield bodies.load(*row)
+
+
+def state(connection: Connection, reports_of: Iterable[int] | None = None) -> State:
+    """The whole log folded; with the answers to these rollouts only, if named."""
+    return fold(read(connection, reports_of=reports_of))

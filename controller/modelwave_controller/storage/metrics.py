@@ -1,0 +1,86 @@
+"""What inferences came to: sums of the windows that devices publish.
+
+Windows are counted once: only one that is newer by (boot, n) than those in the sum is
+added. One lost is lost; metrics are no ledger.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from modelwave_controller.storage.reports import Incoming, Measured
+from modelwave_controller.storage.tables import metrics
+
+SUMS = ("inferences", "failures", "labelled", "correct")
+MAX_SUM = 2**43  # of one device: those of a million devices add up in 64 bits
+MAX_ROWS_OF_A_DEVICE = 64  # models and releases; a device that names more is not heard
+_CHUNK = 500
+
+
+class Sums(NamedTuple):
+    model: str
+    release: int
+    devices: int
+    inferences: int
+    failures: int
+    labelled: int
+    correct: int
+
+
+def take(connection: Connection, incoming: Sequence[Incoming]) -> None:
+    windows = [message for message in incoming if isinstance(message, Measured)]
+    held = _held(connection, sorted({window.device for window in windows}))
+    changed = set()
+    for window in windows:
+        rows, wanted = held[window.device], window.metrics
+        key = (wanted.model, wanted.release)
+        row = rows.get(key)
+        if row is None and len(rows) == MAX_ROWS_OF_A_DEVICE:
+            continue
+        if row is not None and (wanted.boot, wanted.n) <= (row["boot"], row["n"]):
+            continue
+        start = row or dict.fromkeys(SUMS, 0)
+        rows[key] = wanted.model_dump() | {"device": window.device}
+        for name in SUMS:
+            rows[key][name] = min(MAX_SUM, start[name] + getattr(wanted, name))
+        changed.add((window.device, key))
+    if changed:
+        _write(connection, [held[device][key] for device, key in sorted(changed)])
+
+
+def by_release(connection: Connection) -> list[Sums]:
+    sums = [func.sum(metrics.c[name]) for name in SUMS]
+    query = select(metrics.c.model, metrics.c.release, func.count(), *sums)
+    query = query.group_by(metrics.c.model, metrics.c.release)
+    found = connection.execute(query.order_by(metrics.c.model, metrics.c.release))
+    return [Sums(row[0], *(int(value) for value in row[1:])) for row in found]
+
+
+def _held(
+    connection: Connection, names: list[str]
+) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
+    held: dict[str, dict[tuple[str, int], dict[str, Any]]] = {name: {} for name in names}
+    for start in range(0, len(names), _CHUNK):
+        chunk = names[start : start + _CHUNK]
+        for row in connection.execute(select(metrics).where(metrics.c.device.in_(chunk))):
+            held[row.device][row.model, row.release] = row._asdict()
+    return held
+
+
+def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    connection.execute(
+        delete(metrics)
+        .where(metrics.c.device == bindparam("its_device"))
+        .where(metrics.c.model == bindparam("its_model"))
+        .where(metrics.c.release == bindparam("its_release")),
+        [
+            {
+                "its_device": row["device"],
+                "its_model": row["model"],
+                "its_release": row["release"],
+            }
+            for row in rows
+        ],
+    )
+    connection.execute(insert(metrics), rows)

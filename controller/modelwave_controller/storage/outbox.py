@@ -1,0 +1,108 @@
+"""What each retained topic has to hold, and whether the broker has it.
+
+State, not a queue: a topic that changes twice before it is sent is sent once. A row is
+written in the transaction of the event that it follows from; whoever publishes marks it
+when the broker acknowledged that very version. `unsend_all` makes everything due again, as
+brokers lose what they retained.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+
+from modelwave_controller.storage.tables import blobs, outbox
+from modelwave_shared import topics
+
+_CHUNK = 500  # rows a statement: databases bound their variables
+
+
+class Message(NamedTuple):
+    topic: str
+    version: int
+    payload: bytes  # empty: clears the topic
+
+
+def keep(connection: Connection, data: bytes) -> str:
+    """Stores `data` once; its sha256."""
+    digest = hashlib.sha256(data).hexdigest()
+    known = connection.scalar(select(blobs.c.sha256).where(blobs.c.sha256 == digest))
+    if known is None:
+        connection.execute(insert(blobs).values(sha256=digest, data=data))
+    return digest
+
+
+def blob(connection: Connection, digest: str) -> bytes:
+    found = connection.scalar(select(blobs.c.data).where(blobs.c.sha256 == digest))
+    assert found is not None, "a blob is never deleted"
+    return bytes(found)
+
+
+def put(connection: Connection, topics: Sequence[str], payload: bytes) -> None:
+    """These topics are to hold `payload`; an empty one clears them."""
+    digest = keep(connection, payload) if payload else None
+    for start in range(0, len(topics), _CHUNK):
+        chunk = topics[start : start + _CHUNK]
+        known = set(connection.scalars(select(outbox.c.topic).where(outbox.c.topic.in_(chunk))))
+        connection.execute(
+            update(outbox)
+            .where(outbox.c.topic.in_(chunk))
+            .values(blob=digest, version=outbox.c.version + 1)
+        )
+        new = [
+            {"topic": topic, "blob": digest, "version": 1, "acked": 0}
+            for topic in chunk
+            if topic not in known
+        ]
+        if new:
+            connection.execute(insert(outbox), new)
+
+
+def holds(connection: Connection, topic: str) -> bytes | None:
+    """What `topic` is to hold; None for nothing."""
+    query = select(blobs.c.data).join(outbox, outbox.c.blob == blobs.c.sha256)
+    found = connection.scalar(query.where(outbox.c.topic == topic))
+    return None if found is None else bytes(found)
+
+
+def unsent(connection: Connection, limit: int, busy: Iterable[str] = ()) -> list[Message]:
+    """At most `limit` messages that the broker has not acknowledged, leaving out those on
+    the topics in `busy` (on their way)."""
+    skip = set(busy)
+    query = (
+        select(outbox.c.topic, outbox.c.version, outbox.c.blob)
+        .where(outbox.c.acked < outbox.c.version)
+        .order_by(outbox.c.topic)
+        .limit(limit + len(skip))
+    )
+    rows = [row for row in connection.execute(query) if row.topic not in skip][:limit]
+    payloads = {digest: blob(connection, digest) for digest in {row.blob for row in rows} - {None}}
+    return [Message(row.topic, row.version, payloads.get(row.blob, b"")) for row in rows]
+
+
+def mark(connection: Connection, sent: Iterable[tuple[str, int]]) -> None:
+    """The broker has acknowledged these (topic, version)."""
+    rows = [{"its_topic": topic, "its_version": version} for topic, version in sent]
+    if rows:
+        connection.execute(
+            update(outbox)
+            .where(outbox.c.topic == bindparam("its_topic"))
+            .where(outbox.c.version == bindparam("its_version"))
+            .values(acked=outbox.c.version),
+            rows,
+        )
+
+
+def unsend_all(connection: Connection, fleet: str) -> None:
+    """Withdrawn orders are asserted too: a broker that is back from an older snapshot has
+    them again. A device's own topic, cleared when it was forgotten, is not: by now the
+    device may have written it anew."""
+    order = outbox.c.topic.startswith(topics.under(fleet, "desired", ""), autoescape=True)
+    connection.execute(update(outbox).where(or_(outbox.c.blob.is_not(None), order)).values(acked=0))
+
+
+def left(connection: Connection) -> int:
+    """How many topics the broker has yet to acknowledge."""
+    query = select(func.count()).where(outbox.c.acked < outbox.c.version)
+    return connection.scalar(query) or 0

@@ -1,0 +1,158 @@
+"""The database: transactions that hold, on SQLite (WAL, synchronous=FULL) or PostgreSQL.
+
+`write()` is one at a time for all processes: on SQLite it begins IMMEDIATE, on PostgreSQL
+it locks the row "event" of `heads`. So what a writer read is still true when it commits,
+and the ids of events grow in the order of commits.
+"""
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from modelwave_controller.errors import OperatorError, StorageError
+from modelwave_controller.storage.tables import heads, metadata
+
+SCHEMA = 1
+BUSY_SECONDS = 30  # how long a writer waits for another process's
+LOOK_SECONDS = 0.25  # how often it looks then whether it should still wait
+
+
+class Store:
+    """Safe to use from several threads and processes."""
+
+    def __init__(self, url: str) -> None:
+        """Opens the database and makes its tables if there are none. Raises OperatorError
+        for a URL that means nothing, StorageError if the database does not answer."""
+        parsed = _parsed(url)
+        self.shown_url = parsed.render_as_string(hide_password=True)
+        self._until = float("inf")
+        self._engine = _engine(parsed)
+        self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self._is_sqlite:
+            event.listen(self._engine, "begin", self._begin_sqlite)
+        self._writer = self._engine.execution_options(modelwave_writes=True)
+        self._one_writer = threading.Lock()  # threads wait here, not in SQLite's busy loop
+        self._make_tables()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._advice(), self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Commits when the block ends well, else leaves the database as it was."""
+        with self._advice(), self._one_writer, self._writer.begin() as connection:
+            if not self._is_sqlite:
+                patience = min(BUSY_SECONDS, self._until - time.monotonic())
+                milliseconds = max(1, int(1000 * patience))  # 0 would be: no limit
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+            connection.execute(
+                select(heads.c.value).where(heads.c.name == "event").with_for_update()
+            )
+            yield connection
+
+    def hurry(self, seconds: float) -> None:
+        """From now on no write waits for another process's beyond so many seconds from now:
+        for an end that is to come soon. (On PostgreSQL one that waits already may go on to
+        BUSY_SECONDS.)"""
+        self._until = time.monotonic() + seconds
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _begin_sqlite(self, connection: Connection) -> None:
+        if not connection.get_execution_options().get("modelwave_writes"):
+            connection.exec_driver_sql("BEGIN")
+            return
+        raw: Any = connection.connection.dbapi_connection
+        given_up = time.monotonic() + BUSY_SECONDS
+        try:
+            _set_busy_timeout(raw, LOOK_SECONDS)
+            while time.monotonic() < min(given_up, self._until):
+                if _begins(raw):
+                    return
+            _set_busy_timeout(raw, 0)
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            _set_busy_timeout(raw, BUSY_SECONDS)
+
+    def _make_tables(self) -> None:
+        with self._advice(), self._one_writer, self._writer.begin() as connection:
+            metadata.create_all(connection)
+            found = connection.scalar(select(heads.c.value).where(heads.c.name == "schema"))
+            if found is None:
+                first = {"schema": SCHEMA, "event": 0, "ticked": 0}
+                rows = [{"name": name, "value": value} for name, value in first.items()]
+                connection.execute(insert(heads), rows)
+            elif found != SCHEMA:
+                raise StorageError(
+                    f"database {self.shown_url}: its tables are of version {found}, this "
+                    f"modelwave has {SCHEMA}; use the modelwave that made it"
+                )
+
+    @contextlib.contextmanager
+    def _advice(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:  # the latter from _begin_sqlite
+            problem = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StorageError(f"database {self.shown_url}: {problem}") from error
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise OperatorError(
+            "database.url: not a URL such as sqlite:////var/lib/modelwave.db or "
+            "postgresql://user@host/modelwave"
+        ) from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise OperatorError("database.url: sqlite or postgresql")
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() != "sqlite":
+            return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise OperatorError(
+            f"database.url: its driver is not installed ({error}); "
+            "pip install 'modelwave[postgres]'"
+        ) from error
+    event.listen(engine, "connect", _sqlite_connected)
+    return engine
+
+
+def _sqlite_connected(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself; we do
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begins(connection: Any) -> bool:
+    """False while another writes."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
+def _set_busy_timeout(connection: Any, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(1000 * seconds)}")

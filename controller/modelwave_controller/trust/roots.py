@@ -1,0 +1,66 @@
+"""The root document: which keys speak for the fleet, and how many of them it takes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.trust import keys
+from modelwave_controller.trust.keys import SigningKey
+from modelwave_shared import documents, dsse, words
+
+ROOT_THRESHOLD = 2
+
+
+def first_root(
+    fleet: str, root_keys: Sequence[SigningKey], release_key: SigningKey, order_key: SigningKey
+) -> bytes:
+    """The envelope of a fleet's root, version 1, signed by all of `root_keys`."""
+    everyone = [*root_keys, release_key, order_key]
+    document = {
+        "v": 1,
+        "fleet": fleet,
+        "epoch": 0,
+        "keys": {key.keyid: key.public.hex() for key in everyone},
+        "roles": {
+            "root": _role(root_keys, ROOT_THRESHOLD),
+            "release": _role([release_key], 1),
+            "order": _role([order_key], 1),
+        },
+        "minimum": {},
+    }
+    return keys.sign(words.ROOT, keys.canonical(document), root_keys)
+
+
+def _role(signers: Sequence[SigningKey], threshold: int) -> dict[str, Any]:
+    return {"keyids": [key.keyid for key in signers], "threshold": threshold}
+
+
+def require_signer(root: dict[str, Any], kind: str, key: SigningKey) -> None:
+    """Raises OperatorError unless `key` may sign documents of `kind` under `root`."""
+    allowed, _ = documents.role_keys(root, kind)
+    if key.public not in allowed.values():
+        raise OperatorError(
+            f"--key: {key.keyid} is no {words.SIGNER[kind]} key of fleet {root['fleet']} "
+            f"(its root names {', '.join(allowed)})"
+        )
+
+
+def open_signed(kind: str, data: bytes, root: dict[str, Any], what: str) -> dsse.Envelope:
+    """The envelope in `data`, if it is a good document of `kind`, signed under `root`, for
+    its fleet. Raises TrustError, which names `what`."""
+    try:
+        envelope: dsse.Envelope = dsse.read(data)
+        document = documents.open_signed(kind, envelope, root)
+    except ValueError as error:
+        raise TrustError(f"{what}: {error}; get it again from who signed it") from error
+    if document["fleet"] != root["fleet"]:
+        raise TrustError(f"{what}: for fleet {document['fleet']}, this is {root['fleet']}")
+    return envelope
+
+
+def open_root(data: bytes, what: str) -> dict[str, Any]:
+    """The document in a root envelope that its own keys have signed. Raises TrustError."""
+    try:
+        return dict(documents.open_first_root(data))
+    except ValueError as error:
+        raise TrustError(f"{what}: {error}") from error
