@@ -19,7 +19,6 @@ from modelwave_controller.errors import OperatorError
 # What a board's program imports (docs/boards.md); the rest is what these import.
 ROOTS = (
     "modelwave_agent.board.agent",
-    "modelwave_agent.board.blocks",
     "modelwave_agent.board.mqtt",
     "modelwave_agent.board.runtime",
 )
