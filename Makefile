@@ -57,8 +57,8 @@ fit: $(STAMP) ## how exact the memory planner is: firmware, tflite_micro, others
 board: $(STAMP) ## the agent for MicroPython boards, in build/board
 	$(BIN)/modelwave board build build/board
 
-footprint: $(STAMP) ## what the agent takes of a board, beside others (docs/boards.md)
-	$(BIN)/python -m benchmarks.footprint
+footprint: $(STAMP) ## what the agent takes of a board, beside what is recorded; UPDATE=1 records it
+	$(BIN)/python -m benchmarks.footprint $(if $(UPDATE),--update)
 
 docs: $(STAMP) ## redraw what the docs take from the code
 	$(BIN)/python docs/generate.py
