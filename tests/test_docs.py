@@ -47,11 +47,3 @@ def test_every_test_that_the_threat_list_names_is_there() -> None:
     everything = "\n".join(path.read_text() for path in tests.values())
     for name in named:
         assert name in tests or f"def {name}(" in everything, name
-
-
-def test_agent_reports_the_version_that_is_installed() -> None:
-    from importlib.metadata import version
-
-    from modelwave_agent.runner import AGENT
-
-    assert f"modelwave {version('modelwave')}" == AGENT
