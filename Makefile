@@ -33,7 +33,7 @@ demo: $(VENV)/.demo ## the whole path: a good model in waves, a bad one taken ba
 	$(BIN)/modelwave demo
 
 check: lint ## lint, types and the quick tests, before each commit (under a minute)
-	$(BIN)/pytest -m 'not slow and not e2e'
+	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses auto --dist worksteal
 
 test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
 	$(BIN)/pytest

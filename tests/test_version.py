@@ -141,6 +141,7 @@ def test_image_gets_all_that_a_wheel_is_made_of(tmp_path: Path) -> None:
     assert said(site, [site]) == both("+g1a2b3c4")
 
 
+@pytest.mark.slow
 def test_checkout_tells_the_commit_of_the_moment(sources: Path) -> None:
     path = [sources / folder for folder in FOLDERS]
     first = commit(sources, "first")
@@ -149,6 +150,7 @@ def test_checkout_tells_the_commit_of_the_moment(sources: Path) -> None:
     assert said(sources, path) == both(f"+g{second}")
 
 
+@pytest.mark.slow
 def test_worktree_and_a_git_that_fails_are_no_trouble(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,8 @@ from modelwave_controller.service.files import FileServer
 from tests import micropython
 from tests.board.updating import Ground, broker
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).parents[2]
 CORE_TESTS = REPO / "tests/core"
 CORE_HEAP = "1m"

@@ -10,6 +10,8 @@ from modelwave_controller.boards import linker
 from modelwave_controller.boards.sources import Refused
 from modelwave_controller.errors import OperatorError
 
+pytestmark = pytest.mark.slow
+
 
 def same(folder: Path, **modules: str) -> str:
     """The program prints the same before and after, joined or not; its text after."""
