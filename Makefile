@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long boards-sweep lint bench fit board footprint docs clean
+.PHONY: help setup demo check test test-long boards-sweep lint bench fit board footprint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ $(VENV)/.made: pyproject.toml
 
 demo: $(VENV)/.demo ## the whole path: a good model in waves, a bad one taken back
 	$(BIN)/modelwave demo
+
+check: lint ## lint, types and the quick tests, before each commit (under a minute)
+	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses auto --dist worksteal
 
 test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
 	$(BIN)/pytest

@@ -12,6 +12,8 @@ from modelwave_agent.ports import ProofError
 from modelwave_shared import fields
 from modelwave_shared.fit import shortfalls
 
+pytestmark = pytest.mark.slow
+
 GOOD = 'const char* edgetpu_version(void) { return "BuildLabel(N/A), RuntimeVersion(14)"; }'
 ONE_DEVICE = "*n = 1; return (void*)one;"
 LIBRARY = """

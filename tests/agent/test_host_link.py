@@ -251,6 +251,7 @@ def test_broker_that_never_answers_a_connect_runs_into_the_deadline(monkeypatch)
     run(main)
 
 
+@pytest.mark.slow
 def test_broker_that_never_acknowledges_runs_into_the_deadline(monkeypatch):
     monkeypatch.setattr(host_link, "ANSWER_SECONDS", 0.2)
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.board.updating import ROM, FromRom, Ground, Line, broker, running_broker
 
+pytestmark = pytest.mark.slow
+
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 RECONNECTS, UPDATES = (40, 50) if LONG else (10, 6)  # before each update, updates
 HASTY = {"last": UPDATES, "reconnects": RECONNECTS, "hasty": True, "keepalive": 3600}

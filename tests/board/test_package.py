@@ -16,6 +16,8 @@ from modelwave_controller.service.files import FileServer
 from tests import micropython
 from tests.board.updating import PROGRAMS, ROM, FromRom, Ground, broker
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).parents[2]
 SECONDS = 60
 HEAP, ROM_HEAP = "96k", "64k"  # of a whole update; the smallest that do are `make footprint`'s

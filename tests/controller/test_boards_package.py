@@ -18,6 +18,8 @@ from modelwave_controller.cli import run
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.service.files import FileServer
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "package.json": b'{"urls": [["modelwave_agent/b.mpy", "modelwave_agent/b.mpy"]]}\n',
     "modelwave_agent/b.mpy": b"M\x06\0\x1f",

@@ -111,6 +111,7 @@ def stored(home: Home) -> list[Path]:
     return [path for place in places for path in place.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_good_example_models_are_released_for_real(home: Home, modelwave: Run) -> None:
     for number, version in enumerate(("v1", "v2", "v4"), start=1):
         made = as_json(modelwave(*digits(version), "--json"))

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from simulated_fleet import DEADLINE_SECONDS, poll
 
+pytestmark = pytest.mark.slow
+
 # A demo of three processes that do not mind SIGTERM but note it.
 DEMO = """
 import shutil, sys

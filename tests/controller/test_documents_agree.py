@@ -16,6 +16,8 @@ from modelwave_controller.trust import keys
 from modelwave_shared import documents, dsse, fields, limits, reports, schema, words
 from modelwave_shared.errors import DocumentError
 
+pytestmark = pytest.mark.slow
+
 # A few good strings each: what single characters do is another test's, further down.
 HEX64 = "0123456789abcdef" * 4
 NAMES = st.sampled_from(("a", "0", "digits", "cam-1_b", "labels", "z" * limits.MAX_NAME))

@@ -471,6 +471,7 @@ def test_a_forgotten_device_does_not_undo_what_it_answered(world: World) -> None
     assert newest(world).status == REVERTED
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_POSTGRES, reason="no postgres on this machine")
 def test_on_postgresql_a_release_comes_and_a_bad_one_goes(tmp_path: Path) -> None:
     with postgres() as url, closing(World(tmp_path, url, devices=20)) as world:

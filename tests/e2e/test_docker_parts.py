@@ -16,6 +16,8 @@ import pytest
 from modelwave_controller.demo.processes import AGENT
 from tests.e2e.conftest import REPO, House
 
+pytestmark = pytest.mark.slow
+
 DOCKER = REPO / "docker"
 
 

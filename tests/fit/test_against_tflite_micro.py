@@ -18,9 +18,10 @@ from tests.fit.writer import Graph, write
 
 GRAPHS = 400 if os.environ.get("MODELWAVE_LONG") == "1" else 40
 
-pytestmark = pytest.mark.skipif(
-    INSTALLED != WHEEL, reason=f"needs tflite_micro {WHEEL}, has {INSTALLED}"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(INSTALLED != WHEEL, reason=f"needs tflite_micro {WHEEL}, has {INSTALLED}"),
+]
 
 
 def judge(oracle: Oracle, path: Path) -> None:

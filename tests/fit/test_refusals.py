@@ -161,6 +161,7 @@ BOTH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", list(BOTH))
 def test_model_that_tflite_micro_refuses_is_refused_with_the_reason(
     piece: str, tmp_path: Path

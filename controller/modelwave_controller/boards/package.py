@@ -10,11 +10,11 @@ agent.romfs       when asked for: all .mpy files as one image, which `mpremote r
 import json
 import re
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 
 from modelwave_controller.boards import compiling, modules, romfs
 from modelwave_controller.errors import OperatorError
+from modelwave_shared import version
 
 # What a board's program imports (docs/boards.md); the rest is what these import.
 ROOTS = (
@@ -53,7 +53,7 @@ Files = dict[str, bytes]  # path, with /: content
 
 
 def build() -> Files:
-    """Everything but the image; the same bytes from the same sources. Raises OperatorError."""
+    """Everything but the image; the same bytes from the same commit. Raises OperatorError."""
     folders = modules.package_folders()
     agent = modules.reachable(ROOTS, folders)
     files: Files = {INDEX: _index(agent), "manifest.py": MANIFEST.encode()}
@@ -64,6 +64,8 @@ def build() -> Files:
         everything |= part
     for name, path in everything.items():
         text = path.read_text(encoding="utf-8")
+        if name == version.__name__:
+            text = version.stamped(text)
         files[place(name)] = compiling.compiled(text, place(name, "py"))
         files["source/" + place(name, "py")] = text.encode()
     return files
@@ -82,7 +84,7 @@ def place(name: str, ending: str = "mpy") -> str:
 def _index(names: Iterable[str]) -> bytes:
     """What mip reads: [place on the board, place from where this was read]."""
     urls = [[place(name)] * 2 for name in sorted(names)]
-    return _json({"version": version("modelwave"), "urls": urls})
+    return _json({"version": version.VERSION, "urls": urls})
 
 
 def absolute(index: bytes, base: str) -> bytes:
