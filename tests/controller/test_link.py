@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from broker_hosts import PASSWORDS, embedded, settings_with_users
-from certificates import write_certificates
 from rollout_world import World
 from simulated_fleet import (
     DEADLINE_SECONDS,
@@ -21,6 +20,7 @@ from simulated_fleet import (
     mosquitto,
     poll,
 )
+from tests.certificates import Authority
 
 from modelwave_controller import link as links
 from modelwave_controller.errors import OperatorError
@@ -190,13 +190,13 @@ def test_with_the_right_password_it_may_do_its_work() -> None:
 def test_over_tls_it_connects_to_whom_the_ca_vouches_for_and_nobody_else(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    files = write_certificates(tmp_path)
-    settings = f"certfile {files.certificate}\nkeyfile {files.key}\n"
+    made = Authority(tmp_path)
+    settings = f"certfile {made.cert_file}\nkeyfile {made.key_file}\n"
     with mosquitto(tmp_path, settings) as port:
         world = World(tmp_path, broker_port=port)
         toml = world.home.path / "controller.toml"
         trusted = toml.read_text().replace("mqtt://127.0.0.1", "mqtts://localhost")
-        toml.write_text(trusted.replace('ca = ""', f'ca = "{files.ca}"'))
+        toml.write_text(trusted.replace('ca = ""', f'ca = "{made.ca_file}"'))
         trusting = broker_of(type(world.home)(world.home.path))
         with linked(port, tls=trusting.tls) as ours:
             ours.link.broker = trusting
