@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from tests.tools import MOSQUITTO_MISSING
+
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
@@ -24,7 +26,7 @@ class Mosquitto:
 
     def __init__(self, folder, *lines):
         if MOSQUITTO is None:
-            pytest.skip("mosquitto is not installed (apt install mosquitto)")
+            pytest.skip(MOSQUITTO_MISSING)
         self.folder = folder
         self.lines = lines
         with refused_port() as port:

@@ -21,6 +21,7 @@ from simulated_fleet import (
     poll,
 )
 from tests.certificates import Authority
+from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller import link as links
 from modelwave_controller.errors import OperatorError
@@ -28,7 +29,7 @@ from modelwave_controller.link import Broker, Link, broker_of
 from modelwave_controller.outbox import Message
 
 FLEET = "demo"
-needs_mosquitto = pytest.mark.skipif(not HAS_MOSQUITTO, reason="no mosquitto on this machine")
+needs_mosquitto = pytest.mark.skipif(not HAS_MOSQUITTO, reason=MOSQUITTO_MISSING)
 
 
 @pytest.fixture(autouse=True)

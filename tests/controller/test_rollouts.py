@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from postgres_server import HAS_POSTGRES, postgres
 from rollout_world import FLEET, TARGET, World, quick
+from tests.tools import POSTGRESQL_MISSING
 
 from modelwave_controller import outbox, rollouts
 from modelwave_controller.errors import OperatorError
@@ -470,7 +471,7 @@ def test_a_forgotten_device_does_not_undo_what_it_answered(world: World) -> None
     assert newest(world).status == REVERTED
 
 
-@pytest.mark.skipif(not HAS_POSTGRES, reason="no postgres on this machine")
+@pytest.mark.skipif(not HAS_POSTGRES, reason=POSTGRESQL_MISSING)
 def test_on_postgresql_a_release_comes_and_a_bad_one_goes(tmp_path: Path) -> None:
     with postgres() as url, closing(World(tmp_path, url, devices=20)) as world:
         bring_to(world, 1)
