@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller import devices, log, outbox, state
 from modelwave_controller.bundles import Signed
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.events import (
     Aborted,
     Body,
@@ -39,7 +39,8 @@ class Request:
 
 
 def propose(connection: Connection, request: Request) -> Created:
-    """The rollout that `start` would begin. Raises OperatorError if it cannot."""
+    """The rollout that `start` would begin. Raises OperatorError if it cannot, NoDeviceError
+    if only devices are missing."""
     chosen = _chosen(request)
     found = log.state(connection, reports_of=[])
     active = found.active(request.model)
@@ -48,11 +49,11 @@ def propose(connection: Connection, request: Request) -> Created:
             f"rollout {active.id} of {request.model} is {active.status}: `modelwave rollout "
             f"watch {active.id}` follows it, `rollout abort {active.id}` ends it"
         )
-    known = devices.counts(connection)
-    if not any(known.get(target) for target in chosen):
-        raise OperatorError(
-            f"no device of target {', '.join(chosen)} is known: start `modelwave serve` and an "
-            "agent, and see `modelwave device list`"
+    if not devices.any_has(connection, list(chosen), request.model):
+        raise NoDeviceError(
+            f"no device of target {', '.join(chosen)} has reported {request.model}: start "
+            f'`modelwave serve` and an agent with models = ["{request.model}"], and see '
+            "`modelwave device list`"
         )
     for target, signed in chosen.items():
         current = found.current.get((request.model, target))

@@ -3,8 +3,9 @@ the few that are ours to ship, in tests/data/fit. `make fit` takes more where th
 
     python -m tests.fit.measured FOLDER
 
-copies the few anew from such a folder (measured.json, models/): of the models that were generated for the measurements the smallest of
-each kind, its next three if they are small, and the smallest that TFLM refuses."""
+copies the few anew from such a folder (measured.json, models/): of the models that were
+generated for the measurements the smallest of each kind, its next three if they are small, and
+the smallest that TFLM refuses."""
 
 import json
 import re
@@ -52,6 +53,7 @@ def model(name: str) -> Path:
 
 def rows(folder: Path) -> list[Row]:
     """All rows of the folder's measured.json."""
+    table = json.loads((folder / "measured.json").read_text("utf-8"))
     return [
         Row(
             name,
@@ -62,9 +64,7 @@ def rows(folder: Path) -> list[Row]:
             row.get("planned"),
             row.get("error"),
         )
-        for name, model in json.loads((folder / "measured.json").read_text("utf-8"))[
-            "models"
-        ].items()
+        for name, model in table["models"].items()
         for variant, row in model["tflm"].items()
     ]
 
