@@ -148,7 +148,10 @@ def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
                     stderr=True,
                 )
                 said = True
-        time.sleep(POLL_SECONDS)
+        try:
+            time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
 
 
 def _plan(
