@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from modelwave_controller.broker import BrokerSettings, EmbeddedBroker
 from tests import micropython
-from tests.agent.host_places import Authority, Mosquitto, refused_port
+from tests.agent.host_places import Mosquitto, refused_port
 from tests.board.mqtt_servers import (
     SECONDS,
     Hole,
@@ -23,6 +23,7 @@ from tests.board.mqtt_servers import (
     full_port,
     message,
 )
+from tests.certificates import Authority
 
 PROGRAMS = Path(__file__).parent / "programs"
 HEAP = "64k"

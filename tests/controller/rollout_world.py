@@ -159,6 +159,17 @@ class World:
         self.store.close()
 
 
+NO_RELEASE = {  # a model that waits for its first
+    "release": 0,
+    "sha256": "",
+    "state": "idle",
+    "epoch": 0,
+    "seq": 0,
+    "outcome": "",
+    "reason": "",
+}
+
+
 class Device:
     """What a device would report."""
 
@@ -166,7 +177,7 @@ class Device:
         self.name = name
         self.target = target
         self.boot, self.n = 1, 0
-        self.models: dict[str, dict[str, Any]] = {}
+        self.models: dict[str, dict[str, Any]] = {"digits": dict(NO_RELEASE)}
 
     def take(self, order: dict[str, Any], outcome: str, reason: str = "") -> None:
         held = self.models.get(order["model"], {"release": 0, "sha256": ""})

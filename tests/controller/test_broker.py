@@ -442,7 +442,9 @@ def test_stop_ends_a_client_whose_packet_just_arrives(
     assert host.broker.transitions.state == "stopped"
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="wait_for lost a cancellation until 3.12")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="only Python 3.11's wait_for loses a cancellation"
+)
 def test_plain_amqtt_goes_on_serving_a_client_whose_packet_just_arrives(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
