@@ -100,7 +100,7 @@ def test_line_that_dies_while_the_board_is_idle_is_noticed_and_replaced(tmp_path
     with behind_a_line(tmp_path, compiled) as (ground, line, watched):
         line.after(0, line.hole)
         lost = lost_in_time(watched, line)
-        assert "no answer" in lost["why"]
+        assert "does not answer" in lost["why"]
         watched.wait_for("connected")
         ground.order()
         assert watched.wait_for("outcome")["outcome"] == "SUCCEEDED"

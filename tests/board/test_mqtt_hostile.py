@@ -72,31 +72,36 @@ def sends_and_waits(data):
     return scene
 
 
-CLOSED = "closed by the broker"
-MALFORMED = "malformed packet"
+CLOSED = "the broker closed the connection"
+MALFORMED = "a packet of the broker is malformed"
+DENIED = "the broker denied a subscription: this user may not read a topic"
+
+
+def unexpected(kind):
+    return f"the broker sent an unexpected packet: 0x{kind:02x}"
 
 
 def test_refused_connections_are_told_in_words(lib):
     codes = (1, 2, 3, 4, 5, 6, 255)
     found = visits(lib, *(answers(bytes([0x20, 2, 0, code])) for code in codes))
     assert [error for _, error in found] == [
-        "refused: version",
-        "refused: client id",
-        "refused: not available",
-        "refused: user or password",
-        "refused: not authorized",
-        "refused: unknown",
-        "refused: unknown",
+        "the broker does not speak MQTT 3.1.1",
+        "the broker does not take this client id",
+        "the broker is not available",
+        "wrong user name or password",
+        "this user may not connect",
+        "the broker refused the connection with the unknown code 6",
+        "the broker refused the connection with the unknown code 255",
     ]
 
 
 def test_other_services_on_the_port_are_told(lib):
     scenes = {
-        answers(b"HTTP/1.1 400 Bad Request\r\n\r\n"): "unexpected packet 0x48",
-        answers(b"SSH-2.0-OpenSSH_9.2p1\r\n"): "unexpected packet 0x53",
-        answers(b"\x15\x03\x03\x00\x02\x02\x32"): "unexpected packet 0x15",
-        answers(b"\0" * 100): "unexpected packet 0x00",
-        (lambda visitor: None): "closed by the broker",
+        answers(b"HTTP/1.1 400 Bad Request\r\n\r\n"): unexpected(0x48),
+        answers(b"SSH-2.0-OpenSSH_9.2p1\r\n"): unexpected(0x53),
+        answers(b"\x15\x03\x03\x00\x02\x02\x32"): unexpected(0x15),
+        answers(b"\0" * 100): unexpected(0x00),
+        (lambda visitor: None): "the broker closed the connection",
     }
     found = [error for _, error in visits(lib, *scenes)]
     assert found[:-1] == list(scenes.values())[:-1]
@@ -105,10 +110,10 @@ def test_other_services_on_the_port_are_told(lib):
 
 def test_packets_before_connack_and_a_second_connack_are_refused(lib):
     scenes = {
-        answers(message(TOPIC, b"early")): "unexpected packet 0x30",
-        answers(packet(0x40, b"\0\1")): "unexpected packet 0x40",
-        answers(packet(0xD0)): "unexpected packet 0xd0",
-        sends(CONNACK): "unexpected packet 0x20",
+        answers(message(TOPIC, b"early")): unexpected(0x30),
+        answers(packet(0x40, b"\0\1")): unexpected(0x40),
+        answers(packet(0xD0)): unexpected(0xD0),
+        sends(CONNACK): unexpected(0x20),
     }
     assert [error for _, error in visits(lib, *scenes)] == list(scenes.values())
 
@@ -117,7 +122,7 @@ def test_every_unexpected_kind_of_packet_is_refused(lib):
     kinds = [kind for kind in range(256) if kind >> 4 != 3 and kind not in (0x40, 0x90, 0xD0)]
     some = kinds[::7] + [0x00, 0x10, 0x50, 0x60, 0x70, 0x80, 0xA0, 0xB0, 0xC0, 0xE0, 0xF0]
     found = visits(lib, *(sends_and_waits(packet(kind, b"\0\0")) for kind in some))
-    assert [error for _, error in found] == [f"unexpected packet 0x{kind:02x}" for kind in some]
+    assert [error for _, error in found] == [unexpected(kind) for kind in some]
 
 
 def test_malformed_packets_end_the_connection(lib):
@@ -128,15 +133,15 @@ def test_malformed_packets_end_the_connection(lib):
         sends_and_waits(b"\x30\x01\x00"): MALFORMED,
         sends_and_waits(b"\x30\x03\x00\x05t"): MALFORMED,  # a topic longer than its packet
         sends_and_waits(b"\x32\x04\x00\x01t\x00"): MALFORMED,  # half a number
-        sends_and_waits(packet(0x30, text(b"t" * 257))): MALFORMED,
-        sends_and_waits(b"\x34\x06\x00\x01t\x00\x01x"): "malformed packet",
-        sends_and_waits(b"\x36\x06\x00\x01t\x00\x01x"): "malformed packet",
-        sends_and_waits(packet(0x40, b"\0")): "unexpected packet 0x40",
-        sends_and_waits(packet(0x40, b"\0\1" * 200)): "unexpected packet 0x40",
-        sends_and_waits(packet(0x90, b"")): "unexpected packet 0x90",
-        sends_and_waits(packet(0xD0, b"\0")): "unexpected packet 0xd0",
-        sends_and_waits(packet(0x40, b"\x12\x34")): "unexpected packet 0x40",
-        sends_and_waits(packet(0x90, b"\0\0\1")): "unexpected packet 0x90",
+        sends_and_waits(packet(0x30, text(b"t" * 257))): "the broker sent a topic of 257 bytes",
+        sends_and_waits(b"\x34\x06\x00\x01t\x00\x01x"): "the broker sent a message with QoS 2",
+        sends_and_waits(b"\x36\x06\x00\x01t\x00\x01x"): "the broker sent a message with QoS 3",
+        sends_and_waits(packet(0x40, b"\0")): "an answer of the broker has 1 bytes",
+        sends_and_waits(packet(0x40, b"\0\1" * 200)): "an answer of the broker has 400 bytes",
+        sends_and_waits(packet(0x90, b"")): "an answer of the broker has 0 bytes",
+        sends_and_waits(packet(0xD0, b"\0")): "a PINGRESP of the broker has 1 bytes too many",
+        sends_and_waits(packet(0x40, b"\x12\x34")): unexpected(0x40),
+        sends_and_waits(packet(0x90, b"\0\0\1")): unexpected(0x90),
     }
     assert visits(lib, *scenes) == [([], error) for error in scenes.values()]
 
@@ -144,7 +149,7 @@ def test_malformed_packets_end_the_connection(lib):
 def test_topic_that_is_not_utf8_is_refused(lib):
     ((messages, error),) = visits(lib, sends_and_waits(message(b"\xff\xfe", b"x")))
     assert messages == []
-    assert error == MALFORMED
+    assert error == "the topic of a message is not UTF-8"
 
 
 def test_cut_off_packets_end_the_connection(lib):
@@ -196,7 +201,7 @@ def test_denied_subscription_is_told(lib):
         visitor.send(packet(0x90, visitor.expect(SUBSCRIBE)[:2] + b"\x80"))
         visitor.until_gone()
 
-    assert visits(lib, scene) == [([], "subscription denied")]
+    assert visits(lib, scene) == [([], DENIED)]
 
 
 def test_answer_to_another_packet_is_refused(lib):
@@ -207,7 +212,7 @@ def test_answer_to_another_packet_is_refused(lib):
         visitor.send(packet(0x90, bytes([number[0], number[1] ^ 1, 1])))
         visitor.until_gone()
 
-    assert visits(lib, scene) == [([], "unexpected packet 0x90")]
+    assert visits(lib, scene) == [([], unexpected(0x90))]
 
 
 def test_retained_message_before_the_acknowledgement_is_kept(lib):
@@ -251,4 +256,4 @@ def test_answers_that_never_come_are_a_lost_link(lib):
         visitor.until_gone()
 
     found = visits(lib, silence, no_suback, no_puback)
-    assert found == [([], "no answer")] * 3
+    assert found == [([], "the broker does not answer")] * 3

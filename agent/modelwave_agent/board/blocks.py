@@ -15,7 +15,7 @@ from modelwave_shared.blocks import BLOCK_BYTES, HEAD_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from modelwave_agent.banks import Intake
+    from modelwave_agent.intake import Intake
     from modelwave_agent.ports import Clock, Link
 
 WINDOW = 8  # blocks that are asked for at once

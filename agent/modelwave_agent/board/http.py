@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from typing import TypeVar
 
-    from modelwave_agent.banks import Intake
+    from modelwave_agent.intake import Intake
 
     T = TypeVar("T")
 
@@ -99,7 +99,7 @@ async def _ask(stream: "StreamReader", question: str, view: memoryview, intake: 
 def _agreed(status: bytes, length: bytes, span: bytes, intake: "Intake") -> int:
     """The length of the body, if this is the file or the rest of it."""
     if status not in (b"200", b"206"):
-        raise FetchError("the server answered %s" % status)
+        raise FetchError("the server answered %s" % status.decode())
     if not length.isdigit():
         raise FetchError("the answer has no length")
     size = int(length)

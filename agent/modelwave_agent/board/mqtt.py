@@ -18,31 +18,36 @@ minute has not made the broker silent.
 
 import asyncio
 import socket
+from errno import EINPROGRESS
 
+from modelwave_agent.board import mqtt_packets as packets
 from modelwave_agent.ports import Link, LinkLost
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from typing import Any
 
-# Kinds of packets, with their flags (MQTT 3.1.1, section 2.2).
-_CONNECT = 0x10
-_CONNACK = 0x20
-_PUBLISH = 0x30
-_PUBACK = 0x40
-_SUBSCRIBE = 0x82
-_SUBACK = 0x90
-_PINGRESP = 0xD0
+    Message = tuple[str, bytes, int]  # topic, payload, packet id to acknowledge or 0
 
-_PATIENCE = 10  # eighths of the keep-alive without an answer, and no more
-_MAX_TOPIC_BYTES = 256  # the longest of topics.py has 223
-_MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.lines
-_PIECE_BYTES = 256  # of what nobody wants
-_MALFORMED = "malformed packet"
+PATIENCE = 10  # eighths of the keep-alive without an answer; after that the link is lost
+MAX_HEADER_BYTES = 5  # of a packet: its first byte, and its length in up to four
+MAX_TOPIC_BYTES = 256  # the longest of topics.py has 223
+MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.py
+MAX_ANSWER_BYTES = 255  # of the body of an acknowledgement
+SKIPPED_BYTES = 256  # that are read at a time of what is too long
+TCP, TCP_NODELAY = 6, 1  # MicroPython's socket module does not name them
 
-# MQTT 3.1.1, section 3.2.2.3.
-_REFUSALS = "version,client id,not available,user or password,not authorized,unknown"
+
+class Answer:
+    """An acknowledgement that is waited for: its packet type and its packet id (0 for a
+    CONNACK, which has none)."""
+
+    def __init__(self, kind: int, packet_id: int = 0) -> None:
+        self.kind = kind
+        self.packet_id = packet_id
+        self.eighths = 0  # of the keep-alive, since it was asked for
 
 
 class MqttLink(Link):
@@ -63,16 +68,23 @@ class MqttLink(Link):
         """`tls`: a tls.SSLContext (tls_context), or None; `keepalive`: seconds."""
         self.host = host
         self.port = port
-        self.login = (client_id, user, password) if user else (client_id,)
+        self.client_id = client_id
+        self.user = user
+        self.password = password
         self.tls = tls
         self.keepalive = keepalive
-        self._sockets = self._tasks = []  # of this connection; a lost one has no sockets
+        self._sockets: "list[Any]" = []  # of this connection; a lost one has none
+        self._tasks: "list[asyncio.Task[None]]" = []
+        self._stream: "Any" = None
         self._why = "not connected"  # or "" while it is
         self._news = asyncio.Event()
-        self._held = []  # (topic, payload, number) that nobody has taken yet
-        self._room = 1  # so many may be held while an answer is wanted
-        self._number = 0  # of the last packet
-        self._wanted = 0  # the answer that is waited for (_ask), or 0
+        self._out: "list[bytes]" = []  # packets that wait to be written
+        self._held: "list[Message]" = []  # messages that nobody has taken yet
+        self._room = 1  # messages that may be held while an answer is wanted
+        self._packet_id = 0  # of the last packet that had one
+        self._wanted: "Answer | None" = None
+        self._left = 0  # bytes that are still to come of the packet at hand
+        self._silent = 0  # eighths of the keep-alive since something was heard
 
     async def connect(self, will_topic: str, will: bytes) -> None:
         await self.close()
@@ -80,16 +92,14 @@ class MqttLink(Link):
         self._tasks = []
         self._held = []
         self._out = []
-        self._silent = 0  # eighths of the keep-alive since something was heard
+        self._silent = 0
         self._why = ""
-        # A clean session; the will at QoS 1, retained; name and password if any.
-        flags = 0xEE if len(self.login) > 1 else 0x2E
-        parts = [b"\0\4MQTT\4" + bytes((flags, self.keepalive >> 8, self.keepalive & 255))]
-        for text in (self.login[0], will_topic, will) + self.login[1:]:
-            parts.append(_text(text))
+        packet = packets.connect(
+            self.client_id, self.user, self.password, will_topic, will, self.keepalive
+        )
         try:
             self._open()
-            await self._ask(_CONNACK << 16, _CONNECT, parts)
+            await self._ask(Answer(packets.CONNACK), packet)
         except BaseException as error:
             self._lose(error)
             if isinstance(error, asyncio.CancelledError):
@@ -100,16 +110,16 @@ class MqttLink(Link):
         # What is retained there may come before the acknowledgement, and nobody takes it yet.
         self._room = len(topics)
         try:
-            parts = [self._next()]
-            for topic in topics:
-                parts.append(_text(topic) + b"\1")
-            await self._ask(_SUBACK << 16 | self._number, _SUBSCRIBE, parts)
+            packet_id = self._next_packet_id()
+            answer = Answer(packets.SUBACK, packet_id)
+            await self._ask(answer, packets.subscribe(topics, packet_id))
         finally:
             self._room = 1
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
-        parts = [_text(topic), self._next(), payload]
-        await self._ask(_PUBACK << 16 | self._number, _PUBLISH | 2 | retain, parts)
+        packet_id = self._next_packet_id()
+        packet = packets.publish(topic, payload, retain, packet_id)
+        await self._ask(Answer(packets.PUBACK, packet_id), packet)
 
     async def receive(self) -> "tuple[str, bytes]":
         """Nothing more is read before a message is taken, so whoever takes them must not wait
@@ -117,16 +127,16 @@ class MqttLink(Link):
         while not self._held:
             self._check(self._sockets)
             await self._news.wait()
-        topic, payload, number = self._held.pop(0)
-        if number:
-            self._put(b"\x40\2" + number)
+        topic, payload, packet_id = self._held.pop(0)
+        if packet_id:
+            self._put(packets.puback(packet_id))
         self._tell()
         return topic, payload
 
     async def close(self) -> None:
         if self._sockets:
             try:
-                self._stream.write(b"\xe0\0")  # DISCONNECT, if it can go at once
+                self._stream.write(packets.DISCONNECT)  # if it can go at once
             except (OSError, ValueError):
                 pass
         self._lose("closed")
@@ -135,17 +145,15 @@ class MqttLink(Link):
 
     def _open(self) -> None:
         """asyncio.open_connection, but no socket is left when it is cancelled."""
-        from errno import EINPROGRESS
-
         try:
             place = socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM)[0]
         except OSError:
-            raise LinkLost("unknown host")
+            raise LinkLost("the name of the broker's host is not known")
         sock = socket.socket(*place[:3])
         self._sockets.append(sock)
         sock.setblocking(False)
         try:
-            sock.setsockopt(6, 1, 1)  # TCP_NODELAY, or small packets wait for each other
+            sock.setsockopt(TCP, TCP_NODELAY, 1)  # or small packets wait for each other
         except OSError:
             pass  # this board has none
         try:
@@ -162,25 +170,25 @@ class MqttLink(Link):
         for work in (self._listen(), self._speak(), self._keep()):
             self._tasks.append(asyncio.create_task(self._run(work)))
 
-    async def _run(self, work: "Any") -> None:
+    async def _run(self, work: "Coroutine[Any, Any, None]") -> None:
         try:
             await work
         except Exception as error:  # a link that hangs would be worse than one that is lost
             self._lose(error)
 
-    def _lose(self, error: "Any") -> None:
-        """Ends the connection as it stands, and tells all who wait. `error`: or a text."""
-        if type(error) is ValueError:  # mbedTLS says it so
-            error = "its certificate is not trusted: " + " ".join(str(error).split())
-        # Only a topic that is not UTF-8 is an error without words.
-        error = "%s:%d: %s" % (self.host, self.port, str(error) or _MALFORMED)
-        self._why = self._why or error
+    def _lose(self, error: "BaseException | str") -> None:
+        """Ends the connection, and tells all who wait. `error`: the reason."""
+        if type(error) is ValueError:  # mbedTLS raises it
+            error = "the broker's certificate is not trusted: " + " ".join(str(error).split())
+        # Only a topic that is not UTF-8 raises an error without a text.
+        reason = str(error) or "the topic of a message is not UTF-8"
+        self._why = self._why or "%s:%d: %s" % (self.host, self.port, reason)
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
         while self._sockets:
             self._sockets.pop().close()
-        self._wanted = 0
+        self._wanted = None
         self._tell()
 
     def _check(self, sockets: "list[Any]") -> None:
@@ -195,28 +203,20 @@ class MqttLink(Link):
 
     # What goes out.
 
-    def _next(self) -> bytes:
-        """A new number, as it stands in packets."""
-        self._number = self._number % 65535 + 1
-        return self._number.to_bytes(2, "big")
+    def _next_packet_id(self) -> int:
+        self._packet_id = self._packet_id % packets.MAX_PACKET_ID + 1
+        return self._packet_id
 
-    async def _ask(self, answer: int, kind: int, parts: "list[bytes]") -> None:
+    async def _ask(self, answer: Answer, packet: bytes) -> None:
         """Sends a packet, and returns when the broker has answered; one after the other.
-        `answer`: its kind and, in the lower 16 bits, its number. LinkLost."""
+        LinkLost."""
         sockets = self._sockets
         while self._wanted:
             await self._news.wait()
         self._check(sockets)
         self._wanted = answer
-        self._asked = 0  # eighths of the keep-alive since
-        size = sum(map(len, parts))
-        head = bytearray((kind,))
-        while size > 127:
-            head.append(size & 127 | 128)
-            size >>= 7
-        head.append(size)
-        self._put(b"".join([head] + parts))
-        while self._wanted == answer:
+        self._put(packet)
+        while self._wanted is answer:
             await self._news.wait()
         self._check(sockets)
 
@@ -236,97 +236,119 @@ class MqttLink(Link):
         while True:
             for _ in range(4):
                 await asyncio.sleep_ms(self.keepalive * 125)
-                self._asked += 1
                 self._silent += 1
-                if self._full():  # nobody listens meanwhile
+                if self._is_full():  # nobody reads meanwhile
                     self._silent = 0
-                if self._silent > _PATIENCE or (self._wanted and self._asked > _PATIENCE):
-                    raise LinkLost("no answer")
-            self._put(b"\xc0\0")  # PINGREQ
+                waited = 0
+                if self._wanted:
+                    self._wanted.eighths += 1
+                    waited = self._wanted.eighths
+                if max(self._silent, waited) > PATIENCE:
+                    raise LinkLost("the broker does not answer")
+            self._put(packets.PINGREQ)
 
     # What comes in.
 
     async def _listen(self) -> None:
         while True:
-            self._left = 5  # of the packet at hand: a header is no longer
-            kind = (await self._read(1))[0]
-            size = shift = 0
-            more = 128
-            while more & 128:
-                more = (await self._read(1))[0]
-                size |= (more & 127) << shift
-                shift += 7
-            self._left = size
-            # CONNACK is the first packet, and only the first.
-            if (kind == _CONNACK) == (self._wanted == _CONNACK << 16):
-                if kind & 0xF0 == _PUBLISH:
-                    await self._take(kind >> 1 & 3)
-                    continue
-                if kind == _PINGRESP and not size:
-                    continue
-                if kind in (_CONNACK, _PUBACK, _SUBACK) and 1 < size < 256:
-                    body = await self._read(size)
-                    code = max(body[2:] or body[1:])
-                    if kind == _CONNACK and code:
-                        raise LinkLost("refused: " + _REFUSALS.split(",")[min(code, 6) - 1])
-                    if self._wanted == kind << 16 | int.from_bytes(body[:2], "big"):
-                        if kind == _SUBACK and code > 2:
-                            raise LinkLost("subscription denied")
-                        self._wanted = 0
-                        self._tell()
-                        continue
-            raise LinkLost("unexpected packet 0x%02x" % kind)
+            kind = await self._read_header()
+            is_first = self._wanted is not None and self._wanted.kind == packets.CONNACK
+            if (kind == packets.CONNACK) != is_first:
+                raise LinkLost(_unexpected(kind))
+            if kind & packets.TYPE_MASK == packets.PUBLISH:
+                await self._take_message(kind >> 1 & 3)
+            elif kind == packets.PINGRESP:
+                await self._take_pingresp()
+            elif kind in (packets.CONNACK, packets.PUBACK, packets.SUBACK):
+                await self._take_answer(kind)
+            else:
+                raise LinkLost(_unexpected(kind))
 
-    async def _take(self, qos: int) -> None:
-        """A message."""
+    async def _read_header(self) -> int:
+        """Reads the first byte of a packet, which it returns, and the packet's length."""
+        self._left = MAX_HEADER_BYTES
+        kind = (await self._read(1))[0]
+        size = shift = 0
+        while True:
+            byte = (await self._read(1))[0]
+            size |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                break
+        self._left = size
+        return kind
+
+    async def _take_pingresp(self) -> None:
+        if self._left:
+            raise LinkLost("a PINGRESP of the broker has %d bytes too many" % self._left)
+
+    async def _take_answer(self, kind: int) -> None:
+        """Reads a CONNACK, PUBACK or SUBACK, which must be the one that is waited for."""
+        if not 2 <= self._left <= MAX_ANSWER_BYTES:
+            raise LinkLost("an answer of the broker has %d bytes" % self._left)
+        body = await self._read(self._left)
+        if kind == packets.CONNACK:
+            if body[1]:
+                raise LinkLost(packets.refusal(body[1]))
+            if body != b"\x00\x00":  # a clean session has no "session present"
+                raise LinkLost(_unexpected(kind))
+            packet_id = 0
+        else:
+            packet_id = int.from_bytes(body[:2], "big")
+        wanted = self._wanted
+        if wanted is None or (wanted.kind, wanted.packet_id) != (kind, packet_id):
+            raise LinkLost(_unexpected(kind))
+        if kind == packets.SUBACK and max(body[2:] or b"\xff") > packets.MAX_GRANTED_QOS:
+            raise LinkLost("the broker denied a subscription: this user may not read a topic")
+        self._wanted = None
+        self._tell()
+
+    async def _take_message(self, qos: int) -> None:
+        """Reads a PUBLISH, and holds the message until it is taken."""
         if qos > 1:
-            raise LinkLost(_MALFORMED)
+            raise LinkLost("the broker sent a message with QoS %d" % qos)
         size = int.from_bytes(await self._read(2), "big")
-        if size > _MAX_TOPIC_BYTES:
-            raise LinkLost(_MALFORMED)
+        if size > MAX_TOPIC_BYTES:
+            raise LinkLost("the broker sent a topic of %d bytes" % size)
         topic = (await self._read(size)).decode()
-        number = await self._read(2 * qos)
+        packet_id = int.from_bytes(await self._read(2), "big") if qos else 0
         try:
-            if self._left > _MAX_PAYLOAD_BYTES:
+            if self._left > MAX_PAYLOAD_BYTES:
                 await self._skip()
-                # checks.lines refuses it by its length.
-                payload = bytes(_MAX_PAYLOAD_BYTES)
+                payload = bytes(MAX_PAYLOAD_BYTES)  # checks.py refuses it by its length
             else:
                 payload = await self._read(self._left)
         except MemoryError:
             # What is retained comes again with the next connection.
             raise LinkLost("no memory for a message")
-        self._held.append((topic, payload, number))
+        self._held.append((topic, payload, packet_id))
         self._tell()
-        while self._full():
+        while self._is_full():
             await self._news.wait()
 
-    def _full(self) -> bool:
+    def _is_full(self) -> bool:
         """Whether messages have to be taken before more is read."""
         return len(self._held) > (self._room if self._wanted else 0)
 
     async def _skip(self) -> None:
         """Reads the rest of the packet, for nobody."""
         while self._left:
-            await self._read(min(self._left, _PIECE_BYTES))
+            await self._read(min(self._left, SKIPPED_BYTES))
 
     async def _read(self, size: int) -> bytes:
         """The next bytes of the packet at hand."""
         if size > self._left:
-            raise LinkLost(_MALFORMED)
+            raise LinkLost("a packet of the broker is malformed")
         data = b""
         while len(data) < size:
             part = await self._stream.read(size - len(data))
             if not part:
-                raise LinkLost("closed by the broker")
+                raise LinkLost("the broker closed the connection")
             self._left -= len(part)
             self._silent = 0
             data += part
         return data
 
 
-def _text(text: "str | bytes") -> bytes:
-    """Behind its length, as MQTT has it."""
-    if isinstance(text, str):
-        text = text.encode()
-    return len(text).to_bytes(2, "big") + text
+def _unexpected(kind: int) -> str:
+    return "the broker sent an unexpected packet: 0x%02x" % kind

@@ -1,0 +1,98 @@
+"""The packets of MQTT 3.1.1 that a board sends, as bytes, and what it reads of an answer.
+
+Section numbers are those of the OASIS standard, version 3.1.1.
+"""
+
+# The first byte of a packet: its type in the upper four bits, its flags in the lower (2.2).
+CONNECT = 0x10
+CONNACK = 0x20
+PUBLISH = 0x30
+PUBACK = 0x40
+SUBSCRIBE = 0x82
+SUBACK = 0x90
+PINGREQ = b"\xc0\x00"
+PINGRESP = 0xD0
+DISCONNECT = b"\xe0\x00"
+
+TYPE_MASK = 0xF0
+QOS_1 = 0x02  # in a PUBLISH, as a flag
+RETAIN = 0x01
+
+# Flags of a CONNECT (3.1.2.3).
+CLEAN_SESSION = 0x02
+WILL = 0x04
+WILL_QOS_1 = 0x08
+WILL_RETAIN = 0x20
+PASSWORD = 0x40
+USER_NAME = 0x80
+
+MAX_PACKET_ID = 65535
+MAX_GRANTED_QOS = 2  # a larger return code in a SUBACK is a refusal (3.9.3)
+
+# Why a broker refuses a connection, by its return code from 1 on (3.2.2.3).
+REFUSALS = (
+    "the broker does not speak MQTT 3.1.1",
+    "the broker does not take this client id",
+    "the broker is not available",
+    "wrong user name or password",
+    "this user may not connect",
+)
+
+
+def connect(
+    client_id: str, user: str, password: str, will_topic: str, will: bytes, keepalive: int
+) -> bytes:
+    """A CONNECT with a clean session and a retained will at QoS 1; `keepalive`: seconds. An
+    empty `user` leaves out name and password."""
+    flags = CLEAN_SESSION | WILL | WILL_QOS_1 | WILL_RETAIN
+    fields = [client_id.encode(), will_topic.encode(), will]
+    if user:
+        flags |= USER_NAME | PASSWORD
+        fields += [user.encode(), password.encode()]
+    level = 4  # of the protocol: 3.1.1
+    body = field(b"MQTT") + bytes((level, flags)) + keepalive.to_bytes(2, "big")
+    for one in fields:
+        body += field(one)
+    return packet(CONNECT, body)
+
+
+def publish(topic: str, payload: bytes, retain: bool, packet_id: int) -> bytes:
+    """A PUBLISH at QoS 1."""
+    kind = PUBLISH | QOS_1 | (RETAIN if retain else 0)
+    return packet(kind, field(topic.encode()) + packet_id.to_bytes(2, "big") + payload)
+
+
+def puback(packet_id: int) -> bytes:
+    return packet(PUBACK, packet_id.to_bytes(2, "big"))
+
+
+def subscribe(topics: "list[str]", packet_id: int) -> bytes:
+    """A SUBSCRIBE at QoS 1 to each of the topics."""
+    body = packet_id.to_bytes(2, "big")
+    for topic in topics:
+        body += field(topic.encode()) + b"\x01"
+    return packet(SUBSCRIBE, body)
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    """The packet with its first byte and the length of what follows, seven bits a byte, the
+    lowest first (2.2.3)."""
+    head = bytearray((kind,))
+    size = len(body)
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head) + body
+
+
+def field(data: bytes) -> bytes:
+    """A string or binary field: its length in two bytes, then its bytes (1.5.3)."""
+    return len(data).to_bytes(2, "big") + data
+
+
+def refusal(code: int) -> str:
+    """Why the broker refused the connection, by the return code of its CONNACK (not 0)."""
+    if code <= len(REFUSALS):
+        return REFUSALS[code - 1]
+    return "the broker refused the connection with the unknown code %d" % code
