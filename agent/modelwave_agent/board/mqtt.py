@@ -19,7 +19,7 @@ minute has not made the broker silent.
 import asyncio
 import socket
 
-from modelwave_agent.ports import Link, LinkLost
+from modelwave_agent.ports import BrokerLink, LinkLost
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ _MALFORMED = "malformed packet"
 _REFUSALS = "version,client id,not available,user or password,not authorized,unknown"
 
 
-class MqttLink(Link):
+class MqttLink(BrokerLink):
     """One connection at a time; `connect` begins another. A dead one is noticed within 1.5
     times the keep-alive, also while it is being opened; only the name's resolution is as
     slow as the board's firmware makes it."""
