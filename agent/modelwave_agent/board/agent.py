@@ -11,13 +11,14 @@ import os
 
 from modelwave_agent.banks import Banks
 from modelwave_agent.board.clock import BoardClock
+from modelwave_agent.inbox import JUDGING
 from modelwave_agent.journal import Journal
-from modelwave_agent.ports import Hooks
+from modelwave_agent.ports import Hooks, Ports
 from modelwave_agent.runner import Agent
-from modelwave_agent.update import JUDGING, Update
+from modelwave_agent.types import Enrolment
+from modelwave_agent.update import Update
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
-from modelwave_shared.slots import slot
 
 EEXIST = 17
 # What may be garbage before it is collected, where the program has not set it. With none set
@@ -44,9 +45,9 @@ class BoardAgent(Agent):
         bank_bytes=0,
         metrics_seconds=900,
     ):
-        """`models`: {name: Runtime}; `link`: a ports.Link; `folder`: what the agent keeps, made
-        if need be; `root`: the file of the fleet's root of trust; `fetcher`: None for file
-        blocks over the link.
+        """`models`: {name: Runtime}; `link`: a ports.BrokerLink; `folder`: what the agent
+        keeps, made if need be; `root`: the file of the fleet's root of trust; `fetcher`: None
+        for file blocks over the link.
 
         `serve(live)` and `healthy(live)`, async or not: the program is given a model, or is
         asked on trial before it is confirmed; they return what is wrong, if anything.
@@ -59,9 +60,8 @@ class BoardAgent(Agent):
             gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
         with JUDGING:
-            trusted = _enrolled(root, device)
-        fleet = trusted["fleet"]
-        about = {"fleet": fleet, "device": device, "target": target, "slot": slot(fleet, device)}
+            enrolment = _enrolled(device, target, root)
+        fleet = enrolment.fleet
         listeners = {}
         if fetcher is None:
             from modelwave_agent.board.blocks import BlockFetcher
@@ -76,29 +76,22 @@ class BoardAgent(Agent):
         for model in models:
             place = folder + "/" + model
             _make(place)
-            updates[model] = Update(
-                model,
-                about,
-                trusted,
-                Journal(place, "journal"),
-                Banks(place, bank_bytes),
-                models[model],
-                fetcher,
-                hooks,
-                clock,
-            )
+            journal, banks = Journal(place, "journal"), Banks(place, bank_bytes)
+            ports = Ports(journal, banks, models[model], fetcher, hooks, clock)
+            updates[model] = Update(model, enrolment, ports)
         boots = Journal(folder, "device")
-        Agent.__init__(self, about, updates, link, clock, boots, metrics_seconds, listeners)
+        Agent.__init__(self, enrolment, updates, link, clock, boots, metrics_seconds, listeners)
 
     def live(self, model):
-        """The model that serves now (update.Live). None until there is one, and until it was
+        """The model that serves now (types.Live). None until there is one, and until it was
         hashed again after a reset."""
         update = self.updates[model]
-        return update.live() if update.booted.is_set() else None
+        return update.live() if update.work.booted.is_set() else None
 
 
-def _enrolled(path, device):
-    """The checked root document, without what only a new root would be checked by."""
+def _enrolled(device, target, path):
+    """The Enrolment by the root document in the file `path`, without what only a new root
+    would be checked by."""
     from modelwave_shared import documents
 
     try:
@@ -109,10 +102,10 @@ def _enrolled(path, device):
         raise ValueError("%s: %s" % (path, error))
     with documents.READING:
         _check_name(device)
-    del root["roles"]["root"]  # who have said what they had to; their keys go as well
+    del root["roles"]["root"]  # its keys go as well
     keys = root["keys"]
     root["keys"] = {key: keys[key] for role in root["roles"].values() for key in role["keyids"]}
-    return root
+    return Enrolment(device, target, root)
 
 
 def _check_name(device):

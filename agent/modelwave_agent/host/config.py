@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelwave_agent.host.hooks import HOOK_SECONDS
-from modelwave_agent.host.link import Broker
+from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
 from modelwave_shared import documents, fields
 from modelwave_shared.errors import DocumentError
@@ -29,13 +29,13 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
-class Config:
+class AgentConfig:
     device: str
     target: str
     models: tuple[str, ...]
     state: Path
     root: dict[str, Any]  # the checked root document
-    broker: Broker
+    broker: BrokerAddress
     flash_bytes: int  # what one bank may hold; 0: what is free
     ram_bytes: int  # 0: what is free
     kernels: tuple[str, ...]  # the operators of a board that this host stands in for; (): all
@@ -48,7 +48,7 @@ class Config:
     metrics_seconds: float
 
 
-def read(path: Path) -> Config:
+def read(path: Path) -> AgentConfig:
     """Raises ConfigError."""
     return _Reader(path, _parse(path)).config()
 
@@ -82,8 +82,8 @@ class _Reader:
         self.settings = settings
         self.known: dict[str, list[str]] = {}  # what was taken, by table
 
-    def config(self) -> Config:
-        found = Config(
+    def config(self) -> AgentConfig:
+        found = AgentConfig(
             device=self.take("device", _checked(fields.name)),
             target=self.take("target", _checked(fields.name)),
             models=self.take("models", _models),
@@ -104,10 +104,10 @@ class _Reader:
         self.refuse_the_rest()
         return found
 
-    def broker(self) -> Broker:
+    def broker(self) -> BrokerAddress:
         scheme, host, port = self.take("broker.url", _broker_url)
         tls = scheme == "mqtts"
-        return Broker(
+        return BrokerAddress(
             host=host,
             port=port or (MQTTS_PORT if tls else MQTT_PORT),
             tls=tls,
