@@ -5,7 +5,7 @@
     kind        an order, then a manifest
     judged      the same payload was not judged before
     signed      enough distinct keys of the order role, under this device's root
-    fields      now it is parsed: exact types, ranges, known fields only
+    fields      now it is parsed: a format that is read here, exact types, ranges, known fields
     addressed   this fleet, target and model, and this slot or device
     sequence    the root's epoch; above the durable floor, or the same order again
     time        not expired, against the latest time that can be trusted
@@ -25,6 +25,7 @@ hold the RAM by then, or the time may be over.
 """
 
 from modelwave_shared import documents, dsse
+from modelwave_shared.errors import advised
 from modelwave_shared.lean import Phase
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 from modelwave_shared.words import MANIFEST, ORDER
@@ -121,7 +122,7 @@ def _check(name: str, case: Case) -> None:
             with TERMS:
                 _check_terms(name, case)
     except ValueError as error:
-        raise Refused(name, str(error), case.order if name in PROVEN else None)
+        raise Refused(name, advised(error, "agent"), case.order if name in PROVEN else None)
 
 
 def _check_terms(name: str, case: Case) -> None:

@@ -7,6 +7,7 @@ import random
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
+from modelwave_shared.words import READS, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ class Agent:
             "n": self.n,
             "target": self.device["target"],
             "agent": AGENT,
+            "reads": {kind: READS[kind] for kind in SIGNER},
             "free": {
                 "flash": min(room["flash"] for room in has),
                 "ram": min(room["ram"] for room in has),

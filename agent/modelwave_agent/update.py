@@ -28,6 +28,7 @@ JUDGING = Phase(
     "modelwave_agent.checks",
     "modelwave_shared.dsse",
     "modelwave_shared.documents",
+    "modelwave_shared.roles",
 )
 WORKING = Phase("modelwave_agent.driver", "modelwave_agent.machine")
 MAX_JUDGED = 8

@@ -21,7 +21,7 @@ from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_controller.trust import keys
-from modelwave_controller.trust.documents import Manifest, read
+from modelwave_controller.trust.documents import Manifest, view
 from modelwave_shared import digests, documents, dsse, topics, words
 from modelwave_shared.slots import slot
 
@@ -84,12 +84,16 @@ class World:
         self.devices: dict[str, Device] = {}
         self.add(devices)
 
-    def release(self, number: int, targets: Iterable[str] = (TARGET,)) -> dict[str, Signed]:
+    def release(
+        self, number: int, targets: Iterable[str] = (TARGET,), **changes: Any
+    ) -> dict[str, Signed]:
         found = {}
         for target in targets:
-            payload = keys.canonical(manifest(number, target))
+            document = manifest(number, target, **changes)
+            payload = keys.canonical(document)
             envelope = keys.sign(words.MANIFEST, payload, [self.release_key])
-            found[target] = Signed(read(Manifest, payload), envelope, digests.hexdigest(payload))
+            typed = view(Manifest, document)
+            found[target] = Signed(document, typed, envelope, digests.hexdigest(payload))
         return found
 
     def shelve(self, number: int, targets: Iterable[str] = (TARGET,)) -> None:

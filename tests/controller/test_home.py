@@ -195,7 +195,7 @@ def test_init_refuses_a_bad_fleet_name(
     tmp_path: Path, modelwave: Run, monkeypatch: pytest.MonkeyPatch, fleet: str
 ) -> None:
     monkeypatch.setenv("MODELWAVE_PASSPHRASE", SECRET)
-    refused(modelwave("--home", tmp_path / "h", "init", fleet), "FLEET: a name of")
+    refused(modelwave("--home", tmp_path / "h", "init", fleet), "FLEET: ", "is no name")
     assert not (tmp_path / "h").exists()
 
 

@@ -16,6 +16,7 @@ from modelwave_agent.ports import Hooks
 from modelwave_agent.runner import Agent
 from modelwave_agent.update import JUDGING, Update
 from modelwave_shared import topics
+from modelwave_shared.errors import advised
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 from modelwave_shared.slots import slot
 
@@ -106,7 +107,7 @@ def _enrolled(path, device):
             size = min(os.stat(path)[6], MAX_ENVELOPE_BYTES + 1)
             root = documents.open_first_root(file.read(size))
     except (OSError, ValueError) as error:
-        raise ValueError("%s: %s" % (path, error))
+        raise ValueError("%s: %s" % (path, advised(error, "agent")))
     with documents.READING:
         _check_name(device)
     del root["roles"]["root"]  # who have said what they had to; their keys go as well

@@ -33,7 +33,7 @@ def preview(connection: Connection, created: Created, releases: dict[str, Signed
     places = []
     for target, rows in sorted(by_target.items()):
         stages = _stages(created, [row.slot for row in rows])
-        needs = releases[target].manifest.needs.document()
+        needs = releases[target].document["needs"]
         places += [
             Place(row.device, target, row.slot, stages[row.slot], _shortfalls(needs, row))
             for row in rows

@@ -156,7 +156,7 @@ class _Step:
             "urls": list(self.issuer.urls),
             "issued": int(self.now),
             "expires": int(self.now) + self.rollout.created.plan.expires_seconds,
-            "trial": self.rollout.created.plan.trial.document(),
+            "trial": self.rollout.created.plan.trial.model_dump(),
             "shadow": False,
         }
         envelope = keys.sign(ORDER, keys.canonical(order), [self.issuer.key])

@@ -8,6 +8,7 @@ after that only a report newer by (boot, n) changes anything.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
@@ -139,7 +140,7 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
         for row in _rows(connection, select(device_models), device_models.c.device, list(fresh))
     }
     after = {
-        (device, model): {"device": device, "model": model, **state.model_dump()}
+        (device, model): {"device": device, "model": model, **asdict(state)}
         for device, report in fresh.items()
         for model, state in report.models.items()
     }
