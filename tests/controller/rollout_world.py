@@ -121,9 +121,14 @@ class World:
             pass
 
     def start(
-        self, release: int, plan: Plan | None = None, targets: Iterable[str] = (TARGET,)
+        self,
+        release: int,
+        plan: Plan | None = None,
+        targets: Iterable[str] = (TARGET,),
+        **changes: Any,
     ) -> int:
-        request = Request("digits", self.release(release, targets), (), plan or quick(), 0)
+        releases = self.release(release, targets, **changes)
+        request = Request("digits", releases, (), plan or quick(), 0)
         return rollouts.start(self.store, request, self.now)
 
     def tick(self) -> None:
@@ -166,6 +171,7 @@ class Device:
         self.target = target
         self.boot, self.n = 1, 0
         self.models: dict[str, dict[str, Any]] = {}
+        self.says: dict[str, Any] = {}  # what its reports hold beside, or instead
 
     def take(self, order: dict[str, Any], outcome: str, reason: str = "") -> None:
         held = self.models.get(order["model"], {"release": 0, "sha256": ""})
@@ -194,7 +200,7 @@ class Device:
             "refused": "",
             "models": self.models,
         }
-        return json.dumps(document | changes).encode()
+        return json.dumps(document | self.says | changes).encode()
 
 
 def quick(*percents: float, **changes: Any) -> Plan:
