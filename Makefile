@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long boards-sweep lint bench fit board footprint docs clean
+.PHONY: help setup demo check test test-long boards-sweep lint bench fit board footprint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ $(VENV)/.made: pyproject.toml
 demo: $(VENV)/.demo ## the whole path: a good model in waves, a bad one taken back
 	$(BIN)/modelwave demo
 
+check: lint ## lint, types and the quick tests, before each commit (under a minute)
+	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses auto --dist worksteal
+
 test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
 	$(BIN)/pytest
 
@@ -57,8 +60,8 @@ fit: $(STAMP) ## how exact the memory planner is: firmware, tflite_micro, others
 board: $(STAMP) ## the agent for MicroPython boards, in build/board
 	$(BIN)/modelwave board build build/board
 
-footprint: $(STAMP) ## what the agent takes of a board, beside others (docs/boards.md)
-	$(BIN)/python -m benchmarks.footprint
+footprint: $(STAMP) ## what the agent takes of a board, beside what is recorded; UPDATE=1 records it
+	$(BIN)/python -m benchmarks.footprint $(if $(UPDATE),--update)
 
 docs: $(STAMP) ## redraw what the docs take from the code
 	$(BIN)/python docs/generate.py

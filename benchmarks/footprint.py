@@ -1,11 +1,13 @@
 """What the agent takes of a board, for the tables of docs/boards.md: bytes of .mpy, heap of its
-modules and of a whole update, time and garbage of Ed25519; beside it other libraries.
+modules and of a whole update, time and garbage of Ed25519; beside it other libraries. Bytes and
+heap are compared with what footprint.toml records (sizes.py).
 
-    python -m benchmarks.footprint [--ota-updater FOLDER] [--senko FOLDER] [--mqtt-as FOLDER]
+    python -m benchmarks.footprint [--update]
+        [--ota-updater FOLDER] [--senko FOLDER] [--mqtt-as FOLDER]
 
-Each FOLDER holds that library's files as a board has them. Of what is not given its published
-figures are printed, and marked. Everything runs on the 32-bit MicroPython of the tests; no
-figure here is from a board, and what is estimated for one says how."""
+`--update` records what was measured. Each FOLDER holds that library's files as a board has them.
+Of what is not given its published figures are printed, and marked. Everything runs on the 32-bit
+MicroPython of the tests; no figure here is from a board, and what is estimated for one says how."""
 
 import argparse
 import contextlib
@@ -14,11 +16,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from benchmarks import sizes
 from tests import micropython
 from tests.board.updating import ROM, FromRom, Ground, broker
 
-from modelwave_controller.boards import compiling, linker, package, sources
+from modelwave_controller.boards import compiling, package
 
 ON_BOARD = Path(__file__).parent / "on_board"
 HEAP = "4m"
@@ -58,66 +62,67 @@ DIGITS = 65
 
 def main() -> None:
     given = _arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        for table in (
-            files_table(),
-            heap_table(Path(folder)),
-            others_table(Path(folder), given),
-            update_table(Path(folder)),
-            ed25519_table(Path(folder)),
-        ):
-            print("\n".join(table), end="\n\n", flush=True)
+    recorded = sizes.read()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = package.build()
+        package.write(files, folder / "built")
+        now = sizes.Sizes(sizes.of_package(files), {})
+        _print(files_table(files, recorded.files))
+        now.heap.update(import_heaps(files, folder / "built"))
+        now.heap.update(update_heaps(folder))
+        _print(heap_table(now.heap, recorded.heap))
+        _print(others_table(folder, given))
+        _print(ed25519_table(folder / "built"))
+    if given["update"]:
+        sizes.write(now)
+        print(f"{sizes.RECORD} records this now.")
 
 
-def _arguments() -> dict[str, Path | None]:
+def _print(table: Iterator[str]) -> None:
+    print("\n".join(table), end="\n\n", flush=True)
+
+
+def _arguments() -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--update", action="store_true", help="record what was measured")
     options = {name: name.removeprefix("micropython-").replace("_", "-") for name in OTHERS}
     for name, option in options.items():
         parser.add_argument(f"--{option}", dest=name, type=Path, metavar="FOLDER")
     return vars(parser.parse_args())
 
 
-def files_table() -> Iterator[str]:
-    """Bytes of each file."""
-    files = package.build()
-    yield "| file | bytes |"
-    yield "| --- | ---: |"
+def files_table(files: package.Files, recorded: dict[str, int]) -> Iterator[str]:
+    """Bytes of each file, index by index."""
+    now = sizes.of_package(files)
+    yield "| file | bytes | over what is recorded |"
+    yield "| --- | ---: | ---: |"
     for index in package.INDEXES:
-        if index in files:
-            sizes = package.installed(files, index)
-            yield from (f"| {path} | {size:,} |" for path, size in sizes.items())
-            yield f"| **{index}** | **{sum(sizes.values()):,}** |"
-    plain = sum(_plain_bytes(name) for name in _linked_modules())
-    yield f"\nWithout the linker, file by file, all these would be {plain:,} bytes."
+        named = package.installed(files, index)
+        yield from sizes.compared(named, recorded)
+        yield f"| **{index}** | **{sizes.total(named):,}** | |"
+    yield from sizes.gone(now, recorded)
+    change = sizes.difference(sizes.total(now), sizes.total(recorded))
+    yield f"| **all** | **{sizes.total(now):,}** | {change} |"
 
 
-def _linked_modules() -> list[str]:
-    folders = sources.package_folders()
-    return list(sources.read(linker.ROOTS, folders))
-
-
-def _plain_bytes(name: str) -> int:
-    path = sources.find(name, sources.package_folders())
-    assert path is not None
-    return len(compiling.compiled(path.read_text(encoding="utf-8"), path.name))
-
-
-def heap_table(folder: Path) -> Iterator[str]:
-    """Heap of our modules: what is always there, and what comes and goes."""
-    built = folder / "built"
-    package.write(package.build(), built)
-    modules = [Path(path).with_suffix("") for path in package.installed(package.build())]
-    names = [".".join(path.parts) for path in modules]
+def import_heaps(files: package.Files, built: Path) -> dict[str, int]:
+    """Heap of our modules: what is always there, and all of them at once."""
+    names = [path.removesuffix(".mpy").replace("/", ".") for path in package.installed(files)]
     always = [*RESIDENT.split(","), LINK]
-    later = [name for name in names if name not in always and not name.endswith(".ports")]
+    later = [name for name in names if name not in always]
     found = import_heap(built, FIRMWARE, [*always, *later])
-    yield "| modules | heap after import |"
-    yield "| --- | ---: |"
-    yield f"| always there: agent, blocks, runtime, MQTT | {found[always[-1]]:,} |"
-    before = found[always[-1]]
-    for name in later:
-        yield f"| while it is needed: {name.rpartition('.')[2]} | {found[name] - before:,} |"
-        before = found[name]
+    return {
+        "code that is always there: agent, blocks, runtime, MQTT": found[LINK],
+        "all code at once, which never is": found[later[-1]],
+    }
+
+
+def heap_table(now: dict[str, int], recorded: dict[str, int]) -> Iterator[str]:
+    yield "| heap | bytes | over what is recorded |"
+    yield "| --- | ---: | ---: |"
+    yield from sizes.compared(now, recorded)
+    yield from sizes.gone(now, recorded)
 
 
 def import_heap(folder: Path, known: str, modules: list[str]) -> dict[str, int]:
@@ -144,14 +149,13 @@ def others_table(folder: Path, given: dict[str, Path | None]) -> Iterator[str]:
         else:
             measured = other(folder / f"other-{name}", place, module)
             yield f"| {name} | no | {measured[0]:,} | {measured[1]:,} | measured here |"
-    files = package.build()
-    link = len(files[package.place(LINK)]) + len(files[package.place("modelwave_agent.ports")])
-    built = folder / "built"
+    files, built = package.build(), folder / "built"
+    sizes_now = package.installed(files)
+    link = sizes_now[package.place(LINK)] + sizes_now[package.place("modelwave_agent.ports")]
     alone = import_heap(built, FIRMWARE, [LINK])[LINK]
     yield f"| modelwave's MQTT alone | - | {link:,} | {alone:,} | measured here |"
-    whole = sum(package.installed(files).values())
-    names = [*RESIDENT.split(","), LINK]
-    resident = import_heap(built, FIRMWARE, names)[LINK]
+    resident = import_heap(built, FIRMWARE, [*RESIDENT.split(","), LINK])[LINK]
+    whole = sizes.total(sizes_now)
     yield f"| modelwave, all of it | yes | {whole:,} | {resident:,} | measured here |"
 
 
@@ -170,8 +174,8 @@ def other(target: Path, place: Path, module: str) -> tuple[int, int]:
     return size, import_heap(target, known, [module])[module]
 
 
-def update_table(folder: Path) -> Iterator[str]:
-    """A whole update over a real broker, in the smallest heap that does."""
+def update_heaps(folder: Path) -> dict[str, int]:
+    """Heap of a whole update over a real broker: 100 KB in blocks, two signatures, golden set."""
     ground_folder = folder / "ground"
     ground_folder.mkdir()
     with _quiet(), broker(ground_folder, "mosquitto") as port:
@@ -179,9 +183,8 @@ def update_table(folder: Path) -> Iterator[str]:
             files = _update(ground, folder / "built")
         with FromRom(ground_folder, port, folder / "built") as ground:
             rom = _update(ground, ROM)
-    yield "| a whole update: 100 KB in blocks, two signatures, golden set | in files | in ROMFS |"
-    yield "| --- | ---: | ---: |"
-    yield from (f"| {what} | {files[what]:,} | {rom[what]:,} |" for what in files)
+    found = {f"{what}, code in files": bytes_ for what, bytes_ in files.items()}
+    return found | {f"{what}, code in ROMFS": bytes_ for what, bytes_ in rom.items()}
 
 
 def _update(ground: Ground, place: Path | str) -> dict[str, int]:
@@ -191,12 +194,10 @@ def _update(ground: Ground, place: Path | str) -> dict[str, int]:
         raise SystemExit(f"a whole update does not succeed: {sampled['error']}")
     works, idle = ground.smallest_heap([place])
     return {
-        "smallest heap in which it succeeds, the test's program included": works,
-        "smallest heap in which the agent is connected and idle": idle,
+        "smallest of a whole update": works,
+        "smallest of an agent that is connected and idle": idle,
         "in use when idle": sampled["idle"]["heap"],
-        "most in use after a collection, above that": (
-            sampled["end"]["peak"] - sampled["idle"]["heap"]
-        ),
+        "most in use in an update": sampled["end"]["peak"],
     }
 
 
@@ -214,16 +215,9 @@ def _quiet() -> Iterator[None]:
         os.close(stdout)
 
 
-def ed25519_table(folder: Path) -> Iterator[str]:
+def ed25519_table(built: Path) -> Iterator[str]:
     """Time and garbage of a verification."""
-    roots = ("modelwave_shared.ed25519", "modelwave_shared.sha512")
-    linked = linker.link(roots, sources.package_folders(), keep=("verify", "sha512"), apart=())
-    place = folder / "ed25519"
-    for name, text in linked.texts.items():
-        path = place / package.place(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(compiling.compiled(text, name))
-    done = micropython.run(place, ON_BOARD / "verify.py", place, heap="8m")
+    done = micropython.run(built, ON_BOARD / "verify.py", built, heap="8m")
     if done.returncode:
         raise SystemExit(done.stderr)
     ours, plain, pi, left, plain_left = map(int, done.stdout.split())

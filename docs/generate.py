@@ -3,6 +3,7 @@
 docs/device.md   the state diagram and the table, from machine.TABLE
 README.md        the CLI's help
 docs/watch.svg   the watch view, drawn by the code that draws it on a terminal
+docs/decisions/README.md   the list of the records, from their heads
 """
 
 import io
@@ -96,6 +97,22 @@ def watch() -> str:
     return console.export_svg(title="modelwave rollout watch", unique_id="watch")
 
 
+RECORD = re.compile(
+    r"# (?P<title>\d+\. .+)\n\n- Status: (?P<status>.+)\n- Date: (?P<date>\d{4}-\d\d-\d\d)\b"
+)
+
+
+def decisions() -> str:
+    """Every decision record with its status and date, from its head."""
+    lines = ["| record | status | date |", "| --- | --- | --- |"]
+    for path in sorted((ROOT / "docs/decisions").glob("[0-9]*.md")):
+        head = RECORD.match(path.read_text())
+        if head is None:
+            raise SystemExit(f"{path.name}: its head is not as template.md has it")
+        lines.append(f"| [{head['title']}]({path.name}) | {head['status']} | {head['date']} |")
+    return "\n".join(lines)
+
+
 def filled(text: str, name: str, content: str) -> str:
     """`text` with what stands between the markers of `name` replaced."""
     pattern = re.compile(rf"(<!-- generated: {name} \(make docs\) -->\n).*?(<!-- end -->)", re.S)
@@ -107,9 +124,11 @@ def filled(text: str, name: str, content: str) -> str:
 def pages() -> dict[Path, str]:
     """Every generated page as it should be."""
     device, readme = ROOT / "docs/device.md", ROOT / "README.md"
+    records = ROOT / "docs/decisions/README.md"
     return {
         device: filled(device.read_text(), "machine", diagram()),
         readme: filled(readme.read_text(), "help", commands()),
+        records: filled(records.read_text(), "decisions", decisions()),
         ROOT / "docs/watch.svg": watch(),
     }
 

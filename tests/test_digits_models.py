@@ -296,6 +296,7 @@ def test_training_without_scikit_learn_stops_with_advice(tmp_path):
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.slow
 def test_training_again_gives_the_committed_bytes(tmp_path):
     pytest.importorskip("sklearn", reason="needs scikit-learn: pip install 'modelwave[digits]'")
     done = run_training(tmp_path)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -35,10 +36,38 @@ def test_a_change_of_the_table_makes_the_diagram_stale(
     assert ROOT / "docs/device.md" in generate.stale()
 
 
+def test_a_new_status_of_a_decision_makes_the_list_of_them_stale(
+    generate: ModuleType, tmp_path: Path
+) -> None:
+    records = tmp_path / "docs/decisions"
+    shutil.copytree(ROOT / "docs/decisions", records)
+    generate.ROOT = tmp_path
+    assert generate.decisions() in (records / "README.md").read_text()
+    record = records / "0001-documents-hold-no-fractions.md"
+    record.write_text(record.read_text().replace("- Status: accepted", "- Status: rejected"))
+    assert generate.decisions() not in (records / "README.md").read_text()
+    record.write_text("# 1. No head\n")
+    with pytest.raises(SystemExit, match="0001"):
+        generate.decisions()
+
+
 def test_every_link_of_the_docs_leads_somewhere() -> None:
-    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/both-pythons.md"])
+def test_every_file_that_a_recipe_names_is_there(page: str) -> None:
+    """`a/b.py` may be short for a longer path; a `*` stands for several."""
+    folders = ("agent", "controller", "shared", "tests", "docs")
+    paths = [path.as_posix() for folder in folders for path in (ROOT / folder).glob("**/*")]
+    text = (ROOT / page).read_text()
+    named = re.findall(r"`([\w./-]*/|[\w./-]+\.(?:py|toml|md))`", text)
+    assert len(named) > 3
+    for name in named:
+        here = (ROOT / name).exists()
+        assert here or any(path.endswith("/" + name.rstrip("/")) for path in paths), name
 
 
 def test_every_test_that_the_threat_list_names_is_there() -> None:
@@ -47,11 +76,3 @@ def test_every_test_that_the_threat_list_names_is_there() -> None:
     everything = "\n".join(path.read_text() for path in tests.values())
     for name in named:
         assert name in tests or f"def {name}(" in everything, name
-
-
-def test_agent_reports_the_version_that_is_installed() -> None:
-    from importlib.metadata import version
-
-    from modelwave_agent.runner import AGENT
-
-    assert f"modelwave {version('modelwave')}" == AGENT

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from modelwave_shared import ed25519, sha512
 from tests import micropython
 
+pytestmark = pytest.mark.slow
+
 SIGN_INPUT = Path(cryptography_vectors.__file__).parent / "asymmetric/Ed25519/sign.input"
 CASES = 1024
 

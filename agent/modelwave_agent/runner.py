@@ -6,7 +6,7 @@ import random
 
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
-from modelwave_shared import topics
+from modelwave_shared import topics, version
 from modelwave_shared.words import READS, SIGNER
 
 TYPE_CHECKING = False
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     Listener = Callable[[bytes], None]
     Window = tuple[str, int]  # model, release
-
-AGENT = "modelwave 0.1.0"
 
 # A report heals by repetition: soon after a change, then ever more rarely.
 REPEAT_SECONDS = (60, 120, 240, 480, 900)
@@ -197,7 +195,7 @@ class Agent:
             "boot": self.boot,
             "n": self.n,
             "target": self.device["target"],
-            "agent": AGENT,
+            "agent": agent_version(),
             "reads": {kind: READS[kind] for kind in SIGNER},
             "free": {
                 "flash": min(room["flash"] for room in has),
@@ -234,6 +232,11 @@ class Agent:
             self.unsent.append(_dump(document))
         self.windows = {}
         self.unsent = self.unsent[-MAX_UNSENT:]
+
+
+def agent_version() -> str:
+    """How the agent calls itself in reports, such as "modelwave-agent 0.1.0+g1a2b3c4"."""
+    return "modelwave-agent " + version.described()
 
 
 def _dump(document: "Document") -> bytes:

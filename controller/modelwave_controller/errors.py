@@ -19,6 +19,10 @@ class OperatorError(ModelwaveError):
     exit_code = 2
 
 
+class NoDeviceError(OperatorError):
+    """No device that it could be for has reported yet; one may soon."""
+
+
 class TrustError(ModelwaveError):
     """What was to be trusted is not: wrong key, too few signatures, other bytes, a golden
     set that fails."""

@@ -26,12 +26,21 @@ if TYPE_CHECKING:
 
 VERIFYING = Phase("modelwave_shared.ed25519", "modelwave_shared.sha512")
 
-_TYPE = b"application/vnd.modelwave.%s+json"
-_KIND_AT, _AFTER_KIND = 26, -5  # in a type
-_HEAD = b'{"payload":"%s","payloadType":"%s","signatures":['
-_SIGNATURES_AT = 15  # behind the quotation mark that ends the type
-_ENTRY = b'{"keyid":"%s","sig":"%s"},'  # after the last one, the comma is none of it
-_ENTRY_BYTES = 118  # the keyid has 8, base64 of the signature 88
+# The template's constant parts, in their order.
+PAYLOAD = b'{"payload":"'
+TYPE = b'","payloadType":"'
+SIGNATURES = b'","signatures":['
+KEYID = b'{"keyid":"'
+SIG = b'","sig":"'
+SIGNATURE_END = b'"}'
+END = b"]}"
+# A payload type is the document's kind between these two.
+TYPE_START = b"application/vnd.modelwave."
+TYPE_END = b"+json"
+
+HEX_DIGITS = b"0123456789abcdef"
+KEYID_CHARACTERS = 8
+SIGNATURE_BYTES = 64
 
 
 class Envelope:
@@ -53,18 +62,17 @@ class Envelope:
         if threshold < 1:
             raise EnvelopeError("threshold %d: at least 1 is needed" % threshold)
         with VERIFYING:
-            good = self._good(keys, threshold)
+            good = self._good_keys(keys, threshold)
         if good < threshold:
             raise EnvelopeError(
                 "signatures: %d of the %d needed %s keys have signed" % (good, threshold, self.kind)
             )
 
-    def _good(self, keys: "Mapping[str, bytes]", enough: int) -> int:
-        """How many distinct keys have signed; counted up to `enough`."""
+    def _good_keys(self, keys: "Mapping[str, bytes]", enough: int) -> int:
+        """Counts the distinct keys that have signed, up to `enough`."""
         from modelwave_shared import ed25519
 
-        name, size = payload_type(self.kind), len(self.payload)
-        prefix = _before(name, size)
+        prefix = pae_prefix(self.kind, len(self.payload))
         good: set[bytes] = set()
         for keyid, signature in self.signatures:
             key = keys.get(keyid)
@@ -76,75 +84,131 @@ class Envelope:
 
 
 def read(data: bytes) -> Envelope:
-    """The Envelope in `data` (bytes). Raises EnvelopeError."""
+    """Reads the Envelope in `data` (bytes). Raises EnvelopeError."""
     if len(data) > MAX_ENVELOPE_BYTES:
-        raise EnvelopeError("%d bytes: longer than %d" % (len(data), MAX_ENVELOPE_BYTES))
-    data = bytes(data)
-    parts = data.split(b'"', 8) + [b""] * 8  # what is not there is empty
-    payload, kind = parts[3], parts[7][_KIND_AT:_AFTER_KIND]
-    # What was found in its places must make up the same bytes again.
-    known = data.startswith(_HEAD % (payload, _TYPE % kind)) and data.endswith(b"]}")
-    if not known or not kind.isalpha() or not kind.islower():
-        raise EnvelopeError("envelope: not the DSSE template")
-    signatures = _signatures(parts[8][_SIGNATURES_AT:-2] + b",")
-    return Envelope(kind.decode(), _unbase64(payload, "payload"), signatures)
+        raise EnvelopeError(
+            "envelope: %d bytes, at most %d are allowed" % (len(data), MAX_ENVELOPE_BYTES)
+        )
+    scanner = _Scanner(bytes(data))
+    scanner.expect(PAYLOAD)
+    payload = scanner.base64("payload")
+    scanner.expect(TYPE)
+    kind = _kind(scanner.until_quote())
+    scanner.expect(SIGNATURES)
+    signatures = [_signature(scanner)]
+    while scanner.comes(b","):
+        scanner.expect(b",")
+        signatures.append(_signature(scanner))
+        if len(signatures) > MAX_SIGNATURES:
+            raise EnvelopeError("signatures: more than %d" % MAX_SIGNATURES)
+    scanner.expect(END)
+    scanner.expect_end()
+    return Envelope(kind, payload, signatures)
 
 
 def write(kind: str, payload: bytes, signatures: "Iterable[Signature]") -> bytes:
-    """The envelope's bytes. Raises EnvelopeError if it would be too long to be read."""
-    entries = [_ENTRY % (keyid.encode(), _base64(signature)) for keyid, signature in signatures]
-    head = _HEAD % (_base64(payload), payload_type(kind))
-    data = head + b"".join(entries)[:-1] + b"]}"
+    """Returns the envelope's bytes. Raises EnvelopeError if it would be too long to be read."""
+    entries = []
+    for keyid, signature in signatures:
+        entries.append(KEYID + keyid.encode() + SIG + _base64(signature) + SIGNATURE_END)
+    head = PAYLOAD + _base64(payload) + TYPE + payload_type(kind) + SIGNATURES
+    data = head + b",".join(entries) + END
     if len(data) > MAX_ENVELOPE_BYTES:
         raise EnvelopeError(
-            "%s: its envelope has %d bytes, the limit is %d" % (kind, len(data), MAX_ENVELOPE_BYTES)
+            "%s: its envelope has %d bytes, at most %d are allowed"
+            % (kind, len(data), MAX_ENVELOPE_BYTES)
         )
     return data
 
 
 def payload_type(kind: str) -> bytes:
-    return _TYPE % kind.encode()
+    return TYPE_START + kind.encode() + TYPE_END
 
 
 def signed_bytes(kind: str, payload: bytes) -> bytes:
-    """What a signature covers (DSSE's PAE)."""
-    return _before(payload_type(kind), len(payload)) + payload
+    """Returns what a signature covers (DSSE's pre-authentication encoding, PAE)."""
+    return pae_prefix(kind, len(payload)) + payload
 
 
-def _before(name: bytes, size: int) -> bytes:
-    """What stands there before a payload of `size` bytes of the type `name`."""
-    return b"DSSEv1 %d %s %d " % (len(name), name, size)
+def pae_prefix(kind: str, payload_bytes: int) -> bytes:
+    """Returns what stands in the PAE before a payload of that length. Ed25519 hashes the two
+    as parts, so that a board need not hold them in one piece."""
+    name = payload_type(kind)
+    return b"DSSEv1 %d %s %d " % (len(name), name, payload_bytes)
 
 
 def keyid(public_key: bytes) -> str:
-    """First 8 hex digits of sha256 of the raw public key (32 bytes)."""
-    return hexdigest(public_key)[:8]
+    """Returns the first 8 hex digits of sha256 of the raw public key (32 bytes)."""
+    return hexdigest(public_key)[:KEYID_CHARACTERS]
 
 
-def _signatures(text: bytes) -> "list[Signature]":
-    """`text`: the entries, a comma after each."""
-    if len(text) > MAX_SIGNATURES * _ENTRY_BYTES:
-        raise EnvelopeError("signatures: more than %d" % MAX_SIGNATURES)
-    found: "list[Signature]" = []
-    for start in range(0, len(text), _ENTRY_BYTES):
-        entry = text[start : start + _ENTRY_BYTES]
-        name, sig = entry[10:18], entry[27:115]
-        # Only base64 of a multiple of 3 bytes and one more, here of 64, ends in "==".
-        whole = entry == _ENTRY % (name, sig) and sig.endswith(b"==")
-        if not whole or name.strip(b"0123456789abcdef"):
-            raise EnvelopeError("signatures: not the template, or not 64 bytes")
-        found.append((name.decode(), _unbase64(sig, "sig")))
-    return found
+class _Scanner:
+    """Moves through an envelope's bytes, part by part, as the template has them."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def comes(self, part: bytes) -> bool:
+        return self.data[self.at : self.at + len(part)] == part
+
+    def expect(self, part: bytes) -> None:
+        if not self.comes(part):
+            raise EnvelopeError(
+                "envelope: expected %s at byte %d (see docs/documents.md)"
+                % (part.decode(), self.at)
+            )
+        self.at += len(part)
+
+    def expect_end(self) -> None:
+        if self.at != len(self.data):
+            raise EnvelopeError("envelope: text after its end, at byte %d" % self.at)
+
+    def until_quote(self) -> bytes:
+        """Returns what stands before the next quotation mark, and moves to that mark."""
+        end = self.data.find(b'"', self.at)
+        if end < 0:
+            raise EnvelopeError("envelope: cut off after byte %d" % self.at)
+        found = self.data[self.at : end]
+        self.at = end
+        return found
+
+    def base64(self, field: str) -> bytes:
+        """Decodes what stands before the next quotation mark."""
+        text = self.until_quote()
+        try:
+            data = binascii.a2b_base64(text)
+        except ValueError:
+            data = b""
+        if _base64(data) != text:
+            raise EnvelopeError(
+                "%s: not base64 of the standard alphabet in its one spelling" % field
+            )
+        return data
 
 
-def _unbase64(text: bytes, field: str) -> bytes:
-    try:
-        data = binascii.a2b_base64(text)
-        if _base64(data) == text:
-            return data
-    except ValueError:
-        pass
-    raise EnvelopeError("%s: not base64 in its one spelling" % field)
+def _kind(payload_type: bytes) -> str:
+    """Returns the kind in a payload type: lower-case letters, nothing else."""
+    kind = payload_type[len(TYPE_START) : -len(TYPE_END)]
+    is_ours = payload_type == TYPE_START + kind + TYPE_END
+    if not is_ours or not kind.isalpha() or not kind.islower():
+        raise EnvelopeError("payloadType: not %sKIND%s" % (TYPE_START.decode(), TYPE_END.decode()))
+    return kind.decode()
+
+
+def _signature(scanner: _Scanner) -> "Signature":
+    scanner.expect(KEYID)
+    keyid = scanner.until_quote()
+    if len(keyid) != KEYID_CHARACTERS or keyid.strip(HEX_DIGITS):
+        raise EnvelopeError("signatures: a keyid has %d lower-case hex digits" % KEYID_CHARACTERS)
+    scanner.expect(SIG)
+    signature = scanner.base64("sig")
+    if len(signature) != SIGNATURE_BYTES:
+        raise EnvelopeError(
+            "signatures: a signature has %d bytes, this one %d" % (SIGNATURE_BYTES, len(signature))
+        )
+    scanner.expect(SIGNATURE_END)
+    return keyid.decode(), signature
 
 
 def _base64(data: bytes) -> bytes:

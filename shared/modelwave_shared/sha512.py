@@ -1,8 +1,7 @@
 """SHA-512 (FIPS 180-4, section 6.4), also for a Python whose hashlib lacks it.
 
-`sha512(*parts)`, of the parts as one, is hashlib's where it has one, else `sha512_pure`,
-which is written to be short: a board that verifies a signature a week has more time than
-memory.
+`sha512(*parts)`, of the parts as one message, is hashlib's where it has one, else
+`sha512_pure`, in pure Python.
 """
 
 import hashlib
@@ -13,68 +12,92 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WORD = (1 << 64) - 1
+BLOCK_BYTES = 128
+LENGTH_BYTES = 16  # of the message's length in bits, at the end of the last block (5.1.2)
+WORD_MASK = (1 << 64) - 1
 
 
-def _roots(count: int, k: int) -> "array[int]":
-    """The first 64 bits of the fractions of the k-th roots of the first primes (4.2.3, 5.3.5)."""
+def _root_fractions(count: int, degree: int) -> "array[int]":
+    """Returns the first 64 bits of the fractional parts of the square (`degree` 2) or cube
+    (3) roots of the first `count` primes, as sections 5.3.5 and 4.2.3 define the constants."""
     words = array("Q")
-    primes = [1]
-    root = 1 << 64  # of the prime before, times 2^64
-    n = 2
+    primes: "list[int]" = []
+    candidate = 2
     while len(words) < count:
-        if all(n % prime for prime in primes[1:]):
-            following = root * n // primes[-1]  # above the root: roots grow more slowly
-            root = following + 1
-            while following < root:  # Newton's method
-                root = following
-                following = ((k - 1) * root + (n << 64 * k) // root ** (k - 1)) // k
-            words.append(root & WORD)
-            primes.append(n)
-        n += 1
+        if all(candidate % prime for prime in primes):
+            primes.append(candidate)
+            words.append(_integer_root(candidate << 64 * degree, degree) & WORD_MASK)
+        candidate += 1
     return words
 
 
-INITIAL = _roots(8, 2)
-ROUNDS = _roots(80, 3)
+def _integer_root(number: int, degree: int) -> int:
+    """Returns the largest integer whose power of `degree` is at most `number`, by Newton's
+    method from above."""
+    root = 1 << 72  # above the roots of all numbers that are asked for
+    while True:
+        following = ((degree - 1) * root + number // root ** (degree - 1)) // degree
+        if following >= root:
+            return root
+        root = following
+
+
+INITIAL = _root_fractions(8, 2)
+ROUNDS = _root_fractions(80, 3)
 
 
 def sha512_pure(*parts: bytes) -> bytes:
-    """The digest, 64 bytes. A block at a time is copied: no board has room for the parts in
-    one piece."""
+    """Returns the digest (64 bytes) of the parts as one message. One block at a time is
+    copied, as a board may have no room for the parts in one piece."""
     size = sum(map(len, parts))
-    padding = b"\x80" + bytes((111 - size) % 128 + 8) + struct.pack(">Q", 8 * size)  # 5.1.2
+    zeros = -(size + 1 + LENGTH_BYTES) % BLOCK_BYTES
+    length = bytes(LENGTH_BYTES - 8) + struct.pack(">Q", 8 * size)
+    padding = b"\x80" + bytes(zeros) + length  # 5.1.2
     state: "Sequence[int]" = INITIAL
     block = b""
     for part in parts + (padding,):
         start = 0
         while start < len(part):
-            end = start + 128 - len(block)
+            end = start + BLOCK_BYTES - len(block)
             block += part[start:end]
             start = end
-            if len(block) == 128:
-                state = _compressed(state, list(struct.unpack(">16Q", block)))
+            if len(block) == BLOCK_BYTES:
+                state = _compressed(state, struct.unpack(">16Q", block))
                 block = b""
     return struct.pack(">8Q", *state)
 
 
-def _compressed(state: "Sequence[int]", w: "list[int]") -> "list[int]":
-    """6.4.2. `w` has the 16 words that the schedule still needs. A word that is rotated is
-    doubled first, so that one shift does it; what several rotations share is shifted once."""
+def _compressed(state: "Sequence[int]", block: "Sequence[int]") -> "list[int]":
+    """Returns the state (8 words) after one more block (16 words), as 6.4.2 has it. `schedule`
+    holds the 16 latest words of the message schedule: word t at t mod 16."""
+    schedule = list(block)
     a, b, c, d, e, f, g, h = state
-    for i in range(80):
-        x, y, z = w[i & 15], w[i + 1 & 15], w[i + 14 & 15]
-        r = (e << 64 | e) >> 14
-        h += ((r ^ r >> 4 ^ r >> 27) & WORD) + (g ^ e & (f ^ g)) + ROUNDS[i] + x
-        d = d + h & WORD
-        r = (a << 64 | a) >> 28
-        h = h + ((r ^ r >> 6 ^ r >> 11) & WORD) + (a & b ^ c & (a ^ b)) & WORD
-        a, b, c, d, e, f, g, h = h, a, b, c, d, e, f, g
-        r = (y << 64 | y) >> 1
-        s = (z << 64 | z) >> 19
-        x += w[i + 9 & 15] + ((r ^ r >> 7 ^ y >> 7) & WORD) + ((s ^ s >> 42 ^ z >> 6) & WORD)
-        w[i & 15] = x & WORD
-    return [x + y & WORD for x, y in zip(state, (a, b, c, d, e, f, g, h))]
+    for t in range(80):
+        word = schedule[t & 15]
+        if t >= 16:
+            word += _schedule_sigma(schedule[t - 15 & 15], 1, 8, 7)
+            word += _schedule_sigma(schedule[t - 2 & 15], 19, 61, 6)
+            word = word + schedule[t - 7 & 15] & WORD_MASK
+            schedule[t & 15] = word
+        choice = e & f ^ ~e & g
+        majority = a & b ^ a & c ^ b & c
+        temporary = h + _round_sigma(e, 14, 18, 41) + choice + ROUNDS[t] + word
+        following = temporary + _round_sigma(a, 28, 34, 39) + majority
+        h, g, f, e = g, f, e, d + temporary & WORD_MASK
+        d, c, b, a = c, b, a, following & WORD_MASK
+    return [x + y & WORD_MASK for x, y in zip(state, (a, b, c, d, e, f, g, h))]
+
+
+def _round_sigma(x: int, first: int, second: int, third: int) -> int:
+    """The functions Σ of 4.1.3: three right rotations of a word, by XOR."""
+    twice = x << 64 | x  # the low 64 bits of a shift of it are a rotation of x
+    return (twice >> first ^ twice >> second ^ twice >> third) & WORD_MASK
+
+
+def _schedule_sigma(x: int, first: int, second: int, shift: int) -> int:
+    """The functions σ of 4.1.3: two right rotations and a right shift, by XOR."""
+    twice = x << 64 | x
+    return (twice >> first ^ twice >> second ^ x >> shift) & WORD_MASK
 
 
 def _sha512_hashlib(*parts: bytes) -> bytes:

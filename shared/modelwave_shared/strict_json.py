@@ -21,105 +21,155 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_DIGITS = 16
-# The letter after a backslash, and what it stands for there.
-ESCAPES = b'"\\/bfnrt'
-ESCAPED = '"\\/\b\f\n\r\t'
 WORDS = {b"true": True, b"false": False, b"null": None}
+# The character after a backslash, and what the two stand for.
+ESCAPES = {
+    b'"': '"',
+    b"\\": "\\",
+    b"/": "/",
+    b"b": "\b",
+    b"f": "\f",
+    b"n": "\n",
+    b"r": "\r",
+    b"t": "\t",
+}
+HEX_DIGITS = b"0123456789abcdefABCDEF"
 
 
 def loads(data: bytes) -> "Any":
-    """The value in `data` (bytes). Raises JsonError."""
+    """Returns the value in `data` (bytes). Raises JsonError."""
     data = bytes(data)
     for byte in data:
         if not 0x20 <= byte <= 0x7E:
-            raise JsonError("byte 0x%02x is not printable ASCII" % byte)
-    try:
-        value, at = _value(data, 0, MAX_NESTING)
-    except IndexError:  # data[at] is how everything below looks ahead
-        raise JsonError("cut off")
-    if data[at:].strip():
-        raise JsonError("text after the end")
+            raise JsonError(
+                "byte 0x%02x is not printable ASCII; write other characters as \\uXXXX" % byte
+            )
+    reader = _Reader(data)
+    value = reader.value(MAX_NESTING)
+    reader.skip_spaces()
+    if reader.at < len(data):
+        raise JsonError("text after the end of the value, at byte %d" % reader.at)
     return value
 
 
-def _value(data: bytes, at: int, depth: int) -> "tuple[Any, int]":
-    """The value at `at`, or after spaces there, and where it ends; `depth`: how many objects
-    and lists in each other it may be."""
-    at = _next(data, at)
-    first = data[at]
-    if first == 0x22:
-        return _string(data, at + 1)
-    if first not in b"{[":
-        return _word(data, at)
-    if not depth:
-        raise JsonError("nested deeper than %d" % MAX_NESTING)
-    found: "Any" = {} if first == 0x7B else []
-    at = _next(data, at + 1)
-    while data[at] != first + 2:  # in ASCII, ] and } are the second after [ and {
-        if found:
-            at = _after(data, at, ",")
-        value, at = _value(data, at, depth - 1)
-        if first == 0x7B:
-            if type(value) is not str or value in found:
-                raise JsonError("a key stands twice, or is no string, at byte %d" % at)
-            found[value], at = _value(data, _after(data, at, ":"), depth - 1)
-        else:
-            found.append(value)
-        at = _next(data, at)
-    return found, at + 1
+class _Reader:
+    """Reads values from `data`, beginning at byte `at`; each method moves `at` behind what it
+    has read."""
 
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
 
-def _next(data: bytes, at: int) -> int:
-    """Where the spaces at `at` end."""
-    while data[at] == 0x20:
-        at += 1
-    return at
+    def value(self, depth: int) -> "Any":
+        """Reads any value; objects and lists in it may be nested `depth` deep."""
+        self.skip_spaces()
+        character = self.peek()
+        if character == b'"':
+            return self.string()
+        if character not in (b"{", b"["):
+            return self.word_or_number()
+        if depth == 0:
+            raise JsonError("objects and lists are nested deeper than %d" % MAX_NESTING)
+        return self.object(depth - 1) if character == b"{" else self.list(depth - 1)
 
+    def object(self, depth: int) -> "dict[str, Any]":
+        found: "dict[str, Any]" = {}
+        self.expect(b"{")
+        if self.take(b"}"):
+            return found
+        while True:
+            self.skip_spaces()
+            start = self.at
+            key = self.string()
+            if key in found:
+                raise JsonError("the key at byte %d stands twice in its object" % start)
+            self.expect(b":")
+            found[key] = self.value(depth)
+            if self.take(b"}"):
+                return found
+            self.expect(b",")
 
-def _after(data: bytes, at: int, mark: str) -> int:
-    """The place after `mark`, which must come next."""
-    at = _next(data, at)
-    if data[at] != ord(mark):
-        raise JsonError("expected %s at byte %d" % (mark, at))
-    return at + 1
+    def list(self, depth: int) -> "list[Any]":
+        found: "list[Any]" = []
+        self.expect(b"[")
+        if self.take(b"]"):
+            return found
+        while True:
+            found.append(self.value(depth))
+            if self.take(b"]"):
+                return found
+            self.expect(b",")
 
+    def string(self) -> str:
+        self.expect(b'"')
+        text = ""
+        while True:
+            end = self.data.find(b'"', self.at)
+            if end < 0:
+                raise JsonError("the text is cut off in a string")
+            backslash = self.data.find(b"\\", self.at, end)
+            if backslash < 0:
+                text += self.data[self.at : end].decode()
+                self.at = end + 1
+                return text
+            text += self.data[self.at : backslash].decode()
+            self.at = backslash
+            text += self.escape()
 
-def _word(data: bytes, start: int) -> "tuple[bool | int | None, int]":
-    end = start
-    while data[end : end + 1] not in b" ,]}":  # which b"" at the end is, too
-        end += 1
-    word = data[start:end]
-    if word in WORDS:
-        return WORDS[word], end
-    digits = word.lstrip(b"-")
-    if digits.isdigit() and len(digits) <= MAX_DIGITS:
-        number = int(digits) if word == digits else -int(digits)
-        if b"%d" % number == word:  # its one spelling
-            return number, end
-    raise JsonError("expected a value (numbers are integers) at byte %d" % start)
+    def escape(self) -> str:
+        """Reads a backslash and what it stands for with what follows it."""
+        start = self.at
+        character = self.data[start + 1 : start + 2]
+        self.at = start + 2
+        if character in ESCAPES:
+            return ESCAPES[character]
+        if character == b"u":
+            digits = self.data[self.at : self.at + 4]
+            self.at += 4
+            if len(digits) == 4 and not digits.strip(HEX_DIGITS):
+                code = int(digits, 16)
+                if not 0xD800 <= code <= 0xDFFF:
+                    return chr(code)
+        raise JsonError("unknown escape, or a surrogate, at byte %d" % start)
 
+    def word_or_number(self) -> "bool | int | None":
+        """Reads true, false, null or an integer, up to the character that ends it."""
+        start = self.at
+        while self.data[self.at : self.at + 1] not in (b"", b" ", b",", b"]", b"}"):
+            self.at += 1
+        word = self.data[start : self.at]
+        if word in WORDS:
+            return WORDS[word]
+        digits = word[1:] if word.startswith(b"-") else word
+        if digits.isdigit() and len(digits) <= MAX_DIGITS:
+            number = int(word)
+            if b"%d" % number == word:  # no leading zero, no -0
+                return number
+        raise JsonError(
+            "no value at byte %d: expected an object, a list, a string, true, false, null or an "
+            "integer (numbers are integers of at most %d digits)" % (start, MAX_DIGITS)
+        )
 
-def _string(data: bytes, at: int) -> "tuple[str, int]":
-    """`at`: after its first quotation mark."""
-    text = ""
-    while True:
-        end = data.find(b'"', at)
-        if end < 0:
-            raise JsonError("cut off")
-        escape = data.find(b"\\", at, end)
-        if escape < 0:
-            return text + data[at:end].decode(), end + 1
-        text += data[at:escape].decode()
-        at = escape + 2
-        letter = data[escape + 1 : at]
-        if letter in ESCAPES:
-            text += ESCAPED[ESCAPES.find(letter)]
-            continue
-        digits = data[at : at + 4]
-        at += 4
-        # The string's end is still to come: these are four, or not all of them are hex.
-        is_hex = not digits.strip(b"0123456789abcdefABCDEF")
-        code = int(digits, 16) if letter == b"u" and is_hex else 0xD800
-        if 0xD800 <= code <= 0xDFFF:
-            raise JsonError("unknown escape, or a surrogate, at byte %d" % escape)
-        text += chr(code)
+    def peek(self) -> bytes:
+        """The character that comes next. Raises JsonError at the end of the text."""
+        character = self.data[self.at : self.at + 1]
+        if not character:
+            raise JsonError("the text is cut off")
+        return character
+
+    def take(self, character: bytes) -> bool:
+        """Whether `character` comes next, after spaces; if so, moves behind it."""
+        self.skip_spaces()
+        if self.peek() != character:
+            return False
+        self.at += 1
+        return True
+
+    def expect(self, character: bytes) -> None:
+        """Moves behind `character`, which must come next, after spaces."""
+        if not self.take(character):
+            raise JsonError("expected %s at byte %d" % (character.decode(), self.at))
+
+    def skip_spaces(self) -> None:
+        while self.data[self.at : self.at + 1] == b" ":
+            self.at += 1

@@ -1,7 +1,6 @@
 """Coral and Jetson without the hardware: a fake libedgetpu, a fake /proc and nvpmodel."""
 
 import asyncio
-import shutil
 import subprocess
 
 import pytest
@@ -11,6 +10,9 @@ from modelwave_agent.host.litert import LiteRT
 from modelwave_agent.ports import ProofError
 from modelwave_shared import fields
 from modelwave_shared.fit import shortfalls
+from tests.tools import needed
+
+pytestmark = pytest.mark.slow
 
 GOOD = 'const char* edgetpu_version(void) { return "BuildLabel(N/A), RuntimeVersion(14)"; }'
 ONE_DEVICE = "*n = 1; return (void*)one;"
@@ -29,9 +31,7 @@ NEEDS = {"flash": 0, "ram": 0, "kernels": [], "runtime": "tflite", "accelerator"
 @pytest.fixture
 def library(tmp_path, monkeypatch):
     """Puts a library in libedgetpu's place, compiled from its answers."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no gcc to make a fake libedgetpu with: apt install gcc")
+    compiler = needed("gcc")
 
     def put(version=GOOD, devices=ONE_DEVICE):
         source, made = tmp_path / "fake.c", tmp_path / "libfake.so"

@@ -13,6 +13,8 @@ from modelwave_shared import golden
 from tests.agent.host_places import Mosquitto, refused_port
 from tests.agent.host_world import MODELS, Digits, World, world
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("numpy")
 
 V1, V2, V3 = Digits(1, "v1"), Digits(2, "v2"), Digits(3, "v3")

@@ -7,7 +7,7 @@ import pytest
 from modelwave_agent.host import config
 from modelwave_agent.host.config import ConfigError
 from tests import signing
-from tests.agent.host_places import Authority
+from tests.certificates import Authority
 
 EXAMPLE = Path(__file__).parents[2] / "agent" / "agent.toml.example"
 LEAST = """

@@ -14,6 +14,8 @@ from modelwave_shared import slots, topics
 from tests.agent.host_places import Mosquitto, refused_port
 from tests.agent.host_world import MODELS, Digits, World, world
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("numpy")
 
 DAEMON = (sys.executable, "-m", "modelwave_agent.host.daemon")

@@ -11,8 +11,9 @@ from modelwave_agent.host import http
 from modelwave_agent.host.http import HttpFetcher, Pace
 from modelwave_agent.intake import Intake, TooLong
 from modelwave_agent.ports import FetchError
-from tests.agent.host_places import Authority, refused_port
+from tests.agent.host_places import refused_port
 from tests.agent.host_server import answering, serving
+from tests.certificates import Authority
 
 DATA = bytes(range(256)) * 40  # 10,240 bytes
 QUICK = Pace(connect_seconds=5, silence_seconds=5, watch_seconds=0.2, least_bytes=1000)

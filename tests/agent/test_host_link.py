@@ -11,7 +11,8 @@ import pytest
 from modelwave_agent.host import link as host_link
 from modelwave_agent.host.link import MAX_PAYLOAD_BYTES, MAX_WAITING, Broker, PahoLink
 from modelwave_agent.ports import LinkLost
-from tests.agent.host_places import Authority, Mosquitto, refused_port
+from tests.agent.host_places import Mosquitto, refused_port
+from tests.certificates import Authority
 
 PRESENCE = "modelwave/1/demo/presence/pi-1"
 TOPIC = "modelwave/1/demo/desired/linux-cpu/digits/7"
@@ -251,6 +252,7 @@ def test_broker_that_never_answers_a_connect_runs_into_the_deadline(monkeypatch)
     run(main)
 
 
+@pytest.mark.slow
 def test_broker_that_never_acknowledges_runs_into_the_deadline(monkeypatch):
     monkeypatch.setattr(host_link, "ANSWER_SECONDS", 0.2)
 

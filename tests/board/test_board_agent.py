@@ -3,9 +3,13 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from modelwave_shared import words
 from tests import micropython, signing
 from tests.board.releases import release, write_files
+
+pytestmark = pytest.mark.slow
 
 PROGRAMS = Path(__file__).parent / "programs"
 

@@ -10,14 +10,15 @@ import os
 
 import pytest
 
-from modelwave_controller.boards import package
 from tests.board.updating import ROM, FromRom, Ground, Line, broker, running_broker
+
+pytestmark = pytest.mark.slow
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 RECONNECTS, UPDATES = (40, 50) if LONG else (10, 6)  # before each update, updates
 HASTY = {"last": UPDATES, "reconnects": RECONNECTS, "hasty": True, "keepalive": 3600}
 SECONDS = 600 if LONG else 60
-HEAP = "64k"
+HEAPS = {"files": "96k", "ROMFS": "64k"}  # by where the code is
 HEAP_MAY_DIFFER_BYTES = 512
 # Updates after which nothing is new to the board: both banks hold a release, one was emptied,
 # and all names are in the interpreter's table, which keeps each for ever.
@@ -25,13 +26,6 @@ SETTLED = 2
 KEEPALIVE_SECONDS = 2
 NOTICED_WITHIN = 1.5 * KEEPALIVE_SECONDS
 SOME_BYTES = 30_000  # of a download of 100,000
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("package")
-    package.write(package.build(), folder)
-    return folder
 
 
 class Watched:
@@ -52,20 +46,21 @@ class Watched:
 
 
 def life(ground, modules, port, **more):
+    heap = HEAPS["ROMFS" if modules == ROM else "files"]
     settings = {"reconnects": 0, "hasty": False, "keepalive": KEEPALIVE_SECONDS}
     config = ground.configure([modules], **{**settings, "port": port, **more})
-    return ground.board("update_life.py", config, HEAP, SECONDS)
+    return ground.board("update_life.py", config, heap, SECONDS)
 
 
 @pytest.mark.parametrize("code", ["files", "ROMFS"])
-def test_heap_is_what_it_was_after_many_reconnects_and_updates(tmp_path, installed, code):
+def test_heap_is_what_it_was_after_many_reconnects_and_updates(tmp_path, compiled, code):
     heaps = []
     with broker(tmp_path, "mosquitto") as port, contextlib.ExitStack() as stack:
         if code == "files":
             ground = stack.enter_context(Ground(tmp_path, port))
-            board = stack.enter_context(life(ground, installed, port, **HASTY))
+            board = stack.enter_context(life(ground, compiled, port, **HASTY))
         else:
-            ground = stack.enter_context(FromRom(tmp_path, port, installed))
+            ground = stack.enter_context(FromRom(tmp_path, port, compiled))
             board = stack.enter_context(life(ground, ROM, port, **HASTY))
         watched = Watched(board)
         for number in range(1, UPDATES + 1):
@@ -79,14 +74,14 @@ def test_heap_is_what_it_was_after_many_reconnects_and_updates(tmp_path, install
 
 
 @contextlib.contextmanager
-def behind_a_line(tmp_path, installed):
+def behind_a_line(tmp_path, compiled):
     """(ground, line, watched) of a board that is ready, with a line that may die between it and
     the broker."""
     with (
         broker(tmp_path, "mosquitto") as port,
         Ground(tmp_path, port) as ground,
         Line(port) as line,
-        life(ground, installed, line.port, last=1) as board,
+        life(ground, compiled, line.port, last=1) as board,
     ):
         watched = Watched(board)
         watched.wait_for("ready")
@@ -101,8 +96,8 @@ def lost_in_time(watched, line):
     return lost
 
 
-def test_line_that_dies_while_the_board_is_idle_is_noticed_and_replaced(tmp_path, installed):
-    with behind_a_line(tmp_path, installed) as (ground, line, watched):
+def test_line_that_dies_while_the_board_is_idle_is_noticed_and_replaced(tmp_path, compiled):
+    with behind_a_line(tmp_path, compiled) as (ground, line, watched):
         line.after(0, line.hole)
         lost = lost_in_time(watched, line)
         assert "no answer" in lost["why"]
@@ -112,9 +107,9 @@ def test_line_that_dies_while_the_board_is_idle_is_noticed_and_replaced(tmp_path
 
 
 def test_line_that_dies_during_a_download_is_noticed_and_the_rest_comes_over_another(
-    tmp_path, installed
+    tmp_path, compiled
 ):
-    with behind_a_line(tmp_path, installed) as (ground, line, watched):
+    with behind_a_line(tmp_path, compiled) as (ground, line, watched):
         line.after(SOME_BYTES, line.hole)
         ground.order()
         lost_in_time(watched, line)
@@ -125,12 +120,12 @@ def test_line_that_dies_during_a_download_is_noticed_and_the_rest_comes_over_ano
 
 
 @pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
-def test_broker_that_is_killed_during_a_download_and_starts_again(tmp_path, installed, kind):
+def test_broker_that_is_killed_during_a_download_and_starts_again(tmp_path, compiled, kind):
     with (
         running_broker(tmp_path, kind) as running,
         Ground(tmp_path, running.port) as ground,
         Line(running.port) as line,
-        life(ground, installed, line.port, last=1) as board,
+        life(ground, compiled, line.port, last=1) as board,
     ):
         watched = Watched(board)
         watched.wait_for("ready")

@@ -18,6 +18,8 @@ from modelwave_shared import topics
 from tests import micropython
 from tests.board.updating import FLEET, REPO, Ground, broker
 
+pytestmark = pytest.mark.slow
+
 PAGE = (REPO / "docs/boards.md").read_text()
 HEAP = "192064"  # targets.toml
 SECONDS = 30

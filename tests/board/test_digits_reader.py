@@ -40,6 +40,7 @@ def test_golden_sets_find_only_the_bad_model_bad(tflite_dense, entry):
     assert ("golden set" in verdict(model, entry)) == (entry["version"] == "v3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", CATALOGUE["versions"], ids=lambda entry: entry["version"])
 def test_held_out_pictures_come_out_as_they_do_in_tensorflow_lite(tflite_dense, entry):
     model = tflite_dense.load(DIGITS / entry["file"])

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests import micropython
-from tests.agent.host_places import Authority, refused_port
+from tests.agent.host_places import refused_port
 from tests.agent.host_server import answering, serving
+from tests.certificates import Authority
 
 PROGRAM = Path(__file__).parent / "programs" / "http_fetch.py"
 HEAP = "64k"

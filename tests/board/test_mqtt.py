@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from modelwave_controller.broker import BrokerSettings, EmbeddedBroker
 from tests import micropython
-from tests.agent.host_places import Authority, Mosquitto, refused_port
+from tests.agent.host_places import Mosquitto, refused_port
 from tests.board.mqtt_servers import (
     SECONDS,
     Hole,
@@ -23,6 +23,7 @@ from tests.board.mqtt_servers import (
     full_port,
     message,
 )
+from tests.certificates import Authority
 
 PROGRAMS = Path(__file__).parent / "programs"
 HEAP = "64k"
@@ -96,16 +97,19 @@ def test_client_on_a_real_broker(lib, broker):
     assert len(lines_of(lib, "mqtt_basics.py", broker.port)) == 8
 
 
+@pytest.mark.slow
 def test_reconnects_and_cancellations_leave_nothing(lib, tmp_path):
     with mosquitto(tmp_path) as running:
         lines_of(lib, "mqtt_life.py", running.port, RECONNECTS)
 
 
+@pytest.mark.slow
 def test_reconnects_to_the_embedded_broker_leave_nothing(lib, tmp_path):
     with embedded(tmp_path) as running:
         lines_of(lib, "mqtt_life.py", running.port, 50)
 
 
+@pytest.mark.slow
 def test_silence_is_noticed_within_one_and_a_half_keep_alives(lib, tmp_path):
     def silent(visitor):
         visitor.until_gone()
@@ -120,6 +124,7 @@ def test_silence_is_noticed_within_one_and_a_half_keep_alives(lib, tmp_path):
     assert [line.split()[0] for line in sorted(lines)] == sorted(phases)
 
 
+@pytest.mark.slow
 def test_tls_handshake_that_hangs_is_noticed_in_time(lib):
     """Apart from the others: MicroPython 1.25's poll() on Unix loses its TLS sockets when
     it has more than four others to wait for."""

@@ -165,6 +165,7 @@ def test_one_byte_at_a_time_is_read(lib):
     assert visits(lib, scene) == [(messages, CLOSED)]
 
 
+@pytest.mark.slow
 def test_payload_that_is_too_long_is_taken_in_pieces_and_told_as_too_long(lib):
     def scene(visitor):
         visitor.accept()
@@ -224,6 +225,7 @@ def test_retained_message_before_the_acknowledgement_is_kept(lib):
     assert visits(lib, scene) == [([(TOPIC.decode(), 5, b"early")], CLOSED)]
 
 
+@pytest.mark.slow
 def test_answers_that_never_come_are_a_lost_link(lib):
     """The server goes on to answer pings: it is the one packet that is not answered."""
 

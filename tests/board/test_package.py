@@ -1,25 +1,26 @@
-"""The package for boards on real MicroPython: what is left of the sources does the same."""
+"""The package for boards on real MicroPython: what boards install and mount does what the sources
+do, and says what went wrong as the sources would."""
 
-import ast
 import asyncio
 import functools
-import shutil
+import re
 import threading
 from pathlib import Path
 
 import pytest
+from benchmarks import sizes
 
-from modelwave_controller.boards import compiling, linker, package, sources
+from modelwave_controller.boards import package
+from modelwave_controller.cli import run
 from modelwave_controller.service.files import FileServer
 from tests import micropython
-from tests.board.updating import Ground, broker
+from tests.board.updating import PROGRAMS, ROM, FromRom, Ground, broker
+
+pytestmark = pytest.mark.slow
 
 REPO = Path(__file__).parents[2]
-CORE_TESTS = REPO / "tests/core"
-CORE_HEAP = "1m"
 SECONDS = 60
-HEAP = "96k"  # of a whole update; the smallest that does is `make footprint`'s to find
-MAX_BYTES = 32 * 1024
+HEAP, ROM_HEAP = "96k", "64k"  # of a whole update; the smallest that do are `make footprint`'s
 
 
 @functools.cache
@@ -27,79 +28,52 @@ def built():
     return package.build()
 
 
-# The core's tests, on what the linker makes of the core.
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The package with its image, as the command makes it."""
+    made = tmp_path_factory.mktemp("made") / "board"
+    assert run(["board", "build", str(made), "--romfs"]) == 0
+    return made
 
 
-def core_names():
-    """(modules of ours that the core's tests import, all names in them)"""
-    modules, names = set(), set()
-    for path in CORE_TESTS.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            modules |= {name for name in sources.imported(node) if sources.is_own(name)}
-            for field in ("id", "attr", "arg", "name"):
-                word = getattr(node, field, None)
-                names |= set(word.split(".")) if isinstance(word, str) else set()
-    folders = sources.package_folders()
-    return {name for name in modules if sources.find(name, folders)}, names
+# What is in it.
 
 
-def lay_out(folder, texts):
-    for name, text in texts.items():
-        path = folder.joinpath(*name.split(".")).with_suffix(".mpy")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(compiling.compiled(text, name))
-
-
-def run_core_tests(folder):
-    done = micropython.run(folder, "tests/core/run.py", heap=CORE_HEAP)
-    print(done.stdout + done.stderr)
-    return done.stdout.splitlines()[-1]
-
-
-def test_the_cores_tests_pass_on_what_the_linker_makes_of_it(tmp_path):
-    modules, names = core_names()
-    linked = linker.link(modules, sources.package_folders(), keep=names, apart=())
-    renamed = [
-        long
-        for table in linked.names.values()
-        for short, longs in table.items()
-        for long in longs
-        if long.rpartition(".")[2] != short
-    ]
-    assert len(renamed) > 30  # what the tests do not name
-    lay_out(tmp_path, linked.texts)
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tests/__init__.py").write_text("")
-    for part in ("core", "vectors"):
-        shutil.copytree(REPO / "tests" / part, tmp_path / "tests" / part)
-    assert run_core_tests(tmp_path) == run_core_tests(REPO)
-
-
-# The package.
-
-
-def test_all_that_a_board_gets_is_small():
-    sizes = package.installed(built())
-    assert sum(sizes.values()) <= MAX_BYTES, sizes
+def test_package_has_not_grown_much_over_what_is_recorded():
+    now, recorded = sizes.total(sizes.of_package(built())), sizes.total(sizes.read().files)
+    assert now <= recorded + sizes.MAY_GROW_BYTES, (
+        f"the agent for boards has grown from {recorded:,} to {now:,} bytes of .mpy: make it "
+        "smaller, or record the new sizes by `make footprint UPDATE=1`"
+    )
 
 
 def test_every_file_of_an_index_is_there_and_none_is_a_hosts():
-    indexes = [index for index in package.INDEXES if index in built()]
-    named = {path for index in indexes for path in package.installed(built(), index)}
+    named = [path for index in package.INDEXES for path in package.installed(built(), index)]
     assert "modelwave_agent/board/agent.mpy" in named
-    assert named == {path for path in built() if path.endswith(".mpy")}
+    assert sorted(named) == sorted(path for path in built() if path.endswith(".mpy"))
     assert not any("host" in path for path in named)
+
+
+def test_every_module_of_the_board_folder_is_in_the_package():
+    here = {path.stem for path in (REPO / "agent/modelwave_agent/board").glob("[!_]*.py")}
+    there = {Path(path).stem for path in built() if path.startswith("modelwave_agent/board/")}
+    assert there == here
+
+
+def test_every_module_of_the_package_finds_what_it_imports(folder, tmp_path):
+    """What is imported later, in functions, the whole updates below come to."""
+    for name in ("ml", "microlite"):  # of other firmware
+        (tmp_path / f"{name}.py").write_text("")
+    names = [path[: -len(".mpy")].replace("/", ".") for path in built() if path.endswith(".mpy")]
+    code = f"import sys\nsys.path[:0] = {[str(folder), str(tmp_path)]}\n"
+    code += "".join(f"import {name}\n" for name in names) + "print(len(sys.modules))"
+    done = micropython.run(tmp_path, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > len(names) > 30
 
 
 def test_building_twice_gives_the_same_bytes():
     assert package.build() == built()
-
-
-def test_readable_names_stay():
-    readable = package.build(rename=False)
-    assert b"hexdigest" in readable["source/modelwave_agent/board/agent.py"]
-    assert b"hexdigest" not in built()["source/modelwave_agent/board/agent.py"]
-    assert set(readable) == set(built())
 
 
 class Serving:
@@ -160,8 +134,66 @@ def test_a_whole_update_with_the_package_over_a_real_broker(board_folder, tmp_pa
         assert found["end"]["outcome"] == "ROLLED_BACK", found
 
 
-def test_the_sources_for_firmware_do_the_same(tmp_path):
-    package.write(built(), tmp_path / "package")
+def test_a_whole_update_with_all_code_in_a_romfs(folder, tmp_path):
+    with broker(tmp_path, "mosquitto") as port, FromRom(tmp_path, port, folder) as ground:
+        found = ground.update(ROM_HEAP, [ROM])
+        assert found["end"]["outcome"] == "SUCCEEDED", found
+
+
+@pytest.mark.parametrize("name", ["agent", "http"])
+def test_the_image_that_is_built_holds_the_agent_and_its_parts(folder, name):
+    """MicroPython mounts it, and imports the module from there (programs/from_rom.py)."""
+    image, module = folder / package.ROMFS, f"modelwave_agent.board.{name}"
+    done = micropython.run(folder.parent, PROGRAMS / "from_rom.py", image, module)
+    assert done.returncode == 0, done.stderr
+    done = micropython.run(folder.parent, PROGRAMS / "from_rom.py", image, module + "_missing")
+    assert "ImportError: no module named" in done.stderr
+
+
+def test_the_sources_for_firmware_do_the_same(folder, tmp_path):
     code = "from modelwave_agent.board import agent, mqtt; print(agent.BoardAgent, mqtt.MqttLink)"
-    done = micropython.run(tmp_path / "package/source", "-c", code)
+    done = micropython.run(folder / "source", "-c", code)
     assert done.stdout == "<class 'BoardAgent'> <class 'MqttLink'>\n", done.stderr
+
+
+# What it says when something is wrong.
+
+
+def line_of(path, text):
+    """The number of the only line of a source of ours with this text."""
+    lines = (REPO / path).read_text().splitlines()
+    (number,) = [number for number, line in enumerate(lines, 1) if text in line]
+    return number
+
+
+def test_a_traceback_names_our_files_lines_and_functions(folder, tmp_path):
+    (tmp_path / "root.json").write_bytes(b"no envelope")
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+        "from modelwave_agent.board.agent import BoardAgent\n"
+        "BoardAgent('pico-1', 'rp2040', {}, None, 'state', 'root.json')\n"
+    )
+    done = micropython.run(tmp_path, "-c", code)
+    place = "modelwave_agent/board/agent.py"
+    made = line_of(f"agent/{place}", "trusted = _enrolled(root, device)")
+    raised = line_of(f"agent/{place}", 'raise ValueError("%s: %s" % (path, error))')
+    assert f'File "{place}", line {made}, in __init__\n' in done.stderr
+    assert f'File "{place}", line {raised}, in _enrolled\n' in done.stderr
+
+
+def test_an_exception_is_reported_by_the_name_of_its_class(folder, tmp_path):
+    """Every class of ours has its own name on a board, and `said` is what reports say of one."""
+    ours = [
+        (path[len("source/") : -len(".py")].replace("/", "."), name)
+        for path, text in built().items()
+        if path.startswith("source/")
+        for name in re.findall(r"^class (\w+)\(\w*(?:Error|Exception)\):", text.decode(), re.M)
+    ]
+    code = f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+    for module, name in ours:
+        code += f"from {module} import {name} as Ours\nprint(Ours.__name__)\n"
+    code += "from modelwave_agent.ports import LinkLost\n"
+    code += "from modelwave_agent.record import said\nprint(said(LinkLost('no answer')))\n"
+    done = micropython.run(tmp_path, "-c", code)
+    assert done.stdout.splitlines() == [*(name for _, name in ours), "LinkLost: no answer"]
+    assert len(ours) > 5

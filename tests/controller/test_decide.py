@@ -243,6 +243,7 @@ class Run:
             self.facts = replace(facts, stages=tuple(stages))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(PLANS, st.lists(HAPPENINGS, max_size=40))
 def test_whatever_happens_the_promises_hold(plan: Plan, happenings: list[tuple[Any, ...]]) -> None:
@@ -269,6 +270,7 @@ def test_whatever_happens_the_promises_hold(plan: Plan, happenings: list[tuple[A
         run.happen(what)
 
 
+@pytest.mark.slow
 @given(PLANS, st.lists(HAPPENINGS, max_size=30), st.integers(0, 2))
 def test_more_devices_rolled_back_never_open_a_stage(
     plan: Plan, happenings: list[tuple[Any, ...]], number: int

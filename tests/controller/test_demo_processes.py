@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from simulated_fleet import DEADLINE_SECONDS, poll
 
+pytestmark = pytest.mark.slow
+
 # A demo of three processes that do not mind SIGTERM but note it.
 DEMO = """
 import shutil, sys
@@ -31,12 +33,18 @@ with processes.processes(folder, lambda: shutil.rmtree(folder)) as running:
 """
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# A process ignores what its caller ignores, and a CI runner or nohup may well be ours.
+MINDING = ("env", "--default-signal=INT,TERM,HUP")
+
+
 @contextmanager
 def demo(folder: Path, *before: str) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """Such a demo, and the ids of its processes."""
+    """Such a demo that minds all signals but what `before` it says, and the ids of its
+    processes."""
     folder.mkdir()
     with subprocess.Popen(
-        [*before, sys.executable, "-c", DEMO, str(folder)],
+        [*MINDING, *before, sys.executable, "-c", DEMO, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -62,7 +70,18 @@ def lives(child: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=[False, True], ids=["minding", "ignoring"])
+def caller(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whoever runs the tests ignores SIGINT and SIGHUP, or does not."""
+    how = signal.SIG_IGN if request.param else signal.SIG_DFL
+    before = {number: signal.signal(number, how) for number in (signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("caller")
+@pytest.mark.parametrize("how", ENDING)
 def test_a_signal_and_all_that_follow_leave_no_process_and_no_folder(
     tmp_path: Path, how: int
 ) -> None:
@@ -71,7 +90,7 @@ def test_a_signal_and_all_that_follow_leave_no_process_and_no_folder(
         process.send_signal(how)
         poll((folder / "asked").exists)
         while process.poll() is None:  # an impatient person
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in ENDING:
                 process.send_signal(number)
         assert not folder.exists()
         assert [lives(child) for child in children] == [False] * 3
@@ -89,11 +108,21 @@ def test_a_signal_while_it_ends_by_itself_leaves_nothing_either(tmp_path: Path) 
         assert [lives(child) for child in children] == [False] * 3
 
 
-def test_a_demo_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "how"),
+    [
+        (["nohup"], signal.SIGHUP),  # its terminal was closed
+        (["env", "--ignore-signal=INT"], signal.SIGINT),  # a script's `modelwave demo &`
+    ],
+    ids=["nohup", "background"],
+)
+def test_a_demo_ignores_what_its_caller_ignores(
+    tmp_path: Path, before: list[str], how: int
+) -> None:
     folder = tmp_path / "demo"
-    with demo(folder, "nohup") as (process, children):
+    with demo(folder, *before) as (process, children):
         assert process.stdin is not None
-        process.send_signal(signal.SIGHUP)
+        process.send_signal(how)
         process.stdin.close()
         assert process.wait(DEADLINE_SECONDS) == 0
         assert [lives(child) for child in children] == [False] * 3

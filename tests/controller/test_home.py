@@ -22,6 +22,7 @@ from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import fail, safe
 from modelwave_controller.trust import keys, pkcs8
 from modelwave_shared import documents, words
+from modelwave_shared.version import described
 
 
 @pytest.fixture
@@ -321,7 +322,7 @@ def test_error_of_many_lines_is_one_line_and_not_endless(
 
 
 def test_version_and_help_are_shown(modelwave: Run) -> None:
-    assert modelwave("--version")[:2] == (0, "modelwave 0.1.0\n")
+    assert modelwave("--version")[:2] == (0, f"modelwave {described()}\n")
     code, out, _ = modelwave("--help")
     assert code == 0
     assert "release" in out

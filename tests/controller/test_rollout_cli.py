@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_world import FLEET, TARGET, World
+from rollout_world import FLEET, TARGET, Device, World
 from test_service_reports import window
 
 from modelwave_controller import cli
@@ -53,6 +53,59 @@ def test_start_says_the_status_why_and_what_happens_next(run: Any) -> None:
     assert lines[1] == "  why   no stage has opened yet"
     assert lines[2] == "  next  stage 1 (1 %) opens"
     assert "start `modelwave serve`" in lines[3]
+
+
+def test_start_waits_for_a_first_device_that_reports_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(World(tmp_path)) as world:
+        world.shelve(1)
+        # While it sleeps, first one comes that runs another model, then the right one.
+        comes = [lambda device: device.models.clear(), lambda device: None]
+
+        def sleep(_seconds: float) -> None:
+            device = Device(f"d{len(comes)}")
+            comes.pop(0)(device)
+            world.hear([device])
+
+        monkeypatch.setattr("modelwave_controller.cli.start.time.sleep", sleep)
+        start = ["--home", str(world.home.path), "rollout", "start", "digits", "1"]
+        assert cli.run([*start, "--wait-devices", "30"]) == 0
+        out, err = capsys.readouterr()
+        assert comes == []
+        assert out.startswith("NEW  rollout 1")
+        assert err.splitlines() == [
+            "no device of target linux-cpu has reported digits yet: waiting up to 30 s for the "
+            "first (Ctrl-C ends it)"
+        ]
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_start_gives_up_when_no_device_comes_in_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    with closing(World(tmp_path)) as world:
+        world.shelve(1)
+        start = ["--home", str(world.home.path), "rollout", "start", "digits", "1", *more]
+        assert cli.run([*start, "--wait-devices", "0"]) == 2
+        assert "has reported digits: start `modelwave serve`" in capsys.readouterr().err
+        assert cli.run([*start, "--wait-devices", "0.2"]) == 2
+        assert "waiting up to 0.2 s" in capsys.readouterr().err
+        assert world.state().rollouts == {}
+
+
+def test_ctrl_c_ends_the_wait_and_nothing_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modelwave_controller.cli.start.time.sleep", interrupt)
+    with closing(World(tmp_path)) as world:
+        world.shelve(1)
+        assert cli.run(["--home", str(world.home.path), "rollout", "start", "digits", "1"]) == 1
+        assert "nothing was done" in capsys.readouterr().err
+        assert world.state().rollouts == {}
 
 
 def test_start_takes_number_or_version_and_options_for_the_plan(world: World, run: Any) -> None:
@@ -239,7 +292,7 @@ def test_fleet_status_shows_live_releases_and_rollouts(world: World, run: Any) -
     world.tick()
     world.answer("SUCCEEDED", world.devices.values())
     found = run("fleet", "status", "--json").json()
-    assert found["live"] == [{"model": "digits", "release": 1, "devices": 2}]
+    assert {row["release"]: row["devices"] for row in found["live"]} == {0: 18, 1: 2}
     assert found["rollouts"] == [{"rollout": 1, "model": "digits", "status": "RUNNING"}]
     assert "1 (digits) RUNNING" in run("fleet", "status").out
 

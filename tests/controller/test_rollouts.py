@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from postgres_server import HAS_POSTGRES, postgres
-from rollout_world import FLEET, TARGET, World, quick
+from rollout_world import FLEET, NO_RELEASE, TARGET, World, quick
+from tests.tools import POSTGRESQL_MISSING
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
@@ -328,6 +329,9 @@ def test_orders_of_a_model_never_share_a_sequence_number(world: World) -> None:
 def test_a_rollout_of_another_model_goes_on_beside_it(world: World) -> None:
     world.start(1)
     world.tick()
+    for device in world.devices.values():
+        device.models["letters"] = dict(NO_RELEASE)
+    world.hear(world.devices.values())
     rollouts.start(world.store, Request("letters", world.release(1), (), quick()), world.now)
     world.tick()
     assert [r.status for r in world.state().rollouts.values()] == [RUNNING, RUNNING]
@@ -471,7 +475,8 @@ def test_a_forgotten_device_does_not_undo_what_it_answered(world: World) -> None
     assert newest(world).status == REVERTED
 
 
-@pytest.mark.skipif(not HAS_POSTGRES, reason="no postgres on this machine")
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_POSTGRES, reason=POSTGRESQL_MISSING)
 def test_on_postgresql_a_release_comes_and_a_bad_one_goes(tmp_path: Path) -> None:
     with postgres() as url, closing(World(tmp_path, url, devices=20)) as world:
         bring_to(world, 1)

@@ -26,6 +26,7 @@ from simulated_fleet import (
     poll,
     retained_orders,
 )
+from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.rollout.state import FINISHED, REVERTED
@@ -37,7 +38,7 @@ from modelwave_controller.trust import keys
 from modelwave_shared import topics
 
 pytestmark = pytest.mark.e2e
-needs_mosquitto = pytest.mark.skipif(not HAS_MOSQUITTO, reason="no mosquitto on this machine")
+needs_mosquitto = pytest.mark.skipif(not HAS_MOSQUITTO, reason=MOSQUITTO_MISSING)
 MODELWAVE = [sys.executable, "-c", "from modelwave_controller.cli import main; main()"]
 
 

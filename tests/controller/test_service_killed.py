@@ -119,7 +119,7 @@ def test_killed_there_it_ends_as_if_nothing_had_been(
     assert result == undisturbed
 
 
-@pytest.mark.skipif(not LONG, reason="MODELWAVE_LONG=1 tries every point")
+@pytest.mark.skipif(not LONG, reason="every point at which the service is killed: make test-long")
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize(("kind", "stride"), [("commit", 1), ("publish", 37)])

@@ -370,6 +370,7 @@ def test_who_floods_loses_their_own_messages_not_others(world: World) -> None:
     assert (topics.reported(FLEET, "d2"), b"x") in taken
 
 
+@pytest.mark.slow
 def test_20000_devices_at_once_are_all_stored(world: World) -> None:
     inbox = Inbox()
     payload = world.devices["d1"].report()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from postgres_server import HAS_POSTGRES, postgres
 from sqlalchemy import delete, func, insert, select, update
+from tests.tools import POSTGRESQL_MISSING
 
 from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.rollout.events import Held
@@ -14,7 +15,7 @@ from modelwave_controller.storage import log, outbox, tables
 from modelwave_controller.storage.outbox import Message
 from modelwave_controller.storage.store import Store
 
-needs_postgres = pytest.mark.skipif(not HAS_POSTGRES, reason="no postgres on this machine")
+needs_postgres = pytest.mark.skipif(not HAS_POSTGRES, reason=POSTGRESQL_MISSING)
 
 
 @pytest.fixture(scope="module")

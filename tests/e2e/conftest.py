@@ -14,6 +14,7 @@ from modelwave_controller.demo import service
 from modelwave_controller.demo.command import Operator
 from modelwave_controller.demo.examples import release_arguments
 from modelwave_controller.demo.processes import Processes, processes
+from tests.tools import MOSQUITTO_MISSING
 
 REPO = Path(__file__).resolve().parents[2]
 DIGITS = REPO / "examples/digits/models"
@@ -49,7 +50,7 @@ class House:
     def _start_mosquitto(self) -> str:
         """With the settings that docker/ ships, but for the port and the folder."""
         if MOSQUITTO is None:
-            pytest.skip("mosquitto is not installed: apt install mosquitto")
+            pytest.skip(MOSQUITTO_MISSING)
         port = free_port()
         text = (REPO / "docker/mosquitto.conf").read_text()
         text = text.replace("listener 1883", f"listener {port} 127.0.0.1")

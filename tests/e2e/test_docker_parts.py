@@ -16,6 +16,8 @@ import pytest
 from modelwave_controller.demo.processes import AGENT
 from tests.e2e.conftest import REPO, House
 
+pytestmark = pytest.mark.slow
+
 DOCKER = REPO / "docker"
 
 
@@ -77,7 +79,7 @@ def compose() -> list[str]:
             and not subprocess.run(asked, capture_output=True, check=False).returncode
         ):
             return command
-    pytest.skip("neither `docker compose` nor docker-compose is installed")
+    pytest.skip("docker-compose is not installed: apt install docker-compose")
 
 
 def test_compose_file_is_one() -> None:

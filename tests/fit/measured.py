@@ -1,23 +1,22 @@
 """Models that were run in tflite-micro on five kinds of firmware, and what was measured there:
-a few in tests/data/fit, all of them where MODELWAVE_FIT_DATA says (if not given, in a folder
-shared/fit beside the repository).
+the few that are ours to ship, in tests/data/fit. `make fit` takes more where there are more.
 
-    python -m tests.fit.measured
+    python -m tests.fit.measured FOLDER
 
-copies the few anew: of the models that were generated for the measurements the smallest of
-each kind, its next three if they are small, and the smallest that TFLM refuses."""
+copies the few anew from such a folder (measured.json, models/): of the models that were
+generated for the measurements the smallest of each kind, its next three if they are small, and
+the smallest that TFLM refuses."""
 
 import json
-import os
 import re
 import shutil
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = ROOT / "tests" / "data" / "fit"
-ALL = Path(os.environ.get("MODELWAVE_FIT_DATA") or ROOT.parent / "shared" / "fit")
 
 SMALL_BYTES = 20_000
 GENERATED = ("zoo__", "digits_")  # the others belong to their projects and stay where they are
@@ -47,11 +46,14 @@ class Row:
         return f"{self.name} on {self.profile}"
 
 
+def model(name: str) -> Path:
+    """One of the few."""
+    return FEW / "models" / f"{name}.tflite"
+
+
 def rows(folder: Path) -> list[Row]:
-    """All rows of the folder's measured.json; none where there is no folder."""
-    table = folder / "measured.json"
-    if not table.exists():
-        return []
+    """All rows of the folder's measured.json."""
+    table = json.loads((folder / "measured.json").read_text("utf-8"))
     return [
         Row(
             name,
@@ -62,7 +64,7 @@ def rows(folder: Path) -> list[Row]:
             row.get("planned"),
             row.get("error"),
         )
-        for name, model in json.loads(table.read_text("utf-8"))["models"].items()
+        for name, model in table["models"].items()
         for variant, row in model["tflm"].items()
     ]
 
@@ -78,8 +80,8 @@ def choose(names: list[str], sizes: dict[str, int], refused: set[str]) -> list[s
     return sorted(chosen)
 
 
-def copy() -> None:
-    table = json.loads((ALL / "measured.json").read_text("utf-8"))
+def copy(source: Path) -> None:
+    table = json.loads((source / "measured.json").read_text("utf-8"))
     models = {name: model for name, model in table["models"].items() if name.startswith(GENERATED)}
     refused = {
         name
@@ -90,7 +92,7 @@ def copy() -> None:
     few = {name: models[name] for name in choose(list(models), sizes, refused)}
     (FEW / "models").mkdir(parents=True, exist_ok=True)
     for name in few:
-        shutil.copyfile(ALL / "models" / f"{name}.tflite", FEW / "models" / f"{name}.tflite")
+        shutil.copyfile(source / "models" / f"{name}.tflite", FEW / "models" / f"{name}.tflite")
     for model in few.values():
         model["tflm"] = {
             variant: {key: row[key] for key in KEPT if key in row}
@@ -101,4 +103,4 @@ def copy() -> None:
 
 
 if __name__ == "__main__":
-    copy()
+    copy(Path(sys.argv[1]))

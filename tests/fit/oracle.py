@@ -26,6 +26,7 @@ try:
     INSTALLED = metadata.version("tflite_micro")
 except metadata.PackageNotFoundError:
     INSTALLED = "none"
+MISSING = f"tflite_micro {WHEEL} is not there to agree, but {INSTALLED}: pip install tflite-micro"
 X86 = PROFILES["x86-64:reference"]
 
 

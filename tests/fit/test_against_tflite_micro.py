@@ -13,14 +13,12 @@ import pytest
 from modelwave_controller.fit.errors import Refused
 from tests.fit.builder import Builder, Step
 from tests.fit.graphs import KINDS, STEPS, random_graph
-from tests.fit.oracle import INSTALLED, WHEEL, Oracle, replay
+from tests.fit.oracle import INSTALLED, MISSING, WHEEL, Oracle, replay
 from tests.fit.writer import Graph, write
 
 GRAPHS = 400 if os.environ.get("MODELWAVE_LONG") == "1" else 40
 
-pytestmark = pytest.mark.skipif(
-    INSTALLED != WHEEL, reason=f"needs tflite_micro {WHEEL}, has {INSTALLED}"
-)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(INSTALLED != WHEEL, reason=MISSING)]
 
 
 def judge(oracle: Oracle, path: Path) -> None:

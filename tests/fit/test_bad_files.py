@@ -247,6 +247,7 @@ def many(tensors: int, operators: int) -> bytes:
     return write(graph)
 
 
+@pytest.mark.slow
 def test_too_many_tensors_or_operators_are_refused() -> None:
     assert f"{MAX_TENSORS} at most" in refusal(many(MAX_TENSORS + 1, 1))
     assert f"{MAX_OPERATORS} at most" in refusal(many(1, MAX_OPERATORS + 1))

@@ -11,7 +11,7 @@ from modelwave_controller.fit import PROFILES, analyse
 from modelwave_controller.fit.model import read
 from modelwave_controller.fit.refusals import reason
 from tests.fit.builder import count, size
-from tests.fit.oracle import INSTALLED, WHEEL, Oracle
+from tests.fit.oracle import INSTALLED, MISSING, WHEEL, Oracle
 from tests.fit.writer import Graph, write
 
 REFERENCE, CMSIS = "x86-64:reference", "cortex-m4:cmsis-nn"
@@ -161,6 +161,7 @@ BOTH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", list(BOTH))
 def test_model_that_tflite_micro_refuses_is_refused_with_the_reason(
     piece: str, tmp_path: Path
@@ -170,7 +171,7 @@ def test_model_that_tflite_micro_refuses_is_refused_with_the_reason(
     assert piece in fit.refused
     assert (fit.used, fit.need) == (None, None)
     if INSTALLED != WHEEL:
-        pytest.skip(f"tflite_micro {WHEEL} is not there to agree")
+        pytest.skip(MISSING)
     path = tmp_path / "model.tflite"
     path.write_bytes(BOTH[piece])
     with Oracle() as oracle:

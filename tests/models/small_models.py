@@ -1,34 +1,88 @@
 """Small .tflite files for tests of what looks into models."""
 
-from pathlib import Path
+from math import prod
 
-import pytest
 from flatbuffers import Builder, flexbuffers
 
 from tests.fit.writer import Graph, write
 
-FIT_DATA = Path(__file__).parents[3] / "shared" / "fit" / "models"
+KEYWORDS = """\
+input 49x10x1
+conv2d 64 10x4 stride=2
+depthwise 3x3
+conv2d 64 1x1
+depthwise 3x3
+conv2d 64 1x1
+depthwise 3x3
+conv2d 64 1x1
+depthwise 3x3
+conv2d 64 1x1
+avgpool 25x5
+flatten
+dense 12 per-tensor
+softmax
+"""
+KEYWORD_FILTERS = 64
 
 
-def measured(name: str) -> Path:
-    """A model of the measured table that is not ours to ship; skips where it is not there."""
-    path = FIT_DATA / f"{name}.tflite"
-    if not path.is_file():
-        pytest.skip(f"{path} is not there: models of other projects are not shipped")
-    return path
-
-
-def dense(units: int = 4, wide: int = 8, metadata: dict[str, bytes] | None = None) -> bytes:
-    """FULLY_CONNECTED and SOFTMAX, int8."""
+def keywords() -> bytes:
+    """The network of KEYWORDS, int8, as a converter writes it: the shape of the usual models
+    that hear keywords."""
     graph = Graph()
-    given = graph.tensor([1, wide])
+    wide = KEYWORD_FILTERS
+    given = graph.tensor([1, 49, 10, 1])
+    strides = {"StrideH": 2, "StrideW": 2}
+    weights, bias = _filters(graph, [wide, 10, 4, 1], axis=0)
+    x = graph.tensor([1, 25, 5, wide])
+    graph.op("CONV_2D", [given, weights, bias], [x], "Conv2D", **strides)
+    for _ in range(4):
+        x = _separable(graph, x)
+    pooled, flat = graph.tensor([1, 1, 1, wide]), graph.tensor([1, wide])
+    window = {"FilterHeight": 25, "FilterWidth": 5, "StrideH": 25, "StrideW": 5}
+    graph.op("AVERAGE_POOL_2D", [x], [pooled], "Pool2D", **window)
+    graph.op("RESHAPE", [pooled, graph.constant([1, wide])], [flat], "Reshape")
+    graph.inputs, graph.outputs = [given], [_classes(graph, flat, wide, 12)]
+    return write(graph)
+
+
+def _separable(graph: Graph, given: int) -> int:
+    """A depthwise 3x3 and then a 1x1 convolution."""
+    shape = [1, 25, 5, KEYWORD_FILTERS]
+    middle, result = graph.tensor(shape), graph.tensor(shape)
+    ones = {"StrideH": 1, "StrideW": 1}
+    weights, bias = _filters(graph, [1, 3, 3, KEYWORD_FILTERS], axis=3)
+    options = {**ones, "DepthMultiplier": 1}
+    graph.op("DEPTHWISE_CONV_2D", [given, weights, bias], [middle], "DepthwiseConv2D", **options)
+    weights, bias = _filters(graph, [KEYWORD_FILTERS, 1, 1, KEYWORD_FILTERS], axis=0)
+    graph.op("CONV_2D", [middle, weights, bias], [result], "Conv2D", **ones)
+    return result
+
+
+def _filters(graph: Graph, shape: list[int], axis: int) -> tuple[int, int]:
+    """Weights with a scale for each channel of the axis, and their bias."""
+    channels = shape[axis]
+    scales = {"scales": [0.1] * channels, "zero_points": [0] * channels}
+    weights = graph.tensor(shape, data=bytes(prod(shape)), axis=axis, **scales)
+    bias = graph.tensor([channels], "INT32", data=bytes(4 * channels), **scales)
+    return weights, bias
+
+
+def _classes(graph: Graph, given: int, wide: int, units: int) -> int:
+    """FULLY_CONNECTED and SOFTMAX."""
     weights = graph.constant([[1] * wide] * units, "INT8", scales=[0.1], zero_points=[0])
     bias = graph.constant([0] * units, "INT32", scales=[0.01], zero_points=[0])
     sums = graph.tensor([1, units])
     result = graph.tensor([1, units], scales=[1 / 256], zero_points=[-128])
     graph.op("FULLY_CONNECTED", [given, weights, bias], [sums], "FullyConnected")
     graph.op("SOFTMAX", [sums], [result], "Softmax", Beta=1.0)
-    graph.inputs, graph.outputs = [given], [result]
+    return result
+
+
+def dense(units: int = 4, wide: int = 8, metadata: dict[str, bytes] | None = None) -> bytes:
+    """FULLY_CONNECTED and SOFTMAX, int8."""
+    graph = Graph()
+    given = graph.tensor([1, wide])
+    graph.inputs, graph.outputs = [given], [_classes(graph, given, wide, units)]
     return write(graph, metadata=metadata)
 
 

@@ -9,25 +9,9 @@ from modelwave_controller.home import Home
 from modelwave_controller.models import layers
 from modelwave_controller.models.estimate import ARENA_RANGE, FILE_RANGE, estimate
 from tests.controller.operator_home import DIGITS, Run, as_json, refused
-from tests.models.small_models import measured
+from tests.models.small_models import KEYWORDS, keywords
 
 DIGITS_V2 = "input 64\ndense 32 per-tensor\ndense 10 per-tensor\nsoftmax\n"
-KEYWORDS = """\
-input 49x10x1
-conv2d 64 10x4 stride=2
-depthwise 3x3
-conv2d 64 1x1
-depthwise 3x3
-conv2d 64 1x1
-depthwise 3x3
-conv2d 64 1x1
-depthwise 3x3
-conv2d 64 1x1
-avgpool 25x5
-flatten
-dense 12 per-tensor
-softmax
-"""
 
 
 def within(error: float, span: tuple[float, float]) -> bool:
@@ -35,12 +19,12 @@ def within(error: float, span: tuple[float, float]) -> bool:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("name", ["digits-v2", "mlperf__kws_ref_model"])
-def test_list_of_a_real_model_is_exact_in_the_arena_and_in_range_for_the_file(
+@pytest.mark.parametrize("name", ["digits-v2", "keywords"])
+def test_list_of_a_model_is_exact_in_the_arena_and_in_range_for_the_file(
     name: str, profile: str
 ) -> None:
     own = name == "digits-v2"
-    data = (DIGITS / f"{name}.tflite" if own else measured(name)).read_bytes()
+    data = (DIGITS / "digits-v2.tflite").read_bytes() if own else keywords()
     guess = estimate(layers.read(DIGITS_V2 if own else KEYWORDS, "list"), profile)
     assert guess.arena_need == analyse(data, profile).need
     assert within(guess.file / len(data) - 1, FILE_RANGE)

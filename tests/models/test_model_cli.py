@@ -9,8 +9,8 @@ from modelwave_controller.fit import PROFILES, analyse
 from modelwave_controller.home import Home
 from modelwave_controller.models import firmware
 from tests.controller.operator_home import DIGITS, Run, as_json, refused
+from tests.fit import measured
 from tests.models import small_models
-from tests.models.small_models import measured
 
 V2 = DIGITS / "digits-v2.tflite"
 BOARD = """\
@@ -116,7 +116,7 @@ def test_a_board_with_one_byte_too_few_is_said_with_its_byte(home: Home, modelwa
 
 
 def test_advice_names_the_library_that_takes_a_refused_model(modelwave: Run) -> None:
-    file = measured("zoo__mlp_i16_017")
+    file = measured.model("zoo__mlp_i16_017")
     (row,) = as_json(modelwave("model", "inspect", file, "--target", "nano33ble", "--json"))
     assert row["fits"] == "no"
     assert "per-channel" in row["refused"]
@@ -128,11 +128,11 @@ def test_advice_names_the_library_that_takes_a_refused_model(modelwave: Run) -> 
 
 def test_layers_mark_the_peak_once(modelwave: Run) -> None:
     options = ("--profile", "cortex-m4:cmsis-nn", "--layers")
-    code, out, _ = modelwave("model", "inspect", measured("tflm__person_detect"), *options)
+    code, out, _ = modelwave("model", "inspect", measured.model("zoo__conv1d_int8_029"), *options)
     assert code == 0
     (peak,) = [line for line in out.splitlines() if "peak" in line]
-    assert peak.split()[:6] == ["2", "CONV_2D", "1x48x48x16", "192", "36,864", "0"]
-    assert "55,296" in peak
+    assert peak.split()[:6] == ["1", "CONV_2D", "1x1x93x8", "416", "744", "192"]
+    assert "1,552" in peak
 
 
 @pytest.mark.parametrize(

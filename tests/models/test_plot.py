@@ -8,8 +8,8 @@ import pytest
 
 from modelwave_controller.fit import Box, Fit, Layer, analyse
 from modelwave_controller.models import peak, plot
+from tests.fit import measured
 from tests.models import small_models
-from tests.models.small_models import measured
 
 SVG = "{http://www.w3.org/2000/svg}"
 PROFILE = "cortex-m4:cmsis-nn"
@@ -106,9 +106,11 @@ def test_a_model_with_nothing_in_its_arena_has_no_picture() -> None:
         plot.draw(empty, "m")
 
 
-@pytest.mark.parametrize("name", ["tflm__person_detect", "mlperf__kws_ref_model"])
-def test_known_models_mark_their_peak(name: str) -> None:
-    fit = analyse(measured(name).read_bytes(), PROFILE)
+@pytest.mark.parametrize("name", ["zoo__conv1d_int8_029", "keywords"])
+def test_models_mark_their_peak(name: str) -> None:
+    own = name == "keywords"
+    data = small_models.keywords() if own else measured.model(name).read_bytes()
+    fit = analyse(data, PROFILE)
     written = texts(plot.draw(fit, name))
     worst = peak.find(fit)
     assert worst is not None

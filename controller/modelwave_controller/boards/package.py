@@ -1,20 +1,27 @@
-"""The agent as boards install it, by all three ways that MicroPython has.
+"""The agent as boards install it, by all the ways that MicroPython has.
 
-package.json       `mpremote mip install` and `mip.install` take the agent from it
-http.json, …       the same for a part that not every board needs
-modelwave_agent/   the .mpy files that these name
-manifest.py        freezes it into a firmware, from source/: a firmware compiles its own
-names.json         what the short names stand for (`modelwave board traceback`)
+package.json      `mpremote mip install` and `mip.install` take the agent from it
+http.json, …      the same for a part that not every board needs
+modelwave_*/      the .mpy files that these name, one a module
+manifest.py       freezes the agent into a firmware, from source/: a firmware compiles its own
+agent.romfs       when asked for: all .mpy files as one image, which `mpremote romfs deploy` takes
 """
 
 import json
 import re
-from importlib.metadata import version
+from collections.abc import Iterable
 from pathlib import Path
 
-from modelwave_controller.boards import compiling, linker, sources
+from modelwave_controller.boards import compiling, modules, romfs
 from modelwave_controller.errors import OperatorError
+from modelwave_shared import version
 
+# What a board's program imports (docs/boards.md); the rest is what these import.
+ROOTS = (
+    "modelwave_agent.board.agent",
+    "modelwave_agent.board.mqtt",
+    "modelwave_agent.board.runtime",
+)
 INDEX = "package.json"
 # Beside the agent with MQTT, file blocks and functions as models.
 PARTS = {
@@ -25,6 +32,7 @@ PARTS = {
     "ml.json": "modelwave_agent.board.runtime_ml",
 }
 INDEXES = (INDEX, *PARTS)
+ROMFS = "agent.romfs"
 MARK = "# Freezes modelwave's agent into a firmware"
 # FROZEN_MANIFEST takes the place of the board's own manifest, or of the port's where the board
 # has none; what is in there, such as asyncio, the firmware still needs. An `include` of a file
@@ -37,36 +45,46 @@ except Exception as error:
     if not isinstance(error.__context__, FileNotFoundError):
         raise
     include("$(PORT_DIR)/boards/manifest.py")
-package("modelwave_agent", base_path="source", opt=3)
+package("modelwave_agent", base_path="source", opt={compiling.OPTIMISATION})
+package("modelwave_shared", base_path="source", opt={compiling.OPTIMISATION})
 """
 
 Files = dict[str, bytes]  # path, with /: content
 
 
-def build(rename: bool = True) -> Files:
-    """Everything; the same bytes from the same sources. Raises OperatorError."""
-    compiling.compiler()  # to find at the end that there is none would take seconds
-    linked = linker.link(linker.ROOTS, sources.package_folders(), rename=rename)
-    files: Files = {}
-    for name, text in linked.texts.items():
-        files[place(name)] = compiling.compiled(text, name.rpartition(".")[2])
+def build() -> Files:
+    """Everything but the image; the same bytes from the same commit. Raises OperatorError."""
+    folders = modules.package_folders()
+    agent = modules.reachable(ROOTS, folders)
+    files: Files = {INDEX: _index(agent), "manifest.py": MANIFEST.encode()}
+    everything = dict(agent)
+    for index, root in PARTS.items():
+        part = modules.reachable([root], folders)
+        files[index] = _index(part.keys() - agent.keys())
+        everything |= part
+    for name, path in everything.items():
+        text = path.read_text(encoding="utf-8")
+        if name == version.__name__:
+            text = version.stamped(text)
+        files[place(name)] = compiling.compiled(text, place(name, "py"))
         files["source/" + place(name, "py")] = text.encode()
-    parts = {index: name for index, name in PARTS.items() if name in linked.texts}
-    for index, name in parts.items():
-        files[index] = _index([name])
-    files[INDEX] = _index([name for name in linked.texts if name not in parts.values()])
-    files["manifest.py"] = MANIFEST.encode()
-    files["names.json"] = _json(linked.names)
     return files
+
+
+def image(files: Files) -> bytes:
+    """The ROMFS of what `build` has made. All parts are in it, as MicroPython looks for a
+    package's modules in one place only. Raises OperatorError."""
+    return romfs.image({path: files[path] for path in files if path.endswith(".mpy")})
 
 
 def place(name: str, ending: str = "mpy") -> str:
     return f"{name.replace('.', '/')}.{ending}"
 
 
-def _index(names: list[str]) -> bytes:
+def _index(names: Iterable[str]) -> bytes:
     """What mip reads: [place on the board, place from where this was read]."""
-    return _json({"version": version("modelwave"), "urls": [[place(name)] * 2 for name in names]})
+    urls = [[place(name)] * 2 for name in sorted(names)]
+    return _json({"version": version.VERSION, "urls": urls})
 
 
 def absolute(index: bytes, base: str) -> bytes:
@@ -99,23 +117,26 @@ def write(files: Files, folder: Path) -> None:
         (folder / path).unlink(missing_ok=True)
 
 
-_MODULE = re.compile(r"(modelwave_agent(?:/\w+)+)\.mpy")
+_MODULE = re.compile(r"(modelwave_(?:agent|shared)(?:/\w+)+)\.mpy")
 
 
 def _written(folder: Path) -> set[str]:
     """The paths in a folder that `write` made, by the lists that are there. Raises OperatorError
-    for any other folder."""
+    for any other folder: its manifest.py does not begin with our mark, or its package.json is
+    not of our modules alone."""
     problem = OperatorError(f"{folder} holds something else; name a new folder")
-    indexes = {index for index in INDEXES if (folder / index).is_file()}
-    if INDEX not in indexes or not (folder / "names.json").is_file():
-        raise problem
     try:
         first = (folder / "manifest.py").read_text(encoding="utf-8").partition("\n")[0]
-        lists = [json.loads((folder / index).read_bytes())["urls"] for index in indexes]
-        named = [_MODULE.fullmatch(path) for urls in lists for path, _ in urls]
+        lists = {
+            index: json.loads((folder / index).read_bytes())["urls"]
+            for index in INDEXES
+            if index == INDEX or (folder / index).is_file()
+        }
+        named = {index: [_MODULE.fullmatch(path) for path, _ in lists[index]] for index in lists}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise problem from error
-    if not first.startswith(MARK):
+    if not first.startswith(MARK) or not named[INDEX] or None in named[INDEX]:
         raise problem
-    modules = [found[1] for found in named if found]
-    return indexes | {f"{m}.mpy" for m in modules} | {f"source/{m}.py" for m in modules}
+    names = [found[1] for matches in named.values() for found in matches if found]
+    paths = {f"{name}.mpy" for name in names} | {f"source/{name}.py" for name in names}
+    return paths | named.keys() | {"manifest.py", ROMFS}

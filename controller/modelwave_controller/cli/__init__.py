@@ -15,6 +15,7 @@ import typer
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.terminal import fail
+from modelwave_shared import version
 
 # The module of each command or group of commands, and the function in it; None for a group.
 COMMANDS: dict[str, tuple[str, str | None]] = {
@@ -58,9 +59,7 @@ def application(command: str | None = None) -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"modelwave {version('modelwave')}")
+        print(f"modelwave {version.described()}")
         raise typer.Exit
 
 

@@ -1,9 +1,10 @@
 """`modelwave rollout start`: the options of a plan, and the dry run."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.operations import preview, rollouts
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.releases.catalog import Releases
@@ -19,9 +20,13 @@ from modelwave_controller.rollout import plan
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.rollout.plan import Plan, Stage
 from modelwave_controller.storage.store import Store
-from modelwave_controller.terminal import print_json, say, show, table
+from modelwave_controller.terminal import print_json, safe, say, show, table
 
 SHOWN_NAMES = 12
+DEFAULT_WAIT_SECONDS, MAX_WAIT_SECONDS = 10, 3600
+POLL_SECONDS = 0.1
+
+T = TypeVar("T")
 
 
 def _of_stage(field: str, help: str) -> Any:
@@ -88,6 +93,15 @@ def start(
     start_slot: Annotated[
         int | None, typer.Option(help="Where the first stage begins, 0 to 999; else at random.")
     ] = None,
+    wait_devices: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=MAX_WAIT_SECONDS,
+            metavar="SECONDS",
+            help="For a first device that reports the model, if none has.",
+        ),
+    ] = DEFAULT_WAIT_SECONDS,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print who would be in which stage.")
     ] = False,
@@ -111,10 +125,34 @@ def start(
     request = Request(model, found, target or (), chosen, start_slot)
     with opened_store(ctx) as store:
         if dry_run:
-            _dry_run(store, request, as_json)
+            _awaiting_device(lambda: _dry_run(store, request, as_json), wait_devices)
             return
-        number = rollouts.start(store, request, time.time())
+        number = _awaiting_device(lambda: rollouts.start(store, request, time.time()), wait_devices)
         show_heading(status_of(store, str(number)), as_json)
+
+
+def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
+    """What `act` gives; tried again for so long while only a first device is missing. An agent
+    that was started just now needs some seconds until its report is stored."""
+    deadline = time.monotonic() + seconds
+    said = False
+    while True:
+        try:
+            return act()
+        except NoDeviceError as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not said:
+                what = str(error).partition(":")[0]
+                say(
+                    f"{safe(what)} yet: waiting up to {seconds:g} s for the first (Ctrl-C ends it)",
+                    stderr=True,
+                )
+                said = True
+        try:
+            time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
 
 
 def _plan(

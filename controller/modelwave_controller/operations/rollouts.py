@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import state
 from modelwave_controller.rollout.events import (
@@ -40,7 +40,8 @@ class Request:
 
 
 def propose(connection: Connection, request: Request) -> Created:
-    """The rollout that `start` would begin. Raises OperatorError if it cannot."""
+    """The rollout that `start` would begin. Raises OperatorError if it cannot, NoDeviceError
+    if only devices are missing."""
     chosen = _chosen(request)
     found = log.state(connection, reports_of=[])
     active = found.active(request.model)
@@ -49,11 +50,11 @@ def propose(connection: Connection, request: Request) -> Created:
             f"rollout {active.id} of {request.model} is {active.status}: `modelwave rollout "
             f"watch {active.id}` follows it, `rollout abort {active.id}` ends it"
         )
-    known = devices.counts(connection)
-    if not any(known.get(target) for target in chosen):
-        raise OperatorError(
-            f"no device of target {', '.join(chosen)} is known: start `modelwave serve` and an "
-            "agent, and see `modelwave device list`"
+    if not devices.any_has(connection, list(chosen), request.model):
+        raise NoDeviceError(
+            f"no device of target {', '.join(chosen)} has reported {request.model}: start "
+            f'`modelwave serve` and an agent with models = ["{request.model}"], and see '
+            "`modelwave device list`"
         )
     for target, signed in chosen.items():
         current = found.current.get((request.model, target))

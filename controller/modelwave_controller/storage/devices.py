@@ -62,6 +62,17 @@ def counts(connection: Connection) -> dict[str, dict[int, int]]:
     return found
 
 
+def any_has(connection: Connection, targets: Sequence[str], model: str) -> bool:
+    """Whether a device of one of the targets has reported the model, with or without a
+    release of it."""
+    query = (
+        select(device_models.c.device)
+        .join(devices, devices.c.device == device_models.c.device)
+        .where(devices.c.target.in_(targets), device_models.c.model == model)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def known(connection: Connection) -> Known:
     """All known devices, as rollouts are decided by."""
     return Known(counts(connection), _behind(connection))
