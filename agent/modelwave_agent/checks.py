@@ -5,7 +5,7 @@
     kind        an order, then a manifest
     judged      the same payload was not judged before
     signed      enough distinct keys of the order role, under this device's root
-    fields      now it is parsed: exact types, ranges, known fields only
+    fields      now it is parsed: a format that is read here, exact types, ranges, known fields
     addressed   this fleet, target and model, and this slot or device
     sequence    the root's epoch; above the durable floor, or the same order again
     time        not expired, against the latest time that can be trusted
@@ -29,6 +29,7 @@ row for each, which also says what a failure means:
 
 from modelwave_agent import envelopes, terms
 from modelwave_agent.types import AcceptedOrder
+from modelwave_shared.errors import advised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,6 +92,6 @@ async def judge(case: "Case", breathe: "Breathe") -> AcceptedOrder:
             try:
                 check.check(case)
             except ValueError as error:
-                raise OrderRefused(check, str(error))
+                raise OrderRefused(check, advised(error, "agent"))
             await breathe()
     return AcceptedOrder(case.order, case.manifest, case.digest)

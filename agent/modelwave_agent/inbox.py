@@ -22,6 +22,7 @@ JUDGING = Phase(
     "modelwave_shared.documents",
     "modelwave_shared.dsse",
     "modelwave_shared.fit",
+    "modelwave_shared.roles",
 )
 MAX_JUDGED = 8  # that are remembered
 

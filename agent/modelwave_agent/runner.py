@@ -8,6 +8,7 @@ from modelwave_agent.observations import Observations
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics, version
+from modelwave_shared.words import READS, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ class Agent:
             {
                 "target": self.device.target,
                 "agent": agent_version(),
+                "reads": {kind: READS[kind] for kind in SIGNER},
                 "free": {
                     "flash": min(room["flash"] for room in has),
                     "ram": min(room["ram"] for room in has),

@@ -172,11 +172,15 @@ UNPROVEN = {
     "seq 1e999": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":1e999')), "fields:"),
     "duplicate key": (
         resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":6,"seq":7')),
-        "fields: a key stands twice",
+        "fields: the key at byte ",
     ),
     "unknown field": (
         resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":6,"x":1')),
-        "fields: order.x: an unknown field",
+        "fields: order.x: an unknown field; order v 1 is read here; update the agent",
+    ),
+    "format of next year": (
+        signing.order(NEW, 6, v=2, condition="only at night"),
+        "fields: order.v: 2 is a newer format; order v 1 is read here; update the agent",
     ),
     "file url": (signing.order(NEW, 6, urls=["file:///etc"]), "fields: order.urls[0]"),
     "user in url": (signing.order(NEW, 6, urls=["http://u:p@h/"]), "fields: order.urls[0]"),
@@ -236,6 +240,17 @@ def rejected(name, message, reason, **setting):
             ),
             "fit: runtime: needs onnx, has tflite 2.14.0",
         ),
+        rejected(
+            "manifest in a format of next year",
+            signing.order(signing.Release(9, b"m", v=2), 6),
+            "manifest: manifest.v: 2 is a newer format; manifest v 1 is read here; update the "
+            "agent",
+        ),
+        rejected(
+            "manifest with a condition of next year",
+            signing.order(signing.Release(9, b"m", condition="only at night"), 6),
+            "manifest: manifest.condition: an unknown field; manifest v 1 is read here",
+        ),
         rejected("shadow", signing.order(NEW, 6, shadow=True), "fit: shadow"),
     ],
 )
@@ -292,6 +307,17 @@ def test_longest_reasons_fit_a_report():
         with pytest.raises(ValueError, match=" ") as refused:
             row.check(case)
         assert len(str(checks.OrderRefused(row, str(refused.value)))) <= MAX_TEXT, check
+
+
+def test_what_a_newer_controller_lets_be_ignored_is_ignored(world):
+    release = signing.Release(2, b"new model " * 300, extra={"site": "north"})
+    assert is_taken(signing.order(release, 6, extra={"battery": {"least_percent": 20}}))
+    assert not is_taken(signing.order(release, 6, extra={"battery": {"a": {"b": 1}}}))
+
+
+def test_report_says_which_formats_are_read(world):
+    assert asyncio.run(live(world, lambda _: world.reports))
+    assert world.reports[-1]["reads"] == {"root": 1, "manifest": 1, "order": 1}
 
 
 def test_order_below_the_least_release_of_the_root_is_rejected():

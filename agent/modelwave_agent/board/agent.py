@@ -18,6 +18,7 @@ from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
 from modelwave_shared import topics
+from modelwave_shared.errors import advised
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 EEXIST = 17
@@ -99,7 +100,7 @@ def _enrolled(device, target, path):
             size = min(os.stat(path)[6], MAX_ENVELOPE_BYTES + 1)
             root = documents.open_first_root(file.read(size))
     except (OSError, ValueError) as error:
-        raise ValueError("%s: %s" % (path, error))
+        raise ValueError("%s: %s" % (path, advised(error, "agent")))
     with documents.READING:
         _check_name(device)
     del root["roles"]["root"]  # its keys go as well

@@ -16,8 +16,9 @@ from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
 from modelwave_shared import documents, fields
-from modelwave_shared.errors import DocumentError
+from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
+from modelwave_shared.rules import ListOf
 
 MAX_CONFIG_BYTES = 65536
 MAX_SECRET_BYTES = 1024
@@ -150,7 +151,7 @@ class _Reader:
         try:
             return documents.open_first_root(data.strip())
         except ValueError as error:
-            raise ConfigError(f"{self.path}: root: {path}: {error}") from error
+            raise ConfigError(f"{self.path}: root: {path}: {advised(error, 'agent')}") from error
 
     def authorities(self, key: str) -> str:
         """The path of a file with certificates, "" for the system's."""
@@ -196,7 +197,7 @@ def _bytes(value: Any) -> int:
 
 def _kernels(value: Any) -> tuple[str, ...]:
     try:
-        fields.check([fields.token, 0, MAX_KERNELS], value, "")
+        ListOf(fields.token, 0, MAX_KERNELS)(value, "")
     except DocumentError as error:
         raise ValueError(f'operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
     return tuple(value)
@@ -221,7 +222,7 @@ def _command(value: Any) -> tuple[str, ...]:
 
 
 def _models(value: Any) -> tuple[str, ...]:
-    fields.check([fields.name, 1, MAX_MODELS], value, "models")
+    ListOf(fields.name, 1, MAX_MODELS)(value, "models")
     if len(set(value)) != len(value):
         raise ValueError("a model stands twice")
     return tuple(value)
