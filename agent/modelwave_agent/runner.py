@@ -6,7 +6,8 @@ import random
 
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
-from modelwave_shared import topics, version
+from modelwave_shared import topics
+from modelwave_shared.version import described
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     Listener = Callable[[bytes], None]
     Window = tuple[str, int]  # model, release
+
+PROGRAM = "modelwave-agent"
 
 # A report heals by repetition: soon after a change, then ever more rarely.
 REPEAT_SECONDS = (60, 120, 240, 480, 900)
@@ -43,10 +46,12 @@ class Agent:
         boots: "Journal",
         metrics_seconds: float = 900,
         listeners: "dict[str, Listener] | None" = None,
+        version: "str | None" = None,
     ) -> None:
         """`device`: {fleet, device, target, slot}; `updates`: {model: Update}; `boots`: the
         device's own Journal, which counts its resets; `listeners`: who takes the payloads of
-        topics beside those of orders."""
+        topics beside those of orders; `version`: what reports say of this program, where more
+        is known than version.py holds."""
         self.device = device
         self.updates = updates
         self.link = link
@@ -63,6 +68,7 @@ class Agent:
         self.windows: "dict[Window, list[int]]" = {}
         self.desired = self._desired()
         self.listeners = listeners or {}
+        self.version = version or described()
         for update in updates.values():
             update.changed = self.changed.set
 
@@ -194,7 +200,7 @@ class Agent:
             "boot": self.boot,
             "n": self.n,
             "target": self.device["target"],
-            "agent": agent_version(),
+            "agent": PROGRAM + " " + self.version,
             "free": {
                 "flash": min(room["flash"] for room in has),
                 "ram": min(room["ram"] for room in has),
@@ -230,11 +236,6 @@ class Agent:
             self.unsent.append(_dump(document))
         self.windows = {}
         self.unsent = self.unsent[-MAX_UNSENT:]
-
-
-def agent_version() -> str:
-    """How the agent calls itself in reports, such as "modelwave-agent 0.1.0+g1a2b3c4"."""
-    return "modelwave-agent " + version.described()
 
 
 def _dump(document: "Document") -> bytes:

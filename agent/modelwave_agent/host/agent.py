@@ -29,6 +29,7 @@ from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError, Runtime
 from modelwave_agent.runner import Agent
 from modelwave_agent.update import Live, Update
+from modelwave_shared import checkout
 from modelwave_shared.slots import slot
 
 
@@ -180,7 +181,15 @@ class HostAgent:
             )
         link = PahoLink(settings.broker, settings.device)
         boots = Journal(str(settings.state), "device")
-        agent = Agent(self.device, updates, link, clock, boots, settings.metrics_seconds)
+        agent = Agent(
+            self.device,
+            updates,
+            link,
+            clock,
+            boots,
+            settings.metrics_seconds,
+            version=checkout.described(),
+        )
         for update in updates.values():
             update.changed = Changes(update, update.changed)
         return agent
