@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from modelwave_agent.machine import Detail
-    from modelwave_agent.ports import Clock
+    from modelwave_agent.ports import Clock, HookAnswer
     from modelwave_agent.update import Live, Order, Update
     from modelwave_shared.fields import Document
 
     Next = tuple[str, Detail] | None  # the event that follows from an effect
     Effect = Callable[["Driver"], Coroutine[Any, Any, Next]]
-    Hook = Callable[[Live], str | Awaitable[str]]
+    Hook = Callable[[Live], HookAnswer]
 
 FETCHING = Phase("modelwave_agent.download", "modelwave_agent.intake")
 PROVING = Phase("modelwave_agent.proof", "modelwave_shared.golden")

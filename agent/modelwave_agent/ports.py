@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from modelwave_shared.fields import Document
 
     Breathe = Callable[[], Awaitable[None]]
+    HookAnswer = str | None | Awaitable[str | None]  # what is wrong; None or "": nothing is
 
 
 class LinkLost(Exception):
@@ -101,11 +102,11 @@ class Runtime:
 class Hooks:
     """What the world around the agent wants to know, or decides. Each may be async or not."""
 
-    def serve(self, live: "Live") -> "str | Awaitable[str]":
+    def serve(self, live: "Live") -> "HookAnswer":
         """`live` (update.Live) serves from now on. "" or what went wrong."""
         return ""
 
-    def healthy(self, live: "Live") -> "str | Awaitable[str]":
+    def healthy(self, live: "Live") -> "HookAnswer":
         """Asked on trial, before the model is confirmed. "" or what is wrong."""
         return ""
 

@@ -19,6 +19,17 @@ from modelwave_shared import topics
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 from modelwave_shared.slots import slot
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelwave_agent.ports import Fetcher, HookAnswer, Link, Runtime
+    from modelwave_agent.runner import Listener
+    from modelwave_agent.update import Live
+    from modelwave_shared.fields import Document
+
+    Hook = Callable[[Live], HookAnswer]
+
 EEXIST = 17
 # What may be garbage before it is collected, where the program has not set it. With none set
 # what lives comes to lie all over the heap, and no model finds room in one piece.
@@ -30,20 +41,20 @@ class BoardAgent(Agent):
 
     def __init__(
         self,
-        device,
-        target,
-        models,
-        link,
-        folder="/modelwave",
-        root="/root.json",
-        fetcher=None,
-        serve=None,
-        healthy=None,
-        wall=None,
-        feed=None,
-        bank_bytes=0,
-        metrics_seconds=900,
-    ):
+        device: str,
+        target: str,
+        models: "dict[str, Runtime]",
+        link: "Link",
+        folder: str = "/modelwave",
+        root: str = "/root.json",
+        fetcher: "Fetcher | None" = None,
+        serve: "Hook | None" = None,
+        healthy: "Hook | None" = None,
+        wall: "Callable[[], float] | None" = None,
+        feed: "Callable[[], object] | None" = None,
+        bank_bytes: int = 0,
+        metrics_seconds: float = 900,
+    ) -> None:
         """`models`: {name: Runtime}; `link`: a ports.Link; `folder`: what the agent keeps, made
         if need be; `root`: the file of the fleet's root of trust; `fetcher`: None for file
         blocks over the link.
@@ -62,15 +73,13 @@ class BoardAgent(Agent):
             trusted = _enrolled(root, device)
         fleet = trusted["fleet"]
         about = {"fleet": fleet, "device": device, "target": target, "slot": slot(fleet, device)}
-        listeners = {}
+        listeners: "dict[str, Listener]" = {}
         if fetcher is None:
             from modelwave_agent.board.blocks import BlockFetcher
 
             fetcher = BlockFetcher(link, fleet, device, clock)
             listeners[topics.file_block(fleet, device)] = fetcher.take
-        hooks = Hooks()
-        hooks.serve = serve or hooks.serve
-        hooks.healthy = healthy or hooks.healthy
+        hooks = ProgramHooks(serve, healthy)
         _make(folder)
         updates = {}
         for model in models:
@@ -90,14 +99,28 @@ class BoardAgent(Agent):
         boots = Journal(folder, "device")
         Agent.__init__(self, about, updates, link, clock, boots, metrics_seconds, listeners)
 
-    def live(self, model):
+    def live(self, model: str) -> "Live | None":
         """The model that serves now (update.Live). None until there is one, and until it was
         hashed again after a reset."""
         update = self.updates[model]
         return update.live() if update.booted.is_set() else None
 
 
-def _enrolled(path, device):
+class ProgramHooks(Hooks):
+    """The functions of the program; one that it has not given finds nothing wrong."""
+
+    def __init__(self, serve: "Hook | None", healthy: "Hook | None") -> None:
+        self._serve = serve
+        self._healthy = healthy
+
+    def serve(self, live: "Live") -> "HookAnswer":
+        return self._serve(live) if self._serve else ""
+
+    def healthy(self, live: "Live") -> "HookAnswer":
+        return self._healthy(live) if self._healthy else ""
+
+
+def _enrolled(path: str, device: str) -> "Document":
     """The checked root document, without what only a new root would be checked by."""
     from modelwave_shared import documents
 
@@ -115,13 +138,14 @@ def _enrolled(path, device):
     return root
 
 
-def _check_name(device):
+def _check_name(device: str) -> None:
     from modelwave_shared import fields
 
     fields.name(device, "device")
 
 
-def _make(folder):
+def _make(folder: str) -> None:
+    """Makes the folder, if it is not there."""
     try:
         os.mkdir(folder)
     except OSError as error:
