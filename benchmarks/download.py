@@ -1,7 +1,7 @@
 """The agent's way of a file (download, verify, write, sync) against the shell's.
 
 Rounds alternate between `curl -s URL | tee FILE | sha256sum` and the agent's own code
-(HttpFetcher into intake.Intake, closed and so on the medium), from one file server, and the
+(HostHttpFetcher into intake.Intake, closed and so on the medium), from one file server, and the
 medians are compared. The agent is measured as it lives: in a process that is there already.
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelwave_agent.banks import Banks
-from modelwave_agent.host.http import HttpFetcher
+from modelwave_agent.host.http import HostHttpFetcher
 
 MEBIBYTE = 1 << 20
 SERVER = """
@@ -121,7 +121,7 @@ def _agent(folder: Path, url: str, entry: dict[str, object]) -> float:
     async def fetch() -> None:
         intake = banks.intake(0, entry)
         try:
-            await HttpFetcher().fetch(url, intake)
+            await HostHttpFetcher().fetch(url, intake)
         finally:
             intake.close()
         assert intake.matches()

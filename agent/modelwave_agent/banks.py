@@ -11,7 +11,7 @@ from modelwave_shared.words import FILE_ROLES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from modelwave_agent.intake import Intake
-    from modelwave_shared.fields import Document
+    from modelwave_agent.types import Document
 
 NAMES = "ab"
 # A bank that fills the medium would leave the journal no room: littlefs copies a block
@@ -58,6 +58,7 @@ class Banks:
                     raise
 
     def intake(self, bank: int, entry: "Document") -> "Intake":
+        """Opens the file of `entry`, one of the manifest's files, to go on where it ends."""
         from modelwave_agent.intake import Intake
 
         return Intake(self.path(bank, entry["role"]), self.size(bank, entry["role"]), entry)

@@ -1,21 +1,23 @@
-"""Brings the files of a manifest into a bank, and goes on where the bank's files end.
+"""Brings the files of a manifest into a bank, and hashes again those that are there.
 
-A file is asked for at each of the order's URLs in turn, with growing pauses: an outage of a
-few minutes costs a fleet nothing. A try that brought PROGRESS_BYTES does not count, so a bad
-line ends too, but never a good one.
+It goes on where the bank's files end. A file is asked for at each of the order's URLs in turn,
+with growing pauses: an outage of a few minutes costs a fleet nothing. A try that brought
+PROGRESS_BYTES does not count, so a bad line ends too, but never a good one.
 """
 
-from modelwave_agent.intake import TooLong
+import hashlib
+
+from modelwave_agent.banks import NAMES
+from modelwave_agent.intake import TooLong, hash_file
 from modelwave_agent.ports import FetchError
+from modelwave_shared.digests import hexed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from modelwave_agent.banks import Banks
     from modelwave_agent.intake import Intake
     from modelwave_agent.ports import Clock, Fetcher
-    from modelwave_shared.fields import Document
+    from modelwave_agent.types import Breathe, Document
 
 PROGRESS_BYTES = 65536
 PAUSE_SECONDS = (1, 2, 5, 10, 30, 60, 120, 300)  # after each try that brought less
@@ -26,6 +28,8 @@ class Spoiled(Exception):
 
 
 class Download:
+    """Fills one bank."""
+
     def __init__(self, banks: "Banks", bank: int, fetcher: "Fetcher", clock: "Clock") -> None:
         self.banks = banks
         self.bank = bank
@@ -34,23 +38,25 @@ class Download:
 
     async def run(self, files: "list[Document]", urls: "list[str]") -> None:
         """Returns when all `files` (the manifest's entries) are in the bank as signed.
-        Spoiled, FetchError, OSError."""
+        Raises Spoiled, FetchError or OSError."""
         for entry in files:
             await self._bring(entry, urls)
 
     async def _bring(self, entry: "Document", urls: "list[str]") -> None:
         if self.banks.size(self.bank, entry["role"]) > entry["size"]:
-            raise Spoiled("%s: longer than was signed" % entry["role"])
+            raise Spoiled(
+                "%s: its file is longer than the %d bytes signed" % (entry["role"], entry["size"])
+            )
         intake = self.banks.intake(self.bank, entry)
         try:
-            await finish(intake.catch_up(), self.clock)
+            await intake.catch_up(self.clock.breathe)
             await self._fetch_rest(urls, intake)
         except TooLong as error:
             raise Spoiled("%s: %s" % (entry["role"], error))
         finally:
             intake.close()
         if not intake.matches():
-            raise Spoiled("%s: its sha256 differs" % entry["role"])
+            raise Spoiled("%s: its sha256 is not the one that was signed" % entry["role"])
 
     async def _fetch_rest(self, urls: "list[str]", intake: "Intake") -> None:
         tries = attempt = 0
@@ -74,12 +80,18 @@ class Download:
                 await self.clock.sleep(PAUSE_SECONDS[tries - 1])
 
 
-async def finish(steps: "Iterator[None]", clock: "Clock") -> "str | None":
-    """What the generator `steps` returns; others run meanwhile."""
-    while True:
+async def damage(banks: "Banks", bank: int, files: "list[Document]", breathe: "Breathe") -> str:
+    """Hashes all `files` (the manifest's entries) in `bank`; "" if each is what was signed,
+    else what is wrong with the first that is not."""
+    for entry in files:
+        digest = hashlib.sha256()
+        problem = ""
         try:
-            next(steps)
-        except StopIteration as end:
-            result: "str | None" = end.value
-            return result
-        await clock.sleep(0)
+            await hash_file(banks.path(bank, entry["role"]), digest, breathe)
+        except OSError as error:
+            problem = str(error)
+        if not problem and hexed(digest) != entry["sha256"]:
+            problem = "its sha256 is not the one that was signed"
+        if problem:
+            return "%s of bank %s: %s" % (entry["role"], NAMES[bank], problem)
+    return ""

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from modelwave_agent.record import Record
+    from modelwave_agent.types import Detail, Record
 
-    Detail = dict[str, Any]  # what a row's change reads: an accepted order's, or a reason
     Change = Callable[[Record, Detail], None]
     Row = tuple[str, Change, str]  # next state, change, effects
 

@@ -4,9 +4,7 @@ from modelwave_shared.limits import MAX_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    Record = dict[str, Any]  # what new_record makes; JSON, as the journal keeps it
+    from modelwave_agent.types import Record
 
 
 def new_record() -> "Record":
@@ -26,6 +24,7 @@ def new_record() -> "Record":
 
 
 def spare(record: "Record") -> int:
+    """The bank that takes what is new."""
     live: int = record["live"]
     return 1 - live
 
@@ -33,6 +32,11 @@ def spare(record: "Record") -> int:
 def serving(record: "Record") -> int:
     """The bank that serves now."""
     return spare(record) if record["state"] == "trial" else record["live"]
+
+
+def is_under_way(record: "Record", digest: str) -> bool:
+    """Whether the device is at work on the order whose payload has this digest."""
+    return bool(record["state"] != "idle" and record["order"]["sha256"] == digest)
 
 
 def clean(text: str) -> str:
@@ -46,4 +50,5 @@ def clean(text: str) -> str:
 
 
 def said(error: Exception) -> str:
+    """The error with its class, as some messages alone say nothing ("28", "")."""
     return "%s: %s" % (type(error).__name__, error)

@@ -4,28 +4,26 @@ import asyncio
 import json
 import random
 
+from modelwave_agent.observations import Observations
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics, version
+from modelwave_shared.words import READS, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelwave_agent.checks import Device
     from modelwave_agent.journal import Journal
-    from modelwave_agent.ports import Clock, Link
+    from modelwave_agent.ports import BrokerLink, Clock
+    from modelwave_agent.types import Document, Enrolment
     from modelwave_agent.update import Update
-    from modelwave_shared.fields import Document
 
     Listener = Callable[[bytes], None]
-    Window = tuple[str, int]  # model, release
 
 # A report heals by repetition: soon after a change, then ever more rarely.
 REPEAT_SECONDS = (60, 120, 240, 480, 900)
 JITTER = 0.2
-COUNTS = ("inferences", "failures", "labelled", "correct")  # of a window
-MAX_UNSENT = 16  # windows that wait for the broker
 RECONNECT_SECONDS = (1, 2, 4, 8, 15, 30, 60)
 STEADY_SECONDS = 60  # a connection that lasted so long was a good one
 AGAIN_SECONDS = 60
@@ -36,41 +34,39 @@ class Agent:
 
     def __init__(
         self,
-        device: "Device",
+        device: "Enrolment",
         updates: "dict[str, Update]",
-        link: "Link",
+        link: "BrokerLink",
         clock: "Clock",
         boots: "Journal",
         metrics_seconds: float = 900,
         listeners: "dict[str, Listener] | None" = None,
     ) -> None:
-        """`device`: {fleet, device, target, slot}; `updates`: {model: Update}; `boots`: the
-        device's own Journal, which counts its resets; `listeners`: who takes the payloads of
-        topics beside those of orders."""
+        """`updates`: {model: Update}; `boots`: the device's own Journal, which counts its
+        resets; `listeners`: {topic: who takes its payloads}, beside the topics of orders."""
         self.device = device
         self.updates = updates
         self.link = link
         self.clock = clock
         self.metrics_seconds = metrics_seconds
-        self.presence = topics.presence(device["fleet"], device["device"])
+        self.presence = topics.presence(device.fleet, device.name)
         count: int = (boots.read() or {"boot": 0})["boot"] + 1
         boots.write({"boot": count})
         self.boot = count
-        self.n = 0
+        self.n = 0  # of the last document that was sent since the reset
         self.connected = asyncio.Event()
         self.changed = asyncio.Event()
-        self.unsent: "list[bytes]" = []
-        self.windows: "dict[Window, list[int]]" = {}
+        self.observations = Observations()
         self.desired = self._desired()
         self.listeners = listeners or {}
         for update in updates.values():
-            update.changed = self.changed.set
+            update.report.changed = self.changed.set
 
     async def run(self) -> None:
         """Until it is cancelled, or something in it breaks, which ends it: a device that
         looks connected and says nothing would be worse."""
         for update in self.updates.values():
-            update.boot()
+            update.work.boot()
         work = (self._stay_connected(), self._report(), self._measure(), self._ask_again())
         tasks = [asyncio.create_task(one) for one in work]
         try:
@@ -79,7 +75,7 @@ class Agent:
             for task in tasks:
                 task.cancel()
             for update in self.updates.values():
-                await update.stop()
+                await update.work.stop()
             await self._leave()
 
     def observe(
@@ -97,11 +93,8 @@ class Agent:
         if release is None:
             live = update.live()
             release = live.release if live else 0
-        key = (model, release)
-        window = self.windows.get(key) or [0, 0, 0, 0]
-        for index, count in enumerate((inferences, failures, labelled, correct)):
-            window[index] += count
-        self.windows[key] = window
+        counts = (inferences, failures, labelled, correct)
+        self.observations.add(model, release, counts)
         update.observe(release, inferences, failures)
 
     # The connection.
@@ -139,12 +132,11 @@ class Agent:
 
     def _desired(self) -> "dict[str, str]":
         """{topic: model} of everything that may be ordered here."""
-        fleet, name = self.device["fleet"], self.device["device"]
-        found = {}
+        device, found = self.device, {}
         for model in self.updates:
-            slot = topics.desired_slot(fleet, self.device["target"], model, self.device["slot"])
+            slot = topics.desired_slot(device.fleet, device.target, model, device.slot)
             found[slot] = model
-            found[topics.desired_device(fleet, name, model)] = model
+            found[topics.desired_device(device.fleet, device.name, model)] = model
         return found
 
     async def _dispatch(self, topic: str, payload: bytes) -> None:
@@ -162,8 +154,7 @@ class Agent:
         while True:
             await self.clock.sleep(AGAIN_SECONDS)
             for update in self.updates.values():
-                if update.later:
-                    await update.consider(update.later)
+                await update.consider_again()
 
     # The report.
 
@@ -177,7 +168,7 @@ class Agent:
                 repeats = 0
             else:
                 repeats += 1
-            topic = topics.reported(self.device["fleet"], self.device["device"])
+            topic = topics.reported(self.device.fleet, self.device.name)
             try:
                 if repeats:  # whoever lost the one has lost the other
                     await self.link.publish(self.presence, b"online", True)
@@ -187,24 +178,32 @@ class Agent:
 
     def state(self) -> "Document":
         """The report document."""
-        self.n += 1
         updates = list(self.updates.values())
         has = [update.has() for update in updates]
-        return {
-            "boot": self.boot,
-            "n": self.n,
-            "target": self.device["target"],
-            "agent": agent_version(),
-            "free": {
-                "flash": min(room["flash"] for room in has),
-                "ram": min(room["ram"] for room in has),
-            },
-            "runtime": has[0]["runtime"],
-            "runtime_version": has[0]["runtime_version"],
-            "accelerator": has[0]["accelerator"],
-            "refused": clean("; ".join(u.note for u in updates if u.note)),
-            "models": {update.model: update.state() for update in updates},
-        }
+        notes = [update.report.note for update in updates]
+        document = self._numbered()
+        document.update(
+            {
+                "target": self.device.target,
+                "agent": agent_version(),
+                "reads": {kind: READS[kind] for kind in SIGNER},
+                "free": {
+                    "flash": min(room["flash"] for room in has),
+                    "ram": min(room["ram"] for room in has),
+                },
+                "runtime": has[0]["runtime"],
+                "runtime_version": has[0]["runtime_version"],
+                "accelerator": has[0]["accelerator"],
+                "refused": clean("; ".join(note for note in notes if note)),
+                "models": {update.model: update.state() for update in updates},
+            }
+        )
+        return document
+
+    def _numbered(self) -> "Document":
+        """The beginning of a document: (boot, n) is greater than that of all before it."""
+        self.n += 1
+        return {"boot": self.boot, "n": self.n}
 
     # The observations.
 
@@ -212,24 +211,15 @@ class Agent:
         while True:
             await self.clock.sleep(self.metrics_seconds)
             await self.connected.wait()
-            self._close_windows()
-            topic = topics.metrics(self.device["fleet"], self.device["device"])
+            self.observations.close(self._numbered)
+            unsent = self.observations.unsent
+            topic = topics.metrics(self.device.fleet, self.device.name)
             try:
-                while self.unsent:
-                    await self.link.publish(topic, self.unsent[0], False)
-                    self.unsent.pop(0)
+                while unsent:
+                    await self.link.publish(topic, _dump(unsent[0]), False)
+                    unsent.pop(0)
             except (LinkLost, MemoryError):
                 pass  # sent again under the same number, so that it counts once
-
-    def _close_windows(self) -> None:
-        for model, release in self.windows:
-            self.n += 1
-            window = self.windows[model, release]
-            document = {"boot": self.boot, "n": self.n, "model": model, "release": release}
-            document.update(zip(COUNTS, window))
-            self.unsent.append(_dump(document))
-        self.windows = {}
-        self.unsent = self.unsent[-MAX_UNSENT:]
 
 
 def agent_version() -> str:

@@ -1,39 +1,48 @@
-"""What an authentic order must say to be taken here: the later checks of checks.py, which
-tells their order and what becomes of a refusal."""
+"""The checks of an authentic order that look at what it says (checks.py has them all).
+
+Each raises ValueError, which says what is wrong. A reason must fit into a report's text
+(MAX_TEXT) with two names of MAX_NAME characters in it.
+"""
 
 from modelwave_shared import slots
-from modelwave_shared.fit import shortfalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from modelwave_agent.checks import Case
+    from modelwave_agent.case import Case
 
 CLOCK_SKEW_SECONDS = 300  # a host's clock may be this far behind the controller's
 
 
 def addressed(case: "Case") -> None:
     order, device = case.order, case.device
-    for field, wanted in (
-        ("fleet", device["fleet"]),
-        ("target", device["target"]),
-        ("model", case.model),
-    ):
-        if order[field] != wanted:
-            raise ValueError("%s %s, here it is %s" % (field, order[field], wanted))
+    for field, own in (("fleet", device.fleet), ("target", device.target), ("model", case.model)):
+        if order[field] != own:
+            raise ValueError("the order is for %s %s, not %s" % (field, order[field], own))
     if "device" in order:
-        if order["device"] != device["device"]:
-            raise ValueError("for device %s" % order["device"])
-    elif not slots.contains(order["slots"], device["slot"]):
-        raise ValueError("slot %d is not among the order's" % device["slot"])
+        if order["device"] != device.name:
+            raise ValueError("the order is for device %s, not %s" % (order["device"], device.name))
+    elif not slots.contains(order["slots"], device.slot):
+        raise ValueError("the order is not for slot %d, which this device is in" % device.slot)
 
 
 def sequence(case: "Case") -> None:
-    order, floor = case.order, case.record["order"]
-    if order["epoch"] != case.root["epoch"]:
-        raise ValueError("epoch %d, the root says %d" % (order["epoch"], case.root["epoch"]))
-    ours, new = (floor["epoch"], floor["seq"]), (order["epoch"], order["seq"])
-    if new < ours or (new == ours and case.digest != floor["sha256"]):
-        raise ValueError("%d is not above %d" % (order["seq"], floor["seq"]))
+    order, taken = case.order, case.record["order"]
+    root_epoch = case.device.root["epoch"]
+    if order["epoch"] != root_epoch:
+        raise ValueError(
+            "the order is of epoch %d, this device's root is of epoch %d"
+            % (order["epoch"], root_epoch)
+        )
+    number, floor = (order["epoch"], order["seq"]), (taken["epoch"], taken["seq"])
+    if number < floor:
+        raise ValueError(
+            "order %d of epoch %d is older than order %d of epoch %d, which was taken already"
+            % (number[1], number[0], floor[1], floor[0])
+        )
+    if number == floor and case.digest != taken["sha256"]:
+        raise ValueError(
+            "another order %d was taken already; give this one a new number" % floor[1]
+        )
 
 
 def time(case: "Case") -> None:
@@ -42,35 +51,36 @@ def time(case: "Case") -> None:
     wall = case.wall if case.wall is not None and case.wall >= known else None
     now = known if wall is None else wall
     if case.order["expires"] <= now:
-        raise ValueError("expired %d seconds ago" % (now - case.order["expires"]))
+        witness = "the latest signed time" if wall is None else "this device's clock"
+        raise ValueError(
+            "the order expired %d seconds ago by %s" % (now - case.order["expires"], witness)
+        )
     if wall is not None and case.order["issued"] > wall + CLOCK_SKEW_SECONDS:
-        raise ValueError("not valid for another %d seconds" % (case.order["issued"] - wall))
+        raise ValueError(
+            "the order is valid in %d seconds by this device's clock; is the clock right?"
+            % (case.order["issued"] - wall)
+        )
 
 
 def minimum(case: "Case") -> None:
-    release, least = case.manifest["release"], case.root["minimum"].get(case.model, 0)
+    release = case.manifest["release"]
+    least = case.device.root["minimum"].get(case.model, 0)
     if release < least:
-        raise ValueError("release %d, least %d" % (release, least))
+        raise ValueError(
+            "release %d is below %d, the least that the root of trust allows" % (release, least)
+        )
 
 
 def blacklist(case: "Case") -> None:
     if case.order["manifest"] in case.record["blacklist"]:
-        raise ValueError("this release failed its health check here")
+        raise ValueError("this release failed a health check on this device; order another one")
 
 
 def fit(case: "Case") -> None:
+    from modelwave_shared.fit import shortfalls  # only the orders that come so far need it
+
     if case.order["shadow"]:
-        raise ValueError("shadow: no model runs beside the live one here")
+        raise ValueError("shadow: this device runs no model beside the live one")
     found = shortfalls(case.manifest["needs"], case.has)
     if found:
         raise ValueError("; ".join(found))
-
-
-CHECKS = {
-    "addressed": addressed,
-    "sequence": sequence,
-    "time": time,
-    "minimum": minimum,
-    "blacklist": blacklist,
-    "fit": fit,
-}

@@ -25,7 +25,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.trust import keys, roots
-from modelwave_controller.trust.documents import Name, Root, Url, first_problem, require
+from modelwave_controller.trust.documents import Root, require, view
+from modelwave_controller.trust.field_types import Name, Url, first_problem
 from modelwave_shared import fields, limits
 
 ORDER_PASSPHRASE = "MODELWAVE_ORDER_PASSPHRASE"
@@ -169,7 +170,7 @@ class Home:
 
     @cached_property
     def root(self) -> Root:
-        return Root.model_validate(self.root_document)
+        return view(Root, self.root_document)
 
     @property
     def database_url(self) -> str:

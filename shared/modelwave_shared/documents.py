@@ -5,14 +5,12 @@
     order     these slots (or this device) run that       signed by the controller's key
 
 `read(kind, payload)` parses and checks one, `check(kind, value)` checks a parsed one.
-Both raise ValueError (JsonError, DocumentError) whose message names the field. Sizes are
-bytes, times Unix seconds, shares parts per million. What devices say, unsigned, is in
-reports.py.
+Both raise ValueError (JsonError, DocumentError) whose message names the field, and
+NewerFormatError for what only a newer program can read. Sizes are bytes, times Unix
+seconds, shares parts per million. What devices say, unsigned, is in reports.py.
 """
 
-import binascii
-
-from modelwave_shared import dsse
+from modelwave_shared import dsse, roles
 from modelwave_shared.errors import EnvelopeError
 from modelwave_shared.lean import Phase
 from modelwave_shared.words import ROOT, SIGNER
@@ -25,7 +23,10 @@ if TYPE_CHECKING:
 
 
 READING = Phase(
-    "modelwave_shared.strict_json", "modelwave_shared.schema", "modelwave_shared.fields"
+    "modelwave_shared.strict_json",
+    "modelwave_shared.schema",
+    "modelwave_shared.fields",
+    "modelwave_shared.rules",
 )
 
 
@@ -39,7 +40,7 @@ def _checked(kind: str, payload: bytes) -> "Document":
     from modelwave_shared import schema, strict_json
 
     value: "Document" = strict_json.loads(payload)
-    schema.CHECKS[kind](value)
+    schema.check(kind, value)
     return value
 
 
@@ -47,27 +48,13 @@ def check(kind: str, value: "Any") -> None:
     """Raises DocumentError if the parsed `value` is no `kind`."""
     from modelwave_shared import schema
 
-    schema.CHECKS[kind](value)
-
-
-def public_key(root: "Document", keyid: str) -> bytes:
-    """The raw 32 bytes of a key in a checked root document."""
-    return binascii.unhexlify(root["keys"][keyid])
-
-
-def role_keys(root: "Document", kind: str) -> "tuple[dict[str, bytes], int]":
-    """({keyid: 32 bytes}, threshold): who may sign documents of `kind` under `root`."""
-    role = root["roles"][SIGNER[kind]]
-    keys = {}
-    for keyid in role["keyids"]:
-        keys[keyid] = public_key(root, keyid)
-    return keys, role["threshold"]
+    schema.check(kind, value)
 
 
 def verify(envelope: dsse.Envelope, root: "Document") -> None:
     """Raises EnvelopeError unless enough of those who may sign such a document under the
     checked `root` have signed it."""
-    keys, threshold = role_keys(root, envelope.kind)
+    keys, threshold = roles.role_keys(root, envelope.kind)
     envelope.verify(keys, threshold)
 
 

@@ -86,9 +86,7 @@ class Envelope:
 def read(data: bytes) -> Envelope:
     """Reads the Envelope in `data` (bytes). Raises EnvelopeError."""
     if len(data) > MAX_ENVELOPE_BYTES:
-        raise EnvelopeError(
-            "envelope: %d bytes, at most %d are allowed" % (len(data), MAX_ENVELOPE_BYTES)
-        )
+        raise EnvelopeError("%d bytes, at most %d are allowed" % (len(data), MAX_ENVELOPE_BYTES))
     scanner = _Scanner(bytes(data))
     scanner.expect(PAYLOAD)
     payload = scanner.base64("payload")
@@ -155,20 +153,19 @@ class _Scanner:
     def expect(self, part: bytes) -> None:
         if not self.comes(part):
             raise EnvelopeError(
-                "envelope: expected %s at byte %d (see docs/documents.md)"
-                % (part.decode(), self.at)
+                "not the DSSE template: expected %s at byte %d" % (part.decode(), self.at)
             )
         self.at += len(part)
 
     def expect_end(self) -> None:
         if self.at != len(self.data):
-            raise EnvelopeError("envelope: text after its end, at byte %d" % self.at)
+            raise EnvelopeError("not the DSSE template: text after the end, at byte %d" % self.at)
 
     def until_quote(self) -> bytes:
         """Returns what stands before the next quotation mark, and moves to that mark."""
         end = self.data.find(b'"', self.at)
         if end < 0:
-            raise EnvelopeError("envelope: cut off after byte %d" % self.at)
+            raise EnvelopeError("not the DSSE template: cut off after byte %d" % self.at)
         found = self.data[self.at : end]
         self.at = end
         return found

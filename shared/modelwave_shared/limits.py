@@ -24,6 +24,13 @@ MAX_KERNELS = 64
 MAX_KEYS = 16
 MAX_MODELS = 16  # models on one device
 
+# What stands in `extra`: as many entries in it, and in a list or object there; characters of
+# all keys and texts together, a number being 16.
+MAX_EXTRA_ENTRIES = 16
+MAX_EXTRA_CHARACTERS = 1024
+MAX_EXTRA_NESTING = 2
+MAX_READS = 16  # kinds of documents whose format a report names
+
 # Rollout.
 SLOTS = 1000
 MAX_TRIAL_SECONDS = 7 * 86400

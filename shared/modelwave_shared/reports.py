@@ -5,10 +5,18 @@ metrics  what a device's inferences came to since the last of these
 """
 
 from modelwave_shared import strict_json
-from modelwave_shared.fields import check as check_fields
-from modelwave_shared.fields import name, sha256, text
-from modelwave_shared.limits import MAX_EPOCH, MAX_MODELS, MAX_SEQ
-from modelwave_shared.schema import EPOCH, target, token_or_empty
+from modelwave_shared.fields import name, text
+from modelwave_shared.limits import MAX_EPOCH, MAX_MODELS, MAX_READS
+from modelwave_shared.rules import Integer, MapOf, Object, OneOf
+from modelwave_shared.schema import (
+    COUNT,
+    EPOCH,
+    FORMAT_VERSION,
+    Kind,
+    sha256_or_empty,
+    target,
+    token_or_empty,
+)
 from modelwave_shared.words import METRICS, OUTCOMES, REPORT, STATES
 
 TYPE_CHECKING = False
@@ -17,47 +25,52 @@ if TYPE_CHECKING:
 
     from modelwave_shared.fields import Document
 
-COUNT = (0, MAX_SEQ)
+RELEASE_OR_NONE = Integer(0, MAX_EPOCH)  # live and confirmed; 0: none
 
+MODEL = Object(
+    {
+        "release": RELEASE_OR_NONE,
+        "sha256": sha256_or_empty,  # of that release's manifest
+        "state": OneOf(*STATES),
+        "epoch": EPOCH,
+        "seq": COUNT,  # the order that outcome and reason speak of; 0: none yet
+        "outcome": OneOf("", *OUTCOMES),  # "": under way
+        "reason": text,
+    }
+)
 
-def sha256_or_empty(value: object, where: str) -> None:
-    if value != "":
-        sha256(value, where)
-
-
-MODEL = {
-    "release": (0, MAX_EPOCH),  # live and confirmed; 0: none
-    "sha256": sha256_or_empty,  # of that release's manifest
-    "state": STATES,
-    "epoch": EPOCH,
-    "seq": COUNT,  # the order that outcome and reason speak of; 0: none yet
-    "outcome": OUTCOMES + ("",),  # "": under way
-    "reason": text,
-}
-
-FIELDS = {
-    REPORT: {
-        "boot": COUNT,  # (boot, n) grows with every report
-        "n": COUNT,
-        "target": target,
-        "agent": text,
-        "free": {"flash": COUNT, "ram": COUNT},  # ram: largest piece
-        "runtime": token_or_empty,
-        "runtime_version": token_or_empty,
-        "accelerator": token_or_empty,
-        "refused": text,  # why the last message that proved nothing was refused; "": none
-        "models": [name, MODEL, 0, MAX_MODELS],
-    },
-    METRICS: {
-        "boot": COUNT,
-        "n": COUNT,
-        "model": name,
-        "release": (0, MAX_EPOCH),
-        "inferences": COUNT,
-        "failures": COUNT,
-        "labelled": COUNT,  # inferences whose right answer was known
-        "correct": COUNT,
-    },
+KINDS = {
+    REPORT: Kind(
+        REPORT,
+        {
+            "boot": COUNT,  # (boot, n) grows with every report
+            "n": COUNT,
+            "target": target,
+            "agent": text,
+            "free": Object({"flash": COUNT, "ram": COUNT}),  # ram: largest piece
+            "runtime": token_or_empty,
+            "runtime_version": token_or_empty,
+            "accelerator": token_or_empty,
+            # Why the last message that proved nothing was refused; "": none.
+            "refused": text,
+            "models": MapOf(name, MODEL, 0, MAX_MODELS),
+        },
+        # {kind: the highest format that the device reads}; a kind that is absent: 1.
+        {"reads": MapOf(name, FORMAT_VERSION, 0, MAX_READS)},
+    ),
+    METRICS: Kind(
+        METRICS,
+        {
+            "boot": COUNT,
+            "n": COUNT,
+            "model": name,
+            "release": RELEASE_OR_NONE,
+            "inferences": COUNT,
+            "failures": COUNT,
+            "labelled": COUNT,  # inferences whose right answer was known
+            "correct": COUNT,
+        },
+    ),
 }
 
 
@@ -70,4 +83,4 @@ def read(kind: str, payload: bytes) -> "Document":
 
 def check(kind: str, value: "Any") -> None:
     """Raises DocumentError if the parsed `value` is no `kind`."""
-    check_fields(FIELDS[kind], value, kind)
+    KINDS[kind].check(value)

@@ -2,6 +2,11 @@
 
 ROOT, MANIFEST, ORDER, REPORT, METRICS = "root", "manifest", "order", "report", "metrics"
 
+# The format of each kind, `v` in the document: the highest that this program reads, and the
+# one that it writes of the kinds that it signs. A document without `v` is of format 1.
+READS = {ROOT: 1, MANIFEST: 1, ORDER: 1, REPORT: 1, METRICS: 1}
+WRITES = {MANIFEST: 1, ORDER: 1}
+
 # Whose signature a document needs: the role's name in the root document.
 SIGNER = {ROOT: "root", MANIFEST: "release", ORDER: "order"}
 

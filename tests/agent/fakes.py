@@ -21,14 +21,14 @@ from modelwave_agent import record as records
 from modelwave_agent.banks import Banks
 from modelwave_agent.journal import Journal
 from modelwave_agent.runner import Agent
+from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
-from modelwave_shared import slots, topics
+from modelwave_shared import topics
 from tests import signing
 
 CHUNK_BYTES = 1000
-DEVICE = {"fleet": "demo", "device": "pi-1", "target": "linux-cpu"}
-DEVICE["slot"] = slots.slot("demo", "pi-1")
-TOPIC = topics.desired_slot("demo", "linux-cpu", "digits", DEVICE["slot"])
+DEVICE = Enrolment("pi-1", "linux-cpu", signing.root())
+TOPIC = topics.desired_slot("demo", "linux-cpu", "digits", DEVICE.slot)
 
 
 class PowerCut(BaseException):
@@ -36,7 +36,7 @@ class PowerCut(BaseException):
 
 
 class World:
-    def __init__(self, folder, update=Update):
+    def __init__(self, folder):
         self.folder = str(folder)
         self.files = {}  # sha256: bytes, what the file server has
         self.retained = {}
@@ -50,7 +50,6 @@ class World:
         self.ram = 100_000
         self.serve_turns = 0  # that the program takes to load a model
         self.served = []  # releases that it has loaded
-        self.update_class = update
         self.deliver = None  # hands a message to the connected agent
 
     # Power.
@@ -74,18 +73,15 @@ class World:
         """A new life: (agent, update) on what the disk holds."""
         self.off = False
         self.calls = 0
-        journal = FakeJournal(self, self.folder, "digits")
-        update = self.update_class(
-            "digits",
-            DEVICE,
-            signing.root(),
-            journal,
+        around = ports.Ports(
+            FakeJournal(self, self.folder, "digits"),
             FakeBanks(self, self.folder),
             FakeRuntime(self),
             FakeFetcher(self),
             FakeHooks(self),
             FakeClock(self),
         )
+        update = Update("digits", DEVICE, around)
         boots = Journal(self.folder, "device")
         link = FakeLink(self)
         return Agent(DEVICE, {"digits": update}, link, FakeClock(self), boots), update
@@ -259,7 +255,7 @@ class FakeClock(ports.Clock):
         return event.is_set()
 
 
-class FakeLink(ports.Link):
+class FakeLink(ports.BrokerLink):
     """A broker of one client, in memory."""
 
     def __init__(self, world):

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from modelwave_agent.host.link import Broker, PahoLink
+from modelwave_agent.host.link import BrokerAddress, PahoLink
 from modelwave_shared import slots, topics
 from tests import signing
 from tests.agent.host_server import answering, serving
@@ -135,7 +135,7 @@ async def world(folder, broker):
         name = request.head.split(" ")[1].rsplit("/", 1)[-1]
         await answering(files[name])(request)
 
-    operator = PahoLink(Broker("127.0.0.1", broker.port), "operator")
+    operator = PahoLink(BrokerAddress("127.0.0.1", broker.port), "operator")
     await operator.connect("modelwave/1/demo/presence/operator", b"offline")
     try:
         await operator.subscribe(["modelwave/1/demo/#"])

@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from modelwave_agent import intake
+from modelwave_agent import download
 from modelwave_agent.record import clean
 from modelwave_shared.limits import MAX_TEXT
 from tests import signing
@@ -74,14 +74,14 @@ def test_update_without_memory_is_done_when_there_is_some(world, monkeypatch, ow
 
 
 def test_nothing_is_served_before_it_was_hashed_after_a_reset(world, monkeypatch):
-    calls = fails(monkeypatch, intake, "whole", 2)
+    calls = fails(monkeypatch, download, "damage", 2)
     world.retained.clear()
     world.served.clear()
     seen = []
 
     def done(update):
-        seen.append((len(calls), update.booted.is_set(), bool(world.served)))
-        return update.booted.is_set()
+        seen.append((len(calls), update.work.booted.is_set(), bool(world.served)))
+        return update.work.booted.is_set()
 
     assert asyncio.run(live(world, done))
     assert len(calls) == 3
@@ -109,9 +109,9 @@ def test_program_is_told_what_serves_though_a_newer_order_cut_the_telling_short(
     sent = []
 
     def done(update):
-        if update.record["state"] == "trial" and update.served and not sent:
+        if update.record["state"] == "trial" and update.work.progress.served and not sent:
             sent.append(world.deliver(TOPIC, signing.order(ONE, 3)))
-        if len(sent) == 1 and update.record["state"] == "idle" and not update.served:
+        if len(sent) == 1 and update.record["state"] == "idle" and not update.work.progress.served:
             sent.append(world.deliver(TOPIC, signing.order(THREE, 4)))
         return settled(world, 4)(update)
 

@@ -224,6 +224,12 @@ def test_authorities_that_are_none_are_refused(folder):
     assert problem(folder, LEAST + 'ca = "ca.pem"').startswith("broker.ca: ")
 
 
+def test_root_of_a_newer_format_is_refused_and_says_what_to_update(folder):
+    (folder / "root.json").write_bytes(signing.root_envelope(signing.root(v=2)))
+    said = problem(folder, LEAST)
+    assert said.endswith("root.v: 2 is a newer format; root v 1 is read here; update the agent")
+
+
 def test_root_that_is_not_signed_by_its_own_keys_is_refused(folder):
     strangers = signing.envelope("root", signing.root(), signing.STRANGER, signing.ROOT_KEYS[0])
     (folder / "root.json").write_bytes(strangers)

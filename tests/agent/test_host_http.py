@@ -1,6 +1,7 @@
 """The HTTP fetcher against servers that are slow, wrong or hostile."""
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import threading
@@ -8,7 +9,7 @@ import threading
 import pytest
 
 from modelwave_agent.host import http
-from modelwave_agent.host.http import HttpFetcher, Pace
+from modelwave_agent.host.http import HostHttpFetcher, Pace
 from modelwave_agent.intake import Intake, TooLong
 from modelwave_agent.ports import FetchError
 from tests.agent.host_places import refused_port
@@ -24,9 +25,13 @@ def intake_of(tmp_path, held=b"", wanted=DATA):
     path.write_bytes(held)
     entry = {"size": len(wanted), "sha256": hashlib.sha256(wanted).hexdigest()}
     intake = Intake(str(path), len(held), entry)
-    for _ in intake.catch_up():
-        pass
+    with contextlib.suppress(StopIteration):  # it never waits, so it ends at once
+        intake.catch_up(never_wait).send(None)
     return intake
+
+
+async def never_wait():
+    pass
 
 
 def fetch(intake, answer, url="http://127.0.0.1:{port}/x", fetcher=None, times=1):
@@ -35,7 +40,7 @@ def fetch(intake, answer, url="http://127.0.0.1:{port}/x", fetcher=None, times=1
     async def main():
         async with serving(answer) as port:
             for _ in range(times):
-                await (fetcher or HttpFetcher(pace=QUICK)).fetch(url.format(port=port), intake)
+                await (fetcher or HostHttpFetcher(pace=QUICK)).fetch(url.format(port=port), intake)
 
     try:
         asyncio.run(main())
@@ -265,7 +270,7 @@ def test_headers_now_and_then_run_into_the_least_rate(tmp_path):
 
 def test_server_that_says_nothing_runs_into_the_deadline(tmp_path):
     pace = Pace(connect_seconds=60, silence_seconds=0.2, watch_seconds=2)
-    assert "timed out" in refusal(tmp_path, wait_for_ever, fetcher=HttpFetcher(pace=pace))
+    assert "timed out" in refusal(tmp_path, wait_for_ever, fetcher=HostHttpFetcher(pace=pace))
 
 
 def test_server_that_keeps_the_pace_is_not_cut_off(tmp_path):
@@ -279,7 +284,7 @@ def test_server_that_keeps_the_pace_is_not_cut_off(tmp_path):
             request.say(DATA[start : start + 512])
             await asyncio.sleep(0.025)
 
-    fetch(intake, answer, fetcher=HttpFetcher(pace=pace))
+    fetch(intake, answer, fetcher=HostHttpFetcher(pace=pace))
     assert intake.matches()
 
 
@@ -298,7 +303,7 @@ def test_closing_after_every_kilobyte_only_costs_requests(tmp_path):
 
     async def main():
         async with serving(answer) as port:
-            fetcher, ended = HttpFetcher(pace=QUICK), 0
+            fetcher, ended = HostHttpFetcher(pace=QUICK), 0
             while intake.offset < intake.wanted:
                 try:
                     await fetcher.fetch(f"http://127.0.0.1:{port}/x", intake)
@@ -425,7 +430,7 @@ def cancel_fetch(intake, written, meanwhile):
 
     async def main():
         async with serving(send_a_part_and_wait) as port:
-            fetcher = HttpFetcher(pace=PATIENT)
+            fetcher = HostHttpFetcher(pace=PATIENT)
             fetching = asyncio.create_task(fetcher.fetch(f"http://127.0.0.1:{port}/x", intake))
             await asyncio.to_thread(written.wait)
             fetching.cancel()
@@ -487,7 +492,7 @@ def test_https_with_the_fleets_own_authority(tmp_path, authority):
 
     async def main():
         async with serving(answering(DATA), tls=authority.server_context()) as port:
-            fetcher = HttpFetcher(authority.ca_file)
+            fetcher = HostHttpFetcher(authority.ca_file)
             await fetcher.fetch(f"https://localhost:{port}/x", intake)
 
     asyncio.run(main())
@@ -498,7 +503,7 @@ def test_https_with_the_fleets_own_authority(tmp_path, authority):
 def test_https_from_another_authority_is_refused(tmp_path, authority):
     async def main():
         async with serving(answering(DATA), tls=authority.server_context()) as port:
-            await HttpFetcher().fetch(f"https://localhost:{port}/x", intake_of(tmp_path))
+            await HostHttpFetcher().fetch(f"https://localhost:{port}/x", intake_of(tmp_path))
 
     with pytest.raises(FetchError, match="certificate verify failed"):
         asyncio.run(main())
@@ -507,7 +512,7 @@ def test_https_from_another_authority_is_refused(tmp_path, authority):
 def test_https_for_another_host_is_refused(tmp_path, authority):
     async def main():
         async with serving(answering(DATA), tls=authority.server_context()) as port:
-            fetcher = HttpFetcher(authority.ca_file)
+            fetcher = HostHttpFetcher(authority.ca_file)
             await fetcher.fetch(f"https://127.0.0.1:{port}/x", intake_of(tmp_path))
 
     with pytest.raises(FetchError, match="certificate verify failed"):

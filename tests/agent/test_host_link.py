@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from modelwave_agent.host import link as host_link
-from modelwave_agent.host.link import MAX_PAYLOAD_BYTES, MAX_WAITING, Broker, PahoLink
+from modelwave_agent.host.link import MAX_PAYLOAD_BYTES, MAX_WAITING, BrokerAddress, PahoLink
 from modelwave_agent.ports import LinkLost
 from tests.agent.host_places import Mosquitto, refused_port
 from tests.certificates import Authority
@@ -20,7 +20,7 @@ SECONDS = 20  # for what takes a fraction of one
 
 
 def link_to(port, client_id="pi-1", **settings):
-    return PahoLink(Broker("127.0.0.1", port, **settings), client_id)
+    return PahoLink(BrokerAddress("127.0.0.1", port, **settings), client_id)
 
 
 async def connected(link):
@@ -119,7 +119,7 @@ def test_refused_connection_names_the_broker():
 def test_name_that_nobody_knows_is_a_lost_link():
     async def main():
         with pytest.raises(LinkLost, match=r"nowhere\.invalid"):
-            await connected(PahoLink(Broker("nowhere.invalid"), "pi-1"))
+            await connected(PahoLink(BrokerAddress("nowhere.invalid"), "pi-1"))
 
     run(main)
 
@@ -144,7 +144,7 @@ def test_tls_with_the_fleets_authority_and_without(tmp_path):
 
     async def main(port):
         def to(host, ca):
-            return PahoLink(Broker(host, port, tls=True, ca=ca), "pi-1")
+            return PahoLink(BrokerAddress(host, port, tls=True, ca=ca), "pi-1")
 
         good = await connected(to("localhost", authority.ca_file))
         await good.publish(TOPIC, b"over TLS", False)
@@ -395,7 +395,7 @@ def test_host_that_does_not_answer_does_not_hold_up_the_end() -> None:
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(listener.getsockname())
-        link = PahoLink(Broker("127.0.0.1", listener.getsockname()[1]), "pi-1")
+        link = PahoLink(BrokerAddress("127.0.0.1", listener.getsockname()[1]), "pi-1")
 
         async def cancelled() -> None:
             task = asyncio.ensure_future(link.connect("will", b"offline"))

@@ -11,7 +11,7 @@ import pytest
 from modelwave_agent.host import process
 from modelwave_agent.host.hooks import CommandHooks
 from modelwave_agent.host.process import MAX_TAIL_BYTES
-from modelwave_agent.update import Live
+from modelwave_agent.types import Live
 
 SECONDS = 20  # for what takes a fraction of one
 LONG = "60"  # what a test would wait for if it had to
@@ -100,13 +100,7 @@ def test_pipes_are_closed_whatever_comes():
 # Hooks.
 
 
-class FakeBanks:
-    def path(self, bank, role):
-        return f"/state/digits/{'ab'[bank]}.{role}"
-
-
-ENTRY = {"release": 3, "version": "v3", "files": [{"role": "model"}, {"role": "labels"}]}
-LIVE = Live("digits", ENTRY, 1, FakeBanks(), True)
+LIVE = Live("digits", 3, "v3", "/state/digits/b.model", "/state/digits/b.labels", True)
 
 
 def hooks(command=(), **settings):

@@ -7,8 +7,11 @@ import json
 import pytest
 
 from modelwave_agent import checks
+from modelwave_agent.case import Case
 from modelwave_agent.record import new_record
+from modelwave_agent.types import Enrolment
 from modelwave_shared import dsse, words
+from modelwave_shared.limits import MAX_EPOCH, MAX_NAME, MAX_SEQ, MAX_TEXT, MAX_TIME
 from tests import signing
 from tests.agent.fakes import DEVICE, TOPIC, World, live
 from tests.signing import ORDER_KEY, RELEASE_KEY, STRANGER
@@ -88,15 +91,11 @@ def judge(case):
         checks.judge(case, never_wait).send(None)
 
 
-def is_taken(message, root=None):
+def is_taken(message):
     """Whether a device that has seen nothing yet would take the order."""
-    record = new_record()
-    case = checks.Case(
-        message, "digits", DEVICE, root or signing.root(), record, ROOM, wall=signing.ISSUED
-    )
     try:
-        judge(case)
-    except checks.Refused:
+        judge(Case(message, "digits", DEVICE, new_record(), ROOM, wall=signing.ISSUED))
+    except checks.OrderRefused:
         return False
     return True
 
@@ -124,9 +123,9 @@ ROOM = {
 
 UNPROVEN = {
     "empty line": (b"\n" + NEW.envelope, "envelope"),
-    "one line": (signing.order(NEW, 6).split(b"\n")[0], "lines: an order and its manifest"),
-    "three lines": (signing.order(NEW, 6) + b"\n{}", "lines: an order and its manifest"),
-    "too long": (b"x" * 9000, "lines: 9000 bytes"),
+    "one line": (signing.order(NEW, 6).split(b"\n")[0], "lines: the message has 1 lines"),
+    "three lines": (signing.order(NEW, 6) + b"\n{}", "lines: the message has 3 lines"),
+    "too long": (b"x" * 9000, "lines: the message has 9000 bytes, the limit is 8193"),
     "a line of 4,097 bytes": (b"x" * 4097 + b"\n" + NEW.envelope, "envelope: 4097 bytes"),
     "8,000 brackets": (b"[" * 4000 + b"\n" + b"[" * 4000, "envelope: envelope"),
     "root in place of the order": (
@@ -139,15 +138,33 @@ UNPROVEN = {
     ),
     "unknown key": (signing.order(NEW, 6, key=STRANGER), "signed: signatures: 0 of the 1"),
     "signed by the release key": (signing.order(NEW, 6, key=RELEASE_KEY), "signed:"),
-    "lower sequence": (signing.order(NEW, 4), "sequence: 4 is not above 5"),
-    "equal sequence, other bytes": (signing.order(NEW, 5), "sequence: 5 is not above 5"),
-    "epoch above the root's": (signing.order(NEW, 6, epoch=1), "sequence: epoch 1"),
-    "another fleet": (signing.order(NEW, 6, fleet="other"), "addressed: fleet other"),
-    "another target": (signing.order(NEW, 6, target="esp32"), "addressed: target esp32"),
-    "another model": (signing.order(NEW, 6, model="faces"), "addressed: model faces"),
+    "lower sequence": (
+        signing.order(NEW, 4),
+        "sequence: order 4 of epoch 0 is older than order 5 ",
+    ),
+    "equal sequence, other bytes": (
+        signing.order(NEW, 5),
+        "sequence: another order 5 was taken already",
+    ),
+    "epoch above the root's": (
+        signing.order(NEW, 6, epoch=1),
+        "sequence: the order is of epoch 1, ",
+    ),
+    "another fleet": (
+        signing.order(NEW, 6, fleet="other"),
+        "addressed: the order is for fleet other, not demo",
+    ),
+    "another target": (
+        signing.order(NEW, 6, target="esp32"),
+        "addressed: the order is for target esp32, not linux-cpu",
+    ),
+    "another model": (
+        signing.order(NEW, 6, model="faces"),
+        "addressed: the order is for model faces, not digits",
+    ),
     "another slot": (
-        signing.order(NEW, 6, slots=[[(DEVICE["slot"] + 1) % 1000] * 2]),
-        "addressed: slot",
+        signing.order(NEW, 6, slots=[[(DEVICE.slot + 1) % 1000] * 2]),
+        "addressed: the order is not for slot ",
     ),
     "size -1 in seq": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":-1')), "fields:"),
     "seq true": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":true')), "fields:"),
@@ -155,11 +172,15 @@ UNPROVEN = {
     "seq 1e999": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":1e999')), "fields:"),
     "duplicate key": (
         resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":6,"seq":7')),
-        "fields: a key stands twice",
+        "fields: the key at byte ",
     ),
     "unknown field": (
         resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":6,"x":1')),
-        "fields: order.x: an unknown field",
+        "fields: order.x: an unknown field; order v 1 is read here; update the agent",
+    ),
+    "format of next year": (
+        signing.order(NEW, 6, v=2, condition="only at night"),
+        "fields: order.v: 2 is a newer format; order v 1 is read here; update the agent",
     ),
     "file url": (signing.order(NEW, 6, urls=["file:///etc"]), "fields: order.urls[0]"),
     "user in url": (signing.order(NEW, 6, urls=["http://u:p@h/"]), "fields: order.urls[0]"),
@@ -182,17 +203,17 @@ def rejected(name, message, reason, **setting):
         rejected(
             "expired",
             signing.order(NEW, 6, issued=signing.ISSUED - 9, expires=signing.ISSUED + 1),
-            "time: expired",
+            "time: the order expired ",
         ),
         rejected(
             "not yet valid",
             signing.order(NEW, 6, issued=signing.ISSUED + 5000),
-            "time: not valid for another",
+            "time: the order is valid in ",
         ),
         rejected(
             "manifest of another release",
             signing.order(NEW, 6).split(b"\n")[0] + b"\n" + OLD.envelope,
-            "manifest: not the one",
+            "manifest: the second line is not the manifest",
         ),
         rejected(
             "manifest signed by the controller",
@@ -204,7 +225,7 @@ def rejected(name, message, reason, **setting):
         rejected(
             "manifest for another target",
             signing.order(other := signing.Release(7, b"m", target="esp32"), 6, target="linux-cpu"),
-            "manifest: its target is esp32",
+            "manifest: it is for target esp32, but the order is for linux-cpu",
         ),
         rejected(
             "RAM short by one byte",
@@ -219,6 +240,17 @@ def rejected(name, message, reason, **setting):
             ),
             "fit: runtime: needs onnx, has tflite 2.14.0",
         ),
+        rejected(
+            "manifest in a format of next year",
+            signing.order(signing.Release(9, b"m", v=2), 6),
+            "manifest: manifest.v: 2 is a newer format; manifest v 1 is read here; update the "
+            "agent",
+        ),
+        rejected(
+            "manifest with a condition of next year",
+            signing.order(signing.Release(9, b"m", condition="only at night"), 6),
+            "manifest: manifest.condition: an unknown field; manifest v 1 is read here",
+        ),
         rejected("shadow", signing.order(NEW, 6, shadow=True), "fit: shadow"),
     ],
 )
@@ -228,12 +260,73 @@ def test_authentic_order_that_is_not_for_this_device_is_rejected(world, message,
     assert refusal(world, message, "REJECTED").startswith(reason)
 
 
+def test_checks_stand_in_the_order_in_which_their_page_tells_them():
+    told = [line.split()[0] for line in checks.__doc__.split("\n\n")[1].splitlines() if line]
+    rows = [line for line in told if line in {check.name for check in checks.CHECKS}]
+    assert rows == [check.name for check in checks.CHECKS]
+
+
+def test_nothing_of_an_order_is_proven_before_its_sequence_is_and_all_is_after_it():
+    """Else a replay would get an outcome, or an authentic order none."""
+    names = [check.name for check in checks.CHECKS]
+    proven = [check.name for check in checks.CHECKS if check.proven]
+    assert proven == names[names.index("sequence") + 1 :]
+    assert all(check.proven for check in checks.CHECKS if check.passing)
+
+
+def test_order_that_is_under_way_is_asked_again_who_signed_it_and_for_whom():
+    asked = [check.name for check in checks.CHECKS if check.resumed]
+    assert asked == [c.name for c in checks.CHECKS if not c.proven or c.name == "manifest"]
+
+
+def test_longest_reasons_fit_a_report():
+    """With names, numbers and times at their limits."""
+    name, other = "a" * MAX_NAME, "b" * MAX_NAME
+    device = Enrolment(name, name, signing.root(fleet=name, epoch=MAX_EPOCH))
+    device.root["minimum"] = {name: 2**31 - 1}
+    taken = {"epoch": MAX_EPOCH, "seq": MAX_SEQ, "sha256": "f" * 64}
+    record = {**new_record(), "order": taken, "time": MAX_TIME}
+    order = signing.order_document(NEW, MAX_SEQ - 1)
+    order.update(fleet=name, model=name, target=name, epoch=MAX_EPOCH, issued=MAX_TIME)
+    manifest = {**NEW.document, "fleet": name, "model": name, "target": other}
+    line = signing.envelope(words.MANIFEST, manifest, RELEASE_KEY)
+    for check, changes in (
+        ("addressed", {"fleet": other}),
+        ("addressed", {"target": other}),
+        ("addressed", {"device": other}),
+        ("sequence", {}),
+        ("sequence", {"epoch": MAX_EPOCH - 1}),
+        ("time", {"expires": 1}),
+        ("minimum", {}),
+        ("manifest", {"manifest": dsse.read(line).digest()}),
+    ):
+        case = Case(b"", name, device, record, ROOM, wall=MAX_TIME)
+        case.order, case.manifest = {**order, **changes}, NEW.document
+        case.envelopes = [None, dsse.read(line)]
+        row = next(row for row in checks.CHECKS if row.name == check)
+        with pytest.raises(ValueError, match=" ") as refused:
+            row.check(case)
+        assert len(str(checks.OrderRefused(row, str(refused.value)))) <= MAX_TEXT, check
+
+
+def test_what_a_newer_controller_lets_be_ignored_is_ignored(world):
+    release = signing.Release(2, b"new model " * 300, extra={"site": "north"})
+    assert is_taken(signing.order(release, 6, extra={"battery": {"least_percent": 20}}))
+    assert not is_taken(signing.order(release, 6, extra={"battery": {"a": {"b": 1}}}))
+
+
+def test_report_says_which_formats_are_read(world):
+    assert asyncio.run(live(world, lambda _: world.reports))
+    assert world.reports[-1]["reads"] == {"root": 1, "manifest": 1, "order": 1}
+
+
 def test_order_below_the_least_release_of_the_root_is_rejected():
     root = signing.root(minimum={"digits": 3})
-    case = checks.Case(signing.order(NEW, 6), "digits", DEVICE, root, new_record(), ROOM)
-    with pytest.raises(checks.Refused, match="minimum: release 2, least 3") as refused:
+    device = Enrolment(DEVICE.name, DEVICE.target, root)
+    case = Case(signing.order(NEW, 6), "digits", device, new_record(), ROOM)
+    with pytest.raises(checks.OrderRefused, match="minimum: release 2 is below 3") as refused:
         judge(case)
-    assert refused.value.order
+    assert refused.value.check.proven
 
 
 def test_payload_sent_first_under_a_bad_signature_does_not_spoil_the_order(world):
@@ -253,7 +346,7 @@ def test_file_that_is_not_what_was_signed_fails_and_changes_nothing(world):
     world.files[name] = b"x" * NEW.document["files"][0]["size"]
     world.retained[TOPIC] = signing.order(NEW, 6)
     assert asyncio.run(live(world, lambda _: world.reports and model(world)["outcome"] == "FAILED"))
-    assert model(world)["reason"] == "download: model: its sha256 differs"
+    assert model(world)["reason"] == "download: model: its sha256 is not the one that was signed"
     assert model(world)["release"] == 1
 
 
@@ -324,7 +417,7 @@ def test_damaged_live_bank_falls_back_and_takes_the_same_order_again(world):
     world.reports.clear()
 
     def done(update):
-        return update.booted.is_set() and update.record["outcome"] == "SUCCEEDED"
+        return update.work.booted.is_set() and update.record["outcome"] == "SUCCEEDED"
 
     assert asyncio.run(live(world, done))
     assert world.durable()["banks"][world.durable()["live"]]["release"] == 2
@@ -375,9 +468,9 @@ def test_newer_order_that_is_refused_for_good_ends_the_waiting_for_an_older_one(
     newer = signing.order(other, 7, target="linux-cpu")
 
     def done(update):
-        if update.later:
+        if update.inbox.later:
             world.deliver(TOPIC, newer)
-        return world.reports and "target" in model(world)["reason"] and update.later is None
+        return world.reports and "target" in model(world)["reason"] and update.inbox.later is None
 
     assert asyncio.run(live(world, done))
 

@@ -7,7 +7,7 @@ import pytest
 
 from modelwave_agent import machine
 from modelwave_agent.driver import Driver
-from modelwave_agent.update import Update
+from modelwave_agent.ledger import Ledger
 from tests import signing
 from tests.agent.fakes import TOPIC, World, live
 
@@ -53,9 +53,9 @@ def until_settled(world, seq, cut_at=None):
     return asyncio.run(live(world, lambda _: settled(world, seq), cut_at))
 
 
-def prepared(folder, case, update=Update):
+def prepared(folder, case):
     folder.mkdir()
-    world = World(folder, update)
+    world = World(folder)
     for release in (OLD, GOOD, BAD):
         world.files.update(release.files)
     for seq, release in enumerate(case.before, 1):
@@ -86,12 +86,12 @@ def play(world, case, cuts):
     return all(met)
 
 
-def sweep(folder, case, update=Update):
+def sweep(folder, case):
     """(number of cuts, {cut: faults}) over every port call of one update."""
     cases, bad = 0, {}
     for when in ("before", "torn", "after"):
         for call in range(1, MAX_CALLS):
-            world = prepared(folder / f"{when}-{call}", case, update)
+            world = prepared(folder / f"{when}-{call}", case)
             met = play(world, case, [(call, when)])
             if world.faults:
                 bad[when, call] = world.faults
@@ -151,35 +151,35 @@ class ActsFirst(Driver):
     """The journal-first rule, broken: effects run, then the record is written."""
 
     async def drive(self, event, detail):
-        update = self.update
+        ledger = self.ledger
         while event:
-            update.record, effects = machine.step(update.record, event, detail)
+            ledger.record, effects = machine.step(ledger.record, event, detail)
             event, detail = "", {}
             for effect in effects:
                 event, detail = await self.EFFECTS[effect](self) or ("", {})
                 if event:
                     break
-            update.journal.write(update.record)
+            ledger.journal.write(ledger.record)
 
 
-class ConfirmsLast(Driver):
+class ConfirmsLast(Ledger):
     """Broken where it hurts most: SUCCEEDED is told before it is durable."""
 
     async def step(self, event, detail):
         if event != "healthy":
             return await super().step(event, detail)
-        update = self.update
-        update.record, effects = machine.step(update.record, event, detail)
-        asyncio.get_running_loop().call_later(0.001, update.journal.write, update.record)
+        self.record, effects = machine.step(self.record, event, detail)
+        asyncio.get_running_loop().call_later(0.001, self.journal.write, self.record)
         return effects
 
 
-@pytest.mark.parametrize("broken", [ActsFirst, ConfirmsLast])
-def test_the_sweep_goes_red_when_the_journal_is_not_written_first(tmp_path, broken):
-    class Broken(Update):
-        def _driver(self):
-            return broken(self)
-
-    cases, bad = sweep(tmp_path, CASES["healthy"], Broken)
+@pytest.mark.parametrize(
+    ("part", "broken"), [("driver.Driver", ActsFirst), ("update.Ledger", ConfirmsLast)]
+)
+def test_the_sweep_goes_red_when_the_journal_is_not_written_first(
+    tmp_path, monkeypatch, part, broken
+):
+    monkeypatch.setattr(f"modelwave_agent.{part}", broken)
+    cases, bad = sweep(tmp_path, CASES["healthy"])
     print(f"{broken.__name__}: {cases} power cuts, {len(bad)} with faults")
     assert len(bad) > 3

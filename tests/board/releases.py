@@ -10,7 +10,7 @@ INPUTS = [bytes([number] * 64) for number in range(16)]
 RAM_BYTES = 256  # the stand-in takes no more
 
 
-def release(number, model, healthy=True, target="rp2040", name="digits"):
+def release(number, model, healthy=True, target="rp2040", name="digits", **changes):
     """Release `number` with these bytes as its model. Not `healthy`: its golden set was made
     with another file."""
     digest = hashlib.sha256(model if healthy else b"another").digest()
@@ -26,6 +26,7 @@ def release(number, model, healthy=True, target="rp2040", name="digits"):
         target=target,
         files=files,
         needs={**needs, "runtime": "tflite", "accelerator": ""},
+        **changes,
     )
     if name != made.document["model"]:
         made.document["model"] = name

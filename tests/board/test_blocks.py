@@ -186,4 +186,4 @@ def test_file_that_changed_at_the_controller_is_not_taken(tmp_path, compiled, po
         fetching.until("gate")
         (tmp_path / "files" / hashlib.sha256(data).hexdigest()).write_bytes(bytes(len(data)))
         fetching.go_on()
-        assert fetching.until("end") == "model: its sha256 differs"
+        assert fetching.until("end") == "model: its sha256 is not the one that was signed"

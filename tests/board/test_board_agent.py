@@ -29,6 +29,14 @@ def provide(folder):
     (folder / "v1").write_bytes(signing.order(good, 1, **at_once))
     (folder / "v1.sha256").write_bytes(hashlib.sha256(b"the first model" * 50).digest())
     (folder / "v2-bad").write_bytes(signing.order(bad, 2, **at_once))
+    # Of a controller of next year.
+    extra = signing.order(good, 1, **at_once, extra={"site": "north"})
+    (folder / "extra").write_bytes(extra)
+    (folder / "newer").write_bytes(signing.order(good, 1, **at_once, v=2, condition="at night"))
+    (folder / "condition").write_bytes(signing.order(good, 1, **at_once, condition="at night"))
+    newer = release(3, b"the third model" * 50, v=2)
+    (folder / "newer-manifest").write_bytes(signing.order(newer, 1, **at_once))
+    (folder / "newer-root.json").write_bytes(signing.root_envelope(signing.root(v=2)))
     (folder / "words-v1").write_bytes(signing.order(other, 1, model="words", **at_once))
 
 
@@ -42,7 +50,7 @@ def passed(folder, program, heap):
 
 def test_agent(tmp_path):
     provide(tmp_path)
-    assert passed(tmp_path, "agent_cases.py", "512k") == "12 passed, 0 failed"
+    assert passed(tmp_path, "agent_cases.py", "512k") == "16 passed, 0 failed"
 
 
 def test_parts(tmp_path):

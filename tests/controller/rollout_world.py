@@ -23,7 +23,7 @@ from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_controller.trust import keys, pkcs8
-from modelwave_controller.trust.documents import Manifest, read
+from modelwave_controller.trust.documents import Manifest, view
 from modelwave_shared import digests, documents, dsse, topics, words
 from modelwave_shared.slots import slot
 
@@ -89,12 +89,16 @@ class World:
         self.devices: dict[str, Device] = {}
         self.add(devices)
 
-    def release(self, number: int, targets: Iterable[str] = (TARGET,)) -> dict[str, Signed]:
+    def release(
+        self, number: int, targets: Iterable[str] = (TARGET,), **changes: Any
+    ) -> dict[str, Signed]:
         found = {}
         for target in targets:
-            payload = keys.canonical(manifest(number, target))
+            document = manifest(number, target, **changes)
+            payload = keys.canonical(document)
             envelope = keys.sign(words.MANIFEST, payload, [self.release_key])
-            found[target] = Signed(read(Manifest, payload), envelope, digests.hexdigest(payload))
+            typed = view(Manifest, document)
+            found[target] = Signed(document, typed, envelope, digests.hexdigest(payload))
         return found
 
     def shelve(self, number: int, targets: Iterable[str] = (TARGET,)) -> None:
@@ -122,9 +126,14 @@ class World:
             pass
 
     def start(
-        self, release: int, plan: Plan | None = None, targets: Iterable[str] = (TARGET,)
+        self,
+        release: int,
+        plan: Plan | None = None,
+        targets: Iterable[str] = (TARGET,),
+        **changes: Any,
     ) -> int:
-        request = Request("digits", self.release(release, targets), (), plan or quick(), 0)
+        releases = self.release(release, targets, **changes)
+        request = Request("digits", releases, (), plan or quick(), 0)
         return rollouts.start(self.store, request, self.now)
 
     def tick(self) -> None:
@@ -178,6 +187,7 @@ class Device:
         self.target = target
         self.boot, self.n = 1, 0
         self.models: dict[str, dict[str, Any]] = {"digits": dict(NO_RELEASE)}
+        self.says: dict[str, Any] = {}  # what its reports hold beside, or instead
 
     def take(self, order: dict[str, Any], outcome: str, reason: str = "") -> None:
         held = self.models.get(order["model"], {"release": 0, "sha256": ""})
@@ -206,7 +216,7 @@ class Device:
             "refused": "",
             "models": self.models,
         }
-        return json.dumps(document | changes).encode()
+        return json.dumps(document | self.says | changes).encode()
 
 
 def quick(*percents: float, **changes: Any) -> Plan:

@@ -21,7 +21,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import fail, safe
 from modelwave_controller.trust import keys, pkcs8
-from modelwave_shared import documents
+from modelwave_shared import documents, words
 from modelwave_shared.version import described
 
 
@@ -140,6 +140,28 @@ def test_unreadable_configuration_is_refused(home: Home, data: bytes) -> None:
         assert Home(home.path).config
 
 
+def test_root_in_a_format_of_next_year_is_refused_and_says_what_to_update(home: Home) -> None:
+    signers = [keys.load(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
+    with pytest.MonkeyPatch.context() as next_year:
+        next_year.setitem(words.READS, words.ROOT, 2)
+        newer = keys.sign("root", keys.canonical(home.root_document | {"v": 2}), signers)
+    (home.path / "root.json").write_bytes(newer)
+    with pytest.raises(TrustError) as caught:
+        assert Home(home.path).root
+    assert str(caught.value).endswith(
+        "root.v: 2 is a newer format; root v 1 is read here; update the controller"
+    )
+
+
+def test_root_of_the_first_controllers_is_the_first_of_its_chain(home: Home) -> None:
+    assert "version" not in home.root_document
+    assert home.root_document["v"] == home.root.version == 1
+    signers = [keys.load(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
+    second = keys.canonical(home.root_document | {"version": 2})
+    (home.path / "root.json").write_bytes(keys.sign("root", second, signers))
+    assert Home(home.path).root.version == 2
+
+
 def test_root_with_one_signature_too_few_is_refused(home: Home, tmp_path: Path) -> None:
     document = keys.canonical(home.root_document)
     signers = [keys.load(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
@@ -196,7 +218,7 @@ def test_init_refuses_a_bad_fleet_name(
     tmp_path: Path, modelwave: Run, monkeypatch: pytest.MonkeyPatch, fleet: str
 ) -> None:
     monkeypatch.setenv("MODELWAVE_PASSPHRASE", SECRET)
-    refused(modelwave("--home", tmp_path / "h", "init", fleet), "FLEET: a name of")
+    refused(modelwave("--home", tmp_path / "h", "init", fleet), "FLEET: ", "is no name")
     assert not (tmp_path / "h").exists()
 
 
@@ -281,8 +303,8 @@ def test_bad_command_line_is_one_line(modelwave: Run, arguments: tuple[str, ...]
 
 
 def test_command_without_a_home_says_how_to_get_one(tmp_path: Path, modelwave: Run) -> None:
-    for words in (("list",), ("add", tmp_path), ("show", "digits", "1")):
-        refused(modelwave("--home", tmp_path / "no", "release", *words), "modelwave init FLEET")
+    for arguments in (("list",), ("add", tmp_path), ("show", "digits", "1")):
+        refused(modelwave("--home", tmp_path / "no", "release", *arguments), "modelwave init FLEET")
 
 
 def test_text_of_strangers_cannot_act_on_a_terminal() -> None:

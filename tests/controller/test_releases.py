@@ -218,7 +218,7 @@ def test_folder_that_is_no_bundle_is_refused(home: Home, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("model", ["", "../releases", "a/b", "A", "x" * 70, "/etc", "a\0"])
 def test_model_name_that_could_be_a_path_is_refused(home: Home, model: str) -> None:
-    with pytest.raises(OperatorError, match="MODEL: a name of"):
+    with pytest.raises(OperatorError, match=r"MODEL: .* is no name"):
         Releases(home).find(model, "1")
 
 
@@ -321,4 +321,4 @@ def test_stored_release_is_what_orders_name(home: Home, maker: Maker) -> None:
     assert catalog.StoredRelease is bundles.Signed
     stored, _ = Releases(home).add(maker.bundle())
     opened = documents.open_signed("manifest", dsse.read(stored.envelope), home.root_document)
-    assert opened == stored.manifest.document()
+    assert opened == stored.document

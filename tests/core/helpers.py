@@ -45,7 +45,7 @@ UNSIGNED = {
 ENVELOPES = {ROOT: signed.ROOT, MANIFEST: signed.MANIFEST, ORDER: signed.ORDER}
 
 
-KINDS = list(schema.CHECKS) + list(reports.FIELDS)
+KINDS = list(schema.KINDS) + list(reports.KINDS)
 
 
 def refused(error, function, *arguments):
@@ -84,7 +84,7 @@ def check(kind, value):
 
 
 def reading(kind):
-    return documents if kind in schema.CHECKS else reports
+    return documents if kind in schema.KINDS else reports
 
 
 def accepted(kind, path, *values):

@@ -8,7 +8,7 @@ same bytes.
 
 from pathlib import Path
 
-from modelwave_shared.words import MANIFEST, ORDER, ROOT
+from modelwave_shared.words import MANIFEST, ORDER, READS, ROOT
 from tests import signing
 from tests.signing import ORDER_KEY, RELEASE_KEY, ROOT_KEYS, STRANGER, envelope
 
@@ -24,6 +24,8 @@ def envelopes():
     manifest = release.document
     order = signing.order_document(release, 7)
     unknown = {**order, "condition": "only at night"}
+    extra = {**order, "extra": {"site": "north"}}
+    newer = {**unknown, "v": READS[ORDER] + 1}
     return [
         ("ROOT", "by two of its three root keys", envelope(ROOT, root, *ROOT_KEYS[:2])),
         ("MANIFEST", "by the release key", envelope(MANIFEST, manifest, RELEASE_KEY)),
@@ -31,6 +33,8 @@ def envelopes():
         ("ORDER", "of that manifest, by the online key", envelope(ORDER, order, ORDER_KEY)),
         ("ORDER_BY_STRANGER", "by a key of another fleet", envelope(ORDER, order, STRANGER)),
         ("ORDER_UNKNOWN_FIELD", "well signed", envelope(ORDER, unknown, ORDER_KEY)),
+        ("ORDER_WITH_EXTRA", "as a newer controller may", envelope(ORDER, extra, ORDER_KEY)),
+        ("ORDER_NEXT_FORMAT", "of a newer controller", envelope(ORDER, newer, ORDER_KEY)),
         ("TINY", "an order without fields, by the online key", envelope(ORDER, {}, ORDER_KEY)),
     ]
 

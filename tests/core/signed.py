@@ -81,6 +81,30 @@ ORDER_UNKNOWN_FIELD = (
     b'UmrLCQ=="}]}'
 )
 
+# as a newer controller may
+ORDER_WITH_EXTRA = (
+    b'{"payload":"eyJlcG9jaCI6MCwiZXhwaXJlcyI6MTgwMDA4NjQwMCwiZXh0cmEiOnsic2l0ZSI6Im5vcnRoIn0s'
+    b"ImZsZWV0IjoiZGVtbyIsImlzc3VlZCI6MTgwMDAwMDAwMCwibWFuaWZlc3QiOiI5MDVjN2E0NTQ0N2RmMTYzZWRl"
+    b"MWZjM2ViN2U2NjE2YTVmZjk5YTIzOWE1NmRkMjliOWViMmEzNGU1ZWM4OTgxIiwibW9kZWwiOiJkaWdpdHMiLCJz"
+    b"ZXEiOjcsInNoYWRvdyI6ZmFsc2UsInNsb3RzIjpbWzAsOTk5XV0sInRhcmdldCI6ImxpbnV4LWNwdSIsInRyaWFs"
+    b'Ijp7ImluZmVyZW5jZXMiOjAsInNlY29uZHMiOjEwfSwidXJscyI6WyJodHRwOi8vZmlsZXMudGVzdCJdfQ==","p'
+    b'ayloadType":"application/vnd.modelwave.order+json","signatures":[{"keyid":"7599776c","si'
+    b'g":"UUwmFHBFLMkITd+nWWMa1b0ORerD+MEYnHBRgT28xXf/VyWWFmllv+5Gp8xLlU/RpxM07z4JIvf6a501Bv5a'
+    b'AA=="}]}'
+)
+
+# of a newer controller
+ORDER_NEXT_FORMAT = (
+    b'{"payload":"eyJjb25kaXRpb24iOiJvbmx5IGF0IG5pZ2h0IiwiZXBvY2giOjAsImV4cGlyZXMiOjE4MDAwODY0'
+    b"MDAsImZsZWV0IjoiZGVtbyIsImlzc3VlZCI6MTgwMDAwMDAwMCwibWFuaWZlc3QiOiI5MDVjN2E0NTQ0N2RmMTYz"
+    b"ZWRlMWZjM2ViN2U2NjE2YTVmZjk5YTIzOWE1NmRkMjliOWViMmEzNGU1ZWM4OTgxIiwibW9kZWwiOiJkaWdpdHMi"
+    b"LCJzZXEiOjcsInNoYWRvdyI6ZmFsc2UsInNsb3RzIjpbWzAsOTk5XV0sInRhcmdldCI6ImxpbnV4LWNwdSIsInRy"
+    b"aWFsIjp7ImluZmVyZW5jZXMiOjAsInNlY29uZHMiOjEwfSwidXJscyI6WyJodHRwOi8vZmlsZXMudGVzdCJdLCJ2"
+    b'IjoyfQ==","payloadType":"application/vnd.modelwave.order+json","signatures":[{"keyid":"7'
+    b'599776c","sig":"s6jR/nQuLUVMeZgSB5FFgLB0fvrukXP63S03zx7AI82f6F+3K8h6a63okQBg42qEl1BA8aGv'
+    b'9pcUFGoIHZFZAw=="}]}'
+)
+
 # an order without fields, by the online key
 TINY = (
     b'{"payload":"e30=","payloadType":"application/vnd.modelwave.order+json","signatures":[{"k'

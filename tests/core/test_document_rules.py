@@ -1,6 +1,6 @@
 """What must hold within one document: the rules of root, manifest, order and report."""
 
-from modelwave_shared import documents, dsse
+from modelwave_shared import documents, dsse, roles
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_BYTES, MAX_SEQ, MAX_SIGNATURES
 from modelwave_shared.words import MANIFEST, ORDER, OUTCOMES, REPORT, ROOT, STATES
@@ -14,7 +14,13 @@ def test_root_key_under_another_id_is_refused():
     root = sample(ROOT)
     ids = list(root["keys"])
     root["keys"][ids[0]], root["keys"][ids[1]] = root["keys"][ids[1]], root["keys"][ids[0]]
-    assert "not the id of its key" in refused(DocumentError, documents.check, ROOT, root)
+    assert "the id of this key is" in refused(DocumentError, documents.check, ROOT, root)
+
+
+def test_root_without_its_number_in_the_chain_is_the_first():
+    accepted(ROOT, "version", 1, 2, 2**31 - 1)
+    none_accepted(ROOT, "version", 0, -1, 2**31, True, "1", None)
+    assert "version" not in sample(ROOT)
 
 
 def test_root_threshold_of_zero_is_refused():
@@ -59,8 +65,8 @@ def test_root_without_a_role_is_refused():
 
 def test_role_keys_are_those_of_the_documents_signer():
     root = sample(ROOT)
-    assert documents.role_keys(root, ORDER) == ({"7599776c": signed.ORDER_KEY}, 1)
-    keys, threshold = documents.role_keys(root, ROOT)
+    assert roles.role_keys(root, ORDER) == ({"7599776c": signed.ORDER_KEY}, 1)
+    keys, threshold = roles.role_keys(root, ROOT)
     assert (len(keys), threshold) == (3, 2)
 
 

@@ -3,6 +3,7 @@
 from modelwave_shared import documents
 from modelwave_shared.errors import DocumentError, JsonError
 from modelwave_shared.limits import MAX_BYTES
+from modelwave_shared.rules import PRINTABLE
 from modelwave_shared.words import MANIFEST, METRICS, ORDER, REPORT, ROOT
 from tests.core.helpers import (
     KINDS,
@@ -70,10 +71,35 @@ def test_every_object_refuses_an_unknown_field():
 def test_every_top_level_field_must_be_there():
     for kind in KINDS:
         for field in sample(kind):
+            if field == "v":
+                continue  # absent it is 1
             document = sample(kind)
             del document[field]
             message = refused(DocumentError, check, kind, document)
             assert message.startswith(kind + "." + field), message
+
+
+ODD = (
+    (None, True, False, 0, 1, -1, 8, 9, 999, 1000, 10**6, 2**31, 2**53, 2**63, 10**400)
+    + (0.0, 1.5, -1e300, 1e999, float("nan"))
+    + ("", " ", "a", "-a", "a\n", "\0", "\x1b[2J", "\x7f", "\xe9", "\u202e", "\ufffe", "x" * 4000)
+    + ("device", "labels", "model", "trial", "SUCCEEDED", "http://h", "http://u:p@h", "HTTP://h")
+    + ([], {}, [[]], [{}], [0, 1], [1, 0], ["a"] * 100, {"a": 1}, {"\x1b": 1}, {"kind": []})
+    + ({"kind": "labels"}, {"kind": "outputs", "steps": 1}, {"x" * 4000: {}})
+)
+
+
+def test_whatever_stands_in_a_place_is_taken_or_refused_in_one_short_printable_line():
+    for kind in KINDS:
+        for path in list(fields_of(sample(kind))) + ["v", "extra", "strange"]:
+            for odd in ODD:
+                try:
+                    check(kind, changed(kind, path, odd))
+                except DocumentError as error:
+                    message = str(error)
+                    assert message.startswith(kind + "."), message
+                    assert len(message) < 300, message
+                    assert not message.strip(PRINTABLE), message
 
 
 def test_documents_that_are_no_objects_are_refused():

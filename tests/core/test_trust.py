@@ -1,7 +1,7 @@
 """Whose signature a document needs: the root's roles, over envelopes from real keys."""
 
 from modelwave_shared import documents, dsse
-from modelwave_shared.errors import DocumentError, EnvelopeError
+from modelwave_shared.errors import DocumentError, EnvelopeError, NewerFormatError
 from modelwave_shared.words import MANIFEST, ORDER, ROOT
 from tests.core import signed
 from tests.core.helpers import refused
@@ -64,7 +64,20 @@ def test_a_stranger_kind_is_not_repeated_in_the_message():
 
 def test_unknown_field_is_refused_even_when_well_signed():
     message = refused(DocumentError, opened, ORDER, signed.ORDER_UNKNOWN_FIELD)
-    assert message == "order.condition: an unknown field"
+    assert message == "order.condition: an unknown field; order v 1 is read here"
+
+
+def test_order_of_a_newer_format_is_refused_for_that_even_when_well_signed():
+    message = refused(NewerFormatError, opened, ORDER, signed.ORDER_NEXT_FORMAT)
+    assert message == "order.v: 2 is a newer format; order v 1 is read here"
+
+
+def test_extra_is_covered_by_the_signature():
+    envelope = dsse.read(signed.ORDER_WITH_EXTRA)
+    assert opened(ORDER, signed.ORDER_WITH_EXTRA)["extra"] == {"site": "north"}
+    changed = envelope.payload.replace(b"north", b"south")
+    assert changed != envelope.payload
+    refused(EnvelopeError, opened, ORDER, dsse.write(ORDER, changed, envelope.signatures))
 
 
 def test_signature_is_looked_at_before_the_payload_is_parsed():

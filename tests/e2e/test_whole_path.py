@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelwave_controller.demo.fleet import HOST, Device, Parts
-from modelwave_shared import documents, dsse
+from modelwave_shared import documents, dsse, roles
 from tests.e2e.conftest import DIGITS, House
 from tests.tools import needed
 
@@ -86,7 +86,7 @@ def check_signatures(house: House, desired: bytes) -> None:
         "root", dsse.read((house.operator.home / "root.json").read_bytes()).payload
     )
     for kind, line in zip(("order", "manifest"), desired.split(b"\n"), strict=True):
-        keys, threshold = documents.role_keys(root, kind)
+        keys, threshold = roles.role_keys(root, kind)
         outside = Envelope.from_dict(json.loads(line))
         made = [
             SSlibKey(name, "ed25519", "ed25519", {"public": raw.hex()})

@@ -11,22 +11,23 @@ import os
 
 from modelwave_agent.banks import Banks
 from modelwave_agent.board.clock import BoardClock
+from modelwave_agent.inbox import JUDGING
 from modelwave_agent.journal import Journal
-from modelwave_agent.ports import Hooks
+from modelwave_agent.ports import Hooks, Ports
 from modelwave_agent.runner import Agent
-from modelwave_agent.update import JUDGING, Update
+from modelwave_agent.types import Enrolment
+from modelwave_agent.update import Update
 from modelwave_shared import topics
+from modelwave_shared.errors import advised
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
-from modelwave_shared.slots import slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelwave_agent.ports import Fetcher, HookAnswer, Link, Runtime
+    from modelwave_agent.ports import BrokerLink, Fetcher, Runtime
     from modelwave_agent.runner import Listener
-    from modelwave_agent.update import Live
-    from modelwave_shared.fields import Document
+    from modelwave_agent.types import HookAnswer, Live
 
     Hook = Callable[[Live], HookAnswer]
 
@@ -44,7 +45,7 @@ class BoardAgent(Agent):
         device: str,
         target: str,
         models: "dict[str, Runtime]",
-        link: "Link",
+        link: "BrokerLink",
         folder: str = "/modelwave",
         root: str = "/root.json",
         fetcher: "Fetcher | None" = None,
@@ -55,9 +56,9 @@ class BoardAgent(Agent):
         bank_bytes: int = 0,
         metrics_seconds: float = 900,
     ) -> None:
-        """`models`: {name: Runtime}; `link`: a ports.Link; `folder`: what the agent keeps, made
-        if need be; `root`: the file of the fleet's root of trust; `fetcher`: None for file
-        blocks over the link.
+        """`models`: {name: Runtime}; `link`: a ports.BrokerLink; `folder`: what the agent
+        keeps, made if need be; `root`: the file of the fleet's root of trust; `fetcher`: None
+        for file blocks over the link.
 
         `serve(live)` and `healthy(live)`, async or not: the program is given a model, or is
         asked on trial before it is confirmed; they return what is wrong, if anything.
@@ -70,43 +71,34 @@ class BoardAgent(Agent):
             gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
         with JUDGING:
-            trusted = _enrolled(root, device)
-        fleet = trusted["fleet"]
-        about = {"fleet": fleet, "device": device, "target": target, "slot": slot(fleet, device)}
+            enrolment = _enrolled(device, target, root)
+        fleet = enrolment.fleet
         listeners: "dict[str, Listener]" = {}
         if fetcher is None:
             from modelwave_agent.board.blocks import BlockFetcher
 
             fetcher = BlockFetcher(link, fleet, device, clock)
             listeners[topics.file_block(fleet, device)] = fetcher.take
-        hooks = ProgramHooks(serve, healthy)
+        hooks = BoardHooks(serve, healthy)
         _make(folder)
         updates = {}
         for model in models:
             place = folder + "/" + model
             _make(place)
-            updates[model] = Update(
-                model,
-                about,
-                trusted,
-                Journal(place, "journal"),
-                Banks(place, bank_bytes),
-                models[model],
-                fetcher,
-                hooks,
-                clock,
-            )
+            journal, banks = Journal(place, "journal"), Banks(place, bank_bytes)
+            ports = Ports(journal, banks, models[model], fetcher, hooks, clock)
+            updates[model] = Update(model, enrolment, ports)
         boots = Journal(folder, "device")
-        Agent.__init__(self, about, updates, link, clock, boots, metrics_seconds, listeners)
+        Agent.__init__(self, enrolment, updates, link, clock, boots, metrics_seconds, listeners)
 
     def live(self, model: str) -> "Live | None":
-        """The model that serves now (update.Live). None until there is one, and until it was
+        """The model that serves now (types.Live). None until there is one, and until it was
         hashed again after a reset."""
         update = self.updates[model]
-        return update.live() if update.booted.is_set() else None
+        return update.live() if update.work.booted.is_set() else None
 
 
-class ProgramHooks(Hooks):
+class BoardHooks(Hooks):
     """The functions of the program; one that it has not given finds nothing wrong."""
 
     def __init__(self, serve: "Hook | None", healthy: "Hook | None") -> None:
@@ -120,8 +112,9 @@ class ProgramHooks(Hooks):
         return self._healthy(live) if self._healthy else ""
 
 
-def _enrolled(path: str, device: str) -> "Document":
-    """The checked root document, without what only a new root would be checked by."""
+def _enrolled(device: str, target: str, path: str) -> Enrolment:
+    """The Enrolment by the root document in the file `path`, without what only a new root
+    would be checked by."""
     from modelwave_shared import documents
 
     try:
@@ -129,13 +122,13 @@ def _enrolled(path: str, device: str) -> "Document":
             size = min(os.stat(path)[6], MAX_ENVELOPE_BYTES + 1)
             root = documents.open_first_root(file.read(size))
     except (OSError, ValueError) as error:
-        raise ValueError("%s: %s" % (path, error))
+        raise ValueError("%s: %s" % (path, advised(error, "agent")))
     with documents.READING:
         _check_name(device)
-    del root["roles"]["root"]  # who have said what they had to; their keys go as well
+    del root["roles"]["root"]  # its keys go as well
     keys = root["keys"]
     root["keys"] = {key: keys[key] for role in root["roles"].values() for key in role["keyids"]}
-    return root
+    return Enrolment(device, target, root)
 
 
 def _check_name(device: str) -> None:

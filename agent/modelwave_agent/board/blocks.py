@@ -16,7 +16,7 @@ from modelwave_shared.blocks import BLOCK_BYTES, HEAD_BYTES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from modelwave_agent.intake import Intake
-    from modelwave_agent.ports import Clock, Link
+    from modelwave_agent.ports import BrokerLink, Clock
 
 WINDOW = 8  # blocks that are asked for at once
 LOW = 4096  # bytes on their way, at which the next are asked for
@@ -27,7 +27,7 @@ SILENCES = 5  # one after the other, then it is given up
 class BlockFetcher(Fetcher):
     """One serves all models of a board, one file at a time."""
 
-    def __init__(self, link: "Link", fleet: str, device: str, clock: "Clock") -> None:
+    def __init__(self, link: "BrokerLink", fleet: str, device: str, clock: "Clock") -> None:
         self.link = link
         self.topic = topics.file_get(fleet, device)
         self.clock = clock

@@ -21,7 +21,7 @@ import socket
 from errno import EINPROGRESS
 
 from modelwave_agent.board import mqtt_packets as packets
-from modelwave_agent.ports import Link, LinkLost
+from modelwave_agent.ports import BrokerLink, LinkLost
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ class Answer:
         self.eighths = 0  # of the keep-alive, since it was asked for
 
 
-class MqttLink(Link):
+class MqttLink(BrokerLink):
     """One connection at a time; `connect` begins another. A dead one is noticed within 1.5
     times the keep-alive, also while it is being opened; only the name's resolution is as
     slow as the board's firmware makes it."""

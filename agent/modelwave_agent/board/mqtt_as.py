@@ -19,14 +19,14 @@ and the same with `down`. mqtt_as takes a message whole, however long it is.
 
 import asyncio
 
-from modelwave_agent.ports import Link, LinkLost
+from modelwave_agent.ports import BrokerLink, LinkLost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-class MqttAsLink(Link):
+class MqttAsLink(BrokerLink):
     """`connect` waits until the program has told `up`."""
 
     def __init__(self, client: "Any") -> None:

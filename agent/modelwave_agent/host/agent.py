@@ -19,32 +19,27 @@ from typing import IO, Any, Self
 from modelwave_agent.banks import Banks
 from modelwave_agent.host import config
 from modelwave_agent.host.clock import HostClock
-from modelwave_agent.host.config import Config, ConfigError
+from modelwave_agent.host.config import AgentConfig, ConfigError
 from modelwave_agent.host.hooks import CommandHooks
-from modelwave_agent.host.http import HttpFetcher
+from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.litert import LiteRT
 from modelwave_agent.host.log import Changes
 from modelwave_agent.journal import Journal
-from modelwave_agent.ports import ProofError, Runtime
+from modelwave_agent.ports import Ports, ProofError, Runtime
 from modelwave_agent.runner import Agent
-from modelwave_agent.update import Live, Update
-from modelwave_shared.slots import slot
+from modelwave_agent.types import Enrolment, Live
+from modelwave_agent.update import Update
 
 
 class HostAgent:
     """One device. Its methods may be called from any thread."""
 
-    def __init__(self, settings: Config) -> None:
+    def __init__(self, settings: AgentConfig) -> None:
         """Locks the state folder: two agents must not share one. Raises ConfigError, and
         ProofError where no runtime is installed."""
         self.settings = settings
-        self.device = {
-            "fleet": settings.root["fleet"],
-            "device": settings.device,
-            "target": settings.target,
-            "slot": slot(settings.root["fleet"], settings.device),
-        }
+        self.device = Enrolment(settings.device, settings.target, settings.root)
         self._lock = _locked(settings.state)
         self._hooks = {model: _ProgramHooks(settings) for model in settings.models}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -161,16 +156,13 @@ class HostAgent:
 
     def _made(self) -> Agent:
         settings = self.settings
-        clock, fetcher = HostClock(), HttpFetcher(settings.download_ca)
+        clock, fetcher = HostClock(), HostHttpFetcher(settings.download_ca)
         runtime = _runtime(settings)
         updates = {}
         for model in settings.models:
             folder = settings.state / model
             folder.mkdir(exist_ok=True)
-            updates[model] = Update(
-                model,
-                self.device,
-                settings.root,
+            ports = Ports(
                 Journal(str(folder), "journal"),
                 Banks(str(folder), settings.flash_bytes),
                 runtime,
@@ -178,18 +170,19 @@ class HostAgent:
                 self._hooks[model],
                 clock,
             )
+            updates[model] = Update(model, self.device, ports)
         link = PahoLink(settings.broker, settings.device)
         boots = Journal(str(settings.state), "device")
         agent = Agent(self.device, updates, link, clock, boots, settings.metrics_seconds)
         for update in updates.values():
-            update.changed = Changes(update, update.changed)
+            update.report.changed = Changes(update, update.report.changed)
         return agent
 
 
 class _ProgramHooks(CommandHooks):
     """The commands of one model, and whether any was handed to the program yet."""
 
-    def __init__(self, settings: Config) -> None:
+    def __init__(self, settings: AgentConfig) -> None:
         super().__init__(settings.swap, settings.health, settings.hook_seconds)
         self.served = False
 
@@ -229,7 +222,7 @@ def _differ(live: Live, other: Live | None) -> bool:
     return other is None or (live.release, live.path) != (other.release, other.path)
 
 
-def _runtime(settings: Config) -> LiteRT:
+def _runtime(settings: AgentConfig) -> LiteRT:
     return LiteRT(
         settings.accelerator, settings.ram_bytes, settings.proof_seconds, settings.kernels
     )

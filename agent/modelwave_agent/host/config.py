@@ -13,11 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelwave_agent.host.hooks import HOOK_SECONDS
-from modelwave_agent.host.link import Broker
+from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
 from modelwave_shared import documents, fields
-from modelwave_shared.errors import DocumentError
+from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
+from modelwave_shared.rules import ListOf
 
 MAX_CONFIG_BYTES = 65536
 MAX_SECRET_BYTES = 1024
@@ -29,13 +30,13 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
-class Config:
+class AgentConfig:
     device: str
     target: str
     models: tuple[str, ...]
     state: Path
     root: dict[str, Any]  # the checked root document
-    broker: Broker
+    broker: BrokerAddress
     flash_bytes: int  # what one bank may hold; 0: what is free
     ram_bytes: int  # 0: what is free
     kernels: tuple[str, ...]  # the operators of a board that this host stands in for; (): all
@@ -48,7 +49,7 @@ class Config:
     metrics_seconds: float
 
 
-def read(path: Path) -> Config:
+def read(path: Path) -> AgentConfig:
     """Raises ConfigError."""
     return _Reader(path, _parse(path)).config()
 
@@ -82,8 +83,8 @@ class _Reader:
         self.settings = settings
         self.known: dict[str, list[str]] = {}  # what was taken, by table
 
-    def config(self) -> Config:
-        found = Config(
+    def config(self) -> AgentConfig:
+        found = AgentConfig(
             device=self.take("device", _checked(fields.name)),
             target=self.take("target", _checked(fields.name)),
             models=self.take("models", _models),
@@ -104,10 +105,10 @@ class _Reader:
         self.refuse_the_rest()
         return found
 
-    def broker(self) -> Broker:
+    def broker(self) -> BrokerAddress:
         scheme, host, port = self.take("broker.url", _broker_url)
         tls = scheme == "mqtts"
-        return Broker(
+        return BrokerAddress(
             host=host,
             port=port or (MQTTS_PORT if tls else MQTT_PORT),
             tls=tls,
@@ -150,7 +151,7 @@ class _Reader:
         try:
             return documents.open_first_root(data.strip())
         except ValueError as error:
-            raise ConfigError(f"{self.path}: root: {path}: {error}") from error
+            raise ConfigError(f"{self.path}: root: {path}: {advised(error, 'agent')}") from error
 
     def authorities(self, key: str) -> str:
         """The path of a file with certificates, "" for the system's."""
@@ -196,7 +197,7 @@ def _bytes(value: Any) -> int:
 
 def _kernels(value: Any) -> tuple[str, ...]:
     try:
-        fields.check([fields.token, 0, MAX_KERNELS], value, "")
+        ListOf(fields.token, 0, MAX_KERNELS)(value, "")
     except DocumentError as error:
         raise ValueError(f'operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
     return tuple(value)
@@ -221,7 +222,7 @@ def _command(value: Any) -> tuple[str, ...]:
 
 
 def _models(value: Any) -> tuple[str, ...]:
-    fields.check([fields.name, 1, MAX_MODELS], value, "models")
+    ListOf(fields.name, 1, MAX_MODELS)(value, "models")
     if len(set(value)) != len(value):
         raise ValueError("a model stands twice")
     return tuple(value)

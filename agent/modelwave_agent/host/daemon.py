@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelwave_agent.host import config
 from modelwave_agent.host.agent import HostAgent
-from modelwave_agent.host.config import Config, ConfigError
+from modelwave_agent.host.config import AgentConfig, ConfigError
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import new_record
@@ -88,7 +88,7 @@ def _status(path: Path) -> int:
     return 0
 
 
-def _record(settings: Config, model: str) -> dict[str, object]:
+def _record(settings: AgentConfig, model: str) -> dict[str, object]:
     folder = settings.state / model
     if not (folder / "journal.0").exists() or not (folder / "journal.1").exists():
         return new_record()

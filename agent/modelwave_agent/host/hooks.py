@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from modelwave_agent import ports
 from modelwave_agent.host import process
-from modelwave_agent.update import Live
+from modelwave_agent.types import Live
 
 HOOK_SECONDS = 60
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from modelwave_agent.host.place import Place, resolve
+from modelwave_agent.host.place import FileAddress, resolve
 from modelwave_agent.ports import Fetcher, FetchError
 
 # The most that one recv takes; it is hashed and written while it is still in the cache.
@@ -55,7 +55,7 @@ class Sink(Protocol):
     def write(self, data: memoryview) -> None: ...
 
 
-class HttpFetcher(Fetcher):
+class HostHttpFetcher(Fetcher):
     """One serves a whole process."""
 
     def __init__(self, ca_file: str = "", pace: Pace = Pace()) -> None:
@@ -98,7 +98,9 @@ class HttpFetcher(Fetcher):
 class _Transfer:
     """One request and its answer, in a thread of its own."""
 
-    def __init__(self, place: Place, tls: ssl.SSLContext | None, intake: Sink, pace: Pace) -> None:
+    def __init__(
+        self, place: FileAddress, tls: ssl.SSLContext | None, intake: Sink, pace: Pace
+    ) -> None:
         self.place = place
         self.tls = tls
         self.intake = intake

@@ -31,7 +31,7 @@ RECEIVE_BYTES = 65536
 
 
 @dataclass(frozen=True)
-class Broker:
+class BrokerAddress:
     """How to reach it. `ca`: a PEM file, or "" for the system's authorities."""
 
     host: str
@@ -42,10 +42,10 @@ class Broker:
     ca: str = ""
 
 
-class PahoLink(ports.Link):
+class PahoLink(ports.BrokerLink):
     """One connection at a time; `connect` begins another."""
 
-    def __init__(self, broker: Broker, client_id: str) -> None:
+    def __init__(self, broker: BrokerAddress, client_id: str) -> None:
         self.broker = broker
         self.client_id = client_id
         self._client: mqtt.Client | None = None

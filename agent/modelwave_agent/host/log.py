@@ -10,7 +10,7 @@ logger = logging.getLogger("modelwave_agent")
 
 
 class Changes:
-    """Stands in for `update.changed`: logs what changed, then hands on."""
+    """Stands in for `update.report.changed`: logs what changed, then hands on."""
 
     def __init__(self, update: Update, changed: Callable[[], None]) -> None:
         self.update = update
@@ -27,12 +27,12 @@ class Changes:
 
 def describe(update: Update) -> str:
     """digits: trial, release 1 (v1) is live, order 7"""
-    state, live = update.state(), update.live()
+    state, live, note = update.state(), update.live(), update.report.note
     parts = [f"{update.model}: {state['state']}"]
     parts.append(
         f"release {live.release} ({clean(live.version)}) is live" if live else "no release"
     )
     if state["seq"]:
         parts.append(f"order {state['seq']} {state['outcome']}".strip())
-    reasons = (state["reason"], update.note and f"refused a message: {clean(update.note)}")
+    reasons = (state["reason"], note and f"refused a message: {clean(note)}")
     return ", ".join(parts) + "".join(f": {reason}" for reason in reasons if reason)

@@ -20,7 +20,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
-class Place:
+class FileAddress:
     """`addresses`: (family, socket address), each of them allowed."""
 
     secure: bool
@@ -30,7 +30,7 @@ class Place:
     addresses: Sequence[tuple[int, Any]]
 
 
-async def resolve(url: str, seconds: float) -> Place:
+async def resolve(url: str, seconds: float) -> FileAddress:
     """Raises FetchError, also where the name was not resolved within `seconds`."""
     try:
         parts = urlsplit(url)
@@ -51,7 +51,7 @@ async def resolve(url: str, seconds: float) -> Place:
     if not allowed:
         refused = ", ".join(sorted({str(address[0]) for _, address in addresses}))
         raise FetchError(f"{host}: a device does not ask {refused}")
-    return Place(parts.scheme == "https", host, port, parts.path or "/", allowed)
+    return FileAddress(parts.scheme == "https", host, port, parts.path or "/", allowed)
 
 
 def may_ask(address: str) -> bool:

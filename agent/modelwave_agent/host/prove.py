@@ -23,7 +23,6 @@ from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS, LiteRT
 from modelwave_agent.ports import ProofError
 from modelwave_agent.proof import judge_golden
 from modelwave_shared import strict_json
-from modelwave_shared.golden import GoldenError
 from modelwave_shared.schema import tolerance
 
 MAX_REASON = 1000  # characters; a runtime may list all that it lacks
@@ -56,8 +55,8 @@ async def judge(runtime: LiteRT, model: str, golden: str, tolerance: Any) -> str
             pass  # the runtime's own message would not tell a lost file from a bad one
     try:
         runtime.load(model)
-        return await judge_golden(runtime, golden, tolerance, _never_wait)
-    except (GoldenError, ProofError) as error:
+        return await judge_golden(runtime.run, runtime.name, golden, tolerance, _never_wait)
+    except ProofError as error:
         return str(error)
 
 

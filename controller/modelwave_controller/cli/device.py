@@ -119,6 +119,7 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
             ("last report", f"{span(now - device['seen_at'])} ago"),
             ("boot, report", f"{device['boot']}, {device['n']}"),
             ("agent", device["agent"]),
+            ("reads", ", ".join(f"{kind} v {v}" for kind, v in device["reads"].items())),
             ("free flash", f"{device['free_flash']:,} bytes"),
             ("free RAM", f"{device['free_ram']:,} bytes, largest piece"),
             ("runtime", runtime),

@@ -23,10 +23,7 @@ def init(
     homes.check_new(path, fleet)
     home = homes.make(path, fleet, asker(passphrase_file, "the offline keys", twice=True)())
     if as_json:
-        keyids = {
-            role: getattr(home.root.roles, role).keyids
-            for role in type(home.root.roles).model_fields
-        }
+        keyids = {role: held["keyids"] for role, held in home.root_document["roles"].items()}
         print_json({"home": str(home.path), "fleet": fleet, "keyids": keyids})
         return
     where = safe(home.path)

@@ -11,7 +11,7 @@ from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 from modelwave_controller.trust import keys, roots
 from modelwave_controller.trust.documents import require
-from modelwave_shared import documents, dsse, ed25519, fields, words
+from modelwave_shared import documents, dsse, ed25519, fields, roles, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 app = typer.Typer(no_args_is_help=True, help="Make keys, look at them, and see who signed.")
@@ -121,12 +121,12 @@ def verify(
 
 
 def _signer(root: dict[str, Any], read: dsse.Envelope, keyid: str, sig: bytes) -> dict[str, Any]:
-    roles = [name for name, role in root["roles"].items() if keyid in role["keyids"]]
+    held = [name for name, role in root["roles"].items() if keyid in role["keyids"]]
     if keyid not in root["keys"]:
         return {"keyid": keyid, "roles": [], "found": "unknown key"}
     message = dsse.signed_bytes(read.kind, read.payload)
-    good = ed25519.verify(documents.public_key(root, keyid), message, sig)
-    return {"keyid": keyid, "roles": roles, "found": "good" if good else "bad"}
+    good = ed25519.verify(roles.public_key(root, keyid), message, sig)
+    return {"keyid": keyid, "roles": held, "found": "good" if good else "bad"}
 
 
 def _problem(root: dict[str, Any], data: bytes, kind: str) -> str:
@@ -148,4 +148,4 @@ def _dump(folder: Path, root: dict[str, Any], read: dsse.Envelope) -> None:
     for keyid, signature in dict(read.signatures).items():
         disk.create(folder / f"{keyid}.sig", signature)
         if keyid in root["keys"]:
-            disk.create(folder / f"{keyid}.pem", keys.public_pem(documents.public_key(root, keyid)))
+            disk.create(folder / f"{keyid}.pem", keys.public_pem(roles.public_key(root, keyid)))

@@ -21,8 +21,8 @@ from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.releases.manifests import Wanted
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 from modelwave_controller.trust import keys, roots
-from modelwave_controller.trust.documents import Manifest
 from modelwave_shared import digests
+from modelwave_shared.words import MANIFEST
 
 app = typer.Typer(no_args_is_help=True, help="Sign releases, carry them, look at them.")
 
@@ -113,18 +113,18 @@ def create(
         raise OperatorError("--yes: there is no terminal to ask; give it to sign all the same")
     key = key or home.offline / "release.key"
     signer = keys.load(key, asker(passphrase_file, str(key)))
-    roots.require_signer(home.root_document, "manifest", signer)
+    roots.require_signer(home.root_document, MANIFEST, signer)
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
         needs = manifests.find_needs(wanted, taken, folder, force or "")
         draft = manifests.draft(wanted, taken, needs, force or "")
         manifest, proof = manifests.settle(draft, folder)
-        payload = keys.canonical(manifest.document())
+        payload = keys.canonical(manifest)
         _show_what_is_signed(manifest, payload, proof, signer.keyid, stderr=as_json)
         say(safe(needs.how), stderr=as_json)
         if not yes:
             typer.confirm("Sign it?", abort=True, err=True)
-        disk.create(folder / bundles.MANIFEST, keys.sign("manifest", payload, [signer]))
+        disk.create(folder / bundles.MANIFEST_FILE, keys.sign(MANIFEST, payload, [signer]))
         if out is None:
             releases.add(folder)
         else:
@@ -135,7 +135,7 @@ def create(
         where = (
             f"in bundle {out}; take it to the service: release add" if out else f"in {home.path}"
         )
-        say(f"[green]signed[/]: release {manifest.release} of {safe(model)}, {safe(where)}")
+        say(f"[green]signed[/]: release {manifest['release']} of {safe(model)}, {safe(where)}")
 
 
 @contextmanager
@@ -146,18 +146,18 @@ def _scratch(home: Home) -> Iterator[Path]:
 
 
 def _show_what_is_signed(
-    manifest: Manifest, payload: bytes, proof: Proof, keyid: str, stderr: bool
+    manifest: dict[str, Any], payload: bytes, proof: Proof, keyid: str, stderr: bool
 ) -> None:
     say(f"Key {keyid} signs this document, sha256 {digests.hexdigest(payload)}:", stderr)
-    print_json(manifest.document(), stderr)
+    print_json(manifest, stderr)
     if proof.healthy:
         say(f"[green]golden set passed[/] on {safe(proof.runtime)}", stderr)
     else:
-        say(f"{_forced(manifest)}\n{safe(proof.reason)}", stderr)
+        say(f"{_forced(manifest['forced'])}\n{safe(proof.reason)}", stderr)
 
 
-def _forced(manifest: Manifest) -> str:
-    return f"[bold white on red] FORCED [/] [bold red]{safe(manifest.forced)}[/]"
+def _forced(reason: str) -> str:
+    return f"[bold white on red] FORCED [/] [bold red]{safe(reason)}[/]"
 
 
 @app.command()
@@ -174,7 +174,7 @@ def add(
     if as_json:
         print_json(
             [
-                {**_json(release.manifest, release.digest), "new": is_new}
+                {**_json(release.document, release.digest), "new": is_new}
                 for release, is_new in added
             ]
         )
@@ -187,7 +187,7 @@ def add(
             f"for {manifest.target}"
         )
         if manifest.forced:
-            say(_forced(manifest))
+            say(_forced(manifest.forced))
 
 
 @app.command("list")
@@ -195,7 +195,7 @@ def list_releases(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List all releases of this home."""
     known = Releases(home_of(ctx)).all()
     if as_json:
-        print_json([_json(release.manifest, release.digest) for release in known])
+        print_json([_json(release.document, release.digest) for release in known])
         return
     if not known:
         say("no releases yet; make one with `modelwave release create`")
@@ -232,17 +232,17 @@ def show_release(
             raise OperatorError(f"--target: {model} {release} is for {', '.join(found)}")
         found = {target: found[target]}
     if as_json:
-        print_json([_json(stored.manifest, stored.digest) for stored in found.values()])
+        print_json([_json(stored.document, stored.digest) for stored in found.values()])
         return
     for stored in found.values():
         if stored.manifest.forced:
-            say(_forced(stored.manifest))
+            say(_forced(stored.manifest.forced))
         show(facts(_facts(stored)))
 
 
 def _facts(stored: StoredRelease) -> list[tuple[str, object]]:
     manifest, needs, lineage = stored.manifest, stored.manifest.needs, stored.manifest.lineage
-    tolerance = manifest.tolerance.document()
+    tolerance = manifest.tolerance
     return [
         ("model", manifest.model),
         ("release", f"{manifest.release} ({manifest.version})"),
@@ -264,5 +264,5 @@ def _pairs(figures_by_name: dict[str, Any]) -> str:
     return ", ".join(f"{name} {figure}" for name, figure in figures_by_name.items()) or "none"
 
 
-def _json(manifest: Manifest, digest: str) -> dict[str, Any]:
-    return {"sha256": digest, "manifest": manifest.document()}
+def _json(manifest: dict[str, Any], digest: str) -> dict[str, Any]:
+    return {"sha256": digest, "manifest": manifest}

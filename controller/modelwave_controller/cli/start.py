@@ -193,6 +193,16 @@ def _dry_run(store: Store, request: Request, as_json: bool) -> None:
                 [(place.device, place.target, "; ".join(place.shortfalls)) for place in unfit],
             )
         )
+    unread = [place for place in places if place.unreadable]
+    if unread:
+        say("\n[yellow]These could not read the order: the rollout holds before their stage.[/]")
+        show(
+            table(
+                ("device", "stage", "why"),
+                [(place.device, place.stage + 1, "; ".join(place.unreadable)) for place in unread],
+            )
+        )
+        say("Update their agents, or `modelwave device forget` those that are gone.")
     say(
         f"\nNothing was started. With --start-slot {created.start_slot} the stages are these; "
         "without, each rollout starts at another slot."

@@ -20,8 +20,13 @@ from pydantic import (
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import profiles
-from modelwave_controller.trust.documents import Target as TargetName
-from modelwave_controller.trust.documents import Text, Token, TokenOrEmpty, first_problem
+from modelwave_controller.trust.field_types import (
+    TargetName,
+    Text,
+    Token,
+    TokenOrEmpty,
+    first_problem,
+)
 from modelwave_shared.limits import MAX_SEQ
 
 MAX_TARGET_FILE_BYTES = 65536

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.rollout.state import FINAL
+from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage import log, metrics
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
 
@@ -80,7 +81,9 @@ def device_list(connection: Connection, target: str | None, now: float) -> list[
     reported for so long that it is not at work."""
     query = select(devices).order_by(devices.c.device)
     rows = connection.execute(query if target is None else query.where(devices.c.target == target))
-    found = {row.device: _device(row._asdict()) for row in rows}
+    found = {
+        row.device: _device(row._asdict() | {"reads": stored.reads(row.reads)}) for row in rows
+    }
     for state in connection.execute(select(device_models).order_by(device_models.c.model)):
         if state.device in found:
             model = state._asdict()

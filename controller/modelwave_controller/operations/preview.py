@@ -7,21 +7,24 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from modelwave_controller.releases.bundles import Signed
-from modelwave_controller.rollout import cohorts
+from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.events import Created
+from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.tables import devices
 from modelwave_shared.fit import shortfalls
 
 
 @dataclass(frozen=True)
 class Place:
-    """A device in a stage (from 0); `shortfalls` say why it would reject the release."""
+    """A device in a stage (from 0); `shortfalls` say why it would reject the release,
+    `unreadable` why its stage would not open: it could not read the order."""
 
     device: str
     target: str
     slot: int
     stage: int
     shortfalls: list[str]
+    unreadable: list[str]
 
 
 def preview(connection: Connection, created: Created, releases: dict[str, Signed]) -> list[Place]:
@@ -33,9 +36,16 @@ def preview(connection: Connection, created: Created, releases: dict[str, Signed
     places = []
     for target, rows in sorted(by_target.items()):
         stages = _stages(created, [row.slot for row in rows])
-        needs = releases[target].manifest.needs.document()
+        needs = releases[target].document["needs"]
         places += [
-            Place(row.device, target, row.slot, stages[row.slot], _shortfalls(needs, row))
+            Place(
+                device=row.device,
+                target=target,
+                slot=row.slot,
+                stage=stages[row.slot],
+                shortfalls=_shortfalls(needs, row),
+                unreadable=formats.shortfalls(created.releases[target], stored.reads(row.reads)),
+            )
             for row in rows
         ]
     return sorted(places, key=lambda place: (place.stage, place.target, place.device))

@@ -142,6 +142,7 @@ def _release(signed: Signed) -> Release:
         version=signed.manifest.version,
         manifest=signed.digest,
         envelope=hashlib.sha256(signed.envelope).hexdigest(),
+        v=signed.manifest.v,
     )
 
 
@@ -169,6 +170,11 @@ def _resume(rollout: Rollout, accept: str) -> Body:
         )
     if accept and rollout.status != state.HELD:
         raise OperatorError(f"--accept: no gate holds rollout {rollout.id}; it is paused")
+    if accept and rollout.held_by == "format":
+        raise OperatorError(
+            f"--accept: no gate holds rollout {rollout.id}, but devices that could not read its "
+            f"next order: `modelwave rollout status {rollout.id}` names them"
+        )
     return Resumed(accepted=accept)
 
 

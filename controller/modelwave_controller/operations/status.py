@@ -3,6 +3,7 @@
 Plain values, made from the folded log; cli/view.py draws them, --json prints them.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,11 +18,14 @@ from modelwave_controller.rollout.facts import Known, count, facts
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
 from modelwave_controller.rollout.state import Rollout, Stage, State, Wave, fold
 from modelwave_controller.storage import devices, log, outbox
+from modelwave_controller.storage.devices import Refusal
+from modelwave_shared.slots import contains
 from modelwave_shared.words import SUCCEEDED
 
 # A service that ticks says so every few seconds.
 SERVICE_SILENT_SECONDS = 15
 MAX_PROBLEMS = 5
+SILENT = "silent"  # of a device that has not answered, in place of an outcome
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,21 @@ class Reader:
     def read(self, connection: Connection, now: float) -> Status:
         new = log.read(connection, after=self._state.last, reports_of=[self.rollout])
         rollout = fold(new, self._state).rollouts[self.rollout]
-        known = devices.counts(connection)
+        known = devices.known(connection)
         seen_at, left = log.service_seen_at(connection), outbox.left(connection)
-        return describe(rollout, known, now, _warnings(rollout, now, seen_at, left))
+        refusals = devices.refusals(connection, rollout.created.releases)
+        return describe(
+            rollout,
+            known,
+            now,
+            warnings=_warnings(rollout, now, seen_at, left),
+            problems=_problems(rollout) + _silent(self._state, rollout, refusals),
+        )
 
 
-def describe(rollout: Rollout, known: Known, now: float, warnings: list[str]) -> Status:
+def describe(
+    rollout: Rollout, known: Known, now: float, warnings: list[str], problems: list[Problem]
+) -> Status:
     why, then = _why(rollout, known, now)
     releases = rollout.created.releases
     release = next(iter(releases.values()))
@@ -106,7 +119,7 @@ def describe(rollout: Rollout, known: Known, now: float, warnings: list[str]) ->
         next=then,
         warnings=warnings,
         rows=_rows(rollout, known, now),
-        problems=_problems(rollout),
+        problems=problems[:MAX_PROBLEMS],
     )
 
 
@@ -200,4 +213,23 @@ def _problems(rollout: Rollout) -> list[Problem]:
         for device, answer in wave.answers.items()
         if answer.outcome not in (SUCCEEDED, IN_PROGRESS)
     ]
-    return found[:MAX_PROBLEMS]
+    return found
+
+
+def _silent(state: State, rollout: Rollout, refusals: Sequence[Refusal]) -> list[Problem]:
+    """Devices that have not answered to the rollout's order, which is what they are ordered to
+    do today, and say that they refused a message: such as one in a format that they cannot
+    read, which they can say nothing else of."""
+    found = []
+    for refusal in refusals:
+        desired = state.desired.get((rollout.model, refusal.target), {}).get(refusal.slot)
+        for wave in rollout.waves():
+            ordered = any(
+                order.target == refusal.target
+                and order.release.manifest == desired
+                and contains(order.slots, refusal.slot)
+                for order in wave.orders
+            )
+            if ordered and refusal.device not in wave.answers:
+                found.append(Problem(refusal.device, SILENT, refusal.note))
+    return found

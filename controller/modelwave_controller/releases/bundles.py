@@ -15,18 +15,20 @@ from typing import Any
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.trust import documents, roots
-from modelwave_controller.trust.documents import Manifest
+from modelwave_controller.trust import roots
+from modelwave_controller.trust.documents import Manifest, view
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+from modelwave_shared.words import MANIFEST
 
-MANIFEST = "manifest.json"
+MANIFEST_FILE = "manifest.json"
 
 
 @dataclass(frozen=True)
 class Signed:
     """A manifest whose signature is good under the fleet's root."""
 
-    manifest: Manifest
+    document: dict[str, Any]  # the manifest as it was signed
+    manifest: Manifest  # its typed view
     envelope: bytes
     digest: str  # sha256 of the payload, in hex: what an order names
 
@@ -34,8 +36,8 @@ class Signed:
 def read_manifest(path: Path, root: dict[str, Any], what: str) -> Signed:
     """The signed manifest in a file. Raises OperatorError, TrustError."""
     data = disk.read_input(path, what, MAX_ENVELOPE_BYTES)
-    envelope = roots.open_signed("manifest", data, root, str(path))
-    return Signed(documents.read(Manifest, envelope.payload), data, envelope.digest())
+    document, digest = roots.open_signed(MANIFEST, data, root, str(path))
+    return Signed(document, view(Manifest, document), data, digest)
 
 
 @contextlib.contextmanager

@@ -83,9 +83,9 @@ class Releases:
         """Takes in a bundle's release; with it, whether it was not here yet. Raises TrustError
         for anything that is not as it was signed, OperatorError if its number or version is
         another release's."""
-        if not (bundle / bundles.MANIFEST).is_file():
-            raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST}: not a bundle")
-        signed = bundles.read_manifest(bundle / bundles.MANIFEST, self.root, "BUNDLE")
+        if not (bundle / bundles.MANIFEST_FILE).is_file():
+            raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST_FILE}: not a bundle")
+        signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "BUNDLE")
         self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
         self.home.files.mkdir(exist_ok=True)
         for file in signed.manifest.files:
@@ -97,7 +97,7 @@ class Releases:
     def note(self, bundle: Path) -> None:
         """Keeps the manifest of a bundle that was signed here for another home. Raises
         OperatorError if its number or version was given to another release."""
-        signed = bundles.read_manifest(bundle / bundles.MANIFEST, self.root, "--out")
+        signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "--out")
         model = signed.manifest.model
         self._check_place(
             signed, self._of_model(self.home.releases / model, self.home.signed / model)

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.models import needs
@@ -25,9 +23,11 @@ from modelwave_controller.models.needs import Asked, Needs
 from modelwave_controller.models.targets import Target
 from modelwave_controller.releases import golden_sets
 from modelwave_controller.releases.golden_sets import Proof
-from modelwave_controller.trust.documents import Manifest, first_problem, require
-from modelwave_shared import fields, golden
+from modelwave_controller.trust.documents import of_our_format, require
+from modelwave_shared import documents, fields, golden
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_BYTES
+from modelwave_shared.words import MANIFEST
 
 FORMAT = "tflite"
 JETSON = "jetson"
@@ -115,69 +115,68 @@ def find_needs(wanted: Wanted, files: list[dict[str, Any]], folder: Path, forced
     return needs.fill(data, wanted.target, wanted.asked, bool(forced))
 
 
-def draft(wanted: Wanted, files: list[dict[str, Any]], found: Needs, forced: str) -> Manifest:
+def draft(wanted: Wanted, files: list[dict[str, Any]], found: Needs, forced: str) -> dict[str, Any]:
     """The manifest. Raises OperatorError for a field out of its range and for needs that
     no device of the target can meet."""
     require_version(wanted.version)
+    manifest = of_our_format(
+        MANIFEST,
+        {
+            "fleet": wanted.fleet,
+            "model": wanted.model,
+            "release": wanted.release,
+            "version": wanted.version,
+            "target": wanted.target.name,
+            "format": FORMAT,
+            "files": files,
+            "needs": {
+                "flash": sum(file["size"] for file in files),
+                "ram": found.ram,
+                "kernels": list(found.kernels),
+                "runtime": found.runtime,
+                "accelerator": found.accelerator,
+            },
+            "tolerance": wanted.tolerance,
+            "lineage": {
+                "dataset": wanted.dataset,
+                "metrics": wanted.metrics,
+                "quantisation": wanted.quantisation,
+            },
+            "forced": forced,
+            "deltas": [],
+        },
+    )
     try:
-        manifest = Manifest.model_validate(
-            {
-                "fleet": wanted.fleet,
-                "model": wanted.model,
-                "release": wanted.release,
-                "version": wanted.version,
-                "target": wanted.target.name,
-                "format": FORMAT,
-                "files": files,
-                "needs": {
-                    "flash": sum(file["size"] for file in files),
-                    "ram": found.ram,
-                    "kernels": list(found.kernels),
-                    "runtime": found.runtime,
-                    "accelerator": found.accelerator,
-                },
-                "tolerance": wanted.tolerance,
-                "lineage": {
-                    "dataset": wanted.dataset,
-                    "metrics": wanted.metrics,
-                    "quantisation": wanted.quantisation,
-                },
-                "forced": forced,
-                "deltas": [],
-            }
-        )
-    except ValidationError as error:
-        raise OperatorError(f"manifest.{first_problem(error)}") from error
-    _check_limits(manifest, wanted.target)
+        documents.check(MANIFEST, manifest)
+    except DocumentError as error:
+        raise OperatorError(str(error)) from error
+    _check_limits(manifest["needs"], wanted.target)
     return manifest
 
 
-def _check_limits(manifest: Manifest, target: Target) -> None:
-    for name, needed, limit in (
-        ("flash", manifest.needs.flash, target.flash_bytes),
-        ("ram", manifest.needs.ram, target.ram_bytes),
-    ):
-        if limit is not None and needed > limit:
+def _check_limits(needed: dict[str, Any], target: Target) -> None:
+    for name, limit in (("flash", target.flash_bytes), ("ram", target.ram_bytes)):
+        if limit is not None and needed[name] > limit:
             raise OperatorError(
-                f"needs.{name}: {needed} bytes, but {target.name} has {limit}; for boards with "
-                "more add a target of your own (modelwave target add)"
+                f"needs.{name}: {needed[name]} bytes, but {target.name} has {limit}; for boards "
+                "with more add a target of your own (modelwave target add)"
             )
 
 
-def settle(manifest: Manifest, folder: Path) -> tuple[Manifest, Proof]:
+def settle(manifest: dict[str, Any], folder: Path) -> tuple[dict[str, Any], Proof]:
     """The manifest that may be signed, and how its golden set came out on this host, run
     on the files in `folder`. Raises TrustError for a failure, unless the manifest has a
     reason in `forced`; a reason that was not needed is taken out."""
-    by_role = {file.role: folder / file.sha256 for file in manifest.files}
+    by_role = {file["role"]: folder / file["sha256"] for file in manifest["files"]}
     proved = golden_sets.prove(
         by_role["model"],
         by_role["golden"],
-        manifest.tolerance.document(),
-        _accelerator_to_prove_on(manifest.needs.accelerator),
+        manifest["tolerance"],
+        _accelerator_to_prove_on(manifest["needs"]["accelerator"]),
     )
     if proved.healthy:
-        return manifest.model_copy(update={"forced": ""}), proved
-    if not manifest.forced:
+        return manifest | {"forced": ""}, proved
+    if not manifest["forced"]:
         raise TrustError(
             f"not released: {proved.reason}; --force REASON releases it all the same, "
             "and the reason is signed and shown"

@@ -7,7 +7,8 @@
        the rollout is reverted, or held where the plan says so. This also holds while it is
        paused or held. No stage ever opens after a FAIL.
     4. Paused or held, nothing opens.
-    5. The first stage opens at once.
+    5. The first stage opens at once. No stage opens while a known device in its slots could
+       not read its order: the rollout is held until all can, and then goes on by itself.
     6. An INCONCLUSIVE gate holds the rollout for a person to decide. They may overrule it
        (`accepted`), but never a FAIL.
     7. A stage opens when the one before passed and has soaked: `soak_seconds` since it was
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelwave_controller.phrases import span
-from modelwave_controller.rollout import gates
+from modelwave_controller.rollout import formats, gates
 from modelwave_controller.rollout.gates import (
     FAIL,
     INCONCLUSIVE,
@@ -39,6 +40,11 @@ WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
 _RESUME_OR = "`rollout resume` waits for the devices anew, with --accept REASON it overrules the "
 _REVERT_OR = "`rollout revert` takes it back, `rollout abort` leaves every device as it is"
 
+_UPDATE = (
+    "{next} by itself when these devices report that they read it: update their agents, or "
+    "`device forget` those that are gone; " + _REVERT_OR
+)
+
 # Situation: (verb, what happens next).
 TABLE = {
     "returned": (FINISH, "nothing: it is over"),
@@ -49,6 +55,8 @@ TABLE = {
     "failed, held": (WAIT, _REVERT_OR),
     "paused": (WAIT, "no stage opens until `rollout resume`; opened stages go on"),
     "held": (WAIT, _RESUME_OR + "gate; " + _REVERT_OR),
+    "unreadable": (HOLD, _UPDATE),
+    "unreadable, held": (WAIT, _UPDATE),
     "new": (OPEN, "{next}"),
     "inconclusive": (HOLD, _RESUME_OR + "gate; " + _REVERT_OR),
     "pending": (WAIT, "the gate decides when the answers suffice, in {deadline} at the latest"),
@@ -73,7 +81,10 @@ class StageFacts:
 class Facts:
     stages: tuple[StageFacts, ...] = ()
     paused: bool = False
-    held: bool = False
+    held: bool = False  # by a gate
+    held_by_format: bool = False
+    # A text for each known device that could not read what the next stage would be sent.
+    unreadable: tuple[str, ...] = ()
     revert_asked: str | None = None  # the operator's reason
     back_at: float | None = None  # when the devices were ordered back
     back: Counts = NOBODY  # their answers to that
@@ -130,11 +141,22 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
             name = "failed" if plan.on_fail == "revert" else name
             return _Situation(name, f"{label(plan, number)}: {gate.reason}", number, gate)
     if not judged:
-        return _Situation("paused" if facts.paused else "new", "no stage has opened yet")
+        name = "paused" if facts.paused else "new"
+        return _unless_unreadable(_Situation(name, "no stage has opened yet"), plan, facts)
     last = len(judged) - 1
     gate = judged[last]
     reason = f"{label(plan, last)}: {gate.reason}"
-    return _Situation(_newest(plan, facts, gate, now), reason, last, gate)
+    found = _Situation(_newest(plan, facts, gate, now), reason, last, gate)
+    return _unless_unreadable(found, plan, facts)
+
+
+def _unless_unreadable(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
+    """`found`, but for one that would open a stage whose order a known device cannot read."""
+    if found.name not in ("new", "passed") or not facts.unreadable:
+        return found
+    name = "unreadable, held" if facts.held_by_format else "unreadable"
+    reason = f"{label(plan, len(facts.stages))}: {formats.told(facts.unreadable)}"
+    return _Situation(name, reason, found.stage, found.gate)
 
 
 def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:

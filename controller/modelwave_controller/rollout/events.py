@@ -21,12 +21,14 @@ class _Body(BaseModel):
 
 class Release(_Body):
     """A release for one target. `manifest` is the sha256 of its manifest's payload, which
-    orders name; `envelope` that of the signed manifest, which is kept in the database."""
+    orders name; `envelope` that of the signed manifest, which is kept in the database; `v`
+    the manifest's format."""
 
     release: int
     version: str
     manifest: str
     envelope: str
+    v: int = 1
 
 
 class OrderSent(_Body):
@@ -80,8 +82,12 @@ class Gated(_Body):
 
 
 class Held(_Body):
+    """By a gate that was not passed, or by devices that could not read the next stage's order;
+    the latter ends by itself when they can."""
+
     kind: Literal["held"] = "held"
     reason: str
+    by: Literal["gate", "format"] = "gate"
 
 
 class Paused(_Body):

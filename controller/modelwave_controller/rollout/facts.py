@@ -1,16 +1,25 @@
 """From the folded log and the known devices to what `decide` decides upon."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from modelwave_controller.rollout import cohorts, state
+from modelwave_controller.rollout import cohorts, formats, state
 from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS
+from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import NOBODY, Counts
 from modelwave_controller.rollout.state import Rollout, Wave
 from modelwave_shared.words import CANCELED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
 
-Known = Mapping[str, Mapping[int, int]]  # {target: {slot: known devices}}
+
+@dataclass(frozen=True)
+class Known:
+    """The devices that have reported."""
+
+    counts: Mapping[str, Mapping[int, int]]  # {target: {slot: known devices}}
+    # Those that do not read every format that this program may write.
+    behind: Sequence[Reader] = ()
 
 
 def facts(rollout: Rollout, known: Known) -> Facts:
@@ -27,17 +36,40 @@ def facts(rollout: Rollout, known: Known) -> Facts:
     return Facts(
         stages=stages,
         paused=rollout.status == state.PAUSED,
-        held=rollout.status == state.HELD,
+        held=rollout.status == state.HELD and rollout.held_by == "gate",
+        held_by_format=rollout.status == state.HELD and rollout.held_by == "format",
+        unreadable=tuple(_unreadable(rollout, known)),
         revert_asked=rollout.revert_asked,
         back_at=rollout.back.at if rollout.back else None,
         back=count(rollout.back, known) if rollout.back else NOBODY,
     )
 
 
+def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
+    """The slots that the rollout's next stage opens, by target; {} after the last."""
+    created, number = rollout.created, len(rollout.stages)
+    if number == len(created.plan.stages):
+        return {}
+    found = {}
+    for target in sorted(created.releases):
+        counts, old = known.counts.get(target, {}), rollout.width(target)
+        percent = created.plan.stages[number].percent
+        new = cohorts.widen(counts, created.start_slot, old, percent)
+        found[target] = cohorts.opened(created.start_slot, old, new)
+    return found
+
+
+def _unreadable(rollout: Rollout, known: Known) -> list[str]:
+    if not known.behind:
+        return []
+    slots = {target: set(opened) for target, opened in next_slots(rollout, known).items()}
+    return formats.unreadable(known.behind, rollout.created.releases, slots)
+
+
 def count(wave: Wave, known: Known) -> Counts:
     """The devices known now in the wave's slots: who joined later counts too."""
     found = Counter(answer.outcome for answer in wave.answers.values())
-    devices = sum(cohorts.count(known.get(o.target, {}), o.slots) for o in wave.orders)
+    devices = sum(cohorts.count(known.counts.get(o.target, {}), o.slots) for o in wave.orders)
     return Counts(
         # A device that was forgotten, or is another target now, has answered all the same.
         devices=max(devices, found.total()),

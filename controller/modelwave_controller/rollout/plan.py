@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.trust.documents import Trial, first_problem
+from modelwave_controller.trust.field_types import TrialInferences, TrialSeconds, first_problem
 
 DEFAULT_PERCENTS = (1.0, 10.0, 50.0, 100.0)
 DEFAULT_TRIAL_SECONDS = 600
@@ -45,6 +45,13 @@ Seconds = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Trial(_Strict):
+    """As orders carry it."""
+
+    seconds: TrialSeconds
+    inferences: TrialInferences
 
 
 class Stage(_Strict):

@@ -3,7 +3,8 @@
 NEW        created, no stage has opened yet
 RUNNING    stages open as their gates pass
 PAUSED     by the operator
-HELD       by a gate, until the operator decides
+HELD       by a gate, until the operator decides; or by devices that could not read the next
+           stage's order, until they can
 REVERTING  its devices were ordered back and are on their way
 REVERTED, FINISHED, ABORTED    over
 """
@@ -65,6 +66,7 @@ class Rollout:
     created: Created
     status: str = NEW
     reason: str = ""
+    held_by: str = ""  # as in Held, while it is HELD
     stages: list[Stage] = field(default_factory=list)
     back: Wave | None = None
     revert_asked: str | None = None  # the operator's reason
@@ -134,6 +136,7 @@ def _apply(state: State, event: Event) -> None:
             stage.verdict, stage.verdict_reason = body.verdict, body.reason
         case Held():
             rollout.status, rollout.reason = HELD, body.reason
+            rollout.held_by = body.by
         case Paused():
             rollout.status, rollout.reason = PAUSED, body.reason
         case Resumed():
@@ -163,7 +166,7 @@ def _order(state: State, model: str, orders: list[OrderSent]) -> None:
 
 
 def _resume(rollout: Rollout, body: Resumed, at: float) -> None:
-    was_held = rollout.status == HELD
+    was_held = rollout.status == HELD and rollout.held_by == "gate"
     rollout.status = RUNNING if rollout.stages else NEW
     rollout.reason = ""
     if was_held and rollout.stages:

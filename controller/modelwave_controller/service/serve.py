@@ -99,7 +99,7 @@ class Service:
     def publish_root(self) -> None:
         """The root stays on its topic, for devices that have been away for long."""
         root = self.home.root
-        topic = topics.under(root.fleet, "root", str(root.v))
+        topic = topics.under(root.fleet, "root", str(root.version))
         with self.store.write() as connection:
             if outbox.holds(connection, topic) != self.home.root_envelope:
                 outbox.put(connection, [topic], self.home.root_envelope)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert
 
-from modelwave_controller.rollout import cohorts
+from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.decide import FINISH, HOLD, OPEN, REVERT, WAIT, Decision, decide
 from modelwave_controller.rollout.events import (
     Body,
@@ -24,13 +24,14 @@ from modelwave_controller.rollout.events import (
     Release,
     Reverted,
 )
-from modelwave_controller.rollout.facts import Known, facts
+from modelwave_controller.rollout.facts import Known, facts, next_slots
+from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE
 from modelwave_controller.rollout.state import ACTIVE, FINAL, REVERTING, Rollout, State, fold
 from modelwave_controller.storage import devices, log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.trust import keys
-from modelwave_controller.trust.documents import Root
+from modelwave_controller.trust.documents import Root, of_our_format
 from modelwave_controller.trust.keys import SigningKey
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_SLOT_RANGES
@@ -61,7 +62,7 @@ class Ticker:
             log.note_tick(connection, now)
             state = self._state = self._caught_up(connection)
             due = [r for r in state.rollouts.values() if _is_due(r)]
-            known = devices.counts(connection) if due else {}
+            known = devices.known(connection) if due else Known({})
             steps = [_Step(connection, self.issuer, state, r, known, now) for r in due]
             taken = [step.take() for step in steps]
             return any(taken)
@@ -105,35 +106,38 @@ class _Step:
         return True
 
     def _open(self, _decision: Decision) -> Body:
-        created, number = self.rollout.created, len(self.rollout.stages)
         sent = []
-        for target, release in sorted(created.releases.items()):
-            counts, old = self.known.get(target, {}), self.rollout.width(target)
-            percent = created.plan.stages[number].percent
-            new = cohorts.widen(counts, created.start_slot, old, percent)
-            sent += self._send(target, release, cohorts.opened(created.start_slot, old, new))
-        return Opened(stage=number, orders=sent)
+        for target, slots in next_slots(self.rollout, self.known).items():
+            sent += self._send(target, self.rollout.created.releases[target], slots)
+        return Opened(stage=len(self.rollout.stages), orders=sent)
 
     def _hold(self, decision: Decision) -> Body:
-        return Held(reason=decision.reason)
+        by_gate = decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE)
+        return Held(reason=decision.reason, by="gate" if by_gate else "format")
 
     def _finish(self, decision: Decision) -> Body:
         return Finished(reason=decision.reason)
 
     def _revert(self, decision: Decision) -> Body:
         """Whatever slot is still ordered to run the release goes back, also those that an
-        earlier rollout of the same release left behind."""
+        earlier rollout of the same release left behind. A device that could not read the
+        order holds nobody up: it keeps what it has until its agent is updated."""
         created = self.rollout.created
         sent: list[OrderSent] = []
         cleared = []
+        back: dict[str, list[int]] = {}
         for target, release in sorted(created.releases.items()):
             desired = self.state.desired.get((created.model, target), {})
             slots = [slot for slot, manifest in desired.items() if manifest == release.manifest]
             if slots and target in created.previous:
                 sent += self._send(target, created.previous[target], slots)
+                back[target] = slots
             elif slots:
                 cleared.append(self._clear(target, slots))
-        return Reverted(reason=decision.reason, orders=sent, cleared=cleared)
+        reason = decision.reason
+        if unreadable := formats.unreadable(self.known.behind, created.previous, back):
+            reason += f"; the way back is ordered all the same, but {formats.told(unreadable)}"
+        return Reverted(reason=reason, orders=sent, cleared=cleared)
 
     def _send(self, target: str, release: Release, slots: Sequence[int]) -> list[OrderSent]:
         """Orders `release` for the slots: one order, but for ranges that one cannot hold."""
@@ -156,12 +160,13 @@ class _Step:
             "urls": list(self.issuer.urls),
             "issued": int(self.now),
             "expires": int(self.now) + self.rollout.created.plan.expires_seconds,
-            "trial": self.rollout.created.plan.trial.document(),
+            "trial": self.rollout.created.plan.trial.model_dump(),
             "shadow": False,
         }
-        envelope = keys.sign(ORDER, keys.canonical(order), [self.issuer.key])
-        payload = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
-        outbox.put(self.connection, self._topics(target, ranges), payload)
+        payload = keys.canonical(of_our_format(ORDER, order))
+        envelope = keys.sign(ORDER, payload, [self.issuer.key])
+        lines = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
+        outbox.put(self.connection, self._topics(target, ranges), lines)
         self.connection.execute(
             insert(orders).values(
                 model=model,
@@ -173,13 +178,13 @@ class _Step:
                 slots=json.dumps(ranges),
             )
         )
-        known = cohorts.count(self.known.get(target, {}), ranges)
+        known = cohorts.count(self.known.counts.get(target, {}), ranges)
         return OrderSent(target=target, seq=seq, release=release, slots=ranges, known=known)
 
     def _clear(self, target: str, slots: Sequence[int]) -> Cleared:
         ranges = ranges_of(slots)
         outbox.put(self.connection, self._topics(target, ranges), b"")
-        known = cohorts.count(self.known.get(target, {}), ranges)
+        known = cohorts.count(self.known.counts.get(target, {}), ranges)
         return Cleared(target=target, slots=ranges, known=known)
 
     def _topics(self, target: str, ranges: list[list[int]]) -> list[str]:

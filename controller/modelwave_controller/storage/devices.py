@@ -8,12 +8,15 @@ after that only a report newer by (boot, n) changes anything.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from dataclasses import asdict
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
 from modelwave_controller.rollout.events import Body
 from modelwave_controller.rollout.events import Reported as ReportedEvent
+from modelwave_controller.rollout.facts import Known
+from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.storage import log, reports
 from modelwave_controller.storage.reports import Bad, Incoming, Order, Present, Reported
 from modelwave_controller.storage.tables import (
@@ -26,11 +29,19 @@ from modelwave_controller.storage.tables import (
 )
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.slots import slot as slot_of
+from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER
 
 _CHUNK = 500  # values in one IN (…): databases bound their variables
 MAX_STRANGERS = 10_000  # rows of a table about devices that may not exist
 
 T = TypeVar("T")
+
+
+class Refusal(NamedTuple):
+    device: str
+    target: str
+    slot: int
+    note: str
 
 
 def take(connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float) -> None:
@@ -60,6 +71,41 @@ def any_has(connection: Connection, targets: Sequence[str], model: str) -> bool:
         .where(devices.c.target.in_(targets), device_models.c.model == model)
     )
     return connection.execute(query.limit(1)).first() is not None
+
+
+def known(connection: Connection) -> Known:
+    """All known devices, as rollouts are decided by."""
+    return Known(counts(connection), _behind(connection))
+
+
+def reads(stored: str) -> dict[str, int]:
+    """The highest format of each kind that a device reads, from the column of that name. An
+    agent that does not say so is of the first, which read one format of each."""
+    said: dict[str, int] = json.loads(stored) if stored else {}
+    return dict.fromkeys(SIGNER, 1) | said
+
+
+def _behind(connection: Connection) -> list[Reader]:
+    """The devices that read less of orders and manifests than this program does, which is
+    the most that it may write."""
+    old = []
+    for stored in connection.scalars(select(devices.c.reads).distinct()):
+        found = reads(stored)
+        if any(found[kind] < READS[kind] for kind in (MANIFEST, ORDER)):
+            old.append(stored)
+    query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.reads)
+    return [
+        Reader(row.device, row.target, row.slot, reads(row.reads))
+        for row in _rows(connection, query.order_by(devices.c.device), devices.c.reads, old)
+    ]
+
+
+def refusals(connection: Connection, targets: Iterable[str]) -> list[Refusal]:
+    """The devices of these targets that refused the last message which proved nothing."""
+    query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.refused)
+    query = query.where(devices.c.refused != "").order_by(devices.c.device)
+    rows = connection.execute(query.where(devices.c.target.in_(list(targets))))
+    return [Refusal(*row) for row in rows]
 
 
 def forget(connection: Connection, device: str) -> bool:
@@ -120,6 +166,7 @@ def _device_row(fleet: str, device: str, report: Report, now: float) -> dict[str
         "accelerator": report.accelerator,
         "refused": report.refused,
         "stale": 0,
+        "reads": json.dumps(report.reads, sort_keys=True) if report.reads else "",
     }
 
 
@@ -150,7 +197,7 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
         for row in _rows(connection, select(device_models), device_models.c.device, list(fresh))
     }
     after = {
-        (device, model): {"device": device, "model": model, **state.model_dump()}
+        (device, model): {"device": device, "model": model, **asdict(state)}
         for device, report in fresh.items()
         for model, state in report.models.items()
     }

@@ -5,6 +5,7 @@ added. One lost is lost; metrics are no ledger.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
@@ -41,7 +42,7 @@ def take(connection: Connection, incoming: Sequence[Incoming]) -> None:
         if row is not None and (wanted.boot, wanted.n) <= (row["boot"], row["n"]):
             continue
         start = row or dict.fromkeys(SUMS, 0)
-        rows[key] = wanted.model_dump() | {"device": window.device}
+        rows[key] = asdict(wanted) | {"device": window.device}
         for name in SUMS:
             rows[key][name] = min(MAX_SUM, start[name] + getattr(wanted, name))
         changed.add((window.device, key))

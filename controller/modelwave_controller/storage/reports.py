@@ -7,15 +7,12 @@ reason, in printable ASCII: it comes from a stranger, and is shown to people.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from modelwave_controller.rollout.events import IN_PROGRESS
-from modelwave_controller.trust import documents
-from modelwave_controller.trust.documents import Metrics, ModelState, Report
-from modelwave_shared import fields, slots, topics
-from modelwave_shared.errors import DocumentError
+from modelwave_controller.trust.documents import Metrics, ModelState, Report, view
+from modelwave_shared import fields, reports, slots, topics
+from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_TEXT
-from modelwave_shared.words import SUCCEEDED
+from modelwave_shared.words import METRICS, REPORT, SUCCEEDED
 
 PRESENCE = {b"online": True, b"offline": False}
 CLAIM = "says SUCCEEDED, but another release is live"
@@ -70,17 +67,15 @@ def read(fleet: str, topic: str, payload: bytes) -> Incoming | None:
         return Bad(device, f"{kind}: longer than {MAX_REPORT_BYTES} bytes")
     try:
         if kind == "reported":
-            return Reported(device, documents.read(Report, payload))
+            return Reported(device, view(Report, reports.read(REPORT, payload)))
         if kind == "metrics":
-            return Measured(device, documents.read(Metrics, payload))
+            return Measured(device, view(Metrics, reports.read(METRICS, payload)))
         if kind == "presence":
             return Present(device, PRESENCE[payload])
-    except ValidationError as error:
-        return Bad(device, _printable(f"{kind}: {documents.first_problem(error)}"))
     except KeyError:
         return Bad(device, "presence: neither online nor offline")
     except ValueError as error:
-        return Bad(device, _printable(f"{kind}: {error}"))
+        return Bad(device, _printable(f"{kind}: {advised(error, 'controller')}"))
     return None
 
 

@@ -90,6 +90,8 @@ devices = Table(
     Column("accelerator", Text, nullable=False),
     Column("refused", Text, nullable=False),
     Column("stale", BigInteger, nullable=False),  # reports older than this one
+    # JSON: {kind: highest format that it reads}; "": the report did not say.
+    Column("reads", Text, nullable=False, server_default=""),
     Index("devices_by_slot", "target", "slot"),
 )
 

@@ -6,7 +6,8 @@ from typing import Any
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.keys import SigningKey
-from modelwave_shared import documents, dsse, words
+from modelwave_shared import documents, dsse, roles, words
+from modelwave_shared.errors import NewerFormatError, advised
 
 ROOT_THRESHOLD = 2
 
@@ -14,10 +15,10 @@ ROOT_THRESHOLD = 2
 def first_root(
     fleet: str, root_keys: Sequence[SigningKey], release_key: SigningKey, order_key: SigningKey
 ) -> bytes:
-    """The envelope of a fleet's root, version 1, signed by all of `root_keys`."""
+    """The envelope of a fleet's first root, signed by all of `root_keys`."""
     everyone = [*root_keys, release_key, order_key]
     document = {
-        "v": 1,
+        "v": 1,  # the first agents want it, for what `version` is now
         "fleet": fleet,
         "epoch": 0,
         "keys": {key.keyid: key.public.hex() for key in everyone},
@@ -37,7 +38,7 @@ def _role(signers: Sequence[SigningKey], threshold: int) -> dict[str, Any]:
 
 def require_signer(root: dict[str, Any], kind: str, key: SigningKey) -> None:
     """Raises OperatorError unless `key` may sign documents of `kind` under `root`."""
-    allowed, _ = documents.role_keys(root, kind)
+    allowed, _ = roles.role_keys(root, kind)
     if key.public not in allowed.values():
         raise OperatorError(
             f"--key: {key.keyid} is no {words.SIGNER[kind]} key of fleet {root['fleet']} "
@@ -45,17 +46,22 @@ def require_signer(root: dict[str, Any], kind: str, key: SigningKey) -> None:
         )
 
 
-def open_signed(kind: str, data: bytes, root: dict[str, Any], what: str) -> dsse.Envelope:
-    """The envelope in `data`, if it is a good document of `kind`, signed under `root`, for
-    its fleet. Raises TrustError, which names `what`."""
+def open_signed(
+    kind: str, data: bytes, root: dict[str, Any], what: str
+) -> tuple[dict[str, Any], str]:
+    """(document, digest of its payload) out of the envelope in `data`, if it is a good
+    document of `kind`, signed under `root`, for its fleet. Raises TrustError, which names
+    `what`."""
     try:
         envelope: dsse.Envelope = dsse.read(data)
-        document = documents.open_signed(kind, envelope, root)
+        document = dict(documents.open_signed(kind, envelope, root))
+    except NewerFormatError as error:
+        raise TrustError(f"{what}: {advised(error, 'controller')}") from error
     except ValueError as error:
         raise TrustError(f"{what}: {error}; get it again from who signed it") from error
     if document["fleet"] != root["fleet"]:
         raise TrustError(f"{what}: for fleet {document['fleet']}, this is {root['fleet']}")
-    return envelope
+    return document, envelope.digest()
 
 
 def open_root(data: bytes, what: str) -> dict[str, Any]:
@@ -63,4 +69,4 @@ def open_root(data: bytes, what: str) -> dict[str, Any]:
     try:
         return dict(documents.open_first_root(data))
     except ValueError as error:
-        raise TrustError(f"{what}: {error}") from error
+        raise TrustError(f"{what}: {advised(error, 'controller')}") from error

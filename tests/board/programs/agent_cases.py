@@ -62,9 +62,13 @@ class Life:
 
     def reported(self, model="digits"):
         """What the last report says of the model."""
+        return self.report().get("models", {model: {"outcome": ""}})[model]
+
+    def report(self):
+        """The last one; {"refused": ""} before the first."""
         topic = topics.reported("demo", DEVICE)
         payloads = [payload for at, payload in self.link.published if at == topic]
-        return json.loads(payloads[-1])["models"][model] if payloads else {"outcome": ""}
+        return json.loads(payloads[-1]) if payloads else {"refused": ""}
 
     def run(self, done):
         asyncio.run(asyncio.wait_for(self._run(done), SECONDS))
@@ -195,12 +199,45 @@ def test_watchdog_is_fed_during_an_update():
     assert len(fed) >= 16, len(fed)  # once a golden record alone
 
 
+# Of a controller of next year.
+
+
+def test_report_says_which_formats_are_read():
+    life = Life("reads", []).run(lambda life: "reads" in life.report())
+    assert life.report()["reads"] == {"root": 1, "manifest": 1, "order": 1}
+
+
+def test_order_with_extra_is_taken():
+    life = Life("extra-here", [ordered("extra")]).run(has_outcome)
+    assert life.reported()["outcome"] == "SUCCEEDED", life.reported()
+
+
+def test_order_of_a_newer_format_and_one_with_a_condition_are_refused_by_name():
+    for name, problem in (
+        ("newer", "order.v: 2 is a newer format"),
+        ("condition", "order.condition: an unknown field"),
+    ):
+        life = Life("refuses-" + name, [ordered(name)])
+        life.run(lambda life: life.report()["refused"])
+        said = "fields: " + problem + "; order v 1 is read here; update the agent"
+        assert life.report()["refused"] == said, life.report()
+        assert life.agent.live("digits") is None
+
+
+def test_manifest_of_a_newer_format_is_rejected_by_name():
+    life = Life("newer-manifest-here", [ordered("newer-manifest")]).run(has_outcome)
+    said = "manifest: manifest.v: 2 is a newer format; manifest v 1 is read here; update the agent"
+    assert life.reported()["outcome"] == "REJECTED", life.reported()
+    assert life.reported()["reason"] == said, life.reported()
+
+
 def test_root_of_trust_that_is_none_is_refused_by_name():
     for name, problem in (
         ("nowhere.json", "2"),
         ("garbage.json", "template"),
         ("one-signature.json", "signatures: 1 of the 2"),
         ("long.json", "longer"),
+        ("newer-root.json", "root.v: 2 is a newer format; root v 1 is read here; update the agent"),
     ):
         path = GIVEN + "/" + name
         said = refused(lambda at=path: BoardAgent(DEVICE, TARGET, {}, None, GIVEN + "/x", at))

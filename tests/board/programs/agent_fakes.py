@@ -10,7 +10,7 @@ PIECE_BYTES = 512
 BLOCK_BYTES = 1024
 
 
-class NearLink(ports.Link):
+class NearLink(ports.BrokerLink):
     """Delivers `messages` (topic, payload) to whoever subscribes; keeps what is published,
     if told to; answers requests for file blocks from the folder `files`."""
 

@@ -27,7 +27,7 @@ DATA = bytes(i * 7 % 251 for i in range(20_500))  # 20 blocks and a short one
 GET = topics.file_get("demo", "pico-1")
 
 
-class Line(ports.Link):
+class Line(ports.BrokerLink):
     """The way to a controller that has DATA. `spoil` gets the blocks that answer a request,
     as (offset, payload), and returns the payloads that arrive."""
 
@@ -85,9 +85,12 @@ def intake_of(held=0, data=DATA, role="model"):
         file.write(data[:held])
     sha256 = binascii.hexlify(hashlib.sha256(data).digest()).decode()
     intake = banks.intake(0, {"role": role, "size": len(data), "sha256": sha256})
-    for _ in intake.catch_up():
-        pass
+    asyncio.run(intake.catch_up(never_wait))
     return intake
+
+
+async def never_wait():
+    pass
 
 
 def content(intake):

@@ -35,10 +35,13 @@ def descriptors():
     return len(os.listdir("/proc/self/fd"))
 
 
+async def never_wait():
+    pass
+
+
 async def main():
     intake = Banks(config["folder"]).intake(0, config["file"])
-    for _ in intake.catch_up():
-        pass
+    await intake.catch_up(never_wait)
     write = intake.write
 
     def bounded(data):

@@ -85,7 +85,7 @@ class StandIn(ports.Runtime):
         return ARENA_BYTES
 
 
-class OneOrder(ports.Link):
+class OneOrder(ports.BrokerLink):
     """A broker that keeps one order, and can be reached once `open` is set."""
 
     def __init__(self, message, published):
@@ -169,8 +169,8 @@ class Life:
         self.agent = BoardAgent(NAME, TARGET, models, self.link, FOLDER, ROOT_FILE, self.fetcher)
         self.update = self.agent.updates[MODEL]
         if told["late"]:
-            self.update.journal = LateJournal(BANKS, "journal")
-            self.update.journal.read()
+            self.update.ledger.journal = LateJournal(BANKS, "journal")
+            self.update.ledger.journal.read()
 
     def published(self, report):
         tell("report", report)
@@ -178,14 +178,14 @@ class Life:
         if state["seq"] == self.told["seq"] and state["outcome"] and state["state"] == "idle":
             self.settled.set()
         if self.told["late"]:
-            self.update.journal.catch_up()
+            self.update.ledger.journal.catch_up()
 
     async def run(self):
         """Boots alone; once that is seen to, the broker is there. Ends when the order has its
         outcome, or never will."""
         life = asyncio.create_task(self.agent.run())
         await asyncio.sleep(0)
-        await self.update.booted.wait()
+        await self.update.work.booted.wait()
         tell("boot", self.standing())
         self.link.open.set()
         for _ in range(MAX_TURNS):

@@ -1,0 +1,65 @@
+"""The checks of an order that look at bytes, signatures and fields (checks.py has them all).
+
+Each raises ValueError, which says what is wrong; what has passed is left in the case.
+"""
+
+from modelwave_agent.case import AlreadyJudged
+from modelwave_shared import documents, dsse
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+from modelwave_shared.words import MANIFEST, ORDER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from modelwave_agent.case import Case
+
+MAX_MESSAGE_BYTES = 2 * MAX_ENVELOPE_BYTES + 1  # two envelopes and the end of the first line
+
+
+def lines(case: "Case") -> None:
+    size = len(case.message)
+    if size > MAX_MESSAGE_BYTES:
+        raise ValueError("the message has %d bytes, the limit is %d" % (size, MAX_MESSAGE_BYTES))
+    case.lines = bytes(case.message).split(b"\n")
+    if len(case.lines) != 2:
+        raise ValueError(
+            "the message has %d lines, it must have an order and its manifest on two"
+            % len(case.lines)
+        )
+
+
+def envelope(case: "Case") -> None:
+    case.envelopes = [dsse.read(line) for line in case.lines]
+    case.lines = []  # a board has no room for both
+
+
+def kind(case: "Case") -> None:
+    for found, wanted in zip(case.envelopes, (ORDER, MANIFEST)):
+        documents.require_kind(found, wanted)
+
+
+def judged(case: "Case") -> None:
+    digest, record = case.digest, case.record
+    if digest in case.judged:
+        raise AlreadyJudged()
+    if digest == record["order"]["sha256"] and record["state"] == "idle" and record["outcome"]:
+        raise AlreadyJudged()
+
+
+def signed(case: "Case") -> None:
+    documents.verify(case.envelopes[0], case.device.root)
+
+
+def fields(case: "Case") -> None:
+    case.order = documents.read(ORDER, case.envelopes[0].payload)
+
+
+def manifest(case: "Case") -> None:
+    given, order = case.envelopes[1], case.order
+    if given.digest() != order["manifest"]:
+        raise ValueError("the second line is not the manifest that the order names")
+    case.manifest = found = documents.open_signed(MANIFEST, given, case.device.root)
+    for field in ("fleet", "model", "target"):
+        if found[field] != order[field]:
+            raise ValueError(
+                "it is for %s %s, but the order is for %s" % (field, found[field], order[field])
+            )

@@ -1,0 +1,105 @@
+"""The messages of a model's desired topics: what is judged, and what is remembered of it."""
+
+from modelwave_agent.record import clean, said, spare
+from modelwave_agent.types import Refusal
+from modelwave_shared.digests import hexdigest
+from modelwave_shared.lean import Phase
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from modelwave_agent.case import Case
+    from modelwave_agent.checks import OrderRefused
+    from modelwave_agent.ledger import Ledger
+    from modelwave_agent.model_report import ModelReport
+    from modelwave_agent.ports import Ports
+    from modelwave_agent.types import AcceptedOrder, Enrolment
+
+JUDGING = Phase(
+    "modelwave_agent.checks",
+    "modelwave_agent.envelopes",
+    "modelwave_agent.terms",
+    "modelwave_agent.case",
+    "modelwave_shared.documents",
+    "modelwave_shared.dsse",
+    "modelwave_shared.fit",
+    "modelwave_shared.roles",
+)
+MAX_JUDGED = 8  # that are remembered
+
+
+class OrderInbox:
+    """Judges messages by checks.py, as the device stands when they come."""
+
+    def __init__(
+        self,
+        model: str,
+        device: "Enrolment",
+        ports: "Ports",
+        ledger: "Ledger",
+        report: "ModelReport",
+    ) -> None:
+        self.model = model
+        self.device = device
+        self.ports = ports
+        self.ledger = ledger
+        self.report = report
+        # Digests of payloads and of messages that no time will make good, newest last.
+        self.judged: "list[str]" = []
+        # The last message that may be taken later, to be judged again.
+        self.later: "bytes | None" = None
+
+    async def judge(self, message: bytes) -> "AcceptedOrder | None":
+        """The order in `message`, if it is to be taken now. If not, the report says why."""
+        try:
+            if hexdigest(message) in self.judged:
+                return None
+            with JUDGING:
+                order = await self._judged(message)
+        except MemoryError as error:
+            self.report.tell("judging: " + said(error))
+            self.later = self.later or message  # perhaps the program needs less by then
+            return None
+        if order:
+            self.later = None
+            self.report.clear()
+        return order
+
+    async def _judged(self, message: bytes) -> "AcceptedOrder | None":
+        from modelwave_agent.case import AlreadyJudged, Case
+        from modelwave_agent.checks import OrderRefused, judge
+
+        while True:
+            record = self.ledger.record
+            case = Case(
+                message,
+                self.model,
+                self.device,
+                record,
+                self.ports.has(spare(record)),
+                self.judged,
+                self.ports.clock.wall(),
+            )
+            try:
+                order = await judge(case, self.ports.clock.breathe)
+            except AlreadyJudged:
+                return None
+            except OrderRefused as refused:
+                self._refuse(refused, case)
+                return None
+            if record is self.ledger.record:  # else the device has moved on meanwhile
+                return order
+
+    def _refuse(self, refused: "OrderRefused", case: "Case") -> None:
+        check, order = refused.check, case.order if refused.check.proven else None
+        if check.passing:
+            self.later = case.message
+        else:
+            # Only an authentic payload is remembered by its own digest: a stranger may have
+            # sent the payload of a good order under a bad signature.
+            digest = case.digest if check.proven else hexdigest(case.message)
+            self.judged = (self.judged + [digest])[-MAX_JUDGED:]
+            self.later = None if check.proven else self.later
+        if order is None:
+            self.report.tell(str(refused))
+        else:
+            self.report.refuse(Refusal(check.name, clean(str(refused)), order))

@@ -1,0 +1,39 @@
+"""Types for settings and plans, by pydantic, that take what the same field of a document may
+be: each asks the rule of modelwave_shared."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ValidationError
+
+from modelwave_shared import fields, schema
+from modelwave_shared.errors import DocumentError
+
+
+def _by(rule: Callable[[Any, str], None]) -> BeforeValidator:
+    def validate(value: Any) -> Any:
+        try:
+            rule(value, "")
+        except DocumentError as error:
+            raise ValueError(error.problem) from error
+        return value
+
+    return BeforeValidator(validate)
+
+
+Name = Annotated[str, _by(fields.name)]
+TargetName = Annotated[str, _by(schema.target)]
+Text = Annotated[str, _by(fields.text)]
+Token = Annotated[str, _by(fields.token)]
+TokenOrEmpty = Annotated[str, _by(schema.token_or_empty)]
+Url = Annotated[str, _by(fields.url)]
+TrialSeconds = Annotated[int, _by(schema.TRIAL_SECONDS)]
+TrialInferences = Annotated[int, _by(schema.TRIAL_INFERENCES)]
+
+
+def first_problem(error: ValidationError) -> str:
+    """ "broker.url: Input should be a valid string": the first field that is wrong."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

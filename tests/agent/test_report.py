@@ -1,0 +1,78 @@
+"""What the agent says of itself is what its readers expect: no report and no metrics leave it
+that `reports.read` refuses."""
+
+import asyncio
+
+import pytest
+
+from modelwave_shared import reports, topics
+from modelwave_shared.words import METRICS, REPORT
+from tests import signing
+from tests.agent.fakes import TOPIC, FakeClock, FakeHooks, FakeLink, World
+
+RELEASE = signing.Release(1, b"model one " * 300)
+KINDS = {topics.reported("demo", "pi-1"): REPORT, topics.metrics("demo", "pi-1"): METRICS}
+TURNS = 5_000
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """{kind: documents}, read as their readers do when they are published."""
+    found = {REPORT: [], METRICS: []}
+    publish = FakeLink.publish
+
+    async def read(link, topic, payload, retain):
+        if topic in KINDS:
+            found[KINDS[topic]].append(reports.read(KINDS[topic], payload))
+        await publish(link, topic, payload, retain)
+
+    monkeypatch.setattr(FakeLink, "publish", read)
+    return found
+
+
+async def lived(agent, done):
+    """Whether it came to `done()`. Raises what ended the agent."""
+    life = asyncio.create_task(agent.run())
+    for _ in range(TURNS):
+        if life.done() or done():
+            break
+        await asyncio.sleep(0)
+    life.cancel()
+    await asyncio.gather(life, return_exceptions=True)
+    if not life.cancelled():
+        life.result()
+    return done()
+
+
+async def too_hot(hooks, live):
+    return "too hot"
+
+
+@pytest.mark.parametrize("outcome", ["SUCCEEDED", "ROLLED_BACK", "REJECTED"])
+def test_all_that_an_update_makes_the_agent_say_can_be_read(
+    tmp_path, monkeypatch, published, outcome
+):
+    world = World(tmp_path)
+    world.files.update(RELEASE.files)
+    world.retained[TOPIC] = signing.order(RELEASE, 1)
+    if outcome == "ROLLED_BACK":
+        monkeypatch.setattr(FakeHooks, "healthy", too_hot)
+    if outcome == "REJECTED":
+        world.ram = 0
+    agent, _ = world.boot()
+
+    def done():
+        said = published[REPORT]
+        return bool(said) and said[-1]["models"]["digits"]["outcome"] == outcome
+
+    assert asyncio.run(lived(agent, done))
+
+
+def test_observations_that_the_agent_sends_can_be_read(tmp_path, monkeypatch, published):
+    monkeypatch.setattr(FakeClock, "METRICS_SECONDS", 1000)  # so that they are sent at once
+    agent, _ = World(tmp_path).boot()
+    agent.observe("digits", inferences=3, failures=1, labelled=2, correct=1)
+    assert asyncio.run(lived(agent, lambda: published[METRICS]))
+    (found,) = published[METRICS]
+    counts = [found[name] for name in ("inferences", "failures", "labelled", "correct")]
+    assert counts == [3, 1, 2, 1]

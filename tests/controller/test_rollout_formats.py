@@ -1,0 +1,428 @@
+"""A controller of next year, which writes formats that this year's agents cannot read.
+
+The future is made by raising what the program reads and writes (words.READS, words.WRITES);
+the agent's own checks judge what comes of it with the present's figures.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rollout_world import FLEET, TARGET, Device, World, quick
+
+from modelwave_agent import checks
+from modelwave_agent.record import new_record
+from modelwave_controller import cli
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.operations import overview, rollouts
+from modelwave_controller.operations.status import Reader, Status
+from modelwave_controller.rollout.state import (
+    FINISHED,
+    HELD,
+    NEW,
+    REVERTED,
+    REVERTING,
+    RUNNING,
+    Rollout,
+)
+from modelwave_controller.storage import log, outbox
+from modelwave_shared import topics, words
+from modelwave_shared.slots import slot
+from modelwave_shared.words import MANIFEST, ORDER, READS, WRITES
+
+THIS_YEAR = {"root": 1, "manifest": 1, "order": 1}
+NEXT_YEAR = {"root": 1, "manifest": 2, "order": 2}
+HAS = {
+    "flash": 10**6,
+    "ram": 10**6,
+    "runtime": "tflite",
+    "runtime_version": "2.14.0",
+    "accelerator": "",
+    "kernels": None,
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path, devices=20)) as made:
+        yield made
+
+
+@pytest.fixture
+def next_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on the controller reads two formats, and writes the second of orders."""
+    monkeypatch.setitem(READS, MANIFEST, 2)
+    monkeypatch.setitem(READS, ORDER, 2)
+    monkeypatch.setitem(WRITES, ORDER, 2)
+
+
+def update(world: World, *devices: Device, reads: dict[str, int] | None = None) -> None:
+    for device in devices:
+        device.says["reads"] = reads or NEXT_YEAR
+    world.hear(devices)
+
+
+def update_all_but(world: World, *names: str) -> None:
+    update(world, *(device for name, device in world.devices.items() if name not in names))
+
+
+def newest(world: World) -> Rollout:
+    return list(world.state().rollouts.values())[-1]
+
+
+def status(world: World) -> Status:
+    with world.store.read() as connection:
+        return Reader(connection, None).read(connection, world.now)
+
+
+def finish(world: World) -> None:
+    for _ in range(4):
+        world.tick()
+        world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+    assert newest(world).status == FINISHED
+
+
+def judged_by_an_agent(world: World, device: Device) -> checks.Case:
+    """What today's agent makes of what the controller has for its slot."""
+    topic = topics.desired_slot(FLEET, TARGET, "digits", slot(FLEET, device.name))
+    with world.store.read() as connection:
+        message = outbox.holds(connection, topic)
+    assert message is not None
+    about = {
+        "fleet": FLEET,
+        "device": device.name,
+        "target": TARGET,
+        "slot": slot(FLEET, device.name),
+    }
+    case = checks.Case(message, "digits", about, world.home.root_document, new_record(), HAS)
+
+    async def never_wait() -> None:
+        pass
+
+    with pytest.MonkeyPatch.context() as present:
+        for kind in (MANIFEST, ORDER):
+            present.setitem(READS, kind, 1)
+        with contextlib.suppress(StopIteration):
+            checks.judge(case, never_wait).send(None)
+    return case
+
+
+# What may be ignored.
+
+
+def test_field_in_extra_holds_nothing_up(world: World) -> None:
+    world.start(1, extra={"site": "north", "battery": {"least_percent": 20}})
+    finish(world)
+    for device in world.devices.values():
+        assert judged_by_an_agent(world, device).manifest["extra"]["site"] == "north"
+
+
+# An order of next year.
+
+
+def test_order_that_a_device_cannot_read_is_not_signed_and_the_device_is_named(
+    world: World, next_year: None
+) -> None:
+    update_all_but(world, "d7")
+    world.start(1)
+    finish_or_hold(world)
+    held = newest(world)
+    assert held.status == HELD
+    assert "1 known device could not read it: d7 reads order v 1 at most, v 2 is needed" in (
+        held.reason
+    )
+    assert world.ordered(world.devices["d7"]) is None
+    shown = status(world)
+    assert shown.why == held.reason
+    assert "by itself when these devices report that they read it: update their agents" in (
+        shown.next
+    )
+    assert "`device forget`" in shown.next
+
+
+def finish_or_hold(world: World) -> None:
+    for _ in range(4):
+        world.tick()
+        world.answer("SUCCEEDED", world.devices.values())
+
+
+def test_stages_without_such_a_device_open_before(world: World, next_year: None) -> None:
+    last = max(world.devices.values(), key=lambda device: slot(FLEET, device.name))
+    update_all_but(world, last.name)
+    world.start(1)
+    finish_or_hold(world)
+    assert len(newest(world).stages) == 2
+    assert [stage.verdict for stage in newest(world).stages] == ["PASS", "PASS"]
+    assert newest(world).reason.startswith("stage 3 (100 %): 1 known device")
+
+
+def test_it_goes_on_by_itself_when_the_device_reads_it(world: World, next_year: None) -> None:
+    update_all_but(world, "d7")
+    world.start(1)
+    finish_or_hold(world)
+    assert newest(world).status == HELD
+    update(world, world.devices["d7"])
+    finish(world)
+    assert judge_order(world, "d7")["v"] == 2
+
+
+def judge_order(world: World, name: str) -> dict[str, Any]:
+    order = world.ordered(world.devices[name])
+    assert order is not None
+    return order
+
+
+def test_it_goes_on_when_the_device_is_forgotten(world: World, next_year: None) -> None:
+    update_all_but(world, "d7")
+    world.start(1)
+    finish_or_hold(world)
+    assert cli.run(["--home", str(world.home.path), "device", "forget", "d7"]) == 0
+    del world.devices["d7"]
+    finish(world)
+
+
+def test_before_the_first_stage_it_holds_too_and_names_a_few(world: World, next_year: None) -> None:
+    world.start(1)  # nobody has said what it reads: agents of the first kind
+    world.tick()
+    held = newest(world)
+    assert (held.status, held.stages) == (HELD, [])
+    assert held.reason.startswith("stage 1 (10 %): 2 known devices could not read it: d")
+    world.tick()
+    assert held_events(world) == ["held"]
+
+
+def held_events(world: World) -> list[str]:
+    with world.store.read() as connection:
+        return [e.body.kind for e in log.read(connection) if e.body.kind == "held"]
+
+
+def test_many_such_devices_are_counted_and_a_few_named(world: World, next_year: None) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    reason = newest(world).reason
+    assert reason.startswith("stage 1 (100 %): 20 known devices could not read it: ")
+    assert reason.count("reads order v 1 at most") == 3
+    assert reason.endswith("; and 17 more")
+
+
+def test_resume_asks_again_and_keeps_holding(world: World, next_year: None) -> None:
+    update_all_but(world, "d7")
+    world.start(1)
+    finish_or_hold(world)
+    rollouts.resume(world.store, "1", "", world.now)
+    assert newest(world).status == RUNNING
+    world.tick()
+    assert newest(world).status == HELD
+    assert world.ordered(world.devices["d7"]) is None
+    with pytest.raises(OperatorError, match="--accept: no gate holds rollout 1, but devices"):
+        rollouts.resume(world.store, "1", "never mind", world.now)
+
+
+def test_resume_before_the_first_stage_leaves_it_new(world: World, next_year: None) -> None:
+    world.start(1)
+    world.tick()
+    rollouts.resume(world.store, "1", "", world.now)
+    assert newest(world).status == NEW
+
+
+def test_gate_that_was_overruled_stays_so_over_the_hold(world: World, next_year: None) -> None:
+    update_all_but(world, "d7")
+    world.start(1)
+    world.tick()
+    world.answer("FAILED", world.devices.values())
+    world.tick()
+    assert newest(world).held_by == "gate"
+    last = newest(world)
+    rollouts.resume(world.store, "1", "known outage", world.now)
+    finish_or_hold(world)
+    assert (newest(world).status, newest(world).held_by) == (HELD, "format")
+    assert len(newest(world).stages) >= len(last.stages)
+    update(world, world.devices["d7"])
+    finish(world)
+
+
+def test_a_fail_reverts_while_it_is_held_for_a_device(world: World, next_year: None) -> None:
+    update_all_but(world, "d7")
+    world.start(1)
+    finish_or_hold(world)
+    assert (newest(world).status, newest(world).held_by) == (HELD, "format")
+    world.answer("ROLLED_BACK", world.devices.values())
+    world.tick()
+    assert newest(world).status == REVERTED
+
+
+def test_the_way_back_is_ordered_all_the_same_and_names_who_cannot_read_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start(1)
+    finish(world)
+    world.start(2)
+    finish_or_hold(world)
+    for kind in (MANIFEST, ORDER):  # the controller is updated in between
+        monkeypatch.setitem(READS, kind, 2)
+    monkeypatch.setitem(WRITES, ORDER, 2)
+    update_all_but(world, "d7")
+    rollouts.revert(world.store, "2", "it drifts", world.now)
+    world.tick()
+    assert newest(world).status == REVERTING
+    assert newest(world).reason == (
+        "it drifts; the way back is ordered all the same, but 1 known device could not read it: "
+        "d7 reads order v 1 at most, v 2 is needed"
+    )
+    assert judge_order(world, "d7")["v"] == 2
+
+
+# A manifest of next year.
+
+
+def test_manifest_that_a_device_cannot_read_holds_the_rollout(
+    world: World, next_year: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WRITES, ORDER, 1)
+    update_all_but(world, "d7")
+    world.start(1, v=2)
+    finish_or_hold(world)
+    assert newest(world).status == HELD
+    assert "d7 reads manifest v 1 at most, v 2 is needed" in newest(world).reason
+    update(world, world.devices["d7"])
+    finish(world)
+
+
+def test_documents_of_the_first_format_hold_nothing_up_next_year(
+    world: World, next_year: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WRITES, ORDER, 1)
+    world.start(1)
+    finish(world)
+    assert "v" not in judge_order(world, "d7")  # so that the first agents read it
+
+
+# Who comes later.
+
+
+@pytest.mark.parametrize(
+    ("writes", "changes", "problem"),
+    [
+        (2, {}, "fields: order.v: 2 is a newer format; order v 1 is read here; update the agent"),
+        (1, {"v": 2}, "manifest: manifest.v: 2 is a newer format; manifest v 1 is read here"),
+    ],
+)
+def test_late_joiner_that_cannot_read_it_is_shown_with_what_it_says(
+    world: World,
+    next_year: None,
+    monkeypatch: pytest.MonkeyPatch,
+    writes: int,
+    changes: dict[str, Any],
+    problem: str,
+) -> None:
+    monkeypatch.setitem(WRITES, ORDER, writes)
+    update_all_but(world)
+    world.start(1, **changes)
+    finish(world)
+    (late,) = world.add(1)
+    with pytest.raises(checks.Refused) as refused:
+        judged_by_an_agent(world, late)
+    assert refused.value.reason.startswith(problem)
+    if refused.value.order:  # it can say which order it rejects
+        world.answer("REJECTED", [late], refused.value.reason)
+        outcome = "REJECTED"
+    else:
+        late.says["refused"] = refused.value.reason
+        world.hear([late])
+        outcome = "silent"
+    assert [(p.device, p.outcome, p.reason) for p in status(world).problems] == [
+        (late.name, outcome, refused.value.reason)
+    ]
+
+
+def test_note_of_a_device_that_answered_or_is_ordered_something_else_is_no_problem(
+    world: World,
+) -> None:
+    world.start(1)
+    finish(world)
+    device = world.devices["d3"]
+    device.says["refused"] = "signed: signatures: 0 of the 1"
+    world.hear([device])
+    assert status(world).problems == []
+    with world.store.read() as connection:
+        first = Reader(connection, "1")
+        assert first.read(connection, world.now).problems == []
+
+
+# What the commands show.
+
+
+def test_dry_run_names_who_could_not_read_it(
+    world: World, next_year: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update_all_but(world, "d7")
+    world.shelve(1)
+    command = ["--home", str(world.home.path), "rollout", "start", "digits", "1", "--dry-run"]
+    assert cli.run(command) == 0
+    out = capsys.readouterr().out
+    assert "These could not read the order: the rollout holds before their stage." in out
+    assert "reads order v 1 at most, v 2 is needed" in out
+    assert cli.run([*command, "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)["devices"]
+    assert [d["device"] for d in planned if d["unreadable"]] == ["d7"]
+
+
+def test_device_is_shown_with_what_it_reads(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update(world, world.devices["d1"], reads={"order": 3, "heartbeat": 1})
+    assert cli.run(["--home", str(world.home.path), "device", "show", "d1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["reads"] == {"root": 1, "manifest": 1, "order": 3, "heartbeat": 1}
+    assert cli.run(["--home", str(world.home.path), "device", "show", "d2"]) == 0
+    assert "root v 1, manifest v 1, order v 1" in capsys.readouterr().out
+
+
+# Reports and metrics of next year.
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "problem"),
+    [
+        ("report", {"v": 2, "mood": "good"}, "report.v: 2 is a newer format; report v 1"),
+        ("report", {"mood": "good"}, "report.mood: an unknown field; report v 1"),
+        ("metrics", {"v": 2}, "metrics.v: 2 is a newer format; metrics v 1"),
+        ("metrics", {"mood": 1}, "metrics.mood: an unknown field; metrics v 1"),
+    ],
+)
+def test_what_a_newer_agent_says_is_counted_and_says_what_to_update(
+    world: World,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    changes: dict[str, Any],
+    problem: str,
+) -> None:
+    counts = {"release": 1, "inferences": 1, "failures": 0, "labelled": 0, "correct": 0}
+    metrics = {"boot": 1, "n": 9, "model": "digits"} | counts
+    payload = world.devices["d1"].report(**changes)
+    topic = topics.reported(FLEET, "d1")
+    if kind == words.METRICS:
+        payload, topic = json.dumps(metrics | changes).encode(), topics.metrics(FLEET, "d1")
+    world.inbox.put(topic, payload)
+    world.hear([])
+    assert cli.run(["--home", str(world.home.path), "device", "show", "d1", "--json"]) == 0
+    bad = json.loads(capsys.readouterr().out)["bad"]
+    name = {"report": "reported"}.get(kind, kind)
+    assert bad["reason"] == f"{name}: {problem} is read here; update the controller"
+    assert cli.run(["--home", str(world.home.path), "device", "list"]) == 0
+    assert "1 message not understood" in capsys.readouterr().out
+
+
+def test_what_a_newer_agent_puts_into_extra_is_ignored(world: World) -> None:
+    device = world.devices["d1"]
+    device.says["extra"] = {"mood": "good"}
+    device.says["agent"] = "next year's"
+    world.hear([device])
+    with world.store.read() as connection:
+        found = overview.device(connection, "d1", world.now)
+    assert (found["agent"], found["bad"]) == ("next year's", None)
