@@ -127,7 +127,7 @@ UNPROVEN = {
     "three lines": (signing.order(NEW, 6) + b"\n{}", "lines: the message has 3 lines"),
     "too long": (b"x" * 9000, "lines: the message has 9000 bytes, the limit is 8193"),
     "a line of 4,097 bytes": (b"x" * 4097 + b"\n" + NEW.envelope, "envelope: 4097 bytes"),
-    "8,000 brackets": (b"[" * 4000 + b"\n" + b"[" * 4000, "envelope: envelope"),
+    "8,000 brackets": (b"[" * 4000 + b"\n" + b"[" * 4000, "envelope: not the DSSE template"),
     "root in place of the order": (
         signing.root_envelope() + b"\n" + NEW.envelope,
         "kind: a root where a order belongs",

@@ -73,8 +73,16 @@ def _made_once() -> Path:
 class World:
     """`now` stands still until a test moves it."""
 
-    def __init__(self, folder: Path, url: str = "", devices: int = 0, broker_port: int = 1) -> None:
-        shutil.copytree(_made_once(), folder / "home")
+    def __init__(
+        self,
+        folder: Path,
+        url: str = "",
+        devices: int = 0,
+        broker_port: int = 1,
+        made: Path | None = None,
+    ) -> None:
+        """`made` is a home whose fleet goes on here, in a copy; else a new one."""
+        shutil.copytree(made or _made_once(), folder / "home")
         settings = folder / "home" / "controller.toml"
         text = settings.read_text().replace("127.0.0.1:8180", "127.0.0.1:0")
         settings.write_text(text.replace("127.0.0.1:1883", f"127.0.0.1:{broker_port}"))

@@ -105,18 +105,6 @@ def test_sqlite_is_durable_at_each_commit(tmp_path: Path) -> None:
     store.close()
 
 
-def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    store = Store(url)
-    with store.write() as connection:
-        connection.execute(
-            update(tables.heads).where(tables.heads.c.name == "schema").values(value=99)
-        )
-    store.close()
-    with pytest.raises(StorageError, match="version 99"):
-        Store(url)
-
-
 @pytest.mark.parametrize(
     ("url", "error"),
     [

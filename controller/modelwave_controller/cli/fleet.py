@@ -35,7 +35,8 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
 def _print(found: Fleet) -> None:
     targets = ", ".join(f"{number} {target}" for target, number in found.targets.items())
     running = ", ".join(
-        f"{entry['rollout']} ({entry['model']}) {entry['status']}" for entry in found.rollouts
+        f"{entry['rollout']} ({entry['model'] or 'unknown'}) {entry['status']}"
+        for entry in found.rollouts
     )
     silent = f", {found.silent} of them silent" if found.silent else ""
     show(

@@ -53,12 +53,12 @@ def show_status(
 def list_rollouts(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List all rollouts, the newest last."""
     with opened_store(ctx) as store, store.read() as connection:
-        known = log.state(connection, reports_of=[]).rollouts.values()
+        known = log.under_way(connection).rollouts.values()
     entries: list[dict[str, Any]] = [
         {
             "rollout": r.id,
             "model": r.model,
-            "release": next(iter(r.created.releases.values())).release,
+            "release": r.release.release if r.release else None,
             "targets": sorted(r.created.releases),
             "status": r.status,
             "stages": f"{len(r.stages)}/{len(r.created.plan.stages)}",
@@ -70,8 +70,7 @@ def list_rollouts(ctx: typer.Context, as_json: JsonOption = False) -> None:
         print_json(entries)
         return
     columns = ("rollout", "model", "release", "targets", "status", "stages", "reason")
-    rows = [[e[c] if c != "targets" else ", ".join(e[c]) for c in columns] for e in entries]
-    show(table(columns, rows))
+    show(table(columns, [[_cell(entry[column]) for column in columns] for entry in entries]))
 
 
 @app.command()
@@ -144,6 +143,11 @@ def revert(
     """Take a release back, also one that was rolled out long ago: every slot that is ordered
     to run it is ordered back to the one before."""
     _do(ctx, rollouts.revert, rollout, _reason(reason, "reverted by the operator"), as_json)
+
+
+def _cell(value: Any) -> object:
+    """What is unknown of a rollout that a newer program began is a dash."""
+    return ", ".join(value) or "–" if isinstance(value, list) else value or "–"
 
 
 def _do(

@@ -18,6 +18,7 @@ _STATUS_STYLES = {
     state.FINISHED: "bold green",
     state.HELD: "bold yellow",
     state.PAUSED: "bold yellow",
+    state.UNKNOWN: "bold yellow",
     state.REVERTING: "bold red",
     state.REVERTED: "bold red",
     state.ABORTED: "bold magenta",
@@ -55,10 +56,12 @@ def show_heading(status: Status, as_json: bool) -> None:
 def heading(status: Status) -> RenderableType:
     """The status word, why, what happens next, and what stands in the way."""
     style = _STATUS_STYLES.get(status.status, "bold")
-    what = (
-        f"rollout {status.rollout}: {safe(status.model)} release {status.release} "
-        f"({safe(status.version)}) for {safe(', '.join(status.targets))}"
-    )
+    what = f"rollout {status.rollout}: {safe(status.model) or 'of an unknown model'}"
+    if status.targets:
+        what += (
+            f" release {status.release} ({safe(status.version)}) "
+            f"for {safe(', '.join(status.targets))}"
+        )
     lines = [
         f"[{style}]{status.status}[/]  {what}",
         f"  why   {safe(status.why)}",

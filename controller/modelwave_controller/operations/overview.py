@@ -64,7 +64,7 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         ],
         rollouts=[
             {"rollout": r.id, "model": r.model, "status": r.status}
-            for r in log.state(connection, reports_of=[]).rollouts.values()
+            for r in log.under_way(connection).rollouts.values()
             if r.status not in FINAL
         ],
         metrics=[

@@ -43,7 +43,9 @@ def propose(connection: Connection, request: Request) -> Created:
     """The rollout that `start` would begin. Raises OperatorError if it cannot, NoDeviceError
     if only devices are missing."""
     chosen = _chosen(request)
-    found = log.state(connection, reports_of=[])
+    found = log.under_way(connection)
+    if obstacle := found.obstacle(request.model):
+        raise OperatorError(f"no rollout of {request.model} can be started: {obstacle}")
     active = found.active(request.model)
     if active:
         raise OperatorError(
@@ -148,19 +150,29 @@ def _release(signed: Signed) -> Release:
 
 def _append(store: Store, wanted: str, now: float, entry: Callable[[State, Rollout], Body]) -> int:
     with store.write() as connection:
-        found = log.state(connection, reports_of=[])
+        found = log.under_way(connection)
         rollout = find(found, wanted)
         log.append(connection, rollout.id, now, [entry(found, rollout)])
         return rollout.id
 
 
+def _require_understood(rollout: Rollout, obstacle: str) -> None:
+    if obstacle:
+        raise OperatorError(
+            f"rollout {rollout.id} is left as it is: {obstacle} (`rollout abort {rollout.id}` "
+            "ends it, and is all that this one can do)"
+        )
+
+
 def _pause(rollout: Rollout, reason: str) -> Body:
+    _require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.NEW, state.RUNNING):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to pause")
     return Paused(reason=reason)
 
 
 def _resume(rollout: Rollout, accept: str) -> Body:
+    _require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.PAUSED, state.HELD):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to resume")
     if any(state.failed(stage) for stage in rollout.stages):
@@ -179,12 +191,15 @@ def _resume(rollout: Rollout, accept: str) -> Body:
 
 
 def _abort(rollout: Rollout, reason: str) -> Body:
-    if rollout.status not in state.ACTIVE:
+    if rollout.status not in (*state.ACTIVE, state.UNKNOWN):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to abort")
     return Aborted(reason=reason)
 
 
 def _revert(found: State, rollout: Rollout, reason: str) -> Body:
+    # What its slots are ordered to run is known only if no later rollout ordered them since
+    # in words that this program does not know.
+    _require_understood(rollout, found.obstacle(rollout.model, rollout.id))
     if rollout.back or rollout.revert_asked is not None:
         raise OperatorError(f"rollout {rollout.id} is being taken back, or was, already")
     active = found.active(rollout.model)

@@ -59,7 +59,7 @@ class Problem:
 class Status:
     rollout: int
     model: str
-    release: int
+    release: int  # 0, with no targets: its beginning is not understood
     version: str
     targets: list[str]
     start_slot: int
@@ -88,7 +88,8 @@ class Reader:
 
     def read(self, connection: Connection, now: float) -> Status:
         new = log.read(connection, after=self._state.last, reports_of=[self.rollout])
-        rollout = fold(new, self._state).rollouts[self.rollout]
+        state = fold(new, self._state)
+        rollout = state.rollouts[self.rollout]
         known = devices.known(connection)
         seen_at, left = log.service_seen_at(connection), outbox.left(connection)
         refusals = devices.refusals(connection, rollout.created.releases)
@@ -98,21 +99,27 @@ class Reader:
             now,
             warnings=_warnings(rollout, now, seen_at, left),
             problems=_problems(rollout) + _silent(self._state, rollout, refusals),
+            obstacle=state.obstacle(rollout.model, rollout.id),
         )
 
 
 def describe(
-    rollout: Rollout, known: Known, now: float, warnings: list[str], problems: list[Problem]
+    rollout: Rollout,
+    known: Known,
+    now: float,
+    warnings: list[str],
+    problems: list[Problem],
+    obstacle: str = "",
 ) -> Status:
-    why, then = _why(rollout, known, now)
-    releases = rollout.created.releases
-    release = next(iter(releases.values()))
+    """`obstacle` as in State.obstacle."""
+    why, then = _why(rollout, known, now, obstacle)
+    release = rollout.release
     return Status(
         rollout=rollout.id,
         model=rollout.model,
-        release=release.release,
-        version=release.version,
-        targets=sorted(releases),
+        release=release.release if release else 0,
+        version=release.version if release else "",
+        targets=sorted(rollout.created.releases),
         start_slot=rollout.created.start_slot,
         status=rollout.status,
         why=why,
@@ -137,7 +144,9 @@ def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str
     return found
 
 
-def _why(rollout: Rollout, known: Known, now: float) -> tuple[str, str]:
+def _why(rollout: Rollout, known: Known, now: float, obstacle: str) -> tuple[str, str]:
+    if obstacle:
+        return _why_it_stays(rollout, obstacle)
     again = f"`rollout revert {rollout.id}` would take it back"
     if rollout.revert_asked is not None:
         return rollout.revert_asked, "its devices are ordered back at the service's next tick"
@@ -153,6 +162,14 @@ def _why(rollout: Rollout, known: Known, now: float) -> tuple[str, str]:
     if rollout.status == state.PAUSED:
         return f"{rollout.reason}; {found.reason}", found.next
     return found.reason, found.next
+
+
+def _why_it_stays(rollout: Rollout, obstacle: str) -> tuple[str, str]:
+    if rollout.status in state.FINAL and rollout.revert_asked is None:
+        return f"{rollout.reason}; {obstacle}", "nothing: it is over"
+    end = f"`rollout abort {rollout.id}` ends it" if rollout.status != state.REVERTING else ""
+    then = "no stage opens and nothing is taken back until modelwave is updated"
+    return obstacle, f"{then}; {end}" if end else then
 
 
 def _back(rollout: Rollout, known: Known, over: bool) -> str:

@@ -3,16 +3,37 @@
 Everything else about a rollout is folded from them (state.py). An entry is never changed;
 its body is JSON in the table `events`. `REPORTED` entries are the devices' answers, one for
 each change; all others are the controller's and the operator's doings.
+
+A newer program may have written what this one does not know: another kind, or a known kind
+with other fields or values. Its body is read as `NotUnderstood`, and state.py says what
+follows. A body that is no JSON is damage, and a StorageError.
 """
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
+from modelwave_controller.errors import StorageError
+from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout.plan import Plan
+from modelwave_controller.trust.field_types import SlotRange, first_problem
+from modelwave_shared.words import OUTCOMES
 
 # What a device's answer may be, beside the outcomes of modelwave_shared.documents.
 IN_PROGRESS = "IN_PROGRESS"
+MAX_SHOWN = 120  # characters of what a newer program wrote
+
+
+def _one_of(*words: str) -> StringConstraints:
+    return StringConstraints(pattern=f"^(?:{'|'.join(words)})$")
 
 
 class _Body(BaseModel):
@@ -37,7 +58,7 @@ class OrderSent(_Body):
     target: str
     seq: int
     release: Release
-    slots: list[list[int]]
+    slots: list[SlotRange]
     known: int
 
 
@@ -45,7 +66,7 @@ class Cleared(_Body):
     """Slots of one target whose order was withdrawn: there is no release to go back to."""
 
     target: str
-    slots: list[list[int]]
+    slots: list[SlotRange]
     known: int
 
 
@@ -70,14 +91,14 @@ class Reported(_Body):
     kind: Literal["reported"] = "reported"
     device: str
     seq: int
-    outcome: str
+    outcome: Annotated[str, _one_of(IN_PROGRESS, *OUTCOMES)]
     reason: str
 
 
 class Gated(_Body):
     kind: Literal["gated"] = "gated"
     stage: int
-    verdict: str
+    verdict: Annotated[str, _one_of(PASS, FAIL, INCONCLUSIVE)]
     reason: str
 
 
@@ -143,6 +164,15 @@ Body = Annotated[
 _BODY: TypeAdapter[Body] = TypeAdapter(Body)
 
 
+class NotUnderstood(_Body):
+    """What a newer program wrote. `model` is what a `created` among them says, "" where even
+    that cannot be read."""
+
+    kind: str
+    problem: str
+    model: str = ""
+
+
 class Event(BaseModel):
     """An entry of the log: `id` grows in the order of commits, `at` is Unix seconds."""
 
@@ -151,12 +181,46 @@ class Event(BaseModel):
     id: int
     rollout: int
     at: float
-    body: Body
+    body: Body | NotUnderstood
 
 
-def load(id: int, rollout: int, at: float, body: str) -> Event:
-    return Event.model_construct(id=id, rollout=rollout, at=at, body=_BODY.validate_json(body))
+def load(id: int, rollout: int, at: float, kind: str, body: str) -> Event:
+    """The event of this row. Raises StorageError for a body that is no JSON object."""
+    try:
+        read: Body | NotUnderstood = _BODY.validate_json(body)
+    except ValidationError as error:
+        found = _json_object(body)
+        if found is None:
+            raise StorageError(
+                f"the database's event {id} (rollout {rollout}, {_shown(kind)}) is damaged: its "
+                "body is no JSON object; restore the database from a backup"
+            ) from error
+        read = NotUnderstood(
+            kind=_shown(kind), problem=_problem(error), model=_shown(found.get("model"))
+        )
+    return Event.model_construct(id=id, rollout=rollout, at=at, body=read)
 
 
 def dump(body: Body) -> str:
     return body.model_dump_json()
+
+
+def _json_object(body: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _problem(error: ValidationError) -> str:
+    if error.errors(include_url=False)[0]["type"].startswith("union_tag"):
+        return "its kind is unknown"
+    return _shown(first_problem(error))
+
+
+def _shown(words: object) -> str:
+    """Words of a newer program's, fit to be shown to people."""
+    if not isinstance(words, str):
+        return ""
+    return "".join(c if c.isprintable() else "?" for c in words[:MAX_SHOWN])

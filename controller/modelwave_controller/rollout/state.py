@@ -7,6 +7,11 @@ HELD       by a gate, until the operator decides; or by devices that could not r
            stage's order, until they can
 REVERTING  its devices were ordered back and are on their way
 REVERTED, FINISHED, ABORTED    over
+UNKNOWN    its log has an event that this program does not understand
+
+After such an event a rollout stays as it is: it was folded without what the event says, and
+what comes later may rest on that. Nothing is decided about it; of what follows only an
+operator's ABORTED is taken, which opens nothing and sends nothing whatever came before.
 """
 
 from collections.abc import Iterable
@@ -19,6 +24,7 @@ from modelwave_controller.rollout.events import (
     Finished,
     Gated,
     Held,
+    NotUnderstood,
     Opened,
     OrderSent,
     Paused,
@@ -29,9 +35,11 @@ from modelwave_controller.rollout.events import (
     Reverted,
 )
 from modelwave_controller.rollout.gates import FAIL
+from modelwave_controller.rollout.plan import Plan
 
 NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
 REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
+UNKNOWN = "UNKNOWN"
 ACTIVE = (NEW, RUNNING, PAUSED, HELD)  # may still open a stage: one such rollout a model
 FINAL = (REVERTED, FINISHED, ABORTED)
 
@@ -71,10 +79,16 @@ class Rollout:
     back: Wave | None = None
     revert_asked: str | None = None  # the operator's reason
     changed_at: float = 0.0
+    not_understood: str = ""  # the first event that this program does not understand, and why
 
     @property
     def model(self) -> str:
         return self.created.model
+
+    @property
+    def release(self) -> Release | None:
+        """That of one of its targets: all have one number. None: its beginning is unknown."""
+        return next(iter(self.created.releases.values()), None)
 
     def waves(self) -> list[Wave]:
         return [*self.stages, self.back] if self.back else [*self.stages]
@@ -104,6 +118,12 @@ class State:
         found = [r for r in self.rollouts.values() if r.model == model and r.status in ACTIVE]
         return found[-1] if found else None
 
+    def obstacle(self, model: str, since: int = 0) -> str:
+        """The event that keeps this program from deciding about `model`: one that it does
+        not understand, of rollout `since` or a later one; "" for none."""
+        found = (r for r in self.rollouts.values() if r.model == model and r.id >= since)
+        return next((r.not_understood for r in found if r.not_understood), "")
+
 
 def fold(events: Iterable[Event], state: State | None = None) -> State:
     """The state after `events`; `state`, the fold of those before them, goes on in place."""
@@ -116,16 +136,19 @@ def fold(events: Iterable[Event], state: State | None = None) -> State:
 
 def _apply(state: State, event: Event) -> None:
     body = event.body
-    if isinstance(body, Created):
-        state.rollouts[event.rollout] = Rollout(
-            event.rollout, event.at, body, reason="no stage has opened yet", changed_at=event.at
-        )
+    if event.rollout not in state.rollouts:
+        state.rollouts[event.rollout] = _begun(event)
         return
     rollout = state.rollouts[event.rollout]
     if isinstance(body, Reported):
         _answer(rollout, body)
         return
     rollout.changed_at = event.at
+    if problem := _problem(rollout, event):
+        rollout.not_understood = rollout.not_understood or _sentence(event, problem)
+    if rollout.not_understood:
+        _stay(rollout, event)
+        return
     match body:
         case Opened():
             rollout.status = RUNNING
@@ -149,6 +172,54 @@ def _apply(state: State, event: Event) -> None:
             _finish(state, rollout, body)
         case Aborted():
             rollout.status, rollout.reason = ABORTED, body.reason
+
+
+def _begun(event: Event) -> Rollout:
+    """The rollout whose first event this is."""
+    if isinstance(event.body, Created):
+        created, reason, status = event.body, "no stage has opened yet", NEW
+        return Rollout(event.rollout, event.at, created, status, reason, changed_at=event.at)
+    body = event.body
+    model = body.model if isinstance(body, NotUnderstood) else ""
+    nothing = Created.model_construct(
+        model=model, plan=Plan.model_construct(stages=()), releases={}, previous={}, start_slot=0
+    )
+    problem = body.problem if isinstance(body, NotUnderstood) else "nothing created its rollout"
+    rollout = Rollout(event.rollout, event.at, nothing, not_understood=_sentence(event, problem))
+    _stay(rollout, event)
+    return rollout
+
+
+def _problem(rollout: Rollout, event: Event) -> str:
+    """Why the event is not understood, or ""."""
+    body = event.body
+    if isinstance(body, NotUnderstood):
+        return body.problem
+    if isinstance(body, Created):
+        return "its rollout was created before"
+    if isinstance(body, Opened) and body.stage != len(rollout.stages):
+        return f"stage {body.stage} is not the next one"
+    if isinstance(body, Gated) and not 0 <= body.stage < len(rollout.stages):
+        return f"stage {body.stage} was not opened"
+    return ""
+
+
+def _sentence(event: Event, problem: str) -> str:
+    return (
+        f"event {event.id} ({event.body.kind}) was written by a newer modelwave and is not "
+        f"understood by this one: {problem}; update modelwave"
+    )
+
+
+def _stay(rollout: Rollout, event: Event) -> None:
+    """Nothing is known of what this event means for a rollout that is not understood."""
+    body = event.body
+    rollout.changed_at = event.at
+    rollout.status, rollout.reason = UNKNOWN, rollout.not_understood
+    if isinstance(body, Aborted):
+        rollout.status, rollout.reason = ABORTED, body.reason
+    if isinstance(body, Created) and not rollout.created.releases:
+        rollout.created = body  # at least what it is about
 
 
 def _answer(rollout: Rollout, body: Reported) -> None:

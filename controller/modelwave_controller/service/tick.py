@@ -6,10 +6,11 @@ where it was. Nothing is published here: that is the outbox's (link.py, service.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select
 
 from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.decide import FINISH, HOLD, OPEN, REVERT, WAIT, Decision, decide
@@ -26,7 +27,15 @@ from modelwave_controller.rollout.events import (
 )
 from modelwave_controller.rollout.facts import Known, facts, next_slots
 from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE
-from modelwave_controller.rollout.state import ACTIVE, FINAL, REVERTING, Rollout, State, fold
+from modelwave_controller.rollout.state import (
+    ACTIVE,
+    FINAL,
+    REVERTING,
+    UNKNOWN,
+    Rollout,
+    State,
+    fold,
+)
 from modelwave_controller.storage import devices, log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_controller.storage.tables import orders
@@ -37,6 +46,8 @@ from modelwave_shared import topics
 from modelwave_shared.limits import MAX_SLOT_RANGES
 from modelwave_shared.slots import ranges_of
 from modelwave_shared.words import ORDER
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,23 +66,36 @@ class Ticker:
         self.store = store
         self.issuer = issuer
         self._state: State | None = None
+        self._told: set[int] = set()  # rollouts
 
     def tick(self, now: float) -> bool:
         """Whether anything was done; then there may be more to do at once."""
         with self.store.write() as connection:
             log.note_tick(connection, now)
             state = self._state = self._caught_up(connection)
-            due = [r for r in state.rollouts.values() if _is_due(r)]
+            self._tell_unknown(state)
+            due = [
+                r
+                for r in state.rollouts.values()
+                if _is_due(r) and not state.obstacle(r.model, r.id)
+            ]
             known = devices.known(connection) if due else Known({})
             steps = [_Step(connection, self.issuer, state, r, known, now) for r in due]
             taken = [step.take() for step in steps]
             return any(taken)
 
+    def _tell_unknown(self, state: State) -> None:
+        """That a rollout is left as it is, once."""
+        for rollout in state.rollouts.values():
+            if rollout.status == UNKNOWN and rollout.id not in self._told:
+                self._told.add(rollout.id)
+                logger.warning(
+                    "rollout %d is left as it is: %s", rollout.id, rollout.not_understood
+                )
+
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
-            control = log.state(connection, reports_of=[])
-            live = [r.id for r in control.rollouts.values() if _is_due(r)]
-            return log.state(connection, reports_of=live)
+            return log.under_way(connection)
         state = fold(log.read(connection, after=self._state.last), self._state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # nothing here asks for their answers any more
@@ -196,9 +220,13 @@ class _Step:
 
     def _next_seq(self) -> int:
         """Strictly growing for the fleet and model; a tick that fails leaves a gap. Taken
-        from the log alone: what devices report could be made up to use the numbers up."""
-        seq = self.state.seqs.get(self.rollout.model, 0) + 1
-        self.state.seqs[self.rollout.model] = seq
+        from our own orders alone: what devices report could be made up to use the numbers
+        up. An order whose event is not understood is in the table all the same."""
+        model = self.rollout.model
+        newest = select(func.max(orders.c.seq)).where(orders.c.model == model)
+        given = self.connection.scalar(newest) or 0
+        seq = max(given, self.state.seqs.get(model, 0)) + 1
+        self.state.seqs[model] = seq
         return seq
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 
 from modelwave_controller.rollout import events as bodies
 from modelwave_controller.rollout.events import Body, Event
-from modelwave_controller.rollout.state import State, fold
+from modelwave_controller.rollout.state import FINAL, State, fold
 from modelwave_controller.storage.tables import events, heads
 
 TICK_NOTED_SECONDS = 5
@@ -35,10 +35,10 @@ def append_all(
                 "id": entry.id,
                 "rollout": entry.rollout,
                 "at": at,
-                "kind": entry.body.kind,
-                "body": bodies.dump(entry.body),
+                "kind": body.kind,
+                "body": bodies.dump(body),
             }
-            for entry in added
+            for entry, (_, body) in zip(added, entries, strict=True)
         ],
     )
     return added
@@ -64,7 +64,7 @@ def read(
 ) -> Iterator[Event]:
     """The events after id `after`, oldest first. `reports_of` leaves out the devices'
     answers to all other rollouts: they are most of the log, and seldom asked for."""
-    query = select(events.c.id, events.c.rollout, events.c.at, events.c.body)
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
     query = query.where(events.c.id > after).order_by(events.c.id)
     if reports_of is not None:
         wanted = events.c.rollout.in_(list(reports_of))
@@ -76,3 +76,14 @@ def read(
 def state(connection: Connection, reports_of: Iterable[int] | None = None) -> State:
     """The whole log folded; with the answers to these rollouts only, if named."""
     return fold(read(connection, reports_of=reports_of))
+
+
+def under_way(connection: Connection) -> State:
+    """The whole log folded, with the answers to the rollouts that are not over."""
+    control = state(connection, reports_of=[])
+    live = [
+        r.id
+        for r in control.rollouts.values()
+        if r.status not in FINAL or r.revert_asked is not None
+    ]
+    return state(connection, reports_of=live) if live else control

@@ -6,30 +6,35 @@ and the ids of events grow in the order of commits.
 """
 
 import contextlib
+import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from modelwave_controller.errors import OperatorError, StorageError
-from modelwave_controller.storage.tables import heads, metadata
+from modelwave_controller.storage import migrate
+from modelwave_controller.storage.tables import heads
 
-SCHEMA = 1
 BUSY_SECONDS = 30  # how long a writer waits for another process's
 LOOK_SECONDS = 0.25  # how often it looks then whether it should still wait
+MIGRATION_LOCK = 0x6D6F6465  # of PostgreSQL's advisory locks: one number for all of modelwave
+
+logger = logging.getLogger(__name__)
 
 
 class Store:
     """Safe to use from several threads and processes."""
 
     def __init__(self, url: str) -> None:
-        """Opens the database and makes its tables if there are none. Raises OperatorError
-        for a URL that means nothing, StorageError if the database does not answer."""
+        """Opens the database and brings its schema up to date. Raises OperatorError for a URL
+        that means nothing, StorageError if the database does not answer or is of a newer
+        modelwave."""
         parsed = _parsed(url)
         self.shown_url = parsed.render_as_string(hide_password=True)
         self._until = float("inf")
@@ -39,7 +44,7 @@ class Store:
             event.listen(self._engine, "begin", self._begin_sqlite)
         self._writer = self._engine.execution_options(modelwave_writes=True)
         self._one_writer = threading.Lock()  # threads wait here, not in SQLite's busy loop
-        self._make_tables()
+        self._migrate()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -50,13 +55,8 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """Commits when the block ends well, else leaves the database as it was."""
         with self._advice(), self._one_writer, self._writer.begin() as connection:
-            if not self._is_sqlite:
-                patience = min(BUSY_SECONDS, self._until - time.monotonic())
-                milliseconds = max(1, int(1000 * patience))  # 0 would be: no limit
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
-            connection.execute(
-                select(heads.c.value).where(heads.c.name == "event").with_for_update()
-            )
+            self._limit_waiting(connection)
+            _wait_for_writers(connection)
             yield connection
 
     def hurry(self, seconds: float) -> None:
@@ -84,19 +84,36 @@ class Store:
         finally:
             _set_busy_timeout(raw, BUSY_SECONDS)
 
-    def _make_tables(self) -> None:
-        with self._advice(), self._one_writer, self._writer.begin() as connection:
-            metadata.create_all(connection)
-            found = connection.scalar(select(heads.c.value).where(heads.c.name == "schema"))
-            if found is None:
-                first = {"schema": SCHEMA, "event": 0, "ticked": 0}
-                rows = [{"name": name, "value": value} for name, value in first.items()]
-                connection.execute(insert(heads), rows)
-            elif found != SCHEMA:
-                raise StorageError(
-                    f"database {self.shown_url}: its tables are of version {found}, this "
-                    f"modelwave has {SCHEMA}; use the modelwave that made it"
-                )
+    def _limit_waiting(self, connection: Connection) -> None:
+        """On SQLite _begin_sqlite has waited already."""
+        if not self._is_sqlite:
+            patience = min(BUSY_SECONDS, self._until - time.monotonic())
+            milliseconds = max(1, int(1000 * patience))  # 0 would be: no limit
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+
+    def _migrate(self) -> None:
+        """One process at a time, in one transaction; where nothing is due it only reads."""
+        try:
+            with self.read() as connection:
+                if migrate.revision(connection) == migrate.NEWEST:
+                    return
+            with self._advice(), self._one_writer, self._writer.begin() as connection:
+                self._limit_waiting(connection)
+                if not self._is_sqlite:
+                    connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                if migrate.revision(connection) is not None:
+                    _wait_for_writers(connection)
+                before = migrate.migrate(connection)
+        except migrate.UnknownSchema as error:
+            raise StorageError(f"database {self.shown_url}: {error}") from error
+        if before not in (None, migrate.NEWEST):
+            logger.warning(
+                "database %s: its schema was brought from revision %s to %s; an older modelwave "
+                "cannot open it any more",
+                self.shown_url,
+                before,
+                migrate.NEWEST,
+            )
 
     @contextlib.contextmanager
     def _advice(self) -> Iterator[None]:
@@ -105,6 +122,11 @@ class Store:
         except (SQLAlchemyError, sqlite3.Error) as error:  # the latter from _begin_sqlite
             problem = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise StorageError(f"database {self.shown_url}: {problem}") from error
+
+
+def _wait_for_writers(connection: Connection) -> None:
+    """Until no other process writes; from then on none does. (On SQLite none does already.)"""
+    connection.execute(select(heads.c.value).where(heads.c.name == "event").with_for_update())
 
 
 def _parsed(url: str) -> URL:

@@ -1,4 +1,5 @@
-"""The database's tables (SQLite or PostgreSQL; plain SQLAlchemy Core).
+"""The database's tables (SQLite or PostgreSQL; plain SQLAlchemy Core), as the newest of
+migrations/versions leaves them.
 
 `events` is the truth. `orders` and `outbox` are written in the transaction of the event
 that they follow from. What devices say of themselves stands in the tables below them: the
@@ -21,8 +22,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# One row each: "schema", the tables' version; "event", the newest event's id, locked by
-# whoever writes, so that ids grow as commits do; "ticked", Unix seconds of a recent tick.
+# One row each: "schema", for a modelwave from before the migrations; "event", the newest
+# event's id, locked by whoever writes, so that ids grow as commits do; "ticked", Unix seconds
+# of a recent tick.
 heads = Table(
     "heads",
     metadata,

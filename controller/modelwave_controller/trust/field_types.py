@@ -27,6 +27,7 @@ Text = Annotated[str, _by(fields.text)]
 Token = Annotated[str, _by(fields.token)]
 TokenOrEmpty = Annotated[str, _by(schema.token_or_empty)]
 Url = Annotated[str, _by(fields.url)]
+SlotRange = Annotated[list[int], _by(schema.slot_range)]
 TrialSeconds = Annotated[int, _by(schema.TRIAL_SECONDS)]
 TrialInferences = Annotated[int, _by(schema.TRIAL_INFERENCES)]
 

@@ -1,0 +1,317 @@
+"""An older database is brought up to date at opening, whole or not at all; a newer one is
+refused. A rollout that the older program began goes on."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import old_home
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from operator_home import as_json, runner
+from postgres_server import HAS_POSTGRES, postgres
+from rollout_world import Device
+from sqlalchemy import Connection, Engine, MetaData, create_engine, insert, inspect, select, text
+
+from modelwave_controller.errors import StorageError
+from modelwave_controller.rollout.state import FINISHED, RUNNING
+from modelwave_controller.storage import migrate, outbox, store, tables
+from modelwave_controller.storage.store import Store
+
+needs_postgres = pytest.mark.skipif(not HAS_POSTGRES, reason="no postgres on this machine")
+
+
+@pytest.fixture(scope="module")
+def postgres_url() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    found: str = request.getfixturevalue("postgres_url")
+    with engine_of(found) as engine:
+        drop_everything(engine)
+    return found
+
+
+@contextmanager
+def engine_of(url: str) -> Iterator[Engine]:
+    made = create_engine(url)
+    try:
+        yield made
+    finally:
+        made.dispose()
+
+
+def drop_everything(engine: Engine) -> None:
+    found = MetaData()
+    found.reflect(engine)
+    found.drop_all(engine)
+
+
+def make_first_tables(url: str) -> None:
+    """A database as it was before there were migrations, with an event in it."""
+    with engine_of(url) as engine, engine.begin() as connection:
+        command.upgrade(migrate.alembic_config(connection), migrate.FIRST)
+        connection.execute(text("DROP TABLE alembic_version"))
+        held = {"id": 1, "rollout": 1, "at": 1.5, "kind": "held", "body": '{"kind":"held"}'}
+        connection.execute(insert(tables.events).values(held))
+        connection.execute(text("UPDATE heads SET value = 1 WHERE name = 'event'"))
+
+
+def revision(url: str) -> str | None:
+    with engine_of(url) as engine, engine.connect() as connection:
+        return migrate.revision(connection)
+
+
+def schema(engine: Engine) -> dict[str, Any]:
+    """Everything about our tables, to compare."""
+    found = inspect(engine)
+    return {
+        name: {
+            "columns": [
+                (c["name"], str(c["type"]), c["nullable"], c["default"])
+                for c in found.get_columns(name)
+            ],
+            "key": found.get_pk_constraint(name)["constrained_columns"],
+            "foreign": [
+                (f["constrained_columns"], f["referred_table"], f["referred_columns"])
+                for f in found.get_foreign_keys(name)
+            ],
+            "indexes": sorted(
+                (str(i["name"]), i["column_names"], i["unique"]) for i in found.get_indexes(name)
+            ),
+        }
+        for name in found.get_table_names()
+        if name != "alembic_version"
+    }
+
+
+def test_the_known_revisions_are_those_of_the_scripts_in_one_line() -> None:
+    with engine_of("sqlite://") as engine, engine.connect() as connection:
+        scripts = ScriptDirectory.from_config(migrate.alembic_config(connection))
+    assert scripts.get_heads() == [migrate.NEWEST]
+    assert [s.revision for s in scripts.walk_revisions()] == list(reversed(migrate.KNOWN))
+
+
+def test_the_migrations_make_the_tables_that_the_program_works_with(url: str) -> None:
+    with closing(Store(url)), engine_of(url) as engine:
+        migrated = schema(engine)
+        drop_everything(engine)
+        tables.metadata.create_all(engine)
+        assert migrated == schema(engine)
+        assert set(migrated) == set(tables.metadata.tables)
+        drop_everything(engine)
+
+
+def test_a_database_from_before_the_migrations_is_brought_up_to_date(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_first_tables(url)
+    assert revision(url) == "0001"
+    with closing(Store(url)) as opened, opened.read() as connection:
+        heads = dict(connection.execute(select(tables.heads.c.name, tables.heads.c.value)).all())
+        assert connection.scalar(select(tables.events.c.kind)) == "held"
+    assert revision(url) == migrate.NEWEST
+    assert heads == {"schema": 2, "event": 1, "ticked": 0}  # 2: an older program refuses it
+    with engine_of(url) as engine:
+        assert "reads" in [column["name"] for column in inspect(engine).get_columns("devices")]
+    assert "from revision 0001 to 0002" in caplog.text
+    caplog.clear()
+    Store(url).close()
+    assert not caplog.text
+
+
+def test_a_new_database_is_nothing_to_tell(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    Store(url).close()
+    assert revision(url) == migrate.NEWEST
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("newer", ["0003", "1a2b3c"])
+def test_a_newer_database_is_refused_and_left_alone(url: str, newer: str) -> None:
+    Store(url).close()
+    with engine_of(url) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": newer})
+    with pytest.raises(StorageError, match=rf"revision '{newer}'.* up to 0002: use the newer"):
+        Store(url)
+    assert revision(url) == newer
+
+
+def test_tables_that_name_no_revision_are_refused(url: str) -> None:
+    make_first_tables(url)
+    with engine_of(url) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE heads SET value = 99 WHERE name = 'schema'"))
+    with pytest.raises(StorageError, match="version 99, and it names no revision"):
+        Store(url)
+
+
+def test_killed_in_the_middle_of_a_migration_it_leaves_the_old_schema(url: str) -> None:
+    make_first_tables(url)
+    program = (
+        "import os, sys\n"
+        "from modelwave_controller.storage import migrate, store\n"
+        "whole = migrate.migrate\n"
+        "def cut(connection):\n"
+        "    whole(connection)\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "migrate.migrate = cut\n"
+        "store.Store(sys.argv[1])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, url], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    with engine_of(url) as engine:
+        assert not inspect(engine).has_table("alembic_version")
+        assert "reads" not in [column["name"] for column in inspect(engine).get_columns("devices")]
+    Store(url).close()
+    assert revision(url) == migrate.NEWEST
+
+
+@pytest.mark.parametrize("begins", [make_first_tables, lambda _url: None], ids=["old", "new"])
+def test_of_two_that_open_it_at_once_one_migrates(
+    url: str, begins: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins(url)
+    both_have_looked = threading.Barrier(2)
+    looked = threading.local()
+    migrations: list[str | None] = []
+    failures: list[BaseException] = []
+    look, upgrade = migrate.revision, migrate._upgrade
+
+    def look_together(connection: Connection) -> str | None:
+        found = look(connection)
+        if not getattr(looked, "once", False):
+            looked.once = True
+            both_have_looked.wait(30)
+        return found
+
+    def count(connection: Connection, before: str | None) -> None:
+        migrations.append(before)
+        upgrade(connection, before)
+
+    monkeypatch.setattr(migrate, "revision", look_together)
+    monkeypatch.setattr(migrate, "_upgrade", count)
+
+    def open_it() -> None:
+        try:
+            Store(url).close()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(migrations) == 1
+    monkeypatch.undo()
+    assert revision(url) == migrate.NEWEST
+
+
+def test_a_migration_waits_for_a_writer_and_says_so_if_it_waits_in_vain(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BUSY_SECONDS", 0.2)
+    make_first_tables(url)
+    with engine_of(url) as engine, engine.connect() as connection:
+        connection.execute(text("UPDATE heads SET value = 2 WHERE name = 'event'"))
+        with pytest.raises(StorageError, match=r"locked|lock timeout"):
+            Store(url)
+        connection.rollback()
+    Store(url).close()
+    assert revision(url) == migrate.NEWEST
+
+
+def read_only(path: Path) -> str:
+    return f"sqlite:///file:{path}?mode=ro&uri=true"
+
+
+def test_a_database_that_cannot_be_written_is_read_if_nothing_is_due(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(Store(f"sqlite:///{path}")), closing(Store(read_only(path))) as opened:
+        with opened.read() as connection:
+            assert connection.scalar(select(tables.heads.c.value)) is not None
+        with pytest.raises(StorageError, match=r"(?i)read.?only"), opened.write() as connection:
+            connection.execute(text("DELETE FROM heads"))
+
+
+def test_an_old_database_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    path = old_home.unpacked(tmp_path) / "modelwave.db"
+    with pytest.raises(StorageError, match=r"(?i)read.?only"):
+        Store(read_only(path))
+    assert revision(f"sqlite:///{path}") == "0001"
+
+
+def test_alembic_is_imported_only_where_a_migration_is_due(tmp_path: Path) -> None:
+    """It takes as long to import as all else that a command needs."""
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    program = (
+        "import sys\n"
+        "from modelwave_controller.storage.store import Store\n"
+        "Store(sys.argv[1]).close()\n"
+        "print('alembic' in sys.modules)\n"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", program, url], capture_output=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert said == [b"True\n", b"False\n"]
+
+
+# The home of commit b56a209.
+
+
+def test_a_command_on_an_older_home_migrates_it_and_tells_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(old_home.unpacked(tmp_path)))
+    run = runner(capsys)
+    status = as_json(run("rollout", "status", "--json"))
+    assert (status["rollout"], status["status"]) == (2, RUNNING)
+    rows = [(row["devices"], row["succeeded"], row["in_progress"]) for row in status["rows"]]
+    assert rows == [(2, 2, 0), (4, 1, 1), (0, 0, 0), (0, 0, 0)]
+    assert [e["status"] for e in as_json(run("rollout", "list", "--json"))] == [FINISHED, RUNNING]
+    assert as_json(run("fleet", "status", "--json"))["devices"] == 12
+    shown = as_json(run("device", "show", "d0", "--json"))
+    assert (shown["target"], shown["reads"]) == ("linux-cpu", "")
+    assert as_json(run("device", "show", "d99", "--json"))["bad"]["count"] == 1
+
+
+def test_a_rollout_of_the_older_program_goes_on_to_its_end(tmp_path: Path) -> None:
+    with closing(old_home.world(tmp_path)) as world:
+        with world.store.read() as connection:
+            waiting = outbox.unsent(connection, 10_000)
+        assert len(waiting) == 144
+        world.tick()
+        before = world.state().rollouts[2]
+        assert (before.status, len(before.stages)) == (RUNNING, 2)
+        for _ in range(3):
+            asked = [device for device in world.devices.values() if is_asked(world, device)]
+            world.answer("SUCCEEDED", asked)
+            world.now += 1
+            world.tick()
+        state = world.state()
+        after = state.rollouts[2]
+        assert after.status == FINISHED, after.reason
+        assert [len(stage.answers) for stage in after.stages] == [2, 4, 3, 3]
+        assert state.seqs["digits"] == 5
+        assert {d.models["digits"]["seq"] for d in world.devices.values()} == {2, 3, 4, 5}
+        with world.store.read() as connection:
+            left = {message.topic: message for message in outbox.unsent(connection, 10_000)}
+        assert all(left[m.topic].payload == m.payload for m in waiting)  # none is lost
+
+
+def is_asked(world: Any, device: Device) -> bool:
+    order = world.ordered(device)
+    return bool(order and order["manifest"] == world.release(2)["linux-cpu"].digest)
