@@ -2,18 +2,20 @@
 
 The disk is a real folder, the journal and the banks are the real ones. Every port call is
 counted; at a chosen call the power goes, before it, after it, or half way through a write.
-From then on every call raises PowerCut, until `boot` starts a new life on what is on disk.
+From then on every call raises PowerCut. Each life ends with a power cut, which takes back what
+was not synced (medium.py), and `boot` starts a new one on what is left.
 
 The world watches what must hold at every moment (`faults` collects what did not):
 
   - the floor is durable before the first byte is asked for
-  - what is served is whole, and is what the journal on disk says
-  - SUCCEEDED is reported only when the journal on disk confirms that release
+  - what is served is whole, and is what the journal on the medium says
+  - SUCCEEDED is reported only when the journal on the medium confirms that release
 """
 
 import asyncio
 import json
 import os
+import tempfile
 
 from modelwave_agent import intake as real_intake
 from modelwave_agent import ports
@@ -25,6 +27,7 @@ from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
 from modelwave_shared import topics
 from tests import signing
+from tests.agent.medium import Medium
 
 CHUNK_BYTES = 1000
 DEVICE = Enrolment("pi-1", "linux-cpu", signing.root())
@@ -36,8 +39,9 @@ class PowerCut(BaseException):
 
 
 class World:
-    def __init__(self, folder):
+    def __init__(self, folder, keeps_removals=True):
         self.folder = str(folder)
+        self.medium = Medium(folder, keeps_removals)
         self.files = {}  # sha256: bytes, what the file server has
         self.retained = {}
         self.reports = []
@@ -89,8 +93,10 @@ class World:
     # What must hold.
 
     def durable(self):
-        """The record that a reader of the disk finds."""
-        return Journal(self.folder, "digits").read() or records.new_record()
+        """The record that would be found after a power cut at this moment."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.medium.copy_to(folder)
+            return Journal(folder, "digits").read() or records.new_record()
 
     def fault(self, text):
         self.faults.append(text)
@@ -130,6 +136,7 @@ class FakeJournal(Journal):
             with open(path, "r+b") as file:
                 file.seek(20)
                 file.write(b"half of a record")
+            self.world.medium.tear(path)
 
         self.world.call(lambda: super(FakeJournal, self).write(record), torn)
 
@@ -158,6 +165,7 @@ class FakeIntake(real_intake.Intake):
         def torn():
             self.file.write(data[: len(data) // 2])
             self.file.flush()
+            self.world.medium.tear(self.path)
 
         self.world.call(lambda: super(FakeIntake, self).write(data), torn)
         self.file.flush()
@@ -291,6 +299,11 @@ class FakeLink(ports.BrokerLink):
 
 async def live(world, done, cut_at=None, turns=5_000):
     """One life of the device: until `done(update)`, or the power goes. True if done."""
+    with world.medium.powered():
+        return await _lived(world, done, cut_at, turns)
+
+
+async def _lived(world, done, cut_at, turns):
     world.cut_at = cut_at
     reached = False
     asyncio.get_running_loop().set_exception_handler(_unless_power_cut)

@@ -482,3 +482,17 @@ def test_fault_in_a_part_of_the_agent_ends_it(world, monkeypatch):
     monkeypatch.setattr("modelwave_agent.runner.Agent.state", broken)
     with pytest.raises(KeyError, match="a fault"):
         asyncio.run(world.boot()[0].run())
+
+
+def test_what_was_refused_is_not_verified_again(world, monkeypatch):
+    """A stranger who repeats a message must not keep a board at verifying it."""
+    verified = []
+    verify = dsse.Envelope.verify
+
+    def counted(self, *arguments):
+        verified.append(self)
+        return verify(self, *arguments)
+
+    monkeypatch.setattr(dsse.Envelope, "verify", counted)
+    refusal(world, signing.order(NEW, 6, fleet="other"))  # which hands it over twice
+    assert len(verified) == 1

@@ -53,9 +53,9 @@ def until_settled(world, seq, cut_at=None):
     return asyncio.run(live(world, lambda _: settled(world, seq), cut_at))
 
 
-def prepared(folder, case):
+def prepared(folder, case, keeps_removals=True):
     folder.mkdir()
-    world = World(folder)
+    world = World(folder, keeps_removals)
     for release in (OLD, GOOD, BAD):
         world.files.update(release.files)
     for seq, release in enumerate(case.before, 1):
@@ -86,12 +86,12 @@ def play(world, case, cuts):
     return all(met)
 
 
-def sweep(folder, case):
+def sweep(folder, case, keeps_removals=True):
     """(number of cuts, {cut: faults}) over every port call of one update."""
     cases, bad = 0, {}
     for when in ("before", "torn", "after"):
         for call in range(1, MAX_CALLS):
-            world = prepared(folder / f"{when}-{call}", case)
+            world = prepared(folder / f"{when}-{call}", case, keeps_removals)
             met = play(world, case, [(call, when)])
             if world.faults:
                 bad[when, call] = world.faults
@@ -103,9 +103,12 @@ def sweep(folder, case):
     return cases, bad
 
 
+@pytest.mark.parametrize("keeps_removals", [True, False], ids=["removals kept", "lost"])
 @pytest.mark.parametrize("name", CASES)
-def test_power_cut_at_every_port_call_leaves_a_whole_model_and_a_true_report(tmp_path, name):
-    cases, bad = sweep(tmp_path, CASES[name])
+def test_power_cut_at_every_port_call_leaves_a_whole_model_and_a_true_report(
+    tmp_path, name, keeps_removals
+):
+    cases, bad = sweep(tmp_path, CASES[name], keeps_removals)
     print(f"{name}: {cases} power cuts, {len(bad)} with faults")
     assert bad == {}
     assert cases > 40

@@ -1,0 +1,35 @@
+"""What a bank may hold, of a medium of a known size."""
+
+import os
+
+import pytest
+
+from modelwave_agent.banks import Banks
+
+BLOCK, FREE, RESERVED = 4096, 100, 8
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """On a medium with FREE blocks left."""
+    stat = os.statvfs_result((BLOCK, BLOCK, 1000, FREE, FREE, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: stat)
+    return tmp_path
+
+
+def test_a_bank_leaves_the_journal_room_to_be_written(folder):
+    """littlefs copies a block before it writes to it: a full medium would end all updates."""
+    assert Banks(folder).room(0) == (FREE - RESERVED) * BLOCK
+
+
+def test_what_the_bank_holds_already_counts_as_room(folder):
+    (folder / "a.model").write_bytes(bytes(1000))
+    assert Banks(folder).room(0) == (FREE - RESERVED) * BLOCK + 1000
+    assert Banks(folder).room(1) == (FREE - RESERVED) * BLOCK
+
+
+def test_a_limit_holds_and_a_full_medium_has_no_room(folder, monkeypatch):
+    assert Banks(folder, 5000).room(0) == 5000
+    full = os.statvfs_result((BLOCK, BLOCK, 1000, 2, 2, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    assert Banks(folder).room(0) == 0

@@ -1,0 +1,119 @@
+"""How an agent comes back to its broker, and how often it reports: it must not wear out either."""
+
+import asyncio
+
+import pytest
+
+from modelwave_agent.ports import LinkLost
+from tests.agent.fakes import FakeClock, FakeLink, World
+
+TRIES = 12
+
+
+class Sleeps(FakeClock):
+    """Notes how long somebody sleeps, and wakes them at once; stops after TRIES naps."""
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.naps = []
+        self.enough = asyncio.Event()
+
+    async def sleep(self, seconds):
+        self.naps.append(seconds)
+        if len(self.naps) >= TRIES:
+            self.enough.set()
+            await asyncio.Event().wait()
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+
+class Unreachable(FakeLink):
+    async def connect(self, will_topic, will):
+        raise LinkLost("nobody listens")
+
+
+async def naps_of(agent, work):
+    """What `work`, one of the agent's tasks, has slept, until it was enough."""
+    task = asyncio.create_task(work)
+    await agent.clock.enough.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return agent.clock.naps
+
+
+def reconnecting(folder):
+    async def life():
+        world = World(folder)
+        agent, _ = world.boot()
+        agent.link, agent.clock = Unreachable(world), Sleeps(world)
+        return await naps_of(agent, agent._stay_connected())
+
+    return asyncio.run(life())
+
+
+def test_pauses_before_a_new_connection_grow_up_to_a_minute(tmp_path):
+    naps = reconnecting(tmp_path)
+    for nap, pause in zip(naps, (2, 4, 8, 15, 30, 60, 60, 60, 60), strict=False):
+        assert 0.8 * pause <= nap <= 1.2 * pause, naps
+
+
+def test_devices_that_lost_their_broker_together_come_back_apart(tmp_path):
+    """Without jitter a fleet would come at once, and bring the broker down again."""
+    last = []
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        last.append(reconnecting(folder)[-1])
+    assert max(last) - min(last) > 1  # of 60 seconds
+
+
+class Waits(FakeClock):
+    """Notes how long somebody waits for an event; the wait ends without it."""
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.naps = []
+        self.enough = asyncio.Event()
+
+    async def wait(self, event, seconds):
+        self.naps.append(seconds)
+        if len(self.naps) >= TRIES:
+            self.enough.set()
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        return False
+
+
+def test_a_report_is_repeated_ever_more_rarely_and_not_by_all_devices_at_once(tmp_path):
+    async def life():
+        world = World(tmp_path)
+        agent, _ = world.boot()
+        agent.clock = Waits(world)
+        agent.connected.set()
+        return await naps_of(agent, agent._report())
+
+    naps = asyncio.run(life())
+    for nap, pause in zip(naps, (60, 120, 240, 480, 900, 900, 900), strict=False):
+        assert 0.8 * pause <= nap <= 1.2 * pause, naps
+    assert len({round(nap) for nap in naps[4:]}) > 1, naps
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_lasting_connection_begins_the_pauses_anew(tmp_path, taken):
+    """One that lasted was a good one; one that broke at once was not."""
+
+    class Breaks(FakeLink):
+        async def receive(self):
+            agent.clock.seconds += 3600 if taken else 0
+            raise LinkLost("it broke")
+
+    async def life():
+        nonlocal agent
+        world = World(tmp_path)
+        agent, _ = world.boot()
+        agent.link, agent.clock = Breaks(world), Sleeps(world)
+        return await naps_of(agent, agent._stay_connected())
+
+    agent = None
+    naps = asyncio.run(life())
+    assert (max(naps) < 2) is taken, naps
