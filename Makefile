@@ -11,8 +11,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv and install modelwave with all that its tests want
-$(STAMP): $(VENV)/.made
+$(STAMP): $(VENV)/.made typings/requirements.txt
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps --upgrade --target .typings -r typings/requirements.txt
 	@command -v micropython >/dev/null || scripts/get-micropython .micropython >/dev/null \
 	  || echo "no MicroPython: what runs on it is not tested (make test says so again)"
 	@touch $@ $(VENV)/.demo
@@ -49,6 +50,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import layering
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file mypy-boards.ini
 	$(BIN)/lint-imports
 
 bench: $(STAMP) ## download + verify + write of 20 MB against curl | tee | sha256sum

@@ -8,17 +8,17 @@ from modelwave_shared.lean import Phase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from modelwave_agent.ledger import Ledger
     from modelwave_agent.model_report import ModelReport
     from modelwave_agent.ports import Ports
     from modelwave_agent.progress import Progress
-    from modelwave_agent.types import AcceptedOrder, Detail, Document, Live, Next
+    from modelwave_agent.types import AcceptedOrder, Detail, Document, HookAnswer, Live, Next
 
     Effect = Callable[["Driver"], Coroutine[Any, Any, Next]]
-    Hook = Callable[[Live], str | Awaitable[str]]
+    Hook = Callable[[Live], HookAnswer]
 
 FETCHING = Phase("modelwave_agent.download", "modelwave_agent.intake")
 PROVING = Phase("modelwave_agent.proof", "modelwave_shared.golden")

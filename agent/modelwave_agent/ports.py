@@ -8,12 +8,11 @@ serves every place, and stands in files of its own.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable
 
     from modelwave_agent.banks import Banks
     from modelwave_agent.intake import Intake
     from modelwave_agent.journal import Journal
-    from modelwave_agent.types import Breathe, Document, Live
+    from modelwave_agent.types import Breathe, Document, HookAnswer, Live
 
 
 class LinkLost(Exception):
@@ -109,11 +108,11 @@ class Runtime:
 class Hooks:
     """What the world around the agent wants to know, or decides. Each may be async or not."""
 
-    def serve(self, live: "Live") -> "str | Awaitable[str]":
+    def serve(self, live: "Live") -> "HookAnswer":
         """Called when `live` serves from now on; returns "" or what went wrong."""
         return ""
 
-    def healthy(self, live: "Live") -> "str | Awaitable[str]":
+    def healthy(self, live: "Live") -> "HookAnswer":
         """Called on trial, before the model is confirmed; returns "" or what is wrong."""
         return ""
 

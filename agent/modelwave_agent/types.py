@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Next = tuple[str, Detail] | None
     # Awaited between the pieces of long work, so that others can run.
     Breathe = Callable[[], Awaitable[None]]
+    # What a hook says is wrong. None and "": nothing is.
+    HookAnswer = str | None | Awaitable[str | None]
 
 
 class Enrolment:

@@ -34,12 +34,18 @@ if TYPE_CHECKING:
 HEADER = "<4s4BIII"
 HEADER_BYTES = 20
 MAGIC = b"MWG1"
+OUTPUTS, LABELS = "o", "l"  # the kinds
+LABEL = "<H"
+LABEL_BYTES = 2
 SIZES = {"b": 1, "B": 1, "h": 2, "f": 4}
 MILLIONTHS = 1000000
+# More than any tolerance allows. A float32 output may be off by far more, or infinitely.
+MOST_OFF = 2000
 
 
 class GoldenError(ValueError):
-    """The golden file is not one, or is cut off; the message names the field."""
+    """The golden file is not one, is cut off, or does not go with its tolerance or its model;
+    the message says which."""
 
 
 def pack(
@@ -52,10 +58,15 @@ def pack(
     """The bytes of a golden file. `inputs`: one bytes object each; `expected`: the output's
     bytes each (kind "o") or the right class each (kind "l", with `output_type` and the
     number of classes as a tuple). Raises GoldenError."""
-    output_type, classes = output_type if isinstance(output_type, tuple) else (output_type, None)
     if not inputs or len(inputs) != len(expected):
-        raise GoldenError("a golden set needs as many inputs as expected results, at least one")
-    elements = classes if kind == "l" else len(expected[0]) // SIZES[output_type]
+        raise GoldenError(
+            "%d inputs and %d expected results: a golden set needs as many of one as of the other, "
+            "at least one" % (len(inputs), len(expected))
+        )
+    if isinstance(output_type, tuple):
+        output_type, output_elements = output_type
+    else:
+        output_elements = len(expected[0]) // SIZES[output_type]
     head = struct.pack(
         HEADER,
         MAGIC,
@@ -65,20 +76,29 @@ def pack(
         0,
         len(inputs),
         len(inputs[0]) // SIZES[input_type],
-        elements,
+        output_elements,
     )
     header = Header(head)
     parts = [head]
     for index, (given, wanted) in enumerate(zip(inputs, expected)):
-        if kind == "l":
-            if not 0 <= wanted < header.output_elements:
-                raise GoldenError("label %d of record %d is no class" % (wanted, index))
-            wanted = struct.pack("<H", wanted)
+        if kind == LABELS:
+            wanted = _packed_label(wanted, header.output_elements, index)
         if len(given) != header.input_bytes or len(wanted) != header.expected_bytes:
-            raise GoldenError("record %d differs from the first in length" % index)
+            raise GoldenError(
+                "record %d: %d bytes of input and %d expected, but the first has %d and %d"
+                % (index, len(given), len(wanted), header.input_bytes, header.expected_bytes)
+            )
         parts.append(given)
         parts.append(wanted)
     return b"".join(parts)
+
+
+def _packed_label(label: int, classes: int, index: int) -> bytes:
+    if not 0 <= label < classes:
+        raise GoldenError(
+            "record %d: label %d, the classes are 0 to %d" % (index, label, classes - 1)
+        )
+    return struct.pack(LABEL, label)
 
 
 class Header:
@@ -86,33 +106,43 @@ class Header:
 
     def __init__(self, data: "Buffer") -> None:
         if len(data) < HEADER_BYTES:
-            raise GoldenError("golden: shorter than 20 bytes")
-        magic, kind, given, out, zero, count, in_elements, out_elements = struct.unpack(
+            raise GoldenError(
+                "golden: %d bytes, the header alone has %d" % (len(data), HEADER_BYTES)
+            )
+        magic, kind, input_type, output_type, zero, count, inputs, outputs = struct.unpack(
             HEADER, data[:HEADER_BYTES]
         )
-        self.kind, self.input_type, self.output_type = chr(kind), chr(given), chr(out)
-        if magic != MAGIC or zero or self.kind not in "ol":
-            raise GoldenError("golden: not a golden file")
-        if self.input_type not in SIZES or self.output_type not in SIZES:
-            raise GoldenError("golden: types are b, B, h or f")
+        self.kind = chr(kind)
+        self.input_type = chr(input_type)
+        self.output_type = chr(output_type)
+        if magic != MAGIC or zero or self.kind not in (OUTPUTS, LABELS):
+            raise GoldenError("golden: not a golden file, which begins with MWG1o or MWG1l")
+        self.count: int = count
         if not 1 <= count <= MAX_GOLDEN_RECORDS:
             raise GoldenError("golden: count %d outside 1 to %d" % (count, MAX_GOLDEN_RECORDS))
-        self.count: int = count
-        self.output_elements = out_elements
-        self.input_bytes: int = in_elements * SIZES[self.input_type]
-        self.output_bytes: int = out_elements * SIZES[self.output_type]
-        given, out = self.input_bytes, self.output_bytes
-        if min(given, out) < 1 or max(given, out) > MAX_TENSOR_BYTES:
-            raise GoldenError(
-                "golden: input of %d, output of %d bytes, outside 1 to %d"
-                % (given, out, MAX_TENSOR_BYTES)
-            )
-        self.expected_bytes = 2 if self.kind == "l" else out
+        self.output_elements: int = outputs
+        self.input_bytes = _tensor_bytes("input", self.input_type, inputs)
+        self.output_bytes = _tensor_bytes("output", self.output_type, outputs)
+        self.expected_bytes = LABEL_BYTES if self.kind == LABELS else self.output_bytes
 
     @property
     def file_bytes(self) -> int:
         record = self.input_bytes + self.expected_bytes
         return HEADER_BYTES + self.count * record
+
+
+def _tensor_bytes(where: str, element_type: str, elements: int) -> int:
+    if element_type not in SIZES:
+        raise GoldenError(
+            "golden: the %s's element type has code %d, it must be b, B, h or f"
+            % (where, ord(element_type))
+        )
+    size = elements * SIZES[element_type]
+    if not 1 <= size <= MAX_TENSOR_BYTES:
+        raise GoldenError(
+            "golden: an %s of %d bytes, outside 1 to %d" % (where, size, MAX_TENSOR_BYTES)
+        )
+    return size
 
 
 class Judge:
@@ -123,9 +153,12 @@ class Judge:
         there. Raises GoldenError where the two do not go together."""
         self.header = header
         self.runtime = runtime
-        self.labels = header.kind == "l"
-        if tolerance["kind"] != ("labels" if self.labels else "outputs"):
-            raise GoldenError("tolerance.kind is not the golden file's")
+        self.labels = header.kind == LABELS
+        kind = "labels" if self.labels else "outputs"
+        if tolerance["kind"] != kind:
+            raise GoldenError(
+                "tolerance.kind is %s, but the golden file holds %s" % (tolerance["kind"], kind)
+            )
         # Parts per million that must be right, or steps that each output may be off.
         if self.labels:
             self.bound = tolerance["least_ppm"]
@@ -133,7 +166,9 @@ class Judge:
             steps = tolerance["steps"]
             self.bound = steps.get(runtime, steps.get("any"))
             if self.bound is None:
-                raise GoldenError("tolerance.steps names neither %s nor any" % runtime)
+                raise GoldenError(
+                    "tolerance.steps names neither %s nor any: it must say one of them" % runtime
+                )
         self.seen = 0
         self.right = 0
         self.worst = 0
@@ -147,12 +182,12 @@ class Judge:
                 % (len(output), header.output_bytes)
             )
         self.seen += 1
-        code = "<%d%s" % (header.output_elements, header.output_type)
-        got = struct.unpack(code, output)
+        elements = "<%d%s" % (header.output_elements, header.output_type)
+        got = struct.unpack(elements, output)
         if self.labels:
-            self.right += is_sole_largest(got, struct.unpack("<H", expected)[0])
+            self.right += is_sole_largest(got, struct.unpack(LABEL, expected)[0])
         else:
-            off = furthest(got, struct.unpack(code, expected), header.output_type)
+            off = furthest(got, struct.unpack(elements, expected), header.output_type)
             self.worst = max(self.worst, off)
             self.right += off <= self.bound
 
@@ -160,7 +195,7 @@ class Judge:
         """Raises GoldenError before all records were added: a part proves nothing."""
         seen, right = self.seen, self.right
         if seen != self.header.count:
-            raise GoldenError("golden: %d of %d records run" % (seen, self.header.count))
+            raise GoldenError("golden: only %d of %d records were run" % (seen, self.header.count))
         if self.labels:
             reached = right * MILLIONTHS // seen
             if reached < self.bound:
@@ -184,11 +219,10 @@ class Judge:
 def is_sole_largest(outputs: "Sequence[float]", label: int) -> bool:
     """Whether the output at `label` is above every other. A tie is no answer, or a model
     whose output never changes would pass; nor is a NaN, which is above nothing."""
-    above = 0
-    if label < len(outputs):
-        for other in outputs:
-            above += outputs[label] > other
-    return above == len(outputs) - 1
+    if label >= len(outputs):
+        return False
+    below = sum(outputs[label] > other for other in outputs)
+    return below == len(outputs) - 1
 
 
 def furthest(got: "Sequence[float]", expected: "Sequence[float]", kind: str) -> int:
@@ -197,7 +231,10 @@ def furthest(got: "Sequence[float]", expected: "Sequence[float]", kind: str) -> 
     worst = 0
     for a, b in zip(got, expected):
         off = abs(a - b)
-        if kind == "f":
-            off = int(min(off, 2000) * MILLIONTHS + 0.5) if off == off else MAX_SEQ + 1
-        worst = max(worst, int(off))
+        worst = max(worst, _millionths(off) if kind == "f" else int(off))
     return worst
+
+
+def _millionths(off: float) -> int:
+    is_nan = off != off
+    return MAX_SEQ + 1 if is_nan else int(min(off, MOST_OFF) * MILLIONTHS + 0.5)

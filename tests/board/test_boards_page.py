@@ -198,8 +198,10 @@ def test_a_board_without_a_root_says_so_and_has_no_watchdog_to_lock_people_out(t
 
 def test_arguments_of_the_table_are_those_there_are():
     source = (REPO / "agent/modelwave_agent/board/agent.py").read_text()
-    given = re.search(r"class BoardAgent.*?def __init__\(\s*self,(.*?)\n    \):", source, re.S)[1]
-    wanted = [line.split("=")[0].strip(" ,") for line in given.split("\n") if line.strip()]
+    given = re.search(
+        r"class BoardAgent.*?def __init__\(\s*self,(.*?)\n    \) -> None:", source, re.S
+    )[1]
+    wanted = [line.split(":")[0].strip() for line in given.split("\n") if line.strip()]
     table = PAGE.split("| argument |")[1].split("\n\n")[0]
     first = [row.split("|")[1] for row in table.splitlines()[2:]]
     told = [name for cell in first for name in re.findall(r"`(\w+)`", cell)]

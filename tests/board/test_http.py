@@ -210,7 +210,8 @@ def test_redirects_and_errors_are_named(refusal, status):
 
 
 def test_compressed_body_is_refused(refusal):
-    assert "encoded" in refusal(saying("200 OK", "Content-Encoding: gzip", LENGTH, body=DATA))
+    said = refusal(saying("200 OK", "Content-Encoding: gzip", LENGTH, body=DATA))
+    assert said == "the answer has a content-encoding: its body is encoded"
 
 
 def test_chunked_body_is_refused(refusal):
@@ -231,25 +232,33 @@ def test_body_without_a_length_is_refused(refusal):
     assert "length" in refusal(saying("200 OK", body=DATA))
 
 
+NO_HTTP = "the server does not answer in HTTP"
+NO_END = "the answer's head has no end within 2048 bytes"
+CUT_OFF = "the connection ended within the answer's head"
+
+
 @pytest.mark.parametrize(
-    "garbage",
+    ("garbage", "problem"),
     [
-        b"\x00\xff" * 1000,
-        b"\n" * 5000,
-        b"\r\n\r\n",
-        b"HTTP/1.1\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000,
-        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000,
-        b"HTTP/1.1 200 OK\r\n" + b"Content-Length: 1\r\n" * 20_000,
-        b"",
+        (b"\x00\xff" * 1000, NO_END),
+        (b"\xff" * 20 + b"\r\n", NO_HTTP),
+        (b"\n" * 5000, NO_HTTP),
+        (b"\r\n\r\n", NO_HTTP),
+        (b"HTTP/1.1\r\n\r\n", NO_HTTP),
+        (b"HTTP/1.1 200 OK\r\n", CUT_OFF),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000, NO_END),
+        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000, NO_END),
+        (b"HTTP/1.1 200 OK\r\n" + b"Content-Length: 1\r\n" * 20_000, NO_END),
+        (b"", CUT_OFF),
     ],
 )
-def test_garbage_instead_of_http_is_refused(refusal, garbage):
+def test_garbage_instead_of_http_is_refused(refusal, garbage, problem):
     async def answer(request):
         request.say(garbage)
 
-    refusal(answer)
+    said = refusal(answer)
+    # A server that goes with bytes unread may be gone before all that it said is here.
+    assert said == problem or "ECONNRESET" in said
 
 
 def test_head_that_is_too_long_is_refused(fetch, refusal):
@@ -278,7 +287,7 @@ def test_server_that_says_nothing_is_left(refusal):
     async def answer(request):
         await asyncio.Event().wait()
 
-    assert refusal(answer, silence=0.2) == "the server is silent"
+    assert refusal(answer, silence=0.2) == "the server is silent: too little came in 0.2 seconds"
 
 
 def test_byte_now_and_then_is_silence(fetch):
@@ -290,7 +299,7 @@ def test_byte_now_and_then_is_silence(fetch):
             request.say(bytes([byte]))
             await asyncio.sleep(0.02)
 
-    assert fetch(answer, silence=0.3)["error"] == "the server is silent"
+    assert fetch(answer, silence=0.3)["error"].startswith("the server is silent: ")
 
 
 def test_header_now_and_then_is_silence(refusal):
@@ -300,7 +309,7 @@ def test_header_now_and_then_is_silence(refusal):
             request.say(b"X: y\r\n")
             await asyncio.sleep(0.02)
 
-    assert refusal(answer, silence=0.3) == "the server is silent"
+    assert refusal(answer, silence=0.3).startswith("the server is silent: ")
 
 
 def test_server_that_keeps_the_pace_is_not_left(fetch):

@@ -21,6 +21,16 @@ from modelwave_shared import topics
 from modelwave_shared.errors import advised
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelwave_agent.ports import BrokerLink, Fetcher, Runtime
+    from modelwave_agent.runner import Listener
+    from modelwave_agent.types import HookAnswer, Live
+
+    Hook = Callable[[Live], HookAnswer]
+
 EEXIST = 17
 # What may be garbage before it is collected, where the program has not set it. With none set
 # what lives comes to lie all over the heap, and no model finds room in one piece.
@@ -32,20 +42,20 @@ class BoardAgent(Agent):
 
     def __init__(
         self,
-        device,
-        target,
-        models,
-        link,
-        folder="/modelwave",
-        root="/root.json",
-        fetcher=None,
-        serve=None,
-        healthy=None,
-        wall=None,
-        feed=None,
-        bank_bytes=0,
-        metrics_seconds=900,
-    ):
+        device: str,
+        target: str,
+        models: "dict[str, Runtime]",
+        link: "BrokerLink",
+        folder: str = "/modelwave",
+        root: str = "/root.json",
+        fetcher: "Fetcher | None" = None,
+        serve: "Hook | None" = None,
+        healthy: "Hook | None" = None,
+        wall: "Callable[[], float] | None" = None,
+        feed: "Callable[[], object] | None" = None,
+        bank_bytes: int = 0,
+        metrics_seconds: float = 900,
+    ) -> None:
         """`models`: {name: Runtime}; `link`: a ports.BrokerLink; `folder`: what the agent
         keeps, made if need be; `root`: the file of the fleet's root of trust; `fetcher`: None
         for file blocks over the link.
@@ -63,15 +73,13 @@ class BoardAgent(Agent):
         with JUDGING:
             enrolment = _enrolled(device, target, root)
         fleet = enrolment.fleet
-        listeners = {}
+        listeners: "dict[str, Listener]" = {}
         if fetcher is None:
             from modelwave_agent.board.blocks import BlockFetcher
 
             fetcher = BlockFetcher(link, fleet, device, clock)
             listeners[topics.file_block(fleet, device)] = fetcher.take
-        hooks = Hooks()
-        hooks.serve = serve or hooks.serve
-        hooks.healthy = healthy or hooks.healthy
+        hooks = BoardHooks(serve, healthy)
         _make(folder)
         updates = {}
         for model in models:
@@ -83,14 +91,28 @@ class BoardAgent(Agent):
         boots = Journal(folder, "device")
         Agent.__init__(self, enrolment, updates, link, clock, boots, metrics_seconds, listeners)
 
-    def live(self, model):
+    def live(self, model: str) -> "Live | None":
         """The model that serves now (types.Live). None until there is one, and until it was
         hashed again after a reset."""
         update = self.updates[model]
         return update.live() if update.work.booted.is_set() else None
 
 
-def _enrolled(device, target, path):
+class BoardHooks(Hooks):
+    """The functions of the program; one that it has not given finds nothing wrong."""
+
+    def __init__(self, serve: "Hook | None", healthy: "Hook | None") -> None:
+        self._serve = serve
+        self._healthy = healthy
+
+    def serve(self, live: "Live") -> "HookAnswer":
+        return self._serve(live) if self._serve else ""
+
+    def healthy(self, live: "Live") -> "HookAnswer":
+        return self._healthy(live) if self._healthy else ""
+
+
+def _enrolled(device: str, target: str, path: str) -> Enrolment:
     """The Enrolment by the root document in the file `path`, without what only a new root
     would be checked by."""
     from modelwave_shared import documents
@@ -109,13 +131,14 @@ def _enrolled(device, target, path):
     return Enrolment(device, target, root)
 
 
-def _check_name(device):
+def _check_name(device: str) -> None:
     from modelwave_shared import fields
 
     fields.name(device, "device")
 
 
-def _make(folder):
+def _make(folder: str) -> None:
+    """Makes the folder, if it is not there."""
     try:
         os.mkdir(folder)
     except OSError as error:

@@ -48,28 +48,37 @@ class BlockFetcher(Fetcher):
                 self.intake = None
 
     async def _fetch(self, intake: "Intake") -> None:
-        sha256 = binascii.unhexlify(intake.sha256)
         end = intake.offset  # what was asked for goes up to here
         silences = 0
         while intake.offset < intake.wanted:
             if self.problem:
                 raise self.problem
             self.came.clear()
+            connected = True
             if end - intake.offset <= LOW and end < intake.wanted:
-                count = min(WINDOW, (intake.wanted - end + BLOCK_BYTES - 1) // BLOCK_BYTES)
-                try:
-                    await self.link.publish(self.topic, blocks.request(sha256, end, count), False)
-                except LinkLost:
-                    # However long it takes: nobody refuses anything.
-                    silences = -1
+                count = min(WINDOW, _blocks_of(intake.wanted - end))
+                connected = await self._ask(intake.sha256, end, count)
                 end += count * BLOCK_BYTES
             if await self.clock.wait(self.came, SILENCE_SECONDS):
                 silences = 0
             else:
-                silences += 1
+                # Without a connection nobody is silent, however long it takes.
+                silences = silences + 1 if connected else 0
                 end = intake.offset
             if silences == SILENCES:
-                raise FetchError("no blocks come")
+                raise FetchError(
+                    "the controller sends no blocks of the file: %d requests were not answered"
+                    % SILENCES
+                )
+
+    async def _ask(self, sha256: str, offset: int, count: int) -> bool:
+        """Asks for `count` blocks from `offset` on. False where the connection is lost."""
+        request = blocks.request(binascii.unhexlify(sha256), offset, count)
+        try:
+            await self.link.publish(self.topic, request, False)
+        except LinkLost:
+            return False
+        return True
 
     def take(self, payload: bytes) -> None:
         """A message on the device's block topic. Never raises: what goes wrong is told to
@@ -84,9 +93,16 @@ class BlockFetcher(Fetcher):
             return
         try:
             if size < wanted:
-                raise FetchError("the controller lacks it from byte %d on" % intake.offset)
+                raise FetchError(
+                    "the controller does not have the file from byte %d on" % intake.offset
+                )
             intake.write(memoryview(payload)[HEAD_BYTES:])
         except Exception as error:
             self.problem = error
             self.intake = None  # nothing more is written to it
         self.came.set()
+
+
+def _blocks_of(size: int) -> int:
+    """How many blocks hold so many bytes."""
+    return (size + BLOCK_BYTES - 1) // BLOCK_BYTES

@@ -5,6 +5,10 @@ import time
 
 from modelwave_agent.ports import Clock
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # 2026-01-01: a clock that says less was never set.
 EARLIEST = 1767225600
 # 2000-01-01, where time.time() begins on some ports.
@@ -15,7 +19,11 @@ class BoardClock(Clock):
     """`ticks_ms` comes round every 12 days, so its steps are added up. Somebody waits here
     every few minutes (the report repeats), so no turn is missed."""
 
-    def __init__(self, wall=None, feed=None):
+    def __init__(
+        self,
+        wall: "Callable[[], float] | None" = None,
+        feed: "Callable[[], object] | None" = None,
+    ) -> None:
         """`wall`: a function such as time.time, for a board whose clock somebody sets (NTP,
         a battery); None: there is none. `feed`: feeds the program's watchdog; called
         between the pieces of long work and never by time alone, since a watchdog is there
@@ -25,13 +33,13 @@ class BoardClock(Clock):
         self.ticks = time.ticks_ms()
         self.passed = 0  # milliseconds
 
-    def now(self):
+    def now(self) -> float:
         ticks = time.ticks_ms()
         self.passed += time.ticks_diff(ticks, self.ticks)
         self.ticks = ticks
         return self.passed / 1000
 
-    def wall(self):
+    def wall(self) -> "int | None":
         if not self.told:
             return None
         now = int(self.told())
@@ -39,16 +47,16 @@ class BoardClock(Clock):
             now += LATE_EPOCH
         return now if now >= EARLIEST else None
 
-    async def sleep(self, seconds):
+    async def sleep(self, seconds: float) -> None:
         self.now()
         if self.feed and not seconds:
             self.feed()
         await asyncio.sleep_ms(int(seconds * 1000))
 
-    async def wait(self, event, seconds):
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
         self.now()
         try:
-            await asyncio.wait_for_ms(event.wait(), int(seconds * 1000))
+            await asyncio.wait_for(event.wait(), seconds)
         except asyncio.TimeoutError:
             pass
         return event.is_set()

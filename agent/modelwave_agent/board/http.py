@@ -13,24 +13,34 @@ from modelwave_agent.ports import Fetcher, FetchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import StreamReader
     from collections.abc import Awaitable
-    from typing import TypeVar
+    from typing import Any, Protocol, TypeVar
 
     from modelwave_agent.intake import Intake
 
     T = TypeVar("T")
 
+    class Stream(Protocol):
+        """MicroPython's asyncio.Stream, which reads and writes one connection."""
+
+        # None: what came was no data, but TLS's own.
+        async def readinto(self, buffer: memoryview) -> "int | None": ...
+        def write(self, data: bytes) -> None: ...
+        async def drain(self) -> None: ...
+        async def wait_closed(self) -> None: ...
+
+
 BUFFER_BYTES = 1024  # a line of the head fits in, too
-HEAD_BYTES = 2048
+MAX_HEAD_BYTES = 2048
 SILENCE_SECONDS = 20
-ASK = "GET /%s HTTP/1.1\r\nHost: %s\r\nRange: bytes=%d-\r\nAccept-Encoding: identity\r\n\r\n"
+NEWLINE = 10
+REQUEST = "GET /%s HTTP/1.1\r\nHost: %s\r\nRange: bytes=%d-\r\nAccept-Encoding: identity\r\n\r\n"
 
 
 class HttpFetcher(Fetcher):
     """One serves all models of a board."""
 
-    def __init__(self, tls=None) -> None:
+    def __init__(self, tls: "Any" = None) -> None:
         """`tls`: an ssl.SSLContext for https, which trusts the server's authority; None: http
         only."""
         self.tls = tls
@@ -38,24 +48,41 @@ class HttpFetcher(Fetcher):
     async def fetch(self, url: str, intake: "Intake") -> None:
         """As ports.Fetcher says. What the intake raises comes through as it is."""
         scheme, _, place, path = url.split("/", 3)
-        tls = self.tls if scheme == "https:" else None
+        tls = self._tls_for(scheme, url)
         host, _, port = place.partition(":")
         port = port or ("443" if tls else "80")
-        if not (tls or scheme == "http:") or not port.isdigit():
-            raise FetchError("cannot be fetched here: " + url)
-        stream, _ = await _timed(asyncio.open_connection(host, int(port), tls))
+        if not port.isdigit():
+            raise FetchError("cannot be fetched here: the port is not a number in " + url)
+        stream = await _timed(_connected(host, int(port), tls))
         try:
-            await _transfer(stream, ASK % (path, place, intake.offset), intake)
+            await _transfer(stream, REQUEST % (path, place, intake.offset), intake)
         finally:
             await stream.wait_closed()  # this closes it
 
+    def _tls_for(self, scheme: str, url: str) -> "Any":
+        """The TLS context for the connection, or None for http."""
+        if scheme == "http:":
+            return None
+        if scheme != "https:":
+            raise FetchError("cannot be fetched here: neither http:// nor https://: " + url)
+        if self.tls is None:
+            raise FetchError("cannot be fetched here: HttpFetcher has no TLS context for " + url)
+        return self.tls
 
-async def _transfer(stream: "StreamReader", question: str, intake: "Intake") -> None:
-    view = memoryview(bytearray(BUFFER_BYTES))
-    left = await _timed(_ask(stream, question, view, intake))
+
+async def _connected(host: str, port: int, tls: "Any") -> "Stream":
+    stream: "Any"  # MicroPython gives the same Stream twice, to read from and to write to
+    stream, _ = await asyncio.open_connection(host, port, ssl=tls)
+    return stream  # type: ignore[no-any-return]
+
+
+async def _transfer(stream: "Stream", request: str, intake: "Intake") -> None:
+    """Sends the request, and feeds the intake what is answered."""
+    buffer = memoryview(bytearray(BUFFER_BYTES))
+    left = await _timed(_ask(stream, request, buffer, intake))
     skip = intake.offset if left == intake.wanted else 0  # it has sent the whole file
     while left:
-        view = view[:left]
+        view = buffer[: min(left, BUFFER_BYTES)]
         got = await _timed(_fill(stream, view))
         passed = min(skip, got)
         skip -= passed
@@ -65,63 +92,78 @@ async def _transfer(stream: "StreamReader", question: str, intake: "Intake") -> 
             raise FetchError("the connection ended, %d bytes early" % left)
 
 
-async def _ask(stream: "StreamReader", question: str, view: memoryview, intake: "Intake") -> int:
-    """How many bytes the body has; the head of the answer has been read then, and agrees with
-    what is wanted."""
-    stream.write(question.encode())
+async def _ask(stream: "Stream", request: str, buffer: memoryview, intake: "Intake") -> int:
+    """Sends the request and reads the head of the answer, which must agree with what is
+    wanted; the length of the body."""
+    stream.write(request.encode())
     await stream.drain()
-    status = length = span = b""
-    size = 0  # of the line
-    for _ in range(HEAD_BYTES):
-        # Byte by byte, so that nothing of the body is taken. None fits after a full buffer.
-        if not await _fill(stream, view[size : size + 1]):
-            break
-        size += 1
-        if view[size - 1] != 10:
-            continue
-        line = bytes(view[:size]).strip().lower()
-        size = 0
-        name, _, value = line.partition(b":")
-        value = value.strip()
-        if not line:
-            return _agreed(status, length, span, intake)
-        if not status:
-            status = line[9:12] or line
-        elif name == b"content-length":
-            length = value
-        elif name == b"content-range":
-            span = value
-        elif name in (b"content-encoding", b"transfer-encoding") and value != b"identity":
-            raise FetchError("the body is encoded")
-    raise FetchError("the answer's head has no end")
-
-
-def _agreed(status: bytes, length: bytes, span: bytes, intake: "Intake") -> int:
-    """The length of the body, if this is the file or the rest of it."""
+    head = _Head(stream, buffer)
+    status = (await head.line())[9:12]  # HTTP/1.1 200 OK
+    if not status.isdigit():
+        raise FetchError("the server does not answer in HTTP")
     if status not in (b"200", b"206"):
         raise FetchError("the server answered %s" % status.decode())
+    length = content_range = b""
+    while True:
+        line = await head.line()
+        if not line:
+            break
+        name, _, value = line.partition(b":")
+        value = value.strip()
+        if name == b"content-length":
+            length = value
+        elif name == b"content-range":
+            content_range = value
+        elif name in (b"content-encoding", b"transfer-encoding") and value != b"identity":
+            raise FetchError("the answer has a %s: its body is encoded" % name.decode())
     if not length.isdigit():
-        raise FetchError("the answer has no length")
+        raise FetchError("the answer has no length: its Content-Length is missing or no number")
     size = int(length)
-    end = intake.offset + size
-    if status == b"200":
-        good = size == intake.wanted
-    else:
-        start = b"bytes %d-%d/" % (intake.offset, end - 1)
-        good = end <= intake.wanted and span in (start + b"*", start + b"%d" % intake.wanted)
-    if not good:
-        raise FetchError("the answer is not the %d bytes asked for" % intake.wanted)
+    if not (size == intake.wanted if status == b"200" else _is_rest(content_range, size, intake)):
+        raise FetchError(
+            "the answer is not the %d bytes asked for, nor the rest of them from byte %d on"
+            % (intake.wanted, intake.offset)
+        )
     return size
 
 
-async def _fill(stream: "StreamReader", view: memoryview) -> int:
+def _is_rest(content_range: bytes, size: int, intake: "Intake") -> bool:
+    """Whether a range of `size` bytes begins where the file ends here, and does not go past the
+    signed size. It may be shorter than what was asked for."""
+    end = intake.offset + size
+    span = b"bytes %d-%d/" % (intake.offset, end - 1)
+    return end <= intake.wanted and content_range in (span + b"*", span + b"%d" % intake.wanted)
+
+
+class _Head:
+    """Reads the head of an answer byte by byte, so that nothing of the body is taken."""
+
+    def __init__(self, stream: "Stream", buffer: memoryview) -> None:
+        self.stream = stream
+        self.buffer = buffer
+        self.left = MAX_HEAD_BYTES  # bytes that it may still have
+
+    async def line(self) -> bytes:
+        """The next line without its end, in lower case; b"" at the end of the head."""
+        size = 0
+        while size < min(len(self.buffer), self.left):
+            if not await _fill(self.stream, self.buffer[size : size + 1]):
+                raise FetchError("the connection ended within the answer's head")
+            size += 1
+            if self.buffer[size - 1] == NEWLINE:
+                self.left -= size
+                return bytes(self.buffer[:size]).strip().lower()
+        raise FetchError("the answer's head has no end within %d bytes" % MAX_HEAD_BYTES)
+
+
+async def _fill(stream: "Stream", view: memoryview) -> int:
     """How many bytes came: all that `view` holds, fewer only at the end."""
     size = 0
     while size < len(view):
         got = await stream.readinto(view[size:])
         if got == 0:
             break
-        size += got or 0  # None: of TLS, what came was no data
+        size += got or 0
     return size
 
 
@@ -129,6 +171,6 @@ async def _timed(work: "Awaitable[T]") -> "T":
     try:
         return await asyncio.wait_for(work, SILENCE_SECONDS)
     except asyncio.TimeoutError:
-        raise FetchError("the server is silent")
+        raise FetchError("the server is silent: too little came in %s seconds" % SILENCE_SECONDS)
     except (OSError, ValueError) as error:  # ValueError: TLS, with what is wrong in words
-        raise FetchError(str(error))
+        raise FetchError("the connection to the server failed: %s" % error)

@@ -35,7 +35,7 @@ class MqttAsLink(BrokerLink):
         self._ups = 0
         self._session = 0  # of the client's connections, by `_ups`; 0 while it has none
         self._mine = 0  # the one that `connect` has found
-        self._held = None  # (topic, payload) that nobody has taken yet
+        self._held: "tuple[str, bytes] | None" = None  # a message that nobody has taken yet
         self._news = asyncio.Event()
 
     def up(self) -> None:

@@ -236,7 +236,7 @@ def test_root_of_trust_that_is_none_is_refused_by_name():
         ("nowhere.json", "2"),
         ("garbage.json", "template"),
         ("one-signature.json", "signatures: 1 of the 2"),
-        ("long.json", "longer"),
+        ("long.json", "4097 bytes, at most 4096"),
         ("newer-root.json", "root.v: 2 is a newer format; root v 1 is read here; update the agent"),
     ):
         path = GIVEN + "/" + name

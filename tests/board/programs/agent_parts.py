@@ -218,7 +218,7 @@ def test_openmv_gets_and_gives_the_tensors_as_they_are():
     paths = provide(given=(b"\1\2", b"\xfe\xff"), expected=(b"\2\3", b"\xff\0"))
     assert verdict(runtime, *paths) == ""
     paths = provide(given=(b"\1\2\3",), expected=(b"\2\3",))
-    assert verdict(runtime, *paths) == "the model takes 2 bytes"
+    assert verdict(runtime, *paths) == "3 bytes given, the model takes 2"
 
 
 class Tensor:
@@ -263,7 +263,7 @@ def test_microlite_gets_and_gives_bytes():
     paths = provide(given=(b"\1\xfe",), expected=(b"\xff\2\xff",))
     assert verdict(runtime, *paths) == ""
     paths = provide(given=(b"\1\2\3",), expected=(b"\xff\2\xff",))
-    assert verdict(runtime, *paths) == "the model takes 2 bytes"
+    assert verdict(runtime, *paths) == "3 bytes given, the model takes 2"
 
 
 def test_firmware_without_the_module_says_so_at_once():

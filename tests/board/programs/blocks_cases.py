@@ -230,7 +230,7 @@ def test_what_is_no_block_is_passed_over():
 
 
 def test_block_with_a_byte_too_many_is_not_taken():
-    refused(Line(lambda answer: [p + b"x" for p in plain(answer)]), intake_of(), "no blocks come")
+    refused(Line(lambda answer: [p + b"x" for p in plain(answer)]), intake_of(), "sends no blocks")
 
 
 def test_file_that_is_longer_than_signed_ends_where_it_was_signed():
@@ -239,19 +239,19 @@ def test_file_that_is_longer_than_signed_ends_where_it_was_signed():
     shorter = DATA[:2500]
     line.files[hashlib.sha256(shorter).digest()] = DATA
     intake = intake_of(data=shorter)
-    refused(line, intake, "no blocks come", written=2048)
+    refused(line, intake, "sends no blocks", written=2048)
 
 
 def test_blocks_that_are_too_short_end_it():
     """A byte at a time would hold the board for days."""
     drip = Line(lambda answer: [p[: blocks.HEAD_BYTES + 1] for p in plain(answer)])
-    refused(drip, intake_of(), "the controller lacks it from byte 0 on")
+    refused(drip, intake_of(), "the controller does not have the file from byte 0 on")
     assert len(drip.asked) == 1
 
 
 def test_controller_without_the_file_ends_it_at_once():
     empty = Line(lambda answer: [answer[0][1][: blocks.HEAD_BYTES]])
-    refused(empty, intake_of(), "the controller lacks it from byte 0 on")
+    refused(empty, intake_of(), "the controller does not have the file from byte 0 on")
     assert len(empty.asked) == 1
 
 
@@ -272,7 +272,7 @@ def test_wrong_bytes_come_through_to_who_compares_the_digest():
 
 def test_silence_ends_it_after_a_few_requests():
     line = Line(lambda answer: [])
-    refused(line, intake_of(), "no blocks come")
+    refused(line, intake_of(), "sends no blocks")
     assert line.asked == [(0, 8)] * board.SILENCES
 
 

@@ -1,0 +1,19 @@
+# What the agent uses of tensorflow-micropython's module `microlite`, which has no stubs on PyPI.
+
+from collections.abc import Callable
+
+class Tensor:
+    def getValue(self, index: int) -> int: ...
+    def setValue(self, index: int, value: int) -> None: ...
+
+class interpreter:
+    def __init__(
+        self,
+        model: bytes,
+        arena_bytes: int,
+        before: Callable[[interpreter], None],
+        after: Callable[[interpreter], None],
+    ) -> None: ...
+    def getInputTensor(self, index: int) -> Tensor: ...
+    def getOutputTensor(self, index: int) -> Tensor: ...
+    def invoke(self) -> int: ...
