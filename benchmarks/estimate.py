@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from modelwave_controller.fit import PROFILES, analyse
-from modelwave_controller.fit.errors import Refused, Unknown
-from modelwave_controller.fit.model import Model, Operator, read
+from modelwave_controller.fit.errors import ModelRefused, Unknown
+from modelwave_controller.fit.model import Model, Operator, read_model
 from modelwave_controller.models import layers
 from modelwave_controller.models.estimate import estimate, file_bytes
 
@@ -25,14 +25,14 @@ def main() -> None:
     told = left_out = 0
     for path in sorted(path for name in sys.argv[1:] for path in Path(name).glob("*.tflite")):
         try:
-            model = read(path.read_bytes())
+            model = read_model(path.read_bytes())
             text = listed(model)
-        except (Refused, Unknown, ValueError, StopIteration) as why:
+        except (ModelRefused, Unknown, ValueError, StopIteration) as why:
             left_out += 1
             print(f"  {path.stem:52} left out: {why}")
             continue
         told += 1
-        guess = layers.read(text, path.name, model.subgraphs[0].operators[0].outputs[0].kind)
+        guess = layers.read_layers(text, path.name, model.subgraphs[0].operators[0].outputs[0].kind)
         file.append(file_bytes(guess) / path.stat().st_size - 1)
         before = len(arena)
         for name in PROFILES:

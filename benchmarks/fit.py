@@ -28,8 +28,8 @@ from tests.fit.oracle import INSTALLED, WHEEL, Oracle, replay
 from tests.fit.writer import Graph, write
 
 from modelwave_controller.fit import analyse
-from modelwave_controller.fit.errors import Refused, Unknown
-from modelwave_controller.fit.model import read
+from modelwave_controller.fit.errors import ModelRefused, Unknown
+from modelwave_controller.fit.model import read_model
 
 MCUFIT = "mcufit==0.5.2"
 MEBIBYTE = 1 << 20
@@ -157,8 +157,8 @@ def _judge_guess(row: Row, told: int | None, tally: Tally) -> None:
 
 def largest_and_two_kilobytes(path: Path) -> int | None:
     try:
-        model = read(path.read_bytes())
-    except (Refused, Unknown):
+        model = read_model(path.read_bytes())
+    except (ModelRefused, Unknown):
         return None
     outputs = (tensor.bytes for operator in model.operators for tensor in operator.outputs)
     return max(outputs, default=0) + 2048
@@ -217,7 +217,7 @@ def against_tflite_micro(graphs: int) -> Tally:
             truth = oracle.used(path)
             try:
                 ours = replay(path.read_bytes())
-            except Refused:
+            except ModelRefused:
                 tally.refused += truth is None
                 tally.wrong += truth is not None
                 continue

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from modelwave_agent import machine
 from modelwave_controller.cli import application, view
-from modelwave_controller.operations.status import Problem, Row, Status
+from modelwave_controller.operations.status import Problem, StageRow, Status
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -81,10 +81,10 @@ def watch() -> str:
         next="the gate decides when the answers suffice, in 23 h at the latest",
         warnings=[],
         rows=[
-            Row("stage 1 (1 %)", 10, 0, 10, 0, 0, 0, 0, 0, "PASS", ""),
-            Row("stage 2 (10 %)", 90, 0, 88, 0, 0, 1, 0, 1, "PASS", ""),
-            Row("stage 3 (50 %)", 400, 9, 386, 0, 0, 0, 0, 5, "pending", ""),
-            Row("stage 4 (100 %)", 0, 0, 0, 0, 0, 0, 0, 0, "", ""),
+            StageRow("stage 1 (1 %)", 10, 0, 10, 0, 0, 0, 0, 0, "PASS", ""),
+            StageRow("stage 2 (10 %)", 90, 0, 88, 0, 0, 1, 0, 1, "PASS", ""),
+            StageRow("stage 3 (50 %)", 400, 9, 386, 0, 0, 0, 0, 5, "pending", ""),
+            StageRow("stage 4 (100 %)", 0, 0, 0, 0, 0, 0, 0, 0, "", ""),
         ],
         problems=[
             Problem(

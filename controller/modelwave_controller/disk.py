@@ -25,7 +25,7 @@ def read_input(path: Path, what: str, limit: int) -> bytes:
     return data
 
 
-def take(source: Path, folder: Path, what: str, limit: int) -> tuple[str, int]:
+def copy_hashed(source: Path, folder: Path, what: str, limit: int) -> tuple[str, int]:
     """Copies a file that the operator named into `folder`, under its sha256; returns that
     and its bytes. Raises as `read_input`."""
     digest, size = hashlib.sha256(), 0
@@ -45,7 +45,7 @@ def take(source: Path, folder: Path, what: str, limit: int) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def create(path: Path, data: bytes, mode: int = 0o644) -> None:
+def create_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Writes a file that must not be there yet. Raises OperatorError if it is."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

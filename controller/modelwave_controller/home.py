@@ -115,7 +115,7 @@ class FilesSettings(_Settings):
         return host.strip("[]"), int(port)
 
 
-class Config(_Settings):
+class ControllerConfig(_Settings):
     fleet: Name
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -138,13 +138,13 @@ class Home:
         return self.path / name
 
     @cached_property
-    def config(self) -> Config:
+    def config(self) -> ControllerConfig:
         """What controller.toml says. Raises OperatorError."""
         root = self.root  # where there is no home, this says how to make one
         path = self.path / "controller.toml"
         data = disk.read_input(path, "--home", MAX_CONFIG_BYTES)
         try:
-            config = Config.model_validate(tomllib.loads(data.decode()))
+            config = ControllerConfig.model_validate(tomllib.loads(data.decode()))
         except ValidationError as error:
             raise OperatorError(f"{path}: {first_problem(error)}") from error
         except ValueError as error:  # not UTF-8, or not TOML: the message has the line
@@ -181,7 +181,7 @@ class Home:
 
     def order_key(self) -> keys.SigningKey:
         """The key that signs orders, if the fleet's root says that it may."""
-        key = keys.load(self.path / "order.key", _order_passphrase)
+        key = keys.load_key(self.path / "order.key", _order_passphrase)
         roots.require_signer(self.root_document, "order", key)
         return key
 
@@ -200,7 +200,7 @@ def check_new(path: Path, fleet: str) -> None:
         raise OperatorError(f"--home: {path} is there and not empty; a fleet starts in a new one")
 
 
-def make(path: Path, fleet: str, passphrase: bytes) -> Home:
+def make_home(path: Path, fleet: str, passphrase: bytes) -> Home:
     """Makes the home of a new fleet, with all its keys; those in offline/ are under
     `passphrase`. Raises OperatorError as `check_new` does."""
     check_new(path, fleet)
@@ -221,11 +221,11 @@ def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
     for name in ("offline", "files", "releases", "targets"):
         (folder / name).mkdir(mode=0o700 if name == "offline" else 0o755)
     offline = {
-        name: keys.create(folder / "offline" / f"{name}.key", passphrase)
+        name: keys.create_key(folder / "offline" / f"{name}.key", passphrase)
         for name in (*ROOT_KEYS, "release")
     }
     order_passphrase = os.environ.get(ORDER_PASSPHRASE, "").encode() or None
-    order = keys.create(folder / "order.key", order_passphrase)
+    order = keys.create_key(folder / "order.key", order_passphrase)
     root = roots.first_root(fleet, [offline[name] for name in ROOT_KEYS], offline["release"], order)
-    disk.create(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode())
-    disk.create(folder / "root.json", root)
+    disk.create_file(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode())
+    disk.create_file(folder / "root.json", root)

@@ -30,7 +30,7 @@ def folder(tmp_path):
 def read(folder, text=LEAST):
     path = folder / "agent.toml"
     path.write_text(text)
-    return config.read(path)
+    return config.read_config(path)
 
 
 def problem(folder, text):
@@ -195,12 +195,12 @@ def test_what_is_no_toml_is_said(folder, text):
 def test_what_is_no_text_is_said(folder):
     (folder / "agent.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not TOML"):
-        config.read(folder / "agent.toml")
+        config.read_config(folder / "agent.toml")
 
 
 def test_file_that_is_not_there_is_named(folder):
     with pytest.raises(ConfigError, match=r"nowhere\.toml: No such file"):
-        config.read(folder / "nowhere.toml")
+        config.read_config(folder / "nowhere.toml")
     assert "root.json: No such file" in _without(folder, "root.json")
     assert "password: No such file" in problem(folder, LEAST + 'password_file = "password"')
     assert problem(folder, LEAST + 'ca = "ca.pem"').startswith("broker.ca: ")

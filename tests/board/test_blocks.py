@@ -13,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from modelwave_controller.demo.processes import processes
 from modelwave_controller.service.blocks import Blocks
-from modelwave_controller.service.link import Broker
+from modelwave_controller.service.link import ServiceBroker
 from modelwave_shared import topics
 from tests import micropython
 from tests.board.updating import broker
@@ -53,7 +53,7 @@ def data(tmp_path):
 @contextlib.contextmanager
 def serving(port, folder):
     """The controller's side."""
-    made = Blocks(Broker("127.0.0.1", port), FLEET, folder / "files")
+    made = Blocks(ServiceBroker("127.0.0.1", port), FLEET, folder / "files")
     made.start()
     try:
         yield made

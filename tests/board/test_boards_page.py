@@ -132,7 +132,7 @@ def acted(folder, turns, **modules):
 
 def test_settings_of_the_page_start_a_service(tmp_path, monkeypatch):
     monkeypatch.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
-    home = homes.make(tmp_path / "home", FLEET, b"a passphrase")
+    home = homes.make_home(tmp_path / "home", FLEET, b"a passphrase")
     text = block("settings", "toml").replace("192.0.2.10:1883", "127.0.0.1:1")
     (home.path / "controller.toml").write_text(f'fleet = "{FLEET}"\n{text}')
     asked = []

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
-from modelwave_controller.broker import BrokerSettings, EmbeddedBroker
+from modelwave_controller.broker import EmbeddedBroker, EmbeddedBrokerSettings
 from tests import micropython
 from tests.agent.host_places import Mosquitto, refused_port
 from tests.board.mqtt_servers import (
@@ -56,7 +56,7 @@ def embedded(_folder):
         return asyncio.run_coroutine_threadsafe(work, loop).result(SECONDS)
 
     async def start():
-        broker = EmbeddedBroker(BrokerSettings())
+        broker = EmbeddedBroker(EmbeddedBrokerSettings())
         await broker.start()
         return broker
 

@@ -22,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from modelwave_controller.boards import compiling, romfs
 from modelwave_controller.demo.processes import processes
 from modelwave_controller.service.blocks import Blocks
-from modelwave_controller.service.link import Broker
+from modelwave_controller.service.link import ServiceBroker
 from modelwave_shared import slots, topics
 from tests import micropython, signing
 from tests.board.releases import release, write_files
@@ -157,7 +157,7 @@ class Ground:
         (folder / "files").mkdir(exist_ok=True)
 
     def __enter__(self):
-        self.blocks = Blocks(Broker("127.0.0.1", self.port), FLEET, self.folder / "files")
+        self.blocks = Blocks(ServiceBroker("127.0.0.1", self.port), FLEET, self.folder / "files")
         self.blocks.start()
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self.client.connect("127.0.0.1", self.port)

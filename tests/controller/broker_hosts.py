@@ -9,7 +9,12 @@ from typing import Any
 from amqtt.broker import Broker
 from broker_clients import DEADLINE_SECONDS, RawClient
 
-from modelwave_controller.broker import BrokerSettings, EmbeddedBroker, FleetAcl, hash_password
+from modelwave_controller.broker import (
+    EmbeddedBroker,
+    EmbeddedBrokerSettings,
+    FleetAcl,
+    hash_password,
+)
 
 FLEET = "demo"
 PASSWORDS = {"controller": "c0ntrol", "cam-1": "one", "cam-2": "two"}
@@ -17,8 +22,8 @@ PASSWORDS = {"controller": "c0ntrol", "cam-1": "one", "cam-2": "two"}
 HASHES = {name: hash_password(password) for name, password in PASSWORDS.items()}
 
 
-def settings_with_users(**changes: Any) -> BrokerSettings:
-    return BrokerSettings(users=HASHES, acl=FleetAcl(FLEET), **changes)
+def settings_with_users(**changes: Any) -> EmbeddedBrokerSettings:
+    return EmbeddedBrokerSettings(users=HASHES, acl=FleetAcl(FLEET), **changes)
 
 
 class Host:
@@ -74,8 +79,8 @@ def hosted(make: Callable[[], Broker]) -> Iterator[Host]:
 
 
 @contextmanager
-def embedded(settings: BrokerSettings | None = None) -> Iterator[Host]:
-    with hosted(lambda: EmbeddedBroker(settings or BrokerSettings())) as host:
+def embedded(settings: EmbeddedBrokerSettings | None = None) -> Iterator[Host]:
+    with hosted(lambda: EmbeddedBroker(settings or EmbeddedBrokerSettings())) as host:
         yield host
 
 

@@ -26,7 +26,7 @@ def make_home(path: Path, monkeypatch: pytest.MonkeyPatch, fleet: str = "demo") 
     monkeypatch.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)  # one hash is as good as 600,000 here
     monkeypatch.setenv("MODELWAVE_HOME", str(path))
     monkeypatch.setenv(PASSPHRASE, SECRET)
-    return homes.make(path, fleet, SECRET.encode())
+    return homes.make_home(path, fleet, SECRET.encode())
 
 
 def runner(capsys: pytest.CaptureFixture[str]) -> Run:

@@ -16,7 +16,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.releases.bundles import Signed
-from modelwave_controller.rollout.plan import Plan, make
+from modelwave_controller.rollout.plan import Plan, make_plan
 from modelwave_controller.rollout.state import State
 from modelwave_controller.service.tick import Issuer, Ticker
 from modelwave_controller.service.writer import Inbox, Writer
@@ -67,7 +67,7 @@ def _made_once() -> Path:
     atexit.register(shutil.rmtree, folder)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
-        return homes.make(folder / "home", FLEET, PASSPHRASE).path
+        return homes.make_home(folder / "home", FLEET, PASSPHRASE).path
 
 
 class World:
@@ -87,7 +87,7 @@ class World:
         text = settings.read_text().replace("127.0.0.1:8180", "127.0.0.1:0")
         settings.write_text(text.replace("127.0.0.1:1883", f"127.0.0.1:{broker_port}"))
         self.home = Home(folder / "home")
-        self.release_key = keys.load(self.home.offline / "release.key", lambda: PASSPHRASE)
+        self.release_key = keys.load_key(self.home.offline / "release.key", lambda: PASSPHRASE)
         self.store = Store(url or self.home.database_url)
         self.issuer = Issuer(self.home.root, self.home.order_key(), ["http://127.0.0.1:1/files"])
         self.ticker = Ticker(self.store, self.issuer)
@@ -239,4 +239,4 @@ def quick(*percents: float, **changes: Any) -> Plan:
         "min_succeeded_percent": 80,
     } | changes.pop("stage", {})
     stages = [{"percent": percent} | stage for percent in percents or (10, 50, 100)]
-    return make({"stages": stages, "trial": {"seconds": 1}} | changes)
+    return make_plan({"stages": stages, "trial": {"seconds": 1}} | changes)

@@ -20,7 +20,7 @@ from tests.tools import MOSQUITTO_MISSING
 from modelwave_controller.service import blocks as service
 from modelwave_controller.service import link as links
 from modelwave_controller.service.blocks import BURST_BYTES, RATE_BYTES, Blocks, Job, Requests
-from modelwave_controller.service.link import Broker
+from modelwave_controller.service.link import ServiceBroker
 from modelwave_controller.service.serve import Service
 from modelwave_shared import blocks, topics
 from modelwave_shared.blocks import BLOCK_BYTES, MAX_BLOCKS
@@ -259,7 +259,7 @@ def serving(port: int, folder: Path, **login: str) -> Iterator[Blocks]:
     files = folder / "files"
     files.mkdir(exist_ok=True)
     (files / SHA256.hex()).write_bytes(DATA)
-    made = Blocks(Broker("127.0.0.1", port, **login), FLEET, files)
+    made = Blocks(ServiceBroker("127.0.0.1", port, **login), FLEET, files)
     made.start()
     try:
         poll(lambda: made.link.current is not None)

@@ -42,8 +42,8 @@ from hypothesis import strategies as st
 
 from modelwave_controller.broker import (
     BrokerError,
-    BrokerSettings,
     EmbeddedBroker,
+    EmbeddedBrokerSettings,
     FleetAcl,
     credentials,
     hash_password,
@@ -466,7 +466,7 @@ def test_stop_twice_and_before_start_do_nothing(opened: Opened) -> None:
     host = opened(embedded)
 
     async def never_started() -> None:
-        await EmbeddedBroker(BrokerSettings()).stop()
+        await EmbeddedBroker(EmbeddedBrokerSettings()).stop()
 
     host.call(never_started())
     host.call(host.broker.stop())
@@ -514,7 +514,7 @@ def test_other_user_cannot_take_a_devices_client_id(opened: Opened, user: str) -
 def test_controller_cannot_take_another_controllers_client_id(opened: Opened) -> None:
     users = dict.fromkeys(("ann", "bob"), HASHES["controller"])
     acl = FleetAcl(FLEET, controllers=frozenset(users))
-    port = opened(lambda: embedded(BrokerSettings(users=users, acl=acl))).port
+    port = opened(lambda: embedded(EmbeddedBrokerSettings(users=users, acl=acl))).port
     credentials_of = {name: {"user": name, "password": PASSWORDS["controller"]} for name in users}
     open_client(port, "modelwave/x", **credentials_of["ann"])
     taker = RawClient(port)
@@ -587,7 +587,7 @@ def test_session_does_not_keep_the_password(opened: Opened) -> None:
 def test_credentials_file_gives_users_that_can_log_in(opened: Opened, tmp_path: Path) -> None:
     file = tmp_path / "credentials"
     file.write_text(f"# the fleet\n\ncam-9:{hash_password('nine: nine')}\n")
-    settings = BrokerSettings(users=read_credentials(file), acl=FleetAcl(FLEET))
+    settings = EmbeddedBrokerSettings(users=read_credentials(file), acl=FleetAcl(FLEET))
     client = RawClient(opened(lambda: embedded(settings)).port)
     assert client.connect("cam-9", user="cam-9", password="nine: nine") == 0
 
@@ -623,14 +623,14 @@ def test_missing_credentials_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.7", "example.org", "127.0.0.1.x"])
 def test_open_broker_on_another_address_than_loopback_is_refused(host: str) -> None:
     with pytest.raises(BrokerError, match="give it credentials, or listen on 127"):
-        BrokerSettings(host=host)
+        EmbeddedBrokerSettings(host=host)
 
 
 def test_users_without_rules_and_rules_without_users_are_refused() -> None:
     with pytest.raises(BrokerError, match="come together"):
-        BrokerSettings(users=HASHES)
+        EmbeddedBrokerSettings(users=HASHES)
     with pytest.raises(BrokerError, match="come together"):
-        BrokerSettings(acl=FleetAcl(FLEET))
+        EmbeddedBrokerSettings(acl=FleetAcl(FLEET))
 
 
 def test_open_broker_binds_loopback_only_and_says_so(
@@ -653,7 +653,7 @@ def test_port_in_use_is_an_error_with_advice(opened: Opened) -> None:
     taken = opened(embedded).port
     with (
         pytest.raises(BrokerError, match=f"cannot listen on 127.0.0.1:{taken}.*another port"),
-        embedded(BrokerSettings(port=taken)),
+        embedded(EmbeddedBrokerSettings(port=taken)),
     ):
         pass
 
@@ -661,7 +661,7 @@ def test_port_in_use_is_an_error_with_advice(opened: Opened) -> None:
 def test_run_broker_serves_until_cancelled_and_then_frees_its_port() -> None:
     async def scenario() -> int:
         ports: asyncio.Queue[int] = asyncio.Queue()
-        running = asyncio.create_task(run_broker(BrokerSettings(), ports.put_nowait))
+        running = asyncio.create_task(run_broker(EmbeddedBrokerSettings(), ports.put_nowait))
         port = await ports.get()
         client = await asyncio.to_thread(open_client, port, "c")
         running.cancel()
@@ -996,7 +996,7 @@ def test_sixty_devices_and_a_controller_hear_each_other(opened: Opened) -> None:
     devices = [f"dev-{n}" for n in range(60)]
     digest = HASHES["cam-1"]
     users = {**HASHES, **dict.fromkeys(devices, digest)}
-    settings = BrokerSettings(users=users, acl=FleetAcl(FLEET))
+    settings = EmbeddedBrokerSettings(users=users, acl=FleetAcl(FLEET))
     port = opened(lambda: embedded(settings)).port
     reports: dict[str, threading.Event] = {under("reported", d): threading.Event() for d in devices}
     beats = {device: threading.Event() for device in devices}

@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 def test_key_is_created_shown_and_exported(home: Home, tmp_path: Path, modelwave: Run) -> None:
     path = tmp_path / "next.key"
     made = as_json(modelwave("key", "create", "release-2", "--out", path, "--json"))
-    key = keys.load(path, SECRET.encode)
+    key = keys.load_key(path, SECRET.encode)
     assert made == {"file": str(path), "keyid": key.keyid, "public": key.public.hex()}
     assert as_json(modelwave("key", "show", path, "--json")) == made
     assert key.public.hex() in modelwave("key", "show", path)[1]
@@ -39,7 +39,7 @@ def test_key_is_named_after_itself_where_no_file_is_given(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert modelwave("key", "create", "spare")[0] == 0
-    assert keys.load(tmp_path / "spare.key", SECRET.encode)
+    assert keys.load_key(tmp_path / "spare.key", SECRET.encode)
     refused(modelwave("key", "create", "spare"), "never overwritten")
 
 

@@ -294,7 +294,7 @@ def test_same_version_for_two_targets_is_one_release(
 def test_key_that_is_no_release_key_is_refused(
     home: Home, tmp_path: Path, modelwave: Run, prover: Any
 ) -> None:
-    keys.create(tmp_path / "stranger", SECRET.encode())
+    keys.create_key(tmp_path / "stranger", SECRET.encode())
     for path in (home.path / "order.key", home.offline / "root-1.key", tmp_path / "stranger"):
         refused(modelwave(*create(tmp_path, key=path)), "is no release key of fleet demo")
     assert stored(home) == []

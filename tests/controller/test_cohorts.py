@@ -66,4 +66,4 @@ def test_counting_by_ranges_is_counting_by_slots(
 ) -> None:
     slots = cohorts.opened(start, 0, width)
     expected = sum(counts.get(slot, 0) for slot in slots)
-    assert cohorts.count(counts, ranges_of(slots)) == expected
+    assert cohorts.count_devices(counts, ranges_of(slots)) == expected

@@ -18,7 +18,7 @@ from modelwave_controller.rollout.decide import (
     decide,
 )
 from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS, Counts
-from modelwave_controller.rollout.plan import Plan, make
+from modelwave_controller.rollout.plan import Plan, make_plan
 
 GOOD = Counts(devices=10, succeeded=10)
 BAD = Counts(devices=10, rolled_back=10)
@@ -29,7 +29,7 @@ WAITING = Counts(devices=10)
 def plan(**changes: Any) -> Plan:
     stage = {"soak_seconds": 50, "deadline_seconds": 100}
     stages = [{"percent": percent} | stage for percent in (10, 100)]
-    return make({"stages": stages, "trial": {"seconds": 1}} | changes)
+    return make_plan({"stages": stages, "trial": {"seconds": 1}} | changes)
 
 
 def stage(counts: Counts, opened_at: float = 0, **changes: Any) -> StageFacts:
@@ -174,7 +174,7 @@ STAGES = st.fixed_dictionaries(
     }
 )
 PLANS = st.tuples(STAGES, STAGES, STAGES, st.sampled_from(["revert", "hold"])).map(
-    lambda found: make(
+    lambda found: make_plan(
         {
             "stages": [
                 {"percent": percent} | stage

@@ -25,10 +25,10 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 WRITES: dict[str, Callable[[Path], object]] = {
-    "create": lambda path: disk.create(path, DATA),
+    "create": lambda path: disk.create_file(path, DATA),
     "replace": lambda path: disk.replace(path, DATA),
     "copy": lambda path: disk.copy_verified(path.parent / "source", path, "0" * 64, len(DATA)),
-    "take": lambda path: disk.take(path.parent / "source", path.parent, "--file", 10**6),
+    "take": lambda path: disk.copy_hashed(path.parent / "source", path.parent, "--file", 10**6),
 }
 
 
@@ -51,6 +51,6 @@ def test_file_that_did_not_fit_is_not_left_in_half(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            disk.create(tmp_path / "key", b"half of it")
-    disk.create(tmp_path / "key", b"all of it")
+            disk.create_file(tmp_path / "key", b"half of it")
+    disk.create_file(tmp_path / "key", b"all of it")
     assert (tmp_path / "key").read_bytes() == b"all of it"

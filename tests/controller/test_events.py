@@ -80,7 +80,7 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
     ]
     assert {type(body) for body in bodies} == set(events.Body.__args__[0].__args__)  # type: ignore[attr-defined]
     for body in bodies:
-        assert events.load(1, 1, 0.0, body.kind, events.dump(body)).body == body
+        assert events.load_event(1, 1, 0.0, body.kind, events.dump_body(body)).body == body
 
 
 def test_the_status_word_follows_the_events() -> None:

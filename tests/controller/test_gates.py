@@ -14,7 +14,7 @@ from modelwave_controller.rollout.gates import (
     PENDING,
     Counts,
     Gate,
-    judge,
+    judge_stage,
     tally,
 )
 from modelwave_controller.rollout.plan import Stage
@@ -30,7 +30,7 @@ STAGE = Stage(
 
 
 def of_ten(overdue: bool = False, **counts: int) -> Gate:
-    return judge(STAGE, Counts(devices=10, **counts), overdue)
+    return judge_stage(STAGE, Counts(devices=10, **counts), overdue)
 
 
 def test_rolled_back_beyond_its_limit_fails_at_once() -> None:
@@ -88,17 +88,17 @@ def test_it_passes_early_when_the_pending_could_change_nothing() -> None:
 
 def test_success_out_of_reach_is_inconclusive_before_the_deadline() -> None:
     stage = STAGE.model_copy(update={"max_silent_percent": 100.0, "max_rejected_percent": 100.0})
-    gate = judge(stage, Counts(devices=10, rejected=6, in_progress=4), False)
+    gate = judge_stage(stage, Counts(devices=10, rejected=6, in_progress=4), False)
     assert gate.verdict == INCONCLUSIVE
     assert "0 of 10 devices succeeded (0 %), at least 50 % must" in gate.reason
 
 
 def test_one_device_rolled_back_of_one_fails() -> None:
-    assert judge(STAGE, Counts(devices=1, rolled_back=1), False).verdict == FAIL
+    assert judge_stage(STAGE, Counts(devices=1, rolled_back=1), False).verdict == FAIL
 
 
 def test_a_stage_without_devices_passes_and_says_so() -> None:
-    assert judge(STAGE, Counts(), False) == Gate(PASS, "no known device is in it")
+    assert judge_stage(STAGE, Counts(), False) == Gate(PASS, "no known device is in it")
 
 
 def test_the_tally_names_every_count() -> None:
@@ -143,11 +143,11 @@ ANSWERS = ("succeeded", "rolled_back", "failed", "rejected", "canceled")
 def test_what_is_decided_early_stays_whatever_the_pending_say(
     stage: Stage, counts: Counts, later: list[str], overdue: bool
 ) -> None:
-    before = judge(stage, counts, False).verdict
+    before = judge_stage(stage, counts, False).verdict
     for word in later[: counts.pending]:
         taken = {"in_progress": max(0, counts.in_progress - 1)}
         counts = replace(counts, **taken, **{word: getattr(counts, word) + 1})
-    after = judge(stage, counts, overdue).verdict
+    after = judge_stage(stage, counts, overdue).verdict
     if before == FAIL:
         assert after == FAIL
     if before == INCONCLUSIVE:
@@ -158,12 +158,12 @@ def test_what_is_decided_early_stays_whatever_the_pending_say(
 
 @given(STAGES, some_counts())
 def test_at_the_deadline_nothing_is_pending(stage: Stage, counts: Counts) -> None:
-    assert judge(stage, counts, True).verdict != PENDING
+    assert judge_stage(stage, counts, True).verdict != PENDING
 
 
 @given(STAGES, some_counts())
 def test_a_pass_keeps_every_limit(stage: Stage, counts: Counts) -> None:
-    if judge(stage, counts, True).verdict == PASS and counts.devices:
+    if judge_stage(stage, counts, True).verdict == PASS and counts.devices:
         bounds = (
             (counts.rolled_back, stage.max_rolled_back_percent),
             (counts.failed, stage.max_failed_percent),

@@ -54,7 +54,7 @@ def test_new_home_has_a_root_that_devices_accept(home: Home) -> None:
     assert len(root["roles"]["root"]["keyids"]) == 3
     for name in ("root", "release"):
         for path in home.offline.glob(f"{name}*.key"):
-            assert keys.load(path, SECRET.encode).keyid in root["roles"][name]["keyids"]
+            assert keys.load_key(path, SECRET.encode).keyid in root["roles"][name]["keyids"]
 
 
 def test_secrets_of_a_new_home_are_its_owners_alone(home: Home) -> None:
@@ -67,7 +67,7 @@ def test_secrets_of_a_new_home_are_its_owners_alone(home: Home) -> None:
 def test_offline_keys_are_all_under_the_passphrase(home: Home) -> None:
     for path in home.offline.iterdir():
         with pytest.raises(OperatorError, match="does not open"):
-            keys.load(path, lambda: b"another")
+            keys.load_key(path, lambda: b"another")
 
 
 def test_service_needs_nothing_from_the_offline_folder(home: Home, modelwave: Run) -> None:
@@ -78,7 +78,7 @@ def test_service_needs_nothing_from_the_offline_folder(home: Home, modelwave: Ru
 
 
 def test_written_configuration_says_the_defaults(home: Home) -> None:
-    assert home.config == homes.Config(fleet="demo")
+    assert home.config == homes.ControllerConfig(fleet="demo")
     assert (home.config.broker.host, home.config.broker.port) == ("127.0.0.1", 1883)
     assert home.config.files.address == ("127.0.0.1", 8180)
     assert home.database_url == f"sqlite:///{home.path}/modelwave.db"
@@ -141,7 +141,7 @@ def test_unreadable_configuration_is_refused(home: Home, data: bytes) -> None:
 
 
 def test_root_in_a_format_of_next_year_is_refused_and_says_what_to_update(home: Home) -> None:
-    signers = [keys.load(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
+    signers = [keys.load_key(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
     with pytest.MonkeyPatch.context() as next_year:
         next_year.setitem(words.READS, words.ROOT, 2)
         newer = keys.sign("root", keys.canonical(home.root_document | {"v": 2}), signers)
@@ -156,7 +156,7 @@ def test_root_in_a_format_of_next_year_is_refused_and_says_what_to_update(home: 
 def test_root_of_the_first_controllers_is_the_first_of_its_chain(home: Home) -> None:
     assert "version" not in home.root_document
     assert home.root_document["v"] == home.root.version == 1
-    signers = [keys.load(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
+    signers = [keys.load_key(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
     second = keys.canonical(home.root_document | {"version": 2})
     (home.path / "root.json").write_bytes(keys.sign("root", second, signers))
     assert Home(home.path).root.version == 2
@@ -164,7 +164,7 @@ def test_root_of_the_first_controllers_is_the_first_of_its_chain(home: Home) -> 
 
 def test_root_with_one_signature_too_few_is_refused(home: Home, tmp_path: Path) -> None:
     document = keys.canonical(home.root_document)
-    signers = [keys.load(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
+    signers = [keys.load_key(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
     path = home.path / "root.json"
     path.write_bytes(keys.sign("root", document, signers))
     assert Home(home.path).root == home.root
@@ -175,7 +175,7 @@ def test_root_with_one_signature_too_few_is_refused(home: Home, tmp_path: Path) 
 
 def test_order_key_that_the_root_does_not_name_is_refused(home: Home) -> None:
     (home.path / "order.key").unlink()
-    keys.create(home.path / "order.key", None)
+    keys.create_key(home.path / "order.key", None)
     with pytest.raises(OperatorError, match="is no order key of fleet demo"):
         home.order_key()
 

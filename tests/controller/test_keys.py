@@ -44,43 +44,43 @@ def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_key_comes_back_from_its_file_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "release.key"
-    made = keys.create(path, b"secret")
-    assert keys.load(path, lambda: b"secret").public == made.public
+    made = keys.create_key(path, b"secret")
+    assert keys.load_key(path, lambda: b"secret").public == made.public
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert b"ENCRYPTED" in path.read_bytes()
 
 
 def test_wrong_passphrase_is_refused(tmp_path: Path) -> None:
-    keys.create(tmp_path / "k", b"secret")
+    keys.create_key(tmp_path / "k", b"secret")
     with pytest.raises(OperatorError, match="passphrase does not open it"):
-        keys.load(tmp_path / "k", lambda: b"Secret")
+        keys.load_key(tmp_path / "k", lambda: b"Secret")
 
 
 def test_empty_passphrase_is_refused_and_makes_no_file(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="passphrase: empty"):
-        keys.create(tmp_path / "k", b"")
+        keys.create_key(tmp_path / "k", b"")
     assert not (tmp_path / "k").exists()
 
 
 def test_key_file_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "k"
-    keys.create(path, b"secret")
+    keys.create_key(path, b"secret")
     before = path.read_bytes()
     with pytest.raises(OperatorError, match="never overwritten"):
-        keys.create(path, b"secret")
+        keys.create_key(path, b"secret")
     assert path.read_bytes() == before
 
 
 def test_open_key_asks_for_no_passphrase(tmp_path: Path) -> None:
-    made = keys.create(tmp_path / "order.key", None)
-    assert keys.load(tmp_path / "order.key", never).keyid == made.keyid
+    made = keys.create_key(tmp_path / "order.key", None)
+    assert keys.load_key(tmp_path / "order.key", never).keyid == made.keyid
 
 
 def test_passphrase_is_stretched_as_often_as_promised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    keys.create(tmp_path / "k", b"secret")
+    keys.create_key(tmp_path / "k", b"secret")
     command = [needed("openssl"), "asn1parse", "-in", tmp_path / "k"]
     shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert f"INTEGER           :{600_000:06X}" in shown
@@ -101,13 +101,13 @@ def test_passphrase_is_stretched_as_often_as_promised(
 def test_file_that_is_no_key_is_refused(tmp_path: Path, data: bytes, problem: str) -> None:
     (tmp_path / "k").write_bytes(data)
     with pytest.raises(OperatorError, match=problem):
-        keys.load(tmp_path / "k", never)
+        keys.load_key(tmp_path / "k", never)
 
 
 def test_missing_file_directory_and_impossible_name_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "no", tmp_path, tmp_path / "a\0b", tmp_path / ("x" * 5000)):
         with pytest.raises(OperatorError, match="cannot read"):
-            keys.load(path, never)
+            keys.load_key(path, never)
 
 
 def test_key_of_another_algorithm_is_refused(tmp_path: Path) -> None:
@@ -116,11 +116,11 @@ def test_key_of_another_algorithm_is_refused(tmp_path: Path) -> None:
     data = other.private_bytes(encoding, pkcs, serialization.NoEncryption())
     (tmp_path / "k").write_bytes(data)
     with pytest.raises(OperatorError, match="not an Ed25519 key"):
-        keys.load(tmp_path / "k", never)
+        keys.load_key(tmp_path / "k", never)
 
 
 def test_public_key_is_read_from_its_own_file_without_a_passphrase(tmp_path: Path) -> None:
-    key = keys.create(tmp_path / "k", b"secret")
+    key = keys.create_key(tmp_path / "k", b"secret")
     (tmp_path / "k.pem").write_bytes(keys.public_pem(key.public))
     assert keys.load_public(tmp_path / "k.pem", never) == key.public
     assert keys.load_public(tmp_path / "k", lambda: b"secret") == key.public
@@ -156,7 +156,7 @@ def test_order_verifies_with_securesystemslib() -> None:
 
 
 def test_openssl_reads_the_key_file_and_verifies_the_order(tmp_path: Path) -> None:
-    key = keys.create(tmp_path / "k", b"secret")
+    key = keys.create_key(tmp_path / "k", b"secret")
     read = dsse.read(keys.sign("order", keys.canonical(ORDER), [key]))
     (tmp_path / "signed").write_bytes(dsse.signed_bytes(read.kind, read.payload))
     (tmp_path / "sig").write_bytes(read.signatures[0][1])

@@ -26,7 +26,7 @@ from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.service import link as links
-from modelwave_controller.service.link import Broker, Link, broker_of
+from modelwave_controller.service.link import ServiceBroker, ServiceLink, broker_of
 from modelwave_controller.storage.outbox import Message
 
 FLEET = "demo"
@@ -39,9 +39,11 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Linked:
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: ServiceBroker) -> None:
         self.received: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self.link = Link(broker, FLEET, lambda *message: self.received.put(message), lambda: None)
+        self.link = ServiceLink(
+            broker, FLEET, lambda *message: self.received.put(message), lambda: None
+        )
 
     def connected(self) -> bool:
         return self.link.current is not None
@@ -60,7 +62,7 @@ class Linked:
 
 @contextmanager
 def linked(port: int, **changes: Any) -> Iterator[Linked]:
-    made = Linked(Broker("127.0.0.1", port, **changes))
+    made = Linked(ServiceBroker("127.0.0.1", port, **changes))
     made.link.start()
     try:
         yield made

@@ -13,11 +13,11 @@ from modelwave_controller.rollout import plan
 def toml(tmp_path: Path, text: str) -> plan.Plan:
     file = tmp_path / "plan.toml"
     file.write_text(text)
-    return plan.read(file)
+    return plan.read_plan(file)
 
 
 def test_without_settings_the_defaults_are_1_10_50_100_percent() -> None:
-    made = plan.make({})
+    made = plan.make_plan({})
     assert [stage.percent for stage in made.stages] == [1, 10, 50, 100]
     assert made.on_fail == "revert"
     assert made.trial.seconds == plan.DEFAULT_TRIAL_SECONDS
@@ -29,7 +29,7 @@ def test_the_example_in_the_docstring_is_a_plan_with_the_defaults(tmp_path: Path
     with pytest.raises(OperatorError, match="end at 100"):
         toml(tmp_path, "\n".join(example))  # one stage, of 1 %
     made = toml(tmp_path, "\n".join(example).replace("percent = 1 ", "percent = 100 ", 1))
-    assert made == plan.make({"stages": [{"percent": 100}]})
+    assert made == plan.make_plan({"stages": [{"percent": 100}]})
 
 
 def test_toml_and_options_make_the_same_plan(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_toml_and_options_make_the_same_plan(tmp_path: Path) -> None:
 )
 def test_a_threshold_that_cannot_be_read_is_refused_by_its_name(field: str, value: Any) -> None:
     with pytest.raises(OperatorError, match=field):
-        plan.make({"stages": [{"percent": 100, field: value}]})
+        plan.make_plan({"stages": [{"percent": 100, field: value}]})
 
 
 def test_nan_in_toml_is_refused(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_nan_in_toml_is_refused(tmp_path: Path) -> None:
 )
 def test_a_bad_plan_is_refused_and_the_key_is_named(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(OperatorError, match=named):
-        plan.make(settings)
+        plan.make_plan(settings)
 
 
 @pytest.mark.parametrize("text", ["", "1,,100", "ten,100", "1;100", "nan", "1,inf", "1" * 5000])
@@ -111,7 +111,7 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="--plan"):
-        plan.read(tmp_path / "none.toml")
+        plan.read_plan(tmp_path / "none.toml")
 
 
 def test_a_share_is_what_was_written_not_its_nearest_float() -> None:

@@ -29,7 +29,7 @@ class Maker:
     def __init__(self, home: Home, folder: Path) -> None:
         self.home = home
         self.folder = folder
-        self.key = keys.load(home.offline / "release.key", SECRET.encode)
+        self.key = keys.load_key(home.offline / "release.key", SECRET.encode)
         self.made = 0
 
     def bundle(self, key: keys.SigningKey | None = None, **changes: Any) -> Path:
@@ -42,7 +42,7 @@ class Maker:
         }
         files = []
         for role, source in sources.items():
-            sha256, size = disk.take(source, folder, role, 10**6)
+            sha256, size = disk.copy_hashed(source, folder, role, 10**6)
             source.unlink()
             files.append({"role": role, "sha256": sha256, "size": size})
         document = {
@@ -157,7 +157,7 @@ def test_manifest_with_one_bit_flipped_is_refused(home: Home, maker: Maker) -> N
 def test_manifest_signed_by_another_key_is_refused(home: Home, maker: Maker, signer: str) -> None:
     key = {
         "order": lambda: home.order_key(),
-        "root-1": lambda: keys.load(home.offline / "root-1.key", SECRET.encode),
+        "root-1": lambda: keys.load_key(home.offline / "root-1.key", SECRET.encode),
         "stranger": keys.generate,
     }[signer]()
     refuses(home, maker.bundle(key=key), TrustError, "0 of the 1 needed")
@@ -184,7 +184,7 @@ def test_release_of_another_fleet_is_refused(home: Home, maker: Maker) -> None:
 
 def test_release_below_the_minimum_of_the_root_is_refused(home: Home, maker: Maker) -> None:
     document = home.root_document | {"minimum": {"digits": 3}}
-    signers = [keys.load(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
+    signers = [keys.load_key(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
     (home.path / "root.json").write_bytes(keys.sign("root", keys.canonical(document), signers))
     here = Home(home.path)
     refuses(here, maker.bundle(release=2), TrustError, "below 3")

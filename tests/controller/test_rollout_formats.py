@@ -21,7 +21,7 @@ from modelwave_agent.types import Enrolment
 from modelwave_controller import cli
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import overview, rollouts
-from modelwave_controller.operations.status import Reader, Status
+from modelwave_controller.operations.status import Status, StatusReader
 from modelwave_controller.rollout.state import (
     FINISHED,
     HELD,
@@ -78,7 +78,7 @@ def newest(world: World) -> Rollout:
 
 def status(world: World) -> Status:
     with world.store.read() as connection:
-        return Reader(connection, None).read(connection, world.now)
+        return StatusReader(connection, None).read(connection, world.now)
 
 
 def finish(world: World) -> None:
@@ -348,7 +348,7 @@ def test_note_of_a_device_that_answered_or_is_ordered_something_else_is_no_probl
     world.hear([device])
     assert status(world).problems == []
     with world.store.read() as connection:
-        first = Reader(connection, "1")
+        first = StatusReader(connection, "1")
         assert first.read(connection, world.now).problems == []
 
 

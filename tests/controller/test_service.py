@@ -170,7 +170,7 @@ def test_a_service_that_cannot_start_says_why_on_one_line(
 def test_an_order_key_of_another_fleet_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with closing(World(tmp_path)) as world:
         (world.home.path / "order.key").unlink()
-        keys.create(world.home.path / "order.key", None)
+        keys.create_key(world.home.path / "order.key", None)
         ran = subprocess.run(
             [*MODELWAVE, "--home", str(world.home.path), "serve"], capture_output=True, text=True
         )

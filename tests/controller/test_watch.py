@@ -16,7 +16,7 @@ from modelwave_controller import cli
 from modelwave_controller.cli import view
 from modelwave_controller.cli.rollout import _changes, _until_final
 from modelwave_controller.operations import rollouts, status
-from modelwave_controller.operations.status import Problem, Row, Status
+from modelwave_controller.operations.status import Problem, StageRow, Status
 from modelwave_controller.rollout.state import FINAL
 
 REASON = "golden set: 3 of 60 labels right"
@@ -30,7 +30,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def seen(world: World, wanted: str | None = None) -> Status:
     with world.store.read() as connection:
-        return status.Reader(connection, wanted).read(connection, world.now)
+        return status.StatusReader(connection, wanted).read(connection, world.now)
 
 
 def step(world: World, outcome: str) -> None:
@@ -186,7 +186,7 @@ def test_an_aborted_rollout_shows_its_gates_as_they_were(world: World) -> None:
 def test_reading_again_is_reading_anew(world: World) -> None:
     world.start(1)
     with world.store.read() as connection:
-        reader = status.Reader(connection, "digits")
+        reader = status.StatusReader(connection, "digits")
     for _ in range(4):
         step(world, "SUCCEEDED")
         with world.store.read() as connection:
@@ -207,8 +207,8 @@ STATUS = Status(
     next="the gate decides when the answers suffice, in 50 s at the latest",
     warnings=[],
     rows=[
-        Row("stage 1 (10 %)", 2, 1, 1, 0, 0, 0, 0, 0, "pending", ""),
-        Row("stage 2 (100 %)", 0, 0, 0, 0, 0, 0, 0, 0, "", ""),
+        StageRow("stage 1 (10 %)", 2, 1, 1, 0, 0, 0, 0, 0, "pending", ""),
+        StageRow("stage 2 (100 %)", 0, 0, 0, 0, 0, 0, 0, 0, "", ""),
     ],
     problems=[],
 )

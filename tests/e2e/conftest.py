@@ -11,7 +11,7 @@ import pytest
 
 from modelwave_controller.cli import run
 from modelwave_controller.demo import service
-from modelwave_controller.demo.command import Operator
+from modelwave_controller.demo.command import CommandLine
 from modelwave_controller.demo.examples import release_arguments
 from modelwave_controller.demo.processes import Processes, processes
 from tests.tools import MOSQUITTO_MISSING
@@ -28,7 +28,7 @@ class House:
     def __init__(self, folder: Path, running: Processes) -> None:
         self.folder = folder
         self.running = running
-        self.operator = Operator(folder / "home", run)
+        self.operator = CommandLine(folder / "home", run)
         self.broker_url = ""
 
     def init(self) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from modelwave_controller.fit.model import Model, read
+from modelwave_controller.fit.kernel_data import Tables, load_tables
+from modelwave_controller.fit.model import Model, read_model
 from modelwave_controller.fit.profiles import PROFILES
 from modelwave_controller.fit.replay import Replay
-from modelwave_controller.fit.tables import Tables, load
 
 WHEEL = "0.dev20260930024714"
 STEP = 16  # bytes; the arena and its buffers are aligned so
@@ -32,7 +32,7 @@ X86 = PROFILES["x86-64:reference"]
 
 def wheel_tables() -> Tables:
     """Our tables for x86-64 with what the wheel has otherwise."""
-    plain = load(X86.abi, X86.library)
+    plain = load_tables(X86.abi, X86.library)
     wheel = tomllib.loads((Path(__file__).parent / "wheel.toml").read_text("utf-8"))
     core = {name: (size, alignment) for name, (size, alignment) in wheel["core"].items()}
     kernels = {
@@ -44,7 +44,7 @@ def wheel_tables() -> Tables:
 
 def replay(data: bytes) -> Replay:
     """What we say of the model in the wheel. Raises Refused or Unknown."""
-    model: Model = read(data)
+    model: Model = read_model(data)
     return Replay(model, X86, wheel_tables())
 
 

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from modelwave_controller.fit.errors import Refused
+from modelwave_controller.fit.errors import ModelRefused
 from tests.fit.builder import Builder, Step
 from tests.fit.graphs import KINDS, STEPS, random_graph
 from tests.fit.oracle import INSTALLED, MISSING, WHEEL, Oracle, replay
@@ -183,7 +183,7 @@ def test_odd_graphs_take_what_tflite_micro_takes(name: str, tmp_path: Path) -> N
 def test_plan_for_another_number_of_tensors_is_refused_by_both(tmp_path: Path) -> None:
     data = write(chain(), metadata=plan(0, 0, 0, 0, 0, tensors=4))
     assert not allocates(data, tmp_path)
-    with pytest.raises(Refused, match="plan has 4 tensors, not 5"):
+    with pytest.raises(ModelRefused, match="plan has 4 tensors, not 5"):
         replay(data)
 
 
@@ -191,7 +191,7 @@ def test_intermediate_tensor_with_content_is_refused_by_both(tmp_path: Path) -> 
     graph = chain(2)
     graph.operators[0].intermediates = [0]
     assert not allocates(write(graph), tmp_path)
-    with pytest.raises(Refused, match="intermediate"):
+    with pytest.raises(ModelRefused, match="intermediate"):
         replay(write(graph))
 
 
@@ -199,5 +199,5 @@ def test_empty_output_is_refused_by_both(tmp_path: Path) -> None:
     graph = chain(2)
     graph.tensors[1].shape = [0, 4]
     assert not allocates(write(graph), tmp_path)
-    with pytest.raises(Refused, match="output 1 is empty"):
+    with pytest.raises(ModelRefused, match="output 1 is empty"):
         replay(write(graph))

@@ -14,7 +14,7 @@ import tflite
 from modelwave_controller.fit import PROFILES, ModelError, analyse
 from modelwave_controller.fit.flatbuffer import File
 from modelwave_controller.fit.model import MAX_OPERATORS, MAX_TENSORS
-from modelwave_controller.fit.schema import Slot
+from modelwave_controller.fit.tflite_schema import Slot
 from tests.fit.graphs import random_graph
 from tests.fit.measured import FEW
 from tests.fit.writer import Graph, write

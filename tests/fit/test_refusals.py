@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelwave_controller.fit import PROFILES, analyse
-from modelwave_controller.fit.model import read
+from modelwave_controller.fit.model import read_model
 from modelwave_controller.fit.refusals import reason
 from tests.fit.builder import count, size
 from tests.fit.oracle import INSTALLED, MISSING, WHEEL, Oracle
@@ -199,7 +199,7 @@ def test_what_only_cmsis_nn_refuses_is_taken_by_the_reference_kernels(
 
 
 def test_per_channel_fully_connected_is_refused_by_older_firmware_only() -> None:
-    (operator,) = read(PER_CHANNEL_8).operators
+    (operator,) = read_model(PER_CHANNEL_8).operators
     mended = PROFILES[REFERENCE]
     day_before = replace(mended, released=date(2024, 9, 26))
     assert "2024-09-27 or later" in (reason(operator, day_before) or "")

@@ -5,14 +5,14 @@ from random import Random
 import pytest
 
 from modelwave_controller.fit import ModelError
-from modelwave_controller.fit.model import read
+from modelwave_controller.fit.model import read_model
 from modelwave_controller.models import edgetpu
 from tests.models import small_models
 
 
 def test_package_tells_runtime_chip_and_parameters() -> None:
     data = small_models.edgetpu(least_runtime=12, chip="beagle")
-    assert edgetpu.is_compiled(read(data))
+    assert edgetpu.is_compiled(read_model(data))
     found = edgetpu.package(data)
     assert (found.least_runtime, found.chip, found.compiler) == (12, "beagle", "compiler 16")
     assert (found.cached_bytes, found.streamed_bytes) == (100, 20)
@@ -20,7 +20,7 @@ def test_package_tells_runtime_chip_and_parameters() -> None:
 
 def test_a_model_for_the_cpu_has_no_package() -> None:
     data = small_models.dense()
-    assert not edgetpu.is_compiled(read(data))
+    assert not edgetpu.is_compiled(read_model(data))
     with pytest.raises(ModelError, match="without a package"):
         edgetpu.package(data)
 

@@ -25,7 +25,7 @@ def test_list_of_a_model_is_exact_in_the_arena_and_in_range_for_the_file(
 ) -> None:
     own = name == "digits-v2"
     data = (DIGITS / "digits-v2.tflite").read_bytes() if own else keywords()
-    guess = estimate(layers.read(DIGITS_V2 if own else KEYWORDS, "list"), profile)
+    guess = estimate(layers.read_layers(DIGITS_V2 if own else KEYWORDS, "list"), profile)
     assert guess.arena_need == analyse(data, profile).need
     assert within(guess.file / len(data) - 1, FILE_RANGE)
 
@@ -44,8 +44,10 @@ def test_command_states_its_error_range(home: Home, tmp_path: Path, modelwave: R
 
 
 def test_a_first_layer_may_name_its_input() -> None:
-    given = layers.read("conv2d 28x28x1 8 3x3 valid\nmaxpool 2x2\ndense 10", "list")
-    apart = layers.read("input 28x28x1\nconv2d 8 3x3 valid\nmaxpool 2x2\nflatten\ndense 10", "list")
+    given = layers.read_layers("conv2d 28x28x1 8 3x3 valid\nmaxpool 2x2\ndense 10", "list")
+    apart = layers.read_layers(
+        "input 28x28x1\nconv2d 8 3x3 valid\nmaxpool 2x2\nflatten\ndense 10", "list"
+    )
     assert [o.outputs[0].shape for o in given.operators] == [
         (1, 26, 26, 8),
         (1, 13, 13, 8),
@@ -56,7 +58,9 @@ def test_a_first_layer_may_name_its_input() -> None:
 
 
 def test_types_change_what_is_stored() -> None:
-    weights = {kind: layers.read("input 8\ndense 4", "list", kind).weights for kind in layers.KINDS}
+    weights = {
+        kind: layers.read_layers("input 8\ndense 4", "list", kind).weights for kind in layers.KINDS
+    }
     assert weights == {"FLOAT32": 4 * 8 * 4 + 4 * 4, "INT8": 8 * 4 + 4 * 4, "INT16": 8 * 4 + 8 * 4}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelwave_controller.fit import analyse
-from modelwave_controller.fit.tables import load
+from modelwave_controller.fit.kernel_data import load_tables
 from modelwave_controller.models import export
 from tests.controller.operator_home import DIGITS, Run, as_json, refused
 from tests.models import small_models
@@ -124,7 +124,7 @@ def test_methods_are_those_of_tflm() -> None:
         ("UNIDIRECTIONAL_SEQUENCE_LSTM", "AddUnidirectionalSequenceLSTM"),
     ):
         assert export.method(operator) == method
-    for operator in load("arm-eabi", "reference").kernels:
+    for operator in load_tables("arm-eabi", "reference").kernels:
         assert re.fullmatch(r"Add[A-Z][A-Za-z0-9]*", export.method(operator))
 
 

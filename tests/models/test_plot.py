@@ -37,14 +37,14 @@ def boxes(svg: str) -> Iterator[tuple[str, dict[str, float]]]:
 def test_peak_is_the_fullest_step_that_reaches_the_end() -> None:
     low, high, beside = Box("low", 0, 60, 0, 2), Box("high", 60, 40, 1, 2), Box("x", 8, 8, 2, 2)
     late = Box("late", 60, 30, 3, 3)
-    found = peak.find(fit_of([low, high, beside, late]))
+    found = peak.find_peak(fit_of([low, high, beside, late]))
     assert found is not None
     assert (found.step, found.bytes, [box.label for box in found.boxes]) == (
         2,
         100,
         ["low", "high", "x"],
     )
-    assert peak.find(Fit(PROFILE, 0, ())) is None
+    assert peak.find_peak(Fit(PROFILE, 0, ())) is None
 
 
 def test_boxes_lie_at_their_offset_for_as_long_as_they_live() -> None:
@@ -101,7 +101,7 @@ def test_a_model_that_is_refused_has_no_picture() -> None:
 
 def test_a_model_with_nothing_in_its_arena_has_no_picture() -> None:
     empty = replace(fit_of([Box("a", 0, 1, 0, 1)]), boxes=(Box("nothing", 0, 0, 0, 1),))
-    assert peak.find(empty) is None
+    assert peak.find_peak(empty) is None
     with pytest.raises(ValueError, match="no plan"):
         plot.draw(empty, "m")
 
@@ -112,7 +112,7 @@ def test_models_mark_their_peak(name: str) -> None:
     data = small_models.keywords() if own else measured.model(name).read_bytes()
     fit = analyse(data, PROFILE)
     written = texts(plot.draw(fit, name))
-    worst = peak.find(fit)
+    worst = peak.find_peak(fit)
     assert worst is not None
     assert worst.bytes == fit.activations
     assert any(word.startswith(f"peak: {worst.bytes:,} bytes") for word in written)

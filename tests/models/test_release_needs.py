@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelwave_controller.fit import analyse
-from modelwave_controller.fit.model import read
+from modelwave_controller.fit.model import read_model
 from modelwave_controller.home import Home
 from modelwave_controller.models import host
 from modelwave_controller.releases import golden_sets
@@ -63,7 +63,7 @@ def test_a_hosts_release_needs_the_documented_figure_and_the_converters_runtime(
 ) -> None:
     data = small_models.dense(metadata={"min_runtime_version": b"2.11.0".ljust(16, b"\0")})
     found = needs(modelwave, create(tmp_path, data, "linux-cpu"))
-    assert found["ram"] == host.ram(read(data), len(data)) > 1 << 20
+    assert found["ram"] == host.ram(read_model(data), len(data)) > 1 << 20
     assert found["runtime"] == "tflite>=2.11.0"
     board = needs(modelwave, create(tmp_path, data, "rp2040"))
     assert board["runtime"] == "tflite"

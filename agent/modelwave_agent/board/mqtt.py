@@ -40,7 +40,7 @@ SKIPPED_BYTES = 256  # that are read at a time of what is too long
 TCP, TCP_NODELAY = 6, 1  # MicroPython's socket module does not name them
 
 
-class Answer:
+class Acknowledgement:
     """An acknowledgement that is waited for: its packet type and its packet id (0 for a
     CONNACK, which has none)."""
 
@@ -82,7 +82,7 @@ class MqttLink(BrokerLink):
         self._held: "list[Message]" = []  # messages that nobody has taken yet
         self._room = 1  # messages that may be held while an answer is wanted
         self._packet_id = 0  # of the last packet that had one
-        self._wanted: "Answer | None" = None
+        self._wanted: "Acknowledgement | None" = None
         self._left = 0  # bytes that are still to come of the packet at hand
         self._silent = 0  # eighths of the keep-alive since something was heard
 
@@ -99,7 +99,7 @@ class MqttLink(BrokerLink):
         )
         try:
             self._open()
-            await self._ask(Answer(packets.CONNACK), packet)
+            await self._ask(Acknowledgement(packets.CONNACK), packet)
         except BaseException as error:
             self._lose(error)
             if isinstance(error, asyncio.CancelledError):
@@ -111,7 +111,7 @@ class MqttLink(BrokerLink):
         self._room = len(topics)
         try:
             packet_id = self._next_packet_id()
-            answer = Answer(packets.SUBACK, packet_id)
+            answer = Acknowledgement(packets.SUBACK, packet_id)
             await self._ask(answer, packets.subscribe(topics, packet_id))
         finally:
             self._room = 1
@@ -119,7 +119,7 @@ class MqttLink(BrokerLink):
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         packet_id = self._next_packet_id()
         packet = packets.publish(topic, payload, retain, packet_id)
-        await self._ask(Answer(packets.PUBACK, packet_id), packet)
+        await self._ask(Acknowledgement(packets.PUBACK, packet_id), packet)
 
     async def receive(self) -> "tuple[str, bytes]":
         """Nothing more is read before a message is taken, so whoever takes them must not wait
@@ -207,7 +207,7 @@ class MqttLink(BrokerLink):
         self._packet_id = self._packet_id % packets.MAX_PACKET_ID + 1
         return self._packet_id
 
-    async def _ask(self, answer: Answer, packet: bytes) -> None:
+    async def _ask(self, answer: Acknowledgement, packet: bytes) -> None:
         """Sends a packet, and returns when the broker has answered; one after the other.
         LinkLost."""
         sockets = self._sockets

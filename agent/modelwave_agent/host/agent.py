@@ -57,7 +57,7 @@ class HostAgent:
     @classmethod
     def from_config(cls, path: str | Path) -> Self:
         """Raises ConfigError, which names the setting."""
-        return cls(config.read(Path(path)))
+        return cls(config.read_config(Path(path)))
 
     async def run_forever(self) -> None:
         """Runs in this event loop until it is cancelled."""

@@ -49,7 +49,7 @@ class AgentConfig:
     metrics_seconds: float
 
 
-def read(path: Path) -> AgentConfig:
+def read_config(path: Path) -> AgentConfig:
     """Raises ConfigError."""
     return _Reader(path, _parse(path)).config()
 

@@ -72,7 +72,7 @@ async def _until_signal(agent: HostAgent) -> None:
 
 
 def _check(path: Path) -> int:
-    settings = config.read(path)
+    settings = config.read_config(path)
     fleet, own_slot = settings.root["fleet"], slot(settings.root["fleet"], settings.device)
     print(f"device {settings.device}, target {settings.target}, fleet {fleet}, slot {own_slot}")
     print(f"broker {settings.broker.host}:{settings.broker.port}, state in {settings.state}")
@@ -83,7 +83,7 @@ def _check(path: Path) -> int:
 
 
 def _status(path: Path) -> int:
-    settings = config.read(path)
+    settings = config.read_config(path)
     print(json.dumps({model: _record(settings, model) for model in settings.models}, indent=2))
     return 0
 

@@ -25,12 +25,12 @@ from modelwave_controller.broker.acl import FleetAcl
 from modelwave_controller.broker.credentials import hash_password, read_credentials
 from modelwave_controller.broker.embedded import EmbeddedBroker, run_broker
 from modelwave_controller.broker.errors import BrokerError
-from modelwave_controller.broker.settings import BrokerSettings
+from modelwave_controller.broker.settings import EmbeddedBrokerSettings
 
 __all__ = [
     "BrokerError",
-    "BrokerSettings",
     "EmbeddedBroker",
+    "EmbeddedBrokerSettings",
     "FleetAcl",
     "hash_password",
     "read_credentials",

@@ -16,12 +16,12 @@ from amqtt.session import Session
 
 from modelwave_controller.broker.acl import is_topic_name
 from modelwave_controller.broker.credentials import Passwords
-from modelwave_controller.broker.errors import Refused
-from modelwave_controller.broker.settings import BrokerSettings
+from modelwave_controller.broker.errors import ClientRefused
+from modelwave_controller.broker.settings import EmbeddedBrokerSettings
 from modelwave_controller.broker.wire import BoundedWriter, read_packet
 
 
-class NotAdmitted(Refused):
+class NotAdmitted(ClientRefused):
     """Refused with a return code for the CONNACK (MQTT 3.1.1, section 3.2.2.3)."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -32,7 +32,7 @@ class NotAdmitted(Refused):
 class Admission:
     """Users, passwords and rules of one broker; all is allowed where there are none."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(self, settings: EmbeddedBrokerSettings) -> None:
         self._max_packet_bytes = settings.max_packet_bytes
         self._acl = settings.acl
         self._passwords = Passwords(settings.users) if settings.users is not None else None
@@ -46,7 +46,7 @@ class Admission:
         try:
             _, session = await BrokerProtocolHandler.init_from_connect(packet, writer, plugins)
         except Exception as error:  # as in handler.decode; amqtt has answered where it should
-            raise Refused(f"sent a malformed CONNECT: {str(error)!r}") from error
+            raise ClientRefused(f"sent a malformed CONNECT: {str(error)!r}") from error
         await self._judge(session)
         session.password = None
         return session

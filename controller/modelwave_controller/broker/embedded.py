@@ -13,9 +13,9 @@ from amqtt.mqtt.publish import PublishPacket
 from amqtt.session import Session
 
 from modelwave_controller.broker.admission import Admission, NotAdmitted, tell
-from modelwave_controller.broker.errors import BrokerError, Refused
+from modelwave_controller.broker.errors import BrokerError, ClientRefused
 from modelwave_controller.broker.handler import ClientHandler
-from modelwave_controller.broker.settings import BrokerSettings
+from modelwave_controller.broker.settings import EmbeddedBrokerSettings
 from modelwave_controller.broker.wire import BoundedWriter
 
 log = logging.getLogger("modelwave_controller.broker")
@@ -50,7 +50,7 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
     retained orders again on every connect.
     """
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(self, settings: EmbeddedBrokerSettings) -> None:
         _quiet_amqtt()
         super().__init__(
             BrokerConfig(
@@ -126,7 +126,7 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             log.info("%s did not connect in %s s", peer, CONNECT_SECONDS)
         except (asyncio.IncompleteReadError, ConnectionError):
             log.debug("%s went before it was connected", peer)
-        except Refused as refused:
+        except ClientRefused as refused:
             log.warning("refused %s, which %s", peer, refused)
             if isinstance(refused, NotAdmitted):
                 with suppress(ConnectionError):
@@ -227,7 +227,9 @@ def _quiet_amqtt() -> None:
             logger.setLevel(logging.CRITICAL)
 
 
-async def run_broker(settings: BrokerSettings, ready: Callable[[int], None] | None = None) -> None:
+async def run_broker(
+    settings: EmbeddedBrokerSettings, ready: Callable[[int], None] | None = None
+) -> None:
     """Serve until cancelled, then stop in order. `ready` is called with the port.
 
     Raises BrokerError when it cannot listen.

@@ -34,7 +34,7 @@ from amqtt.mqtt.publish import PublishPacket
 from amqtt.mqtt.pubrec import PubrecPacket
 from amqtt.session import Session
 
-from modelwave_controller.broker.errors import Refused
+from modelwave_controller.broker.errors import ClientRefused
 from modelwave_controller.broker.wire import BoundedWriter, read_packet
 
 log = logging.getLogger("modelwave_controller.broker")
@@ -108,7 +108,7 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
             log.info("%r was silent for %s s", self.session.client_id, self._silence_seconds)
         except (asyncio.IncompleteReadError, ConnectionError):
             log.debug("%r went without a word", self.session.client_id)
-        except (Refused, AMQTTError, MQTTError, ProtocolHandlerError) as error:
+        except (ClientRefused, AMQTTError, MQTTError, ProtocolHandlerError) as error:
             log.warning("put out %r, which %s", self.session.client_id, error)
         return self._farewell
 
@@ -128,9 +128,9 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
         and a device would take its lost report for a delivered one."""
         qos, packet_id = publish.qos, publish.packet_id
         if qos > MAX_QOS:
-            raise Refused(f"sent a message with QoS {qos}")
+            raise ClientRefused(f"sent a message with QoS {qos}")
         if not self._broker.may_publish(self.session, publish.topic_name):
-            raise Refused(f"may not publish to {publish.topic_name!r}")
+            raise ClientRefused(f"may not publish to {publish.topic_name!r}")
         received: set[int] = self.session.attributes.setdefault(RECEIVED, set())
         if qos < MAX_QOS or packet_id not in received:
             await self._broker.take_in(publish)
@@ -149,7 +149,7 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
         """Answer, then send what is retained on the granted filters, and on these only."""
         asked = subscribe.payload.topics
         if not asked or any(qos > MAX_QOS for _, qos in asked):
-            raise Refused("sent a malformed SUBSCRIBE")
+            raise ClientRefused("sent a malformed SUBSCRIBE")
         granted = [await self._broker.add_subscription(one, self.session) for one in asked]
         await self.mqtt_acknowledge_subscription(subscribe.variable_header.packet_id, granted)
         for (topic_filter, _), qos in zip(asked, granted, strict=True):
@@ -193,4 +193,4 @@ async def decode(header: MQTTFixedHeader, body: bytes) -> Any:
     try:
         return await packet_class(header).from_stream(BufferReader(body), fixed_header=header)
     except Exception as error:  # the decoders raise whatever struct, codecs and len() raise
-        raise Refused(f"sent a malformed packet of type {header.packet_type}") from error
+        raise ClientRefused(f"sent a malformed packet of type {header.packet_type}") from error

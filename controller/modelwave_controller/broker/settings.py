@@ -13,7 +13,7 @@ MAX_PACKET_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class BrokerSettings:
+class EmbeddedBrokerSettings:
     """Where the broker listens, and for whom.
 
     host, port: the address to bind; port 0 takes a free one, see `EmbeddedBroker.port`.

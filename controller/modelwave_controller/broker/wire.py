@@ -6,7 +6,7 @@ from collections.abc import Collection
 from amqtt.adapters import StreamWriterAdapter
 from amqtt.mqtt.packet import MQTTFixedHeader
 
-from modelwave_controller.broker.errors import Refused
+from modelwave_controller.broker.errors import ClientRefused
 
 # A client that has not taken the bytes waiting for it by then is put out.
 WRITE_SECONDS = 10
@@ -25,10 +25,10 @@ async def read_packet(
     """
     first = (await reader.readexactly(1))[0]
     if first >> 4 not in types:
-        raise Refused(f"sent a packet of type {first >> 4}, which is not its to send now")
+        raise ClientRefused(f"sent a packet of type {first >> 4}, which is not its to send now")
     length = await _remaining_length(reader)
     if length > max_packet_bytes:
-        raise Refused(f"sent a packet of {length} bytes; {max_packet_bytes} are allowed")
+        raise ClientRefused(f"sent a packet of {length} bytes; {max_packet_bytes} are allowed")
     return MQTTFixedHeader(first >> 4, first & 0x0F, length), await reader.readexactly(length)
 
 
@@ -40,7 +40,7 @@ async def _remaining_length(reader: asyncio.StreamReader) -> int:
         length |= (byte & 0x7F) << shift
         if not byte & 0x80:
             return length
-    raise Refused("sent a packet length of more than four bytes")
+    raise ClientRefused("sent a packet length of more than four bytes")
 
 
 class BoundedWriter(StreamWriterAdapter):  # type: ignore[misc]  # amqtt ships no types

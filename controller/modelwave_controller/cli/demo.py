@@ -12,7 +12,7 @@ import typer
 import modelwave_controller
 from modelwave_controller.cli import run
 from modelwave_controller.cli.options import path
-from modelwave_controller.demo.command import Operator
+from modelwave_controller.demo.command import CommandLine
 from modelwave_controller.demo.fleet import LEAST_DEVICES
 from modelwave_controller.demo.processes import processes
 from modelwave_controller.demo.story import Story, elapsed
@@ -51,7 +51,7 @@ def demo(
         shutil.move(folder, keep) if keep else shutil.rmtree(folder, ignore_errors=True)
 
     with processes(folder, clear_up) as running:
-        story = Story(folder, models(), running, devices, Operator(folder / "home", run))
+        story = Story(folder, models(), running, devices, CommandLine(folder / "home", run))
         seen = story.tell()
     missed = [entry for entry in seen if not entry.ok]
     say(

@@ -67,7 +67,7 @@ def _print(found: Fleet) -> None:
         )
 
 
-def _accuracy(sums: overview.Sums) -> str:
+def _accuracy(sums: overview.ReleaseSums) -> str:
     if sums.accuracy is None:
         return "no labels"
     return f"{100 * sums.accuracy:.1f} % of {sums.labelled} labelled"

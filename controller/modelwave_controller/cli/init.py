@@ -21,7 +21,7 @@ def init(
     """Make the home folder of a new fleet: its keys, its root of trust, its settings."""
     path = home_of(ctx).path
     homes.check_new(path, fleet)
-    home = homes.make(path, fleet, asker(passphrase_file, "the offline keys", twice=True)())
+    home = homes.make_home(path, fleet, asker(passphrase_file, "the offline keys", twice=True)())
     if as_json:
         keyids = {role: held["keyids"] for role, held in home.root_document["roles"].items()}
         print_json({"home": str(home.path), "fleet": fleet, "keyids": keyids})

@@ -35,7 +35,7 @@ def create(
     path = out or Path(f"{name}.key")
     if path.exists():
         raise OperatorError(f"--out: {path} exists and is never overwritten; name another")
-    key = keys.create(path, asker(passphrase_file, f"key {name}", twice=True)())
+    key = keys.create_key(path, asker(passphrase_file, f"key {name}", twice=True)())
     _print_key(path, key.public, as_json)
 
 
@@ -144,8 +144,10 @@ def _dump(folder: Path, root: dict[str, Any], read: dsse.Envelope) -> None:
     if folder.exists():
         raise OperatorError(f"--dump: {folder} is there already; name a new folder")
     folder.mkdir(parents=True)
-    disk.create(folder / "signed", dsse.signed_bytes(read.kind, read.payload))
+    disk.create_file(folder / "signed", dsse.signed_bytes(read.kind, read.payload))
     for keyid, signature in dict(read.signatures).items():
-        disk.create(folder / f"{keyid}.sig", signature)
+        disk.create_file(folder / f"{keyid}.sig", signature)
         if keyid in root["keys"]:
-            disk.create(folder / f"{keyid}.pem", keys.public_pem(roles.public_key(root, keyid)))
+            disk.create_file(
+                folder / f"{keyid}.pem", keys.public_pem(roles.public_key(root, keyid))
+            )

@@ -16,7 +16,7 @@ from modelwave_controller.models import export as c_export
 from modelwave_controller.models import layers, plot
 from modelwave_controller.models.advice import advice
 from modelwave_controller.models.estimate import ARENA_RANGE, FILE_RANGE, estimate
-from modelwave_controller.models.inspection import Inspection, Row
+from modelwave_controller.models.inspection import Inspection, ModelOnTarget
 from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
 from modelwave_controller.models.targets import Target, Targets
 from modelwave_controller.terminal import print_json, safe, say, show, table
@@ -124,7 +124,7 @@ def export_model(
         if hardware.profile is None:
             raise OperatorError(f"--target: the arena on {hardware.name} is unknown; leave it out")
         profiles = [hardware.profile]
-    written = c_export.write(inspection, name or file.stem, profiles, out)
+    written = c_export.write_c_array(inspection, name or file.stem, profiles, out)
     if as_json:
         print_json([str(path) for path in written])
         return
@@ -153,7 +153,7 @@ def estimate_model(
     if kind.upper() not in layers.KINDS:
         raise OperatorError(f"--type: {', '.join(layers.KINDS).lower()}")
     data = disk.read_input(file, "FILE", MAX_LAYERS_FILE_BYTES)
-    model = layers.read(data.decode(errors="replace"), str(file), kind.upper())
+    model = layers.read_layers(data.decode(errors="replace"), str(file), kind.upper())
     boards = [one for one in _targets(ctx, target) if one.profile]
     if not boards:
         raise OperatorError("--target: no board whose kernels were measured is among them")
@@ -261,7 +261,7 @@ def _show_profiles(fits: list[Fit]) -> None:
     show(table(("profile", "arena used", "arena needed", "refused"), rows))
 
 
-def _show_targets(inspection: Inspection, targets: list[Target], rows: list[Row]) -> None:
+def _show_targets(inspection: Inspection, targets: list[Target], rows: list[ModelOnTarget]) -> None:
     show(table(COLUMNS, [_cells(row) for row in rows]))
     remarks: dict[str, list[str]] = {}
     for target, row in zip(targets, rows, strict=True):
@@ -278,7 +278,7 @@ def _show_targets(inspection: Inspection, targets: list[Target], rows: list[Row]
         say(f"[bold]{safe(', '.join(named))}[/]: {safe(remark)}")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: ModelOnTarget) -> tuple[str, ...]:
     """On a host code and arena are not counted."""
     board = row.kind == "mcu"
     least = "≥ " if board and row.code_flash is None else ""

@@ -112,7 +112,7 @@ def create(
     if not yes and not sys.stdin.isatty():
         raise OperatorError("--yes: there is no terminal to ask; give it to sign all the same")
     key = key or home.offline / "release.key"
-    signer = keys.load(key, asker(passphrase_file, str(key)))
+    signer = keys.load_key(key, asker(passphrase_file, str(key)))
     roots.require_signer(home.root_document, MANIFEST, signer)
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
@@ -124,7 +124,7 @@ def create(
         say(safe(needs.how), stderr=as_json)
         if not yes:
             typer.confirm("Sign it?", abort=True, err=True)
-        disk.create(folder / bundles.MANIFEST_FILE, keys.sign(MANIFEST, payload, [signer]))
+        disk.create_file(folder / bundles.MANIFEST_FILE, keys.sign(MANIFEST, payload, [signer]))
         if out is None:
             releases.add(folder)
         else:

@@ -16,7 +16,7 @@ from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
-from modelwave_controller.operations.status import Reader, Status
+from modelwave_controller.operations.status import Status, StatusReader
 from modelwave_controller.rollout import state
 from modelwave_controller.storage import log
 from modelwave_controller.storage.store import Store
@@ -84,7 +84,7 @@ def watch(
     or aborted. Ctrl-C leaves; the rollout goes on."""
     with opened_store(ctx) as store:
         with store.read() as connection:
-            reader = Reader(connection, rollout)
+            reader = StatusReader(connection, rollout)
 
         def read() -> Status:
             with store.read() as connection:

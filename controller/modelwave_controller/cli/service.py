@@ -74,7 +74,7 @@ def broker(
     # amqtt takes a while to import, and only this command needs it.
     from modelwave_controller.broker import (
         BrokerError,
-        BrokerSettings,
+        EmbeddedBrokerSettings,
         FleetAcl,
         read_credentials,
         run_broker,
@@ -89,7 +89,7 @@ def broker(
     try:
         known = None if users is None else read_credentials(users)
         acl = None if known is None else FleetAcl(home_of(ctx).config.fleet)
-        settings = BrokerSettings(host=host, port=port, users=known, acl=acl)
+        settings = EmbeddedBrokerSettings(host=host, port=port, users=known, acl=acl)
         asyncio.run(_until_signal(run_broker(settings, ready)))
     except BrokerError as error:
         raise OperatorError(str(error)) from error

@@ -167,7 +167,7 @@ def _plan(
     given = [percents, *stage.values(), *trial.values(), *rest.values()]
     if any(value is not None for value in given):
         raise OperatorError("--plan: give a file or the options of a plan, not both")
-    return plan.read(file)
+    return plan.read_plan(file)
 
 
 def _dry_run(store: Store, request: Request, as_json: bool) -> None:
@@ -209,7 +209,9 @@ def _dry_run(store: Store, request: Request, as_json: bool) -> None:
     )
 
 
-def _stage_rows(created: Created, places: list[preview.Place]) -> list[tuple[str, int, str]]:
+def _stage_rows(
+    created: Created, places: list[preview.PlannedDevice]
+) -> list[tuple[str, int, str]]:
     rows = []
     for number, stage in enumerate(created.plan.stages):
         names = [place.device for place in places if place.stage == number]

@@ -6,7 +6,7 @@ from contextlib import closing
 import typer
 
 from modelwave_controller.cli.options import home_of
-from modelwave_controller.operations.status import Reader, Status
+from modelwave_controller.operations.status import Status, StatusReader
 from modelwave_controller.storage.store import Store
 
 
@@ -22,4 +22,4 @@ def status_of(store: Store, rollout: str | None) -> Status:
     """Of the rollout with this number, of this model, or of the newest for None. Raises
     OperatorError."""
     with store.read() as connection:
-        return Reader(connection, rollout).read(connection, time.time())
+        return StatusReader(connection, rollout).read(connection, time.time())

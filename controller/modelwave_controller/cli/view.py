@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from modelwave_controller.operations.status import Row, Status
+from modelwave_controller.operations.status import StageRow, Status
 from modelwave_controller.rollout import state
 from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.terminal import print_json, safe, show
@@ -85,7 +85,7 @@ def stages(status: Status) -> Table:
     return table
 
 
-def _is_shown(field: str, rows: list[Row]) -> bool:
+def _is_shown(field: str, rows: list[StageRow]) -> bool:
     """A canceled order is so rare that its column is there only if there is one."""
     return field != "canceled" or any(row.canceled for row in rows)
 

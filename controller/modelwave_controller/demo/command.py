@@ -21,7 +21,7 @@ POLL_SECONDS = 0.3
 LONGEST_WAIT_SECONDS = 60
 
 
-class Operator:
+class CommandLine:
     def __init__(self, home: Path, run: Callable[[Sequence[str]], int]) -> None:
         """`run`: runs a command line in this process and returns its exit code."""
         self.home = home

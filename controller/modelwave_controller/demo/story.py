@@ -9,7 +9,7 @@ from typing import Any
 
 from modelwave_controller.demo import boards
 from modelwave_controller.demo.boards import Boards
-from modelwave_controller.demo.command import Operator
+from modelwave_controller.demo.command import CommandLine
 from modelwave_controller.demo.examples import catalogue, release_arguments
 from modelwave_controller.demo.fleet import FLEET_NAME, HOST, SMALL, Device, Parts, devices
 from modelwave_controller.demo.processes import Processes
@@ -26,7 +26,7 @@ PLAN = (
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     what: str
     ok: bool
     figure: str
@@ -34,7 +34,7 @@ class Seen:
 
 class Story:
     def __init__(
-        self, folder: Path, models: Path, running: Processes, number: int, operator: Operator
+        self, folder: Path, models: Path, running: Processes, number: int, operator: CommandLine
     ) -> None:
         self.models = models
         self.running = running
@@ -43,13 +43,13 @@ class Story:
         self.boards = Boards(path, folder / "boards") if path else None
         self.operator = operator
         self.folder = folder
-        self.seen: list[Seen] = []
+        self.seen: list[Observation] = []
         # The daemon that will be offline; stages start right behind its slot, so that it is
         # the last of them.
         self.absent = self.fleet[0]
         self.start_slot = (self.absent.slot + 1) % 1000
 
-    def tell(self) -> list[Seen]:
+    def tell(self) -> list[Observation]:
         acts = [
             self.set_up,
             self.everyone_gets_v1,
@@ -68,7 +68,7 @@ class Story:
         return self.seen
 
     def saw(self, what: str, ok: bool, figure: str) -> None:
-        self.seen.append(Seen(what, ok, figure))
+        self.seen.append(Observation(what, ok, figure))
         say(f"  [{'green]✓' if ok else 'bold red]✗'}[/] {safe(what)}: {safe(figure)}")
 
     # The acts.

@@ -4,12 +4,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from itertools import accumulate
 
-from modelwave_controller.fit.errors import Refused, Unknown
-from modelwave_controller.fit.model import Model, read
+from modelwave_controller.fit.errors import ModelRefused, Unknown
+from modelwave_controller.fit.kernel_data import load_tables
+from modelwave_controller.fit.model import Model, read_model
 from modelwave_controller.fit.planner import Buffer
 from modelwave_controller.fit.profiles import profile
 from modelwave_controller.fit.replay import Phases, Replay
-from modelwave_controller.fit.tables import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,15 @@ def analyse(data: bytes, profile_name: str, registered: frozenset[str] | None = 
     the file cannot be read and OperatorError if there is no such profile."""
     on = profile(profile_name)
     try:
-        model = read(data)
-    except Refused as refused:
+        model = read_model(data)
+    except ModelRefused as refused:
         return Fit(on.name, 0, (), refused=str(refused))
     except Unknown as unknown:
         return Fit(on.name, 0, (), unknown=str(unknown))
     names = tuple(sorted({operator.name for operator in model.operators}))
     try:
-        replay = Replay(model, on, load(on.abi, on.library), registered)
-    except Refused as refused:
+        replay = Replay(model, on, load_tables(on.abi, on.library), registered)
+    except ModelRefused as refused:
         return Fit(on.name, model.weights, names, refused=str(refused))
     except Unknown as unknown:
         return Fit(on.name, model.weights, names, unknown=str(unknown))

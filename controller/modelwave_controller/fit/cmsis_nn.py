@@ -6,7 +6,7 @@ and without (M0+, M3). Helium (MVE, Cortex-M55) has other sizes and was never me
 from collections.abc import Callable
 
 from modelwave_controller.fit.arena import align
-from modelwave_controller.fit.errors import Refused
+from modelwave_controller.fit.errors import ModelRefused
 from modelwave_controller.fit.model import Tensor
 from modelwave_controller.fit.node import Node
 from modelwave_controller.fit.weighted import (
@@ -60,7 +60,7 @@ def _padding(node: Node, data: Tensor, weights: Tensor) -> tuple[int, int]:
 def _padding_before(node: Node, axis: str, size: int, taps: int) -> int:
     stride, dilation = node.option(f"stride_{axis}"), node.option(f"dilation_{axis}")
     if stride < 1:
-        raise Refused(f"its stride is {stride}")
+        raise ModelRefused(f"its stride is {stride}")
     if node.option("padding") != SAME_PADDING:
         return 0
     outputs = -(-size // stride)

@@ -13,7 +13,7 @@ class ModelError(OperatorError):
     """The file is not a model, is cut off, has offsets outside itself or exceeds our limits."""
 
 
-class Refused(Exception):
+class ModelRefused(Exception):
     """TFLM refuses this; the text is the reason."""
 
 

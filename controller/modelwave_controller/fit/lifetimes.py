@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from modelwave_controller.fit.errors import ModelError
 from modelwave_controller.fit.model import Model, Tensor
-from modelwave_controller.fit.schema import CALLS
+from modelwave_controller.fit.tflite_schema import CALLS
 
 MAX_SCOPES = 100_000
 NEVER = -1

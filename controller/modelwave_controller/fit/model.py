@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from math import prod
 from struct import Struct
 
-from modelwave_controller.fit import schema
-from modelwave_controller.fit.errors import ModelError, Refused, Unknown
+from modelwave_controller.fit import tflite_schema
+from modelwave_controller.fit.errors import ModelError, ModelRefused, Unknown
 from modelwave_controller.fit.flatbuffer import File, Table
-from modelwave_controller.fit.schema import Slot
+from modelwave_controller.fit.tflite_schema import Slot
 
 # Limits for all subgraphs together. The largest models people run with TFLM have some hundred
 # of each; the time for planning grows with the square of the tensors.
@@ -49,7 +49,7 @@ class Tensor:
     def dim(self, axis: int) -> int:
         """Returns one dimension of the shape. Raises Refused if the shape does not have it."""
         if not -len(self.shape) <= axis < len(self.shape):
-            raise Refused(f"tensor {self.index} has the shape {list(self.shape)}")
+            raise ModelRefused(f"tensor {self.index} has the shape {list(self.shape)}")
         return self.shape[axis]
 
 
@@ -90,15 +90,17 @@ class Model:
         return [operator for graph in self.subgraphs for operator in graph.operators]
 
 
-def read(data: bytes) -> Model:
+def read_model(data: bytes) -> Model:
     """Reads a .tflite file. Raises ModelError if it is not a model, and Unknown or Refused if
     TFLM does not support the tensors' shapes or types."""
-    if len(data) < 8 or data[4:8] != schema.IDENTIFIER:
+    if len(data) < 8 or data[4:8] != tflite_schema.IDENTIFIER:
         raise ModelError("not a TensorFlow Lite file: no TFL3 at byte 4")
     root = File(data).root()
     version = root.u32(Slot.MODEL_VERSION)
-    if version != schema.VERSION:
-        raise ModelError(f"schema version {version}; TensorFlow Lite has {schema.VERSION} only")
+    if version != tflite_schema.VERSION:
+        raise ModelError(
+            f"schema version {version}; TensorFlow Lite has {tflite_schema.VERSION} only"
+        )
     return _Reader(root).model()
 
 
@@ -119,7 +121,7 @@ class _Reader:
         if not subgraphs[0].tensors or not subgraphs[0].operators:
             raise ModelError("the main subgraph is empty: nothing to run")
         for operator in (operator for graph in subgraphs for operator in graph.operators):
-            for option in schema.CALLS.get(operator.name, ()):
+            for option in tflite_schema.CALLS.get(operator.name, ()):
                 if not 0 <= operator.options[option] < len(subgraphs):
                     raise ModelError(
                         f"{operator.name} {operator.index} calls a subgraph that is not there"
@@ -130,10 +132,10 @@ class _Reader:
     def _code(self, table: Table) -> tuple[str, bool]:
         # Codes beyond 127 are in the newer field only, older files have the older one only.
         number = max(table.i8(Slot.CODE_OLD), table.i32(Slot.CODE_BUILTIN))
-        if not 0 <= number < len(schema.OPERATORS):
+        if not 0 <= number < len(tflite_schema.OPERATORS):
             return f"operator code {number}", False
-        name = schema.OPERATORS[number]
-        if name == schema.CUSTOM:
+        name = tflite_schema.OPERATORS[number]
+        if name == tflite_schema.CUSTOM:
             return table.text(Slot.CODE_CUSTOM) or "custom operator without a name", True
         return name, False
 
@@ -161,11 +163,13 @@ class _Reader:
         shape = table.ints(Slot.TENSOR_SHAPE)
         if min(shape, default=0) < 0:
             raise Unknown(f"dynamic shape {list(shape)} of tensor {index} {name}")
-        if kind not in schema.ELEMENT_BYTES:
-            raise Refused(f"tensor {index} {name} is of type {kind}, which TFLM cannot size")
-        size = prod(shape) * schema.ELEMENT_BYTES[kind]
+        if kind not in tflite_schema.ELEMENT_BYTES:
+            raise ModelRefused(f"tensor {index} {name} is of type {kind}, which TFLM cannot size")
+        size = prod(shape) * tflite_schema.ELEMENT_BYTES[kind]
         if size > MAX_ADDRESSABLE_BYTES:
-            raise Refused(f"tensor {index} {name} has {size} bytes, more than TFLM can address")
+            raise ModelRefused(
+                f"tensor {index} {name} has {size} bytes, more than TFLM can address"
+            )
         quantization = table.table(Slot.TENSOR_QUANTIZATION)
         return Tensor(
             index,
@@ -185,7 +189,7 @@ class _Reader:
                 f"operator {index} refers to operator code {code} of {len(self.codes)}"
             )
         name, custom = self.codes[code]
-        fields = {} if custom else schema.OPTIONS.get(name, {})
+        fields = {} if custom else tflite_schema.OPTIONS.get(name, {})
         options = table.table(Slot.OPERATOR_OPTIONS) if fields else None
         values = {
             key: getattr(options, kind)(slot, default) if options else default
@@ -208,7 +212,7 @@ class _Reader:
         """Reads the offsets that an offline planner (Vela, for example) wrote into the metadata:
         version, subgraph, number of tensors, then an int32 for each."""
         for entry in self.root.tables(Slot.MODEL_METADATA, MAX_METADATA):
-            if entry.text(Slot.METADATA_NAME) != schema.OFFLINE_PLAN:
+            if entry.text(Slot.METADATA_NAME) != tflite_schema.OFFLINE_PLAN:
                 continue
             buffer = entry.u32(Slot.METADATA_BUFFER)
             if self._buffer_bytes(buffer) < 12 + 4 * tensors:
@@ -218,7 +222,7 @@ class _Reader:
                 self.root.file.data, start
             )
             if planned != tensors:
-                raise Refused(f"the offline memory plan has {planned} tensors, not {tensors}")
+                raise ModelRefused(f"the offline memory plan has {planned} tensors, not {tensors}")
             if min(offsets) < -1:
                 raise ModelError("the offline memory plan has negative offsets")
             return tuple(offsets)
@@ -231,8 +235,8 @@ class _Reader:
 
 
 def _kind(number: int) -> str:
-    known = 0 <= number < len(schema.TENSOR_TYPES)
-    return schema.TENSOR_TYPES[number] if known else f"number {number}"
+    known = 0 <= number < len(tflite_schema.TENSOR_TYPES)
+    return tflite_schema.TENSOR_TYPES[number] if known else f"number {number}"
 
 
 def _quantization(table: Table | None) -> tuple[int, float, int, int]:

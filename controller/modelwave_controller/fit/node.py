@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from modelwave_controller.fit.arena import Arena
-from modelwave_controller.fit.errors import Refused
+from modelwave_controller.fit.errors import ModelRefused
 from modelwave_controller.fit.model import Operator, Tensor
 
 MAX_SCRATCH_REQUESTS = 12  # of one node: kMaxScratchBuffersPerOp, micro_allocator.cc
@@ -34,7 +34,7 @@ class Node:
         """AllocateTempInputTensor. Raises Refused if the input is missing."""
         tensor = self.optional_input(index)
         if tensor is None:
-            raise Refused(f"input {index} is missing")
+            raise ModelRefused(f"input {index} is missing")
         return tensor
 
     def optional_input(self, index: int) -> Tensor | None:
@@ -47,7 +47,7 @@ class Node:
     def output(self, index: int) -> Tensor:
         """AllocateTempOutputTensor. Raises Refused if the output is missing."""
         if index >= len(self.operator.outputs):
-            raise Refused(f"output {index} is missing")
+            raise ModelRefused(f"output {index} is missing")
         tensor = self.operator.outputs[index]
         self._temporary(tensor)
         return tensor
@@ -64,7 +64,7 @@ class Node:
         """context->RequestScratchBufferInArena; the buffer is planned later, with the tensors."""
         self.scratches.append(size)
         if len(self.scratches) > MAX_SCRATCH_REQUESTS:
-            raise Refused(f"it asks for more than {MAX_SCRATCH_REQUESTS} scratch buffers")
+            raise ModelRefused(f"it asks for more than {MAX_SCRATCH_REQUESTS} scratch buffers")
 
     @property
     def input_kind(self) -> str | None:

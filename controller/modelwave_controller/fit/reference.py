@@ -7,7 +7,7 @@ need depends on what was allocated before."""
 
 from collections.abc import Callable
 
-from modelwave_controller.fit.errors import Refused
+from modelwave_controller.fit.errors import ModelRefused
 from modelwave_controller.fit.model import Tensor
 from modelwave_controller.fit.node import Node
 
@@ -21,7 +21,7 @@ def concatenation(node: Node) -> None:
     node.output(0)
     inputs = len(node.operator.inputs)
     if inputs > MAX_CONCATENATED:
-        raise Refused(f"{inputs} inputs, {MAX_CONCATENATED} at most")
+        raise ModelRefused(f"{inputs} inputs, {MAX_CONCATENATED} at most")
     for index in range(inputs):
         node.input(index)
 

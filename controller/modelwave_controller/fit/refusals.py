@@ -75,7 +75,7 @@ POOL_SCALE_TOLERANCE = 1e-6
 PER_CHANNEL_FULLY_CONNECTED = date(2024, 9, 27)
 
 
-class Seen:
+class OperatorView:
     """An operator as a rule sees it. Raises LookupError for a tensor that the operator does not
     have: then the rule does not apply, and Prepare will report the missing tensor."""
 
@@ -106,7 +106,7 @@ class Rule:
     """One reason to refuse an operator. `before`: firmware of that day or later accepts it."""
 
     operators: tuple[str, ...]
-    wrong: Callable[[Seen], str | None]
+    wrong: Callable[[OperatorView], str | None]
     library: str | None = None
     before: date | None = None
 
@@ -123,7 +123,7 @@ def reason(operator: Operator, profile: Profile) -> str | None:
     for rule in RULES:
         if rule.concerns(operator, profile):
             try:
-                wrong = rule.wrong(Seen(operator))
+                wrong = rule.wrong(OperatorView(operator))
             except LookupError:
                 continue
             if wrong:
@@ -131,32 +131,32 @@ def reason(operator: Operator, profile: Profile) -> str | None:
     return None
 
 
-def _hybrid(seen: Seen) -> str | None:
+def _hybrid(seen: OperatorView) -> str | None:
     data, weights = seen.data.kind, seen.weights.kind
     if weights in WEIGHTS_FOR.get(data, (weights,)):
         return None
     return f"hybrid models are not supported: data {data}, weights {weights}"
 
 
-def _unlike_operands(seen: Seen) -> str | None:
+def _unlike_operands(seen: OperatorView) -> str | None:
     left, right = seen.data.kind, seen.weights.kind
     return None if left == right else f"it multiplies {left} by {right}; both must be of one type"
 
 
-def _unquantised_weights(seen: Seen) -> str | None:
+def _unquantised_weights(seen: OperatorView) -> str | None:
     if seen.data.kind == "FLOAT32" or seen.weights.channels:
         return None
     return f"its {seen.weights.kind} weights are not quantised: no scale"
 
 
-def _unquantised_output(seen: Seen) -> str | None:
+def _unquantised_output(seen: OperatorView) -> str | None:
     if seen.output.kind not in ("INT8", "INT16") or seen.output.channels:
         return None
     return f"its {seen.output.kind} output is not quantised: no scale"
 
 
-def _channels(axis: int) -> Callable[[Seen], str | None]:
-    def wrong(seen: Seen) -> str | None:
+def _channels(axis: int) -> Callable[[OperatorView], str | None]:
+    def wrong(seen: OperatorView) -> str | None:
         weights = seen.weights
         if weights.channels <= 1 or weights.channels == weights.shape[axis]:
             return None
@@ -165,20 +165,20 @@ def _channels(axis: int) -> Callable[[Seen], str | None]:
     return wrong
 
 
-def _quantised_axis(seen: Seen) -> str | None:
+def _quantised_axis(seen: OperatorView) -> str | None:
     weights = seen.weights
     if weights.channels <= 1 or weights.channels == weights.shape[weights.axis]:
         return None
     return f"its weights have {weights.channels} scales along axis {weights.axis}"
 
 
-def _per_channel(seen: Seen) -> str | None:
+def _per_channel(seen: OperatorView) -> str | None:
     if seen.data.kind == "FLOAT32" or seen.weights.channels <= 1:
         return None
     return "per-channel weights need a tflite-micro of 2024-09-27 or later"
 
 
-def _per_channel_unless_int8(seen: Seen) -> str | None:
+def _per_channel_unless_int8(seen: OperatorView) -> str | None:
     data, weights = seen.data, seen.weights
     if data.kind == "FLOAT32" or weights.channels <= 1 or data.kind == weights.kind == "INT8":
         return None
@@ -188,14 +188,14 @@ def _per_channel_unless_int8(seen: Seen) -> str | None:
     )
 
 
-def _int16_zero_point(seen: Seen) -> str | None:
+def _int16_zero_point(seen: OperatorView) -> str | None:
     for tensor in (seen.data, seen.output):
         if tensor.kind == "INT16" and tensor.zero_point:
             return f"tensor {tensor.index} is INT16 with zero point {tensor.zero_point}, not 0"
     return None
 
 
-def _bias_scale(seen: Seen) -> str | None:
+def _bias_scale(seen: OperatorView) -> str | None:
     data, weights, bias = seen.data, seen.weights, seen.input(2)
     product = data.scale * weights.scale
     far = abs(product - bias.scale) > BIAS_SCALE_TOLERANCE * seen.output.scale
@@ -204,24 +204,24 @@ def _bias_scale(seen: Seen) -> str | None:
     return f"its bias has the scale {bias.scale:g}, not data × weights = {product:g}"
 
 
-def _other_type(seen: Seen) -> str | None:
+def _other_type(seen: OperatorView) -> str | None:
     data, output = seen.data.kind, seen.output.kind
     return None if data == output else f"its data are {data} and its output is {output}"
 
 
-def _other_output(seen: Seen) -> str | None:
+def _other_output(seen: OperatorView) -> str | None:
     data, output = seen.data.kind, seen.output.kind
     outputs = OUTPUTS_FOR[seen.operator.name].get(data, ())
     return None if output in outputs else f"it does not turn {data} into {output}"
 
 
-def _computed_input(seen: Seen) -> str | None:
+def _computed_input(seen: OperatorView) -> str | None:
     index = CONSTANT_INPUT[seen.operator.name]
     constant = seen.input(index).constant
     return None if constant else f"input {index} is computed, and must be constant"
 
 
-def _output_quantisation(seen: Seen) -> str | None:
+def _output_quantisation(seen: OperatorView) -> str | None:
     output = seen.output
     key = (seen.operator.name, seen.data.kind, output.kind)
     scale, zero_point = OUTPUT_QUANTISATION.get(key, (None, output.zero_point))
@@ -233,7 +233,7 @@ def _output_quantisation(seen: Seen) -> str | None:
     return None
 
 
-def _unlike_parts(seen: Seen) -> str | None:
+def _unlike_parts(seen: OperatorView) -> str | None:
     whole = (seen.output.scale, seen.output.zero_point)
     for part in seen.operator.inputs:
         if part and part.kind == "INT8" and (part.scale, part.zero_point) != whole:
@@ -241,30 +241,30 @@ def _unlike_parts(seen: Seen) -> str | None:
     return None
 
 
-def _pool_scale(seen: Seen) -> str | None:
+def _pool_scale(seen: OperatorView) -> str | None:
     data, output = seen.data, seen.output
     if data.kind != "INT8" or abs(data.scale - output.scale) <= POOL_SCALE_TOLERANCE:
         return None
     return f"its data have the scale {data.scale:g} and its output has {output.scale:g}"
 
 
-def _four_dimensions(seen: Seen) -> str | None:
+def _four_dimensions(seen: OperatorView) -> str | None:
     for tensor in (seen.data, seen.weights, seen.output):
         if len(tensor.shape) != 4:
             return f"tensor {tensor.index} has the shape {list(tensor.shape)}, not four dimensions"
     return None
 
 
-def _dimensions(seen: Seen) -> str | None:
+def _dimensions(seen: OperatorView) -> str | None:
     most, dimensions = MOST_DIMENSIONS[seen.operator.name], len(seen.data.shape)
     return None if dimensions <= most else f"its data have {dimensions} dimensions, {most} at most"
 
 
-def _lasting_state(seen: Seen) -> str | None:
+def _lasting_state(seen: OperatorView) -> str | None:
     return None if seen.input(4).variable else "its state is not a variable tensor"
 
 
-def _lstm_inputs(seen: Seen) -> str | None:
+def _lstm_inputs(seen: OperatorView) -> str | None:
     inputs = len(seen.operator.inputs)
     return None if inputs == LSTM_INPUTS else f"it has {inputs} inputs, not {LSTM_INPUTS}"
 

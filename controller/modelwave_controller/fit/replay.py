@@ -13,14 +13,14 @@ three fit."""
 from dataclasses import dataclass
 
 from modelwave_controller.fit.arena import Arena, align
-from modelwave_controller.fit.errors import Refused, Unknown
+from modelwave_controller.fit.errors import ModelRefused, Unknown
+from modelwave_controller.fit.kernel_data import Kernel, Tables
 from modelwave_controller.fit.lifetimes import NEVER, Lifetimes
 from modelwave_controller.fit.model import Model, Operator, Tensor
 from modelwave_controller.fit.node import MAX_SCRATCH_REQUESTS, Node, TensorSizes, tensor_parts
 from modelwave_controller.fit.planner import Buffer, plan
 from modelwave_controller.fit.profiles import Profile
 from modelwave_controller.fit.refusals import reason
-from modelwave_controller.fit.tables import Kernel, Tables
 
 ONLINE = -1  # kOnlinePlannedBuffer: no offset planned offline
 
@@ -113,9 +113,9 @@ class Replay:
 
     def _kernel(self, operator: Operator) -> Kernel:
         if operator.custom or operator.name not in self.tables.kernels:
-            raise Refused(f"{_label(operator)}: tflite-micro has no kernel for it")
+            raise ModelRefused(f"{_label(operator)}: tflite-micro has no kernel for it")
         if self.registered is not None and operator.name not in self.registered:
-            raise Refused(f"{_label(operator)}: not registered in the firmware")
+            raise ModelRefused(f"{_label(operator)}: not registered in the firmware")
         return self.tables.kernels[operator.name]
 
     def _parse_options(self, chosen: list[Kernel]) -> None:
@@ -138,8 +138,8 @@ class Replay:
                 node = Node(operator, self.arena, self.sizes, self.profile.dsp)
                 try:
                     self._prepare_node(node, next(rest))
-                except Refused as refused:
-                    raise Refused(f"{_label(operator)}: {refused}") from None
+                except ModelRefused as refused:
+                    raise ModelRefused(f"{_label(operator)}: {refused}") from None
                 self.scratches += [Scratch(number, operator.index, size) for size in node.scratches]
                 self._resize_scratch_requests()
 
@@ -147,12 +147,12 @@ class Replay:
         operator = node.operator
         data = operator.inputs[kernel.data] if kernel.data < len(operator.inputs) else None
         if kernel.takes and data is not None and data.kind not in kernel.takes:
-            raise Refused(f"it takes {', '.join(sorted(kernel.takes))}, not {data.kind}")
+            raise ModelRefused(f"it takes {', '.join(sorted(kernel.takes))}, not {data.kind}")
         for tensor in operator.outputs:
             if not tensor.elements:
-                raise Refused(f"its output {tensor.index} is empty: no dynamic tensors")
+                raise ModelRefused(f"its output {tensor.index} is empty: no dynamic tensors")
         if wrong := reason(operator, self.profile):
-            raise Refused(wrong)
+            raise ModelRefused(wrong)
         kernel.prepare(node)
 
     def _resize_scratch_requests(self) -> None:
@@ -187,7 +187,7 @@ class Replay:
         for operator in self.model.operators:
             for tensor in operator.intermediates:
                 if tensor.bytes:
-                    raise Refused(f"{_label(operator)}: an intermediate tensor is not empty")
+                    raise ModelRefused(f"{_label(operator)}: an intermediate tensor is not empty")
 
     def _planned_tensors(self) -> list[Buffer]:
         buffers, first = [], 0
@@ -215,7 +215,9 @@ class Replay:
             life = self.lifetimes.operators[scratch.subgraph][scratch.operator]
             operator = self.model.subgraphs[scratch.subgraph].operators[scratch.operator]
             if life.first == NEVER:
-                raise Refused(f"{_label(operator)}: it needs scratch memory, but nothing runs it")
+                raise ModelRefused(
+                    f"{_label(operator)}: it needs scratch memory, but nothing runs it"
+                )
             label = f"scratch of {_label(operator)}"
             buffers.append(Buffer(label, align(scratch.size), life.first, life.last))
         return buffers

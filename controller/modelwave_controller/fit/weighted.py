@@ -3,10 +3,10 @@
 
 from collections.abc import Callable
 
-from modelwave_controller.fit.errors import Refused
+from modelwave_controller.fit.errors import ModelRefused
 from modelwave_controller.fit.model import Tensor
 from modelwave_controller.fit.node import Node
-from modelwave_controller.fit.schema import ELEMENT_BYTES
+from modelwave_controller.fit.tflite_schema import ELEMENT_BYTES
 
 MATMUL_QUANTIZATION_BYTES = 28  # OpDataBatchMatmul::quantization
 
@@ -110,7 +110,7 @@ def svdf(node: Node) -> None:
     node.output(0)
     batches, filters, rank = data.dim(0), features.dim(0), node.option("rank")
     if rank < 1:
-        raise Refused(f"its rank is {rank}")
+        raise ModelRefused(f"its rank is {rank}")
     node.scratch(4 * batches * filters)
     if data.kind == "INT8":
         node.scratch(4 * batches * (filters // rank))
@@ -129,7 +129,7 @@ def lstm_state(node: Node) -> tuple[Tensor, int]:
     node.output(0)
     data, hidden, cell = tensors[0], tensors[18], tensors[19]
     if data is None or hidden is None or cell is None:
-        raise Refused("its data or a state is missing")
+        raise ModelRefused("its data or a state is missing")
     batches = data.dim(1) if node.option("time_major") else data.dim(0)
     return hidden, batches * hidden.dim(1) * ELEMENT_BYTES[cell.kind]
 

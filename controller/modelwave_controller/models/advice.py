@@ -1,8 +1,8 @@
 """Advice for a model that does not fit: the changes that would make it fit."""
 
-from modelwave_controller.fit.errors import Refused, Unknown
+from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.models import peak
-from modelwave_controller.models.inspection import Inspection, Row
+from modelwave_controller.models.inspection import Inspection, ModelOnTarget
 from modelwave_controller.models.targets import Target
 
 LARGEST = 3  # tensors to name
@@ -13,7 +13,7 @@ OTHER_LIBRARY = {
 }
 
 
-def advice(inspection: Inspection, row: Row, target: Target) -> list[str]:
+def advice(inspection: Inspection, row: ModelOnTarget, target: Target) -> list[str]:
     """Returns sentences of advice, the most helpful first; none if the model fits."""
     if row.fits != "no" or row.profile is None:
         return []
@@ -26,7 +26,7 @@ def advice(inspection: Inspection, row: Row, target: Target) -> list[str]:
     return found
 
 
-def _other_library(inspection: Inspection, row: Row, missing_ram: int) -> list[str]:
+def _other_library(inspection: Inspection, row: ModelOnTarget, missing_ram: int) -> list[str]:
     """Suggests another kernel library if the model is refused or its arena does not fit."""
     other = OTHER_LIBRARY.get(row.profile or "")
     if other is None or not (row.refused or missing_ram):
@@ -38,9 +38,9 @@ def _other_library(inspection: Inspection, row: Row, missing_ram: int) -> list[s
     return [f"firmware with the {library} kernels takes it, in an arena of {fit.need:,} bytes"]
 
 
-def _smaller_peak(inspection: Inspection, row: Row, missing: int) -> list[str]:
+def _smaller_peak(inspection: Inspection, row: ModelOnTarget, missing: int) -> list[str]:
     fit = inspection.fit(row.profile or "")
-    worst = peak.find(fit)
+    worst = peak.find_peak(fit)
     if worst is None:
         return []
     names = ", ".join(f"{box.label} ({box.size:,})" for box in worst.boxes[:LARGEST])
@@ -53,7 +53,7 @@ def _smaller_peak(inspection: Inspection, row: Row, missing: int) -> list[str]:
 def _smaller_file(inspection: Inspection, missing: int) -> list[str]:
     try:
         model = inspection.model()
-    except (Refused, Unknown):
+    except (ModelRefused, Unknown):
         return []
     constants = {
         id(tensor): tensor

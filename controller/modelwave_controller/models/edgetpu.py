@@ -14,7 +14,7 @@ from struct import Struct
 from modelwave_controller.fit import ModelError
 from modelwave_controller.fit.flatbuffer import File, Table
 from modelwave_controller.fit.model import MAX_CODES, MAX_OPERATORS, MAX_SUBGRAPHS, Model
-from modelwave_controller.fit.schema import Slot
+from modelwave_controller.fit.tflite_schema import Slot
 
 OPERATOR = "edgetpu-custom-op"
 ACCELERATOR = "edgetpu"

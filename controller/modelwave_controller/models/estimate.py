@@ -8,11 +8,11 @@ errors come from how the converter quantises a dense layer."""
 
 from dataclasses import dataclass
 
-from modelwave_controller.fit.errors import Refused, Unknown
+from modelwave_controller.fit.errors import ModelRefused, Unknown
+from modelwave_controller.fit.kernel_data import load_tables
 from modelwave_controller.fit.model import Model
 from modelwave_controller.fit.profiles import profile
 from modelwave_controller.fit.replay import Replay
-from modelwave_controller.fit.tables import load
 
 # (least, most) of estimate ÷ truth - 1, over all profiles.
 ARENA_RANGE = (0.0, 0.23)
@@ -41,8 +41,8 @@ def estimate(model: Model, profile_name: str) -> Estimate:
     on = profile(profile_name)
     weights, size = model.weights, file_bytes(model)
     try:
-        replay = Replay(model, on, load(on.abi, on.library))
-    except Refused as refused:
+        replay = Replay(model, on, load_tables(on.abi, on.library))
+    except ModelRefused as refused:
         return Estimate(weights, size, refused=str(refused))
     except Unknown as unknown:
         return Estimate(weights, size, unknown=str(unknown))

@@ -39,7 +39,9 @@ class Names:
         )
 
 
-def write(inspection: Inspection, name: str, profiles: Iterable[str], folder: Path) -> list[Path]:
+def write_c_array(
+    inspection: Inspection, name: str, profiles: Iterable[str], folder: Path
+) -> list[Path]:
     """Writes the three files into `folder`, replaces older ones, and returns their paths.
     Raises OperatorError if a profile refuses the model."""
     names = Names.of(name)

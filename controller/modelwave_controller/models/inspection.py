@@ -17,8 +17,8 @@ from typing import Literal
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import Fit, ModelError, analyse
-from modelwave_controller.fit.errors import Refused, Unknown
-from modelwave_controller.fit.model import Model, read
+from modelwave_controller.fit.errors import ModelRefused, Unknown
+from modelwave_controller.fit.model import Model, read_model
 from modelwave_controller.models import edgetpu, firmware, host
 from modelwave_controller.models.targets import Target
 
@@ -26,7 +26,7 @@ Verdict = Literal["yes", "no", "unknown"]
 
 
 @dataclass(slots=True)
-class Row:
+class ModelOnTarget:
     """The needs of one model on one target; all sizes in bytes. `refused` and `unknown` say why
     there is no figure, `shortfalls` say how many bytes are missing."""
 
@@ -85,15 +85,15 @@ class Inspection:
         """Returns the model. Raises OperatorError as `fit` does; Refused and Unknown if TFLM
         does not support its tensors."""
         try:
-            return read(self.data)
+            return read_model(self.data)
         except ModelError as error:
             raise OperatorError(f"{self.name}: {error}") from error
 
-    def rows(self, targets: Iterable[Target]) -> list[Row]:
+    def rows(self, targets: Iterable[Target]) -> list[ModelOnTarget]:
         return [self.row(target) for target in targets]
 
-    def row(self, target: Target) -> Row:
-        row = Row(
+    def row(self, target: Target) -> ModelOnTarget:
+        row = ModelOnTarget(
             target.name,
             target.kind,
             target.profile,
@@ -108,7 +108,7 @@ class Inspection:
         _compare(row, target)
         return row
 
-    def _on_board(self, row: Row, target: Target) -> None:
+    def _on_board(self, row: ModelOnTarget, target: Target) -> None:
         if target.profile is None:
             row.unknown = f"never measured: {target.kernels or 'its kernels'}"
             self.model_or_reason(row)
@@ -129,7 +129,7 @@ class Inspection:
                 "runtime RAM: the arena's part only; interpreter and stack were not measured"
             )
 
-    def _on_host(self, row: Row, target: Target) -> None:
+    def _on_host(self, row: ModelOnTarget, target: Target) -> None:
         model = self.model_or_reason(row)
         if model is None:
             return
@@ -140,7 +140,7 @@ class Inspection:
         if edgetpu.is_compiled(model):
             self._on_edgetpu(row, target)
 
-    def _on_edgetpu(self, row: Row, target: Target) -> None:
+    def _on_edgetpu(self, row: ModelOnTarget, target: Target) -> None:
         try:
             package = edgetpu.package(self.data)
         except ModelError as error:
@@ -153,11 +153,11 @@ class Inspection:
         if wrong := accelerator_problem(package, target):
             row.shortfalls.append(wrong)
 
-    def model_or_reason(self, row: Row) -> Model | None:
+    def model_or_reason(self, row: ModelOnTarget) -> Model | None:
         """Returns the model, or None after it put the reason into the row."""
         try:
             return self.model()
-        except (Refused, Unknown) as beyond:
+        except (ModelRefused, Unknown) as beyond:
             row.unknown = row.unknown or str(beyond)
         return None
 
@@ -166,7 +166,7 @@ def _whose(code: firmware.Code, profile: str) -> str:
     return ", ".join(code.unmeasured) or profile
 
 
-def _compare(row: Row, target: Target) -> None:
+def _compare(row: ModelOnTarget, target: Target) -> None:
     """Adds a shortfall for each limit that is exceeded. The model file must fit into the flash
     that the firmware leaves free; the code is part of the firmware, so model and code together
     must fit into the whole flash."""

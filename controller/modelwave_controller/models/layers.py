@@ -21,7 +21,7 @@ from math import prod
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit.model import Model, Operator, Subgraph, Tensor
-from modelwave_controller.fit.schema import ELEMENT_BYTES
+from modelwave_controller.fit.tflite_schema import ELEMENT_BYTES
 
 MAX_LAYERS = 1000
 MAX_SIDE = 1_000_000
@@ -56,7 +56,7 @@ class Words:
     flags: set[str] = field(default_factory=set)
 
 
-def read(text: str, where: str, kind: str = "INT8") -> Model:
+def read_layers(text: str, where: str, kind: str = "INT8") -> Model:
     """Builds the model for data of type `kind`, one of KINDS. Raises OperatorError, which
     names `where` and the line."""
     builder = _Builder(kind)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import ModelError
-from modelwave_controller.fit.errors import Refused, Unknown
+from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.flatbuffer import File
-from modelwave_controller.fit.model import MAX_BUFFERS, MAX_METADATA, Model, read
-from modelwave_controller.fit.schema import Slot
+from modelwave_controller.fit.model import MAX_BUFFERS, MAX_METADATA, Model, read_model
+from modelwave_controller.fit.tflite_schema import Slot
 from modelwave_controller.models import edgetpu, host
 from modelwave_controller.models.inspection import Inspection, accelerator_problem
 from modelwave_controller.models.targets import Target
@@ -39,7 +39,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class ModelNeeds:
     """The needs for the manifest. `how` says for people where the figures are from."""
 
     ram: int
@@ -49,18 +49,18 @@ class Needs:
     how: str
 
 
-def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> Needs:
+def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> ModelNeeds:
     """Returns the needs from the file and from what was asked. Raises OperatorError, which
     names the option, if a value is neither in the file nor given, or if the target refuses the
     model and it is not `forced`."""
     _check_runtime(target, asked)
     inspection = Inspection("--file", data)
     try:
-        model = read(data)
-    except (ModelError, Refused, Unknown) as beyond:
+        model = read_model(data)
+    except (ModelError, ModelRefused, Unknown) as beyond:
         return _as_asked(target, asked, str(beyond))
     ram, how = _ram(inspection, model, target, asked, forced)
-    return Needs(
+    return ModelNeeds(
         ram,
         asked.kernels if asked.kernels is not None else _kernels(model),
         asked.runtime or _runtime(data, target),
@@ -79,10 +79,10 @@ def _check_runtime(target: Target, asked: Asked) -> None:
         )
 
 
-def _as_asked(target: Target, asked: Asked, why: str) -> Needs:
+def _as_asked(target: Target, asked: Asked, why: str) -> ModelNeeds:
     if asked.ram is None:
         raise OperatorError(f"--ram: not given, and the model does not say it: {why}")
-    return Needs(
+    return ModelNeeds(
         asked.ram,
         asked.kernels or (),
         asked.runtime or target.runtime,

@@ -15,7 +15,7 @@ class Peak:
     boxes: tuple[Box, ...]
 
 
-def find(fit: Fit) -> Peak | None:
+def find_peak(fit: Fit) -> Peak | None:
     """Returns the step with the most bytes alive among those in which the plan is at its
     highest; None if there is no plan."""
     boxes = [box for box in fit.boxes if box.size]

@@ -23,7 +23,7 @@ INK, GREY = "#202124", "#5f6368"
 def draw(fit: Fit, name: str) -> str:
     """Returns an SVG document. `name` is the model's, for the title. Raises ValueError if
     `fit` has no plan to draw."""
-    worst = peak.find(fit)
+    worst = peak.find_peak(fit)
     if worst is None or fit.activations is None:
         raise ValueError("no plan: no buffer of the model is planned into an arena")
     frame = _Frame.of(fit, worst)

@@ -97,7 +97,7 @@ def _left(whole: int | None, taken: int | None) -> int | None:
     return None if whole is None else whole - (taken or 0)
 
 
-def read(text: str, where: str) -> dict[str, Target]:
+def read_targets(text: str, where: str) -> dict[str, Target]:
     """Reads the targets from a TOML text, by name. Raises OperatorError, which names `where`,
     the line and the field."""
     try:
@@ -183,12 +183,14 @@ class Targets:
 
 
 def _ours() -> dict[str, Target]:
-    return read(files(__package__).joinpath("targets.toml").read_text("utf-8"), "targets.toml")
+    return read_targets(
+        files(__package__).joinpath("targets.toml").read_text("utf-8"), "targets.toml"
+    )
 
 
 def _one(data: bytes, path: Path) -> dict[str, Target]:
     try:
-        found = read(data.decode(), str(path))
+        found = read_targets(data.decode(), str(path))
     except UnicodeDecodeError as error:
         raise OperatorError(f"{path}: not UTF-8 at byte {error.start}") from error
     if len(found) != 1:

@@ -17,7 +17,7 @@ SILENT_SECONDS = 2 * 15 * 60 * 1.2
 
 
 @dataclass(frozen=True)
-class Sums:
+class ReleaseSums:
     """What inferences with a release came to; `accuracy` None: no answer was known."""
 
     model: str
@@ -39,7 +39,7 @@ class Fleet:
     targets: dict[str, int]
     live: list[dict[str, Any]]  # model, release (0: none), devices
     rollouts: list[dict[str, Any]]  # those that are not over
-    metrics: list[Sums]
+    metrics: list[ReleaseSums]
     service_seen_at: int
 
 
@@ -68,7 +68,7 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
             if r.status not in FINAL
         ],
         metrics=[
-            Sums(*sums, accuracy=sums.correct / sums.labelled if sums.labelled else None)
+            ReleaseSums(*sums, accuracy=sums.correct / sums.labelled if sums.labelled else None)
             for sums in metrics.by_release(connection)
         ],
         service_seen_at=log.service_seen_at(connection),

@@ -15,7 +15,7 @@ from modelwave_shared.fit import shortfalls
 
 
 @dataclass(frozen=True)
-class Place:
+class PlannedDevice:
     """A device in a stage (from 0); `shortfalls` say why it would reject the release,
     `unreadable` why its stage would not open: it could not read the order."""
 
@@ -27,7 +27,9 @@ class Place:
     unreadable: list[str]
 
 
-def preview(connection: Connection, created: Created, releases: dict[str, Signed]) -> list[Place]:
+def preview(
+    connection: Connection, created: Created, releases: dict[str, Signed]
+) -> list[PlannedDevice]:
     """Every known device of the rollout's targets, in the order of stages and slots."""
     query = select(devices).where(devices.c.target.in_(created.releases))
     by_target: dict[str, list[Any]] = defaultdict(list)
@@ -38,7 +40,7 @@ def preview(connection: Connection, created: Created, releases: dict[str, Signed
         stages = _stages(created, [row.slot for row in rows])
         needs = releases[target].document["needs"]
         places += [
-            Place(
+            PlannedDevice(
                 device=row.device,
                 target=target,
                 slot=row.slot,

@@ -85,7 +85,7 @@ def start(store: Store, request: Request, now: float) -> int:
     with store.write() as connection:
         created = propose(connection, request)
         for signed in request.releases.values():
-            outbox.keep(connection, signed.envelope)
+            outbox.keep_blob(connection, signed.envelope)
         number = log.next_rollout(connection)
         log.append(connection, number, now, [created])
         return number

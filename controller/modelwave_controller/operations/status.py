@@ -14,11 +14,11 @@ from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, stage_gate
 from modelwave_controller.rollout.events import IN_PROGRESS
-from modelwave_controller.rollout.facts import Known, count, facts
+from modelwave_controller.rollout.facts import Known, count_answers, facts
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
-from modelwave_controller.rollout.state import Rollout, Stage, State, Wave, fold
+from modelwave_controller.rollout.state import Rollout, StageState, State, Wave, fold
 from modelwave_controller.storage import devices, log, outbox
-from modelwave_controller.storage.devices import Refusal
+from modelwave_controller.storage.devices import RefusalNote
 from modelwave_shared.slots import contains
 from modelwave_shared.words import SUCCEEDED
 
@@ -29,7 +29,7 @@ SILENT = "silent"  # of a device that has not answered, in place of an outcome
 
 
 @dataclass(frozen=True)
-class Row:
+class StageRow:
     """A stage, or the way back. `silent` are those not heard of (after the deadline also
     those that never came to an end); `gate` is one word."""
 
@@ -67,7 +67,7 @@ class Status:
     why: str
     next: str
     warnings: list[str]
-    rows: list[Row]
+    rows: list[StageRow]
     problems: list[Problem]
 
     @property
@@ -78,7 +78,7 @@ class Status:
         return asdict(self) | {"final": self.final}
 
 
-class Reader:
+class StatusReader:
     """The status of one rollout, again and again: reads only what is new in the log."""
 
     def __init__(self, connection: Connection, wanted: str | None) -> None:
@@ -178,10 +178,10 @@ def _back(rollout: Rollout, known: Known, over: bool) -> str:
             "with no earlier release its orders were withdrawn, which cancels nothing: a device "
             "that has its order goes on with it, and keeps the release if it confirms it"
         )
-    return f"on the way back {gates.tally(count(rollout.back, known), over)}"
+    return f"on the way back {gates.tally(count_answers(rollout.back, known), over)}"
 
 
-def _rows(rollout: Rollout, known: Known, now: float) -> list[Row]:
+def _rows(rollout: Rollout, known: Known, now: float) -> list[StageRow]:
     plan, so_far = rollout.created.plan, facts(rollout, known)
     rows = []
     for number, stage in enumerate(plan.stages):
@@ -197,7 +197,7 @@ def _rows(rollout: Rollout, known: Known, now: float) -> list[Row]:
     return rows
 
 
-def _gate(rollout: Rollout, stage: Stage, live: gates.Gate) -> tuple[str, str]:
+def _gate(rollout: Rollout, stage: StageState, live: gates.Gate) -> tuple[str, str]:
     """What was decided, or how it stands while the rollout may still go on."""
     if stage.verdict in (PASS, FAIL) or rollout.status not in state.ACTIVE:
         return stage.verdict, stage.verdict_reason
@@ -205,8 +205,8 @@ def _gate(rollout: Rollout, stage: Stage, live: gates.Gate) -> tuple[str, str]:
     return words.get(live.verdict, live.verdict), live.reason
 
 
-def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = "") -> Row:
-    return Row(
+def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = "") -> StageRow:
+    return StageRow(
         name=name,
         devices=counts.devices,
         in_progress=0 if late else counts.in_progress,
@@ -233,7 +233,7 @@ def _problems(rollout: Rollout) -> list[Problem]:
     return found
 
 
-def _silent(state: State, rollout: Rollout, refusals: Sequence[Refusal]) -> list[Problem]:
+def _silent(state: State, rollout: Rollout, refusals: Sequence[RefusalNote]) -> list[Problem]:
     """Devices that have not answered to the rollout's order, which is what they are ordered to
     do today, and say that they refused a message: such as one in a format that they cannot
     read, which they can say nothing else of."""

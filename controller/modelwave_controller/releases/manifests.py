@@ -19,7 +19,7 @@ from typing import Any
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.models import needs
-from modelwave_controller.models.needs import Asked, Needs
+from modelwave_controller.models.needs import Asked, ModelNeeds
 from modelwave_controller.models.targets import Target
 from modelwave_controller.releases import golden_sets
 from modelwave_controller.releases.golden_sets import Proof
@@ -69,7 +69,7 @@ def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
     taken = []
     for role, source in wanted.sources.items():
         what = "--file" if role == "model" else f"--{role}"
-        sha256, size = disk.take(source, folder, what, MAX_BYTES)
+        sha256, size = disk.copy_hashed(source, folder, what, MAX_BYTES)
         taken.append({"role": role, "sha256": sha256, "size": size})
         with open(folder / sha256, "rb") as file:
             head = file.read(golden.HEADER_BYTES)
@@ -104,7 +104,9 @@ def _check_golden(head: bytes, size: int, source: Path, tolerance: dict[str, Any
         raise OperatorError(f"--golden: {source} holds {kind}: give {option} for its tolerance")
 
 
-def find_needs(wanted: Wanted, files: list[dict[str, Any]], folder: Path, forced: str) -> Needs:
+def find_needs(
+    wanted: Wanted, files: list[dict[str, Any]], folder: Path, forced: str
+) -> ModelNeeds:
     """What the copied model asks of a device. Raises OperatorError, which names the option."""
     sha256 = next(file["sha256"] for file in files if file["role"] == "model")
     path = folder / sha256
@@ -115,7 +117,9 @@ def find_needs(wanted: Wanted, files: list[dict[str, Any]], folder: Path, forced
     return needs.fill(data, wanted.target, wanted.asked, bool(forced))
 
 
-def draft(wanted: Wanted, files: list[dict[str, Any]], found: Needs, forced: str) -> dict[str, Any]:
+def draft(
+    wanted: Wanted, files: list[dict[str, Any]], found: ModelNeeds, forced: str
+) -> dict[str, Any]:
     """The manifest. Raises OperatorError for a field out of its range and for needs that
     no device of the target can meet."""
     require_version(wanted.version)

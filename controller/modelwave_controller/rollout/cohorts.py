@@ -33,6 +33,6 @@ def opened(start: int, old: int, new: int) -> list[int]:
     return [(start + step) % SLOTS for step in range(old, new)]
 
 
-def count(counts: Mapping[int, int], ranges: list[list[int]]) -> int:
+def count_devices(counts: Mapping[int, int], ranges: list[list[int]]) -> int:
     """How many known devices the slots in `ranges` ([first, last] each) hold."""
     return sum(counts.get(slot, 0) for first, last in ranges for slot in range(first, last + 1))

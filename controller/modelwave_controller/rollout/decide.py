@@ -121,7 +121,9 @@ def stage_gate(stage: Stage, facts: StageFacts, now: float) -> Gate:
     """The gate as it stands, with what was decided for good."""
     if facts.failed:
         return Gate(FAIL, facts.failed)
-    gate = gates.judge(stage, facts.counts, now >= facts.waiting_since + stage.deadline_seconds)
+    gate = gates.judge_stage(
+        stage, facts.counts, now >= facts.waiting_since + stage.deadline_seconds
+    )
     if facts.accepted and gate.verdict != FAIL:
         return Gate(PASS, f"accepted by the operator: {facts.accepted}")
     return gate

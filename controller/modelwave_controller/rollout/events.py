@@ -184,7 +184,7 @@ class Event(BaseModel):
     body: Body | NotUnderstood
 
 
-def load(id: int, rollout: int, at: float, kind: str, body: str) -> Event:
+def load_event(id: int, rollout: int, at: float, kind: str, body: str) -> Event:
     """The event of this row. Raises StorageError for a body that is no JSON object."""
     try:
         read: Body | NotUnderstood = _BODY.validate_json(body)
@@ -201,7 +201,7 @@ def load(id: int, rollout: int, at: float, kind: str, body: str) -> Event:
     return Event.model_construct(id=id, rollout=rollout, at=at, body=read)
 
 
-def dump(body: Body) -> str:
+def dump_body(body: Body) -> str:
     return body.model_dump_json()
 
 

@@ -27,7 +27,7 @@ def facts(rollout: Rollout, known: Known) -> Facts:
         StageFacts(
             opened_at=stage.at,
             waiting_since=stage.waiting_since,
-            counts=count(stage, known),
+            counts=count_answers(stage, known),
             failed=state.failed(stage),
             accepted=stage.accepted,
         )
@@ -41,7 +41,7 @@ def facts(rollout: Rollout, known: Known) -> Facts:
         unreadable=tuple(_unreadable(rollout, known)),
         revert_asked=rollout.revert_asked,
         back_at=rollout.back.at if rollout.back else None,
-        back=count(rollout.back, known) if rollout.back else NOBODY,
+        back=count_answers(rollout.back, known) if rollout.back else NOBODY,
     )
 
 
@@ -66,10 +66,12 @@ def _unreadable(rollout: Rollout, known: Known) -> list[str]:
     return formats.unreadable(known.behind, rollout.created.releases, slots)
 
 
-def count(wave: Wave, known: Known) -> Counts:
+def count_answers(wave: Wave, known: Known) -> Counts:
     """The devices known now in the wave's slots: who joined later counts too."""
     found = Counter(answer.outcome for answer in wave.answers.values())
-    devices = sum(cohorts.count(known.counts.get(o.target, {}), o.slots) for o in wave.orders)
+    devices = sum(
+        cohorts.count_devices(known.counts.get(o.target, {}), o.slots) for o in wave.orders
+    )
     return Counts(
         # A device that was forgotten, or is another target now, has answered all the same.
         devices=max(devices, found.total()),

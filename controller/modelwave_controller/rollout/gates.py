@@ -59,7 +59,7 @@ class Gate(NamedTuple):
     reason: str
 
 
-def judge(stage: Stage, counts: Counts, overdue: bool) -> Gate:
+def judge_stage(stage: Stage, counts: Counts, overdue: bool) -> Gate:
     """`overdue`: the stage's deadline has passed."""
     pending = 0 if overdue else counts.pending
     silent = counts.canceled + counts.pending - pending

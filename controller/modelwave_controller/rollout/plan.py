@@ -96,7 +96,7 @@ def share(percent: float) -> Fraction:
     return Fraction(str(percent)) / 100
 
 
-def make(settings: dict[str, Any], where: str = "plan") -> Plan:
+def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
     """A plan of these settings, with the defaults for the rest. Raises OperatorError."""
     stages = settings.get("stages", [{"percent": percent} for percent in DEFAULT_PERCENTS])
     trial = settings.get("trial", {})
@@ -111,14 +111,14 @@ def make(settings: dict[str, Any], where: str = "plan") -> Plan:
         raise OperatorError(f"{where}: {problem}") from error
 
 
-def read(path: Path) -> Plan:
+def read_plan(path: Path) -> Plan:
     """The plan in a TOML file. Raises OperatorError, which names the key."""
     data = disk.read_input(path, "--plan", MAX_PLAN_BYTES)
     try:
         settings = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise OperatorError(f"--plan: {path} is not TOML: {error}") from error
-    return make(settings, f"--plan {path}")
+    return make_plan(settings, f"--plan {path}")
 
 
 def from_options(
@@ -135,7 +135,7 @@ def from_options(
         "stages": [{"percent": percent} | alike for percent in shares],
         "trial": _given(trial),
     }
-    return make(settings)
+    return make_plan(settings)
 
 
 def _percents(text: str) -> tuple[float, ...]:

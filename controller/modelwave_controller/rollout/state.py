@@ -60,7 +60,7 @@ class Wave:
 
 
 @dataclass
-class Stage(Wave):
+class StageState(Wave):
     waiting_since: float = 0.0
     verdict: str = ""  # what its gate decided last; a FAIL stays
     verdict_reason: str = ""
@@ -75,7 +75,7 @@ class Rollout:
     status: str = NEW
     reason: str = ""
     held_by: str = ""  # as in Held, while it is HELD
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[StageState] = field(default_factory=list)
     back: Wave | None = None
     revert_asked: str | None = None  # the operator's reason
     changed_at: float = 0.0
@@ -152,7 +152,7 @@ def _apply(state: State, event: Event) -> None:
     match body:
         case Opened():
             rollout.status = RUNNING
-            rollout.stages.append(Stage(event.at, body.orders, waiting_since=event.at))
+            rollout.stages.append(StageState(event.at, body.orders, waiting_since=event.at))
             _order(state, rollout.model, body.orders)
         case Gated():
             stage = rollout.stages[body.stage]
@@ -273,6 +273,6 @@ def _finish(state: State, rollout: Rollout, body: Finished) -> None:
         state.current[rollout.model, target] = release
 
 
-def failed(stage: Stage) -> str:
+def failed(stage: StageState) -> str:
     """The reason of the stage's FAIL, or ""."""
     return stage.verdict_reason if stage.verdict == FAIL else ""

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelwave_controller.service.link import Broker, Connection, Link
+from modelwave_controller.service.link import Connection, ServiceBroker, ServiceLink
 from modelwave_controller.storage.outbox import Message
 from modelwave_shared import blocks, fields, topics
 from modelwave_shared.blocks import BLOCK_BYTES, MAX_BLOCKS
@@ -143,14 +143,14 @@ class Requests:
 class Blocks:
     """Sends what is asked for, in a thread of its own."""
 
-    def __init__(self, broker: Broker, fleet: str, folder: Path) -> None:
+    def __init__(self, broker: ServiceBroker, fleet: str, folder: Path) -> None:
         """`folder` holds the files, each under its sha256."""
         self.folder = folder
         self.requests = Requests(fleet)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._ready: deque[Message] = deque()
-        self.link = Link(
+        self.link = ServiceLink(
             broker,
             fleet,
             self._receive,

@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Broker:
+class ServiceBroker:
     """Where the broker is, and as whom; `tls` None is plain TCP."""
 
     host: str
@@ -61,7 +61,7 @@ class Broker:
     tls: ssl.SSLContext | None = None
 
 
-def broker_of(home: Home) -> Broker:
+def broker_of(home: Home) -> ServiceBroker:
     """The broker that controller.toml names. Raises OperatorError."""
     settings = home.config.broker
     password = b""
@@ -77,13 +77,13 @@ def broker_of(home: Home) -> Broker:
         words = password.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise OperatorError("broker.password_file: not UTF-8") from error
-    return Broker(settings.host, settings.port, settings.user, words, tls)
+    return ServiceBroker(settings.host, settings.port, settings.user, words, tls)
 
 
 class Connection:
     """One connection, from CONNECT until it is lost."""
 
-    def __init__(self, link: "Link") -> None:
+    def __init__(self, link: "ServiceLink") -> None:
         self.link = link
         self.gone = threading.Event()  # it is lost, or was closed
         self.over = threading.Event()  # it is gone, or is to be closed
@@ -198,12 +198,12 @@ class Connection:
             self.link.wake()
 
 
-class Link:
+class ServiceLink:
     """Keeps a connection up, in a thread of its own."""
 
     def __init__(
         self,
-        broker: Broker,
+        broker: ServiceBroker,
         fleet: str,
         receive: Callable[[str, bytes], None],
         wake: Callable[[], None],

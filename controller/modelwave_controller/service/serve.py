@@ -22,7 +22,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.service import files
 from modelwave_controller.service.blocks import Blocks
 from modelwave_controller.service.files import FileServer
-from modelwave_controller.service.link import WINDOW, Connection, Link, broker_of
+from modelwave_controller.service.link import WINDOW, Connection, ServiceLink, broker_of
 from modelwave_controller.service.tick import Issuer, Ticker
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox, Writer
@@ -65,7 +65,7 @@ class Service:
         self._stopping = threading.Event()
         self.writer = Writer(store, home.config.fleet, self.inbox, clock)
         broker = broker_of(home)
-        self.link = Link(broker, home.config.fleet, self.inbox.put, self._wake.set)
+        self.link = ServiceLink(broker, home.config.fleet, self.inbox.put, self._wake.set)
         self.blocks = Blocks(broker, home.config.fleet, home.files)
         self._trouble = Trouble()
 

@@ -202,13 +202,13 @@ class _Step:
                 slots=json.dumps(ranges),
             )
         )
-        known = cohorts.count(self.known.counts.get(target, {}), ranges)
+        known = cohorts.count_devices(self.known.counts.get(target, {}), ranges)
         return OrderSent(target=target, seq=seq, release=release, slots=ranges, known=known)
 
     def _clear(self, target: str, slots: Sequence[int]) -> Cleared:
         ranges = ranges_of(slots)
         outbox.put(self.connection, self._topics(target, ranges), b"")
-        known = cohorts.count(self.known.counts.get(target, {}), ranges)
+        known = cohorts.count_devices(self.known.counts.get(target, {}), ranges)
         return Cleared(target=target, slots=ranges, known=known)
 
     def _topics(self, target: str, ranges: list[list[int]]) -> list[str]:

@@ -19,7 +19,7 @@ from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.storage import log
 from modelwave_controller.storage.answers import GivenOrder, answer
-from modelwave_controller.storage.messages import Bad, Incoming, Present, Reported
+from modelwave_controller.storage.messages import Bad, Incoming, Present, ReportMessage
 from modelwave_controller.storage.tables import (
     bad_messages,
     device_models,
@@ -38,7 +38,7 @@ MAX_STRANGERS = 10_000  # rows of a table about devices that may not exist
 T = TypeVar("T")
 
 
-class Refusal(NamedTuple):
+class RefusalNote(NamedTuple):
     device: str
     target: str
     slot: int
@@ -101,12 +101,12 @@ def _behind(connection: Connection) -> list[Reader]:
     ]
 
 
-def refusals(connection: Connection, targets: Iterable[str]) -> list[Refusal]:
+def refusals(connection: Connection, targets: Iterable[str]) -> list[RefusalNote]:
     """The devices of these targets that refused the last message which proved nothing."""
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.refused)
     query = query.where(devices.c.refused != "").order_by(devices.c.device)
     rows = connection.execute(query.where(devices.c.target.in_(list(targets))))
-    return [Refusal(*row) for row in rows]
+    return [RefusalNote(*row) for row in rows]
 
 
 def forget(connection: Connection, device: str) -> bool:
@@ -120,7 +120,7 @@ def forget(connection: Connection, device: str) -> bool:
 def _newest(incoming: Sequence[Incoming]) -> dict[str, Report]:
     newest: dict[str, Report] = {}
     for message in incoming:
-        if isinstance(message, Reported):
+        if isinstance(message, ReportMessage):
             held = newest.get(message.device)
             if held is None or _age(message.report) > _age(held):
                 newest[message.device] = message.report

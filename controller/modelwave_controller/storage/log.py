@@ -36,7 +36,7 @@ def append_all(
                 "rollout": entry.rollout,
                 "at": at,
                 "kind": body.kind,
-                "body": bodies.dump(body),
+                "body": bodies.dump_body(body),
             }
             for entry, (_, body) in zip(added, entries, strict=True)
         ],
@@ -70,7 +70,7 @@ def events_after(
         wanted = events.c.rollout.in_(list(reports_of))
         query = query.where(or_(events.c.kind != bodies.REPORTED, wanted))
     for row in connection.execute(query):
-        yield bodies.load(*row)
+        yield bodies.load_event(*row)
 
 
 def folded(connection: Connection, reports_of: Iterable[int] | None = None) -> State:

@@ -16,7 +16,7 @@ PRESENCE = {b"online": True, b"offline": False}
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportMessage:
     device: str
     report: Report
 
@@ -39,7 +39,7 @@ class Bad:
     reason: str
 
 
-Incoming = Reported | Present | Measured | Bad
+Incoming = ReportMessage | Present | Measured | Bad
 
 
 def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
@@ -52,7 +52,7 @@ def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
         return Bad(device, f"{kind}: longer than {MAX_REPORT_BYTES} bytes")
     try:
         if kind == "reported":
-            return Reported(device, view(Report, reports.read(REPORT, payload)))
+            return ReportMessage(device, view(Report, reports.read(REPORT, payload)))
         if kind == "metrics":
             return Measured(device, view(Metrics, reports.read(METRICS, payload)))
         if kind == "presence":

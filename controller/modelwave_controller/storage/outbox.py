@@ -24,7 +24,7 @@ class Message(NamedTuple):
     payload: bytes  # empty: clears the topic
 
 
-def keep(connection: Connection, data: bytes) -> str:
+def keep_blob(connection: Connection, data: bytes) -> str:
     """Stores `data` once; its sha256."""
     digest = hashlib.sha256(data).hexdigest()
     known = connection.scalar(select(blobs.c.sha256).where(blobs.c.sha256 == digest))
@@ -41,7 +41,7 @@ def blob(connection: Connection, digest: str) -> bytes:
 
 def put(connection: Connection, topics: Sequence[str], payload: bytes) -> None:
     """These topics are to hold `payload`; an empty one clears them."""
-    digest = keep(connection, payload) if payload else None
+    digest = keep_blob(connection, payload) if payload else None
     for start in range(0, len(topics), _CHUNK):
         chunk = topics[start : start + _CHUNK]
         known = set(connection.scalars(select(outbox.c.topic).where(outbox.c.topic.in_(chunk))))

@@ -51,7 +51,7 @@ def generate() -> SigningKey:
     return SigningKey(Ed25519PrivateKey.generate())
 
 
-def create(path: Path, passphrase: bytes | None) -> SigningKey:
+def create_key(path: Path, passphrase: bytes | None) -> SigningKey:
     """A new key in a new file; `passphrase` None leaves it open to whoever reads the file.
     Raises OperatorError if the file exists or the passphrase is empty."""
     if passphrase is not None and not passphrase:
@@ -63,11 +63,11 @@ def create(path: Path, passphrase: bytes | None) -> SigningKey:
         serialization.NoEncryption(),
     )
     data = plain if passphrase is None else pkcs8.encrypted_pem(plain, passphrase)
-    disk.create(path, data, 0o600)
+    disk.create_file(path, data, 0o600)
     return key
 
 
-def load(path: Path, ask: Ask) -> SigningKey:
+def load_key(path: Path, ask: Ask) -> SigningKey:
     """The key in a file. Raises OperatorError if it is none, is no Ed25519 key, or the
     passphrase does not open it."""
     data = disk.read_input(path, "key", MAX_KEY_FILE_BYTES)
@@ -87,7 +87,7 @@ def load_public(path: Path, ask: Ask) -> bytes:
     """The raw public key in a file that holds a public key or a private one."""
     data = disk.read_input(path, "key", MAX_KEY_FILE_BYTES)
     if _PUBLIC not in data:
-        return load(path, ask).public
+        return load_key(path, ask).public
     try:
         public = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:

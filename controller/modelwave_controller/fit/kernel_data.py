@@ -61,7 +61,7 @@ class Tables:
 
 
 @cache
-def load(abi_name: str, library: str) -> Tables:
+def load_tables(abi_name: str, library: str) -> Tables:
     """Loads the tables for one ABI of sizes.toml and one library of kernels.toml ("reference"
     or another)."""
     abi = _abi(abi_name)
