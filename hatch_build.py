@@ -2,7 +2,7 @@
 modelwave_shared/version.py, in the built file only. An editable install runs the sources
 themselves, so nothing is written for it; they ask git."""
 
-import runpy
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ class Commit(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "editable":
             return
-        source = Path(self.root, SOURCE)
+        sys.path.insert(0, str(Path(self.root, "shared")))
+        from modelwave_shared import checkout
+
         self._folder = tempfile.TemporaryDirectory()
         stamped = Path(self._folder.name, "version.py")
-        stamped.write_text(runpy.run_path(str(source))["stamped"](source.read_text()))
+        stamped.write_text(checkout.stamped(Path(self.root, SOURCE).read_text()))
         place = MODULE if self.target_name == "wheel" else SOURCE
         build_data["force_include"][str(stamped)] = place
 

@@ -35,4 +35,4 @@ def test_a_reason_is_one_line_however_many_tests_it_skipped(
     monkeypatch.setenv("MODELWAVE_LONG", "1")
     assert not_tested([]) == []
     found = not_tested(["Skipped: no\n a", "b", "Skipped: no a"])
-    assert found == ["2 tests: no a", "1 tests: b"]
+    assert found == ["2 tests: no a", "1 test: b"]

@@ -23,7 +23,10 @@ def needed(program: str) -> str:
 def not_tested(reasons: Iterable[str]) -> list[str]:
     """What a run left out, a line for each reason that tests were skipped for."""
     counted = Counter(" ".join(reason.removeprefix("Skipped: ").split()) for reason in reasons)
-    lines = [f"{count} tests: {reason}" for reason, count in counted.most_common()]
+    lines = [
+        f"{count} {'test' if count == 1 else 'tests'}: {reason}"
+        for reason, count in counted.most_common()
+    ]
     if os.environ.get("MODELWAVE_LONG") != "1":
         lines.append(LONG_SWEEPS)
     return lines

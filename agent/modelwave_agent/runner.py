@@ -7,7 +7,8 @@ import random
 from modelwave_agent.observations import Observations
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
-from modelwave_shared import topics, version
+from modelwave_shared import topics
+from modelwave_shared.version import described
 from modelwave_shared.words import READS, SIGNER
 
 TYPE_CHECKING = False
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from modelwave_agent.update import Update
 
     Listener = Callable[[bytes], None]
+
+PROGRAM = "modelwave-agent"
 
 # A report heals by repetition: soon after a change, then ever more rarely.
 REPEAT_SECONDS = (60, 120, 240, 480, 900)
@@ -41,9 +44,12 @@ class Agent:
         boots: "Journal",
         metrics_seconds: float = 900,
         listeners: "dict[str, Listener] | None" = None,
+        version: "str | None" = None,
     ) -> None:
         """`updates`: {model: Update}; `boots`: the device's own Journal, which counts its
-        resets; `listeners`: {topic: who takes its payloads}, beside the topics of orders."""
+        resets; `listeners`: {topic: who takes its payloads}, beside the topics of orders;
+        `version`: what reports say of this program, where more is known than version.py
+        holds."""
         self.device = device
         self.updates = updates
         self.link = link
@@ -59,6 +65,7 @@ class Agent:
         self.observations = Observations()
         self.desired = self._desired()
         self.listeners = listeners or {}
+        self.version = version or described()
         for update in updates.values():
             update.report.changed = self.changed.set
 
@@ -185,7 +192,7 @@ class Agent:
         document.update(
             {
                 "target": self.device.target,
-                "agent": agent_version(),
+                "agent": "%s %s" % (PROGRAM, self.version),
                 "reads": {kind: READS[kind] for kind in SIGNER},
                 "free": {
                     "flash": min(room["flash"] for room in has),
@@ -220,11 +227,6 @@ class Agent:
                     unsent.pop(0)
             except (LinkLost, MemoryError):
                 pass  # sent again under the same number, so that it counts once
-
-
-def agent_version() -> str:
-    """How the agent calls itself in reports, such as "modelwave-agent 0.1.0+g1a2b3c4"."""
-    return "modelwave-agent " + version.described()
 
 
 def _dump(document: "Document") -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from modelwave_agent.host import HostAgent, ProofError
 from modelwave_agent.host.config import ConfigError
-from modelwave_shared import golden
+from modelwave_shared import checkout, golden
 from tests.agent.host_places import Mosquitto, refused_port
 from tests.agent.host_world import MODELS, Digits, World, world
 
@@ -62,6 +62,8 @@ def test_order_becomes_the_model_that_the_program_runs(tmp_path):
     async def main(made):
         with HostAgent.from_config(made.toml()) as agent:
             assert await made.told("presence", lambda told: True) == "online"
+            report = await made.told("reported", lambda told: True)
+            assert report["agent"] == f"modelwave-agent {checkout.described()}"
             assert agent.live("digits") is None
             with pytest.raises(ProofError, match="no release has come yet"):
                 agent.run("digits", PICTURE)

@@ -150,7 +150,7 @@ class World:
 
     def state(self) -> State:
         with self.store.read() as connection:
-            return log.state(connection)
+            return log.folded(connection)
 
     def ordered(self, device: "Device") -> dict[str, Any] | None:
         """The order that waits for the device on the broker, or would."""

@@ -164,7 +164,7 @@ def test_folding_in_two_parts_is_folding_at_once(tmp_path: Path) -> None:
             world.tick()
             world.answer(outcome, world.devices.values())
     with world.store.read() as connection:
-        entries = list(log.read(connection))
+        entries = list(log.events_after(connection))
     assert len(entries) > 20
     for cut in range(len(entries)):
         assert fold(entries[cut:], fold(entries[:cut])) == fold(entries)
@@ -177,6 +177,6 @@ def test_answers_to_other_rollouts_are_left_out_when_not_asked_for(tmp_path: Pat
     world.tick()
     world.answer("", world.devices.values())
     with world.store.read() as connection:
-        assert log.state(connection, reports_of=[]).rollouts[number].stages[0].answers == {}
-        assert log.state(connection, reports_of=[number]).rollouts[number].stages[0].answers
+        assert log.folded(connection, reports_of=[]).rollouts[number].stages[0].answers == {}
+        assert log.folded(connection, reports_of=[number]).rollouts[number].stages[0].answers
     world.close()

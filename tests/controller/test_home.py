@@ -22,7 +22,7 @@ from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import fail, safe
 from modelwave_controller.trust import keys, pkcs8
 from modelwave_shared import documents, words
-from modelwave_shared.version import described
+from modelwave_shared.checkout import described
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_world import FLEET, TARGET, Device, World
+from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World
 from test_service_reports import window
 
 from modelwave_controller import cli
@@ -60,19 +60,20 @@ def test_start_waits_for_a_first_device_that_reports_the_model(
 ) -> None:
     with closing(World(tmp_path)) as world:
         world.shelve(1)
-        # While it sleeps, first one comes that runs another model, then the right one.
-        comes = [lambda device: device.models.clear(), lambda device: None]
+        # They come while it sleeps; only the last is one that it waits for.
+        coming = [("letters", TARGET), ("digits", "esp32"), ("digits", TARGET)]
 
         def sleep(_seconds: float) -> None:
-            device = Device(f"d{len(comes)}")
-            comes.pop(0)(device)
+            model, target = coming.pop(0)
+            device = Device(f"{target}-{model}", target)
+            device.models = {model: dict(NO_RELEASE)}
             world.hear([device])
 
         monkeypatch.setattr("modelwave_controller.cli.start.time.sleep", sleep)
         start = ["--home", str(world.home.path), "rollout", "start", "digits", "1"]
         assert cli.run([*start, "--wait-devices", "30"]) == 0
         out, err = capsys.readouterr()
-        assert comes == []
+        assert coming == []
         assert out.startswith("NEW  rollout 1")
         assert err.splitlines() == [
             "no device of target linux-cpu has reported digits yet: waiting up to 30 s for the "

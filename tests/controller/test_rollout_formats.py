@@ -15,7 +15,9 @@ import pytest
 from rollout_world import FLEET, TARGET, Device, World, quick
 
 from modelwave_agent import checks
+from modelwave_agent.case import Case
 from modelwave_agent.record import new_record
+from modelwave_agent.types import Enrolment
 from modelwave_controller import cli
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import overview, rollouts
@@ -87,19 +89,14 @@ def finish(world: World) -> None:
     assert newest(world).status == FINISHED
 
 
-def judged_by_an_agent(world: World, device: Device) -> checks.Case:
+def judged_by_an_agent(world: World, device: Device) -> Case:
     """What today's agent makes of what the controller has for its slot."""
     topic = topics.desired_slot(FLEET, TARGET, "digits", slot(FLEET, device.name))
     with world.store.read() as connection:
         message = outbox.holds(connection, topic)
     assert message is not None
-    about = {
-        "fleet": FLEET,
-        "device": device.name,
-        "target": TARGET,
-        "slot": slot(FLEET, device.name),
-    }
-    case = checks.Case(message, "digits", about, world.home.root_document, new_record(), HAS)
+    enrolment = Enrolment(device.name, TARGET, world.home.root_document)
+    case = Case(message, "digits", enrolment, new_record(), HAS)
 
     async def never_wait() -> None:
         pass
@@ -325,18 +322,19 @@ def test_late_joiner_that_cannot_read_it_is_shown_with_what_it_says(
     world.start(1, **changes)
     finish(world)
     (late,) = world.add(1)
-    with pytest.raises(checks.Refused) as refused:
+    with pytest.raises(checks.OrderRefused) as refused:
         judged_by_an_agent(world, late)
-    assert refused.value.reason.startswith(problem)
-    if refused.value.order:  # it can say which order it rejects
-        world.answer("REJECTED", [late], refused.value.reason)
+    reason = str(refused.value)
+    assert reason.startswith(problem)
+    if refused.value.check.proven:  # it can say which order it rejects
+        world.answer("REJECTED", [late], reason)
         outcome = "REJECTED"
     else:
-        late.says["refused"] = refused.value.reason
+        late.says["refused"] = reason
         world.hear([late])
         outcome = "silent"
     assert [(p.device, p.outcome, p.reason) for p in status(world).problems] == [
-        (late.name, outcome, refused.value.reason)
+        (late.name, outcome, reason)
     ]
 
 

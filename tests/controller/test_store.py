@@ -77,9 +77,9 @@ def test_ids_grow_without_gaps_in_the_order_of_commits(store: Store, url: str) -
     while any(thread.is_alive() for thread in threads):
         with store.read() as connection:
             newest = seen[-1] if seen else 0
-            seen += [event.id for event in log.read(connection, after=newest)]
+            seen += [event.id for event in log.events_after(connection, after=newest)]
     with store.read() as connection:
-        seen += [event.id for event in log.read(connection, after=seen[-1] if seen else 0)]
+        seen += [event.id for event in log.events_after(connection, after=seen[-1] if seen else 0)]
     assert seen == list(range(1, 121))
     for mine in stores:
         mine.close()

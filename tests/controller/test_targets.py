@@ -85,7 +85,7 @@ def test_own_target_is_added_shown_and_replaced(home: Home, tmp_path: Path, mode
         ('"mcu"', '"board"', "esp32s3-psram.class"),
         ("class =", "kind =", "esp32s3-psram.class"),
         ("with 8", "\\u001b[2J", "esp32s3-psram.description"),
-        ("[esp32s3-psram]", 'name = "x"\n[esp32s3-psram]', "name: stands outside a table"),
+        ("[esp32s3-psram]", 'name = "x"\n[esp32s3-psram]', "name: is outside a table"),
         ("[esp32s3-psram]", '[esp32s3-psram]\nname = "x"', "the name is the table's"),
         ("[esp32s3-psram]", '["../../etc"]', "../../etc.name"),
         ("[esp32s3-psram]", "[device]", "device.name"),

@@ -8,19 +8,15 @@ from typing import Any
 
 import pytest
 from operator_home import Run, as_json, refused, runner
-from rollout_world import TARGET, World, manifest, quick
+from rollout_world import TARGET, World, quick
 from sqlalchemy import insert, select, update
 
 from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.rollouts import Request
-from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout.state import ABORTED, FINISHED, HELD, RUNNING, UNKNOWN
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.storage import tables
-from modelwave_controller.trust import keys
-from modelwave_controller.trust.documents import Manifest, read
-from modelwave_shared import digests, words
 
 SHADOWED = {"kind": "shadowed", "seconds": 60}
 CREATED = {"kind": "created", "model": "digits", "colour": "blue"}
@@ -136,10 +132,7 @@ def test_known_events_after_it_change_nothing_and_break_nothing(world: World) ->
 
 def faces(world: World) -> Request:
     """A rollout of another model."""
-    payload = keys.canonical(manifest(1, model="faces"))
-    envelope = keys.sign(words.MANIFEST, payload, [world.release_key])
-    signed = Signed(read(Manifest, payload), envelope, digests.hexdigest(payload))
-    return Request("faces", {TARGET: signed}, (), quick(100), 0)
+    return Request("faces", world.release(1, model="faces"), (), quick(100), 0)
 
 
 @pytest.mark.parametrize("where", ["in a rollout", "before everything", "of the fleet"])

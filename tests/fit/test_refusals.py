@@ -83,7 +83,7 @@ BOTH = {
     "it takes FLOAT32, INT16, INT8, not UINT8": conv((PICTURE, "UINT8"), weights(), MADE),
     "data FLOAT32, weights INT8": conv((PICTURE, "FLOAT32"), weights(), ([1, 4, 4, 5], "FLOAT32")),
     "data INT8, weights FLOAT32": dense(FLAT, constant([5, 4], "FLOAT32"), FIVE),
-    "[4, 4, 4], not four sides": conv(([4, 4, 4], "INT8"), weights(), MADE),
+    "[4, 4, 4], not four dimensions": conv(([4, 4, 4], "INT8"), weights(), MADE),
     "it multiplies FLOAT32 by INT8": one(
         "BATCH_MATMUL",
         [([1, 3, 4], "FLOAT32"), constant([1, 4, 5], "INT8")],
@@ -137,7 +137,7 @@ BOTH = {
     "6 dimensions, 5 at most": one(
         "TRANSPOSE", [([1] * 6, "FLOAT32"), constant([6], "INT32")], ([1] * 6, "FLOAT32")
     ),
-    "its state is no variable tensor": one(
+    "its state is not a variable tensor": one(
         "SVDF",
         [
             ([1, 4], "FLOAT32"),
@@ -243,4 +243,4 @@ def test_scratch_of_a_subgraph_that_nobody_runs_is_refused() -> None:
         y = graph.tensor([1, 4], "FLOAT32")
         graph.op("MEAN", [x, graph.constant([1, 2])], [y], "Reducer")
         graph.inputs, graph.outputs = [x], [y]
-    assert "nobody runs it" in (analyse(write(main, spare), REFERENCE).refused or "")
+    assert "nothing runs it" in (analyse(write(main, spare), REFERENCE).refused or "")

@@ -27,7 +27,7 @@ def test_a_model_for_the_cpu_has_no_package() -> None:
 
 @pytest.mark.parametrize("least", [-1, -(2**31)])
 def test_a_negative_runtime_version_is_refused(least: int) -> None:
-    with pytest.raises(ModelError, match="wants runtime version"):
+    with pytest.raises(ModelError, match="needs runtime version"):
         edgetpu.package(small_models.edgetpu(least_runtime=least))
 
 

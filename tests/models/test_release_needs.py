@@ -98,7 +98,7 @@ def test_an_arena_smaller_than_the_model_needs_is_refused(
 @pytest.mark.parametrize(
     ("data", "target", "why"),
     [
-        (V2, "esp32s3", "nobody measured esp-nn"),
+        (V2, "esp32s3", "never measured: esp-nn"),
         (small_models.one("SignalFft"), "nano33ble", "SignalFft"),
         (b"\x08\0\0\0TFL3" + bytes(8), "nano33ble", "the model does not say it"),
     ],
@@ -161,4 +161,4 @@ def test_golden_set_is_run_on_the_accelerator_whatever_its_version(
 
 def test_where_the_figures_are_from_is_said(home: Home, tmp_path: Path, modelwave: Run) -> None:
     assert "exact for cortex-m0plus:cmsis-nn" in modelwave(*create(tmp_path, V2, "rp2040"))[1]
-    assert "a host's figure" in modelwave(*create(tmp_path, V2, "linux-cpu"))[1]
+    assert "an estimate for hosts" in modelwave(*create(tmp_path, V2, "linux-cpu"))[1]

@@ -30,6 +30,7 @@ from modelwave_agent.ports import Ports, ProofError, Runtime
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment, Live
 from modelwave_agent.update import Update
+from modelwave_shared import checkout
 
 
 class HostAgent:
@@ -173,7 +174,15 @@ class HostAgent:
             updates[model] = Update(model, self.device, ports)
         link = PahoLink(settings.broker, settings.device)
         boots = Journal(str(settings.state), "device")
-        agent = Agent(self.device, updates, link, clock, boots, settings.metrics_seconds)
+        agent = Agent(
+            self.device,
+            updates,
+            link,
+            clock,
+            boots,
+            settings.metrics_seconds,
+            version=checkout.described(),
+        )
         for update in updates.values():
             update.report.changed = Changes(update, update.report.changed)
         return agent

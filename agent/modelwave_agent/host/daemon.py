@@ -14,8 +14,8 @@ from modelwave_agent.host.config import AgentConfig, ConfigError
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import new_record
-from modelwave_agent.runner import agent_version
-from modelwave_shared import topics
+from modelwave_agent.runner import PROGRAM
+from modelwave_shared import checkout, topics
 from modelwave_shared.slots import slot
 
 
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="modelwave-agent",
         description="Keeps this device's models what its fleet's controller orders, proven here.",
     )
-    parser.add_argument("--version", action="version", version=agent_version())
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {checkout.described()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command, text in (
         (_run, "run until SIGINT or SIGTERM"),

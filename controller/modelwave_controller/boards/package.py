@@ -14,7 +14,7 @@ from pathlib import Path
 
 from modelwave_controller.boards import compiling, modules, romfs
 from modelwave_controller.errors import OperatorError
-from modelwave_shared import version
+from modelwave_shared import checkout, version
 
 # What a board's program imports (docs/boards.md); the rest is what these import.
 ROOTS = (
@@ -65,7 +65,7 @@ def build() -> Files:
     for name, path in everything.items():
         text = path.read_text(encoding="utf-8")
         if name == version.__name__:
-            text = version.stamped(text)
+            text = checkout.stamped(text)
         files[place(name)] = compiling.compiled(text, place(name, "py"))
         files["source/" + place(name, "py")] = text.encode()
     return files

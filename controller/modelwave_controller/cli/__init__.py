@@ -15,7 +15,7 @@ import typer
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.terminal import fail
-from modelwave_shared import version
+from modelwave_shared import checkout
 
 # The module of each command or group of commands, and the function in it; None for a group.
 COMMANDS: dict[str, tuple[str, str | None]] = {
@@ -59,7 +59,7 @@ def application(command: str | None = None) -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"modelwave {version.described()}")
+        print(f"modelwave {checkout.described()}")
         raise typer.Exit
 
 

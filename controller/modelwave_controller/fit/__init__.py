@@ -1,16 +1,17 @@
-"""What a .tflite model really needs on a microcontroller: TFLM's own allocator, replayed.
+"""Computes the memory that a .tflite model needs on a microcontroller, by replaying the
+allocations of TFLM (TensorFlow Lite for Microcontrollers).
 
 fit = analyse(data, "cortex-m4:cmsis-nn")
 fit.need        the smallest arena, in bytes; None if refused or unknown
 fit.layers      the memory operator by operator
 fit.boxes       where each tensor lies in the arena, and when
 
-flatbuffer, model    reading the file, everything checked
+flatbuffer, model    read the file and check everything in it
 lifetimes, planner   when tensors are alive, and where the plan puts them
 node, reference, cmsis_nn, kernels.toml
-                     what each kernel asks for: a new one is a row and a small function
-sizes.toml           TFLM's structures by ABI
-refusals             what TFLM does not take, one row each
+                     what each kernel allocates; a new kernel is a row and a small function
+sizes.toml           the sizes of TFLM's structures, by ABI
+refusals             what TFLM refuses, one row each
 arena, replay        AllocateTensors, allocation by allocation
 """
 

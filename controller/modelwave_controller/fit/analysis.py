@@ -1,4 +1,4 @@
-"""What a model needs on a device, to the byte, before a device is asked."""
+"""Computes what a model needs on a device, exact to the byte, without the device."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from modelwave_controller.fit.tables import load
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One operator; sizes in bytes. `live` is what the plan has alive while it runs, and
-    `peak` marks the operators during which the plan is at its highest."""
+    """The memory of one operator, in bytes. `live` is the sum of all buffers that are alive
+    while it runs; `peak` marks the operators during which the plan is at its highest."""
 
     subgraph: int
     index: int
@@ -30,8 +30,8 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A planned buffer: bytes offset … offset + size of the arena, while the scopes first …
-    last run (0 is the start, then each operator; -1 where nobody uses it)."""
+    """A planned buffer: it takes the bytes offset … offset + size of the arena during the
+    scopes first … last (0 is the start, then each operator; -1 if nothing uses it)."""
 
     label: str
     offset: int
@@ -42,10 +42,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """All in bytes. `used` is what TFLM's arena_used_bytes() will tell, `need` the smallest
-    arena, in steps of 16, from which on AllocateTensors succeeds; both are None where TFLM
-    refuses the model or where nobody measured what it uses. `activations` is the planned part
-    of `used`, and `weights` what the constants take in the file."""
+    """The memory that a model needs, in bytes. `used` is what TFLM's arena_used_bytes() will
+    return, `need` the smallest arena, in steps of 16, with which AllocateTensors succeeds;
+    both are None if TFLM refuses the model or if it uses something that was never measured.
+    `activations` is the planned part of `used`, `weights` the size of the constants in the
+    file."""
 
     profile: str
     weights: int
@@ -117,7 +118,7 @@ def _layers(model: Model, replay: Replay) -> tuple[Layer, ...]:
 
 
 class _Course:
-    """By scope: the bytes alive, and how many buffers reach up to the top of the plan."""
+    """Holds for each scope the bytes alive, and how many buffers reach the top of the plan."""
 
     def __init__(self, replay: Replay) -> None:
         scopes = replay.lifetimes.scope + 1

@@ -1,17 +1,17 @@
-"""The arena of SingleArenaBufferAllocator (arena_allocator/single_arena_buffer_allocator.cc),
-with an end that gives way: where TFLM would fail, this one notes how large it must be.
+"""Models the arena of SingleArenaBufferAllocator (single_arena_buffer_allocator.cc), but
+without a fixed size: where TFLM would fail, this one records how large the arena must be.
 
     | head ......... temporaries .....            ..... tail |
       0                                                  end
 
-The head is one buffer that is resized, first for the scratch requests, in the end for the
-planned tensors. Temporaries follow it and are given back all at once. What lasts is laid
-down from the end.
+The head is one buffer that is resized: first it holds the scratch requests, in the end the
+planned tensors. Temporaries follow it and are released all at once. Persistent buffers are
+allocated from the end downwards.
 
-TFLM tests a temporary against the tail, but what lasts against the head only. So in too small
-an arena a kernel can overwrite its own temporaries, upon which AllocateTensors fails for some
-other reason, or crashes, or by luck does not. Here what lasts must not reach a temporary, but
-for the last bytes of it that nobody reads again."""
+TFLM checks a temporary against the tail, but a persistent buffer against the head only. So in
+an arena that is too small a kernel can overwrite its own temporaries, and AllocateTensors then
+fails for some other reason, crashes, or works by luck. Here a persistent buffer must not reach
+into a temporary, except into its last bytes that are not read again."""
 
 ALIGNMENT = 16  # of buffers, and of the arena itself (MicroArenaBufferAlignment)
 
@@ -21,8 +21,9 @@ def align(size: int, alignment: int = ALIGNMENT) -> int:
 
 
 class Arena:
-    """All in bytes; `tail` counts from the end, the rest from the beginning. `need` is the
-    largest size that was needed so far, `busy` where the temporaries end that are still read."""
+    """The state of the arena, in bytes; `tail` counts from the end, the rest from the beginning.
+    `need` is the largest size needed so far, `busy` the end of the temporaries that are still
+    read."""
 
     def __init__(self) -> None:
         self.head = self.temporaries = self.busy = self.tail = self.need = 0
@@ -36,7 +37,7 @@ class Arena:
         self._require(self.temporaries)
 
     def idle(self, size: int) -> None:
-        """The last `size` bytes of the temporaries are not read again."""
+        """Marks the last `size` bytes of the temporaries as not read again."""
         self.busy = self.temporaries - size
 
     def release_temporaries(self) -> None:

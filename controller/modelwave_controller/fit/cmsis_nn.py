@@ -1,5 +1,5 @@
-"""What differs in Prepare where CMSIS-NN's kernels stand in for the reference ones
-(tensorflow/lite/micro/kernels/cmsis_nn/*.cc), and the scratch memory CMSIS-NN wants
+"""The Prepare functions of CMSIS-NN's kernels where they differ from the reference kernels
+(tensorflow/lite/micro/kernels/cmsis_nn/*.cc), and the scratch memory that CMSIS-NN asks for
 (Source/*/arm_*_get_buffer_sizes_*.c) on cores with the DSP instructions (Cortex-M4, M7, M33)
 and without (M0+, M3). Helium (MVE, Cortex-M55) has other sizes and was never measured."""
 
@@ -24,7 +24,8 @@ REVERSE_CONVOLUTION_FROM = 17  # input channels: REVERSE_TCOL_EFFICIENT_THRESHOL
 
 
 def cmsis_conv(node: Node) -> None:
-    # It looks for the bias among the outputs, finds none there, and so holds no temporary.
+    # The kernel looks for the bias among the outputs and does not find it, so there is no
+    # temporary for it.
     data, weights = node.input(0), node.input(1)
     node.output(0)
     if data.kind != "FLOAT32":
@@ -38,7 +39,7 @@ def cmsis_conv(node: Node) -> None:
 
 
 def _is_1x1(node: Node, data: Tensor, weights: Tensor) -> bool:
-    """arm_nn_is_convolve_1x1: a multiplication of matrices, which needs no columns."""
+    """arm_nn_is_convolve_1x1: such a convolution is a matrix product and needs no columns."""
     return (
         (weights.dim(1), weights.dim(2)) == (1, 1)
         and (node.option("dilation_h"), node.option("dilation_w")) == (1, 1)
@@ -48,7 +49,8 @@ def _is_1x1(node: Node, data: Tensor, weights: Tensor) -> bool:
 
 
 def _padding(node: Node, data: Tensor, weights: Tensor) -> tuple[int, int]:
-    """(above, left) of the input, as ComputePaddingHeightWidth has it (kernels/padding.h)."""
+    """Returns the padding (above, left) of the input as ComputePaddingHeightWidth computes it
+    (kernels/padding.h)."""
     return (
         _padding_before(node, "h", data.dim(1), weights.dim(1)),
         _padding_before(node, "w", data.dim(2), weights.dim(2)),
@@ -134,14 +136,14 @@ def cmsis_transpose_conv(node: Node) -> None:
 def _transpose_conv_scratch(
     node: Node, data: Tensor, weights: Tensor, output: Tensor
 ) -> tuple[int, int]:
-    """arm_transpose_conv_s8_get_buffer_size and its sister for the reversed weights. The
-    second is asked for even where it is empty."""
+    """arm_transpose_conv_s8_get_buffer_size, and the size of the buffer for the reversed
+    weights. The second buffer is requested even if its size is 0."""
     rows, columns, channels = weights.dim(1), weights.dim(2), data.dim(3)
     across, down = node.option("stride_w"), node.option("stride_h")
     if across <= 2 and down <= 2 and channels >= REVERSE_CONVOLUTION_FROM:
         taps = rows * columns * channels
         return 2 * 2 * align(taps, 4), taps * weights.dim(0)
-    # CMSIS-NN compares the width with the stride downwards here; so do we.
+    # CMSIS-NN compares the width with the vertical stride here, so this does the same.
     line = ((data.dim(2) - 1) * across + max(columns, down)) * output.dim(3)
     return 4 * line * max(rows, down), 0
 

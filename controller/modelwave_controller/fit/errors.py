@@ -1,21 +1,21 @@
-"""What can stand between a file and a figure.
+"""The errors of an analysis.
 
     ModelError  the bytes are not a .tflite file that can be read
-    Refused     TFLM would not run it on this profile, and says why
-    Unknown     it uses what was never measured: no figure is better than a guess
+    Refused     TFLM would not run the model on this profile; the text is the reason
+    Unknown     the model uses something that was never measured, and nothing is guessed
 
-Only ModelError leaves `fit`; the other two end up as fields of `Fit`."""
+Only ModelError leaves `fit`; the other two become fields of `Fit`."""
 
 from modelwave_controller.errors import OperatorError
 
 
 class ModelError(OperatorError):
-    """The file is no model, is cut off, points outside itself or is beyond our limits."""
+    """The file is not a model, is cut off, has offsets outside itself or exceeds our limits."""
 
 
 class Refused(Exception):
-    """TFLM does not take this; the text is the reason."""
+    """TFLM refuses this; the text is the reason."""
 
 
 class Unknown(Exception):
-    """Nobody measured this; the text names it."""
+    """This was never measured; the text names it."""

@@ -1,4 +1,4 @@
-"""Reads FlatBuffers tables out of bytes that nobody vouches for.
+"""Reads FlatBuffers tables from untrusted bytes.
 
 A table begins with a signed offset back to its vtable, which holds its own length, the
 table's length, and for each slot (a field's number in the schema) where that field lies in
@@ -7,9 +7,9 @@ offset relative to the place that holds it; a vector begins with its count.
 (flatbuffers.dev/internals)
 
 Here every offset, length and count is checked against the file before it is followed. Tables
-may share their parts, so a small file could describe an endless model: what is read from one
-file is therefore counted, and an honest file, in which each element takes up four bytes of
-its own, stays far below the limit."""
+may share their parts, so a small file could describe an endless model. Therefore the elements
+read from one file are counted; a genuine file, in which each element takes four bytes of its
+own, stays far below the limit."""
 
 from struct import Struct
 
@@ -23,20 +23,20 @@ _I32, _U32, _F32, _I64 = Struct("<i"), Struct("<I"), Struct("<f"), Struct("<q")
 
 
 class File:
-    """The bytes, and how many elements may still be read from them."""
+    """The bytes of a file, and how many elements may still be read from them."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.left = len(data) + 64
 
     def spend(self, elements: int) -> None:
-        """Raises ModelError when more has been read than an honest file can hold."""
+        """Counts elements read. Raises ModelError if they are more than a genuine file can hold."""
         self.left -= elements
         if self.left < 0:
             raise ModelError("the file refers to the same parts over and over")
 
     def number(self, form: Struct, at: int) -> int:
-        """The integer at byte `at`. Raises ModelError outside the file."""
+        """Returns the integer at byte `at`. Raises ModelError outside the file."""
         if at < 0 or at + form.size > len(self.data):
             raise ModelError(f"cut off, or an offset points outside the file: byte {at}")
         return int(form.unpack_from(self.data, at)[0])
@@ -46,8 +46,8 @@ class File:
 
 
 class Table:
-    """One table; `slot` is a field's number in the schema. An absent field is its default,
-    an absent vector is empty."""
+    """One table; `slot` is a field's number in the schema. An absent field has its default
+    value, an absent vector is empty."""
 
     __slots__ = ("at", "file", "vtable", "vtable_bytes")
 
@@ -77,7 +77,7 @@ class Table:
         return None if at is None else Table(self.file, at)
 
     def tables(self, slot: int, most: int) -> "list[Table]":
-        """Raises ModelError if there are more than `most`."""
+        """Returns a vector of tables. Raises ModelError if there are more than `most`."""
         start, count = self.vector(slot, 4)
         if count > most:
             raise ModelError(f"{count} tables at byte {start}, {most} at most")
@@ -85,7 +85,7 @@ class Table:
         return [Table(self.file, at + self.file.number(_U32, at)) for at in places]
 
     def ints(self, slot: int) -> tuple[int, ...]:
-        """A vector of int32."""
+        """Returns a vector of int32."""
         start, count = self.vector(slot, 4)
         self.file.spend(count)
         if count > MAX_INTS:
@@ -93,30 +93,30 @@ class Table:
         return Struct(f"<{count}i").unpack_from(self.file.data, start)
 
     def first_float(self, slot: int) -> float:
-        """The first of a vector of float32; 0.0 where it is empty."""
+        """Returns the first element of a vector of float32; 0.0 if it is empty."""
         start, count = self.vector(slot, 4)
         return float(_F32.unpack_from(self.file.data, start)[0]) if count else 0.0
 
     def first_long(self, slot: int) -> int:
-        """The first of a vector of int64; 0 where it is empty."""
+        """Returns the first element of a vector of int64; 0 if it is empty."""
         start, count = self.vector(slot, 8)
         return self.file.number(_I64, start) if count else 0
 
     def text(self, slot: int) -> str:
-        """A string for people: at most MAX_TEXT_BYTES, nothing that could move a cursor."""
+        """Returns a string that can be printed: at most MAX_TEXT_BYTES, no control characters."""
         start, count = self.vector(slot, 1)
         raw = self.file.data[start : start + min(count, MAX_TEXT_BYTES)]
         text = raw.decode("utf-8", "replace")
         return "".join(letter if letter.isprintable() else "?" for letter in text)
 
     def vector(self, slot: int, width: int) -> tuple[int, int]:
-        """(first byte, count) of a vector whose elements take `width` bytes each."""
+        """Returns (first byte, count) of a vector whose elements take `width` bytes each."""
         at = self._target(slot)
         if at is None:
             return 0, 0
         count = self.file.number(_U32, at)
         if at + 4 + count * width > len(self.file.data):
-            raise ModelError(f"cut off, or a vector of {count} elements that is none: byte {at}")
+            raise ModelError(f"cut off, or not a vector of {count} elements: byte {at}")
         return at + 4, count
 
     def _number(self, form: Struct, slot: int, default: int) -> int:

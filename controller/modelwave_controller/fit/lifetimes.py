@@ -1,8 +1,9 @@
-"""When each tensor and scratch buffer is alive (AllocationInfoBuilder, micro_allocation_info.cc).
+"""Computes when each tensor and scratch buffer is alive, as AllocationInfoBuilder does
+(micro_allocation_info.cc).
 
 Time is counted in scopes: 0 is the start, each operator opens the next one, and so does each
-subgraph that IF, WHILE or CALL_ONCE runs. A subgraph is walked through every time that an
-operator runs it. What nobody touches stays at (-1, -1) and is planned all the same."""
+subgraph that IF, WHILE or CALL_ONCE runs. A subgraph is walked through every time an operator
+runs it. A tensor that no operator uses stays at (-1, -1) and is planned all the same."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,8 +35,8 @@ class Life:
 
 
 class Lifetimes:
-    """`tensors` by (subgraph, tensor), `operators` by (subgraph, operator): the scopes that
-    it spans, and with it its scratch buffers."""
+    """The lifetimes of a model: `tensors` by (subgraph, tensor), `operators` by (subgraph,
+    operator). An operator's scratch buffers are alive during the scopes that it spans."""
 
     def __init__(self, model: Model) -> None:
         self.model = model

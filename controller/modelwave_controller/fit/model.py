@@ -1,6 +1,6 @@
-"""A .tflite file as TFLM sees it: subgraphs of tensors and operators, read once and checked.
+"""Reads a .tflite file into subgraphs of tensors and operators, and checks it.
 
-Whatever the arena depends on is here, nothing else: weights are counted and never copied."""
+Only what the arena depends on is read: weights are counted and never copied."""
 
 from dataclasses import dataclass, field
 from math import prod
@@ -11,8 +11,8 @@ from modelwave_controller.fit.errors import ModelError, Refused, Unknown
 from modelwave_controller.fit.flatbuffer import File, Table
 from modelwave_controller.fit.schema import Slot
 
-# Of all subgraphs together. The largest models people run with TFLM have some hundred of
-# each; planning takes time with the square of the tensors.
+# Limits for all subgraphs together. The largest models people run with TFLM have some hundred
+# of each; the time for planning grows with the square of the tensors.
 MAX_TENSORS = 8192
 MAX_OPERATORS = 4096
 MAX_BUFFERS = 2 * MAX_TENSORS
@@ -23,8 +23,8 @@ MAX_ADDRESSABLE_BYTES = 2**31 - 1  # TFLM counts in int32
 
 @dataclass(slots=True)
 class Tensor:
-    """`bytes` is what it takes, or would take, in the arena; `constant_bytes` are those in the
-    file, 0 for what is computed."""
+    """One tensor. `bytes` is its size in the arena, also if it is never placed there;
+    `constant_bytes` is its size in the file, 0 for a computed tensor."""
 
     index: int
     name: str
@@ -47,7 +47,7 @@ class Tensor:
         return prod(self.shape)
 
     def dim(self, axis: int) -> int:
-        """One side of the shape. Raises Refused where the shape has no such side."""
+        """Returns one dimension of the shape. Raises Refused if the shape does not have it."""
         if not -len(self.shape) <= axis < len(self.shape):
             raise Refused(f"tensor {self.index} has the shape {list(self.shape)}")
         return self.shape[axis]
@@ -55,8 +55,8 @@ class Tensor:
 
 @dataclass(slots=True)
 class Operator:
-    """`inputs` and `outputs` are tensors of the same subgraph; None stands for an optional
-    input that is left out."""
+    """One operator. `inputs` and `outputs` are tensors of the same subgraph; None stands for an
+    optional input that is left out."""
 
     index: int
     name: str  # "CONV_2D", or the custom operator's own
@@ -77,8 +77,8 @@ class Subgraph:
 
 @dataclass(slots=True)
 class Model:
-    """`weights` are the bytes of all constants; `offline_plan` has an offset or -1 for each
-    tensor of all subgraphs, or is None."""
+    """A model as TFLM sees it. `weights` are the bytes of all constants; `offline_plan` has an
+    offset or -1 for each tensor of all subgraphs, or is None."""
 
     subgraphs: list[Subgraph]
     weights: int
@@ -86,13 +86,13 @@ class Model:
 
     @property
     def operators(self) -> list[Operator]:
-        """Of all subgraphs, in the order in which TFLM prepares them."""
+        """Returns the operators of all subgraphs, in the order in which TFLM prepares them."""
         return [operator for graph in self.subgraphs for operator in graph.operators]
 
 
 def read(data: bytes) -> Model:
-    """Reads a file. Raises ModelError if it is no model, and Unknown or Refused if the
-    tensors' shapes or types are beyond TFLM."""
+    """Reads a .tflite file. Raises ModelError if it is not a model, and Unknown or Refused if
+    TFLM does not support the tensors' shapes or types."""
     if len(data) < 8 or data[4:8] != schema.IDENTIFIER:
         raise ModelError("not a TensorFlow Lite file: no TFL3 at byte 4")
     root = File(data).root()
@@ -121,7 +121,9 @@ class _Reader:
         for operator in (operator for graph in subgraphs for operator in graph.operators):
             for option in schema.CALLS.get(operator.name, ()):
                 if not 0 <= operator.options[option] < len(subgraphs):
-                    raise ModelError(f"{operator.name} {operator.index} calls no subgraph of these")
+                    raise ModelError(
+                        f"{operator.name} {operator.index} calls a subgraph that is not there"
+                    )
         tensors = sum(len(graph.tensors) for graph in subgraphs)
         return Model(subgraphs, sum(count for _, count in self.buffers), self._plan(tensors))
 
@@ -179,7 +181,9 @@ class _Reader:
     def _operator(self, index: int, table: Table, tensors: list[Tensor]) -> Operator:
         code = table.u32(Slot.OPERATOR_CODE)
         if code >= len(self.codes):
-            raise ModelError(f"operator {index} has the code {code} of {len(self.codes)}")
+            raise ModelError(
+                f"operator {index} refers to operator code {code} of {len(self.codes)}"
+            )
         name, custom = self.codes[code]
         fields = {} if custom else schema.OPTIONS.get(name, {})
         options = table.table(Slot.OPERATOR_OPTIONS) if fields else None
@@ -201,7 +205,7 @@ class _Reader:
         )
 
     def _plan(self, tensors: int) -> tuple[int, ...] | None:
-        """The offsets that an offline planner (Vela, for example) left in the metadata:
+        """Reads the offsets that an offline planner (Vela, for example) wrote into the metadata:
         version, subgraph, number of tensors, then an int32 for each."""
         for entry in self.root.tables(Slot.MODEL_METADATA, MAX_METADATA):
             if entry.text(Slot.METADATA_NAME) != schema.OFFLINE_PLAN:
@@ -222,7 +226,7 @@ class _Reader:
 
     def _buffer_bytes(self, number: int) -> int:
         if number >= len(self.buffers):
-            raise ModelError(f"buffer {number} of {len(self.buffers)}")
+            raise ModelError(f"refers to buffer {number} of {len(self.buffers)}")
         return self.buffers[number][1]
 
 
@@ -232,7 +236,8 @@ def _kind(number: int) -> str:
 
 
 def _quantization(table: Table | None) -> tuple[int, float, int, int]:
-    """(scales, the first scale, the first zero point, axis). TFLM wants both vectors."""
+    """Returns (number of scales, the first scale, the first zero point, axis); zeros unless
+    both vectors are there, as TFLM needs both."""
     if table is None:
         return 0, 0.0, 0, 0
     _, scales = table.vector(Slot.QUANTIZATION_SCALE, 4)
@@ -253,5 +258,5 @@ def _pick(tensors: list[Tensor], numbers: tuple[int, ...]) -> tuple[Tensor, ...]
 
 def _at(tensors: list[Tensor], number: int) -> Tensor:
     if not 0 <= number < len(tensors):
-        raise ModelError(f"tensor {number} of {len(tensors)}")
+        raise ModelError(f"refers to tensor {number} of {len(tensors)}")
     return tensors[number]

@@ -1,4 +1,4 @@
-"""What a kernel's Prepare sees: its operator's tensors, and the arena they cost."""
+"""The interface of a kernel's Prepare: its operator's tensors, and the arena they take."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ MAX_SCRATCH_REQUESTS = 12  # of one node: kMaxScratchBuffersPerOp, micro_allocat
 
 @dataclass(frozen=True, slots=True)
 class TensorSizes:
-    """(size, alignment) of what a temporary or persistent TfLiteTensor consists of."""
+    """(size, alignment) of the parts of a temporary or persistent TfLiteTensor."""
 
     tensor: tuple[int, int]
     quantization: tuple[int, int]
@@ -21,7 +21,8 @@ class TensorSizes:
 
 @dataclass(slots=True)
 class Node:
-    """`dsp`: the core has Arm's DSP instructions, so that CMSIS-NN takes those ways."""
+    """One operator during Prepare. `dsp`: the core has Arm's DSP instructions, and CMSIS-NN
+    uses them."""
 
     operator: Operator
     arena: Arena
@@ -30,7 +31,7 @@ class Node:
     scratches: list[int] = field(default_factory=list)
 
     def input(self, index: int) -> Tensor:
-        """AllocateTempInputTensor, of an input that must be there. Raises Refused."""
+        """AllocateTempInputTensor. Raises Refused if the input is missing."""
         tensor = self.optional_input(index)
         if tensor is None:
             raise Refused(f"input {index} is missing")
@@ -44,7 +45,7 @@ class Node:
         return tensor
 
     def output(self, index: int) -> Tensor:
-        """AllocateTempOutputTensor. Raises Refused."""
+        """AllocateTempOutputTensor. Raises Refused if the output is missing."""
         if index >= len(self.operator.outputs):
             raise Refused(f"output {index} is missing")
         tensor = self.operator.outputs[index]
@@ -56,11 +57,11 @@ class Node:
         self.arena.persistent(size)
 
     def persistent_dims(self, dimensions: int) -> None:
-        """A TfLiteIntArray: its length, then each side."""
+        """Allocates a TfLiteIntArray: its length, then each dimension."""
         self.persistent(4 + 4 * dimensions)
 
     def scratch(self, size: int) -> None:
-        """context->RequestScratchBufferInArena: planned with the tensors, later."""
+        """context->RequestScratchBufferInArena; the buffer is planned later, with the tensors."""
         self.scratches.append(size)
         if len(self.scratches) > MAX_SCRATCH_REQUESTS:
             raise Refused(f"it asks for more than {MAX_SCRATCH_REQUESTS} scratch buffers")
@@ -79,22 +80,22 @@ class Node:
         for size, alignment in parts:
             self.arena.temporary(size, alignment)
         if tensor.channels:
-            # Read again are the pointers in the quantisation, but not its axis after them,
-            # which takes up a pointer's room, nor the zero points.
+            # Kernels read the pointers in the quantisation structure again, but neither its
+            # axis (the last field, padded to a pointer's size) nor the zero points.
             zero_points, _ = parts[-1]
             self.arena.idle(self.sizes.pointer + zero_points)
 
 
 def tensor_parts(tensor: Tensor, sizes: TensorSizes) -> list[tuple[int, int]]:
-    """The allocations of one TfLiteTensor: itself, and where it is quantised the structure
-    that says how and its zero points."""
+    """Returns the allocations of one TfLiteTensor: the structure itself and, if it is
+    quantised, its TfLiteAffineQuantization and its zero points."""
     if not tensor.channels:
         return [sizes.tensor]
     return [sizes.tensor, sizes.quantization, (4 + 4 * tensor.channels, 4)]
 
 
 class Look:
-    """A Prepare that only looks at tensors: "in0 in?2 out0"."""
+    """A Prepare that only looks at tensors, in an order such as "in0 in?2 out0"."""
 
     def __init__(self, order: str) -> None:
         self.steps = [(word.startswith("in"), "?" in word, int(word[-1])) for word in order.split()]

@@ -1,8 +1,8 @@
-"""Where the buffers lie: GreedyMemoryPlanner (memory_planner/greedy_memory_planner.cc).
+"""Places the buffers in the arena, as GreedyMemoryPlanner does (greedy_memory_planner.cc).
 
 Buffers whose place was planned offline come first and stay where they are. The others
-follow from the largest to the smallest, among equals the last one first. Each takes the
-lowest gap that is large enough between those placed before it that are alive at the same
+follow from the largest to the smallest; of equal ones the last comes first. Each takes the
+lowest gap that is large enough between the buffers already placed that are alive at the same
 time, or else the room above them."""
 
 from bisect import insort
@@ -15,8 +15,8 @@ _BY_OFFSET = attrgetter("offset")
 
 @dataclass(slots=True)
 class Buffer:
-    """`size` in bytes, alive from scope `first` to scope `last`, both included; `fixed` where
-    the offset was planned offline."""
+    """A buffer of `size` bytes, alive from scope `first` to scope `last`, both included;
+    `fixed` if the offset was planned offline."""
 
     label: str
     size: int
@@ -31,7 +31,7 @@ class Buffer:
 
 
 def plan(buffers: Sequence[Buffer]) -> int:
-    """Gives each buffer its offset. Returns the bytes that the plan takes up."""
+    """Gives each buffer its offset. Returns the size of the plan in bytes."""
     fixed = [buffer for buffer in buffers if buffer.fixed]
     free = [buffer for buffer in reversed(buffers) if not buffer.fixed]
     free.sort(key=attrgetter("size"), reverse=True)  # stable, also when reversed
@@ -44,7 +44,7 @@ def plan(buffers: Sequence[Buffer]) -> int:
 
 
 def _lowest_gap(wanted: Buffer, placed: list[Buffer]) -> int:
-    """`placed` is in the order of the offsets."""
+    """Returns the offset for `wanted`; `placed` is sorted by offset."""
     size, first, last = wanted.size, wanted.first, wanted.last
     offset = 0
     for other in placed:

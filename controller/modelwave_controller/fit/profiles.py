@@ -1,8 +1,8 @@
-"""On which firmware a model is to run: the compiler's ABI, whose kernels, and when they were
-released. The names are what `--profile` takes.
+"""Profiles of firmware: the compiler's ABI, the kernel library, and the date of its release.
+Their names are the values of `--profile`.
 
-Cortex-M55 (Helium), ESP32-S3 with esp-nn and the like are missing on purpose: nobody
-measured them."""
+Cortex-M55 (Helium), ESP32-S3 with esp-nn and the like are missing on purpose: they were
+never measured."""
 
 import difflib
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ MEASURED = date(2026, 8, 20)  # tflite-micro 90b983c2
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`abi` is one of sizes.toml, `library` one of kernels.toml. `released` is the day of the
-    tflite-micro commit: firmware built from an older one refuses more."""
+    """One kind of firmware. `abi` is one of sizes.toml, `library` one of kernels.toml.
+    `released` is the day of the tflite-micro commit: firmware built from an older one refuses
+    more."""
 
     name: str
     abi: str
@@ -41,7 +42,8 @@ PROFILES = {
 
 
 def profile(name: str) -> Profile:
-    """Raises OperatorError, with the nearest names, if there is none."""
+    """Returns the profile of that name. Raises OperatorError, with the nearest names, if there
+    is none."""
     if name not in PROFILES:
         near = difflib.get_close_matches(name[:100], PROFILES, cutoff=0.4) or list(PROFILES)
         raise OperatorError(f"profile {name[:100]!r} is unknown; perhaps {', '.join(near)}")

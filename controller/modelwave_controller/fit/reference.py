@@ -1,9 +1,9 @@
-"""What the reference kernels of tflite-micro do with the arena in Prepare, one function each
-(tensorflow/lite/micro/kernels/*.cc); those with weights are in weighted.py. Kernels that only
-look at tensors have none: their row in kernels.toml says which.
+"""The arena allocations of tflite-micro's reference kernels in Prepare, one function for each
+kernel (tensorflow/lite/micro/kernels/*.cc); kernels with weights are in weighted.py. Kernels
+that only look at tensors have no function: their row in kernels.toml names the tensors.
 
-The order matters: a temporary stays until its node is prepared, so what is needed at the
-worst moment depends on what came before."""
+The order of the calls matters: a temporary stays until its node is prepared, so the largest
+need depends on what was allocated before."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ def add_n(node: Node) -> None:
     busy = node.arena.busy
     for index in range(1, len(node.operator.inputs)):
         node.input(index)
-    node.arena.busy = busy  # each of these is compared with the first, and done with
+    node.arena.busy = busy  # each is only compared with the first input, and not read again
     if data.kind == "INT8":
         node.persistent(ADD_N_DATA_BYTES)
     node.scratch(node.sizes.pointer * len(node.operator.inputs))
@@ -103,12 +103,12 @@ def mirror_pad(node: Node) -> None:
     data = node.input(0)
     node.input(1)
     node.output(0)
-    node.scratch(4 * len(data.shape))  # as many strides of the input
-    node.scratch(4 * len(data.shape))  # and of the output
+    node.scratch(4 * len(data.shape))  # strides of the input
+    node.scratch(4 * len(data.shape))  # strides of the output
 
 
 def gather(node: Node) -> None:
-    """GATHER and GATHER_ND write the shape of their output anew."""
+    """GATHER and GATHER_ND, which write their output's shape again."""
     node.input(0)
     node.input(1)
     node.persistent_dims(len(node.output(0).shape))

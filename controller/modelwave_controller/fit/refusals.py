@@ -1,11 +1,10 @@
-"""What TFLM refuses though it has a kernel for the operator: types and quantisation, one row
-each with its reason.
+"""Rules for operators that TFLM has a kernel for but refuses because of types or quantisation.
 
-A row is for some operators, perhaps for one kernel library only, perhaps only for firmware
-from before a day. Its test tells what is wrong with an operator, or None. What a kernel takes
-as data at all stands in kernels.toml. The rows were found in the kernels' Prepare and by
-running tflite_micro on graphs that break them; some kernels notice only at Invoke, which is
-no better for whoever ships the model."""
+A row applies to some operators, and optionally only to one kernel library, or only to firmware
+from before a date. Its function returns what is wrong with an operator, or None. The data
+types that a kernel accepts at all are in kernels.toml. The rows come from the kernels' Prepare
+and from running tflite_micro on graphs that break them; some kernels fail only at Invoke,
+which counts as a refusal here too."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ OUTPUTS_FOR: dict[str, dict[str, tuple[str, ...]]] = {
         "UINT8": ("INT8",),
     },
 }
-# The input that must be constant, as the kernel reads it while it prepares.
+# The input that must be constant, because the kernel reads it in Prepare.
 CONSTANT_INPUT = {
     "BROADCAST_TO": 1,
     "EXPAND_DIMS": 1,
@@ -57,8 +56,8 @@ CONSTANT_INPUT = {
     "STRIDED_SLICE": 1,
     "TRANSPOSE": 1,
 }
-# (scale, zero point) of the output that the kernel's arithmetic is made for, by the types of
-# data and output; a scale of None is free.
+# (scale, zero point) that the kernel requires of its output, by the types of data and output;
+# None allows any scale.
 OUTPUT_QUANTISATION: dict[tuple[str, str, str], tuple[float | None, int]] = {
     ("LOGISTIC", "INT16", "INT16"): (1 / 32768, 0),
     ("LOGISTIC", "INT8", "INT8"): (None, -128),
@@ -77,8 +76,8 @@ PER_CHANNEL_FULLY_CONNECTED = date(2024, 9, 27)
 
 
 class Seen:
-    """An operator as a rule sees it. Raises LookupError for what the operator does not have:
-    then the rule has nothing to say, and Prepare will miss it."""
+    """An operator as a rule sees it. Raises LookupError for a tensor that the operator does not
+    have: then the rule does not apply, and Prepare will report the missing tensor."""
 
     def __init__(self, operator: Operator) -> None:
         self.operator = operator
@@ -104,7 +103,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`before`: firmware of that day or later has it mended."""
+    """One reason to refuse an operator. `before`: firmware of that day or later accepts it."""
 
     operators: tuple[str, ...]
     wrong: Callable[[Seen], str | None]
@@ -120,7 +119,7 @@ class Rule:
 
 
 def reason(operator: Operator, profile: Profile) -> str | None:
-    """Why TFLM refuses this operator, or None."""
+    """Returns why TFLM refuses this operator, or None."""
     for rule in RULES:
         if rule.concerns(operator, profile):
             try:
@@ -252,7 +251,7 @@ def _pool_scale(seen: Seen) -> str | None:
 def _four_dimensions(seen: Seen) -> str | None:
     for tensor in (seen.data, seen.weights, seen.output):
         if len(tensor.shape) != 4:
-            return f"tensor {tensor.index} has the shape {list(tensor.shape)}, not four sides"
+            return f"tensor {tensor.index} has the shape {list(tensor.shape)}, not four dimensions"
     return None
 
 
@@ -262,7 +261,7 @@ def _dimensions(seen: Seen) -> str | None:
 
 
 def _lasting_state(seen: Seen) -> str | None:
-    return None if seen.input(4).variable else "its state is no variable tensor"
+    return None if seen.input(4).variable else "its state is not a variable tensor"
 
 
 def _lstm_inputs(seen: Seen) -> str | None:

@@ -1,12 +1,14 @@
-"""TFLM's AllocateTensors, allocation by allocation (micro_interpreter.cc, micro_allocator.cc).
+"""Replays TFLM's AllocateTensors, allocation by allocation (micro_interpreter.cc,
+micro_allocator.cc).
 
-Three moments can need the most memory:
+The arena can be fullest in one of three phases:
 
-    prepare   while the kernels prepare: what lasts, the scratch requests, a node's temporaries
-    planning  while the tensors are planned: what lasts, and between it the planner's lists
-    final     when all is laid out: the planned tensors, and what lasts
+    prepare   kernels prepare: persistent buffers, scratch requests, one node's temporaries
+    planning  tensors are planned: persistent buffers, temporaries, the planner's lists
+    final     everything is in place: the planned tensors and the persistent buffers
 
-arena_used_bytes() tells of the last one; AllocateTensors succeeds only if all three fit."""
+arena_used_bytes() returns the need of the last phase; AllocateTensors succeeds only if all
+three fit."""
 
 from dataclasses import dataclass
 
@@ -25,7 +27,7 @@ ONLINE = -1  # kOnlinePlannedBuffer: no offset planned offline
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """The arena that each moment needs, in bytes."""
+    """The arena that each phase needs, in bytes."""
 
     prepare: int
     planning: int
@@ -42,8 +44,8 @@ class Scratch:
 
 
 class Replay:
-    """Runs AllocateTensors for a model. `used` is arena_used_bytes(), of which `head` are the
-    planned buffers. Raises Refused or Unknown, with the operator in the text."""
+    """Runs AllocateTensors for a model. `used` is arena_used_bytes() in bytes, of which `head`
+    are the planned buffers. Raises Refused or Unknown, with the operator in the text."""
 
     def __init__(
         self,
@@ -98,12 +100,12 @@ class Replay:
             self._array("NodeAndRegistration", len(graph.operators))
 
     def _find_kernels(self) -> list[Kernel]:
-        """One for each operator of the model. What is missing at all comes before what only
-        does not fit, as in TFLM."""
+        """Returns the kernel of each operator of the model. All are looked up before the first
+        is prepared, as in TFLM, so a missing kernel is reported first."""
         unknown = [operator for operator in self.model.operators if self._is_unmeasured(operator)]
         if unknown:
             names = ", ".join(sorted({operator.name for operator in unknown}))
-            raise Unknown(f"{names}: what it takes was never measured")
+            raise Unknown(f"{names}: its memory was never measured")
         return [self._kernel(operator) for operator in self.model.operators]
 
     def _is_unmeasured(self, operator: Operator) -> bool:
@@ -154,13 +156,13 @@ class Replay:
         kernel.prepare(node)
 
     def _resize_scratch_requests(self) -> None:
-        """The head holds the requests so far, and room for all that one node may make."""
+        """Makes the head hold the requests so far, and room for all that one node may make."""
         size, _ = self.abi.core["ScratchBufferRequest"]
         self.arena.release_temporaries()
         self.arena.resize_head(size * (len(self.scratches) + MAX_SCRATCH_REQUESTS))
 
     def _plan(self) -> None:
-        """MicroAllocator::FinishModelAllocation up to where the planner ran."""
+        """MicroAllocator::FinishModelAllocation up to the run of the planner."""
         if self.scratches:
             self._array("ScratchBufferHandle", len(self.scratches))
         graphs = self.model.subgraphs
@@ -201,7 +203,8 @@ class Replay:
         return buffers
 
     def _is_planned(self, tensor: Tensor, offset: int) -> bool:
-        """Constants stay in the file, and variables have a place of their own."""
+        """Returns whether a tensor is planned: constants stay in the file, and variables are
+        allocated for good unless they were planned offline."""
         if tensor.variable:
             return offset != ONLINE
         return not tensor.constant and tensor.bytes > 0
@@ -212,7 +215,7 @@ class Replay:
             life = self.lifetimes.operators[scratch.subgraph][scratch.operator]
             operator = self.model.subgraphs[scratch.subgraph].operators[scratch.operator]
             if life.first == NEVER:
-                raise Refused(f"{_label(operator)}: it needs scratch memory and nobody runs it")
+                raise Refused(f"{_label(operator)}: it needs scratch memory, but nothing runs it")
             label = f"scratch of {_label(operator)}"
             buffers.append(Buffer(label, align(scratch.size), life.first, life.last))
         return buffers
@@ -222,7 +225,8 @@ class Replay:
         return ONLINE if plan is None else plan[first + tensor.index]
 
     def _finish(self) -> None:
-        """The planned buffers take the head; then the TfLiteTensors of inputs and outputs."""
+        """Gives the head to the planned buffers, then allocates the TfLiteTensors of the inputs
+        and outputs."""
         self.arena.release_temporaries()
         self.arena.resize_head(self.head)
         main = self.model.subgraphs[0]

@@ -1,5 +1,5 @@
 """Names and numbers of TensorFlow Lite's schema.fbs, version 3 (tensorflow 2.18): operators
-and tensor types by their code, and where the fields that concern memory lie."""
+and tensor types by their code, and the slots of the fields that memory depends on."""
 
 VERSION = 3
 IDENTIFIER = b"TFL3"
@@ -48,8 +48,8 @@ RESOURCE VARIANT UINT32 UINT16 INT4 BFLOAT16
 """
 TENSOR_TYPES = _TENSOR_TYPES.split()
 
-# Bytes that one element takes in the arena; the types that TFLM cannot size are missing. An
-# INT4 is packed in the file only. (TfLiteTypeSizeOf, memory_helpers.cc)
+# Bytes that one element takes in the arena; types without a size in TFLM are missing. An INT4
+# is packed in the file only. (TfLiteTypeSizeOf, memory_helpers.cc)
 ELEMENT_BYTES = {
     "BOOL": 1,
     "COMPLEX128": 16,
@@ -71,7 +71,7 @@ ELEMENT_BYTES = {
 
 
 class Slot:
-    """Where a field lies in its table."""
+    """The slot of each field in its table."""
 
     MODEL_VERSION, MODEL_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS, MODEL_METADATA = 0, 1, 2, 4, 6
     CODE_OLD, CODE_CUSTOM, CODE_BUILTIN = 0, 1, 3

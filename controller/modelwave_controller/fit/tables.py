@@ -1,4 +1,4 @@
-"""Reads what is known as data: sizes.toml (structures, by ABI) and kernels.toml (kernels, by
+"""Reads the measured tables: sizes.toml (structures, by ABI) and kernels.toml (kernels, by
 library)."""
 
 import tomllib
@@ -39,7 +39,7 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """Kernels that there are, but of which nothing is known."""
+    """Kernels that exist but were never measured."""
 
     builtin: frozenset[str]
     custom: frozenset[str]
@@ -53,7 +53,7 @@ class Unmeasured:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What is known of one kind of firmware."""
+    """The measured tables for one kind of firmware."""
 
     abi: Abi
     kernels: dict[str, Kernel]
@@ -62,7 +62,8 @@ class Tables:
 
 @cache
 def load(abi_name: str, library: str) -> Tables:
-    """`abi_name` is one of sizes.toml, `library` "reference" or another of kernels.toml."""
+    """Loads the tables for one ABI of sizes.toml and one library of kernels.toml ("reference"
+    or another)."""
     abi = _abi(abi_name)
     return Tables(abi, _kernels(library, abi.pointer), _unmeasured())
 

@@ -1,5 +1,5 @@
-"""What the reference kernels with weights do with the arena in Prepare
-(tensorflow/lite/micro/kernels/conv_common.cc and its sisters). CMSIS-NN's build on them."""
+"""The arena allocations of the reference kernels with weights in Prepare
+(tensorflow/lite/micro/kernels/*_common.cc). cmsis_nn.py builds on them."""
 
 from collections.abc import Callable
 
@@ -32,13 +32,13 @@ def depthwise_conv(node: Node) -> None:
 
 
 def per_channel(node: Node, channels: int) -> None:
-    """A multiplier and a shift, int32 each, for every output channel."""
+    """Allocates a multiplier and a shift, int32 each, for every output channel."""
     node.persistent(4 * channels)
     node.persistent(4 * channels)
 
 
 def convolution_data(node: Node) -> None:
-    """CalculateOpDataConv and its sisters look at the tensors themselves."""
+    """CalculateOpDataConv and the like, which allocate the temporary tensors again."""
     node.input(0)
     node.input(1)
     node.optional_input(2)
@@ -52,7 +52,7 @@ def transpose_conv(node: Node) -> None:
     if data.kind == "INT8":
         node.scratch(4 * output.elements)  # sums in int32
     elif data.kind == "INT16":
-        node.scratch(8 * output.elements)  # and in int64
+        node.scratch(8 * output.elements)  # sums in int64
     transpose_conv_data(node, data)
 
 
@@ -93,8 +93,8 @@ def batch_matmul(node: Node) -> None:
 
 
 def transposed_operands(node: Node, left: Tensor, right: Tensor) -> None:
-    """The kernel multiplies rows by rows, so that the right operand is turned unless the
-    model has it turned already, and the left one if the model says so."""
+    """Allocates the transposed operands. The kernel multiplies rows by rows, so it transposes
+    the right operand unless adj_y is set, and the left one if adj_x is set."""
     for tensor, turned in ((left, node.option("adj_x")), (right, not node.option("adj_y"))):
         if turned:
             node.persistent(node.sizes.eval_tensor[0])
@@ -123,8 +123,8 @@ def lstm(node: Node) -> None:
 
 
 def lstm_state(node: Node) -> tuple[Tensor, int]:
-    """Looks at all 24 inputs, most of which may be left out. Returns the hidden state, and
-    the bytes of a cell state for all batches."""
+    """Looks at all 24 inputs, most of which are optional. Returns the hidden state, and the
+    bytes of a cell state for all batches."""
     tensors = [node.optional_input(index) for index in range(24)]
     node.output(0)
     data, hidden, cell = tensors[0], tensors[18], tensors[19]

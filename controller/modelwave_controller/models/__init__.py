@@ -1,12 +1,13 @@
-"""What an operator asks of a model file before it is shipped.
+"""Inspects model files before they are released.
 
-inspection   what it takes of a target's flash and RAM, and whether it fits
-firmware     what TFLM's code takes beside it
-host         what it takes on a Linux host, where nobody counts bytes
-advice       what would make it fit
+inspection   the flash and RAM that a model needs on a target, and whether it fits
+firmware     the flash and RAM of TFLM's code beside the model
+host         the RAM on a Linux host, as a documented estimate
+advice       changes that would make a model fit
 peak, plot   the arena over time, as a picture
-layers       a table of layers in place of a file, for `estimate`
-export       the file as a C array
-edgetpu      what was compiled into a model for Coral's Edge TPU
-needs        what a release's manifest says of all this
+layers       reads a list of layers in place of a file, for `estimate`
+estimate     estimates a model's needs from such a list
+export       writes the file as a C array
+edgetpu      reads the part that was compiled for Coral's Edge TPU
+needs        fills in the needs that a release's manifest states
 """

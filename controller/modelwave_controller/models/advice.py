@@ -1,4 +1,4 @@
-"""What would make a model fit that does not."""
+"""Advice for a model that does not fit: the changes that would make it fit."""
 
 from modelwave_controller.fit.errors import Refused, Unknown
 from modelwave_controller.models import peak
@@ -14,7 +14,7 @@ OTHER_LIBRARY = {
 
 
 def advice(inspection: Inspection, row: Row, target: Target) -> list[str]:
-    """Sentences, the most helpful first; none where there is nothing to mend."""
+    """Returns sentences of advice, the most helpful first; none if the model fits."""
     if row.fits != "no" or row.profile is None:
         return []
     missing_ram = max(0, (row.total_ram or 0) - row.free_ram) if row.free_ram is not None else 0
@@ -27,7 +27,7 @@ def advice(inspection: Inspection, row: Row, target: Target) -> list[str]:
 
 
 def _other_library(inspection: Inspection, row: Row, missing_ram: int) -> list[str]:
-    """Where the model is refused, or its arena is what does not fit."""
+    """Suggests another kernel library if the model is refused or its arena does not fit."""
     other = OTHER_LIBRARY.get(row.profile or "")
     if other is None or not (row.refused or missing_ram):
         return []
@@ -45,7 +45,7 @@ def _smaller_peak(inspection: Inspection, row: Row, missing: int) -> list[str]:
         return []
     names = ", ".join(f"{box.label} ({box.size:,})" for box in worst.boxes[:LARGEST])
     return [
-        f"shrink what is alive at operator {peak.step_name(fit, worst.step)}, by {missing:,} "
+        f"shrink the tensors alive at operator {peak.step_name(fit, worst.step)} by {missing:,} "
         f"bytes or more: {names}"
     ]
 

@@ -1,12 +1,12 @@
-"""What the Edge TPU compiler put into a model.
+"""Reads what the Edge TPU compiler wrote into a model.
 
-It leaves one operator, `edgetpu-custom-op`, for all that runs on the chip. Its options are a
-FlexBuffers map, whose entry "4" is a package: a FlatBuffers table with the least version of
-the runtime, the compiler's name, and executables, each with its chip and parameters. What
-the compiler could not place stays as other operators, which run on the CPU.
+The compiler replaces everything that runs on the chip by one operator, `edgetpu-custom-op`.
+The operator's options are a FlexBuffers map, whose entry "4" is a package: a FlatBuffers table
+with the least version of the runtime, the compiler's name, and executables, each with its chip
+and parameters. Operators that the compiler could not map stay in the model and run on the CPU.
 
-The layout of packages is libedgetpu's executable.fbs; of FlexBuffers,
-flatbuffers.dev/internals. Everything is checked before it is followed."""
+The layout of packages is libedgetpu's executable.fbs; that of FlexBuffers is at
+flatbuffers.dev/internals. Every offset is checked before it is followed."""
 
 from dataclasses import dataclass
 from struct import Struct
@@ -30,8 +30,9 @@ _UNSIGNED = {1: Struct("<B"), 2: Struct("<H"), 4: Struct("<I"), 8: Struct("<Q")}
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """`least_runtime` is the number in libedgetpu's RuntimeVersion(N); bytes of parameters
-    that the chip keeps, and that are sent to it for each inference."""
+    """One package. `least_runtime` is the number in libedgetpu's RuntimeVersion(N);
+    `cached_bytes` of parameters stay on the chip, `streamed_bytes` are sent to it for each
+    inference."""
 
     least_runtime: int
     chip: str
@@ -45,8 +46,8 @@ def is_compiled(model: Model) -> bool:
 
 
 def package(data: bytes) -> Package:
-    """The package of a compiled model, of which there may be several: the one that asks for
-    the newest runtime. Raises ModelError if there is none that can be read."""
+    """Returns the package of a compiled model; of several, the one that needs the newest
+    runtime. Raises ModelError if there is none, or if one cannot be read."""
     found = [_package(options) for options in _custom_options(data)]
     if not found:
         raise ModelError(f"{OPERATOR} without a package")
@@ -82,12 +83,12 @@ def _package(options: bytes) -> Package:
             streamed += parameters
     least, compiler = table.i32(_PACKAGE_LEAST_RUNTIME), table.text(_PACKAGE_COMPILER)
     if least < 0:
-        raise ModelError(f"{OPERATOR} wants runtime version {least}")
+        raise ModelError(f"{OPERATOR} needs runtime version {least}")
     return Package(least, chip, compiler, cached, streamed)
 
 
 def _executables(data: bytes) -> list[Table]:
-    """Each is FlatBuffers in a string, in a vector of such."""
+    """Reads the executables: a vector of strings, each of which holds a FlatBuffers table."""
     file = File(data)
     start, count = file.root().vector(0, 4)
     if count > MAX_EXECUTABLES:
@@ -101,11 +102,11 @@ def _executables(data: bytes) -> list[Table]:
 
 
 def _entry(options: bytes, key: bytes) -> bytes:
-    """The string or blob under `key` in a FlexBuffers map. The root comes last: its value,
-    its type and its width; every reference is a distance back."""
+    """Returns the string or blob under `key` in a FlexBuffers map. The root is at the end: its
+    value, its type and its width; every reference is a distance backwards."""
     file = File(options)
     if len(options) < 3 or options[-1] not in _UNSIGNED or options[-2] >> 2 != _FLEX_MAP:
-        raise ModelError(f"the options of {OPERATOR} are no FlexBuffers map")
+        raise ModelError(f"the options of {OPERATOR} are not a FlexBuffers map")
     values = _back(file, len(options) - 2 - options[-1], options[-1])
     width = 1 << (options[-2] & 3)
     keys = _back(file, values - 3 * width, width)
@@ -124,7 +125,7 @@ def _entry(options: bytes, key: bytes) -> bytes:
 
 def _text_or_blob(file: File, at: int, width: int, kind: int) -> bytes:
     if kind >> 2 not in (_FLEX_STRING, _FLEX_BLOB):
-        raise ModelError(f"the package of {OPERATOR} is no text of bytes")
+        raise ModelError(f"the package of {OPERATOR} is neither a string nor a blob")
     start, size_width = _back(file, at, width), 1 << (kind & 3)
     size = file.number(_UNSIGNED[size_width], start - size_width)
     if start + size > len(file.data):
@@ -133,5 +134,6 @@ def _text_or_blob(file: File, at: int, width: int, kind: int) -> bytes:
 
 
 def _back(file: File, at: int, width: int) -> int:
-    """Where the reference at `at` leads: before the file, perhaps, where nothing can be read."""
+    """Returns the position that the reference at `at` points to. It may be negative; reading
+    there raises ModelError."""
     return at - file.number(_UNSIGNED[width], at)

@@ -1,10 +1,10 @@
-"""What a model will take that is only a list of layers: TFLM's allocator run on what the
-converter would make of it.
+"""Estimates the needs of a model that is only a list of layers, by running TFLM's allocator on
+the model that a converter would make of the list.
 
-The ranges are measured (benchmarks/estimate.py), on the 29 of 89 real and generated models
-whose layers such a list can tell. On the ten well-known ones among them (MLPerf Tiny, TFLM's
-examples, emlearn) the arena was exact and the file off by -18 to +9 %. How a converter
-quantises a dense layer decides most of the rest."""
+The error ranges were measured (benchmarks/estimate.py) on the 29 of 89 real and generated
+models that such a list can express. For the ten well-known ones among them (MLPerf Tiny,
+TFLM's examples, emlearn) the arena was exact and the file off by -18 to +9 %. Most of the other
+errors come from how the converter quantises a dense layer."""
 
 from dataclasses import dataclass
 
@@ -18,14 +18,14 @@ from modelwave_controller.fit.tables import load
 ARENA_RANGE = (0.0, 0.23)
 FILE_RANGE = (-0.18, 0.54)
 
-# What a file has beside its weights, in bytes: least squares over real models. A scale takes
-# 12 bytes, as 4 for itself and 8 for its zero point.
+# Bytes of a file beside its weights, from a least-squares fit over real models. A scale takes
+# 12 bytes: 4 for itself and 8 for its zero point.
 _FILE, _TENSOR, _OPERATOR, _SCALE = 700, 85, 200, 12
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Bytes; None where `refused` or `unknown` says why not."""
+    """The estimated sizes in bytes; None if `refused` or `unknown` says why there is none."""
 
     weights: int
     file: int
@@ -36,7 +36,8 @@ class Estimate:
 
 
 def estimate(model: Model, profile_name: str) -> Estimate:
-    """Raises OperatorError if there is no such profile."""
+    """Estimates what a model needs on a profile. Raises OperatorError if there is no such
+    profile."""
     on = profile(profile_name)
     weights, size = model.weights, file_bytes(model)
     try:

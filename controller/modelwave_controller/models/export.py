@@ -1,7 +1,7 @@
-"""A model as C: the bytes as an array, and the operators to register in TFLM.
+"""Writes a model as C++: its bytes as an array, and the operators to register in TFLM.
 
 NAME_model.h      the array's name and length, its sha256, the arena by profile
-NAME_model.cc     the bytes, aligned as FlatBuffers wants them; needs no TFLM
+NAME_model.cc     the bytes, aligned as FlatBuffers needs them; does not depend on TFLM
 NAME_resolver.h   the MicroMutableOpResolver for this model"""
 
 import hashlib
@@ -14,15 +14,15 @@ from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.inspection import Inspection
 
-ALIGNMENT = 16  # tflite-micro aligns its models so: kernels read weights in place
+ALIGNMENT = 16  # as tflite-micro aligns its models; kernels read the weights in place
 BYTES_A_LINE = 12
-# Add… methods of MicroMutableOpResolver that are not the operator's words in capitals.
+# Add… methods of MicroMutableOpResolver whose names do not follow the rule of `method`.
 METHODS = {"BATCH_MATMUL": "BatchMatMul", "CUMSUM": "CumSum", "PADV2": "PadV2"}
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the C side is called, from a name such as "digits-v2"."""
+    """The identifiers in C++ that are made from a name such as "digits-v2"."""
 
     snake: str  # digits_v2
     camel: str  # DigitsV2
@@ -40,8 +40,8 @@ class Names:
 
 
 def write(inspection: Inspection, name: str, profiles: Iterable[str], folder: Path) -> list[Path]:
-    """Writes the three files into `folder`, in place of older ones. Raises OperatorError if a
-    profile refuses the model."""
+    """Writes the three files into `folder`, replaces older ones, and returns their paths.
+    Raises OperatorError if a profile refuses the model."""
     names = Names.of(name)
     arenas = {profile: _arena(inspection, profile) for profile in profiles}
     operators = sorted(
@@ -83,7 +83,7 @@ def header(inspection: Inspection, names: Names, arenas: dict[str, int | None]) 
         f"constexpr char k{names.camel}Sha256[] =",
         f'    "{hashlib.sha256(data).hexdigest()}";',
         "",
-        f"// The smallest tensor arena that holds it, to be aligned to {ALIGNMENT} bytes.",
+        f"// The smallest tensor arena for this model; align it to {ALIGNMENT} bytes.",
     ]
     for profile, need in arenas.items():
         suffix = "" if len(arenas) == 1 else "_" + re.sub(r"[^a-z0-9]", "_", profile)
@@ -99,7 +99,7 @@ def header(inspection: Inspection, names: Names, arenas: dict[str, int | None]) 
 
 
 def source(inspection: Inspection, names: Names) -> Iterator[str]:
-    """The .cc in pieces: a large model is six times as large as text."""
+    """Yields the .cc file in pieces, as its text is six times as large as the model."""
     yield f'#include "{names.snake}_model.h"\n\n'
     yield f"alignas({ALIGNMENT}) const unsigned char g_{names.snake}_model[] = {{\n"
     data = inspection.data
@@ -137,7 +137,8 @@ def resolver(names: Names, operators: list[str], custom: list[str]) -> str:
 
 
 def method(operator: str) -> str:
-    """ "CONV_2D" is AddConv2D, "BATCH_TO_SPACE_ND" is AddBatchToSpaceNd."""
+    """Returns the resolver's method for an operator: AddConv2D for "CONV_2D",
+    AddBatchToSpaceNd for "BATCH_TO_SPACE_ND"."""
     if operator in METHODS:
         return f"Add{METHODS[operator]}"
     words = (
@@ -148,5 +149,5 @@ def method(operator: str) -> str:
 
 
 def _comment(text: str) -> str:
-    """Nothing that could end a comment's line, or is not ASCII."""
+    """Replaces everything that is not printable ASCII, so that it cannot end the comment."""
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)

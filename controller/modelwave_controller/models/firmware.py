@@ -1,4 +1,5 @@
-"""What TFLM's code takes beside the model, by profile: firmware.toml has the figures."""
+"""The flash and RAM that TFLM's code takes beside the model, by profile; the figures are in
+firmware.toml."""
 
 import tomllib
 from collections.abc import Collection
@@ -14,8 +15,9 @@ ALL = "*"  # firmware with every operator that was measured
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """`bytes` of flash, at most: exact where firmware with just these operators was built.
-    None where `unmeasured` names an operator, or where nobody measured the profile."""
+    """The flash of TFLM's code. `bytes` is an upper bound, and `exact` if firmware with just
+    these operators was measured; None if `unmeasured` names an operator or if the profile was
+    never measured."""
 
     bytes: int | None
     exact: bool
@@ -23,7 +25,7 @@ class Code:
 
 
 def code(profile: str, operators: Collection[str]) -> Code:
-    """The flash of TFLM's core and these operators' kernels."""
+    """Returns the flash of TFLM's core and these operators' kernels."""
     figures = _figures().get(profile)
     if figures is None:
         return Code(None, False)
@@ -42,8 +44,8 @@ def code(profile: str, operators: Collection[str]) -> Code:
 
 
 def ram_beside_arena(profile: str, operators: Collection[str]) -> int | None:
-    """Bytes of RAM for the interpreter, its resolver with these operators and its stack;
-    None where nobody measured the ABI."""
+    """Returns the bytes of RAM for the interpreter, its resolver with these operators and its
+    stack; None if the ABI was never measured."""
     abi = _figures().get(PROFILES[profile].abi)
     if abi is None:
         return None

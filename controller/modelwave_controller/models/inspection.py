@@ -1,15 +1,15 @@
-"""What a model takes of a target, in the columns that ST's and Arm's tools made usual, and
-whether it fits.
+"""Computes the flash and RAM that a model needs on a target, and whether it fits. The columns
+are those of ST's and Arm's tools:
 
-    weights flash    the constants, which are part of
-    model flash      the file
-    code flash       TFLM's core and the kernels of the model's operators, at most
+    weights flash    the constants; they are part of the model file
+    model flash      the model file
+    code flash       TFLM's core and the kernels of the model's operators, an upper bound
     activation RAM   the tensors that are planned into the arena
-    runtime RAM      the rest of the arena, and what TFLM wants beside it
+    runtime RAM      the rest of the arena, and TFLM's RAM outside the arena
     total            model and code in flash; both kinds of RAM
 
-The arena is exact, to the byte (modelwave_controller.fit). A part that nobody measured is
-None; a total without it is only a least one, and the notes say so."""
+The arena is exact, to the byte (modelwave_controller.fit). A part that was never measured is
+None; a total without it is a lower bound, and the notes say so."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ Verdict = Literal["yes", "no", "unknown"]
 
 @dataclass(slots=True)
 class Row:
-    """One model on one target; all sizes in bytes. `refused` and `unknown` say why there is
-    no figure, `shortfalls` what is missing."""
+    """The needs of one model on one target; all sizes in bytes. `refused` and `unknown` say why
+    there is no figure, `shortfalls` say how many bytes are missing."""
 
     target: str
     kind: Literal["mcu", "host"]
@@ -64,15 +64,16 @@ class Row:
 
 
 class Inspection:
-    """One model file; what was analysed for a profile is kept."""
+    """One model file; the analysis for each profile is made once and kept."""
 
     def __init__(self, name: str, data: bytes) -> None:
-        """`name` is for errors. Raises OperatorError if the file is no model."""
+        """Keeps the file's bytes without reading them; `name` is for error messages."""
         self.name, self.data = name, data
         self._fits: dict[str, Fit] = {}
 
     def fit(self, profile: str) -> Fit:
-        """Raises OperatorError, with the file's name, if it cannot be read."""
+        """Returns the analysis for a profile. Raises OperatorError, with the file's name, if
+        the file is not a model."""
         if profile not in self._fits:
             try:
                 self._fits[profile] = analyse(self.data, profile)
@@ -81,7 +82,8 @@ class Inspection:
         return self._fits[profile]
 
     def model(self) -> Model:
-        """Raises OperatorError as `fit`; Refused and Unknown if it is beyond our reading."""
+        """Returns the model. Raises OperatorError as `fit` does; Refused and Unknown if TFLM
+        does not support its tensors."""
         try:
             return read(self.data)
         except ModelError as error:
@@ -108,7 +110,7 @@ class Inspection:
 
     def _on_board(self, row: Row, target: Target) -> None:
         if target.profile is None:
-            row.unknown = f"nobody measured {target.kernels or 'its kernels'}"
+            row.unknown = f"never measured: {target.kernels or 'its kernels'}"
             self.model_or_reason(row)
             return
         fit = self.fit(target.profile)
@@ -134,7 +136,7 @@ class Inspection:
         row.weights_flash = model.weights
         row.activation_ram = host.activations(model)
         row.runtime_ram = host.RUNTIME_BYTES + len(self.data)
-        row.notes.append("RAM: a host's figure, not exact (docs/fit.md)")
+        row.notes.append("RAM: an estimate for hosts, not exact (docs/fit.md)")
         if edgetpu.is_compiled(model):
             self._on_edgetpu(row, target)
 
@@ -152,7 +154,7 @@ class Inspection:
             row.shortfalls.append(wrong)
 
     def model_or_reason(self, row: Row) -> Model | None:
-        """The model; None if its reason is now in the row."""
+        """Returns the model, or None after it put the reason into the row."""
         try:
             return self.model()
         except (Refused, Unknown) as beyond:
@@ -165,8 +167,9 @@ def _whose(code: firmware.Code, profile: str) -> str:
 
 
 def _compare(row: Row, target: Target) -> None:
-    """Files have to go where the firmware is not; the code is part of the firmware, and has
-    to go onto the same chip."""
+    """Adds a shortfall for each limit that is exceeded. The model file must fit into the flash
+    that the firmware leaves free; the code is part of the firmware, so model and code together
+    must fit into the whole flash."""
     for name, needed, free in (
         ("flash", row.model_flash, row.free_flash),
         ("flash with the code", row.total_flash, target.flash_bytes),
@@ -180,7 +183,7 @@ def _compare(row: Row, target: Target) -> None:
 
 
 def accelerator_problem(package: edgetpu.Package, target: Target) -> str:
-    """Why a compiled model cannot run on the target, or ""."""
+    """Returns why a compiled model cannot run on the target, or ""."""
     if target.accelerator != edgetpu.ACCELERATOR:
         return f"accelerator: needs edgetpu, {target.name} has {target.accelerator or 'none'}"
     if package.chip and package.chip != target.chip:

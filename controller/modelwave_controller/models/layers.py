@@ -1,6 +1,6 @@
-"""A model that is not there yet, from a list of its layers: one a line, `#` for a comment.
+"""Builds a model from a list of layers, one a line; `#` starts a comment.
 
-    input 49x10x1                  # what goes in, without the batch
+    input 49x10x1                  # the input's shape, without the batch
     conv2d 64 10x4 stride=2        # filters, kernel; padding is `same` unless `valid`
     depthwise 3x3 multiplier=1
     avgpool 25x5                   # or maxpool; the stride is the kernel's unless given
@@ -10,9 +10,9 @@
                                    # per-channel (that is the default for int8 only)
     softmax                        # or relu, relu6, logistic, tanh: as layers of their own
 
-A layer may name its input's shape before the rest (`conv2d 28x28x1 8 3x3`), which then must
-be what comes out of the layer before. An activation that the converter fuses into its layer
-costs nothing and is not named."""
+A layer may give its input's shape first (`conv2d 28x28x1 8 3x3`); it must then be the output
+shape of the layer before. An activation that the converter fuses into its layer costs nothing
+and is not listed."""
 
 import re
 from collections.abc import Callable
@@ -27,7 +27,7 @@ MAX_LAYERS = 1000
 MAX_SIDE = 1_000_000
 FLAGS = ("same", "valid", "per-tensor", "per-channel")
 MAX_TENSOR_BYTES = 2**31 - 1
-# By the type of the data: those of weights and biases, as the converter makes them.
+# The types of weights and biases that the converter uses, by the type of the data.
 KINDS = {
     "FLOAT32": ("FLOAT32", "FLOAT32"),
     "INT8": ("INT8", "INT32"),
@@ -40,13 +40,14 @@ UNARY = {
     "softmax": "SOFTMAX",
     "tanh": "TANH",
 }
-# Scale and zero point of a softmax or logistic output: TFLM takes no other.
+# Scale and zero point that TFLM requires of a softmax or logistic output.
 PROBABILITY = {"INT8": (1 / 256, -128), "INT16": (1 / 32768, 0)}
 
 
 @dataclass(slots=True)
 class Words:
-    """One line, taken apart: `sizes` are words such as 3x3, `numbers` single integers."""
+    """One parsed line: `sizes` are words such as 3x3, `numbers` single integers, `named` are
+    words such as stride=2."""
 
     kind: str
     sizes: list[tuple[int, ...]] = field(default_factory=list)
@@ -56,8 +57,8 @@ class Words:
 
 
 def read(text: str, where: str, kind: str = "INT8") -> Model:
-    """The model, of data of `kind`, one of KINDS. Raises OperatorError, which names
-    `where` and the line."""
+    """Builds the model for data of type `kind`, one of KINDS. Raises OperatorError, which
+    names `where` and the line."""
     builder = _Builder(kind)
     for number, line in enumerate(text.splitlines(), start=1):
         if words := line.partition("#")[0].split():
@@ -87,7 +88,7 @@ def _words(words: list[str]) -> Words:
 
 def _number(text: str, word: str) -> int:
     if not re.fullmatch(r"\d{1,7}", text) or not 1 <= int(text) <= MAX_SIDE:
-        raise ValueError(f"{word[:40]!r}: a number from 1 to {MAX_SIDE} belongs here")
+        raise ValueError(f"{word[:40]!r}: not a number from 1 to {MAX_SIDE}")
     return int(text)
 
 
@@ -99,16 +100,18 @@ class _Builder:
         self.current: Tensor | None = None
 
     def add(self, words: Words) -> None:
-        """ValueError says what is wrong with the line."""
+        """Adds the layer of one line. Raises ValueError, which says what is wrong with it."""
         if len(self.operators) >= MAX_LAYERS:
             raise ValueError(f"more than {MAX_LAYERS} layers")
         if words.kind == "input":
             if self.current is not None:
-                raise ValueError("a second input; layers follow one another here")
+                raise ValueError("a second input; only a chain of layers can be estimated")
             self.current = self.tensor("input", (1, *_shape(words)))
             return
         if words.kind not in LAYERS:
-            raise ValueError(f"{words.kind[:40]!r} is no layer; {', '.join(sorted(LAYERS))}")
+            raise ValueError(
+                f"{words.kind[:40]!r} is not a layer; use one of {', '.join(sorted(LAYERS))}"
+            )
         self.check_shape(words)
         least_sizes, least_numbers, options, build = LAYERS[words.kind]
         if (len(words.sizes), len(words.numbers)) != (least_sizes, least_numbers):
@@ -120,15 +123,15 @@ class _Builder:
         build(self, words)
 
     def check_shape(self, words: Words) -> None:
-        """The first size of a line is its input's shape if it has three sides, or if there is
-        one more than the layer takes."""
+        """Checks the input's shape, which is the first size of a line that has one size more
+        than the layer takes. Raises ValueError."""
         if words.sizes and len(words.sizes) > LAYERS[words.kind][0]:
             shape = (1, *words.sizes.pop(0))
             if self.current is None:
                 self.current = self.tensor("input", shape)
             elif self.current.shape != shape:
                 here = "x".join(str(side) for side in self.current.shape[1:])
-                raise ValueError(f"what comes in is {here}")
+                raise ValueError(f"the input of this layer is {here}")
         if self.current is None:
             raise ValueError("begin with the input: input 28x28x1")
 
@@ -172,7 +175,7 @@ class _Builder:
         return self.tensor("bias", (filters,), kind, channels, constant=True)
 
     def whole_numbers(self, name: str, count: int) -> Tensor:
-        """Constants that are no data: a shape, or axes."""
+        """Adds a constant of integers: a shape, or axes."""
         return self.tensor(name, (count,), "INT32", channels=0, constant=True)
 
     def operator(
@@ -195,7 +198,7 @@ class _Builder:
         return self.current
 
     def picture(self) -> tuple[int, int, int]:
-        """Height, width and channels. ValueError if the data are none."""
+        """Returns height, width and channels. Raises ValueError for data of another shape."""
         if len(self.data.shape) != 4:
             raise ValueError(f"needs height x width x channels, not {list(self.data.shape[1:])}")
         _, height, width, channels = self.data.shape
@@ -209,7 +212,7 @@ def _shape(words: Words) -> tuple[int, ...]:
 
 
 def _slid(builder: _Builder, words: Words, stride: int) -> tuple[int, int, dict[str, int]]:
-    """Height and width after a window has slid over the picture, and the operator's options."""
+    """Returns height and width after a convolution or pooling, and the operator's options."""
     height, width, _ = builder.picture()
     (rows, columns), stride = words.sizes[0], words.named.get("stride", stride)
     if "valid" in words.flags:
@@ -286,7 +289,7 @@ def _unary(builder: _Builder, words: Words) -> None:
 
 
 _WINDOW = ("stride", "same", "valid")
-# A layer's sizes, numbers and options, and what builds it.
+# For each layer: how many sizes and numbers it takes, its options, and its builder.
 LAYERS: dict[str, tuple[int, int, tuple[str, ...], Callable[[_Builder, Words], None]]] = {
     "conv2d": (1, 1, _WINDOW, _conv2d),
     "depthwise": (1, 0, (*_WINDOW, "multiplier"), _depthwise),

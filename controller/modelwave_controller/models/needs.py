@@ -1,4 +1,4 @@
-"""What a release's manifest says that a device must have, read out of the model file.
+"""Fills in the needs of a release's manifest from the model file.
 
     ram          a board: the arena, exact (modelwave_controller.fit); a host: models.host
     kernels      the operators, by name
@@ -7,8 +7,7 @@
     accelerator  edgetpu>=N for a model compiled for the Edge TPU, N its package's least
                  runtime version
 
-What the operator says counts instead, except that a board's arena cannot be made smaller than
-it is."""
+The operator's own values take precedence, but an arena smaller than the exact one is refused."""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from modelwave_controller.models import edgetpu, host
 from modelwave_controller.models.inspection import Inspection, accelerator_problem
 from modelwave_controller.models.targets import Target
 
-# Analysing takes the file into memory; larger ones run on hosts only, where --ram says it.
+# The analysis reads the file into memory. Larger files run on hosts only, with --ram given.
 MAX_ANALYSED_BYTES = 1 << 28
 
 _LEAST_RUNTIME = "min_runtime_version"  # 16 bytes, padded with NUL (TensorFlow's converter)
@@ -31,7 +30,7 @@ _LEAST_RUNTIME = "min_runtime_version"  # 16 bytes, padded with NUL (TensorFlow'
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the operator said; None where nothing."""
+    """The needs as the operator gave them; None for those not given."""
 
     ram: int | None = None
     kernels: tuple[str, ...] | None = None
@@ -41,7 +40,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """`how` tells a person where the figures are from."""
+    """The needs for the manifest. `how` says for people where the figures are from."""
 
     ram: int
     kernels: tuple[str, ...]
@@ -51,8 +50,9 @@ class Needs:
 
 
 def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> Needs:
-    """Raises OperatorError, which names the option, where neither the file nor the operator
-    says it, and where the target does not take the model unless it is `forced`."""
+    """Returns the needs from the file and from what was asked. Raises OperatorError, which
+    names the option, if a value is neither in the file nor given, or if the target refuses the
+    model and it is not `forced`."""
     _check_runtime(target, asked)
     inspection = Inspection("--file", data)
     try:
@@ -70,10 +70,11 @@ def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> Needs:
 
 
 def _check_runtime(target: Target, asked: Asked) -> None:
-    """Another runtime than its own is what no device of the target ever has."""
+    """Raises OperatorError unless the runtime is the target's, as no device of the target has
+    another one."""
     if asked.runtime is not None and asked.runtime.partition(">=")[0] != target.runtime:
         raise OperatorError(
-            f"--runtime: {asked.runtime[:100]!r}, but {target.name} runs {target.runtime}: say "
+            f"--runtime: {asked.runtime[:100]!r}, but {target.name} runs {target.runtime}: give "
             f"{target.runtime} or {target.runtime}>=VERSION, or leave it out"
         )
 
@@ -96,13 +97,13 @@ def _ram(
     if target.kind == "host":
         if asked.ram is not None:
             return asked.ram, "RAM as given"
-        return host.ram(model, len(inspection.data)), "RAM: a host's figure (docs/fit.md)"
-    unknown, need = f"nobody measured {target.kernels or 'its kernels'}", None
+        return host.ram(model, len(inspection.data)), "RAM: an estimate for hosts (docs/fit.md)"
+    unknown, need = f"never measured: {target.kernels or 'its kernels'}", None
     if target.profile:
         fit = inspection.fit(target.profile)
         if fit.refused and not forced:
             raise OperatorError(
-                f"--file: {target.name} ({target.profile}) does not take it: {fit.refused}"
+                f"--file: {target.name} ({target.profile}) refuses the model: {fit.refused}"
             )
         need, unknown = fit.need, fit.refused or fit.unknown or ""
     if asked.ram is None:
@@ -135,14 +136,15 @@ def _accelerator(data: bytes, model: Model, target: Target) -> str:
 
 
 def _runtime(data: bytes, target: Target) -> str:
-    """A board's firmware is built from tflite-micro, which has no such versions."""
+    """Returns the runtime, on a host with its least version; a board's firmware is built from
+    tflite-micro, which has no such versions."""
     least = least_runtime(data) if target.kind == "host" else ""
     return f"{target.runtime}>={least}" if least else target.runtime
 
 
 def least_runtime(data: bytes) -> str:
-    """The least version of TensorFlow Lite that has all operators in the versions that the
-    file uses, such as "2.5.0"; "" where the converter did not say."""
+    """Returns the least version of TensorFlow Lite that has all operators in the versions that
+    the file uses, such as "2.5.0"; "" if the converter did not write it."""
     root = File(data).root()
     buffers = root.tables(Slot.MODEL_BUFFERS, MAX_BUFFERS)
     for entry in root.tables(Slot.MODEL_METADATA, MAX_METADATA):

@@ -1,4 +1,4 @@
-"""When the arena is fullest, and because of whom."""
+"""Finds the step at which the arena is fullest, and the buffers that are alive then."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from modelwave_controller.fit import Box, Fit
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """`step` is a scope: 0 the start, then each operator. `boxes` are alive in it, the
-    largest first; `bytes` is where the plan ends."""
+    """The fullest step. `step` is a scope: 0 is the start, then each operator. `boxes` are
+    alive in it, the largest first; `bytes` is the size of the plan."""
 
     step: int
     bytes: int
@@ -16,8 +16,8 @@ class Peak:
 
 
 def find(fit: Fit) -> Peak | None:
-    """Of the steps in which the plan reaches its end, the one with the most bytes alive; None
-    where there is no plan."""
+    """Returns the step with the most bytes alive among those in which the plan is at its
+    highest; None if there is no plan."""
     boxes = [box for box in fit.boxes if box.size]
     if not boxes:
         return None
@@ -33,8 +33,8 @@ def alive(fit: Fit, step: int) -> list[Box]:
 
 
 def step_name(fit: Fit, step: int) -> str:
-    """ "3 CONV_2D", the operator counted as in the file; where subgraphs run one another a
-    step is no single operator."""
+    """Returns a name such as "3 CONV_2D", with the operator's number in the file; with several
+    subgraphs only "step 3", as a step is not a single operator then."""
     if step <= 0:
         return "start"
     if any(layer.subgraph for layer in fit.layers) or step > len(fit.layers):

@@ -1,6 +1,6 @@
-"""The arena over time as a picture: each planned buffer a box, from the operator that makes it
-to the last that reads it, at its place in the arena. Where it is fullest is marked, and the
-buffers that make it so are named and numbered."""
+"""Draws the arena over time. Each planned buffer is a box, from the operator that writes it to
+the last one that reads it, at its offset in the arena. The peak is marked, and the buffers
+alive at the peak are numbered and named."""
 
 from dataclasses import dataclass
 
@@ -21,11 +21,11 @@ INK, GREY = "#202124", "#5f6368"
 
 
 def draw(fit: Fit, name: str) -> str:
-    """An SVG document. `name` is the model's, for the title. ValueError where `fit` has no
-    plan to draw."""
+    """Returns an SVG document. `name` is the model's, for the title. Raises ValueError if
+    `fit` has no plan to draw."""
     worst = peak.find(fit)
     if worst is None or fit.activations is None:
-        raise ValueError("no plan: nothing of the model is laid out in an arena there")
+        raise ValueError("no plan: no buffer of the model is planned into an arena")
     frame = _Frame.of(fit, worst)
     svg = Svg(LEFT + PLOT_WIDTH + RIGHT, frame.height, f"{name}: arena over time")
     _title(svg, fit, worst, name)
@@ -42,7 +42,7 @@ def draw(fit: Fit, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """From steps and bytes to pixels."""
+    """Converts steps and bytes to pixels."""
 
     steps: int
     top_bytes: int
@@ -68,8 +68,8 @@ class _Frame:
 
 
 def _round_step(size: int) -> int:
-    """Bytes between two lines of the grid: 1, 2 or 5 KiB times a power of ten where it can be,
-    so that there are four to ten lines."""
+    """Returns the bytes between two grid lines: 1, 2 or 5 KiB times a power of ten if possible,
+    such that there are four to ten lines."""
     unit = 1024 if size >= 4096 else 1
     step = unit
     for factor in (2, 2.5, 2) * 9:
@@ -139,7 +139,8 @@ def _peak_band(svg: Svg, frame: _Frame, worst: Peak) -> None:
 
 
 def _box(svg: Svg, frame: _Frame, box: Box, number: int | None) -> None:
-    """`number` is its place in the legend, if it is alive at the peak."""
+    """Draws a buffer. `number` is its number in the legend; None if it is not alive at the
+    peak."""
     x, y = frame.x(box.first), frame.y(box.offset + box.size)
     width, height = frame.x(box.last + 1) - x, frame.y(box.offset) - y
     scratch = box.label.startswith("scratch of ")
@@ -158,7 +159,7 @@ def _box(svg: Svg, frame: _Frame, box: Box, number: int | None) -> None:
 
 
 def _labels(box: Box, number: int | None) -> list[str]:
-    """What may stand in a box, the most telling first."""
+    """Returns the texts that may be written into a box, the most informative first."""
     mark = f"{number} · " if number and number <= MAX_LEGEND else ""
     size = f"{box.size:,} B"
     first, *_ = box.label.split(";")  # the converter joins the names of what it fuses

@@ -1,4 +1,4 @@
-"""Writes SVG: elements with their attributes and text, everything escaped."""
+"""Writes SVG elements with their attributes and text, all escaped."""
 
 import unicodedata
 from html import escape
@@ -16,7 +16,7 @@ class Svg:
         ]
 
     def rect(self, x: float, y: float, width: float, height: float, tip: str, **style: str) -> None:
-        """`tip` is what a viewer shows under the pointer."""
+        """Draws a rectangle; a viewer shows `tip` when the pointer is on it."""
         place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
         title = f"<title>{_clean(tip)}</title>" if tip else ""
         self.parts.append(f"<rect {place} {_attributes(style)}>{title}</rect>")
@@ -26,7 +26,7 @@ class Svg:
         self.parts.append(f"<line {place} {_attributes(style)}/>")
 
     def write(self, x: float, y: float, words: str, turn: float = 0, **style: str) -> None:
-        """Text at its baseline, turned by `turn` degrees around that point."""
+        """Writes text with its baseline at (x, y), rotated by `turn` degrees around that point."""
         turned = f' transform="rotate({turn:g} {x:.1f} {y:.1f})"' if turn else ""
         place = f'x="{x:.1f}" y="{y:.1f}"{turned}'
         self.parts.append(f"<text {place} {_attributes(style)}>{_clean(words)}</text>")
@@ -41,5 +41,6 @@ def _attributes(style: dict[str, str]) -> str:
 
 
 def _clean(words: str) -> str:
-    """XML allows no control characters, and a reader no text that runs backwards."""
+    """Escapes text, and replaces control characters (not allowed in XML) and bidirectional
+    overrides (they would reverse the text on the screen)."""
     return escape("".join("?" if unicodedata.category(c)[0] == "C" else c for c in words))

@@ -44,8 +44,8 @@ Profile = Annotated[str, AfterValidator(_measured)]
 
 
 class Target(BaseModel):
-    """One hardware class; targets.toml says what the fields mean. `flash_bytes` and
-    `ram_bytes` are None where only the device itself can tell."""
+    """One hardware class; targets.toml explains the fields. `flash_bytes` and `ram_bytes` are
+    None if only the device itself knows them."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -84,12 +84,12 @@ class Target(BaseModel):
 
     @property
     def free_flash_bytes(self) -> int | None:
-        """What the firmware leaves for a model's files."""
+        """Returns the flash that the firmware leaves for a model's files, in bytes."""
         return _left(self.flash_bytes, self.firmware_flash_bytes)
 
     @property
     def free_ram_bytes(self) -> int | None:
-        """What the firmware leaves for a model, at most."""
+        """Returns the RAM that the firmware leaves for a model, an upper bound in bytes."""
         return _left(self.ram_bytes, self.firmware_ram_bytes)
 
 
@@ -98,8 +98,8 @@ def _left(whole: int | None, taken: int | None) -> int | None:
 
 
 def read(text: str, where: str) -> dict[str, Target]:
-    """The targets in a TOML text, by name. Raises OperatorError, which names `where`, the
-    line and the field."""
+    """Reads the targets from a TOML text, by name. Raises OperatorError, which names `where`,
+    the line and the field."""
     try:
         tables = tomllib.loads(text)
         return {name: _target(name, table) for name, table in tables.items()}
@@ -110,7 +110,7 @@ def read(text: str, where: str) -> dict[str, Target]:
 
 
 class _Wrong(Exception):
-    """`field` of the table `name` is not as it must be; the text says how."""
+    """`field` of the table `name` is wrong; the text says why."""
 
     def __init__(self, name: str, field: str, problem: str) -> None:
         super().__init__(f"{name}{problem}")
@@ -119,7 +119,7 @@ class _Wrong(Exception):
 
 def _target(name: str, table: object) -> Target:
     if not isinstance(table, dict):
-        raise _Wrong(name, name, ": stands outside a table; start with [name-of-target]")
+        raise _Wrong(name, name, ": is outside a table; start with [name-of-target]")
     if "name" in table:
         raise _Wrong(name, "name", f".name: unknown; the name is the table's: [{name}]")
     try:
@@ -130,7 +130,8 @@ def _target(name: str, table: object) -> Target:
 
 
 def _line(text: str, wrong: _Wrong) -> int:
-    """The line that sets the field; the table's own where it is missing; else the first."""
+    """Returns the number of the line that sets the field; if there is none, that of the table's
+    header; else 1."""
     table, lines = 1, text.splitlines()
     for number, line in enumerate(lines, start=1):
         key = line.partition("=")[0].strip().strip("\"'")
@@ -142,20 +143,21 @@ def _line(text: str, wrong: _Wrong) -> int:
 
 
 class Targets:
-    """All targets that a home knows; `folder` holds the operator's own."""
+    """All targets of a home: ours and the operator's own, which are in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def all(self) -> dict[str, Target]:
-        """Ours, then the operator's own, by name."""
+        """Returns our targets, then the operator's own, by name."""
         known = _ours()
         for path in sorted(self.folder.glob("*.toml")):
             known.update(_one(disk.read_input(path, "target", MAX_TARGET_FILE_BYTES), path))
         return known
 
     def get(self, name: str) -> Target:
-        """Raises OperatorError, with the nearest names, if there is none."""
+        """Returns the target of that name. Raises OperatorError, with the nearest names, if
+        there is none."""
         known = self.all()
         if name not in known:
             near = difflib.get_close_matches(name[:100], known, cutoff=0.4) or sorted(known)
@@ -166,8 +168,8 @@ class Targets:
         return known[name]
 
     def add(self, source: Path) -> Target:
-        """Keeps the target in a file of the operator's, in place of one of that name which
-        was added before. Raises OperatorError."""
+        """Copies the target into the home; replaces one of that name that was added before.
+        Raises OperatorError."""
         data = disk.read_input(source, "FILE", MAX_TARGET_FILE_BYTES)
         ((name, target),) = _one(data, source).items()
         if name in _ours():

@@ -83,11 +83,11 @@ class Reader:
 
     def __init__(self, connection: Connection, wanted: str | None) -> None:
         """`wanted` as in rollouts.find. Raises OperatorError."""
-        self.rollout = rollouts.find(log.state(connection, reports_of=[]), wanted).id
+        self.rollout = rollouts.find(log.folded(connection, reports_of=[]), wanted).id
         self._state = State()
 
     def read(self, connection: Connection, now: float) -> Status:
-        new = log.read(connection, after=self._state.last, reports_of=[self.rollout])
+        new = log.events_after(connection, after=self._state.last, reports_of=[self.rollout])
         state = fold(new, self._state)
         rollout = state.rollouts[self.rollout]
         known = devices.known(connection)

@@ -96,7 +96,7 @@ class Ticker:
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
             return log.under_way(connection)
-        state = fold(log.read(connection, after=self._state.last), self._state)
+        state = fold(log.events_after(connection, after=self._state.last), self._state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # nothing here asks for their answers any more
                 for wave in rollout.waves():

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from modelwave_controller.errors import StorageError
 from modelwave_controller.phrases import plural
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import devices, metrics, reports
-from modelwave_controller.storage.reports import Bad, Incoming
+from modelwave_controller.storage import devices, messages, metrics
+from modelwave_controller.storage.messages import Bad, Incoming
 from modelwave_controller.storage.store import Store
 from modelwave_shared.limits import MAX_REPORT_BYTES
 
@@ -117,7 +117,7 @@ class Writer:
         """Takes a batch and stores it; how many messages it had."""
         batch = self.inbox.take(MAX_BATCH, timeout)
         if batch:
-            read = (reports.read(self.fleet, topic, payload) for topic, payload in batch)
+            read = (messages.understand(self.fleet, topic, payload) for topic, payload in batch)
             self._store([message for message in read if message is not None])
             self._tell_dropped()
         return len(batch)
@@ -151,8 +151,8 @@ class Writer:
             try:
                 with self.store.write() as connection:
                     now = self.clock()
-                    devices.take(connection, self.fleet, incoming, now)
-                    metrics.take(connection, incoming)
+                    devices.store(connection, self.fleet, incoming, now)
+                    metrics.add_windows(connection, incoming)
             except StorageError as error:
                 self._trouble.say(f"{error}; what devices say is not stored")
                 self._stopping.wait(pause)

@@ -1,6 +1,6 @@
 """What the database knows of devices: the last word of each.
 
-`take` stores a batch of messages in one transaction, and appends to the log what reports
+`store` takes a batch of messages in one transaction, and appends to the log what reports
 answer to orders, one event for each change. A device is learned from its first report;
 after that only a report newer by (boot, n) changes anything.
 """
@@ -17,8 +17,9 @@ from modelwave_controller.rollout.events import Body
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.storage import log, reports
-from modelwave_controller.storage.reports import Bad, Incoming, Order, Present, Reported
+from modelwave_controller.storage import log
+from modelwave_controller.storage.answers import GivenOrder, answer
+from modelwave_controller.storage.messages import Bad, Incoming, Present, Reported
 from modelwave_controller.storage.tables import (
     bad_messages,
     device_models,
@@ -44,7 +45,7 @@ class Refusal(NamedTuple):
     note: str
 
 
-def take(connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float) -> None:
+def store(connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float) -> None:
     """Stores what devices said; `connection` is a Store.write()."""
     _take_reports(connection, fleet, _newest(incoming), now)
     _take_presence(connection, incoming, now)
@@ -220,7 +221,7 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
         old = before.get((device, model))
         if order and not (old and _says_the_same(old, state)):
             target, slot = fresh[device].target, slot_of(fleet, device)
-            if found := reports.answer(order, target, slot, state):
+            if found := answer(order, target, slot, state):
                 outcome, reason = found
                 body = ReportedEvent(device=device, seq=order.seq, outcome=outcome, reason=reason)
                 entries.append((order.rollout, body))
@@ -232,7 +233,9 @@ def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
     return all(old[field] == getattr(state, field) for field in fields)
 
 
-def _orders(connection: Connection, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Order]:
+def _orders(
+    connection: Connection, wanted: set[tuple[str, int]]
+) -> dict[tuple[str, int], GivenOrder]:
     query = select(
         orders.c.rollout,
         orders.c.model,
@@ -246,7 +249,7 @@ def _orders(connection: Connection, wanted: set[tuple[str, int]]) -> dict[tuple[
     for chunk in _chunks(sorted(wanted)):
         pairs = tuple_(orders.c.model, orders.c.seq).in_(chunk)
         for row in connection.execute(query.where(pairs)):
-            found[row.model, row.seq] = Order(*row[:-1], json.loads(row.slots))
+            found[row.model, row.seq] = GivenOrder(*row[:-1], json.loads(row.slots))
     return found
 
 

@@ -59,7 +59,7 @@ def next_rollout(connection: Connection) -> int:
     return (connection.scalar(select(func.max(events.c.rollout))) or 0) + 1
 
 
-def read(
+def events_after(
     connection: Connection, after: int = 0, reports_of: Iterable[int] | None = None
 ) -> Iterator[Event]:
     """The events after id `after`, oldest first. `reports_of` leaves out the devices'
@@ -73,17 +73,17 @@ def read(
         yield bodies.load(*row)
 
 
-def state(connection: Connection, reports_of: Iterable[int] | None = None) -> State:
+def folded(connection: Connection, reports_of: Iterable[int] | None = None) -> State:
     """The whole log folded; with the answers to these rollouts only, if named."""
-    return fold(read(connection, reports_of=reports_of))
+    return fold(events_after(connection, reports_of=reports_of))
 
 
 def under_way(connection: Connection) -> State:
     """The whole log folded, with the answers to the rollouts that are not over."""
-    control = state(connection, reports_of=[])
+    control = folded(connection, reports_of=[])
     live = [
         r.id
         for r in control.rollouts.values()
         if r.status not in FINAL or r.revert_asked is not None
     ]
-    return state(connection, reports_of=live) if live else control
+    return folded(connection, reports_of=live) if live else control

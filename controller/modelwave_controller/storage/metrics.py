@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from modelwave_controller.storage.reports import Incoming, Measured
+from modelwave_controller.storage.messages import Incoming, Measured
 from modelwave_controller.storage.tables import metrics
 
 SUMS = ("inferences", "failures", "labelled", "correct")
@@ -29,7 +29,7 @@ class Sums(NamedTuple):
     correct: int
 
 
-def take(connection: Connection, incoming: Sequence[Incoming]) -> None:
+def add_windows(connection: Connection, incoming: Sequence[Incoming]) -> None:
     windows = [message for message in incoming if isinstance(message, Measured)]
     held = _held(connection, sorted({window.device for window in windows}))
     changed = set()
