@@ -46,7 +46,7 @@ boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a tabl
 	$(BIN)/python -m tests.board.sweep
 	MODELWAVE_LONG=1 $(BIN)/pytest -s -k reconnects tests/board/test_board_life.py
 
-lint: $(STAMP) ## ruff, mypy --strict, import layering
+lint: $(STAMP) ## ruff, mypy --strict for hosts and for boards, import layering
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -257,3 +257,13 @@ def test_a_nan_among_the_outputs_gets_no_label_right():
 def test_a_label_beyond_the_outputs_is_not_right():
     data = header_bytes(kind="l", out_elements=2) + b"\0" + b"\2\0"
     assert verdict(data, [b"\1\2"], {"kind": "labels", "least_ppm": 1}) != ""
+
+
+def test_a_label_beyond_the_only_output_is_not_right():
+    data = header_bytes(kind="l", out_elements=1) + b"\0" + b"\1\0"
+    assert verdict(data, [b"\1"], {"kind": "labels", "least_ppm": 1}) != ""
+
+
+def test_a_label_that_is_the_only_output_is_right():
+    data = header_bytes(kind="l", out_elements=1) + b"\0" + b"\0\0"
+    assert verdict(data, [b"\1"], {"kind": "labels", "least_ppm": 1000000}) == ""
