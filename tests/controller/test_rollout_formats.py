@@ -195,7 +195,7 @@ def test_before_the_first_stage_it_holds_too_and_names_a_few(world: World, next_
 
 def held_events(world: World) -> list[str]:
     with world.store.read() as connection:
-        return [e.body.kind for e in log.read(connection) if e.body.kind == "held"]
+        return [e.body.kind for e in log.events_after(connection) if e.body.kind == "held"]
 
 
 def test_many_such_devices_are_counted_and_a_few_named(world: World, next_year: None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from operator_home import Run, as_json, refused, runner
-from rollout_world import TARGET, World, quick
+from rollout_world import NO_RELEASE, TARGET, World, quick
 from sqlalchemy import insert, select, update
 
 from modelwave_controller.errors import OperatorError, StorageError
@@ -140,6 +140,9 @@ def test_rollouts_of_other_models_go_on(world: World, where: str) -> None:
     number = {"in a rollout": world.start(1), "before everything": 5, "of the fleet": 0}[where]
     world.tick()
     write(world, number, SHADOWED)
+    for device in world.devices.values():
+        device.models["faces"] = dict(NO_RELEASE)
+    world.hear(list(world.devices.values()))
     other = rollouts.start(world.store, faces(world), world.now)
     world.tick()
     assert len(world.state().rollouts[other].stages) == 1
