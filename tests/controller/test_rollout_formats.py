@@ -243,6 +243,24 @@ def test_gate_that_was_overruled_stays_so_over_the_hold(world: World, next_year:
     finish(world)
 
 
+def test_resume_after_such_a_hold_takes_no_overruled_gate_back(
+    world: World, next_year: None
+) -> None:
+    update_all_but(world, "d7")
+    world.start(1)
+    world.tick()
+    world.answer("FAILED", world.devices.values())
+    world.tick()
+    rollouts.resume(world.store, "1", "known outage", world.now)
+    finish_or_hold(world)
+    assert newest(world).held_by == "format"
+    before = [(stage.accepted, stage.waiting_since) for stage in newest(world).stages]
+    assert "known outage" in [accepted for accepted, _ in before]
+    world.now += 10
+    rollouts.resume(world.store, "1", "", world.now)
+    assert [(stage.accepted, stage.waiting_since) for stage in newest(world).stages] == before
+
+
 def test_a_fail_reverts_while_it_is_held_for_a_device(world: World, next_year: None) -> None:
     update_all_but(world, "d7")
     world.start(1)
@@ -350,6 +368,21 @@ def test_note_of_a_device_that_answered_or_is_ordered_something_else_is_no_probl
     with world.store.read() as connection:
         first = StatusReader(connection, "1")
         assert first.read(connection, world.now).problems == []
+
+
+def test_note_on_a_later_order_is_no_problem_of_the_rollout_before(world: World) -> None:
+    world.start(1)
+    finish(world)
+    (late,) = world.add(1)
+    late.says["refused"] = "signed: signatures: 0 of the 1"
+    world.hear([late])
+    del world.devices[late.name]  # so that it answers to nothing
+    world.start(2)
+    finish_or_hold(world)
+    with world.store.read() as connection:
+        first, second = StatusReader(connection, "1"), StatusReader(connection, "2")
+        assert first.read(connection, world.now).problems == []
+        assert [p.device for p in second.read(connection, world.now).problems] == [late.name]
 
 
 # What the commands show.
