@@ -37,10 +37,10 @@ def read(kind: str, payload: bytes) -> "Document":
 
 
 def _checked(kind: str, payload: bytes) -> "Document":
-    from modelwave_shared import schema, strict_json
+    from modelwave_shared import strict_json
 
     value: "Document" = strict_json.loads(payload)
-    schema.check(kind, value)
+    check(kind, value)
     return value
 
 

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from tests.tools import POSTGRESQL_MISSING
+
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if os.name == "posix" else []
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), *map(str, _FOLDERS)])
 INITDB, PG_CTL = (shutil.which(name, path=_PATH) for name in ("initdb", "pg_ctl"))
-HAS_POSTGRES = bool(INITDB and PG_CTL)
+needs_postgres = pytest.mark.skipif(not (INITDB and PG_CTL), reason=POSTGRESQL_MISSING)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from operator_home import as_json, runner
-from postgres_server import HAS_POSTGRES, postgres
 from rollout_world import Device
 from sqlalchemy import Connection, Engine, MetaData, create_engine, insert, inspect, select, text
 
@@ -24,24 +23,14 @@ from modelwave_controller.rollout.state import FINISHED, RUNNING
 from modelwave_controller.storage import migrate, outbox, store, tables
 from modelwave_controller.storage.store import Store
 
-needs_postgres = pytest.mark.skipif(not HAS_POSTGRES, reason="no postgres on this machine")
 
-
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture
+def url(url: str) -> str:
     """An empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    with engine_of(found) as engine:
-        drop_everything(engine)
-    return found
+    if url.startswith("postgresql"):
+        with engine_of(url) as engine:
+            drop_everything(engine)
+    return url
 
 
 @contextmanager

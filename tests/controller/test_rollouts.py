@@ -5,9 +5,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from postgres_server import HAS_POSTGRES, postgres
+from postgres_server import needs_postgres, postgres
 from rollout_world import FLEET, NO_RELEASE, TARGET, World, quick
-from tests.tools import POSTGRESQL_MISSING
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
@@ -476,7 +475,7 @@ def test_a_forgotten_device_does_not_undo_what_it_answered(world: World) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_POSTGRES, reason=POSTGRESQL_MISSING)
+@needs_postgres
 def test_on_postgresql_a_release_comes_and_a_bad_one_goes(tmp_path: Path) -> None:
     with postgres() as url, closing(World(tmp_path, url, devices=20)) as world:
         bring_to(world, 1)

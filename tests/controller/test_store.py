@@ -5,31 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_server import HAS_POSTGRES, postgres
 from sqlalchemy import delete, func, insert, select, update
-from tests.tools import POSTGRESQL_MISSING
 
 from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.rollout.events import Held
 from modelwave_controller.storage import log, outbox, tables
 from modelwave_controller.storage.outbox import Message
 from modelwave_controller.storage.store import Store
-
-needs_postgres = pytest.mark.skipif(not HAS_POSTGRES, reason=POSTGRESQL_MISSING)
-
-
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
 
 
 @pytest.fixture

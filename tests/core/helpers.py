@@ -4,6 +4,7 @@ import json
 
 from modelwave_shared import documents, dsse, reports, schema
 from modelwave_shared.errors import DocumentError
+from modelwave_shared.rules import PRINTABLE
 from modelwave_shared.words import MANIFEST, METRICS, ORDER, REPORT, ROOT
 from tests.core import signed
 
@@ -55,6 +56,20 @@ def refused(error, function, *arguments):
     except error as raised:
         return str(raised)
     raise AssertionError(f"not refused: {arguments!r} gave {found!r}")
+
+
+def all_refused(rule, *values):
+    """The rule of a field refuses each value, with a message that is fit for a log."""
+    for value in values:
+        message = refused(DocumentError, rule, value, "order.field")
+        assert message.startswith("order.field"), message
+        assert len(message) < 200, message
+        assert not message.strip(PRINTABLE), message
+
+
+def passes(rule, *values):
+    for value in values:
+        rule(value, "order.field")
 
 
 def payload(kind):

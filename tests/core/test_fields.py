@@ -10,21 +10,7 @@ from modelwave_shared.limits import (
     MAX_TEXT,
     MAX_URL_CHARACTERS,
 )
-from modelwave_shared.rules import PRINTABLE
-from tests.core.helpers import SHA256, refused
-
-
-def all_refused(check, *values):
-    for value in values:
-        message = refused(DocumentError, check, value, "order.field")
-        assert message.startswith("order.field"), message
-        assert len(message) < 200, message
-        assert not message.strip(PRINTABLE), message
-
-
-def passes(check, *values):
-    for value in values:
-        check(value, "order.field")
+from tests.core.helpers import SHA256, all_refused, passes
 
 
 def test_true_is_no_integer_and_1_is_no_boolean():

@@ -3,7 +3,6 @@
 from modelwave_shared import fields
 from modelwave_shared.errors import DocumentError, NewerFormatError
 from modelwave_shared.rules import (
-    PRINTABLE,
     SHOWN_CHARACTERS,
     Integer,
     ListOf,
@@ -12,23 +11,10 @@ from modelwave_shared.rules import (
     OneOf,
     shown,
 )
-from tests.core.helpers import refused
+from tests.core.helpers import all_refused, passes, refused
 
 DIGIT = Integer(0, 9)
 STATE = OneOf("idle", "trial")
-
-
-def all_refused(rule, *values):
-    for value in values:
-        message = refused(DocumentError, rule, value, "order.field")
-        assert message.startswith("order.field"), message
-        assert len(message) < 200, message
-        assert not message.strip(PRINTABLE), message
-
-
-def passes(rule, *values):
-    for value in values:
-        rule(value, "order.field")
 
 
 def test_message_names_the_field_the_value_and_what_is_allowed():

@@ -25,7 +25,7 @@ from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 KEEPALIVE_SECONDS = 30
 ANSWER_SECONDS = 20  # for a connect, a subscription, a PUBACK
 MAX_WAITING = 64  # messages that nobody has taken yet; the oldest goes first
-MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.lines
+MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.py
 MAX_PACKET_BYTES = 2 * MAX_PAYLOAD_BYTES  # with its topic
 RECEIVE_BYTES = 65536
 

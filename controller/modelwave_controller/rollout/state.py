@@ -78,7 +78,6 @@ class Rollout:
     stages: list[StageState] = field(default_factory=list)
     back: Wave | None = None
     revert_asked: str | None = None  # the operator's reason
-    changed_at: float = 0.0
     not_understood: str = ""  # the first event that this program does not understand, and why
 
     @property
@@ -143,7 +142,6 @@ def _apply(state: State, event: Event) -> None:
     if isinstance(body, Reported):
         _answer(rollout, body)
         return
-    rollout.changed_at = event.at
     if problem := _problem(rollout, event):
         rollout.not_understood = rollout.not_understood or _sentence(event, problem)
     if rollout.not_understood:
@@ -178,7 +176,7 @@ def _begun(event: Event) -> Rollout:
     """The rollout whose first event this is."""
     if isinstance(event.body, Created):
         created, reason, status = event.body, "no stage has opened yet", NEW
-        return Rollout(event.rollout, event.at, created, status, reason, changed_at=event.at)
+        return Rollout(event.rollout, event.at, created, status, reason)
     body = event.body
     model = body.model if isinstance(body, NotUnderstood) else ""
     nothing = Created.model_construct(
@@ -214,7 +212,6 @@ def _sentence(event: Event, problem: str) -> str:
 def _stay(rollout: Rollout, event: Event) -> None:
     """Nothing is known of what this event means for a rollout that is not understood."""
     body = event.body
-    rollout.changed_at = event.at
     rollout.status, rollout.reason = UNKNOWN, rollout.not_understood
     if isinstance(body, Aborted):
         rollout.status, rollout.reason = ABORTED, body.reason
