@@ -4,11 +4,13 @@ docs/device.md   the state diagram and the table, from machine.TABLE
 README.md        the CLI's help
 docs/watch.svg   the watch view, drawn by the code that draws it on a terminal
 docs/decisions/README.md   the list of the records, from their heads
+docs/boards.md   what the agent takes of a board, from benchmarks/footprint.toml
 """
 
 import io
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from rich.console import Console
 from typer.main import get_command
 
 from modelwave_agent import machine
+from modelwave_controller.boards import package
 from modelwave_controller.cli import application, view
 from modelwave_controller.operations.status import Problem, StageRow, Status
 
@@ -113,6 +116,19 @@ def decisions() -> str:
     return "\n".join(lines)
 
 
+def footprint() -> str:
+    """What is recorded of the agent's bytes and heap on a board, beside each other."""
+    recorded = tomllib.loads((ROOT / "benchmarks/footprint.toml").read_text())
+    sizes = dict(recorded["files"])
+    parts = {index: sizes.pop(package.place(module)) for index, module in package.PARTS.items()}
+    parts = {f"{package.INDEX}: agent, MQTT, file blocks, functions": sum(sizes.values())} | parts
+    lines = ["| .mpy | bytes |", "| --- | ---: |"]
+    lines += [f"| {index} | {size:,} |" for index, size in parts.items()]
+    lines += ["", "| heap | bytes |", "| --- | ---: |"]
+    lines += [f"| {what} | {size:,} |" for what, size in recorded["heap"].items()]
+    return "\n".join(lines)
+
+
 def filled(text: str, name: str, content: str) -> str:
     """`text` with what stands between the markers of `name` replaced."""
     pattern = re.compile(rf"(<!-- generated: {name} \(make docs\) -->\n).*?(<!-- end -->)", re.S)
@@ -124,11 +140,12 @@ def filled(text: str, name: str, content: str) -> str:
 def pages() -> dict[Path, str]:
     """Every generated page as it should be."""
     device, readme = ROOT / "docs/device.md", ROOT / "README.md"
-    records = ROOT / "docs/decisions/README.md"
+    records, boards = ROOT / "docs/decisions/README.md", ROOT / "docs/boards.md"
     return {
         device: filled(device.read_text(), "machine", diagram()),
         readme: filled(readme.read_text(), "help", commands()),
         records: filled(records.read_text(), "decisions", decisions()),
+        boards: filled(boards.read_text(), "footprint", footprint()),
         ROOT / "docs/watch.svg": watch(),
     }
 

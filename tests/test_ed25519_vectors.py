@@ -89,7 +89,7 @@ def freshly_imported(original: ModuleType) -> ModuleType:
 
 def test_openssl_is_taken_where_cryptography_is() -> None:
     assert ed25519.verify is not ed25519.verify_pure
-    assert ed25519.sha512 is sha512.sha512 is not sha512.sha512_pure
+    assert sha512.sha512 is not sha512.sha512_pure
 
 
 def test_bare_python_takes_the_pure_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,6 @@ def test_bare_python_takes_the_pure_way(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "modelwave_shared.sha512", hashing)
     bare = freshly_imported(ed25519)
     assert bare.verify is bare.verify_pure
-    assert bare.sha512 is hashing.sha512_pure
     for number, case in list(enumerate(cases()))[::128]:
         assert bare.verify(*case)
         assert not bare.verify(*with_flipped_bit(case, number))

@@ -1,4 +1,4 @@
-"""The signed documents (docs/documents.md tells their story, schema.py their fields).
+"""The signed documents. roots.py, manifests.py and orders.py describe their fields.
 
     root      which keys speak for the fleet              signed by 2 of 3 offline root keys
     manifest  one release of a model for one target       signed by the offline release key
@@ -13,17 +13,21 @@ seconds, shares parts per million. What devices say, unsigned, is in reports.py.
 from modelwave_shared import dsse, roles
 from modelwave_shared.errors import EnvelopeError
 from modelwave_shared.lean import Phase
-from modelwave_shared.words import ROOT, SIGNER
+from modelwave_shared.words import MANIFEST, ROOT, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from modelwave_shared.fields import Document
+    from modelwave_shared.schema import Kind
 
 
-READING = Phase(
-    "modelwave_shared.strict_json",
+PARSING = Phase("modelwave_shared.strict_json")
+CHECKING = Phase(
+    "modelwave_shared.roots",
+    "modelwave_shared.manifests",
+    "modelwave_shared.orders",
     "modelwave_shared.schema",
     "modelwave_shared.fields",
     "modelwave_shared.rules",
@@ -32,23 +36,34 @@ READING = Phase(
 
 def read(kind: str, payload: bytes) -> "Document":
     """The checked document in `payload` (bytes). Raises ValueError."""
-    with READING:
-        return _checked(kind, payload)
+    with PARSING:
+        value = _parsed(payload)
+    check(kind, value)
+    return value
 
 
-def _checked(kind: str, payload: bytes) -> "Document":
+def _parsed(payload: bytes) -> "Document":
     from modelwave_shared import strict_json
 
     value: "Document" = strict_json.loads(payload)
-    check(kind, value)
     return value
 
 
 def check(kind: str, value: "Any") -> None:
     """Raises DocumentError if the parsed `value` is no `kind`."""
-    from modelwave_shared import schema
+    with CHECKING:
+        _described(kind).check(value)
 
-    schema.check(kind, value)
+
+def _described(kind: str) -> "Kind":
+    """Loads the description of this kind, and of no other."""
+    if kind == ROOT:
+        from modelwave_shared.roots import KIND
+    elif kind == MANIFEST:
+        from modelwave_shared.manifests import KIND
+    else:
+        from modelwave_shared.orders import KIND
+    return KIND
 
 
 def verify(envelope: dsse.Envelope, root: "Document") -> None:

@@ -1,46 +1,28 @@
 """The signed envelope (DSSE, https://github.com/secure-systems-lab/dsse, version 1.0.2).
 
-An envelope reads, byte for byte, with nothing between:
-
-    {"payload":"BASE64","payloadType":"TYPE","signatures":[{"keyid":"8 HEX","sig":"BASE64"},…]}
-
-It is read by this template, not by a JSON parser: nothing unverified reaches one. What is
+An envelope holds a payload, its type and signatures; dsse_text.py reads and writes it. What is
 signed is `DSSEv1 LEN(type) type LEN(payload) payload`, so the received bytes are verified
-and never re-encoded. Base64 is the standard alphabet with padding, and only the one
-spelling of its bytes is taken. Signatures are Ed25519; a keyid, the first 8 hex digits of
-sha256 of the raw public key, only says which key to try: distinct public keys are counted.
+and never re-encoded. Signatures are Ed25519; a keyid, the first 8 hex digits of sha256 of the
+raw public key, only says which key to try: distinct public keys are counted.
 """
-
-import binascii
 
 from modelwave_shared.digests import hexdigest
 from modelwave_shared.errors import EnvelopeError
 from modelwave_shared.lean import Phase
-from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_SIGNATURES
+from modelwave_shared.limits import KEYID_CHARACTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    Signature = tuple[str, bytes]  # keyid, 64 bytes
+    from modelwave_shared.dsse_text import Signature
 
-VERIFYING = Phase("modelwave_shared.ed25519", "modelwave_shared.sha512")
+SCANNING = Phase("modelwave_shared.dsse_text")
+VERIFYING = Phase("modelwave_shared.ed25519")
 
-# The template's constant parts, in their order.
-PAYLOAD = b'{"payload":"'
-TYPE = b'","payloadType":"'
-SIGNATURES = b'","signatures":['
-KEYID = b'{"keyid":"'
-SIG = b'","sig":"'
-SIGNATURE_END = b'"}'
-END = b"]}"
 # A payload type is the document's kind between these two.
 TYPE_START = b"application/vnd.modelwave."
 TYPE_END = b"+json"
-
-HEX_DIGITS = b"0123456789abcdef"
-KEYID_CHARACTERS = 8
-SIGNATURE_BYTES = 64
 
 
 class Envelope:
@@ -85,38 +67,22 @@ class Envelope:
 
 def read(data: bytes) -> Envelope:
     """Reads the Envelope in `data` (bytes). Raises EnvelopeError."""
-    if len(data) > MAX_ENVELOPE_BYTES:
-        raise EnvelopeError("%d bytes, at most %d are allowed" % (len(data), MAX_ENVELOPE_BYTES))
-    scanner = _Scanner(bytes(data))
-    scanner.expect(PAYLOAD)
-    payload = scanner.base64("payload")
-    scanner.expect(TYPE)
-    kind = _kind(scanner.until_quote())
-    scanner.expect(SIGNATURES)
-    signatures = [_signature(scanner)]
-    while scanner.comes(b","):
-        scanner.expect(b",")
-        signatures.append(_signature(scanner))
-        if len(signatures) > MAX_SIGNATURES:
-            raise EnvelopeError("signatures: more than %d" % MAX_SIGNATURES)
-    scanner.expect(END)
-    scanner.expect_end()
-    return Envelope(kind, payload, signatures)
+    with SCANNING:
+        payload_type, payload, signatures = _scanned(data)
+    return Envelope(_kind(payload_type), payload, signatures)
+
+
+def _scanned(data: bytes) -> "tuple[bytes, bytes, list[Signature]]":
+    from modelwave_shared import dsse_text
+
+    return dsse_text.read(data)
 
 
 def write(kind: str, payload: bytes, signatures: "Iterable[Signature]") -> bytes:
     """Returns the envelope's bytes. Raises EnvelopeError if it would be too long to be read."""
-    entries = []
-    for keyid, signature in signatures:
-        entries.append(KEYID + keyid.encode() + SIG + _base64(signature) + SIGNATURE_END)
-    head = PAYLOAD + _base64(payload) + TYPE + payload_type(kind) + SIGNATURES
-    data = head + b",".join(entries) + END
-    if len(data) > MAX_ENVELOPE_BYTES:
-        raise EnvelopeError(
-            "%s: its envelope has %d bytes, at most %d are allowed"
-            % (kind, len(data), MAX_ENVELOPE_BYTES)
-        )
-    return data
+    from modelwave_shared import dsse_text  # no device writes one
+
+    return dsse_text.write(payload_type(kind), payload, signatures)
 
 
 def payload_type(kind: str) -> bytes:
@@ -140,50 +106,6 @@ def keyid(public_key: bytes) -> str:
     return hexdigest(public_key)[:KEYID_CHARACTERS]
 
 
-class _Scanner:
-    """Moves through an envelope's bytes, part by part, as the template has them."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def comes(self, part: bytes) -> bool:
-        return self.data[self.at : self.at + len(part)] == part
-
-    def expect(self, part: bytes) -> None:
-        if not self.comes(part):
-            raise EnvelopeError(
-                "not the DSSE template: expected %s at byte %d" % (part.decode(), self.at)
-            )
-        self.at += len(part)
-
-    def expect_end(self) -> None:
-        if self.at != len(self.data):
-            raise EnvelopeError("not the DSSE template: text after the end, at byte %d" % self.at)
-
-    def until_quote(self) -> bytes:
-        """Returns what stands before the next quotation mark, and moves to that mark."""
-        end = self.data.find(b'"', self.at)
-        if end < 0:
-            raise EnvelopeError("not the DSSE template: cut off after byte %d" % self.at)
-        found = self.data[self.at : end]
-        self.at = end
-        return found
-
-    def base64(self, field: str) -> bytes:
-        """Decodes what stands before the next quotation mark."""
-        text = self.until_quote()
-        try:
-            data = binascii.a2b_base64(text)
-        except ValueError:
-            data = b""
-        if _base64(data) != text:
-            raise EnvelopeError(
-                "%s: not base64 of the standard alphabet in its one spelling" % field
-            )
-        return data
-
-
 def _kind(payload_type: bytes) -> str:
     """Returns the kind in a payload type: lower-case letters, nothing else."""
     kind = payload_type[len(TYPE_START) : -len(TYPE_END)]
@@ -191,22 +113,3 @@ def _kind(payload_type: bytes) -> str:
     if not is_ours or not kind.isalpha() or not kind.islower():
         raise EnvelopeError("payloadType: not %sKIND%s" % (TYPE_START.decode(), TYPE_END.decode()))
     return kind.decode()
-
-
-def _signature(scanner: _Scanner) -> "Signature":
-    scanner.expect(KEYID)
-    keyid = scanner.until_quote()
-    if len(keyid) != KEYID_CHARACTERS or keyid.strip(HEX_DIGITS):
-        raise EnvelopeError("signatures: a keyid has %d lower-case hex digits" % KEYID_CHARACTERS)
-    scanner.expect(SIG)
-    signature = scanner.base64("sig")
-    if len(signature) != SIGNATURE_BYTES:
-        raise EnvelopeError(
-            "signatures: a signature has %d bytes, this one %d" % (SIGNATURE_BYTES, len(signature))
-        )
-    scanner.expect(SIGNATURE_END)
-    return keyid.decode(), signature
-
-
-def _base64(data: bytes) -> bytes:
-    return binascii.b2a_base64(data, newline=False)

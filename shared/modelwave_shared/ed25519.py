@@ -30,13 +30,15 @@ try:
 except ImportError:
     Ed25519PublicKey = None  # type: ignore[assignment,misc]
 
-from modelwave_shared.sha512 import sha512
+from modelwave_shared.lean import Phase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     Four = tuple[int, int, int, int]
+
+HASHING = Phase("modelwave_shared.sha512")
 
 # RFC 8032, section 5.1, table 1, with B = BASE; BASE_HIGH is [2^127]B.
 P = 2**255 - 19
@@ -83,7 +85,8 @@ def verify_pure(public_key: bytes, message: bytes, signature: bytes, prefix: byt
     r = _decompress(signature[:32])
     if a is None or r is None:
         return False
-    digest = sha512(signature[:32], public_key, prefix, message)
+    with HASHING:
+        digest = _sha512(signature[:32], public_key, prefix, message)
     u, v = _half_size(int.from_bytes(digest, "little") % L)
     s = v * int.from_bytes(signature[32:], "little") % L
     bits = 130
@@ -115,6 +118,12 @@ def _verify_openssl(
 
 
 verify = verify_pure if Ed25519PublicKey is None else _verify_openssl
+
+
+def _sha512(*parts: bytes) -> bytes:
+    from modelwave_shared.sha512 import sha512
+
+    return sha512(*parts)
 
 
 def _y(point: bytes) -> int:

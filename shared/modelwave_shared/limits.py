@@ -3,6 +3,7 @@
 # Documents. An order and a manifest fit a board's receive buffer together.
 MAX_ENVELOPE_BYTES = 4096
 MAX_SIGNATURES = 8
+KEYID_CHARACTERS = 8
 MAX_NESTING = 6
 MAX_TEXT = 200  # characters of a free text: version, reason, dataset
 MAX_NAME = 63  # fleet, model, target, device: [a-z0-9][a-z0-9_-]{0,62}

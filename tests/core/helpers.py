@@ -2,7 +2,7 @@
 
 import json
 
-from modelwave_shared import documents, dsse, reports, schema
+from modelwave_shared import documents, dsse, reports, words
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.rules import PRINTABLE
 from modelwave_shared.words import MANIFEST, METRICS, ORDER, REPORT, ROOT
@@ -46,7 +46,7 @@ UNSIGNED = {
 ENVELOPES = {ROOT: signed.ROOT, MANIFEST: signed.MANIFEST, ORDER: signed.ORDER}
 
 
-KINDS = list(schema.KINDS) + list(reports.KINDS)
+KINDS = list(words.SIGNER) + list(reports.KINDS)
 
 
 def refused(error, function, *arguments):
@@ -99,7 +99,7 @@ def check(kind, value):
 
 
 def reading(kind):
-    return documents if kind in schema.KINDS else reports
+    return documents if kind in words.SIGNER else reports
 
 
 def accepted(kind, path, *values):

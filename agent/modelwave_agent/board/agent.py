@@ -123,7 +123,7 @@ def _enrolled(device: str, target: str, path: str) -> Enrolment:
             root = documents.open_first_root(file.read(size))
     except (OSError, ValueError) as error:
         raise ValueError("%s: %s" % (path, advised(error, "agent")))
-    with documents.READING:
+    with documents.CHECKING:
         _check_name(device)
     del root["roles"]["root"]  # its keys go as well
     keys = root["keys"]

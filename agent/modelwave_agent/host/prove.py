@@ -23,7 +23,7 @@ from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS, LiteRT
 from modelwave_agent.ports import ProofError
 from modelwave_agent.proof import judge_golden
 from modelwave_shared import strict_json
-from modelwave_shared.schema import tolerance
+from modelwave_shared.manifests import tolerance
 
 MAX_REASON = 1000  # characters; a runtime may list all that it lacks
 

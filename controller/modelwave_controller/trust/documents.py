@@ -1,8 +1,8 @@
 """Typed views of documents that modelwave_shared has checked.
 
-What may stand in a document is described once, in modelwave_shared.schema and .reports. The
-classes here only say which type each field has, so that mypy knows it; `view` makes one from
-a checked dict. They leave out what the controller does not ask for.
+What may stand in a document is described once, in modelwave_shared (.roots, .manifests, .orders,
+.reports). The classes here only say which type each field has, so that mypy knows it; `view` makes
+one from a checked dict. They leave out what the controller does not ask for.
 """
 
 from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationError
 
-from modelwave_shared import fields, schema
+from modelwave_shared import fields, orders, schema
 from modelwave_shared.errors import DocumentError
 
 
@@ -27,9 +27,9 @@ Text = Annotated[str, _by(fields.text)]
 Token = Annotated[str, _by(fields.token)]
 TokenOrEmpty = Annotated[str, _by(schema.token_or_empty)]
 Url = Annotated[str, _by(fields.url)]
-SlotRange = Annotated[list[int], _by(schema.slot_range)]
-TrialSeconds = Annotated[int, _by(schema.TRIAL_SECONDS)]
-TrialInferences = Annotated[int, _by(schema.TRIAL_INFERENCES)]
+SlotRange = Annotated[list[int], _by(orders.slot_range)]
+TrialSeconds = Annotated[int, _by(orders.TRIAL_SECONDS)]
+TrialInferences = Annotated[int, _by(orders.TRIAL_INFERENCES)]
 
 
 def first_problem(error: ValidationError) -> str:

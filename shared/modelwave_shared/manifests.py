@@ -1,0 +1,72 @@
+"""The manifest: one release of a model for one target. schema.py says how a kind is described."""
+
+from modelwave_shared.errors import DocumentError
+from modelwave_shared.fields import integer, name, sha256, text, token
+from modelwave_shared.limits import MAX_BYTES, MAX_DELTAS, MAX_FILES, MAX_KERNELS
+from modelwave_shared.rules import Integer, ListOf, MapOf, Object, OneOf
+from modelwave_shared.schema import COUNT, RELEASE, Kind, target, token_or_empty
+from modelwave_shared.words import FILE_ROLES, FORMATS, MANIFEST
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from modelwave_shared.fields import Document
+
+SIZE = Integer(0, MAX_BYTES)
+FILE_SIZE = Integer(1, MAX_BYTES)
+
+
+def tolerance(value: "Any", where: str) -> None:
+    """Of a golden set (golden.py): its kind says which other field there is."""
+    if type(value) is dict and value.get("kind") == "labels":
+        rule = Object({"kind": OneOf("labels"), "least_ppm": Integer(0, 1000000)})
+    else:
+        rule = Object({"kind": OneOf("labels", "outputs"), "steps": MapOf(token, COUNT, 1, 8)})
+    rule(value, where)
+
+
+def _agrees(document: "Document") -> None:
+    roles = []
+    total = 0
+    for file in document["files"]:
+        roles.append(file["role"])
+        total += file["size"]
+    if sorted(roles) not in (["golden", "model"], ["golden", "labels", "model"]):
+        problem = "%s: needed are one model, one golden, at most one labels" % ", ".join(roles)
+        raise DocumentError("manifest.files", problem)
+    flash = document["needs"]["flash"]
+    if flash < total:
+        raise DocumentError("manifest.needs.flash", "%d, but its files have %d" % (flash, total))
+
+
+FILE = Object({"role": OneOf(*FILE_ROLES), "sha256": sha256, "size": FILE_SIZE})
+NEEDS = Object(
+    {
+        "flash": SIZE,  # all files together
+        "ram": SIZE,  # the arena, in one piece
+        "kernels": ListOf(token, 0, MAX_KERNELS),  # operators the firmware must have
+        "runtime": token,  # "tflite" or "tflite>=2.14"
+        "accelerator": token_or_empty,
+    }
+)
+LINEAGE = Object({"dataset": text, "metrics": MapOf(token, integer, 0, 8), "quantisation": text})
+DELTA = Object({"base": sha256, "sha256": sha256, "size": FILE_SIZE})
+KIND = Kind(
+    MANIFEST,
+    {
+        "fleet": name,
+        "model": name,
+        "release": RELEASE,
+        "version": text,
+        "target": target,
+        "format": OneOf(*FORMATS),
+        "files": ListOf(FILE, 2, MAX_FILES),
+        "needs": NEEDS,
+        "tolerance": tolerance,
+        "lineage": LINEAGE,
+        "forced": text,  # why it was released though its golden set failed; "": it passed
+        "deltas": ListOf(DELTA, 0, MAX_DELTAS),  # shortcuts; the whole file always serves
+    },
+    between=_agrees,
+)

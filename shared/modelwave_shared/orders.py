@@ -1,0 +1,63 @@
+"""The order: which slots, or which device, run what. schema.py says how a kind is described."""
+
+from modelwave_shared.errors import DocumentError
+from modelwave_shared.fields import boolean, name, sha256, url
+from modelwave_shared.limits import (
+    MAX_SEQ,
+    MAX_SLOT_RANGES,
+    MAX_TIME,
+    MAX_TRIAL_INFERENCES,
+    MAX_TRIAL_SECONDS,
+    MAX_URLS,
+    SLOTS,
+)
+from modelwave_shared.rules import Integer, ListOf, Object
+from modelwave_shared.schema import EPOCH, Kind, target
+from modelwave_shared.words import ORDER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from modelwave_shared.fields import Document
+
+TIME = Integer(0, MAX_TIME)
+TRIAL_SECONDS = Integer(0, MAX_TRIAL_SECONDS)
+TRIAL_INFERENCES = Integer(0, MAX_TRIAL_INFERENCES)
+
+
+def slot_range(value: "Any", where: str) -> None:
+    """[first slot, last slot]"""
+    ListOf(Integer(0, SLOTS - 1), 2, 2)(value, where)
+    first, last = value
+    if first > last:
+        raise DocumentError(where, "its first slot, %d, is above its last, %d" % (first, last))
+
+
+def _agrees(document: "Document") -> None:
+    if ("slots" in document) == ("device" in document):
+        raise DocumentError("order.slots", "an order has either slots or a device")
+    issued, expires = document["issued"], document["expires"]
+    if expires <= issued:
+        problem = "%d is not after order.issued, %d" % (expires, issued)
+        raise DocumentError("order.expires", problem)
+
+
+KIND = Kind(
+    ORDER,
+    {
+        "fleet": name,
+        "target": target,
+        "model": name,
+        "epoch": EPOCH,
+        "seq": Integer(1, MAX_SEQ),
+        "manifest": sha256,  # of the manifest's payload
+        "urls": ListOf(url, 1, MAX_URLS),  # a file is at URL/<sha256>
+        "issued": TIME,
+        "expires": TIME,
+        "trial": Object({"seconds": TRIAL_SECONDS, "inferences": TRIAL_INFERENCES}),
+        "shadow": boolean,
+    },
+    {"slots": ListOf(slot_range, 1, MAX_SLOT_RANGES), "device": name},
+    _agrees,
+)

@@ -1,0 +1,56 @@
+"""The root document: which keys speak for the fleet. schema.py says how a kind is described."""
+
+from modelwave_shared import dsse
+from modelwave_shared.errors import DocumentError
+from modelwave_shared.fields import keyid, name, sha256
+from modelwave_shared.limits import MAX_EPOCH, MAX_KEYS, MAX_MODELS, MAX_SIGNATURES
+from modelwave_shared.roles import public_key
+from modelwave_shared.rules import Integer, ListOf, MapOf, Object
+from modelwave_shared.schema import EPOCH, RELEASE, Kind
+from modelwave_shared.words import ROOT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from modelwave_shared.fields import Document
+
+
+def _agrees(document: "Document") -> None:
+    keys = document["keys"]
+    for key in keys:
+        found = dsse.keyid(public_key(document, key))
+        if found != key:
+            raise DocumentError("root.keys." + key, "the id of this key is %s" % found)
+    for kind in document["roles"]:
+        keyids = document["roles"][kind]["keyids"]
+        where = "root.roles." + kind
+        for key in keyids:
+            if keyids.count(key) > 1:
+                raise DocumentError(where + ".keyids", "%s stands there twice" % key)
+            if key not in keys:
+                raise DocumentError(where + ".keyids", "%s is not in root.keys" % key)
+        threshold = document["roles"][kind]["threshold"]
+        if threshold > len(keyids):
+            problem = "%d, but it has %d keys" % (threshold, len(keyids))
+            raise DocumentError(where + ".threshold", problem)
+
+
+ROLE = Object(
+    {
+        "keyids": ListOf(keyid, 1, MAX_KEYS),
+        # One that no envelope has room for would lock the fleet out of its own role.
+        "threshold": Integer(1, MAX_SIGNATURES),
+    }
+)
+KIND = Kind(
+    ROOT,
+    {
+        "fleet": name,
+        "epoch": EPOCH,
+        "keys": MapOf(keyid, sha256, 1, MAX_KEYS),  # raw public key, 64 hex digits
+        "roles": Object({"root": ROLE, "release": ROLE, "order": ROLE}),
+        "minimum": MapOf(name, RELEASE, 0, MAX_MODELS),  # model: least release
+    },
+    # Its number in the chain of roots; 1 where it is absent.
+    {"version": Integer(1, MAX_EPOCH)},
+    _agrees,
+)
