@@ -20,6 +20,7 @@ from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.rollout import plan
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.rollout.plan import Plan, Stage
+from modelwave_controller.storage import log
 from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
@@ -174,7 +175,7 @@ def _plan(
 
 def _dry_run(store: Store, request: Request, as_json: bool) -> None:
     with store.read() as connection:
-        created = rollouts.propose(connection, request)
+        created = rollouts.propose(connection, log.under_way(connection), request)
         places = preview.preview(connection, created, request.releases)
     unfit = [place for place in places if place.shortfalls]
     if as_json:

@@ -78,6 +78,11 @@ def folded(connection: Connection, reports_of: Iterable[int] | None = None) -> S
     return fold(events_after(connection, reports_of=reports_of))
 
 
+def caught_up(connection: Connection, state: State) -> State:
+    """`state`, which goes on in place, with what has come since it was read."""
+    return fold(events_after(connection, after=state.last), state)
+
+
 def under_way(connection: Connection) -> State:
     """The whole log folded, with the answers to the rollouts that are not over."""
     control = folded(connection, reports_of=[])
