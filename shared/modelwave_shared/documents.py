@@ -76,7 +76,8 @@ def verify(envelope: dsse.Envelope, root: "Document") -> None:
 def require_kind(envelope: dsse.Envelope, kind: str) -> None:
     """Raises EnvelopeError unless it is of that kind."""
     if envelope.kind != kind:
-        raise EnvelopeError("a %s where a %s belongs" % (shown_kind(envelope.kind), kind))
+        words = _with_article(shown_kind(envelope.kind)), _with_article(kind)
+        raise EnvelopeError("%s where %s belongs" % words)
 
 
 def open_signed(kind: str, envelope: dsse.Envelope, root: "Document") -> "Document":
@@ -99,3 +100,7 @@ def open_first_root(data: bytes) -> "Document":
 
 def shown_kind(kind: str) -> str:
     return kind if kind in SIGNER else "stranger"
+
+
+def _with_article(kind: str) -> str:
+    return ("an " if kind[0] in "aeiou" else "a ") + kind

@@ -44,7 +44,7 @@ def loads(data: bytes) -> "Any":
             raise JsonError(
                 "byte 0x%02x is not printable ASCII; write other characters as \\uXXXX" % byte
             )
-    reader = _Reader(data)
+    reader = _JsonReader(data)
     value = reader.value(MAX_NESTING)
     reader.skip_spaces()
     if reader.at < len(data):
@@ -52,7 +52,7 @@ def loads(data: bytes) -> "Any":
     return value
 
 
-class _Reader:
+class _JsonReader:
     """Reads values from `data`, beginning at byte `at`; each method moves `at` behind what it
     has read."""
 

@@ -12,12 +12,14 @@ from modelwave_agent.host import http
 from modelwave_agent.host.http import HostHttpFetcher, Pace
 from modelwave_agent.intake import Intake, TooLong
 from modelwave_agent.ports import FetchError
+from tests.agent.hand import Hand
 from tests.agent.host_places import refused_port
 from tests.agent.host_server import answering, serving
 from tests.certificates import Authority
 
 DATA = bytes(range(256)) * 40  # 10,240 bytes
-QUICK = Pace(connect_seconds=5, silence_seconds=5, watch_seconds=0.2, least_bytes=1000)
+PATIENT = Pace(connect_seconds=60, silence_seconds=60, watch_seconds=60)
+WATCHED = Pace(connect_seconds=60, silence_seconds=60, watch_seconds=30, least_bytes=1000)
 
 
 def intake_of(tmp_path, held=b"", wanted=DATA):
@@ -40,7 +42,9 @@ def fetch(intake, answer, url="http://127.0.0.1:{port}/x", fetcher=None, times=1
     async def main():
         async with serving(answer) as port:
             for _ in range(times):
-                await (fetcher or HostHttpFetcher(pace=QUICK)).fetch(url.format(port=port), intake)
+                await (fetcher or HostHttpFetcher(pace=PATIENT)).fetch(
+                    url.format(port=port), intake
+                )
 
     try:
         asyncio.run(main())
@@ -243,48 +247,57 @@ async def wait_for_ever(request):
     await asyncio.Event().wait()
 
 
+def each_ten_seconds(intake, piece):
+    """A server of DATA that says so many bytes of it in each ten seconds."""
+
+    async def answer(request):
+        hand, came, write = Hand(), asyncio.Event(), intake.write
+
+        def write_and_tell(data):
+            write(data)
+            hand.loop.call_soon_threadsafe(came.set)
+
+        intake.write = write_and_tell
+        request.head_of("200 OK", f"Content-Length: {len(DATA)}")
+        for start in range(0, len(DATA), piece):
+            request.say(DATA[start : start + piece])
+            while intake.offset < start + piece:
+                await came.wait()
+                came.clear()
+            await hand.move(10)
+
+    return answer
+
+
 def test_byte_now_and_then_runs_into_the_least_rate(tmp_path):
     """Each byte comes well within the time that a silent connection has."""
     intake = intake_of(tmp_path)
-
-    async def answer(request):
-        request.head_of("200 OK", f"Content-Length: {len(DATA)}")
-        for byte in DATA:
-            request.say(bytes([byte]))
-            await asyncio.sleep(0.02)
-
-    with pytest.raises(FetchError, match=r"too slow, \d+ bytes in 0.2 seconds"):
-        fetch(intake, answer)
-    assert 0 < intake.offset < 1000
+    with pytest.raises(FetchError, match=r"too slow, \d bytes in 30 seconds"):
+        fetch(intake, each_ten_seconds(intake, 1), fetcher=HostHttpFetcher(pace=WATCHED))
+    assert 0 < intake.offset < 10
 
 
 def test_headers_now_and_then_run_into_the_least_rate(tmp_path):
     async def answer(request):
+        hand = Hand()
         request.say(b"HTTP/1.1 200 OK\r\n")
         while True:
             request.say(b"X: y\r\n")
-            await asyncio.sleep(0.02)
+            await hand.move(10)
 
-    assert "too slow, 0 bytes" in refusal(tmp_path, answer)
+    said = refusal(tmp_path, answer, fetcher=HostHttpFetcher(pace=WATCHED))
+    assert "too slow, 0 bytes" in said
 
 
 def test_server_that_says_nothing_runs_into_the_deadline(tmp_path):
-    pace = Pace(connect_seconds=60, silence_seconds=0.2, watch_seconds=2)
+    pace = Pace(connect_seconds=60, silence_seconds=0.2, watch_seconds=60)
     assert "timed out" in refusal(tmp_path, wait_for_ever, fetcher=HostHttpFetcher(pace=pace))
 
 
 def test_server_that_keeps_the_pace_is_not_cut_off(tmp_path):
     """Longer than several watches, at more than the least rate in each."""
     intake = intake_of(tmp_path)
-    pace = Pace(watch_seconds=0.1, least_bytes=100)
-
-    async def answer(request):
-        request.head_of("200 OK", f"Content-Length: {len(DATA)}")
-        for start in range(0, len(DATA), 512):
-            request.say(DATA[start : start + 512])
-            await asyncio.sleep(0.025)
-
-    fetch(intake, answer, fetcher=HostHttpFetcher(pace=pace))
+    fetch(intake, each_ten_seconds(intake, 512), fetcher=HostHttpFetcher(pace=WATCHED))
     assert intake.matches()
 
 
@@ -303,7 +316,7 @@ def test_closing_after_every_kilobyte_only_costs_requests(tmp_path):
 
     async def main():
         async with serving(answer) as port:
-            fetcher, ended = HostHttpFetcher(pace=QUICK), 0
+            fetcher, ended = HostHttpFetcher(pace=PATIENT), 0
             while intake.offset < intake.wanted:
                 try:
                     await fetcher.fetch(f"http://127.0.0.1:{port}/x", intake)
@@ -415,8 +428,6 @@ def test_refused_connection_is_named(tmp_path):
 
 
 # Cancelling.
-
-PATIENT = Pace(silence_seconds=60, watch_seconds=60)
 
 
 async def send_a_part_and_wait(request):

@@ -1,6 +1,7 @@
 """LiteRT and the proof: models that are wrong, crash or hang are unhealthy, no more."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from modelwave_agent.host import litert
 from modelwave_agent.host.litert import LiteRT
 from modelwave_agent.ports import ProofError
 from modelwave_shared import golden
+from tests.agent.hand import Hand
 
 pytestmark = pytest.mark.slow
 
@@ -157,28 +159,38 @@ def test_model_that_crashes_its_runtime_is_unhealthy(monkeypatch):
     assert prove() == "proof: the model crashed its runtime (SIGABRT)"
 
 
-def test_model_that_hangs_is_unhealthy_and_killed(monkeypatch, tmp_path):
-    told = tmp_path / "pid"
-    pretend(monkeypatch, f"open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
-    assert prove(seconds=1) == "proof: no verdict within 1 seconds"
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(told.read_text()), 0)
-
-
-def test_cancelled_proof_is_killed(monkeypatch, tmp_path):
+@contextlib.asynccontextmanager
+async def hanging(monkeypatch, tmp_path, proof_seconds=60):
+    """The task of a proof that hangs, which is killed by the end."""
     told = tmp_path / "told"
     os.mkfifo(told)
     pretend(monkeypatch, f"file = open({str(told)!r}, 'wb', 0); file.write(b'x'); time.sleep(60)")
+    runtime = LiteRT(proof_seconds=proof_seconds)
+    proving = asyncio.create_task(runtime.prove(V2, V2_GOLDEN, OUTPUTS))
+    reading = await asyncio.to_thread(os.open, told, os.O_RDONLY)
+    assert await asyncio.to_thread(os.read, reading, 1) == b"x"
+    yield proving
+    os.set_blocking(reading, False)
+    assert os.read(reading, 1) == b"", "it is still open there"
+    os.close(reading)
 
+
+def test_model_that_hangs_is_unhealthy_and_killed(monkeypatch, tmp_path):
     async def main():
-        proving = asyncio.create_task(LiteRT().prove(V2, V2_GOLDEN, OUTPUTS))
-        reading = await asyncio.to_thread(os.open, told, os.O_RDONLY)
-        assert await asyncio.to_thread(os.read, reading, 1) == b"x"
-        proving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await proving
-        assert await asyncio.to_thread(os.read, reading, 1) == b""  # nobody holds it open
-        os.close(reading)
+        hand = Hand()
+        async with hanging(monkeypatch, tmp_path, proof_seconds=30) as proving:
+            await hand.move(30)
+            assert await proving == "proof: no verdict within 30 seconds"
+
+    asyncio.run(main())
+
+
+def test_cancelled_proof_is_killed(monkeypatch, tmp_path):
+    async def main():
+        async with hanging(monkeypatch, tmp_path) as proving:
+            proving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await proving
 
     asyncio.run(main())
 

@@ -130,11 +130,11 @@ UNPROVEN = {
     "8,000 brackets": (b"[" * 4000 + b"\n" + b"[" * 4000, "envelope: not the DSSE template"),
     "root in place of the order": (
         signing.root_envelope() + b"\n" + NEW.envelope,
-        "kind: a root where a order belongs",
+        "kind: a root where an order belongs",
     ),
     "lines swapped": (
         b"\n".join(reversed(signing.order(NEW, 6).split(b"\n"))),
-        "kind: a manifest where a order belongs",
+        "kind: a manifest where an order belongs",
     ),
     "unknown key": (signing.order(NEW, 6, key=STRANGER), "signed: signatures: 0 of the 1"),
     "signed by the release key": (signing.order(NEW, 6, key=RELEASE_KEY), "signed:"),

@@ -29,11 +29,11 @@ def lib(tmp_path_factory):
     return compile_for_boards(tmp_path_factory.mktemp("lib"))
 
 
-def visits(lib, *scenes):
+def visits(lib, *scenes, keepalive=60):
     """[(messages, what LinkLost said)] of a visit to each of them."""
     with Script(*scenes) as server:
         program = PROGRAMS / "mqtt_visits.py"
-        done = micropython.run(lib, program, lib, server.port, len(scenes), heap=HEAP)
+        done = micropython.run(lib, program, lib, server.port, len(scenes), keepalive, heap=HEAP)
     print(done.stdout + done.stderr)
     lines = done.stdout.splitlines()
     assert lines.pop() == "done"
@@ -255,5 +255,5 @@ def test_answers_that_never_come_are_a_lost_link(lib):
     def silence(visitor):
         visitor.until_gone()
 
-    found = visits(lib, silence, no_suback, no_puback)
+    found = visits(lib, silence, no_suback, no_puback, keepalive=2)
     assert found == [([], "the broker does not answer")] * 3

@@ -13,7 +13,6 @@ import queue
 import select
 import socket
 import threading
-import time
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -36,7 +35,7 @@ FLEET, MODEL, DEVICE, TARGET = "demo", "digits", "pico-1", "rp2040"
 TOPIC = topics.desired_slot(FLEET, TARGET, MODEL, slots.slot(FLEET, DEVICE))
 MODEL_BYTES = 100_000
 SECONDS = 60
-UPDATE_SECONDS = 10  # a board that has too little memory may try again for ever
+TOO_LITTLE_SECONDS = 10  # then a board is taken to have too little memory; it may try for ever
 KEEPALIVE_SECONDS = 10
 
 
@@ -92,7 +91,6 @@ class Line(threading.Thread):
         self.holes = []  # sockets into which all falls
         self.taken = 0  # bytes that went to the board
         self.plan = None  # at so many of them, call this function
-        self.began = 0.0  # when it became a hole, Unix seconds
         self.ending = False
 
     def __enter__(self):
@@ -111,7 +109,6 @@ class Line(threading.Thread):
 
     def hole(self):
         """What `after` may call."""
-        self.began = time.time()
         self.holes += self.pairs
         self.pairs = {}
 
@@ -208,14 +205,14 @@ class Ground:
         (place / "config.json").write_text(json.dumps(config))
         return place / "config.json"
 
-    def update(self, heap, path=SOURCES, sample=False, healthy=True):
+    def update(self, heap, path=SOURCES, sample=False, healthy=True, seconds=SECONDS):
         """{idle, end} of programs/whole_update.py in a heap of this size ("64k"), from the
         modules in `path`; without end if it did not come so far. With the last words on
         stderr, as {error}."""
         self.clear()
         found = {}
         config = self.configure(path, seq=self.number + 1, sample=sample)
-        with self.board("whole_update.py", config, heap, UPDATE_SECONDS) as board:
+        with self.board("whole_update.py", config, heap, seconds) as board:
             for line in board.stdout:
                 found.update(json.loads(line))
                 if "end" not in found:
@@ -254,7 +251,7 @@ class Ground:
     def _smallest(self, path, what, step, low, high):
         while high - low > step:
             middle = (low + high) // 2 // step * step
-            if what in self.update(str(middle), path):
+            if what in self.update(str(middle), path, seconds=TOO_LITTLE_SECONDS):
                 high = middle
             else:
                 low = middle

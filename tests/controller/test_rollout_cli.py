@@ -258,6 +258,23 @@ def test_status_is_that_of_the_newest_or_the_named(world: World, run: Any) -> No
     assert "ABORTED" in run("rollout", "list").out
 
 
+def test_list_says_of_a_rollout_under_way_why_it_is_where_it_is(world: World, run: Any) -> None:
+    def listed() -> str:
+        (found,) = run("rollout", "list", "--json").json()
+        return str(found["reason"])
+
+    run("rollout", "start", "digits", "1", *QUICK)
+    assert listed() == "no stage has opened yet"
+    world.tick()
+    assert listed() == "stage 1 (10 %): 0 of 2 devices succeeded, 2 not heard of yet"
+    world.answer("SUCCEEDED", world.devices.values())
+    run("rollout", "pause", "1", "--reason", "lunch")
+    assert listed() == run("rollout", "status", "--json").json()["why"]
+    assert listed() == ("paused by the operator: lunch; stage 1 (10 %): 2 of 2 devices succeeded")
+    run("rollout", "abort", "1", "--reason", "rain")
+    assert listed() == "aborted by the operator: rain"
+
+
 def test_without_a_home_it_says_how_to_make_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Whole rollouts, tick by tick, with devices that answer as told."""
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import pytest
 from postgres_server import needs_postgres, postgres
 from rollout_world import FLEET, NO_RELEASE, TARGET, World, quick
+from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.rollouts import Request
+from modelwave_controller.rollout import events
 from modelwave_controller.rollout.state import (
     ABORTED,
     FINISHED,
@@ -21,8 +24,9 @@ from modelwave_controller.rollout.state import (
     REVERTING,
     RUNNING,
     Rollout,
+    State,
 )
-from modelwave_controller.storage import outbox
+from modelwave_controller.storage import log, outbox
 from modelwave_shared import documents, dsse, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, SLOTS
 
@@ -412,6 +416,50 @@ def test_what_does_not_fit_the_status_is_refused(world: World) -> None:
     rollouts.abort(world.store, "1", "", world.now)
     with pytest.raises(OperatorError, match="nothing to abort"):
         rollouts.abort(world.store, "1", "", world.now)
+
+
+def test_commands_read_no_answers_while_the_service_waits_for_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start(1)
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    writing, read, load, write = [], [], events.load_event, world.store.write
+
+    def noted(id: int, rollout: int, at: float, kind: str, body: str) -> events.Event:
+        read.append((kind, bool(writing)))
+        return load(id, rollout, at, kind, body)
+
+    @contextlib.contextmanager
+    def watched() -> Iterator[Connection]:
+        with write() as connection:
+            writing.append(1)
+            yield connection
+            writing.clear()
+
+    monkeypatch.setattr(events, "load_event", noted)
+    monkeypatch.setattr(world.store, "write", watched)
+    rollouts.abort(world.store, "1", "rain", world.now)
+    assert (events.REPORTED, False) in read
+    assert [kind for kind, waiting in read if waiting] == []
+    assert world.state().rollouts[1].status == ABORTED
+
+
+def test_a_command_sees_what_came_while_it_read_the_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start(1)
+    under_way = log.under_way
+
+    def overtaken(connection: Connection) -> State:
+        found = under_way(connection)
+        monkeypatch.setattr(log, "under_way", under_way)
+        rollouts.abort(world.store, "1", "rain", world.now)
+        return found
+
+    monkeypatch.setattr(log, "under_way", overtaken)
+    with pytest.raises(OperatorError, match="ABORTED: there is nothing to pause"):
+        rollouts.pause(world.store, "1", "lunch", world.now)
 
 
 def test_a_revert_is_asked_for_once(world: World) -> None:

@@ -45,9 +45,13 @@ def test_order_signed_by_a_revoked_key_is_refused():
     refused(EnvelopeError, opened, ORDER, signed.ORDER, root)
 
 
-def test_a_root_or_a_manifest_where_an_order_belongs_is_refused():
-    for data in (signed.ROOT, signed.MANIFEST):
-        assert "where a order belongs" in refused(EnvelopeError, opened, ORDER, data)
+def test_a_document_where_another_kind_belongs_is_refused():
+    envelopes = {"a root": signed.ROOT, "a manifest": signed.MANIFEST, "an order": signed.ORDER}
+    for kind, wanted in ((ROOT, "a root"), (MANIFEST, "a manifest"), (ORDER, "an order")):
+        for given in envelopes:
+            if given != wanted:
+                message = refused(EnvelopeError, opened, kind, envelopes[given])
+                assert message == "%s where %s belongs" % (given, wanted)
 
 
 def test_a_document_under_the_type_of_another_is_refused():
@@ -59,7 +63,7 @@ def test_a_document_under_the_type_of_another_is_refused():
 
 def test_a_stranger_kind_is_not_repeated_in_the_message():
     odd = dsse.write("heartbeatx", b"{}", dsse.read(signed.TINY).signatures)
-    assert refused(EnvelopeError, opened, ORDER, odd) == ("a stranger where a order belongs")
+    assert refused(EnvelopeError, opened, ORDER, odd) == "a stranger where an order belongs"
 
 
 def test_unknown_field_is_refused_even_when_well_signed():

@@ -51,7 +51,7 @@ class AgentConfig:
 
 def read_config(path: Path) -> AgentConfig:
     """Raises ConfigError."""
-    return _Reader(path, _parse(path)).config()
+    return _SettingsReader(path, _parse(path)).config()
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _bounded(config: Path, path: Path, limit: int) -> bytes:
     return data
 
 
-class _Reader:
+class _SettingsReader:
     """Takes settings out one by one, and complains of what is left."""
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import overview
 from modelwave_controller.operations.overview import Fleet
 from modelwave_controller.phrases import plural
+from modelwave_controller.storage.metrics import ReleaseSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="How the fleet is doing.")
@@ -67,7 +68,7 @@ def _print(found: Fleet) -> None:
         )
 
 
-def _accuracy(sums: overview.ReleaseSums) -> str:
+def _accuracy(sums: ReleaseSums) -> str:
     if sums.accuracy is None:
         return "no labels"
     return f"{100 * sums.accuracy:.1f} % of {sums.labelled} labelled"

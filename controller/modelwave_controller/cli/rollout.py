@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from typing import Annotated, Any
 
 import typer
@@ -16,9 +16,8 @@ from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
-from modelwave_controller.operations.status import Status, StatusReader
+from modelwave_controller.operations.status import Entry, Status, StatusReader, entries
 from modelwave_controller.rollout import state
-from modelwave_controller.storage import log
 from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import console, print_json, show, table
 
@@ -53,24 +52,12 @@ def show_status(
 def list_rollouts(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List all rollouts, the newest last."""
     with opened_store(ctx) as store, store.read() as connection:
-        known = log.under_way(connection).rollouts.values()
-    entries: list[dict[str, Any]] = [
-        {
-            "rollout": r.id,
-            "model": r.model,
-            "release": r.release.release if r.release else None,
-            "targets": sorted(r.created.releases),
-            "status": r.status,
-            "stages": f"{len(r.stages)}/{len(r.created.plan.stages)}",
-            "reason": r.reason,
-        }
-        for r in known
-    ]
+        found = [asdict(entry) for entry in entries(connection, time.time())]
     if as_json:
-        print_json(entries)
+        print_json(found)
         return
-    columns = ("rollout", "model", "release", "targets", "status", "stages", "reason")
-    show(table(columns, [[_cell(entry[column]) for column in columns] for entry in entries]))
+    columns = [field.name for field in fields(Entry)]
+    show(table(columns, [[_cell(entry[column]) for column in columns] for entry in found]))
 
 
 @app.command()

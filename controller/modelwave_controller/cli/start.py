@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
+from modelwave_controller import disk
 from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
@@ -19,6 +20,7 @@ from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.rollout import plan
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.rollout.plan import Plan, Stage
+from modelwave_controller.storage import log
 from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
@@ -167,12 +169,13 @@ def _plan(
     given = [percents, *stage.values(), *trial.values(), *rest.values()]
     if any(value is not None for value in given):
         raise OperatorError("--plan: give a file or the options of a plan, not both")
-    return plan.read_plan(file)
+    data = disk.read_input(file, "--plan", plan.MAX_PLAN_BYTES)
+    return plan.parse_plan(data, f"--plan {file}")
 
 
 def _dry_run(store: Store, request: Request, as_json: bool) -> None:
     with store.read() as connection:
-        created = rollouts.propose(connection, request)
+        created = rollouts.propose(connection, log.under_way(connection), request)
         places = preview.preview(connection, created, request.releases)
     unfit = [place for place in places if place.shortfalls]
     if as_json:

@@ -101,10 +101,10 @@ def read_model(data: bytes) -> Model:
         raise ModelError(
             f"schema version {version}; TensorFlow Lite has {tflite_schema.VERSION} only"
         )
-    return _Reader(root).model()
+    return _ModelReader(root).model()
 
 
-class _Reader:
+class _ModelReader:
     def __init__(self, root: Table) -> None:
         self.root = root
         buffers = root.tables(Slot.MODEL_BUFFERS, MAX_BUFFERS)

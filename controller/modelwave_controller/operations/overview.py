@@ -10,24 +10,11 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.rollout.state import FINAL
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage import log, metrics
+from modelwave_controller.storage.metrics import ReleaseSums
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
 
 # Agents report every 15 minutes, give or take a fifth; one report may be lost.
 SILENT_SECONDS = 2 * 15 * 60 * 1.2
-
-
-@dataclass(frozen=True)
-class ReleaseSums:
-    """What inferences with a release came to; `accuracy` None: no answer was known."""
-
-    model: str
-    release: int
-    devices: int
-    inferences: int
-    failures: int
-    labelled: int
-    correct: int
-    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -67,10 +54,7 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
             for r in log.under_way(connection).rollouts.values()
             if r.status not in FINAL
         ],
-        metrics=[
-            ReleaseSums(*sums, accuracy=sums.correct / sums.labelled if sums.labelled else None)
-            for sums in metrics.by_release(connection)
-        ],
+        metrics=metrics.by_release(connection),
         service_seen_at=log.service_seen_at(connection),
     )
 

@@ -2,9 +2,10 @@
 service sees it at its next tick. Refusals are OperatorErrors that say what to do instead.
 """
 
+import contextlib
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -39,11 +40,10 @@ class Request:
     start_slot: int | None = None  # None: a random one
 
 
-def propose(connection: Connection, request: Request) -> Created:
-    """The rollout that `start` would begin. Raises OperatorError if it cannot, NoDeviceError
-    if only devices are missing."""
+def propose(connection: Connection, found: State, request: Request) -> Created:
+    """The rollout that `start` would begin; `found` as log.under_way. Raises OperatorError if it
+    cannot, NoDeviceError if only devices are missing."""
     chosen = _chosen(request)
-    found = log.under_way(connection)
     if obstacle := found.obstacle(request.model):
         raise OperatorError(f"no rollout of {request.model} can be started: {obstacle}")
     active = found.active(request.model)
@@ -82,8 +82,8 @@ def propose(connection: Connection, request: Request) -> Created:
 
 def start(store: Store, request: Request, now: float) -> int:
     """Begins a rollout; its number."""
-    with store.write() as connection:
-        created = propose(connection, request)
+    with _writing(store) as (connection, found):
+        created = propose(connection, found, request)
         for signed in request.releases.values():
             outbox.keep_blob(connection, signed.envelope)
         number = log.next_rollout(connection)
@@ -148,9 +148,18 @@ def _release(signed: Signed) -> Release:
     )
 
 
-def _append(store: Store, wanted: str, now: float, entry: Callable[[State, Rollout], Body]) -> int:
-    with store.write() as connection:
+@contextlib.contextmanager
+def _writing(store: Store) -> Iterator[tuple[Connection, State]]:
+    """A write transaction and log.under_way in it. Most of the log is folded before: it takes
+    long where many devices have answered, and the service waits for whoever writes."""
+    with store.read() as connection:
         found = log.under_way(connection)
+    with store.write() as connection:
+        yield connection, log.caught_up(connection, found)
+
+
+def _append(store: Store, wanted: str, now: float, entry: Callable[[State, Rollout], Body]) -> int:
+    with _writing(store) as (connection, found):
         rollout = find(found, wanted)
         log.append(connection, rollout.id, now, [entry(found, rollout)])
         return rollout.id

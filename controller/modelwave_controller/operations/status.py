@@ -56,6 +56,19 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A rollout in the list of all; `reason` is its status' `why`, where it is not over."""
+
+    rollout: int
+    model: str
+    release: int | None  # None: its beginning is not understood
+    targets: list[str]
+    status: str
+    stages: str  # "2/4": opened and planned
+    reason: str
+
+
+@dataclass(frozen=True)
 class Status:
     rollout: int
     model: str
@@ -76,6 +89,12 @@ class Status:
 
     def json(self) -> dict[str, Any]:
         return asdict(self) | {"final": self.final}
+
+
+def entries(connection: Connection, now: float) -> list[Entry]:
+    """All rollouts, the newest last."""
+    found, known = log.under_way(connection), devices.known(connection)
+    return [_entry(found, r, known, now) for r in found.rollouts.values()]
 
 
 class StatusReader:
@@ -130,6 +149,21 @@ def describe(
     )
 
 
+def _entry(found: State, rollout: Rollout, known: Known, now: float) -> Entry:
+    reason = rollout.reason
+    if not rollout.over:
+        reason, _ = _why(rollout, known, now, found.obstacle(rollout.model, rollout.id))
+    return Entry(
+        rollout=rollout.id,
+        model=rollout.model,
+        release=rollout.release.release if rollout.release else None,
+        targets=sorted(rollout.created.releases),
+        status=rollout.status,
+        stages=f"{len(rollout.stages)}/{len(rollout.created.plan.stages)}",
+        reason=reason,
+    )
+
+
 def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str]:
     found = []
     if rollout.status in (*state.ACTIVE, state.REVERTING) or rollout.revert_asked is not None:
@@ -165,7 +199,7 @@ def _why(rollout: Rollout, known: Known, now: float, obstacle: str) -> tuple[str
 
 
 def _why_it_stays(rollout: Rollout, obstacle: str) -> tuple[str, str]:
-    if rollout.status in state.FINAL and rollout.revert_asked is None:
+    if rollout.over:
         return f"{rollout.reason}; {obstacle}", "nothing: it is over"
     end = f"`rollout abort {rollout.id}` ends it" if rollout.status != state.REVERTING else ""
     then = "no stage opens and nothing is taken back until modelwave is updated"

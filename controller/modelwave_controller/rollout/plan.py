@@ -23,12 +23,10 @@ when the plan is made, never the absence of a threshold.
 
 import tomllib
 from fractions import Fraction
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.trust.field_types import TrialInferences, TrialSeconds, first_problem
 
@@ -111,14 +109,13 @@ def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
         raise OperatorError(f"{where}: {problem}") from error
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan in a TOML file. Raises OperatorError, which names the key."""
-    data = disk.read_input(path, "--plan", MAX_PLAN_BYTES)
+def parse_plan(data: bytes, where: str) -> Plan:
+    """The plan in a TOML file's bytes. Raises OperatorError, which names the key."""
     try:
         settings = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise OperatorError(f"--plan: {path} is not TOML: {error}") from error
-    return make_plan(settings, f"--plan {path}")
+        raise OperatorError(f"{where} is not TOML: {error}") from error
+    return make_plan(settings, where)
 
 
 def from_options(

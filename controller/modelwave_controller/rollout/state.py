@@ -73,7 +73,7 @@ class Rollout:
     created_at: float
     created: Created
     status: str = NEW
-    reason: str = ""
+    reason: str = ""  # in the words of the event that made it PAUSED, HELD or over
     held_by: str = ""  # as in Held, while it is HELD
     stages: list[StageState] = field(default_factory=list)
     back: Wave | None = None
@@ -88,6 +88,11 @@ class Rollout:
     def release(self) -> Release | None:
         """That of one of its targets: all have one number. None: its beginning is unknown."""
         return next(iter(self.created.releases.values()), None)
+
+    @property
+    def over(self) -> bool:
+        """Nothing more happens with it by itself."""
+        return self.status in FINAL and self.revert_asked is None
 
     def waves(self) -> list[Wave]:
         return [*self.stages, self.back] if self.back else [*self.stages]
@@ -175,8 +180,7 @@ def _apply(state: State, event: Event) -> None:
 def _begun(event: Event) -> Rollout:
     """The rollout whose first event this is."""
     if isinstance(event.body, Created):
-        created, reason, status = event.body, "no stage has opened yet", NEW
-        return Rollout(event.rollout, event.at, created, status, reason)
+        return Rollout(event.rollout, event.at, event.body)
     body = event.body
     model = body.model if isinstance(body, NotUnderstood) else ""
     nothing = Created.model_construct(

@@ -34,7 +34,6 @@ from modelwave_controller.rollout.state import (
     UNKNOWN,
     Rollout,
     State,
-    fold,
 )
 from modelwave_controller.storage import devices, log, outbox
 from modelwave_controller.storage.store import Store
@@ -96,7 +95,7 @@ class Ticker:
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
             return log.under_way(connection)
-        state = fold(log.events_after(connection, after=self._state.last), self._state)
+        state = log.caught_up(connection, self._state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # nothing here asks for their answers any more
                 for wave in rollout.waves():

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 
 from modelwave_controller.rollout import events as bodies
 from modelwave_controller.rollout.events import Body, Event
-from modelwave_controller.rollout.state import FINAL, State, fold
+from modelwave_controller.rollout.state import State, fold
 from modelwave_controller.storage.tables import events, heads
 
 TICK_NOTED_SECONDS = 5
@@ -78,12 +78,13 @@ def folded(connection: Connection, reports_of: Iterable[int] | None = None) -> S
     return fold(events_after(connection, reports_of=reports_of))
 
 
+def caught_up(connection: Connection, state: State) -> State:
+    """`state`, which goes on in place, with what has come since it was read."""
+    return fold(events_after(connection, after=state.last), state)
+
+
 def under_way(connection: Connection) -> State:
     """The whole log folded, with the answers to the rollouts that are not over."""
     control = folded(connection, reports_of=[])
-    live = [
-        r.id
-        for r in control.rollouts.values()
-        if r.status not in FINAL or r.revert_asked is not None
-    ]
+    live = [r.id for r in control.rollouts.values() if not r.over]
     return folded(connection, reports_of=live) if live else control

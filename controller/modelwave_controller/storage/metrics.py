@@ -5,8 +5,8 @@ added. One lost is lost; metrics are no ledger.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
@@ -19,7 +19,10 @@ MAX_ROWS_OF_A_DEVICE = 64  # models and releases; a device that names more is no
 _CHUNK = 500
 
 
-class Sums(NamedTuple):
+@dataclass(frozen=True)
+class ReleaseSums:
+    """What inferences with a release came to; `accuracy` None: no answer was known."""
+
     model: str
     release: int
     devices: int
@@ -27,6 +30,7 @@ class Sums(NamedTuple):
     failures: int
     labelled: int
     correct: int
+    accuracy: float | None
 
 
 def add_windows(connection: Connection, incoming: Sequence[Incoming]) -> None:
@@ -50,12 +54,27 @@ def add_windows(connection: Connection, incoming: Sequence[Incoming]) -> None:
         _write(connection, [held[device][key] for device, key in sorted(changed)])
 
 
-def by_release(connection: Connection) -> list[Sums]:
+def by_release(connection: Connection) -> list[ReleaseSums]:
     sums = [func.sum(metrics.c[name]) for name in SUMS]
     query = select(metrics.c.model, metrics.c.release, func.count(), *sums)
     query = query.group_by(metrics.c.model, metrics.c.release)
     found = connection.execute(query.order_by(metrics.c.model, metrics.c.release))
-    return [Sums(row[0], *(int(value) for value in row[1:])) for row in found]
+    return [_sums(*row) for row in found]
+
+
+def _sums(model: str, *numbers: Any) -> ReleaseSums:
+    """`numbers`: as the database adds them up, PostgreSQL in decimals."""
+    release, devices, inferences, failures, labelled, correct = map(int, numbers)
+    return ReleaseSums(
+        model,
+        release,
+        devices,
+        inferences,
+        failures,
+        labelled,
+        correct,
+        accuracy=correct / labelled if labelled else None,
+    )
 
 
 def _held(

@@ -5,7 +5,8 @@
 CONFIG.json: {path: what stands before sys.path, url, folder: the bank's, file: {role, size,
 sha256}, silence: seconds, times: how often to fetch if it fails, ca: a DER file for https, or
 "", full: a byte at which the medium is, or 0}. Prints a JSON object: {error: what the last
-fetch raised, or ""; kind: its class; offset; matches; left: descriptors that it left open}.
+fetch raised, or ""; kind: its class; offset; matches; left: descriptors that it left open;
+waits: how often it began to wait for the server, each time for as long as `silence`}.
 """
 
 import json
@@ -22,6 +23,16 @@ from modelwave_agent.banks import Banks  # noqa: E402
 from modelwave_agent.board import http  # noqa: E402
 
 http.SILENCE_SECONDS = config["silence"]
+wait_for = asyncio.wait_for
+waits = []
+
+
+def counted_wait_for(work, seconds):
+    waits.append(seconds)
+    return wait_for(work, seconds)
+
+
+asyncio.wait_for = counted_wait_for
 
 
 def tls():
@@ -64,6 +75,7 @@ async def main():
     intake.close()
     found = {"error": error, "kind": kind, "offset": intake.offset, "matches": intake.matches()}
     found["left"] = left
+    found["waits"] = waits.count(config["silence"])
     print(json.dumps(found))
 
 

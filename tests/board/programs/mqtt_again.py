@@ -21,7 +21,7 @@ PORT, TIMES = int(sys.argv[2]), int(sys.argv[3])
 
 
 async def main():
-    link = link_to(PORT, keepalive=4)
+    link = link_to(PORT, keepalive=60)
     files, times = open_files(), 0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Visits a server again and again: mqtt_visits.py LIB PORT COUNT
+"""Visits a server again and again: mqtt_visits.py LIB PORT COUNT KEEPALIVE
 
 For each visit a line: ([(topic, length, first bytes) of each message], what LinkLost said).
 Nothing may be left open by any of them.
@@ -9,7 +9,7 @@ import sys
 
 from mqtt_parts import PRESENCE, TOPIC, LinkLost, link_to, open_files, run, waiting_for_sockets
 
-PORT, COUNT = int(sys.argv[2]), int(sys.argv[3])
+PORT, COUNT, KEEPALIVE = [int(text) for text in sys.argv[2:]]
 
 
 async def visit(link, found):
@@ -25,7 +25,7 @@ async def visit(link, found):
 
 
 async def main():
-    link = link_to(PORT, keepalive=2)
+    link = link_to(PORT, keepalive=KEEPALIVE)
     before = open_files()
     for _ in range(COUNT):
         found = []

@@ -6,7 +6,7 @@ CONFIG.json: as whole_update.py's, and: last: the number of the last order, with
 this ends; reconnects: how often it closes its connection itself before each order; hasty:
 whether pauses of about a second to a minute last a few milliseconds (the keep-alive must
 be longer then). Prints a JSON object a
-line, each with `at`, Unix seconds:
+line:
 
     connected
     lost     why
@@ -23,7 +23,6 @@ sys.path[:0] = config["path"]
 
 import asyncio  # noqa: E402
 import gc  # noqa: E402
-import time  # noqa: E402
 
 import stand_in  # noqa: E402
 
@@ -75,7 +74,6 @@ class Watched(MqttLink):
 
 
 def tell(what, told):
-    told["at"] = time.time()
     print(json.dumps({what: told}))
 
 
