@@ -30,6 +30,7 @@ from tests import signing
 from tests.agent.medium import Medium
 
 CHUNK_BYTES = 1000
+TURNS = 5_000  # of the event loop: more than any life here takes
 DEVICE = Enrolment("pi-1", "linux-cpu", signing.root())
 TOPIC = topics.desired_slot("demo", "linux-cpu", "digits", DEVICE.slot)
 
@@ -297,7 +298,7 @@ class FakeLink(ports.BrokerLink):
         return await self.arrived.get()
 
 
-async def live(world, done, cut_at=None, turns=5_000):
+async def live(world, done, cut_at=None, turns=TURNS):
     """One life of the device: until `done(update)`, or the power goes. True if done."""
     with world.medium.powered():
         return await _lived(world, done, cut_at, turns)
@@ -321,6 +322,20 @@ async def _lived(world, done, cut_at, turns):
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
     return reached
+
+
+async def lived(agent, done):
+    """Whether the agent came to `done()`; the power stays on. Raises what ended it."""
+    life = asyncio.create_task(agent.run())
+    for _ in range(TURNS):
+        if life.done() or done():
+            break
+        await asyncio.sleep(0)
+    life.cancel()
+    await asyncio.gather(life, return_exceptions=True)
+    if not life.cancelled():
+        life.result()
+    return done()
 
 
 def _sha_of(path):

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from modelwave_agent.banks import Banks
+from modelwave_shared.words import FILE_ROLES
 
 BLOCK, FREE, RESERVED = 4096, 100, 8
 
@@ -26,6 +27,15 @@ def test_what_the_bank_holds_already_counts_as_room(folder):
     (folder / "a.model").write_bytes(bytes(1000))
     assert Banks(folder).room(0) == (FREE - RESERVED) * BLOCK + 1000
     assert Banks(folder).room(1) == (FREE - RESERVED) * BLOCK
+
+
+def test_a_cleared_bank_holds_no_file_and_the_other_bank_all_of_its_own(tmp_path):
+    for bank in "ab":
+        for role in FILE_ROLES:
+            (tmp_path / f"{bank}.{role}").write_bytes(b"x")
+    Banks(str(tmp_path)).clear(1)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == sorted(f"a.{role}" for role in FILE_ROLES)
 
 
 def test_a_limit_holds_and_a_full_medium_has_no_room(folder, monkeypatch):

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from modelwave_agent.ports import LinkLost
-from tests.agent.fakes import FakeClock, FakeLink, World
+from modelwave_shared import topics
+from tests.agent.fakes import FakeClock, FakeLink, World, lived
 
 TRIES = 12
 
@@ -117,3 +118,58 @@ def test_a_lasting_connection_begins_the_pauses_anew(tmp_path, taken):
     agent = None
     naps = asyncio.run(life())
     assert (max(naps) < 2) is taken, naps
+
+
+class Recording(FakeLink):
+    """Notes what is published. A LinkLost that arrives ends the connection."""
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.published = []  # (topic, payload, retain)
+
+    async def publish(self, topic, payload, retain):
+        self.published.append((topic, payload, retain))
+        await asyncio.sleep(0)
+
+    async def receive(self):
+        raise await super().receive()
+
+    def reports(self):
+        return [sent for sent in self.published if sent[0] == topics.reported("demo", "pi-1")]
+
+
+def test_after_a_lost_connection_presence_and_report_are_told_at_once(tmp_path):
+    """The last will has said meanwhile that the device is gone; and the broker may be another,
+    that retains nothing."""
+
+    async def life():
+        agent, _ = World(tmp_path).boot()
+        agent.link = link = Recording(agent.link.world)
+        online = (topics.presence("demo", "pi-1"), b"online", True)
+        broken = []
+
+        def done():
+            if link.reports() and not broken:
+                broken.append(len(link.reports()))
+                link.arrived.put_nowait(LinkLost("it broke"))
+            again = broken and len(link.reports()) > broken[0]
+            return bool(again and link.published.count(online) == 2)
+
+        return await lived(agent, done)
+
+    assert asyncio.run(life())
+
+
+def test_metrics_are_not_retained(tmp_path, monkeypatch):
+    """A window that the broker keeps would be told anew to whoever subscribes."""
+    monkeypatch.setattr(FakeClock, "METRICS_SECONDS", 1000)  # so that they are sent at once
+
+    async def life():
+        agent, _ = World(tmp_path).boot()
+        agent.link = link = Recording(agent.link.world)
+        agent.observe("digits", inferences=3)
+        topic = topics.metrics("demo", "pi-1")
+        assert await lived(agent, lambda: any(sent[0] == topic for sent in link.published))
+        return [retain for sent, _, retain in link.published if sent == topic]
+
+    assert asyncio.run(life()) == [False]

@@ -6,6 +6,7 @@ import asyncio
 import pytest
 
 from modelwave_agent import download
+from modelwave_agent.ports import FetchError
 from modelwave_agent.record import clean
 from modelwave_shared.limits import MAX_TEXT
 from tests import signing
@@ -120,6 +121,45 @@ def test_program_is_told_what_serves_though_a_newer_order_cut_the_telling_short(
     assert len(sent) == 2
     assert world.last_report()["outcome"] == "FAILED"
     assert world.served[-1] == 1
+
+
+LARGE = signing.Release(4, bytes(12 * download.PROGRESS_BYTES))
+
+
+def breaks_off(monkeypatch, pieces):
+    """Each try brings as many bytes as `pieces` says next; after that the line is dead."""
+    left = iter(pieces)
+
+    async def fetch(fetcher, url, intake):
+        await asyncio.sleep(0)
+        data = fetcher.world.files[url.split("/")[-1]]
+        intake.write(data[intake.offset :][: next(left, 0)])
+        raise FetchError("the line broke")
+
+    monkeypatch.setattr(fakes.FakeFetcher, "fetch", fetch)
+
+
+def fetched_large(world):
+    """What the device says of the order for LARGE in the end."""
+    world.files.update(LARGE.files)
+    world.retained[TOPIC] = signing.order(LARGE, 2)
+    assert asyncio.run(live(world, settled(world, 2)))
+    return world.last_report()
+
+
+def test_line_that_breaks_off_again_and_again_brings_all_if_each_try_brings_enough(
+    world, monkeypatch
+):
+    breaks_off(monkeypatch, [download.PROGRESS_BYTES] * 13)  # the last for the golden set
+    assert fetched_large(world)["outcome"] == "SUCCEEDED"
+
+
+def test_line_that_brings_no_more_is_given_up_whatever_it_has_brought_before(world, monkeypatch):
+    breaks_off(monkeypatch, [download.PROGRESS_BYTES])
+    found = fetched_large(world)
+    assert found["outcome"] == "FAILED"
+    came = f"{download.PROGRESS_BYTES} of {12 * download.PROGRESS_BYTES} bytes"
+    assert found["reason"] == f"download: the line broke, after {came}"
 
 
 @pytest.mark.parametrize("text", ["\udcff", "a\nb", "\xe9\u2028", "x" * 5000])

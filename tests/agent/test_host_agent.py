@@ -286,26 +286,30 @@ def test_unknown_model_is_a_key_error(tmp_path):
         agent.live("letters")
 
 
-def test_model_that_went_while_it_was_loaded_is_not_a_failure(tmp_path):
-    """A trial that ended between `live` and `load`: its bank is being emptied."""
+@pytest.mark.parametrize(
+    ("gone", "new"), [((2, "b"), (1, "a")), ((1, "a"), (1, "b"))], ids=["a trial ended", "moved"]
+)
+def test_model_that_went_while_it_was_loaded_is_not_a_failure(tmp_path, gone, new):
+    """Between `live` and `load` its bank was emptied: its trial ended, or its release came
+    again and is in the other bank now."""
     with refused_port() as port:
         agent = HostAgent.from_config(World(tmp_path, port, 1, None, {}).toml())
 
     class Live:
-        def __init__(self, release):
-            self.release, self.path = release, f"bank of {release}"
+        def __init__(self, release, path):
+            self.release, self.path = release, path
 
-    lives = iter([Live(2), Live(1), Live(1)])
+    lives = iter([Live(*gone), Live(*new), Live(*new)])
     agent.live = lambda model: next(lives)
     failures = []
     agent.observe = lambda model, failures=0, **_: failures.append(failures) if failures else None
 
     class Program:
         def run(self, live, data):
-            if live.release == 2:
+            if (live.release, live.path) == gone:
                 raise ProofError("its file is gone")
-            return b"release 1"
+            return b"scores"
 
     agent._programs["digits"] = Program()
-    assert agent.run("digits", PICTURE) == b"release 1"
+    assert agent.run("digits", PICTURE) == b"scores"
     assert not failures

@@ -84,6 +84,9 @@ def test_last_will_is_retained_when_the_device_dies(broker):
         link._client.socket().shutdown(socket.SHUT_RDWR)  # no DISCONNECT is sent
         assert await other.receive() == (PRESENCE, b"offline")
         await other.close()
+        later = await watcher(broker.port, PRESENCE)
+        assert await later.receive() == (PRESENCE, b"offline")
+        await later.close()
 
     run(main)
 

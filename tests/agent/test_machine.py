@@ -79,6 +79,23 @@ def test_only_a_failed_health_check_blacklists():
         assert bool(new["blacklist"]) == (event == "unhealthy")
 
 
+def test_blacklist_forgets_the_release_that_failed_first():
+    full = record("trial")
+    full["blacklist"] = [str(number) for number in range(machine.MAX_BLACKLIST)]
+    new, _ = machine.step(full, "unhealthy", DETAIL)
+    assert new["blacklist"] == [*full["blacklist"][1:], "m2"]
+
+
+def test_latest_signed_time_never_goes_back():
+    """Where no clock can be trusted, an expired order would be taken again."""
+    for event in ("running", "held", "accepted"):
+        for known in (DETAIL["time"] - 1, DETAIL["time"] + 1):
+            before = record("idle")
+            before["time"] = known
+            new, _ = machine.step(before, event, DETAIL)
+            assert new["time"] == max(known, DETAIL["time"])
+
+
 def test_whatever_stopped_goes_on_when_the_order_comes_again():
     for state in STATES:
         if state != "idle":

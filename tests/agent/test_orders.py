@@ -8,12 +8,13 @@ import pytest
 
 from modelwave_agent import checks
 from modelwave_agent.case import Case
+from modelwave_agent.inbox import MAX_JUDGED
 from modelwave_agent.record import new_record
 from modelwave_agent.types import Enrolment
 from modelwave_shared import dsse, words
 from modelwave_shared.limits import MAX_EPOCH, MAX_NAME, MAX_SEQ, MAX_TEXT, MAX_TIME
 from tests import signing
-from tests.agent.fakes import DEVICE, TOPIC, World, live
+from tests.agent.fakes import DEVICE, TOPIC, FakeJournal, World, live
 from tests.signing import ORDER_KEY, RELEASE_KEY, STRANGER
 
 OLD = signing.Release(1, b"old model " * 250)
@@ -91,10 +92,10 @@ def judge(case):
         checks.judge(case, never_wait).send(None)
 
 
-def is_taken(message):
+def is_taken(message, wall=signing.ISSUED):
     """Whether a device that has seen nothing yet would take the order."""
     try:
-        judge(Case(message, "digits", DEVICE, new_record(), ROOM, wall=signing.ISSUED))
+        judge(Case(message, "digits", DEVICE, new_record(), ROOM, wall=wall))
     except checks.OrderRefused:
         return False
     return True
@@ -408,6 +409,21 @@ def test_journal_that_cannot_be_written_stops_the_step_and_says_so(world, monkey
     assert world.fetched == fetched
 
 
+def test_journal_that_can_be_written_again_goes_on_with_the_step(world, monkeypatch):
+    """The order would not come again before the next connection."""
+    write, failures = FakeJournal.write, [OSError(28, "No space left on device")] * 2
+
+    def full_for_a_while(journal, record):
+        if failures:
+            raise failures.pop()
+        write(journal, record)
+
+    monkeypatch.setattr(FakeJournal, "write", full_for_a_while)
+    world.retained[TOPIC] = signing.order(NEW, 6)
+    assert asyncio.run(live(world, lambda _: world.reports and model(world)["release"] == 2))
+    assert not failures
+
+
 def test_damaged_live_bank_falls_back_and_takes_the_same_order_again(world):
     world.retained[TOPIC] = signing.order(NEW, 6)
     assert asyncio.run(live(world, lambda _: world.reports and model(world)["release"] == 2))
@@ -460,6 +476,15 @@ def test_clock_behind_what_was_signed_already_is_not_believed(world):
     assert asyncio.run(live(world, lambda _: world.reports and model(world)["release"] == 2))
 
 
+def test_order_is_taken_from_five_minutes_before_it_was_signed_until_it_expires():
+    """A host's clock is seldom right to the second."""
+    message = signing.order(NEW, 6)
+    assert is_taken(message, signing.ISSUED - 300)
+    assert not is_taken(message, signing.ISSUED - 301)
+    assert is_taken(message, signing.EXPIRES - 1)
+    assert not is_taken(message, signing.EXPIRES)
+
+
 def test_newer_order_that_is_refused_for_good_ends_the_waiting_for_an_older_one(world):
     world.ram = 999
     older = signing.order(NEW, 6)
@@ -484,15 +509,32 @@ def test_fault_in_a_part_of_the_agent_ends_it(world, monkeypatch):
         asyncio.run(world.boot()[0].run())
 
 
-def test_what_was_refused_is_not_verified_again(world, monkeypatch):
-    """A stranger who repeats a message must not keep a board at verifying it."""
-    verified = []
+@pytest.fixture
+def verified(monkeypatch):
+    """The envelopes that were verified."""
+    found = []
     verify = dsse.Envelope.verify
 
     def counted(self, *arguments):
-        verified.append(self)
+        found.append(self)
         return verify(self, *arguments)
 
     monkeypatch.setattr(dsse.Envelope, "verify", counted)
+    return found
+
+
+def test_what_was_refused_is_not_verified_again(world, verified):
+    """A stranger who repeats a message must not keep a board at verifying it."""
     refusal(world, signing.order(NEW, 6, fleet="other"))  # which hands it over twice
     assert len(verified) == 1
+
+
+def test_of_many_that_were_refused_the_latest_are_not_verified_again(world, verified):
+    async def judged():
+        _, update = world.boot()
+        for seq in range(6, 6 + 2 * MAX_JUDGED):
+            for _ in range(2):
+                await update.inbox.judge(signing.order(NEW, seq, fleet="other"))
+
+    asyncio.run(judged())
+    assert len(verified) == 2 * MAX_JUDGED

@@ -9,7 +9,7 @@ from modelwave_agent import machine
 from modelwave_agent.driver import Driver
 from modelwave_agent.ledger import Ledger
 from tests import signing
-from tests.agent.fakes import TOPIC, World, live
+from tests.agent.fakes import CHUNK_BYTES, TOPIC, World, live
 
 pytestmark = pytest.mark.slow
 
@@ -134,6 +134,21 @@ def test_revert_to_the_release_in_the_other_bank_downloads_nothing(tmp_path):
     assert until_settled(world, 3)
     assert world.fetched == before
     assert world.last_report()["release"] == 1
+
+
+def test_power_cut_costs_half_of_a_download_at_most(tmp_path):
+    world = World(tmp_path)
+    large = signing.Release(4, b"large model " * 8000)
+    world.files.update(large.files)
+    world.retained[TOPIC] = signing.order(large, 1)
+    size = large.document["files"][0]["size"]
+    assert asyncio.run(live(world, lambda _: world.fetched > 0.9 * size))
+    kept = os.path.getsize(f"{world.folder}/b.model")
+    assert kept >= (world.fetched - CHUNK_BYTES) / 2
+    world.fetched = 0
+    assert until_settled(world, 1)
+    assert world.fetched == size - kept + large.document["files"][1]["size"]
+    assert world.last_report()["outcome"] == "SUCCEEDED"
 
 
 def test_resets_on_trial_end_after_three_tries_and_do_not_blacklist(tmp_path):

@@ -5,14 +5,14 @@ import asyncio
 
 import pytest
 
+from modelwave_agent.observations import MAX_UNSENT, Observations
 from modelwave_shared import reports, topics
 from modelwave_shared.words import METRICS, REPORT
 from tests import signing
-from tests.agent.fakes import TOPIC, FakeClock, FakeHooks, FakeLink, World
+from tests.agent.fakes import TOPIC, FakeClock, FakeHooks, FakeLink, World, lived
 
 RELEASE = signing.Release(1, b"model one " * 300)
 KINDS = {topics.reported("demo", "pi-1"): REPORT, topics.metrics("demo", "pi-1"): METRICS}
-TURNS = 5_000
 
 
 @pytest.fixture
@@ -28,20 +28,6 @@ def published(monkeypatch):
 
     monkeypatch.setattr(FakeLink, "publish", read)
     return found
-
-
-async def lived(agent, done):
-    """Whether it came to `done()`. Raises what ended the agent."""
-    life = asyncio.create_task(agent.run())
-    for _ in range(TURNS):
-        if life.done() or done():
-            break
-        await asyncio.sleep(0)
-    life.cancel()
-    await asyncio.gather(life, return_exceptions=True)
-    if not life.cancelled():
-        life.result()
-    return done()
 
 
 async def too_hot(hooks, live):
@@ -76,3 +62,11 @@ def test_observations_that_the_agent_sends_can_be_read(tmp_path, monkeypatch, pu
     (found,) = published[METRICS]
     counts = [found[name] for name in ("inferences", "failures", "labelled", "correct")]
     assert counts == [3, 1, 2, 1]
+
+
+def test_windows_that_wait_for_a_broker_beyond_their_bound_are_forgotten_oldest_first():
+    observations = Observations()
+    for number in range(MAX_UNSENT + 3):
+        observations.add("digits", 1, (1, 0, 0, 0))
+        observations.close(lambda number=number: {"n": number})
+    assert [window["n"] for window in observations.unsent] == list(range(3, MAX_UNSENT + 3))

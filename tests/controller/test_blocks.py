@@ -162,6 +162,14 @@ def test_device_that_asks_without_end_gets_a_burst_and_then_its_rate() -> None:
     assert abs(count - seconds * RATE_BYTES) <= turn
 
 
+def test_device_that_was_quiet_for_long_gets_no_more_than_a_burst() -> None:
+    clock = Time()
+    requests = Requests(FLEET, clock)
+    at_once = taken_by_a_flood(requests, "d1")
+    clock.now += 3600
+    assert taken_by_a_flood(requests, "d1") == at_once
+
+
 def test_request_beyond_the_allowance_waits_for_its_time_and_keeps_nobody_waiting() -> None:
     clock = Time()
     requests = Requests(FLEET, clock)

@@ -332,6 +332,28 @@ def test_files_of_the_package_and_no_others_are_handed_out(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("path", ["package.json", "modelwave_agent/b.mpy"])
+def test_no_cache_hands_a_file_out_without_asking_whether_there_is_a_newer_one(
+    tmp_path: Path, path: str
+) -> None:
+    """A board that is given one module of an older agent may not start again."""
+
+    async def ask() -> str:
+        server = FileServer(tmp_path)
+        url = (await server.start("127.0.0.1", 0)).rpartition("/")[0]
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"{url}/board/{path}") as answer,
+            ):
+                return answer.headers["Cache-Control"]
+        finally:
+            await server.stop()
+
+    assert asyncio.run(ask()) == "no-cache"
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("host", ["", "controller:9999", "[2001:db8::1]:80"])
 def test_an_index_names_full_addresses_at_the_port_that_was_asked(
     tmp_path: Path, host: str

@@ -924,6 +924,21 @@ def test_repeated_qos_2_message_is_passed_on_once(opened: Opened) -> None:
     assert watcher.hear_until("t") == [("t", b"2")]
 
 
+@pytest.mark.parametrize(("published", "subscribed"), [(0, 1), (1, 0), (1, 1)])
+def test_retained_message_comes_with_the_lesser_qos(
+    opened: Opened, published: int, subscribed: int
+) -> None:
+    """That of its publisher and that of the subscription (MQTT 3.1.1, section 3.8.4)."""
+    port = opened(embedded).port
+    sender = open_client(port, "sender")
+    sender.send(publish("t", b"x", qos=published, retain=True), packet(PINGREQ))
+    sender.until(PINGRESP)
+    reader = open_client(port, "reader")
+    assert reader.subscribe("t", subscribed) == subscribed
+    message = reader.until(PUBLISH)[-1]
+    assert (message.flags >> 1 & 3, message.payload) == (min(published, subscribed), b"x")
+
+
 def test_empty_retained_message_clears_the_topic(opened: Opened) -> None:
     host = opened(embedded)
     client = open_client(host.port, "c")

@@ -62,6 +62,11 @@ def test_no_stage_opens_a_moment_before_the_soak_is_over() -> None:
     assert found.next == "stage 2 (100 %) opens in 1 s"
 
 
+def test_a_resume_does_not_begin_the_soak_anew() -> None:
+    resumed = replace(stage(GOOD), waiting_since=40)
+    assert verb(Facts((resumed,)), now=50) == OPEN
+
+
 def test_the_last_stage_finishes() -> None:
     assert verb(Facts((stage(GOOD), stage(GOOD)))) == FINISH
 

@@ -1,8 +1,10 @@
 """A full disk, as far as it can be had without one: files that may not grow."""
 
 import errno
+import hashlib
 import os
 import resource
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from modelwave_controller import disk
 
 DATA = b"x" * 5000
+SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 WRITES: dict[str, Callable[[Path], object]] = {
     "create": lambda path: disk.create_file(path, DATA),
     "replace": lambda path: disk.replace(path, DATA),
-    "copy": lambda path: disk.copy_verified(path.parent / "source", path, "0" * 64, len(DATA)),
+    "copy": lambda path: disk.copy_verified(path.parent / "source", path, SHA256, len(DATA)),
     "take": lambda path: disk.copy_hashed(path.parent / "source", path.parent, "--file", 10**6),
 }
 
@@ -40,6 +43,38 @@ def test_a_write_that_fails_names_the_file(tmp_path: Path, what: str) -> None:
         WRITES[what](path)
     assert caught.value.errno == errno.EFBIG
     assert caught.value.filename == str(path)
+
+
+STEPS = {
+    "create": ["file", "folder"],
+    "replace": ["file", "rename", "folder"],
+    "copy": ["file", "rename", "folder"],
+    "take": ["file", "rename"],  # into a folder that is not in its place yet
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_is_there_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Else a power cut may leave a name without the bytes."""
+    steps = []
+    rename = os.rename
+
+    def synced(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        steps.append("folder" if stat.S_ISDIR(found.st_mode) else "file")
+        assert steps[-1] == "folder" or found.st_size == len(DATA)
+
+    def renamed(old: Path, new: Path) -> None:
+        steps.append("rename")
+        rename(old, new)
+
+    (tmp_path / "source").write_bytes(DATA)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    WRITES[what](tmp_path / "file")
+    assert steps == STEPS[what]
 
 
 def test_file_that_did_not_fit_is_not_left_in_half(

@@ -108,6 +108,20 @@ def test_a_claim_of_success_with_another_release_live_opens_nothing(world: World
     assert {a.outcome for a in rollout.stages[0].answers.values()} == {"IN_PROGRESS"}
 
 
+def test_answers_to_an_order_of_another_epoch_count_for_nothing(world: World) -> None:
+    """A new epoch begins its numbers anew."""
+    world.start(1)
+    world.tick()
+    for device in world.devices.values():
+        order = world.ordered(device)
+        if order:
+            device.take(order | {"epoch": order["epoch"] + 1}, "ROLLED_BACK")
+    world.hear(world.devices.values())
+    world.tick()
+    assert newest(world).status == RUNNING
+    assert newest(world).stages[0].answers == {}
+
+
 def test_answers_of_devices_outside_the_stage_count_for_nothing(world: World) -> None:
     world.start(1)
     world.tick()

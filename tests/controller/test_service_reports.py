@@ -236,6 +236,7 @@ def test_a_device_that_is_online_and_not_heard_of_is_silent_since_its_last_repor
     world: World,
 ) -> None:
     put(world, topics.presence(FLEET, "d1"), b"online")
+    put(world, topics.presence(FLEET, "d2"), b"offline")
     last = world.now
     world.now += overview.SILENT_SECONDS
     world.tick()
@@ -321,6 +322,14 @@ def test_windows_add_up_by_release_and_a_repeated_one_counts_once(world: World) 
     assert sums(world) == [(1, 2, 300, 3, 30, 27), (2, 1, 100, 1, 10, 9)]
 
 
+def test_windows_after_a_reset_count_though_n_starts_again(world: World) -> None:
+    topic = topics.metrics(FLEET, "d1")
+    late = window(501, inferences=1000)  # of the boot before
+    for payload in (window(500), window(1, boot=2), late):
+        put(world, topic, payload)
+    assert sums(world) == [(1, 1, 200, 2, 20, 18)]
+
+
 def test_sums_of_a_liar_stop_growing_and_still_add_up(world: World) -> None:
     for name in ("d1", "d2"):
         for n in (1, 2):
@@ -402,6 +411,19 @@ def test_a_body_of_1_mb_does_not_lie_in_the_inbox() -> None:
     inbox = Inbox()
     inbox.put("t", b"x" * 2**20)
     assert inbox.bytes <= MAX_REPORT_BYTES + 1 + MESSAGE_BYTES
+
+
+def test_what_was_heard_is_stored_before_the_writer_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelwave_controller.service.writer.MAX_BATCH", 2)
+    writer = Writer(world.store, FLEET, world.inbox, clock=lambda: world.now)
+    for device in [*world.devices.values()] * 2:
+        world.inbox.put(topics.reported(FLEET, device.name), device.report())
+    writer._stopping.set()  # before its first look
+    writer.start()
+    writer.stop()
+    assert writer.counts["stored"] == 6
 
 
 # The database fails.

@@ -84,6 +84,16 @@ def test_a_service_that_ticks_no_more_is_told(world: World) -> None:
     assert warning == "no service has been at work for 90 s: start `modelwave serve`"
 
 
+def test_a_service_that_ticks_no_more_is_told_though_the_clock_was_set_back(world: World) -> None:
+    world.start(1)
+    world.tick()
+    world.now -= 86_400
+    world.tick()
+    assert not any("service" in warning for warning in seen(world).warnings)
+    world.now += 60
+    assert "no service has been at work for 60 s: start `modelwave serve`" in seen(world).warnings
+
+
 def test_what_the_broker_has_not_taken_is_told(world: World) -> None:
     world.start(1)
     world.tick()

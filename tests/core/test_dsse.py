@@ -1,8 +1,9 @@
 """The envelope: read by its template only, and verified over the bytes that were received."""
 
-from modelwave_shared import dsse
+from modelwave_shared import dsse, ed25519
 from modelwave_shared.errors import EnvelopeError
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_SIGNATURES
+from modelwave_shared.sha512 import sha512
 from tests.core import signed
 from tests.core.helpers import refused
 
@@ -256,6 +257,25 @@ def test_the_same_key_twice_counts_once():
     keys = {KEYID: signed.ORDER_KEY, dsse.keyid(signed.STRANGER_KEY): signed.STRANGER_KEY}
     assert verify(twice, keys, 1) == b"{}"
     assert "1 of the 2" in unproven(twice, keys, 2)
+
+
+def encoded(point):
+    x, y = point
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def test_two_different_signatures_of_one_key_count_once():
+    """Whoever has a key can sign the same bytes again with another nonce."""
+    key = encoded(ed25519.BASE)  # that of the secret scalar 1
+    signatures = []
+    for nonce, point in ((1, ed25519.BASE), (1 << 127, ed25519.BASE_HIGH)):
+        r = encoded(point)
+        k = int.from_bytes(sha512(r, key, dsse.signed_bytes("order", b"{}")), "little")
+        signatures.append((dsse.keyid(key), r + ((nonce + k) % ed25519.L).to_bytes(32, "little")))
+    keys = {KEYID: signed.ORDER_KEY, dsse.keyid(key): key}
+    for one in signatures:
+        assert verify(dsse.write("order", b"{}", [one]), keys, 1) == b"{}"
+    assert "1 of the 2" in unproven(dsse.write("order", b"{}", signatures), keys, 2)
 
 
 def test_one_key_under_two_ids_counts_once():

@@ -87,6 +87,17 @@ def test_files_never_change_their_length_and_a_record_too_long_is_refused():
     clean_up()
 
 
+def test_file_whose_making_was_cut_is_made_anew():
+    """It would grow with a later write, and a longer file may find no room."""
+    journal = fresh()
+    journal.write({"n": 1})
+    put(journal.paths[1 - journal.newest], bytes(MAX_JOURNAL_BYTES // 2))
+    again = Journal(FOLDER, "j")
+    assert [len(contents(path)) for path in again.paths] == [MAX_JOURNAL_BYTES] * 2
+    assert again.read() == {"n": 1}
+    clean_up()
+
+
 def test_write_after_a_torn_one_goes_to_the_torn_file():
     journal = fresh()
     journal.write({"n": 1})

@@ -7,6 +7,7 @@ import pytest
 from modelwave_controller.fit import ModelError
 from modelwave_controller.fit.model import read_model
 from modelwave_controller.models import edgetpu
+from tests.fit.writer import Graph, write
 from tests.models import small_models
 
 
@@ -16,6 +17,16 @@ def test_package_tells_runtime_chip_and_parameters() -> None:
     found = edgetpu.package(data)
     assert (found.least_runtime, found.chip, found.compiler) == (12, "beagle", "compiler 16")
     assert (found.cached_bytes, found.streamed_bytes) == (100, 20)
+
+
+def test_of_several_packages_the_newest_runtime_counts() -> None:
+    graph = Graph()
+    tensors = [graph.tensor([1, 8]) for _ in range(4)]
+    for number, least in enumerate((12, 14, 13)):
+        options = small_models.package_options(small_models.package(least, "beagle"))
+        graph.op(edgetpu.OPERATOR, [tensors[number]], [tensors[number + 1]], custom=options)
+    graph.inputs, graph.outputs = tensors[:1], tensors[-1:]
+    assert edgetpu.package(write(graph)).least_runtime == 14
 
 
 def test_a_model_for_the_cpu_has_no_package() -> None:

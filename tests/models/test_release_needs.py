@@ -1,15 +1,19 @@
 """`release create` reads a release's needs out of the model, for the target."""
 
 import json
+import struct
 import sys
 from pathlib import Path
 
 import pytest
 
 from modelwave_controller.fit import analyse
+from modelwave_controller.fit.flatbuffer import File
 from modelwave_controller.fit.model import read_model
+from modelwave_controller.fit.tflite_schema import Slot
 from modelwave_controller.home import Home
 from modelwave_controller.models import host
+from modelwave_controller.models.needs import least_runtime
 from modelwave_controller.releases import golden_sets
 from tests.controller.operator_home import DIGITS, Run, as_json, golden_labels, refused
 from tests.models import small_models
@@ -75,6 +79,17 @@ def test_a_runtime_version_that_cannot_be_read_is_left_out(
 ) -> None:
     data = small_models.dense(metadata={"min_runtime_version": version})
     assert needs(modelwave, create(tmp_path, data, "linux-cpu"))["runtime"] == "tflite"
+
+
+def test_a_runtime_version_in_a_buffer_that_is_not_there_is_left_out() -> None:
+    data = bytearray(small_models.dense(metadata={"min_runtime_version": b"2.11.0"}))
+    root = File(bytes(data)).root()
+    (entry,) = root.tables(Slot.MODEL_METADATA, 1)
+    place = entry._field(Slot.METADATA_BUFFER)
+    assert place is not None
+    for number in (len(root.tables(Slot.MODEL_BUFFERS, 100)), 2**32 - 1):
+        struct.pack_into("<I", data, place, number)
+        assert least_runtime(bytes(data)) == ""
 
 
 def test_what_the_operator_says_counts(home: Home, tmp_path: Path, modelwave: Run) -> None:

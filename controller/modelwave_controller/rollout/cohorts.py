@@ -3,7 +3,7 @@
 Slots are opened in a circle from the rollout's random start, so that the same devices are
 not always the canaries. Each target has its own width: how many slots from the start are
 open. A stage widens it until the open slots hold the stage's share of the target's known
-devices, rounded up, at least one; the stage of 100 % opens every slot, known or not.
+devices, rounded up; the stage of 100 % opens every slot, known or not.
 
 Nothing here knows a device: `counts` is {slot: known devices of the target in it}.
 """
@@ -20,7 +20,7 @@ def widen(counts: Mapping[int, int], start: int, width: int, percent: float) -> 
     if percent == 100:
         return SLOTS
     known = sum(counts.values())
-    wanted = max(1, ceil(share(percent) * known)) if known else 0
+    wanted = ceil(share(percent) * known)
     held = sum(counts.get(slot, 0) for slot in opened(start, 0, width))
     while held < wanted and width < SLOTS:
         held += counts.get((start + width) % SLOTS, 0)
