@@ -72,7 +72,7 @@ def test_under_way_it_says_what_it_waits_for_and_until_when(world: World) -> Non
     found = seen(world)
     assert found.status == "RUNNING"
     assert found.why == "stage 1 (10 %): 0 of 2 devices succeeded, 2 in progress"
-    assert found.next == "the gate decides when the answers suffice, in 100 s at the latest"
+    assert found.next == "the gate decides when enough devices answered, in 100 s at the latest"
     assert rows(found) == [(2, 0, "pending"), (0, 0, ""), (0, 0, "")]
 
 
@@ -106,7 +106,7 @@ def test_held_it_says_what_the_operator_may_do(world: World) -> None:
     step(world, "FAILED")
     found = seen(world)
     assert found.status == "HELD"
-    assert "2 of 2 devices failed (100 %), at most 10 % may be" in found.why
+    assert "2 of 2 devices failed (100 %), the limit is 10 %" in found.why
     for word in ("rollout resume", "--accept", "rollout revert", "rollout abort"):
         assert word in found.next
     assert found.problems[0].reason == REASON
@@ -141,7 +141,7 @@ def test_on_the_way_back_it_counts_who_is_back(world: World) -> None:
     found = seen(world)
     assert found.status == "REVERTING"
     assert "2 of 2 devices rolled back" in found.why
-    assert "on the way back 0 of 2 devices succeeded, 2 not heard of yet" in found.why
+    assert "on the way back 0 of 2 devices succeeded, 2 without an answer yet" in found.why
     assert found.rows[-1].name == "way back"
     assert found.rows[0].gate == "FAIL"
     step(world, "SUCCEEDED")
@@ -204,7 +204,7 @@ STATUS = Status(
     start_slot=7,
     status="RUNNING",
     why="stage 1 (10 %): 1 of 2 devices succeeded, 1 in progress",
-    next="the gate decides when the answers suffice, in 50 s at the latest",
+    next="the gate decides when enough devices answered, in 50 s at the latest",
     warnings=[],
     rows=[
         StageRow("stage 1 (10 %)", 2, 1, 1, 0, 0, 0, 0, 0, "pending", ""),
@@ -219,7 +219,7 @@ def test_it_is_drawn_as_a_heading_and_a_row_a_stage() -> None:
     assert [line.rstrip() for line in lines[:3]] == [
         "RUNNING  rollout 3: digits release 2 (v2) for rp2040",
         "  why   stage 1 (10 %): 1 of 2 devices succeeded, 1 in progress",
-        "  next  the gate decides when the answers suffice, in 50 s at the latest",
+        "  next  the gate decides when enough devices answered, in 50 s at the latest",
     ]
     assert [" ".join(line.split()) for line in lines[3:]] == [
         "stage target in progress succeeded rolled back failed rejected silent gate",
