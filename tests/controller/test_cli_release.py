@@ -192,7 +192,7 @@ def test_bundle_is_made_where_the_key_is_and_added_where_the_service_is(
     second = tmp_path / "stick" / "second"
     assert modelwave("release", "add", out)[1].startswith("added release 1 (v1) of digits")
     again = modelwave("release", "add", out)[1]
-    assert again.startswith("was here already, unchanged: release 1 (v1) of digits")
+    assert again.startswith("already in this home, unchanged: release 1 (v1) of digits")
     assert [entry["new"] for entry in as_json(modelwave("release", "add", "--json", out))] == [
         False
     ]

@@ -235,8 +235,8 @@ def test_init_without_passphrase_or_terminal_says_what_to_set(
 @pytest.mark.parametrize(
     ("typed", "code", "words"),
     [
-        ((SECRET, SECRET), 0, "Fleet demo is founded"),
-        ((SECRET, "other"), 2, "the two differ"),
+        ((SECRET, SECRET), 0, "Made the home of fleet demo"),
+        ((SECRET, "other"), 2, "the two entries differ"),
         (("", ""), 2, "passphrase: empty"),
     ],
 )
@@ -255,7 +255,7 @@ def test_passphrase_is_asked_for_twice_on_a_terminal(
     )
     os.close(terminal)
     shown = b""
-    prompts = [(b"Passphrase of", typed[0]), (b"The same again", typed[1])]
+    prompts = [(b"Passphrase of", typed[0]), (b"Repeat it", typed[1])]
     while True:
         try:
             data = os.read(controller, 4096)

@@ -166,7 +166,7 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
     arguments = ("digits", "1", *QUICK, "--start-slot", "600", "--dry-run")
     ran = run("rollout", "start", *arguments)
     assert ran.code == 0
-    assert "These would reject it:" in ran.out
+    assert "These devices would reject the release:" in ran.out
     assert "flash: 1400 bytes missing (needs 1500, has 100)" in ran.out
     assert "--start-slot 600" in ran.out
     planned = run("rollout", "start", *arguments, "--json").json()
