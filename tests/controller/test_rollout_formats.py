@@ -286,7 +286,7 @@ def test_the_way_back_is_ordered_all_the_same_and_names_who_cannot_read_it(
     world.tick()
     assert newest(world).status == REVERTING
     assert newest(world).reason == (
-        "it drifts; the way back is ordered all the same, but 1 known device cannot read it: "
+        "it drifts; the orders to revert are sent, but 1 known device cannot read it: "
         "d7 reads order v 1 at most, v 2 is needed"
     )
     assert judge_order(world, "d7")["v"] == 2
