@@ -196,7 +196,9 @@ def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, ru
     )
     assert run("rollout", "resume", "digits", "--json").json()["status"] == "RUNNING"
     assert run("rollout", "abort", "1").out.startswith("ABORTED")
-    assert "at the service's next tick" in run("rollout", "revert", "1").out
+    assert (
+        "the service orders its devices back at its next tick" in run("rollout", "revert", "1").out
+    )
 
 
 def test_a_gate_is_overruled_with_a_reason(world: World, run: Any) -> None:

@@ -81,7 +81,7 @@ def test_a_service_that_ticks_no_more_is_told(world: World) -> None:
     world.tick()
     world.now += 90
     (warning, _) = seen(world).warnings
-    assert warning == "no service has been at work for 90 s: start `modelwave serve`"
+    assert warning == "no service has run for 90 s: start `modelwave serve`"
 
 
 def test_what_the_broker_has_not_taken_is_told(world: World) -> None:
@@ -128,7 +128,7 @@ def test_finished_it_says_how_it_could_be_taken_back(world: World) -> None:
         step(world, "SUCCEEDED")
     found = seen(world)
     assert (found.status, found.final) == ("FINISHED", True)
-    assert found.next == "nothing: it is over; `rollout revert 1` would take it back"
+    assert found.next == "nothing: it is over; `rollout revert 1` would revert it"
     assert [gate for _, _, gate in rows(found)] == ["PASS", "PASS", "PASS"]
 
 
@@ -151,9 +151,7 @@ def test_on_the_way_back_it_counts_who_is_back(world: World) -> None:
 def test_taken_back_to_nothing_it_says_so(world: World) -> None:
     world.start(1)
     step(world, "ROLLED_BACK")
-    assert "with no earlier release its orders were withdrawn, which cancels nothing" in (
-        seen(world).why
-    )
+    assert "there is no earlier release, so its orders were withdrawn" in (seen(world).why)
 
 
 def test_an_asked_revert_is_shown_before_the_service_has_seen_it(world: World) -> None:
@@ -163,7 +161,7 @@ def test_an_asked_revert_is_shown_before_the_service_has_seen_it(world: World) -
     rollouts.revert(world.store, "1", "it drifts", world.now)
     found = seen(world)
     assert found.why == "it drifts"
-    assert "at the service's next tick" in found.next
+    assert "the service orders its devices back at its next tick" in found.next
 
 
 def test_after_the_deadline_the_silent_are_counted_as_silent(world: World) -> None:
