@@ -66,7 +66,7 @@ def test_secrets_of_a_new_home_are_its_owners_alone(home: Home) -> None:
 
 def test_offline_keys_are_all_under_the_passphrase(home: Home) -> None:
     for path in home.offline.iterdir():
-        with pytest.raises(OperatorError, match="does not open"):
+        with pytest.raises(OperatorError, match="passphrase is wrong"):
             keys.load_key(path, lambda: b"another")
 
 
@@ -176,7 +176,7 @@ def test_root_with_one_signature_too_few_is_refused(home: Home, tmp_path: Path) 
 def test_order_key_that_the_root_does_not_name_is_refused(home: Home) -> None:
     (home.path / "order.key").unlink()
     keys.create_key(home.path / "order.key", None)
-    with pytest.raises(OperatorError, match="is no order key of fleet demo"):
+    with pytest.raises(OperatorError, match="is not one of the order keys of fleet demo"):
         home.order_key()
 
 

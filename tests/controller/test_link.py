@@ -240,7 +240,10 @@ def test_a_broker_that_denies_the_subscriptions_is_said_once_and_is_no_connectio
         poll(lambda: ours.link._failures >= 3)
         assert not ours.connected()
         (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
-        assert "does not let the controller subscribe to modelwave/1/demo/presence/+" in said.getMessage()
+        assert (
+            "does not let the controller subscribe to modelwave/1/demo/presence/+"
+            in said.getMessage()
+        )
         broker.grants = b"\x01\x01\x01"
         poll(ours.connected)
 
