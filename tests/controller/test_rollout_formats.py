@@ -216,7 +216,7 @@ def test_resume_asks_again_and_keeps_holding(world: World, next_year: None) -> N
     world.tick()
     assert newest(world).status == HELD
     assert world.ordered(world.devices["d7"]) is None
-    with pytest.raises(OperatorError, match="--accept: no gate holds rollout 1, but devices"):
+    with pytest.raises(OperatorError, match="--accept: rollout 1 is held by devices"):
         rollouts.resume(world.store, "1", "never mind", world.now)
 
 

@@ -175,7 +175,7 @@ def test_an_order_key_of_another_fleet_is_refused_before_anything_runs(tmp_path:
             [*MODELWAVE, "--home", str(world.home.path), "serve"], capture_output=True, text=True
         )
     assert ran.returncode == 2
-    assert "no order key of fleet" in ran.stderr
+    assert "not one of the order keys of fleet" in ran.stderr
 
 
 @pytest.mark.parametrize(
