@@ -80,8 +80,8 @@ def watch() -> str:
         targets=["linux-cpu", "nano33ble"],
         start_slot=421,
         status="RUNNING",
-        why="stage 3 (50 %): 386 of 400 devices succeeded, 9 in progress, 5 not heard of yet",
-        next="the gate decides when the answers suffice, in 23 h at the latest",
+        why="stage 3 (50 %): 386 of 400 devices succeeded, 9 in progress, 5 without an answer yet",
+        next="the gate decides when enough devices answered, in 23 h at the latest",
         warnings=[],
         rows=[
             StageRow("stage 1 (1 %)", 10, 0, 10, 0, 0, 0, 0, 0, "PASS", ""),

@@ -1,1 +1,1 @@
-"""The operator's side; CPython only."""
+"""The operator's side of modelwave; CPython only."""

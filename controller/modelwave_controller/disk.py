@@ -1,4 +1,5 @@
-"""Reading what an operator names, and writing so that a power cut leaves the old or the new."""
+"""Reads files that an operator names, and writes files so that a power cut leaves the old or the
+new contents."""
 
 import contextlib
 import hashlib
@@ -14,8 +15,8 @@ _CHUNK_BYTES = 1 << 20
 
 
 def read_input(path: Path, what: str, limit: int) -> bytes:
-    """The bytes of a file that the operator named by `what` ("--key"). Raises OperatorError
-    if it cannot be read, is empty or has more than `limit` bytes."""
+    """Returns the contents of a file that the operator named with the option `what` ("--key").
+    Raises OperatorError if it cannot be read, is empty or has more than `limit` bytes."""
     with _opened(path, what) as file, naming(path):
         data = file.read(limit + 1)
     if not data:
@@ -26,8 +27,8 @@ def read_input(path: Path, what: str, limit: int) -> bytes:
 
 
 def copy_hashed(source: Path, folder: Path, what: str, limit: int) -> tuple[str, int]:
-    """Copies a file that the operator named into `folder`, under its sha256; returns that
-    and its bytes. Raises as `read_input`."""
+    """Copies a file that the operator named into `folder`, under its sha256. Returns (sha256, size
+    in bytes). Raises as `read_input`."""
     digest, size = hashlib.sha256(), 0
     taken = folder / ".taken"
     with _opened(source, what) as given, naming(taken), open(taken, "wb") as file:
@@ -46,31 +47,31 @@ def copy_hashed(source: Path, folder: Path, what: str, limit: int) -> tuple[str,
 
 
 def create_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Writes a file that must not be there yet. Raises OperatorError if it is."""
+    """Writes a new file. Raises OperatorError if it exists."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError as error:
-        raise OperatorError(f"{path} exists and is never overwritten; name another") from error
+        raise OperatorError(f"{path} exists and is never overwritten; name another file") from error
     try:
         with naming(path), open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        path.unlink(missing_ok=True)  # a half of it would never be overwritten
+        path.unlink(missing_ok=True)  # an incomplete file would never be overwritten
         raise
     sync_folder(path.parent)
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Writes the file whole, or leaves what was there."""
+    """Replaces a file's contents completely, or leaves the old ones."""
     with _whole(path) as file:
         file.write(data)
 
 
 def copy_verified(source: Path, path: Path, sha256: str, size: int) -> None:
-    """Copies a file that must have this hash and size, whole or not at all. Raises TrustError
-    if it has not. The size is checked as it is read: what is too long is not read to its end."""
+    """Copies a file completely or not at all. Raises TrustError unless it has this hash and size;
+    a file that is too long is not read to its end."""
     digest, copied = hashlib.sha256(), 0
     with _opened(source, "bundle") as given, _whole(path) as file:
         while chunk := _read(given, source, min(_CHUNK_BYTES, size + 1 - copied)):
@@ -91,8 +92,8 @@ def _opened(path: Path, what: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Puts the file into errors of the block that name none: a write that fails (a full disk)
-    does not say where."""
+    """Adds the file's name to an OSError of the block that has none: a write to a full disk does
+    not name the file."""
     try:
         yield
     except OSError as error:
@@ -108,7 +109,8 @@ def _read(file: BinaryIO, path: Path, size: int) -> bytes:
 
 @contextlib.contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path` that takes its place, durably, when the block ends well."""
+    """Yields a file in the same folder, which durably replaces `path` at the end of the block,
+    unless it raises."""
     descriptor, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
     try:
         with naming(path), open(descriptor, "wb") as file:
@@ -124,7 +126,7 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes what was renamed into `folder` last."""
+    """Makes renames in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

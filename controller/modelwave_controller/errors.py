@@ -1,31 +1,31 @@
-"""What can go wrong, grouped by whose turn it is. Each message is one line that names the
-field or file and says what to do; `modelwave` prints it and exits with `exit_code`.
+"""The expected errors, by who has to act. A message is one line that names the field or file and
+says what to do; `modelwave` prints it and exits with `exit_code`.
 
-    OperatorError  the command, a file or a setting is not as it must be     2
-    TrustError     a signature, a hash or a golden set does not vouch for it 1
-    StorageError   the disk or the database did not do its part              1
+    OperatorError  a command, a file or a setting is wrong     2
+    TrustError     a signature, a hash or a golden set fails   1
+    StorageError   the disk or the database fails              1
 """
 
 
 class ModelwaveError(Exception):
-    """Something expected went wrong; the message is fit for a person."""
+    """An expected error, with a message for people."""
 
     exit_code = 1
 
 
 class OperatorError(ModelwaveError):
-    """What was asked for or handed in is wrong, and nothing has been changed."""
+    """The operator's command or input is wrong; nothing was changed."""
 
     exit_code = 2
 
 
 class NoDeviceError(OperatorError):
-    """No device that it could be for has reported yet; one may soon."""
+    """No device that the command could apply to has reported yet; one may report soon."""
 
 
 class TrustError(ModelwaveError):
-    """What was to be trusted is not: wrong key, too few signatures, other bytes, a golden
-    set that fails."""
+    """A check of trust failed: a wrong key, too few signatures, other bytes, or a failed golden
+    set."""
 
 
 class StorageError(ModelwaveError):

@@ -1,14 +1,14 @@
-"""The operator's home folder: where everything is, and what controller.toml says.
+"""The operator's home folder: its files, and the settings in controller.toml.
 
 controller.toml   settings of the service
-root.json         which keys speak for the fleet
+root.json         the root document, which names the keys of the fleet
 order.key         signs orders; the service needs it
 offline/          root and release keys; the service never needs them: move them away
 releases/         <model>/<release>/<target>.json, the signed manifests
-signed/           the same of what left in bundles, so that no number is given twice
-files/<sha256>    what the manifests name; devices fetch it from here
+signed/           the same for releases in bundles, so that no number is used twice
+files/<sha256>    the files that manifests name; devices download them
 targets/          the operator's own targets
-modelwave.db      events, devices and messages to send
+modelwave.db      events, devices and messages to publish
 """
 
 import os
@@ -34,24 +34,24 @@ MAX_CONFIG_BYTES = 65536
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
 _TEMPLATE = """\
-# Settings of `modelwave serve`. Paths are taken from this folder.
+# Settings of `modelwave serve`. Paths are relative to this folder.
 fleet = "{fleet}"
 
 [broker]
-# mqtt:// or mqtts:// (TLS), host, and a port other than 1883 or 8883.
+# mqtt:// or mqtts:// (TLS), the host, and the port unless it is 1883 or 8883.
 url = "mqtt://127.0.0.1:1883"
 user = ""
 password_file = ""   # holds the user's password, and nothing else
-ca = ""              # PEM file; empty: the system's authorities
+ca = ""              # PEM file; empty: the system's certificate authorities
 
 [database]
-# Empty: modelwave.db in this folder. Shared: "postgresql+psycopg://user@host/modelwave"
+# Empty: modelwave.db in this folder. Or PostgreSQL: "postgresql+psycopg://user@host/modelwave"
 url = ""
 
 [files]
-# Where the service hands out model files over HTTP; port 0 takes a free one.
+# The address at which the service serves model files over HTTP; port 0 takes a free one.
 listen = "127.0.0.1:8180"
-# What devices are told instead, as the address above means nothing to them:
+# The URLs from which devices download, as they cannot use the address above:
 # urls = ["http://192.0.2.10:8180/files"]; a file is at URL/<sha256>.
 urls = []
 """
@@ -64,20 +64,20 @@ class _Settings(BaseModel):
 def _broker_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ValueError("mqtt://HOST or mqtts://HOST, with :PORT if it is not the usual one")
+        raise ValueError("give mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883")
     if parts.username is not None or parts.password is not None:
         raise ValueError("no user or password in the URL: set user and password_file")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError("nothing after the port")
+        raise ValueError("remove what follows the port")
     if parts.port == 0:
-        raise ValueError("port 0 is none to connect to")
+        raise ValueError("port 0 cannot be connected to; give the broker's port")
     return value
 
 
 def _listen(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
-        raise ValueError('"HOST:PORT", with a port from 0 (any free one) to 65535')
+        raise ValueError('give "HOST:PORT", with a port from 0 (any free one) to 65535')
     return value
 
 
@@ -110,7 +110,7 @@ class FilesSettings(_Settings):
 
     @property
     def address(self) -> tuple[str, int]:
-        """(host, port) to bind; port 0 is any free one."""
+        """Returns (host, port) to listen on; port 0 takes a free one."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
 
@@ -123,7 +123,7 @@ class ControllerConfig(_Settings):
 
 
 class Home:
-    """The folder at `path`, which need not be there yet."""
+    """The home folder at `path`, which may not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -134,13 +134,13 @@ class Home:
         self.offline = path / "offline"
 
     def within(self, name: str) -> Path:
-        """A path out of controller.toml, which is taken from this folder."""
+        """Returns the path for a name in controller.toml, relative to this folder."""
         return self.path / name
 
     @cached_property
     def config(self) -> ControllerConfig:
-        """What controller.toml says. Raises OperatorError."""
-        root = self.root  # where there is no home, this says how to make one
+        """The settings of controller.toml. Raises OperatorError, which names the field."""
+        root = self.root  # raises, with advice, if this is not a home
         path = self.path / "controller.toml"
         data = disk.read_input(path, "--home", MAX_CONFIG_BYTES)
         try:
@@ -150,12 +150,14 @@ class Home:
         except ValueError as error:  # not UTF-8, or not TOML: the message has the line
             raise OperatorError(f"{path}: {error}") from error
         if config.fleet != root.fleet:
-            raise OperatorError(f"{path}: fleet: root.json is for fleet {root.fleet}")
+            raise OperatorError(
+                f"{path}: fleet: it is {config.fleet}, but root.json is for fleet {root.fleet}"
+            )
         return config
 
     @cached_property
     def root_envelope(self) -> bytes:
-        """root.json, as it is published."""
+        """The contents of root.json, which are published. Raises OperatorError."""
         if not (self.path / "root.json").exists():
             raise OperatorError(
                 f"--home: {self.path} has no root.json; "
@@ -165,7 +167,8 @@ class Home:
 
     @cached_property
     def root_document(self) -> dict[str, Any]:
-        """The verified root, as modelwave_shared.documents takes it. Raises TrustError."""
+        """The verified root, in the form that modelwave_shared.documents needs. Raises
+        TrustError."""
         return roots.open_root(self.root_envelope, str(self.path / "root.json"))
 
     @cached_property
@@ -174,13 +177,14 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        from sqlalchemy import URL  # half the time that a command takes to start
+        from sqlalchemy import URL  # its import takes half of a command's start time
 
         file = URL.create("sqlite", database=str((self.path / "modelwave.db").absolute()))
         return self.config.database.url or file.render_as_string()
 
     def order_key(self) -> keys.SigningKey:
-        """The key that signs orders, if the fleet's root says that it may."""
+        """Reads the key that signs orders. Raises OperatorError unless the fleet's root allows
+        it."""
         key = keys.load_key(self.path / "order.key", _order_passphrase)
         roots.require_signer(self.root_document, "order", key)
         return key
@@ -189,7 +193,7 @@ class Home:
 def _order_passphrase() -> bytes:
     given = os.environ.get(ORDER_PASSPHRASE, "")
     if not given:
-        raise OperatorError(f"order.key has a passphrase: set {ORDER_PASSPHRASE}")
+        raise OperatorError(f"order.key has a passphrase: set it in {ORDER_PASSPHRASE}")
     return given.encode()
 
 
@@ -197,16 +201,18 @@ def check_new(path: Path, fleet: str) -> None:
     """Raises OperatorError unless a home for `fleet` can be made at `path`."""
     require(fields.name, fleet, "FLEET")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise OperatorError(f"--home: {path} is there and not empty; a fleet starts in a new one")
+        raise OperatorError(
+            f"--home: {path} exists and is not empty; name a new folder for a new fleet"
+        )
 
 
 def make_home(path: Path, fleet: str, passphrase: bytes) -> Home:
-    """Makes the home of a new fleet, with all its keys; those in offline/ are under
-    `passphrase`. Raises OperatorError as `check_new` does."""
+    """Makes the home of a new fleet, with all its keys; `passphrase` encrypts those in offline/.
+    Raises OperatorError as `check_new` does."""
     check_new(path, fleet)
     path.mkdir(parents=True, exist_ok=True)
-    # Made beside and moved in at the end, so that no half-made home is left to be taken
-    # for a whole one; root.json, without which it is none, comes last.
+    # Made in a temporary folder and moved at the end, so that an interruption leaves no incomplete
+    # home; root.json, without which a folder is not a home, is moved last.
     made = Path(tempfile.mkdtemp(prefix=".modelwave-", dir=path.absolute().parent))
     try:
         _fill(made, fleet, passphrase)

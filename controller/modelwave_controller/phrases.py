@@ -1,8 +1,9 @@
-"""Numbers as people say them."""
+"""Writes durations and counts in words."""
 
 
 def span(seconds: float) -> str:
-    """ "45 s", "12 min", "3 h 20 min", "2 d 4 h": the two largest units, rounded up."""
+    """Returns a duration in its two largest units, rounded up: "45 s", "12 min", "3 h 20 min" or
+    "2 d 4 h"."""
     left = max(0, -int(-seconds // 1))
     if left < 120:
         return f"{left} s"

@@ -1,7 +1,7 @@
-"""What is printed: JSON for programs, tables for people, one line for an error.
+"""Prints JSON for programs, tables for people, and errors on one line.
 
-Whatever a device, a manifest or a file said goes through `safe` before it reaches a
-terminal: no control characters, no escape sequences, no text running backwards.
+Text from devices, manifests and files goes through `safe` before it is printed: no control
+characters, no escape sequences, no right-to-left overrides.
 """
 
 import json
@@ -19,35 +19,35 @@ from rich.table import Table
 _HARMFUL = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 _FILE_WIDTH = 240  # columns
-_MAX_ERROR = 600  # characters; what was typed may be huge
+_MAX_ERROR = 600  # characters; a message may contain a long argument
 
 
 def safe(text: object) -> str:
-    """`text` on one line, with nothing in it that a terminal or Rich would act on."""
+    """Returns `text` on one line, without characters that a terminal or Rich would interpret."""
     shown = "".join("�" if unicodedata.category(c) in _HARMFUL else c for c in str(text))
     return escape(shown)
 
 
 def console(stderr: bool = False) -> Console:
-    """A console on the stream as it is now, which tests and pipes exchange. What is read by
-    a program or lands in a file is not broken at the width of a terminal."""
+    """Returns a console for the current stdout or stderr, which tests replace. Output to a pipe or
+    a file is not wrapped at the width of a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _FILE_WIDTH
     return Console(file=stream, width=width, highlight=False, soft_wrap=True)
 
 
 def say(markup: str, stderr: bool = False) -> None:
-    """One or more lines of Rich markup; strangers' text in it has gone through `safe`."""
+    """Prints Rich markup; the caller passes untrusted text in it through `safe`."""
     console(stderr).print(markup)
 
 
 def print_json(value: Any, stderr: bool = False) -> None:
-    """For programs. ASCII only, so that a stranger's text cannot act on a terminal either."""
+    """Prints JSON, in ASCII only, so that untrusted text cannot control a terminal."""
     print(json.dumps(value, indent=2), file=sys.stderr if stderr else sys.stdout)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table of strangers' words: every cell goes through `safe`."""
+    """Returns a table; every cell goes through `safe`."""
     made = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         made.add_row(*(safe(cell) for cell in row))
@@ -55,7 +55,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
 
 
 def facts(rows: Iterable[tuple[str, object]]) -> Table:
-    """Names and values, one below the other; every value goes through `safe`."""
+    """Returns a table of names and values; every value goes through `safe`."""
     made = Table(box=None, pad_edge=False, show_header=False)
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
@@ -69,7 +69,7 @@ def show(renderable: object) -> None:
 
 
 def fail(message: str) -> None:
-    """An error on one line of stderr."""
+    """Prints an error on one line of stderr."""
     line = " ".join(message.split())
     shown = line if len(line) <= _MAX_ERROR else line[:_MAX_ERROR] + " …"
     say(f"[bold red]modelwave:[/] {safe(shown)}", stderr=True)

@@ -73,8 +73,8 @@ def test_the_librarys_runtime_version_is_what_a_release_is_held_against(library)
         (GOOD, "*(volatile int*)0 = 1; return 0;", "SIGSEGV"),
         ("__attribute__((constructor)) void load(void) { abort(); }", ONE_DEVICE, "SIGABRT"),
         (GOOD, "*n = 0; return NULL;", "finds no Edge TPU"),
-        ('const char* edgetpu_version(void) { return "new"; }', ONE_DEVICE, "does not tell"),
-        ("const char* edgetpu_version(void) { return NULL; }", ONE_DEVICE, "does not tell"),
+        ('const char* edgetpu_version(void) { return "new"; }', ONE_DEVICE, "does not report"),
+        ("const char* edgetpu_version(void) { return NULL; }", ONE_DEVICE, "does not report"),
         ("", ONE_DEVICE, "edgetpu_version"),
         ("const char* edgetpu_version(void) { pause(); return 0; }", ONE_DEVICE, "did not answer"),
     ],
@@ -151,7 +151,7 @@ def test_a_power_mode_that_cannot_be_read_is_told_as_far_as_it_goes(
 
 def test_a_host_that_is_no_jetson_says_so_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(jetson, "ROOT", tmp_path)
-    with pytest.raises(ProofError, match="no Jetson"):
+    with pytest.raises(ProofError, match="not a Jetson"):
         LiteRT(accelerator="jetson")
 
 

@@ -65,7 +65,7 @@ def test_order_becomes_the_model_that_the_program_runs(tmp_path):
             report = await made.told("reported", lambda told: True)
             assert report["agent"] == f"modelwave-agent {checkout.described()}"
             assert agent.live("digits") is None
-            with pytest.raises(ProofError, match="no release has come yet"):
+            with pytest.raises(ProofError, match="no release is installed yet"):
                 agent.run("digits", PICTURE)
             await made.order(V2)
             state = await made.outcome()
@@ -105,7 +105,7 @@ def test_inference_that_fails_on_trial_brings_the_old_model_back(tmp_path):
             await made.outcome()
             await made.order(V2, seconds=600)
             await made.state(lambda state: state["state"] == "trial")
-            with pytest.raises(ProofError, match="takes 64 bytes"):
+            with pytest.raises(ProofError, match="needs 64 bytes"):
                 agent.run("digits", PICTURE[1:])
             state = await made.outcome()
             assert (state["outcome"], state["release"]) == ("ROLLED_BACK", 1)

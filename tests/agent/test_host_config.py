@@ -89,8 +89,8 @@ def test_authorities_are_read(folder):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("colour = 1", "'colour': an unknown setting; there are device, target, models, state"),
-        ("[colours]\nred = 1", "'colours': an unknown setting"),
+        ("colour = 1", "'colour': unknown setting; known are device, target, models, state"),
+        ("[colours]\nred = 1", "'colours': unknown setting"),
     ],
 )
 def test_unknown_setting_is_refused_with_those_that_there_are(folder, text, said):
@@ -99,7 +99,7 @@ def test_unknown_setting_is_refused_with_those_that_there_are(folder, text, said
 
 def test_unknown_setting_of_a_table_is_refused_with_those_that_there_are(folder):
     said = problem(folder, LEAST + "ulr = 1")
-    assert said == ("broker.'ulr': an unknown setting; there are url, user, password_file, ca")
+    assert said == ("broker.'ulr': unknown setting; known are url, user, password_file, ca")
 
 
 @pytest.mark.parametrize("key", ["device", "target", "models", "state", "root"])
@@ -182,7 +182,7 @@ def test_wrong_value_in_a_table_is_refused_by_its_name(folder, table, line):
 
 
 def test_table_that_is_none_is_refused(folder):
-    assert problem(folder, "limits = 3\n" + LEAST).startswith("limits: a table")
+    assert problem(folder, "limits = 3\n" + LEAST).startswith("limits: not a table")
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,9 @@ def config(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_it_cleanly(config, number):
     with started(*DAEMON, "run", "--config", str(config)) as process:
-        line = line_with(process, "not connected")
+        line = line_with(process, "cannot connect to the broker")
         code, rest = ended(process, number)
-    assert "WARNING not connected: 127.0.0.1:" in line
+    assert "WARNING cannot connect to the broker: 127.0.0.1:" in line
     assert code == 0
     assert "Traceback" not in rest
 
@@ -145,7 +145,7 @@ def test_status_of_a_device_that_never_ran_writes_nothing(config, capsys):
 
 def test_second_agent_on_one_state_folder_is_refused(config):
     with started(*DAEMON, "run", "--config", str(config)) as process:
-        line_with(process, "not connected")
+        line_with(process, "cannot connect to the broker")
         second = subprocess.run([*DAEMON, "run", "--config", str(config)], capture_output=True)
         assert second.returncode == 2
         assert b"another agent is using it" in second.stderr
@@ -195,7 +195,9 @@ def _labelled(documents):
 def test_fleet_of_nobody_is_refused(tmp_path):
     done = subprocess.run([*FLEET, "--configs", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == f"modelwave-agent: {tmp_path}: holds no *.toml\n"
+    assert done.stderr == (
+        f"modelwave-agent: --configs: {tmp_path} has no *.toml; name a folder of agent.toml files\n"
+    )
 
 
 def test_fleet_with_wrong_inputs_is_refused(config, tmp_path):

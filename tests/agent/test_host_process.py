@@ -149,7 +149,7 @@ def test_command_is_not_read_by_a_shell(tmp_path):
 
 def test_hook_that_hangs_runs_into_its_deadline():
     hanging = hooks(["sh", "-c", f"sleep {LONG}; true"], seconds=0.2)
-    assert run(hanging.healthy(LIVE)) == "health hook: no answer within 0.2 seconds"
+    assert run(hanging.healthy(LIVE)) == "health hook: not finished within 0.2 seconds"
 
 
 def test_hook_may_start_a_program_that_stays(tmp_path):

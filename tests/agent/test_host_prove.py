@@ -60,7 +60,7 @@ def test_input_of_another_length_is_refused():
     runtime = LiteRT()
     runtime.load(V2)
     for size in (0, 63, 65, 64_000):
-        with pytest.raises(ProofError, match=f"takes 64 bytes, these are {size}"):
+        with pytest.raises(ProofError, match=f"needs 64 bytes of input, and got {size}"):
             runtime.run(bytes(size))
 
 
@@ -125,7 +125,7 @@ def test_outputs_of_another_model_are_unhealthy():
 def test_golden_set_of_another_shape_is_unhealthy(tmp_path):
     other = tmp_path / "other.golden"
     other.write_bytes(golden.pack("o", "b", "b", [bytes(65)], [bytes(10)]))
-    assert prove(golden_file=other) == "the model takes 64 bytes, these are 65"
+    assert prove(golden_file=other) == "the model needs 64 bytes of input, and got 65"
     other.write_bytes(golden.pack("o", "b", "b", [bytes(64)], [bytes(11)]))
     assert "output has 10 bytes" in prove(golden_file=other)
 

@@ -106,7 +106,7 @@ def test_requests_that_are_none_are_counted_and_said_once(
     assert requests.take() is None
     assert requests.counts["bad"] == len(bad)
     assert len(caplog.records) == 1
-    assert "file blocks: a request that cannot be read" in caplog.text
+    assert "file blocks: cannot read a request" in caplog.text
 
 
 def test_devices_that_wait_have_a_bound_and_those_who_wait_keep_their_place(
@@ -336,7 +336,7 @@ def test_what_is_not_there_is_answered_with_an_empty_block_and_said_once(
         for sha256, offset in ((OTHER, 0), (OTHER, 0), (SHA256, len(DATA)), (SHA256, 2**31 - 1)):
             asking.ask(sha256, offset, 2)
             assert asking.receive(1) == [blocks.head(sha256, offset)]
-    assert caplog.text.count("asked for by d1") == 1
+    assert caplog.text.count("d1 requested a file") == 1
     assert OTHER.hex() in caplog.text
 
 
@@ -393,7 +393,7 @@ def test_thread_that_dies_ends_the_service(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Blocks, "_run", lambda _blocks: None)
     with closing(World(tmp_path)) as world:
         running = Service(world.home, world.store, tick_seconds=0.01)
-        with pytest.raises(RuntimeError, match="a thread of the service has died"):
+        with pytest.raises(RuntimeError, match="a thread of the service has ended"):
             asyncio.run(running.run(lambda _: None))
 
 

@@ -118,7 +118,7 @@ def test_a_folder_that_only_looks_like_a_package_stays_as_it_is(
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_bytes(content)
     assert run(["board", "build", str(tmp_path)]) == 2
-    assert "holds something else" in capsys.readouterr().err
+    assert "has other contents" in capsys.readouterr().err
     found = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {p.relative_to(tmp_path).as_posix(): p.read_bytes() for p in found} == kept
 
@@ -129,7 +129,7 @@ def test_build_does_not_write_into_a_folder_of_something_else(
 ) -> None:
     (tmp_path / "thesis.tex").write_text("ten years of work")
     assert run(["board", "build", str(tmp_path)]) == 2
-    assert "holds something else" in capsys.readouterr().err
+    assert "has other contents" in capsys.readouterr().err
     assert run(["board", "build", str(tmp_path / "thesis.tex")]) == 2
     assert "is a file" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]

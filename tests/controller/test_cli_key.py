@@ -60,7 +60,7 @@ def test_wrong_passphrase_is_one_line(
     home: Home, modelwave: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELWAVE_PASSPHRASE", "wrong")
-    refused(modelwave("key", "show", home.offline / "release.key"), "does not open it")
+    refused(modelwave("key", "show", home.offline / "release.key"), "passphrase is wrong")
 
 
 def test_verify_shows_who_signed_in_which_role(home: Home, modelwave: Run) -> None:

@@ -192,7 +192,7 @@ def test_bundle_is_made_where_the_key_is_and_added_where_the_service_is(
     second = tmp_path / "stick" / "second"
     assert modelwave("release", "add", out)[1].startswith("added release 1 (v1) of digits")
     again = modelwave("release", "add", out)[1]
-    assert again.startswith("was here already, unchanged: release 1 (v1) of digits")
+    assert again.startswith("already in this home, unchanged: release 1 (v1) of digits")
     assert [entry["new"] for entry in as_json(modelwave("release", "add", "--json", out))] == [
         False
     ]
@@ -296,7 +296,9 @@ def test_key_that_is_no_release_key_is_refused(
 ) -> None:
     keys.create_key(tmp_path / "stranger", SECRET.encode())
     for path in (home.path / "order.key", home.offline / "root-1.key", tmp_path / "stranger"):
-        refused(modelwave(*create(tmp_path, key=path)), "is no release key of fleet demo")
+        refused(
+            modelwave(*create(tmp_path, key=path)), "is not one of the release keys of fleet demo"
+        )
     assert stored(home) == []
 
 
@@ -348,7 +350,7 @@ def test_key_that_is_no_release_key_is_refused(
         ({"labels": "/no/such"}, "--labels: cannot read"),
         ({"key": "/no/such"}, "key: cannot read"),
         ({"passphrase_file": "/no/such"}, "--passphrase-file: cannot read"),
-        ({"out": "/", "release": 1}, "is there already"),
+        ({"out": "/", "release": 1}, "exists already"),
         ({"out": "/no/such"}, "--release: this home knows no release of digits"),
     ],
     ids=lambda value: str(value)[:40],
@@ -371,13 +373,13 @@ def test_bad_argument_is_refused_by_name(
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\x08\0\0\0TFL4" + bytes(16), "no TFLite file"),
-        (b"TFL3" + bytes(20), "no TFLite file"),
-        (b"\x08\0\0\0TFL", "no TFLite file"),
-        (b"\x08\0\0\0TFL3", "cut off or damaged"),
-        (b"\xff\xff\xff\xffTFL3" + bytes(16), "cut off or damaged"),
-        (b"\0\0\0\0TFL3" + bytes(16), "cut off or damaged"),
-        (b"PK\x03\x04" + bytes(100), "no TFLite file"),
+        (b"\x08\0\0\0TFL4" + bytes(16), "not a TFLite file"),
+        (b"TFL3" + bytes(20), "not a TFLite file"),
+        (b"\x08\0\0\0TFL", "not a TFLite file"),
+        (b"\x08\0\0\0TFL3", "truncated or damaged"),
+        (b"\xff\xff\xff\xffTFL3" + bytes(16), "truncated or damaged"),
+        (b"\0\0\0\0TFL3" + bytes(16), "truncated or damaged"),
+        (b"PK\x03\x04" + bytes(100), "not a TFLite file"),
     ],
 )
 def test_model_file_that_is_not_tflite_is_refused(
@@ -410,14 +412,14 @@ def test_golden_file_that_is_wrong_is_refused(
     ("code", "words"),
     [
         (f"print({json.dumps(SICK)!r})", "1 of 2 wrong (on fake 1)"),
-        ("import os; os.abort()", "died of SIGABRT"),
+        ("import os; os.abort()", "ended by SIGABRT"),
         ("import sys; sys.exit('no runtime here')", "no runtime here"),
         ("import sys; sys.exit(3)", "code 3"),
         ("", "cannot be read"),
         ("print('{}')", "cannot be read"),
         ("print('[' * 100000)", "cannot be read"),
         ('print(\'{"healthy": 1, "reason": "", "runtime": "", "version": ""}\')', "read"),
-        ("import time; time.sleep(600)", "no verdict after"),
+        ("import time; time.sleep(600)", "no result after"),
     ],
 )
 def test_no_verdict_is_not_a_good_one(

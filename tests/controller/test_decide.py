@@ -78,7 +78,7 @@ def test_a_stage_without_devices_has_nothing_to_soak() -> None:
 def test_it_waits_while_the_gate_is_pending_and_says_how_long() -> None:
     found = decide(plan(), Facts((stage(WAITING),)), 60)
     assert found.verb == WAIT
-    assert found.next == "the gate decides when the answers suffice, in 40 s at the latest"
+    assert found.next == "the gate decides when enough devices answered, in 40 s at the latest"
 
 
 def test_a_fail_reverts_at_once() -> None:

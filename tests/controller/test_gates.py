@@ -36,7 +36,7 @@ def of_ten(overdue: bool = False, **counts: int) -> Gate:
 def test_rolled_back_beyond_its_limit_fails_at_once() -> None:
     gate = of_ten(rolled_back=2)
     assert gate.verdict == FAIL
-    assert "2 of 10 devices rolled back (20 %), at most 10 %" in gate.reason
+    assert "2 of 10 devices rolled back (20 %), the limit is 10 %" in gate.reason
 
 
 def test_rolled_back_at_its_limit_does_not_fail() -> None:
@@ -98,7 +98,7 @@ def test_one_device_rolled_back_of_one_fails() -> None:
 
 
 def test_a_stage_without_devices_passes_and_says_so() -> None:
-    assert judge_stage(STAGE, Counts(), False) == Gate(PASS, "no known device is in it")
+    assert judge_stage(STAGE, Counts(), False) == Gate(PASS, "no known device in its slots")
 
 
 def test_the_tally_names_every_count() -> None:
@@ -113,7 +113,7 @@ def test_the_tally_names_every_count() -> None:
     )
     assert tally(counts, False) == (
         "3 of 21 devices succeeded, 1 rolled back, 2 failed, 3 rejected, 4 canceled, "
-        "2 in progress, 6 not heard of yet"
+        "2 in progress, 6 without an answer yet"
     )
     assert "8 timed out" in tally(counts, True)
 

@@ -66,7 +66,7 @@ def test_secrets_of_a_new_home_are_its_owners_alone(home: Home) -> None:
 
 def test_offline_keys_are_all_under_the_passphrase(home: Home) -> None:
     for path in home.offline.iterdir():
-        with pytest.raises(OperatorError, match="does not open"):
+        with pytest.raises(OperatorError, match="passphrase is wrong"):
             keys.load_key(path, lambda: b"another")
 
 
@@ -176,7 +176,7 @@ def test_root_with_one_signature_too_few_is_refused(home: Home, tmp_path: Path) 
 def test_order_key_that_the_root_does_not_name_is_refused(home: Home) -> None:
     (home.path / "order.key").unlink()
     keys.create_key(home.path / "order.key", None)
-    with pytest.raises(OperatorError, match="is no order key of fleet demo"):
+    with pytest.raises(OperatorError, match="is not one of the order keys of fleet demo"):
         home.order_key()
 
 
@@ -235,8 +235,8 @@ def test_init_without_passphrase_or_terminal_says_what_to_set(
 @pytest.mark.parametrize(
     ("typed", "code", "words"),
     [
-        ((SECRET, SECRET), 0, "Fleet demo is founded"),
-        ((SECRET, "other"), 2, "the two differ"),
+        ((SECRET, SECRET), 0, "Made the home of fleet demo"),
+        ((SECRET, "other"), 2, "the two entries differ"),
         (("", ""), 2, "passphrase: empty"),
     ],
 )
@@ -255,7 +255,7 @@ def test_passphrase_is_asked_for_twice_on_a_terminal(
     )
     os.close(terminal)
     shown = b""
-    prompts = [(b"Passphrase of", typed[0]), (b"The same again", typed[1])]
+    prompts = [(b"Passphrase of", typed[0]), (b"Repeat it", typed[1])]
     while True:
         try:
             data = os.read(controller, 4096)

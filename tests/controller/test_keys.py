@@ -52,7 +52,7 @@ def test_key_comes_back_from_its_file_and_only_its_owner_may_read_it(tmp_path: P
 
 def test_wrong_passphrase_is_refused(tmp_path: Path) -> None:
     keys.create_key(tmp_path / "k", b"secret")
-    with pytest.raises(OperatorError, match="passphrase does not open it"):
+    with pytest.raises(OperatorError, match="passphrase is wrong"):
         keys.load_key(tmp_path / "k", lambda: b"Secret")
 
 
@@ -191,8 +191,8 @@ def test_order_key_opens_with_the_service_passphrase_only(
     home = make_home(tmp_path / "home", monkeypatch)
     assert home.order_key().keyid in home.root.roles.order.keyids
     monkeypatch.setenv("MODELWAVE_ORDER_PASSPHRASE", "other")
-    with pytest.raises(OperatorError, match="does not open"):
+    with pytest.raises(OperatorError, match="passphrase is wrong"):
         home.order_key()
     monkeypatch.delenv("MODELWAVE_ORDER_PASSPHRASE")
-    with pytest.raises(OperatorError, match="set MODELWAVE_ORDER_PASSPHRASE"):
+    with pytest.raises(OperatorError, match="set it in MODELWAVE_ORDER_PASSPHRASE"):
         home.order_key()

@@ -181,7 +181,9 @@ def test_root_document_in_place_of_a_manifest_is_refused(home: Home, maker: Make
 
 
 def test_release_of_another_fleet_is_refused(home: Home, maker: Maker) -> None:
-    refuses(home, maker.bundle(fleet="other"), TrustError, "for fleet other, this is demo")
+    refuses(
+        home, maker.bundle(fleet="other"), TrustError, "for fleet other, and this fleet is demo"
+    )
 
 
 def test_release_below_the_minimum_of_the_root_is_refused(home: Home, maker: Maker) -> None:
@@ -233,7 +235,7 @@ def test_unknown_release_says_what_there_is(home: Home, maker: Maker, wanted: st
 
 
 def test_unknown_model_is_refused(home: Home) -> None:
-    with pytest.raises(OperatorError, match="no release of digits here"):
+    with pytest.raises(OperatorError, match="this home has no release of digits"):
         Releases(home).find("digits", "1")
 
 
@@ -315,7 +317,7 @@ def test_bundle_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     with bundles.staged(out) as folder:
         (folder / "manifest.json").write_bytes(b"x")
     assert (out / "manifest.json").read_bytes() == b"x"
-    with pytest.raises(OperatorError, match="is there already"), bundles.staged(out):
+    with pytest.raises(OperatorError, match="exists already"), bundles.staged(out):
         pass
 
 

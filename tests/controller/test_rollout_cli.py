@@ -166,7 +166,7 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
     arguments = ("digits", "1", *QUICK, "--start-slot", "600", "--dry-run")
     ran = run("rollout", "start", *arguments)
     assert ran.code == 0
-    assert "These would reject it:" in ran.out
+    assert "These devices would reject the release:" in ran.out
     assert "flash: 1400 bytes missing (needs 1500, has 100)" in ran.out
     assert "--start-slot 600" in ran.out
     planned = run("rollout", "start", *arguments, "--json").json()
@@ -196,7 +196,9 @@ def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, ru
     )
     assert run("rollout", "resume", "digits", "--json").json()["status"] == "RUNNING"
     assert run("rollout", "abort", "1").out.startswith("ABORTED")
-    assert "at the service's next tick" in run("rollout", "revert", "1").out
+    assert (
+        "the service orders its devices back at its next tick" in run("rollout", "revert", "1").out
+    )
 
 
 def test_a_gate_is_overruled_with_a_reason(world: World, run: Any) -> None:

@@ -130,13 +130,13 @@ def test_order_that_a_device_cannot_read_is_not_signed_and_the_device_is_named(
     finish_or_hold(world)
     held = newest(world)
     assert held.status == HELD
-    assert "1 known device could not read it: d7 reads order v 1 at most, v 2 is needed" in (
+    assert "1 known device cannot read it: d7 reads order v 1 at most, v 2 is needed" in (
         held.reason
     )
     assert world.ordered(world.devices["d7"]) is None
     shown = status(world)
     assert shown.why == held.reason
-    assert "by itself when these devices report that they read it: update their agents" in (
+    assert "by itself when these devices report that they can read it: update their agents" in (
         shown.next
     )
     assert "`device forget`" in shown.next
@@ -188,7 +188,7 @@ def test_before_the_first_stage_it_holds_too_and_names_a_few(world: World, next_
     world.tick()
     held = newest(world)
     assert (held.status, held.stages) == (HELD, [])
-    assert held.reason.startswith("stage 1 (10 %): 2 known devices could not read it: d")
+    assert held.reason.startswith("stage 1 (10 %): 2 known devices cannot read it: d")
     world.tick()
     assert held_events(world) == ["held"]
 
@@ -202,7 +202,7 @@ def test_many_such_devices_are_counted_and_a_few_named(world: World, next_year: 
     world.start(1, quick(100))
     world.tick()
     reason = newest(world).reason
-    assert reason.startswith("stage 1 (100 %): 20 known devices could not read it: ")
+    assert reason.startswith("stage 1 (100 %): 20 known devices cannot read it: ")
     assert reason.count("reads order v 1 at most") == 3
     assert reason.endswith("; and 17 more")
 
@@ -216,7 +216,7 @@ def test_resume_asks_again_and_keeps_holding(world: World, next_year: None) -> N
     world.tick()
     assert newest(world).status == HELD
     assert world.ordered(world.devices["d7"]) is None
-    with pytest.raises(OperatorError, match="--accept: no gate holds rollout 1, but devices"):
+    with pytest.raises(OperatorError, match="--accept: rollout 1 is held by devices"):
         rollouts.resume(world.store, "1", "never mind", world.now)
 
 
@@ -286,7 +286,7 @@ def test_the_way_back_is_ordered_all_the_same_and_names_who_cannot_read_it(
     world.tick()
     assert newest(world).status == REVERTING
     assert newest(world).reason == (
-        "it drifts; the way back is ordered all the same, but 1 known device could not read it: "
+        "it drifts; the orders to revert are sent, but 1 known device cannot read it: "
         "d7 reads order v 1 at most, v 2 is needed"
     )
     assert judge_order(world, "d7")["v"] == 2
@@ -396,7 +396,7 @@ def test_dry_run_names_who_could_not_read_it(
     command = ["--home", str(world.home.path), "rollout", "start", "digits", "1", "--dry-run"]
     assert cli.run(command) == 0
     out = capsys.readouterr().out
-    assert "These could not read the order: the rollout holds before their stage." in out
+    assert "These devices cannot read the order; the rollout will wait for them:" in out
     assert "reads order v 1 at most, v 2 is needed" in out
     assert cli.run([*command, "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)["devices"]

@@ -388,7 +388,7 @@ def test_a_rollout_to_nobody_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 def test_a_release_that_everyone_has_is_refused(world: World) -> None:
     bring_to(world, 1)
-    with pytest.raises(OperatorError, match="was brought to release 1 of digits already"):
+    with pytest.raises(OperatorError, match="has release 1 of digits already"):
         world.start(1)
 
 
@@ -419,7 +419,7 @@ def test_what_does_not_fit_the_status_is_refused(world: World) -> None:
     world.start(1)
     with pytest.raises(OperatorError, match="nothing to resume"):
         rollouts.resume(world.store, "1", "", world.now)
-    with pytest.raises(OperatorError, match=r"nothing to take back \(`rollout abort` ends it\)"):
+    with pytest.raises(OperatorError, match=r"nothing to revert \(`rollout abort` ends it\)"):
         rollouts.revert(world.store, "1", "", world.now)
     assert newest(world).status == NEW
     rollouts.pause(world.store, "1", "", world.now)
@@ -496,7 +496,7 @@ def test_an_old_rollout_is_not_taken_back_under_a_running_one(world: World) -> N
 def test_a_release_that_has_been_replaced_everywhere_cannot_be_taken_back(world: World) -> None:
     bring_to(world, 1)
     bring_to(world, 2)
-    with pytest.raises(OperatorError, match="no slot is ordered to run"):
+    with pytest.raises(OperatorError, match="no slot has an order for"):
         rollouts.revert(world.store, "1", "", world.now)
 
 

@@ -175,7 +175,7 @@ def test_an_order_key_of_another_fleet_is_refused_before_anything_runs(tmp_path:
             [*MODELWAVE, "--home", str(world.home.path), "serve"], capture_output=True, text=True
         )
     assert ran.returncode == 2
-    assert "no order key of fleet" in ran.stderr
+    assert "not one of the order keys of fleet" in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_database_that_fails_is_said_once_and_tried_again(
         monkeypatch.setattr(Ticker, "tick", tick)
         asyncio.run(service.run(lambda _: None))
         assert caplog.text.count("the disk is full") == 1
-        assert caplog.text.count("the service goes on") == 1
+        assert caplog.text.count("the service works again") == 1
         assert failures == []
 
 
@@ -309,7 +309,7 @@ def test_a_thread_that_dies_ends_the_service(
     monkeypatch.setattr(Writer, "_run", lambda _writer: None)
     with closing(World(tmp_path)) as world:
         service = Service(world.home, world.store, tick_seconds=0.01)
-        with pytest.raises(RuntimeError, match="a thread of the service has died"):
+        with pytest.raises(RuntimeError, match="a thread of the service has ended"):
             asyncio.run(service.run(lambda _: None))
 
 

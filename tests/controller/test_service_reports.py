@@ -480,7 +480,7 @@ def test_a_full_disk_is_told_when_it_begins_and_what_was_lost_when_it_is_over(
         for _ in range(4):
             report(world, "d1", world.devices["d1"].report())
         assert [record.getMessage() for record in caplog.records] == [
-            "disk full; what devices say is not stored",
-            "what devices say is stored again",
+            "disk full; devices' messages are not stored",
+            "devices' messages are stored again",
             "4 messages lost; devices repeat their reports",
         ]

@@ -115,7 +115,7 @@ def test_the_service_neither_opens_a_stage_nor_takes_one_back(
     assert published(world) == before
     assert status_of(world, number) == UNKNOWN
     assert len(caplog.messages) == 2  # once by each
-    assert f"rollout {number} is left as it is: event {event}" in caplog.text
+    assert f"rollout {number} is not changed: event {event}" in caplog.text
 
 
 def test_known_events_after_it_change_nothing_and_break_nothing(world: World) -> None:

@@ -72,7 +72,7 @@ def test_under_way_it_says_what_it_waits_for_and_until_when(world: World) -> Non
     found = seen(world)
     assert found.status == "RUNNING"
     assert found.why == "stage 1 (10 %): 0 of 2 devices succeeded, 2 in progress"
-    assert found.next == "the gate decides when the answers suffice, in 100 s at the latest"
+    assert found.next == "the gate decides when enough devices answered, in 100 s at the latest"
     assert rows(found) == [(2, 0, "pending"), (0, 0, ""), (0, 0, "")]
 
 
@@ -81,7 +81,7 @@ def test_a_service_that_ticks_no_more_is_told(world: World) -> None:
     world.tick()
     world.now += 90
     (warning, _) = seen(world).warnings
-    assert warning == "no service has been at work for 90 s: start `modelwave serve`"
+    assert warning == "no service has run for 90 s: start `modelwave serve`"
 
 
 def test_a_service_that_ticks_no_more_is_told_though_the_clock_was_set_back(world: World) -> None:
@@ -116,7 +116,7 @@ def test_held_it_says_what_the_operator_may_do(world: World) -> None:
     step(world, "FAILED")
     found = seen(world)
     assert found.status == "HELD"
-    assert "2 of 2 devices failed (100 %), at most 10 % may be" in found.why
+    assert "2 of 2 devices failed (100 %), the limit is 10 %" in found.why
     for word in ("rollout resume", "--accept", "rollout revert", "rollout abort"):
         assert word in found.next
     assert found.problems[0].reason == REASON
@@ -138,7 +138,7 @@ def test_finished_it_says_how_it_could_be_taken_back(world: World) -> None:
         step(world, "SUCCEEDED")
     found = seen(world)
     assert (found.status, found.final) == ("FINISHED", True)
-    assert found.next == "nothing: it is over; `rollout revert 1` would take it back"
+    assert found.next == "nothing: it is over; `rollout revert 1` would revert it"
     assert [gate for _, _, gate in rows(found)] == ["PASS", "PASS", "PASS"]
 
 
@@ -151,7 +151,7 @@ def test_on_the_way_back_it_counts_who_is_back(world: World) -> None:
     found = seen(world)
     assert found.status == "REVERTING"
     assert "2 of 2 devices rolled back" in found.why
-    assert "on the way back 0 of 2 devices succeeded, 2 not heard of yet" in found.why
+    assert "on the way back 0 of 2 devices succeeded, 2 without an answer yet" in found.why
     assert found.rows[-1].name == "way back"
     assert found.rows[0].gate == "FAIL"
     step(world, "SUCCEEDED")
@@ -161,9 +161,7 @@ def test_on_the_way_back_it_counts_who_is_back(world: World) -> None:
 def test_taken_back_to_nothing_it_says_so(world: World) -> None:
     world.start(1)
     step(world, "ROLLED_BACK")
-    assert "with no earlier release its orders were withdrawn, which cancels nothing" in (
-        seen(world).why
-    )
+    assert "there is no earlier release, so its orders were withdrawn" in (seen(world).why)
 
 
 def test_an_asked_revert_is_shown_before_the_service_has_seen_it(world: World) -> None:
@@ -173,7 +171,7 @@ def test_an_asked_revert_is_shown_before_the_service_has_seen_it(world: World) -
     rollouts.revert(world.store, "1", "it drifts", world.now)
     found = seen(world)
     assert found.why == "it drifts"
-    assert "at the service's next tick" in found.next
+    assert "the service orders its devices back at its next tick" in found.next
 
 
 def test_after_the_deadline_the_silent_are_counted_as_silent(world: World) -> None:
@@ -214,7 +212,7 @@ STATUS = Status(
     start_slot=7,
     status="RUNNING",
     why="stage 1 (10 %): 1 of 2 devices succeeded, 1 in progress",
-    next="the gate decides when the answers suffice, in 50 s at the latest",
+    next="the gate decides when enough devices answered, in 50 s at the latest",
     warnings=[],
     rows=[
         StageRow("stage 1 (10 %)", 2, 1, 1, 0, 0, 0, 0, 0, "pending", ""),
@@ -229,7 +227,7 @@ def test_it_is_drawn_as_a_heading_and_a_row_a_stage() -> None:
     assert [line.rstrip() for line in lines[:3]] == [
         "RUNNING  rollout 3: digits release 2 (v2) for rp2040",
         "  why   stage 1 (10 %): 1 of 2 devices succeeded, 1 in progress",
-        "  next  the gate decides when the answers suffice, in 50 s at the latest",
+        "  next  the gate decides when enough devices answered, in 50 s at the latest",
     ]
     assert [" ".join(line.split()) for line in lines[3:]] == [
         "stage target in progress succeeded rolled back failed rejected silent gate",

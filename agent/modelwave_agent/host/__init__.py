@@ -1,4 +1,5 @@
-"""CPython only: Pi, gateway, Jetson, Coral. `HostAgent` is what an inference program uses."""
+"""The agent on Linux hosts (Pi, gateway, Jetson, Coral); CPython only. Inference programs use
+`HostAgent`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ __all__ = ["HostAgent", "ProofError"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports on first use: prove.py, a process for each proof, needs none of it."""
+    """Imports a name on first use, because prove.py, which runs in a process of its own, needs
+    none."""
     if name == "HostAgent":
         from modelwave_agent.host.agent import HostAgent
 

@@ -1,11 +1,11 @@
-"""The agent as a library, for the inference program that it lives in.
+"""The agent as a library for inference programs.
 
     with HostAgent.from_config("agent.toml") as agent:
         output = agent.run("digits", data)                 # the live model
-        agent.observe("digits", labelled=1, correct=1)     # if the right answer is known
+        agent.observe("digits", labelled=1, correct=1)     # if the right output is known
 
 As a context manager it runs in a thread of its own. A program with an event loop awaits
-`agent.run_forever()` there instead. A model that comes is taken over by the next `run`.
+`agent.run_forever()` in it instead. After an update the next `run` uses the new model.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ from modelwave_shared import checkout
 
 
 class HostAgent:
-    """One device. Its methods may be called from any thread."""
+    """The agent of one device. Its methods may be called from any thread."""
 
     def __init__(self, settings: AgentConfig) -> None:
-        """Locks the state folder: two agents must not share one. Raises ConfigError, and
-        ProofError where no runtime is installed."""
+        """Locks the state folder, because two agents must not share one. Raises ConfigError, and
+        ProofError if no runtime is installed."""
         self.settings = settings
         self.device = Enrolment(settings.device, settings.target, settings.root)
         self._lock = _locked(settings.state)
@@ -56,11 +56,11 @@ class HostAgent:
 
     @classmethod
     def from_config(cls, path: str | Path) -> Self:
-        """Raises ConfigError, which names the setting."""
+        """Makes an agent from an agent.toml. Raises as __init__; ConfigError names the setting."""
         return cls(config.read_config(Path(path)))
 
     async def run_forever(self) -> None:
-        """Runs in this event loop until it is cancelled."""
+        """Runs the agent in this event loop until it is cancelled."""
         self._loop = asyncio.get_running_loop()
         self._begun.set()
         try:
@@ -70,24 +70,24 @@ class HostAgent:
             self._lock.close()
 
     def live(self, model: str) -> Live | None:
-        """The model that serves now: release, version, path, labels_path, on_trial. None
-        until there is one, and until it was hashed again after a reset. KeyError if `model`
+        """Returns the live model: release, version, path, labels_path, on_trial. None if there is
+        none yet, or if its hash was not yet checked after a restart. Raises KeyError if `model`
         is not in the configuration."""
         return self._agent.updates[model].live() if self._hooks[model].served else None
 
     def run(self, model: str, data: bytes) -> bytes:
-        """Runs the live model on the input tensor's bytes; the output tensor's. Another
-        model that went live meanwhile is loaded first. ProofError if there is none yet or it
-        fails, which counts against it on trial."""
+        """Runs the live model on the bytes of the input tensor and returns those of the output
+        tensor. If another model went live, it is loaded first. Raises ProofError if there is no
+        model yet or it fails; failures count against a model on trial."""
         while True:
             live = self.live(model)
             if live is None:
-                raise ProofError(f"{model}: no release has come yet")
+                raise ProofError(f"{model}: no release is installed yet")
             try:
                 output = self._programs[model].run(live, data)
             except Exception:
                 if _differ(live, self.live(model)):
-                    continue  # its files went while it was loaded
+                    continue  # another model went live meanwhile, and its files were deleted
                 self.observe(model, inferences=1, failures=1, release=live.release)
                 raise
             self.observe(model, inferences=1, release=live.release)
@@ -102,21 +102,22 @@ class HostAgent:
         correct: int = 0,
         release: int | None = None,
     ) -> None:
-        """Adds to what the inferences came to. `run` has counted its own already, so after
-        it only labels are told; who runs the model in another way tells all. `release`:
-        which one ran, if not the one that `run` ran last, or the live one."""
+        """Adds to the counts of inferences. `run` counts inferences and failures itself, so after
+        it pass only labelled and correct; a program that runs the model in another way passes
+        all. `release` is the release that ran; None means the one that `run` ran last, else the
+        live one."""
         loop = self._loop
         if loop is None:
             return
         if release is None:
             release = self._programs[model].release
-        with contextlib.suppress(RuntimeError):  # the loop ended in this moment
+        with contextlib.suppress(RuntimeError):  # the loop has just ended
             loop.call_soon_threadsafe(
                 self._agent.observe, model, inferences, failures, labelled, correct, release
             )
 
     def journal(self) -> dict[str, Any]:
-        """What the journal says of each model: {model: record}."""
+        """Returns the journal's record of each model: {model: record}."""
         return {model: update.record for model, update in self._agent.updates.items()}
 
     def __enter__(self) -> Self:
@@ -139,7 +140,7 @@ class HostAgent:
                 self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
         if self._failure and kind is None:
-            raise self._failure  # it broke while the program ran on
+            raise self._failure  # the agent failed while the program was running
 
     def _in_thread(self) -> None:
         async def main() -> None:
@@ -189,7 +190,7 @@ class HostAgent:
 
 
 class _ProgramHooks(CommandHooks):
-    """The commands of one model, and whether any was handed to the program yet."""
+    """The commands of one model, and whether a model of it has been served yet."""
 
     def __init__(self, settings: AgentConfig) -> None:
         super().__init__(settings.swap, settings.health, settings.hook_seconds)
@@ -201,7 +202,7 @@ class _ProgramHooks(CommandHooks):
 
 
 class _Program:
-    """A runtime for the program's own inferences, with whatever went live last."""
+    """A runtime for the program's own inferences; it loads the live model."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -210,12 +211,12 @@ class _Program:
 
     @property
     def release(self) -> int | None:
-        """The one that `run` ran last."""
+        """The release that `run` ran last; None if there is none."""
         loaded = self.loaded
         return loaded.release if loaded else None
 
     def run(self, live: Live, data: bytes) -> bytes:
-        """ProofError."""
+        """Loads `live` if it is new, and runs it. Raises ProofError."""
         with self.lock:
             if _differ(live, self.loaded):
                 self.loaded = None
@@ -226,8 +227,9 @@ class _Program:
 
 
 def _differ(live: Live, other: Live | None) -> bool:
-    """Whether they are two models. A bank holds another after two releases, a release is in
-    the other bank after a repeated download."""
+    """Returns whether these are different models. Both release and path are compared: after two
+    updates a bank has another release, after a repeated download a release is in the other
+    bank."""
     return other is None or (live.release, live.path) != (other.release, other.path)
 
 
@@ -238,7 +240,7 @@ def _runtime(settings: AgentConfig) -> LiteRT:
 
 
 def _locked(state: Path) -> IO[bytes]:
-    """The open lock of the state folder, which is made if need be."""
+    """Makes the state folder if necessary, and locks it. Raises ConfigError."""
     try:
         state.mkdir(parents=True, exist_ok=True)
         lock = (state / "lock").open("ab")
@@ -248,5 +250,7 @@ def _locked(state: Path) -> IO[bytes]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise ConfigError(f"state: {state}: another agent is using it") from error
+        raise ConfigError(
+            f"state: {state}: another agent is using it; stop it, or give each its own folder"
+        ) from error
     return lock

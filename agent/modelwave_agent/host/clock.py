@@ -1,4 +1,4 @@
-"""Time on a host."""
+"""The clock of a host."""
 
 import asyncio
 import contextlib
@@ -6,12 +6,13 @@ import time
 
 from modelwave_agent import ports
 
-# 2026-01-01. A clock before this was never set: a Pi without a battery begins in 1970.
+# 2026-01-01 in Unix seconds. A clock before this was never set: a Pi without a battery starts in
+# 1970.
 EARLIEST = 1_767_225_600
 
 
 class HostClock(ports.Clock):
-    """A host's clock counts for expiry; one without a battery is asked again once it is set."""
+    """The host's clock, which decides about expiry. `wall` returns None until the clock is set."""
 
     def now(self) -> float:
         return time.monotonic()

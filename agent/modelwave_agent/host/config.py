@@ -1,7 +1,7 @@
-"""agent.toml: everything that an agent on a host is told. agent.toml.example explains it.
+"""Reads agent.toml, the settings of an agent on a host. agent.toml.example explains them.
 
-Types are exact and unknown keys are refused; an error names the file, the key and what is
-to be there. Paths are taken from the file's own folder.
+Types are strict and unknown keys are refused; an error names the file, the key and the values
+that are allowed. Paths are relative to the file's folder.
 """
 
 import ssl
@@ -26,7 +26,7 @@ MQTT_PORT, MQTTS_PORT = 1883, 8883
 
 
 class ConfigError(Exception):
-    """agent.toml, or a file that it names, is not as it must be; the message says where."""
+    """agent.toml or a file that it names is wrong; the message names the file and the key."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class AgentConfig:
     state: Path
     root: dict[str, Any]  # the checked root document
     broker: BrokerAddress
-    flash_bytes: int  # what one bank may hold; 0: what is free
-    ram_bytes: int  # 0: what is free
-    kernels: tuple[str, ...]  # the operators of a board that this host stands in for; (): all
+    flash_bytes: int  # the limit of one bank; 0: the free space
+    ram_bytes: int  # the limit of a model; 0: the free memory
+    kernels: tuple[str, ...]  # the operators of a board that this host simulates; (): all
     accelerator: str
     proof_seconds: float
     download_ca: str
@@ -50,7 +50,7 @@ class AgentConfig:
 
 
 def read_config(path: Path) -> AgentConfig:
-    """Raises ConfigError."""
+    """Reads and checks an agent.toml. Raises ConfigError."""
     return _SettingsReader(path, _parse(path)).config()
 
 
@@ -63,7 +63,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _bounded(config: Path, path: Path, limit: int) -> bytes:
-    """The bytes of `path`, which is `config` or named by it. Raises ConfigError."""
+    """Returns the contents of `path`, which is `config` or is named in it. Raises ConfigError."""
     where = f"{path}" if path == config else f"{config}: {path}"
     try:
         with path.open("rb") as file:
@@ -76,12 +76,12 @@ def _bounded(config: Path, path: Path, limit: int) -> bytes:
 
 
 class _SettingsReader:
-    """Takes settings out one by one, and complains of what is left."""
+    """Takes the settings out one by one, and refuses those that are left."""
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
         self.settings = settings
-        self.known: dict[str, list[str]] = {}  # what was taken, by table
+        self.known: dict[str, list[str]] = {}  # the keys taken, by table
 
     def config(self) -> AgentConfig:
         found = AgentConfig(
@@ -118,12 +118,13 @@ class _SettingsReader:
         )
 
     def take(self, key: str, check: Callable[[Any], Any], *default: Any) -> Any:
-        """The checked setting at the dotted `key`, taken out; the default if there is none."""
+        """Takes out and checks the setting at the dotted `key`; returns the default if there is
+        none."""
         table, _, name = key.rpartition(".")
         self.known.setdefault(table, []).append(name)
         settings = self.settings.get(table, {}) if table else self.settings
         if not isinstance(settings, dict):
-            raise ConfigError(f"{self.path}: {table}: a table: [{table}]")
+            raise ConfigError(f"{self.path}: {table}: not a table; write [{table}]")
         if name not in settings:
             if not default:
                 raise ConfigError(f"{self.path}: {key}: missing")
@@ -142,31 +143,33 @@ class _SettingsReader:
     def refuse(self, prefix: str, left: dict[str, Any], known: list[str]) -> None:
         for name in left:
             raise ConfigError(
-                f"{self.path}: {prefix}{name!r}: an unknown setting; there are {', '.join(known)}"
+                f"{self.path}: {prefix}{name!r}: unknown setting; known are {', '.join(known)}"
             )
 
     def root(self, name: str) -> dict[str, Any]:
         path = self.path.parent / name
-        data = _bounded(self.path, path, MAX_ENVELOPE_BYTES + 1)  # perhaps a line's end
+        data = _bounded(
+            self.path, path, MAX_ENVELOPE_BYTES + 1
+        )  # one more for a newline at the end
         try:
             return documents.open_first_root(data.strip())
         except ValueError as error:
             raise ConfigError(f"{self.path}: root: {path}: {advised(error, 'agent')}") from error
 
     def authorities(self, key: str) -> str:
-        """The path of a file with certificates, "" for the system's."""
+        """Returns the path of a file with certificate authorities, "" for the system's."""
         name = self.take(key, _text, "")
         if not name:
             return ""
         path = self.path.parent / name
         try:
             ssl.create_default_context(cafile=path)
-        except OSError as error:  # of the file, or of what it holds
+        except OSError as error:  # the file, or the certificates in it
             raise ConfigError(f"{self.path}: {key}: {path}: {error.strerror}") from error
         return str(path)
 
     def secret(self, key: str) -> str:
-        """What the file holds whose name stands at `key`."""
+        """Returns the contents of the file that the setting `key` names, "" if it is not set."""
         name = self.take(key, _text, "")
         if not name:
             return ""
@@ -174,24 +177,24 @@ class _SettingsReader:
         try:
             return data.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{self.path}: {key}: {name}: not UTF-8") from error
+            raise ConfigError(f"{self.path}: {key}: {name}: not UTF-8 text") from error
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.isprintable():
-        raise ValueError("text in quotes, on one line")
+        raise ValueError("give a text in quotes, on one line")
     return value
 
 
 def _path(value: Any) -> str:
     if not _text(value):
-        raise ValueError("a path")
+        raise ValueError("give a path")
     return str(value)
 
 
 def _bytes(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_BYTES:
-        raise ValueError(f"bytes, from 0 to {MAX_BYTES}")
+        raise ValueError(f"give bytes, from 0 to {MAX_BYTES}")
     return value
 
 
@@ -199,32 +202,32 @@ def _kernels(value: Any) -> tuple[str, ...]:
     try:
         ListOf(fields.token, 0, MAX_KERNELS)(value, "")
     except DocumentError as error:
-        raise ValueError(f'operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
+        raise ValueError(f'give operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
     return tuple(value)
 
 
 def _accelerator(value: Any) -> str:
     if value not in ACCELERATORS:
-        raise ValueError("one of " + ", ".join(f'"{name}"' for name in ACCELERATORS))
+        raise ValueError("give one of " + ", ".join(f'"{name}"' for name in ACCELERATORS))
     return str(value)
 
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.1 <= value <= 86400:
-        raise ValueError("seconds, from 0.1 to 86400")
+        raise ValueError("give seconds, from 0.1 to 86400")
     return float(value)
 
 
 def _command(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(part, str) and part for part in value):
-        raise ValueError('a command as a list: ["/usr/bin/reload", "vision"]')
+        raise ValueError('give a command as a list: ["/usr/bin/reload", "vision"]')
     return tuple(value)
 
 
 def _models(value: Any) -> tuple[str, ...]:
     ListOf(fields.name, 1, MAX_MODELS)(value, "models")
     if len(set(value)) != len(value):
-        raise ValueError("a model stands twice")
+        raise ValueError("a model is named twice; name it once")
     return tuple(value)
 
 
@@ -242,7 +245,7 @@ def _checked(check: Callable[[Any, str], None]) -> Callable[[Any], str]:
 def _broker_url(value: Any) -> tuple[str, str, int | None]:
     parts = urlsplit(_text(value))
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/"):
-        raise ValueError("mqtt://HOST or mqtts://HOST, with :PORT if it is not the usual one")
+        raise ValueError("give mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883")
     if parts.username is not None or parts.password is not None:
         raise ValueError("no user or password in the URL: set user and password_file")
     return parts.scheme, parts.hostname, parts.port

@@ -1,4 +1,4 @@
-"""`modelwave-agent`: the agent as a daemon, for programs that are processes of their own."""
+"""`modelwave-agent`: the agent as a daemon, for inference programs in processes of their own."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command; its exit code: 0, or 2 where something is not as it must be."""
+    """Runs one command and returns its exit code: 0, or 2 after an error."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options.config))
@@ -38,14 +38,14 @@ def run(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="modelwave-agent",
-        description="Keeps this device's models what its fleet's controller orders, proven here.",
+        description="Installs and proves the models that the controller orders for this device.",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {checkout.described()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command, text in (
         (_run, "run until SIGINT or SIGTERM"),
-        (_check, "check the settings and show slot and topics; nothing is connected"),
-        (_status, "show what the journal says, as JSON; nothing is connected"),
+        (_check, "check the settings and show slot and topics, without connecting"),
+        (_status, "show the journal's records as JSON, without connecting"),
     ):
         one = commands.add_parser(command.__name__[1:], help=text, description=text)
         one.add_argument("--config", type=Path, required=True, metavar="FILE", help="agent.toml")

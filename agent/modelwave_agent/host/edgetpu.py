@@ -1,5 +1,5 @@
-"""Asks Coral's library what it is, in a process of its own: a libedgetpu that was built for
-another runtime crashes whoever loads it.
+"""Reads the version of Coral's library in a process of its own, because a libedgetpu that was
+built for another runtime crashes the process that loads it.
 
     python -P -m modelwave_agent.host.edgetpu libedgetpu.so.1
 
@@ -14,13 +14,13 @@ import sys
 
 from modelwave_agent.ports import ProofError
 
-SECONDS = 20  # a device on USB is reset first
+SECONDS = 20  # time limit; a device on USB is reset first
 ASK = (sys.executable, "-P", "-m", "modelwave_agent.host.edgetpu")
 
 
 def runtime_version(library: str) -> str:
-    """The number in the library's RuntimeVersion, which a compiled model asks for. Raises
-    ProofError where there is no library, no device, or it does not survive being asked."""
+    """Returns the number in the library's RuntimeVersion, which compiled models require. Raises
+    ProofError if there is no library or no device, or if the library crashes."""
     try:
         done = subprocess.run(
             [*ASK, library], capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL
@@ -29,7 +29,7 @@ def runtime_version(library: str) -> str:
         raise ProofError(f"{library} did not answer within {SECONDS} seconds") from None
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
-        raise ProofError(f"{library} crashes when it is asked ({name}): not for this system?")
+        raise ProofError(f"{library} crashed ({name}); install the one for this system")
     if done.returncode:
         raise ProofError(f"the accelerator's library is not installed: {_last(done.stderr)}")
     try:
@@ -38,9 +38,11 @@ def runtime_version(library: str) -> str:
     except (ValueError, KeyError, TypeError):
         version, devices = None, 0
     if version is None:
-        raise ProofError(f"{library} does not tell its runtime version")
+        raise ProofError(f"{library} does not report its runtime version")
     if not devices:
-        raise ProofError(f"{library} finds no Edge TPU: is it plugged in, and not in use?")
+        raise ProofError(
+            f"{library} finds no Edge TPU; plug it in, and end other programs that use it"
+        )
     return version[1]
 
 
@@ -64,5 +66,5 @@ def _ask(name: str) -> dict[str, object]:
 if __name__ == "__main__":
     try:
         print(json.dumps(_ask(sys.argv[1])))
-    except (OSError, AttributeError) as problem:  # not there, or another library
+    except (OSError, AttributeError) as problem:  # it does not exist, or is another library
         sys.exit(str(problem))

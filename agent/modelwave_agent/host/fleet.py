@@ -1,10 +1,10 @@
-"""Many agents in one process, through the library: for the demo and for load tests.
+"""Runs many agents in one process, for the demo and for load tests.
 
     python -m modelwave_agent.host.fleet --configs DIR [--inputs FILE.npz --every SECONDS]
 
-One agent for each *.toml in DIR, each with its own state, connection and interpreter. With
---inputs each runs its live models on labelled inputs, arrays `inputs` (N × the model's
-input) and `labels` (N), and observes which outputs were right.
+It runs one agent for each *.toml in DIR, each with its own state, connection and interpreter.
+With --inputs each agent runs its live models on labelled inputs, arrays `inputs` (N × the
+model's input) and `labels` (N), and observes which outputs are right.
 """
 
 import argparse
@@ -26,7 +26,9 @@ def main() -> None:
     try:
         paths = sorted(options.configs.glob("*.toml"))
         if not paths:
-            raise ConfigError(f"{options.configs}: holds no *.toml")
+            raise ConfigError(
+                f"--configs: {options.configs} has no *.toml; name a folder of agent.toml files"
+            )
         agents = [HostAgent.from_config(path) for path in paths]
         samples = _samples(options.inputs) if options.inputs else []
     except (ConfigError, ProofError, OSError, ValueError, KeyError) as error:
@@ -54,7 +56,7 @@ def _samples(path: Path) -> list[tuple[bytes, int]]:
 async def _live(agents: list[HostAgent], samples: list[tuple[bytes, int]], every: float) -> None:
     tasks = [asyncio.ensure_future(agent.run_forever()) for agent in agents]
     if samples:
-        # Each starts elsewhere, so that together they see all.
+        # Each starts at another input, so that together they use all.
         step = max(1, len(samples) // len(agents))
         for number, agent in enumerate(agents):
             shifted = samples[number * step :] + samples[: number * step]
@@ -84,7 +86,7 @@ async def _infer(agent: HostAgent, samples: Iterator[tuple[bytes, int]], every: 
 
 
 def _largest(output: bytes) -> Any:
-    """Index of the largest of int8 scores."""
+    """Returns the index of the largest of the int8 scores."""
     scores = memoryview(output).cast("b")
     return max(range(len(scores)), key=scores.__getitem__)
 

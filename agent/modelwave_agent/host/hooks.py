@@ -1,4 +1,4 @@
-"""Command hooks: where the inference program is a process of its own, exit codes decide."""
+"""Command hooks for inference programs in processes of their own; the exit codes decide."""
 
 import asyncio
 import os
@@ -12,8 +12,9 @@ HOOK_SECONDS = 60
 
 
 class CommandHooks(ports.Hooks):
-    """`swap` and `health` are commands with their arguments, run without a shell; empty ones
-    always agree. They are told of the model by MODELWAVE_… variables."""
+    """Hooks that run the commands `swap` and `health`, with arguments and without a shell. An empty
+    command counts as success. MODELWAVE_… environment variables describe the model. `seconds` is
+    the time limit of one command."""
 
     def __init__(
         self, swap: Sequence[str], health: Sequence[str], seconds: float = HOOK_SECONDS
@@ -29,14 +30,15 @@ class CommandHooks(ports.Hooks):
         return await self._run("health", self.health, live)
 
     async def _run(self, name: str, command: Sequence[str], live: Live) -> str:
-        """ "" if the command exits with 0, else what it said last on stderr."""
+        """Runs a command; returns "" if it exits with 0, else the problem with its last line on
+        stderr."""
         if not command:
             return ""
         try:
             async with asyncio.timeout(self.seconds):
                 ended = await process.run(command, os.environ | variables(live))
-        except TimeoutError:  # an OSError too
-            return f"{name} hook: no answer within {self.seconds:g} seconds"
+        except TimeoutError:  # must come first: it is an OSError too
+            return f"{name} hook: not finished within {self.seconds:g} seconds"
         except OSError as error:
             return f"{name} hook: {error}"
         if ended.code == 0:
@@ -45,7 +47,7 @@ class CommandHooks(ports.Hooks):
 
 
 def variables(live: Live) -> dict[str, str]:
-    """What a hook is told of the model, as environment variables."""
+    """Returns the environment variables that describe the model to a hook."""
     return {
         "MODELWAVE_MODEL": live.model,
         "MODELWAVE_RELEASE": str(live.release),

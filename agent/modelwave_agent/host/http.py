@@ -1,17 +1,17 @@
-"""Downloads over HTTP and HTTPS, from where the bank's file ends.
+"""Downloads over HTTP and HTTPS, starting where the bank's file ends.
 
-What a server may do is narrow, so that a strange one costs little:
+The rules for a server are strict, so that a malicious one can do little harm:
 
-  - It answers 206 with the range asked for, or 200 with the whole file, of which the bytes
-    that are there already are passed over. It says how long its answer is (no chunked
-    transfer), and what it says agrees with the signed size. Nothing is compressed.
-  - It does not redirect. A release is at URL/<sha256>, and the order is signed: a server
-    that sends devices elsewhere is not the one that was meant.
-  - It keeps a pace (`Pace`): a byte a second does not hold a device for days.
-  - It is at an address that a device may ask (place.py).
+  - It answers 206 with the requested range, or 200 with the whole file, of which the bytes that
+    are present already are skipped. It sends the length of its answer (no chunked transfer),
+    which must agree with the signed size. The answer is not compressed.
+  - It does not redirect. A release is at URL/<sha256>, and the order with the URL is signed, so
+    a redirect would lead to a server that was not signed.
+  - It keeps a least rate (`Pace`), so that a slow server cannot occupy a device for days.
+  - It has an address that a device may connect to (place.py).
 
-Proxies are not used. One transfer is one connection and one thread, which is told to stop
-and waited for when the fetch is cancelled, as it writes to the bank.
+Proxies are not used. A transfer is one connection and one thread. Because the thread writes to
+the bank, a cancelled fetch stops it and waits for its end.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from typing import Any, Protocol
 from modelwave_agent.host.place import FileAddress, resolve
 from modelwave_agent.ports import Fetcher, FetchError
 
-# The most that one recv takes; it is hashed and written while it is still in the cache.
+# The most that one recv takes: small enough to stay in the CPU's cache for hashing and writing.
 PIECE_BYTES = 256 * 1024
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASCII)
@@ -37,17 +37,17 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASC
 
 @dataclass(frozen=True)
 class Pace:
-    """How slow a server may be. The last two are the least rate: 1 KiB a second, judged
+    """How slow a server may be. The last two fields are the least rate: 1 KiB per second on average
     over half a minute, from the first packet on."""
 
-    connect_seconds: float = 10  # also for the name
+    connect_seconds: float = 10  # to resolve the name, and to connect
     silence_seconds: float = 20
     watch_seconds: float = 30
     least_bytes: int = 30 * 1024
 
 
 class Sink(Protocol):
-    """What a transfer needs of intake.Intake."""
+    """The part of intake.Intake that a transfer uses."""
 
     offset: int
     wanted: int
@@ -56,20 +56,21 @@ class Sink(Protocol):
 
 
 class HostHttpFetcher(Fetcher):
-    """One serves a whole process."""
+    """Fetches files over HTTP and HTTPS; one object is enough for a process."""
 
     def __init__(self, ca_file: str = "", pace: Pace = Pace()) -> None:
-        """`ca_file`: the authorities to trust for https, PEM; "" for the system's."""
+        """`ca_file` is a PEM file with the authorities to trust for https; "" means the
+        system's."""
         self.ca_file = ca_file
         self.pace = pace
 
     async def fetch(self, url: str, intake: Sink) -> None:
-        """As ports.Fetcher says. What the intake raises comes through as it is."""
+        """Fetches as ports.Fetcher describes. Raises FetchError, and exceptions of the intake."""
         place = await resolve(url, self.pace.connect_seconds)
         transfer = _Transfer(place, self._tls if place.secure else None, intake, self.pace)
         thread = ThreadPoolExecutor(max_workers=1)
         work = asyncio.get_running_loop().run_in_executor(thread, transfer.run)
-        thread.shutdown(wait=False)  # it ends with its one task
+        thread.shutdown(wait=False)  # the thread ends after its only task
         try:
             await self._watch(transfer, work)
         finally:
@@ -77,7 +78,7 @@ class HostHttpFetcher(Fetcher):
             await _settled(work)
 
     async def _watch(self, transfer: "_Transfer", work: "asyncio.Future[None]") -> None:
-        """Returns when the transfer is done; FetchError if it does not keep its pace."""
+        """Waits until the transfer is done. Raises FetchError if it is too slow."""
         while True:
             before = transfer.received
             done, _ = await asyncio.wait([work], timeout=self.pace.watch_seconds)
@@ -117,11 +118,11 @@ class _Transfer:
             self._receive(response)
 
     def stop(self) -> None:
-        """From another thread: `run` ends soon, and writes nothing more."""
+        """Makes `run`, in its thread, end soon and write nothing more."""
         self._stopped = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                # Not SSLSocket's own shutdown, after which it reads ciphertext as if plain.
+                # Not SSLSocket's own shutdown: after it, ciphertext would be read as plain data.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _connect(self) -> socket.socket:
@@ -152,7 +153,7 @@ class _Transfer:
         return connected
 
     def _hold(self, connected: socket.socket) -> None:
-        """What `stop` will shut down."""
+        """Sets the socket that `stop` shuts down. Raises OSError if it was called already."""
         self._socket = connected
         if self._stopped:
             raise OSError("stopped")
@@ -168,12 +169,12 @@ class _Transfer:
         return connection.getresponse()
 
     def _receive(self, response: http.client.HTTPResponse) -> None:
-        """Feeds the body to the intake."""
+        """Writes the body to the intake."""
         skip, left = _agreed(response, self.intake.offset, self.intake.wanted)
         while left:
             with self._network():
-                # One recv a turn: what came is written, however slow the rest is.
-                # (BufferedReader.readinto1 would wait for more where it has some.)
+                # One recv per turn, so that received bytes are written even if the rest is slow.
+                # (BufferedReader.readinto1 would wait for more although it has some.)
                 piece = response.read1(min(left, PIECE_BYTES))
             if self._stopped:
                 raise FetchError("stopped")
@@ -195,8 +196,8 @@ class _Transfer:
 
 
 def _agreed(response: http.client.HTTPResponse, offset: int, wanted: int) -> tuple[int, int]:
-    """(bytes to pass over, bytes of the body), once the answer's head agrees with what was
-    asked for. FetchError."""
+    """Returns (bytes to skip, bytes of the body). Raises FetchError if the answer's head does not
+    agree with the request."""
     status, length = response.status, response.length
     if 300 <= status < 400:
         place = response.headers.get("Location", "nowhere")
@@ -205,9 +206,9 @@ def _agreed(response: http.client.HTTPResponse, offset: int, wanted: int) -> tup
         raise FetchError(f"the server answered {status} {response.reason}")
     coding = response.headers.get("Content-Encoding", "identity")
     if coding != "identity":
-        raise FetchError(f"the body is encoded ({coding}), which was not asked for")
+        raise FetchError(f"the body is encoded ({coding}), which was not requested")
     if length is None:
-        raise FetchError("the server does not say how long its answer is")
+        raise FetchError("the server does not send the length of its answer")
     if status == 206:
         _check_range(response.headers.get("Content-Range", ""), offset, wanted, length)
         return 0, length
@@ -219,17 +220,19 @@ def _agreed(response: http.client.HTTPResponse, offset: int, wanted: int) -> tup
 def _check_range(text: str, offset: int, wanted: int, length: int) -> None:
     found = _CONTENT_RANGE.fullmatch(text)
     if not found:
-        raise FetchError(f"Content-Range is no range: {text!r}")
+        raise FetchError(f"Content-Range is not a range: {text!r}")
     first, last = int(found[1]), int(found[2])
     if first != offset or last - first + 1 != length or last >= wanted:
-        raise FetchError(f"Content-Range {text} where bytes from {offset} of {wanted} belong")
+        raise FetchError(
+            f"Content-Range is {text}, but bytes from {offset} of {wanted} were requested"
+        )
     if found[3] not in ("*", str(wanted)):
         raise FetchError(f"the server's file has {found[3]} bytes, {wanted} are signed")
 
 
 async def _settled(work: "asyncio.Future[None]") -> None:
-    """Returns when `work` is done, however often the waiting is cancelled. What it raised
-    has been told, or does not matter any more."""
+    """Waits until `work` is done, even if the waiting is cancelled. Its exception was reported
+    already, or does not matter any more."""
     cancelled = False
     while not work.done():
         try:

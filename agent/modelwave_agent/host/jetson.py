@@ -1,9 +1,9 @@
-"""What a Jetson tells of itself. CPU and GPU share its memory, so that what Linux has
-available decides (litert.py); how fast it computes is its power mode's to say.
+"""Reads whether this is a Jetson, and its power mode, which determines its speed. Its CPU and GPU
+share the memory, so Linux's available memory is the limit for both (litert.py).
 
     /proc/device-tree/compatible   names a Tegra chip
-    /var/lib/nvpmodel/status       "pmode:0002 …": the number of the mode
-    /etc/nvpmodel.conf             "< POWER_MODEL ID=2 NAME=15W >": its name
+    /var/lib/nvpmodel/status       "pmode:0002 …": number of the mode
+    /etc/nvpmodel.conf             "< POWER_MODEL ID=2 NAME=15W >": name of the mode
 """
 
 import re
@@ -16,14 +16,16 @@ ROOT = Path("/")
 
 
 def require() -> None:
-    """Raises ProofError if this is no Jetson."""
+    """Raises ProofError if this is not a Jetson."""
     if "nvidia,tegra" not in _text(ROOT / "proc/device-tree/compatible"):
-        raise ProofError('accelerator "jetson": this is no Jetson (/proc/device-tree/compatible)')
+        raise ProofError(
+            'accelerator "jetson": this is not a Jetson (/proc/device-tree/compatible)'
+        )
 
 
 def power_mode() -> str:
-    """The name of the power mode that is set now, its number where it has no name, "" where
-    none is told."""
+    """Returns the name of the current power mode, its number if it has no name, "" if the system
+    does not say it."""
     status = re.search(r"pmode:(\d+)", _text(ROOT / "var/lib/nvpmodel/status"))
     if status is None:
         return ""

@@ -1,7 +1,7 @@
-"""The host's MQTT connection: paho-mqtt's thread on one side, asyncio on the other.
+"""The host's MQTT connection: connects paho-mqtt's thread with asyncio.
 
-MQTT 3.1.1, QoS 1, a clean session each time: what is wanted of a device is retained at the
-broker, so a session would only keep what is out of date.
+It uses MQTT 3.1.1, QoS 1 and clean sessions: orders are retained at the broker, so a persistent
+session would only keep outdated messages.
 """
 
 import asyncio
@@ -24,15 +24,16 @@ from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 KEEPALIVE_SECONDS = 30
 ANSWER_SECONDS = 20  # for a connect, a subscription, a PUBACK
-MAX_WAITING = 64  # messages that nobody has taken yet; the oldest goes first
-MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.py
+MAX_WAITING = 64  # received messages that were not processed yet; then the oldest is dropped
+MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # checks.py refuses the byte too many
 MAX_PACKET_BYTES = 2 * MAX_PAYLOAD_BYTES  # with its topic
 RECEIVE_BYTES = 65536
 
 
 @dataclass(frozen=True)
 class BrokerAddress:
-    """How to reach it. `ca`: a PEM file, or "" for the system's authorities."""
+    """The address of the broker and the user. `ca` is a PEM file with authorities, or "" for the
+    system's."""
 
     host: str
     port: int = 1883
@@ -43,7 +44,7 @@ class BrokerAddress:
 
 
 class PahoLink(ports.BrokerLink):
-    """One connection at a time; `connect` begins another."""
+    """The link over paho-mqtt, with one connection at a time; `connect` closes the old one."""
 
     def __init__(self, broker: BrokerAddress, client_id: str) -> None:
         self.broker = broker
@@ -70,7 +71,7 @@ class PahoLink(ports.BrokerLink):
         except (OSError, ValueError, TimeoutError, LinkLost) as error:
             await self.close()
             problem = f"{self.broker.host}:{self.broker.port}: {_said(error)}"
-            logger.warning("not connected: %s", problem)
+            logger.warning("cannot connect to the broker: %s", problem)
             raise LinkLost(problem) from error
         logger.info("connected to %s:%d", self.broker.host, self.broker.port)
 
@@ -94,16 +95,16 @@ class PahoLink(ports.BrokerLink):
         client, self._client = self._client, None
         if client is not None:
             client.disconnect()
-            # Its thread has ended then, and what it had to tell was told before this returns.
+            # Its thread has ended after this, and its callbacks are queued in the loop.
             await asyncio.to_thread(client.loop_stop)
 
     async def _answered(self, send: Callable[[mqtt.Client], tuple[Any, int | None]]) -> None:
-        """Sends, and returns when the broker has acknowledged it."""
+        """Sends a packet and waits until the broker has acknowledged it. Raises LinkLost."""
         if self._client is None:
             raise LinkLost("not connected")
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # The acknowledgement is handed over by the loop, so it cannot come before this is
-        # kept.
+        # The acknowledgement arrives through the loop, so it cannot arrive before `answer` is
+        # stored.
         code, number = send(self._client)
         if code != mqtt.MQTT_ERR_SUCCESS or number is None:
             raise LinkLost(mqtt.error_string(code))
@@ -115,7 +116,7 @@ class PahoLink(ports.BrokerLink):
         finally:
             self._answers.pop(number, None)
 
-    # What paho's thread reports. Each hands over to the loop.
+    # The callbacks that paho's thread calls. Each passes its event on to the loop.
 
     def _new_client(self, loop: asyncio.AbstractEventLoop) -> "_Client":
         client = _Client(
@@ -128,7 +129,7 @@ class PahoLink(ports.BrokerLink):
             client.tls_set_context(ssl.create_default_context(cafile=self.broker.ca or None))
 
         def tell(what: Callable[..., None], *arguments: object) -> None:
-            # A loop that is closed already wants no news.
+            # The loop may be closed already.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(what, *arguments)
 
@@ -146,7 +147,7 @@ class PahoLink(ports.BrokerLink):
 
         def on_subscribe(_c: Any, _u: Any, number: int, codes: list[ReasonCode], _p: Any) -> None:
             denied = any(code.is_failure for code in codes)
-            tell(self._on_answer, number, "the broker denies a subscription" if denied else "")
+            tell(self._on_answer, number, "the broker denied a subscription" if denied else "")
 
         client.on_ended = lambda why: tell(self._on_lost, why)
         client.on_connect = on_connect
@@ -161,13 +162,13 @@ class PahoLink(ports.BrokerLink):
         if self._connected is None or self._connected.done():
             return
         if reason.is_failure:
-            self._connected.set_exception(LinkLost(f"the broker refuses: {reason}"))
+            self._connected.set_exception(LinkLost(f"the broker refused the connection: {reason}"))
         else:
             self._connected.set_result(None)
 
     def _on_lost(self, why: str) -> None:
         lost = LinkLost(why)
-        if self._client is not None:  # nobody closed it
+        if self._client is not None:  # close() was not called
             logger.warning(why)
         if self._connected and not self._connected.done():
             self._connected.set_exception(lost)
@@ -192,32 +193,33 @@ class PahoLink(ports.BrokerLink):
 
 
 class _Client(mqtt.Client):
-    """paho's client, less trusting of the broker."""
+    """paho's client with protection against bad packets of a broker."""
 
     on_ended: Callable[[str], None]
 
     def loop_forever(self, *args: Any, **options: Any) -> MQTTErrorCode:
-        """What paho's thread runs. It must not end unheard: a packet that paho cannot read
-        raises here, and there is no on_disconnect then."""
+        """The body of paho's thread. A packet that paho cannot read raises an exception here, and
+        then paho does not call on_disconnect; so this reports the end."""
         try:
             return super().loop_forever(*args, **options)
         except Exception as error:
             sock = self.socket()
             if sock is not None:
                 sock.close()
-            self.on_ended(f"the broker sent what cannot be read: {error}")
+            self.on_ended(f"cannot read a packet of the broker: {error}")
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        """paho collects a packet whole, and it may have 256 MB. Of one that is too long only
-        the beginning is kept, which is refused in its turn."""
+        """Limits the memory for a packet: paho collects up to 256 MB. Of a packet that is too long
+        only the beginning is kept, which is refused later."""
         del self._in_packet["packet"][MAX_PACKET_BYTES:]
         return super()._sock_recv(min(bufsize, RECEIVE_BYTES))
 
 
 async def _apart(connect: Callable[[], object]) -> None:
-    """Returns when `connect` has resolved the name, connected and shaken hands, in a thread
-    that nobody waits for: a host that does not answer must not hold up the agent's end."""
+    """Runs `connect`, which resolves the name, connects and does the TLS handshake, in a thread of
+    its own. If this is cancelled, the thread is not waited for: a host that does not answer must
+    not delay the agent's end."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -243,7 +245,7 @@ async def _apart(connect: Callable[[], object]) -> None:
 
 
 def _no_delay(_client: Any, _userdata: Any, sock: Any) -> None:
-    # paho leaves it unset, and small packets then wait for each other.
+    # paho does not set it, and then small packets are delayed (Nagle's algorithm).
     with contextlib.suppress(OSError, AttributeError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -1,8 +1,8 @@
-"""TFLite models on a host: tflite-runtime, or ai-edge-litert, which follows it.
+"""Runs TFLite models on a host, with tflite-runtime or its successor ai-edge-litert.
 
-Whichever imports is taken. Its default delegates stay off: with XNNPACK the same int8
-model was up to 14 steps off between the two, and a golden set would mean less. What
-proves a model and what serves it are this one class, so they compute the same.
+It uses the first one that can be imported, without its default delegates: with XNNPACK the
+outputs of the same int8 model differed by up to 14 steps between the two, so a golden set would
+prove less. The same class proves and serves models, so both compute the same outputs.
 """
 
 import asyncio
@@ -17,26 +17,26 @@ from typing import Any
 from modelwave_agent.host import edgetpu, jetson, process
 from modelwave_agent.ports import ProofError, Runtime
 
-RUNTIMES = ("tflite-runtime", "ai-edge-litert")  # distributions, the older first
+RUNTIMES = ("tflite-runtime", "ai-edge-litert")  # distributions; the older one first
 EDGETPU, JETSON = "edgetpu", "jetson"
 ACCELERATORS = ("", EDGETPU, JETSON)
 EDGETPU_LIBRARY = "libedgetpu.so.1"
 PROOF_SECONDS = 60
 PROVE = (sys.executable, "-P", "-m", "modelwave_agent.host.prove")
 
-# What ends a proof from outside: a person or the system, never the model.
+# Signals of a person or the system; a proof that they end says nothing about the model.
 _NOT_ITS_FAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class LiteRT(Runtime):
-    """One model at a time, with one input and one output tensor.
+    """A runtime for one model at a time, with one input and one output tensor.
 
         runtime = LiteRT()
         runtime.load("digits.tflite")
-        scores = runtime.run(picture)   # bytes in, bytes out, little-endian
+        scores = runtime.run(picture)   # bytes of the tensors, little-endian
 
-    An Edge TPU is one process's at a time (libedgetpu): a program that keeps it open makes
-    every proof fail.
+    Only one process at a time can use an Edge TPU (libedgetpu): while a program keeps it open,
+    every proof fails.
     """
 
     format = "tflite"
@@ -48,9 +48,9 @@ class LiteRT(Runtime):
         proof_seconds: float = PROOF_SECONDS,
         kernels: Sequence[str] = (),
     ) -> None:
-        """`ram_bytes`: the most a model may have, 0 for what is free. `kernels`: the operators
-        that a board has which this host stands in for; none for all. Raises ProofError where
-        the runtime or the accelerator's library is not installed."""
+        """`ram_bytes` is the limit for a model; 0 means the free memory. `kernels` are the
+        operators of a board that this host simulates; () means all. Raises ProofError if the
+        runtime or the accelerator's library is not installed."""
         self.name, self._tflite = _import_runtime()
         self.version = metadata.version(self.name)
         self._kind = accelerator
@@ -67,8 +67,9 @@ class LiteRT(Runtime):
         self._result: Any = None
 
     @property
-    def accelerator(self) -> str:  # type: ignore[override]  # asked: its mode may change
-        """With its detail: "edgetpu/14" (the library's runtime version), "jetson/15W"."""
+    def accelerator(self) -> str:  # type: ignore[override]  # read each time: the mode may change
+        """The accelerator with its detail: "edgetpu/14" (the library's runtime version) or
+        "jetson/15W" (the power mode)."""
         detail = jetson.power_mode() if self._kind == JETSON else self._edgetpu_version
         return f"{self._kind}/{detail}" if detail else self._kind
 
@@ -88,13 +89,14 @@ class LiteRT(Runtime):
         self._interpreter = interpreter
 
     def run(self, data: bytes) -> bytes:
-        """`data`: the input tensor's bytes, exactly as many as it has. ProofError."""
+        """Runs the model on the bytes of its input tensor, exactly as many as it has, and returns
+        those of the output tensor. Raises ProofError."""
         if self._interpreter is None:
             raise ProofError("no model is loaded")
         shape, dtype = self._given["shape"], self._given["dtype"]
         wanted = int(shape.prod()) * dtype().itemsize
         if len(data) != wanted:
-            raise ProofError(f"the model takes {wanted} bytes, these are {len(data)}")
+            raise ProofError(f"the model needs {wanted} bytes of input, and got {len(data)}")
         try:
             # A string tensor has no fixed size; numpy refuses to make one from bytes.
             tensor = _numpy().frombuffer(data, dtype).reshape(shape)
@@ -115,9 +117,9 @@ class LiteRT(Runtime):
     async def prove(
         self, model_path: str, golden_path: str, tolerance: Any, breathe: object = None
     ) -> str:
-        """Runs the golden set in a process of its own (prove.py), so that a model that
-        crashes or hangs its runtime is only unhealthy. OSError and MemoryError where this
-        device could not tell."""
+        """Runs the golden set in a process of its own (prove.py), so that a model that crashes its
+        runtime or makes it hang counts as unhealthy. Returns "" or the reason. Raises OSError or
+        MemoryError if the device could not run it."""
         options = {
             "--model": model_path,
             "--golden": golden_path,
@@ -130,18 +132,18 @@ class LiteRT(Runtime):
             async with asyncio.timeout(self.proof_seconds):
                 ended = await process.run((*PROVE, *arguments))
         except TimeoutError:
-            return f"proof: no verdict within {self.proof_seconds:g} seconds"
+            return f"proof: no result within {self.proof_seconds:g} seconds"
         return _verdict(ended)
 
     def _delegates(self) -> list[Any] | None:
         if self._kind != EDGETPU:
-            return None  # a Jetson's GPU is TensorRT's; TFLite computes on its CPU
+            return None  # TFLite uses a Jetson's CPU; only TensorRT uses its GPU
         return [self._tflite.load_delegate(EDGETPU_LIBRARY)]
 
 
 def _verdict(ended: process.Ended) -> str:
     if ended.code == -signal.SIGKILL:
-        raise MemoryError("the proof was killed, as the kernel does when memory runs out")
+        raise MemoryError("the proof was killed; the kernel does this when memory runs out")
     if -ended.code in _NOT_ITS_FAULT:
         raise OSError(f"the proof was ended from outside ({signal.Signals(-ended.code).name})")
     if ended.code < 0:
@@ -153,7 +155,8 @@ def _verdict(ended: process.Ended) -> str:
 
 
 def _import_runtime() -> tuple[str, Any]:
-    """(distribution, module) of the first runtime that imports."""
+    """Returns (distribution, module) of the first runtime that can be imported. Raises
+    ProofError."""
     problems = []
     for name in RUNTIMES:
         try:
@@ -168,17 +171,19 @@ def _line(error: Exception) -> str:
 
 
 def _numpy() -> Any:
-    return importlib.import_module("numpy")  # comes with either runtime
+    return importlib.import_module("numpy")  # both runtimes depend on it
 
 
 def _only(details: list[Any], what: str) -> Any:
     if len(details) != 1:
-        raise ProofError(f"the model has {len(details)} {what} tensors, this agent runs one")
+        raise ProofError(
+            f"the model has {len(details)} {what} tensors; this agent runs models with one"
+        )
     return details[0]
 
 
 def _available_bytes() -> int:
-    """What Linux can give without swapping (proc(5), MemAvailable)."""
+    """Returns the memory that Linux can provide without swapping (proc(5), MemAvailable)."""
     with open("/proc/meminfo", encoding="ascii") as file:
         for line in file:
             if line.startswith("MemAvailable:"):

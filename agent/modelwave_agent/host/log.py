@@ -1,4 +1,4 @@
-"""What a person reads in the log: a line for each thing that happened."""
+"""Logs the changes of each model's state for people, one line per change."""
 
 import logging
 from collections.abc import Callable
@@ -10,7 +10,7 @@ logger = logging.getLogger("modelwave_agent")
 
 
 class Changes:
-    """Stands in for `update.report.changed`: logs what changed, then hands on."""
+    """Replaces `update.report.changed`: logs the change, then calls the original."""
 
     def __init__(self, update: Update, changed: Callable[[], None]) -> None:
         self.update = update
@@ -26,7 +26,7 @@ class Changes:
 
 
 def describe(update: Update) -> str:
-    """digits: trial, release 1 (v1) is live, order 7"""
+    """Returns a line such as "digits: trial, release 1 (v1) is live, order 7"."""
     state, live, note = update.state(), update.live(), update.report.note
     parts = [f"{update.model}: {state['state']}"]
     parts.append(

@@ -1,9 +1,9 @@
-"""Where a file is: what a URL leads to, and which addresses a device asks at all.
+"""Resolves the URL of a file, and checks that a device may connect to its addresses.
 
-No link-local, multicast or unspecified ones: a fleet must not be used to ask a cloud's
-metadata service. The name is resolved once, and what was checked is what is connected to,
-so a name server that answers otherwise the next time (DNS rebinding) changes nothing.
-Private and loopback addresses are allowed: a gateway's cache is at one.
+Link-local, multicast and unspecified addresses are refused, so that a fleet cannot be used to
+query a cloud's metadata service. The name is resolved once, and the device connects to the
+addresses that were checked, which protects against DNS rebinding. Private and loopback
+addresses are allowed, because a gateway's cache has one.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class FileAddress:
-    """`addresses`: (family, socket address), each of them allowed."""
+    """The parts of a file's URL; `addresses` are the allowed (family, socket address)."""
 
     secure: bool
     host: str
@@ -31,7 +31,7 @@ class FileAddress:
 
 
 async def resolve(url: str, seconds: float) -> FileAddress:
-    """Raises FetchError, also where the name was not resolved within `seconds`."""
+    """Resolves a URL. Raises FetchError, also if that takes longer than `seconds`."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
@@ -50,7 +50,7 @@ async def resolve(url: str, seconds: float) -> FileAddress:
     allowed = [entry for entry in addresses if may_ask(str(entry[1][0]))]
     if not allowed:
         refused = ", ".join(sorted({str(address[0]) for _, address in addresses}))
-        raise FetchError(f"{host}: a device does not ask {refused}")
+        raise FetchError(f"{host}: a device may not connect to {refused}")
     return FileAddress(parts.scheme == "https", host, port, parts.path or "/", allowed)
 
 

@@ -1,8 +1,8 @@
-"""Runs another program so that it cannot hold the agent up.
+"""Runs another program in such a way that it cannot block the agent.
 
-It has a session of its own: a terminal's Ctrl-C is not for it, and it is killed with all
-that it started. What it says comes through pipes that are not waited for, since a program
-that it leaves running (a swap hook that restarts one) may keep them open for ever.
+It has a session of its own: a terminal's Ctrl-C does not reach it, and it is killed together
+with the processes that it started. Its output comes through pipes, whose end is not waited for:
+a program that it leaves running (such as one that a swap hook restarts) may keep them open.
 """
 
 import asyncio
@@ -13,26 +13,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 MAX_TAIL_BYTES = 4096
-_PIPE_BYTES = 65536  # what a pipe holds (pipe(7))
+_PIPE_BYTES = 65536  # capacity of a pipe (pipe(7))
 
 
 @dataclass(frozen=True)
 class Ended:
-    """`code`: its exit code, or minus the signal that ended it. `out`, `err`: the last
-    MAX_TAIL_BYTES of what it said."""
+    """The result of a program. `code` is its exit code, or minus the signal that ended it; `out`
+    and `err` are the last MAX_TAIL_BYTES of stdout and stderr."""
 
     code: int
     out: bytes
     err: bytes
 
     def last_line(self) -> str:
-        """Of stderr; "" if there is none."""
+        """Returns the last line of stderr that is not empty; "" if there is none."""
         lines = [line.strip() for line in self.err.decode(errors="replace").splitlines()]
         return next((line for line in reversed(lines) if line), "")
 
 
 async def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> Ended:
-    """Runs `command`, without a shell, to its end; killed when this is cancelled. OSError if
+    """Runs `command` without a shell until it ends, and kills it when cancelled. Raises OSError if
     it cannot be started."""
     with _tail() as out, _tail() as err:
         starting = asyncio.create_task(
@@ -46,7 +46,7 @@ async def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> E
             )
         )
         try:
-            # Shielded: cancelled half way, asyncio would kill the program alone.
+            # Shielded, because asyncio would kill only the program, not its session.
             process = await asyncio.shield(starting)
             code = await process.wait()
         except asyncio.CancelledError:
@@ -59,14 +59,14 @@ async def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> E
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
-    """Kills it with all of its session, and returns when it is gone."""
+    """Kills a program with all processes of its session, and waits for its end."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
 
 
 class _Tail:
-    """The last bytes that came through a pipe; it never fills."""
+    """A pipe that keeps only the last bytes; it is read constantly, so it never fills."""
 
     def __init__(self) -> None:
         self.read_end, self.write_end = os.pipe()

@@ -1,12 +1,12 @@
-"""Runs a model's golden set, in a process of its own: the device's agent and the
-controller's `release create` both ask this program.
+"""Runs a model's golden set in a process of its own, for the device's agent and for the
+controller's `release create`.
 
     python -m modelwave_agent.host.prove --model F --golden F --tolerance JSON
 
-Prints one JSON line {"healthy", "reason", "runtime", "version"} and exits 0 when it could
-judge; exits 1 with a line on stderr when it could not (no runtime, no memory, a file that
-cannot be read) and 2 when it was called wrongly. A model may also crash it, or run into its
-alarm.
+Prints one JSON line {"healthy", "reason", "runtime", "version"} and exits with 0 if the golden
+set was run. Exits with 1 and a line on stderr if it could not be run (no runtime, no memory, an
+unreadable file), and with 2 for wrong arguments. A model may also crash it, or its alarm ends
+it.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from modelwave_agent.proof import judge_golden
 from modelwave_shared import strict_json
 from modelwave_shared.manifests import tolerance
 
-MAX_REASON = 1000  # characters; a runtime may list all that it lacks
+MAX_REASON = 1000  # characters; a runtime may list all missing operators
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,11 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def judge(runtime: LiteRT, model: str, golden: str, tolerance: Any) -> str:
-    """ "" if the model is healthy, else what is wrong. OSError and MemoryError if this
-    machine cannot tell."""
+    """Runs the golden set; returns "" if the model is healthy, else the reason. Raises OSError or
+    MemoryError if this machine cannot run it."""
     for path in (model, golden):
         with open(path, "rb"):
-            pass  # the runtime's own message would not tell a lost file from a bad one
+            pass  # the runtime's own error is the same for a missing file and a bad one
     try:
         runtime.load(model)
         return await judge_golden(runtime.run, runtime.name, golden, tolerance, _never_wait)
@@ -61,12 +61,12 @@ async def judge(runtime: LiteRT, model: str, golden: str, tolerance: Any) -> str
 
 
 async def _never_wait() -> None:
-    """Nobody else is waiting in this process."""
+    """Does nothing, as this process has no other tasks."""
 
 
 def _be_expendable(seconds: float) -> None:
-    """If it crashes it leaves no core file, if memory ends it goes first, and if it is left
-    alone (its parent was killed) it ends."""
+    """Makes this process leave no core file, be the first that the kernel kills when memory runs
+    out, and end after `seconds` even if its parent was killed."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
@@ -81,7 +81,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--tolerance", required=True, type=_tolerance, metavar="JSON", help="as in the manifest"
     )
     parser.add_argument("--accelerator", default="", choices=ACCELERATORS)
-    parser.add_argument("--seconds", default=PROOF_SECONDS, type=float, help="ends it then")
+    parser.add_argument("--seconds", default=PROOF_SECONDS, type=float, help="time limit")
     return parser.parse_args(arguments)
 
 

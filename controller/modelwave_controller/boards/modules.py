@@ -1,8 +1,8 @@
-"""Which modules a board needs: those that its programs import, and all that these import.
+"""Finds the modules that a board needs: those that its programs import, and their imports.
 
-Imports are read from the sources, and nothing is imported here: the controller does not import
-the agent. An import inside a function counts, as a board comes to it later; one under
-`if TYPE_CHECKING:` does not, as no board comes to it.
+The imports are read from the sources without importing the modules, as the controller must not
+import the agent. An import inside a function counts, because a board may execute it later; one
+under `if TYPE_CHECKING:` does not, because a board never executes it.
 """
 
 import ast
@@ -17,22 +17,22 @@ HOST = "modelwave_agent.host"
 
 
 def package_folders() -> dict[str, Path]:
-    """Where the two packages are installed."""
+    """Returns {package: its folder} of the two packages. Raises OperatorError."""
     folders = {}
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise OperatorError(
-                f"{package} is not installed beside the controller: install modelwave as a whole"
+                f"{package} is not installed with the controller: install modelwave as a whole"
             )
         folders[package] = Path(next(iter(spec.submodule_search_locations)))
     return folders
 
 
 def reachable(roots: Iterable[str], folders: Mapping[str, Path]) -> dict[str, Path]:
-    """{module: its file} of the modules `roots` and of all in `folders` that they import,
-    themselves or through others. A package's `__init__.py` is none of them: MicroPython imports
-    from a folder without one. Raises OperatorError."""
+    """Returns {module: its file} of the modules `roots` and of all in `folders` that they import,
+    directly or indirectly. It leaves out `__init__.py` of packages: MicroPython can import from a
+    folder without one. Raises OperatorError."""
     found: dict[str, Path] = {}
     left = list(roots)
     for name in left:
@@ -44,14 +44,15 @@ def reachable(roots: Iterable[str], folders: Mapping[str, Path]) -> dict[str, Pa
         if path is None or name in found:
             continue
         if name == HOST or name.startswith(HOST + "."):
-            raise OperatorError(f"{name} is for hosts, but a board's module imports it")
+            raise OperatorError(f"a board's module imports {name}, which is for hosts only")
         found[name] = path
         left += imported(path)
     return dict(sorted(found.items()))
 
 
 def source_of(name: str, folders: Mapping[str, Path]) -> Path | None:
-    """The file of a module, or None: it is a package, a name in a module, or none of ours."""
+    """Returns the file of a module; None for a package, a name inside a module, or a module of
+    another package."""
     package, *rest = name.split(".")
     if package not in folders or not rest:
         return None
@@ -60,8 +61,8 @@ def source_of(name: str, folders: Mapping[str, Path]) -> Path | None:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """All that a source's import statements may name. `from a import b` is `a` and `a.b`, as
-    only the file system tells whether b is a module."""
+    """Yields all modules that a source's import statements may name. `from a import b` yields `a`
+    and `a.b`, because only the file system shows whether b is a module. Raises OperatorError."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     except SyntaxError as error:
@@ -73,7 +74,9 @@ def imported(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level or node.module is None:
-                raise OperatorError(f"{path}:{node.lineno}: a relative import; name the module")
+                raise OperatorError(
+                    f"{path}:{node.lineno}: a relative import; write the module's full name"
+                )
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":

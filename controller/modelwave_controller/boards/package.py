@@ -1,10 +1,10 @@
-"""The agent as boards install it, by all the ways that MicroPython has.
+"""Builds the package of the agent for boards, for all of MicroPython's ways to install it.
 
-package.json      `mpremote mip install` and `mip.install` take the agent from it
-http.json, …      the same for a part that not every board needs
-modelwave_*/      the .mpy files that these name, one a module
-manifest.py       freezes the agent into a firmware, from source/: a firmware compiles its own
-agent.romfs       when asked for: all .mpy files as one image, which `mpremote romfs deploy` takes
+package.json      the list of the agent's files for `mpremote mip install` and `mip.install`
+http.json, …      the same for an optional part
+modelwave_*/      the .mpy files that the lists name, one per module
+manifest.py       freezes the agent into a firmware from source/, which the firmware compiles
+agent.romfs       optional: all .mpy files as one image for `mpremote romfs deploy`
 """
 
 import json
@@ -16,14 +16,14 @@ from modelwave_controller.boards import compiling, modules, romfs
 from modelwave_controller.errors import OperatorError
 from modelwave_shared import checkout, version
 
-# What a board's program imports (docs/boards.md); the rest is what these import.
+# The modules that a board's program imports (docs/boards.md); the package has their imports too.
 ROOTS = (
     "modelwave_agent.board.agent",
     "modelwave_agent.board.mqtt",
     "modelwave_agent.board.runtime",
 )
 INDEX = "package.json"
-# Beside the agent with MQTT, file blocks and functions as models.
+# Optional parts; the agent itself has MQTT, file blocks and Python functions as models.
 PARTS = {
     "http.json": "modelwave_agent.board.http",
     "mqtt_as.json": "modelwave_agent.board.mqtt_as",
@@ -34,9 +34,9 @@ PARTS = {
 INDEXES = (INDEX, *PARTS)
 ROMFS = "agent.romfs"
 MARK = "# Freezes modelwave's agent into a firmware"
-# FROZEN_MANIFEST takes the place of the board's own manifest, or of the port's where the board
-# has none; what is in there, such as asyncio, the firmware still needs. An `include` of a file
-# that is not there fails for that reason; one that is there and wrong fails for its own.
+# FROZEN_MANIFEST replaces the board's own manifest, or the port's if the board has none; the
+# firmware still needs their modules, such as asyncio. Only a missing file is ignored: an `include`
+# of a wrong one raises its own error.
 MANIFEST = f"""\
 {MARK}, beside what is in there without it.
 try:
@@ -53,7 +53,8 @@ Files = dict[str, bytes]  # path, with /: content
 
 
 def build() -> Files:
-    """Everything but the image; the same bytes from the same commit. Raises OperatorError."""
+    """Builds all files but the image; the same commit gives the same bytes. Raises
+    OperatorError."""
     folders = modules.package_folders()
     agent = modules.reachable(ROOTS, folders)
     files: Files = {INDEX: _index(agent), "manifest.py": MANIFEST.encode()}
@@ -72,8 +73,8 @@ def build() -> Files:
 
 
 def image(files: Files) -> bytes:
-    """The ROMFS of what `build` has made. All parts are in it, as MicroPython looks for a
-    package's modules in one place only. Raises OperatorError."""
+    """Returns the ROMFS image of the files of `build`. It has all parts, because MicroPython looks
+    for a package's modules in one place only. Raises OperatorError."""
     return romfs.image({path: files[path] for path in files if path.endswith(".mpy")})
 
 
@@ -82,14 +83,14 @@ def place(name: str, ending: str = "mpy") -> str:
 
 
 def _index(names: Iterable[str]) -> bytes:
-    """What mip reads: [place on the board, place from where this was read]."""
+    """Returns a list for mip; each file is [path on the board, path relative to the list]."""
     urls = [[place(name)] * 2 for name in sorted(names)]
     return _json({"version": version.VERSION, "urls": urls})
 
 
 def absolute(index: bytes, base: str) -> bytes:
-    """An index whose files are at `base`: mip before 0.4 (MicroPython 1.25) takes no relative
-    paths."""
+    """Returns the index with the URL `base` before each file's path: mip before 0.4 (MicroPython
+    1.25) does not support relative paths."""
     found = json.loads(index)
     return _json(found | {"urls": [[path, base + source] for path, source in found["urls"]]})
 
@@ -99,13 +100,13 @@ def _json(value: object) -> bytes:
 
 
 def installed(files: Files, index: str = INDEX) -> dict[str, int]:
-    """{path: bytes} of what a board gets by this index."""
+    """Returns {path: size in bytes} of the files that a board installs with this index."""
     return {path: len(files[path]) for path, _ in json.loads(files[index])["urls"]}
 
 
 def write(files: Files, folder: Path) -> None:
-    """Into a new folder, or one that this made: what an older package had and this one has not
-    is removed, and nothing else. Raises OperatorError."""
+    """Writes the files into a new folder, or one that this function made before; there it removes
+    only the files of the older package that this one does not have. Raises OperatorError."""
     if folder.exists() and not folder.is_dir():
         raise OperatorError(f"{folder} is a file; name a folder")
     old = _written(folder) if folder.is_dir() and any(folder.iterdir()) else set()
@@ -121,10 +122,10 @@ _MODULE = re.compile(r"(modelwave_(?:agent|shared)(?:/\w+)+)\.mpy")
 
 
 def _written(folder: Path) -> set[str]:
-    """The paths in a folder that `write` made, by the lists that are there. Raises OperatorError
-    for any other folder: its manifest.py does not begin with our mark, or its package.json is
-    not of our modules alone."""
-    problem = OperatorError(f"{folder} holds something else; name a new folder")
+    """Returns the paths in a folder that `write` made, by the lists in it. Raises OperatorError for
+    any other folder: its manifest.py does not begin with MARK, or its package.json names other
+    files than modelwave's modules."""
+    problem = OperatorError(f"{folder} has other contents; name a new folder")
     try:
         first = (folder / "manifest.py").read_text(encoding="utf-8").partition("\n")[0]
         lists = {

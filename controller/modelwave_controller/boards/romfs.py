@@ -1,6 +1,6 @@
-"""The package as an image of ROMFS, MicroPython's read-only file system: a board whose firmware
-has a partition for one runs the code in flash, where it takes no heap. The writer is mpremote's,
-the tool that puts the image on a board."""
+"""Makes an image of ROMFS, MicroPython's read-only file system. A board whose firmware has a
+partition for it executes the code from flash, without heap for it. It uses the writer of
+mpremote, the tool that also deploys the image."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,13 @@ from modelwave_controller.errors import OperatorError
 
 
 def image(files: Mapping[str, bytes]) -> bytes:
-    """The image that holds {path, with /: content}. Raises OperatorError."""
+    """Returns the image of `files`, {path with /: content}. Raises OperatorError."""
     try:
         from mpremote.romfs import VfsRomWriter
     except ImportError as error:
         raise OperatorError(
-            "mpremote 1.25 or newer is not installed; `pip install 'modelwave[boards]'` brings it"
+            "mpremote 1.25 or newer is not installed; install it with: "
+            "pip install 'modelwave[boards]'"
         ) from error
     tree: dict[str, Any] = {}  # name: content of a file, or the tree of a folder
     for path, content in files.items():

@@ -1,4 +1,5 @@
-"""The package over HTTP: /board/package.json and what it names. Made when a board first asks."""
+"""Serves the package over HTTP: /board/package.json and the files that it names. It is built at
+the first request."""
 
 import asyncio
 import functools
@@ -22,10 +23,10 @@ def add_routes(application: web.Application) -> None:
 
 
 class Handler:
-    """One serves an application; an answer is looked up by its path and never on a disk."""
+    """Answers the requests of an application from files in memory, never from the disk."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()  # two boards that ask at once do not build it twice
+        self._turn = asyncio.Lock()  # two requests at once must not build it twice
         self._build = functools.cache(_built)
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -41,16 +42,17 @@ class Handler:
         if path in package.INDEXES:
             body = package.absolute(body, _base(request))
         kind = "application/json" if path.endswith(".json") else "application/octet-stream"
-        # The same path is another file after the controller was updated.
+        # After an update of the controller the same path may have another file.
         return web.Response(body=body, headers={"Cache-Control": "no-cache", "Content-Type": kind})
 
 
 def _built() -> package.Files | OperatorError:
-    """A failure is an answer too: to find it anew takes seconds, and any stranger may ask."""
+    """Builds the package, or returns the error: it is cached too, because a build takes seconds and
+    anyone may request it."""
     try:
         return package.build()
     except OperatorError as error:
-        logger.warning("the agent for boards: %s", error)
+        logger.warning("cannot build the agent for boards: %s", error)
         return error
 
 
@@ -59,8 +61,9 @@ _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 
 def _base(request: web.Request) -> str:
-    """What the board was asked for, up to the path. Behind a proxy only the proxy knows. A port
-    that is named stays, as it may be mapped to ours; MicroPython's `requests` names none."""
+    """Returns the URL that the board used, up to the path; "" behind a proxy, as only the proxy
+    knows it. A port in the Host header is kept, as it may be mapped to ours; MicroPython's
+    `requests` sends none. Raises HTTPBadRequest for a wrong Host header."""
     if _PROXIES & set(map(str.lower, request.headers)):
         return ""
     found = _HOST.fullmatch(request.headers.get("Host", ""))

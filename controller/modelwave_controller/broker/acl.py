@@ -1,4 +1,5 @@
-"""Who may say and hear what on the embedded broker. Pure: names and topics in, answers out.
+"""The access rules of the embedded broker: who may publish and subscribe to which topics. Pure:
+takes names and topics, returns answers.
 
 A user name is a device id, or the controller's. Under `modelwave/1/<fleet>/`:
 
@@ -11,8 +12,8 @@ A user name is a device id, or the controller's. Under `modelwave/1/<fleet>/`:
 | a controller | any but a device's id | #                             | #                       |
 | anyone else  | none                  | nothing                       | nothing                 |
 
-There is no rule that allows by its absence. A subscription is allowed only if every topic
-that its filter can ever match is allowed; so what reaches a subscriber needs no second look.
+Everything without a rule is denied. A subscription is allowed only if every topic that its
+filter can ever match is allowed, so messages need no check on their way to a subscriber.
 """
 
 from collections.abc import Iterator
@@ -22,14 +23,14 @@ from modelwave_shared import fields
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.topics import under
 
-# A level of a pattern that stands for one target: any word but the wildcards, and not
-# `device`, which is where orders for single devices are.
+# A level of a pattern that stands for one target: any word except the wildcards and `device`,
+# the level of the orders for single devices.
 A_TARGET = "<target>"
 
 
 def is_topic_name(topic: str) -> bool:
-    """Whether a client may publish there at all: MQTT 3.1.1, section 4.7, and not under `$`,
-    which is the broker's own."""
+    """Returns whether this is a topic to publish to (MQTT 3.1.1, section 4.7): no wildcards, and
+    not under `$`, which belongs to the broker."""
     return bool(topic) and not topic.startswith("$") and not any(c in topic for c in "+#\0")
 
 
@@ -42,7 +43,7 @@ def is_device_id(name: str) -> bool:
 
 
 def covers(pattern: str, asked: str) -> bool:
-    """Whether every topic that matches the filter (or is the topic) `asked` matches `pattern`."""
+    """Returns whether `pattern` matches every topic that `asked`, a filter or topic, matches."""
     allowed_levels, asked_levels = pattern.split("/"), asked.split("/")
     for index, allowed in enumerate(allowed_levels):
         if allowed == "#":
@@ -62,20 +63,20 @@ def _level_covers(allowed: str, asked: str) -> bool:
 
 @dataclass(frozen=True)
 class FleetAcl:
-    """The table above, for one fleet. `controllers` are the user names with that role."""
+    """The rules of the table above, for one fleet. `controllers` are the users with that role."""
 
     fleet: str
     controllers: frozenset[str] = frozenset({"controller"})
 
     def may_connect(self, user: str, client_id: str) -> bool:
-        """A client id belongs to one user: whoever connects with a device's client id ends
-        that device's connection, and has its will published."""
+        """Returns whether the user may use this client id. Each id belongs to one user, because
+        a connection with a device's client id ends that device's own connection."""
         if user in self.controllers:
             return client_id == user or not is_device_id(client_id)
         return is_device_id(user) and client_id == user
 
     def may_publish(self, user: str, topic: str) -> bool:
-        """Also asked for a last will."""
+        """Returns whether the user may publish to this topic; also checked for a last will."""
         return is_topic_name(topic) and any(covers(p, topic) for p in self._writes(user))
 
     def may_subscribe(self, user: str, topic_filter: str) -> bool:

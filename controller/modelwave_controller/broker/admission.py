@@ -1,7 +1,7 @@
-"""The door: who is let in, and what a session may then do.
+"""Authenticates clients, and checks what their sessions may do.
 
-A CONNECT is read and judged before anything of anybody's session is touched: amqtt ends the
-old connection of a client id before it looks at the new one's password.
+A CONNECT is read and checked before any session is changed; plain amqtt ends the old
+connection of a client id before it checks the new one's password.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from modelwave_controller.broker.wire import BoundedWriter, read_packet
 
 
 class NotAdmitted(ClientRefused):
-    """Refused with a return code for the CONNACK (MQTT 3.1.1, section 3.2.2.3)."""
+    """The client is refused with a return code in the CONNACK (MQTT 3.1.1, section 3.2.2.3)."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -30,7 +30,7 @@ class NotAdmitted(ClientRefused):
 
 
 class Admission:
-    """Users, passwords and rules of one broker; all is allowed where there are none."""
+    """The users, passwords and rules of one broker; without them everything is allowed."""
 
     def __init__(self, settings: EmbeddedBrokerSettings) -> None:
         self._max_packet_bytes = settings.max_packet_bytes
@@ -40,12 +40,12 @@ class Admission:
     async def admit(
         self, reader: asyncio.StreamReader, writer: BoundedWriter, plugins: PluginManager
     ) -> Session:
-        """The session that the client's first packet asks for. Raises Refused."""
+        """Reads the client's CONNECT and returns its session. Raises ClientRefused."""
         header, body = await read_packet(reader, (CONNECT,), self._max_packet_bytes)
         packet = BufferReader(header.to_bytes() + body)
         try:
             _, session = await BrokerProtocolHandler.init_from_connect(packet, writer, plugins)
-        except Exception as error:  # as in handler.decode; amqtt has answered where it should
+        except Exception as error:  # as in handler.decode; amqtt has sent its answer already
             raise ClientRefused(f"sent a malformed CONNECT: {str(error)!r}") from error
         await self._judge(session)
         session.password = None
@@ -59,13 +59,13 @@ class Admission:
             if not self._acl.may_connect(user, client_id):
                 raise NotAdmitted(
                     IDENTIFIER_REJECTED,
-                    f"as user {user!r} may not have the client id {client_id!r}",
+                    f"as user {user!r} may not use the client id {client_id!r}",
                 )
         if session.will_flag and not self.allows(session, session.will_topic, Action.PUBLISH):
-            raise NotAdmitted(NOT_AUTHORIZED, f"may not leave a will on {session.will_topic!r}")
+            raise NotAdmitted(NOT_AUTHORIZED, f"may not have a will on {session.will_topic!r}")
 
     def check_owner(self, session: Session, kept: Session) -> None:
-        """Raises NotAdmitted when the session kept for this client id is another user's."""
+        """Raises NotAdmitted if the session kept for this client id belongs to another user."""
         if self._acl is not None and kept.username != session.username:
             raise NotAdmitted(
                 IDENTIFIER_REJECTED,
@@ -74,7 +74,7 @@ class Admission:
             )
 
     def allows(self, session: Session, topic: str, action: Action) -> bool:
-        """Whether this session may publish to that topic, or subscribe to that filter."""
+        """Returns whether this session may publish to the topic, or subscribe to the filter."""
         if action == Action.RECEIVE:
             return True  # what was subscribed to may be received
         if self._acl is None:

@@ -1,6 +1,6 @@
-"""Users and their passwords: a text file of `name:hash` lines, hashes by argon2id.
+"""Reads users and their passwords from a text file of `name:hash` lines, hashed with argon2id.
 
-`#` starts a comment line. The file holds hashes only; make one with `hash_password`.
+`#` starts a comment line. The file holds hashes only; `hash_password` makes them.
 """
 
 import asyncio
@@ -12,22 +12,22 @@ import argon2
 
 from modelwave_controller.broker.errors import BrokerError
 
-# argon2id with 19 MiB, two passes, one lane: the least that OWASP's Password Storage Cheat
-# Sheet allows. About 0.02 s on the slow machine this was written on, so that a fleet that
-# comes back all at once gets in; argon2-cffi's default takes ten times as long there.
+# argon2id with 19 MiB, two passes, one lane: the minimum of OWASP's Password Storage Cheat
+# Sheet. It takes about 0.02 s on a slow machine, so a whole fleet can reconnect at once;
+# argon2-cffi's default takes ten times as long.
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
-# Passwords checked at the same time; each takes a core and the memory above.
+# How many passwords are checked at the same time; each takes a core and the memory above.
 CHECKS_AT_ONCE = 2
 
 
 def hash_password(password: str) -> str:
-    """The hash to put into the credentials file; another one every time (salt)."""
+    """Returns a hash for the credentials file; it is different every time because of its salt."""
     return _HASHER.hash(password)
 
 
 def read_credentials(path: Path) -> dict[str, str]:
-    """User names and their hashes. Raises BrokerError, naming the line."""
+    """Reads user names and their hashes. Raises BrokerError, which names the line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -46,7 +46,7 @@ def read_credentials(path: Path) -> dict[str, str]:
             raise BrokerError(f"{where}: no argon2 hash for {name!r}; make one with hash_password")
         users[name] = digest
     if not users:
-        raise BrokerError(f"{path} names no user, so that nobody could connect")
+        raise BrokerError(f"{path} names no user, so nobody could connect; add name:hash lines")
     return users
 
 
@@ -59,10 +59,10 @@ def _is_hash(digest: str) -> bool:
 
 
 class Passwords:
-    """Checks passwords beside the event loop, a bounded number at once.
+    """Checks passwords outside the event loop, a bounded number at once.
 
-    A check that was given up on before its turn (the client's time ran out) is not made, so
-    that a flood of connections does not leave a backlog of work.
+    A check that is cancelled before its turn (the client timed out) is not made, so a flood of
+    connections does not leave a backlog of work.
     """
 
     def __init__(self, users: Mapping[str, str]) -> None:

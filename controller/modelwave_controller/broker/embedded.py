@@ -20,15 +20,15 @@ from modelwave_controller.broker.wire import BoundedWriter
 
 log = logging.getLogger("modelwave_controller.broker")
 
-# From the first byte of a connection to its admission, the password check included.
+# From the start of a connection to its admission, including the password check.
 CONNECT_SECONDS = 10
-# Messages taken in and not yet handed to their subscribers; then publishers wait.
+# Messages accepted but not yet passed to their subscribers; beyond that, publishers wait.
 MAX_UNDISTRIBUTED = 1000
-# Messages kept for a client with a lasting session while it is away; then the oldest goes.
+# Messages kept for an absent client with a persistent session; beyond that, the oldest is dropped.
 MAX_KEPT_FOR_ABSENT = 1000
 SESSION_EXPIRY_SECONDS = 24 * 3600
 
-# What a returning client's CONNECT replaces in the session that was kept for it.
+# The attributes of a kept session that a returning client's CONNECT replaces.
 _OF_THE_CONNECTION = (
     "keep_alive",
     "remote_address",
@@ -42,11 +42,11 @@ _OF_THE_CONNECTION = (
 
 
 class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
-    """An MQTT 3.1.1 broker inside this process; make it and use it in a running event loop.
+    """An MQTT 3.1.1 broker inside this process; create it and use it in a running event loop.
 
-    start() raises BrokerError when it cannot listen; stop() ends every connection, whatever
-    its client does, and may be called again. Start it once. Retained messages and sessions
-    live in memory: they are gone when the process ends, and the controller publishes its
+    start() raises BrokerError if it cannot listen, and may be called once. stop() ends every
+    connection, whatever its client does, and may be called again. Retained messages and
+    sessions are kept in memory and lost when the process ends; the controller publishes its
     retained orders again on every connect.
     """
 
@@ -55,8 +55,8 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         super().__init__(
             BrokerConfig(
                 listeners={"default": ListenerConfig(bind=f"{settings.host}:{settings.port}")},
-                # amqtt loads a costly default set unless told otherwise; users and rules are
-                # asked directly, as a plugin is a task for each message and subscriber.
+                # Without this, amqtt loads a costly default set. Users and rules are checked
+                # without plugins, because a plugin is a task for each message and subscriber.
                 plugins={},
                 session_expiry_interval=SESSION_EXPIRY_SECONDS,
             )
@@ -70,7 +70,7 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
 
     @property
     def port(self) -> int:
-        """The port it listens on, once started."""
+        """The port that the broker listens on, once it is started."""
         port: int = self._servers["default"].instance.sockets[0].getsockname()[1]
         return port
 
@@ -81,7 +81,7 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             where = f"{self._settings.host}:{self._settings.port}"
             raise BrokerError(
                 f"the broker cannot listen on {where}: {error.__cause__};"
-                " choose another port, or end what holds this one"
+                " choose another port, or end the program that uses this one"
             ) from error
         if self._settings.notice is not None:
             log.warning(self._settings.notice)
@@ -92,7 +92,7 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         self._stopping = True
         self._servers["default"].instance.close()
         while self._connections:
-            # No wills now: nobody stays to hear them. Closing is bounded in time.
+            # No wills are published: no subscriber stays connected. Closing is bounded in time.
             tasks = list(self._connections)
             for task in tasks:
                 task.cancel()
@@ -103,8 +103,8 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
     def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
-        """Called by asyncio for each new connection. Not a coroutine, so that stop() knows of
-        every connection from its first moment."""
+        """Starts to serve a new connection; asyncio calls it. It is not a coroutine, so stop()
+        knows every connection from the beginning."""
         bounded = BoundedWriter(writer)
         task = asyncio.create_task(self._serve(reader, bounded))
         self._connections[task] = bounded
@@ -125,7 +125,7 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         except TimeoutError:
             log.info("%s did not connect in %s s", peer, CONNECT_SECONDS)
         except (asyncio.IncompleteReadError, ConnectionError):
-            log.debug("%s went before it was connected", peer)
+            log.debug("%s closed the connection before its CONNECT was accepted", peer)
         except ClientRefused as refused:
             log.warning("refused %s, which %s", peer, refused)
             if isinstance(refused, NotAdmitted):
@@ -137,10 +137,10 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
     async def _claim(
         self, session: Session, reader: asyncio.StreamReader, writer: BoundedWriter
     ) -> ClientHandler:
-        """Give the session its client id.
+        """Gives the client id to the session, and returns the handler for its connection.
 
-        Whoever is connected with it is put out first and its will published, so that a
-        device's own `offline` cannot overtake its `online`.
+        An older connection with this client id is ended first and its will published, so a
+        device's old `offline` cannot arrive after its new `online`.
         """
         client_id = session.client_id
         while client_id in self._sessions:
@@ -150,14 +150,16 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
                 break
             holder.writer.abort()
             await holder.ended.wait()
-        # From here to the entry in _sessions nothing waits, so no other connection gets between.
+        # No await suspends between here and the entry in _sessions, so no other connection can
+        # take the client id meanwhile.
         session = await self._resume(session)
         handler = ClientHandler(self, session, reader, writer)
         self._sessions[client_id] = (session, handler)
         return handler
 
     async def _resume(self, session: Session) -> Session:
-        """The session kept for this client id, if there is one and the client wants it."""
+        """Returns the session kept for this client id if there is one and the client did not
+        ask for a clean one; else `session`."""
         if session.clean_session:
             await self._cleanup_session(session.client_id)
         if session.client_id not in self._sessions:
@@ -169,7 +171,7 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         return kept
 
     async def _host(self, handler: ClientHandler) -> None:
-        """Serve a client from its CONNACK to its end; then publish its will if it is due."""
+        """Serves a client from its CONNACK to its end; then publishes its will if it is due."""
         session = handler.session
         try:
             await handler.mqtt_connack_authorize(authorize=True)
@@ -186,15 +188,15 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             handler.ended.set()
 
     async def take_in(self, publish: PublishPacket) -> None:
-        """Keep a message if it is to be retained, and pass it on to its subscribers."""
+        """Retains a message if it says so, and passes it on to its subscribers."""
         if publish.retain_flag:
             await self.retain_message(None, publish.topic_name, publish.data, publish.qos)
-        # amqtt takes the subscription's QoS, even if the message came with less.
+        # amqtt uses the subscription's QoS, even if the message was published with a lower one.
         force_qos = 0 if publish.qos == 0 else None
         await self._broadcast_message(None, publish.topic_name, publish.data, force_qos)
 
     def post_retained(self, handler: ClientHandler, topic_filter: str, qos: int) -> None:
-        """Send what is retained on a filter that was just subscribed to with that QoS."""
+        """Sends the retained messages that match a filter just subscribed to with that QoS."""
         for topic, kept in self._retained_messages.items():
             if self._matches(topic, topic_filter):
                 handler.post(topic, kept.data, min(qos, kept.qos or 0), retain=True)
@@ -206,21 +208,21 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         self._del_subscription(topic_filter, session)
 
     async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
-        """amqtt's question, answered without its plugins."""
+        """Answers amqtt's permission check without its plugins."""
         return self._admission.allows(session, topic, action)
 
     async def _retain_broadcast_message(
         self, broadcast: dict[str, Any], qos: int, target_session: Session
     ) -> None:
-        """amqtt keeps messages for an absent client without a bound."""
+        """Bounds the messages kept for an absent client; amqtt itself has no bound."""
         if target_session.retained_messages.qsize() >= MAX_KEPT_FOR_ABSENT:
             target_session.retained_messages.get_nowait()
         await super()._retain_broadcast_message(broadcast, qos, target_session)
 
 
 def _quiet_amqtt() -> None:
-    """amqtt logs each packet and connection; what an operator needs is logged here. A level
-    that somebody has set stays."""
+    """Silences amqtt's loggers, which log each packet and connection; this package logs what an
+    operator needs. A level that is already set stays."""
     for name in ("amqtt", "transitions"):
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
@@ -230,9 +232,9 @@ def _quiet_amqtt() -> None:
 async def run_broker(
     settings: EmbeddedBrokerSettings, ready: Callable[[int], None] | None = None
 ) -> None:
-    """Serve until cancelled, then stop in order. `ready` is called with the port.
+    """Serves until cancelled, then stops in order. Calls `ready` with the port.
 
-    Raises BrokerError when it cannot listen.
+    Raises BrokerError if it cannot listen.
     """
     broker = EmbeddedBroker(settings)
     await broker.start()

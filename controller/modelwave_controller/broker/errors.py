@@ -1,9 +1,10 @@
-"""What goes wrong, by whose fault."""
+"""The broker's errors, by whose fault they are."""
 
 
 class BrokerError(Exception):
-    """The operator's to mend: the settings, the credentials or the port. Says how."""
+    """The settings, the credentials or the port are wrong; the message tells the operator what
+    to do."""
 
 
 class ClientRefused(Exception):
-    """A client's fault: its connection ends, and the reason is logged."""
+    """A client broke a rule: its connection is ended, and the reason is logged."""

@@ -1,9 +1,9 @@
-"""One client's side of the broker: reads its packets, answers them in order, ends it.
+"""Serves one client's connection: reads its packets and answers them in order.
 
-amqtt's handler brings the flows of outgoing messages (QoS 1 and 2); the reading side is
-ours. Every packet is dealt with before the next one is read: a publish is judged and taken
-in before it is acknowledged, and a client that sends faster than the broker distributes is
-slowed down by its own connection.
+amqtt's handler does the flows of outgoing messages (QoS 1 and 2); the reading side is ours.
+Every packet is handled before the next one is read: a publish is checked and accepted before
+it is acknowledged, and a client that sends faster than the broker distributes is slowed down
+by TCP's flow control.
 """
 
 import asyncio
@@ -40,12 +40,12 @@ from modelwave_controller.broker.wire import BoundedWriter, read_packet
 log = logging.getLogger("modelwave_controller.broker")
 
 MAX_QOS = 2
-# Where a session keeps the ids of QoS 2 messages that were taken in but not yet released.
+# The session attribute with the ids of QoS 2 messages that were accepted but not yet released.
 RECEIVED = "modelwave.received"
 
 
 class Owner(Protocol):
-    """What a handler asks of the broker that made it."""
+    """The part of the broker that a handler uses."""
 
     max_packet_bytes: int
     plugins_manager: Any
@@ -95,21 +95,25 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
         }
 
     async def serve(self) -> DisconnectPacket | None:
-        """Answer the client until it leaves.
+        """Answers the client until its connection ends.
 
-        Returns its DISCONNECT, or None when it went without one or was put out, which is
-        when its will is due.
+        Returns its DISCONNECT; None if it sent none or was disconnected, and then its will is
+        due.
         """
         try:
             while self._farewell is None:
                 header, packet = await self._next_packet()
                 await self._answers[header.packet_type](packet)
         except TimeoutError:
-            log.info("%r was silent for %s s", self.session.client_id, self._silence_seconds)
+            log.info(
+                "disconnected %r: nothing received for %s s",
+                self.session.client_id,
+                self._silence_seconds,
+            )
         except (asyncio.IncompleteReadError, ConnectionError):
-            log.debug("%r went without a word", self.session.client_id)
+            log.debug("%r closed its connection without DISCONNECT", self.session.client_id)
         except (ClientRefused, AMQTTError, MQTTError, ProtocolHandlerError) as error:
-            log.warning("put out %r, which %s", self.session.client_id, error)
+            log.warning("disconnected %r, which %s", self.session.client_id, error)
         return self._farewell
 
     async def handle_disconnect(self, disconnect: DisconnectPacket) -> None:
@@ -123,9 +127,9 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
         return header, await decode(header, body)
 
     async def handle_publish(self, publish: PublishPacket) -> None:
-        """Take a message in, then acknowledge it. A message that is not allowed ends the
+        """Accepts a message, then acknowledges it. A message that is not allowed ends the
         connection: in MQTT 3.1.1 (section 3.3.5) the only other answer is to acknowledge it,
-        and a device would take its lost report for a delivered one."""
+        and then the device would believe that its report was delivered."""
         qos, packet_id = publish.qos, publish.packet_id
         if qos > MAX_QOS:
             raise ClientRefused(f"sent a message with QoS {qos}")
@@ -141,12 +145,12 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
             await self._send_packet(PubrecPacket.build(packet_id))
 
     async def handle_pubrel(self, pubrel: Any) -> None:
-        """The sender will not repeat this QoS 2 message; its id is free again."""
+        """Frees the id of a QoS 2 message, as its sender will not repeat it."""
         self.session.attributes.get(RECEIVED, set()).discard(pubrel.packet_id)
         await self._send_packet(PubcompPacket.build(pubrel.packet_id))
 
     async def handle_subscribe(self, subscribe: Any) -> None:
-        """Answer, then send what is retained on the granted filters, and on these only."""
+        """Answers, then sends the retained messages of the granted filters only."""
         asked = subscribe.payload.topics
         if not asked or any(qos > MAX_QOS for _, qos in asked):
             raise ClientRefused("sent a malformed SUBSCRIBE")
@@ -162,7 +166,8 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
         await self.mqtt_acknowledge_unsubscription(unsubscribe.variable_header.packet_id)
 
     def post(self, topic: str, data: bytes, qos: int, *, retain: bool) -> None:
-        """Send a message beside the reading, which must go on to see its acknowledgement."""
+        """Sends a message in a task of its own, because the acknowledgement arrives through the
+        reading, which must go on."""
         task = asyncio.create_task(self.mqtt_publish(topic, data, qos, retain))
         self._posts.add(task)
         task.add_done_callback(self._posted)
@@ -170,10 +175,11 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
     def _posted(self, task: asyncio.Task[Any]) -> None:
         self._posts.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.debug("%r did not take a message: %s", self.session.client_id, task.exception())
+            log.debug("%r did not receive a message: %s", self.session.client_id, task.exception())
 
     async def handle_connection_closed(self) -> None:
-        """amqtt calls this when a write fails; the reading side then sees the end."""
+        """Aborts the connection after a failed write, when amqtt calls this; the reading side
+        then sees the end of the stream."""
         self.writer.abort()
 
     async def stop(self) -> None:
@@ -183,13 +189,13 @@ class ClientHandler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships
 
 
 def silence_allowed_seconds(keep_alive_seconds: int) -> float | None:
-    """How long after its last packet a client is taken to be gone (MQTT 3.1.1, section
-    3.1.2.10); None for keep-alive 0, with which a client asks not to be watched."""
+    """Returns the seconds after its last packet at which a client counts as gone (MQTT 3.1.1,
+    section 3.1.2.10); None for keep-alive 0, which turns this off."""
     return keep_alive_seconds * 1.5 if keep_alive_seconds > 0 else None
 
 
 async def decode(header: MQTTFixedHeader, body: bytes) -> Any:
-    """amqtt's packet out of a whole body. Raises Refused for one that is malformed."""
+    """Decodes a whole body into amqtt's packet. Raises ClientRefused if it is malformed."""
     try:
         return await packet_class(header).from_stream(BufferReader(body), fixed_header=header)
     except Exception as error:  # the decoders raise whatever struct, codecs and len() raise

@@ -1,4 +1,4 @@
-"""What the embedded broker is told before it starts."""
+"""The settings of the embedded broker."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ MAX_PACKET_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class EmbeddedBrokerSettings:
-    """Where the broker listens, and for whom.
+    """The address that the broker listens on, its users and their rules.
 
     host, port: the address to bind; port 0 takes a free one, see `EmbeddedBroker.port`.
     users: user name to argon2 hash (`read_credentials`, `hash_password`). None means an open
         broker: no passwords and no rules, but reachable from this machine only.
-    acl: the rules for those users; needed with `users`, and only then.
-    max_packet_bytes: a longer packet ends its sender's connection before it is read.
+    acl: the rules for those users; required with `users`, not allowed without.
+    max_packet_bytes: a client that sends a longer packet is disconnected before it is read.
 
-    Raises BrokerError when the fields do not go together.
+    Raises BrokerError if the fields contradict each other.
     """
 
     host: str = "127.0.0.1"
@@ -45,7 +45,7 @@ class EmbeddedBrokerSettings:
 
     @property
     def notice(self) -> str | None:
-        """What whoever starts this broker must be told; None if there is nothing."""
+        """The warning for whoever starts this broker; None if there is none."""
         if self.users is not None:
             return None
         return (
@@ -55,7 +55,8 @@ class EmbeddedBrokerSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Only addresses that say so themselves, and `localhost`: a name could lead anywhere."""
+    """Returns whether `host` is a loopback address or `localhost`; any other name could resolve
+    to any address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

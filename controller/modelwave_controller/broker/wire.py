@@ -1,4 +1,4 @@
-"""Bytes in and out under limits: whole packets, bounded in size; writes bounded in time."""
+"""Reads and writes bytes under limits: packets bounded in size, writes bounded in time."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,24 +8,24 @@ from amqtt.mqtt.packet import MQTTFixedHeader
 
 from modelwave_controller.broker.errors import ClientRefused
 
-# A client that has not taken the bytes waiting for it by then is put out.
+# A client that does not read the bytes waiting for it within this time is disconnected.
 WRITE_SECONDS = 10
-# At the end of a connection: how long its last bytes may take to leave.
+# How long the last bytes of a connection that is closed may take to be sent.
 FLUSH_SECONDS = 1
 
 
 async def read_packet(
     reader: asyncio.StreamReader, types: Collection[int], max_packet_bytes: int
 ) -> tuple[MQTTFixedHeader, bytes]:
-    """The next packet's fixed header, and exactly the bytes it announces (MQTT 3.1.1,
-    section 2.2), so that no decoder can read on into the packet behind.
+    """Reads the next packet: its fixed header, and exactly the bytes that it announces (MQTT
+    3.1.1, section 2.2), so a decoder cannot read into the next packet.
 
-    Raises Refused for a packet of another type or beyond the size, before its body is read
-    or room is made for it; IncompleteReadError when the client is gone.
+    Raises ClientRefused for a packet of another type or above the size limit, before its body
+    is read or memory is allocated for it; IncompleteReadError if the client is gone.
     """
     first = (await reader.readexactly(1))[0]
     if first >> 4 not in types:
-        raise ClientRefused(f"sent a packet of type {first >> 4}, which is not its to send now")
+        raise ClientRefused(f"sent a packet of type {first >> 4}, which is not allowed now")
     length = await _remaining_length(reader)
     if length > max_packet_bytes:
         raise ClientRefused(f"sent a packet of {length} bytes; {max_packet_bytes} are allowed")
@@ -33,7 +33,8 @@ async def read_packet(
 
 
 async def _remaining_length(reader: asyncio.StreamReader) -> int:
-    """At most four bytes, seven bits each, the lowest first (section 2.2.3)."""
+    """Reads the remaining length: at most four bytes of seven bits, the lowest first (section
+    2.2.3)."""
     length = 0
     for shift in (0, 7, 14, 21):
         byte = (await reader.readexactly(1))[0]
@@ -44,12 +45,13 @@ async def _remaining_length(reader: asyncio.StreamReader) -> int:
 
 
 class BoundedWriter(StreamWriterAdapter):  # type: ignore[misc]  # amqtt ships no types
-    """amqtt's writer, which waits for a client that stopped reading only so long."""
+    """amqtt's writer with a time limit for clients that do not read."""
 
     is_closed: bool
 
     async def drain(self) -> None:
-        """Raises ConnectionResetError when the client takes too long."""
+        """Waits until the buffer is small again. Raises ConnectionResetError if the client does
+        not read for WRITE_SECONDS."""
         try:
             async with asyncio.timeout(WRITE_SECONDS):
                 await super().drain()
@@ -58,7 +60,8 @@ class BoundedWriter(StreamWriterAdapter):  # type: ignore[misc]  # amqtt ships n
             raise ConnectionResetError("the client does not read") from None
 
     async def close(self) -> None:
-        """Let what is written leave, but end the connection in any case."""
+        """Sends the bytes already written within FLUSH_SECONDS, and ends the connection in any
+        case."""
         if self.is_closed:
             return
         self.is_closed = True
@@ -70,5 +73,5 @@ class BoundedWriter(StreamWriterAdapter):  # type: ignore[misc]  # amqtt ships n
             self.abort()
 
     def abort(self) -> None:
-        """End the connection now; its reader sees the end of the stream."""
+        """Ends the connection now; its reader sees the end of the stream."""
         self._writer.transport.abort()

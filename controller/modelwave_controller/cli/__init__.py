@@ -1,7 +1,7 @@
 """The command `modelwave`. Each group of commands is a module of its own.
 
-A command raises one of modelwave_controller.errors for whatever may be expected to go
-wrong; `run` makes it one line on stderr and an exit code.
+A command raises one of modelwave_controller.errors for every expected failure; `run` prints it
+as one line on stderr and returns its exit code.
 """
 
 import importlib
@@ -35,8 +35,8 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
 
 
 def application(command: str | None = None) -> typer.Typer:
-    """The command line, with all commands or with one. What the others import, a
-    database and a web server, takes half a second."""
+    """Builds the command line with all commands, or with one: importing the others, which need
+    a database and a web server, takes half a second."""
     app = typer.Typer(
         name="modelwave",
         help="Ships signed models to device fleets in waves, and takes them back when they do "
@@ -75,13 +75,13 @@ def _options(
     ctx.obj = home
 
 
-# What a bad command line raises: Click's class, which newer versions of Typer bring along
-# under another name; in all of them it is a grandparent of the one that Typer exports.
+# The error for a bad command line: Click's class, which newer versions of Typer contain under
+# another name. In all versions it is a grandparent of the class that Typer exports.
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def _command(arguments: Sequence[str]) -> str | None:
-    """The command that these arguments name, after --home; None where they name none."""
+    """Returns the command that these arguments name, after --home; None if they name none."""
     rest = list(arguments)
     while rest and rest[0].startswith("--home"):
         del rest[: 1 if "=" in rest[0] else 2]
@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
         fail(str(error))
         return error.exit_code
     except _CommandLineError as error:
-        # Without a message where the help page answered a command without arguments.
+        # The message is empty if the help page was printed, for a command without arguments.
         if message := getattr(error, "format_message", str)():
             fail(f"{message} (see modelwave --help)")
         return 2

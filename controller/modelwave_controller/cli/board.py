@@ -23,7 +23,7 @@ def build(
 ) -> None:
     """Compile the agent for boards: .mpy files for mip, and a manifest that freezes them.
 
-    A running `modelwave serve` hands out the same: a board that is online installs it by
+    A running `modelwave serve` serves the same files: a board that is online installs them with
     mip.install("http://ADDRESS:PORT/board").
     """
     files = package.build()

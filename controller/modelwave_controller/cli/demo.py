@@ -1,4 +1,4 @@
-"""`modelwave demo`: the main job on this machine, in about a minute."""
+"""`modelwave demo`: a whole fleet and its rollouts on this machine, in about a minute."""
 
 import importlib.util
 import shutil
@@ -30,15 +30,15 @@ def demo(
     keep: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Leave everything in this new folder, to look at.", parser=path
+            metavar="DIR", help="Keep all files in this new folder, to look at.", parser=path
         ),
     ] = None,
 ) -> int:
-    """Show the whole path here: a good model goes out in waves, a bad one is taken back.
+    """Run a whole fleet here: a good model goes out in waves, a bad one is taken back.
 
-    Broker, controller and agents are real and run on 127.0.0.1, on ports that the system
-    picks. Two of the agents are on MicroPython, where there is one. Exit code 0 only if
-    everything that is to be shown was seen.
+    Broker, controller and agents are real and run on 127.0.0.1, on free ports. Two of the
+    agents run on MicroPython if it is installed. The exit code is 0 only if every expected
+    observation was made.
     """
     if not any(importlib.util.find_spec(name) for name in RUNTIMES):
         raise OperatorError("demo: no TFLite runtime is installed: pip install 'modelwave[tflite]'")
@@ -62,7 +62,7 @@ def demo(
 
 
 def models() -> Path:
-    """The example models: in the wheel, or in the checkout that is installed editable."""
+    """Returns the folder of the example models: in the wheel, or in an editable checkout."""
     package = Path(modelwave_controller.__file__).parent
     for folder in (package / "digits", package.parents[1] / "examples/digits/models"):
         if (folder / "models.json").exists():

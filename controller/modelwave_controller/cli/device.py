@@ -1,4 +1,4 @@
-"""`modelwave device`: what is known of single devices."""
+"""`modelwave device`: shows what is known about single devices, and forgets devices."""
 
 import time
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from modelwave_controller.terminal import facts, print_json, safe, say, show, ta
 from modelwave_controller.trust.documents import require
 from modelwave_shared import fields, topics
 
-app = typer.Typer(no_args_is_help=True, help="What is known of single devices.")
+app = typer.Typer(no_args_is_help=True, help="Show single devices, and forget them.")
 
 DeviceArgument = Annotated[str, typer.Argument(show_default=False, help="Its id.")]
 
@@ -23,7 +23,7 @@ DeviceArgument = Annotated[str, typer.Argument(show_default=False, help="Its id.
 @app.command("list")
 def list_devices(
     ctx: typer.Context,
-    target: Annotated[str | None, typer.Option(help="Only those of a target.")] = None,
+    target: Annotated[str | None, typer.Option(help="Only devices of this target.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the known devices and what they run."""
@@ -60,21 +60,24 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
 
 @app.command()
 def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
-    """Forget a device: one that is gone for good, or was installed anew and counts its
-    reports from the start again. It is learned again from its next report."""
+    """Forget a device that is gone for good, or that was reinstalled.
+
+    After a reinstallation a device numbers its reports from the start again, and they count as
+    old until it is forgotten. A forgotten device is added again with its next report.
+    """
     require(fields.name, device, "DEVICE")
     home = home_of(ctx)
     fleet = home.config.fleet
     with opened_store(ctx) as store, store.write() as connection:
         if not devices.forget(connection, device):
-            raise OperatorError(f"DEVICE: nothing was heard of {device} yet")
-        # What the broker retained would bring it back.
+            raise OperatorError(f"DEVICE: no message from {device} has been received")
+        # Otherwise its messages that the broker retains would bring it back.
         outbox.put(connection, [topics.reported(fleet, device)], b"")
         outbox.put(connection, [topics.presence(fleet, device)], b"")
     if as_json:
         print_json({"device": device, "forgotten": True})
     else:
-        say(f"device [bold]{safe(device)}[/] is forgotten, until it reports again")
+        say(f"device [bold]{safe(device)}[/] is forgotten until it reports again")
 
 
 def _row(device: dict[str, Any], now: float) -> tuple[object, ...]:
@@ -94,8 +97,8 @@ def _presence(device: dict[str, Any], now: float) -> str:
 
 
 def _trouble(device: dict[str, Any]) -> str:
-    """The most telling of what is wrong with it, if anything: old reports first, as what else
-    is known of it may then be out of date."""
+    """Returns the most important problem of a device, or "": ignored old reports first, because
+    with them everything else about the device may be out of date."""
     if device.get("stale"):
         return f"{plural(device['stale'], 'old report')} ignored"
     if device["bad"]:
@@ -131,8 +134,8 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
             rows.append(
                 (
                     "old reports",
-                    f"{device['stale']} older than this one were ignored; if it was installed "
-                    f"anew: modelwave device forget {device['device']}",
+                    f"{device['stale']} older than this one were ignored; if the device was "
+                    f"reinstalled, run: modelwave device forget {device['device']}",
                 )
             )
     if device["bad"]:

@@ -1,4 +1,4 @@
-"""`modelwave fleet`: how the fleet is doing."""
+"""`modelwave fleet`: shows the state of the fleet."""
 
 import time
 from dataclasses import asdict
@@ -13,17 +13,18 @@ from modelwave_controller.phrases import plural
 from modelwave_controller.storage.metrics import ReleaseSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
-app = typer.Typer(no_args_is_help=True, help="How the fleet is doing.")
+app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet.")
 
 
 @app.callback()
 def _group() -> None:
-    """Keeps `status` a command of its own."""
+    """Makes `status` a subcommand; without a callback Typer merges a single command into its
+    group."""
 
 
 @app.command()
 def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
-    """Show devices by target, live releases, and what their inferences came to."""
+    """Show devices by target, live releases, and the sums of their inferences."""
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
         found = overview.fleet(connection, home.config.fleet, time.time())

@@ -1,4 +1,4 @@
-"""`modelwave init`: a new fleet."""
+"""`modelwave init`: makes the home folder of a new fleet."""
 
 import typer
 
@@ -28,12 +28,12 @@ def init(
         return
     where = safe(home.path)
     say(
-        f"Fleet [bold]{safe(fleet)}[/] is founded in {where}.\n"
+        f"Made the home of fleet [bold]{safe(fleet)}[/] in {where}.\n"
         f"\n"
         f"Next:\n"
-        f"  1. Move {where}/offline to a machine that is not the service's, and keep copies\n"
-        f"     of the three root keys in different places: two of them can replace all else.\n"
-        f"  2. Devices are enrolled with {where}/root.json.\n"
-        f"  3. Set broker and file address in {where}/controller.toml.\n"
+        f"  1. Move {where}/offline to a machine that is not the service's, and keep copies of\n"
+        f"     the three root keys in different places: two of them can replace all other keys.\n"
+        f"  2. Enrol devices with {where}/root.json.\n"
+        f"  3. Set the broker and the file address in {where}/controller.toml.\n"
         f"  4. modelwave release create …, then modelwave serve"
     )

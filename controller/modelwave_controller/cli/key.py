@@ -1,4 +1,4 @@
-"""`modelwave key`: keys in files, and who signed what."""
+"""`modelwave key`: makes and shows key files, and shows who signed a document."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from modelwave_controller.trust.documents import require
 from modelwave_shared import documents, dsse, ed25519, fields, roles, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
-app = typer.Typer(no_args_is_help=True, help="Make keys, look at them, and see who signed.")
+app = typer.Typer(no_args_is_help=True, help="Make and show keys; show who signed a document.")
 
 KeyArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Key file.", show_default=False, parser=path)
@@ -23,14 +23,14 @@ KeyArgument = Annotated[
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What to call it, such as release-2027.")],
+    name: Annotated[str, typer.Argument(help="Its name, such as release-2027.")],
     out: Annotated[
         Path | None, typer.Option(help="File to make; else NAME.key here.", parser=path)
     ] = None,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key under a passphrase, in a new file that openssl reads too."""
+    """Make a passphrase-protected key in a new file; openssl can read it too."""
     require(fields.name, name, "NAME")
     path = out or Path(f"{name}.key")
     if path.exists():
@@ -45,7 +45,7 @@ def show_key(
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the id and the public half of a private or public key."""
+    """Show the id and the public key of a private or public key file."""
     _print_key(file, keys.load_public(file, asker(passphrase_file, str(file))), as_json)
 
 
@@ -63,7 +63,7 @@ def export(
     pem: Annotated[bool, typer.Option("--pem/--hex", help="PEM, or 64 hex digits.")] = True,
     passphrase_file: PassphraseFileOption = None,
 ) -> None:
-    """Print the public half: PEM for openssl, or the hex digits of a root document."""
+    """Print the public key: as PEM for openssl, or as hex digits for a root document."""
     public = keys.load_public(file, asker(passphrase_file, str(file)))
     print(keys.public_pem(public).decode() if pem else public.hex(), end="" if pem else "\n")
 
@@ -85,9 +85,9 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who signed a document and whether that is enough.
+    """Show who signed a document, and whether the signatures suffice.
 
-    With --dump DIR anybody can check the signatures without us:
+    With --dump DIR anybody can check the signatures without modelwave:
 
     openssl pkeyutl -verify -pubin -inkey DIR/KEYID.pem -rawin -in DIR/signed -sigfile DIR/KEYID.sig
     """
@@ -130,9 +130,9 @@ def _signer(root: dict[str, Any], read: dsse.Envelope, keyid: str, sig: bytes) -
 
 
 def _problem(root: dict[str, Any], data: bytes, kind: str) -> str:
-    """ "" if the document is signed by whom it should be, or what is wrong with it."""
+    """Returns what is wrong with the document's signatures, or ""."""
     if kind not in words.SIGNER:
-        return f"payloadType: nobody signs a {documents.shown_kind(kind)}"
+        return f"payloadType: {documents.shown_kind(kind)} is not a kind of signed document"
     try:
         roots.open_signed(kind, data, root, "")
     except TrustError as error:
@@ -142,7 +142,7 @@ def _problem(root: dict[str, Any], data: bytes, kind: str) -> str:
 
 def _dump(folder: Path, root: dict[str, Any], read: dsse.Envelope) -> None:
     if folder.exists():
-        raise OperatorError(f"--dump: {folder} is there already; name a new folder")
+        raise OperatorError(f"--dump: {folder} exists already; name a new folder")
     folder.mkdir(parents=True)
     disk.create_file(folder / "signed", dsse.signed_bytes(read.kind, read.payload))
     for keyid, signature in dict(read.signatures).items():

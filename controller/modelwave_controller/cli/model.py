@@ -1,4 +1,4 @@
-"""`modelwave model`: what a model file needs, before it is released."""
+"""`modelwave model`: shows what a model file needs, before it is released."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
 from modelwave_controller.models.targets import Target, Targets
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
-app = typer.Typer(no_args_is_help=True, help="What a model file needs, before it is released.")
+app = typer.Typer(no_args_is_help=True, help="Show what a model file needs, before its release.")
 
 MAX_LAYERS_FILE_BYTES = 1 << 20
 DEFAULT_PROFILE = "cortex-m4:cmsis-nn"
@@ -42,7 +42,8 @@ FilesArgument = Annotated[
     list[Path], typer.Argument(show_default=False, help=".tflite files.", parser=path)
 ]
 TargetOption = Annotated[
-    list[str] | None, typer.Option(help="See `modelwave target list`; repeat it; else all.")
+    list[str] | None,
+    typer.Option(help="See `modelwave target list`; may be repeated; default: all."),
 ]
 ProfileOption = Annotated[
     list[str] | None, typer.Option(help=f"In place of a target: {', '.join(PROFILES)}.")
@@ -64,14 +65,14 @@ def inspect(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what models take of flash and RAM, and whether they fit.
+    """Show the flash and RAM that models need, and whether they fit.
 
-    A row for each target: the weights, which are part of the model file; TFLM's code with
-    the model's operators; the arena's planned part and the rest. The arena is exact, to the
-    byte. What nobody measured is unknown, never guessed (docs/fit.md).
+    Each target has a row: the weights, which are part of the model file; TFLM's code with the
+    model's operators; the planned part of the arena and the rest. The arena is exact, to the
+    byte. Figures that were never measured are unknown, not guessed (docs/fit.md).
     """
     if target and profile:
-        raise OperatorError("--profile: stands in place of a target; give one or the other")
+        raise OperatorError("--profile: replaces a target; give one or the other")
     if plot_file and len(file) > 1:
         raise OperatorError("--plot: draws one model; give one FILE")
     targets = [] if profile else _targets(ctx, target)
@@ -83,7 +84,7 @@ def inspect(
         print_json([one for each in inspections for one in _json(each, profiles, targets)])
         return
     layers_of = _one_profile(profiles, targets if target else [])
-    # All are looked into before the first is shown: an error leaves no half of a table.
+    # All files are analysed before the first is shown, so an error does not leave half a table.
     shown = [
         (one, [one.fit(name) for name in profiles], [] if profiles else one.rows(targets))
         for one in inspections
@@ -140,23 +141,23 @@ def estimate_model(
     ],
     target: TargetOption = None,
     kind: Annotated[
-        str, typer.Option("--type", help="Of the data: int8, int16 or float32.")
+        str, typer.Option("--type", help="Type of the data: int8, int16 or float32.")
     ] = "int8",
     as_json: JsonOption = False,
 ) -> None:
-    """Estimate what a model will need that is only a list of layers.
+    """Estimate the needs of a model that exists only as a list of layers.
 
     One layer a line: `input 28x28x1`, then `conv2d 8 3x3 stride=2 valid`, `depthwise 3x3`,
     `maxpool 2x2`, `avgpool 2x2`, `mean`, `flatten`, `dense 10`, `softmax`, `relu` and others
-    (docs/fit.md). A first layer may name its input itself: `conv2d 28x28x1 8 3x3`.
+    (docs/fit.md). The first layer may give the input's shape: `conv2d 28x28x1 8 3x3`.
     """
     if kind.upper() not in layers.KINDS:
-        raise OperatorError(f"--type: {', '.join(layers.KINDS).lower()}")
+        raise OperatorError(f"--type: {kind[:20]!r}; use {', '.join(layers.KINDS).lower()}")
     data = disk.read_input(file, "FILE", MAX_LAYERS_FILE_BYTES)
     model = layers.read_layers(data.decode(errors="replace"), str(file), kind.upper())
     boards = [one for one in _targets(ctx, target) if one.profile]
     if not boards:
-        raise OperatorError("--target: no board whose kernels were measured is among them")
+        raise OperatorError("--target: none of them is a board whose kernels were measured")
     found = [(board, estimate(model, board.profile or "")) for board in boards]
     if as_json:
         print_json(
@@ -180,7 +181,7 @@ def estimate_model(
     ]
     show(table(("target", "weights", "file", "activations", "arena", "fits?"), rows))
     say(
-        f"error, measured on models whose files were there: arena {_range(ARENA_RANGE)}, "
+        f"error, measured on models with known files: arena {_range(ARENA_RANGE)}, "
         f"file {_range(FILE_RANGE)} (docs/fit.md)"
     )
 
@@ -190,7 +191,7 @@ def _range(span: tuple[float, float]) -> str:
 
 
 def _verdict(file: int, arena: int | None, board: Target) -> str:
-    """An estimate is held against the limits as it is; the error's range is below the table."""
+    """Compares an estimate with the limits, without its error; that is shown below the table."""
     flash, ram = board.free_flash_bytes, board.free_ram_bytes
     missing = [
         f"{name}: {needed - free:,} bytes missing"
@@ -210,7 +211,7 @@ def _targets(ctx: typer.Context, names: Sequence[str] | None) -> list[Target]:
 
 
 def _one_profile(profiles: list[str], targets: list[Target]) -> str:
-    """For what shows one profile only: the first that was named."""
+    """Returns the first profile named, for the options that show one profile only."""
     named = profiles or [target.profile for target in targets if target.profile]
     return named[0] if named else DEFAULT_PROFILE
 
@@ -279,7 +280,7 @@ def _show_targets(inspection: Inspection, targets: list[Target], rows: list[Mode
 
 
 def _cells(row: ModelOnTarget) -> tuple[str, ...]:
-    """On a host code and arena are not counted."""
+    """Returns the cells of a row; code and arena are empty for a host."""
     board = row.kind == "mcu"
     least = "≥ " if board and row.code_flash is None else ""
     return (

@@ -1,4 +1,4 @@
-"""What the commands have in common: the home folder, --json, and the passphrase."""
+"""The options that commands share: the home folder, --json, and the passphrase."""
 
 import os
 import sys
@@ -20,7 +20,8 @@ MAX_PASSPHRASE_BYTES = 1024
 
 
 def path(text: str) -> Path:
-    """How a path is read off the command line: Path("") would be the folder one is in."""
+    """Parses a path of the command line. Refuses "", which Path would take for the current
+    folder."""
     if not str(text):
         raise typer.BadParameter("empty; name a file or folder")
     return Path(text)
@@ -39,7 +40,7 @@ PassphraseFileOption = Annotated[
 
 
 def home_of(ctx: typer.Context) -> "Home":
-    """The folder that --home names."""
+    """Returns the home that --home names."""
     from modelwave_controller.home import Home  # cryptography is slow to import
 
     root = ctx.find_root()
@@ -50,8 +51,9 @@ def home_of(ctx: typer.Context) -> "Home":
 
 
 def asker(file: Path | None, name: str, twice: bool = False) -> Callable[[], bytes]:
-    """What asks for the passphrase of `name`: the file, else the environment, else a
-    prompt, for a new one `twice`. It raises OperatorError for none and for an empty one."""
+    """Returns a function that gets the passphrase of `name`: from the file, else from the
+    environment, else from a prompt, which asks `twice` for a new one. The function raises
+    OperatorError if there is no passphrase or it is empty."""
 
     def ask() -> bytes:
         given = _passphrase(file, name, twice)
@@ -69,10 +71,10 @@ def _passphrase(file: Path | None, name: str, twice: bool) -> bytes:
         return os.environb[PASSPHRASE.encode()]
     if not sys.stdin.isatty():
         raise OperatorError(
-            f"passphrase: no terminal to ask for that of {name}; "
+            f"passphrase: there is no terminal to ask for the passphrase of {name}; "
             f"set {PASSPHRASE} or give --passphrase-file"
         )
     given = getpass(f"Passphrase of {name}: ")
-    if twice and getpass("The same again: ") != given:
-        raise OperatorError("passphrase: the two differ; nothing was made")
+    if twice and getpass("Repeat it: ") != given:
+        raise OperatorError("passphrase: the two entries differ; nothing was made")
     return given.encode()

@@ -1,4 +1,4 @@
-"""`modelwave release`: sign releases, carry them to the service, look at them."""
+"""`modelwave release`: signs releases, adds them to a home, and shows them."""
 
 import sys
 import tempfile
@@ -24,7 +24,7 @@ from modelwave_controller.trust import keys, roots
 from modelwave_shared import digests
 from modelwave_shared.words import MANIFEST
 
-app = typer.Typer(no_args_is_help=True, help="Sign releases, carry them, look at them.")
+app = typer.Typer(no_args_is_help=True, help="Sign releases, add them to a home, show them.")
 
 ModelArgument = Annotated[str, typer.Argument(show_default=False, help="Name of the model.")]
 
@@ -40,23 +40,29 @@ def create(
     ],
     golden: Annotated[Path, typer.Option(show_default=False, help="Its golden set.", parser=path)],
     dataset: Annotated[str, typer.Option(show_default=False, help="What it was trained on.")],
-    quantisation: Annotated[str, typer.Option(show_default=False, help="How; or none.")],
+    quantisation: Annotated[
+        str, typer.Option(show_default=False, help="How it is quantised, or none.")
+    ],
     labels: Annotated[Path | None, typer.Option(help="Names of the classes.", parser=path)] = None,
     ram: Annotated[
         int | None, typer.Option(help="Arena in bytes; else what the model needs on the target.")
     ] = None,
     least_correct: Annotated[
-        str | None, typer.Option(metavar="SHARE", help="Golden set of labels: such as 0.9.")
+        str | None, typer.Option(metavar="SHARE", help="For a golden set of labels, such as 0.9.")
     ] = None,
     steps: Annotated[
         list[str] | None,
-        typer.Option(metavar="RUNTIME=N", help="Golden set of outputs: any=8, for each runtime."),
+        typer.Option(
+            metavar="RUNTIME=N",
+            help="For a golden set of outputs: tolerance in steps, such as any=8; repeat it.",
+        ),
     ] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=INTEGER", help="Held-out figure.")
+        list[str] | None,
+        typer.Option(metavar="NAME=INTEGER", help="Metric on held-out data; repeat it."),
     ] = None,
     kernel: Annotated[
-        list[str] | None, typer.Option(help="Operator that it needs; else the model's.")
+        list[str] | None, typer.Option(help="Operator that it needs; repeat it; else the model's.")
     ] = None,
     runtime: Annotated[
         str | None, typer.Option(help="Such as tflite>=2.14; else the target's, as the model asks.")
@@ -65,7 +71,7 @@ def create(
         str | None, typer.Option(help="Such as edgetpu or jetson/15W; else the model's.")
     ] = None,
     release: Annotated[
-        int | None, typer.Option(help="Number; else that of the same version, or the next.")
+        int | None, typer.Option(help="Its number; else that of the same version, or the next.")
     ] = None,
     key: Annotated[
         Path | None,
@@ -73,21 +79,25 @@ def create(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Make a bundle in this new folder; else add it here.", parser=path),
+        typer.Option(
+            help="Make a bundle in this new folder; else add it to this home.", parser=path
+        ),
     ] = None,
     force: Annotated[
         str | None,
-        typer.Option(metavar="REASON", help="Release it though it fails; signed and shown."),
+        typer.Option(
+            metavar="REASON", help="Release it although it fails; the reason is signed and shown."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a model by its golden set on this host, show what would be signed, and sign it.
+    """Run a model's golden set on this host, show the manifest to be signed, and sign it.
 
     Run it where the release key is. With --out the release goes into a bundle, for
     `modelwave release add` on the service's machine; without, it is added to this home. Sign
-    all releases in one home: each home counts what it signed itself or took in.
+    all releases in one home: each home numbers only the releases that it signed or added.
     """
     home = home_of(ctx)
     releases = Releases(home)
@@ -110,7 +120,7 @@ def create(
     if force is not None and not force.strip():
         raise OperatorError("--force: give the reason, which is signed and shown")
     if not yes and not sys.stdin.isatty():
-        raise OperatorError("--yes: there is no terminal to ask; give it to sign all the same")
+        raise OperatorError("--yes: there is no terminal to ask on; give --yes to sign anyway")
     key = key or home.offline / "release.key"
     signer = keys.load_key(key, asker(passphrase_file, str(key)))
     roots.require_signer(home.root_document, MANIFEST, signer)
@@ -133,14 +143,16 @@ def create(
         print_json({**_json(manifest, digests.hexdigest(payload)), "bundle": out and str(out)})
     else:
         where = (
-            f"in bundle {out}; take it to the service: release add" if out else f"in {home.path}"
+            f"in bundle {out}; add it to the service's home: modelwave release add"
+            if out
+            else f"in {home.path}"
         )
         say(f"[green]signed[/]: release {manifest['release']} of {safe(model)}, {safe(where)}")
 
 
 @contextmanager
 def _scratch(home: Home) -> Iterator[Path]:
-    """A folder to make a bundle in that goes straight into this home."""
+    """Yields a temporary folder for a bundle that is added to this home at once."""
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=home.path) as name:
         yield Path(name)
 
@@ -168,7 +180,7 @@ def add(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Take releases in: signatures and hashes are verified, then files and manifest kept."""
+    """Verify the signatures and hashes of bundles, and add their releases to the home."""
     releases = Releases(home_of(ctx))
     added = [releases.add(folder) for folder in bundle]
     if as_json:
@@ -182,7 +194,7 @@ def add(
     for release, is_new in added:
         manifest = release.manifest
         say(
-            f"{'added' if is_new else 'was here already, unchanged:'} release "
+            f"{'added' if is_new else 'already in this home, unchanged:'} release "
             f"{manifest.release} ({safe(manifest.version)}) of {manifest.model} "
             f"for {manifest.target}"
         )

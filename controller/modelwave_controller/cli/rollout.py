@@ -1,4 +1,4 @@
-"""`modelwave rollout`: waves, from the first canary to everyone or back."""
+"""`modelwave rollout`: starts, shows, pauses and reverts rollouts."""
 
 import json
 import time
@@ -21,7 +21,7 @@ from modelwave_controller.rollout import state
 from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import console, print_json, show, table
 
-app = typer.Typer(no_args_is_help=True, help="Waves: start them, watch them, take them back.")
+app = typer.Typer(no_args_is_help=True, help="Start, watch, pause and revert rollouts.")
 app.command()(start)
 
 RolloutArgument = Annotated[
@@ -39,7 +39,7 @@ MAX_REASON = 200
 def show_status(
     ctx: typer.Context, rollout: NewestArgument = None, as_json: JsonOption = False
 ) -> None:
-    """Show one status word, why, what happens next, and a row for each stage."""
+    """Show a rollout's status, its reason, what happens next, and a row for each stage."""
     with opened_store(ctx) as store:
         found = status_of(store, rollout)
     if as_json:
@@ -67,8 +67,8 @@ def watch(
     interval: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds.")] = 0.5,
     as_json: JsonOption = False,
 ) -> int:
-    """Follow a rollout until it is over: exit code 0 if it finished, 1 if it was taken back
-    or aborted. Ctrl-C leaves; the rollout goes on."""
+    """Follow a rollout until it is over: exit code 0 if it finished, 1 if it was reverted or
+    aborted. Ctrl-C ends only the watching; the rollout goes on."""
     with opened_store(ctx) as store:
         with store.read() as connection:
             reader = StatusReader(connection, rollout)
@@ -91,7 +91,7 @@ def pause(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Open no further stage. Devices that have their order go on; a FAIL still reverts."""
+    """Open no further stage. Devices that have an order go on; a FAIL still reverts."""
     _do(ctx, rollouts.pause, rollout, _reason(reason, "paused by the operator"), as_json)
 
 
@@ -100,11 +100,11 @@ def resume(
     ctx: typer.Context,
     rollout: RolloutArgument,
     accept: Annotated[
-        str, typer.Option(metavar="REASON", help="Overrule the gate that holds it.")
+        str, typer.Option(metavar="REASON", help="Overrule the gate that holds the rollout.")
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Go on after a pause; after a hold wait for its devices anew, or overrule its gate."""
+    """Go on after a pause; after a hold wait for the devices again, or overrule the gate."""
     _do(ctx, rollouts.resume, rollout, _text(accept, "--accept"), as_json)
 
 
@@ -115,8 +115,8 @@ def abort(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Stop it and leave everything as it is: the slots that were opened keep the new release,
-    also for devices that join later; all others keep the old one."""
+    """Stop a rollout and leave everything as it is: the opened slots keep the new release, also
+    for devices that join later; all other slots keep the old one."""
     _do(ctx, rollouts.abort, rollout, _reason(reason, "aborted by the operator"), as_json)
 
 
@@ -127,13 +127,14 @@ def revert(
     reason: ReasonOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Take a release back, also one that was rolled out long ago: every slot that is ordered
-    to run it is ordered back to the one before."""
+    """Revert a release, also one that was rolled out long ago: every slot with an order for it
+    gets an order for the release before."""
     _do(ctx, rollouts.revert, rollout, _reason(reason, "reverted by the operator"), as_json)
 
 
 def _cell(value: Any) -> object:
-    """What is unknown of a rollout that a newer program began is a dash."""
+    """Returns a table cell: a dash for a value that this program cannot read, because a newer one
+    wrote it."""
     return ", ".join(value) or "–" if isinstance(value, list) else value or "–"
 
 
@@ -154,14 +155,14 @@ def _reason(given: str, what: str) -> str:
 
 
 def _text(given: str, option: str) -> str:
-    """An operator's words, as the log keeps them."""
+    """Returns an operator's text if the log may keep it. Raises OperatorError."""
     if len(given) > MAX_REASON or not given.isprintable():
         raise OperatorError(f"{option}: one line of at most {MAX_REASON} characters")
     return given
 
 
 def _follow(read: Callable[[], Status], interval: float, as_json: bool) -> Status:
-    """Draws what `read` gives until that is final; its last value."""
+    """Draws the status that `read` returns until it is final, and returns the last one."""
     screen = console()
     if as_json:
         return _until_final(read, interval, _changes(_print_json_line))
@@ -185,7 +186,8 @@ def _until_final(
 
 
 def _changes(draw: Callable[[Status], None]) -> Callable[[Status], None]:
-    """Where nothing can be drawn over, only changes are worth it; a countdown is none."""
+    """Returns a function that draws only changes, for an output that cannot be redrawn; a
+    countdown does not count as a change."""
     drawn: list[Status] = []
 
     def draw_change(found: Status) -> None:

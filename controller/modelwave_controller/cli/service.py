@@ -1,4 +1,4 @@
-"""`modelwave serve` and `modelwave broker`: what keeps running."""
+"""`modelwave serve` and `modelwave broker`: the commands that keep running."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from modelwave_controller.terminal import safe, say
 ReadyFileOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Written, as JSON, once it runs; for supervisors.", parser=path
+        metavar="FILE", help="JSON file to write once it is ready; for supervisors.", parser=path
     ),
 ]
 MIN_TICK_SECONDS, MAX_TICK_SECONDS = 0.05, 60
@@ -31,13 +31,13 @@ def serve(
     ctx: typer.Context,
     tick_seconds: Annotated[
         float,
-        typer.Option(min=MIN_TICK_SECONDS, max=MAX_TICK_SECONDS, help="How often to look."),
+        typer.Option(min=MIN_TICK_SECONDS, max=MAX_TICK_SECONDS, help="Time between two ticks."),
     ] = DEFAULT_TICK_SECONDS,
     ready_file: ReadyFileOption = None,
 ) -> None:
-    """Run the controller: decide, publish orders, hear devices, hand out files.
+    """Run the controller: decide rollouts, publish orders, receive reports, serve files.
 
-    It goes on where it was, however it was ended. SIGINT and SIGTERM end it in order.
+    After a stop or a crash it continues where it was. SIGINT and SIGTERM end it in order.
     """
     _log_to_stderr()
     home = home_of(ctx)
@@ -68,8 +68,8 @@ def broker(
 ) -> None:
     """Run the embedded MQTT broker, for first steps and up to about 1,000 devices.
 
-    A user's name is the device's id, or `controller`. What it retains is in memory only; the
-    controller publishes it again when it connects.
+    A user's name is the device's id, or `controller`. Retained messages are kept in memory only;
+    the controller publishes them again when it connects.
     """
     # amqtt takes a while to import, and only this command needs it.
     from modelwave_controller.broker import (
@@ -98,7 +98,7 @@ def broker(
 async def _until_signal(
     work: Coroutine[Any, Any, None], stop: Callable[[], None] | None = None
 ) -> None:
-    """Runs `work` to its end; SIGINT or SIGTERM calls `stop`, or cancels it."""
+    """Runs `work` to its end; SIGINT or SIGTERM calls `stop`, or cancels it if there is none."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

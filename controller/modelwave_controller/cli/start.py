@@ -1,4 +1,4 @@
-"""`modelwave rollout start`: the options of a plan, and the dry run."""
+"""`modelwave rollout start`: reads the options of a plan, starts a rollout or shows a dry run."""
 
 import time
 from collections.abc import Callable
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 def _of_stage(field: str, help: str) -> Any:
-    """An option that sets a field of every stage."""
+    """Returns an option that sets a field of every stage."""
     unit = field.rpartition("_")[2].upper()
     return typer.Option(metavar=unit, help=f"{help} {_default(Stage, field)}")
 
@@ -46,7 +46,7 @@ def start(
     model: Annotated[str, typer.Argument(show_default=False, help="Name of the model.")],
     release: Annotated[str, typer.Argument(show_default=False, help="Its number or version.")],
     target: Annotated[
-        list[str] | None, typer.Option(help="Only these; else all that the release is for.")
+        list[str] | None, typer.Option(help="Only these; else all targets of the release.")
     ] = None,
     plan_file: Annotated[
         Path | None, typer.Option("--plan", help="TOML; instead of the options below.", parser=path)
@@ -59,41 +59,49 @@ def start(
         ),
     ] = None,
     soak: Annotated[
-        int | None, _of_stage("soak_seconds", "At least, before the next opens.")
+        int | None, _of_stage("soak_seconds", "Least time before the next stage opens.")
     ] = None,
     deadline: Annotated[
-        int | None, _of_stage("deadline_seconds", "Then who is silent is silent.")
+        int | None,
+        _of_stage("deadline_seconds", "After it, devices without an outcome are silent."),
     ] = None,
     max_rolled_back: Annotated[
-        float | None, _of_stage("max_rolled_back_percent", "More is a FAIL.")
+        float | None, _of_stage("max_rolled_back_percent", "More are a FAIL.")
     ] = None,
-    max_failed: Annotated[float | None, _of_stage("max_failed_percent", "More holds it.")] = None,
+    max_failed: Annotated[
+        float | None, _of_stage("max_failed_percent", "More hold the rollout.")
+    ] = None,
     max_rejected: Annotated[
-        float | None, _of_stage("max_rejected_percent", "More holds it.")
+        float | None, _of_stage("max_rejected_percent", "More hold the rollout.")
     ] = None,
-    max_silent: Annotated[float | None, _of_stage("max_silent_percent", "More holds it.")] = None,
+    max_silent: Annotated[
+        float | None, _of_stage("max_silent_percent", "More hold the rollout.")
+    ] = None,
     min_succeeded: Annotated[
-        float | None, _of_stage("min_succeeded_percent", "Fewer hold it.")
+        float | None, _of_stage("min_succeeded_percent", "Fewer hold the rollout.")
     ] = None,
     trial_seconds: Annotated[
         int | None,
         typer.Option(
             metavar="SECONDS",
-            help=f"Before a device confirms. (default {plan.DEFAULT_TRIAL_SECONDS})",
+            help=f"Trial before a device confirms. (default {plan.DEFAULT_TRIAL_SECONDS})",
         ),
     ] = None,
     trial_inferences: Annotated[
-        int | None, typer.Option(metavar="COUNT", help="As many must have run by then. (default 0)")
+        int | None, typer.Option(metavar="COUNT", help="Inferences the trial needs. (default 0)")
     ] = None,
     on_fail: Annotated[
         str | None, typer.Option(help=f"revert or hold. {_default(Plan, 'on_fail')}")
     ] = None,
     expires: Annotated[
         int | None,
-        typer.Option(metavar="SECONDS", help=f"Of its orders. {_default(Plan, 'expires_seconds')}"),
+        typer.Option(
+            metavar="SECONDS",
+            help=f"How long its orders are valid. {_default(Plan, 'expires_seconds')}",
+        ),
     ] = None,
     start_slot: Annotated[
-        int | None, typer.Option(help="Where the first stage begins, 0 to 999; else at random.")
+        int | None, typer.Option(help="First slot of the first stage, 0 to 999; else random.")
     ] = None,
     wait_devices: Annotated[
         float,
@@ -101,15 +109,15 @@ def start(
             min=0,
             max=MAX_WAIT_SECONDS,
             metavar="SECONDS",
-            help="For a first device that reports the model, if none has.",
+            help="How long to wait for a first device that reports the model.",
         ),
     ] = DEFAULT_WAIT_SECONDS,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print who would be in which stage.")
+        bool, typer.Option("--dry-run", help="Only print which device would be in which stage.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a release to the fleet, stage by stage, each opened by the gate of the last."""
+    """Roll a release out to the fleet in stages; the gate of each stage opens the next."""
     stage: dict[str, float | None] = {
         "soak_seconds": soak,
         "deadline_seconds": deadline,
@@ -134,8 +142,8 @@ def start(
 
 
 def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
-    """What `act` gives; tried again for so long while only a first device is missing. An agent
-    that was started just now needs some seconds until its report is stored."""
+    """Returns what `act` returns. Calls it again for up to `seconds` if it raises NoDeviceError: an
+    agent that was started just now needs some seconds until its report is stored."""
     deadline = time.monotonic() + seconds
     said = False
     while True:
@@ -189,7 +197,7 @@ def _dry_run(store: Store, request: Request, as_json: bool) -> None:
         return
     show(table(("stage", "devices", "who"), _stage_rows(created, places)))
     if unfit:
-        say("\n[yellow]These would reject it:[/]")
+        say("\n[yellow]These devices would reject the release:[/]")
         show(
             table(
                 ("device", "target", "why"),
@@ -198,7 +206,7 @@ def _dry_run(store: Store, request: Request, as_json: bool) -> None:
         )
     unread = [place for place in places if place.unreadable]
     if unread:
-        say("\n[yellow]These could not read the order: the rollout holds before their stage.[/]")
+        say("\n[yellow]These devices cannot read the order; the rollout will wait for them:[/]")
         show(
             table(
                 ("device", "stage", "why"),
@@ -207,8 +215,8 @@ def _dry_run(store: Store, request: Request, as_json: bool) -> None:
         )
         say("Update their agents, or `modelwave device forget` those that are gone.")
     say(
-        f"\nNothing was started. With --start-slot {created.start_slot} the stages are these; "
-        "without, each rollout starts at another slot."
+        f"\nNothing was started. These stages need --start-slot {created.start_slot}; without it "
+        "each rollout starts at a random slot."
     )
 
 

@@ -1,4 +1,4 @@
-"""The database of the home that a command works on."""
+"""Opens the database of the home that a command works on."""
 
 import time
 from contextlib import closing
@@ -11,15 +11,15 @@ from modelwave_controller.storage.store import Store
 
 
 def opened_store(ctx: typer.Context) -> closing[Store]:
-    """Closed at the end of the block. Raises OperatorError, which for a folder that is no
-    home says how to make one."""
+    """Returns the home's database, which the `with` block closes. Raises OperatorError; for a
+    folder that is not a home it says how to make one."""
     home = home_of(ctx)
     _ = home.root
     return closing(Store(home.database_url))
 
 
 def status_of(store: Store, rollout: str | None) -> Status:
-    """Of the rollout with this number, of this model, or of the newest for None. Raises
-    OperatorError."""
+    """Returns the status of the rollout with this number or of this model; of the newest for
+    None. Raises OperatorError."""
     with store.read() as connection:
         return StatusReader(connection, rollout).read(connection, time.time())

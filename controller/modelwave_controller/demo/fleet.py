@@ -1,4 +1,4 @@
-"""The demo's devices: their folders, and which of them run where."""
+"""The demo's devices, their folders and their processes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +8,8 @@ from modelwave_shared.slots import slot
 
 FLEET_NAME = "demo"
 HOST, SMALL = "linux-cpu", "nano33ble"
-# What the small ones may keep in a bank and in RAM: they stand in for a board of that
-# target, on this machine's CPU.
+# The limits of a bank and of RAM for the small devices, which simulate boards of that target
+# on this machine's CPU.
 SMALL_FLASH_BYTES = 32 * 1024
 SMALL_RAM_BYTES = 64 * 1024
 LEAST_DEVICES = 24
@@ -29,14 +29,15 @@ class Device:
 
 
 def devices(number: int) -> list[Device]:
-    """Three daemons and the rest of the hosts, and two small ones of which one is a daemon."""
+    """Returns the devices: hosts, the first three of them daemons, and two small ones, one of
+    them a daemon."""
     hosts = [Device(f"pi-{n:02}", HOST, daemon=n <= 3) for n in range(1, number - 1)]
     return [*hosts, Device("nano-01", SMALL, daemon=True), Device("nano-02", SMALL, daemon=False)]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Where the fleet finds what it needs."""
+    """The folder, root document, broker and held-out data that the fleet uses."""
 
     folder: Path
     root: Path

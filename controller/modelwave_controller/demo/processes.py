@@ -1,4 +1,4 @@
-"""The demo's processes: started as a user would start them, and all ended with it."""
+"""Starts the demo's processes as a user would, and ends them all with the demo."""
 
 import contextlib
 import signal
@@ -22,7 +22,7 @@ FLEET = (sys.executable, "-m", "modelwave_agent.host.fleet")
 
 
 class Processes:
-    """What was started here, by name; each writes to `<folder>/<name>.log`."""
+    """The processes started here, by name; each writes to `<folder>/<name>.log`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,7 +32,7 @@ class Processes:
     def start(self, name: str, command: Sequence[str]) -> None:
         log = (self.folder / f"{name}.log").open("ab")
         self._logs.append(log)
-        # A session of its own: Ctrl-C reaches the demo alone, which then ends them in order.
+        # In a session of its own, so that Ctrl-C reaches only the demo, which ends it in order.
         self.running[name] = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -42,7 +42,8 @@ class Processes:
         )
 
     def wait_for(self, name: str, path: Path, seconds: float) -> None:
-        """Returns when process `name` has written `path`. StorageError if it ends first."""
+        """Waits until the process `name` has written `path`. Raises StorageError if it ends
+        before, or does not write it in time."""
         deadline = time.monotonic() + seconds
         while not path.exists():
             if self.running[name].poll() is not None or time.monotonic() > deadline:
@@ -54,7 +55,7 @@ class Processes:
         return "\n".join(text.splitlines()[-15:])
 
     def end(self, name: str) -> None:
-        """Asks it to end; if it does not in END_SECONDS, ends it."""
+        """Terminates a process, and kills it if it has not ended after END_SECONDS."""
         process = self.running.pop(name)
         process.terminate()
         try:
@@ -64,7 +65,7 @@ class Processes:
             process.wait()
 
     def dead(self) -> list[str]:
-        """Those that ended though nobody asked them to."""
+        """Returns the names of the processes that ended by themselves."""
         return [name for name, process in self.running.items() if process.poll() is not None]
 
     def end_all(self) -> None:
@@ -78,9 +79,9 @@ class Processes:
 
 @contextlib.contextmanager
 def processes(folder: Path, then: Callable[[], None] = lambda: None) -> Iterator[Processes]:
-    """Processes that are ended, and `then` is called, however the block is left: a signal
-    interrupts it, and further ones do not interrupt the clearing up. Those that whoever
-    started us ignores (nohup) stay ignored."""
+    """Yields Processes; at the end of the block ends them all and calls `then`, also after an
+    error or a signal. A first signal interrupts the block, further ones do not interrupt the
+    cleanup. Signals that are ignored already (nohup) stay ignored."""
     made = Processes(folder)
     before = {n: signal.getsignal(n) for n in ENDING if signal.getsignal(n) != signal.SIG_IGN}
 

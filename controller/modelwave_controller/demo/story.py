@@ -1,5 +1,5 @@
-"""The demo's story, act by act. Each act says what it saw; the demo ends with exit code 0
-only if everything was seen."""
+"""The acts of the demo. Each act prints its observations; the demo's exit code is 0 only if all
+of them are as expected."""
 
 import time
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from modelwave_controller.demo.service import settle, start_broker, start_serve
 from modelwave_controller.rollout.state import NEW, RUNNING
 from modelwave_controller.terminal import safe, say
 
-LABELLED_LEAST = 400  # of the fleet's own inferences, before its accuracy is looked at
-# Stages of the real thing, times of a demo. One device in twelve may be missing.
+LABELLED_LEAST = 400  # labelled inferences of the fleet before its accuracy is read
+# The default stages, with short times. One device in twelve may be missing.
 PLAN = (
     *("--soak", "1", "--trial-seconds", "1", "--deadline", "50"),
     *("--max-rolled-back", "9", "--max-rejected", "9"),
@@ -44,8 +44,8 @@ class Story:
         self.operator = operator
         self.folder = folder
         self.seen: list[Observation] = []
-        # The daemon that will be offline; stages start right behind its slot, so that it is
-        # the last of them.
+        # The daemon that will be offline. The first stage starts at the slot after its own, so
+        # that it is the last device of the rollout.
         self.absent = self.fleet[0]
         self.start_slot = (self.absent.slot + 1) % 1000
 
@@ -64,7 +64,7 @@ class Story:
             say(f"\n[bold cyan]{safe((act.__doc__ or '').splitlines()[0])}[/]")
             act()
         dead = self.running.dead()
-        self.saw("every process lived to the end", not dead, ", ".join(dead) or "all did")
+        self.saw("every process ran to the end", not dead, ", ".join(dead) or "all did")
         return self.seen
 
     def saw(self, what: str, ok: bool, figure: str) -> None:
@@ -121,12 +121,12 @@ class Story:
         )
 
     def late_device_catches_up(self) -> None:
-        """3. The offline device comes back, and finds its order waiting"""
+        """3. The offline device comes back, and gets its order"""
         self.parts.start_daemon(self.running, self.absent)
         self._everyone_runs(2, self.fleet)
 
     def bad_model_comes_back(self) -> None:
-        """4. v3 fails its golden set: stopped on the first canary, and taken back"""
+        """4. v3 fails its golden set: the rollout stops at the first canary and is reverted"""
         code = self._roll_out("v3", "--target", HOST)
         rollout = self.operator.asks("rollout", "status")
         first, *later = rollout["rows"]
@@ -138,7 +138,7 @@ class Story:
             f"{len(opened)} further stages opened",
         )
         reason = rollout["problems"][0]["reason"] if rollout["problems"] else "none"
-        self.saw("the canary says why", "golden set" in reason, reason)
+        self.saw("the canary reports the reason", "golden set" in reason, reason)
         self._everyone_runs(2, self.fleet)
 
     def large_model_is_rejected(self) -> None:
@@ -163,22 +163,22 @@ class Story:
         self._everyone_runs(2, self.fleet)
 
     def bad_model_comes_back_from_boards(self) -> None:
-        """6. v3 on the boards: MicroPython finds it bad by itself, too"""
+        """6. v3 on the boards: the agent on MicroPython finds it bad, too"""
         code = self._roll_out("v3", "--target", boards.TARGET)
         rollout = self.operator.asks("rollout", "status")
         first = rollout["rows"][0]
         reason = rollout["problems"][0]["reason"] if rollout["problems"] else "none"
         self.saw(
-            "a board rolled v3 back, and the other never had it",
+            "one board rolled v3 back, and the other never got it",
             code == 1 and first["rolled_back"] == first["devices"] == 1 and "golden set" in reason,
             reason,
         )
         self._everyone_runs(2, self.fleet)
 
-    # What acts are made of.
+    # The steps that acts share.
 
     def _start_service(self) -> str:
-        """Broker and controller; the broker's URL."""
+        """Starts broker and controller, and returns the broker's URL."""
         url = start_broker(self.operator, self.running)
         settle(self.operator, url)
         self.files_url = start_serve(self.operator, self.running)
@@ -194,14 +194,14 @@ class Story:
         self.fleet += [Device(name, boards.TARGET, daemon=True) for name in boards.NAMES]
         say(
             f"  {len(boards.NAMES)} agents on MicroPython in {boards.HEAP_BYTES:,} bytes of heap; "
-            f"{size:,} bytes of agent came from the controller by mip"
+            f"the agent, {size:,} bytes, was installed from the controller with mip"
         )
 
     def _release_all(self) -> None:
         for entry in catalogue(self.models)["versions"]:
             for target in (HOST, SMALL):
                 self._release(entry, target)
-            # v4 is there to be too large for the smallest.
+            # v4 is only for act 5, in which it is too large for the smallest target.
             if self.boards and entry["version"] != "v4":
                 self._release(entry, boards.TARGET)
 
@@ -209,7 +209,7 @@ class Story:
         arguments = release_arguments(self.models, entry["version"], target)
         if entry["version"] == "v3":
             error = self.operator.tries(*arguments)
-            self.saw(f"v3 for {target} is refused when released", "golden" in error, error)
+            self.saw(f"v3 for {target} is refused at its release", "golden" in error, error)
             arguments += ["--force", "the demo shows what devices do with a bad model"]
         self.operator.asks(*arguments)
         forced = ", forced with a reason" if entry["version"] == "v3" else ""
@@ -241,7 +241,8 @@ class Story:
         return count(found)
 
     def _accuracy(self, release: int) -> float:
-        """The share of the fleet's labelled inferences with `release` that were right."""
+        """Waits for enough labelled inferences of the fleet with `release`, and returns the
+        share of right ones."""
 
         def enough(found: Any) -> bool:
             return any(

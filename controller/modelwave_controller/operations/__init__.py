@@ -1,1 +1,1 @@
-"""What an operator may do and see; the command line stands on it."""
+"""The operations of an operator; the command line calls them."""

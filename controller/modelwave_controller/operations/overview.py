@@ -1,4 +1,4 @@
-"""The fleet and its devices, as commands print them."""
+"""Reads the state of the fleet and of its devices for the commands that show it."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -60,9 +60,9 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
 
 
 def device_list(connection: Connection, target: str | None, now: float) -> list[dict[str, Any]]:
-    """Every known device (of a target), by name: its last report, presence and models.
-    `silent_since` is set for one that is online, as far as the broker knows, and has not
-    reported for so long that it is not at work."""
+    """Returns all known devices, or those of `target`, by name: last report, presence and models.
+    `silent_since`, in Unix seconds, is set for a device that is online according to the broker,
+    but has not reported for SILENT_SECONDS."""
     query = select(devices).order_by(devices.c.device)
     rows = connection.execute(query if target is None else query.where(devices.c.target == target))
     found = {
@@ -87,21 +87,21 @@ def device_list(connection: Connection, target: str | None, now: float) -> list[
 
 
 def device(connection: Connection, name: str, now: float) -> dict[str, Any]:
-    """Raises OperatorError if nothing was ever heard of it."""
+    """Returns the entry of device_list for one device. Raises OperatorError if it is unknown."""
     found = [entry for entry in device_list(connection, None, now) if entry["device"] == name]
     if not found:
         raise OperatorError(
-            f"DEVICE: nothing was heard of {name[:64]!r} yet; see `modelwave device list`"
+            f"DEVICE: no message from {name[:64]!r} was received; see `modelwave device list`"
         )
     return found[0]
 
 
 def _device(row: dict[str, Any]) -> dict[str, Any]:
-    """`target` is absent where only messages that cannot be read have come."""
+    """Returns a new entry; `target` is absent for a device that sent no readable report."""
     return row | {"online": False, "silent_since": None, "models": [], "bad": None}
 
 
 def _silent_before(connection: Connection, now: float) -> float:
-    """Who is online and was not heard of since then is silent. Time when no service listened
-    does not count."""
+    """Returns the time, in Unix seconds, before which the last report of a silent device was
+    received. Time in which no service was running does not count."""
     return min(now, log.service_seen_at(connection) + log.TICK_NOTED_SECONDS) - SILENT_SECONDS

@@ -1,4 +1,4 @@
-"""What a rollout would do: who would be in which stage, and what would not fit there."""
+"""Previews a rollout: the stage of each device, and the devices that the release does not fit."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from modelwave_shared.fit import shortfalls
 
 @dataclass(frozen=True)
 class PlannedDevice:
-    """A device in a stage (from 0); `shortfalls` say why it would reject the release,
-    `unreadable` why its stage would not open: it could not read the order."""
+    """A device in a stage (from 0). `shortfalls` says why it would reject the release, `unreadable`
+    why it cannot read the order or the manifest, so that its stage would not open."""
 
     device: str
     target: str
@@ -30,7 +30,7 @@ class PlannedDevice:
 def preview(
     connection: Connection, created: Created, releases: dict[str, Signed]
 ) -> list[PlannedDevice]:
-    """Every known device of the rollout's targets, in the order of stages and slots."""
+    """Returns all known devices of the rollout's targets, by stage, target and name."""
     query = select(devices).where(devices.c.target.in_(created.releases))
     by_target: dict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(query.order_by(devices.c.device)):
@@ -54,7 +54,7 @@ def preview(
 
 
 def _stages(created: Created, slots: list[int]) -> dict[int, int]:
-    """{slot: stage that opens it}, as the ticks would."""
+    """Returns {slot: stage that opens it}, computed as the ticks do."""
     counts: dict[int, int] = defaultdict(int)
     for slot in slots:
         counts[slot] += 1
@@ -68,7 +68,8 @@ def _stages(created: Created, slots: list[int]) -> dict[int, int]:
 
 
 def _shortfalls(needs: dict[str, Any], row: Any) -> list[str]:
-    """By the device's last report. Which kernels a board has, only the board knows."""
+    """Returns why the device, by its last report, would reject the release. Kernels are not
+    checked: only the board knows them."""
     has = {
         "flash": row.free_flash,
         "ram": row.free_ram,

@@ -1,5 +1,6 @@
-"""What an operator may do with rollouts. Each is a transaction that appends to the log; the
-service sees it at its next tick. Refusals are OperatorErrors that say what to do instead.
+"""Starts, pauses, resumes, aborts and reverts rollouts for an operator. Each operation is a
+transaction that appends to the log, which the service reads at its next tick. A refused one
+raises OperatorError, whose message says what to do instead.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ from modelwave_shared.limits import SLOTS
 
 @dataclass(frozen=True)
 class Request:
-    """A rollout as asked for. `targets` empty: all that the release is for."""
+    """A rollout to start. Empty `targets` means all targets of the release."""
 
     model: str
     releases: dict[str, Signed]  # by target
@@ -41,11 +42,12 @@ class Request:
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
-    """The rollout that `start` would begin; `found` as log.under_way. Raises OperatorError if it
-    cannot, NoDeviceError if only devices are missing."""
+    """Returns the rollout that `start` would begin; `found` as log.under_way. Raises OperatorError
+    if it cannot begin, NoDeviceError if the only reason is that no device has reported the
+    model."""
     chosen = _chosen(request)
     if obstacle := found.obstacle(request.model):
-        raise OperatorError(f"no rollout of {request.model} can be started: {obstacle}")
+        raise OperatorError(f"cannot start a rollout of {request.model}: {obstacle}")
     active = found.active(request.model)
     if active:
         raise OperatorError(
@@ -62,11 +64,13 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         current = found.current.get((request.model, target))
         if current and current.manifest == signed.digest:
             raise OperatorError(
-                f"{target} was brought to release {current.release} of {request.model} already; "
+                f"{target} has release {current.release} of {request.model} already; "
                 "name the other targets with --target, or another release"
             )
     if request.start_slot is not None and not 0 <= request.start_slot < SLOTS:
-        raise OperatorError(f"--start-slot: 0 to {SLOTS - 1}")
+        raise OperatorError(
+            f"--start-slot: {request.start_slot}; give a slot from 0 to {SLOTS - 1}"
+        )
     return Created(
         model=request.model,
         plan=request.plan,
@@ -81,7 +85,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
 
 
 def start(store: Store, request: Request, now: float) -> int:
-    """Begins a rollout; its number."""
+    """Begins a rollout and returns its number. Raises OperatorError, as `propose`."""
     with _writing(store) as (connection, found):
         created = propose(connection, found, request)
         for signed in request.releases.values():
@@ -96,7 +100,8 @@ def pause(store: Store, rollout: str, reason: str, now: float) -> int:
 
 
 def resume(store: Store, rollout: str, accept: str, now: float) -> int:
-    """`accept` is why the gate that holds the rollout is overruled; "" waits for it anew."""
+    """Resumes a rollout. `accept` is the reason to overrule the gate that holds it; "" waits for
+    the gate again."""
     return _append(store, rollout, now, lambda _, r: _resume(r, accept))
 
 
@@ -109,8 +114,8 @@ def revert(store: Store, rollout: str, reason: str, now: float) -> int:
 
 
 def find(found: State, wanted: str | None) -> Rollout:
-    """The rollout that an operator names by its number, or by its model (the newest one);
-    None is the newest of all. Raises OperatorError."""
+    """Returns the rollout with this number, or the newest one of this model; None means the newest
+    of all. Raises OperatorError if there is none."""
     rollouts = list(found.rollouts.values())
     if not rollouts:
         raise OperatorError("there is no rollout yet: `modelwave rollout start MODEL RELEASE`")
@@ -168,8 +173,8 @@ def _append(store: Store, wanted: str, now: float, entry: Callable[[State, Rollo
 def _require_understood(rollout: Rollout, obstacle: str) -> None:
     if obstacle:
         raise OperatorError(
-            f"rollout {rollout.id} is left as it is: {obstacle} (`rollout abort {rollout.id}` "
-            "ends it, and is all that this one can do)"
+            f"rollout {rollout.id} cannot be changed: {obstacle} (this modelwave can only end it: "
+            f"`rollout abort {rollout.id}`)"
         )
 
 
@@ -187,14 +192,14 @@ def _resume(rollout: Rollout, accept: str) -> Body:
     if any(state.failed(stage) for stage in rollout.stages):
         raise OperatorError(
             f"rollout {rollout.id} has failed and cannot go on: `rollout revert {rollout.id}` "
-            f"takes it back, `rollout abort {rollout.id}` leaves it; then start a new one"
+            f"reverts it, `rollout abort {rollout.id}` leaves it; then start a new one"
         )
     if accept and rollout.status != state.HELD:
         raise OperatorError(f"--accept: no gate holds rollout {rollout.id}; it is paused")
     if accept and rollout.held_by == "format":
         raise OperatorError(
-            f"--accept: no gate holds rollout {rollout.id}, but devices that could not read its "
-            f"next order: `modelwave rollout status {rollout.id}` names them"
+            f"--accept: rollout {rollout.id} is held by devices that cannot read its next order, "
+            f"not by a gate: `modelwave rollout status {rollout.id}` names them"
         )
     return Resumed(accepted=accept)
 
@@ -206,11 +211,11 @@ def _abort(rollout: Rollout, reason: str) -> Body:
 
 
 def _revert(found: State, rollout: Rollout, reason: str) -> Body:
-    # What its slots are ordered to run is known only if no later rollout ordered them since
-    # in words that this program does not know.
+    # A later rollout with events that this program does not understand may have sent other orders
+    # to the slots.
     _require_understood(rollout, found.obstacle(rollout.model, rollout.id))
     if rollout.back or rollout.revert_asked is not None:
-        raise OperatorError(f"rollout {rollout.id} is being taken back, or was, already")
+        raise OperatorError(f"rollout {rollout.id} is being reverted, or was reverted already")
     active = found.active(rollout.model)
     if active and active.id != rollout.id:
         raise OperatorError(
@@ -218,8 +223,8 @@ def _revert(found: State, rollout: Rollout, reason: str) -> Body:
         )
     if not any(_ordered(found, rollout, target) for target in rollout.created.releases):
         raise OperatorError(
-            f"no slot is ordered to run what rollout {rollout.id} brought: there is nothing to "
-            f"take back{' (`rollout abort` ends it)' if active else ''}"
+            f"no slot has an order for the release of rollout {rollout.id}: there is nothing to "
+            f"revert{' (`rollout abort` ends it)' if active else ''}"
         )
     return RevertAsked(reason=reason)
 

@@ -1,6 +1,6 @@
-"""A rollout as people see it: one status word, why, what happens next, a row a stage.
+"""The status of a rollout for people: status word, reason, next step, and a row for each stage.
 
-Plain values, made from the folded log; cli/view.py draws them, --json prints them.
+It is made of plain values, from the log's state; cli/view.py draws them, --json prints them.
 """
 
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ from modelwave_controller.storage.devices import RefusalNote
 from modelwave_shared.slots import contains
 from modelwave_shared.words import SUCCEEDED
 
-# A service that ticks says so every few seconds.
+# A running service stores the time of its ticks every few seconds.
 SERVICE_SILENT_SECONDS = 15
 MAX_PROBLEMS = 5
-SILENT = "silent"  # of a device that has not answered, in place of an outcome
+SILENT = "silent"  # in place of an outcome, for a device without an answer
 
 
 @dataclass(frozen=True)
 class StageRow:
-    """A stage, or the way back. `silent` are those not heard of (after the deadline also
-    those that never came to an end); `gate` is one word."""
+    """The row of a stage, or of a revert. `silent` counts devices without an answer, after the
+    deadline also those still in progress; `gate` is one word."""
 
     name: str
     devices: int
@@ -48,7 +48,7 @@ class StageRow:
 
 @dataclass(frozen=True)
 class Problem:
-    """A device that did not succeed, and what it says of it."""
+    """A device that did not succeed, and the reason that it reported."""
 
     device: str
     outcome: str
@@ -72,7 +72,7 @@ class Entry:
 class Status:
     rollout: int
     model: str
-    release: int  # 0, with no targets: its beginning is not understood
+    release: int  # 0, without targets, if the `created` event was not understood
     version: str
     targets: list[str]
     start_slot: int
@@ -98,7 +98,7 @@ def entries(connection: Connection, now: float) -> list[Entry]:
 
 
 class StatusReader:
-    """The status of one rollout, again and again: reads only what is new in the log."""
+    """Reads the status of one rollout repeatedly; each time it reads only the log's new events."""
 
     def __init__(self, connection: Connection, wanted: str | None) -> None:
         """`wanted` as in rollouts.find. Raises OperatorError."""
@@ -130,7 +130,7 @@ def describe(
     problems: list[Problem],
     obstacle: str = "",
 ) -> Status:
-    """`obstacle` as in State.obstacle."""
+    """Returns the status of a rollout at `now` (Unix seconds); `obstacle` as in State.obstacle."""
     why, then = _why(rollout, known, now, obstacle)
     release = rollout.release
     return Status(
@@ -170,9 +170,7 @@ def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str
         if not seen_at:
             found.append("no service has run yet: start `modelwave serve`")
         elif now - seen_at > SERVICE_SILENT_SECONDS:
-            found.append(
-                f"no service has been at work for {span(now - seen_at)}: start `modelwave serve`"
-            )
+            found.append(f"no service has run for {span(now - seen_at)}: start `modelwave serve`")
     if left:
         found.append(f"{plural(left, 'topic')} not yet acknowledged by the broker")
     return found
@@ -181,9 +179,9 @@ def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str
 def _why(rollout: Rollout, known: Known, now: float, obstacle: str) -> tuple[str, str]:
     if obstacle:
         return _why_it_stays(rollout, obstacle)
-    again = f"`rollout revert {rollout.id}` would take it back"
+    again = f"`rollout revert {rollout.id}` would revert it"
     if rollout.revert_asked is not None:
-        return rollout.revert_asked, "its devices are ordered back at the service's next tick"
+        return rollout.revert_asked, "the service orders its devices back at its next tick"
     if rollout.status == state.FINISHED:
         return rollout.reason, f"nothing: it is over; {again}"
     if rollout.status == state.ABORTED:
@@ -202,15 +200,15 @@ def _why_it_stays(rollout: Rollout, obstacle: str) -> tuple[str, str]:
     if rollout.over:
         return f"{rollout.reason}; {obstacle}", "nothing: it is over"
     end = f"`rollout abort {rollout.id}` ends it" if rollout.status != state.REVERTING else ""
-    then = "no stage opens and nothing is taken back until modelwave is updated"
+    then = "no stage opens and nothing is reverted until modelwave is updated"
     return obstacle, f"{then}; {end}" if end else then
 
 
 def _back(rollout: Rollout, known: Known, over: bool) -> str:
     if rollout.back is None or not rollout.back.orders:
         return (
-            "with no earlier release its orders were withdrawn, which cancels nothing: a device "
-            "that has its order goes on with it, and keeps the release if it confirms it"
+            "there is no earlier release, so its orders were withdrawn; a device that has its "
+            "order already goes on with it, and keeps the release if it confirms it"
         )
     return f"on the way back {gates.tally(count_answers(rollout.back, known), over)}"
 
@@ -232,7 +230,7 @@ def _rows(rollout: Rollout, known: Known, now: float) -> list[StageRow]:
 
 
 def _gate(rollout: Rollout, stage: StageState, live: gates.Gate) -> tuple[str, str]:
-    """What was decided, or how it stands while the rollout may still go on."""
+    """Returns the gate's final decision; while the rollout may go on, also its current state."""
     if stage.verdict in (PASS, FAIL) or rollout.status not in state.ACTIVE:
         return stage.verdict, stage.verdict_reason
     words = {PASS: "soaking", PENDING: "pending"}
@@ -256,7 +254,7 @@ def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = ""
 
 
 def _problems(rollout: Rollout) -> list[Problem]:
-    """A few devices that did not succeed, newest stage first; the way back last."""
+    """Returns the devices that did not succeed, the newest stage first, a revert last."""
     waves: list[Wave] = [*reversed(rollout.stages), *([rollout.back] if rollout.back else [])]
     found = [
         Problem(device, answer.outcome, answer.reason)
@@ -268,9 +266,9 @@ def _problems(rollout: Rollout) -> list[Problem]:
 
 
 def _silent(state: State, rollout: Rollout, refusals: Sequence[RefusalNote]) -> list[Problem]:
-    """Devices that have not answered to the rollout's order, which is what they are ordered to
-    do today, and say that they refused a message: such as one in a format that they cannot
-    read, which they can say nothing else of."""
+    """Returns the devices that have not answered to the rollout's order, if it is still their
+    newest, and that report a refused message: such as an order in a format that they cannot read,
+    to which they cannot answer otherwise."""
     found = []
     for refusal in refusals:
         desired = state.desired.get((rollout.model, refusal.target), {}).get(refusal.slot)

@@ -1,1 +1,1 @@
-"""From a model's files to a signed release, and the releases that a home holds."""
+"""Makes signed releases of model files, and keeps the releases of a home."""

@@ -1,5 +1,5 @@
-"""A bundle: a release in a folder, to carry from the machine with the release key to the
-service's.
+"""Bundles: a bundle is a folder with a release, to copy from the machine with the release key to
+the service's.
 
     manifest.json   the manifest's envelope
     <sha256>        each file that it names
@@ -25,16 +25,16 @@ MANIFEST_FILE = "manifest.json"
 
 @dataclass(frozen=True)
 class Signed:
-    """A manifest whose signature is good under the fleet's root."""
+    """A manifest whose signature was verified under the fleet's root."""
 
     document: dict[str, Any]  # the manifest as it was signed
     manifest: Manifest  # its typed view
     envelope: bytes
-    digest: str  # sha256 of the payload, in hex: what an order names
+    digest: str  # sha256 of the payload, in hex; orders name it
 
 
 def read_manifest(path: Path, root: dict[str, Any], what: str) -> Signed:
-    """The signed manifest in a file. Raises OperatorError, TrustError."""
+    """Reads and verifies a manifest file. Raises OperatorError for the file `what`, TrustError."""
     data = disk.read_input(path, what, MAX_ENVELOPE_BYTES)
     document, digest = roots.open_signed(MANIFEST, data, root, str(path))
     return Signed(document, view(Manifest, document), data, digest)
@@ -42,10 +42,10 @@ def read_manifest(path: Path, root: dict[str, Any], what: str) -> Signed:
 
 @contextlib.contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `out` if the block ends well. Raises OperatorError if
-    `out` is there."""
+    """Yields a temporary folder, which becomes `out` at the end of the block, unless it raises.
+    Raises OperatorError if `out` exists."""
     if out.exists():
-        raise OperatorError(f"--out: {out} is there already; name a new folder")
+        raise OperatorError(f"--out: {out} exists already; name a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".bundle-", dir=out.parent))
     try:

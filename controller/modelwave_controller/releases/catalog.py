@@ -1,11 +1,11 @@
-"""The releases that a home has: signed manifests and the files they name.
+"""The releases of a home: signed manifests and the files that they name.
 
     releases/<model>/<release>/<target>.json   the manifest's envelope
-    files/<sha256>                             the files, shared by whoever names them
-    signed/<model>/<release>/<target>.json     what left in a bundle: its number is taken
+    files/<sha256>                             the files; several manifests may name one
+    signed/<model>/<release>/<target>.json     the same for bundles: reserves the number
 
-A release is never changed: the same one may be added again, another one under its number
-or its version is refused. Files are there before the manifest that names them.
+A release never changes: the same one may be added again, but another one with its number or
+version is refused. Files are stored before the manifest that names them.
 """
 
 from pathlib import Path
@@ -22,31 +22,35 @@ StoredRelease = Signed
 
 
 class Releases:
-    """Raises OperatorError where there is no home, TrustError where its root is not good."""
+    """The releases of one home. Raises OperatorError if the home does not exist, TrustError if its
+    root is not valid."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self.root = home.root_document
 
     def file_path(self, sha256: str) -> Path:
-        """Where the file with this hash is, or would be."""
+        """Returns the path of the file with this hash, which may not exist. Raises OperatorError if
+        `sha256` is not a hash."""
         require(fields.sha256, sha256, "file")
         return self.home.files / sha256
 
     def all(self) -> list[StoredRelease]:
-        """All of them, by model, release and target. Raises TrustError if one of them does
-        not verify any more."""
+        """Returns all releases, by model, release and target. Raises TrustError if one of them
+        cannot be verified."""
         return [
             release for folder in _folders(self.home.releases) for release in self._of_model(folder)
         ]
 
     def find(self, model: str, wanted: str) -> dict[str, StoredRelease]:
-        """By target: release number `wanted` of `model`, or the version of that name. Raises
+        """Returns {target: release} for the release number or version `wanted` of `model`. Raises
         OperatorError if there is none."""
         require(fields.name, model, "MODEL")
         known = self._of_model(self.home.releases / model)
         if not known:
-            raise OperatorError(f"MODEL: no release of {model} here; see `modelwave release list`")
+            raise OperatorError(
+                f"MODEL: this home has no release of {model}; see `modelwave release list`"
+            )
         found = {
             release.manifest.target: release
             for release in known
@@ -55,13 +59,13 @@ class Releases:
         if not found:
             names = sorted({(r.manifest.release, r.manifest.version) for r in known})
             shown = ", ".join(f"{number} ({version})" for number, version in names[-5:])
-            raise OperatorError(f"RELEASE: {model} has no {wanted[:100]}; it has {shown}")
+            raise OperatorError(f"RELEASE: {model} has no release {wanted[:100]}; it has {shown}")
         return found
 
     def number_for(self, model: str, version: str, target: str, leaving: bool = False) -> int:
-        """The release number that a new release gets: that of the same version for other
-        targets, else the next one. Raises OperatorError if the version has this target, and
-        where there is nothing to count from for one that is `leaving` for another home."""
+        """Returns the number for a new release: that of the same version for other targets, else
+        the next one. Raises OperatorError if the version has this target already, or if the
+        release is `leaving` for another home and this home has none to count from."""
         require(fields.name, model, "MODEL")
         known = self._of_model(self.home.releases / model, self.home.signed / model)
         if leaving and not known:
@@ -80,9 +84,9 @@ class Releases:
         return same[0].release if same else max(taken, default=0) + 1
 
     def add(self, bundle: Path) -> tuple[StoredRelease, bool]:
-        """Takes in a bundle's release; with it, whether it was not here yet. Raises TrustError
-        for anything that is not as it was signed, OperatorError if its number or version is
-        another release's."""
+        """Adds a bundle's release to the home; returns it, and whether it is new. Raises TrustError
+        for a wrong signature, hash or fleet, OperatorError if another release has its number or
+        version."""
         if not (bundle / bundles.MANIFEST_FILE).is_file():
             raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST_FILE}: not a bundle")
         signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "BUNDLE")
@@ -95,8 +99,8 @@ class Releases:
         return signed, _keep(self.home.releases, signed)
 
     def note(self, bundle: Path) -> None:
-        """Keeps the manifest of a bundle that was signed here for another home. Raises
-        OperatorError if its number or version was given to another release."""
+        """Stores the manifest of a bundle that was signed here for another home. Raises
+        OperatorError if another release has its number or version."""
         signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "--out")
         model = signed.manifest.model
         self._check_place(
@@ -111,7 +115,7 @@ class Releases:
         if manifest.release < least:
             raise TrustError(
                 f"release {manifest.release} of {manifest.model} is below {least}, "
-                "the least that the fleet's root allows"
+                "the minimum that the fleet's root allows"
             )
         for known in present:
             other = known.manifest
@@ -124,7 +128,7 @@ class Releases:
                 )
             if same_number and other.target == manifest.target and known.digest != new.digest:
                 raise OperatorError(
-                    f"release {other.release} of {other.model} for {other.target} is here with "
+                    f"release {other.release} of {other.model} for {other.target} exists with "
                     "other contents, and a release is never changed; create it as a new version"
                 )
 
@@ -138,7 +142,7 @@ class Releases:
 
 
 def _keep(place: Path, signed: StoredRelease) -> bool:
-    """Whether it was not there yet."""
+    """Stores the envelope unless it exists; returns whether it is new."""
     manifest = signed.manifest
     path = place / manifest.model / str(manifest.release) / f"{manifest.target}.json"
     if path.exists():

@@ -1,7 +1,7 @@
-"""The golden set, run on this host by the program that devices run.
+"""Runs a golden set on this host, with the program that devices use.
 
-It runs in a process of its own: a runtime that meets a malformed model may die or never
-return, and the operator's side does not import the agent.
+It runs in a process of its own: a malformed model may crash a runtime or make it hang, and the
+controller must not import the agent.
 """
 
 import json
@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 PROVE_COMMAND = (sys.executable, "-m", "modelwave_agent.host.prove")
 PROVE_SECONDS = 600
-_GRACE_SECONDS = 10  # it ends itself; this is for one that is stuck where no alarm reaches
+_GRACE_SECONDS = (
+    10  # the process ends itself in time; this is for one that its alarm cannot interrupt
+)
 
 
 class _Verdict(BaseModel):
@@ -30,8 +32,8 @@ class _Verdict(BaseModel):
 
 @dataclass(frozen=True)
 class Proof:
-    """How the golden set came out. `reason` is "" only where `healthy`; `runtime` is ""
-    where it could not be run at all."""
+    """The result of a golden set. `reason` is "" only if `healthy`; `runtime` is "" if the golden
+    set could not be run."""
 
     healthy: bool
     reason: str
@@ -39,7 +41,8 @@ class Proof:
 
 
 def prove(model: Path, golden: Path, tolerance: dict[str, Any], accelerator: str = "") -> Proof:
-    """Runs `golden` through `model` and judges it by the manifest's `tolerance`."""
+    """Runs `model` on the inputs of `golden` and compares its outputs with the expected ones by the
+    manifest's `tolerance`."""
     arguments = ["--model", model, "--golden", golden, "--tolerance", json.dumps(tolerance)]
     arguments += ["--seconds", PROVE_SECONDS]
     arguments += ["--accelerator", accelerator] if accelerator else []
@@ -51,15 +54,15 @@ def prove(model: Path, golden: Path, tolerance: dict[str, Any], accelerator: str
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        return _not_judged(f"no verdict after {PROVE_SECONDS} s")
+        return _not_judged(f"no result after {PROVE_SECONDS} s")
     if done.returncode < 0:
-        return _not_judged(f"it died of {signal.Signals(-done.returncode).name}")
+        return _not_judged(f"it was ended by {signal.Signals(-done.returncode).name}")
     if done.returncode > 0:
         return _not_judged(_last_line(done.stderr) or f"it ended with code {done.returncode}")
     try:
         verdict = _Verdict.model_validate(json.loads(_last_line(done.stdout)))
     except (ValueError, ValidationError):
-        return _not_judged("its verdict cannot be read")
+        return _not_judged("its result cannot be read")
     runtime = f"{verdict.runtime} {verdict.version}".strip()
     if verdict.healthy:
         return Proof(True, "", runtime)

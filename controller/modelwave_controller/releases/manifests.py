@@ -1,12 +1,12 @@
-"""From files and an operator's words to a manifest that may be signed.
+"""Makes the manifest of a release from its files and the operator's options, in four steps:
 
-    take_files   copies the files under their hashes and looks into them
-    find_needs   reads out of the model what a device must have
-    draft        puts the manifest together and holds it against the target's limits
-    settle       runs the golden set and refuses what fails it, unless forced
+    take_files   copies the files under their hashes and checks their headers
+    find_needs   finds out what the model needs of a device
+    draft        makes the manifest and compares its needs with the target's limits
+    settle       runs the golden set, and refuses a model that fails it unless forced
 
-What is judged is the copy, which is also what is hashed and shipped: nobody can exchange
-a file in between.
+All checks use the copies, which are also hashed and shipped, so a file cannot be exchanged in
+between.
 """
 
 import re
@@ -39,7 +39,7 @@ _TFLITE_IDENTIFIER = b"TFL3"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the operator says of a new release, in the manifest's terms."""
+    """The operator's options for a new release, with the names of the manifest's fields."""
 
     fleet: str
     model: str
@@ -55,17 +55,18 @@ class Wanted:
 
 
 def require_version(version: str) -> None:
-    """A version is a text on one line, and no bare number, which would be taken for a
-    release number. Raises OperatorError."""
+    """Raises OperatorError unless `version` is a text on one line and not a bare number, which
+    would be mistaken for a release number."""
     require(fields.text, version, "VERSION")
     if not version.strip() or version.isdecimal():
-        raise OperatorError("VERSION: a text such as v2 or 2.0, not empty and not a bare number")
+        raise OperatorError(
+            f"VERSION: {version!r}; give a text such as v2 or 2.0, not empty and not a bare number"
+        )
 
 
 def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
-    """Copies the sources into `folder`, each under its sha256; returns the manifest's list
-    of files. Raises OperatorError, which names the option, for a file that is not what it
-    should be."""
+    """Copies the sources into `folder`, each under its sha256, and returns the manifest's list of
+    files. Raises OperatorError, which names the option, for a file of another format."""
     taken = []
     for role, source in wanted.sources.items():
         what = "--file" if role == "model" else f"--{role}"
@@ -85,9 +86,11 @@ def _check_tflite(head: bytes, size: int, source: Path) -> None:
         root, identifier = struct.unpack_from(_FLATBUFFER_HEAD, head)
         if identifier == _TFLITE_IDENTIFIER:
             if not _FLATBUFFER_HEAD_BYTES <= root <= size - 4:
-                raise OperatorError(f"--file: {source} is cut off or damaged: its root is outside")
+                raise OperatorError(
+                    f"--file: {source} is truncated or damaged: its root table is outside"
+                )
             return
-    raise OperatorError(f"--file: {source} is no TFLite file (no TFL3 at byte 4)")
+    raise OperatorError(f"--file: {source} is not a TFLite file (no TFL3 at byte 4)")
 
 
 def _check_golden(head: bytes, size: int, source: Path, tolerance: dict[str, Any]) -> None:
@@ -107,11 +110,13 @@ def _check_golden(head: bytes, size: int, source: Path, tolerance: dict[str, Any
 def find_needs(
     wanted: Wanted, files: list[dict[str, Any]], folder: Path, forced: str
 ) -> ModelNeeds:
-    """What the copied model asks of a device. Raises OperatorError, which names the option."""
+    """Returns the needs of the copied model. Raises OperatorError, which names the option."""
     sha256 = next(file["sha256"] for file in files if file["role"] == "model")
     path = folder / sha256
     if path.stat().st_size > needs.MAX_ANALYSED_BYTES and wanted.asked.ram is None:
-        raise OperatorError("--ram: not given, and the model is too large to be looked into")
+        raise OperatorError(
+            "--ram: not given, and the model is too large to be analysed; give it in bytes"
+        )
     with open(path, "rb") as file:
         data = file.read(needs.MAX_ANALYSED_BYTES)
     return needs.fill(data, wanted.target, wanted.asked, bool(forced))
@@ -120,8 +125,8 @@ def find_needs(
 def draft(
     wanted: Wanted, files: list[dict[str, Any]], found: ModelNeeds, forced: str
 ) -> dict[str, Any]:
-    """The manifest. Raises OperatorError for a field out of its range and for needs that
-    no device of the target can meet."""
+    """Returns the manifest. Raises OperatorError for a field outside its range, or for needs above
+    the target's limits."""
     require_version(wanted.version)
     manifest = of_our_format(
         MANIFEST,
@@ -168,9 +173,9 @@ def _check_limits(needed: dict[str, Any], target: Target) -> None:
 
 
 def settle(manifest: dict[str, Any], folder: Path) -> tuple[dict[str, Any], Proof]:
-    """The manifest that may be signed, and how its golden set came out on this host, run
-    on the files in `folder`. Raises TrustError for a failure, unless the manifest has a
-    reason in `forced`; a reason that was not needed is taken out."""
+    """Runs the golden set on the files in `folder`. Returns the manifest to sign and the result.
+    Raises TrustError if it failed, unless the manifest has a reason in `forced`; a reason that was
+    not needed is removed."""
     by_role = {file["role"]: folder / file["sha256"] for file in manifest["files"]}
     proved = golden_sets.prove(
         by_role["model"],
@@ -182,13 +187,14 @@ def settle(manifest: dict[str, Any], folder: Path) -> tuple[dict[str, Any], Proo
         return manifest | {"forced": ""}, proved
     if not manifest["forced"]:
         raise TrustError(
-            f"not released: {proved.reason}; --force REASON releases it all the same, "
+            f"not released: {proved.reason}; --force REASON releases it anyway, "
             "and the reason is signed and shown"
         )
     return manifest, proved
 
 
 def _accelerator_to_prove_on(needed: str) -> str:
-    """ "edgetpu>=13" is proven on an Edge TPU; what a Jetson runs, on the CPU as there."""
+    """Returns the accelerator to run the golden set on, such as "edgetpu" for "edgetpu>=13"; "" for
+    a Jetson's model, whose golden set devices run on the CPU."""
     name = re.split(r"[>/]", needed)[0]
     return "" if name == JETSON else name

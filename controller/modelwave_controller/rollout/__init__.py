@@ -1,1 +1,1 @@
-"""What a rollout is and what it does next: plain values in, plain values out."""
+"""The state of a rollout and the decision what it does next. Pure: plain values in and out."""

@@ -1,11 +1,11 @@
-"""Who is in which stage.
+"""Chooses the slots of each stage.
 
-Slots are opened in a circle from the rollout's random start, so that the same devices are
-not always the canaries. Each target has its own width: how many slots from the start are
-open. A stage widens it until the open slots hold the stage's share of the target's known
-devices, rounded up; the stage of 100 % opens every slot, known or not.
+A rollout opens slots in a circle from its random start slot, so that the same devices are not
+always the canaries. Each target has its own width: the number of open slots from the start. A
+stage increases the width until the open slots hold the stage's share of the target's known
+devices, rounded up; the stage of 100 % opens every slot, also those without a known device.
 
-Nothing here knows a device: `counts` is {slot: known devices of the target in it}.
+The functions take counts, not devices: `counts` is {slot: known devices of the target in it}.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from modelwave_shared.limits import SLOTS
 
 
 def widen(counts: Mapping[int, int], start: int, width: int, percent: float) -> int:
-    """The new width, never below the old one."""
+    """Returns the width, in slots, for a stage of `percent`; never below the old `width`."""
     if percent == 100:
         return SLOTS
     known = sum(counts.values())
@@ -29,10 +29,10 @@ def widen(counts: Mapping[int, int], start: int, width: int, percent: float) -> 
 
 
 def opened(start: int, old: int, new: int) -> list[int]:
-    """The slots that widening from `old` to `new` opens, in their order."""
+    """Returns the slots that a change of the width from `old` to `new` opens, in their order."""
     return [(start + step) % SLOTS for step in range(old, new)]
 
 
 def count_devices(counts: Mapping[int, int], ranges: list[list[int]]) -> int:
-    """How many known devices the slots in `ranges` ([first, last] each) hold."""
+    """Returns the number of known devices in the slots of `ranges` ([first, last] each)."""
     return sum(counts.get(slot, 0) for first, last in ranges for slot in range(first, last + 1))

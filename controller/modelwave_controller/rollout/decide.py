@@ -1,22 +1,22 @@
-"""What a rollout does next.
+"""Decides what a rollout does next. Pure: `now` is an argument.
 
-    1. A rollout that was taken back waits for its devices, and is over when all have
-       answered, or at the last opened stage's deadline.
-    2. An operator's revert is done whatever else holds.
-    3. A stage that FAILed has failed for good, be it the newest or one that passed before:
-       the rollout is reverted, or held where the plan says so. This also holds while it is
-       paused or held. No stage ever opens after a FAIL.
-    4. Paused or held, nothing opens.
-    5. The first stage opens at once. No stage opens while a known device in its slots could
-       not read its order: the rollout is held until all can, and then goes on by itself.
-    6. An INCONCLUSIVE gate holds the rollout for a person to decide. They may overrule it
-       (`accepted`), but never a FAIL.
-    7. A stage opens when the one before passed and has soaked: `soak_seconds` since it was
-       opened. A stage without any known device has nothing to soak.
-    8. When the last one has, the rollout is finished.
+    1. A reverted rollout waits for its devices, and is over when all have answered, or at the
+       deadline of the last opened stage.
+    2. A revert that the operator asked for is done in every case.
+    3. A FAIL is final, also if it comes from a stage that passed before: the rollout is
+       reverted, or held if the plan says so. This also applies while it is paused or held. No
+       stage opens after a FAIL.
+    4. While a rollout is paused or held, no stage opens.
+    5. The first stage opens at once. No stage opens while a known device in its slots cannot
+       read its order: the rollout is held until all can, and then continues by itself.
+    6. An INCONCLUSIVE gate holds the rollout until the operator decides. The operator may
+       overrule it (`accepted`), but not a FAIL.
+    7. A stage opens when the stage before it has passed and `soak_seconds` have gone by since
+       that one opened. A stage without known devices needs no soak time.
+    8. When the last stage has passed and soaked, the rollout is finished.
 
-The first situation of TABLE, from the top, that holds decides. Nothing here reads a clock,
-and each tick asks anew: it is the events that are remembered.
+The first situation of TABLE, from the top, that applies decides. Each tick computes the
+decision anew; only the events are stored.
 """
 
 from dataclasses import dataclass
@@ -37,18 +37,18 @@ from modelwave_controller.rollout.plan import Plan, Stage
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
 
-_RESUME_OR = "`rollout resume` waits for the devices anew, with --accept REASON it overrules the "
-_REVERT_OR = "`rollout revert` takes it back, `rollout abort` leaves every device as it is"
+_RESUME_OR = "`rollout resume` waits for the devices again, with --accept REASON it overrules the "
+_REVERT_OR = "`rollout revert` reverts it, `rollout abort` leaves every device as it is"
 
 _UPDATE = (
-    "{next} by itself when these devices report that they read it: update their agents, or "
+    "{next} by itself when these devices report that they can read it: update their agents, or "
     "`device forget` those that are gone; " + _REVERT_OR
 )
 
 # Situation: (verb, what happens next).
 TABLE = {
     "returned": (FINISH, "nothing: it is over"),
-    "returning": (WAIT, "it ends when all have answered, in {deadline} at the latest"),
+    "returning": (WAIT, "it ends when all devices have answered, in {deadline} at the latest"),
     "revert asked": (REVERT, "its devices are ordered back"),
     "failed": (REVERT, "its devices are ordered back"),
     "failed, to be held": (HOLD, _REVERT_OR),
@@ -59,7 +59,10 @@ TABLE = {
     "unreadable, held": (WAIT, _UPDATE),
     "new": (OPEN, "{next}"),
     "inconclusive": (HOLD, _RESUME_OR + "gate; " + _REVERT_OR),
-    "pending": (WAIT, "the gate decides when the answers suffice, in {deadline} at the latest"),
+    "pending": (
+        WAIT,
+        "the gate decides when enough devices answered, in {deadline} at the latest",
+    ),
     "soaking": (WAIT, "{next} in {soak}"),
     "last passed": (FINISH, "nothing: it is over"),
     "passed": (OPEN, "{next}"),
@@ -68,33 +71,35 @@ TABLE = {
 
 @dataclass(frozen=True)
 class StageFacts:
-    """An opened stage. Times are Unix seconds."""
+    """The facts about an opened stage. Times are Unix seconds."""
 
     opened_at: float
-    waiting_since: float  # its deadline runs from here: opened, or resumed after a hold
+    waiting_since: float  # start of its deadline: when it opened, or resumed after a hold
     counts: Counts
-    failed: str = ""  # the reason of a FAIL that was decided before
+    failed: str = ""  # the reason of a FAIL decided earlier
     accepted: str = ""  # the operator's reason for overruling the gate
 
 
 @dataclass(frozen=True)
 class Facts:
+    """The facts about a rollout that a decision needs. Times are Unix seconds."""
+
     stages: tuple[StageFacts, ...] = ()
     paused: bool = False
     held: bool = False  # by a gate
     held_by_format: bool = False
-    # A text for each known device that could not read what the next stage would be sent.
+    # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
     revert_asked: str | None = None  # the operator's reason
-    back_at: float | None = None  # when the devices were ordered back
-    back: Counts = NOBODY  # their answers to that
+    back_at: float | None = None  # when the orders to revert were sent
+    back: Counts = NOBODY  # the answers to those orders
 
 
 class Decision(NamedTuple):
     verb: str
     reason: str
     next: str
-    stage: int | None = None  # the stage whose gate decided, and its gate
+    stage: int | None = None  # the stage whose gate decided
     gate: Gate | None = None
 
 
@@ -106,6 +111,7 @@ class _Situation(NamedTuple):
 
 
 def decide(plan: Plan, facts: Facts, now: float) -> Decision:
+    """Returns the decision by the rules above. `now` is in Unix seconds."""
     found = _situation(plan, facts, now)
     verb, then = TABLE[found.name]
     return Decision(
@@ -118,7 +124,7 @@ def label(plan: Plan, number: int) -> str:
 
 
 def stage_gate(stage: Stage, facts: StageFacts, now: float) -> Gate:
-    """The gate as it stands, with what was decided for good."""
+    """Returns the stage's gate at `now`; an earlier FAIL and an overruling take precedence."""
     if facts.failed:
         return Gate(FAIL, facts.failed)
     gate = gates.judge_stage(
@@ -131,7 +137,7 @@ def stage_gate(stage: Stage, facts: StageFacts, now: float) -> Gate:
 
 def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
     if facts.back_at is not None:
-        reason = f"taken back: {gates.tally(facts.back, False)}"
+        reason = f"reverted: {gates.tally(facts.back, False)}"
         over = now >= facts.back_at + _deadline_seconds(plan, facts)
         return _Situation("returned" if over or not facts.back.pending else "returning", reason)
     if facts.revert_asked is not None:
@@ -153,7 +159,8 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
 
 
 def _unless_unreadable(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
-    """`found`, but for one that would open a stage whose order a known device cannot read."""
+    """Returns `found`, or "unreadable" in place of one that would open a stage whose order a known
+    device cannot read."""
     if found.name not in ("new", "passed") or not facts.unreadable:
         return found
     name = "unreadable, held" if facts.held_by_format else "unreadable"
@@ -162,7 +169,7 @@ def _unless_unreadable(found: _Situation, plan: Plan, facts: Facts) -> _Situatio
 
 
 def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
-    """The situation that the newest stage and its gate make."""
+    """Returns the situation that follows from the newest stage and its gate."""
     if facts.paused:
         return "paused"
     if facts.held:
@@ -188,10 +195,10 @@ def _deadline_seconds(plan: Plan, facts: Facts) -> int:
 
 
 def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
-    """What TABLE's texts name."""
+    """Returns the values for the placeholders in TABLE's texts."""
     number = len(facts.stages)
     last = number == len(plan.stages)
-    found = {"next": "it is finished" if last else f"{label(plan, number)} opens"}
+    found = {"next": "the rollout is finished" if last else f"{label(plan, number)} opens"}
     if facts.stages:
         since = facts.back_at if facts.back_at is not None else facts.stages[-1].waiting_since
         found["deadline"] = span(since + _deadline_seconds(plan, facts) - now)

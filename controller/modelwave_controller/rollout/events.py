@@ -1,12 +1,12 @@
-"""What happened in rollouts: the entries of the append-only log, the one truth.
+"""The events of rollouts: entries of an append-only log, the only source of truth.
 
-Everything else about a rollout is folded from them (state.py). An entry is never changed;
+Everything else about a rollout is computed from them (state.py). An entry is never changed;
 its body is JSON in the table `events`. `REPORTED` entries are the devices' answers, one for
-each change; all others are the controller's and the operator's doings.
+each change; all others are actions of the controller or the operator.
 
-A newer program may have written what this one does not know: another kind, or a known kind
-with other fields or values. Its body is read as `NotUnderstood`, and state.py says what
-follows. A body that is no JSON is damage, and a StorageError.
+A newer program may have written an event that this one does not know: another kind, or a known
+kind with other fields or values. Its body is read as `NotUnderstood`; state.py says what this
+means for the rollout. A body that is not a JSON object is damage, and raises StorageError.
 """
 
 import json
@@ -27,9 +27,9 @@ from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.trust.field_types import SlotRange, first_problem
 from modelwave_shared.words import OUTCOMES
 
-# What a device's answer may be, beside the outcomes of modelwave_shared.documents.
+# A device's answer is this, or one of the OUTCOMES of modelwave_shared.words.
 IN_PROGRESS = "IN_PROGRESS"
-MAX_SHOWN = 120  # characters of what a newer program wrote
+MAX_SHOWN = 120  # characters of a newer program's text
 
 
 def _one_of(*words: str) -> StringConstraints:
@@ -41,9 +41,12 @@ class _Body(BaseModel):
 
 
 class Release(_Body):
-    """A release for one target. `manifest` is the sha256 of its manifest's payload, which
-    orders name; `envelope` that of the signed manifest, which is kept in the database; `v`
-    the manifest's format."""
+    """A release for one target.
+
+    manifest: sha256 of the manifest's payload; orders name it.
+    envelope: sha256 of the signed manifest, the key of its blob in the database.
+    v: the manifest's format version.
+    """
 
     release: int
     version: str
@@ -53,7 +56,8 @@ class Release(_Body):
 
 
 class OrderSent(_Body):
-    """An order signed for slots of one target; `known` devices were in them then."""
+    """An order signed for slots of one target; `known` is the number of known devices in them at
+    that time."""
 
     target: str
     seq: int
@@ -63,7 +67,7 @@ class OrderSent(_Body):
 
 
 class Cleared(_Body):
-    """Slots of one target whose order was withdrawn: there is no release to go back to."""
+    """Slots of one target whose order was withdrawn, because there is no release before."""
 
     target: str
     slots: list[SlotRange]
@@ -75,7 +79,7 @@ class Created(_Body):
     model: str
     plan: Plan
     releases: dict[str, Release]  # by target
-    previous: dict[str, Release]  # what each target goes back to; absent: nothing
+    previous: dict[str, Release]  # by target: the release to revert to; absent if there is none
     start_slot: int
 
 
@@ -103,8 +107,8 @@ class Gated(_Body):
 
 
 class Held(_Body):
-    """By a gate that was not passed, or by devices that could not read the next stage's order;
-    the latter ends by itself when they can."""
+    """The rollout is held by a gate that did not pass, or by devices that cannot read the next
+    stage's order (`format`); the latter ends by itself when they can."""
 
     kind: Literal["held"] = "held"
     reason: str
@@ -117,7 +121,7 @@ class Paused(_Body):
 
 
 class Resumed(_Body):
-    """`accepted` is why the operator overrules the gate; "" waits for it anew."""
+    """`accepted` is the operator's reason to overrule the gate; "" waits for the gate again."""
 
     kind: Literal["resumed"] = "resumed"
     accepted: str
@@ -165,8 +169,7 @@ _BODY: TypeAdapter[Body] = TypeAdapter(Body)
 
 
 class NotUnderstood(_Body):
-    """What a newer program wrote. `model` is what a `created` among them says, "" where even
-    that cannot be read."""
+    """An event that this program cannot read. `model` is the model that the body names, or ""."""
 
     kind: str
     problem: str
@@ -174,8 +177,8 @@ class NotUnderstood(_Body):
 
 
 class Event(NamedTuple):
-    """An entry of the log: `id` grows in the order of commits, `at` is Unix seconds. A big fleet's
-    log has tens of thousands, so it costs little to make."""
+    """An entry of the log: `id` increases in the order of commits, `at` is in Unix seconds. A big
+    fleet's log has tens of thousands, so it must be cheap to make."""
 
     id: int
     rollout: int
@@ -184,7 +187,7 @@ class Event(NamedTuple):
 
 
 def load_event(id: int, rollout: int, at: float, kind: str, body: str) -> Event:
-    """The event of this row. Raises StorageError for a body that is no JSON object."""
+    """Returns the event of a row. Raises StorageError for a body that is not a JSON object."""
     try:
         read: Body | NotUnderstood = _BODY.validate_json(body)
     except ValidationError as error:
@@ -192,7 +195,7 @@ def load_event(id: int, rollout: int, at: float, kind: str, body: str) -> Event:
         if found is None:
             raise StorageError(
                 f"the database's event {id} (rollout {rollout}, {_shown(kind)}) is damaged: its "
-                "body is no JSON object; restore the database from a backup"
+                "body is not a JSON object; restore the database from a backup"
             ) from error
         read = NotUnderstood(
             kind=_shown(kind), problem=_problem(error), model=_shown(found.get("model"))
@@ -219,7 +222,7 @@ def _problem(error: ValidationError) -> str:
 
 
 def _shown(words: object) -> str:
-    """Words of a newer program's, fit to be shown to people."""
+    """Returns a newer program's text, shortened and printable; "" for anything but a string."""
     if not isinstance(words, str):
         return ""
     return "".join(c if c.isprintable() else "?" for c in words[:MAX_SHOWN])

@@ -1,4 +1,4 @@
-"""From the folded log and the known devices to what `decide` decides upon."""
+"""Computes the facts for `decide` from a rollout's state and the known devices."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ class Known:
     """The devices that have reported."""
 
     counts: Mapping[str, Mapping[int, int]]  # {target: {slot: known devices}}
-    # Those that do not read every format that this program may write.
+    # The devices that cannot read every format that this program may write.
     behind: Sequence[Reader] = ()
 
 
@@ -46,7 +46,7 @@ def facts(rollout: Rollout, known: Known) -> Facts:
 
 
 def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
-    """The slots that the rollout's next stage opens, by target; {} after the last."""
+    """Returns the slots that the rollout's next stage opens, by target; {} after the last stage."""
     created, number = rollout.created, len(rollout.stages)
     if number == len(created.plan.stages):
         return {}
@@ -67,13 +67,14 @@ def _unreadable(rollout: Rollout, known: Known) -> list[str]:
 
 
 def count_answers(wave: Wave, known: Known) -> Counts:
-    """The devices known now in the wave's slots: who joined later counts too."""
+    """Counts the known devices in the wave's slots by their answers; devices that joined after
+    the order was sent count too."""
     found = Counter(answer.outcome for answer in wave.answers.values())
     devices = sum(
         cohorts.count_devices(known.counts.get(o.target, {}), o.slots) for o in wave.orders
     )
     return Counts(
-        # A device that was forgotten, or is another target now, has answered all the same.
+        # Answers count also from devices that were forgotten or have another target now.
         devices=max(devices, found.total()),
         in_progress=found[IN_PROGRESS],
         succeeded=found[SUCCEEDED],

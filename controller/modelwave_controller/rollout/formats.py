@@ -1,7 +1,8 @@
-"""Which known devices could not read what a rollout is about to sign.
+"""Finds the known devices that cannot read the documents of a rollout.
 
-A device says in its report which format, `v`, of each kind of document it reads at most. What
-it could not read is never signed for its slot: the rollout holds and names the device.
+A device reports the highest format version `v` that it reads of each kind of document. The
+controller never signs for its slot a document that it cannot read: the rollout holds and names
+the device.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +16,7 @@ SHOWN_DEVICES = 3
 
 
 class Reader(NamedTuple):
-    """A known device, and the highest format of each kind that it reads."""
+    """A known device, and the highest format version that it reads of each kind."""
 
     device: str
     target: str
@@ -24,7 +25,8 @@ class Reader(NamedTuple):
 
 
 def shortfalls(release: Release, reads: Mapping[str, int]) -> list[str]:
-    """A text for each document of `release` that whoever reads so much could not read."""
+    """Returns a text for each document of `release` that a device cannot read, which `reads` these
+    format versions."""
     needed = {MANIFEST: release.v, ORDER: WRITES[ORDER]}
     return [
         f"reads {kind} v {reads[kind]} at most, v {v} is needed"
@@ -36,8 +38,8 @@ def shortfalls(release: Release, reads: Mapping[str, int]) -> list[str]:
 def unreadable(
     readers: Sequence[Reader], releases: Mapping[str, Release], slots: Mapping[str, Collection[int]]
 ) -> list[str]:
-    """A text for each of `readers` that could not read what is signed for its slot; `slots`
-    are those that are signed for, by target."""
+    """Returns a text for each reader that cannot read the documents for its slot. `slots` are the
+    slots of the new order, by target."""
     found = []
     for reader in readers:
         if reader.slot in slots.get(reader.target, ()):
@@ -48,7 +50,7 @@ def unreadable(
 
 
 def told(unreadable: Sequence[str]) -> str:
-    """What `unreadable` found, on a line that does not grow with the fleet."""
+    """Returns one line for the texts of `unreadable`, of which it shows the first few."""
     more = len(unreadable) - SHOWN_DEVICES
     named = "; ".join(unreadable[:SHOWN_DEVICES]) + (f"; and {more} more" if more > 0 else "")
-    return f"{plural(len(unreadable), 'known device')} could not read it: {named}"
+    return f"{plural(len(unreadable), 'known device')} cannot read it: {named}"

@@ -1,20 +1,20 @@
-"""The gate of a stage: what its devices' answers come to.
+"""Computes the gate of a stage from the answers of its devices.
 
-Shares are of the stage's known devices. The first row that fits decides:
+Shares are shares of the stage's known devices. The first row that applies decides:
 
-    rolled back beyond its limit            FAIL          the model is bad
-    failed beyond its limit                 INCONCLUSIVE  the way to the devices is bad
-    rejected beyond its limit               INCONCLUSIVE  the release was made for others
-    silent beyond its limit                 INCONCLUSIVE  nobody knows
-    success out of reach                    INCONCLUSIVE
-    whoever is pending could change nothing PASS
-    otherwise                               PENDING
+    rolled back above its limit              FAIL          the model is bad
+    failed above its limit                   INCONCLUSIVE  devices cannot get or keep the files
+    rejected above its limit                 INCONCLUSIVE  the release does not suit the devices
+    silent above its limit                   INCONCLUSIVE  the result is unknown
+    enough successes are no longer possible  INCONCLUSIVE
+    pending answers cannot change the result PASS
+    otherwise                                PENDING
 
-A row is decided as soon as it is certain: a roll-back beyond the limit fails the stage at
-once. Before the deadline a device that has not answered is pending, after it silent
-(TIMED_OUT). A canceled order says no more about the model than silence does and is counted
-with it; rejected is never mixed with failed. A later answer counts instead of the earlier
-one, so a model that is rolled back after all fails the stage after all.
+A row applies as soon as it is certain: more roll-backs than the limit fail the stage at once.
+Before the deadline a device without an answer is pending, after it silent (TIMED_OUT). A
+canceled order says as little about the model as silence and is counted with it; rejected is
+never counted with failed. A later answer replaces the earlier one, so a device that succeeded
+and then rolls back can still fail the stage.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ PASS, FAIL, INCONCLUSIVE, PENDING = "PASS", "FAIL", "INCONCLUSIVE", "PENDING"
 
 @dataclass(frozen=True)
 class Counts:
-    """Devices by their latest answer; `devices` are all that the stage's slots hold."""
+    """The numbers of devices by their latest answer; `devices` is the number of all devices in the
+    stage's slots."""
 
     devices: int = 0
     in_progress: int = 0
@@ -43,7 +44,7 @@ class Counts:
 
     @property
     def pending(self) -> int:
-        """Under way, or not heard of."""
+        """The devices that have not answered, or answered that they are in progress."""
         return self.devices - self.answered
 
     @property
@@ -60,7 +61,7 @@ class Gate(NamedTuple):
 
 
 def judge_stage(stage: Stage, counts: Counts, overdue: bool) -> Gate:
-    """`overdue`: the stage's deadline has passed."""
+    """Returns the gate by the rules above. `overdue` says that the stage's deadline has passed."""
     pending = 0 if overdue else counts.pending
     silent = counts.canceled + counts.pending - pending
     bounds = (
@@ -71,11 +72,12 @@ def judge_stage(stage: Stage, counts: Counts, overdue: bool) -> Gate:
     )
     for verdict, number, word, limit in bounds:
         if _beyond(number, counts.devices, limit):
-            return Gate(verdict, f"{_of(number, counts, word)}, at most {limit:g} % may be")
+            return Gate(verdict, f"{_of(number, counts, word)}, the limit is {limit:g} %")
     least = stage.min_succeeded_percent
     if _short(counts.succeeded + pending, counts.devices, least):
         return Gate(
-            INCONCLUSIVE, f"{_of(counts.succeeded, counts, 'succeeded')}, at least {least:g} % must"
+            INCONCLUSIVE,
+            f"{_of(counts.succeeded, counts, 'succeeded')}, at least {least:g} % must succeed",
         )
     certain = not _short(counts.succeeded, counts.devices, least) and not any(
         _beyond(number + pending, counts.devices, limit) for _, number, _, limit in bounds
@@ -84,9 +86,9 @@ def judge_stage(stage: Stage, counts: Counts, overdue: bool) -> Gate:
 
 
 def tally(counts: Counts, overdue: bool) -> str:
-    """ "3 of 4 devices succeeded, 1 rolled back": every count that is not 0."""
+    """Returns all counts that are not 0, such as "3 of 4 devices succeeded, 1 rolled back"."""
     if not counts.devices:
-        return "no known device is in it"
+        return "no known device in its slots"
     rest = (
         (counts.rolled_back, "rolled back"),
         (counts.failed, "failed"),
@@ -94,7 +96,7 @@ def tally(counts: Counts, overdue: bool) -> str:
         (counts.canceled, "canceled"),
         (counts.pending if overdue else 0, "timed out"),
         (0 if overdue else counts.in_progress, "in progress"),
-        (0 if overdue else counts.queued, "not heard of yet"),
+        (0 if overdue else counts.queued, "without an answer yet"),
     )
     parts = [f"{counts.succeeded} of {_devices(counts.devices)} succeeded"]
     return ", ".join(parts + [f"{number} {word}" for number, word in rest if number])

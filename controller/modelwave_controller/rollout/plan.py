@@ -1,24 +1,24 @@
-"""A rollout's plan: its stages, their gates' limits, the trial, and what a failure leads to.
+"""A rollout's plan: its stages, the limits of their gates, the trial, and the action on FAIL.
 
-As TOML (`modelwave rollout start … --plan FILE`); every key but `percent` may be left out:
+Its TOML form (`modelwave rollout start … --plan FILE`); all keys but `percent` are optional:
 
     on_fail = "revert"              # or "hold": stop and leave the decision to a person
-    expires_seconds = 31536000      # how long its orders are good for
+    expires_seconds = 31536000      # how long its orders are valid
     [trial]
-    seconds = 600                   # on each device, before it confirms
-    inferences = 0                  # as many must have been run by then
+    seconds = 600                   # length of the trial on each device before it confirms
+    inferences = 0                  # inferences that the trial needs
     [[stages]]
-    percent = 1                     # of each target's known devices; rises, the last is 100
+    percent = 1                     # of each target's known devices; increases, the last is 100
     soak_seconds = 3600             # at least this long before the next stage opens
-    deadline_seconds = 86400        # after that, whoever has not answered is silent
+    deadline_seconds = 86400        # after that, devices without an answer are silent
     max_rolled_back_percent = 2     # more: FAIL
-    max_failed_percent = 10         # more: INCONCLUSIVE, and so on down
+    max_failed_percent = 10         # more: INCONCLUSIVE; the same for the next two
     max_rejected_percent = 5
     max_silent_percent = 10
     min_succeeded_percent = 80      # fewer: INCONCLUSIVE
 
-Types are exact and unknown keys are refused: a threshold that cannot be read is an error
-when the plan is made, never the absence of a threshold.
+Types are strict and unknown keys are refused, so a mistyped limit is an error when the plan is
+made, and is never ignored.
 """
 
 import tomllib
@@ -37,7 +37,7 @@ MAX_STAGES = 32
 MAX_WAIT_SECONDS = 365 * 86400
 MAX_EXPIRES_SECONDS = 10 * 365 * 86400
 
-Percent = Annotated[float, Field(ge=0, le=100)]  # NaN and infinity are not in it
+Percent = Annotated[float, Field(ge=0, le=100)]  # excludes NaN and infinity
 Seconds = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)]
 
 
@@ -46,7 +46,7 @@ class _Strict(BaseModel):
 
 
 class Trial(_Strict):
-    """As orders carry it."""
+    """The trial as in orders."""
 
     seconds: TrialSeconds
     inferences: TrialInferences
@@ -90,12 +90,12 @@ class Plan(_Strict):
 
 
 def share(percent: float) -> Fraction:
-    """The share as it was written: 0.1 percent is exactly 1/1000."""
+    """Returns the exact share: 0.1 percent is 1/1000, without a rounding error."""
     return Fraction(str(percent)) / 100
 
 
 def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
-    """A plan of these settings, with the defaults for the rest. Raises OperatorError."""
+    """Returns a plan of these settings, with defaults for the rest. Raises OperatorError."""
     stages = settings.get("stages", [{"percent": percent} for percent in DEFAULT_PERCENTS])
     trial = settings.get("trial", {})
     if isinstance(trial, dict):
@@ -110,7 +110,7 @@ def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
 
 
 def parse_plan(data: bytes, where: str) -> Plan:
-    """The plan in a TOML file's bytes. Raises OperatorError, which names the key."""
+    """Reads a plan from a TOML file's bytes. Raises OperatorError, which names the key."""
     try:
         settings = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -124,8 +124,8 @@ def from_options(
     trial: dict[str, int | None],
     rest: dict[str, Any],
 ) -> Plan:
-    """A plan of command-line options: `percents` as in "1,10,50,100", `stage` for every
-    stage alike; None leaves the default. Raises OperatorError."""
+    """Returns a plan of command-line options: `percents` such as "1,10,50,100", `stage` the
+    settings of every stage; None means the default. Raises OperatorError."""
     shares = DEFAULT_PERCENTS if percents is None else _percents(percents)
     alike = _given(stage)
     settings = _given(rest) | {
@@ -140,7 +140,7 @@ def _percents(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise OperatorError(
-            "--stages: percents with commas between, such as 1,10,50,100"
+            f"--stages: {text[:40]!r}; give percents with commas between, such as 1,10,50,100"
         ) from error
 
 

@@ -1,17 +1,17 @@
-"""The log folded into what it means: `fold(events)` reads nothing else.
+"""Computes the state of all rollouts from the log: `fold(events)` reads nothing else.
 
 NEW        created, no stage has opened yet
 RUNNING    stages open as their gates pass
 PAUSED     by the operator
-HELD       by a gate, until the operator decides; or by devices that could not read the next
+HELD       by a gate, until the operator decides; or by devices that cannot read the next
            stage's order, until they can
-REVERTING  its devices were ordered back and are on their way
+REVERTING  orders to revert were sent, and its devices have not all answered
 REVERTED, FINISHED, ABORTED    over
 UNKNOWN    its log has an event that this program does not understand
 
-After such an event a rollout stays as it is: it was folded without what the event says, and
-what comes later may rest on that. Nothing is decided about it; of what follows only an
-operator's ABORTED is taken, which opens nothing and sends nothing whatever came before.
+After such an event the rollout's state stays as it is, because later events may depend on it.
+The controller decides nothing about such a rollout. Of its later events only the operator's
+ABORTED has an effect: it is safe in every state, as it opens no stage and sends no order.
 """
 
 from collections.abc import Iterable
@@ -40,7 +40,12 @@ from modelwave_controller.rollout.plan import Plan
 NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
 REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
 UNKNOWN = "UNKNOWN"
-ACTIVE = (NEW, RUNNING, PAUSED, HELD)  # may still open a stage: one such rollout a model
+ACTIVE = (
+    NEW,
+    RUNNING,
+    PAUSED,
+    HELD,
+)  # may still open a stage; at most one such per model
 FINAL = (REVERTED, FINISHED, ABORTED)
 
 
@@ -52,7 +57,7 @@ class Answer:
 
 @dataclass
 class Wave:
-    """Orders that went out together, a target each, and what devices answered to them."""
+    """Orders that were sent together, and the devices' answers. `at` is in Unix seconds."""
 
     at: float
     orders: list[OrderSent]
@@ -62,7 +67,7 @@ class Wave:
 @dataclass
 class StageState(Wave):
     waiting_since: float = 0.0
-    verdict: str = ""  # what its gate decided last; a FAIL stays
+    verdict: str = ""  # its gate's last decision
     verdict_reason: str = ""
     accepted: str = ""
 
@@ -73,8 +78,8 @@ class Rollout:
     created_at: float
     created: Created
     status: str = NEW
-    reason: str = ""  # in the words of the event that made it PAUSED, HELD or over
-    held_by: str = ""  # as in Held, while it is HELD
+    reason: str = ""  # of the event that made it PAUSED or HELD, or ended it
+    held_by: str = ""  # `by` of the last Held
     stages: list[StageState] = field(default_factory=list)
     back: Wave | None = None
     revert_asked: str | None = None  # the operator's reason
@@ -86,7 +91,8 @@ class Rollout:
 
     @property
     def release(self) -> Release | None:
-        """That of one of its targets: all have one number. None: its beginning is unknown."""
+        """The release for one of the targets: all have the same number. None if the `created`
+        event was not understood."""
         return next(iter(self.created.releases.values()), None)
 
     @property
@@ -98,7 +104,7 @@ class Rollout:
         return [*self.stages, self.back] if self.back else [*self.stages]
 
     def width(self, target: str) -> int:
-        """How many slots of the target its stages have opened, from its start slot on."""
+        """Returns how many slots, from the start slot on, its stages have opened for the target."""
         return sum(
             last - first + 1
             for stage in self.stages
@@ -111,8 +117,8 @@ class Rollout:
 @dataclass
 class State:
     rollouts: dict[int, Rollout] = field(default_factory=dict)
-    seqs: dict[str, int] = field(default_factory=dict)  # by model: the highest given out
-    # By (model, target): the release that the whole fleet was brought to.
+    seqs: dict[str, int] = field(default_factory=dict)  # by model: the highest one used
+    # By (model, target): the release that a finished rollout brought to all.
     current: dict[tuple[str, str], Release] = field(default_factory=dict)
     # By (model, target): {slot: manifest that its retained order names}.
     desired: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
@@ -123,14 +129,14 @@ class State:
         return found[-1] if found else None
 
     def obstacle(self, model: str, since: int = 0) -> str:
-        """The event that keeps this program from deciding about `model`: one that it does
-        not understand, of rollout `since` or a later one; "" for none."""
+        """Returns why this program may not decide about `model`: an event that it does not
+        understand, of rollout `since` or a later one; "" for none."""
         found = (r for r in self.rollouts.values() if r.model == model and r.id >= since)
         return next((r.not_understood for r in found if r.not_understood), "")
 
 
 def fold(events: Iterable[Event], state: State | None = None) -> State:
-    """The state after `events`; `state`, the fold of those before them, goes on in place."""
+    """Returns the state after `events`. `state`, that of the events before, is changed in place."""
     state = state or State()
     for event in events:
         _apply(state, event)
@@ -178,7 +184,7 @@ def _apply(state: State, event: Event) -> None:
 
 
 def _begun(event: Event) -> Rollout:
-    """The rollout whose first event this is."""
+    """Returns the rollout that starts with this event."""
     if isinstance(event.body, Created):
         return Rollout(event.rollout, event.at, event.body)
     body = event.body
@@ -186,19 +192,19 @@ def _begun(event: Event) -> Rollout:
     nothing = Created.model_construct(
         model=model, plan=Plan.model_construct(stages=()), releases={}, previous={}, start_slot=0
     )
-    problem = body.problem if isinstance(body, NotUnderstood) else "nothing created its rollout"
+    problem = body.problem if isinstance(body, NotUnderstood) else "its rollout was never created"
     rollout = Rollout(event.rollout, event.at, nothing, not_understood=_sentence(event, problem))
     _stay(rollout, event)
     return rollout
 
 
 def _problem(rollout: Rollout, event: Event) -> str:
-    """Why the event is not understood, or ""."""
+    """Returns why the event is not understood, or ""."""
     body = event.body
     if isinstance(body, NotUnderstood):
         return body.problem
     if isinstance(body, Created):
-        return "its rollout was created before"
+        return "its rollout exists already"
     if isinstance(body, Opened) and body.stage != len(rollout.stages):
         return f"stage {body.stage} is not the next one"
     if isinstance(body, Gated) and not 0 <= body.stage < len(rollout.stages):
@@ -214,13 +220,13 @@ def _sentence(event: Event, problem: str) -> str:
 
 
 def _stay(rollout: Rollout, event: Event) -> None:
-    """Nothing is known of what this event means for a rollout that is not understood."""
+    """Applies an event to a rollout with an event that was not understood: only ABORTED counts."""
     body = event.body
     rollout.status, rollout.reason = UNKNOWN, rollout.not_understood
     if isinstance(body, Aborted):
         rollout.status, rollout.reason = ABORTED, body.reason
     if isinstance(body, Created) and not rollout.created.releases:
-        rollout.created = body  # at least what it is about
+        rollout.created = body  # so that its model and release can be shown
 
 
 def _answer(rollout: Rollout, body: Reported) -> None:
@@ -275,5 +281,5 @@ def _finish(state: State, rollout: Rollout, body: Finished) -> None:
 
 
 def failed(stage: StageState) -> str:
-    """The reason of the stage's FAIL, or ""."""
+    """Returns the reason of the stage's FAIL, or ""."""
     return stage.verdict_reason if stage.verdict == FAIL else ""

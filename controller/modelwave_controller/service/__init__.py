@@ -1,1 +1,1 @@
-"""The process that serves: `modelwave serve`."""
+"""The controller's service process: `modelwave serve`."""

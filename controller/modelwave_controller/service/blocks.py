@@ -1,18 +1,18 @@
-"""Files in blocks over MQTT, for boards that have no HTTP (shared/blocks.py has the format).
+"""Sends files in blocks over MQTT to boards without HTTP (shared/blocks.py has the format).
 
-It has a connection of its own, so that no order waits behind a block. A device has one
-request at most: a newer one takes its place, unless it goes on where that one ends. Requests
-are served in the order of their coming, MAX_BLOCKS blocks at most, then it is the next
-device's turn. What is lost is asked for again, so nothing is kept here.
+The blocks have a connection of their own, so that orders do not wait behind them. A device has
+at most one pending request: a newer one replaces it, or extends it if it continues where that
+one ends. Requests are served in their order of arrival, at most MAX_BLOCKS blocks each, then it
+is the next device's turn. The device requests lost blocks again, so the service stores nothing.
 
-A broker keeps what a client does not read. So a device that asks and asks gets RATE_BYTES a
-second, once BURST_BYTES are spent; its request waits for that, and others are served before
-it. How much is kept in the end is the broker's to limit (docs/threats.md).
+A broker buffers what a client does not read. Therefore a device gets BURST_BYTES at once and
+then RATE_BYTES per second; until then its request waits, and those of other devices are served.
+The broker has to limit what it buffers in total (docs/threats.md).
 
-Blocks go out at QoS 0: the device asks again for what did not come, so acknowledging each
-block would only cost a packet for every packet. And a Mosquitto that saves its state with
-each change, as retained orders need it to (docker/mosquitto.conf), would save it for each
-block: a file took three to five times as long.
+Blocks are sent at QoS 0: the device requests missing blocks again, so acknowledgements would
+only double the number of packets. Also, a Mosquitto that saves its state with each change, as
+retained orders require (docker/mosquitto.conf), would save it for each block: a file took three
+to five times as long.
 """
 
 import logging
@@ -29,17 +29,19 @@ from modelwave_shared import blocks, fields, topics
 from modelwave_shared.blocks import BLOCK_BYTES, MAX_BLOCKS
 from modelwave_shared.errors import DocumentError
 
-MAX_DEVICES = 1000  # that wait; whoever comes then asks again
-BURST_BYTES = 256 * 1024  # a device gets without a pause
-RATE_BYTES = 64 * 1024  # a device gets per second in the long run
-ON_THEIR_WAY = 32  # blocks that paho holds: what a slow broker costs in memory
-PURPOSE = "file blocks: "  # stands before what is logged
+MAX_DEVICES = 1000  # with a pending request; requests of others are dropped, and repeated later
+BURST_BYTES = 256 * 1024  # that a device gets without a pause
+RATE_BYTES = 64 * 1024  # that a device gets per second on average
+ON_THEIR_WAY = 32  # blocks that paho buffers, which limits the memory for a slow broker
+PURPOSE = "file blocks: "  # prefix of log lines
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Job:
+    """A request for `count` blocks of the file `sha256`, from byte `offset` on."""
+
     sha256: bytes
     offset: int
     count: int
@@ -54,17 +56,20 @@ class Job:
 
 
 class Allowance:
-    """What each device may be sent. Of one that has been quiet for long enough nothing is kept."""
+    """Limits the bytes per second for each device. Devices that used no bytes recently take no
+    memory."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds."""
+        """`clock` returns seconds."""
         self._clock = clock
-        self._even: dict[str, float] = {}  # device: when RATE_BYTES have made up for all it got
+        self._even: dict[
+            str, float
+        ] = {}  # device: time at which its average rate is RATE_BYTES again
 
     def wait(self, device: str) -> float:
-        """Seconds until the device may be sent something."""
+        """Returns the seconds until the device may be sent something; 0 for now."""
         if device not in self._even and len(self._even) >= MAX_DEVICES:
-            return BLOCK_BYTES / RATE_BYTES  # then one of the others may be forgotten
+            return BLOCK_BYTES / RATE_BYTES  # by then another device may be forgotten
         ahead = self._even.get(device, 0) - self._clock()
         return max(ahead - BURST_BYTES / RATE_BYTES, 0)
 
@@ -73,7 +78,7 @@ class Allowance:
         self._even[device] = max(self._even.get(device, now), now) + count / RATE_BYTES
 
     def forget(self) -> None:
-        """Makes room, where there is none left."""
+        """Forgets devices that may be sent a full burst again, if MAX_DEVICES is reached."""
         if len(self._even) >= MAX_DEVICES:
             now = self._clock()
             self._even = {device: at for device, at in self._even.items() if at > now}
@@ -83,7 +88,7 @@ class Allowance:
 
 
 class Requests:
-    """What devices have asked for and not been sent yet. Any thread may put and take."""
+    """The pending requests of devices. Any thread may put and take."""
 
     def __init__(self, fleet: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.fleet = fleet
@@ -97,19 +102,22 @@ class Requests:
             device = self._device(topic)
             job = Job(*blocks.read_request(payload))
         except (ValueError, DocumentError) as error:
-            self.count("bad", f"a request that cannot be read on {topic!r}: {error}")
+            self.count("bad", f"cannot read a request on {topic!r}: {error}")
             return
         with self._lock:
             before = self._jobs.get(device)
             if before is None and len(self._jobs) >= MAX_DEVICES:
-                self.count("dropped", f"{MAX_DEVICES} devices wait, and more ask")
+                self.count(
+                    "dropped", f"dropped a request: {MAX_DEVICES} devices are waiting already"
+                )
             elif before and (before.sha256, before.end) == (job.sha256, job.offset):
                 before.count = min(before.count + job.count, MAX_BLOCKS)
             else:
-                self._jobs[device] = job  # in the place of an older one
+                self._jobs[device] = job  # replaces an older one
 
     def take(self) -> tuple[str, Job] | None:
-        """The one that has waited longest, of those whose devices may be sent something."""
+        """Removes and returns the oldest request of a device that may be sent something now; None
+        if there is none."""
         with self._lock:
             self.allowance.forget()
             for device, job in self._jobs.items():
@@ -120,7 +128,7 @@ class Requests:
             return None
 
     def wait(self) -> float | None:
-        """Seconds until there is something to take, by the clock alone; None: nobody waits."""
+        """Returns the seconds until a pending request may be taken; None if there is none."""
         with self._lock:
             return min(map(self.allowance.wait, self._jobs), default=None)
 
@@ -134,17 +142,18 @@ class Requests:
         return device
 
     def count(self, what: str, problem: str) -> None:
-        """Says the first of a kind; a device that does it again says nothing new."""
+        """Counts a problem, and logs only the first of its kind, so that devices cannot flood the
+        log."""
         self.counts[what] += 1
         if self.counts[what] == 1:
             logger.warning("%s%s", PURPOSE, problem)
 
 
 class Blocks:
-    """Sends what is asked for, in a thread of its own."""
+    """Sends the requested blocks, in a thread of its own."""
 
     def __init__(self, broker: ServiceBroker, fleet: str, folder: Path) -> None:
-        """`folder` holds the files, each under its sha256."""
+        """`folder` holds the files, each named by its sha256."""
         self.folder = folder
         self.requests = Requests(fleet)
         self._wake = threading.Event()
@@ -187,8 +196,8 @@ class Blocks:
             pause = self._send(connection) if connection else None
 
     def _send(self, connection: Connection) -> float | None:
-        """As far as the connection takes it and devices may be sent more; called again when
-        that has gone out, or after the seconds that it returns."""
+        """Sends blocks until ON_THEIR_WAY are unsent or no device may be sent more. It is called
+        again when blocks were sent, or after the seconds that it returns."""
         connection.acknowledged()
         while connection.unacknowledged < ON_THEIR_WAY:
             if self._ready:
@@ -200,17 +209,18 @@ class Blocks:
         return None
 
     def _answer(self, device: str, job: Job) -> list[Message]:
-        """The blocks asked for, as far as the file goes; an empty one where it has nothing."""
+        """Returns the requested blocks up to the end of the file; an empty one beyond the end or
+        if there is no such file."""
         topic = topics.file_block(self.requests.fleet, device)
         try:
             with (self.folder / job.sha256.hex()).open("rb") as file:
                 file.seek(job.offset)
                 data = file.read(job.count * BLOCK_BYTES)
         except FileNotFoundError as error:
-            self.requests.count("missing", f"asked for by {device}: {error}")
+            self.requests.count("missing", f"{device} requested a file that is not here: {error}")
             data = b""
         except OSError as error:
-            self.requests.count("failed", f"asked for by {device}: {error}")
+            self.requests.count("failed", f"cannot read a file that {device} requested: {error}")
             return []
         pieces = [data[at : at + BLOCK_BYTES] for at in range(0, max(len(data), 1), BLOCK_BYTES)]
         return [

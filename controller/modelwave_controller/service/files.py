@@ -1,9 +1,9 @@
-"""The file server: what devices download, by sha256, in ranges.
+"""The HTTP server from which devices download files, by sha256 and in ranges.
 
-GET or HEAD /files/<sha256>; /healthz says that it runs; /board/ is the agent for boards
-(boards/serving.py). A name is 64 hex digits or it is never looked for. Files are never
-changed, so they may be kept by any cache for ever. aiohttp sends them with sendfile and
-answers Range and If-Range by RFC 9110.
+GET or HEAD /files/<sha256>; /healthz answers while it runs; /board/ serves the agent for boards
+(boards/serving.py). Only names of 64 hex digits are looked up. Files never change, so caches
+may keep them forever. aiohttp sends them with sendfile and answers Range and If-Range as in
+RFC 9110.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _CACHE = "public, max-age=31536000, immutable"
 
 
 class FileServer:
-    """Serves the folder at `folder`; make it and use it in one event loop."""
+    """Serves the files in `folder`; create it and use it in one event loop."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,12 +31,12 @@ class FileServer:
         application.router.add_get("/healthz", _healthy)
         application.router.add_get(PREFIX + "/{sha256:[0-9a-f]{64}}", self._file)
         serving.add_routes(application)
-        # No access log: a stranger's path has no business in ours.
+        # No access log: it would hold untrusted paths.
         self._runner = web.AppRunner(application, access_log=None)
 
     async def start(self, host: str, port: int) -> str:
-        """The URL to which /<sha256> is added; port 0 takes a free one. Raises OperatorError
-        if the address cannot be had."""
+        """Starts the server; port 0 takes a free one. Returns the URL that is the prefix of
+        /<sha256>. Raises OperatorError if it cannot listen on the address."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port).start()
@@ -45,7 +45,7 @@ class FileServer:
             why = error.strerror or error
             raise OperatorError(
                 f"files.listen: cannot listen on {host}:{port}: {why}; choose another in "
-                "controller.toml, or end what holds it"
+                "controller.toml, or end the program that uses it"
             ) from error
         bound = self._runner.addresses[0][1]
         return url_of(host, bound)
@@ -67,9 +67,9 @@ def url_of(host: str, port: int) -> str:
 
 
 def doubt(urls: Sequence[str], broker: str) -> str:
-    """What speaks against telling devices these URLs, as the host `broker` is where they
-    connect to; "" for nothing. Raises OperatorError for one that no device can use: 0.0.0.0
-    and :: are addresses to listen on, not to connect to."""
+    """Returns a warning if devices probably cannot download from these URLs, as they connect to
+    the broker at host `broker`; "" if there is none. Raises OperatorError for 0.0.0.0 and ::,
+    which no device can connect to."""
     hosts = [urlsplit(url).hostname or "" for url in urls]
     addresses = [_address(host) for host in hosts]
     for host, address in zip(hosts, addresses, strict=True):
@@ -88,7 +88,7 @@ def doubt(urls: Sequence[str], broker: str) -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """As the system reads it: "0" and "127.1" are addresses too. None for a name."""
+    """Reads an address as the system does: "0" and "127.1" are addresses too. None for a name."""
     try:
         return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:

@@ -1,9 +1,10 @@
-"""The connection to the broker: MQTT 3.1.1, QoS 1, and nothing that only some brokers have.
+"""The connection to the broker: MQTT 3.1.1 with QoS 1, without features that only some brokers
+have.
 
-The network thread only receives: messages go into the inbox. A lost connection is made
-anew with back-off, each time with a new client, so that nothing which the old one still
-held can be sent over something newer. `Link.current` is the connection that stands, or
-None; one thread, the service's, sends over it and asks what was acknowledged.
+The network thread only receives: it puts messages into the inbox. After a lost connection the
+link reconnects with back-off, each time with a new client, so that old messages of the previous
+client cannot be sent after newer ones. `ServiceLink.current` is the established connection or
+None; one thread, the service's, sends over it and asks for its acknowledgements.
 """
 
 import logging
@@ -28,23 +29,23 @@ from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage.outbox import Message
 from modelwave_shared import topics
 
-WINDOW = 200  # messages on their way at once
+WINDOW = 200  # messages sent and not yet acknowledged
 KEEPALIVE_SECONDS = 30
 CONNECT_SECONDS = 10
 BACK_OFF_SECONDS = (1, 2, 4, 8, 15, 30)
 CLOSE_SECONDS = 3
-# So many connections one after the other that each end so soon are taken over by a client of
-# the same name, which is most likely our own.
+# After SHORT_ONES connections in a row that each ended within SHORT_SECONDS, another client with
+# the same id probably takes the connection over; most likely it is the controller's other one.
 SHORT_SECONDS = 5
 SHORT_ONES = 3
 TAKEN_OVER = (
-    ", again and again: the broker may give both connections of the controller one client id "
+    ", repeatedly: the broker may give both connections of the controller the same client id "
     "(Mosquitto: use_username_as_clientid; docs/operations.md)"
 )
 MAX_PASSWORD_BYTES = 1024
 
-# What the controller listens to: these topics of every device. (File blocks have a
-# connection of their own: blocks.py.)
+# The controller subscribes to these topics of every device. (File blocks have a connection of
+# their own: blocks.py.)
 HEARD = (topics.reported, topics.presence, topics.metrics)
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ServiceBroker:
-    """Where the broker is, and as whom; `tls` None is plain TCP."""
+    """The broker's address and the user to connect as; `tls` None means plain TCP."""
 
     host: str
     port: int
@@ -62,7 +63,7 @@ class ServiceBroker:
 
 
 def broker_of(home: Home) -> ServiceBroker:
-    """The broker that controller.toml names. Raises OperatorError."""
+    """Returns the broker of controller.toml. Raises OperatorError, which names the setting."""
     settings = home.config.broker
     password = b""
     if settings.password_file:
@@ -76,7 +77,9 @@ def broker_of(home: Home) -> ServiceBroker:
     try:
         words = password.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise OperatorError("broker.password_file: not UTF-8") from error
+        raise OperatorError(
+            f"broker.password_file: {settings.password_file} is not UTF-8 text"
+        ) from error
     return ServiceBroker(settings.host, settings.port, settings.user, words, tls)
 
 
@@ -85,21 +88,21 @@ class Connection:
 
     def __init__(self, link: "ServiceLink") -> None:
         self.link = link
-        self.gone = threading.Event()  # it is lost, or was closed
-        self.over = threading.Event()  # it is gone, or is to be closed
-        self.fresh = True  # until the service has made everything due again
-        self._acked: deque[int] = deque()  # mids, from the network thread
-        self._sent: dict[int, Message] = {}  # by mid; the sending thread's alone
+        self.gone = threading.Event()  # it is lost or closed
+        self.over = threading.Event()  # it is gone, or has to be closed
+        self.fresh = True  # until the service has marked all messages as unsent
+        self._acked: deque[int] = deque()  # message ids, from the network thread
+        self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
         self._client = self._make_client()
 
     def open(self) -> None:
-        """Raises OSError if nothing answers there."""
+        """Connects. Raises OSError if nothing answers at the address."""
         broker = self.link.broker
         self._client.connect(broker.host, broker.port, KEEPALIVE_SECONDS)
         self._client.loop_start()
 
     def close(self) -> None:
-        """Ends the network thread, also if the broker does not take a DISCONNECT any more."""
+        """Disconnects and ends the network thread, also if the broker no longer answers."""
         self._client.disconnect()
         if not self.gone.wait(CLOSE_SECONDS):
             stuck: Any = self._client.socket()
@@ -112,15 +115,15 @@ class Connection:
 
     @property
     def unacknowledged(self) -> int:
-        """Messages on their way, as far as `acknowledged` was asked."""
+        """The number of messages whose acknowledgement `acknowledged` has not returned."""
         return len(self._sent)
 
     def send(self, message: Message) -> None:
-        """Retained, at QoS 1."""
+        """Sends a retained message at QoS 1."""
         self._publish(message, qos=1, retain=True)
 
     def send_once(self, message: Message) -> None:
-        """At QoS 0; "acknowledged" when it is handed to the network."""
+        """Sends a message at QoS 0; it counts as acknowledged once it was written to the socket."""
         self._publish(message, qos=0, retain=False)
 
     def _publish(self, message: Message, qos: int, retain: bool) -> None:
@@ -129,7 +132,7 @@ class Connection:
             self._sent[info.mid] = message
 
     def acknowledged(self) -> list[Message]:
-        """What the broker has acknowledged since the last call."""
+        """Returns the messages that the broker has acknowledged since the last call."""
         found = []
         while self._acked:
             message = self._sent.pop(self._acked.popleft(), None)
@@ -165,20 +168,20 @@ class Connection:
         self, client: mqtt.Client, _data: object, _flags: object, reason: Any, _properties: object
     ) -> None:
         if reason.is_failure:
-            self.link.say(f"the broker refuses the connection: {reason}")
+            self.link.say(f"the broker refused the connection: {reason}")
             return
         client.subscribe([(topic, 1) for topic in self.link.heard])
 
     def _on_subscribe(
         self, _client: object, _data: object, _mid: int, codes: list[Any], _properties: object
     ) -> None:
-        """A connection that hears nothing is none: its orders would go out, and all devices
-        seem silent."""
+        """Uses the connection only if all subscriptions were granted: otherwise the controller
+        would send orders, receive no reports, and count all devices as silent."""
         denied = [t for t, c in zip(self.link.heard, codes, strict=True) if c.is_failure]
         if denied:
             self.link.say(
-                f"the broker does not let the controller read {', '.join(denied)}: "
-                f"allow it to its user {self.link.broker.user!r}",
+                f"the broker does not let the controller subscribe to {', '.join(denied)}: "
+                f"allow it for user {self.link.broker.user!r}",
                 logging.ERROR,
             )
             self.over.set()
@@ -199,7 +202,7 @@ class Connection:
 
 
 class ServiceLink:
-    """Keeps a connection up, in a thread of its own."""
+    """Keeps a connection to the broker established, in a thread of its own."""
 
     def __init__(
         self,
@@ -210,9 +213,13 @@ class ServiceLink:
         heard: Sequence[Callable[[str, str], str]] = HEARD,
         purpose: str = "",
     ) -> None:
-        """`receive` takes every message and must not wait; `wake` is called when there is
-        something to do: a connection stands, or acknowledgements have come. `heard`: the
-        topics of devices that are subscribed to; `purpose` stands before what is logged."""
+        """Takes these callables and settings:
+
+        receive: called with each message's topic and payload; must not block.
+        wake: called when a connection is established or acknowledgements have arrived.
+        heard: the functions of the device topics to subscribe to.
+        purpose: prefix of log lines.
+        """
         self.broker = broker
         self.fleet = fleet
         self.heard = [topic(fleet, "+") for topic in heard]
@@ -257,22 +264,22 @@ class ServiceLink:
             where = f"{self.broker.host}:{self.broker.port}"
             try:
                 self._connection.open()
-            except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
-                self.say(f"no broker at {where}: {error}")
+            except (OSError, ValueError) as error:  # ValueError: not a valid host name
+                self.say(f"cannot connect to the broker at {where}: {error}")
             else:
                 self._stay(self._connection, where)
             self._pause()
 
     def _stay(self, connection: Connection, where: str) -> None:
         start = time.monotonic()
-        if not self._stopping.is_set():  # stop() ends the wait from here on
+        if not self._stopping.is_set():  # a stop() after this line ends the wait
             connection.over.wait()
         stood, self.current = self.current, None
         if stood and not self._stopping.is_set():
             short = time.monotonic() - start < SHORT_SECONDS
             self._short_ones = self._short_ones + 1 if short else 0
             hint = TAKEN_OVER if self._short_ones >= SHORT_ONES else ""
-            self.say(f"the connection to the broker at {where} is lost{hint}")
+            self.say(f"lost the connection to the broker at {where}{hint}")
         connection.close()
 
     def _pause(self) -> None:

@@ -1,13 +1,13 @@
-"""`modelwave serve`: the parts put together.
+"""Runs the parts of `modelwave serve`.
 
-    link     its own thread: receives into the inbox
-    blocks   a link and a thread of its own: sends files to boards that have no HTTP
-    writer   its own thread: from the inbox into the database
-    ticker   its own thread: decides, and publishes what is due
-    files    the event loop of the main thread
+    link     own thread: receives messages into the inbox
+    blocks   own link and thread: sends files to boards without HTTP
+    writer   own thread: stores messages from the inbox in the database
+    ticker   own thread: decides about rollouts, and publishes messages that are due
+    files    event loop of the main thread: serves files over HTTP
 
-What fails for a reason that may pass (database, broker) is said when it begins and when it is
-over (trouble.py), and tried again.
+Temporary failures (database, broker) are retried, and logged when they begin and when they are
+over (trouble.py).
 """
 
 import asyncio
@@ -31,21 +31,21 @@ from modelwave_controller.storage.store import Store
 from modelwave_shared import topics
 
 DEFAULT_TICK_SECONDS = 0.5
-STOP_SECONDS = 5  # that a database which another process holds may keep it from its end
+STOP_SECONDS = 5  # longest wait, when stopping, for another process that writes the database
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What whoever started the service may want to know."""
+    """The addresses of a service that has started, for its caller."""
 
     files_url: str
     broker: str
 
 
 class Service:
-    """Runs until `stop` is called, from any thread."""
+    """The service of one home; it runs until `stop` is called, which any thread may do."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Service:
         tick_seconds: float = DEFAULT_TICK_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises OperatorError, TrustError if the home is not fit for a service."""
+        """Raises OperatorError or TrustError if a setting or key of the home is wrong."""
         self.home = home
         self.store = store
         self.tick_seconds = tick_seconds
@@ -97,7 +97,8 @@ class Service:
             await server.stop()
 
     def publish_root(self) -> None:
-        """The root stays on its topic, for devices that have been away for long."""
+        """Publishes the root document as a retained message, for devices that were offline for
+        long."""
         root = self.home.root
         topic = topics.under(root.fleet, "root", str(root.version))
         with self.store.write() as connection:
@@ -108,7 +109,7 @@ class Service:
         due = 0.0
         while not self._stopping.is_set():
             if not (self.writer.alive and self.link.alive and self.blocks.alive):
-                raise RuntimeError("a thread of the service has died; see its traceback above")
+                raise RuntimeError("a thread of the service has ended; see its traceback above")
             self._wake.clear()
             ticks = time.monotonic() >= due
             try:
@@ -118,14 +119,14 @@ class Service:
                     due = time.monotonic() + self.tick_seconds
                 self._publish()
                 if ticks and self._trouble.over():
-                    logger.info("the service goes on")
+                    logger.info("the service works again")
             except ModelwaveError as error:
                 self._trouble.say(str(error))
                 due = time.monotonic() + self.tick_seconds
             self._wake.wait(max(0.0, due - time.monotonic()))
 
     def _publish(self) -> None:
-        """Marks what was acknowledged, sends what is due, as far as the window allows."""
+        """Marks acknowledged messages, and sends those that are due, at most WINDOW at a time."""
         connection = self.link.current
         if connection is None:
             return

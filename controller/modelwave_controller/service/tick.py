@@ -1,8 +1,8 @@
-"""The tick: looks at every rollout that is not over, decides, and does it.
+"""The tick: decides what each rollout that is not over does next, and does it.
 
-One transaction reads the log, decides, appends the events and what is to be published; so
-a controller that is killed at any point has done a step whole or not at all, and goes on
-where it was. Nothing is published here: that is the outbox's (link.py, service.py).
+One transaction reads the log, decides, and stores the events and the messages to publish. So a
+controller that is killed has done a step completely or not at all, and continues where it was.
+The tick publishes nothing itself: serve.py sends the messages of the outbox.
 """
 
 import json
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Issuer:
-    """What orders are made with."""
+    """The root, signing key and file URLs for new orders."""
 
     root: Root
     key: SigningKey
@@ -59,7 +59,7 @@ class Issuer:
 
 
 class Ticker:
-    """Keeps the folded log between ticks: committed events only."""
+    """Does the ticks. It keeps the state between them, from committed events only."""
 
     def __init__(self, store: Store, issuer: Issuer) -> None:
         self.store = store
@@ -68,7 +68,8 @@ class Ticker:
         self._told: set[int] = set()  # rollouts
 
     def tick(self, now: float) -> bool:
-        """Whether anything was done; then there may be more to do at once."""
+        """Does one step of each rollout; returns whether any did something, and then the next tick
+        may be due at once. `now` is in Unix seconds. Raises StorageError."""
         with self.store.write() as connection:
             log.note_tick(connection, now)
             state = self._state = self._caught_up(connection)
@@ -84,20 +85,18 @@ class Ticker:
             return any(taken)
 
     def _tell_unknown(self, state: State) -> None:
-        """That a rollout is left as it is, once."""
+        """Logs once that a rollout is not handled, because its log is not understood."""
         for rollout in state.rollouts.values():
             if rollout.status == UNKNOWN and rollout.id not in self._told:
                 self._told.add(rollout.id)
-                logger.warning(
-                    "rollout %d is left as it is: %s", rollout.id, rollout.not_understood
-                )
+                logger.warning("rollout %d is not changed: %s", rollout.id, rollout.not_understood)
 
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
             return log.under_way(connection)
         state = log.caught_up(connection, self._state)
         for rollout in state.rollouts.values():
-            if rollout.status in FINAL:  # nothing here asks for their answers any more
+            if rollout.status in FINAL:  # their answers are no longer needed
                 for wave in rollout.waves():
                     wave.answers.clear()
         return state
@@ -109,7 +108,7 @@ def _is_due(rollout: Rollout) -> bool:
 
 @dataclass(frozen=True)
 class _Step:
-    """One rollout in one tick."""
+    """The step of one rollout in one tick."""
 
     connection: Connection
     issuer: Issuer
@@ -142,9 +141,9 @@ class _Step:
         return Finished(reason=decision.reason)
 
     def _revert(self, decision: Decision) -> Body:
-        """Whatever slot is still ordered to run the release goes back, also those that an
-        earlier rollout of the same release left behind. A device that could not read the
-        order holds nobody up: it keeps what it has until its agent is updated."""
+        """Orders every slot whose order names the release back to the release before, also slots of
+        an earlier rollout of the same release. A device that cannot read the order does not delay
+        the others: it keeps its release until its agent is updated."""
         created = self.rollout.created
         sent: list[OrderSent] = []
         cleared = []
@@ -159,11 +158,11 @@ class _Step:
                 cleared.append(self._clear(target, slots))
         reason = decision.reason
         if unreadable := formats.unreadable(self.known.behind, created.previous, back):
-            reason += f"; the way back is ordered all the same, but {formats.told(unreadable)}"
+            reason += f"; the orders to revert are sent, but {formats.told(unreadable)}"
         return Reverted(reason=reason, orders=sent, cleared=cleared)
 
     def _send(self, target: str, release: Release, slots: Sequence[int]) -> list[OrderSent]:
-        """Orders `release` for the slots: one order, but for ranges that one cannot hold."""
+        """Orders `release` for the slots: one order, or several if it has too many slot ranges."""
         ranges = ranges_of(slots)
         return [
             self._send_one(target, release, ranges[start : start + MAX_SLOT_RANGES])
@@ -218,9 +217,9 @@ class _Step:
         ]
 
     def _next_seq(self) -> int:
-        """Strictly growing for the fleet and model; a tick that fails leaves a gap. Taken
-        from our own orders alone: what devices report could be made up to use the numbers
-        up. An order whose event is not understood is in the table all the same."""
+        """Returns the next sequence number of the model; a failed tick leaves a gap. It depends
+        only on the controller's own orders, because forged reports could use the numbers up. The
+        table also has the orders whose events are not understood."""
         model = self.rollout.model
         newest = select(func.max(orders.c.seq)).where(orders.c.model == model)
         given = self.connection.scalar(newest) or 0

@@ -1,4 +1,4 @@
-"""What is wrong for a while is said when it begins and when it is over, not at every try."""
+"""Logs a temporary failure when it begins and when it is over, not at every retry."""
 
 import logging
 
@@ -6,19 +6,20 @@ logger = logging.getLogger(__name__)
 
 
 class Trouble:
-    """That of one part of the service."""
+    """The temporary failures of one part of the service."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
 
     def say(self, problem: str, level: int = logging.WARNING) -> None:
-        """Logs each problem once until all is well."""
+        """Logs a problem once, until over() is called."""
         if problem not in self._said:
             self._said.add(problem)
             logger.log(level, "%s", problem)
 
     def over(self) -> bool:
-        """All is well; whether it was not before, which is then worth a line."""
+        """Notes that the part works; returns whether it had a problem before, which the caller then
+        logs."""
         was = bool(self._said)
         self._said.clear()
         return was

@@ -1,13 +1,12 @@
-"""Between the connection that receives and the database: a bounded inbox, one writer.
+"""Stores received messages in the database: a bounded inbox and one writer.
 
-The receiving thread only puts messages into the inbox. The writer takes them out in
-batches, MAX_BATCH at once or what has come within BATCH_SECONDS, and stores each batch in
-one transaction: a commit for every message would be twenty times slower. The broker has
-acknowledged a message before it is stored; one that is lost comes again, as devices repeat
-their reports.
+The receiving thread only puts messages into the inbox. The writer takes them out in batches of
+MAX_BATCH, or of those that arrived within BATCH_SECONDS, and stores each batch in one
+transaction: a commit for every message would be twenty times slower. A message is acknowledged
+to the broker before it is stored, and a crash may lose it; devices repeat their reports.
 
-The inbox keeps the newest MAX_BACKLOG messages of a topic, so that whoever floods it loses
-their own, and MAX_INBOX_BYTES in all.
+The inbox keeps the newest MAX_BACKLOG messages of each topic, so that a device that floods it
+loses only its own messages, and MAX_INBOX_BYTES in total.
 """
 
 import logging
@@ -28,14 +27,14 @@ MAX_BATCH = 1000
 BATCH_SECONDS = 0.05
 MAX_BACKLOG = 16
 MAX_INBOX_BYTES = 64 * 2**20
-MESSAGE_BYTES = 200  # what a message takes beside its payload, about
+MESSAGE_BYTES = 200  # approximate memory of a message in addition to its payload
 RETRY_SECONDS = (1, 2, 4, 8)
 
 logger = logging.getLogger(__name__)
 
 
 class Inbox:
-    """Messages by topic, oldest topic first. Any thread may put, one takes."""
+    """Messages by topic, the oldest topic first. Any thread may put; only one thread takes."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()  # received, dropped
@@ -44,7 +43,8 @@ class Inbox:
         self._some = threading.Condition()
 
     def put(self, topic: str, payload: bytes) -> None:
-        """Never waits. What is too long to be read is cut, so that it does not lie here."""
+        """Adds a message without waiting. One that is too long is cut, to save memory; it is
+        refused when it is read."""
         payload = bytes(payload[: MAX_REPORT_BYTES + 1])
         with self._some:
             self.counts["received"] += 1
@@ -61,7 +61,8 @@ class Inbox:
             self._some.notify()
 
     def take(self, limit: int, timeout: float) -> list[tuple[str, bytes]]:
-        """Up to `limit` messages, in order within a topic; [] if none came in time."""
+        """Removes and returns up to `limit` messages, in order within a topic; [] if none arrived
+        within `timeout` seconds."""
         with self._some:
             self._some.wait_for(lambda: self._topics, timeout)
             taken: list[tuple[str, bytes]] = []
@@ -85,7 +86,7 @@ class Inbox:
 
 
 class Writer:
-    """Stores what the inbox holds, in a thread of its own."""
+    """Stores the messages of the inbox, in a thread of its own."""
 
     def __init__(
         self, store: Store, fleet: str, inbox: Inbox, clock: Callable[[], float] = time.time
@@ -97,7 +98,7 @@ class Writer:
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
         self._told_lost = 0
-        self._told_from = 1  # dropped messages, from how many on that is told again
+        self._told_from = 1  # number of dropped messages at which the next log line is due
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -105,7 +106,7 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stores what is there, then ends."""
+        """Stores the remaining messages, then ends the thread."""
         self._stopping.set()
         self._thread.join()
 
@@ -114,7 +115,8 @@ class Writer:
         return self._thread.is_alive()
 
     def write_batch(self, timeout: float) -> int:
-        """Takes a batch and stores it; how many messages it had."""
+        """Takes a batch and stores it. Returns the number of its messages. `timeout` is in
+        seconds."""
         batch = self.inbox.take(MAX_BATCH, timeout)
         if batch:
             read = (messages.understand(self.fleet, topic, payload) for topic, payload in batch)
@@ -131,7 +133,8 @@ class Writer:
         self._tell_lost()
 
     def _tell_dropped(self) -> None:
-        """Each time that they have doubled: a flood must not flood the log as well."""
+        """Logs the number of dropped messages each time that it has doubled, so that a flood of
+        messages does not also flood the log."""
         dropped = self.inbox.counts["dropped"]
         if dropped >= self._told_from:
             self._told_from = 2 * dropped
@@ -141,7 +144,7 @@ class Writer:
             )
 
     def _tell_lost(self) -> None:
-        """What was lost since this was told last."""
+        """Logs the number of messages lost since the last such line."""
         lost, self._told_lost = self.counts["lost"] - self._told_lost, self.counts["lost"]
         if lost:
             logger.error("%s lost; devices repeat their reports", plural(lost, "message"))
@@ -154,13 +157,13 @@ class Writer:
                     devices.store(connection, self.fleet, incoming, now)
                     metrics.add_windows(connection, incoming)
             except StorageError as error:
-                self._trouble.say(f"{error}; what devices say is not stored")
+                self._trouble.say(f"{error}; devices' messages are not stored")
                 self._stopping.wait(pause)
             else:
                 self.counts["stored"] += len(incoming)
                 self.counts["bad"] += sum(isinstance(message, Bad) for message in incoming)
                 if self._trouble.over():
-                    logger.info("what devices say is stored again")
+                    logger.info("devices' messages are stored again")
                     self._tell_lost()
                 return
         self.counts["lost"] += len(incoming)

@@ -1,4 +1,4 @@
-"""What a report answers to an order. Pure."""
+"""Computes what a device's report answers to an order. Pure."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ CLAIM = "says SUCCEEDED, but another release is live"
 
 
 class GivenOrder(NamedTuple):
-    """An order that was given out, as far as answers are held against it."""
+    """The fields of a published order that answers are compared with."""
 
     rollout: int
     model: str
@@ -23,9 +23,9 @@ class GivenOrder(NamedTuple):
 
 
 def answer(order: GivenOrder, target: str, slot: int, state: ModelState) -> tuple[str, str] | None:
-    """(outcome or IN_PROGRESS, reason): what a device of `target` in `slot` says to `order`;
-    None if the order was not for it. SUCCEEDED counts only with the ordered release live:
-    the next stage may open upon it."""
+    """Returns (outcome or IN_PROGRESS, reason) of a device of `target` in `slot` for `order`; None
+    if the order is not for the device. SUCCEEDED counts only if the ordered release is live,
+    because it may open the next stage."""
     if state.epoch != order.epoch or state.seq != order.seq or target != order.target:
         return None
     if not slots.contains(order.slots, slot):

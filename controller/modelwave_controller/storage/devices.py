@@ -1,8 +1,8 @@
-"""What the database knows of devices: the last word of each.
+"""Stores the newest state of each device.
 
-`store` takes a batch of messages in one transaction, and appends to the log what reports
-answer to orders, one event for each change. A device is learned from its first report;
-after that only a report newer by (boot, n) changes anything.
+`store` stores a batch of messages in one transaction, and appends the answers of reports to
+orders to the log, one event for each change. A device is known from its first report on; after
+that only a report with a higher (boot, n) changes anything.
 """
 
 import json
@@ -32,8 +32,8 @@ from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.slots import slot as slot_of
 from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER
 
-_CHUNK = 500  # values in one IN (…): databases bound their variables
-MAX_STRANGERS = 10_000  # rows of a table about devices that may not exist
+_CHUNK = 500  # values in one IN (…): databases limit their number
+MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
 
 T = TypeVar("T")
 
@@ -46,14 +46,14 @@ class RefusalNote(NamedTuple):
 
 
 def store(connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float) -> None:
-    """Stores what devices said; `connection` is a Store.write()."""
+    """Stores the devices' messages; `connection` is from Store.write(), `now` in Unix seconds."""
     _take_reports(connection, fleet, _newest(incoming), now)
     _take_presence(connection, incoming, now)
     _take_bad(connection, incoming, now)
 
 
 def counts(connection: Connection) -> dict[str, dict[int, int]]:
-    """{target: {slot: known devices}}."""
+    """Returns {target: {slot: number of known devices}}."""
     found: dict[str, dict[int, int]] = defaultdict(dict)
     query = select(devices.c.target, devices.c.slot, func.count())
     for target, slot, number in connection.execute(
@@ -64,7 +64,7 @@ def counts(connection: Connection) -> dict[str, dict[int, int]]:
 
 
 def any_has(connection: Connection, targets: Sequence[str], model: str) -> bool:
-    """Whether a device of one of the targets has reported the model, with or without a
+    """Returns whether a device of one of the targets has reported the model, with or without a
     release of it."""
     query = (
         select(device_models.c.device)
@@ -75,20 +75,20 @@ def any_has(connection: Connection, targets: Sequence[str], model: str) -> bool:
 
 
 def known(connection: Connection) -> Known:
-    """All known devices, as rollouts are decided by."""
+    """Returns the known devices as the decision about rollouts needs them."""
     return Known(counts(connection), _behind(connection))
 
 
 def reads(stored: str) -> dict[str, int]:
-    """The highest format of each kind that a device reads, from the column of that name. An
-    agent that does not say so is of the first, which read one format of each."""
+    """Returns the highest format version of each kind that a device reads, from the column `reads`.
+    An agent that does not report it is one of the first, which read version 1 of each."""
     said: dict[str, int] = json.loads(stored) if stored else {}
     return dict.fromkeys(SIGNER, 1) | said
 
 
 def _behind(connection: Connection) -> list[Reader]:
-    """The devices that read less of orders and manifests than this program does, which is
-    the most that it may write."""
+    """Returns the devices that cannot read the newest format of orders and manifests that this
+    program knows; it never writes a newer one."""
     old = []
     for stored in connection.scalars(select(devices.c.reads).distinct()):
         found = reads(stored)
@@ -102,7 +102,8 @@ def _behind(connection: Connection) -> list[Reader]:
 
 
 def refusals(connection: Connection, targets: Iterable[str]) -> list[RefusalNote]:
-    """The devices of these targets that refused the last message which proved nothing."""
+    """Returns the devices of these targets that reported a refused message, which may not have been
+    authentic."""
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.refused)
     query = query.where(devices.c.refused != "").order_by(devices.c.device)
     rows = connection.execute(query.where(devices.c.target.in_(list(targets))))
@@ -110,7 +111,7 @@ def refusals(connection: Connection, targets: Iterable[str]) -> list[RefusalNote
 
 
 def forget(connection: Connection, device: str) -> bool:
-    """Whether there was anything to forget."""
+    """Deletes all rows of a device; returns whether there were any."""
     found = 0
     for table in (devices, device_models, presence, bad_messages, metrics):
         found += connection.execute(delete(table).where(table.c.device == device)).rowcount
@@ -192,7 +193,7 @@ def _count_stale(connection: Connection, older: list[str]) -> None:
 
 
 def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], now: float) -> None:
-    """Replaces the rows that changed; appends what they answer."""
+    """Replaces the rows that changed, and appends their answers to the log."""
     before: dict[tuple[str, str], dict[str, Any]] = {
         (row.device, row.model): row._asdict()
         for row in _rows(connection, select(device_models), device_models.c.device, list(fresh))
@@ -279,8 +280,7 @@ def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) 
 
 
 def _replace(connection: Connection, table: Any, found: dict[str, dict[str, Any]]) -> None:
-    """These rows, by device, instead of those of the same devices; those of strangers only
-    as far as there is room."""
+    """Replaces the rows of these devices; MAX_STRANGERS limits those of unknown devices."""
     kept = _kept(connection, table, list(found))
     rows = [row for device, row in found.items() if device in kept]
     if rows:
@@ -292,8 +292,8 @@ def _replace(connection: Connection, table: Any, found: dict[str, dict[str, Any]
 
 
 def _kept(connection: Connection, table: Any, names: list[str]) -> set[str]:
-    """Of these devices those that are known or have a row in `table`, and as many others as
-    MAX_STRANGERS leaves room for: a name is made up with each message."""
+    """Returns the names that are known or have a row in `table`, and as many others as
+    MAX_STRANGERS allows: an attacker can send each message under a new name."""
     kept = {
         row.device
         for known in (table, devices)

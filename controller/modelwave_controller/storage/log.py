@@ -13,7 +13,8 @@ TICK_NOTED_SECONDS = 5
 
 
 def append(connection: Connection, rollout: int, at: float, entries: Sequence[Body]) -> list[Event]:
-    """Adds entries to a rollout's log; `connection` is a Store.write()."""
+    """Appends entries to a rollout's log and returns the events. `at` is in Unix seconds,
+    `connection` from Store.write()."""
     return append_all(connection, at, [(rollout, body) for body in entries])
 
 
@@ -45,13 +46,13 @@ def append_all(
 
 
 def note_tick(connection: Connection, now: float) -> None:
-    """That a service is at work, for `service_seen_at`; not more often than is of use."""
+    """Stores that a service is running, for `service_seen_at`; at most every TICK_NOTED_SECONDS."""
     if abs(now - service_seen_at(connection)) >= TICK_NOTED_SECONDS:
         connection.execute(update(heads).where(heads.c.name == "ticked").values(value=int(now)))
 
 
 def service_seen_at(connection: Connection) -> int:
-    """Unix seconds of a recent tick; 0: no service has run yet."""
+    """Returns the Unix seconds of a recent tick; 0 if no service has run yet."""
     return connection.scalar(select(heads.c.value).where(heads.c.name == "ticked")) or 0
 
 
@@ -62,8 +63,8 @@ def next_rollout(connection: Connection) -> int:
 def events_after(
     connection: Connection, after: int = 0, reports_of: Iterable[int] | None = None
 ) -> Iterator[Event]:
-    """The events after id `after`, oldest first. `reports_of` leaves out the devices'
-    answers to all other rollouts: they are most of the log, and seldom asked for."""
+    """Yields the events after id `after`, oldest first. `reports_of` names the rollouts whose
+    devices' answers are included, None includes all: answers are most of the log."""
     query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
     query = query.where(events.c.id > after).order_by(events.c.id)
     if reports_of is not None:
@@ -74,7 +75,7 @@ def events_after(
 
 
 def folded(connection: Connection, reports_of: Iterable[int] | None = None) -> State:
-    """The whole log folded; with the answers to these rollouts only, if named."""
+    """Returns the state after the whole log; with the answers to the rollouts `reports_of` only."""
     return fold(events_after(connection, reports_of=reports_of))
 
 
@@ -84,7 +85,7 @@ def caught_up(connection: Connection, state: State) -> State:
 
 
 def under_way(connection: Connection) -> State:
-    """The whole log folded, with the answers to the rollouts that are not over."""
+    """Returns the state after the whole log, with the answers to the rollouts that are not over."""
     control = folded(connection, reports_of=[])
     live = [r.id for r in control.rollouts.values() if not r.over]
     return folded(connection, reports_of=live) if live else control

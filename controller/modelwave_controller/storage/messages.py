@@ -1,7 +1,7 @@
-"""What devices say, read from their topics.
+"""Reads the messages of devices: reports, presence and metrics.
 
-Pure: topics and bytes in, values out. Whatever cannot be read becomes a `Bad` with its
-reason, in printable ASCII: it comes from a stranger, and is shown to people.
+Pure: takes topics and bytes, returns values. A message that cannot be read becomes a `Bad` with
+the reason in printable ASCII, because its text is not trusted and is shown to people.
 """
 
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ Incoming = ReportMessage | Present | Measured | Bad
 
 
 def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
-    """What a message says; None for an empty one (a retained topic that was cleared), and on
-    a topic that is no device's."""
+    """Reads a message. Returns None if it is empty (a retained topic was cleared) or the topic is
+    not a device's."""
     kind, _, device = "/".join(topics.parts(fleet, topic)).partition("/")
     if not payload or not _is_name(device):
         return None

@@ -1,7 +1,7 @@
-"""What inferences came to: sums of the windows that devices publish.
+"""Sums up the metrics windows that devices publish: inferences, failures and accuracy.
 
-Windows are counted once: only one that is newer by (boot, n) than those in the sum is
-added. One lost is lost; metrics are no ledger.
+A window is counted once: it is added only if its (boot, n) is higher than that of the windows
+in the sum. A window that was lost is missing from the sum.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from modelwave_controller.storage.messages import Incoming, Measured
 from modelwave_controller.storage.tables import metrics
 
 SUMS = ("inferences", "failures", "labelled", "correct")
-MAX_SUM = 2**43  # of one device: those of a million devices add up in 64 bits
-MAX_ROWS_OF_A_DEVICE = 64  # models and releases; a device that names more is not heard
+MAX_SUM = 2**43  # of one device, so that the sum over a million devices fits in 64 bits
+MAX_ROWS_OF_A_DEVICE = 64  # models and releases; further ones of a device are ignored
 _CHUNK = 500
 
 

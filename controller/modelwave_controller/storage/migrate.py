@@ -1,12 +1,13 @@
-"""Brings a database's schema to the revision that this program works with.
+"""Migrates a database's schema to the revision that this program works with.
 
-The scripts are Alembic's (migrations/versions), and only go forward. All that are due run in
-the caller's one transaction: whoever is killed meanwhile leaves the old schema whole.
+The scripts are Alembic's (migrations/versions), and only upgrade. All that are due run in the
+caller's one transaction, so a process that is killed meanwhile leaves the old schema intact.
 
-    no table of ours                       a new database: every revision
-    `heads` says schema 1, no revision     made before there were migrations: it has revision 0001
-    a revision of ours                     those after it
-    any other                              refused
+    database                              scripts that run
+    no table of modelwave                 all: it is new
+    `heads` has schema 1, no revision     those after 0001: it was made before migrations existed
+    a known revision                      those after it
+    any other                             none: it is refused
 """
 
 import logging
@@ -26,11 +27,11 @@ _alembic_version = table("alembic_version", column("version_num"))
 
 
 class UnknownSchema(Exception):
-    """The database is not one that this program can bring forward; the message says why."""
+    """This program cannot migrate the database; the message says why."""
 
 
 def revision(connection: Connection) -> str | None:
-    """The revision of the database's schema; None for a new database. Raises UnknownSchema."""
+    """Returns the schema's revision; None for a new database. Raises UnknownSchema."""
     tables = inspect(connection)
     if tables.has_table("alembic_version"):
         found = connection.scalar(select(_alembic_version.c.version_num))
@@ -45,13 +46,13 @@ def revision(connection: Connection) -> str | None:
 
 
 def migrate(connection: Connection) -> str | None:
-    """Runs what is due, in `connection`'s transaction; the revision before, None for a new
-    database. Raises UnknownSchema."""
+    """Runs the migrations that are due in `connection`'s transaction. Returns the revision before
+    them, None for a new database. Raises UnknownSchema."""
     before = revision(connection)
     if before is not None and before not in KNOWN:
         raise UnknownSchema(
-            f"its schema is revision {before[:64]!r}, this modelwave knows those up to {NEWEST}: "
-            "use the newer modelwave that brought it there"
+            f"its schema has revision {before[:64]!r}, and this modelwave knows revisions up to "
+            f"{NEWEST}: use the newer modelwave that migrated it"
         )
     if before != NEWEST:
         _upgrade(connection, before)
@@ -59,9 +60,9 @@ def migrate(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection, before: str | None) -> None:
-    from alembic import command  # slow to import, and hardly ever needed
+    from alembic import command  # slow to import, and rarely needed
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # the store says what was done
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # the store logs the migration
     config = alembic_config(connection)
     if before == FIRST:
         command.stamp(config, FIRST)
@@ -69,7 +70,7 @@ def _upgrade(connection: Connection, before: str | None) -> None:
 
 
 def alembic_config(connection: Connection) -> "Config":
-    """What Alembic's commands need to work in `connection`'s transaction."""
+    """Returns the configuration for Alembic's commands to work in `connection`'s transaction."""
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})

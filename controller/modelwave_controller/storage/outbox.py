@@ -1,9 +1,9 @@
-"""What each retained topic has to hold, and whether the broker has it.
+"""Stores the message that each retained topic must hold, and whether the broker has it.
 
-State, not a queue: a topic that changes twice before it is sent is sent once. A row is
-written in the transaction of the event that it follows from; whoever publishes marks it
-when the broker acknowledged that very version. `unsend_all` makes everything due again, as
-brokers lose what they retained.
+It is state, not a queue: a topic that changes twice before it is sent is sent once. A row is
+written in the transaction of the event that causes it; the publisher marks it when the broker
+has acknowledged that version. `unsend_all` makes everything due again, because brokers can lose
+retained messages.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 from modelwave_controller.storage.tables import blobs, outbox
 from modelwave_shared import topics
 
-_CHUNK = 500  # rows a statement: databases bound their variables
+_CHUNK = 500  # rows per statement: databases limit the number of values
 
 
 class Message(NamedTuple):
@@ -25,7 +25,7 @@ class Message(NamedTuple):
 
 
 def keep_blob(connection: Connection, data: bytes) -> str:
-    """Stores `data` once; its sha256."""
+    """Stores `data`, if it is new, and returns its sha256 in hex."""
     digest = hashlib.sha256(data).hexdigest()
     known = connection.scalar(select(blobs.c.sha256).where(blobs.c.sha256 == digest))
     if known is None:
@@ -40,7 +40,7 @@ def blob(connection: Connection, digest: str) -> bytes:
 
 
 def put(connection: Connection, topics: Sequence[str], payload: bytes) -> None:
-    """These topics are to hold `payload`; an empty one clears them."""
+    """Sets the payload of these topics; an empty one clears them."""
     digest = keep_blob(connection, payload) if payload else None
     for start in range(0, len(topics), _CHUNK):
         chunk = topics[start : start + _CHUNK]
@@ -60,15 +60,15 @@ def put(connection: Connection, topics: Sequence[str], payload: bytes) -> None:
 
 
 def holds(connection: Connection, topic: str) -> bytes | None:
-    """What `topic` is to hold; None for nothing."""
+    """Returns the payload that `topic` must hold; None if it is cleared or unknown."""
     query = select(blobs.c.data).join(outbox, outbox.c.blob == blobs.c.sha256)
     found = connection.scalar(query.where(outbox.c.topic == topic))
     return None if found is None else bytes(found)
 
 
 def unsent(connection: Connection, limit: int, busy: Iterable[str] = ()) -> list[Message]:
-    """At most `limit` messages that the broker has not acknowledged, leaving out those on
-    the topics in `busy` (on their way)."""
+    """Returns at most `limit` messages that the broker has not acknowledged, without those on the
+    topics in `busy` (sent already)."""
     skip = set(busy)
     query = (
         select(outbox.c.topic, outbox.c.version, outbox.c.blob)
@@ -82,7 +82,7 @@ def unsent(connection: Connection, limit: int, busy: Iterable[str] = ()) -> list
 
 
 def mark(connection: Connection, sent: Iterable[tuple[str, int]]) -> None:
-    """The broker has acknowledged these (topic, version)."""
+    """Marks these (topic, version) as acknowledged by the broker."""
     rows = [{"its_topic": topic, "its_version": version} for topic, version in sent]
     if rows:
         connection.execute(
@@ -95,14 +95,14 @@ def mark(connection: Connection, sent: Iterable[tuple[str, int]]) -> None:
 
 
 def unsend_all(connection: Connection, fleet: str) -> None:
-    """Withdrawn orders are asserted too: a broker that is back from an older snapshot has
-    them again. A device's own topic, cleared when it was forgotten, is not: by now the
-    device may have written it anew."""
+    """Makes all messages due again, also those that clear the topic of a withdrawn order: a broker
+    that was restored from an older snapshot has it again. Messages that cleared a forgotten
+    device's own topics are not sent again: the device may have written them since."""
     order = outbox.c.topic.startswith(topics.under(fleet, "desired", ""), autoescape=True)
     connection.execute(update(outbox).where(or_(outbox.c.blob.is_not(None), order)).values(acked=0))
 
 
 def left(connection: Connection) -> int:
-    """How many topics the broker has yet to acknowledge."""
+    """Returns the number of topics that the broker has not acknowledged."""
     query = select(func.count()).where(outbox.c.acked < outbox.c.version)
     return connection.scalar(query) or 0

@@ -1,8 +1,8 @@
-"""The database: transactions that hold, on SQLite (WAL, synchronous=FULL) or PostgreSQL.
+"""The database: durable transactions on SQLite (WAL, synchronous=FULL) or PostgreSQL.
 
-`write()` is one at a time for all processes: on SQLite it begins IMMEDIATE, on PostgreSQL
-it locks the row "event" of `heads`. So what a writer read is still true when it commits,
-and the ids of events grow in the order of commits.
+Only one `write()` runs at a time, across all processes: on SQLite it begins IMMEDIATE, on
+PostgreSQL it locks the row "event" of `heads`. So what a writer has read does not change before
+it commits, and event ids increase in the order of commits.
 """
 
 import contextlib
@@ -21,20 +21,19 @@ from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.storage import migrate
 from modelwave_controller.storage.tables import heads
 
-BUSY_SECONDS = 30  # how long a writer waits for another process's
-LOOK_SECONDS = 0.25  # how often it looks then whether it should still wait
-MIGRATION_LOCK = 0x6D6F6465  # of PostgreSQL's advisory locks: one number for all of modelwave
+BUSY_SECONDS = 30  # how long a writer waits for a writer of another process
+LOOK_SECONDS = 0.25  # how often it then checks whether to go on waiting
+MIGRATION_LOCK = 0x6D6F6465  # key of PostgreSQL's advisory lock for migrations
 
 logger = logging.getLogger(__name__)
 
 
 class Store:
-    """Safe to use from several threads and processes."""
+    """The database of a home. Safe to use from several threads and processes."""
 
     def __init__(self, url: str) -> None:
-        """Opens the database and brings its schema up to date. Raises OperatorError for a URL
-        that means nothing, StorageError if the database does not answer or is of a newer
-        modelwave."""
+        """Opens the database and migrates its schema. Raises OperatorError for a wrong URL,
+        StorageError if the database does not answer or a newer modelwave has migrated it."""
         parsed = _parsed(url)
         self.shown_url = parsed.render_as_string(hide_password=True)
         self._until = float("inf")
@@ -53,15 +52,15 @@ class Store:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """Commits when the block ends well, else leaves the database as it was."""
+        """Commits at the end of the block; if it raises, rolls back."""
         with self._advice(), self._one_writer, self._writer.begin() as connection:
             self._limit_waiting(connection)
             _wait_for_writers(connection)
             yield connection
 
     def hurry(self, seconds: float) -> None:
-        """From now on no write waits for another process's beyond so many seconds from now:
-        for an end that is to come soon. (On PostgreSQL one that waits already may go on to
+        """Limits all waiting for writers of other processes to `seconds` from now, so that this
+        process can end soon. (On PostgreSQL a write that waits already may wait up to
         BUSY_SECONDS.)"""
         self._until = time.monotonic() + seconds
 
@@ -85,14 +84,15 @@ class Store:
             _set_busy_timeout(raw, BUSY_SECONDS)
 
     def _limit_waiting(self, connection: Connection) -> None:
-        """On SQLite _begin_sqlite has waited already."""
+        """Limits the wait for locks on PostgreSQL; on SQLite _begin_sqlite has waited already."""
         if not self._is_sqlite:
             patience = min(BUSY_SECONDS, self._until - time.monotonic())
-            milliseconds = max(1, int(1000 * patience))  # 0 would be: no limit
+            milliseconds = max(1, int(1000 * patience))  # 0 means no limit
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
 
     def _migrate(self) -> None:
-        """One process at a time, in one transaction; where nothing is due it only reads."""
+        """Runs due migrations, one process at a time, in one transaction; if none is due, it
+        reads."""
         try:
             with self.read() as connection:
                 if migrate.revision(connection) == migrate.NEWEST:
@@ -108,7 +108,7 @@ class Store:
             raise StorageError(f"database {self.shown_url}: {error}") from error
         if before not in (None, migrate.NEWEST):
             logger.warning(
-                "database %s: its schema was brought from revision %s to %s; an older modelwave "
+                "database %s: its schema was migrated from revision %s to %s; an older modelwave "
                 "cannot open it any more",
                 self.shown_url,
                 before,
@@ -125,7 +125,8 @@ class Store:
 
 
 def _wait_for_writers(connection: Connection) -> None:
-    """Until no other process writes; from then on none does. (On SQLite none does already.)"""
+    """Waits until no other process writes, and keeps others from writing. (On SQLite BEGIN
+    IMMEDIATE has done so already.)"""
     connection.execute(select(heads.c.value).where(heads.c.name == "event").with_for_update())
 
 
@@ -138,7 +139,9 @@ def _parsed(url: str) -> URL:
             "postgresql://user@host/modelwave"
         ) from error
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise OperatorError("database.url: sqlite or postgresql")
+        raise OperatorError(
+            f"database.url: {parsed.get_backend_name()!r} is unknown; use sqlite or postgresql"
+        )
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed
@@ -159,14 +162,14 @@ def _engine(url: URL) -> Engine:
 
 
 def _sqlite_connected(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself; we do
+    connection.isolation_level = None  # the driver must not begin transactions itself
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _begins(connection: Any) -> bool:
-    """False while another writes."""
+    """Begins a write transaction; returns False if another connection is writing."""
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:

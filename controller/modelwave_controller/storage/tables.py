@@ -1,9 +1,9 @@
-"""The database's tables (SQLite or PostgreSQL; plain SQLAlchemy Core), as the newest of
-migrations/versions leaves them.
+"""The database's tables (SQLite or PostgreSQL; plain SQLAlchemy Core), as they are after the
+newest of migrations/versions.
 
-`events` is the truth. `orders` and `outbox` are written in the transaction of the event
-that they follow from. What devices say of themselves stands in the tables below them: the
-last word of each, kept because the log holds only what it meant for a rollout.
+`events` is the only source of truth. `orders` and `outbox` are written in the transaction of
+the event that causes them. The tables below them hold the newest messages of each device; the
+log has only what these mean for rollouts.
 """
 
 from sqlalchemy import (
@@ -22,9 +22,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# One row each: "schema", for a modelwave from before the migrations; "event", the newest
-# event's id, locked by whoever writes, so that ids grow as commits do; "ticked", Unix seconds
-# of a recent tick.
+# Three rows: "schema", for a modelwave from before the migrations; "event", the newest event's
+# id, which each writer locks, so that ids increase in the order of commits; "ticked", Unix
+# seconds of a recent tick.
 heads = Table(
     "heads",
     metadata,
@@ -43,7 +43,7 @@ events = Table(
     Index("events_by_kind", "kind", "rollout"),
 )
 
-# What is published, each once, however many topics carry it; manifests' envelopes too.
+# Payloads of retained topics, each stored once for all its topics, and manifests' envelopes.
 blobs = Table(
     "blobs",
     metadata,
@@ -51,7 +51,7 @@ blobs = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
-# Which order a device's answer speaks of.
+# The published orders, to which devices' answers belong.
 orders = Table(
     "orders",
     metadata,
@@ -64,8 +64,8 @@ orders = Table(
     Column("slots", Text, nullable=False),  # JSON: [[first, last], …]
 )
 
-# What each retained topic has to hold. `version` grows with each change; the broker has
-# acknowledged `acked`. No blob: the topic is cleared.
+# What each retained topic must hold. `version` increases with each change; `acked` is the
+# version that the broker has acknowledged. Without a blob the topic is cleared.
 outbox = Table(
     "outbox",
     metadata,
@@ -91,8 +91,8 @@ devices = Table(
     Column("runtime_version", Text, nullable=False),
     Column("accelerator", Text, nullable=False),
     Column("refused", Text, nullable=False),
-    Column("stale", BigInteger, nullable=False),  # reports older than this one
-    # JSON: {kind: highest format that it reads}; "": the report did not say.
+    Column("stale", BigInteger, nullable=False),  # number of older reports that came after it
+    # JSON: {kind: highest format version that it reads}; "": the report does not say.
     Column("reads", Text, nullable=False, server_default=""),
     Index("devices_by_slot", "target", "slot"),
 )

@@ -1,1 +1,1 @@
-"""What is signed, by whom, and under which keys."""
+"""Keys, signatures, and the root document that says whose signatures count."""

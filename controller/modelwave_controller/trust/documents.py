@@ -1,8 +1,8 @@
 """Typed views of documents that modelwave_shared has checked.
 
-What may stand in a document is described once, in modelwave_shared (.roots, .manifests, .orders,
-.reports). The classes here only say which type each field has, so that mypy knows it; `view` makes
-one from a checked dict. They leave out what the controller does not ask for.
+The fields of a document and their rules are defined once, in modelwave_shared (.roots, .manifests,
+.orders, .reports). The classes here only give each field its type for mypy; `view` makes an
+instance from a checked dict. They leave out fields that the controller does not use.
 """
 
 from collections.abc import Callable, Mapping
@@ -123,8 +123,8 @@ class Metrics:
 
 
 def view(cls: type[T], document: Mapping[str, Any]) -> T:
-    """The fields of `cls`, a class above, out of a checked document. One that may be absent
-    and is has the default of the class."""
+    """Returns an instance of `cls`, a class above, with the fields of a checked document. An
+    optional field that is absent gets the default of the class."""
     makers = _makers(cls)  # type: ignore[arg-type]  # a class is hashable
     return cls(**{name: made(document[name]) for name, made in makers if name in document})
 
@@ -136,7 +136,7 @@ def _makers(cls: Any) -> list[tuple[str, Callable[[Any], Any]]]:
 
 
 def _maker(kind: Any) -> Callable[[Any], Any]:
-    """What makes a field of type `kind` from what the document has there."""
+    """Returns a function that converts the document's value to a field of type `kind`."""
     if is_dataclass(kind) and isinstance(kind, type):
         return lambda value: view(kind, value)
     if get_origin(kind) is list:
@@ -149,14 +149,14 @@ def _maker(kind: Any) -> Callable[[Any], Any]:
 
 
 def of_our_format(kind: str, document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the format version that we write. It is left out while it is 1, as
-    the first agents knew none."""
+    """Returns the document with the format version that this program writes. Version 1 is left out,
+    because the first agents refuse the field."""
     return document | ({"v": WRITES[kind]} if WRITES[kind] > 1 else {})
 
 
 def require(rule: Callable[[Any, str], None], value: object, where: str) -> None:
-    """Holds an operator's argument against a rule of modelwave_shared. Raises OperatorError,
-    which starts with `where`."""
+    """Checks an operator's argument with a rule of modelwave_shared. Raises OperatorError, whose
+    message starts with `where`."""
     try:
         rule(value, where)
     except DocumentError as error:

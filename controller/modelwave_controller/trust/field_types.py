@@ -1,5 +1,5 @@
-"""Types for settings and plans, by pydantic, that take what the same field of a document may
-be: each asks the rule of modelwave_shared."""
+"""Pydantic types for settings and plans that accept the same values as the field of a document:
+each calls the rule of modelwave_shared."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -33,7 +33,8 @@ TrialInferences = Annotated[int, _by(orders.TRIAL_INFERENCES)]
 
 
 def first_problem(error: ValidationError) -> str:
-    """ "broker.url: Input should be a valid string": the first field that is wrong."""
+    """Returns the first wrong field and its problem, such as "broker.url: Input should be a valid
+    string"."""
     problem = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")

@@ -1,9 +1,8 @@
-"""Ed25519 keys in files, and documents signed with them.
+"""Reads and writes Ed25519 key files, and signs documents.
 
-A key file is PKCS #8 in PEM, so that `openssl` reads it too. Offline keys (root, release)
-are always under a passphrase; the controller's order key may be without one, as a service
-that starts alone has nobody to ask. Files are made for their owner only (0600) and never
-overwritten.
+A key file is PKCS #8 in PEM, which `openssl` can read too. Offline keys (root, release) always
+have a passphrase; the controller's order key may have none, as a service that starts unattended
+cannot ask for it. Files are created for their owner only (0600) and never overwritten.
 """
 
 import json
@@ -26,7 +25,7 @@ MAX_KEY_FILE_BYTES = 16384
 _ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 _PUBLIC = b"-----BEGIN PUBLIC KEY-----"
 
-# Asks for the passphrase; called only for a file that needs one.
+# Returns the passphrase; called only for an encrypted file.
 Ask = Callable[[], bytes]
 
 
@@ -52,8 +51,8 @@ def generate() -> SigningKey:
 
 
 def create_key(path: Path, passphrase: bytes | None) -> SigningKey:
-    """A new key in a new file; `passphrase` None leaves it open to whoever reads the file.
-    Raises OperatorError if the file exists or the passphrase is empty."""
+    """Makes a key in a new file; without a `passphrase` the file is not encrypted. Raises
+    OperatorError if the file exists or the passphrase is empty."""
     if passphrase is not None and not passphrase:
         raise OperatorError("passphrase: empty; an offline key needs one")
     key = generate()
@@ -68,15 +67,17 @@ def create_key(path: Path, passphrase: bytes | None) -> SigningKey:
 
 
 def load_key(path: Path, ask: Ask) -> SigningKey:
-    """The key in a file. Raises OperatorError if it is none, is no Ed25519 key, or the
-    passphrase does not open it."""
+    """Reads a private key. Raises OperatorError if the file is not an Ed25519 key in PEM, or the
+    passphrase is wrong."""
     data = disk.read_input(path, "key", MAX_KEY_FILE_BYTES)
     passphrase = ask() if _ENCRYPTED in data else None
     try:
         private = serialization.load_pem_private_key(data, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if passphrase is not None:
-            raise OperatorError(f"{path}: the passphrase does not open it") from error
+            raise OperatorError(
+                f"{path}: the passphrase is wrong, or the file is damaged"
+            ) from error
         raise OperatorError(f"{path}: not a private key in PEM (PKCS #8)") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise OperatorError(f"{path}: not an Ed25519 key; make one with `modelwave key create`")
@@ -84,7 +85,7 @@ def load_key(path: Path, ask: Ask) -> SigningKey:
 
 
 def load_public(path: Path, ask: Ask) -> bytes:
-    """The raw public key in a file that holds a public key or a private one."""
+    """Returns the raw public key of a public or private key file. Raises OperatorError."""
     data = disk.read_input(path, "key", MAX_KEY_FILE_BYTES)
     if _PUBLIC not in data:
         return load_key(path, ask).public
@@ -93,30 +94,30 @@ def load_public(path: Path, ask: Ask) -> bytes:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise OperatorError(f"{path}: not a public key in PEM") from error
     if not isinstance(public, Ed25519PublicKey):
-        raise OperatorError(f"{path}: not an Ed25519 key")
+        raise OperatorError(f"{path}: not an Ed25519 key; make one with `modelwave key create`")
     return public.public_bytes_raw()
 
 
 def public_pem(public: bytes) -> bytes:
-    """The raw public key as `openssl pkeyutl -pubin` takes it."""
+    """Returns the raw public key in the PEM format that `openssl pkeyutl -pubin` reads."""
     return Ed25519PublicKey.from_public_bytes(public).public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
-    """The one spelling in which we write a document. Readers never rely on it: they verify
-    the bytes that came."""
+    """Returns the JSON encoding in which the controller writes a document. Readers do not rely on
+    it: they verify the bytes that they received."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def sign(kind: str, payload: bytes, signers: Sequence[SigningKey]) -> bytes:
-    """The envelope's bytes. The payload is read back first, by the reader that devices use:
-    what they would refuse is never signed. Raises OperatorError."""
+    """Returns the bytes of the envelope. First it checks the payload with the code that devices
+    use, and never signs what they would refuse. Raises OperatorError."""
     try:
         documents.read(kind, payload)
         message = dsse.signed_bytes(kind, payload)
         signatures = [(key.keyid, key.private.sign(message)) for key in signers]
         return bytes(dsse.write(kind, payload, signatures))
     except ValueError as error:
-        raise OperatorError(f"cannot be signed: {error}") from error
+        raise OperatorError(f"the document cannot be signed: {error}") from error

@@ -1,9 +1,9 @@
-"""A private key in a passphrase-encrypted file that `openssl` reads (PKCS #8, RFC 5958).
+"""Encrypts private keys with a passphrase, in a format that `openssl` reads (PKCS #8, RFC 5958).
 
-`cryptography` writes these with 2,048 rounds of PBKDF2, which is little for a key that a
-whole fleet trusts and whose file may be copied. So the envelope (PBES2, RFC 8018, A.4) is
-written here, with as many rounds as OWASP's Password Storage Cheat Sheet asks for
-PBKDF2-HMAC-SHA256; any PKCS #8 reader takes the number from the file.
+`cryptography` uses 2,048 rounds of PBKDF2, too few for a key that a whole fleet trusts and
+whose file may be copied. So this module writes the format (PBES2, RFC 8018, A.4) itself, with
+the number of rounds that OWASP's Password Storage Cheat Sheet requires for PBKDF2-HMAC-SHA256;
+any PKCS #8 reader takes the number from the file.
 """
 
 import base64
@@ -24,7 +24,7 @@ _AES256_CBC = bytes.fromhex("60864801650304012a")  # 2.16.840.1.101.3.4.1.42
 
 
 def encrypted_pem(private_key_info: bytes, passphrase: bytes) -> bytes:
-    """`private_key_info` (PKCS #8 DER, not encrypted) as an ENCRYPTED PRIVATE KEY in PEM."""
+    """Returns `private_key_info` (unencrypted PKCS #8 in DER) as PEM with ENCRYPTED PRIVATE KEY."""
     salt, iv = os.urandom(16), os.urandom(16)
     secret = hashlib.pbkdf2_hmac("sha256", passphrase, salt, PBKDF2_ROUNDS, 32)
     pad = PKCS7(128).padder()
@@ -54,6 +54,6 @@ def _sequence(*parts: bytes) -> bytes:
 
 
 def _der(tag: int, content: bytes = b"") -> bytes:
-    """Tag, length, content (X.690, 8.1); nothing here is longer than 255 bytes."""
+    """Encodes tag, length and content (X.690, 8.1); the content has at most 255 bytes."""
     length = bytes([len(content)]) if len(content) < 128 else bytes([0x81, len(content)])
     return bytes([tag]) + length + content

@@ -1,4 +1,5 @@
-"""The root document: which keys speak for the fleet, and how many of them it takes."""
+"""Makes and verifies root documents, and verifies documents under them. A root names the keys
+of each role of the fleet, and how many of them must sign."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +16,10 @@ ROOT_THRESHOLD = 2
 def first_root(
     fleet: str, root_keys: Sequence[SigningKey], release_key: SigningKey, order_key: SigningKey
 ) -> bytes:
-    """The envelope of a fleet's first root, signed by all of `root_keys`."""
+    """Returns the envelope of a fleet's first root, signed by all of `root_keys`."""
     everyone = [*root_keys, release_key, order_key]
     document = {
-        "v": 1,  # the first agents want it, for what `version` is now
+        "v": 1,  # the first agents require it; it meant what `version` means now
         "fleet": fleet,
         "epoch": 0,
         "keys": {key.keyid: key.public.hex() for key in everyone},
@@ -41,31 +42,33 @@ def require_signer(root: dict[str, Any], kind: str, key: SigningKey) -> None:
     allowed, _ = roles.role_keys(root, kind)
     if key.public not in allowed.values():
         raise OperatorError(
-            f"--key: {key.keyid} is no {words.SIGNER[kind]} key of fleet {root['fleet']} "
-            f"(its root names {', '.join(allowed)})"
+            f"--key: {key.keyid} is not one of the {words.SIGNER[kind]} keys of fleet "
+            f"{root['fleet']} (its root names {', '.join(allowed)})"
         )
 
 
 def open_signed(
     kind: str, data: bytes, root: dict[str, Any], what: str
 ) -> tuple[dict[str, Any], str]:
-    """(document, digest of its payload) out of the envelope in `data`, if it is a good
-    document of `kind`, signed under `root`, for its fleet. Raises TrustError, which names
-    `what`."""
+    """Returns (document, hex sha256 of its payload) of the envelope in `data`. Raises TrustError,
+    which names `what`, unless it is a valid document of `kind` for the fleet of `root` and signed
+    by keys that `root` names."""
     try:
         envelope: dsse.Envelope = dsse.read(data)
         document = dict(documents.open_signed(kind, envelope, root))
     except NewerFormatError as error:
         raise TrustError(f"{what}: {advised(error, 'controller')}") from error
     except ValueError as error:
-        raise TrustError(f"{what}: {error}; get it again from who signed it") from error
+        raise TrustError(f"{what}: {error}; get it again from its signer") from error
     if document["fleet"] != root["fleet"]:
-        raise TrustError(f"{what}: for fleet {document['fleet']}, this is {root['fleet']}")
+        raise TrustError(
+            f"{what}: it is for fleet {document['fleet']}, and this fleet is {root['fleet']}"
+        )
     return document, envelope.digest()
 
 
 def open_root(data: bytes, what: str) -> dict[str, Any]:
-    """The document in a root envelope that its own keys have signed. Raises TrustError."""
+    """Returns the document of a root envelope that its own keys have signed. Raises TrustError."""
     try:
         return dict(documents.open_first_root(data))
     except ValueError as error:

@@ -1,5 +1,5 @@
-"""The database's schema, revision by revision, as Alembic runs them (docs/operations.md).
+"""The migrations of the database's schema, which Alembic runs (docs/operations.md).
 
-For a new revision: a module in versions/ with its number, that number at the end of KNOWN in
-migrate.py, and the same change in tables.py. tests/controller/test_migrations.py compares them.
+To add a revision: add a module in versions/ with its number, append the number to KNOWN in
+migrate.py, and change tables.py alike. tests/controller/test_migrations.py compares them.
 """

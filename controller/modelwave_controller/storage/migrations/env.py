@@ -1,4 +1,4 @@
-"""Run by Alembic: takes the connection, and its transaction, that migrate.py opened."""
+"""Alembic runs this file: it uses the connection and the transaction that migrate.py opened."""
 
 from alembic import context
 

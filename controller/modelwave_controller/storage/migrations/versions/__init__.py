@@ -1,1 +1,1 @@
-"""One module a revision, oldest first. A revision that was released is never edited."""
+"""One module per revision, oldest first. A released revision is never changed."""

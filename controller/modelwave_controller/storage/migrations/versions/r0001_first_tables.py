@@ -1,6 +1,6 @@
-"""The tables as they were before there were migrations.
+"""Creates the tables as they were before migrations existed.
 
-A database without Alembic's own table whose row "schema" in `heads` is 1 has these already.
+A database without Alembic's own table has them already if the row "schema" of `heads` is 1.
 """
 
 import sqlalchemy as sa

@@ -1,8 +1,7 @@
-"""Which version of each document a device reads, as its report says.
+"""Adds the format versions that a device reads, as its report says.
 
-The row "schema" of `heads` is what a modelwave from before the migrations looks at: anything
-but 1 makes it refuse the database. Nothing else reads that row, and no later revision
-changes it.
+A modelwave from before the migrations checks the row "schema" of `heads`: it refuses the
+database unless the value is 1. Nothing else reads that row, and no later revision changes it.
 """
 
 import sqlalchemy as sa
