@@ -1,10 +1,10 @@
-"""Redraws what the docs take from the code; `--check` only says what is stale.
+"""Regenerates the parts of the docs that come from the code; `--check` only lists stale pages.
 
 docs/device.md   the state diagram and the table, from machine.TABLE
 README.md        the CLI's help
-docs/watch.svg   the watch view, drawn by the code that draws it on a terminal
-docs/decisions/README.md   the list of the records, from their heads
-docs/boards.md   what the agent takes of a board, from benchmarks/footprint.toml
+docs/watch.svg   the watch view, drawn by the code that draws it in a terminal
+docs/decisions/README.md   the list of the records, from their first lines
+docs/boards.md   the agent's size and heap on a board, from benchmarks/footprint.toml
 """
 
 import io
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def diagram() -> str:
-    """The state diagram (Mermaid) and the table of machine.TABLE."""
+    """Returns the state diagram (Mermaid) and the table of machine.TABLE."""
     edges: dict[tuple[str, str], list[str]] = {}
     rows = [
         (state, event, *row)
@@ -47,7 +47,7 @@ def diagram() -> str:
 
 
 def commands() -> str:
-    """Every command with the first line of its help, from the CLI itself."""
+    """Returns every command with the first sentence of its help, from the command line itself."""
     lines = ["```text"]
     for path, command in _walk(get_command(application()), ["modelwave"]):
         arguments = [f"{part.name.upper()}" for part in command.params if _is_argument(part)]
@@ -71,7 +71,7 @@ def _is_argument(parameter: Any) -> bool:
 
 
 def watch() -> str:
-    """The watch view of a rollout under way, as SVG."""
+    """Returns the watch view of a running rollout, as SVG."""
     status = Status(
         rollout=7,
         model="digits",
@@ -106,12 +106,12 @@ RECORD = re.compile(
 
 
 def decisions() -> str:
-    """Every decision record with its status and date, from its head."""
+    """Returns the table of all decision records, with the status and date of each."""
     lines = ["| record | status | date |", "| --- | --- | --- |"]
     for path in sorted((ROOT / "docs/decisions").glob("[0-9]*.md")):
         head = RECORD.match(path.read_text())
         if head is None:
-            raise SystemExit(f"{path.name}: its head is not as template.md has it")
+            raise SystemExit(f"{path.name}: its first lines are not of the form of template.md")
         lines.append(f"| [{head['title']}]({path.name}) | {head['status']} | {head['date']} |")
     return "\n".join(lines)
 
@@ -130,7 +130,8 @@ def footprint() -> str:
 
 
 def filled(text: str, name: str, content: str) -> str:
-    """`text` with what stands between the markers of `name` replaced."""
+    """Returns `text` with `content` between the markers of `name`. Raises SystemExit without
+    them."""
     pattern = re.compile(rf"(<!-- generated: {name} \(make docs\) -->\n).*?(<!-- end -->)", re.S)
     if not pattern.search(text):
         raise SystemExit(f"no marker for {name}")
@@ -138,7 +139,7 @@ def filled(text: str, name: str, content: str) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Every generated page as it should be."""
+    """Returns the generated pages with their current contents."""
     device, readme = ROOT / "docs/device.md", ROOT / "README.md"
     records, boards = ROOT / "docs/decisions/README.md", ROOT / "docs/boards.md"
     return {
@@ -151,7 +152,7 @@ def pages() -> dict[Path, str]:
 
 
 def stale() -> dict[Path, str]:
-    """Those that differ from the code."""
+    """Returns the pages whose files differ from their current contents."""
     return {
         path: text
         for path, text in pages().items()
@@ -166,7 +167,7 @@ def main() -> int:
             print(f"{path.relative_to(ROOT)} is stale: run `make docs`")
         else:
             path.write_text(text)
-            print(f"redrew {path.relative_to(ROOT)}")
+            print(f"wrote {path.relative_to(ROOT)}")
     return 1 if found and "--check" in sys.argv[1:] else 0
 
 

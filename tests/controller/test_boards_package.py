@@ -48,7 +48,7 @@ def test_missing_compiler_says_what_brings_it(no_compiler: None) -> None:
 
 
 def test_what_does_not_compile_is_named() -> None:
-    with pytest.raises(OperatorError, match=r"(?s)does not compile some_module: .*SyntaxError"):
+    with pytest.raises(OperatorError, match=r"(?s)cannot compile some_module: .*SyntaxError"):
         compiling.compiled("def f(:\n", "some_module")
 
 
@@ -219,7 +219,7 @@ def test_modules_are_found_through_all_imports_but_those_for_types(
 @pytest.mark.parametrize(
     ("root", "problem"),
     [
-        ("wrong", r"modelwave_agent\.host\.daemon is for hosts"),
+        ("wrong", r"modelwave_agent\.host\.daemon, which is for hosts"),
         ("relative", r"relative\.py:1: a relative import"),
         ("broken", r"broken\.py:1: "),
         ("missing", r"no module modelwave_agent\.missing"),

@@ -38,7 +38,7 @@ MARK = "# Freezes modelwave's agent into a firmware"
 # firmware still needs their modules, such as asyncio. Only a missing file is ignored: an `include`
 # of a wrong one raises its own error.
 MANIFEST = f"""\
-{MARK}, beside what is in there without it.
+{MARK}, in addition to the firmware's usual modules.
 try:
     include("$(BOARD_DIR)/manifest.py")
 except Exception as error:

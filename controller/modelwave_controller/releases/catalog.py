@@ -72,7 +72,7 @@ class Releases:
             raise OperatorError(
                 f"--release: this home knows no release of {model} to count from: give 1 for "
                 "its first, else one more than `modelwave release list` shows at the service; "
-                "from then on this home counts what it signs"
+                "after that, this home continues the numbers of the releases that it signs"
             )
         same = [release.manifest for release in known if release.manifest.version == version]
         if any(manifest.target == target for manifest in same):

@@ -1,1 +1,1 @@
-"""The state of a rollout and the decision what it does next. Pure: plain values in and out."""
+"""The state of a rollout and the decision about its next step. Pure: plain values in and out."""

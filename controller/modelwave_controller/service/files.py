@@ -81,7 +81,7 @@ def doubt(urls: Sequence[str], broker: str) -> str:
     there = _address(broker)
     if all(a and a.is_loopback for a in addresses) and not (there and there.is_loopback):
         return (
-            f"files.urls: devices are told to download from {hosts[0]}, which is each device "
+            f"files.urls: orders name {hosts[0]} for downloads, which on a device is the device "
             f"itself, while the broker is at {broker}: set urls in controller.toml"
         )
     return ""
