@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ENOENT = 2
 _PIECE_BYTES = 256
+_HEX_DIGITS = b"0123456789abcdef"
 _HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
 
 
@@ -94,11 +95,14 @@ def _read(file: "IO[bytes]") -> "tuple[int, dict[str, Any]] | None":
     head = file.read(_HEAD_BYTES)
     if head[:5] != b"MWJ1 " or head[-1:] != b"\n":
         return None
-    try:
-        counter, length = int(head[5:21], 16), int(head[22:30], 16)
-    except ValueError:
+    counter, length = head[5:21], head[22:30]
+    # int() would also take a sign, spaces and underscores.
+    if counter.strip(_HEX_DIGITS) or length.strip(_HEX_DIGITS):
         return None
-    body = file.read(min(length, MAX_JOURNAL_BYTES))
-    if len(body) != length or hexdigest(head[:31] + body).encode() != head[31:-1]:
+    body_bytes = int(length, 16)
+    if body_bytes > MAX_JOURNAL_BYTES - _HEAD_BYTES:
         return None
-    return counter, json.loads(body)
+    body = file.read(body_bytes)
+    if len(body) != body_bytes or hexdigest(head[:31] + body).encode() != head[31:-1]:
+        return None
+    return int(counter, 16), json.loads(body)

@@ -1,6 +1,7 @@
 """The journal holds through a cut at any byte of a write; runs on both Pythons."""
 
 import os
+import random
 
 from modelwave_agent.journal import Journal
 from modelwave_shared.limits import MAX_JOURNAL_BYTES
@@ -107,4 +108,31 @@ def test_write_after_a_torn_one_goes_to_the_torn_file():
     assert again.read() == {"n": 1}
     again.write({"n": 9})
     assert Journal(FOLDER, "j").read() == {"n": 9}
+    clean_up()
+
+
+def test_any_wrong_byte_before_the_record_falls_back_to_the_one_before():
+    journal = fresh()
+    journal.write({"n": 1})
+    journal.write({"n": 2})
+    path = journal.paths[journal.newest]
+    whole = contents(path)
+    for at in range(whole.index(b"\n") + 1):
+        for value in range(256):
+            if value != whole[at]:
+                put(path, whole[:at] + bytes([value]) + whole[at + 1 :])
+                assert Journal(FOLDER, "j").read() == {"n": 1}, (at, value)
+    clean_up()
+
+
+def test_random_bytes_are_no_record():
+    journal = fresh()
+    journal.write({"n": 1})
+    path = journal.paths[1 - journal.newest]
+    random.seed(18)
+    for start in (b"", b"MWJ1 ", b"MWJ1 %016x %08x " % (2**64 - 1, 2**32 - 1)):
+        for _ in range(100):
+            noise = bytes([random.getrandbits(8) for _ in range(200)])
+            put(path, (start + noise + bytes(MAX_JOURNAL_BYTES))[:MAX_JOURNAL_BYTES])
+            assert Journal(FOLDER, "j").read() == {"n": 1}, noise
     clean_up()
