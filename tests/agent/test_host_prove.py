@@ -180,7 +180,7 @@ def test_model_that_hangs_is_unhealthy_and_killed(monkeypatch, tmp_path):
         hand = Hand()
         async with hanging(monkeypatch, tmp_path, proof_seconds=30) as proving:
             await hand.move(30)
-            assert await proving == "proof: no verdict within 30 seconds"
+            assert await proving == "proof: no result within 30 seconds"
 
     asyncio.run(main())
 

@@ -281,7 +281,7 @@ def test_passphrase_file_is_taken_without_its_line_end(
     shown = as_json(modelwave("key", "show", key, "--passphrase-file", file, "--json"))
     assert shown["keyid"] in home.root.roles.release.keyids
     file.write_text(f" {SECRET}")  # spaces are of the passphrase
-    refused(modelwave("key", "show", key, "--passphrase-file", file), "does not open it")
+    refused(modelwave("key", "show", key, "--passphrase-file", file), "the passphrase is wrong")
     for data, problem in ((b"", "is empty"), (b"\n", "passphrase: empty"), (b"x" * 2000, "longer")):
         file.write_bytes(data)
         refused(modelwave("key", "show", key, "--passphrase-file", file), problem)

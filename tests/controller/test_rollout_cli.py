@@ -268,7 +268,7 @@ def test_list_says_of_a_rollout_under_way_why_it_is_where_it_is(world: World, ru
     run("rollout", "start", "digits", "1", *QUICK)
     assert listed() == "no stage has opened yet"
     world.tick()
-    assert listed() == "stage 1 (10 %): 0 of 2 devices succeeded, 2 not heard of yet"
+    assert listed() == "stage 1 (10 %): 0 of 2 devices succeeded, 2 without an answer yet"
     world.answer("SUCCEEDED", world.devices.values())
     run("rollout", "pause", "1", "--reason", "lunch")
     assert listed() == run("rollout", "status", "--json").json()["why"]

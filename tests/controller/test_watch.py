@@ -91,7 +91,7 @@ def test_a_service_that_ticks_no_more_is_told_though_the_clock_was_set_back(worl
     world.tick()
     assert not any("service" in warning for warning in seen(world).warnings)
     world.now += 60
-    assert "no service has been at work for 60 s: start `modelwave serve`" in seen(world).warnings
+    assert "no service has run for 60 s: start `modelwave serve`" in seen(world).warnings
 
 
 def test_what_the_broker_has_not_taken_is_told(world: World) -> None:

@@ -98,7 +98,7 @@ def test_controller_of_next_year_with_agents_of_today(house: House, tmp_path: Pa
     fleet.start_controller(later)
     fleet.roll_out("v2")
     why = fleet.wait_for_status("HELD")["why"]
-    assert "2 known devices could not read it: " in why
+    assert "2 known devices cannot read it: " in why
     lacks = [f"reads {kind} v 1 at most, v 2 is needed" for kind in ("manifest", "order")]
     for name in (PI, PICO):
         assert f"{name} {' and '.join(lacks)}" in why
