@@ -58,14 +58,26 @@ def test_new_home_has_a_root_that_devices_accept(home: Home) -> None:
 
 
 def test_secrets_of_a_new_home_are_its_owners_alone(home: Home) -> None:
-    private = [home.path / "order.key", *home.offline.iterdir()]
+    private = [home.path / "order.key", *home.offline.glob("*.key")]
     assert len(private) == 5
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
     assert stat.S_IMODE(home.offline.stat().st_mode) == 0o700
 
 
+def test_git_keeps_nothing_of_a_new_home(home: Home) -> None:
+    git = ["git", "-C", home.path]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    assert subprocess.check_output([*git, "ls-files"]) == b""
+    home.offline.rename(home.path.parent / "keys")
+    git = ["git", "-C", home.path.parent / "keys"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    assert subprocess.check_output([*git, "ls-files"]) == b""
+
+
 def test_offline_keys_are_all_under_the_passphrase(home: Home) -> None:
-    for path in home.offline.iterdir():
+    for path in home.offline.glob("*.key"):
         with pytest.raises(OperatorError, match="passphrase is wrong"):
             keys.load_key(path, lambda: b"another")
 

@@ -11,7 +11,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from modelwave_controller.demo.processes import AGENT
 from tests.e2e.conftest import REPO, House
@@ -68,6 +70,23 @@ def test_first_run_twice_changes_nothing(house: House, tmp_path: Path) -> None:
     first_run(house, tmp_path / "two")
     after = {path: path.read_bytes() for path in house.operator.home.rglob("*") if path.is_file()}
     assert after == before
+
+
+@pytest.mark.e2e
+def test_mosquitto_does_not_save_its_whole_database_at_each_message(house: House) -> None:
+    """Its cost would grow with the square of the fleet. It notes a change in the same loop in
+    which it acknowledges the message, and saves it in the next one."""
+    house.init()
+    house.start_broker("mosquitto")
+    host, port = house.broker_url.removeprefix("mqtt://").split(":")
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.connect(host, int(port))
+    client.loop_start()
+    for number in range(50):
+        client.publish(f"reported/{number}", b"x", qos=1, retain=True).wait_for_publish(60)
+    client.disconnect()
+    client.loop_stop()
+    assert not (house.folder / "mosquitto.db").exists()
 
 
 def compose() -> list[str]:
