@@ -1,8 +1,7 @@
 """Downloads the files of a manifest into a bank, and checks files that are there by their hash.
 
-A download continues where the bank's files end. It tries the order's URLs in turn, with growing
-pauses, so that no update fails by an outage of a few minutes. A try that brought PROGRESS_BYTES
-resets the count of failed tries, so only a download without progress is given up.
+A download continues where the bank's files end. It tries the order's URLs in turn until it has all
+bytes (retries.py). A try that brought PROGRESS_BYTES does not count as failed.
 """
 
 import hashlib
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
     from modelwave_agent.banks import Banks
     from modelwave_agent.intake import Intake
     from modelwave_agent.ports import Clock, Fetcher
+    from modelwave_agent.retries import Retries
     from modelwave_agent.types import Breathe, Document
 
 PROGRESS_BYTES = 65536
-PAUSE_SECONDS = (1, 2, 5, 10, 30, 60, 120, 300)  # after each try that brought fewer bytes
 
 
 class Spoiled(Exception):
@@ -30,15 +29,18 @@ class Spoiled(Exception):
 class Download:
     """Downloads the files of one bank."""
 
-    def __init__(self, banks: "Banks", bank: int, fetcher: "Fetcher", clock: "Clock") -> None:
+    def __init__(
+        self, banks: "Banks", bank: int, fetcher: "Fetcher", clock: "Clock", retries: "Retries"
+    ) -> None:
         self.banks = banks
         self.bank = bank
         self.fetcher = fetcher
         self.clock = clock
+        self.retries = retries
 
     async def run(self, files: "list[Document]", urls: "list[str]") -> None:
         """Downloads `files` (the manifest's entries); returns when the bank has all of them as
-        they were signed. Raises Spoiled, FetchError or OSError."""
+        they were signed. Raises Spoiled, OSError, or FetchError once the order has expired."""
         for entry in files:
             await self._bring(entry, urls)
 
@@ -59,25 +61,24 @@ class Download:
             raise Spoiled("%s: its sha256 is not the one that was signed" % entry["role"])
 
     async def _fetch_rest(self, urls: "list[str]", intake: "Intake") -> None:
-        tries = attempt = 0
+        attempt = 0
         while intake.offset < intake.wanted:
             start = intake.offset
             url = "%s/%s" % (urls[attempt % len(urls)].rstrip("/"), intake.sha256)
-            problem = "the server sent too little"
+            problem = FetchError("the server sent too little")
             try:
                 await self.fetcher.fetch(url, intake)
             except FetchError as error:
-                problem = str(error)
+                problem = error
             if intake.offset == intake.wanted:
                 return
             attempt += 1
-            tries = 0 if intake.offset - start >= PROGRESS_BYTES else tries + 1
-            if tries > len(PAUSE_SECONDS):
-                raise FetchError(
-                    "%s, after %d of %d bytes" % (problem, intake.offset, intake.wanted)
-                )
-            if tries:
-                await self.clock.sleep(PAUSE_SECONDS[tries - 1])
+            if intake.offset - start >= PROGRESS_BYTES:
+                self.retries.forget()
+                continue
+            reason = "download: %s, after %d of %d bytes" % (problem, intake.offset, intake.wanted)
+            if not await self.retries.wait(reason, problem.retry_after):
+                raise problem
 
 
 async def damage(banks: "Banks", bank: int, files: "list[Document]", breathe: "Breathe") -> str:

@@ -4,6 +4,7 @@ its effects."""
 from modelwave_agent import machine
 from modelwave_agent.ports import FetchError
 from modelwave_agent.record import clean, said, spare
+from modelwave_agent.retries import Retries
 from modelwave_agent.trial import TrialWatch
 from modelwave_shared.lean import Phase
 
@@ -35,6 +36,9 @@ class Driver:
         self.progress = progress
         self.report = report
         self.ports = ports
+        order = progress.order
+        self.fault = ""  # why the work has to be tried again
+        self.retries = Retries(ports.clock, report, order.document["expires"] if order else None)
 
     async def run(self, event: str, order: "AcceptedOrder | None") -> None:
         """Handles `event`: "boot" after a reset; "again" when the order in progress came again;
@@ -52,6 +56,7 @@ class Driver:
             if not self.progress.served:
                 await self._serve()  # the new order canceled this call before its end
             self.progress.order = order
+            self.retries.expires = order.document["expires"]
             event = machine.order_event(ledger.record, order.document["manifest"])
             detail = _detail(order)
         await self.drive(event, detail)
@@ -84,8 +89,14 @@ class Driver:
         try:
             self.ports.banks.clear(spare(self.ledger.record))
         except OSError as error:
-            return "broken", {"reason": "flash: %s" % error}
+            self.fault = "flash: %s" % error
+            return "stuck", {}
         return "cleared", {}
+
+    async def _rest(self) -> "Next":
+        """Waits until the work may be tried again after self.fault."""
+        again = await self.retries.wait(self.fault)
+        return None if again else ("failed", {"reason": self.fault})
 
     async def _fetch(self) -> "Next":
         if self.progress.order is None:
@@ -94,21 +105,31 @@ class Driver:
             return await self._downloaded(self.progress.order)
 
     async def _prove(self) -> "Next":
+        try:
+            verdict = await self._verdict()
+        except (OSError, MemoryError) as error:
+            self.fault = "proof: %s" % said(error)
+            return "unproven", {}
+        self.retries.forget()
+        return ("unhealthy", {"reason": verdict}) if verdict else ("proved", {})
+
+    async def _verdict(self) -> str:
+        """Runs the golden set. Returns "" or what is wrong with the model. Raises OSError or
+        MemoryError if the device cannot tell now."""
         assert self.progress.order is not None
         banks, bank = self.ports.banks, spare(self.ledger.record)
         try:
             with PROVING:
-                verdict = await self.ports.runtime.prove(
+                return await self.ports.runtime.prove(
                     banks.path(bank, "model"),
                     banks.path(bank, "golden"),
                     self.progress.order.manifest["tolerance"],
                     self.ports.clock.breathe,
                 )
-        except (OSError, MemoryError) as error:
-            return "failed", {"reason": "proof: %s" % said(error)}
+        except (OSError, MemoryError):
+            raise
         except Exception as error:  # a user's own runtime may raise anything
-            verdict = "proof: %s" % said(error)
-        return ("unhealthy", {"reason": verdict}) if verdict else ("proved", {})
+            return "proof: %s" % said(error)
 
     async def _serve(self) -> "Next":
         on_trial = self.ledger.record["state"] == "trial"
@@ -136,6 +157,7 @@ class Driver:
     EFFECTS: "dict[str, Effect]" = {
         "check": _check,
         "clear": _clear,
+        "rest": _rest,
         "fetch": _fetch,
         "prove": _prove,
         "serve": _serve,
@@ -153,17 +175,17 @@ class Driver:
 
         ports = self.ports
         bank = spare(self.ledger.record)
-        download = Download(ports.banks, bank, ports.fetcher, ports.clock)
+        download = Download(ports.banks, bank, ports.fetcher, ports.clock, self.retries)
         try:
             await download.run(order.manifest["files"], order.document["urls"])
-        except Spoiled as error:
-            if self.ledger.record["spoils"] + 1 < machine.MAX_TRIES:
-                return "spoiled", {}
-            return "failed", {"reason": "download: %s" % error}
         except FetchError as error:
             return "failed", {"reason": "download: %s" % error}
+        except Spoiled as error:
+            self.fault = "download: %s" % error
+            return "spoiled", {}
         except OSError as error:
-            return "broken", {"reason": "flash: %s" % error}
+            self.fault = "flash: %s" % error
+            return "spoiled", {}
         return "fetched", {}
 
     async def _ask(self, hook: "Hook") -> str:

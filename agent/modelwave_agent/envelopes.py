@@ -6,7 +6,7 @@ Each check raises ValueError with the problem, or stores in the case what it has
 from modelwave_agent.case import AlreadyJudged
 from modelwave_shared import documents, dsse
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
-from modelwave_shared.words import MANIFEST, ORDER
+from modelwave_shared.words import FAILED, MANIFEST, ORDER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def judged(case: "Case") -> None:
     digest, record = case.digest, case.record
     if digest in case.judged:
         raise AlreadyJudged()
-    if digest == record["order"]["sha256"] and record["state"] == "idle" and record["outcome"]:
+    # FAILED is not final, so that order may be taken again.
+    is_over = record["state"] == "idle" and record["outcome"] not in ("", FAILED)
+    if is_over and digest == record["order"]["sha256"]:
         raise AlreadyJudged()
 
 

@@ -18,10 +18,12 @@ Rules:
   3. A reset during proving or trial ends the attempt: the live bank serves again. There are
      at most MAX_TRIES attempts; then the model is rolled back (`worn`).
   4. Only a failed health check blacklists a release (`unhealthy`). A power cut never does, nor
-     does a golden set that this device could not run (`failed`).
+     does a golden set that this device could not run (`unproven`).
   5. Only the record that confirms the bank says SUCCEEDED. The one exception: the ordered
      release is confirmed already (`running`).
   6. A newer order cancels the one in progress (`superseded`), then begins from idle.
+  7. A fault that may pass (network, server, flash, RAM) ends nothing: the driver rests and tries
+     again (retries.py), until the order expires (`failed`). A reset meanwhile costs no attempt.
 
 Nothing here reads a file, a clock or the network.
 """
@@ -59,7 +61,7 @@ def take(record: "Record", detail: "Detail") -> None:
 def take_floor(record: "Record", detail: "Detail") -> None:
     record["order"] = detail["order"]
     record["time"] = max(record["time"], detail["time"])
-    record["tries"] = record["spoils"] = 0
+    record["tries"] = 0
     record["outcome"] = record["reason"] = ""
 
 
@@ -72,8 +74,9 @@ def count_try(record: "Record", detail: "Detail") -> None:
     record["tries"] += 1
 
 
-def count_spoil(record: "Record", detail: "Detail") -> None:
-    record["spoils"] += 1
+def give_back_try(record: "Record", detail: "Detail") -> None:
+    """The attempt said nothing about the model."""
+    record["tries"] -= 1
 
 
 def confirm(record: "Record", detail: "Detail") -> None:
@@ -121,6 +124,7 @@ def lose_live(record: "Record", detail: "Detail") -> None:
 # does after the record is durable:
 #     check   hash the live bank again: its bytes may have changed in flash
 #     clear   empty the spare bank
+#     rest    wait until the next try after a fault is due
 #     fetch   download the files into it
 #     prove   run its golden set
 #     serve   tell the program which bank serves now
@@ -135,19 +139,19 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "accepted": ("clearing", take, "report clear"),
     },
     "clearing": {
-        "boot": ("clearing", keep, "check serve report clear"),
-        "damaged": ("clearing", lose_live, "serve report clear"),
+        "boot": ("clearing", keep, "check serve report"),
+        "damaged": ("clearing", lose_live, "serve report"),
         "again": ("clearing", keep, "clear"),
         "cleared": ("fetching", keep, "report fetch"),
-        "broken": ("idle", break_bank, "report"),
+        "stuck": ("clearing", keep, "rest clear"),
+        "failed": ("idle", break_bank, "report"),
         "superseded": ("idle", cancel, "report"),
     },
     "fetching": {
         "boot": ("fetching", keep, "check serve report"),
         "damaged": ("fetching", lose_live, "serve report"),
         "again": ("fetching", keep, "fetch"),
-        "spoiled": ("clearing", count_spoil, "clear"),
-        "broken": ("idle", break_bank, "report"),
+        "spoiled": ("clearing", keep, "rest clear"),
         "failed": ("idle", fail, "report"),
         "fetched": ("proving", count_try, "report prove"),
         "superseded": ("idle", cancel, "report"),
@@ -157,7 +161,7 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "worn": ("idle", worn_out, "check serve report"),
         "again": ("proving", keep, "prove"),
         "proved": ("trial", keep, "serve report watch"),
-        "failed": ("idle", fail, "serve report"),
+        "unproven": ("fetching", give_back_try, "rest fetch"),
         "unhealthy": ("idle", roll_back, "serve report"),
         "superseded": ("idle", cancel, "serve report"),
     },

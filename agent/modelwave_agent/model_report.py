@@ -1,13 +1,17 @@
 """The part of the device's report about one model."""
 
 from modelwave_agent.record import clean
-from modelwave_shared.words import REJECTED
+from modelwave_shared.words import FAILED, REJECTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelwave_agent.types import Document, Record, Refusal
+    from modelwave_agent.types import Document, Record, Refusal, Trouble
+
+# From this failed try on the outcome is FAILED. The ones before it last seconds, and are only told
+# as the reason.
+FAILED_TRIES = 3
 
 
 class ModelReport:
@@ -18,6 +22,7 @@ class ModelReport:
         self.changed: "Callable[[], None]" = lambda: None  # the agent sets it
         self.note = ""  # a problem that is not the outcome of an order
         self.refusal: "Refusal | None" = None  # of the last authentic order that was refused
+        self.trouble: "Trouble | None" = None  # of the order in progress
 
     def tell(self, problem: str) -> None:
         """Sets the note to `problem`."""
@@ -34,17 +39,23 @@ class ModelReport:
         if not last or (last.check, last.order) != (refusal.check, refusal.order):
             self.changed()
 
+    def suffer(self, trouble: "Trouble") -> None:
+        """Sets the trouble of the order in progress, which will be tried again."""
+        trouble.reason = clean(trouble.reason)
+        self.trouble = trouble
+        self.changed()
+
     def clear(self) -> None:
         """Removes note and refusal, which are out of date once a new order is accepted."""
         self.note, self.refusal = "", None
 
-    def state(self, record: "Record") -> "Document":
-        """Returns the model's part of the report."""
+    def state(self, record: "Record", now: float) -> "Document":
+        """Returns the model's part of the report; `now` is by Clock.now."""
         live = record["banks"][record["live"]]
         outcome, reason, order = record["outcome"], record["reason"], record["order"]
         if self.refusal:
             outcome, reason, order = REJECTED, self.refusal.reason, self.refusal.order
-        return {
+        found = {
             "release": live["release"] if live else 0,
             "sha256": live["manifest"] if live else "",
             "state": record["state"],
@@ -53,3 +64,9 @@ class ModelReport:
             "outcome": outcome,
             "reason": reason,
         }
+        if self.trouble and not self.refusal:
+            found["outcome"] = FAILED if self.trouble.tries >= FAILED_TRIES else ""
+            found["reason"] = self.trouble.reason
+            found["tries"] = self.trouble.tries
+            found["next_seconds"] = max(0, int(self.trouble.next_at - now))
+        return found

@@ -23,6 +23,11 @@ class LinkLost(Exception):
 class FetchError(Exception):
     """The download failed; the message says why. Trying again may help."""
 
+    def __init__(self, problem: str, retry_after: float = 0) -> None:
+        """`retry_after`: seconds that the server asks to be left alone."""
+        super().__init__(problem)
+        self.retry_after = retry_after
+
 
 class ProofError(Exception):
     """The model cannot be loaded or run; the message says why."""

@@ -16,7 +16,6 @@ def new_record() -> "Record":
         "order": {"epoch": 0, "seq": 0, "sha256": ""},  # the floor: newest accepted order
         "time": 0,  # latest signed time seen
         "tries": 0,  # attempts at proving and trial of this order
-        "spoils": 0,  # downloads whose bytes were not the signed ones
         "outcome": "",
         "reason": "",
         "blacklist": [],  # manifests that failed a health check here

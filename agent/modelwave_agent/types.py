@@ -61,6 +61,16 @@ class Refusal:
         self.order = order
 
 
+class Trouble:
+    """A fault that may pass, in the work on an order."""
+
+    def __init__(self, reason: str, tries: int, next_at: float) -> None:
+        """`tries`: how many have failed. `next_at`: when the next one is due, by Clock.now."""
+        self.reason = reason
+        self.tries = tries
+        self.next_at = next_at
+
+
 class Live:
     """The model that serves, and the paths of its files."""
 

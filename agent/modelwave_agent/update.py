@@ -78,4 +78,4 @@ class Update:
 
     def state(self) -> "Document":
         """Returns this model's part of the report."""
-        return self.report.state(self.record)
+        return self.report.state(self.record, self.ports.clock.now())

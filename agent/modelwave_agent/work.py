@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from modelwave_agent.ports import Ports
     from modelwave_agent.types import AcceptedOrder
 
-WORKING = Phase("modelwave_agent.driver", "modelwave_agent.machine", "modelwave_agent.trial")
+WORKING = Phase(
+    "modelwave_agent.driver",
+    "modelwave_agent.machine",
+    "modelwave_agent.trial",
+    "modelwave_agent.retries",
+)
 FAULT_SECONDS = 60  # pause after a task that failed, before it is tried again
 
 
@@ -99,5 +104,6 @@ class Work:
             await Driver(self.ledger, self.progress, self.report, self.ports).run(event, order)
         finally:
             self.progress.trial = None
+            self.report.trouble = None
             if self.ledger.record["state"] == "idle":
                 self.progress.order = None

@@ -36,7 +36,9 @@ MODEL = Object(
         "seq": COUNT,  # the order that outcome and reason speak of; 0: none yet
         "outcome": OneOf("", *OUTCOMES),  # "": under way
         "reason": text,
-    }
+    },
+    # While a fault that may pass is tried again: failed tries, and seconds until the next one.
+    {"tries": COUNT, "next_seconds": COUNT},
 )
 
 KINDS = {

@@ -2,12 +2,17 @@
 that come while others are at work."""
 
 import asyncio
+import errno
+import random
 
 import pytest
 
 from modelwave_agent import download
-from modelwave_agent.ports import FetchError
+from modelwave_agent.journal import Journal
+from modelwave_agent.model_report import FAILED_TRIES, ModelReport
+from modelwave_agent.ports import Clock, FetchError
 from modelwave_agent.record import clean
+from modelwave_agent.retries import Retries
 from modelwave_shared.limits import MAX_TEXT
 from tests import signing
 from tests.agent import fakes
@@ -40,15 +45,25 @@ def settled(world, seq):
     return done
 
 
-def fails(monkeypatch, owner, name, times):
-    """`owner`'s function has no memory, so often."""
+def failed(world, seq):
+    """The order is said to have failed so far."""
+
+    def done(_):
+        state = world.last_report() if world.reports else {"seq": 0}
+        return state["seq"] == seq and state["outcome"] == "FAILED"
+
+    return done
+
+
+def fails(monkeypatch, owner, name, times, error=MemoryError()):
+    """`owner`'s function raises `error`, so often."""
     calls = []
     right = getattr(owner, name)
 
     def short(*arguments):
         calls.append(name)
         if len(calls) <= times:
-            raise MemoryError
+            raise error
         return right(*arguments)
 
     monkeypatch.setattr(owner, name, short)
@@ -114,7 +129,7 @@ def test_program_is_told_what_serves_though_a_newer_order_cut_the_telling_short(
             sent.append(world.deliver(TOPIC, signing.order(ONE, 3)))
         if len(sent) == 1 and update.record["state"] == "idle" and not update.work.progress.served:
             sent.append(world.deliver(TOPIC, signing.order(THREE, 4)))
-        return settled(world, 4)(update)
+        return failed(world, 4)(update)
 
     world.serve_turns = 50
     assert asyncio.run(live(world, done))
@@ -139,11 +154,11 @@ def breaks_off(monkeypatch, pieces):
     monkeypatch.setattr(fakes.FakeFetcher, "fetch", fetch)
 
 
-def fetched_large(world):
-    """What the device says of the order for LARGE in the end."""
+def fetched_large(world, done):
+    """What the device says of the order for LARGE once that is `done`."""
     world.files.update(LARGE.files)
     world.retained[TOPIC] = signing.order(LARGE, 2)
-    assert asyncio.run(live(world, settled(world, 2)))
+    assert asyncio.run(live(world, done(world, 2)))
     return world.last_report()
 
 
@@ -151,15 +166,171 @@ def test_line_that_breaks_off_again_and_again_brings_all_if_each_try_brings_enou
     world, monkeypatch
 ):
     breaks_off(monkeypatch, [download.PROGRESS_BYTES] * 13)  # the last for the golden set
-    assert fetched_large(world)["outcome"] == "SUCCEEDED"
+    assert fetched_large(world, settled)["outcome"] == "SUCCEEDED"
 
 
-def test_line_that_brings_no_more_is_given_up_whatever_it_has_brought_before(world, monkeypatch):
+def test_line_that_brings_no_more_is_a_failure_whatever_it_has_brought_before(world, monkeypatch):
     breaks_off(monkeypatch, [download.PROGRESS_BYTES])
-    found = fetched_large(world)
-    assert found["outcome"] == "FAILED"
+    found = fetched_large(world, failed)
+    assert (found["tries"], found["state"]) == (FAILED_TRIES, "fetching")
     came = f"{download.PROGRESS_BYTES} of {12 * download.PROGRESS_BYTES} bytes"
     assert found["reason"] == f"download: the line broke, after {came}"
+
+
+# Faults that may pass.
+
+EIO, ENOSPC = OSError(errno.EIO, "input/output error"), OSError(errno.ENOSPC, "no space left")
+NO_SERVER = FetchError("the server answered 503")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "error"),
+    [
+        (fakes.FakeFetcher, "fetch", NO_SERVER),
+        (fakes.FakeBanks, "clear", EIO),
+        (fakes.FakeBanks, "intake", ENOSPC),
+        (fakes.FakeIntake, "write", ENOSPC),
+        (fakes.FakeIntake, "close", EIO),
+        (fakes.FakeRuntime, "prove", MemoryError()),
+        (fakes.FakeRuntime, "prove", EIO),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 25])
+def test_fault_that_passes_is_outlived(world, monkeypatch, owner, name, error, times):
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    fails(monkeypatch, owner, name, times, error)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert (world.last_report()["outcome"], world.last_report()["release"]) == ("SUCCEEDED", 2)
+    assert "tries" not in world.last_report()
+    assert world.faults == []
+
+
+def test_fault_goes_on_being_outlived_after_resets(world, monkeypatch):
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    fails(monkeypatch, fakes.FakeRuntime, "prove", 20, MemoryError())
+    for _ in range(5):
+        world.reports.clear()
+        assert asyncio.run(live(world, failed(world, 2)))
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert world.last_report()["outcome"] == "SUCCEEDED"
+
+
+def test_newer_order_ends_the_tries_for_the_one_before(world):
+    del world.files[TWO.document["files"][0]["sha256"]]
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    sent = []
+
+    def done(update):
+        if failed(world, 2)(update) and not sent:
+            sent.append(world.deliver(TOPIC, signing.order(THREE, 3)))
+        return settled(world, 3)(update)
+
+    assert asyncio.run(live(world, done))
+    assert (world.last_report()["outcome"], world.last_report()["release"]) == ("SUCCEEDED", 3)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "error"),
+    [
+        (fakes.FakeFetcher, "fetch", NO_SERVER),
+        (fakes.FakeBanks, "clear", EIO),
+        (fakes.FakeRuntime, "prove", EIO),
+    ],
+)
+def test_tries_end_when_the_order_expires(world, monkeypatch, owner, name, error):
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    fails(monkeypatch, owner, name, 10**9, error)
+    assert asyncio.run(live(world, failed(world, 2)))
+    assert world.durable()["state"] != "idle"
+    world.wall = signing.EXPIRES - 1
+    turns = []
+
+    def done(update):
+        turns.append(update.record["state"])
+        if failed(world, 2)(update):
+            world.wall = signing.EXPIRES
+        return settled(world, 2)(update)
+
+    world.reports.clear()
+    assert asyncio.run(live(world, done))
+    assert world.last_report()["outcome"] == "FAILED"
+    assert world.last_report()["release"] == 1
+
+
+def test_order_that_an_older_agent_gave_up_is_taken_again(world):
+    """It wrote FAILED into its journal and never looked at the order again."""
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    missing = TWO.document["files"][0]["sha256"]
+    kept = world.files.pop(missing)
+    assert asyncio.run(live(world, failed(world, 2)))
+    journal = Journal(world.folder, "digits")
+    given_up = journal.read() | {"state": "idle", "outcome": "FAILED", "reason": "503", "spoils": 0}
+    journal.write(given_up)
+    world.files[missing] = kept
+    world.reports.clear()
+    assert asyncio.run(live(world, lambda update: settled(world, 2)(update) and succeeded(world)))
+
+
+def succeeded(world):
+    return world.last_report()["outcome"] == "SUCCEEDED"
+
+
+def waited(times, retry_after=0):
+    """The pauses after so many failed tries."""
+    clock, pauses = HandClock(), []
+    retries = Retries(clock, ModelReport(), None)
+    for _ in range(times):
+        before = clock.seconds
+        assert asyncio.run(retries.wait("503", retry_after))
+        pauses.append(clock.seconds - before)
+    return pauses
+
+
+class HandClock(Clock):
+    seconds = 0.0
+
+    def now(self):
+        return self.seconds
+
+    async def sleep(self, seconds):
+        self.seconds += seconds
+
+
+def test_pauses_have_full_jitter_and_grow_to_an_hour(monkeypatch):
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    longest = waited(15)
+    assert longest[:4] == [4, 8, 16, 32]
+    assert longest[-1] == 3600
+    monkeypatch.setattr(random, "random", lambda: 0.25)
+    assert waited(15) == [pause / 4 for pause in longest]
+
+
+def test_server_s_wish_is_granted_within_bounds_and_with_jitter(monkeypatch):
+    monkeypatch.setattr(random, "random", lambda: 0.0)
+    assert waited(2, 120) == [120, 120]
+    assert waited(1, 10**9) == [1800]
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    assert waited(1, 120) == [240]
+    assert waited(1, 10**9) == [3600]
+
+
+def test_report_says_why_which_try_and_when_the_next_is_due(world, monkeypatch):
+    monkeypatch.setattr(random, "random", lambda: 0.5)
+    del world.files[TWO.document["files"][0]["sha256"]]
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    told = {}
+
+    def done(update):
+        if update.report.trouble:
+            state = update.state()
+            told[state["tries"]] = (state["outcome"], state["reason"], state["next_seconds"])
+        return FAILED_TRIES in told
+
+    assert asyncio.run(live(world, done))
+    reason = "download: 404 Not Found, after 0 of 3000 bytes"
+    assert told[1][:2] == ("", reason)
+    assert told[FAILED_TRIES][:2] == ("FAILED", reason)
+    assert 0 <= told[FAILED_TRIES][2] <= 8
 
 
 @pytest.mark.parametrize("text", ["\udcff", "a\nb", "\xe9\u2028", "x" * 5000])

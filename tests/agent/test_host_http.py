@@ -302,7 +302,7 @@ def test_server_that_keeps_the_pace_is_not_cut_off(tmp_path):
 
 
 def test_closing_after_every_kilobyte_only_costs_requests(tmp_path):
-    """With the pauses of download.PAUSE_SECONDS in between, which are not the fetcher's."""
+    """With the pauses of retries.py in between, which are not the fetcher's."""
     intake = intake_of(tmp_path)
 
     async def answer(request):

@@ -102,10 +102,16 @@ def test_whatever_stopped_goes_on_when_the_order_comes_again():
             assert machine.TABLE[state]["again"][0] == state
 
 
-def test_a_bank_that_broke_is_not_trusted_again():
-    for state in ("clearing", "fetching"):
-        new, _ = machine.step(record(state), "broken", DETAIL)
-        assert new["banks"][1] is None
+def test_a_bank_that_was_not_cleared_when_its_order_expired_is_not_trusted():
+    new, _ = machine.step(record("clearing"), "failed", DETAIL)
+    assert new["banks"][1] is None
+
+
+def test_a_proof_that_this_device_could_not_make_costs_no_try():
+    before = record("proving")
+    before["tries"] = 1
+    new, effects = machine.step(before, "unproven", {})
+    assert (new["state"], new["tries"], effects) == ("fetching", 0, ["rest", "fetch"])
 
 
 def test_the_spare_bank_serves_on_trial_and_never_else():

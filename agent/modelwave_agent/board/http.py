@@ -101,9 +101,8 @@ async def _ask(stream: "Stream", request: str, buffer: memoryview, intake: "Inta
     status = (await head.line())[9:12]  # HTTP/1.1 200 OK
     if not status.isdigit():
         raise FetchError("the server does not answer in HTTP")
-    if status not in (b"200", b"206"):
-        raise FetchError("the server answered %s" % status.decode())
     length = content_range = b""
+    retry_after = 0
     while True:
         line = await head.line()
         if not line:
@@ -114,8 +113,12 @@ async def _ask(stream: "Stream", request: str, buffer: memoryview, intake: "Inta
             length = value
         elif name == b"content-range":
             content_range = value
+        elif name == b"retry-after" and value.isdigit():  # a date says nothing without a clock
+            retry_after = int(value[:9])
         elif name in (b"content-encoding", b"transfer-encoding") and value != b"identity":
             raise FetchError("the answer has a %s: its body is encoded" % name.decode())
+    if status not in (b"200", b"206"):
+        raise FetchError("the server answered %s" % status.decode(), retry_after)
     if not length.isdigit():
         raise FetchError("the answer has no length: its Content-Length is missing or no number")
     size = int(length)

@@ -16,6 +16,8 @@ the bank, a cancelled fetch stops it and waits for its end.
 
 import asyncio
 import contextlib
+import datetime
+import email.utils
 import http.client
 import re
 import socket
@@ -203,7 +205,8 @@ def _agreed(response: http.client.HTTPResponse, offset: int, wanted: int) -> tup
         place = response.headers.get("Location", "nowhere")
         raise FetchError(f"redirects are not followed ({status} to {place!r})")
     if status not in (200, 206):
-        raise FetchError(f"the server answered {status} {response.reason}")
+        problem = f"the server answered {status} {response.reason}"
+        raise FetchError(problem, _retry_after(response.headers.get("Retry-After", "")))
     coding = response.headers.get("Content-Encoding", "identity")
     if coding != "identity":
         raise FetchError(f"the body is encoded ({coding}), which was not requested")
@@ -215,6 +218,20 @@ def _agreed(response: http.client.HTTPResponse, offset: int, wanted: int) -> tup
     if length != wanted:
         raise FetchError(f"the server's file has {length} bytes, {wanted} are signed")
     return offset, length
+
+
+def _retry_after(text: str) -> float:
+    """Returns the seconds of a Retry-After header (RFC 9110, section 10.2.3), which has seconds or
+    a date; 0 if it has neither."""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return 0
+    if date.tzinfo is None:
+        return 0
+    return max(0, (date - datetime.datetime.now(datetime.UTC)).total_seconds())
 
 
 def _check_range(text: str, offset: int, wanted: int, length: int) -> None:
