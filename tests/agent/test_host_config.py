@@ -1,4 +1,4 @@
-"""agent.toml: what is wrong in it is named, with what belongs there."""
+"""Tests that errors in agent.toml are reported with the key and the allowed values."""
 
 from pathlib import Path
 

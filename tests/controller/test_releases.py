@@ -1,4 +1,4 @@
-"""Releases on disk: what is taken in, what is refused, what is found."""
+"""Tests the releases on disk: which are accepted, refused and found."""
 
 import contextlib
 import json

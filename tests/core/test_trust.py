@@ -1,4 +1,4 @@
-"""Whose signature a document needs: the root's roles, over envelopes from real keys."""
+"""Tests which roles must sign a document under a root, with envelopes from real keys."""
 
 from modelwave_shared import documents, dsse
 from modelwave_shared.errors import DocumentError, EnvelopeError, NewerFormatError
