@@ -35,7 +35,7 @@ def read_request(payload: bytes) -> "tuple[bytes, int, int]":
         raise ValueError("%d bytes, a request has 38" % len(payload))
     sha256, offset, blocks = struct.unpack(">32sIH", payload)
     if offset > MAX_BYTES:
-        raise ValueError("from byte %d on, no file is so long" % offset)
+        raise ValueError("offset %d: no file is so long" % offset)
     if not 1 <= blocks <= MAX_BLOCKS:
         raise ValueError("%d blocks, 1 to %d may be asked for" % (blocks, MAX_BLOCKS))
     return sha256, offset, blocks

@@ -78,7 +78,7 @@ def require_kind(envelope: dsse.Envelope, kind: str) -> None:
     """Raises EnvelopeError unless the envelope holds a document of `kind`."""
     if envelope.kind != kind:
         words = _with_article(shown_kind(envelope.kind)), _with_article(kind)
-        raise EnvelopeError("%s where %s belongs" % words)
+        raise EnvelopeError("%s instead of %s" % words)
 
 
 def open_signed(kind: str, envelope: dsse.Envelope, root: "Document") -> "Document":

@@ -25,7 +25,7 @@ def _agrees(document: "Document") -> None:
         where = "root.roles." + kind
         for key in keyids:
             if keyids.count(key) > 1:
-                raise DocumentError(where + ".keyids", "%s stands there twice" % key)
+                raise DocumentError(where + ".keyids", "%s is there twice" % key)
             if key not in keys:
                 raise DocumentError(where + ".keyids", "%s is not in root.keys" % key)
         threshold = document["roles"][kind]["threshold"]

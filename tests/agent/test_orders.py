@@ -132,11 +132,11 @@ UNPROVEN = {
     "8,000 brackets": (b"[" * 4000 + b"\n" + b"[" * 4000, "envelope: not the DSSE template"),
     "root in place of the order": (
         signing.root_envelope() + b"\n" + NEW.envelope,
-        "kind: a root where an order belongs",
+        "kind: a root instead of an order",
     ),
     "lines swapped": (
         b"\n".join(reversed(signing.order(NEW, 6).split(b"\n"))),
-        "kind: a manifest where an order belongs",
+        "kind: a manifest instead of an order",
     ),
     "unknown key": (signing.order(NEW, 6, key=STRANGER), "signed: signatures: 0 of the 1"),
     "signed by the release key": (signing.order(NEW, 6, key=RELEASE_KEY), "signed:"),
@@ -210,7 +210,7 @@ def rejected(name, message, reason, **setting):
         rejected(
             "not yet valid",
             signing.order(NEW, 6, issued=signing.ISSUED + 5000),
-            "time: the order is valid in ",
+            "time: the order becomes valid in ",
         ),
         rejected(
             "manifest of another release",

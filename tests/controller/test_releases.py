@@ -177,7 +177,7 @@ def test_stranger_under_the_release_keys_id_is_refused(home: Home, maker: Maker)
 def test_root_document_in_place_of_a_manifest_is_refused(home: Home, maker: Maker) -> None:
     bundle = maker.bundle()
     (bundle / "manifest.json").write_bytes(home.root_envelope)
-    refuses(home, bundle, TrustError, "a root where a manifest belongs")
+    refuses(home, bundle, TrustError, "a root instead of a manifest")
 
 
 def test_release_of_another_fleet_is_refused(home: Home, maker: Maker) -> None:
