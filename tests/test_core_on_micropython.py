@@ -1,4 +1,4 @@
-"""The tests of the code for both Pythons, once more on MicroPython."""
+"""Runs the tests of the code for both Pythons on MicroPython too."""
 
 import re
 

@@ -34,7 +34,7 @@ def run(folder: Path, *command: str | Path, path: list[Path] | None = None) -> s
 
 
 def said(folder: Path, path: list[Path]) -> dict[str, str]:
-    """What both commands say of their version, run from the packages in `path`."""
+    """Returns the `--version` output of both commands, run from the packages in `path`."""
     return {
         name: run(folder, sys.executable, "-c", code, "--version", path=path)
         for name, code in COMMANDS.items()

@@ -1,1 +1,1 @@
-"""The device side."""
+"""The agent: the part of modelwave that runs on devices."""

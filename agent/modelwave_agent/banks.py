@@ -1,7 +1,7 @@
 """The two banks of one model, as files: `a.model`, `a.golden`, `a.labels`, `b.model`, …
 
-A file's length is the only offset of a download. What a bank holds is the journal's to
-say; a bank alone proves nothing until its files were hashed.
+A download continues at the file's length; no other offset is stored. The journal says what a
+bank holds; the files themselves are trusted only after they were hashed.
 """
 
 import os
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from modelwave_agent.types import Document
 
 NAMES = "ab"
-# A bank that fills the medium would leave the journal no room: littlefs copies a block
-# before it writes to it. Three files rounded up, two journals and their folders.
+# Blocks that a bank must leave free: littlefs copies a block before it changes it, so a full
+# medium would stop the journal. Enough for three files rounded up, two journals, their folders.
 RESERVE_BLOCKS = 8
 
 
 class Banks:
-    """Raises OSError as the files do."""
+    """The files of both banks. Methods raise OSError where a file operation fails."""
 
     def __init__(self, folder: str, limit_bytes: int = 0) -> None:
-        """`folder` exists. `limit_bytes`: what one bank may hold, 0 for what is free."""
+        """`folder` must exist. `limit_bytes`: most that one bank may hold; 0: all free space."""
         self.folder = folder
         self.limit_bytes = limit_bytes
 
@@ -31,25 +31,25 @@ class Banks:
         return "%s/%s.%s" % (self.folder, NAMES[bank], role)
 
     def size(self, bank: int, role: str) -> int:
-        """Bytes that the file has; 0 where there is none."""
+        """Returns the file's length in bytes; 0 if there is no file."""
         try:
             return os.stat(self.path(bank, role))[6]
         except OSError:
             return 0
 
     def room(self, bank: int) -> int:
-        """Bytes that `bank` could hold once it is cleared, RESERVE_BLOCKS left alone."""
+        """Returns how many bytes `bank` could hold after `clear`, with RESERVE_BLOCKS left free."""
         try:
             stat = os.statvfs(self.folder)
         except OSError:
-            return 0  # nothing can be kept on a medium that does not answer
-        # f_frsize × f_bavail: the same places of the tuple on both Pythons.
+            return 0  # the medium does not answer, so nothing can be stored on it
+        # f_frsize × f_bavail; both Pythons have them at these indexes of the tuple.
         free = stat[1] * (stat[4] - RESERVE_BLOCKS)
         room = max(0, free + sum(self.size(bank, role) for role in FILE_ROLES))
         return min(room, self.limit_bytes) if self.limit_bytes else room
 
     def clear(self, bank: int) -> None:
-        """Empties it; what comes next is written to new files."""
+        """Deletes the bank's files."""
         for role in FILE_ROLES:
             try:
                 os.remove(self.path(bank, role))
@@ -58,7 +58,7 @@ class Banks:
                     raise
 
     def intake(self, bank: int, entry: "Document") -> "Intake":
-        """Opens the file of `entry`, one of the manifest's files, to go on where it ends."""
+        """Opens the bank's file for `entry` (a file of the manifest), to append at its end."""
         from modelwave_agent.intake import Intake
 
         return Intake(self.path(bank, entry["role"]), self.size(bank, entry["role"]), entry)

@@ -1,4 +1,4 @@
-"""An order that is being judged, with all that it is judged by."""
+"""A received order, together with everything that the checks need to judge it."""
 
 from modelwave_agent.record import is_under_way
 
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 class AlreadyJudged(Exception):
-    """The same order came again, and there is nothing to do about it."""
+    """The same order was judged before, and there is nothing left to do for it."""
 
 
 class Case:
-    """The checks fill in the last four fields; each finds what those before it have left."""
+    """The input of the checks. They fill in the last four fields; a check reads what the earlier
+    ones have filled in."""
 
     def __init__(
         self,
@@ -28,10 +29,10 @@ class Case:
         judged: "Container[str]" = (),
         wall: "int | None" = None,
     ) -> None:
-        """`message`: the received bytes. `model`: the topic's. `record`: what the journal
-        says of the model. `has`: what the device has (modelwave_shared.fit). `judged`:
-        digests of payloads refused before. `wall`: Unix seconds, or None where no clock can
-        be trusted."""
+        """`message`: the received bytes. `model`: the model that the topic names. `record`: the
+        model's record from the journal. `has`: the device's resources (modelwave_shared.fit).
+        `judged`: digests of payloads that were refused before. `wall`: Unix seconds, or None if
+        no clock can be trusted."""
         self.message = message
         self.model = model
         self.device = device
@@ -40,16 +41,16 @@ class Case:
         self.judged = judged
         self.wall = wall
         self.lines: "list[bytes]" = []  # the order's envelope and the manifest's
-        self.envelopes: "list[Envelope]" = []  # the same, read
+        self.envelopes: "list[Envelope]" = []  # both, decoded
         self.order: "Any" = None  # the checked document
         self.manifest: "Any" = None  # the checked document
 
     @property
     def digest(self) -> str:
-        """sha256 of the order's payload, in hex."""
+        """The sha256 of the order's payload, in hex."""
         return self.envelopes[0].digest()
 
     @property
     def under_way(self) -> bool:
-        """Whether the device is at work on this very order."""
+        """Whether the device is executing exactly this order already."""
         return is_under_way(self.record, self.digest)

@@ -1,30 +1,33 @@
-"""Whether an order is taken: the checks in their order, cheapest first.
+"""Decides whether the device accepts an order. The checks, in this order, the cheapest first:
 
-    lines       two lines, which together are no longer than two envelopes may be
-    envelope    both are DSSE envelopes, by byte template; no JSON parser yet
-    kind        an order, then a manifest
+    lines       the message has two lines, together no longer than two envelopes may be
+    envelope    both lines are DSSE envelopes, by byte template; no JSON parser runs yet
+    kind        the first holds an order, the second a manifest
     judged      the same payload was not judged before
-    signed      enough distinct keys of the order role, under this device's root
-    fields      now it is parsed: a format that is read here, exact types, ranges, known fields
-    addressed   this fleet, target and model, and this slot or device
-    sequence    the root's epoch; above the durable floor, or the same order again
-    time        not expired, against the latest time that can be trusted
-    manifest    the one the order names, signed by the release role, for this target
-    minimum     not below the least release that the root allows
-    blacklist   did not fail a health check here
-    fit         runtime, accelerator, kernels, flash, largest piece of RAM
+    signed      enough distinct keys of the order role have signed, under this device's root
+    fields      the order is parsed: known format version and fields, exact types, ranges
+    addressed   it is for this fleet, target and model, and for this slot or device
+    sequence    it has the root's epoch; it is above the durable floor, or the same order again
+    time        it has not expired, by the latest time that the device can trust
+    manifest    the manifest is the one that the order names, is signed by the release role, and
+                is for this target
+    minimum     the release is not below the minimum that the root sets
+    blacklist   the release did not fail a health check on this device
+    fit         runtime, accelerator, kernels, flash and contiguous RAM suffice
 
-The first check that fails refuses the order, and nothing after it runs. CHECKS below has a
-row for each, which also says what a failure means:
+The first check that fails refuses the order; the checks after it do not run. CHECKS below has a
+row for each check. Its flags say what a failure means:
 
-    proven      The order is authentic and new by then, so it gets an outcome: REJECTED. What
-                fails before that proves nothing about any order and is only a note in the
-                report. Only proven payloads are remembered as judged: else a stranger could
-                spoil an order by sending its payload first under a bad signature.
-    passing     It may pass later (when a clock was set, say), so the order is judged again.
-    resumed     It is also asked of an order that is under way and comes again after a reset:
-                who signed it and for whom. The other checks it has passed when it was taken,
-                and might not pass now: a newer model may hold the RAM, or the time be over.
+    proven      When this check runs, the order is known to be authentic and new, so a failure
+                gives it the outcome REJECTED. A failure before that says nothing about any order
+                and is only a note in the report. Only proven payloads are remembered as judged.
+                Otherwise a stranger could block an order: he would send its payload first, with
+                a bad signature.
+    passing     The failure may pass (for example when the clock is set), so the order is judged
+                again later.
+    resumed     The check also runs when the order in progress comes again after a reset: who
+                signed it, and for whom. The order has passed the other checks already, and
+                might fail them now: a newer model may use the RAM, or the order has expired.
 """
 
 from modelwave_agent import envelopes, terms
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Check:
-    """A row of CHECKS."""
+    """A row of CHECKS: a check and what its failure means."""
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class Check:
         passing: bool = False,
         resumed: bool = False,
     ) -> None:
-        """`check` raises ValueError if the case does not pass."""
+        """`check` raises ValueError if the case fails it. The flags: see the module's text."""
         self.name = name
         self.check = check
         self.proven = proven
@@ -76,8 +79,8 @@ CHECKS = (
 
 
 class OrderRefused(Exception):
-    """The order is not taken. `check` is the row of CHECKS that it failed; the message names
-    it and says why."""
+    """The order is refused. `check` is the row of CHECKS that it failed; the message names the
+    check and the reason."""
 
     def __init__(self, check: Check, problem: str) -> None:
         super().__init__("%s: %s" % (check.name, problem))
@@ -85,7 +88,7 @@ class OrderRefused(Exception):
 
 
 async def judge(case: "Case", breathe: "Breathe") -> AcceptedOrder:
-    """The order, if it passes all checks. Raises OrderRefused or case.AlreadyJudged.
+    """Returns the order if it passes all checks. Raises OrderRefused or case.AlreadyJudged.
     `breathe` is awaited between the checks."""
     for check in CHECKS:
         if check.resumed or not case.under_way:

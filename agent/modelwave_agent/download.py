@@ -1,8 +1,8 @@
-"""Brings the files of a manifest into a bank, and hashes again those that are there.
+"""Downloads the files of a manifest into a bank, and checks files that are there by their hash.
 
-It goes on where the bank's files end. A file is asked for at each of the order's URLs in turn,
-with growing pauses: an outage of a few minutes costs a fleet nothing. A try that brought
-PROGRESS_BYTES does not count, so a bad line ends too, but never a good one.
+A download continues where the bank's files end. It tries the order's URLs in turn, with growing
+pauses, so that no update fails by an outage of a few minutes. A try that brought PROGRESS_BYTES
+resets the count of failed tries, so only a download without progress is given up.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from modelwave_agent.types import Breathe, Document
 
 PROGRESS_BYTES = 65536
-PAUSE_SECONDS = (1, 2, 5, 10, 30, 60, 120, 300)  # after each try that brought less
+PAUSE_SECONDS = (1, 2, 5, 10, 30, 60, 120, 300)  # after each try that brought fewer bytes
 
 
 class Spoiled(Exception):
-    """The bytes that came are not those that were signed; the message names the file."""
+    """The received bytes are not the signed ones; the message names the file."""
 
 
 class Download:
-    """Fills one bank."""
+    """Downloads the files of one bank."""
 
     def __init__(self, banks: "Banks", bank: int, fetcher: "Fetcher", clock: "Clock") -> None:
         self.banks = banks
@@ -37,8 +37,8 @@ class Download:
         self.clock = clock
 
     async def run(self, files: "list[Document]", urls: "list[str]") -> None:
-        """Returns when all `files` (the manifest's entries) are in the bank as signed.
-        Raises Spoiled, FetchError or OSError."""
+        """Downloads `files` (the manifest's entries); returns when the bank has all of them as
+        they were signed. Raises Spoiled, FetchError or OSError."""
         for entry in files:
             await self._bring(entry, urls)
 
@@ -81,8 +81,8 @@ class Download:
 
 
 async def damage(banks: "Banks", bank: int, files: "list[Document]", breathe: "Breathe") -> str:
-    """Hashes all `files` (the manifest's entries) in `bank`; "" if each is what was signed,
-    else what is wrong with the first that is not."""
+    """Hashes `files` (the manifest's entries) in `bank`. Returns "" if all are as they were
+    signed, else what is wrong with the first bad one."""
     for entry in files:
         digest = hashlib.sha256()
         problem = ""

@@ -1,4 +1,5 @@
-"""Drives one model through machine.TABLE: the record is durable first, then its effects."""
+"""Runs the state machine (machine.TABLE) of one model: stores the new record durably, then does
+its effects."""
 
 from modelwave_agent import machine
 from modelwave_agent.ports import FetchError
@@ -25,7 +26,7 @@ PROVING = Phase("modelwave_agent.proof", "modelwave_shared.golden")
 
 
 class Driver:
-    """Does one piece of work, from an event until nothing follows from it."""
+    """Handles one event, and all events that follow from it."""
 
     def __init__(
         self, ledger: "Ledger", progress: "Progress", report: "ModelReport", ports: "Ports"
@@ -36,8 +37,8 @@ class Driver:
         self.ports = ports
 
     async def run(self, event: str, order: "AcceptedOrder | None") -> None:
-        """`event`: boot, after a reset; again, the order under way came once more; or
-        ordered, and then `order` ends the one under way, if there is one, and is taken."""
+        """Handles `event`: "boot" after a reset; "again" when the order in progress came again;
+        "ordered" to cancel the order in progress, if there is one, and to begin `order`."""
         ledger = self.ledger
         detail: "Detail" = {}
         if event == "boot":
@@ -49,14 +50,14 @@ class Driver:
             if ledger.record["state"] != "idle":
                 return  # the journal could not be written; the order will come again
             if not self.progress.served:
-                await self._serve()  # this order has cut short what told the program
+                await self._serve()  # the new order canceled this call before its end
             self.progress.order = order
             event = machine.order_event(ledger.record, order.document["manifest"])
             detail = _detail(order)
         await self.drive(event, detail)
 
     async def drive(self, event: str, detail: "Detail") -> None:
-        """Takes the steps of `event` and of all events that follow from their effects."""
+        """Does the step of `event`, and of each event that its effects return."""
         while event:
             effects = await self.ledger.step(event, detail)
             event, detail = "", {}
@@ -67,7 +68,7 @@ class Driver:
                 if event:
                     break
 
-    # Effects. Each returns the event that follows from it with its detail, or None.
+    # Effects. Each returns the next event with its detail, or None.
 
     async def _check(self) -> "Next":
         live = self.ledger.record["live"]
@@ -88,7 +89,7 @@ class Driver:
 
     async def _fetch(self) -> "Next":
         if self.progress.order is None:
-            return None  # after a reset: the order is retained and comes again
+            return None  # after a reset; the broker retains the order and sends it again
         with FETCHING:
             return await self._downloaded(self.progress.order)
 
@@ -166,19 +167,20 @@ class Driver:
         return "fetched", {}
 
     async def _ask(self, hook: "Hook") -> str:
-        """What a hook says of the live model, if there is one; a hook that breaks says so."""
+        """Calls `hook` with the live model, if there is one. Returns "" or the problem; an
+        exception of the hook is a problem too."""
         live = self.ledger.live()
         try:
             answer = hook(live) if live else ""
             if answer and type(answer) is not str:
-                answer = await answer  # type: ignore[misc]  # not a text: it is awaitable
+                answer = await answer  # type: ignore[misc]  # not a str, so it is awaitable
         except Exception as error:
             answer = "hook: %s" % said(error)
         return answer or ""  # type: ignore[return-value]
 
 
 def _detail(order: "AcceptedOrder") -> "Detail":
-    """What machine.take keeps of an accepted order."""
+    """Returns the parts of an accepted order that machine.take stores in the record."""
     document, manifest = order.document, order.manifest
     return {
         "order": {"epoch": document["epoch"], "seq": document["seq"], "sha256": order.digest},

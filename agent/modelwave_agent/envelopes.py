@@ -1,6 +1,6 @@
-"""The checks of an order that look at bytes, signatures and fields (checks.py has them all).
+"""The checks of an order's bytes, signatures and fields (checks.py lists all checks).
 
-Each raises ValueError, which says what is wrong; what has passed is left in the case.
+Each check raises ValueError with the problem, or stores in the case what it has decoded.
 """
 
 from modelwave_agent.case import AlreadyJudged
@@ -29,7 +29,7 @@ def lines(case: "Case") -> None:
 
 def envelope(case: "Case") -> None:
     case.envelopes = [dsse.read(line) for line in case.lines]
-    case.lines = []  # a board has no room for both
+    case.lines = []  # a board has no memory for both
 
 
 def kind(case: "Case") -> None:

@@ -1,4 +1,4 @@
-"""The messages of a model's desired topics: what is judged, and what is remembered of it."""
+"""Judges the messages on a model's desired topics, and remembers which it has judged."""
 
 from modelwave_agent.record import clean, said, spare
 from modelwave_agent.types import Refusal
@@ -24,11 +24,11 @@ JUDGING = Phase(
     "modelwave_shared.fit",
     "modelwave_shared.roles",
 )
-MAX_JUDGED = 8  # that are remembered
+MAX_JUDGED = 8  # digests that are remembered
 
 
 class OrderInbox:
-    """Judges messages by checks.py, as the device stands when they come."""
+    """Judges messages by the rules of checks.py, against the device's state on arrival."""
 
     def __init__(
         self,
@@ -43,13 +43,14 @@ class OrderInbox:
         self.ports = ports
         self.ledger = ledger
         self.report = report
-        # Digests of payloads and of messages that no time will make good, newest last.
+        # Digests of payloads and messages that can never be accepted later, newest last.
         self.judged: "list[str]" = []
-        # The last message that may be taken later, to be judged again.
+        # The last refused message that may be accepted later; it is judged again.
         self.later: "bytes | None" = None
 
     async def judge(self, message: bytes) -> "AcceptedOrder | None":
-        """The order in `message`, if it is to be taken now. If not, the report says why."""
+        """Returns the order in `message` if the device accepts it now, else None; the report then
+        gives the reason."""
         try:
             if hexdigest(message) in self.judged:
                 return None
@@ -57,7 +58,7 @@ class OrderInbox:
                 order = await self._judged(message)
         except MemoryError as error:
             self.report.tell("judging: " + said(error))
-            self.later = self.later or message  # perhaps the program needs less by then
+            self.later = self.later or message  # the program may need less memory later
             return None
         if order:
             self.later = None
@@ -86,7 +87,7 @@ class OrderInbox:
             except OrderRefused as refused:
                 self._refuse(refused, case)
                 return None
-            if record is self.ledger.record:  # else the device has moved on meanwhile
+            if record is self.ledger.record:  # else the record changed meanwhile: judge again
                 return order
 
     def _refuse(self, refused: "OrderRefused", case: "Case") -> None:
@@ -94,8 +95,8 @@ class OrderInbox:
         if check.passing:
             self.later = case.message
         else:
-            # Only an authentic payload is remembered by its own digest: a stranger may have
-            # sent the payload of a good order under a bad signature.
+            # A payload is remembered by its digest only if it is authentic: a stranger may have
+            # sent the payload of a good order with a bad signature.
             digest = case.digest if check.proven else hexdigest(case.message)
             self.judged = (self.judged + [digest])[-MAX_JUDGED:]
             self.later = None if check.proven else self.later

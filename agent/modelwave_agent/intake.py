@@ -1,4 +1,4 @@
-"""The way of a file's bytes into a bank: they are hashed as they pass."""
+"""Writes the received bytes of a file into a bank, and hashes them meanwhile."""
 
 import hashlib
 
@@ -16,15 +16,15 @@ CHUNK_BYTES = 1024  # hashed at a time
 
 
 class TooLong(Exception):
-    """More bytes came than were signed."""
+    """More bytes came than the signed size."""
 
 
 class Intake:
-    """Takes the bytes of one file, never more than were signed."""
+    """Writes the bytes of one file, and never more than its signed size."""
 
     def __init__(self, path: str, offset: int, entry: "Document") -> None:
-        """Opens the file `path`, to go on at `offset`, which is its length. `entry`: what the
-        manifest says of the file. `catch_up` comes before the first `write`."""
+        """Opens the file `path`, to append at `offset`, which is its length. `entry`: the file's
+        entry in the manifest. Call `catch_up` before the first `write`."""
         self.path = path
         self.offset = offset
         self.wanted: int = entry["size"]
@@ -34,16 +34,16 @@ class Intake:
         self.file = open(path, "ab")  # noqa: SIM115 (close() is the caller's finally)
 
     async def catch_up(self, breathe: "Breathe") -> None:
-        """Hashes what the file has already."""
+        """Hashes the bytes that the file has already."""
         if self.offset:
             await hash_file(self.path, self.digest, breathe)
 
     def write(self, data: "Buffer") -> None:
-        """Appends `data` (bytes-like). Raises TooLong before a byte too many is written.
+        """Appends `data` (bytes-like). Raises TooLong, and writes nothing, if it is too much.
 
-        Whenever the file has doubled it is brought to the medium: littlefs and FAT know of a
-        file only what was synced, so a power cut costs half of a download at most, and on
-        FAT, which nobody repairs on a board, no room."""
+        Each time the file has doubled in size, it is synced: after a power cut, littlefs and FAT
+        know only the synced part of a file. So a power cut loses at most half of a download,
+        and on FAT, which no board repairs, no free space."""
         if self.offset + len(data) > self.wanted:
             raise TooLong("more than the %d bytes signed" % self.wanted)
         self.file.write(data)
@@ -54,19 +54,19 @@ class Intake:
             self.synced = self.offset
 
     def close(self) -> None:
-        """Returns when the bytes are on the medium."""
+        """Syncs and closes the file."""
         try:
             sync(self.file)
         finally:
             self.file.close()
 
     def matches(self) -> bool:
-        """Whether all bytes have come and are those that were signed; ends the hashing."""
+        """Whether the file is complete and as it was signed. Call it once, at the end."""
         return self.offset == self.wanted and hexed(self.digest) == self.sha256
 
 
 async def hash_file(path: str, digest: "HASH", breathe: "Breathe") -> None:
-    """Feeds the bytes of the file `path` to `digest`, and lets others run meanwhile."""
+    """Adds the bytes of the file `path` to `digest`, and lets other tasks run meanwhile."""
     buffer = bytearray(CHUNK_BYTES)
     view = memoryview(buffer)
     with open(path, "rb") as file:

@@ -1,13 +1,13 @@
-"""The journal: two files written in turn, the newest whole record wins.
+"""The journal: two files that are written in turn; the newest complete record counts.
 
-Both files are made once, at their full length. A write goes to the one that does not hold
-the newest record, so a cut in the middle of it loses only that write. No file is created,
-renamed or lengthened, so it holds on FAT too, where a rename is not one step.
+Both files are created once, with their full length. A write goes to the file that does not hold
+the newest record, so a power cut during a write loses only this write. A write never creates,
+renames or extends a file, so it is safe on FAT too, where a rename is not atomic.
 
     MWJ1 COUNTER LENGTH SHA256\\n JSON padding
 
-COUNTER is 16 hex digits and grows by one a write, LENGTH is the JSON's in 8 hex digits,
-SHA256 covers everything before it and the JSON.
+COUNTER has 16 hex digits and grows by 1 with each write, LENGTH is the JSON's length in 8 hex
+digits, SHA256 covers everything before it and the JSON.
 """
 
 import json
@@ -27,10 +27,11 @@ _HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
 
 
 class Journal:
-    """A durable dict of at most MAX_JOURNAL_BYTES. Raises OSError as the files do."""
+    """Stores one dict durably, in at most MAX_JOURNAL_BYTES. Raises OSError if a file operation
+    fails."""
 
     def __init__(self, folder: str, name: str) -> None:
-        """Makes the files if they are not there. `folder` exists."""
+        """Creates the files if they are missing. `folder` must exist."""
         self.paths = ["%s/%s.%d" % (folder, name, number) for number in (0, 1)]
         for path in self.paths:
             if _length(path) < MAX_JOURNAL_BYTES:
@@ -39,7 +40,7 @@ class Journal:
         self.newest = 1
 
     def read(self) -> "dict[str, Any] | None":
-        """The newest whole record, or None if nothing was written yet."""
+        """Returns the newest complete record, or None if nothing was written yet."""
         best = None
         self.counter, self.newest = 0, 1
         for number, path in enumerate(self.paths):
@@ -51,7 +52,7 @@ class Journal:
         return best
 
     def write(self, record: "dict[str, Any]") -> None:
-        """Returns when `record` is durable. `read` must have been called once before."""
+        """Writes `record`; it is durable on return. Call `read` once before."""
         body = json.dumps(record).encode()
         head = ("MWJ1 %016x %08x " % (self.counter + 1, len(body))).encode()
         data = head + hexdigest(head + body).encode() + b"\n" + body
@@ -65,7 +66,7 @@ class Journal:
 
 
 def sync(file: "IO[bytes]") -> None:
-    """What was written to `file` is on the medium when this returns."""
+    """Brings everything that was written to `file` onto the medium."""
     file.flush()
     if hasattr(os, "fsync"):
         os.fsync(file.fileno())
@@ -81,7 +82,8 @@ def _create(path: str) -> None:
 
 
 def _length(path: str) -> int:
-    """0 only where there is no file: any other fault must not look like one."""
+    """Returns the file's length, 0 if there is no file. Any other error is raised, so that it is
+    not taken for a missing file."""
     try:
         return os.stat(path)[6]
     except OSError as error:
@@ -91,7 +93,7 @@ def _length(path: str) -> int:
 
 
 def _read(file: "IO[bytes]") -> "tuple[int, dict[str, Any]] | None":
-    """(counter, record), or None if `file` holds no whole record."""
+    """Returns (counter, record), or None if `file` holds no complete record."""
     head = file.read(_HEAD_BYTES)
     if head[:5] != b"MWJ1 " or head[-1:] != b"\n":
         return None

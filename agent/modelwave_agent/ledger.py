@@ -1,4 +1,4 @@
-"""The durable record of one model, and the only place that changes it."""
+"""Holds the durable record of one model; no other module changes it."""
 
 from modelwave_agent.record import clean, new_record, serving
 from modelwave_agent.types import Live
@@ -13,7 +13,7 @@ JOURNAL_PAUSE_SECONDS = (1, 5, 25)  # after each failed write
 
 
 class Ledger:
-    """`record` is what the journal says."""
+    """The record of one model; `record` always equals what the journal holds."""
 
     def __init__(self, model: str, ports: "Ports", report: "ModelReport") -> None:
         self.model = model
@@ -24,8 +24,8 @@ class Ledger:
         self.record = self.journal.read() or new_record()
 
     def live(self) -> "Live | None":
-        """The model that serves now, or None."""
-        record = self.record  # read once: a host's program asks from another thread
+        """Returns the model that serves now, or None."""
+        record = self.record  # read once: a host's program calls this from another thread
         bank = serving(record)
         entry = record["banks"][bank]
         if entry is None:
@@ -41,10 +41,10 @@ class Ledger:
         )
 
     async def step(self, event: str, detail: "Detail") -> "list[str]":
-        """Takes the step of machine.TABLE for `event`; returns its effects once the new record
-        is durable. A journal that cannot be written is tried again; after the last try the
-        record stays as it was and there are no effects: not durable is not done."""
-        from modelwave_agent import machine  # only the driver asks, within its Phase
+        """Does the step of machine.TABLE for `event`: writes the new record, then returns its
+        effects. A failed write is repeated. After the last failure the record is unchanged and
+        there are no effects, as nothing may be done before its record is durable."""
+        from modelwave_agent import machine  # only the driver calls this, within its Phase
 
         if "reason" in detail:
             detail = {"reason": clean(detail["reason"])}

@@ -1,27 +1,27 @@
-"""Everything that a device can do with one model, as a table.
+"""The state machine of one model on a device, as a table.
 
-Two banks hold models. The live bank serves; the spare bank takes what is new.
+A device has two banks. The live bank serves; the spare bank receives the new model.
 
-    idle      the live bank serves, or nothing has come yet; no order is under way
+    idle      no order is in progress; the live bank serves, or there is no model yet
     clearing  an order was accepted; the spare bank is being emptied for it
-    fetching  the order's files come into the spare bank
-    proving   the spare bank is whole; its golden set runs, the live bank still serves
-    trial     the spare bank serves, unconfirmed
+    fetching  the order's files are downloaded into the spare bank
+    proving   the spare bank is complete; its golden set runs, the live bank still serves
+    trial     the spare bank serves, but is not confirmed yet
 
 Rules:
 
-  1. A step is journalled before it is done: `step` gives the new record, which is written
-     durably, and only then come the effects. Each effect may be repeated.
-  2. Every state has a `boot` row: after a reset the device goes on from the journal alone.
-     What it cannot know without the order it waits for; the order is retained and comes
-     again, and the same order (same payload) goes on where it was (`again`).
-  3. A reset while proving or on trial ends the attempt: the live bank serves again. It
-     may be tried MAX_TRIES times in all; then it is rolled back (`worn`).
-  4. Only a failed health check blacklists a release (`unhealthy`). Power cuts never do, nor
-     does a proof that this device could not make (`failed`).
-  5. SUCCEEDED is written with the very record that confirms the bank, and nowhere else,
-     but for a release that already is the confirmed one (`running`).
-  6. A newer order ends the one under way (`superseded`), then is taken from idle.
+  1. A step is written to the journal before it is done: `step` returns the new record, the
+     caller writes it durably, and only then does the effects. Each effect may be repeated.
+  2. Every state has a `boot` row: after a reset the device continues from the journal alone.
+     If it needs the order for that, it waits: the broker retains the order and sends it again,
+     and the same order (same payload) continues where it was (`again`).
+  3. A reset during proving or trial ends the attempt: the live bank serves again. There are
+     at most MAX_TRIES attempts; then the model is rolled back (`worn`).
+  4. Only a failed health check blacklists a release (`unhealthy`). A power cut never does, nor
+     does a golden set that this device could not run (`failed`).
+  5. Only the record that confirms the bank says SUCCEEDED. The one exception: the ordered
+     release is confirmed already (`running`).
+  6. A newer order cancels the one in progress (`superseded`), then begins from idle.
 
 Nothing here reads a file, a clock or the network.
 """
@@ -43,7 +43,7 @@ MAX_TRIES = 3
 MAX_BLACKLIST = 8
 
 
-# What a row changes in the record, beside its state.
+# The changes of the rows: what a row changes in the record, besides its state.
 
 
 def keep(record: "Record", detail: "Detail") -> None:
@@ -51,7 +51,7 @@ def keep(record: "Record", detail: "Detail") -> None:
 
 
 def take(record: "Record", detail: "Detail") -> None:
-    """The order is accepted: its floor, and the spare bank is its."""
+    """Stores an accepted order: its floor, and its release as the content of the spare bank."""
     take_floor(record, detail)
     record["banks"][spare(record)] = detail["bank"]
 
@@ -87,7 +87,7 @@ def fail(record: "Record", detail: "Detail") -> None:
 
 
 def break_bank(record: "Record", detail: "Detail") -> None:
-    """The medium failed: what it holds is not trusted, whatever reads back from it."""
+    """Marks the spare bank as empty: the medium failed, so its content is not trusted."""
     fail(record, detail)
     record["banks"][spare(record)] = None
 
@@ -108,8 +108,8 @@ def roll_back(record: "Record", detail: "Detail") -> None:
 
 
 def lose_live(record: "Record", detail: "Detail") -> None:
-    """The live bank is damaged. If idle, the other bank serves if it was confirmed once.
-    The empty outcome lets the same order be taken again."""
+    """Marks the damaged live bank as empty. In state idle, the other bank becomes the live one
+    if it was confirmed once. The empty outcome allows the same order again."""
     record["banks"][record["live"]] = None
     record["outcome"], record["reason"] = "", detail["reason"]
     other = record["banks"][spare(record)]
@@ -119,13 +119,13 @@ def lose_live(record: "Record", detail: "Detail") -> None:
 
 # state: {event: (next state, change, effects)}. The effects are what the driver (driver.py)
 # does after the record is durable:
-#     check   hash the live bank again: a model that ran may have rotted
+#     check   hash the live bank again: its bytes may have changed in flash
 #     clear   empty the spare bank
-#     fetch   fill it
+#     fetch   download the files into it
 #     prove   run its golden set
-#     serve   give the program the bank that serves now
+#     serve   tell the program which bank serves now
 #     watch   wait until the trial is over
-#     report
+#     report  send the device's report
 TABLE: "dict[str, dict[str, Row]]" = {
     "idle": {
         "boot": ("idle", keep, "check serve report"),
@@ -173,9 +173,9 @@ TABLE: "dict[str, dict[str, Row]]" = {
 
 
 def step(record: "Record", event: str, detail: "Detail") -> "tuple[Record, list[str]]":
-    """(new record, effects) for `event` in `record`, which stays as it is. `detail` is what
-    the row's change reads: order, time and bank of an accepted order, or a reason. KeyError
-    where the state has no such row: a fault in the caller, never in the input."""
+    """Returns (new record, effects) for `event`; `record` itself is not changed. `detail` is the
+    input of the row's change: order, time and bank of an accepted order, or a reason. Raises
+    KeyError if the state has no such row, which is always an error in the caller."""
     state, change, effects = TABLE[record["state"]][event]
     new: "Record" = copy(record)
     change(new, detail)
@@ -184,13 +184,13 @@ def step(record: "Record", event: str, detail: "Detail") -> "tuple[Record, list[
 
 
 def boot_event(record: "Record") -> str:
-    """What a reset means for `record`: `worn` after the last try, else `boot`."""
+    """Returns the event of a reset: `worn` after the last try, else `boot`."""
     on_trial = record["state"] in ("proving", "trial")
     return "worn" if on_trial and record["tries"] >= MAX_TRIES else "boot"
 
 
 def order_event(record: "Record", manifest: str) -> str:
-    """What an accepted order for `manifest` means for the idle `record`."""
+    """Returns the event of an accepted order for `manifest`; the state is idle."""
     if _holds(record, record["live"], manifest):
         return "running"
     return "held" if _holds(record, spare(record), manifest) else "accepted"
@@ -202,7 +202,7 @@ def _holds(record: "Record", bank: int, manifest: str) -> bool:
 
 
 def copy(value: "Any") -> "Any":
-    """A deep copy of dicts and lists."""
+    """Returns a deep copy of dicts and lists."""
     if type(value) is dict:
         return {key: copy(value[key]) for key in value}
     if type(value) is list:

@@ -1,4 +1,4 @@
-"""What the device's report says of one model."""
+"""The part of the device's report about one model."""
 
 from modelwave_agent.record import clean
 from modelwave_shared.words import REJECTED
@@ -11,35 +11,35 @@ if TYPE_CHECKING:
 
 
 class ModelReport:
-    """Keeps what the report says beside the journal's record, and calls `changed` when there
-    is something new to say."""
+    """Holds what the report says besides the journal's record, and calls `changed` when the
+    device should send a new report."""
 
     def __init__(self) -> None:
         self.changed: "Callable[[], None]" = lambda: None  # the agent sets it
-        self.note = ""  # a problem that is no order's outcome
+        self.note = ""  # a problem that is not the outcome of an order
         self.refusal: "Refusal | None" = None  # of the last authentic order that was refused
 
     def tell(self, problem: str) -> None:
-        """Makes `problem` the note."""
+        """Sets the note to `problem`."""
         problem = clean(problem)
         if problem != self.note:
             self.note = problem
             self.changed()
 
     def refuse(self, refusal: "Refusal") -> None:
-        """The order of `refusal` is REJECTED. A reason that only counts on, or down, is not
-        told again and again."""
+        """Sets the outcome REJECTED for the order of `refusal`. The same check and order do not
+        trigger a report again, even if a number in the reason has changed."""
         last = self.refusal
         self.refusal = refusal
         if not last or (last.check, last.order) != (refusal.check, refusal.order):
             self.changed()
 
     def clear(self) -> None:
-        """A new order was taken: what was said before it is out of date."""
+        """Removes note and refusal, which are out of date once a new order is accepted."""
         self.note, self.refusal = "", None
 
     def state(self, record: "Record") -> "Document":
-        """The model's part of the report."""
+        """Returns the model's part of the report."""
         live = record["banks"][record["live"]]
         outcome, reason, order = record["outcome"], record["reason"], record["order"]
         if self.refusal:

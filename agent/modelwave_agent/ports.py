@@ -1,8 +1,9 @@
-"""What the agent's core asks of the place it runs in: small classes to be filled in.
+"""The ports: base classes for what the agent's core needs from its platform.
 
-The base classes say what is promised, and do what needs no place. Fakes for tests implement
-the same classes (tests/agent/fakes.py). The Journal and the Banks are ports too; their code
-serves every place, and stands in files of its own.
+A platform (board/, host/) implements them in subclasses. The base classes define the contract
+and do what is the same on each platform. Fakes for tests implement the same classes
+(tests/agent/fakes.py). Journal and Banks are ports too; they work on each platform, and have
+modules of their own.
 """
 
 TYPE_CHECKING = False
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class LinkLost(Exception):
-    """The broker cannot be reached, or no longer; the message says why."""
+    """There is no connection to the broker; the message says why."""
 
 
 class FetchError(Exception):
-    """The bytes did not come; the message says why. Trying again may help."""
+    """The download failed; the message says why. Trying again may help."""
 
 
 class ProofError(Exception):
@@ -31,11 +32,12 @@ class BrokerLink:
     """One MQTT connection. `connect` may be called again after LinkLost."""
 
     async def connect(self, will_topic: str, will: bytes) -> None:
-        """Returns when the broker has accepted; `will` is retained there. Raises LinkLost."""
+        """Connects, with the retained last will `will`; returns when the broker has accepted.
+        Raises LinkLost."""
         raise NotImplementedError
 
     async def subscribe(self, topics: "list[str]") -> None:
-        """Returns when the broker has acknowledged. Raises LinkLost."""
+        """Subscribes at QoS 1; returns when the broker has acknowledged. Raises LinkLost."""
         raise NotImplementedError
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
@@ -43,20 +45,20 @@ class BrokerLink:
         raise NotImplementedError
 
     async def receive(self) -> "tuple[str, bytes]":
-        """The next (topic, payload). Raises LinkLost."""
+        """Waits for the next message; returns (topic, payload). Raises LinkLost."""
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Ends the connection, if there is one, without the last will."""
+        """Ends the connection, if there is one; the broker does not send the last will."""
 
 
 class Fetcher:
-    """Brings files."""
+    """Downloads files."""
 
     async def fetch(self, url: str, intake: "Intake") -> None:
-        """Feeds `intake.write` the bytes of `url` from `intake.offset` on. Returns at the end
-        of what the server sends; the intake refuses a byte too many. Raises FetchError, and
-        whatever the intake raises."""
+        """Passes the bytes of `url`, from `intake.offset` on, to `intake.write`. Returns at the
+        end of the server's data. Raises FetchError, and what the intake raises, such as
+        TooLong."""
         raise NotImplementedError
 
 
@@ -80,19 +82,19 @@ class Runtime:
         raise NotImplementedError
 
     def unload(self) -> None:
-        """Frees what `load` took."""
+        """Frees the memory that `load` has used."""
 
     def free_ram(self) -> int:
-        """Bytes of the largest piece of memory that a model could get."""
+        """Returns the bytes of the largest contiguous piece of memory that a model could get."""
         raise NotImplementedError
 
     async def prove(
         self, model_path: str, golden_path: str, tolerance: "Document", breathe: "Breathe"
     ) -> str:
-        """Runs the golden set; "" if the model is healthy, else what is wrong with it. Raises
-        OSError or MemoryError where this device could not tell. `breathe` is awaited between
-        inputs. This one runs the model in place; a host does it in a process of its own,
-        which may crash or hang."""
+        """Runs the golden set. Returns "" if the model is healthy, else what is wrong with it.
+        Raises OSError or MemoryError if this device could not find out. `breathe` is awaited
+        between inputs. This method runs the model in this process; a host uses a process of
+        its own, as a model may crash or hang."""
         from modelwave_agent.proof import judge_golden
 
         try:
@@ -106,43 +108,44 @@ class Runtime:
 
 
 class Hooks:
-    """What the world around the agent wants to know, or decides. Each may be async or not."""
+    """Calls of the agent to the program around it. Each may be async or not."""
 
     def serve(self, live: "Live") -> "HookAnswer":
-        """Called when `live` serves from now on; returns "" or what went wrong."""
+        """Tells the program that `live` serves from now on; returns "" or what went wrong."""
         return ""
 
     def healthy(self, live: "Live") -> "HookAnswer":
-        """Called on trial, before the model is confirmed; returns "" or what is wrong."""
+        """Asks the program, at the end of the trial, whether the model is healthy; returns "" or
+        what is wrong."""
         return ""
 
 
 class Clock:
-    """`now` is for spans, `wall` for expiry where a clock can be trusted."""
+    """The time: `now` measures durations; `wall` is the date, for the expiry of orders."""
 
     def now(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Returns the seconds since some fixed moment; it never goes back."""
         raise NotImplementedError
 
     def wall(self) -> "int | None":
-        """Unix seconds, or None where nothing keeps the time over a reset."""
+        """Returns Unix seconds, or None if no clock can be trusted."""
         return None
 
     async def sleep(self, seconds: float) -> None:
-        """Returns after so many seconds. With 0 it only lets others run."""
+        """Returns after `seconds`. 0 only lets other tasks run."""
         raise NotImplementedError
 
     async def breathe(self) -> None:
-        """Lets others run, between two pieces of long work."""
+        """Lets other tasks run; long work calls it between its pieces."""
         await self.sleep(0)
 
     async def wait(self, event: "asyncio.Event", seconds: float) -> bool:
-        """Whether `event` was set within `seconds`."""
+        """Waits for `event`; returns whether it was set within `seconds`."""
         raise NotImplementedError
 
 
 class Ports:
-    """All that one model's update needs of its place."""
+    """All ports that the update of one model needs."""
 
     def __init__(
         self,
@@ -161,7 +164,8 @@ class Ports:
         self.clock = clock
 
     def has(self, bank: int) -> "Document":
-        """What a release in `bank` can be given here, as modelwave_shared.fit compares it."""
+        """Returns what the device has for a release in `bank`, in the form that
+        modelwave_shared.fit compares."""
         return {
             "flash": self.banks.room(bank),
             "ram": self.runtime.free_ram(),

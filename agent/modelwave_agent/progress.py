@@ -1,4 +1,4 @@
-"""How far the work on one model has come, as far as the journal does not keep it."""
+"""The state of the work on one model that is in RAM only, not in the journal."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -7,10 +7,10 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """A reset loses it: the order comes again, and the rest follows from the journal."""
+    """A reset loses this state. The order then comes again; the rest follows from the journal."""
 
     def __init__(self) -> None:
-        # The accepted order, while there is something to do for it.
+        # The accepted order, while it is in progress.
         self.order: "AcceptedOrder | None" = None
         self.trial: "TrialWatch | None" = None  # while the new model is on trial
-        self.served = True  # whether the program was told what serves
+        self.served = True  # whether the program was told which model serves

@@ -1,4 +1,4 @@
-"""Runs a model's golden set: what comes out is compared with what must."""
+"""Runs a model's golden set: compares the model's outputs with the expected ones."""
 
 from modelwave_shared.golden import HEADER_BYTES, GoldenError, Header, Judge
 
@@ -16,9 +16,9 @@ async def judge_golden(
     tolerance: "Document",
     breathe: "Breathe",
 ) -> str:
-    """ "" if the model is healthy, else what is wrong with it or with the golden file. `run`
-    runs the model, `runtime` is the name of what runs it. Raises OSError, and what `run`
-    raises."""
+    """Returns "" if the model is healthy, else what is wrong with it or with the golden file.
+    `run` runs the model on one input; `runtime` is the runtime's name. Raises OSError, and what
+    `run` raises."""
     try:
         with open(golden_path, "rb") as file:
             header = Header(file.read(HEADER_BYTES))

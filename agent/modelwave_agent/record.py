@@ -1,4 +1,4 @@
-"""What the journal keeps of one model, and how it is read; machine.py is what changes it."""
+"""The record that the journal stores of one model. machine.py changes it."""
 
 from modelwave_shared.limits import MAX_TEXT
 
@@ -8,15 +8,15 @@ if TYPE_CHECKING:
 
 
 def new_record() -> "Record":
-    """The record of a model that no order has named yet."""
+    """Returns the record of a model that has had no order yet."""
     return {
         "state": "idle",
-        "live": 0,  # the bank that serves, or would
+        "live": 0,  # the bank that serves, unless the other is on trial or this one is empty
         "banks": [None, None],  # {manifest, release, version, files, confirmed}
         "order": {"epoch": 0, "seq": 0, "sha256": ""},  # the floor: newest accepted order
         "time": 0,  # latest signed time seen
-        "tries": 0,  # of its trial
-        "spoils": 0,  # downloads that were not what was signed
+        "tries": 0,  # attempts at proving and trial of this order
+        "spoils": 0,  # downloads whose bytes were not the signed ones
         "outcome": "",
         "reason": "",
         "blacklist": [],  # manifests that failed a health check here
@@ -24,31 +24,32 @@ def new_record() -> "Record":
 
 
 def spare(record: "Record") -> int:
-    """The bank that takes what is new."""
+    """Returns the bank that receives a new model."""
     live: int = record["live"]
     return 1 - live
 
 
 def serving(record: "Record") -> int:
-    """The bank that serves now."""
+    """Returns the bank that serves now."""
     return spare(record) if record["state"] == "trial" else record["live"]
 
 
 def is_under_way(record: "Record", digest: str) -> bool:
-    """Whether the device is at work on the order whose payload has this digest."""
+    """Whether the order in progress is the one whose payload has this digest."""
     return bool(record["state"] != "idle" and record["order"]["sha256"] == digest)
 
 
 def clean(text: str) -> str:
-    """`text` as a report and the journal carry it: a line of printable ASCII, not too long."""
+    """Returns `text` in the form for report and journal: printable ASCII, at most MAX_TEXT
+    characters, with "?" for each other character."""
     text = text[:MAX_TEXT]
-    # MicroPython keeps a character that was once taken from a text for ever, so a plain text
-    # is not looked at one by one.
+    # MicroPython never frees a one-character string once it is made, so the loop runs only if
+    # the text has other characters than printable ASCII.
     if text.strip(bytes(range(0x20, 0x7F)).decode()):
         text = "".join(c if " " <= c <= "~" else "?" for c in text)
     return text
 
 
 def said(error: Exception) -> str:
-    """The error with its class, as some messages alone say nothing ("28", "")."""
+    """Returns class and message of `error`: some messages alone ("28", "") say nothing."""
     return "%s: %s" % (type(error).__name__, error)

@@ -1,4 +1,4 @@
-"""The agent: one connection, one report, the updates of a device's models."""
+"""The agent: runs the connection, the report and the updates of all models of a device."""
 
 import asyncio
 import json
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 PROGRAM = "modelwave-agent"
 
-# A report heals by repetition: soon after a change, then ever more rarely.
+# The report is repeated, in case one was lost: soon after a change, then more and more rarely.
 REPEAT_SECONDS = (60, 120, 240, 480, 900)
 JITTER = 0.2
 RECONNECT_SECONDS = (1, 2, 4, 8, 15, 30, 60)
-STEADY_SECONDS = 60  # a connection that lasted so long was a good one
-AGAIN_SECONDS = 60
+STEADY_SECONDS = 60  # after a connection of this length the pauses start from the shortest
+AGAIN_SECONDS = 60  # between two attempts to judge a refused order again
 
 
 class Agent:
-    """Runs until cancelled."""
+    """The agent of one device, for all its models."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Agent:
         version: "str | None" = None,
     ) -> None:
         """`updates`: {model: Update}; `boots`: the device's own Journal, which counts its
-        resets; `listeners`: {topic: who takes its payloads}, beside the topics of orders;
-        `version`: what reports say of this program, where more is known than version.py
-        holds."""
+        resets; `listeners`: {topic: function that gets the payloads}, besides the topics of
+        orders; `version`: the program's version in reports, if the one of version.py is not
+        exact enough."""
         self.device = device
         self.updates = updates
         self.link = link
@@ -59,7 +59,7 @@ class Agent:
         count: int = (boots.read() or {"boot": 0})["boot"] + 1
         boots.write({"boot": count})
         self.boot = count
-        self.n = 0  # of the last document that was sent since the reset
+        self.n = 0  # number of the last document since the reset
         self.connected = asyncio.Event()
         self.changed = asyncio.Event()
         self.observations = Observations()
@@ -70,8 +70,8 @@ class Agent:
             update.report.changed = self.changed.set
 
     async def run(self) -> None:
-        """Until it is cancelled, or something in it breaks, which ends it: a device that
-        looks connected and says nothing would be worse."""
+        """Runs until it is cancelled. An unexpected error in one task ends all of them: a device
+        that is connected but sends no reports would be worse."""
         for update in self.updates.values():
             update.work.boot()
         work = (self._stay_connected(), self._report(), self._measure(), self._ask_again())
@@ -94,8 +94,8 @@ class Agent:
         correct: int = 0,
         release: "int | None" = None,
     ) -> None:
-        """What the program's inferences came to. `release`: the one that they ran, where the
-        program may have held on to an older one; else the live one."""
+        """Counts inferences of the program. `release`: the release that they ran, None for the
+        live one; the program may still have run an older one."""
         update = self.updates[model]
         if release is None:
             live = update.live()
@@ -116,7 +116,7 @@ class Agent:
                     await self._dispatch(*await self.link.receive())
             except (LinkLost, MemoryError):
                 self.connected.clear()
-                # Two devices with one name would take turns for ever at full speed.
+                # Two devices with the same name disconnect each other: the pauses must grow.
                 failures = 0 if self.clock.now() - start > STEADY_SECONDS else failures + 1
                 pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
                 await self.clock.sleep(_jittered(pause))
@@ -129,7 +129,7 @@ class Agent:
         self.changed.set()
 
     async def _leave(self) -> None:
-        """Says that it goes: a broker tells the last will only where a connection breaks."""
+        """Publishes "offline": a broker sends the last will only if the connection breaks."""
         if self.connected.is_set():
             try:
                 await self.link.publish(self.presence, b"offline", True)
@@ -138,7 +138,7 @@ class Agent:
         await self.link.close()
 
     def _desired(self) -> "dict[str, str]":
-        """{topic: model} of everything that may be ordered here."""
+        """Returns {topic: model} of all topics with orders for this device."""
         device, found = self.device, {}
         for model in self.updates:
             slot = topics.desired_slot(device.fleet, device.target, model, device.slot)
@@ -151,13 +151,13 @@ class Agent:
             self.listeners[topic](payload)
             return
         model = self.desired.get(topic)
-        # An empty payload is a topic that was cleared: nothing is wanted of us there.
+        # An empty payload means that the topic was cleared: there is no order.
         if model is not None and payload:
             await self.updates[model].consider(payload)
 
     async def _ask_again(self) -> None:
-        """An order that does not fit now may fit later, when a disk was cleared or a clock
-        was set; nobody would send it again."""
+        """Judges refused orders again: an order may fit later, when there is space on the disk or
+        the clock is set, and the broker does not send it again."""
         while True:
             await self.clock.sleep(AGAIN_SECONDS)
             for update in self.updates.values():
@@ -177,14 +177,14 @@ class Agent:
                 repeats += 1
             topic = topics.reported(self.device.fleet, self.device.name)
             try:
-                if repeats:  # whoever lost the one has lost the other
+                if repeats:  # a broker that lost the report has lost the presence too
                     await self.link.publish(self.presence, b"online", True)
                 await self.link.publish(topic, _dump(self.state()), True)
             except (LinkLost, MemoryError):
-                pass  # it is repeated, and on the next connection at once
+                pass  # it is sent again later, or as soon as there is a new connection
 
     def state(self) -> "Document":
-        """The report document."""
+        """Returns the report document."""
         updates = list(self.updates.values())
         has = [update.has() for update in updates]
         notes = [update.report.note for update in updates]
@@ -208,7 +208,7 @@ class Agent:
         return document
 
     def _numbered(self) -> "Document":
-        """The beginning of a document: (boot, n) is greater than that of all before it."""
+        """Starts a document with a number: (boot, n) is greater than in all earlier documents."""
         self.n += 1
         return {"boot": self.boot, "n": self.n}
 

@@ -1,7 +1,7 @@
-"""The checks of an authentic order that look at what it says (checks.py has them all).
+"""The checks of what an authentic order says (checks.py lists all checks).
 
-Each raises ValueError, which says what is wrong. A reason must fit into a report's text
-(MAX_TEXT) with two names of MAX_NAME characters in it.
+Each check raises ValueError with the problem. The message must fit into a report's text
+(MAX_TEXT) even with two names of MAX_NAME characters in it.
 """
 
 from modelwave_shared import slots
@@ -46,7 +46,8 @@ def sequence(case: "Case") -> None:
 
 
 def time(case: "Case") -> None:
-    """A clock that is behind what was signed already says nothing."""
+    """Compares the order's times with the clock, or with the latest signed time if there is no
+    clock or it is behind that time."""
     known = case.record["time"]
     wall = case.wall if case.wall is not None and case.wall >= known else None
     now = known if wall is None else wall
@@ -57,7 +58,7 @@ def time(case: "Case") -> None:
         )
     if wall is not None and case.order["issued"] > wall + CLOCK_SKEW_SECONDS:
         raise ValueError(
-            "the order is valid in %d seconds by this device's clock; is the clock right?"
+            "the order becomes valid in %d seconds by this device's clock; is the clock right?"
             % (case.order["issued"] - wall)
         )
 
@@ -77,7 +78,7 @@ def blacklist(case: "Case") -> None:
 
 
 def fit(case: "Case") -> None:
-    from modelwave_shared.fit import shortfalls  # only the orders that come so far need it
+    from modelwave_shared.fit import shortfalls  # in memory only if an order reaches this check
 
     if case.order["shadow"]:
         raise ValueError("shadow: this device runs no model beside the live one")

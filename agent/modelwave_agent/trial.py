@@ -1,4 +1,4 @@
-"""The trial of a new model: it serves, and is watched, before it is confirmed."""
+"""Watches a new model on trial: it serves already, but is not confirmed yet."""
 
 import asyncio
 
@@ -9,27 +9,27 @@ if TYPE_CHECKING:
     from modelwave_agent.ports import Clock
     from modelwave_agent.types import Document
 
-POLL_SECONDS = 5  # the longest wait for news
+POLL_SECONDS = 5  # the longest wait for new observations
 
 
 class TrialWatch:
-    """Counts what is observed, from the moment that it is made."""
+    """Counts the inferences on trial, from its creation on."""
 
     def __init__(self, wanted: "Document") -> None:
-        """`wanted`: the order's trial, {seconds, inferences}."""
+        """`wanted`: the order's field `trial`, {seconds, inferences}."""
         self.wanted = wanted
         self.inferences = self.failures = 0
         self.observed = asyncio.Event()
 
     def observe(self, inferences: int, failures: int) -> None:
-        """`failures` of so many inferences of the new model failed."""
+        """Counts `inferences` of the new model, of which `failures` failed."""
         self.inferences += inferences
         self.failures += failures
         self.observed.set()
 
     async def verdict(self, clock: "Clock", healthy: "Callable[[], Awaitable[str]]") -> str:
-        """ "" once the time is over, the inferences have run without a failure and `healthy`
-        has nothing to say against the model; or what is wrong."""
+        """Waits until the trial's time is over and its inferences have run, then asks `healthy`.
+        Returns "" if all is well, or what is wrong; the first failure ends the trial."""
         end = clock.now() + self.wanted["seconds"]
         while not self.failures:
             left = end - clock.now()

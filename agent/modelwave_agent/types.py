@@ -1,6 +1,6 @@
-"""What the parts of the agent hand to one another.
+"""The types that the agent's modules pass to each other.
 
-This module imports no part of the agent, so every part can import it.
+This module imports no other module of the agent, so each of them can import it.
 """
 
 from modelwave_shared.slots import slot
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
     from modelwave_shared.fields import Document as Document
 
-    # What the journal keeps of one model (record.new_record makes it). It is written as JSON.
+    # The journal's record of one model (record.new_record makes one). It is stored as JSON.
     Record = dict[str, Any]
-    # What a change of machine.TABLE reads beside the record: an accepted order, or a reason.
+    # What a change of machine.TABLE needs besides the record: an accepted order, or a reason.
     Detail = dict[str, Any]
-    # The event that follows from an effect, with its detail. None: nothing follows.
+    # The event that follows from an effect, with its detail. None: no event follows.
     Next = tuple[str, Detail] | None
-    # Awaited between the pieces of long work, so that others can run.
+    # Awaited between the pieces of long work, so that other tasks can run.
     Breathe = Callable[[], Awaitable[None]]
-    # What a hook says is wrong. None and "": nothing is.
+    # The problem that a hook reports. None and "" mean no problem.
     HookAnswer = str | None | Awaitable[str | None]
 
 
 class Enrolment:
-    """What a device was enrolled with: its name, its target, and the root that it trusts."""
+    """The data that a device is enrolled with: its name, its target, and its root of trust."""
 
     def __init__(self, name: str, target: str, root: "Document") -> None:
-        """`root`: the checked root document. The fleet and the slot follow from it."""
+        """`root`: the checked root document. It gives the fleet, and with the name the slot."""
         self.name = name
         self.target = target
         self.root = root
@@ -41,19 +41,19 @@ class AcceptedOrder:
 
     def __init__(self, document: "Document", manifest: "Document", digest: str) -> None:
         """`document`: the checked order. `manifest`: the checked manifest that it names.
-        `digest`: sha256 of the order's payload, in hex, which names this very order."""
+        `digest`: sha256 of the order's payload, in hex; it identifies the order."""
         self.document = document
         self.manifest = manifest
         self.digest = digest
 
     @property
     def number(self) -> "tuple[int, int]":
-        """(epoch, sequence): of two orders, the one with the higher number is newer."""
+        """(epoch, sequence): the order with the higher number is the newer one."""
         return self.document["epoch"], self.document["seq"]
 
 
 class Refusal:
-    """An authentic order that was not taken: which check it failed, why, and the order."""
+    """An authentic order that was refused: the check that it failed, the reason, the order."""
 
     def __init__(self, check: str, reason: str, order: "Document") -> None:
         self.check = check
@@ -62,7 +62,7 @@ class Refusal:
 
 
 class Live:
-    """The model that serves: what it is, and where its files are."""
+    """The model that serves, and the paths of its files."""
 
     def __init__(
         self,

@@ -1,14 +1,14 @@
-"""One model on one device.
+"""The updates of one model on one device.
 
-A message on a desired topic goes this way, and each part keeps what is its own:
+A message on a desired topic goes through these parts; each holds its own state:
 
-    inbox    judges it by checks.py; keeps what was judged, and what may       inbox.py
-             be taken later
-    work     keeps the one task that is at work on an accepted order, and      work.py
-             its progress; the task is driver.py, which goes through the
-             states of machine.py
-    ledger   keeps the durable record: what serves, what is under way          ledger.py
-    report   keeps what the report says beside the record                      model_report.py
+    inbox    judges the message by checks.py; holds which messages were        inbox.py
+             judged, and which may be accepted later
+    work     holds the task for the accepted order, and its progress; the      work.py
+             task runs driver.py, which goes through the states of machine.py
+    ledger   holds the durable record: what serves, which order is in          ledger.py
+             progress
+    report   holds what the report says besides the record                     model_report.py
 """
 
 import asyncio
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Update:
-    """What the agent and the program around it ask and tell of one model."""
+    """One model: the methods that the agent and the program call."""
 
     def __init__(self, model: str, device: "Enrolment", ports: "Ports") -> None:
         self.model = model
@@ -35,13 +35,13 @@ class Update:
         self.ledger = Ledger(model, ports, self.report)
         self.inbox = OrderInbox(model, device, ports, self.ledger, self.report)
         self.work = Work(self.ledger, self.report, ports)
-        self.turn = asyncio.Lock()  # one message at a time is judged and taken
+        self.turn = asyncio.Lock()  # messages are handled one after the other
 
     # Orders.
 
     async def consider(self, message: bytes) -> None:
-        """Judges the bytes of a desired topic, and acts if they are an order to be taken.
-        What a reset left to do comes first: an order is judged by what is then true."""
+        """Judges `message` (bytes on a desired topic), and begins its order if it is accepted.
+        Waits first until the work after a reset is done, as it changes the device's state."""
         await self.work.booted.wait()
         async with self.turn:
             order = await self.inbox.judge(message)
@@ -49,33 +49,33 @@ class Update:
                 await self.work.take(order)
 
     async def consider_again(self) -> None:
-        """Judges again the last order that may be taken later, if there is one."""
+        """Judges again the last order that may be accepted later, if there is one."""
         if self.inbox.later:
             await self.consider(self.inbox.later)
 
-    # What the program asks and tells.
+    # Calls of the program.
 
     @property
     def record(self) -> "Record":
-        """What the journal says."""
+        """The durable record."""
         return self.ledger.record
 
     def live(self) -> "Live | None":
-        """The model that serves now, or None."""
+        """Returns the model that serves now, or None."""
         return self.ledger.live()
 
     def observe(self, release: int, inferences: int, failures: int) -> None:
-        """The program ran `release` so often; `failures` of the inferences failed."""
+        """Counts `inferences` of the program with `release`, of which `failures` failed."""
         live, trial = self.live(), self.work.progress.trial
         if trial and live and live.on_trial and live.release == release:
             trial.observe(inferences, failures)
 
-    # What the report says.
+    # Parts of the report.
 
     def has(self) -> "Document":
-        """What a release can be given here (modelwave_shared.fit)."""
+        """Returns what the device has for a release (modelwave_shared.fit)."""
         return self.ports.has(spare(self.record))
 
     def state(self) -> "Document":
-        """This model's part of the report."""
+        """Returns this model's part of the report."""
         return self.report.state(self.record)

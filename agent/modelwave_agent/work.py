@@ -1,4 +1,4 @@
-"""The task that is at work on one model: there is one at most, and a newer order ends it."""
+"""Runs the task that updates one model. There is at most one; a newer order cancels it."""
 
 import asyncio
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from modelwave_agent.types import AcceptedOrder
 
 WORKING = Phase("modelwave_agent.driver", "modelwave_agent.machine", "modelwave_agent.trial")
-FAULT_SECONDS = 60  # until work that broke is tried again
+FAULT_SECONDS = 60  # pause after a task that failed, before it is tried again
 
 
 class Work:
-    """Has the driver do it, and do it again when that broke."""
+    """Runs the driver in a task, and runs it again after an error."""
 
     def __init__(self, ledger: "Ledger", report: "ModelReport", ports: "Ports") -> None:
         self.ledger = ledger
@@ -26,23 +26,22 @@ class Work:
         self.ports = ports
         self.progress = Progress()
         self.task: "asyncio.Task[None] | None" = None
-        self.newest = (0, 0)  # number of the order that was last begun
+        self.newest = (0, 0)  # number of the last order that was begun
         self.ended = asyncio.Event()  # the task has ended
-        self.booted = asyncio.Event()  # what a reset left to do is done
+        self.booted = asyncio.Event()  # the work after a reset is done
 
     def boot(self) -> None:
-        """Begins what a reset left to do."""
+        """Begins the work after a reset."""
         self._start("boot", None)
 
     async def take(self, order: "AcceptedOrder") -> None:
-        """Begins the work for `order`. One that is under way already and has its task only
-        goes on."""
+        """Begins the work for `order`. If it is in progress already, its task continues."""
         if is_under_way(self.ledger.record, order.digest):
             self.progress.order = order
             if not self.busy():
                 self._start("again", None)
             return
-        # Its floor may not be durable yet, and another was judged by the one before.
+        # The floor of `newest` may not be durable yet, so the checks may not have known it.
         if order.number < self.newest or (order.number == self.newest and self.busy()):
             return
         self.newest = order.number
@@ -50,19 +49,20 @@ class Work:
         self._start("ordered", order)
 
     def busy(self) -> bool:
-        """Whether a task is at work."""
+        """Whether a task is running."""
         return self.task is not None and not self.task.done()
 
     async def stop(self) -> None:
-        """Ends what is under way; the journal knows where it was."""
-        await asyncio.sleep(0)  # what was only just started would never say that it ended
+        """Cancels the task; the journal has the state that it reached."""
+        await asyncio.sleep(0)  # a task that is cancelled before its first step never sets `ended`
         if self.task is not None and not self.task.done():
             self.task.cancel()
-            # Not the task is awaited: that would tie its cancellation to the caller's own.
+            # Awaiting the task itself would raise its CancelledError here, which looks like
+            # a cancellation of the caller.
             await self.ended.wait()
 
     def _start(self, event: str, order: "AcceptedOrder | None") -> None:
-        """Begins what follows from `event` (Driver.run)."""
+        """Starts a task that handles `event` (Driver.run)."""
         self.ended = asyncio.Event()
         self.task = asyncio.create_task(self._until_done(event, order, self.ended))
 
@@ -73,7 +73,7 @@ class Work:
             while not await self._tried(event, order):
                 await self.ports.clock.sleep(FAULT_SECONDS)
                 if order and self.ledger.record["order"]["sha256"] == order.digest:
-                    event, order = "again", None  # it was taken
+                    event, order = "again", None  # the journal has this order already
                 if event == "again" and self.ledger.record["state"] == "idle":
                     break
             if event == "boot":
@@ -82,8 +82,8 @@ class Work:
             ended.set()
 
     async def _tried(self, event: str, order: "AcceptedOrder | None") -> bool:
-        """Whether the driver came to its end. What it could not do, for want of memory or by
-        a fault in it, is tried again: nobody else would."""
+        """Runs the driver; returns whether it ended without an error. After an error, such as a
+        MemoryError, the caller tries again."""
         try:
             with WORKING:
                 await self._drive(event, order)

@@ -1,5 +1,5 @@
-"""Work that fails in the midst, for want of memory say, is done all the same later; and orders
-that come while others are at work."""
+"""Tests that work which fails in the middle, for example without memory, is done later all the
+same; and that an order may come while another is in progress."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ THREE = signing.Release(3, b"model three " * 300)
 
 @pytest.fixture
 def world(tmp_path):
-    """One in which release 1 is live."""
+    """A world in which release 1 is live."""
     made = World(tmp_path)
     for release in (ONE, TWO, THREE):
         made.files.update(release.files)
@@ -41,7 +41,7 @@ def settled(world, seq):
 
 
 def fails(monkeypatch, owner, name, times):
-    """`owner`'s function has no memory, so often."""
+    """Makes `owner`'s function raise MemoryError a number of times."""
     calls = []
     right = getattr(owner, name)
 
@@ -127,7 +127,7 @@ LARGE = signing.Release(4, bytes(12 * download.PROGRESS_BYTES))
 
 
 def breaks_off(monkeypatch, pieces):
-    """Each try brings as many bytes as `pieces` says next; after that the line is dead."""
+    """Makes each download bring the number of bytes that `pieces` gives next, and then fail."""
     left = iter(pieces)
 
     async def fetch(fetcher, url, intake):
@@ -140,7 +140,7 @@ def breaks_off(monkeypatch, pieces):
 
 
 def fetched_large(world):
-    """What the device says of the order for LARGE in the end."""
+    """Returns what the device reports of the order for LARGE at the end."""
     world.files.update(LARGE.files)
     world.retained[TOPIC] = signing.order(LARGE, 2)
     assert asyncio.run(live(world, settled(world, 2)))

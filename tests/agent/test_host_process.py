@@ -1,4 +1,4 @@
-"""Other programs, and the hooks that are such."""
+"""Tests how the agent runs other programs, and hooks that are programs."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""The home that commit b56a209 left in the middle of a rollout (data/home_of_b56a209)."""
+"""The home folder that commit b56a209 left during a rollout (data/home_of_b56a209)."""
 
 import tarfile
 from pathlib import Path
@@ -19,7 +19,7 @@ def unpacked(folder: Path) -> Path:
 
 
 def world(folder: Path, broker_port: int = 1) -> World:
-    """Its fleet, opened by the program as it is now; every device has restarted."""
+    """Its fleet, opened by the present program; every device has restarted."""
     (folder / "old").mkdir()
     made = World(folder, made=unpacked(folder / "old"), broker_port=broker_port)
     made.now = MADE_AT + 1

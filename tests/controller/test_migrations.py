@@ -1,5 +1,5 @@
-"""An older database is brought up to date at opening, whole or not at all; a newer one is
-refused. A rollout that the older program began goes on."""
+"""Tests that an older database is migrated when it is opened, completely or not at all, and that a
+newer one is refused. A rollout that the older program began continues."""
 
 import signal
 import subprocess

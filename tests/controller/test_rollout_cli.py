@@ -1,4 +1,4 @@
-"""The commands of rollouts, the fleet and devices, as they are typed."""
+"""Tests the commands for rollouts, the fleet and devices, as a user types them."""
 
 import json
 import time

@@ -1,4 +1,5 @@
-"""What people see of a rollout: one status word, why, what next, and a row a stage."""
+"""Tests the status of a rollout for people: status word, reason, next step, and a row for each
+stage."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Every field of every document: its type, its range, and that it must be there."""
+"""Tests every field of every document: its type, its range, and that it is required."""
 
 from modelwave_shared import documents
 from modelwave_shared.errors import DocumentError, JsonError

@@ -1,6 +1,8 @@
-"""Models that nobody tuned to, judged by tflite_micro itself (x86-64, reference kernels).
+"""Compares the planner with tflite_micro itself (x86-64, reference kernels), on models that were
+not used to develop it.
 
-MODELWAVE_LONG=1 takes 400 random graphs, an ordinary run 40."""
+MODELWAVE_LONG=1 tests 400 random graphs, an ordinary run 40.
+"""
 
 import os
 import struct
