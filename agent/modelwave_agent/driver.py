@@ -37,7 +37,8 @@ class Driver:
 
     async def run(self, event: str, order: "AcceptedOrder | None") -> None:
         """`event`: boot, after a reset; again, the order under way came once more; or
-        ordered, and then `order` ends the one under way, if there is one, and is taken."""
+        ordered, and then `order` ends the one under way, if there is one, and is taken.
+        Raises NotDurable as Ledger.step."""
         ledger = self.ledger
         detail: "Detail" = {}
         if event == "boot":
@@ -46,8 +47,6 @@ class Driver:
             if ledger.record["state"] != "idle":
                 reason = "superseded by order %d" % order.document["seq"]
                 await self.drive("superseded", {"reason": reason})
-            if ledger.record["state"] != "idle":
-                return  # the journal could not be written; the order will come again
             if not self.progress.served:
                 await self._serve()  # this order has cut short what told the program
             self.progress.order = order

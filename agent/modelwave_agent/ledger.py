@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 JOURNAL_PAUSE_SECONDS = (1, 5, 25)  # after each failed write
 
 
+class NotDurable(Exception):
+    """The journal cannot be written now; the report says why."""
+
+
 class Ledger:
     """`record` is what the journal says."""
 
@@ -43,7 +47,7 @@ class Ledger:
     async def step(self, event: str, detail: "Detail") -> "list[str]":
         """Takes the step of machine.TABLE for `event`; returns its effects once the new record
         is durable. A journal that cannot be written is tried again; after the last try the
-        record stays as it was and there are no effects: not durable is not done."""
+        record stays as it was, and it raises NotDurable: not durable is not done."""
         from modelwave_agent import machine  # only the driver asks, within its Phase
 
         if "reason" in detail:
@@ -59,4 +63,4 @@ class Ledger:
             else:
                 self.record = record
                 return effects
-        return []
+        raise NotDurable()

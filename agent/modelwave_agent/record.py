@@ -49,6 +49,6 @@ def clean(text: str) -> str:
     return text
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """The error with its class, as some messages alone say nothing ("28", "")."""
     return "%s: %s" % (type(error).__name__, error)
