@@ -6,6 +6,7 @@ import asyncio
 import pytest
 
 from modelwave_agent import download
+from modelwave_agent.ledger import JOURNAL_PAUSE_SECONDS
 from modelwave_agent.ports import FetchError
 from modelwave_agent.record import clean
 from modelwave_shared.limits import MAX_TEXT
@@ -87,6 +88,64 @@ def test_nothing_is_served_before_it_was_hashed_after_a_reset(world, monkeypatch
     assert asyncio.run(live(world, done))
     assert len(calls) == 3
     assert all(calls == 3 for calls, booted, served in seen if booted or served)
+
+
+def journal_is_full(monkeypatch, times):
+    """So often a record of the model cannot be written."""
+    right = fakes.FakeJournal.write
+    failures = [OSError(28, "No space left on device")] * times
+
+    def full(journal, record):
+        if failures and "banks" in record:
+            raise failures.pop()
+        right(journal, record)
+
+    monkeypatch.setattr(fakes.FakeJournal, "write", full)
+    return failures
+
+
+def test_journal_that_was_full_for_long_does_not_need_the_order_to_come_again(world, monkeypatch):
+    sent = []
+
+    def done(update):
+        if update.work.booted.is_set() and not sent:
+            sent.append(journal_is_full(monkeypatch, 2 * len(JOURNAL_PAUSE_SECONDS)))
+            world.deliver(TOPIC, signing.order(TWO, 2))
+        return settled(world, 2)(update)
+
+    assert asyncio.run(live(world, done))
+    assert sent == [[]]
+    assert world.last_report()["release"] == 2
+
+
+def test_program_is_told_what_serves_though_the_journal_was_full_at_a_reset(world, monkeypatch):
+    world.retained[TOPIC] = signing.order(TWO, 2, trial={"seconds": 0, "inferences": 10})
+    assert asyncio.run(live(world, lambda update: update.record["state"] == "trial"))
+    world.retained.clear()
+    world.served.clear()
+    journal_is_full(monkeypatch, len(JOURNAL_PAUSE_SECONDS))
+    assert asyncio.run(live(world, lambda _: world.served))
+    assert world.served == [1]
+    assert world.faults == []
+
+
+@pytest.mark.parametrize("hook", ["serve", "healthy"])
+def test_hook_that_awaits_what_the_program_cancelled_is_asked_again(world, monkeypatch, hook):
+    """It raises what also ends the work for a newer order."""
+    calls = []
+    right = getattr(fakes.FakeHooks, hook)
+
+    async def cancelled(hooks, live):
+        calls.append(live.release)
+        if len(calls) == 1:
+            raise asyncio.CancelledError
+        return await right(hooks, live)
+
+    monkeypatch.setattr(fakes.FakeHooks, hook, cancelled)
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert world.last_report()["release"] == 2
+    assert calls[0] == calls[1]
 
 
 def test_older_order_does_not_displace_a_newer_one_whose_floor_is_not_durable_yet(world):

@@ -145,7 +145,7 @@ def test_bad_setting_is_refused_by_name(home: Home, old: str, new: str, field: s
     assert "secret" not in str(error.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"x" * 70000])
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"x" * 70000, b"x = " + b"[" * 5000])
 def test_unreadable_configuration_is_refused(home: Home, data: bytes) -> None:
     (home.path / "controller.toml").write_bytes(data)
     with pytest.raises(OperatorError):
