@@ -258,6 +258,19 @@ def test_alembic_is_imported_only_where_a_migration_is_due(tmp_path: Path) -> No
     assert said == [b"True\n", b"False\n"]
 
 
+def test_alembic_logs_nothing_of_its_own(tmp_path: Path) -> None:
+    """Some of its messages come while it is imported; only a new process imports it anew."""
+    program = (
+        "import logging, sys\n"
+        "from modelwave_controller.storage.store import Store\n"
+        "logging.basicConfig(level=logging.INFO)\n"
+        "Store(sys.argv[1]).close()\n"
+    )
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    done = subprocess.run([sys.executable, "-c", program, url], capture_output=True, check=True)
+    assert b"alembic" not in done.stderr
+
+
 # The home of commit b56a209.
 
 

@@ -133,6 +133,14 @@ def test_paused_it_says_why_and_how_to_go_on(world: World) -> None:
     assert "rollout resume" in found.next
 
 
+def test_until_the_service_has_ended_it_it_does_not_say_that_it_is_over(world: World) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    found = seen(world)
+    assert (found.status, found.next) == ("RUNNING", "it ends as FINISHED")
+
+
 def test_finished_it_says_how_it_could_be_taken_back(world: World) -> None:
     world.start(1)
     for _ in range(4):

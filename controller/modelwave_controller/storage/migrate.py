@@ -60,9 +60,10 @@ def migrate(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection, before: str | None) -> None:
-    from alembic import command  # slow to import, and rarely needed
+    # The store logs the migration. Alembic logs from its import on, which is slow, and rarely needed.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from alembic import command
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # the store logs the migration
     config = alembic_config(connection)
     if before == FIRST:
         command.stamp(config, FIRST)
