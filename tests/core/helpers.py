@@ -20,6 +20,7 @@ UNSIGNED = {
         "runtime_version": "2.14.0",
         "accelerator": "",
         "refused": "",
+        "reads": {"order": 1},
         "models": {
             "digits": {
                 "release": 0,
