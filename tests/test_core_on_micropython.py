@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
+
 from tests import micropython
 
 RUNNER = micropython.ROOT / "tests" / "core" / "run.py"
 
 
+@pytest.mark.slow
 def test_core_on_micropython(tmp_path):
     done = micropython.run(tmp_path, RUNNER)
     assert done.returncode == 0, done.stdout + done.stderr
