@@ -342,6 +342,30 @@ def test_version_and_help_are_shown(modelwave: Run) -> None:
     assert "release" in out
 
 
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code"), [("stdout", "list", 0), ("stderr", "x", 2)]
+)
+def test_command_works_where_a_stream_is_closed(closed: str, arguments: str, code: int) -> None:
+    program = (
+        f"import sys; sys.{closed} = None; sys.argv = ['modelwave', 'target', '{arguments}']\n"
+        "from modelwave_controller.cli import main; main()"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == code
+
+
+def test_character_that_the_terminal_cannot_show_is_a_question_mark() -> None:
+    program = (
+        "from modelwave_controller.terminal import prepare_streams, show\n"
+        "prepare_streams(); show('\\u2013')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+    )
+    assert done.stdout == b"?\n"
+
+
 def test_home_whose_path_has_a_question_mark_keeps_its_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import ModelwaveError
-from modelwave_controller.terminal import fail
+from modelwave_controller.terminal import fail, prepare_streams
 from modelwave_shared import checkout
 
 # The module of each command or group of commands, and the function in it; None for a group.
@@ -111,4 +111,5 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))
