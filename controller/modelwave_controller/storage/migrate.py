@@ -60,7 +60,7 @@ def migrate(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection, before: str | None) -> None:
-    # The store logs the migration. Alembic logs from its import on, which is slow, and rarely needed.
+    # The store logs the migration. Alembic logs from its import on, which is slow and rarely due.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
 
