@@ -100,7 +100,8 @@ def run(arguments: Sequence[str]) -> int:
     except _CommandLineError as error:
         # The message is empty if the help page was printed, for a command without arguments.
         if message := getattr(error, "format_message", str)():
-            fail(f"{message} (see modelwave --help)")
+            context = getattr(error, "ctx", None)
+            fail(f"{message} (see `{context.command_path if context else 'modelwave'} --help`)")
         return 2
     except OSError as error:
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
