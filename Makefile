@@ -33,7 +33,7 @@ $(VENV)/.made: pyproject.toml
 demo: $(VENV)/.demo ## the whole path: a good model in waves, a bad one taken back
 	$(BIN)/modelwave demo
 
-check: lint ## lint, types and the quick tests, before each commit (under a minute)
+check: lint ## lint, types and the quick tests, before each commit (1 to 2 minutes on 2 cores)
 	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses auto --dist worksteal
 
 test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)

@@ -1,8 +1,8 @@
-"""The agent's way of a file (download, verify, write, sync) against the shell's.
+"""Compares the time of the agent's download (download, verify, write, sync) with the shell's.
 
 Rounds alternate between `curl -s URL | tee FILE | sha256sum` and the agent's own code
-(HostHttpFetcher into intake.Intake, closed and so on the medium), from one file server, and the
-medians are compared. The agent is measured as it lives: in a process that is there already.
+(HostHttpFetcher into intake.Intake, then closed, which syncs the file), from one file server. The
+result compares the medians. As in normal operation, the agent's process runs already.
 """
 
 import argparse
@@ -59,8 +59,8 @@ def main() -> int:
 
 
 def _make_file(folder: Path, mebibytes: int) -> dict[str, object]:
-    """A random file, as its manifest's entry; written piece by piece, so that it does not
-    count as this process's memory."""
+    """Makes a random file; returns its entry of a manifest. It is written piece by piece, so that
+    it does not count as memory of this process."""
     folder.mkdir()
     digest, path = hashlib.sha256(), folder / "new"
     with path.open("wb") as file:
@@ -96,12 +96,12 @@ def _compare(folder: Path, url: str, entry: dict[str, object], options: argparse
 
 
 def _peak_kib() -> int:
-    """The most memory that this process has had (getrusage(2), KiB on Linux)."""
+    """Returns the peak memory of this process (getrusage(2), KiB on Linux)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _shell(folder: Path, url: str, digest: str) -> float:
-    """Seconds that the pipe takes."""
+    """Returns the seconds that the pipe takes."""
     target = folder / "shell"
     target.unlink(missing_ok=True)
     start = time.perf_counter()
@@ -114,7 +114,7 @@ def _shell(folder: Path, url: str, digest: str) -> float:
 
 
 def _agent(folder: Path, url: str, entry: dict[str, object]) -> float:
-    """Seconds that the agent takes, with the bytes on the medium at the end."""
+    """Returns the seconds that the agent takes, including the sync to the disk."""
     banks = Banks(str(folder))
     banks.clear(0)
 
@@ -133,7 +133,7 @@ def _agent(folder: Path, url: str, entry: dict[str, object]) -> float:
 
 @contextlib.contextmanager
 def _server(folder: Path) -> Iterator[int]:
-    """A file server with sendfile in a process of its own; its port."""
+    """Starts a file server with sendfile in a process of its own; yields its port."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(folder)], stdout=subprocess.PIPE, text=True
     )

@@ -1,10 +1,10 @@
-"""How far `modelwave model estimate` is off: real models turned into lists of layers, and the
-estimate held against what the same engine says of the file.
+"""Measures the error of `modelwave model estimate`: turns real models into lists of layers, and
+compares the estimate for the list with the result of the same engine for the file.
 
     python benchmarks/estimate.py FOLDER…
 
-A model that the list cannot tell (other operators, branches) is left out and counted. Ends
-with one line of figures."""
+A model that a list cannot describe (other operators, branches) is left out and counted. The last
+line of the output has the figures."""
 
 import sys
 from pathlib import Path
@@ -52,7 +52,7 @@ def _span(errors: list[float]) -> str:
 
 
 def listed(model: Model) -> str:
-    """The layers as text. ValueError if they do not follow one another, or are none of ours."""
+    """Returns the layers as text. Raises ValueError if they are not a chain, or not supported."""
     if len(model.subgraphs) != 1:
         raise ValueError("several subgraphs")
     graph = model.subgraphs[0]

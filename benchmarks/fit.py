@@ -1,13 +1,13 @@
-"""How exact the memory planner is: against firmware that was measured, and against tflite_micro
-on graphs that nobody tuned to. Beside it the rule of thumb (largest activation + 2 KB) and
-PyPI's mcufit.
+"""Measures the error of the memory planner: compares it with measured firmware, and with
+tflite_micro on random graphs that were not used to develop it. It also shows the error of the
+rule of thumb (largest activation + 2 KB) and of PyPI's mcufit.
 
     python -m benchmarks.fit [--data FOLDER] [--graphs 300] [--without-mcufit]
     MODELWAVE_FIT_DATA=FOLDER make fit
 
-The measured models are the few in tests/data/fit, which are ours to ship, or those of a FOLDER
-with more of them, in the same form (measured.json, models/). Ends with one line of figures, and
-with exit code 1 if the firmware said otherwise of any model."""
+The measured models are the few in tests/data/fit, which we may distribute, or those of a FOLDER
+with more of them, in the same form (measured.json, models/). The last line of the output has the
+figures. The exit code is 1 if the firmware's result differs for any model."""
 
 import argparse
 import hashlib
@@ -38,7 +38,7 @@ Guess = Callable[[Path], int | None]
 
 @dataclass
 class Tally:
-    """`over` and `under` are by how much a figure is off, as shares of the truth."""
+    """`over` and `under` are the deviations of the figures, as shares of the true values."""
 
     models: int = 0
     used_exact: int = 0
@@ -47,7 +47,7 @@ class Tally:
     under: list[float] = field(default_factory=list)
     refused: int = 0  # by both
     wrong: int = 0  # refused by one only
-    inexact: int = 0  # any figure that is not the firmware's, the planned bytes too
+    inexact: int = 0  # any figure, also the planned bytes, differs from the firmware's
     unknown: int = 0
 
     def need(self, told: int, truth: int) -> None:
@@ -165,8 +165,8 @@ def largest_and_two_kilobytes(path: Path) -> int | None:
 
 
 class _mcufit:
-    """mcufit in an environment of its own for as long as it is needed; it wants other
-    libraries than we do. None where it cannot be had."""
+    """Runs mcufit in a temporary environment of its own, as it needs other versions of libraries.
+    None if it cannot be installed."""
 
     def __init__(self, requirement: str | None) -> None:
         self.requirement = requirement
@@ -241,7 +241,7 @@ def _graphs(folder: Path, number: int) -> Iterator[Path]:
 
 
 def four_megabytes() -> str:
-    """A model of 4 MB: time beside reading and hashing it twice, and memory."""
+    """Measures a model of 4 MB: memory, and the time compared with reading and hashing it twice."""
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(_large_model())
         file.flush()

@@ -1,13 +1,14 @@
-"""What the agent takes of a board, for the tables of docs/boards.md: bytes of .mpy, heap of its
-modules and of a whole update, time and garbage of Ed25519; beside it other libraries. Bytes and
-heap are compared with what footprint.toml records (sizes.py).
+"""Measures the sizes of the agent on a board, for the tables of docs/boards.md: bytes of .mpy, heap
+of its modules and of a whole update, time and garbage of Ed25519; also those of other libraries.
+It compares bytes and heap with the records of footprint.toml (sizes.py).
 
     python -m benchmarks.footprint [--update]
         [--ota-updater FOLDER] [--senko FOLDER] [--mqtt-as FOLDER]
 
-`--update` records what was measured. Each FOLDER holds that library's files as a board has them.
-Of what is not given its published figures are printed, and marked. Everything runs on the 32-bit
-MicroPython of the tests; no figure here is from a board, and what is estimated for one says how."""
+`--update` records the measured sizes. Each FOLDER holds that library's files as a board has them.
+For a library without a FOLDER, its published figures are printed, and marked. Everything runs on
+the 32-bit MicroPython of the tests. No figure is from a board; an estimate for a board says how it
+was made."""
 
 import argparse
 import contextlib
@@ -29,7 +30,7 @@ HEAP = "4m"
 FIRMWARE = "asyncio,socket,json,random,hashlib,binascii,struct,time,os,gc,errno,select,tls"
 RESIDENT = "modelwave_agent.board.agent,modelwave_agent.board.runtime,modelwave_agent.board.blocks"
 LINK = "modelwave_agent.board.mqtt"
-# What only some firmware has; on a board they cost nothing, so they are no part of a figure.
+# Modules that some firmware has built in; they cost no heap there, so no figure includes them.
 STAND_INS = {
     "network": "STA_IF = AP_IF = 0\nclass WLAN:\n    pass\n",
     "machine": "def unique_id():\n    return b'1234'\ndef reset():\n    pass\nRTC = Pin = None\n",
@@ -40,19 +41,19 @@ STAND_INS = {
     "micropython": None,
 }
 
-# Published: KB of .mpy and of heap after import, as their authors or users found them.
+# Published by authors or users: KB of .mpy and of heap after import.
 OTHERS = {
     "micropython-ota-updater": ("ota_updater", 6.5, 9.8),
     "senko": ("senko", 0.9, 2.0),
     "mqtt_as": ("mqtt_as", 11.2, 16.0),
 }
-# MicroPython's tests/perf_bench/bm_pidigits (N=100, M=100: 65 digits), in digits a second. It
-# is large integers and little else, as a verification is.
+# MicroPython's tests/perf_bench/bm_pidigits (N=100, M=100: 65 digits), in digits a second. Like
+# a verification, it computes mostly with large integers.
 #   ESP32 at 240 MHz: 591.97    (micropython pull request 7850)
 #   pyboard at 168 MHz: 624.40  (micropython pull request 4858)
-# For the RP2040 no such score was found. Between it and the pyboard lie a factor of 1.5 (a
-# floating-point loop, scruss.com/blog/tag/benchmark: 19.8 s and 13.0 s) and one of 4.7
-# (bm_chaos, 154.11 and 722.58: pull requests 19352 and 4858), so it is a range.
+# No such score was found for the RP2040. It is slower than the pyboard by a factor of 1.5 (a
+# floating-point loop, scruss.com/blog/tag/benchmark: 19.8 s and 13.0 s) to 4.7 (bm_chaos, 154.11
+# and 722.58: pull requests 19352 and 4858), so the estimate is a range.
 SCORES = {
     "ESP32, 240 MHz": (591.97, 591.97),
     "RP2040, 125 MHz": (624.40 * 154.11 / 722.58, 624.40 * 13.0 / 19.8),
@@ -93,7 +94,7 @@ def _arguments() -> dict[str, Any]:
 
 
 def files_table(files: package.Files, recorded: dict[str, int]) -> Iterator[str]:
-    """Bytes of each file, index by index."""
+    """Yields a table with the bytes of each file, for each index of the package."""
     now = sizes.of_package(files)
     yield "| file | bytes | over what is recorded |"
     yield "| --- | ---: | ---: |"
@@ -107,7 +108,7 @@ def files_table(files: package.Files, recorded: dict[str, int]) -> Iterator[str]
 
 
 def import_heaps(files: package.Files, built: Path) -> dict[str, int]:
-    """Heap of our modules: what is always there, and all of them at once."""
+    """Returns the heap of our modules: of those that are always loaded, and of all at once."""
     names = [path.removesuffix(".mpy").replace("/", ".") for path in package.installed(files)]
     always = [*RESIDENT.split(","), LINK]
     later = [name for name in names if name not in always]
@@ -126,7 +127,7 @@ def heap_table(now: dict[str, int], recorded: dict[str, int]) -> Iterator[str]:
 
 
 def import_heap(folder: Path, known: str, modules: list[str]) -> dict[str, int]:
-    """{module: bytes in use after it and those before it}"""
+    """Returns {module: bytes of heap in use after its import and the imports before it}."""
     done = micropython.run(folder, ON_BOARD / "heap.py", folder, known, *modules, heap=HEAP)
     if done.returncode:
         raise SystemExit(f"{folder}: {done.stderr}")
@@ -134,7 +135,7 @@ def import_heap(folder: Path, known: str, modules: list[str]) -> dict[str, int]:
 
 
 def others_table(folder: Path, given: dict[str, Path | None]) -> Iterator[str]:
-    """All libraries by the same measure."""
+    """Yields a table with the same measurement for all libraries."""
     stand_ins = folder / "stand-ins"
     stand_ins.mkdir()
     for name, text in STAND_INS.items():
@@ -160,7 +161,7 @@ def others_table(folder: Path, given: dict[str, Path | None]) -> Iterator[str]:
 
 
 def other(target: Path, place: Path, module: str) -> tuple[int, int]:
-    """(bytes of .mpy, heap) of a library's files in `place`."""
+    """Returns (bytes of .mpy, heap) of a library's files in `place`."""
     size = 0
     for path in sorted(place.rglob("*.py")):
         made = target / path.relative_to(place).with_suffix(".mpy")
@@ -175,7 +176,8 @@ def other(target: Path, place: Path, module: str) -> tuple[int, int]:
 
 
 def update_heaps(folder: Path) -> dict[str, int]:
-    """Heap of a whole update over a real broker: 100 KB in blocks, two signatures, golden set."""
+    """Returns the heap of a whole update over a real broker: 100 KB in blocks, two signatures,
+    golden set."""
     ground_folder = folder / "ground"
     ground_folder.mkdir()
     with _quiet(), broker(ground_folder, "mosquitto") as port:
@@ -188,7 +190,7 @@ def update_heaps(folder: Path) -> dict[str, int]:
 
 
 def _update(ground: Ground, place: Path | str) -> dict[str, int]:
-    """{what: bytes}, of the agent whose modules are in `place`."""
+    """Returns {figure: bytes} of an update by the agent whose modules are in `place`."""
     sampled = ground.update(HEAP, [place], sample=True)
     if "end" not in sampled:
         raise SystemExit(f"a whole update does not succeed: {sampled['error']}")
@@ -203,7 +205,7 @@ def _update(ground: Ground, place: Path | str) -> dict[str, int]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """What the programs say that stand around the board goes to stderr."""
+    """Sends the output of the programs around the board to stderr."""
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)
@@ -216,7 +218,7 @@ def _quiet() -> Iterator[None]:
 
 
 def ed25519_table(built: Path) -> Iterator[str]:
-    """Time and garbage of a verification."""
+    """Yields a table with time and garbage of a verification."""
     done = micropython.run(built, ON_BOARD / "verify.py", built, heap="8m")
     if done.returncode:
         raise SystemExit(done.stderr)

@@ -1,12 +1,12 @@
-"""What looking into a model costs: `modelwave model inspect` of a 4 MB file for one profile,
-against reading and hashing the file twice.
+"""Measures time and memory of `modelwave model inspect` for a 4 MB file and one profile, compared
+with reading and hashing the file twice.
 
     python benchmarks/inspection.py [--rounds N]
 
-Each run is a process of its own; the command is timed as a person waits for it, with the
-interpreter's start, and also without (the analysis alone, in a process that is up). Ends with
-one line of figures. The goal: 1.5 × reading and hashing twice + 300 ms, and a peak of 3 × the
-file beside what the program takes without one."""
+Each run is a process of its own. The command is timed with the interpreter's start, as a user
+waits for it, and the analysis alone in a running process. The last line of the output has the
+figures. The goal: 1.5 × reading and hashing twice + 300 ms, and a peak of 3 × the file's size
+above the program's memory without a file."""
 
 import argparse
 import statistics
@@ -73,7 +73,8 @@ def analysis(file: Path) -> float:
 
 
 def peak(command: list[str]) -> int:
-    """Bytes of the largest resident size: of the child that a helper runs and waits for."""
+    """Returns the peak resident size, in bytes, of a command that a helper process runs and waits
+    for."""
     program = (
         "import resource, subprocess, sys\n"
         "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
@@ -86,7 +87,7 @@ def peak(command: list[str]) -> int:
 
 
 def dense(wide: int) -> bytes:
-    """A FULLY_CONNECTED of UNITS × `wide` int8 weights."""
+    """Returns a FULLY_CONNECTED of UNITS × `wide` int8 weights."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from tests.models.small_models import dense as model
 

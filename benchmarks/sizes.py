@@ -1,7 +1,7 @@
-"""What the agent takes of a board, as recorded in footprint.toml: bytes of .mpy by module, and
-the heap of a whole update. `make footprint` prints it beside what is now; `make footprint UPDATE=1`
-records what is now. The everyday suite fails when the files have grown by more than MAY_GROW_BYTES
-over what is recorded, so that growth is either small or seen."""
+"""The sizes of the agent on a board, as recorded in footprint.toml: bytes of .mpy for each module,
+and the heap of a whole update. `make footprint` prints them beside the present sizes; `make
+footprint UPDATE=1` records the present ones. The everyday test suite fails if the files have grown
+by more than MAY_GROW_BYTES since they were recorded, so that larger growth is always noticed."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -11,8 +11,8 @@ from typing import NamedTuple
 RECORD = Path(__file__).with_name("footprint.toml")
 MAY_GROW_BYTES = 2048
 HEAD = """\
-# What the agent takes of a board, in bytes. Written by `make footprint UPDATE=1`: look at the
-# difference before you commit it.
+# The sizes of the agent on a board, in bytes. `make footprint UPDATE=1` writes this file: look at
+# the difference before you commit it.
 """
 
 
@@ -22,7 +22,7 @@ class Sizes(NamedTuple):
 
 
 def of_package(files: Mapping[str, bytes]) -> dict[str, int]:
-    """The bytes of each .mpy in what package.build() has made."""
+    """Returns the bytes of each .mpy that package.build() has made."""
     return {path: len(files[path]) for path in sorted(files) if path.endswith(".mpy")}
 
 
@@ -43,13 +43,13 @@ def write(sizes: Sizes, path: Path = RECORD) -> None:
 
 
 def compared(now: Mapping[str, int], recorded: Mapping[str, int]) -> Iterator[str]:
-    """Rows of a table: what, bytes now, and by how many they differ from what is recorded."""
+    """Yields rows of a table: name, present bytes, and the difference to the recorded ones."""
     for name, size in now.items():
         yield f"| {name} | {size:,} | {difference(size, recorded.get(name))} |"
 
 
 def gone(now: Mapping[str, int], recorded: Mapping[str, int]) -> Iterator[str]:
-    """Rows for what is recorded and no longer there."""
+    """Yields rows for recorded entries that no longer exist."""
     for name in sorted(recorded.keys() - now.keys()):
         yield f"| {name} | gone | {-recorded[name]:+,} |"
 

@@ -1,6 +1,8 @@
-"""A certificate authority, and a server's certificate for localhost from it, made for a test.
+"""Makes a certificate authority for a test, and with it a server certificate for localhost.
 
-They carry what RFC 5280 asks for: Python 3.13 refuses any other (ssl.VERIFY_X509_STRICT)."""
+They have the extensions that RFC 5280 requires: Python 3.13 refuses others
+(ssl.VERIFY_X509_STRICT).
+"""
 
 import datetime
 import ssl

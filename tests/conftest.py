@@ -1,4 +1,5 @@
-"""What the whole suite shares: its last words, on what was not tested here and what brings it."""
+"""Prints, at the end of a test run, what was not tested on this machine, and how to get it
+tested."""
 
 import pytest
 

@@ -18,20 +18,21 @@ NEW_ENOUGH = "import sys; sys.exit(sys.implementation.version[:2] < (1, 25))"
 
 
 def run(cwd, *arguments, heap=HEAP):
-    """The finished process of MicroPython with these arguments, in the folder `cwd`. Skips
-    the test where there is no MicroPython, and fails it where CI is set."""
+    """Runs MicroPython with these arguments in the folder `cwd`; returns the finished process.
+    Skips the test if there is no MicroPython, but fails it if CI is set."""
     line = command(*arguments, heap=heap)
     return subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=RUN_SECONDS)
 
 
 def start(cwd, *arguments, heap=HEAP):
-    """The same as it begins: a Popen, whose output is read and which is ended by the test."""
+    """Starts MicroPython in the same way; returns a Popen. The test reads its output and ends
+    it."""
     line, pipe = command(*arguments, heap=heap), subprocess.PIPE
     return subprocess.Popen(line, cwd=cwd, stdout=pipe, stderr=pipe, text=True)
 
 
 def command(*arguments, heap=HEAP):
-    """What starts it, for who does so in another way."""
+    """Returns the command of MicroPython, for tests that start it in another way."""
     return [_path_or_skip(), "-X", f"heapsize={heap}", *map(str, arguments)]
 
 
@@ -47,7 +48,7 @@ def _path_or_skip():
 
 @functools.cache
 def _found():
-    """(path, "") or ("", why there is none), looked for once."""
+    """Returns (path, "") or ("", why there is none); it searches only once."""
     installed = shutil.which("micropython")
     if installed and _is_new_enough(installed):
         return installed, ""

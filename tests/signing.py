@@ -56,8 +56,8 @@ def root_envelope(document=None):
 
 
 class Release:
-    """A manifest with its files. `model` bytes that start with b"BAD" are what the fake
-    runtime finds unhealthy."""
+    """A manifest with its files. The fake runtime finds a `model` unhealthy if its bytes start with
+    b"BAD"."""
 
     def __init__(self, number, model, fleet="demo", target="linux-cpu", **changes):
         proof = golden.pack("o", "b", "b", [b"\1\2"], [b"\3"])
@@ -109,7 +109,7 @@ def order_document(release, seq, **changes):
 
 
 def order(release, seq, key=ORDER_KEY, **changes):
-    """The two lines of a desired topic."""
+    """Returns the two lines of a message on a desired topic."""
     document = order_document(release, seq, **changes)
     return envelope(words.ORDER, document, key) + b"\n" + release.envelope
 

@@ -1,4 +1,4 @@
-"""Python 3.13 takes the certificates that the docs tell to make, and those of the tests."""
+"""Tests that Python 3.13 accepts the certificates of the tests, and those made as the docs say."""
 
 import re
 import ssl
@@ -47,7 +47,7 @@ def test_python_3_13_refuses_it_without_what_the_docs_say(
 
 
 def _commands() -> str:
-    """The block of commands on the page's part about TLS, as a person would paste it."""
+    """Returns the block of commands in the page's section about TLS."""
     part = PAGE.read_text("utf-8").split("### TLS\n")[1]
     block = re.search(r"^    .*\n(?:^    .*\n|^\n)*", part, re.MULTILINE)
     assert block is not None

@@ -1,12 +1,15 @@
-"""The tests of the code for both Pythons, once more on MicroPython."""
+"""Runs the tests of the code for both Pythons on MicroPython too."""
 
 import re
+
+import pytest
 
 from tests import micropython
 
 RUNNER = micropython.ROOT / "tests" / "core" / "run.py"
 
 
+@pytest.mark.slow
 def test_core_on_micropython(tmp_path):
     done = micropython.run(tmp_path, RUNNER)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The committed example models: what models.json says of them is so.
+"""Tests that the committed example models are as models.json describes them.
 
 All but the last tests need only the committed files and a TFLite runtime.
 """
@@ -27,7 +27,7 @@ SMALLEST_SLOT_BYTES = 32 * 1024  # of the demo's smallest target
 
 
 def load(name):
-    """A module of the example, without putting its directory on the path for all tests."""
+    """Loads a module of the example, without putting its directory on the path for all tests."""
     spec = importlib.util.spec_from_file_location(f"digits_{name}", DIGITS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up

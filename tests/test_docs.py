@@ -1,4 +1,4 @@
-"""What the docs take from the code is what the code says."""
+"""Tests that the docs agree with the code that they quote."""
 
 import importlib.util
 import re

@@ -1,5 +1,5 @@
-"""All of sign.input, Ed25519's own test cases, and one flipped bit of each; and which of the
-two ways a Python takes."""
+"""Tests all of sign.input, Ed25519's own test cases, each also with one flipped bit; and which of
+the two implementations a Python uses."""
 
 import hashlib
 import importlib.util

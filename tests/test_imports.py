@@ -1,6 +1,5 @@
-"""The import contracts of pyproject.toml catch what they are there for: each draft below is an
-import that nobody may write, not even for a type, and breaks the contract that it is listed under.
-"""
+"""Tests that the import contracts of pyproject.toml catch violations: each draft below is a
+forbidden import, also if only for a type, and breaks the contract that it is listed under."""
 
 import shutil
 import subprocess
@@ -114,7 +113,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def drafted(sources: Path, who: str, what: str) -> Iterator[Path]:
-    """The sources, while module `who` imports `what` for its types."""
+    """Yields the sources, in which module `who` imports `what` for its types."""
     file = _file_of(sources, who)
     before = file.read_text() if file.exists() else None
     name = f"modelwave_{what}" if what.partition(".")[0] in ROOTS else what

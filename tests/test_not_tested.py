@@ -1,4 +1,4 @@
-"""A run says at its end what it did not test, and which package brings it."""
+"""Tests that a run prints at its end what it did not test, and which package is missing."""
 
 import os
 import subprocess

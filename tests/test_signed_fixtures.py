@@ -1,4 +1,4 @@
-"""The core's fixed envelopes are what their script makes."""
+"""Tests that the core's fixed envelopes are what their script makes."""
 
 from tests.core import make_signed
 

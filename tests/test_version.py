@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -34,7 +33,7 @@ def run(folder: Path, *command: str | Path, path: list[Path] | None = None) -> s
 
 
 def said(folder: Path, path: list[Path]) -> dict[str, str]:
-    """What both commands say of their version, run from the packages in `path`."""
+    """Returns the `--version` output of both commands, run from the packages in `path`."""
     return {
         name: run(folder, sys.executable, "-c", code, "--version", path=path)
         for name, code in COMMANDS.items()
@@ -113,8 +112,7 @@ def test_wheel_made_from_an_sdist_knows_the_commit_of_the_sdist(
     sources: Path, tmp_path: Path
 ) -> None:
     digits = commit(sources, "first")
-    with tarfile.open(built(sources, "sdist")) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+    shutil.unpack_archive(built(sources, "sdist"), tmp_path / "unpacked")
     [folder] = (tmp_path / "unpacked").iterdir()
     site = unpacked(built(folder, "wheel"))
     assert said(site, [site]) == both(f"+g{digits}")

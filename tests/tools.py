@@ -1,4 +1,4 @@
-"""Programs that tests borrow from the system; a test that misses one says so and is skipped."""
+"""Finds system programs that tests use; a test without its program is skipped with the reason."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ LONG_SWEEPS = "the long sweeps, of which each took a part of its cases: make tes
 
 
 def needed(program: str) -> str:
-    """The path of `program`, which Debian has in a package of the same name."""
+    """Returns the path of `program`, which is in Debian's package of the same name."""
     path = shutil.which(program)
     if path is None:
         pytest.skip(f"{program} is not installed: apt install {program}")
@@ -21,7 +21,7 @@ def needed(program: str) -> str:
 
 
 def not_tested(reasons: Iterable[str]) -> list[str]:
-    """What a run left out, a line for each reason that tests were skipped for."""
+    """Returns a line for each reason for which tests of a run were skipped."""
     counted = Counter(" ".join(reason.removeprefix("Skipped: ").split()) for reason in reasons)
     lines = [
         f"{count} {'test' if count == 1 else 'tests'}: {reason}"

@@ -42,7 +42,8 @@ class Driver:
 
     async def run(self, event: str, order: "AcceptedOrder | None") -> None:
         """Handles `event`: "boot" after a reset; "again" when the order in progress came again;
-        "ordered" to cancel the order in progress, if there is one, and to begin `order`."""
+        "ordered" to cancel the order in progress, if there is one, and to begin `order`. Raises
+        NotDurable as Ledger.step."""
         ledger = self.ledger
         detail: "Detail" = {}
         if event == "boot":
@@ -51,8 +52,6 @@ class Driver:
             if ledger.record["state"] != "idle":
                 reason = "superseded by order %d" % order.document["seq"]
                 await self.drive("superseded", {"reason": reason})
-            if ledger.record["state"] != "idle":
-                return  # the journal could not be written; the order will come again
             if not self.progress.served:
                 await self._serve()  # the new order canceled this call before its end
             self.progress.order = order

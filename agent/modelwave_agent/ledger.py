@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 JOURNAL_PAUSE_SECONDS = (1, 5, 25)  # after each failed write
 
 
+class NotDurable(Exception):
+    """The journal cannot be written now; the report says why."""
+
+
 class Ledger:
     """The record of one model; `record` always equals what the journal holds."""
 
@@ -42,8 +46,8 @@ class Ledger:
 
     async def step(self, event: str, detail: "Detail") -> "list[str]":
         """Does the step of machine.TABLE for `event`: writes the new record, then returns its
-        effects. A failed write is repeated. After the last failure the record is unchanged and
-        there are no effects, as nothing may be done before its record is durable."""
+        effects. A failed write is repeated. After the last failure it raises NotDurable and the
+        record is unchanged, as nothing may be done before its record is durable."""
         from modelwave_agent import machine  # only the driver calls this, within its Phase
 
         if "reason" in detail:
@@ -59,4 +63,4 @@ class Ledger:
             else:
                 self.record = record
                 return effects
-        return []
+        raise NotDurable()

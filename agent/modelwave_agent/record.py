@@ -49,6 +49,6 @@ def clean(text: str) -> str:
     return text
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Returns class and message of `error`: some messages alone ("28", "") say nothing."""
     return "%s: %s" % (type(error).__name__, error)

@@ -58,7 +58,7 @@ def time(case: "Case") -> None:
         )
     if wall is not None and case.order["issued"] > wall + CLOCK_SKEW_SECONDS:
         raise ValueError(
-            "the order is valid in %d seconds by this device's clock; is the clock right?"
+            "the order becomes valid in %d seconds by this device's clock; is the clock right?"
             % (case.order["issued"] - wall)
         )
 

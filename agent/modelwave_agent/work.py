@@ -2,6 +2,7 @@
 
 import asyncio
 
+from modelwave_agent.ledger import NotDurable
 from modelwave_agent.progress import Progress
 from modelwave_agent.record import is_under_way, said
 from modelwave_shared.lean import Phase
@@ -31,6 +32,7 @@ class Work:
         self.ports = ports
         self.progress = Progress()
         self.task: "asyncio.Task[None] | None" = None
+        self.stopping = False  # `stop` has canceled the task
         self.newest = (0, 0)  # number of the last order that was begun
         self.ended = asyncio.Event()  # the task has ended
         self.booted = asyncio.Event()  # the work after a reset is done
@@ -61,6 +63,7 @@ class Work:
         """Cancels the task; the journal has the state that it reached."""
         await asyncio.sleep(0)  # a task that is cancelled before its first step never sets `ended`
         if self.task is not None and not self.task.done():
+            self.stopping = True
             self.task.cancel()
             # Awaiting the task itself would raise its CancelledError here, which looks like
             # a cancellation of the caller.
@@ -68,6 +71,7 @@ class Work:
 
     def _start(self, event: str, order: "AcceptedOrder | None") -> None:
         """Starts a task that handles `event` (Driver.run)."""
+        self.stopping = False
         self.ended = asyncio.Event()
         self.task = asyncio.create_task(self._until_done(event, order, self.ended))
 
@@ -93,9 +97,16 @@ class Work:
             with WORKING:
                 await self._drive(event, order)
             return True
+        except NotDurable:
+            pass
+        except asyncio.CancelledError as error:
+            if self.stopping:
+                raise
+            # A hook of the program awaited what the program has cancelled.
+            self.report.tell("fault: " + said(error))
         except Exception as error:
             self.report.tell("fault: " + said(error))
-            return False
+        return False
 
     async def _drive(self, event: str, order: "AcceptedOrder | None") -> None:
         from modelwave_agent.driver import Driver

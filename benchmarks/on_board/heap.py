@@ -1,10 +1,10 @@
-"""On MicroPython: what importing modules takes of the heap.
+"""On MicroPython: measures the heap that imported modules use.
 
     micropython heap.py FOLDER KNOWN MODULE…
 
-FOLDER is where each MODULE is. KNOWN (a,b,…) is imported before anything is counted: what a
-firmware has, or what stands in for it. Prints after each MODULE the bytes that are in use more
-than before the first. (An argument has at most 255 characters.)"""
+FOLDER holds each MODULE. KNOWN (a,b,…) is imported before the measurement: modules that a firmware
+has, or their replacements. After each MODULE it prints how many more bytes are in use than before
+the first one. (An argument has at most 255 characters.)"""
 
 import gc
 import sys

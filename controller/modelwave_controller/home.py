@@ -148,7 +148,7 @@ class Home:
             config = ControllerConfig.model_validate(tomllib.loads(data.decode()))
         except ValidationError as error:
             raise OperatorError(f"{path}: {first_problem(error)}") from error
-        except ValueError as error:  # not UTF-8, or not TOML: the message has the line
+        except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or nested too deep
             raise OperatorError(f"{path}: {error}") from error
         if config.fleet != root.fleet:
             raise OperatorError(

@@ -4,7 +4,9 @@ Text from devices, manifests and files goes through `safe` before it is printed:
 characters, no escape sequences, no right-to-left overrides.
 """
 
+import io
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -20,6 +22,15 @@ _HARMFUL = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 _FILE_WIDTH = 240  # columns
 _MAX_ERROR = 600  # characters; a message may contain a long argument
+
+
+def prepare_streams() -> None:
+    """Makes printing safe where stdout or stderr is closed, and where the encoding of stdout lacks
+    a character: it prints "?" then. (Python makes stderr safe.)"""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def safe(text: object) -> str:

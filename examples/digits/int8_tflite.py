@@ -1,8 +1,8 @@
 """Write a fully int8 .tflite file from the numpy weights of a network of dense layers.
 
 The file holds one subgraph: a FULLY_CONNECTED operator for each layer, with RELU fused
-into all but the last, then a SOFTMAX. It keeps to what TensorFlow Lite for
-Microcontrollers takes: int8 tensors with one scale each, int32 biases, and a softmax
+into all but the last, then a SOFTMAX. It has only what TensorFlow Lite for
+Microcontrollers supports: int8 tensors with one scale each, int32 biases, and a softmax
 whose output has scale 1/256 and zero point -128.
 
 The numbers follow TensorFlow's "8-bit quantization specification"
@@ -40,7 +40,7 @@ class Quantised:
     zero_point: int
 
 
-SOFTMAX_OUTPUT = Quantised(1 / 256, -128)  # what the int8 softmax kernels insist on
+SOFTMAX_OUTPUT = Quantised(1 / 256, -128)  # the int8 softmax kernels require it
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _apply(layer: Dense, pictures: Array, relu: bool) -> Array:
 
 
 def _covering(values: Array) -> Quantised:
-    """The finest quantisation that reaches every value, and zero exactly."""
+    """Returns the finest quantisation that covers all values, and represents zero exactly."""
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     scale = _scale(high - low, 255)
     return Quantised(scale, round(-128 - low / scale))
@@ -101,8 +101,8 @@ def _scale(width: float, steps: int) -> float:
 
 
 class _Writer:
-    """Puts tables into a flatbuffer, children before parents as that format wants it.
-    Every method but `finish` returns the offset of what it wrote."""
+    """Writes tables into a flatbuffer; the format needs children before parents. Every method but
+    `finish` returns the offset of what it wrote."""
 
     def __init__(self) -> None:
         self.builder = flatbuffers.Builder(1 << 16)
@@ -180,7 +180,7 @@ class _Writer:
 
     def _operator_code(self, name: str, version: int) -> int:
         code = getattr(tflite.BuiltinOperator, name)
-        # Readers from before the codes outgrew one byte look at the deprecated field.
+        # Old readers, from when a code had one byte, read the deprecated field.
         return self._table(
             "OperatorCode", DeprecatedBuiltinCode=code, BuiltinCode=code, Version=version
         )

@@ -1,8 +1,8 @@
 """A small dense network and its training, in numpy.
 
-Float64 throughout, and a random generator whose stream numpy has frozen (RandomState):
-processors sum a matrix product in different orders, and what that changes must stay far
-below what the rounding to int8 and float32 leaves of it, so that the file is the same.
+All numbers are float64, and the random generator is one whose stream numpy never changes
+(RandomState). Processors sum a matrix product in different orders; the differences must be
+so small that the rounding to int8 and float32 removes them, so that the file is the same.
 """
 
 from collections.abc import Sequence

@@ -50,7 +50,7 @@ STEPS = {"kind": "outputs", "steps": {"tflite-runtime": 1, "ai-edge-litert": 8, 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One version: how its file is made, and what a device is told about it."""
+    """One version: how its file is made, and the data about it for a device."""
 
     version: str
     training: str
@@ -116,7 +116,7 @@ class Pictures:
 
 
 def split() -> tuple[Pictures, Pictures, Pictures]:
-    """(training, golden, held out): shuffled, and no picture is in two of them."""
+    """Returns (training, golden, held out) pictures: shuffled, and no picture is in two of them."""
     digits = load_digits()
     order = np.random.RandomState(SEED).permutation(len(digits.target))
     pictures = Pictures(digits.data[order].astype(np.int8), digits.target[order].astype(np.uint8))
@@ -140,7 +140,7 @@ def make_model(recipe: Recipe, training: Pictures) -> bytes:
 
 
 def make_golden(recipe: Recipe, model: bytes, pictures: Pictures) -> bytes:
-    """The golden file that goes with the recipe's tolerance."""
+    """Returns the golden file for the recipe's tolerance."""
     if recipe.tolerance["kind"] == "labels":
         inputs = [picture.tobytes() for picture in pictures.pixels]
         return golden.pack("l", "b", ("b", CLASSES), inputs, pictures.labels.tolist())
@@ -150,7 +150,7 @@ def make_golden(recipe: Recipe, model: bytes, pictures: Pictures) -> bytes:
 
 
 def judged(recipe: Recipe, model: bytes, golden_set: bytes) -> str:
-    """What a device would find: "" or what is wrong."""
+    """Runs the golden set as a device does; returns the empty text or what is wrong."""
     header = golden.Header(golden_set)
     judge = golden.Judge(header, recipe.tolerance, "tflite-runtime")
     records = np.frombuffer(golden_set, np.uint8, offset=golden.HEADER_BYTES).reshape(
@@ -163,12 +163,12 @@ def judged(recipe: Recipe, model: bytes, golden_set: bytes) -> str:
 
 
 def right(model: bytes, pictures: Pictures) -> int:
-    """How many the file itself gets right, on this machine's TFLite."""
+    """Returns how many pictures the file classifies correctly, with this machine's TFLite."""
     return int((runtime.run(model, pictures.pixels).argmax(axis=1) == pictures.labels).sum())
 
 
 def facts(recipe: Recipe, model: bytes, golden_set: bytes, held_out: Pictures) -> dict[str, Any]:
-    """The version's entry in models.json."""
+    """Returns the version's entry in models.json."""
     return {
         "version": recipe.version,
         "training": recipe.training,

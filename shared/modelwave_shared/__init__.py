@@ -1,1 +1,1 @@
-"""The language of the wire: what controller and agent agree on."""
+"""The code that controller and agent share: documents, topics and checks."""

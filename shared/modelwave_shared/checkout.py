@@ -1,9 +1,9 @@
-"""The commit that this runs from, for hosts and for builds: what needs git and CPython, and
-which therefore no board imports.
+"""Finds the commit that the program runs from, for hosts and for builds. It needs git and
+CPython, so no board imports it.
 
-A build writes the commit into version.py: hatch_build.py into wheels and sdists, the
-controller into the package for boards. A checkout asks git when a program starts, as what was
-written at its installation would be wrong after the next commit.
+A build writes the commit into version.py: hatch_build.py for wheels and sdists, the controller
+for the package for boards. In a checkout the program asks git when it starts, as a commit that
+was written at installation would be wrong after the next commit.
 """
 
 import functools
@@ -12,25 +12,25 @@ from pathlib import Path
 
 from modelwave_shared import version
 
-GIT_SECONDS = 5  # a git that takes longer is not waited for
+GIT_SECONDS = 5  # timeout for git
 
 
 def described() -> str:
-    """The version with the commit, such as "0.1.0+g1a2b3c4"; ".dirty" follows where the files
-    are not as they were committed. Only the version where nobody knows the commit."""
+    """Returns the version with the commit, such as "0.1.0+g1a2b3c4", and ".dirty" if files have
+    changed since; only the version if the commit is not known."""
     return version.described(commit())
 
 
 def stamped(source: str) -> str:
-    """The source of version.py with the commit written in, for a build."""
+    """Returns the source of version.py with the commit written in, for a build."""
     return source.replace('\nCOMMIT = ""\n', f'\nCOMMIT = "{commit()}"\n', 1)
 
 
 @functools.cache
 def commit() -> str:
-    """The commit that a build wrote in, or else what git says of the folder that these sources
-    are in; "" if there is neither. An installed package may lie inside somebody else's
-    repository, so only a repository of exactly this folder counts."""
+    """Returns the commit that a build wrote in, else the one that git reports for the folder of
+    these sources, else "". An installed package may lie inside another project's repository, so
+    only a repository whose top is exactly this folder counts."""
     if version.COMMIT:
         return version.COMMIT
     top = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""sha256 in lower-case hex digits, as documents and the journal write it."""
+"""Computes sha256 in lower-case hex digits, the form in documents and in the journal."""
 
 import binascii
 import hashlib
@@ -13,5 +13,6 @@ def hexdigest(data: bytes) -> str:
 
 
 def hexed(digest: "HASH") -> str:
-    """Ends the hashing: MicroPython's has no hexdigest, and may be asked once."""
+    """Returns the digest of a hash object in hex. Call it once, at the end: MicroPython allows
+    no second digest, and has no hexdigest."""
     return binascii.hexlify(digest.digest()).decode()

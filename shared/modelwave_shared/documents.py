@@ -1,13 +1,14 @@
-"""The signed documents. roots.py, manifests.py and orders.py describe their fields.
+"""Reads, checks and verifies the signed documents. roots.py, manifests.py and orders.py describe
+their fields.
 
-    root      which keys speak for the fleet              signed by 2 of 3 offline root keys
-    manifest  one release of a model for one target       signed by the offline release key
-    order     these slots (or this device) run that       signed by the controller's key
+    root      the keys of the fleet and their roles           signed by 2 of 3 offline root keys
+    manifest  one release of a model for one target           signed by the offline release key
+    order     the release that slots, or a device, must run   signed by the controller's key
 
-`read(kind, payload)` parses and checks one, `check(kind, value)` checks a parsed one.
+`read(kind, payload)` parses and checks a document, `check(kind, value)` checks a parsed one.
 Both raise ValueError (JsonError, DocumentError) whose message names the field, and
-NewerFormatError for what only a newer program can read. Sizes are bytes, times Unix
-seconds, shares parts per million. What devices say, unsigned, is in reports.py.
+NewerFormatError if only a newer program can read the document. Sizes are in bytes, times in Unix
+seconds, shares in parts per million. reports.py has the unsigned documents of devices.
 """
 
 from modelwave_shared import dsse, roles
@@ -35,7 +36,7 @@ CHECKING = Phase(
 
 
 def read(kind: str, payload: bytes) -> "Document":
-    """The checked document in `payload` (bytes). Raises ValueError."""
+    """Returns the checked document in `payload` (bytes). Raises ValueError."""
     with PARSING:
         value = _parsed(payload)
     check(kind, value)
@@ -50,13 +51,13 @@ def _parsed(payload: bytes) -> "Document":
 
 
 def check(kind: str, value: "Any") -> None:
-    """Raises DocumentError if the parsed `value` is no `kind`."""
+    """Raises DocumentError if the parsed `value` is not a valid document of `kind`."""
     with CHECKING:
         _described(kind).check(value)
 
 
 def _described(kind: str) -> "Kind":
-    """Loads the description of this kind, and of no other."""
+    """Returns the description of `kind`, and loads only this one into memory."""
     if kind == ROOT:
         from modelwave_shared.roots import KIND
     elif kind == MANIFEST:
@@ -67,30 +68,31 @@ def _described(kind: str) -> "Kind":
 
 
 def verify(envelope: dsse.Envelope, root: "Document") -> None:
-    """Raises EnvelopeError unless enough of those who may sign such a document under the
-    checked `root` have signed it."""
+    """Raises EnvelopeError unless enough keys have signed the document that may sign this kind
+    under the checked `root`."""
     keys, threshold = roles.role_keys(root, envelope.kind)
     envelope.verify(keys, threshold)
 
 
 def require_kind(envelope: dsse.Envelope, kind: str) -> None:
-    """Raises EnvelopeError unless it is of that kind."""
+    """Raises EnvelopeError unless the envelope holds a document of `kind`."""
     if envelope.kind != kind:
         words = _with_article(shown_kind(envelope.kind)), _with_article(kind)
-        raise EnvelopeError("%s where %s belongs" % words)
+        raise EnvelopeError("%s instead of %s" % words)
 
 
 def open_signed(kind: str, envelope: dsse.Envelope, root: "Document") -> "Document":
-    """The document in `envelope` (a dsse.Envelope), verified under the checked `root`, then
-    parsed. Raises ValueError."""
+    """Verifies `envelope` under the checked `root`, then returns its parsed and checked document.
+    Raises ValueError."""
     require_kind(envelope, kind)
     verify(envelope, root)
     return read(kind, envelope.payload)
 
 
 def open_first_root(data: bytes) -> "Document":
-    """The root document that a device is enrolled with: handed over by a trusted way, so it
-    speaks for itself, but must carry its own threshold of signatures. Raises ValueError."""
+    """Returns the root document that a device is enrolled with. It came by a trusted way, so it
+    is verified with its own keys, but must have as many signatures as it requires. Raises
+    ValueError."""
     envelope = dsse.read(data)
     require_kind(envelope, ROOT)
     root = read(ROOT, envelope.payload)

@@ -1,9 +1,9 @@
 """The signed envelope (DSSE, https://github.com/secure-systems-lab/dsse, version 1.0.2).
 
-An envelope holds a payload, its type and signatures; dsse_text.py reads and writes it. What is
-signed is `DSSEv1 LEN(type) type LEN(payload) payload`, so the received bytes are verified
-and never re-encoded. Signatures are Ed25519; a keyid, the first 8 hex digits of sha256 of the
-raw public key, only says which key to try: distinct public keys are counted.
+An envelope holds a payload, its type and signatures; dsse_text.py reads and writes it. Signatures
+cover `DSSEv1 LEN(type) type LEN(payload) payload`, so the received bytes are verified and never
+re-encoded. Signatures are Ed25519. A keyid (first 8 hex digits of sha256 of the raw public key)
+only says which key to try; a threshold counts distinct public keys.
 """
 
 from modelwave_shared.digests import hexdigest
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 SCANNING = Phase("modelwave_shared.dsse_text")
 VERIFYING = Phase("modelwave_shared.ed25519")
 
-# A payload type is the document's kind between these two.
+# A payload type is the start, the document's kind, and the end.
 TYPE_START = b"application/vnd.modelwave."
 TYPE_END = b"+json"
 
 
 class Envelope:
-    """What an envelope holds: `kind` ("order"), `payload` (bytes), `signatures` (list of
-    (keyid, 64 bytes)). Nothing of it is trusted before `verify` has returned."""
+    """A decoded envelope: `kind` (such as "order"), `payload` (bytes), `signatures` (list of
+    (keyid, 64 bytes)). Trust nothing of it before `verify` has returned."""
 
     def __init__(self, kind: str, payload: bytes, signatures: "list[Signature]") -> None:
         self.kind = kind
@@ -35,7 +35,7 @@ class Envelope:
         self.signatures = signatures
 
     def digest(self) -> str:
-        """sha256 of the payload, in hex: the document's name, whoever signed it."""
+        """Returns the sha256 of the payload, in hex. It identifies the document, whoever signed."""
         return hexdigest(self.payload)
 
     def verify(self, keys: "Mapping[str, bytes]", threshold: int) -> None:
@@ -80,7 +80,7 @@ def _scanned(data: bytes) -> "tuple[bytes, bytes, list[Signature]]":
 
 def write(kind: str, payload: bytes, signatures: "Iterable[Signature]") -> bytes:
     """Returns the envelope's bytes. Raises EnvelopeError if it would be too long to be read."""
-    from modelwave_shared import dsse_text  # no device writes one
+    from modelwave_shared import dsse_text  # not in memory by default: no device writes envelopes
 
     return dsse_text.write(payload_type(kind), payload, signatures)
 
@@ -95,8 +95,8 @@ def signed_bytes(kind: str, payload: bytes) -> bytes:
 
 
 def pae_prefix(kind: str, payload_bytes: int) -> bytes:
-    """Returns what stands in the PAE before a payload of that length. Ed25519 hashes the two
-    as parts, so that a board need not hold them in one piece."""
+    """Returns the part of the PAE before the payload. Ed25519 hashes the two one after the other,
+    so a board does not need memory for both in one piece."""
     name = payload_type(kind)
     return b"DSSEv1 %d %s %d " % (len(name), name, payload_bytes)
 
@@ -107,7 +107,7 @@ def keyid(public_key: bytes) -> str:
 
 
 def _kind(payload_type: bytes) -> str:
-    """Returns the kind in a payload type: lower-case letters, nothing else."""
+    """Returns the kind in a payload type. Raises EnvelopeError unless it is lower-case letters."""
     kind = payload_type[len(TYPE_START) : -len(TYPE_END)]
     is_ours = payload_type == TYPE_START + kind + TYPE_END
     if not is_ours or not kind.isalpha() or not kind.islower():

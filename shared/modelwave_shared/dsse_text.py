@@ -1,10 +1,10 @@
-"""The text of a signed envelope (dsse.py says what it holds), by a template:
+"""Reads and writes the text of a signed envelope (see dsse.py) by a fixed template:
 
     {"payload":"BASE64","payloadType":"TYPE","signatures":[{"keyid":"8 HEX","sig":"BASE64"},…]}
 
-It reads so byte for byte, with nothing between. No JSON parser reads it, as nothing unverified
-may reach one. Base64 is the standard alphabet with padding, and only the one spelling of its
-bytes is taken.
+The text must match the template byte for byte, without spaces. No JSON parser reads it, as
+unverified bytes must not reach one. Base64 has the standard alphabet and padding; only the
+canonical encoding of the bytes is accepted.
 """
 
 import binascii
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Signature = tuple[str, bytes]  # keyid, 64 bytes
 
-# Its constant parts, in their order.
+# The constant parts of the template, in order.
 PAYLOAD = b'{"payload":"'
 TYPE = b'","payloadType":"'
 SIGNATURES = b'","signatures":['
@@ -69,7 +69,7 @@ def write(payload_type: bytes, payload: bytes, signatures: "Iterable[Signature]"
 
 
 class _Scanner:
-    """Moves through an envelope's bytes, part by part, as the template has them."""
+    """Reads an envelope's bytes part by part, in the template's order."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -90,7 +90,7 @@ class _Scanner:
             raise EnvelopeError("not the DSSE template: text after the end, at byte %d" % self.at)
 
     def until_quote(self) -> bytes:
-        """Returns what stands before the next quotation mark, and moves to that mark."""
+        """Returns the bytes before the next quotation mark, and moves to that mark."""
         end = self.data.find(b'"', self.at)
         if end < 0:
             raise EnvelopeError("not the DSSE template: cut off after byte %d" % self.at)
@@ -99,16 +99,14 @@ class _Scanner:
         return found
 
     def base64(self, field: str) -> bytes:
-        """Decodes what stands before the next quotation mark."""
+        """Decodes the bytes before the next quotation mark. Raises EnvelopeError."""
         text = self.until_quote()
         try:
             data = binascii.a2b_base64(text)
         except ValueError:
             data = b""
         if _base64(data) != text:
-            raise EnvelopeError(
-                "%s: not base64 of the standard alphabet in its one spelling" % field
-            )
+            raise EnvelopeError("%s: not canonical base64 of the standard alphabet" % field)
         return data
 
 

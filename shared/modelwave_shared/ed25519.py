@@ -1,26 +1,27 @@
-"""Strict Ed25519 (RFC 8032, section 5.1): `verify` is True only for the one right signature.
+"""Verifies Ed25519 signatures (RFC 8032, section 5.1) strictly: nobody can alter a valid one.
 
     accept  ⇔  [S]B = R + [k]A      with k = SHA-512(R ‖ A ‖ message) mod L   (5.1.7)
 
-without the cofactor 8, as OpenSSL has it, and only if before that
+without the cofactor 8, like OpenSSL, and only if these hold:
 
     S < L                              (5.1.7)  or S + L would be a second signature
     A and R are canonical, y < p       (5.1.3)  or one point would have two encodings
     A and R are not of small order              or one signature would fit any message
 
-Strict, because a threshold counts distinct public keys and a judgement is remembered by
-the bytes that were signed: a signature that others can rewrite, or a key that vouches for
-everything, would spoil both. The same checks stand before `cryptography`, where that is
-installed, and before the pure Python here, so both ends of the wire agree to the bit.
+This is strict because a threshold counts distinct public keys, and because devices remember
+judged documents by the bytes that were signed. A signature that others can alter, or a key
+under which one signature fits any message, would break both. The same checks run before
+`cryptography`, where that is installed, and before the pure Python here, so controller and
+devices always agree.
 
-The pure way multiplies the equation by a v that makes its scalars half as long (Antipa et
+The pure Python multiplies the equation by a v that makes its scalars half as long (Antipa et
 al., "Accelerated Verification of ECDSA Signatures", SAC 2005):
 
     [vS mod L]B - [u]A - [v]R = 0      with u = vk mod 8L, both near 2^128, v odd
 
 8L is the exponent of the whole group, and v, odd and below L, has no factor in common
 with it: the left side is 0 exactly when [S]B - R - [k]A is, whatever the order of A and R.
-vS is split in two over B and [2^127]B, so 128 doublings serve four scalars. Nothing here
+vS is split in two over B and [2^127]B, so four scalars share about 128 doublings. Nothing here
 is secret, so nothing needs constant time.
 """
 
@@ -62,7 +63,7 @@ SMALL_ORDER_Y = (0, 1, P - 1, ORDER_8_Y, P - ORDER_8_Y)
 
 
 def is_strict(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """What must hold before the equation is worth a look: types, lengths, the rules above."""
+    """Whether types and lengths are right and the rules above hold; it checks no equation."""
     for part in (public_key, message, signature):
         if not isinstance(part, (bytes, bytearray)):
             return False
@@ -76,9 +77,9 @@ def is_strict(public_key: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def verify_pure(public_key: bytes, message: bytes, signature: bytes, prefix: bytes = b"") -> bool:
-    """`verify` in pure Python: whether `signature` (64 bytes) over `prefix` ‖ `message` is of
-    the owner of `public_key` (32 bytes), under the strict rule. Each is bytes or a bytearray;
-    whatever is malformed, of another length or type included, is False and never an error."""
+    """`verify` in pure Python: whether `signature` (64 bytes) over `prefix` ‖ `message` was made
+    with the key of `public_key` (32 bytes), by the strict rules. Each is bytes or a bytearray.
+    Returns False, and never raises, for malformed input, such as a wrong length or type."""
     if not is_strict(public_key, message, signature):
         return False
     a = _decompress(public_key)
@@ -101,13 +102,13 @@ def verify_pure(public_key: bytes, message: bytes, signature: bytes, prefix: byt
             (_digits(bits, abs(v)), _addend((r[0] if v < 0 else P - r[0], r[1]))),
         ),
     )
-    return (h - f) * g % P == 0  # y = z: of the curve's points only the neutral one has it
+    return (h - f) * g % P == 0  # y = z: true only of the curve's neutral point
 
 
 def _verify_openssl(
     public_key: bytes, message: bytes, signature: bytes, prefix: bytes = b""
 ) -> bool:
-    """`verify` by OpenSSL, under the same strict rule."""
+    """`verify` by OpenSSL, with the same strict rules."""
     if not is_strict(public_key, message, signature):
         return False
     try:
@@ -131,7 +132,7 @@ def _y(point: bytes) -> int:
 
 
 def _decompress(point: bytes) -> "tuple[int, int] | None":
-    """(x, y) of 32 bytes with a canonical y (RFC 8032, 5.1.3); None if not on the curve."""
+    """Returns (x, y) of 32 bytes with a canonical y (RFC 8032, 5.1.3); None if not on the curve."""
     y = _y(point)
     u = y * y % P - 1
     v = (D * y * y + 1) % P
@@ -145,8 +146,9 @@ def _decompress(point: bytes) -> "tuple[int, int] | None":
 
 
 def _power(x: int) -> int:
-    """x^((P-5)/8) = x^(2^252 - 3), built from run[n] = x^(2^n - 1): a plain pow would multiply
-    for each of the 251 ones; squarings inside pow leave no garbage on MicroPython."""
+    """Returns x^((P-5)/8) = x^(2^252 - 3), built from run[n] = x^(2^n - 1). A plain pow would
+    multiply for each of the 251 one bits. Squarings inside pow leave no garbage on
+    MicroPython."""
     run = {1: x}
     n = 1
     for m in (1, 2, 1, 5, 10, 20, 10, 50, 100, 50):
@@ -156,9 +158,10 @@ def _power(x: int) -> int:
 
 
 def _half_size(k: int) -> "tuple[int, int]":
-    """(u, v) with u = vk mod 8L, u ≥ 0, v odd, |v| < 2^128; 0 ≤ k < L. Every (r, v) of
-    Euclid's algorithm on 8L and k satisfies the congruence, and |v| stays below 8L / the r
-    before. Neighbouring v are coprime: if the first short one is even, the last is odd."""
+    """Returns (u, v) with u = vk mod 8L, u ≥ 0, v odd, |v| < 2^128, for 0 ≤ k < L. Each (r, v)
+    of Euclid's algorithm on 8L and k satisfies the congruence, and |v| is below 8L divided by
+    the previous r. Two v in a row are coprime: if the first short one is even, the one before
+    it is odd."""
     r0, r1, v0, v1 = 8 * L, k, 0, 1
     while r1 >> 128:
         q = r0 // r1
@@ -168,9 +171,9 @@ def _half_size(k: int) -> "tuple[int, int]":
 
 
 # Points. A point is (e, f, g, h) with x = e·f, y = g·h, z = f·g, t = e·h in the extended
-# coordinates of RFC 8032, 5.1.4, whose formulas these are (the doubling with the signs of e
-# and g turned): t costs a multiplication, and only an addition asks for it. A point ready to
-# be added is (y + x, y - x, 2z, 2dt). The formulas hold for all of the curve.
+# coordinates of RFC 8032, 5.1.4. The formulas are from there (in the doubling, e and g have the
+# opposite signs). In this form only an addition computes t, which costs a multiplication. An
+# addend is (y + x, y - x, 2z, 2dt). The formulas hold for all points of the curve.
 
 
 def _double(point: "Four") -> "Four":
@@ -190,14 +193,14 @@ def _add(point: "Four", addend: "Four") -> "Four":
 
 
 def _addend(point: "tuple[int, int]") -> "Four":
-    """(x, y), ready to be added."""
+    """Returns the addend of the point (x, y)."""
     x, y = point
     return y + x, y - x, 2, 2 * D * (x * y % P) % P
 
 
 def _digits(bits: int, scalar: int) -> bytearray:
-    """`scalar`, below 2^(bits - 1), in non-adjacent form: 1, or 3 for -1, and between two of
-    them at least one 0."""
+    """Returns `scalar`, below 2^(bits - 1), in non-adjacent form: digits 0, 1, and 3 for -1; at
+    least one 0 stands between two other digits."""
     digits = bytearray(bits)
     for bit in range(bits):
         if scalar & 1:
@@ -208,8 +211,8 @@ def _digits(bits: int, scalar: int) -> bytearray:
 
 
 def _sum(bits: int, terms: "Iterable[tuple[bytearray, Four]]") -> "Four":
-    """Of scalars (`_digits`) times points (`_addend`). Straus: the additions of all scalars
-    share the doublings."""
+    """Returns the sum of scalars (`_digits`) times points (`_addend`), by Straus's method: all
+    scalars share the doublings."""
     point = (0, 1, 1, 1)
     for bit in range(bits - 1, -1, -1):
         point = _double(point)

@@ -1,19 +1,19 @@
-"""What is wrong with bytes from outside. All are ValueErrors; they stand apart from the code
-that raises them, as that comes and goes (lean.py)."""
+"""The errors for invalid bytes from outside. All are ValueErrors. They have a module of their
+own, as the modules that raise them are removed from memory after use (lean.py)."""
 
 from modelwave_shared.words import READS
 
 
 class EnvelopeError(ValueError):
-    """Not an envelope, or not enough good signatures; the message names the part."""
+    """The envelope is malformed or has not enough valid signatures; the message names the part."""
 
 
 class JsonError(ValueError):
-    """Not JSON as documents are written; the message says what and at which byte."""
+    """The text is not the JSON of documents (strict_json.py); the message says what and where."""
 
 
 class DocumentError(ValueError):
-    """A field is not as agreed; the message starts with the field's path."""
+    """A field is invalid; the message starts with the field's path."""
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__("%s: %s" % (where, problem))
@@ -21,7 +21,7 @@ class DocumentError(ValueError):
 
 
 class NewerFormatError(DocumentError):
-    """Only a newer program can read this: a higher format version, or an unknown field."""
+    """Only a newer program can read this: it has a higher format version or an unknown field."""
 
     def __init__(self, where: str, problem: str) -> None:
         kind = where.split(".")[0]
@@ -31,7 +31,8 @@ class NewerFormatError(DocumentError):
 
 
 def advised(error: Exception, program: str) -> str:
-    """The error's message, and which program ("agent", "controller") to update if that helps."""
+    """Returns the error's message; if an update helps, also that `program` ("agent",
+    "controller") must be updated."""
     if isinstance(error, NewerFormatError):
         return "%s; update the %s" % (error, program)
     return str(error)

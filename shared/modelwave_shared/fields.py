@@ -1,4 +1,4 @@
-"""Rules (rules.py) for the texts, names and numbers that stand in documents."""
+"""The rules (rules.py) for texts, names and other values in documents."""
 
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import (
@@ -22,7 +22,7 @@ HEX = "0123456789abcdef"
 LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
 TOKEN_LETTERS = LOWER + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_.-+/=>"
 URL_LETTERS = TOKEN_LETTERS.replace(">", "!$%&'()*,:;@[]~")
-NUMBER_CHARACTERS = 16  # of the longest integer that JSON here may have
+NUMBER_CHARACTERS = 16  # of the longest integer in a document
 
 integer = Integer(-MAX_SEQ, MAX_SEQ)
 
@@ -33,27 +33,27 @@ def boolean(value: "Any", where: str) -> None:
 
 
 def name(value: "Any", where: str) -> None:
-    """A fleet, model, target or device."""
+    """The name of a fleet, model, target or device."""
     if not _is_spelt(value, 1, MAX_NAME, LOWER + "-_") or value[0] in "-_":
         allowed = "1 to %d characters of a-z 0-9 _ - with a-z 0-9 first" % MAX_NAME
         raise DocumentError(where, "%s is no name: %s" % (shown(value), allowed))
 
 
 def text(value: "Any", where: str) -> None:
-    """A person's words on one line, perhaps none."""
+    """A free text on one line; it may be empty."""
     if type(value) is not str:
         raise DocumentError(where, "%s is no text" % shown(value))
     if len(value) > MAX_TEXT:
         raise DocumentError(where, "%d characters, allowed are %d" % (len(value), MAX_TEXT))
-    # MicroPython keeps a character that was once taken from a text for ever, so plain texts
-    # are not looked at one by one.
+    # MicroPython never frees a one-character string once it is made, so the loop skips the
+    # printable ASCII at both ends, which is all of most texts.
     for character in value.strip(PRINTABLE):
         code = ord(character)
         ends_line_or_turns_it = 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069
         if ends_line_or_turns_it or not (
             0x20 <= code < 0x7F or 0xA0 <= code < 0xD800 or 0xE000 <= code < 0xFFFE
         ):
-            raise DocumentError(where, "holds U+%04X, which no text on one line has" % code)
+            raise DocumentError(where, "has U+%04X, which is not allowed in a text" % code)
 
 
 def sha256(value: "Any", where: str) -> None:
@@ -67,15 +67,16 @@ def keyid(value: "Any", where: str) -> None:
 
 
 def token(value: "Any", where: str) -> None:
-    """A word of a technical vocabulary: CONV_2D, tflite>=2.14, edgetpu, digits/labels."""
+    """A technical word, such as CONV_2D, tflite>=2.14, edgetpu, digits/labels."""
     if not _is_spelt(value, 1, MAX_NAME, TOKEN_LETTERS):
         allowed = "1 to %d characters of A-Z a-z 0-9 _ . - + / = >" % MAX_NAME
         raise DocumentError(where, "%s is no word: %s" % (shown(value), allowed))
 
 
 def url(value: "Any", where: str) -> None:
-    """http or https, a host, no user:password, nothing that a header could break on, no query.
-    Which hosts may be asked is the fetcher's to decide, once the name is resolved."""
+    """An http or https URL with a host, without user:password and query, and without characters
+    that could break an HTTP header. The fetcher decides which hosts are allowed, after it has
+    resolved the name."""
     if not _is_spelt(value, 1, MAX_URL_CHARACTERS, URL_LETTERS):
         allowed = "at most %d characters, no space, ? or #" % MAX_URL_CHARACTERS
         raise DocumentError(where, "%s is no URL: %s" % (shown(value), allowed))
@@ -87,13 +88,14 @@ def url(value: "Any", where: str) -> None:
 
 
 def _is_spelt(value: "Any", least: int, most: int, letters: str) -> bool:
-    # What strip() leaves begins with another character.
+    # strip() leaves "" exactly if all characters are in `letters`.
     return type(value) is str and least <= len(value) <= most and not value.strip(letters)
 
 
 def extra(value: "Any", where: str) -> None:
-    """What a reader may safely not know. It is ignored here, so only its size and shape are
-    checked: integers, booleans and texts under words, once more in a list or an object."""
+    """The field `extra`: values that a reader may safely ignore. This version ignores all, and
+    checks only size and shape: an object of integers, booleans, texts, and of lists and
+    objects of these, which are not nested further."""
     if type(value) is not dict:
         raise DocumentError(where, "%s is no object" % shown(value))
     characters = _characters(value, where, 0)
@@ -103,12 +105,12 @@ def extra(value: "Any", where: str) -> None:
 
 
 def _characters(value: "Any", where: str, depth: int) -> int:
-    """How many a value in `extra` has, with its keys. Raises DocumentError for one that may
-    not stand there."""
+    """Returns the characters of a value in `extra`, with its keys. Raises DocumentError if the
+    value is not allowed there."""
     kind = type(value)
     if kind is dict or kind is list:
         if depth == MAX_EXTRA_NESTING:
-            raise DocumentError(where, "%s, where none may stand" % shown(value))
+            raise DocumentError(where, "%s is nested too deeply" % shown(value))
         if len(value) > MAX_EXTRA_ENTRIES:
             allowed = "%d entries, allowed are %d" % (len(value), MAX_EXTRA_ENTRIES)
             raise DocumentError(where, allowed)

@@ -1,10 +1,10 @@
-"""What a release needs against what a device has: the list of shortfalls, with numbers.
+"""Compares what a release needs with what a device has, and lists the shortfalls with numbers.
 
-Both ends ask: the controller before it starts a rollout (from the device's last report),
-the device before it takes an order. `has` is
+The controller does this before it starts a rollout (from the device's last report), the device
+before it accepts an order. `has` is
     {"flash": free bytes, "ram": largest free piece, "runtime": name or "",
      "runtime_version": "2.14.0" or "", "accelerator": "", name or "name/detail",
-     "kernels": list of operators, or None where the runtime brings them all}
+     "kernels": list of operators, or None if the runtime has all of them}
 """
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ _TEXT = "%s: needs %s, has %s"
 
 
 def shortfalls(needs: "Document", has: "Document") -> list[str]:
-    """A list of texts, one for each need that is not met; [] fits."""
+    """Returns a list of texts, one for each need that is not met; [] means that it fits."""
     found = []
     for field in ("flash", "ram"):
         wanted, there = needs[field], has[field]
@@ -38,9 +38,9 @@ def shortfalls(needs: "Document", has: "Document") -> list[str]:
 
 
 def runtime_serves(needed: str, name: str, version: str) -> bool:
-    """Whether runtime `name` in `version` is what "tflite" or "tflite>=2.14" asks for. A
-    device that cannot tell its version meets no least version; one that cannot be read
-    is met by none."""
+    """Whether runtime `name` in `version` meets `needed`, such as "tflite" or "tflite>=2.14".
+    An unknown version of the device meets no minimum; a minimum that is not numbers is met by
+    no version."""
     wanted, asked, least = needed.partition(">=")
     if wanted != name or not asked:
         return wanted == name
@@ -50,15 +50,16 @@ def runtime_serves(needed: str, name: str, version: str) -> bool:
 
 
 def accelerator_serves(needed: str, has: str) -> bool:
-    """Whether `has` is what is asked for. A device tells a detail after a slash: the version
-    of an Edge TPU's runtime ("edgetpu/14"), a Jetson's power mode ("jetson/15W"). "edgetpu"
-    is served by each detail, "jetson/15W" by that one only, "edgetpu>=13" as a runtime is."""
+    """Whether the accelerator `has` meets `needed`. A device reports a detail after a slash: the
+    version of an Edge TPU's runtime ("edgetpu/14"), a Jetson's power mode ("jetson/15W").
+    "edgetpu" is met with any detail, "jetson/15W" only with this one, "edgetpu>=13" like a
+    runtime's version."""
     name, _, detail = has.partition("/")
     return needed == has if "/" in needed else runtime_serves(needed, name, detail)
 
 
 def numbers(version: str) -> list[int]:
-    """ "2.14.0" as [2, 14, 0], for comparing; a part that is no number ends it."""
+    """Returns "2.14.0" as [2, 14, 0], for comparing; it stops at a part that is not a number."""
     found = []
     for part in version.split("."):
         if not part.isdigit():

@@ -1,20 +1,20 @@
-"""The golden set: inputs with what must come out, run on the device before it confirms.
+"""The golden set: inputs with expected outputs, which a device runs before it confirms a model.
 
-A golden file is binary, so that a board reads it record by record into one buffer:
+A golden file is binary, so that a board can read it record by record:
 
     header   20 bytes, little-endian: b"MWG1", kind, input type, output type, 0,
              count (u32), elements of one input (u32), elements of one output (u32)
-    record   the input's bytes, then what is expected:
+    record   the input's bytes, then the expected result:
              kind "o" (outputs): the output's bytes
              kind "l" (labels):  the right class, u16
 
-Types are struct codes: b int8, B uint8, h int16, f float32. The manifest says how far
-off is still right (documents.md, `tolerance`):
+Types are struct codes: b int8, B uint8, h int16, f float32. The manifest gives the tolerance
+(documents.md, `tolerance`):
 
-    outputs  for each runtime, the largest step that one element may be off: quantised
-             steps for integer outputs, millionths for float32. Kernels of different
-             runtimes round differently, hence one figure each; "any" serves the rest.
-    labels   the least share of inputs, in parts per million, whose largest output is
+    outputs  for each runtime, the largest allowed difference of one element: quantised steps
+             for integer outputs, millionths for float32. Kernels of different runtimes round
+             differently, so each has its own figure; "any" is for all other runtimes.
+    labels   the smallest share of inputs, in parts per million, whose largest output must be
              at the label's index.
 """
 
@@ -39,13 +39,13 @@ LABEL = "<H"
 LABEL_BYTES = 2
 SIZES = {"b": 1, "B": 1, "h": 2, "f": 4}
 MILLIONTHS = 1000000
-# More than any tolerance allows. A float32 output may be off by far more, or infinitely.
+# A difference above any tolerance. Larger ones of float32 outputs, also infinite, count as this.
 MOST_OFF = 2000
 
 
 class GoldenError(ValueError):
-    """The golden file is not one, is cut off, or does not go with its tolerance or its model;
-    the message says which."""
+    """The golden file is malformed or cut off, or does not match its tolerance or its model; the
+    message says which."""
 
 
 def pack(
@@ -55,9 +55,9 @@ def pack(
     inputs: "Sequence[bytes]",
     expected: "Sequence[Any]",
 ) -> bytes:
-    """The bytes of a golden file. `inputs`: one bytes object each; `expected`: the output's
-    bytes each (kind "o") or the right class each (kind "l", with `output_type` and the
-    number of classes as a tuple). Raises GoldenError."""
+    """Returns the bytes of a golden file. `inputs`: a bytes object for each record; `expected`:
+    for each record the output's bytes (kind "o") or the right class (kind "l"; `output_type` is
+    then a tuple of type and number of classes). Raises GoldenError."""
     if not inputs or len(inputs) != len(expected):
         raise GoldenError(
             "%d inputs and %d expected results: a golden set needs as many of one as of the other, "
@@ -102,7 +102,7 @@ def _packed_label(label: int, classes: int, index: int) -> bytes:
 
 
 class Header:
-    """What the first 20 bytes say. Raises GoldenError if they are not a golden file's."""
+    """The header: the first 20 bytes, decoded. Raises GoldenError if they are not valid."""
 
     def __init__(self, data: "Buffer") -> None:
         if len(data) < HEADER_BYTES:
@@ -146,11 +146,11 @@ def _tensor_bytes(where: str, element_type: str, elements: int) -> int:
 
 
 class Judge:
-    """Counts how the outputs compare; `verdict` is "" for healthy, or what was wrong."""
+    """Compares each output with the expected one, and counts the right ones."""
 
     def __init__(self, header: Header, tolerance: "Document", runtime: str) -> None:
-        """`tolerance`: the manifest's field; `runtime`: the name the device's runtime has
-        there. Raises GoldenError where the two do not go together."""
+        """`tolerance`: the manifest's field; `runtime`: the name of the device's runtime in it.
+        Raises GoldenError if the tolerance does not match the header or the runtime."""
         self.header = header
         self.runtime = runtime
         self.labels = header.kind == LABELS
@@ -174,7 +174,7 @@ class Judge:
         self.worst = 0
 
     def add(self, output: "Buffer", expected: "Buffer") -> None:
-        """Both bytes-like: the model's output and the record's expected part."""
+        """Compares one output of the model with the record's expected part (both bytes-like)."""
         header = self.header
         if len(output) != header.output_bytes:
             raise GoldenError(
@@ -192,7 +192,8 @@ class Judge:
             self.right += off <= self.bound
 
     def verdict(self) -> str:
-        """Raises GoldenError before all records were added: a part proves nothing."""
+        """Returns "" if the model is healthy, else what is wrong. Raises GoldenError if not all
+        records were added."""
         seen, right = self.seen, self.right
         if seen != self.header.count:
             raise GoldenError("golden: only %d of %d records were run" % (seen, self.header.count))
@@ -217,8 +218,8 @@ class Judge:
 
 
 def is_sole_largest(outputs: "Sequence[float]", label: int) -> bool:
-    """Whether the output at `label` is above every other. A tie is no answer, or a model
-    whose output never changes would pass; nor is a NaN, which is above nothing."""
+    """Whether the output at `label` is above every other. A tie is not right, as otherwise a model
+    with constant outputs would pass; a NaN is not right either, as it is above nothing."""
     if label >= len(outputs):
         return False
     below = sum(outputs[label] > other for other in outputs)
@@ -226,8 +227,8 @@ def is_sole_largest(outputs: "Sequence[float]", label: int) -> bool:
 
 
 def furthest(got: "Sequence[float]", expected: "Sequence[float]", kind: str) -> int:
-    """The largest difference of two tuples of numbers: steps, or millionths for float32.
-    A NaN on either side is further off than any tolerance can say."""
+    """Returns the largest difference of two tuples of numbers: in steps, or in millionths for
+    float32. A NaN on either side counts as more than any tolerance."""
     worst = 0
     for a, b in zip(got, expected):
         off = abs(a - b)

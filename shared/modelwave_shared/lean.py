@@ -1,9 +1,8 @@
-"""Modules that are in memory only while they are needed.
+"""Keeps modules in memory only while they are needed.
 
-A device is idle for weeks and at an update for a minute. What only an update needs is
-imported where it is needed, inside a Phase, and forgotten when nobody is in that phase any
-more: on a board the code then leaves the heap again, and the model may have the room.
-CPython keeps its modules.
+A device is idle for weeks and updates for a minute. Modules that only an update needs are
+imported inside a Phase, and removed when no task is in that phase any more. On a board this frees
+their heap, which the model can use. CPython keeps its modules.
 """
 
 import gc
@@ -11,8 +10,8 @@ import sys
 
 
 class Phase:
-    """`with PHASE:` around the work. Whatever refers to the modules' code must be gone by its
-    end, so the import stands in a function that is called inside."""
+    """A set of modules, used as `with PHASE:`. At its end nothing may refer to the modules' code,
+    so write the import into a function that is called inside."""
 
     def __init__(self, *modules: str) -> None:
         """`modules`: their full names."""
@@ -21,7 +20,7 @@ class Phase:
 
     def __enter__(self) -> None:
         if not self.users:
-            tidy(())  # or the code would come to lie among garbage, and leave holes there
+            tidy(())  # else the code is loaded between garbage, and fragments the heap
         self.users += 1
 
     def __exit__(self, *_: object) -> None:
@@ -31,7 +30,7 @@ class Phase:
 
 
 def tidy(modules: "tuple[str, ...]") -> None:
-    """Forgets the modules, and collects what is garbage."""
+    """Removes the modules, and collects the garbage."""
     if hasattr(gc, "mem_free"):
         for name in modules:
             if sys.modules.pop(name, None):

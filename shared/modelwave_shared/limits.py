@@ -1,6 +1,6 @@
-"""Every bound in one place. Names carry their unit; a comment says where a figure is from."""
+"""All limits in one place. Names have the unit; a comment gives the source of a figure."""
 
-# Documents. An order and a manifest fit a board's receive buffer together.
+# Documents. An order and a manifest together fit into a board's receive buffer.
 MAX_ENVELOPE_BYTES = 4096
 MAX_SIGNATURES = 8
 KEYID_CHARACTERS = 8
@@ -8,11 +8,11 @@ MAX_NESTING = 6
 MAX_TEXT = 200  # characters of a free text: version, reason, dataset
 MAX_NAME = 63  # fleet, model, target, device: [a-z0-9][a-z0-9_-]{0,62}
 
-# Numbers. JSON numbers stay exact in every reader below 2^53 (RFC 8259, section 6);
-# a board's small int ends at 2^30, but MicroPython goes on with big ones.
+# Numbers. Every JSON reader keeps integers below 2^53 exact (RFC 8259, section 6). MicroPython
+# has small ints up to 2^30 on a board, and big ones above.
 MAX_SEQ = 2**53 - 1
 MAX_EPOCH = 2**31 - 1
-MAX_BYTES = 2**31 - 1  # of a file, of flash, of RAM: what a document may ask for
+MAX_BYTES = 2**31 - 1  # of a file, of flash or of RAM in a document
 MAX_TIME = 2**40  # Unix seconds
 
 # Lists in documents.
@@ -25,23 +25,23 @@ MAX_KERNELS = 64
 MAX_KEYS = 16
 MAX_MODELS = 16  # models on one device
 
-# What stands in `extra`: as many entries in it, and in a list or object there; characters of
-# all keys and texts together, a number being 16.
+# The field `extra`: entries of it, and of each list or object in it; characters of all keys and
+# texts together, where a number or boolean counts 16.
 MAX_EXTRA_ENTRIES = 16
 MAX_EXTRA_CHARACTERS = 1024
 MAX_EXTRA_NESTING = 2
-MAX_READS = 16  # kinds of documents whose format a report names
+MAX_READS = 16  # kinds of documents in a report's field `reads`
 
 # Rollout.
 SLOTS = 1000
 MAX_TRIAL_SECONDS = 7 * 86400
 MAX_TRIAL_INFERENCES = 10**9
 
-# Golden set: enough to tell a broken model, small enough to run on a board.
+# Golden set: enough to recognise a broken model, small enough to run on a board.
 MAX_GOLDEN_RECORDS = 4096
 MAX_TENSOR_BYTES = 2**24
 
-# A device's report, as the controller takes it from the wire.
+# A device's report: the controller refuses longer ones.
 MAX_REPORT_BYTES = 16384
 
 # A model's journal record: two banks of three files and the floor are under 2 KiB.

@@ -1,4 +1,4 @@
-"""The manifest: one release of a model for one target. schema.py says how a kind is described."""
+"""The fields of a manifest: one release of a model for one target (see schema.py)."""
 
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.fields import integer, name, sha256, text, token
@@ -18,7 +18,7 @@ FILE_SIZE = Integer(1, MAX_BYTES)
 
 
 def tolerance(value: "Any", where: str) -> None:
-    """Of a golden set (golden.py): its kind says which other field there is."""
+    """The tolerance of a golden set (golden.py): `kind` decides which other field it has."""
     if type(value) is dict and value.get("kind") == "labels":
         rule = Object({"kind": OneOf("labels"), "least_ppm": Integer(0, 1000000)})
     else:
@@ -65,8 +65,8 @@ KIND = Kind(
         "needs": NEEDS,
         "tolerance": tolerance,
         "lineage": LINEAGE,
-        "forced": text,  # why it was released though its golden set failed; "": it passed
-        "deltas": ListOf(DELTA, 0, MAX_DELTAS),  # shortcuts; the whole file always serves
+        "forced": text,  # why it was released although its golden set failed; "": it passed
+        "deltas": ListOf(DELTA, 0, MAX_DELTAS),  # optional; the whole file is always available
     },
     between=_agrees,
 )

@@ -1,4 +1,4 @@
-"""The order: which slots, or which device, run what. schema.py says how a kind is described."""
+"""The fields of an order: which slots, or which device, must run which release (see schema.py)."""
 
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.fields import boolean, name, sha256, url
@@ -27,7 +27,7 @@ TRIAL_INFERENCES = Integer(0, MAX_TRIAL_INFERENCES)
 
 
 def slot_range(value: "Any", where: str) -> None:
-    """[first slot, last slot]"""
+    """A list [first slot, last slot]."""
     ListOf(Integer(0, SLOTS - 1), 2, 2)(value, where)
     first, last = value
     if first > last:

@@ -1,7 +1,7 @@
-"""What devices say of themselves, unsigned: the report and the metrics, field by field.
+"""The fields of the documents that devices send, unsigned: the report and the metrics.
 
-report   a device's whole state, retained
-metrics  what a device's inferences came to since the last of these
+report   the whole state of a device; retained
+metrics  counts of a device's inferences since its last metrics document
 """
 
 from modelwave_shared import strict_json
@@ -33,8 +33,8 @@ MODEL = Object(
         "sha256": sha256_or_empty,  # of that release's manifest
         "state": OneOf(*STATES),
         "epoch": EPOCH,
-        "seq": COUNT,  # the order that outcome and reason speak of; 0: none yet
-        "outcome": OneOf("", *OUTCOMES),  # "": under way
+        "seq": COUNT,  # of the order that outcome and reason belong to; 0: none yet
+        "outcome": OneOf("", *OUTCOMES),  # "": in progress
         "reason": text,
     },
     # While a fault that may pass is tried again: failed tries, and seconds until the next one.
@@ -45,7 +45,7 @@ KINDS = {
     REPORT: Kind(
         REPORT,
         {
-            "boot": COUNT,  # (boot, n) grows with every report
+            "boot": COUNT,  # (boot, n) increases with every document
             "n": COUNT,
             "target": target,
             "agent": text,
@@ -53,11 +53,11 @@ KINDS = {
             "runtime": token_or_empty,
             "runtime_version": token_or_empty,
             "accelerator": token_or_empty,
-            # Why the last message that proved nothing was refused; "": none.
+            # Why the last message was refused that was not proven authentic; "": none.
             "refused": text,
             "models": MapOf(name, MODEL, 0, MAX_MODELS),
         },
-        # {kind: the highest format that the device reads}; a kind that is absent: 1.
+        # {kind: the highest format version that the device reads}; 1 for an absent kind.
         {"reads": MapOf(name, FORMAT_VERSION, 0, MAX_READS)},
     ),
     METRICS: Kind(
@@ -77,12 +77,12 @@ KINDS = {
 
 
 def read(kind: str, payload: bytes) -> "Document":
-    """The checked report or metrics in `payload` (bytes). Raises ValueError."""
+    """Returns the checked report or metrics in `payload` (bytes). Raises ValueError."""
     value: "Document" = strict_json.loads(payload)
     check(kind, value)
     return value
 
 
 def check(kind: str, value: "Any") -> None:
-    """Raises DocumentError if the parsed `value` is no `kind`."""
+    """Raises DocumentError if the parsed `value` is not a valid document of `kind`."""
     KINDS[kind].check(value)

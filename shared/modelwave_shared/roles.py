@@ -1,4 +1,4 @@
-"""Who may sign what under a root document."""
+"""Finds the keys that may sign a kind of document under a root document."""
 
 import binascii
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def public_key(root: "Document", keyid: str) -> bytes:
-    """The raw 32 bytes of a key in a root document."""
+    """Returns the raw 32 bytes of a key in a root document."""
     return binascii.unhexlify(root["keys"][keyid])
 
 
 def role_keys(root: "Document", kind: str) -> "tuple[dict[str, bytes], int]":
-    """({keyid: 32 bytes}, threshold): who may sign documents of `kind` under the checked
-    `root`, and how many of them it takes."""
+    """Returns ({keyid: 32 bytes}, threshold): the keys that may sign documents of `kind` under the
+    checked `root`, and how many of them must sign."""
     role = root["roles"][SIGNER[kind]]
     keys = {}
     for keyid in role["keyids"]:

@@ -1,4 +1,4 @@
-"""The root document: which keys speak for the fleet. schema.py says how a kind is described."""
+"""The fields of the root document: the keys of the fleet and their roles (see schema.py)."""
 
 from modelwave_shared import dsse
 from modelwave_shared.errors import DocumentError
@@ -25,7 +25,7 @@ def _agrees(document: "Document") -> None:
         where = "root.roles." + kind
         for key in keyids:
             if keyids.count(key) > 1:
-                raise DocumentError(where + ".keyids", "%s stands there twice" % key)
+                raise DocumentError(where + ".keyids", "%s is there twice" % key)
             if key not in keys:
                 raise DocumentError(where + ".keyids", "%s is not in root.keys" % key)
         threshold = document["roles"][kind]["threshold"]
@@ -37,7 +37,7 @@ def _agrees(document: "Document") -> None:
 ROLE = Object(
     {
         "keyids": ListOf(keyid, 1, MAX_KEYS),
-        # One that no envelope has room for would lock the fleet out of its own role.
+        # With more than fit into an envelope, nobody could ever sign for the role.
         "threshold": Integer(1, MAX_SIGNATURES),
     }
 )
@@ -50,7 +50,7 @@ KIND = Kind(
         "roles": Object({"root": ROLE, "release": ROLE, "order": ROLE}),
         "minimum": MapOf(name, RELEASE, 0, MAX_MODELS),  # model: least release
     },
-    # Its number in the chain of roots; 1 where it is absent.
+    # Its number in the chain of roots; 1 if it is absent.
     {"version": Integer(1, MAX_EPOCH)},
     _agrees,
 )

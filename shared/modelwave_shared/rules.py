@@ -1,18 +1,18 @@
-"""The rules that describe a document's fields.
+"""The rules that check the fields of documents.
 
-A rule is called with a value and the value's path, such as "order.seq", and raises
-DocumentError, whose message names the path, what is there and what is allowed:
+A rule is called with a value and its path, such as "order.seq". If the value is not allowed, it
+raises DocumentError, whose message has the path, the value and what is allowed:
 
     Integer(0, 9)                    an integer in that range
     OneOf("idle", "trial")           one of these words
     Object({"seq": rule}, {"device": rule})
-                                     an object with all of the first fields, perhaps some of
-                                     the second, and no other
+                                     an object with all of the first fields, any of the second
+                                     (optional) ones, and no other
     ListOf(rule, 1, 4)               a list of 1 to 4 entries
     MapOf(key_rule, rule, 1, 4)      an object as a map of 1 to 4 entries
     a function of value and path     fields.py has those of names, texts, URLs, …
 
-A value is what strict_json made of a payload. Types are exact: true is no integer.
+The value comes from strict_json. Types must match exactly: true is not an integer.
 """
 
 from modelwave_shared.errors import DocumentError, NewerFormatError
@@ -53,7 +53,7 @@ class OneOf:
 
 
 class Object:
-    """Refuses an unknown field: it may be a condition that this program cannot keep."""
+    """Refuses an unknown field, as it may be a condition that this program cannot check."""
 
     def __init__(
         self, fields: "dict[str, Rule]", optional: "dict[str, Rule] | None" = None
@@ -66,7 +66,7 @@ class Object:
             raise DocumentError(where, "%s is no object" % shown(value))
         for key in value:
             if key not in self.fields and key not in self.optional:
-                # The name is a stranger's word.
+                # The field's name comes from outside, so it is shown only if it is harmless.
                 known = "?" if key.strip(FIELD_LETTERS) else key[:MAX_NAME]
                 raise NewerFormatError("%s.%s" % (where, known), "an unknown field")
         for key in self.fields:
@@ -114,7 +114,7 @@ def _check_length(length: int, least: int, most: int, where: str) -> None:
 
 
 def shown(value: "Any") -> str:
-    """A value as a message shows it: short, and in printable ASCII, whoever sent it."""
+    """Returns the value for use in a message: short and in printable ASCII."""
     kind = type(value)
     if value is None:
         return "null"

@@ -1,11 +1,11 @@
-"""How a kind of document is described: its fields, and what must hold between them.
+"""Describes a kind of document: its fields, and the conditions between them.
 
-roots.py, manifests.py and orders.py describe what is signed, reports.py what devices say. Every
-kind may also have
-    v       its format version; 1 where it is absent. It is checked before all other fields,
-            as a newer format may have any.
-    extra   what a reader may ignore that does not know it
-and nothing else that is unknown here (docs/documents.md).
+roots.py, manifests.py and orders.py describe the signed documents, reports.py those of devices.
+Every kind may also have
+    v       its format version; 1 if it is absent. It is checked before all other fields, as a
+            newer format may have other fields.
+    extra   an object that a reader may ignore if it does not know its content
+All other unknown fields are refused (docs/documents.md).
 """
 
 from modelwave_shared.errors import DocumentError, NewerFormatError
@@ -29,7 +29,7 @@ RELEASE = Integer(1, MAX_EPOCH)
 
 
 class Kind:
-    """A kind of document. Its fields are rules, by name."""
+    """A kind of document: {field: rule} and a check between fields."""
 
     def __init__(
         self,
@@ -38,14 +38,14 @@ class Kind:
         optional: "dict[str, Rule] | None" = None,
         between: "Callable[[Document], None] | None" = None,
     ) -> None:
-        """`between` raises DocumentError unless the fields, each good by itself, agree."""
+        """`between` raises DocumentError if fields that are valid alone contradict each other."""
         self.kind = kind
         self.rule = Object(fields, {"v": FORMAT_VERSION, "extra": extra})
         self.rule.optional.update(optional or {})
         self.between = between
 
     def check(self, value: "Any") -> None:
-        """Raises DocumentError if the parsed `value` is no such document."""
+        """Raises DocumentError if the parsed `value` is not a valid document of this kind."""
         if type(value) is dict and "v" in value:
             FORMAT_VERSION(value["v"], self.kind + ".v")
             if value["v"] > READS[self.kind]:

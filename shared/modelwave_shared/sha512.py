@@ -1,7 +1,7 @@
-"""SHA-512 (FIPS 180-4, section 6.4), also for a Python whose hashlib lacks it.
+"""SHA-512 (FIPS 180-4, section 6.4), also for a Python whose hashlib does not have it.
 
-`sha512(*parts)`, of the parts as one message, is hashlib's where it has one, else
-`sha512_pure`, in pure Python.
+`sha512(*parts)` hashes the parts as one message. It uses hashlib's SHA-512 if there is one, else
+`sha512_pure`, which is pure Python.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def _root_fractions(count: int, degree: int) -> "array[int]":
 def _integer_root(number: int, degree: int) -> int:
     """Returns the largest integer whose power of `degree` is at most `number`, by Newton's
     method from above."""
-    root = 1 << 72  # above the roots of all numbers that are asked for
+    root = 1 << 72  # above the root of every number that is used here
     while True:
         following = ((degree - 1) * root + number // root ** (degree - 1)) // degree
         if following >= root:
@@ -47,8 +47,8 @@ ROUNDS = _root_fractions(80, 3)
 
 
 def sha512_pure(*parts: bytes) -> bytes:
-    """Returns the digest (64 bytes) of the parts as one message. One block at a time is
-    copied, as a board may have no room for the parts in one piece."""
+    """Returns the digest (64 bytes) of the parts as one message. It copies one block at a time, as
+    a board may have no memory for the parts in one piece."""
     size = sum(map(len, parts))
     zeros = -(size + 1 + LENGTH_BYTES) % BLOCK_BYTES
     length = bytes(LENGTH_BYTES - 8) + struct.pack(">Q", 8 * size)
@@ -68,8 +68,8 @@ def sha512_pure(*parts: bytes) -> bytes:
 
 
 def _compressed(state: "Sequence[int]", block: "Sequence[int]") -> "list[int]":
-    """Returns the state (8 words) after one more block (16 words), as 6.4.2 has it. `schedule`
-    holds the 16 latest words of the message schedule: word t at t mod 16."""
+    """Returns the state (8 words) after one more block (16 words), by section 6.4.2. `schedule`
+    holds the last 16 words of the message schedule, word t at index t mod 16."""
     schedule = list(block)
     a, b, c, d, e, f, g, h = state
     for t in range(80):
@@ -89,13 +89,13 @@ def _compressed(state: "Sequence[int]", block: "Sequence[int]") -> "list[int]":
 
 
 def _round_sigma(x: int, first: int, second: int, third: int) -> int:
-    """The functions Σ of 4.1.3: three right rotations of a word, by XOR."""
+    """The functions Σ of 4.1.3: the XOR of three right rotations of a word."""
     twice = x << 64 | x  # the low 64 bits of a shift of it are a rotation of x
     return (twice >> first ^ twice >> second ^ twice >> third) & WORD_MASK
 
 
 def _schedule_sigma(x: int, first: int, second: int, shift: int) -> int:
-    """The functions σ of 4.1.3: two right rotations and a right shift, by XOR."""
+    """The functions σ of 4.1.3: the XOR of two right rotations and a right shift."""
     twice = x << 64 | x
     return (twice >> first ^ twice >> second ^ x >> shift) & WORD_MASK
 

@@ -1,16 +1,16 @@
-"""The JSON that modelwave's documents are written in, read strictly on both Pythons.
+"""A strict reader for the JSON of modelwave's documents, for both Pythons.
 
-MicroPython's own parser takes `{"a" 1}`, duplicate keys and `007`, and deep nesting
-exhausts its heap. Documents need little, so this reader takes little:
+MicroPython's own parser accepts `{"a" 1}`, duplicate keys and `007`, and deep nesting
+exhausts its heap. Documents need only a part of JSON, so this reader accepts only that:
 
     bytes    printable ASCII (0x20…0x7e); other characters are written \\uXXXX
     numbers  integers of at most 16 digits, no leading zero, no "-0", no fraction
     strings  the escapes of RFC 8259, but no surrogates
-    objects  no key twice
+    objects  no duplicate keys
     nesting  at most MAX_NESTING deep
 
-There are no floating-point numbers in a document: they have no one spelling, and boards
-read them with 30 bits. Shares are written in parts per million instead.
+Documents have no floating-point numbers: one number can be written in several ways, and boards
+read them with 30 bits. Shares are in parts per million instead.
 """
 
 from modelwave_shared.errors import JsonError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_DIGITS = 16
 WORDS = {b"true": True, b"false": False, b"null": None}
-# The character after a backslash, and what the two stand for.
+# {character after a backslash: character that the two mean}
 ESCAPES = {
     b'"': '"',
     b"\\": "\\",
@@ -53,8 +53,8 @@ def loads(data: bytes) -> "Any":
 
 
 class _JsonReader:
-    """Reads values from `data`, beginning at byte `at`; each method moves `at` behind what it
-    has read."""
+    """Reads values from `data` at byte `at`; each method moves `at` behind the bytes that it has
+    read."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -82,7 +82,7 @@ class _JsonReader:
             start = self.at
             key = self.string()
             if key in found:
-                raise JsonError("the key at byte %d stands twice in its object" % start)
+                raise JsonError("the key at byte %d is a duplicate in its object" % start)
             self.expect(b":")
             found[key] = self.value(depth)
             if self.take(b"}"):
@@ -117,7 +117,7 @@ class _JsonReader:
             text += self.escape()
 
     def escape(self) -> str:
-        """Reads a backslash and what it stands for with what follows it."""
+        """Reads an escape; returns the character that it means."""
         start = self.at
         character = self.data[start + 1 : start + 2]
         self.at = start + 2
@@ -151,7 +151,7 @@ class _JsonReader:
         )
 
     def peek(self) -> bytes:
-        """The character that comes next. Raises JsonError at the end of the text."""
+        """Returns the next character. Raises JsonError at the end of the text."""
         character = self.data[self.at : self.at + 1]
         if not character:
             raise JsonError("the text is cut off")

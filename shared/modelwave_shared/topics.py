@@ -1,4 +1,4 @@
-"""The topics, under modelwave/1/<fleet>/ (docs/documents.md tells who writes which)."""
+"""The MQTT topics, under modelwave/1/<fleet>/ (docs/documents.md says who writes which)."""
 
 PREFIX = "modelwave/1"
 
@@ -8,41 +8,41 @@ def under(fleet: str, *parts: str) -> str:
 
 
 def desired_slot(fleet: str, target: str, model: str, slot: int) -> str:
-    """Retained: the order for one slot of one target, and its manifest, a line each."""
+    """Retained: two lines, the order for one slot of one target and its manifest."""
     return under(fleet, "desired", target, model, str(slot))
 
 
 def desired_device(fleet: str, device: str, model: str) -> str:
-    """Retained: the same for one device."""
+    """Retained: two lines, the order for one device and its manifest."""
     return under(fleet, "desired", "device", device, model)
 
 
 def reported(fleet: str, device: str) -> str:
-    """Retained: the device's whole state."""
+    """Retained: the device's report."""
     return under(fleet, "reported", device)
 
 
 def presence(fleet: str, device: str) -> str:
-    """Retained, also the last will: online or offline."""
+    """Retained: "online" or "offline"; also the topic of the last will."""
     return under(fleet, "presence", device)
 
 
 def metrics(fleet: str, device: str) -> str:
-    """A window of observations."""
+    """The device's windows of observations."""
     return under(fleet, "metrics", device)
 
 
 def file_get(fleet: str, device: str) -> str:
-    """A piece of a file is asked for (blocks.py)."""
+    """The device's requests for file blocks (blocks.py)."""
     return under(fleet, "file", device, "get")
 
 
 def file_block(fleet: str, device: str) -> str:
-    """The pieces that were asked for."""
+    """The requested file blocks."""
     return under(fleet, "file", device, "block")
 
 
 def parts(fleet: str, topic: str) -> list[str]:
-    """What stands after modelwave/1/<fleet>/, split; [] for a topic of another fleet."""
+    """Returns the levels after modelwave/1/<fleet>/; [] for a topic of another fleet."""
     start = under(fleet, "")
     return topic[len(start) :].split("/") if topic.startswith(start) else []

@@ -1,13 +1,13 @@
-"""The words that stand in documents, for code that reads no documents."""
+"""The words of documents, in a small module for code that does not read documents."""
 
 ROOT, MANIFEST, ORDER, REPORT, METRICS = "root", "manifest", "order", "report", "metrics"
 
-# The format of each kind, `v` in the document: the highest that this program reads, and the
-# one that it writes of the kinds that it signs. A document without `v` is of format 1.
+# The format version of each kind, `v` in the document: the highest that this program reads, and
+# the one that it writes for the kinds that it signs. A document without `v` has version 1.
 READS = {ROOT: 1, MANIFEST: 1, ORDER: 1, REPORT: 1, METRICS: 1}
 WRITES = {MANIFEST: 1, ORDER: 1}
 
-# Whose signature a document needs: the role's name in the root document.
+# {kind: the role, in the root document, whose keys must sign it}
 SIGNER = {ROOT: "root", MANIFEST: "release", ORDER: "order"}
 
 # Outcomes that a device reports. The controller adds QUEUED, IN_PROGRESS, TIMED_OUT.

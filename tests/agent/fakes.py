@@ -1,14 +1,14 @@
-"""A world for one agent, whose ports are fakes that implement the real ones.
+"""A simulated world for one agent: fakes implement its ports.
 
-The disk is a real folder, the journal and the banks are the real ones. Every port call is
-counted; at a chosen call the power goes, before it, after it, or half way through a write.
-From then on every call raises PowerCut. Each life ends with a power cut, which takes back what
-was not synced (medium.py), and `boot` starts a new one on what is left.
+The disk is a real folder; journal and banks are the real ones. Every port call is counted. At a
+chosen call the power fails: before it, after it, or in the middle of a write. From then on every
+call raises PowerCut. Each life of the device ends with a power cut, which undoes what was not
+synced (medium.py); `boot` starts the next life with what is left.
 
-The world watches what must hold at every moment (`faults` collects what did not):
+The world checks these rules at every moment, and collects violations in `faults`:
 
-  - the floor is durable before the first byte is asked for
-  - what is served is whole, and is what the journal on the medium says
+  - the floor is durable before the first byte is requested
+  - the model that serves is complete, and is the one of the journal on the medium
   - SUCCEEDED is reported only when the journal on the medium confirms that release
 """
 
@@ -36,7 +36,7 @@ TOPIC = topics.desired_slot("demo", "linux-cpu", "digits", DEVICE.slot)
 
 
 class PowerCut(BaseException):
-    """The machine is off."""
+    """The simulated device has no power."""
 
 
 class World:

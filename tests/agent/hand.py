@@ -1,11 +1,11 @@
-"""An event loop whose time passes only when a test says so."""
+"""An event loop whose time passes only when a test moves it."""
 
 import asyncio
 
 
 class Hand:
-    """Moves the clock of the loop that runs, which stands still otherwise: what comes between
-    two moves does not depend on how fast the machine is."""
+    """Moves the clock of the running loop, which otherwise stands still. What happens between two
+    moves does not depend on the speed of the machine."""
 
     def __init__(self):
         self.loop = asyncio.get_running_loop()

@@ -1,4 +1,5 @@
-"""Places on this machine for tests of the host side: ports, authorities, a real broker."""
+"""Things on this machine for tests of the agent on hosts: ports, certificate authorities, a
+broker."""
 
 import contextlib
 import os
@@ -15,7 +16,7 @@ MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/s
 
 @contextlib.contextmanager
 def refused_port():
-    """A port that nobody listens on, and nobody else gets meanwhile."""
+    """A port on which no program listens, and which no other program can get meanwhile."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A web server for tests that answers as it is told, byte for byte."""
+"""A web server for tests that sends exactly the bytes that the test gives."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,8 @@ ENDED = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
 
 
 class Request:
-    """`offset`: what the Range header asks for, 0 without one. `writer`: for the answer."""
+    """One request. `offset`: the start in the Range header, 0 without one; `writer`: for the
+    answer."""
 
     def __init__(self, head, writer):
         self.head = head
@@ -27,8 +28,8 @@ class Request:
 
 @contextlib.asynccontextmanager
 async def serving(answer, tls=None):
-    """The server's port; `answer` is awaited for each Request. A test that leaves while an
-    answer is under way cancels it."""
+    """Yields the server's port; `answer` is awaited for each Request. When the test leaves the
+    block, unfinished answers are cancelled."""
     running = set()
 
     async def connected(reader, writer):
@@ -50,7 +51,7 @@ async def serving(answer, tls=None):
 
 
 def answering(data):
-    """An honest server of `data`, with ranges."""
+    """Returns the answer of a correct server of `data`, with ranges."""
 
     async def answer(request):
         rest = data[request.offset :]

@@ -1,5 +1,5 @@
-"""A small fleet for tests of the host's agent: a real broker, a file server, the example
-models as signed releases, and whoever gives the orders."""
+"""A small fleet for tests of the host's agent: a real broker, a file server, the example models as
+signed releases, and a controller's part that publishes orders."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,8 @@ class World:
         self.kept = []  # messages that a test has not asked for yet
 
     def toml(self, *lines, device="pi-1"):
-        """The path of an agent's configuration; `lines` stand before its tables."""
+        """Writes an agent's configuration and returns its path; `lines` are put before its
+        tables."""
         (self.folder / "root.json").write_bytes(signing.root_envelope())
         path = self.folder / f"{device}.toml"
         settings = [
@@ -87,8 +88,8 @@ class World:
         await self.operator.publish(topic, message, True)
 
     async def told(self, kind, until, device="pi-1"):
-        """The next document under `kind` (reported, metrics, presence) that `until` takes;
-        those of this topic before it are gone."""
+        """Waits for the next document under `kind` (reported, metrics, presence) that `until`
+        accepts, and drops the documents before it."""
         wanted = getattr(topics, kind)("demo", device)
         seen = []
         try:
@@ -112,12 +113,12 @@ class World:
             self.kept.append((topic, payload))
 
     async def state(self, until, device="pi-1"):
-        """The digits model's part of the first report that `until` takes."""
+        """Returns the digits model's part of the first report that `until` accepts."""
         report = await self.told("reported", lambda r: until(r["models"]["digits"]), device)
         return report["models"]["digits"]
 
     async def outcome(self, seq=None, device="pi-1"):
-        """What the device reports of the last order, once it is over."""
+        """Waits until the last order is over; returns what the device reports of it."""
         wanted = seq or self.seq
         return await self.state(lambda s: s["seq"] == wanted and s["outcome"], device)
 

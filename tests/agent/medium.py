@@ -1,9 +1,9 @@
-"""A medium that forgets: what a folder holds after the power was cut.
+"""Simulates a medium at a power cut: restores what a folder would hold after it.
 
-While the power is on, the folder is an ordinary one. What was brought to the medium with
-os.fsync is remembered, and a cut takes everything else back: data that was only written,
-files that were never synced, and, if `keeps_removals` is false, removals (a directory that
-was not synced may still name the file).
+While the power is on, the folder is an ordinary one. Data that was synced with os.fsync is
+remembered, and a cut undoes everything else: data that was only written, files that were never
+synced, and, if `keeps_removals` is false, removals (a directory that was not synced may still have
+the file's name).
 """
 
 import contextlib

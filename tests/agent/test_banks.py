@@ -1,4 +1,4 @@
-"""What a bank may hold, of a medium of a known size."""
+"""Tests how much a bank may hold, on a medium of known size."""
 
 import os
 
@@ -12,7 +12,7 @@ BLOCK, FREE, RESERVED = 4096, 100, 8
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """On a medium with FREE blocks left."""
+    """A folder on a medium with FREE blocks left."""
     stat = os.statvfs_result((BLOCK, BLOCK, 1000, FREE, FREE, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda path: stat)
     return tmp_path

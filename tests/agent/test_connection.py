@@ -1,4 +1,4 @@
-"""How an agent comes back to its broker, and how often it reports: it must not wear out either."""
+"""Tests how an agent reconnects to its broker, and how often it reports: both must have limits."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ TRIES = 12
 
 
 class Sleeps(FakeClock):
-    """Notes how long somebody sleeps, and wakes them at once; stops after TRIES naps."""
+    """A clock that records each sleep and returns at once; it stops after TRIES sleeps."""
 
     def __init__(self, world):
         super().__init__(world)
@@ -34,7 +34,8 @@ class Unreachable(FakeLink):
 
 
 async def naps_of(agent, work):
-    """What `work`, one of the agent's tasks, has slept, until it was enough."""
+    """Returns the seconds that `work`, one of the agent's tasks, has slept before it was
+    stopped."""
     task = asyncio.create_task(work)
     await agent.clock.enough.wait()
     task.cancel()
@@ -69,7 +70,7 @@ def test_devices_that_lost_their_broker_together_come_back_apart(tmp_path):
 
 
 class Waits(FakeClock):
-    """Notes how long somebody waits for an event; the wait ends without it."""
+    """A clock that records each wait for an event; the wait ends at once, without the event."""
 
     def __init__(self, world):
         super().__init__(world)

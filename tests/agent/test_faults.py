@@ -1,5 +1,5 @@
-"""Work that fails in the midst, for want of memory say, is done all the same later; and orders
-that come while others are at work."""
+"""Tests that work which fails in the middle, for example without memory, is done later all the
+same; and that an order may come while another is in progress."""
 
 import asyncio
 import errno
@@ -9,6 +9,7 @@ import pytest
 
 from modelwave_agent import download
 from modelwave_agent.journal import Journal
+from modelwave_agent.ledger import JOURNAL_PAUSE_SECONDS
 from modelwave_agent.model_report import FAILED_TRIES, ModelReport
 from modelwave_agent.ports import Clock, FetchError
 from modelwave_agent.record import clean
@@ -25,7 +26,7 @@ THREE = signing.Release(3, b"model three " * 300)
 
 @pytest.fixture
 def world(tmp_path):
-    """One in which release 1 is live."""
+    """A world in which release 1 is live."""
     made = World(tmp_path)
     for release in (ONE, TWO, THREE):
         made.files.update(release.files)
@@ -46,7 +47,7 @@ def settled(world, seq):
 
 
 def failed(world, seq):
-    """The order is said to have failed so far."""
+    """Returns a condition: the last report says FAILED for the order so far."""
 
     def done(_):
         state = world.last_report() if world.reports else {"seq": 0}
@@ -56,7 +57,7 @@ def failed(world, seq):
 
 
 def fails(monkeypatch, owner, name, times, error=MemoryError()):
-    """`owner`'s function raises `error`, so often."""
+    """Makes `owner`'s function raise `error` a number of times."""
     calls = []
     right = getattr(owner, name)
 
@@ -104,6 +105,64 @@ def test_nothing_is_served_before_it_was_hashed_after_a_reset(world, monkeypatch
     assert all(calls == 3 for calls, booted, served in seen if booted or served)
 
 
+def journal_is_full(monkeypatch, times):
+    """So often a record of the model cannot be written."""
+    right = fakes.FakeJournal.write
+    failures = [OSError(28, "No space left on device")] * times
+
+    def full(journal, record):
+        if failures and "banks" in record:
+            raise failures.pop()
+        right(journal, record)
+
+    monkeypatch.setattr(fakes.FakeJournal, "write", full)
+    return failures
+
+
+def test_journal_that_was_full_for_long_does_not_need_the_order_to_come_again(world, monkeypatch):
+    sent = []
+
+    def done(update):
+        if update.work.booted.is_set() and not sent:
+            sent.append(journal_is_full(monkeypatch, 2 * len(JOURNAL_PAUSE_SECONDS)))
+            world.deliver(TOPIC, signing.order(TWO, 2))
+        return settled(world, 2)(update)
+
+    assert asyncio.run(live(world, done))
+    assert sent == [[]]
+    assert world.last_report()["release"] == 2
+
+
+def test_program_is_told_what_serves_though_the_journal_was_full_at_a_reset(world, monkeypatch):
+    world.retained[TOPIC] = signing.order(TWO, 2, trial={"seconds": 0, "inferences": 10})
+    assert asyncio.run(live(world, lambda update: update.record["state"] == "trial"))
+    world.retained.clear()
+    world.served.clear()
+    journal_is_full(monkeypatch, len(JOURNAL_PAUSE_SECONDS))
+    assert asyncio.run(live(world, lambda _: world.served))
+    assert world.served == [1]
+    assert world.faults == []
+
+
+@pytest.mark.parametrize("hook", ["serve", "healthy"])
+def test_hook_that_awaits_what_the_program_cancelled_is_asked_again(world, monkeypatch, hook):
+    """It raises what also ends the work for a newer order."""
+    calls = []
+    right = getattr(fakes.FakeHooks, hook)
+
+    async def cancelled(hooks, live):
+        calls.append(live.release)
+        if len(calls) == 1:
+            raise asyncio.CancelledError
+        return await right(hooks, live)
+
+    monkeypatch.setattr(fakes.FakeHooks, hook, cancelled)
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert world.last_report()["release"] == 2
+    assert calls[0] == calls[1]
+
+
 def test_older_order_does_not_displace_a_newer_one_whose_floor_is_not_durable_yet(world):
     world.retained[TOPIC] = signing.order(TWO, 2, trial={"seconds": 0, "inferences": 10})
     sent = []
@@ -142,7 +201,7 @@ LARGE = signing.Release(4, bytes(12 * download.PROGRESS_BYTES))
 
 
 def breaks_off(monkeypatch, pieces):
-    """Each try brings as many bytes as `pieces` says next; after that the line is dead."""
+    """Makes each download bring the number of bytes that `pieces` gives next, and then fail."""
     left = iter(pieces)
 
     async def fetch(fetcher, url, intake):
@@ -155,7 +214,7 @@ def breaks_off(monkeypatch, pieces):
 
 
 def fetched_large(world, done):
-    """What the device says of the order for LARGE once that is `done`."""
+    """Returns what the device reports of the order for LARGE once that is `done`."""
     world.files.update(LARGE.files)
     world.retained[TOPIC] = signing.order(LARGE, 2)
     assert asyncio.run(live(world, done(world, 2)))

@@ -30,7 +30,7 @@ NEEDS = {"flash": 0, "ram": 0, "kernels": [], "runtime": "tflite", "accelerator"
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    """Puts a library in libedgetpu's place, compiled from its answers."""
+    """Compiles a fake library with these answers, and uses it in place of libedgetpu."""
     compiler = needed("gcc")
 
     def put(version=GOOD, devices=ONE_DEVICE):
@@ -97,7 +97,7 @@ def test_a_file_that_is_no_library_is_named(tmp_path):
 
 @pytest.fixture
 def orin(tmp_path, monkeypatch):
-    """The files of a Jetson Orin Nano, as the system's root."""
+    """The files of a Jetson Orin Nano, used as the root of the file system."""
     for name, text in (
         ("proc/device-tree/compatible", "nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0"),
         ("var/lib/nvpmodel/status", "pmode:0002 fmode:quiet\n"),

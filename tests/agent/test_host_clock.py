@@ -1,4 +1,4 @@
-"""Time on a host."""
+"""Tests the clock of a host."""
 
 import asyncio
 import time

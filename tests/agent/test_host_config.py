@@ -1,4 +1,4 @@
-"""agent.toml: what is wrong in it is named, with what belongs there."""
+"""Tests that errors in agent.toml are reported with the key and the allowed values."""
 
 from pathlib import Path
 
@@ -238,4 +238,4 @@ def test_root_that_is_not_signed_by_its_own_keys_is_refused(folder):
 
 def test_root_that_is_another_document_is_refused(folder):
     (folder / "root.json").write_bytes(signing.Release(1, b"x" * 10).envelope)
-    assert "where a root belongs" in problem(folder, LEAST)
+    assert "instead of a root" in problem(folder, LEAST)

@@ -1,4 +1,4 @@
-"""Other programs, and the hooks that are such."""
+"""Tests how the agent runs other programs, and hooks that are programs."""
 
 import asyncio
 import gc
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from modelwave_agent.host import process
-from modelwave_agent.host.hooks import CommandHooks
+from modelwave_agent.host.hooks import CommandHooks, variables
 from modelwave_agent.host.process import MAX_TAIL_BYTES
 from modelwave_agent.types import Live
 
@@ -126,6 +126,17 @@ def test_hook_is_told_of_the_model(tmp_path):
         "MODELWAVE_RELEASE=3",
         "MODELWAVE_VERSION=v3",
     ]
+
+
+def test_hook_gets_absolute_paths_from_an_agent_with_a_relative_state_folder():
+    """The hook passes the paths to a program that has another working directory."""
+    told = variables(Live("digits", 3, "v3", "state/b.model", "state/b.labels", True))
+    assert told["MODELWAVE_MODEL_PATH"] == os.path.abspath("state/b.model")
+    assert told["MODELWAVE_LABELS_PATH"] == os.path.abspath("state/b.labels")
+
+
+def test_hook_gets_an_empty_labels_path_if_there_are_no_labels():
+    assert variables(Live("digits", 3, "v3", "b.model", None, True))["MODELWAVE_LABELS_PATH"] == ""
 
 
 def test_other_exit_codes_say_why_with_the_last_line():

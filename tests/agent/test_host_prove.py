@@ -1,4 +1,5 @@
-"""LiteRT and the proof: models that are wrong, crash or hang are unhealthy, no more."""
+"""Tests the golden set with LiteRT: a model that is wrong, crashes or hangs is unhealthy, and does
+no other harm."""
 
 import asyncio
 import contextlib
@@ -148,7 +149,7 @@ def test_garbage_model_is_unhealthy(tmp_path):
 
 
 def pretend(monkeypatch, code):
-    """The proof's program is this one instead."""
+    """Runs this program in place of the one that runs golden sets."""
     monkeypatch.setattr(litert, "PROVE", (sys.executable, "-c", f"import os, time\n{code}"))
 
 

@@ -1,4 +1,4 @@
-"""The table itself: what its rules promise holds for every row."""
+"""Tests that each row of the state table keeps the rules of machine.py."""
 
 import pytest
 

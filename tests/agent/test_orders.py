@@ -1,4 +1,4 @@
-"""What comes over the wire and is wrong: nothing changes, and the report says why."""
+"""Tests wrong messages from the broker: they change nothing, and the report gives the reason."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ NEW = signing.Release(2, b"new model " * 300)
 
 @pytest.fixture
 def world(tmp_path):
-    """A device that runs OLD by order 5."""
+    """A device that runs OLD, by order 5."""
     made = World(tmp_path)
     for release in (OLD, NEW):
         made.files.update(release.files)
@@ -38,8 +38,8 @@ def model(world):
 
 
 def refusal(world, message, outcome=""):
-    """Hands `message` over twice; the reason in the report. Nothing else may have changed,
-    and it is said once."""
+    """Delivers `message` twice and returns the reason in the report. Checks that nothing else has
+    changed, and that only one report was triggered."""
     before = journal_bytes(world)
     world.retained[TOPIC] = message
     world.reports.clear()
@@ -75,7 +75,8 @@ def journal_bytes(world):
 
 
 def resigned(release, seq, change, key=ORDER_KEY):
-    """An order whose payload went through `change` (bytes to bytes), properly signed."""
+    """Returns an order whose payload was changed by `change` (bytes to bytes), with valid
+    signatures."""
     document = signing.order_document(release, seq)
     payload = change(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
     signature = key.sign(dsse.signed_bytes("order", payload))
@@ -83,7 +84,7 @@ def resigned(release, seq, change, key=ORDER_KEY):
 
 
 def judge(case):
-    """As the agent does, but that nobody else runs between the checks."""
+    """Judges a message as the agent does, but without other tasks between the checks."""
 
     async def never_wait():
         pass
@@ -93,7 +94,7 @@ def judge(case):
 
 
 def is_taken(message, wall=signing.ISSUED):
-    """Whether a device that has seen nothing yet would take the order."""
+    """Whether a device without any earlier order would accept this one."""
     try:
         judge(Case(message, "digits", DEVICE, new_record(), ROOM, wall=wall))
     except checks.OrderRefused:
@@ -131,11 +132,11 @@ UNPROVEN = {
     "8,000 brackets": (b"[" * 4000 + b"\n" + b"[" * 4000, "envelope: not the DSSE template"),
     "root in place of the order": (
         signing.root_envelope() + b"\n" + NEW.envelope,
-        "kind: a root where an order belongs",
+        "kind: a root instead of an order",
     ),
     "lines swapped": (
         b"\n".join(reversed(signing.order(NEW, 6).split(b"\n"))),
-        "kind: a manifest where an order belongs",
+        "kind: a manifest instead of an order",
     ),
     "unknown key": (signing.order(NEW, 6, key=STRANGER), "signed: signatures: 0 of the 1"),
     "signed by the release key": (signing.order(NEW, 6, key=RELEASE_KEY), "signed:"),
@@ -209,7 +210,7 @@ def rejected(name, message, reason, **setting):
         rejected(
             "not yet valid",
             signing.order(NEW, 6, issued=signing.ISSUED + 5000),
-            "time: the order is valid in ",
+            "time: the order becomes valid in ",
         ),
         rejected(
             "manifest of another release",

@@ -1,4 +1,4 @@
-"""Power is cut at every port call of an update: before it, half way through, after it."""
+"""Cuts the power at every port call of an update: before it, in the middle, and after it."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ LONG = os.environ.get("MODELWAVE_LONG") == "1"
 
 
 class Case:
-    """What is ordered in a world that went through `before`, and what must come of it."""
+    """One case: a world after `before`, an order in it, and the expected result."""
 
     def __init__(self, before, release, outcome, ends_with):
         self.before, self.release, self.outcome, self.ends_with = (
@@ -166,7 +166,7 @@ def test_resets_on_trial_end_after_three_tries_and_do_not_blacklist(tmp_path):
 
 
 class ActsFirst(Driver):
-    """The journal-first rule, broken: effects run, then the record is written."""
+    """A faulty driver, which does the effects before it writes the record."""
 
     async def drive(self, event, detail):
         ledger = self.ledger
@@ -181,7 +181,7 @@ class ActsFirst(Driver):
 
 
 class ConfirmsLast(Ledger):
-    """Broken where it hurts most: SUCCEEDED is told before it is durable."""
+    """A faulty ledger, which lets SUCCEEDED be reported before it is durable."""
 
     async def step(self, event, detail):
         if event != "healthy":

@@ -1,5 +1,4 @@
-"""What the agent says of itself is what its readers expect: no report and no metrics leave it
-that `reports.read` refuses."""
+"""Tests that readers understand the agent: `reports.read` accepts all its reports and metrics."""
 
 import asyncio
 

@@ -1,7 +1,8 @@
-"""Somebody has the controller: its order key, its releases, the broker and the file server.
+"""Tests an attacker who has the controller: its order key, its releases, the broker and the file
+server.
 
-They can delay, or choose among the releases that were made for a target; they cannot make a
-device run anything else. Each test is one thing that they might try.
+He can delay, or choose among the releases that were made for a target. He cannot make a device run
+anything else. Each test is one attack.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ def world(tmp_path):
 
 
 def after(world, message):
-    """The device's state once it has judged `message` and come to rest."""
+    """Returns the device's state after it has judged `message` and is idle."""
     world.retained[TOPIC] = message
     world.reports.clear()
     turns = []

@@ -1,4 +1,4 @@
-"""What the boards' tests share."""
+"""Fixtures for the tests on boards."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Places for the board's MQTT client: scripted servers, a proxy that becomes a black hole, and
+"""Servers for the board's MQTT client: scripted servers, and a proxy that stops forwarding; also
 the compiled package."""
 
 import contextlib
@@ -39,7 +39,7 @@ def message(topic, payload, number=0):
 
 
 class Visitor:
-    """A client's connection, from the server's side."""
+    """A client's connection, on the server's side."""
 
     def __init__(self, sock):
         self.sock = sock
@@ -61,7 +61,7 @@ class Visitor:
                 return kind[0], self.file.read(length)
 
     def expect(self, wanted):
-        """The body of the next packet, which must be of this kind; pings are passed over."""
+        """Returns the body of the next packet, which must be of this kind; it skips pings."""
         kind, body = self.read()
         while kind == PINGREQ:
             kind, body = self.read()
@@ -94,7 +94,7 @@ class Visitor:
 
 
 class Script:
-    """A server that treats its n-th visitor by the n-th of these functions, then closes."""
+    """A server that serves its n-th client with the n-th of these functions, then closes."""
 
     def __init__(self, *scenes):
         self.scenes = scenes
@@ -129,8 +129,8 @@ class Script:
 
 
 class Hole:
-    """A proxy to the broker at `port` that takes nothing more, and says nothing, once its
-    client has sent "hole"; or, after "last", once that was answered. It closes nothing."""
+    """A proxy to the broker at `port` that forwards nothing more, without closing, once its client
+    has sent "hole"; or "last", after that was answered."""
 
     def __init__(self, port):
         self.broker = port
@@ -178,7 +178,7 @@ class Hole:
 
 @contextlib.contextmanager
 def full_port():
-    """A port whose machine does not even answer a SYN: its queue is full."""
+    """A port that does not even answer a SYN, as its queue is full."""
     with socket.socket() as listener, contextlib.ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

@@ -1,4 +1,4 @@
-"""Releases for boards, whose golden sets programs/stand_in.py answers."""
+"""Releases for boards, whose golden sets fit the runtime of programs/stand_in.py."""
 
 import hashlib
 

@@ -1,7 +1,7 @@
-"""What happens to a board in its life: lines that die, brokers that are killed, and much of
-everything. The agent is the package that boards install, on MicroPython.
+"""Tests long operation of a board: dead connections, killed brokers, many updates and reconnects.
+The agent is the package that boards install, on MicroPython.
 
-MODELWAVE_LONG=1 lives the 2,000 reconnects and 50 updates, an ordinary run a few of each.
+MODELWAVE_LONG=1 does 2,000 reconnects and 50 updates, an ordinary run a few of each.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ SOME_BYTES = 30_000  # of a download of 100,000
 
 
 class Watched:
-    """A board that runs, by what it prints."""
+    """A running board, observed by its output."""
 
     def __init__(self, board):
         self.board = board
         self.lines = []
 
     def wait_for(self, what):
-        """What it says under this name, the next time it does."""
+        """Waits for the next output line of this name, and returns its value."""
         for line in self.board.stdout:
             self.lines.append(line)
             found = json.loads(line)

@@ -1,5 +1,5 @@
-"""docs/boards.md says what is: its settings start a service, and its main.py runs, in a heap of
-a Pico W, from the package."""
+"""Tests that docs/boards.md is right: its settings start a service, and its main.py runs from the
+package, in the heap of a Pico W."""
 
 import asyncio
 import json

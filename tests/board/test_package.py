@@ -1,5 +1,5 @@
-"""The package for boards on real MicroPython: what boards install and mount does what the sources
-do, and says what went wrong as the sources would."""
+"""Tests the package for boards on real MicroPython: what boards install and mount works like the
+sources, and its tracebacks are as good as theirs."""
 
 import asyncio
 import functools

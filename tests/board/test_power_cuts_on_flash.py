@@ -1,6 +1,6 @@
-"""Power is cut at the writes and erases of a board's flash, on real littlefs and FAT.
+"""Cuts the power at writes and erases of a board's flash, on real littlefs and FAT.
 
-Every day a spread of them; MODELWAVE_LONG=1, like `make boards-sweep`, takes them all.
+An ordinary run tests some of them; MODELWAVE_LONG=1, like `make boards-sweep`, tests all.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""Whole updates of a board: real MicroPython, a real broker, the controller's file blocks.
+"""Runs whole updates of a board: real MicroPython, a real broker, the controller's file blocks.
 
     with broker(tmp_path, "mosquitto") as port, Ground(tmp_path, port) as ground:
         figures = ground.update(heap="64k")     # what programs/whole_update.py printed
 
-What comes before and after those bytes is no part of it: the order is signed here.
+The controller's rollout is not part of it: this module signs the order.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ def broker(folder, kind):
 
 @contextlib.contextmanager
 def running_broker(folder, kind):
-    """The same as something to be killed."""
+    """The same, as an object that the test can kill."""
     with processes(folder) as running:
         house = House(folder, running)
         house.init()
@@ -79,8 +79,8 @@ class Running:
 
 
 class Line(threading.Thread):
-    """What lies between a board and the broker at `target`: forwards connections, until it is
-    to be a black hole for those that are open: nothing goes through, nothing is closed."""
+    """The connection between a board and the broker at `target`. It forwards, until `hole` makes it
+    a black hole for the open connections: it forwards nothing and closes nothing."""
 
     def __init__(self, target):
         super().__init__(daemon=True)
@@ -104,11 +104,11 @@ class Line(threading.Thread):
             sock.close()
 
     def after(self, more, do):
-        """`do` is called once `more` bytes have gone to the board."""
+        """Calls `do` once `more` bytes have gone to the board."""
         self.plan = self.taken + more, do
 
     def hole(self):
-        """What `after` may call."""
+        """Stops forwarding; `after` may call it."""
         self.holes += self.pairs
         self.pairs = {}
 
@@ -183,7 +183,7 @@ class Ground:
         return came
 
     def clear(self):
-        """Nothing is wanted any more."""
+        """Clears the order."""
         self._publish(b"")
 
     def _publish(self, message):

@@ -1,6 +1,6 @@
-"""Raw MQTT 3.1.1 clients for the broker's tests: they can be silent, rude or wrong.
+"""Raw MQTT 3.1.1 clients for the broker's tests, which can be silent or break the protocol.
 
-Blocking sockets with a deadline that only a failing test reaches.
+They use blocking sockets, with a timeout that only a failing test reaches.
 """
 
 import socket

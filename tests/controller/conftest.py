@@ -1,4 +1,4 @@
-"""What the controller's tests share: a database of each kind that is on this machine."""
+"""Fixtures for the controller's tests: a database of each kind that this machine has."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Runs the real service, kills it at a point that it is told, and runs it again.
+"""Runs the real service, kills it at a given point, and runs it again.
 
 A line "FOLDER POINT" on stdin starts the service of the home in FOLDER, with POINT such as
 "commit before 3", "publish after 1" or "never". It answers "running PID" for each start,
-"killed" when it was killed there and is started anew, now undisturbed, and "ended CODE"
-when it has ended by itself; then it takes the next line. Each start is a fork, so that the
-controller's imports are paid for once.
+"killed" when it was killed there and is restarted, now without a kill, and "ended CODE"
+when it has ended by itself; then it reads the next line. Each start is a fork, so that the
+controller's modules are imported only once.
 
 A commit counts if it changed the log or the outbox; a publish is one message to the broker.
 """

@@ -1,6 +1,6 @@
-"""The home that commit b56a209 left in the middle of a rollout (data/home_of_b56a209)."""
+"""The home folder that commit b56a209 left during a rollout (data/home_of_b56a209)."""
 
-import tarfile
+import shutil
 from pathlib import Path
 
 from rollout_world import Device, World
@@ -13,13 +13,12 @@ MADE_AT = 1_800_001_010  # what its clock said in the end
 
 
 def unpacked(folder: Path) -> Path:
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(ARCHIVE, folder)  # not extractall(filter=…): Debian 12 lacks it
     return folder / "home"
 
 
 def world(folder: Path, broker_port: int = 1) -> World:
-    """Its fleet, opened by the program as it is now; every device has restarted."""
+    """Its fleet, opened by the present program; every device has restarted."""
     (folder / "old").mkdir()
     made = World(folder, made=unpacked(folder / "old"), broker_port=broker_port)
     made.now = MADE_AT + 1

@@ -1,4 +1,4 @@
-"""A fleet to roll out to: a home, signed releases, a database, and devices that answer."""
+"""A fleet for rollouts: a home, signed releases, a database, and devices that answer."""
 
 import atexit
 import functools
@@ -61,8 +61,8 @@ def manifest(release: int, target: str = TARGET, **changes: Any) -> dict[str, An
 
 @functools.cache
 def _made_once() -> Path:
-    """A home to be copied for each test. Its keys are as quick to read as to make: 600,000
-    hashes a test would be half of what these tests take."""
+    """A home that each test copies. Reading its keys takes as long as making them: 600,000 hashes
+    in each test would be half of these tests' time."""
     folder = Path(tempfile.mkdtemp(prefix="modelwave-tests-"))
     atexit.register(shutil.rmtree, folder)
     with pytest.MonkeyPatch.context() as patched:
@@ -110,7 +110,7 @@ class World:
         return found
 
     def shelve(self, number: int, targets: Iterable[str] = (TARGET,)) -> None:
-        """The release as `modelwave release add` would leave it, without its files."""
+        """Stores the release like `modelwave release add`, but without its files."""
         for target, signed in self.release(number, targets).items():
             folder = self.home.releases / "digits" / str(number)
             folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ class World:
         return added
 
     def hear(self, devices: Iterable["Device"]) -> None:
-        """Their reports come in and are stored."""
+        """Stores the devices' reports, as when they arrive."""
         for device in devices:
             self.inbox.put(topics.reported(FLEET, device.name), device.report())
         while self.writer.write_batch(0):
@@ -153,7 +153,7 @@ class World:
             return log.folded(connection)
 
     def ordered(self, device: "Device") -> dict[str, Any] | None:
-        """The order that waits for the device on the broker, or would."""
+        """Returns the order for the device that the broker has, or would have."""
         topic = topics.desired_slot(FLEET, device.target, "digits", slot(FLEET, device.name))
         with self.store.read() as connection:
             held = outbox.holds(connection, topic)
@@ -163,7 +163,7 @@ class World:
         return order
 
     def answer(self, outcome: str, devices: Iterable["Device"], reason: str = "") -> None:
-        """Each of these that has an order answers to it."""
+        """Makes each of these devices that has an order answer to it."""
         answering = []
         for device in devices:
             order = self.ordered(device)

@@ -1,4 +1,4 @@
-"""Devices on a real broker that answer orders at once; and a Mosquitto to have them on."""
+"""Devices on a real broker that answer orders at once; and a Mosquitto for them."""
 
 import shutil
 import socket
@@ -83,7 +83,7 @@ class SimulatedFleet:
 
 @contextmanager
 def any_broker(folder: Path) -> Iterator[int]:
-    """The port of a Mosquitto, or of our own broker where there is none."""
+    """Yields the port of a Mosquitto, or of our own broker if there is none."""
     if HAS_MOSQUITTO:
         with mosquitto(folder) as port:
             yield port
@@ -162,7 +162,8 @@ def retained_orders(port: int) -> dict[str, dict[str, Any]]:
 
 
 def poll(condition: Callable[[], bool]) -> None:
-    """Waits for what another process does; a failing test waits longest."""
+    """Waits for the work of another process, with a long timeout that only a failing test
+    reaches."""
     pause = threading.Event()
     for _ in range(DEADLINE_SECONDS * 20):
         if condition():

@@ -1,4 +1,4 @@
-"""Files in blocks: who asks for what, and what a board gets from a real broker."""
+"""Tests file blocks: who may request what, and what a board gets from a real broker."""
 
 import asyncio
 import hashlib

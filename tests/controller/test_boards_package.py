@@ -1,4 +1,4 @@
-"""`modelwave board` and /board: the package, and what goes wrong with it."""
+"""Tests `modelwave board` and /board: the package, and its errors."""
 
 import asyncio
 import contextlib

@@ -1,5 +1,5 @@
-"""The embedded broker. First the faults of plain amqtt, each shown on it as well, so that we
-notice when a later amqtt has mended one; then the rules, the limits, and ordinary use."""
+"""Tests the embedded broker. First the faults of plain amqtt: each test also shows the fault in
+amqtt itself, so that we notice when a later version has fixed it. Then rules, limits, usual use."""
 
 import asyncio
 import logging

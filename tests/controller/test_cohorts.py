@@ -1,4 +1,4 @@
-"""Slots open in a circle until they hold the stage's share of the known devices."""
+"""Tests that slots open in a circle until they hold the stage's share of the known devices."""
 
 from math import ceil
 

@@ -1,4 +1,4 @@
-"""What comes next, for every situation and for fleets made up by hypothesis."""
+"""Tests the next step of a rollout, for every situation and for random fleets (hypothesis)."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether the demo has boards, and what it says if not."""
+"""Tests whether the demo has boards, and its message if not."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""The demo leaves nothing behind, however it is ended."""
+"""Tests that the demo leaves no process and no file, whichever way it ends."""
 
 import os
 import signal
@@ -40,8 +40,8 @@ MINDING = ("env", "--default-signal=INT,TERM,HUP")
 
 @contextmanager
 def demo(folder: Path, *before: str) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """Such a demo that minds all signals but what `before` it says, and the ids of its
-    processes."""
+    """Starts such a demo; yields it and the ids of its processes. It heeds all signals, except for
+    those that the command `before` makes it ignore."""
     folder.mkdir()
     with subprocess.Popen(
         [*MINDING, *before, sys.executable, "-c", DEMO, str(folder)],

@@ -1,4 +1,4 @@
-"""A full disk, as far as it can be had without one: files that may not grow."""
+"""Tests a full disk, simulated by files that may not grow."""
 
 import errno
 import hashlib

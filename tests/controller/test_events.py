@@ -1,4 +1,4 @@
-"""The log is the truth: what is folded from it is what was done."""
+"""Tests that the state which is computed from the log is what was done."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The file server: ranges, and nothing that is not a file by its sha256."""
+"""Tests the file server: ranges, and that it serves only files by their sha256."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""A gate keeps apart what says something of the model from what does not."""
+"""Tests that a gate separates evidence about the model from other failures."""
 
 from dataclasses import replace
 from typing import Any

@@ -145,7 +145,7 @@ def test_bad_setting_is_refused_by_name(home: Home, old: str, new: str, field: s
     assert "secret" not in str(error.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"x" * 70000])
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"x" * 70000, b"x = " + b"[" * 5000])
 def test_unreadable_configuration_is_refused(home: Home, data: bytes) -> None:
     (home.path / "controller.toml").write_bytes(data)
     with pytest.raises(OperatorError):
@@ -313,7 +313,7 @@ def test_passphrase_file_is_taken_without_its_line_end(
     ],
 )
 def test_bad_command_line_is_one_line(modelwave: Run, arguments: tuple[str, ...]) -> None:
-    refused(modelwave(*arguments), "modelwave --help")
+    refused(modelwave(*arguments), " --help`)")
 
 
 def test_command_without_a_home_says_how_to_get_one(tmp_path: Path, modelwave: Run) -> None:
@@ -340,6 +340,30 @@ def test_version_and_help_are_shown(modelwave: Run) -> None:
     code, out, _ = modelwave("--help")
     assert code == 0
     assert "release" in out
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code"), [("stdout", "list", 0), ("stderr", "x", 2)]
+)
+def test_command_works_where_a_stream_is_closed(closed: str, arguments: str, code: int) -> None:
+    program = (
+        f"import sys; sys.{closed} = None; sys.argv = ['modelwave', 'target', '{arguments}']\n"
+        "from modelwave_controller.cli import main; main()"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == code
+
+
+def test_character_that_the_terminal_cannot_show_is_a_question_mark() -> None:
+    program = (
+        "from modelwave_controller.terminal import prepare_streams, show\n"
+        "prepare_streams(); show('\\u2013')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+    )
+    assert done.stdout == b"?\n"
 
 
 def test_home_whose_path_has_a_question_mark_keeps_its_database(

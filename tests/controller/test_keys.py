@@ -1,4 +1,4 @@
-"""Key files, and what is signed with them, checked with tools that are not ours."""
+"""Tests key files and signatures with tools of others."""
 
 import json
 import stat

@@ -1,4 +1,5 @@
-"""The connection to the broker: made, lost, made anew, and nothing old sent over something new."""
+"""Tests the connection to the broker: connect, loss, reconnect, and that no older message replaces
+a newer one."""
 
 import contextlib
 import itertools

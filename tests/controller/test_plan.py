@@ -1,4 +1,4 @@
-"""A bad plan is refused when it is made, and a threshold is never lost."""
+"""Tests that an invalid plan is refused when it is made, and that no threshold is lost."""
 
 from fractions import Fraction
 from typing import Any

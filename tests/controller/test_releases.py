@@ -1,4 +1,4 @@
-"""Releases on disk: what is taken in, what is refused, what is found."""
+"""Tests the releases on disk: which are accepted, refused and found."""
 
 import contextlib
 import json
@@ -177,7 +177,7 @@ def test_stranger_under_the_release_keys_id_is_refused(home: Home, maker: Maker)
 def test_root_document_in_place_of_a_manifest_is_refused(home: Home, maker: Maker) -> None:
     bundle = maker.bundle()
     (bundle / "manifest.json").write_bytes(home.root_envelope)
-    refuses(home, bundle, TrustError, "a root where a manifest belongs")
+    refuses(home, bundle, TrustError, "a root instead of a manifest")
 
 
 def test_release_of_another_fleet_is_refused(home: Home, maker: Maker) -> None:

@@ -1,4 +1,4 @@
-"""The commands of rollouts, the fleet and devices, as they are typed."""
+"""Tests the commands for rollouts, the fleet and devices, as a user types them."""
 
 import json
 import time
@@ -208,6 +208,34 @@ def test_a_gate_is_overruled_with_a_reason(world: World, run: Any) -> None:
     world.tick()
     ran = run("rollout", "resume", "1", "--accept", "the network is down there")
     assert "accepted by the operator: the network is down there" in ran.out
+
+
+@pytest.mark.parametrize("reason", ["", " "])
+def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Any, reason: str) -> None:
+    run("rollout", "start", "digits", "1", *QUICK)
+    world.tick()
+    world.answer("FAILED", world.devices.values())
+    world.tick()
+    ran = run("rollout", "resume", "1", "--accept", reason)
+    assert (ran.code, ran.err) == (2, "modelwave: --accept: say why the gate may be overruled\n")
+    assert run("rollout", "status", "--json").json()["status"] == "HELD"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "help_page"),
+    [
+        (["rolout"], "modelwave --help"),
+        (["rollout", "shwo"], "modelwave rollout --help"),
+        (["rollout", "revert"], "modelwave rollout revert --help"),
+        (["rollout", "start", "digits"], "modelwave rollout start --help"),
+    ],
+)
+def test_a_bad_command_line_names_the_help_page_that_explains_it(
+    run: Any, arguments: list[str], help_page: str
+) -> None:
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert ran.err.endswith(f" (see `{help_page}`)\n")
 
 
 @pytest.mark.parametrize("command", ["pause", "resume", "abort", "revert"])

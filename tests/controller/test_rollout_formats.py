@@ -1,7 +1,7 @@
-"""A controller of next year, which writes formats that this year's agents cannot read.
+"""Tests a future controller, which writes formats that the present agents cannot read.
 
-The future is made by raising what the program reads and writes (words.READS, words.WRITES);
-the agent's own checks judge what comes of it with the present's figures.
+The tests raise the versions that the program reads and writes (words.READS, words.WRITES); the
+agent's own checks then judge the result with the present versions.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Whole rollouts, tick by tick, with devices that answer as told."""
+"""Tests whole rollouts, tick by tick, with simulated devices."""
 
 import contextlib
 from collections.abc import Iterator

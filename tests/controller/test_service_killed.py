@@ -1,9 +1,9 @@
-"""kill -9 of the controller anywhere in a rollout: after a restart it ends the same.
+"""Tests kill -9 of the controller at any point of a rollout: after a restart it ends the same.
 
-Release 1 goes to everyone, release 2 is bad and comes back. The real service runs against
-a real broker with devices that answer at once; it is killed before or after its nth commit
-or its nth publish, started again, and the end is compared with that of an undisturbed run.
-MODELWAVE_LONG=1 tries every point, each ordinary run some of them.
+Release 1 goes to all devices; release 2 is bad and is reverted. The real service runs with a real
+broker and devices that answer at once. It is killed before or after its nth commit or its nth
+publish, and restarted; the result is compared with that of an undisturbed run.
+MODELWAVE_LONG=1 tests every point, an ordinary run some of them.
 """
 
 import os

@@ -1,4 +1,5 @@
-"""What devices send is stored once, in order, and whatever is wrong stays theirs."""
+"""Tests that messages of devices are stored once and in order, and that wrong ones affect only
+their sender."""
 
 import json
 from collections.abc import Callable, Iterator

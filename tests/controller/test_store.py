@@ -1,4 +1,4 @@
-"""Transactions that hold, on both databases, and an outbox that forgets nothing."""
+"""Tests transactions on both databases, and that the outbox loses no message."""
 
 import threading
 from collections.abc import Iterator

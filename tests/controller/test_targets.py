@@ -94,6 +94,7 @@ def test_own_target_is_added_shown_and_replaced(home: Home, tmp_path: Path, mode
         ("[esp32s3-psram]", "[esp32s3-psram", "line 1"),
         ('"module datasheet"', "module datasheet", "line 7"),
         (OWN, "x = 1\nx = 1\n", "line 2"),
+        (OWN, "x = " + "[" * 5000, "recursion"),
         (OWN, "# nothing", "0 targets"),
         (OWN, "", "is empty"),
         (OWN, "#" * 70000, "longer than"),

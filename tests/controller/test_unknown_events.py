@@ -1,4 +1,4 @@
-"""An event that a newer program wrote is shown as such, and its rollout is left as it is."""
+"""Tests that an event of a newer program is shown as such, and that its rollout is not changed."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
-"""What people see of a rollout: one status word, why, what next, and a row a stage."""
+"""Tests the status of a rollout for people: status word, reason, next step, and a row for each
+stage."""
 
 import io
 import json
@@ -130,6 +131,14 @@ def test_paused_it_says_why_and_how_to_go_on(world: World) -> None:
     assert found.status == "PAUSED"
     assert found.why.startswith("paused by the operator: lunch; stage 1 (10 %): ")
     assert "rollout resume" in found.next
+
+
+def test_until_the_service_has_ended_it_it_does_not_say_that_it_is_over(world: World) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    found = seen(world)
+    assert (found.status, found.next) == ("RUNNING", "it ends as FINISHED")
 
 
 def test_finished_it_says_how_it_could_be_taken_back(world: World) -> None:

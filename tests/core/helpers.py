@@ -1,4 +1,4 @@
-"""What the core's tests share; like them it runs on CPython and on MicroPython."""
+"""Helpers of the core's tests; like these they run on CPython and on MicroPython."""
 
 import json
 
@@ -20,6 +20,7 @@ UNSIGNED = {
         "runtime_version": "2.14.0",
         "accelerator": "",
         "refused": "",
+        "reads": {"order": 1},
         "models": {
             "digits": {
                 "release": 0,
@@ -59,7 +60,7 @@ def refused(error, function, *arguments):
 
 
 def all_refused(rule, *values):
-    """The rule of a field refuses each value, with a message that is fit for a log."""
+    """Checks that a field's rule refuses each value, with a message that is safe for a log."""
     for value in values:
         message = refused(DocumentError, rule, value, "order.field")
         assert message.startswith("order.field"), message
@@ -79,7 +80,7 @@ def payload(kind):
 
 
 def sample(kind):
-    """A good document, fresh to be spoiled."""
+    """Returns a valid document that the test may change."""
     return reading(kind).read(kind, payload(kind))
 
 
@@ -103,13 +104,14 @@ def reading(kind):
 
 
 def accepted(kind, path, *values):
-    """Each of the values, put at the path, is taken."""
+    """Checks that each of the values is accepted at the path."""
     for value in values:
         check(kind, changed(kind, path, value))
 
 
 def none_accepted(kind, path, *values):
-    """None is, and the error's message names a place in the document."""
+    """Checks that each value is refused, and that the error's message names a field of the
+    document."""
     for value in values:
         message = refused(DocumentError, check, kind, changed(kind, path, value))
         assert message.startswith(kind + "."), message

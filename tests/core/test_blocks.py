@@ -1,4 +1,4 @@
-"""Requests and blocks as the documentation has them, and requests that are none."""
+"""Tests that requests and blocks are as documented, and that invalid requests are refused."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What must hold within one document: the rules of root, manifest, order and report."""
+"""Tests the conditions between the fields of a root, manifest, order or report."""
 
 from modelwave_shared import documents, dsse, roles
 from modelwave_shared.errors import DocumentError

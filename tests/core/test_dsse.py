@@ -1,4 +1,4 @@
-"""The envelope: read by its template only, and verified over the bytes that were received."""
+"""Tests the envelope: it is read only by its template, and verified over the received bytes."""
 
 from modelwave_shared import dsse, ed25519
 from modelwave_shared.errors import EnvelopeError

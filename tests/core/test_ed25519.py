@@ -1,5 +1,5 @@
-"""Forged signatures, built so that the plain equation holds: only the strict rule refuses
-them. A second, slower arithmetic (RFC 8032, 5.1.4, by double and add) does the forging."""
+"""Tests forged signatures, made so that the plain equation holds: only the strict rules refuse
+them. A second, slower arithmetic (RFC 8032, 5.1.4, double and add) makes the forgeries."""
 
 import hashlib
 from binascii import hexlify, unhexlify
@@ -61,7 +61,7 @@ def equation_holds(s, r_point, r, key_point, key, message):
 
 
 def verdict(key, message, signature):
-    """Of the verifier in pure Python and of the chosen one, which must be the same."""
+    """Returns the result of the pure Python verifier, and checks that the chosen one agrees."""
     said = ed25519.verify_pure(key, message, signature)
     assert ed25519.verify(key, message, signature) is said
     return said

@@ -1,4 +1,4 @@
-"""The rules for single fields: what passes their edges and what does not."""
+"""Tests the rules for single fields, at their limits."""
 
 from modelwave_shared import fields
 from modelwave_shared.errors import DocumentError

@@ -1,4 +1,4 @@
-"""What does not fit, each shortfall with its numbers."""
+"""Tests each shortfall between needs and device, with its numbers."""
 
 from modelwave_shared.fit import numbers, runtime_serves, shortfalls
 

@@ -1,4 +1,4 @@
-"""Documents of next year, read by this year's program."""
+"""Tests documents of a future format with this version's reader."""
 
 from modelwave_shared import words
 from modelwave_shared.errors import DocumentError, NewerFormatError, advised

@@ -1,4 +1,4 @@
-"""The journal holds through a cut at any byte of a write; runs on both Pythons."""
+"""Tests that the journal survives a power cut at any byte of a write; runs on both Pythons."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""A phase keeps its modules as long as somebody is inside; runs on both Pythons."""
+"""Tests that a phase keeps its modules while at least one task is in it; runs on both Pythons."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""The rules that fields are described by, and what their messages say."""
+"""Tests the rules for fields, and their messages."""
 
 from modelwave_shared import fields
 from modelwave_shared.errors import DocumentError, NewerFormatError

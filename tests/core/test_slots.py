@@ -1,4 +1,4 @@
-"""A device's slot, against vectors from openssl, and sets of slots as ranges."""
+"""Tests a device's slot against vectors from openssl, and ranges of slots."""
 
 from modelwave_shared import slots
 from modelwave_shared.limits import MAX_NAME, SLOTS

@@ -1,4 +1,4 @@
-"""What the strict reader takes, and that it takes nothing else."""
+"""Tests what the strict JSON reader accepts, and that it accepts nothing else."""
 
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_NESTING, MAX_SEQ
 from modelwave_shared.strict_json import JsonError, loads

@@ -1,4 +1,5 @@
-"""Topics as the design's table has them, and none of another fleet's."""
+"""Tests that the topics are as in the design's table, and that those of another fleet are not
+read."""
 
 from modelwave_shared import topics
 

@@ -1,4 +1,4 @@
-"""Whose signature a document needs: the root's roles, over envelopes from real keys."""
+"""Tests which roles must sign a document under a root, with envelopes from real keys."""
 
 from modelwave_shared import documents, dsse
 from modelwave_shared.errors import DocumentError, EnvelopeError, NewerFormatError
@@ -51,7 +51,7 @@ def test_a_document_where_another_kind_belongs_is_refused():
         for given in envelopes:
             if given != wanted:
                 message = refused(EnvelopeError, opened, kind, envelopes[given])
-                assert message == "%s where %s belongs" % (given, wanted)
+                assert message == "%s instead of %s" % (given, wanted)
 
 
 def test_a_document_under_the_type_of_another_is_refused():
@@ -63,7 +63,7 @@ def test_a_document_under_the_type_of_another_is_refused():
 
 def test_a_stranger_kind_is_not_repeated_in_the_message():
     odd = dsse.write("heartbeatx", b"{}", dsse.read(signed.TINY).signatures)
-    assert refused(EnvelopeError, opened, ORDER, odd) == "a stranger where an order belongs"
+    assert refused(EnvelopeError, opened, ORDER, odd) == "a stranger instead of an order"
 
 
 def test_unknown_field_is_refused_even_when_well_signed():

@@ -1,5 +1,5 @@
-"""Programs one format apart from this year's: a copy of the sources in which a few lines are those
-of next year, for hosts and boards, and a command line that runs it."""
+"""Programs that are one format version ahead: a copy of the sources with a few lines changed, for
+hosts and boards, and a command line that runs it."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""An agent is killed in the middle of a download: it goes on where the file ends."""
+"""Tests that an agent which is killed during a download continues where the file ends."""
 
 import json
 import re
@@ -23,8 +23,8 @@ SECONDS = 40
 
 
 class Files(ThreadingHTTPServer):
-    """Serves release files with Range; of the first answer only the half, and then nothing
-    until `go_on` is set."""
+    """Serves release files with Range. Of its first answer it sends only the first half, and the
+    rest once `go_on` is set."""
 
     daemon_threads = True
 
@@ -71,7 +71,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def release() -> signing.Release:
-    """digits v2, made long by bytes behind its flatbuffer, which no runtime looks at."""
+    """digits v2, made longer by bytes after its flatbuffer, which runtimes ignore."""
     model = (DIGITS / "digits-v2.tflite").read_bytes() + bytes(PADDING_BYTES)
     golden = (DIGITS / "digits-v2.golden").read_bytes()
     files = [
@@ -102,7 +102,7 @@ def files(release: signing.Release) -> Iterator[Files]:
 
 
 class Watcher:
-    """Publishes an order, and hears the device's reports."""
+    """Publishes an order, and receives the device's reports."""
 
     def __init__(self, port: int) -> None:
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)

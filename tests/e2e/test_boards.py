@@ -1,4 +1,5 @@
-"""MicroPython agents beside CPython agents in one fleet: the real controller, real brokers."""
+"""Tests MicroPython agents together with CPython agents in one fleet: the real controller, real
+brokers."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""What docker/ puts together, run natively: its script, its settings, its two agents.
+"""Tests the parts of docker/ without containers: its script, its settings, its two agents.
 
-No engine is needed; names of containers become addresses on this machine. Where `docker
-compose` is there, it is asked whether the compose file is one.
+No container engine is needed; names of containers become addresses on this machine. If `docker
+compose` is installed, it checks the compose file.
 """
 
 import os

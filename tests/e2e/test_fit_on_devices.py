@@ -1,7 +1,6 @@
-"""Whether a model fits is decided before it is sent: releases of one model for two boards and
-a host, whose needs the controller read out of the file, and devices with exactly enough, one
-byte too little, or an operator too few. The boards' devices are agents on this machine that
-stand in for them."""
+"""Tests that the fit of a model is decided before it is sent: releases of one model for two boards
+and a host, whose needs the controller has read from the file, and devices with exactly enough, one
+byte too little, or one operator too few. Agents on this machine play the boards."""
 
 from dataclasses import dataclass
 from pathlib import Path

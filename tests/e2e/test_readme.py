@@ -1,4 +1,4 @@
-"""README's first steps, run as they stand there, each line as soon as the last came back."""
+"""Tests README's first steps: runs them as written, each line when the last has returned."""
 
 import contextlib
 import os

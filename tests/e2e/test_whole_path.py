@@ -1,4 +1,4 @@
-"""The whole path on real parts, the same against the embedded broker and Mosquitto."""
+"""Tests a whole rollout with real parts, both with the embedded broker and with Mosquitto."""
 
 import json
 import subprocess
@@ -78,7 +78,7 @@ def next_order(house: House) -> bytes:
 
 
 def check_signatures(house: House, desired: bytes) -> None:
-    """Tools that we did not write agree: securesystemslib and OpenSSL."""
+    """Checks the signatures with tools of others: securesystemslib and OpenSSL."""
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import SSlibKey
 

@@ -1,4 +1,4 @@
-"""The ground that random graphs grow on: tensors with a shape and a quantisation."""
+"""Builds random graphs: tensors with shape and quantisation, and the operators on them."""
 
 from collections.abc import Callable
 from random import Random

@@ -1,5 +1,5 @@
-"""Random graphs of int8, int16 and float operators that tflite_micro can run, nobody's models:
-towers and branches of layers, some with a state, some with control flow."""
+"""Makes random graphs of int8, int16 and float operators that tflite_micro can run; they resemble
+no real model: towers and branches of layers, some with state, some with control flow."""
 
 from random import Random
 

@@ -1,11 +1,11 @@
-"""Models that were run in tflite-micro on five kinds of firmware, and what was measured there:
-the few that are ours to ship, in tests/data/fit. `make fit` takes more where there are more.
+"""Models that were run in tflite-micro on five kinds of firmware, with the measured figures: the
+few that we may distribute, in tests/data/fit. `make fit` can use a folder with more.
 
     python -m tests.fit.measured FOLDER
 
-copies the few anew from such a folder (measured.json, models/): of the models that were
-generated for the measurements the smallest of each kind, its next three if they are small, and
-the smallest that TFLM refuses."""
+copies the few again from such a folder (measured.json, models/). Of the models that were
+generated for the measurements, it takes the smallest of each kind, the next three if they are
+small, and the smallest that TFLM refuses."""
 
 import json
 import re

@@ -1,8 +1,9 @@
-"""PyPI's tflite_micro as the judge of our figures: the reference kernels on x86-64.
+"""Gives the true figures for a model: PyPI's tflite_micro, the reference kernels on x86-64.
 
-Its build differs from plain firmware in what wheel.toml says: it records its allocations and
-reads compressed models, so that some structures are larger. Too small an arena makes it fail,
-and sometimes crash, so it runs in a process of its own."""
+Its build differs from plain firmware in the ways that wheel.toml lists: it records its allocations
+and reads compressed models, so some structures are larger. If the arena is too small, it fails and
+sometimes crashes, so it runs in a process of its own.
+"""
 
 import subprocess
 import sys

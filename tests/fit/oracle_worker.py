@@ -1,5 +1,5 @@
-"""Reads lines "allocate arena path" and "run arena path", and answers with arena_used_bytes()
-after AllocateTensors, or after Invoke too; with "no" where tflite_micro refuses."""
+"""Reads lines "allocate arena path" and "run arena path"; answers with arena_used_bytes() after
+AllocateTensors, or after Invoke; with "no" if tflite_micro refuses."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Steps of random graphs that go through the elements, or reduce them."""
+"""Steps of random graphs that work on single elements, or reduce them."""
 
 from tests.fit.builder import WEIGHT_KIND, Builder, quantised, size
 

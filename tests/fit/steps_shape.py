@@ -163,11 +163,14 @@ def space_and_batch(b: Builder, x: int) -> int | None:
 
 
 def reverse_or_broadcast(b: Builder, x: int) -> int | None:
-    output = b.like(x)
+    """BROADCAST_ARGS ends in its output: BROADCAST_TO takes a constant shape only."""
+    shape, output = b.shape(x), b.like(x)
     if b.rng.random() < 0.5:
-        b.graph.op("REVERSE_V2", [x, b.ints([len(b.shape(x)) - 1])], [output])
+        b.graph.op("REVERSE_V2", [x, b.ints([len(shape) - 1])], [output])
     else:
-        b.graph.op("BROADCAST_TO", [x, b.ints(b.shape(x))], [output])
+        both = b.tensor([len(shape)], "INT32")
+        b.graph.op("BROADCAST_ARGS", [b.ints(shape), b.ints(shape)], [both])
+        b.graph.op("BROADCAST_TO", [x, b.ints(shape)], [output])
     return output
 
 

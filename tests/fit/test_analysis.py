@@ -1,4 +1,5 @@
-"""What `analyse` tells beside the totals: the memory layer by layer, and where buffers lie."""
+"""Tests what `analyse` returns besides the totals: the memory of each layer, and the buffers'
+places."""
 
 import pytest
 

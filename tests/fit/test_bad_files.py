@@ -1,6 +1,7 @@
-"""Files that are no models: a ModelError each, in bounded time and memory, nothing else.
+"""Tests that files which are not models cause a ModelError, in limited time and memory.
 
-MODELWAVE_LONG=1 flips bits in 20,000 files, an ordinary run in 400."""
+MODELWAVE_LONG=1 flips bits in 20,000 files, an ordinary run in 400.
+"""
 
 import os
 import tracemalloc

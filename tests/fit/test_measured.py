@@ -1,4 +1,5 @@
-"""Against what was measured on firmware: exact to the byte, and refused what TFLM refuses."""
+"""Compares the planner with measured firmware: it is exact to the byte, and refuses what TFLM
+refuses."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The greedy planner by its promises, and by plans worked out by hand."""
+"""Tests the rules of the greedy planner, and compares it with plans made by hand."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""What TFLM does not take is refused by its name; tflite_micro is asked whether it agrees."""
+"""Tests that operators which TFLM does not support are refused by name; tflite_micro must agree."""
 
 from dataclasses import replace
 from datetime import date

@@ -1,4 +1,4 @@
-"""Small .tflite files for tests of what looks into models."""
+"""Small .tflite files for tests of the code that reads models."""
 
 from math import prod
 

@@ -1,4 +1,4 @@
-"""What the Edge TPU compiler left in a model, read from bytes that nobody vouches for."""
+"""Tests reading what the Edge TPU compiler wrote into a model; the bytes are not trusted."""
 
 from random import Random
 

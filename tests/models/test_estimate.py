@@ -1,4 +1,4 @@
-"""`modelwave model estimate`: lists of layers, and how near they come."""
+"""Tests `modelwave model estimate`: lists of layers, and the error of the estimate."""
 
 from pathlib import Path
 

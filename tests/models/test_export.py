@@ -1,4 +1,4 @@
-"""The C array: what compilers say of it, and that it is the file."""
+"""Tests the C array: compilers accept it, and it equals the file."""
 
 import hashlib
 import re

@@ -1,4 +1,5 @@
-"""What TFLM's code takes: measured builds are exact, others at most, the rest unknown."""
+"""Tests the size of TFLM's code: exact for measured builds, an upper bound for others, else
+unknown."""
 
 from itertools import combinations
 

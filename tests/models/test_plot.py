@@ -1,4 +1,4 @@
-"""The picture of the arena: what is drawn, where, and that no name can break it."""
+"""Tests the picture of the arena: what it shows, where, and that no name can break it."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator

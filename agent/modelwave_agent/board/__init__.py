@@ -1,1 +1,1 @@
-"""The agent on MicroPython boards."""
+"""The part of the agent that runs only on boards with MicroPython."""

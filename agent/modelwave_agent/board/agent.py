@@ -1,4 +1,4 @@
-"""The agent on a board, as a main.py uses it (docs/boards.md):
+"""The agent for boards; a main.py uses it like this (docs/boards.md):
 
 agent = BoardAgent("pico-1", "rp2040", {"digits": FunctionRuntime(load)}, link)
 asyncio.create_task(agent.run())
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     Hook = Callable[[Live], HookAnswer]
 
 EEXIST = 17
-# What may be garbage before it is collected, where the program has not set it. With none set
-# what lives comes to lie all over the heap, and no model finds room in one piece.
+# Bytes of new allocations after which garbage is collected, if the program has not set this.
+# Without it, live objects fragment the heap, and no contiguous piece is large enough for a model.
 GARBAGE_BYTES = 4096
 
 
 class BoardAgent(Agent):
-    """Runs in the program's event loop until it is cancelled."""
+    """The agent of one board. `run` works in the program's event loop until it is cancelled."""
 
     def __init__(
         self,
@@ -56,17 +56,18 @@ class BoardAgent(Agent):
         bank_bytes: int = 0,
         metrics_seconds: float = 900,
     ) -> None:
-        """`models`: {name: Runtime}; `link`: a ports.BrokerLink; `folder`: what the agent
-        keeps, made if need be; `root`: the file of the fleet's root of trust; `fetcher`: None
-        for file blocks over the link.
+        """`models`: {name: Runtime}; `link`: a ports.BrokerLink; `folder`: the agent's files,
+        created if missing; `root`: the file of the fleet's root of trust; `fetcher`: None for
+        file blocks over the link.
 
-        `serve(live)` and `healthy(live)`, async or not: the program is given a model, or is
-        asked on trial before it is confirmed; they return what is wrong, if anything.
-        `wall`, `feed`: BoardClock's. `bank_bytes`: what one bank may hold, 0 for what is free.
+        The agent calls `serve(live)` when a model begins to serve, and `healthy(live)` before it
+        confirms a model on trial. Both may be async, and return "" or the problem.
+        `wall`, `feed`: as in BoardClock. `bank_bytes`: most that one bank may hold; 0: all free
+        space.
 
-        Raises ValueError if the root of trust or the device's name is not as it must be,
-        and OSError if the folder cannot be made. Verifying the root takes seconds on a
-        board: make the agent before the watchdog runs."""
+        Raises ValueError if the root of trust or the device's name is invalid, and OSError if
+        the folder cannot be created. Verifying the root takes seconds on a board: create the
+        agent before you start the watchdog."""
         if gc.threshold() < 0:
             gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
@@ -92,14 +93,14 @@ class BoardAgent(Agent):
         Agent.__init__(self, enrolment, updates, link, clock, boots, metrics_seconds, listeners)
 
     def live(self, model: str) -> "Live | None":
-        """The model that serves now (types.Live). None until there is one, and until it was
-        hashed again after a reset."""
+        """Returns the model that serves now (types.Live), or None. After a reset it is None until
+        the model's files were checked."""
         update = self.updates[model]
         return update.live() if update.work.booted.is_set() else None
 
 
 class BoardHooks(Hooks):
-    """The functions of the program; one that it has not given finds nothing wrong."""
+    """Calls the program's functions; one that is missing reports no problem."""
 
     def __init__(self, serve: "Hook | None", healthy: "Hook | None") -> None:
         self._serve = serve
@@ -113,8 +114,8 @@ class BoardHooks(Hooks):
 
 
 def _enrolled(device: str, target: str, path: str) -> Enrolment:
-    """The Enrolment by the root document in the file `path`, without what only a new root
-    would be checked by."""
+    """Returns the Enrolment with the root document in the file `path`. To save memory, the root
+    role and its keys are removed: only a new root would need them."""
     from modelwave_shared import documents
 
     try:
@@ -125,7 +126,7 @@ def _enrolled(device: str, target: str, path: str) -> Enrolment:
         raise ValueError("%s: %s" % (path, advised(error, "agent")))
     with documents.CHECKING:
         _check_name(device)
-    del root["roles"]["root"]  # its keys go as well
+    del root["roles"]["root"]
     keys = root["keys"]
     root["keys"] = {key: keys[key] for role in root["roles"].values() for key in role["keyids"]}
     return Enrolment(device, target, root)
@@ -138,7 +139,7 @@ def _check_name(device: str) -> None:
 
 
 def _make(folder: str) -> None:
-    """Makes the folder, if it is not there."""
+    """Creates the folder if it is missing."""
     try:
         os.mkdir(folder)
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Downloads in blocks over MQTT (shared/blocks.py), for boards that have no HTTP.
+"""Downloads files in blocks over MQTT (shared/blocks.py), for boards without HTTP.
 
-What the bank's file has is the only offset. A few blocks are asked for at once, and the next
-ones before these are all there, so that the line does not fall silent. A block is written in
-the moment it comes, if it is the one that belongs there; every other (repeated, late, after a
-gap, of another file) is passed over. After a silence all that is missing is asked for anew.
+The length of the bank's file is the only offset. A request asks for a few blocks, and the next
+request is sent before all of these have come, so that the transfer does not pause. A block is
+written at once if it is the next one of the file; every other block (repeated, late, after a
+gap, of another file) is ignored. After a silence, all missing blocks are requested again.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from modelwave_agent.intake import Intake
     from modelwave_agent.ports import BrokerLink, Clock
 
-WINDOW = 8  # blocks that are asked for at once
-LOW = 4096  # bytes on their way, at which the next are asked for
+WINDOW = 8  # blocks in one request
+LOW = 4096  # requested bytes that are still missing when the next request is sent
 SILENCE_SECONDS = 3
-SILENCES = 5  # one after the other, then it is given up
+SILENCES = 5  # in a row, after which the download fails
 
 
 class BlockFetcher(Fetcher):
-    """One serves all models of a board, one file at a time."""
+    """Downloads for all models of a board, one file at a time."""
 
     def __init__(self, link: "BrokerLink", fleet: str, device: str, clock: "Clock") -> None:
         self.link = link
@@ -37,8 +37,7 @@ class BlockFetcher(Fetcher):
         self.intake: "Intake | None" = None  # of the file that is being fetched
 
     async def fetch(self, url: str, intake: "Intake") -> None:
-        """As ports.Fetcher says. The controller has the file under its sha256; `url` is for
-        devices that have HTTP."""
+        """As in ports.Fetcher. The controller finds the file by its sha256; `url` is not used."""
         async with self.turn:
             self.problem = None
             self.intake = intake
@@ -48,7 +47,7 @@ class BlockFetcher(Fetcher):
                 self.intake = None
 
     async def _fetch(self, intake: "Intake") -> None:
-        end = intake.offset  # what was asked for goes up to here
+        end = intake.offset  # the end of what was requested so far
         silences = 0
         while intake.offset < intake.wanted:
             if self.problem:
@@ -62,7 +61,7 @@ class BlockFetcher(Fetcher):
             if await self.clock.wait(self.came, SILENCE_SECONDS):
                 silences = 0
             else:
-                # Without a connection nobody is silent, however long it takes.
+                # Time without a connection does not count as a silence of the controller.
                 silences = silences + 1 if connected else 0
                 end = intake.offset
             if silences == SILENCES:
@@ -72,7 +71,7 @@ class BlockFetcher(Fetcher):
                 )
 
     async def _ask(self, sha256: str, offset: int, count: int) -> bool:
-        """Asks for `count` blocks from `offset` on. False where the connection is lost."""
+        """Requests `count` blocks from `offset` on. Returns False if the connection is lost."""
         request = blocks.request(binascii.unhexlify(sha256), offset, count)
         try:
             await self.link.publish(self.topic, request, False)
@@ -81,8 +80,8 @@ class BlockFetcher(Fetcher):
         return True
 
     def take(self, payload: bytes) -> None:
-        """A message on the device's block topic. Never raises: what goes wrong is told to
-        who waits for the file."""
+        """Handles a message on the device's block topic. Never raises: `fetch`, which waits for
+        the file, raises the error."""
         intake = self.intake
         if not intake:
             return
@@ -99,10 +98,10 @@ class BlockFetcher(Fetcher):
             intake.write(memoryview(payload)[HEAD_BYTES:])
         except Exception as error:
             self.problem = error
-            self.intake = None  # nothing more is written to it
+            self.intake = None  # no more blocks are written
         self.came.set()
 
 
 def _blocks_of(size: int) -> int:
-    """How many blocks hold so many bytes."""
+    """Returns the number of blocks that `size` bytes need."""
     return (size + BLOCK_BYTES - 1) // BLOCK_BYTES

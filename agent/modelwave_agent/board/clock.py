@@ -1,4 +1,4 @@
-"""Time on a board."""
+"""The clock of a board."""
 
 import asyncio
 import time
@@ -9,25 +9,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# 2026-01-01: a clock that says less was never set.
+# 2026-01-01: a clock with an earlier date was never set.
 EARLIEST = 1767225600
-# 2000-01-01, where time.time() begins on some ports.
+# 2000-01-01, where time.time() starts on some of MicroPython's ports.
 LATE_EPOCH = 946684800
 
 
 class BoardClock(Clock):
-    """`ticks_ms` comes round every 12 days, so its steps are added up. Somebody waits here
-    every few minutes (the report repeats), so no turn is missed."""
+    """Adds up the steps of `ticks_ms`, which wraps around every 12 days. The agent uses the clock
+    every few minutes (it repeats its report), so it misses no wrap-around."""
 
     def __init__(
         self,
         wall: "Callable[[], float] | None" = None,
         feed: "Callable[[], object] | None" = None,
     ) -> None:
-        """`wall`: a function such as time.time, for a board whose clock somebody sets (NTP,
-        a battery); None: there is none. `feed`: feeds the program's watchdog; called
-        between the pieces of long work and never by time alone, since a watchdog is there
-        for programs that hang."""
+        """`wall`: a function such as time.time, if the board's clock is set (NTP, a battery);
+        None if it is not. `feed`: feeds the program's watchdog. It is called between the pieces
+        of long work, and never by a timer, as a watchdog must notice a program that hangs."""
         self.told = wall
         self.feed = feed
         self.ticks = time.ticks_ms()

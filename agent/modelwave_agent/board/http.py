@@ -1,10 +1,10 @@
-"""Downloads over HTTP, from where the bank's file ends.
+"""Downloads files over HTTP, from the end of the bank's file on.
 
-A server may do no more than towards a host (host/http.py): it answers 206 with the range
-asked for, or 200 with the whole file, of which the bytes that are there already are passed
-over; it says how long its answer is, and what it says agrees with the signed size. No chunked
-transfer, no redirects, nothing compressed. Each KiB of its answer comes within
-SILENCE_SECONDS, and so does the head, which is short.
+The rules for the server are those of host/http.py. It answers 206 with the requested range, or
+200 with the whole file; then the bytes that the bank has already are skipped. It gives the
+length of its answer, which must agree with the signed size. Chunked transfer, redirects and
+compression are refused. The head is short, and must come within SILENCE_SECONDS; so must each
+KiB of the body.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     class Stream(Protocol):
         """MicroPython's asyncio.Stream, which reads and writes one connection."""
 
-        # None: what came was no data, but TLS's own.
+        # None: the received bytes belong to TLS and hold no data.
         async def readinto(self, buffer: memoryview) -> "int | None": ...
         def write(self, data: bytes) -> None: ...
         async def drain(self) -> None: ...
         async def wait_closed(self) -> None: ...
 
 
-BUFFER_BYTES = 1024  # a line of the head fits in, too
+BUFFER_BYTES = 1024  # also the longest line of a head
 MAX_HEAD_BYTES = 2048
 SILENCE_SECONDS = 20
 NEWLINE = 10
@@ -38,15 +38,15 @@ REQUEST = "GET /%s HTTP/1.1\r\nHost: %s\r\nRange: bytes=%d-\r\nAccept-Encoding: 
 
 
 class HttpFetcher(Fetcher):
-    """One serves all models of a board."""
+    """Downloads for all models of a board."""
 
     def __init__(self, tls: "Any" = None) -> None:
-        """`tls`: an ssl.SSLContext for https, which trusts the server's authority; None: http
-        only."""
+        """`tls`: an ssl.SSLContext for https that trusts the server's certificate authority;
+        None: only http."""
         self.tls = tls
 
     async def fetch(self, url: str, intake: "Intake") -> None:
-        """As ports.Fetcher says. What the intake raises comes through as it is."""
+        """As in ports.Fetcher."""
         scheme, _, place, path = url.split("/", 3)
         tls = self._tls_for(scheme, url)
         host, _, port = place.partition(":")
@@ -60,7 +60,7 @@ class HttpFetcher(Fetcher):
             await stream.wait_closed()  # this closes it
 
     def _tls_for(self, scheme: str, url: str) -> "Any":
-        """The TLS context for the connection, or None for http."""
+        """Returns the TLS context for the connection, or None for http."""
         if scheme == "http:":
             return None
         if scheme != "https:":
@@ -77,10 +77,10 @@ async def _connected(host: str, port: int, tls: "Any") -> "Stream":
 
 
 async def _transfer(stream: "Stream", request: str, intake: "Intake") -> None:
-    """Sends the request, and feeds the intake what is answered."""
+    """Sends the request, and writes the body of the answer to the intake."""
     buffer = memoryview(bytearray(BUFFER_BYTES))
     left = await _timed(_ask(stream, request, buffer, intake))
-    skip = intake.offset if left == intake.wanted else 0  # it has sent the whole file
+    skip = intake.offset if left == intake.wanted else 0  # the server sends the whole file
     while left:
         view = buffer[: min(left, BUFFER_BYTES)]
         got = await _timed(_fill(stream, view))
@@ -93,8 +93,8 @@ async def _transfer(stream: "Stream", request: str, intake: "Intake") -> None:
 
 
 async def _ask(stream: "Stream", request: str, buffer: memoryview, intake: "Intake") -> int:
-    """Sends the request and reads the head of the answer, which must agree with what is
-    wanted; the length of the body."""
+    """Sends the request, and reads and checks the head of the answer. Returns the length of the
+    body."""
     stream.write(request.encode())
     await stream.drain()
     head = _Head(stream, buffer)
@@ -131,23 +131,23 @@ async def _ask(stream: "Stream", request: str, buffer: memoryview, intake: "Inta
 
 
 def _is_rest(content_range: bytes, size: int, intake: "Intake") -> bool:
-    """Whether a range of `size` bytes begins where the file ends here, and does not go past the
-    signed size. It may be shorter than what was asked for."""
+    """Whether a range of `size` bytes begins at the end of the bank's file, and does not exceed
+    the signed size. It may be shorter than requested."""
     end = intake.offset + size
     span = b"bytes %d-%d/" % (intake.offset, end - 1)
     return end <= intake.wanted and content_range in (span + b"*", span + b"%d" % intake.wanted)
 
 
 class _Head:
-    """Reads the head of an answer byte by byte, so that nothing of the body is taken."""
+    """Reads the head of an answer byte by byte, so that it reads nothing of the body."""
 
     def __init__(self, stream: "Stream", buffer: memoryview) -> None:
         self.stream = stream
         self.buffer = buffer
-        self.left = MAX_HEAD_BYTES  # bytes that it may still have
+        self.left = MAX_HEAD_BYTES  # bytes that the rest of the head may have
 
     async def line(self) -> bytes:
-        """The next line without its end, in lower case; b"" at the end of the head."""
+        """Returns the next line without its end, in lower case; b"" at the end of the head."""
         size = 0
         while size < min(len(self.buffer), self.left):
             if not await _fill(self.stream, self.buffer[size : size + 1]):
@@ -160,7 +160,8 @@ class _Head:
 
 
 async def _fill(stream: "Stream", view: memoryview) -> int:
-    """How many bytes came: all that `view` holds, fewer only at the end."""
+    """Fills `view` from the stream. Returns the number of bytes; it is smaller than `view` only
+    at the end of the stream."""
     size = 0
     while size < len(view):
         got = await stream.readinto(view[size:])
@@ -175,5 +176,5 @@ async def _timed(work: "Awaitable[T]") -> "T":
         return await asyncio.wait_for(work, SILENCE_SECONDS)
     except asyncio.TimeoutError:
         raise FetchError("the server is silent: too little came in %s seconds" % SILENCE_SECONDS)
-    except (OSError, ValueError) as error:  # ValueError: TLS, with what is wrong in words
+    except (OSError, ValueError) as error:  # TLS raises ValueError with the reason
         raise FetchError("the connection to the server failed: %s" % error)

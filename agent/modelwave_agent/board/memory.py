@@ -1,4 +1,4 @@
-"""How much memory a model could get."""
+"""Measures how much memory a model could get."""
 
 import gc
 
@@ -6,11 +6,11 @@ TRIES = 8
 
 
 def largest() -> int:
-    """Bytes of the largest piece of the heap that is free, to a 256th of what is free in all.
-    It is found by trying: gc.mem_free() adds up the gaps, and a model needs one piece."""
+    """Returns the bytes of the largest free piece of the heap, exact to 1/256 of all free bytes.
+    It finds them by trying, as gc.mem_free() adds up all gaps, and a model needs one piece."""
     gc.collect()
-    low: int = 0  # this much could be had
-    high: int = gc.mem_free()  # more than this could not
+    low: int = 0  # this much can be allocated
+    high: int = gc.mem_free()  # more than this cannot
     for _ in range(TRIES):
         size = (low + high + 1) // 2
         if _can_have(size):
@@ -22,7 +22,7 @@ def largest() -> int:
 
 
 def _can_have(size: int) -> bool:
-    # In a function of its own: what its frame pointed to is garbage when it returns.
+    # A function of its own, so that the bytearray is garbage when it returns.
     try:
         bytearray(size)
     except MemoryError:

@@ -1,19 +1,20 @@
-"""The board's MQTT connection: a client for MQTT 3.1.1, QoS 1, a clean session each time.
+"""The MQTT client of a board: MQTT 3.1.1, QoS 1, each connection with a clean session.
 
-Three tasks work as long as a connection lasts, and nobody else waits for its socket:
+Three tasks run while there is a connection. Only they wait for its socket:
 
-    _listen  reads packets; a message waits until it is taken, and meanwhile nothing more is
-             read, unless an answer is wanted
-    _speak   writes what others have put into `_out`, each packet in one call
-    _keep    counts eighths of the keep-alive since the last byte came; pings, and gives up
+    _listen  reads packets. It holds a message until `receive` takes it, and reads nothing more
+             meanwhile, unless another task waits for an answer of the broker
+    _speak   writes the packets in `_out`, each in one call
+    _keep    counts eighths of the keep-alive since the last byte came; it sends the pings, and
+             ends a connection that is dead
 
-The first of them that fails ends the connection (`_lose`). Whoever waits for an answer or a
-message waits for `_news` and looks again: so it may be cancelled at any time. MicroPython's
-asyncio would forget a task that waits for a socket when another one that waits for the same
-socket is cancelled.
+The first task that fails ends the connection (`_lose`). All others wait for the event `_news`
+and then look whether their answer or message is there, so they may be cancelled at any time.
+They must not wait for the socket: if two tasks wait for one socket and one is cancelled,
+MicroPython's asyncio forgets the other.
 
-Time is counted in turns of `_keep`, not by a clock: a program that kept the processor for a
-minute has not made the broker silent.
+Time is counted in turns of `_keep`, not by a clock: if the program kept the processor for a
+minute, that does not mean that the broker was silent for a minute.
 """
 
 import asyncio
@@ -31,29 +32,29 @@ if TYPE_CHECKING:
 
     Message = tuple[str, bytes, int]  # topic, payload, packet id to acknowledge or 0
 
-PATIENCE = 10  # eighths of the keep-alive without an answer; after that the link is lost
-MAX_HEADER_BYTES = 5  # of a packet: its first byte, and its length in up to four
-MAX_TOPIC_BYTES = 256  # the longest of topics.py has 223
-MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one byte too many is refused by checks.py
+PATIENCE = 10  # eighths of the keep-alive without an answer, before the connection is lost
+MAX_HEADER_BYTES = 5  # of a packet: its first byte, then its length in at most four
+MAX_TOPIC_BYTES = 256  # the longest topic of topics.py has 223
+MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one more than checks.py accepts
 MAX_ANSWER_BYTES = 255  # of the body of an acknowledgement
-SKIPPED_BYTES = 256  # that are read at a time of what is too long
+SKIPPED_BYTES = 256  # read at a time from a packet that is too long
 TCP, TCP_NODELAY = 6, 1  # MicroPython's socket module does not name them
 
 
 class Acknowledgement:
-    """An acknowledgement that is waited for: its packet type and its packet id (0 for a
+    """The acknowledgement that a task waits for: its packet type and its packet id (0 for a
     CONNACK, which has none)."""
 
     def __init__(self, kind: int, packet_id: int = 0) -> None:
         self.kind = kind
         self.packet_id = packet_id
-        self.eighths = 0  # of the keep-alive, since it was asked for
+        self.eighths = 0  # of the keep-alive, since the packet was sent
 
 
 class MqttLink(BrokerLink):
-    """One connection at a time; `connect` begins another. A dead one is noticed within 1.5
-    times the keep-alive, also while it is being opened; only the name's resolution is as
-    slow as the board's firmware makes it."""
+    """The connection of a board to its broker. A dead connection is noticed within 1.5 times the
+    keep-alive, also while it is being opened. Only the resolution of the host's name may take
+    longer, as the firmware does it."""
 
     def __init__(
         self,
@@ -73,18 +74,18 @@ class MqttLink(BrokerLink):
         self.password = password
         self.tls = tls
         self.keepalive = keepalive
-        self._sockets: "list[Any]" = []  # of this connection; a lost one has none
+        self._sockets: "list[Any]" = []  # of this connection; empty after it is lost
         self._tasks: "list[asyncio.Task[None]]" = []
         self._stream: "Any" = None
-        self._why = "not connected"  # or "" while it is
+        self._why = "not connected"  # the reason; "" while there is a connection
         self._news = asyncio.Event()
         self._out: "list[bytes]" = []  # packets that wait to be written
-        self._held: "list[Message]" = []  # messages that nobody has taken yet
-        self._room = 1  # messages that may be held while an answer is wanted
+        self._held: "list[Message]" = []  # messages that `receive` has not returned yet
+        self._room = 1  # messages that may be held while a task waits for an answer
         self._packet_id = 0  # of the last packet that had one
         self._wanted: "Acknowledgement | None" = None
-        self._left = 0  # bytes that are still to come of the packet at hand
-        self._silent = 0  # eighths of the keep-alive since something was heard
+        self._left = 0  # unread bytes of the current packet
+        self._silent = 0  # eighths of the keep-alive since the last byte came
 
     async def connect(self, will_topic: str, will: bytes) -> None:
         await self.close()
@@ -107,7 +108,7 @@ class MqttLink(BrokerLink):
             raise LinkLost(self._why)
 
     async def subscribe(self, topics: "list[str]") -> None:
-        # What is retained there may come before the acknowledgement, and nobody takes it yet.
+        # Retained messages may come before the acknowledgement, when no task receives yet.
         self._room = len(topics)
         try:
             packet_id = self._next_packet_id()
@@ -122,8 +123,8 @@ class MqttLink(BrokerLink):
         await self._ask(Acknowledgement(packets.PUBACK, packet_id), packet)
 
     async def receive(self) -> "tuple[str, bytes]":
-        """Nothing more is read before a message is taken, so whoever takes them must not wait
-        for `publish` in between: its answer may stand behind the next ones."""
+        """As in ports.BrokerLink. The task that calls this must not call `publish` as well: the
+        answer may come after further messages, which are not read before this one is taken."""
         while not self._held:
             self._check(self._sockets)
             await self._news.wait()
@@ -136,7 +137,7 @@ class MqttLink(BrokerLink):
     async def close(self) -> None:
         if self._sockets:
             try:
-                self._stream.write(packets.DISCONNECT)  # if it can go at once
+                self._stream.write(packets.DISCONNECT)  # does not wait
             except (OSError, ValueError):
                 pass
         self._lose("closed")
@@ -144,7 +145,8 @@ class MqttLink(BrokerLink):
     # The connection.
 
     def _open(self) -> None:
-        """asyncio.open_connection, but no socket is left when it is cancelled."""
+        """Opens the connection, like asyncio.open_connection, which however leaves a socket open
+        when it is cancelled."""
         try:
             place = socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM)[0]
         except OSError:
@@ -153,9 +155,9 @@ class MqttLink(BrokerLink):
         self._sockets.append(sock)
         sock.setblocking(False)
         try:
-            sock.setsockopt(TCP, TCP_NODELAY, 1)  # or small packets wait for each other
+            sock.setsockopt(TCP, TCP_NODELAY, 1)  # else small packets are delayed
         except OSError:
-            pass  # this board has none
+            pass  # this board does not have the option
         try:
             sock.connect(place[-1])
         except OSError as error:
@@ -173,14 +175,14 @@ class MqttLink(BrokerLink):
     async def _run(self, work: "Coroutine[Any, Any, None]") -> None:
         try:
             await work
-        except Exception as error:  # a link that hangs would be worse than one that is lost
+        except Exception as error:  # a lost connection is better than one that hangs
             self._lose(error)
 
     def _lose(self, error: "BaseException | str") -> None:
-        """Ends the connection, and tells all who wait. `error`: the reason."""
-        if type(error) is ValueError:  # mbedTLS raises it
+        """Ends the connection for the reason `error`, and wakes all waiting tasks."""
+        if type(error) is ValueError:  # from mbedTLS
             error = "the broker's certificate is not trusted: " + " ".join(str(error).split())
-        # Only a topic that is not UTF-8 raises an error without a text.
+        # Only the decoding of a topic raises an error without a message.
         reason = str(error) or "the topic of a message is not UTF-8"
         self._why = self._why or "%s:%d: %s" % (self.host, self.port, reason)
         for task in self._tasks:
@@ -192,24 +194,24 @@ class MqttLink(BrokerLink):
         self._tell()
 
     def _check(self, sockets: "list[Any]") -> None:
-        """Raises LinkLost where the connection with these sockets is lost."""
+        """Raises LinkLost if the connection with these sockets is lost."""
         if not sockets:
             raise LinkLost(self._why)
 
     def _tell(self) -> None:
-        """Everybody who waits looks again."""
+        """Wakes all waiting tasks, which then look again."""
         self._news.set()
         self._news.clear()
 
-    # What goes out.
+    # Sending.
 
     def _next_packet_id(self) -> int:
         self._packet_id = self._packet_id % packets.MAX_PACKET_ID + 1
         return self._packet_id
 
     async def _ask(self, answer: Acknowledgement, packet: bytes) -> None:
-        """Sends a packet, and returns when the broker has answered; one after the other.
-        LinkLost."""
+        """Sends `packet` and waits for `answer` from the broker; if another task waits for one,
+        it goes first. Raises LinkLost."""
         sockets = self._sockets
         while self._wanted:
             await self._news.wait()
@@ -228,7 +230,7 @@ class MqttLink(BrokerLink):
         while True:
             while not self._out:
                 await self._news.wait()
-            # Not `write`, which would not wait until the socket is connected.
+            # `write` would not wait until the socket is connected; `drain` does.
             self._stream.out_buf = self._out.pop(0)
             await self._stream.drain()
 
@@ -237,7 +239,7 @@ class MqttLink(BrokerLink):
             for _ in range(4):
                 await asyncio.sleep_ms(self.keepalive * 125)
                 self._silent += 1
-                if self._is_full():  # nobody reads meanwhile
+                if self._is_full():  # `_listen` does not read now
                     self._silent = 0
                 waited = 0
                 if self._wanted:
@@ -247,7 +249,7 @@ class MqttLink(BrokerLink):
                     raise LinkLost("the broker does not answer")
             self._put(packets.PINGREQ)
 
-    # What comes in.
+    # Receiving.
 
     async def _listen(self) -> None:
         while True:
@@ -265,7 +267,7 @@ class MqttLink(BrokerLink):
                 raise LinkLost(_unexpected(kind))
 
     async def _read_header(self) -> int:
-        """Reads the first byte of a packet, which it returns, and the packet's length."""
+        """Reads the header of a packet; returns its first byte, stores its length in `_left`."""
         self._left = MAX_HEADER_BYTES
         kind = (await self._read(1))[0]
         size = shift = 0
@@ -283,14 +285,14 @@ class MqttLink(BrokerLink):
             raise LinkLost("a PINGRESP of the broker has %d bytes too many" % self._left)
 
     async def _take_answer(self, kind: int) -> None:
-        """Reads a CONNACK, PUBACK or SUBACK, which must be the one that is waited for."""
+        """Reads a CONNACK, PUBACK or SUBACK, which must be the one that a task waits for."""
         if not 2 <= self._left <= MAX_ANSWER_BYTES:
             raise LinkLost("an answer of the broker has %d bytes" % self._left)
         body = await self._read(self._left)
         if kind == packets.CONNACK:
             if body[1]:
                 raise LinkLost(packets.refusal(body[1]))
-            if body != b"\x00\x00":  # a clean session has no "session present"
+            if body != b"\x00\x00":  # "session present" in spite of a clean session
                 raise LinkLost(_unexpected(kind))
             packet_id = 0
         else:
@@ -304,7 +306,7 @@ class MqttLink(BrokerLink):
         self._tell()
 
     async def _take_message(self, qos: int) -> None:
-        """Reads a PUBLISH, and holds the message until it is taken."""
+        """Reads a PUBLISH, and holds its message until `receive` takes it."""
         if qos > 1:
             raise LinkLost("the broker sent a message with QoS %d" % qos)
         size = int.from_bytes(await self._read(2), "big")
@@ -315,11 +317,11 @@ class MqttLink(BrokerLink):
         try:
             if self._left > MAX_PAYLOAD_BYTES:
                 await self._skip()
-                payload = bytes(MAX_PAYLOAD_BYTES)  # checks.py refuses it by its length
+                payload = bytes(MAX_PAYLOAD_BYTES)  # checks.py refuses this length
             else:
                 payload = await self._read(self._left)
         except MemoryError:
-            # What is retained comes again with the next connection.
+            # A retained message comes again on the next connection.
             raise LinkLost("no memory for a message")
         self._held.append((topic, payload, packet_id))
         self._tell()
@@ -327,16 +329,16 @@ class MqttLink(BrokerLink):
             await self._news.wait()
 
     def _is_full(self) -> bool:
-        """Whether messages have to be taken before more is read."""
+        """Whether `receive` must take a message before more is read."""
         return len(self._held) > (self._room if self._wanted else 0)
 
     async def _skip(self) -> None:
-        """Reads the rest of the packet, for nobody."""
+        """Reads the rest of the packet and drops it."""
         while self._left:
             await self._read(min(self._left, SKIPPED_BYTES))
 
     async def _read(self, size: int) -> bytes:
-        """The next bytes of the packet at hand."""
+        """Returns the next `size` bytes of the current packet."""
         if size > self._left:
             raise LinkLost("a packet of the broker is malformed")
         data = b""

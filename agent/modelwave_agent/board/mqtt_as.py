@@ -1,9 +1,9 @@
-"""The connection of a program that already runs Peter Hinch's mqtt_as, as the agent's link.
+"""Lets the agent use the connection of a program that already runs Peter Hinch's mqtt_as.
 
-mqtt_as owns its connection: it takes the last will when it is made, connects again by itself,
-and hands messages to the program. So the program does these parts, with its own client:
+mqtt_as manages its connection itself: it gets the last will when it is created, reconnects by
+itself, and passes messages to the program. So the program must do this, with its own client:
 
-    config["queue_len"] = 4  # at least the number of topics of the agent
+    config["queue_len"] = 4  # at least the number of the agent's topics
     config["will"] = (topics.presence(fleet, device), "offline", True, 1)
     client = MQTTClient(config)
     link = MqttAsLink(client)
@@ -14,7 +14,7 @@ and hands messages to the program. So the program does these parts, with its own
             client.up.clear()                       await link.give(topic, payload)
             link.up()
 
-and the same with `down`. mqtt_as takes a message whole, however long it is.
+and the same with `down`. mqtt_as loads each message completely, of whatever length.
 """
 
 import asyncio
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 
 class MqttAsLink(BrokerLink):
-    """`connect` waits until the program has told `up`."""
+    """The link over an mqtt_as client. `connect` waits until the program has called `up`."""
 
     def __init__(self, client: "Any") -> None:
         """`client`: an mqtt_as.MQTTClient."""
         self.client = client
         self._ups = 0
-        self._session = 0  # of the client's connections, by `_ups`; 0 while it has none
-        self._mine = 0  # the one that `connect` has found
-        self._held: "tuple[str, bytes] | None" = None  # a message that nobody has taken yet
+        self._session = 0  # number of the client's connection (`_ups`); 0 while it has none
+        self._mine = 0  # number of the connection that `connect` has returned
+        self._held: "tuple[str, bytes] | None" = None  # not yet returned by `receive`
         self._news = asyncio.Event()
 
     def up(self) -> None:
-        """The program tells that its client has connected, or has connected again."""
+        """The program calls this when its client has connected or reconnected."""
         self._ups += 1
         self._change(self._ups)
 
     def down(self) -> None:
-        """The program tells that its client has lost its connection."""
+        """The program calls this when its client has lost its connection."""
         self._change(0)
 
     async def give(self, topic: bytes, payload: bytes) -> None:
-        """The program hands a message over; returns when the one before was taken."""
+        """The program calls this with each message; it waits until the one before was taken."""
         while self._held:
             await self._news.wait()
         if self._session:
@@ -67,7 +67,8 @@ class MqttAsLink(BrokerLink):
         self._check()
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
-        """Over an outage mqtt_as keeps it, and publishes it on the next connection."""
+        """As in ports.BrokerLink, but during an outage mqtt_as keeps the message, and publishes
+        it on the next connection."""
         self._check()
         await self.client.publish(topic, payload, retain, 1)
 
@@ -82,12 +83,12 @@ class MqttAsLink(BrokerLink):
         return found
 
     async def close(self) -> None:
-        """The connection is the program's."""
+        """Stops using the connection; it stays open, as it belongs to the program."""
         self._mine = 0
 
     def _change(self, session: int) -> None:
         self._session = session
-        self._held = None  # what is retained comes again with the subscriptions
+        self._held = None  # retained messages come again with the subscriptions
         self._tell()
 
     def _check(self) -> None:

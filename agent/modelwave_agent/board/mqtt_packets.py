@@ -1,4 +1,4 @@
-"""The packets of MQTT 3.1.1 that a board sends, as bytes, and what it reads of an answer.
+"""Makes the MQTT 3.1.1 packets that a board sends; has the constants to read the answers.
 
 Section numbers are those of the OASIS standard, version 3.1.1.
 """
@@ -29,7 +29,7 @@ USER_NAME = 0x80
 MAX_PACKET_ID = 65535
 MAX_GRANTED_QOS = 2  # a larger return code in a SUBACK is a refusal (3.9.3)
 
-# Why a broker refuses a connection, by its return code from 1 on (3.2.2.3).
+# Why a broker refuses a connection: the meaning of the return codes from 1 on (3.2.2.3).
 REFUSALS = (
     "the broker does not speak MQTT 3.1.1",
     "the broker does not take this client id",
@@ -42,8 +42,8 @@ REFUSALS = (
 def connect(
     client_id: str, user: str, password: str, will_topic: str, will: bytes, keepalive: int
 ) -> bytes:
-    """A CONNECT with a clean session and a retained will at QoS 1; `keepalive`: seconds. An
-    empty `user` leaves out name and password."""
+    """Returns a CONNECT with a clean session and a retained will at QoS 1. `keepalive`: seconds.
+    If `user` is empty, it has no user name and password."""
     flags = CLEAN_SESSION | WILL | WILL_QOS_1 | WILL_RETAIN
     fields = [client_id.encode(), will_topic.encode(), will]
     if user:
@@ -57,7 +57,7 @@ def connect(
 
 
 def publish(topic: str, payload: bytes, retain: bool, packet_id: int) -> bytes:
-    """A PUBLISH at QoS 1."""
+    """Returns a PUBLISH at QoS 1."""
     kind = PUBLISH | QOS_1 | (RETAIN if retain else 0)
     return packet(kind, [field(topic.encode()), packet_id.to_bytes(2, "big"), payload])
 
@@ -67,7 +67,7 @@ def puback(packet_id: int) -> bytes:
 
 
 def subscribe(topics: "list[str]", packet_id: int) -> bytes:
-    """A SUBSCRIBE at QoS 1 to each of the topics."""
+    """Returns a SUBSCRIBE to the topics at QoS 1."""
     parts = [packet_id.to_bytes(2, "big")]
     for topic in topics:
         parts.append(field(topic.encode()) + b"\x01")
@@ -75,8 +75,8 @@ def subscribe(topics: "list[str]", packet_id: int) -> bytes:
 
 
 def packet(kind: int, parts: "list[bytes]") -> bytes:
-    """The packet with its first byte and the length of what follows, seven bits a byte, the
-    lowest first (2.2.3). The parts are joined once: a board has no heap for two copies."""
+    """Returns a packet: its first byte `kind`, the length of the rest (7 bits per byte, lowest
+    first, 2.2.3), and the parts. They are joined once: a board has no heap for two copies."""
     head = bytearray((kind,))
     size = sum(map(len, parts))
     while size > 0x7F:
@@ -87,12 +87,12 @@ def packet(kind: int, parts: "list[bytes]") -> bytes:
 
 
 def field(data: bytes) -> bytes:
-    """A string or binary field: its length in two bytes, then its bytes (1.5.3)."""
+    """Returns a string or binary field: its length in two bytes, then its bytes (1.5.3)."""
     return len(data).to_bytes(2, "big") + data
 
 
 def refusal(code: int) -> str:
-    """Why the broker refused the connection, by the return code of its CONNACK (not 0)."""
+    """Returns why the broker refused the connection; `code` is its CONNACK's return code, not 0."""
     if code <= len(REFUSALS):
         return REFUSALS[code - 1]
     return "the broker refused the connection with the unknown code %d" % code

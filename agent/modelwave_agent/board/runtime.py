@@ -1,4 +1,4 @@
-"""The runtimes of boards: what they have in common, and a function of the program's own as one."""
+"""The base class of the runtimes for boards, and the runtime for a program's own function."""
 
 from modelwave_agent.board.memory import largest
 from modelwave_agent.ports import ProofError, Runtime
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class BoardRuntime(Runtime):
-    """What a runtime says of itself. `load` and `run` are the subclass's."""
+    """The attributes of a runtime. Subclasses implement `load` and `run`."""
 
     format = "tflite"
 
     def __init__(self, name: str, version: str, kernels: "list[str] | None", ram: int) -> None:
-        """`name`: as in the tolerance of manifests; `kernels`: the operators there are, None
-        for all; `ram`: bytes set aside for models, 0 for what is free."""
+        """`name`: as in the tolerance of manifests; `kernels`: the operators that it has, None
+        for all; `ram`: bytes reserved for models, 0 to measure the free heap."""
         self.name = name
         self.version = version
         self.kernels = kernels
@@ -28,6 +28,8 @@ class BoardRuntime(Runtime):
 
 
 class FunctionRuntime(BoardRuntime):
+    """Runs models with a function of the program."""
+
     def __init__(
         self,
         load: "Callable[[str], Model]",
@@ -36,9 +38,9 @@ class FunctionRuntime(BoardRuntime):
         kernels: "list[str] | None" = None,
         ram: int = 0,
     ) -> None:
-        """`load(path)` gives the model: a function from the input tensor's bytes to the output
-        tensor's. What either raises counts against the model, but for MemoryError and
-        OSError. The others: BoardRuntime's."""
+        """`load(path)` returns the model: a function from the input tensor's bytes to the output
+        tensor's. If one of the two raises an error, the model counts as unhealthy, except for
+        MemoryError and OSError. The other arguments: as in BoardRuntime."""
         BoardRuntime.__init__(self, name, version, kernels, ram)
         self.open = load
         self.model: "Model | None" = None

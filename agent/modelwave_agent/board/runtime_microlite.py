@@ -1,5 +1,5 @@
-"""TFLite models on a firmware that has tensorflow-micropython's `microlite`; elsewhere this
-raises ImportError."""
+"""Runs TFLite models on a firmware with tensorflow-micropython's `microlite`; on others the
+import raises ImportError."""
 
 import microlite
 
@@ -8,8 +8,8 @@ from modelwave_agent.ports import ProofError
 
 
 class MicroliteRuntime(BoardRuntime):
-    """Models of one input and one output whose elements are int8 or uint8. microlite tells
-    no size and checks no index, so the sizes are told here."""
+    """Runs models with one input and one output of int8 or uint8 elements. microlite does not
+    know the sizes of tensors and checks no index, so the program gives the sizes."""
 
     def __init__(
         self,
@@ -20,8 +20,8 @@ class MicroliteRuntime(BoardRuntime):
         kernels: "list[str] | None" = None,
         ram: int = 0,
     ) -> None:
-        """`arena`: bytes; `inputs`, `outputs`: elements of the two tensors; the others:
-        BoardRuntime's."""
+        """`arena`: bytes; `inputs`, `outputs`: elements of the two tensors; the others: as in
+        BoardRuntime."""
         BoardRuntime.__init__(self, "microlite", version, kernels, ram)
         self.arena = arena
         self.inputs = inputs
@@ -31,7 +31,7 @@ class MicroliteRuntime(BoardRuntime):
 
     def load(self, path: str) -> None:
         with open(path, "rb") as file:
-            self.data = file.read()  # the interpreter points into it
+            self.data = file.read()  # kept, as the interpreter points into it
         self.model = microlite.interpreter(self.data, self.arena, _nothing, _nothing)
 
     def run(self, data: bytes) -> bytes:
@@ -52,4 +52,4 @@ class MicroliteRuntime(BoardRuntime):
 
 
 def _nothing(interpreter: "microlite.interpreter") -> None:
-    """Called by microlite before and after it runs; the tensors are filled and read here."""
+    """microlite calls this before and after a run; `run` fills and reads the tensors itself."""

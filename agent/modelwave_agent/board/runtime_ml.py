@@ -1,4 +1,4 @@
-"""TFLite models on a firmware that has OpenMV's `ml`; elsewhere this raises ImportError."""
+"""Runs TFLite models on a firmware with OpenMV's `ml`; on others the import raises ImportError."""
 
 import ml
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class MlRuntime(BoardRuntime):
-    """Models of one input and one output. The tensors go in and out as they are: a function
-    as input fills the tensor itself, and a callback is given the output before it is made
-    floats. (A firmware whose callback is given floats fails every golden set of integers,
-    by the number of bytes.)"""
+    """Runs models with one input and one output. The tensors' bytes are not converted: the input
+    is a function that fills the tensor, and a callback gets the output before it is converted
+    to floats. (A firmware whose callback gets floats fails every golden set of integers, as the
+    number of bytes is wrong.)"""
 
     def __init__(self, version: str = "", kernels: "list[str] | None" = None, ram: int = 0) -> None:
         BoardRuntime.__init__(self, "ml", version, kernels, ram)
@@ -36,12 +36,12 @@ class MlRuntime(BoardRuntime):
         self.model = None
 
     def fill(self, tensor: "Any", shape: "tuple[int, ...]", kind: str) -> None:
-        # A slice of another length would move what is not ours to move.
+        # A slice of another length would resize the tensor's array.
         if len(tensor) != len(self.data):
             raise ProofError("%d bytes given, the model takes %d" % (len(self.data), len(tensor)))
         tensor[:] = self.data
 
 
 def _raw(model: "ml.Model", inputs: "Sequence[Any]", outputs: "Sequence[Any]") -> bytes:
-    """What the callback of `predict` returns is what `predict` returns."""
+    """The callback for `predict`, which returns what this returns."""
     return bytes(outputs[0].tobytes())

@@ -1,4 +1,4 @@
-"""Whom a board trusts over TLS. A file of its own, for boards that use TLS."""
+"""Makes the TLS context of a board. It has its own file, as only boards with TLS need it."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -6,12 +6,12 @@ if TYPE_CHECKING:
 
 
 def tls_context(ca: bytes) -> "Any":
-    """What MqttLink takes as `tls`, to trust only brokers with a certificate from the
-    authority `ca` (DER or PEM). ValueError."""
+    """Returns a context for MqttLink's `tls` that trusts only brokers with a certificate of the
+    authority `ca` (DER or PEM). Raises ValueError."""
     import tls
 
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)  # for which CERT_REQUIRED is the default
-    if ca[:5] == b"-----":  # not every board's TLS reads PEM
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)  # CERT_REQUIRED by default
+    if ca[:5] == b"-----":  # the TLS of some boards cannot read PEM
         from binascii import a2b_base64
 
         for piece in ca.split(b"-----")[2::4]:

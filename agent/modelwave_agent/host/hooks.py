@@ -47,12 +47,13 @@ class CommandHooks(ports.Hooks):
 
 
 def variables(live: Live) -> dict[str, str]:
-    """Returns the environment variables that describe the model to a hook."""
+    """Returns the environment variables that describe the model to a hook. Paths are absolute,
+    because a hook passes them to programs with other working directories."""
     return {
         "MODELWAVE_MODEL": live.model,
         "MODELWAVE_RELEASE": str(live.release),
         "MODELWAVE_VERSION": live.version,
-        "MODELWAVE_MODEL_PATH": live.path,
-        "MODELWAVE_LABELS_PATH": live.labels_path or "",
+        "MODELWAVE_MODEL_PATH": os.path.abspath(live.path),
+        "MODELWAVE_LABELS_PATH": os.path.abspath(live.labels_path) if live.labels_path else "",
         "MODELWAVE_ON_TRIAL": "1" if live.on_trial else "0",
     }

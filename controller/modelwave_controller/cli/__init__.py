@@ -14,7 +14,7 @@ import typer
 
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import ModelwaveError
-from modelwave_controller.terminal import fail
+from modelwave_controller.terminal import fail, prepare_streams
 from modelwave_shared import checkout
 
 # The module of each command or group of commands, and the function in it; None for a group.
@@ -100,7 +100,8 @@ def run(arguments: Sequence[str]) -> int:
     except _CommandLineError as error:
         # The message is empty if the help page was printed, for a command without arguments.
         if message := getattr(error, "format_message", str)():
-            fail(f"{message} (see modelwave --help)")
+            context = getattr(error, "ctx", None)
+            fail(f"{message} (see `{context.command_path if context else 'modelwave'} --help`)")
         return 2
     except OSError as error:
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
@@ -111,4 +112,5 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))

@@ -100,12 +100,14 @@ def resume(
     ctx: typer.Context,
     rollout: RolloutArgument,
     accept: Annotated[
-        str, typer.Option(metavar="REASON", help="Overrule the gate that holds the rollout.")
-    ] = "",
+        str | None, typer.Option(metavar="REASON", help="Overrule the gate that holds the rollout.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Go on after a pause; after a hold wait for the devices again, or overrule the gate."""
-    _do(ctx, rollouts.resume, rollout, _text(accept, "--accept"), as_json)
+    if accept is not None and not accept.strip():
+        raise OperatorError("--accept: say why the gate may be overruled")
+    _do(ctx, rollouts.resume, rollout, _text(accept or "", "--accept"), as_json)
 
 
 @app.command()

@@ -47,7 +47,7 @@ _UPDATE = (
 
 # Situation: (verb, what happens next).
 TABLE = {
-    "returned": (FINISH, "nothing: it is over"),
+    "returned": (FINISH, "it ends as REVERTED"),
     "returning": (WAIT, "it ends when all devices have answered, in {deadline} at the latest"),
     "revert asked": (REVERT, "its devices are ordered back"),
     "failed": (REVERT, "its devices are ordered back"),
@@ -64,7 +64,7 @@ TABLE = {
         "the gate decides when enough devices answered, in {deadline} at the latest",
     ),
     "soaking": (WAIT, "{next} in {soak}"),
-    "last passed": (FINISH, "nothing: it is over"),
+    "last passed": (FINISH, "it ends as FINISHED"),
     "passed": (OPEN, "{next}"),
 }
 

@@ -20,7 +20,8 @@ from modelwave_controller.storage.tables import heads
 if TYPE_CHECKING:
     from alembic.config import Config
 
-KNOWN = ("0001", "0002")  # as in migrations/versions, oldest first; test_migrations.py compares
+# As in migrations/versions, oldest first; test_migrations.py compares.
+KNOWN = ("0001", "0002")
 FIRST, NEWEST = KNOWN[0], KNOWN[-1]
 
 _alembic_version = table("alembic_version", column("version_num"))
@@ -60,13 +61,14 @@ def migrate(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection, before: str | None) -> None:
-    from alembic import command  # slow to import, and rarely needed
+    # The store logs the migration; Alembic would log each import of it too.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from alembic import command
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # the store logs the migration
     config = alembic_config(connection)
     if before == FIRST:
         command.stamp(config, FIRST)
-    command.upgrade(config, "head")
+    command.upgrade(config, NEWEST)
 
 
 def alembic_config(connection: Connection) -> "Config":

@@ -1,11 +1,11 @@
-"""A board that reads digits: the agent, and a program that runs the live model.
+"""The program of a board that reads digits: it starts the agent, and runs the live model.
 
     micropython main.py SETTINGS.json
 
-SETTINGS.json: {path: what stands before sys.path, device, target, host, port, root, folder,
-bank_bytes, metrics_seconds, samples: a file of labelled pictures (64 bytes, then the digit in
-one), pause: milliseconds between inferences}. On a board they would stand here, and wlan and
-watchdog before them (docs/boards.md).
+SETTINGS.json: {path: folders to put before sys.path, device, target, host, port, root, folder,
+bank_bytes, metrics_seconds, samples: a file of labelled pictures (64 bytes, then one byte for the
+digit), pause: milliseconds between inferences}. On a real board these settings would be in this
+file, after the start of wlan and watchdog (docs/boards.md).
 """
 
 import asyncio
@@ -28,14 +28,15 @@ KERNELS = ["FULLY_CONNECTED", "SOFTMAX"]
 
 
 class Reader:
-    """Runs whatever model serves on one labelled picture after the other."""
+    """Runs the model that serves on one labelled picture after the other."""
 
     def __init__(self):
         self.model = None
         self.release = 0
 
     def serve(self, live):
-        """The agent's hook: `live` takes over, also on trial, and after a roll-back."""
+        """The agent's hook, called when `live` begins to serve, also on trial and after a
+        rollback."""
         self.model = tflite_dense.load(live.path)
         self.release = live.release
 
@@ -52,7 +53,8 @@ class Reader:
 
 
 def samples():
-    """Over and over. On a board: what a camera saw, and a person said of it."""
+    """Yields the labelled pictures in an endless loop. A real board would use pictures of its
+    camera, with labels by a person."""
     while True:
         with open(settings["samples"], "rb") as file:
             while True:

@@ -3,12 +3,12 @@
     model = load("digits-v2.tflite")
     scores = model(picture)          # 64 bytes in, 10 out, as the int8 tensors have them
 
-It is a user function as a board's runtime (docs/boards.md), for CPython and MicroPython
-alike. A board with TensorFlow Lite in its firmware takes that instead: this one spends a few
-microseconds on each weight, and holds the file in RAM.
+It is a user's function for a board's FunctionRuntime (docs/boards.md), and runs on CPython and
+MicroPython. If a board's firmware has TensorFlow Lite, use that instead: this code needs a few
+microseconds for each weight, and keeps the file in RAM.
 
-Sums are exact; an output is rounded from a float, where TensorFlow Lite rounds a product of
-integers, so they may differ by a step. The format of the file: tensorflow/lite/schema/
+Sums are exact. An output is rounded from a float, while TensorFlow Lite rounds a product of
+integers, so they may differ by one step. The format of the file: tensorflow/lite/schema/
 schema.fbs; the arithmetic: the TensorFlow Lite 8-bit quantization specification.
 """
 
@@ -31,7 +31,8 @@ def load(path):
 
 
 class Model:
-    """ValueError for a file that has other operators, or is none."""
+    """A loaded model. Raises ValueError for a file with other operators, or one that is not a
+    model."""
 
     def __init__(self, data):
         if data[4:8] != b"TFL3":
@@ -85,7 +86,7 @@ class Model:
             found.append(number + sum(a * b for a, b in zip(values, row)))  # noqa: B905
         return found
 
-    # The flatbuffer: a table begins with the way back to the places of its fields.
+    # The flatbuffer: a table begins with the offset back to the list of its fields' places.
 
     def at(self, place):
         """What the offset in `place` points to."""
