@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import datetime
+import email.utils
 import errno
 import hashlib
 import threading
@@ -217,6 +219,32 @@ def test_body_of_unknown_length_is_refused(tmp_path):
 @pytest.mark.parametrize("status", ["404 Not Found", "416 Range Not Satisfiable", "503 Busy"])
 def test_error_status_is_named(tmp_path, status):
     assert status in refusal(tmp_path, saying(status, "Content-Length: 0"))
+
+
+def date_in(seconds):
+    return email.utils.format_datetime(
+        datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds), usegmt=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("wish", "least", "most"),
+    [
+        ("120", 120, 120),
+        (5000, 1000, 5000),
+        (-5000, 0, 0),
+        ("soon", 0, 0),
+        ("-5", 0, 0),
+        ("9" * 5000, 999_999_999, 999_999_999),
+        ("\xb2", 0, 0),
+        ("", 0, 0),
+    ],
+)
+def test_time_after_which_a_server_wants_to_be_asked_again_is_told(tmp_path, wish, least, most):
+    field = f"Retry-After: {date_in(wish) if type(wish) is int else wish}"
+    with pytest.raises(FetchError) as caught:
+        fetch(intake_of(tmp_path), saying("503 Busy", field, "Content-Length: 0"))
+    assert least <= caught.value.retry_after <= most
 
 
 def test_garbage_instead_of_http_is_refused(tmp_path):

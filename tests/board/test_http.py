@@ -209,6 +209,12 @@ def test_redirects_and_errors_are_named(refusal, status):
     assert "b'" not in reason  # words, not the name of bytes
 
 
+@pytest.mark.parametrize(("wish", "seconds"), [("120", 120), ("soon", 0), ("9" * 90, 999_999_999)])
+def test_time_after_which_a_server_wants_to_be_asked_again_is_told(fetch, wish, seconds):
+    found = fetch(saying("503 Busy", f"Retry-After: {wish}", "Content-Length: 0"))
+    assert (found["kind"], found["retry_after"]) == ("FetchError", seconds)
+
+
 def test_compressed_body_is_refused(refusal):
     said = refusal(saying("200 OK", "Content-Encoding: gzip", LENGTH, body=DATA))
     assert said == "the answer has a content-encoding: its body is encoded"

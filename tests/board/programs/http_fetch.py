@@ -6,7 +6,7 @@ CONFIG.json: {path: what stands before sys.path, url, folder: the bank's, file: 
 sha256}, silence: seconds, times: how often to fetch if it fails, ca: a DER file for https, or
 "", full: a byte at which the medium is, or 0}. Prints a JSON object: {error: what the last
 fetch raised, or ""; kind: its class; offset; matches; left: descriptors that it left open;
-waits: how often it began to wait for the server, each time for as long as `silence`}.
+retry_after: as that error has it; waits: how often it began to wait for the server, each time for as long as `silence`}.
 """
 
 import json
@@ -65,16 +65,19 @@ async def main():
     before = descriptors()
     for _ in range(config["times"]):
         error = kind = ""
+        retry_after = 0
         try:
             await fetcher.fetch(config["url"], intake)
         except Exception as raised:
             error, kind = str(raised), type(raised).__name__
+            retry_after = getattr(raised, "retry_after", 0)
         if not error:
             break
     left = descriptors() - before
     intake.close()
     found = {"error": error, "kind": kind, "offset": intake.offset, "matches": intake.matches()}
     found["left"] = left
+    found["retry_after"] = retry_after
     found["waits"] = waits.count(config["silence"])
     print(json.dumps(found))
 
