@@ -6,7 +6,8 @@ CONFIG.json: {path: what stands before sys.path, url, folder: the bank's, file: 
 sha256}, silence: seconds, times: how often to fetch if it fails, ca: a DER file for https, or
 "", full: a byte at which the medium is, or 0}. Prints a JSON object: {error: what the last
 fetch raised, or ""; kind: its class; offset; matches; left: descriptors that it left open;
-retry_after: as that error has it; waits: how often it began to wait for the server, each time for as long as `silence`}.
+retry_after: as that error has it; waits: how often it began to wait for the server, each time for
+as long as `silence`}.
 """
 
 import json
