@@ -274,18 +274,23 @@ def test_fault_goes_on_being_outlived_after_resets(world, monkeypatch):
     assert world.last_report()["outcome"] == "SUCCEEDED"
 
 
-def test_newer_order_ends_the_tries_for_the_one_before(world):
+@pytest.mark.parametrize("newer", [THREE, ONE], ids=["another release", "the live release"])
+def test_newer_order_ends_the_tries_for_the_one_before(world, newer):
     del world.files[TWO.document["files"][0]["sha256"]]
     world.retained[TOPIC] = signing.order(TWO, 2)
     sent = []
 
     def done(update):
         if failed(world, 2)(update) and not sent:
-            sent.append(world.deliver(TOPIC, signing.order(THREE, 3)))
+            sent.append(world.deliver(TOPIC, signing.order(newer, 3)))
         return settled(world, 3)(update)
 
     assert asyncio.run(live(world, done))
-    assert (world.last_report()["outcome"], world.last_report()["release"]) == ("SUCCEEDED", 3)
+    release = newer.document["release"]
+    assert (world.last_report()["outcome"], world.last_report()["release"]) == (
+        "SUCCEEDED",
+        release,
+    )
 
 
 @pytest.mark.parametrize(
