@@ -195,6 +195,8 @@ class Driver:
             answer = hook(live) if live else ""
             if answer and type(answer) is not str:
                 answer = await answer  # type: ignore[misc]  # not a str, so it is awaitable
+            if answer and type(answer) is not str:
+                raise TypeError("it gave a %s, not a text" % type(answer).__name__)
         except Exception as error:
             answer = "hook: %s" % said(error)
         return answer or ""  # type: ignore[return-value]

@@ -56,7 +56,7 @@ class OrderInbox:
                 return None
             with JUDGING:
                 order = await self._judged(message)
-        except MemoryError as error:
+        except Exception as error:  # of a port, or no memory: nothing that the order can help
             self.report.tell("judging: " + said(error))
             self.later = self.later or message  # the program may need less memory later
             return None

@@ -3,11 +3,46 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from modelwave_agent.types import Document
 
 COUNTS = ("inferences", "failures", "labelled", "correct")  # of a window
+PARTS = (("failures", "inferences"), ("correct", "labelled"))  # the first are some of the second
+MAX_COUNT = 10**9  # of one call
 MAX_UNSENT = 16  # windows that wait for the broker; above it the oldest is dropped
+
+
+def checked_counts(counts: "Sequence[Any]") -> "list[int]":
+    """`counts`, as COUNTS names them, as plain integers. Raises what `whole_number` raises, and
+    ValueError if a part is more than its whole."""
+    found = [whole_number(value, name, MAX_COUNT) for name, value in zip(COUNTS, counts)]
+    by_name = dict(zip(COUNTS, found))
+    for part, whole in PARTS:
+        if by_name[part] > by_name[whole]:
+            raise ValueError(
+                "%s: %d, that is more than %s=%d" % (part, by_name[part], whole, by_name[whole])
+            )
+    return found
+
+
+def whole_number(value: "Any", name: str, most: int) -> int:
+    """`value` as a plain integer: from an int, a bool, a scalar of numpy (an array of one, a
+    tensor), or whatever else can be an index. Raises TypeError if it is something else, and
+    ValueError if it is not from 0 to `most`; both name the argument `name`."""
+    found = value
+    try:
+        if hasattr(value, "item"):
+            found = value.item()
+        elif hasattr(value, "__index__"):
+            found = value.__index__()
+    except Exception:
+        pass  # what it is instead is said below
+    if not isinstance(found, (int, bool)):  # MicroPython's bool is no int
+        raise TypeError("%s: give a whole number, not a %s" % (name, type(value).__name__))
+    if not 0 <= found <= most:
+        raise ValueError("%s: %d, allowed are 0 to %d" % (name, found, most))
+    return int(found)
 
 
 class Observations:

@@ -168,12 +168,12 @@ class Ports:
         self.hooks = hooks
         self.clock = clock
 
-    def has(self, bank: int) -> "Document":
+    def has(self, bank: int, ram: "int | None" = None) -> "Document":
         """Returns what the device has for a release in `bank`, in the form that
-        modelwave_shared.fit compares."""
+        modelwave_shared.fit compares. `ram`: None to ask the runtime, which may raise anything."""
         return {
             "flash": self.banks.room(bank),
-            "ram": self.runtime.free_ram(),
+            "ram": self.runtime.free_ram() if ram is None else ram,
             "runtime": self.runtime.format,
             "runtime_version": self.runtime.version,
             "accelerator": self.runtime.accelerator,

@@ -4,10 +4,11 @@ import asyncio
 import json
 import random
 
-from modelwave_agent.observations import Observations
+from modelwave_agent.observations import Observations, checked_counts, whole_number
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
+from modelwave_shared.limits import MAX_EPOCH
 from modelwave_shared.version import described
 from modelwave_shared.words import READS, SIGNER
 
@@ -93,16 +94,29 @@ class Agent:
         labelled: int = 0,
         correct: int = 0,
         release: "int | None" = None,
+        reason: str = "",
     ) -> None:
         """Counts inferences of the program. `release`: the release that they ran, None for the
-        live one; the program may still have run an older one."""
-        update = self.updates[model]
+        live one; the program may still have run an older one. `reason`: why the last of the
+        failures failed. Raises TypeError or ValueError, which names the argument, and then
+        nothing is counted."""
+        update = self.update_of(model)
+        counts = checked_counts((inferences, failures, labelled, correct))
+        if not isinstance(reason, str):
+            raise TypeError("reason: give a text, not a %s" % type(reason).__name__)
         if release is None:
             live = update.live()
             release = live.release if live else 0
-        counts = (inferences, failures, labelled, correct)
+        release = whole_number(release, "release", MAX_EPOCH)
         self.observations.add(model, release, counts)
-        update.observe(release, inferences, failures)
+        update.observe(release, counts[0], counts[1], reason)
+
+    def update_of(self, model: str) -> "Update":
+        """The update of `model`. Raises ValueError if this device has no such model."""
+        if not isinstance(model, str) or model not in self.updates:
+            known = ", ".join(sorted(self.updates))
+            raise ValueError("model: %r is none of this device's, which are %s" % (model, known))
+        return self.updates[model]
 
     # The connection.
 

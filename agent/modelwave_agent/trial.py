@@ -19,12 +19,15 @@ class TrialWatch:
         """`wanted`: the order's field `trial`, {seconds, inferences}."""
         self.wanted = wanted
         self.inferences = self.failures = 0
+        self.reason = ""  # of the last failure
         self.observed = asyncio.Event()
 
-    def observe(self, inferences: int, failures: int) -> None:
-        """Counts `inferences` of the new model, of which `failures` failed."""
+    def observe(self, inferences: int, failures: int, reason: str = "") -> None:
+        """Counts `inferences` of the new model, of which `failures` failed, the last for
+        `reason`."""
         self.inferences += inferences
         self.failures += failures
+        self.reason = reason or self.reason
         self.observed.set()
 
     async def verdict(self, clock: "Clock", healthy: "Callable[[], Awaitable[str]]") -> str:
@@ -40,4 +43,5 @@ class TrialWatch:
                 break
             self.observed.clear()
             await clock.wait(self.observed, min(left, POLL_SECONDS) if left > 0 else POLL_SECONDS)
-        return "%d of %d inferences on trial failed" % (self.failures, self.inferences)
+        told = "%d of %d inferences on trial failed" % (self.failures, self.inferences)
+        return told + (": " + self.reason if self.reason else "")

@@ -64,17 +64,24 @@ class Update:
         """Returns the model that serves now, or None."""
         return self.ledger.live()
 
-    def observe(self, release: int, inferences: int, failures: int) -> None:
-        """Counts `inferences` of the program with `release`, of which `failures` failed."""
+    def observe(self, release: int, inferences: int, failures: int, reason: str = "") -> None:
+        """Counts `inferences` of the program with `release`, of which `failures` failed, the last
+        for `reason` ("": not known)."""
         live, trial = self.live(), self.work.progress.trial
         if trial and live and live.on_trial and live.release == release:
-            trial.observe(inferences, failures)
+            trial.observe(inferences, failures, reason)
 
     # Parts of the report.
 
     def has(self) -> "Document":
         """Returns what the device has for a release (modelwave_shared.fit)."""
-        return self.ports.has(spare(self.record))
+        bank = spare(self.record)
+        try:
+            return self.ports.has(bank)
+        except MemoryError:
+            raise  # it passes, and the report is repeated
+        except Exception:  # of the runtime, which may be the program's
+            return self.ports.has(bank, ram=0)
 
     def state(self) -> "Document":
         """Returns this model's part of the report."""

@@ -403,3 +403,32 @@ def test_what_a_report_carries_is_one_short_line_of_ascii(text):
     assert cleaned.isascii()
     assert cleaned.isprintable()
     assert len(cleaned) == min(len(text), MAX_TEXT)
+
+
+@pytest.mark.parametrize("error", [OSError(24, "too many open files"), ZeroDivisionError()])
+def test_runtime_that_cannot_tell_its_memory_ends_nothing_and_the_order_is_taken_later(
+    world, monkeypatch, error
+):
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    calls = []
+
+    def free_ram(runtime):
+        calls.append(1)
+        if len(calls) < 5:
+            raise error
+        return world.ram
+
+    monkeypatch.setattr(fakes.FakeRuntime, "free_ram", free_ram)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert (world.last_report()["outcome"], world.last_report()["release"]) == ("SUCCEEDED", 2)
+
+
+@pytest.mark.parametrize("answer", [5, True])
+def test_hook_that_gives_no_text_is_named_as_the_reason(world, monkeypatch, answer):
+    async def healthy(hooks, live):
+        return answer
+
+    monkeypatch.setattr(fakes.FakeHooks, "healthy", healthy)
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert world.last_report()["reason"].startswith("hook: TypeError: it gave a ")

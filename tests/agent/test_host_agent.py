@@ -98,6 +98,10 @@ def test_program_takes_the_new_model_over_at_its_next_run_and_confirms_it(tmp_pa
     run(tmp_path, main)
 
 
+def fails(data):
+    raise ProofError("a node failed to invoke")
+
+
 def test_inference_that_fails_on_trial_brings_the_old_model_back(tmp_path):
     async def main(made):
         with HostAgent.from_config(made.toml()) as agent:
@@ -105,11 +109,13 @@ def test_inference_that_fails_on_trial_brings_the_old_model_back(tmp_path):
             await made.outcome()
             await made.order(V2, seconds=600)
             await made.state(lambda state: state["state"] == "trial")
-            with pytest.raises(ProofError, match="needs 64 bytes"):
-                agent.run("digits", PICTURE[1:])
+            program = agent._programs["digits"]
+            program.runtime.run = fails
+            with pytest.raises(ProofError, match="a node failed"):
+                agent.run("digits", PICTURE)
             state = await made.outcome()
             assert (state["outcome"], state["release"]) == ("ROLLED_BACK", 1)
-            assert state["reason"] == "1 of 1 inferences on trial failed"
+            assert state["reason"] == "1 of 1 inferences on trial failed: a node failed to invoke"
             assert agent.live("digits").release == 1
 
     run(tmp_path, main)
@@ -277,13 +283,6 @@ def test_state_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "state-pi-1").write_text("a file")
     with pytest.raises(ConfigError, match="state-pi-1"):
         HostAgent.from_config(config)
-
-
-def test_unknown_model_is_a_key_error(tmp_path):
-    with refused_port() as port:
-        config = World(tmp_path, port, 1, None, {}).toml()
-    with HostAgent.from_config(config) as agent, pytest.raises(KeyError):
-        agent.live("letters")
 
 
 @pytest.mark.parametrize(

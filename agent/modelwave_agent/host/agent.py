@@ -1,17 +1,22 @@
 """The agent as a library for inference programs.
 
     with HostAgent.from_config("agent.toml") as agent:
+        agent.wait_live("digits")                          # there is none before the first order
         output = agent.run("digits", data)                 # the live model
         agent.observe("digits", labelled=1, correct=1)     # if the right output is known
 
 As a context manager it runs in a thread of its own. A program with an event loop awaits
 `agent.run_forever()` in it instead. After an update the next `run` uses the new model.
+
+What a program passes is checked in its own thread: a wrong argument raises there, and nowhere
+else.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -23,14 +28,22 @@ from modelwave_agent.host.config import AgentConfig, ConfigError
 from modelwave_agent.host.hooks import CommandHooks
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
-from modelwave_agent.host.litert import LiteRT
-from modelwave_agent.host.log import Changes
+from modelwave_agent.host.litert import InputError, LiteRT
+from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.journal import Journal
+from modelwave_agent.observations import checked_counts, whole_number
 from modelwave_agent.ports import Ports, ProofError, Runtime
+from modelwave_agent.record import said
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment, Live
 from modelwave_agent.update import Update
 from modelwave_shared import checkout
+from modelwave_shared.limits import MAX_EPOCH
+
+
+class AgentStopped(Exception):
+    """The agent has ended by an error, which is the cause: nothing is updated or reported any
+    more."""
 
 
 class HostAgent:
@@ -42,11 +55,14 @@ class HostAgent:
         self.settings = settings
         self.device = Enrolment(settings.device, settings.target, settings.root)
         self._lock = _locked(settings.state)
-        self._hooks = {model: _ProgramHooks(settings) for model in settings.models}
+        self._news = threading.Condition()  # another model serves, or the agent has ended
+        self._hooks = {model: _ProgramHooks(settings, self._tell) for model in settings.models}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._begun = threading.Event()
         self._failure: BaseException | None = None
+        self._failure_told = False
+        self._ended = False
         try:
             self._programs = {model: _Program(_runtime(settings)) for model in settings.models}
             self._agent = self._made()
@@ -65,30 +81,70 @@ class HostAgent:
         self._begun.set()
         try:
             await self._agent.run()
+        except Exception as error:
+            self._failure = error
+            raise
         finally:
             self._loop = None
             self._lock.close()
+            self._ended = True
+            self._tell()
+
+    def check(self) -> None:
+        """Raises AgentStopped if the agent has ended by an error. `run` goes on answering with
+        the last model then, and logs it once."""
+        if self._failure:
+            raise AgentStopped(f"the agent has stopped: {said(self._failure)}") from self._failure
 
     def live(self, model: str) -> Live | None:
         """Returns the live model: release, version, path, labels_path, on_trial. None if there is
-        none yet, or if its hash was not yet checked after a restart. Raises KeyError if `model`
+        none yet, or if its hash was not yet checked after a restart. Raises ValueError if `model`
         is not in the configuration."""
-        return self._agent.updates[model].live() if self._hooks[model].served else None
+        live = self._agent.update_of(model).live()
+        return live if self._hooks[model].served else None
+
+    def wait_live(self, model: str, timeout: float | None = None) -> Live:
+        """Waits until a model is live, and returns it; at once if one is. Before the first order,
+        and for a moment after each restart, there is none. `timeout` is in seconds; None waits
+        as long as it takes. Raises TimeoutError, which says what is missing, AgentStopped, and
+        ValueError if `model` is not in the configuration. It blocks: in the event loop of
+        `run_forever` it does not wait; await `asyncio.to_thread(agent.wait_live, model)` there."""
+        self._agent.update_of(model)
+        with contextlib.suppress(RuntimeError):
+            if asyncio.get_running_loop() is self._loop:
+                timeout = 0  # else the agent would wait for itself
+        with self._news:
+            self._news.wait_for(lambda: self._ended or self.live(model), timeout)
+        live = self.live(model)
+        if live:
+            return live
+        self.check()
+        if self._ended:
+            raise AgentStopped("the agent has ended")
+        raise TimeoutError(f"{self._nothing_live(model)}, after {timeout:g} seconds")
 
     def run(self, model: str, data: bytes) -> bytes:
-        """Runs the live model on the bytes of the input tensor and returns those of the output
-        tensor. If another model went live, it is loaded first. Raises ProofError if there is no
-        model yet or it fails; failures count against a model on trial."""
+        """Runs the live model on the bytes of the input tensor (bytes, or an array of that many)
+        and returns those of the output tensor. If another model went live, it is loaded first.
+        Raises ProofError if there is no model yet or it fails; failures count against a model on
+        trial. Wrong arguments raise TypeError or ValueError, and count against nothing: a wrong
+        number of bytes raises InputError, which is a ProofError too."""
+        self._agent.update_of(model)
+        given = _as_bytes(data)
+        self._tell_failure()
         while True:
             live = self.live(model)
             if live is None:
-                raise ProofError(f"{model}: no release is installed yet")
+                raise ProofError(self._nothing_live(model))
             try:
-                output = self._programs[model].run(live, data)
-            except Exception:
+                output = self._programs[model].run(live, given)
+            except Exception as error:
                 if _differ(live, self.live(model)):
                     continue  # another model went live meanwhile, and its files were deleted
-                self.observe(model, inferences=1, failures=1, release=live.release)
+                if isinstance(error, ProofError) and not isinstance(error, InputError):
+                    self.observe(
+                        model, inferences=1, failures=1, release=live.release, reason=str(error)
+                    )
                 raise
             self.observe(model, inferences=1, release=live.release)
             return output
@@ -101,19 +157,29 @@ class HostAgent:
         labelled: int = 0,
         correct: int = 0,
         release: int | None = None,
+        reason: str = "",
     ) -> None:
         """Adds to the counts of inferences. `run` counts inferences and failures itself, so after
         it pass only labelled and correct; a program that runs the model in another way passes
         all. `release` is the release that ran; None means the one that `run` ran last, else the
-        live one."""
+        live one. `reason` says why an inference failed; on trial the report has it. Counts may be
+        bools and scalars of numpy. Raises TypeError or ValueError, which names the argument, and
+        then nothing is counted."""
+        self._agent.update_of(model)
+        counts = checked_counts((inferences, failures, labelled, correct))
+        used, failed, labelled, right = counts
+        if not isinstance(reason, str):
+            raise TypeError(f"reason: give a text, not a {type(reason).__name__}")
+        if release is None:
+            release = self._programs[model].release
+        else:
+            release = whole_number(release, "release", MAX_EPOCH)
         loop = self._loop
         if loop is None:
             return
-        if release is None:
-            release = self._programs[model].release
         with contextlib.suppress(RuntimeError):  # the loop has just ended
             loop.call_soon_threadsafe(
-                self._agent.observe, model, inferences, failures, labelled, correct, release
+                self._agent.observe, model, used, failed, labelled, right, release, reason
             )
 
     def journal(self) -> dict[str, Any]:
@@ -141,6 +207,27 @@ class HostAgent:
         self._thread.join()
         if self._failure and kind is None:
             raise self._failure  # the agent failed while the program was running
+
+    def _tell(self) -> None:
+        """Wakes those who wait for a model."""
+        with self._news:
+            self._news.notify_all()
+
+    def _tell_failure(self) -> None:
+        """Logs once that the agent has ended by an error."""
+        if self._failure and not self._failure_told:
+            self._failure_told = True
+            logger.error(
+                "the agent has stopped, its models are no longer updated: %s", said(self._failure)
+            )
+
+    def _nothing_live(self, model: str) -> str:
+        """Says why there is no live model."""
+        record = self._agent.updates[model].record
+        if record["banks"][record["live"]]:
+            return f"{model}: the files of its release were not verified yet"
+        state = record["state"]
+        return f"{model}: no release is installed yet" + ("" if state == "idle" else f" ({state})")
 
     def _in_thread(self) -> None:
         async def main() -> None:
@@ -190,14 +277,17 @@ class HostAgent:
 
 
 class _ProgramHooks(CommandHooks):
-    """The commands of one model, and whether a model of it has been served yet."""
+    """The commands of one model, and whether a model of it has been served yet. `tell` is called
+    when another one serves."""
 
-    def __init__(self, settings: AgentConfig) -> None:
+    def __init__(self, settings: AgentConfig, tell: Callable[[], None]) -> None:
         super().__init__(settings.swap, settings.health, settings.hook_seconds)
         self.served = False
+        self.tell = tell
 
     async def serve(self, live: Live) -> str:
         self.served = True
+        self.tell()
         return await super().serve(live)
 
 
@@ -231,6 +321,18 @@ def _differ(live: Live, other: Live | None) -> bool:
     updates a bank has another release, after a repeated download a release is in the other
     bank."""
     return other is None or (live.release, live.path) != (other.release, other.path)
+
+
+def _as_bytes(data: Any) -> bytes:
+    """Returns the bytes of an input tensor. Raises TypeError if `data` has none."""
+    if isinstance(data, bytes):
+        return data
+    try:
+        return memoryview(data).tobytes()
+    except TypeError as error:
+        raise TypeError(
+            f"data: give the bytes of the input tensor, not a {type(data).__name__}"
+        ) from error
 
 
 def _runtime(settings: AgentConfig) -> LiteRT:

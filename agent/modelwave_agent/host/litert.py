@@ -28,6 +28,10 @@ PROVE = (sys.executable, "-P", "-m", "modelwave_agent.host.prove")
 _NOT_ITS_FAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class InputError(ProofError, ValueError):
+    """The program's input is not what the model takes. That says nothing about the model."""
+
+
 class LiteRT(Runtime):
     """A runtime for one model at a time, with one input and one output tensor.
 
@@ -74,6 +78,8 @@ class LiteRT(Runtime):
         return f"{self._kind}/{detail}" if detail else self._kind
 
     def load(self, path: str) -> None:
+        with open(path, "rb"):
+            pass  # a file that cannot be opened raises OSError, which is no fault of the model
         tflite = self._tflite
         try:
             interpreter = tflite.Interpreter(
@@ -90,13 +96,14 @@ class LiteRT(Runtime):
 
     def run(self, data: bytes) -> bytes:
         """Runs the model on the bytes of its input tensor, exactly as many as it has, and returns
-        those of the output tensor. Raises ProofError."""
+        those of the output tensor. Raises InputError if there are more or fewer, else
+        ProofError."""
         if self._interpreter is None:
             raise ProofError("no model is loaded")
         shape, dtype = self._given["shape"], self._given["dtype"]
         wanted = int(shape.prod()) * dtype().itemsize
         if len(data) != wanted:
-            raise ProofError(f"the model needs {wanted} bytes of input, and got {len(data)}")
+            raise InputError(f"data: the model needs {wanted} bytes of input, and got {len(data)}")
         try:
             # A string tensor has no fixed size; numpy refuses to make one from bytes.
             tensor = _numpy().frombuffer(data, dtype).reshape(shape)

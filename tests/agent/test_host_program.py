@@ -1,0 +1,241 @@
+"""The inference program and the agent in its process: what the program passes can hurt nobody but
+the call that passed it, and it learns what it has to know."""
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+from modelwave_agent.host import AgentStopped, HostAgent, InputError, ProofError
+from tests.agent.host_places import refused_port
+from tests.agent.host_world import Digits, World
+from tests.agent.test_host_agent import PICTURE, V2_SCORES, close, run
+
+pytestmark = pytest.mark.slow
+
+numpy = pytest.importorskip("numpy")
+
+V1, V2 = Digits(1, "v1"), Digits(2, "v2")
+SECONDS = 20
+
+WRONG_COUNTS = [
+    ({"correct": "1", "labelled": 1}, TypeError, "correct: "),
+    ({"inferences": 1.0}, TypeError, "inferences: "),
+    ({"labelled": None}, TypeError, "labelled: "),
+    ({"inferences": -1}, ValueError, "inferences: "),
+    ({"labelled": 1, "correct": 9}, ValueError, "correct: "),
+    ({"inferences": 1, "failures": 2}, ValueError, "failures: "),
+    ({"inferences": 10**10}, ValueError, "inferences: "),
+    ({"release": "v1"}, TypeError, "release: "),
+    ({"release": -1}, ValueError, "release: "),
+    ({"reason": 5}, TypeError, "reason: "),
+]
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Of an agent that no broker ever answered."""
+    with refused_port() as port:
+        yield World(tmp_path, port, 1, None, {}).toml("metrics_seconds = 0.1")
+
+
+@pytest.mark.parametrize(("counts", "kind", "name"), WRONG_COUNTS)
+def test_wrong_count_raises_in_the_programs_thread_by_name(config, counts, kind, name):
+    with HostAgent.from_config(config) as agent:
+        with pytest.raises(kind, match=f"^{name}"):
+            agent.observe("digits", **counts)
+        agent.check()
+
+
+@pytest.mark.parametrize("model", ["letters", None, ["digits"], 5])
+def test_unknown_model_is_refused_by_name(config, model):
+    with HostAgent.from_config(config) as agent:
+        for call in (
+            lambda: agent.live(model),
+            lambda: agent.wait_live(model, 0),
+            lambda: agent.run(model, PICTURE),
+            lambda: agent.observe(model, inferences=1),
+        ):
+            with pytest.raises(ValueError, match=r"^model: .* which are digits"):
+                call()
+
+
+@pytest.mark.parametrize("data", ["a text", None, 5, [1, 2]])
+def test_input_without_bytes_is_a_type_error(config, data):
+    with HostAgent.from_config(config) as agent, pytest.raises(TypeError, match=r"^data: give the"):
+        agent.run("digits", data)
+
+
+def test_bools_and_scalars_of_numpy_count_and_no_wrong_call_spoils_a_window(tmp_path):
+    async def main(made):
+        with HostAgent.from_config(made.toml("metrics_seconds = 0.5")) as agent:
+            await made.order(V2)
+            await made.outcome()
+            agent.run("digits", numpy.frombuffer(PICTURE, numpy.int8).reshape(8, 8))
+            agent.observe("digits", labelled=numpy.int64(1), correct=numpy.bool_(True))
+            agent.observe("digits", labelled=numpy.array(1), correct=True)
+            for counts, kind, _ in WRONG_COUNTS:
+                with pytest.raises(kind):
+                    agent.observe("digits", **counts)
+            sums = {"inferences": 0, "failures": 0, "labelled": 0, "correct": 0}
+
+            def complete(document):
+                for key in sums:
+                    sums[key] += document[key]
+                return sums["labelled"] == 2
+
+            await made.told("metrics", complete)
+            assert sums == {"inferences": 1, "failures": 0, "labelled": 2, "correct": 2}
+            agent.check()
+
+    run(tmp_path, main)
+
+
+def test_wrong_arguments_on_trial_count_against_nothing(tmp_path):
+    async def main(made):
+        with HostAgent.from_config(made.toml()) as agent:
+            await made.order(V1)
+            await made.outcome()
+            await made.order(V2, inferences=1)
+            await made.state(lambda state: state["state"] == "trial")
+            with pytest.raises(InputError, match=r"^data: the model needs 64 bytes of input, and"):
+                agent.run("digits", PICTURE[1:])
+            with pytest.raises(ValueError, match="64 bytes"):
+                agent.run("digits", numpy.zeros((8, 8), numpy.float32))
+            with pytest.raises(TypeError, match=r"^data: "):
+                agent.run("digits", "a text")
+            assert close(agent.run("digits", PICTURE), V2_SCORES)
+            assert (await made.outcome())["outcome"] == "SUCCEEDED"
+
+    run(tmp_path, main)
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError()])
+def test_fault_of_the_device_on_trial_counts_against_nothing(tmp_path, monkeypatch, error):
+    async def main(made):
+        with HostAgent.from_config(made.toml()) as agent:
+            await made.order(V2, inferences=1)
+            await made.state(lambda state: state["state"] == "trial")
+            with monkeypatch.context() as faulty:
+                faulty.setattr(agent._programs["digits"].runtime, "load", raising(error))
+                with pytest.raises(type(error)):
+                    agent.run("digits", PICTURE)
+            assert close(agent.run("digits", PICTURE), V2_SCORES)
+            assert (await made.outcome())["outcome"] == "SUCCEEDED"
+
+    run(tmp_path, main)
+
+
+def raising(error):
+    def raises(*_arguments):
+        raise error
+
+    return raises
+
+
+class Breakable:
+    """An agent that ends by an error, as it never should, when `stop` is called."""
+
+    def __init__(self, config):
+        self.agent = HostAgent.from_config(config)
+        self.stop = None
+        self.agent._agent.run = self.run
+
+    async def run(self):
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self.stop = lambda: loop.call_soon_threadsafe(told.set)
+        await told.wait()
+        raise OSError(5, "Input/output error")
+
+    def __enter__(self):
+        self.agent.__enter__()
+        while self.stop is None:
+            threading.Event().wait(0.01)
+        return self
+
+    def __exit__(self, *_):
+        with pytest.raises(OSError, match="Input/output"):
+            self.agent.__exit__(None, None, None)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_program_sees_that_the_agent_has_ended_and_goes_on(tmp_path, caplog):
+    async def main(made):
+        config = made.toml()
+        with HostAgent.from_config(config) as agent:
+            await made.order(V2)
+            await made.outcome()
+            live = agent.live("digits")
+            agent.check()
+        with Breakable(config) as broken:
+            agent = broken.agent
+            agent.live = lambda model: live  # it had been verified before
+            assert close(agent.run("digits", PICTURE), V2_SCORES)
+            broken.stop()
+            agent._thread.join(SECONDS)
+            with pytest.raises(AgentStopped, match="Input/output error") as raised:
+                agent.check()
+            assert isinstance(raised.value.__cause__, OSError)
+            for _ in range(3):
+                assert close(agent.run("digits", PICTURE), V2_SCORES)
+            agent.observe("digits", labelled=1)
+        told = [record for record in caplog.records if "agent has stopped" in record.message]
+        assert [record.levelno for record in told] == [logging.ERROR]
+
+    run(tmp_path, main)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_waits_for_a_model_sees_that_the_agent_has_ended(config):
+    with Breakable(config) as broken:
+        broken.stop()
+        with pytest.raises(AgentStopped, match="Input/output error"):
+            broken.agent.wait_live("digits")
+
+
+def test_waiting_for_a_model_on_a_fresh_device_says_what_is_missing(config):
+    with HostAgent.from_config(config) as agent:
+        with pytest.raises(TimeoutError, match=r"^digits: no release .* after 0.1 seconds"):
+            agent.wait_live("digits", 0.1)
+        with pytest.raises(ProofError, match=r"^digits: no release is installed yet$"):
+            agent.run("digits", PICTURE)
+
+
+def test_model_is_waited_for_until_the_first_order_and_after_a_restart_without_a_broker(tmp_path):
+    found = []
+
+    def wait(agent):
+        found.append(agent.wait_live("digits", SECONDS))
+
+    async def main(made):
+        with HostAgent.from_config(made.toml()) as agent:
+            waiting = threading.Thread(target=wait, args=[agent])
+            waiting.start()
+            await made.order(V2)
+            await asyncio.to_thread(waiting.join)
+            assert found[0].release == 2
+            await made.outcome()
+        with (
+            refused_port() as port,
+            HostAgent.from_config(World(tmp_path, port, 1, None, {}).toml()) as agent,
+        ):
+            assert agent.wait_live("digits", SECONDS).release == 2
+            assert close(agent.run("digits", PICTURE), V2_SCORES)
+
+    run(tmp_path, main)
+
+
+def test_waiting_in_the_agents_own_event_loop_does_not_block_it(config):
+    async def main():
+        agent = HostAgent.from_config(config)
+        running = asyncio.create_task(agent.run_forever())
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            agent.wait_live("digits")
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(main())

@@ -1,0 +1,55 @@
+"""What a program passes as counts is taken or refused by name; runs on both Pythons."""
+
+from modelwave_agent.observations import MAX_COUNT, checked_counts, whole_number
+
+
+class Scalar:
+    """As numpy and others have them."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def item(self):
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+def problem(kind, call):
+    try:
+        call()
+    except kind as error:
+        return str(error)
+    raise AssertionError("nothing was raised")
+
+
+def test_numbers_bools_and_scalars_become_plain_integers():
+    found = checked_counts((3, False, Scalar(2), Scalar(True)))
+    assert found == [3, 0, 2, 1]
+    assert [type(count) for count in found] == [int] * 4
+
+
+def test_what_is_no_whole_number_is_refused_by_name():
+    for value in ("1", b"1", None, 1.0, [1], Scalar(0.5), Scalar(ValueError("two of them"))):
+        for at, name in enumerate(("inferences", "failures", "labelled", "correct")):
+            counts = [1, 0, 1, 0]
+            counts[at] = value
+            told = problem(TypeError, lambda counts=counts: checked_counts(counts))
+            assert told.startswith(name + ": give a whole number, not a "), told
+
+
+def test_number_out_of_range_is_refused_by_name():
+    for value in (-1, MAX_COUNT + 1, Scalar(-5)):
+        told = problem(ValueError, lambda value=value: checked_counts((value, 0, 0, 0)))
+        assert told.startswith("inferences: "), told
+        assert told.endswith("allowed are 0 to 1000000000"), told
+    assert whole_number(5, "release", 5) == 5
+    assert problem(ValueError, lambda: whole_number(6, "release", 5)).startswith("release: 6")
+
+
+def test_part_is_no_more_than_its_whole():
+    told = problem(ValueError, lambda: checked_counts((0, 0, 1, 9)))
+    assert told == "correct: 9, that is more than labelled=1"
+    told = problem(ValueError, lambda: checked_counts((1, 2, 0, 0)))
+    assert told == "failures: 2, that is more than inferences=1"
+    assert checked_counts((0, 0, 2, 2)) == [0, 0, 2, 2]
