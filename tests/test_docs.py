@@ -51,8 +51,18 @@ def test_a_new_status_of_a_decision_makes_the_list_of_them_stale(
         generate.decisions()
 
 
+@pytest.mark.parametrize(
+    ("page", "program"), [("README.md", "on_a_host.py"), ("docs/boards.md", "main.py")]
+)
+def test_inference_program_of_the_page_is_the_one_that_is_tested(page: str, program: str) -> None:
+    text = (ROOT / "examples/inference" / program).read_text()
+    if text.startswith('"""'):
+        text = text.split('"""\n\n', 1)[1]
+    assert f"```python\n{text}```\n" in (ROOT / page).read_text()
+
+
 def test_every_link_of_the_docs_leads_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 

@@ -4,8 +4,11 @@ agent = BoardAgent("pico-1", "rp2040", {"digits": FunctionRuntime(load)}, link)
 asyncio.create_task(agent.run())
 live = agent.live("digits")             # release, version, path, labels_path, on_trial
 agent.observe("digits", inferences=1)
+
+`await agent.wait_live("digits")` gives the model as soon as there is one.
 """
 
+import asyncio
 import gc
 import os
 
@@ -35,6 +38,7 @@ EEXIST = 17
 # Bytes of new allocations after which garbage is collected, if the program has not set this.
 # Without it, live objects fragment the heap, and no contiguous piece is large enough for a model.
 GARBAGE_BYTES = 4096
+TURN_SECONDS = 60  # the clock must be asked every few minutes (BoardClock)
 
 
 class BoardAgent(Agent):
@@ -80,12 +84,13 @@ class BoardAgent(Agent):
 
             fetcher = BlockFetcher(link, fleet, device, clock)
             listeners[topics.file_block(fleet, device)] = fetcher.take
-        hooks = BoardHooks(serve, healthy)
+        self.hooks: "dict[str, BoardHooks]" = {}
         _make(folder)
         updates = {}
         for model in models:
             place = folder + "/" + model
             _make(place)
+            hooks = self.hooks[model] = BoardHooks(serve, healthy)
             journal, banks = Journal(place, "journal"), Banks(place, bank_bytes)
             ports = Ports(journal, banks, models[model], fetcher, hooks, clock)
             updates[model] = Update(model, enrolment, ports)
@@ -94,9 +99,24 @@ class BoardAgent(Agent):
 
     def live(self, model: str) -> "Live | None":
         """Returns the model that serves now (types.Live), or None. After a reset it is None until
-        the model's files were checked."""
-        update = self.updates[model]
-        return update.live() if update.work.booted.is_set() else None
+        the model's files were checked. Raises ValueError if this device has no such model."""
+        live = self.update_of(model).live()
+        return live if self.hooks[model].served else None
+
+    async def wait_live(self, model: str, timeout: "float | None" = None) -> "Live":
+        """Returns the model that serves, as soon as there is one. `timeout`: seconds; None: no
+        limit. Raises asyncio.TimeoutError, and ValueError if this device has no such model."""
+        end = None if timeout is None else self.clock.now() + timeout
+        while True:
+            live = self.live(model)
+            if live:
+                return live
+            left = TURN_SECONDS if end is None else min(end - self.clock.now(), TURN_SECONDS)
+            if left <= 0:
+                raise asyncio.TimeoutError("%s: no model is live yet" % model)
+            news = self.hooks[model].news
+            news.clear()
+            await self.clock.wait(news, left)
 
 
 class BoardHooks(Hooks):
@@ -105,8 +125,12 @@ class BoardHooks(Hooks):
     def __init__(self, serve: "Hook | None", healthy: "Hook | None") -> None:
         self._serve = serve
         self._healthy = healthy
+        self.served = False  # whether a model has served since the reset
+        self.news = asyncio.Event()  # another model serves
 
     def serve(self, live: "Live") -> "HookAnswer":
+        self.served = True
+        self.news.set()
         return self._serve(live) if self._serve else ""
 
     def healthy(self, live: "Live") -> "HookAnswer":

@@ -89,11 +89,11 @@ def has_outcome(life):
     return life.reported()["outcome"]
 
 
-def refused(call):
-    """The message of the ValueError that `call` raises."""
+def refused(call, kind=ValueError):
+    """The message of the error that `call` raises."""
     try:
         call()
-    except ValueError as error:
+    except kind as error:
         return str(error)
     raise AssertionError("nothing was raised")
 
@@ -116,6 +116,45 @@ def test_model_is_live_after_a_reset_only_once_it_was_hashed():
     life.run(lambda life: life.served)
     assert life.served == [(1, False)]
     assert life.agent.live("digits").release == 1
+
+
+async def waited(life, done):
+    """The model that its program has waited for, in a life until `done(life)`."""
+    waiting = asyncio.create_task(life.agent.wait_live("digits", SECONDS))
+    await life._run(done)
+    return await waiting
+
+
+def test_model_is_waited_for_on_a_fresh_board_and_after_a_reset():
+    for messages, done in (([ordered("v1")], has_outcome), ([], lambda life: life.served)):
+        life = Life("waits", messages)
+        assert asyncio.run(waited(life, done)).release == 1
+
+
+def test_waiting_for_a_model_ends_with_its_time():
+    life = Life("waits-in-vain", [])
+
+    async def wait():
+        try:
+            await life.agent.wait_live("digits", 0.01)
+        except asyncio.TimeoutError as error:
+            return str(error)
+
+    assert asyncio.run(wait()) == "digits: no model is live yet"
+
+
+def test_wrong_arguments_of_the_program_are_refused_by_name():
+    agent = Life("arguments", []).agent
+    for call, name in (
+        (lambda: agent.observe("letters"), "model: "),
+        (lambda: agent.live("letters"), "model: "),
+        (lambda: agent.observe("digits", inferences=-1), "inferences: "),
+        (lambda: agent.observe("digits", labelled=1, correct=9), "correct: "),
+        (lambda: agent.observe("digits", failures=2), "failures: "),
+    ):
+        assert refused(call).startswith(name), refused(call)
+    said = refused(lambda: agent.observe("digits", correct="1"), TypeError)
+    assert said == "correct: give a whole number, not a str"
 
 
 def test_model_that_fails_its_golden_set_is_rolled_back():
