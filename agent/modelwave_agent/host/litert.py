@@ -103,7 +103,7 @@ class LiteRT(Runtime):
         shape, dtype = self._given["shape"], self._given["dtype"]
         wanted = int(shape.prod()) * dtype().itemsize
         if len(data) != wanted:
-            raise InputError(f"data: the model needs {wanted} bytes of input, and got {len(data)}")
+            raise InputError(f"the model needs {wanted} bytes of input, and got {len(data)}")
         try:
             # A string tensor has no fixed size; numpy refuses to make one from bytes.
             tensor = _numpy().frombuffer(data, dtype).reshape(shape)
