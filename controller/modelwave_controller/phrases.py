@@ -1,4 +1,9 @@
-"""Writes durations and counts in words."""
+"""Writes durations and counts in words, and reads durations."""
+
+import re
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d{1,9}) ?(s|m|min|h|d|)", re.ASCII)
 
 
 def span(seconds: float) -> str:
@@ -15,6 +20,15 @@ def span(seconds: float) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def seconds_of(text: str) -> int:
+    """Returns the seconds of a duration such as "90", "90s", "15m", "1h" or "2d". Raises
+    ValueError."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is no duration; give one such as 90s, 15m, 1h or 2d")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def plural(number: int, noun: str) -> str:

@@ -5,22 +5,25 @@ import functools
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from modelwave_controller import home as homes
 from modelwave_controller.home import Home
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.releases.bundles import Signed
+from modelwave_controller.rollout.clock import GAP_SECONDS
 from modelwave_controller.rollout.plan import Plan, make_plan
 from modelwave_controller.rollout.state import State
 from modelwave_controller.service.tick import Issuer, Ticker
 from modelwave_controller.service.writer import Inbox, Writer
-from modelwave_controller.storage import log, outbox
+from modelwave_controller.storage import log, outbox, tables
 from modelwave_controller.storage.store import Store
 from modelwave_controller.trust import keys, pkcs8
 from modelwave_controller.trust.documents import Manifest, view
@@ -30,6 +33,7 @@ from modelwave_shared.slots import slot
 FLEET = "meadow"
 PASSPHRASE = b"a passphrase"
 TARGET = "linux-cpu"
+NO_BROKER = 1  # a port on which nothing answers
 
 
 def manifest(release: int, target: str = TARGET, **changes: Any) -> dict[str, Any]:
@@ -71,14 +75,15 @@ def _made_once() -> Path:
 
 
 class World:
-    """`now` stands still until a test moves it."""
+    """`now` stands still until a test moves it: then time passes, and the next tick does the ticks
+    that a service would have done meanwhile. `jump` sets the wall clock and nothing else."""
 
     def __init__(
         self,
         folder: Path,
         url: str = "",
         devices: int = 0,
-        broker_port: int = 1,
+        broker_port: int = NO_BROKER,
         made: Path | None = None,
     ) -> None:
         """`made` is a home whose fleet goes on here, in a copy; else a new one."""
@@ -92,7 +97,11 @@ class World:
         self.issuer = Issuer(self.home.root, self.home.order_key(), ["http://127.0.0.1:1/files"])
         self.ticker = Ticker(self.store, self.issuer)
         self.inbox = Inbox()
-        self.now = 1_800_000_000.0
+        # Beside a service of its own, which a broker is for, the world has that one's clock.
+        self.now = 1_800_000_000.0 if broker_port == NO_BROKER else time.time()
+        self._jumped = 0.0
+        self._ticked: float | None = None  # by the steady clock
+        self.acknowledges = True  # the broker, each message at once
         self.writer = Writer(self.store, FLEET, self.inbox, clock=lambda: self.now)
         self.devices: dict[str, Device] = {}
         self.add(devices)
@@ -144,9 +153,30 @@ class World:
         request = Request("digits", releases, (), plan or quick(), 0)
         return rollouts.start(self.store, request, self.now)
 
+    @property
+    def steady(self) -> float:
+        return self.now - self._jumped
+
+    def jump(self, seconds: float) -> None:
+        self.now += seconds
+        self._jumped += seconds
+
     def tick(self) -> None:
-        while self.ticker.tick(self.now):
-            pass
+        since = self.steady if self._ticked is None else self._ticked
+        while (since := min(since + GAP_SECONDS, self.steady)) < self.steady:
+            self._tick_at(since)
+        self._tick_at(self.steady)
+        self._ticked = self.steady
+
+    def _tick_at(self, steady: float) -> None:
+        self.acknowledge()
+        while self.ticker.tick(steady + self._jumped, steady):
+            self.acknowledge()
+
+    def acknowledge(self) -> None:
+        if self.acknowledges:
+            with self.store.write() as connection:
+                connection.execute(update(tables.outbox).values(acked=tables.outbox.c.version))
 
     def state(self) -> State:
         with self.store.read() as connection:

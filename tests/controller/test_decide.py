@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwave_controller.rollout.decide import (
+    CONTINUE,
     FINISH,
     HOLD,
     OPEN,
@@ -32,8 +33,8 @@ def plan(**changes: Any) -> Plan:
     return make_plan({"stages": stages, "trial": {"seconds": 1}} | changes)
 
 
-def stage(counts: Counts, opened_at: float = 0, **changes: Any) -> StageFacts:
-    return StageFacts(opened_at, opened_at, counts, **changes)
+def stage(counts: Counts, since: float | None = 0, **changes: Any) -> StageFacts:
+    return StageFacts(since, since, counts, **changes)
 
 
 def verb(facts: Facts, now: float = 60, **changes: Any) -> str:
@@ -108,9 +109,56 @@ def test_a_fail_reverts_also_while_paused_or_held(state: str) -> None:
     assert verb(replace(Facts((stage(BAD),)), **{state: True})) == REVERT
 
 
-@pytest.mark.parametrize("state", ["paused", "held"])
-def test_nothing_opens_while_paused_or_held(state: str) -> None:
-    assert verb(replace(Facts((stage(GOOD),)), **{state: True})) == WAIT
+def test_nothing_opens_while_paused() -> None:
+    assert verb(Facts((stage(GOOD),), paused=True)) == WAIT
+
+
+@pytest.mark.parametrize("counts", [LOST, replace(LOST, failed=5), WAITING])
+def test_nothing_opens_while_held(counts: Counts) -> None:
+    assert verb(Facts((stage(counts),), held=True)) == WAIT
+
+
+def test_a_held_rollout_continues_when_its_gate_has_passed_since() -> None:
+    assert verb(Facts((stage(GOOD),), held=True)) == CONTINUE
+    assert verb(Facts((stage(GOOD),), held=True, paused=True)) == WAIT
+
+
+@pytest.mark.parametrize("counts", [WAITING, GOOD, replace(GOOD, succeeded=9)])
+def test_no_deadline_and_no_soak_runs_before_the_broker_has_acknowledged_the_orders(
+    counts: Counts,
+) -> None:
+    found = decide(plan(), Facts((stage(counts, None),)), 10**9)
+    assert found.verb == WAIT
+    assert "when the broker has acknowledged its orders" in found.next
+
+
+def test_the_deadline_of_a_revert_begins_with_the_acknowledgement_too() -> None:
+    back = Facts((stage(BAD),), back=Counts(devices=2, succeeded=1))
+    assert decide(plan(), back, 10**9).verb == WAIT
+    assert verb(replace(back, back=Counts(devices=1, succeeded=1))) == FINISH
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts(),
+        Facts((stage(GOOD),)),
+        Facts((stage(BAD),)),
+        Facts((stage(GOOD),), revert_asked="it drifts"),
+    ],
+)
+def test_nothing_is_signed_while_the_clock_is_in_doubt(facts: Facts) -> None:
+    assert verb(facts) in (OPEN, REVERT)
+    found = decide(plan(), replace(facts, doubt="the clock is wrong"), 60)
+    assert found.verb == WAIT
+    assert found.reason.startswith("the clock is wrong; ")
+    assert "modelwave clock accept REASON" in found.next
+
+
+def test_what_needs_no_signature_is_done_also_while_the_clock_is_in_doubt() -> None:
+    doubt = "the clock is wrong"
+    assert verb(Facts((stage(GOOD), stage(GOOD)), doubt=doubt)) == FINISH
+    assert verb(Facts((stage(LOST),), doubt=doubt)) == HOLD
 
 
 def test_nothing_opens_that_was_paused_before_it_began() -> None:
@@ -154,12 +202,12 @@ def test_an_asked_revert_is_done_whatever_else_holds() -> None:
 
 
 def test_a_revert_is_over_when_all_have_answered() -> None:
-    back = Facts((stage(BAD),), back_at=60, back=Counts(devices=2, succeeded=1, failed=1))
+    back = Facts((stage(BAD),), back_since=60, back=Counts(devices=2, succeeded=1, failed=1))
     assert verb(back, now=61) == FINISH
 
 
 def test_a_revert_is_over_at_the_deadline_whoever_is_silent() -> None:
-    back = Facts((stage(BAD),), back_at=60, back=Counts(devices=2, succeeded=1))
+    back = Facts((stage(BAD),), back_since=60, back=Counts(devices=2, succeeded=1))
     assert verb(back, now=159.9) == WAIT
     assert verb(back, now=160) == FINISH
 
@@ -223,8 +271,8 @@ class Run:
             self.opened.append(self.now)
             stages.append(stage(Counts(devices=6), self.now))
         changed = replace(self.facts, stages=tuple(stages))
-        if found.verb == HOLD:
-            changed = replace(changed, held=True)
+        if found.verb in (HOLD, CONTINUE):
+            changed = replace(changed, held=found.verb == HOLD)
         self.facts = changed
         self.over = found.verb in (FINISH, REVERT)
         return found.verb

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from rollout_world import World, quick
 
 from modelwave_controller.rollout import events
 from modelwave_controller.rollout.events import (
     Aborted,
+    Began,
+    Continued,
     Created,
     Event,
     Finished,
@@ -29,6 +32,7 @@ from modelwave_controller.rollout.state import (
     REVERTED,
     REVERTING,
     RUNNING,
+    UNKNOWN,
     State,
     fold,
 )
@@ -68,9 +72,11 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
     bodies: list[events.Body] = [
         CREATED,
         OPENED,
+        Began(stage=None, clock=1.5),
         Reported(device="d", seq=4, outcome="FAILED", reason="é"),
         Gated(stage=0, verdict="PASS", reason=""),
         Held(reason="h"),
+        Continued(reason="c"),
         Paused(reason="p"),
         Resumed(accepted="a"),
         events.RevertAsked(reason="r"),
@@ -91,6 +97,10 @@ def test_the_status_word_follows_the_events() -> None:
     assert status(OPENED, Held(reason="")) == HELD
     assert status(OPENED, Held(reason=""), Resumed(accepted="")) == RUNNING
     assert status(OPENED, Finished(reason="")) == FINISHED
+    assert status(OPENED, Held(reason=""), Continued(reason="")) == RUNNING
+    assert status(OPENED, Held(reason=""), Paused(reason="")) == PAUSED
+    assert status(OPENED, events.RevertAsked(reason="")) == REVERTING
+    assert status(OPENED, Finished(reason=""), events.RevertAsked(reason="")) == REVERTING
     assert status(OPENED, Aborted(reason="")) == ABORTED
     assert status(OPENED, BACK) == REVERTING
     assert status(OPENED, BACK, Finished(reason="")) == REVERTED
@@ -114,11 +124,26 @@ def test_an_answer_counts_for_the_order_it_speaks_of() -> None:
     assert list(rollout.back.answers) == ["d1"]
 
 
-def test_a_resume_after_a_hold_lets_the_deadline_run_anew_after_a_pause_it_does_not() -> None:
+@pytest.mark.parametrize("stop", [Held(reason=""), Paused(reason="")])
+def test_a_resume_lets_the_deadline_begin_anew_and_the_soak_goes_on(stop: events.Body) -> None:
+    began = Began(stage=0, clock=7.0)
+    resumed = [OPENED, began, stop, Resumed(accepted="")]
+    stage = after(*resumed).rollouts[1].stages[0]
+    assert (stage.soaking_since, stage.waiting_since) == (7.0, None)
+    stage = after(*resumed, Began(stage=0, clock=9.0)).rollouts[1].stages[0]
+    assert (stage.soaking_since, stage.waiting_since) == (7.0, 9.0)
+
+
+def test_a_resume_overrules_the_gate_that_holds_and_no_other() -> None:
     held = after(OPENED, Held(reason=""), Resumed(accepted="why")).rollouts[1].stages[0]
-    assert (held.at, held.waiting_since, held.accepted) == (20.0, 40.0, "why")
+    assert held.accepted == "why"
     paused = after(OPENED, Paused(reason=""), Resumed(accepted="")).rollouts[1].stages[0]
-    assert (paused.waiting_since, paused.accepted) == (20.0, "")
+    assert paused.accepted == ""
+
+
+@pytest.mark.parametrize("stage", [None, -1, 1])
+def test_clocks_of_orders_that_were_never_sent_are_not_understood(stage: int | None) -> None:
+    assert status(OPENED, Began(stage=stage, clock=1.0)) == UNKNOWN
 
 
 def test_only_a_finished_rollout_becomes_the_current_release() -> None:

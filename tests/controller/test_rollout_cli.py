@@ -413,6 +413,7 @@ def test_a_device_that_is_silent_though_online_is_shown_as_such(world: World, ru
     world.now = time.time() - 2 * SILENT_SECONDS
     world.inbox.put(topics.presence(FLEET, "d1"), b"online")
     world.hear([world.devices["d1"]])
+    world.tick()
     world.now = time.time()
     world.tick()
     assert "silent for 73 min" in run("device", "list").out

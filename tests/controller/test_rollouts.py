@@ -138,6 +138,7 @@ def test_answers_of_devices_outside_the_stage_count_for_nothing(world: World) ->
 
 
 def test_an_order_is_one_signature_for_all_slots_of_a_stage(world: World) -> None:
+    world.acknowledges = False
     world.start(1)
     world.tick()
     orders = newest(world).stages[0].orders
@@ -212,8 +213,7 @@ def test_a_bad_release_is_taken_back_with_a_higher_sequence(world: World) -> Non
 def test_where_there_is_no_earlier_release_the_topics_are_cleared(world: World) -> None:
     world.start(1)
     world.tick()
-    with world.store.write() as connection:
-        outbox.mark(connection, [(topic, 1) for topic in sent(world)])
+    world.acknowledges = False
     world.answer("ROLLED_BACK", world.devices.values())
     world.tick()
     assert newest(world).status == REVERTED

@@ -80,7 +80,8 @@ def running(folder: Path, home: Path, *command: str) -> Iterator[Process]:
 
 def known(world: World) -> int:
     with world.store.read() as connection:
-        return sum(sum(slots.values()) for slots in devices.counts(connection).values())
+        known = devices.known(connection, "digits")
+        return sum(sum(known.counts(target).values()) for target in known.devices)
 
 
 def statuses(world: World) -> list[str]:
@@ -289,7 +290,7 @@ def test_a_database_that_fails_is_said_once_and_tried_again(
         failures = [StorageError("the disk is full")] * 3
         caplog.set_level("INFO")
 
-        def tick(_ticker: Ticker, _now: float) -> bool:
+        def tick(_ticker: Ticker, _now: float, _steady: float) -> bool:
             service._wake.set()  # what may come between two ticks does not hide the trouble
             if failures:
                 raise failures.pop()

@@ -44,7 +44,7 @@ def report(world: World, name: str, payload: bytes) -> None:
 
 def shown(world: World, name: str) -> dict[str, Any]:
     with world.store.read() as connection:
-        return overview.device(connection, name, world.now)
+        return overview.device(connection, name)
 
 
 def everything(world: World) -> list[list[Any]]:
@@ -98,8 +98,8 @@ def test_a_device_that_is_another_target_now_is_counted_there(world: World) -> N
     world.devices["d1"].target = "rp2040"
     world.hear([world.devices["d1"]])
     with world.store.read() as connection:
-        known = devices.counts(connection)
-    assert {target: sum(slots.values()) for target, slots in known.items()} == {
+        known = devices.known(connection, "digits")
+    assert {target: sum(known.counts(target).values()) for target in known.devices} == {
         TARGET: 2,
         "rp2040": 1,
     }
@@ -130,6 +130,26 @@ def test_each_change_of_an_answer_is_one_event(world: World) -> None:
         found = [json.loads(body) for body in connection.scalars(query)]
     outcomes = [body["outcome"] for body in found if body["device"] == device.name]
     assert outcomes == ["IN_PROGRESS", "FAILED", "SUCCEEDED"]
+
+
+def answers_in_the_log(world: World, device: str) -> list[tuple[str, str]]:
+    with world.store.read() as connection:
+        query = select(tables.events.c.body).where(tables.events.c.kind == "reported")
+        found = [json.loads(body) for body in connection.scalars(query)]
+    return [(body["outcome"], body["reason"]) for body in found if body["device"] == device]
+
+
+def test_a_refusal_with_other_numbers_is_shown_and_is_no_new_event(world: World) -> None:
+    world.start(1)
+    world.tick()
+    device = next(d for d in world.devices.values() if world.ordered(d))
+    reasons = [f"flash: {1500 - free} bytes missing (needs 1500, has {free})" for free in (90, 7)]
+    for reason in reasons:
+        world.answer("REJECTED", [device], reason)
+    assert shown(world, device.name)["models"][0]["reason"] == reasons[1]
+    assert answers_in_the_log(world, device.name) == [("REJECTED", reasons[0])]
+    world.answer("REJECTED", [device], "ram: 1500 bytes missing (needs 1500, has 0)")
+    assert len(answers_in_the_log(world, device.name)) == 2
 
 
 # What is wrong with it.
@@ -182,7 +202,8 @@ def test_a_device_of_which_only_nonsense_is_known_is_shown_and_not_counted(world
     assert "target" not in found
     assert found["bad"]["count"] == 2
     with world.store.read() as connection:
-        assert sum(sum(slots.values()) for slots in devices.counts(connection).values()) == 3
+        known = devices.known(connection, "digits")
+        assert sum(known.counts(TARGET).values()) == 3
 
 
 @pytest.mark.parametrize(
@@ -239,6 +260,7 @@ def test_a_device_that_is_online_and_not_heard_of_is_silent_since_its_last_repor
     put(world, topics.presence(FLEET, "d1"), b"online")
     put(world, topics.presence(FLEET, "d2"), b"offline")
     last = world.now
+    world.tick()
     world.now += overview.SILENT_SECONDS
     world.tick()
     assert shown(world, "d1")["silent_since"] is None
@@ -248,9 +270,18 @@ def test_a_device_that_is_online_and_not_heard_of_is_silent_since_its_last_repor
     assert shown(world, "d1")["silent_since"] == last
     assert shown(world, "d2")["silent_since"] is None  # it is offline, and says so
     with world.store.read() as connection:
-        fleet = overview.fleet(connection, FLEET, world.now)
+        fleet = overview.fleet(connection, FLEET)
     assert (fleet.online, fleet.silent) == (1, 1)
     report(world, "d1", world.devices["d1"].report())
+    assert shown(world, "d1")["silent_since"] is None
+
+
+def test_a_jump_of_the_wall_clock_makes_nobody_silent(world: World) -> None:
+    put(world, topics.presence(FLEET, "d1"), b"online")
+    world.tick()
+    world.jump(2 * 86400)
+    world.now += 60
+    world.tick()
     assert shown(world, "d1")["silent_since"] is None
 
 
@@ -392,8 +423,8 @@ def test_20000_devices_at_once_are_all_stored(world: World) -> None:
     while writer.write_batch(0):
         pass
     with world.store.read() as connection:
-        known = devices.counts(connection)[TARGET]
-    assert sum(known.values()) == 20_003
+        known = devices.known(connection, "digits")
+    assert sum(known.counts(TARGET).values()) == 20_003
 
 
 def test_the_inbox_has_a_bound_in_bytes_and_drops_the_oldest() -> None:

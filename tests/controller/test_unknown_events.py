@@ -181,7 +181,7 @@ def test_it_can_be_aborted_which_sends_nothing(world: World, run: Run) -> None:
     assert "enough" in status["why"]
     assert f"event {event}" in status["why"]
     code, out, _ = run("rollout", "watch", str(number), "--json")
-    assert (code, json.loads(out)["status"]) == (1, ABORTED)
+    assert (code, json.loads(out)["status"]) == (4, ABORTED)
     with pytest.raises(OperatorError, match=rf"event {event}"):
         world.start(2)  # what the fleet runs is still not known
     write(world, number, {"kind": "held", "reason": ""})

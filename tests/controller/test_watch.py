@@ -15,9 +15,10 @@ from rollout_world import World, quick
 
 from modelwave_controller import cli
 from modelwave_controller.cli import view
-from modelwave_controller.cli.rollout import _changes, _until_final
+from modelwave_controller.cli.rollout import _changes, _until_end
 from modelwave_controller.operations import rollouts, status
 from modelwave_controller.operations.status import Problem, StageRow, Status
+from modelwave_controller.phrases import seconds_of
 from modelwave_controller.rollout.state import FINAL
 
 REASON = "golden set: 3 of 60 labels right"
@@ -81,7 +82,7 @@ def test_a_service_that_ticks_no_more_is_told(world: World) -> None:
     world.start(1)
     world.tick()
     world.now += 90
-    (warning, _) = seen(world).warnings
+    (warning,) = seen(world).warnings
     assert warning == "no service has run for 90 s: start `modelwave serve`"
 
 
@@ -96,6 +97,7 @@ def test_a_service_that_ticks_no_more_is_told_though_the_clock_was_set_back(worl
 
 
 def test_what_the_broker_has_not_taken_is_told(world: World) -> None:
+    world.acknowledges = False
     world.start(1)
     world.tick()
     found = seen(world)
@@ -189,6 +191,7 @@ def test_after_the_deadline_the_silent_are_counted_as_silent(world: World) -> No
     world.answer("", world.devices.values())
     assert (seen(world).rows[0].in_progress, seen(world).rows[0].silent) == (2, 0)
     world.now += 100
+    world.tick()
     assert (seen(world).rows[0].in_progress, seen(world).rows[0].silent) == (0, 2)
 
 
@@ -282,7 +285,7 @@ def test_watching_ends_when_it_is_over() -> None:
     over = replace(STATUS, status="FINISHED")
     found = iter([STATUS, STATUS, over, over])
     drawings: list[Status] = []
-    assert _until_final(lambda: next(found), 0, drawings.append) == over
+    assert _until_end(lambda: next(found), 0, drawings.append) == over
     assert drawings == [STATUS, STATUS, over]
 
 
@@ -296,7 +299,7 @@ def test_where_nothing_can_be_drawn_over_each_change_is_printed_once() -> None:
     assert drawings == [STATUS, changed, STATUS]
 
 
-@pytest.mark.parametrize(("outcome", "code"), [("SUCCEEDED", 0), ("ROLLED_BACK", 1)])
+@pytest.mark.parametrize(("outcome", "code"), [("SUCCEEDED", 0), ("ROLLED_BACK", 3)])
 def test_its_exit_code_says_how_it_ended(world: World, outcome: str, code: int) -> None:
     world.start(1)
     while seen(world).status not in FINAL:
@@ -305,10 +308,69 @@ def test_its_exit_code_says_how_it_ended(world: World, outcome: str, code: int) 
     assert run(world, "rollout", "watch") == code
 
 
-def test_an_aborted_rollout_exits_with_1(world: World) -> None:
+def test_an_aborted_rollout_exits_with_4(world: World) -> None:
     world.start(1)
     rollouts.abort(world.store, "1", "", world.now)
-    assert run(world, "rollout", "watch", "digits") == 1
+    assert run(world, "rollout", "watch", "digits") == 4
+
+
+def test_watching_ends_when_the_rollout_is_held(world: World) -> None:
+    world.start(1)
+    step(world, "FAILED")
+    assert seen(world).status == "HELD"
+    assert run(world, "rollout", "watch") == 5
+
+
+def test_watching_right_after_a_revert_was_asked_for_does_not_end_as_finished(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start(1)
+    while seen(world).status not in FINAL:
+        step(world, "SUCCEEDED")
+    assert run(world, "rollout", "revert", "1") == 0
+    monkeypatch.setattr(
+        "modelwave_controller.cli.rollout.time.sleep", lambda _seconds: world.tick()
+    )
+    assert run(world, "rollout", "watch", "1") == 3
+
+
+@pytest.mark.parametrize("timeout", ["0", "0s"])
+def test_watching_ends_after_its_timeout(world: World, timeout: str) -> None:
+    world.start(1)
+    assert run(world, "rollout", "watch", "--timeout", timeout) == 7
+
+
+def test_watching_sleeps_no_longer_than_its_timeout(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr("modelwave_controller.cli.rollout.time.sleep", sleep)
+    monkeypatch.setattr("modelwave_controller.cli.rollout.time.monotonic", lambda: now[0])
+    world.start(1)
+    assert run(world, "rollout", "watch", "--interval", "50", "--timeout", "2m") == 7
+    assert slept == [50, 50, 20]
+
+
+@pytest.mark.parametrize("timeout", ["", "soon", "-1", "1w", "1h30m", "1" * 400])
+def test_a_timeout_that_is_no_duration_is_one_line(
+    world: World, timeout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.start(1)
+    assert run(world, "rollout", "watch", "--timeout", timeout) == 2
+    error = capsys.readouterr().err
+    assert "--timeout" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_duration_is_read_in_each_unit() -> None:
+    given = ("90", "90s", "15m", "15 min", "1h", "2d")
+    assert [seconds_of(text) for text in given] == [90, 90, 900, 900, 3600, 172_800]
 
 
 def test_ctrl_c_leaves_without_a_word_and_the_rollout_goes_on(
@@ -331,7 +393,7 @@ def test_on_a_terminal_it_is_drawn_over_itself(
     monkeypatch.setattr("modelwave_controller.cli.rollout.console", lambda: screen)
     world.start(1)
     rollouts.abort(world.store, "1", "", world.now)
-    assert run(world, "rollout", "watch") == 1
+    assert run(world, "rollout", "watch") == 4
     assert isinstance(screen.file, io.StringIO)
     assert "ABORTED" in screen.file.getvalue()
 
@@ -341,7 +403,7 @@ def test_with_json_each_change_is_one_line(
 ) -> None:
     world.start(1)
     rollouts.abort(world.store, "1", "changed our mind", world.now)
-    assert run(world, "rollout", "watch", "--json") == 1
+    assert run(world, "rollout", "watch", "--json") == 4
     (line,) = capsys.readouterr().out.splitlines()
     found: dict[str, Any] = json.loads(line)
     assert (found["status"], found["final"], found["why"]) == ("ABORTED", True, "changed our mind")

@@ -105,7 +105,7 @@ def test_boards_and_hosts_take_a_release_in_waves_and_give_a_bad_one_back(
 
     # One canary of each target rolls back by itself, and nobody else is asked to try.
     assert operator.shows("rollout", "start", "digits", "v3", *PLAN) == 0
-    assert operator.shows("rollout", "watch") == 1
+    assert operator.shows("rollout", "watch") == 3  # REVERTED
     status = operator.asks("rollout", "status")
     assert status["status"] == "REVERTED"
     assert [row["rolled_back"] for row in status["rows"]][:4] == [2, 0, 0, 0]

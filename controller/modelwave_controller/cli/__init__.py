@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "rollout": ("rollout", None),
     "fleet": ("fleet", None),
     "device": ("device", None),
+    "clock": ("clock", None),
     "board": ("board", None),
     "serve": ("service", "serve"),
     "broker": ("service", "broker"),

@@ -28,11 +28,11 @@ def list_devices(
 ) -> None:
     """List the known devices and what they run."""
     with opened_store(ctx) as store, store.read() as connection:
-        now = time.time()
-        found = overview.device_list(connection, target, now)
+        found = overview.device_list(connection, target)
     if as_json:
         print_json(found)
         return
+    now = time.time()
     columns = ("device", "target", "slot", "presence", "last report", "live", "trouble")
     show(table(columns, [_row(device, now) for device in found]))
 
@@ -42,12 +42,11 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
     """Show a device's last report."""
     require(fields.name, device, "DEVICE")
     with opened_store(ctx) as store, store.read() as connection:
-        now = time.time()
-        found = overview.device(connection, device, now)
+        found = overview.device(connection, device)
     if as_json:
         print_json(found)
         return
-    show(facts(_facts(found, now)))
+    show(facts(_facts(found, time.time())))
     if found["models"]:
         columns = ("model", "release", "state", "order", "outcome", "reason")
         rows = [

@@ -1,6 +1,5 @@
 """`modelwave fleet`: shows the state of the fleet."""
 
-import time
 from dataclasses import asdict
 
 import typer
@@ -27,7 +26,7 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show devices by target, live releases, and the sums of their inferences."""
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.fleet(connection, home.config.fleet, time.time())
+        found = overview.fleet(connection, home.config.fleet)
     if as_json:
         print_json(asdict(found))
     else:
@@ -41,16 +40,15 @@ def _print(found: Fleet) -> None:
         for entry in found.rollouts
     )
     silent = f", {found.silent} of them silent" if found.silent else ""
-    show(
-        facts(
-            [
-                ("fleet", found.fleet),
-                ("devices", f"{plural(found.devices, 'device')}, {found.online} online{silent}"),
-                ("targets", targets or "none yet"),
-                ("rollouts", running or "none under way"),
-            ]
-        )
-    )
+    head = [
+        ("fleet", found.fleet),
+        ("devices", f"{plural(found.devices, 'device')}, {found.online} online{silent}"),
+        ("targets", targets or "none yet"),
+        ("rollouts", running or "none under way"),
+    ]
+    if found.clock_doubt:
+        head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
+    show(facts(head))
     if found.live:
         rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]
         say("")

@@ -11,6 +11,7 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.phrases import seconds_of
 
 if TYPE_CHECKING:
     from modelwave_controller.home import Home
@@ -25,6 +26,14 @@ def path(text: str) -> Path:
     if not str(text):
         raise typer.BadParameter("empty; name a file or folder")
     return Path(text)
+
+
+def duration(text: str) -> int:
+    """Parses a duration of the command line, to seconds."""
+    try:
+        return seconds_of(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -48,6 +57,16 @@ def home_of(ctx: typer.Context) -> "Home":
         root.obj = Home(root.obj)
     assert isinstance(root.obj, Home)
     return root.obj
+
+
+MAX_REASON = 200
+
+
+def one_line(given: str, option: str) -> str:
+    """Returns an operator's text if the database may keep it. Raises OperatorError."""
+    if len(given) > MAX_REASON or not given.isprintable():
+        raise OperatorError(f"{option}: one line of at most {MAX_REASON} characters")
+    return given
 
 
 def asker(file: Path | None, name: str, twice: bool = False) -> Callable[[], bytes]:

@@ -4,13 +4,14 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
+from math import inf
 from typing import Annotated, Any
 
 import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
-from modelwave_controller.cli.options import JsonOption
+from modelwave_controller.cli.options import JsonOption, duration, one_line
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
@@ -32,7 +33,17 @@ NewestArgument = Annotated[
     typer.Argument(show_default="the newest", help="Number of the rollout, or its model."),
 ]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
-MAX_REASON = 200
+
+
+# Exit codes of `rollout watch`: it ends at these statuses. (1 and 2 are errors: errors.py.)
+EXIT_CODES = {
+    state.FINISHED: 0,
+    state.REVERTED: 3,
+    state.ABORTED: 4,
+    state.HELD: 5,
+    state.UNKNOWN: 6,
+}
+GOES_ON = 7  # after --timeout
 
 
 @app.command("status")
@@ -65,10 +76,22 @@ def watch(
     ctx: typer.Context,
     rollout: NewestArgument = None,
     interval: Annotated[float, typer.Option(min=0.05, max=60, help="Seconds.")] = 0.5,
+    timeout: Annotated[
+        int | None,
+        typer.Option(
+            metavar="DURATION",
+            help="End the watching after this time, such as 90s, 15m or 1h.",
+            parser=duration,
+            show_default="none",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Follow a rollout until it is over: exit code 0 if it finished, 1 if it was reverted or
-    aborted. Ctrl-C ends only the watching; the rollout goes on."""
+    """Follow a rollout until it is over or held.
+
+    The exit code says how it stands: 0 FINISHED, 3 REVERTED, 4 ABORTED, 5 HELD, 6 UNKNOWN;
+    7 if it goes on after --timeout. Ctrl-C (130) ends only the watching.
+    """
     with opened_store(ctx) as store:
         with store.read() as connection:
             reader = StatusReader(connection, rollout)
@@ -78,10 +101,10 @@ def watch(
                 return reader.read(connection, time.time())
 
         try:
-            last = _follow(read, interval, as_json)
+            last = _follow(read, interval, as_json, inf if timeout is None else timeout)
         except KeyboardInterrupt:
             return 130
-    return 0 if last.status == state.FINISHED else 1
+    return EXIT_CODES.get(last.status, GOES_ON)
 
 
 @app.command()
@@ -107,7 +130,7 @@ def resume(
     """Go on after a pause; after a hold wait for the devices again, or overrule the gate."""
     if accept is not None and not accept.strip():
         raise OperatorError("--accept: say why the gate may be overruled")
-    _do(ctx, rollouts.resume, rollout, _text(accept or "", "--accept"), as_json)
+    _do(ctx, rollouts.resume, rollout, one_line(accept or "", "--accept"), as_json)
 
 
 @app.command()
@@ -153,38 +176,37 @@ def _do(
 
 
 def _reason(given: str, what: str) -> str:
-    return f"{what}: {_text(given, '--reason')}" if given else what
+    return f"{what}: {one_line(given, '--reason')}" if given else what
 
 
-def _text(given: str, option: str) -> str:
-    """Returns an operator's text if the log may keep it. Raises OperatorError."""
-    if len(given) > MAX_REASON or not given.isprintable():
-        raise OperatorError(f"{option}: one line of at most {MAX_REASON} characters")
-    return given
-
-
-def _follow(read: Callable[[], Status], interval: float, as_json: bool) -> Status:
-    """Draws the status that `read` returns until it is final, and returns the last one."""
+def _follow(read: Callable[[], Status], interval: float, as_json: bool, timeout: float) -> Status:
+    """Draws the status that `read` returns until watching ends, and returns the last one."""
     screen = console()
     if as_json:
-        return _until_final(read, interval, _changes(_print_json_line))
+        return _until_end(read, interval, _changes(_print_json_line), timeout)
     if not screen.is_terminal:
-        return _until_final(read, interval, _changes(lambda found: show(view.rollout(found))))
+        draw = _changes(lambda found: show(view.rollout(found)))
+        return _until_end(read, interval, draw, timeout)
     with Live(console=screen, auto_refresh=False) as live:
-        return _until_final(
-            read, interval, lambda found: live.update(view.rollout(found), refresh=True)
+        return _until_end(
+            read, interval, lambda found: live.update(view.rollout(found), refresh=True), timeout
         )
 
 
-def _until_final(
-    read: Callable[[], Status], interval: float, draw: Callable[[Status], None]
+def _until_end(
+    read: Callable[[], Status],
+    interval: float,
+    draw: Callable[[Status], None],
+    timeout: float = inf,
 ) -> Status:
+    end = time.monotonic() + timeout
     while True:
         found = read()
         draw(found)
-        if found.final:
+        left = end - time.monotonic()
+        if found.status in EXIT_CODES or left <= 0:
             return found
-        time.sleep(interval)
+        time.sleep(min(interval, left))
 
 
 def _changes(draw: Callable[[Status], None]) -> Callable[[Status], None]:

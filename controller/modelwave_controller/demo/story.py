@@ -14,7 +14,7 @@ from modelwave_controller.demo.examples import catalogue, release_arguments
 from modelwave_controller.demo.fleet import FLEET_NAME, HOST, SMALL, Device, Parts, devices
 from modelwave_controller.demo.processes import Processes
 from modelwave_controller.demo.service import settle, start_broker, start_serve
-from modelwave_controller.rollout.state import NEW, RUNNING
+from modelwave_controller.rollout.state import FINISHED, NEW, REVERTED, RUNNING
 from modelwave_controller.terminal import safe, say
 
 LABELLED_LEAST = 400  # labelled inferences of the fleet before its accuracy is read
@@ -99,7 +99,7 @@ class Story:
         """2. v2 is better: 1 % → 10 % → 50 % → 100 %, while one device is offline"""
         self.running.end(self.absent.name)
         say(f"  {self.absent.name} is offline from now on")
-        code = self._roll_out("v2")
+        self._roll_out("v2")
         rollout = self.operator.asks("rollout", "status")
         gates = [row["gate"] for row in rollout["rows"]]
         targets = [row["devices"] for row in rollout["rows"]]
@@ -107,7 +107,7 @@ class Story:
         waves = targets[1:] == sorted(targets[1:])
         self.saw(
             "v2 passed every stage",
-            code == 0 and gates == ["PASS"] * 4 and waves,
+            rollout["status"] == FINISHED and gates == ["PASS"] * 4 and waves,
             ", ".join(f"{row['name']}: {row['devices']} {row['gate']}" for row in rollout["rows"]),
         )
         silent = rollout["rows"][-1]["silent"]
@@ -127,13 +127,15 @@ class Story:
 
     def bad_model_comes_back(self) -> None:
         """4. v3 fails its golden set: the rollout stops at the first canary and is reverted"""
-        code = self._roll_out("v3", "--target", HOST)
+        self._roll_out("v3", "--target", HOST)
         rollout = self.operator.asks("rollout", "status")
         first, *later = rollout["rows"]
         opened = [row for row in later if row["devices"] and row["name"] != "way back"]
         self.saw(
             "v3 was stopped at stage 1",
-            code == 1 and first["rolled_back"] == first["devices"] == 1 and not opened,
+            rollout["status"] == REVERTED
+            and first["rolled_back"] == first["devices"] == 1
+            and not opened,
             f"{first['devices']} canary, {first['rolled_back']} rolled back, gate {first['gate']}; "
             f"{len(opened)} further stages opened",
         )
@@ -164,13 +166,15 @@ class Story:
 
     def bad_model_comes_back_from_boards(self) -> None:
         """6. v3 on the boards: the agent on MicroPython finds it bad, too"""
-        code = self._roll_out("v3", "--target", boards.TARGET)
+        self._roll_out("v3", "--target", boards.TARGET)
         rollout = self.operator.asks("rollout", "status")
         first = rollout["rows"][0]
         reason = rollout["problems"][0]["reason"] if rollout["problems"] else "none"
         self.saw(
             "one board rolled v3 back, and the other never got it",
-            code == 1 and first["rolled_back"] == first["devices"] == 1 and "golden set" in reason,
+            rollout["status"] == REVERTED
+            and first["rolled_back"] == first["devices"] == 1
+            and "golden set" in reason,
             reason,
         )
         self._everyone_runs(2, self.fleet)
@@ -215,10 +219,11 @@ class Story:
         forced = ", forced with a reason" if entry["version"] == "v3" else ""
         say(f"  signed: {entry['version']} for {target}, {entry['bytes']:,} bytes{forced}")
 
-    def _roll_out(self, version: str, *options: str, watch: bool = True) -> int:
+    def _roll_out(self, version: str, *options: str, watch: bool = True) -> None:
         start = ("rollout", "start", "digits", version, *PLAN)
         self.operator.shows(*start, "--start-slot", str(self.start_slot), *options)
-        return self.operator.shows("rollout", "watch") if watch else 0
+        if watch:
+            self.operator.shows("rollout", "watch")
 
     def _everyone_runs(self, release: int, fleet: list[Device]) -> None:
         names = {device.name for device in fleet}

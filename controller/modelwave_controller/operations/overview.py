@@ -8,8 +8,8 @@ from sqlalchemy import Connection, select
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.rollout.state import FINAL
+from modelwave_controller.storage import clock, log, metrics
 from modelwave_controller.storage import devices as stored
-from modelwave_controller.storage import log, metrics
 from modelwave_controller.storage.metrics import ReleaseSums
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
 
@@ -28,13 +28,14 @@ class Fleet:
     rollouts: list[dict[str, Any]]  # those that are not over
     metrics: list[ReleaseSums]
     service_seen_at: int
+    clock_doubt: str  # "": none
 
 
-def fleet(connection: Connection, name: str, now: float) -> Fleet:
+def fleet(connection: Connection, name: str) -> Fleet:
     targets: Counter[str] = Counter(connection.scalars(select(devices.c.target)))
-    query = select(devices.c.seen_at).join(presence, devices.c.device == presence.c.device)
+    query = select(devices.c.seen_clock).join(presence, devices.c.device == presence.c.device)
     online = connection.scalars(query.where(presence.c.online)).all()
-    silent_before = _silent_before(connection, now)
+    clock_now = clock.stored(connection).seconds
     live = Counter(
         (row.model, row.release)
         for row in connection.execute(select(device_models.c.model, device_models.c.release))
@@ -43,7 +44,7 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         fleet=name,
         devices=targets.total(),
         online=len(online),
-        silent=sum(seen_at < silent_before for seen_at in online),
+        silent=sum(_is_silent(seen, clock_now) for seen in online),
         targets=dict(sorted(targets.items())),
         live=[
             {"model": model, "release": release, "devices": number}
@@ -56,10 +57,11 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         ],
         metrics=metrics.by_release(connection),
         service_seen_at=log.service_seen_at(connection),
+        clock_doubt=clock.stored(connection).doubt,
     )
 
 
-def device_list(connection: Connection, target: str | None, now: float) -> list[dict[str, Any]]:
+def device_list(connection: Connection, target: str | None) -> list[dict[str, Any]]:
     """Returns all known devices, or those of `target`, by name: last report, presence and models.
     `silent_since`, in Unix seconds, is set for a device that is online according to the broker,
     but has not reported for SILENT_SECONDS."""
@@ -73,11 +75,11 @@ def device_list(connection: Connection, target: str | None, now: float) -> list[
             model = state._asdict()
             del model["device"]
             found[state.device]["models"].append(model)
-    silent_before = _silent_before(connection, now)
+    clock_now = clock.stored(connection).seconds
     for seen in connection.execute(select(presence)):
         if entry := found.get(seen.device):
             entry["online"] = seen.online
-            if seen.online and entry["seen_at"] < silent_before:
+            if seen.online and _is_silent(entry["seen_clock"], clock_now):
                 entry["silent_since"] = entry["seen_at"]
     for bad in connection.execute(select(bad_messages)):
         if bad.device in found or target is None:
@@ -86,9 +88,9 @@ def device_list(connection: Connection, target: str | None, now: float) -> list[
     return [found[name] for name in sorted(found)]
 
 
-def device(connection: Connection, name: str, now: float) -> dict[str, Any]:
+def device(connection: Connection, name: str) -> dict[str, Any]:
     """Returns the entry of device_list for one device. Raises OperatorError if it is unknown."""
-    found = [entry for entry in device_list(connection, None, now) if entry["device"] == name]
+    found = [entry for entry in device_list(connection, None) if entry["device"] == name]
     if not found:
         raise OperatorError(
             f"DEVICE: no message from {name[:64]!r} was received; see `modelwave device list`"
@@ -101,7 +103,7 @@ def _device(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"online": False, "silent_since": None, "models": [], "bad": None}
 
 
-def _silent_before(connection: Connection, now: float) -> float:
-    """Returns the time, in Unix seconds, before which the last report of a silent device was
-    received. Time in which no service was running does not count."""
-    return min(now, log.service_seen_at(connection) + log.TICK_NOTED_SECONDS) - SILENT_SECONDS
+def _is_silent(seen_clock: float, clock_now: float) -> bool:
+    """Returns whether the last report of a device is too old; both times are of the rollout clock,
+    so that time in which no service was running does not count."""
+    return clock_now - seen_clock > SILENT_SECONDS

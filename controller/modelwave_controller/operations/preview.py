@@ -10,7 +10,7 @@ from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.storage import devices as stored
-from modelwave_controller.storage.tables import devices
+from modelwave_controller.storage.tables import device_models, devices
 from modelwave_shared.fit import shortfalls
 
 
@@ -30,8 +30,12 @@ class PlannedDevice:
 def preview(
     connection: Connection, created: Created, releases: dict[str, Signed]
 ) -> list[PlannedDevice]:
-    """Returns all known devices of the rollout's targets, by stage, target and name."""
-    query = select(devices).where(devices.c.target.in_(created.releases))
+    """Returns the devices of the rollout's targets that report its model, by stage, target and
+    name."""
+    runs = select(device_models.c.device).where(device_models.c.model == created.model)
+    query = select(devices).where(
+        devices.c.target.in_(created.releases), devices.c.device.in_(runs)
+    )
     by_target: dict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(query.order_by(devices.c.device)):
         by_target[row.target].append(row)

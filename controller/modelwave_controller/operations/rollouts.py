@@ -50,9 +50,10 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         raise OperatorError(f"cannot start a rollout of {request.model}: {obstacle}")
     active = found.active(request.model)
     if active:
+        end = f", `rollout abort {active.id}` ends it" if active.status in state.ACTIVE else ""
         raise OperatorError(
             f"rollout {active.id} of {request.model} is {active.status}: `modelwave rollout "
-            f"watch {active.id}` follows it, `rollout abort {active.id}` ends it"
+            f"watch {active.id}` follows it{end}"
         )
     if not devices.any_has(connection, list(chosen), request.model):
         raise NoDeviceError(
@@ -180,7 +181,7 @@ def _require_understood(rollout: Rollout, obstacle: str) -> None:
 
 def _pause(rollout: Rollout, reason: str) -> Body:
     _require_understood(rollout, rollout.not_understood)
-    if rollout.status not in (state.NEW, state.RUNNING):
+    if rollout.status not in (state.NEW, state.RUNNING, state.HELD):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to pause")
     return Paused(reason=reason)
 

@@ -5,19 +5,19 @@ It is made of plain values, from the log's state; cli/view.py draws them, --json
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from modelwave_controller.operations import rollouts
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout import gates, state
-from modelwave_controller.rollout.decide import decide, label, stage_gate
+from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import Known, count_answers, facts
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
 from modelwave_controller.rollout.state import Rollout, StageState, State, Wave, fold
-from modelwave_controller.storage import devices, log, outbox
+from modelwave_controller.storage import clock, devices, log, outbox
 from modelwave_controller.storage.devices import RefusalNote
 from modelwave_shared.slots import contains
 from modelwave_shared.words import SUCCEEDED
@@ -26,6 +26,13 @@ from modelwave_shared.words import SUCCEEDED
 SERVICE_SILENT_SECONDS = 15
 MAX_PROBLEMS = 5
 SILENT = "silent"  # in place of an outcome, for a device without an answer
+
+
+class Times(NamedTuple):
+    """The rollout clock, in seconds, and why the wall clock is in doubt, or ""."""
+
+    clock: float
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,9 +99,11 @@ class Status:
 
 
 def entries(connection: Connection, now: float) -> list[Entry]:
-    """All rollouts, the newest last."""
-    found, known = log.under_way(connection), devices.known(connection)
-    return [_entry(found, r, known, now) for r in found.rollouts.values()]
+    """Returns all rollouts, the newest last; `now` is in Unix seconds."""
+    found = log.under_way(connection)
+    known = {m: devices.known(connection, m) for m in {r.model for r in found.rollouts.values()}}
+    times = _times(connection, now)
+    return [_entry(found, r, known[r.model], times) for r in found.rollouts.values()]
 
 
 class StatusReader:
@@ -109,13 +118,14 @@ class StatusReader:
         new = log.events_after(connection, after=self._state.last, reports_of=[self.rollout])
         state = fold(new, self._state)
         rollout = state.rollouts[self.rollout]
-        known = devices.known(connection)
+        known = devices.known(connection, rollout.model)
         seen_at, left = log.service_seen_at(connection), outbox.left(connection)
-        refusals = devices.refusals(connection, rollout.created.releases)
+        times = _times(connection, now)
+        refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
         return describe(
             rollout,
             known,
-            now,
+            times,
             warnings=_warnings(rollout, now, seen_at, left),
             problems=_problems(rollout) + _silent(self._state, rollout, refusals),
             obstacle=state.obstacle(rollout.model, rollout.id),
@@ -125,13 +135,13 @@ class StatusReader:
 def describe(
     rollout: Rollout,
     known: Known,
-    now: float,
+    times: Times,
     warnings: list[str],
     problems: list[Problem],
     obstacle: str = "",
 ) -> Status:
-    """Returns the status of a rollout at `now` (Unix seconds); `obstacle` as in State.obstacle."""
-    why, then = _why(rollout, known, now, obstacle)
+    """Returns the status of a rollout; `obstacle` as in State.obstacle."""
+    why, then = _why(rollout, known, times, obstacle)
     release = rollout.release
     return Status(
         rollout=rollout.id,
@@ -144,15 +154,20 @@ def describe(
         why=why,
         next=then,
         warnings=warnings,
-        rows=_rows(rollout, known, now),
+        rows=_rows(rollout, known, times.clock),
         problems=problems[:MAX_PROBLEMS],
     )
 
 
-def _entry(found: State, rollout: Rollout, known: Known, now: float) -> Entry:
+def _times(connection: Connection, now: float) -> Times:
+    seen_at = log.service_seen_at(connection)
+    return Times(clock.reading(connection, seen_at, now), clock.stored(connection).doubt)
+
+
+def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
     reason = rollout.reason
     if not rollout.over:
-        reason, _ = _why(rollout, known, now, found.obstacle(rollout.model, rollout.id))
+        reason, _ = _why(rollout, known, times, found.obstacle(rollout.model, rollout.id))
     return Entry(
         rollout=rollout.id,
         model=rollout.model,
@@ -176,23 +191,24 @@ def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str
     return found
 
 
-def _why(rollout: Rollout, known: Known, now: float, obstacle: str) -> tuple[str, str]:
+def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:
     if obstacle:
         return _why_it_stays(rollout, obstacle)
     again = f"`rollout revert {rollout.id}` would revert it"
-    if rollout.revert_asked is not None:
-        return rollout.revert_asked, "the service orders its devices back at its next tick"
     if rollout.status == state.FINISHED:
         return rollout.reason, f"nothing: it is over; {again}"
     if rollout.status == state.ABORTED:
         return rollout.reason, f"nothing: opened slots keep their order; {again}"
     if rollout.status == state.REVERTED:
         return f"{rollout.reason}; {_back(rollout, known, True)}", "nothing: it is over"
-    found = decide(rollout.created.plan, facts(rollout, known), now)
-    if rollout.status == state.REVERTING:
+    found = decide(rollout.created.plan, facts(rollout, known, times.doubt), times.clock)
+    if rollout.back is not None:
         return f"{rollout.reason}; {_back(rollout, known, False)}", found.next
     if rollout.status == state.PAUSED:
         return f"{rollout.reason}; {found.reason}", found.next
+    by_gate = rollout.status == state.HELD and rollout.held_by == "gate"
+    if by_gate and found.gate and found.gate.verdict in (PASS, PENDING):
+        return f"{rollout.reason}; now {found.gate.reason}", found.next
     return found.reason, found.next
 
 
@@ -213,18 +229,18 @@ def _back(rollout: Rollout, known: Known, over: bool) -> str:
     return f"on the way back {gates.tally(count_answers(rollout.back, known), over)}"
 
 
-def _rows(rollout: Rollout, known: Known, now: float) -> list[StageRow]:
+def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
     plan, so_far = rollout.created.plan, facts(rollout, known)
     rows = []
     for number, stage in enumerate(plan.stages):
         counts, late, gate, reason = NOBODY, False, "", ""
         if number < len(rollout.stages):
             fact = so_far.stages[number]
-            counts, late = fact.counts, now >= fact.waiting_since + stage.deadline_seconds
-            live = stage_gate(stage, fact, now)
+            counts, late = fact.counts, overdue(stage, fact, clock_now)
+            live = stage_gate(stage, fact, clock_now)
             gate, reason = _gate(rollout, rollout.stages[number], live)
         rows.append(_row(label(plan, number), counts, late, gate, reason))
-    if rollout.back and rollout.back.orders:
+    if so_far.back and rollout.back and rollout.back.orders:
         rows.append(_row("way back", so_far.back, rollout.status == state.REVERTED))
     return rows
 

@@ -1,5 +1,9 @@
 """Decides what a rollout does next. Pure: `now` is an argument.
 
+All times are seconds of the rollout clock (clock.py), not of the wall clock. The deadline and
+the soak of a stage begin when the broker has acknowledged its orders; a resume lets the deadline
+begin anew.
+
     1. A reverted rollout waits for its devices, and is over when all have answered, or at the
        deadline of the last opened stage.
     2. A revert that the operator asked for is done in every case.
@@ -9,11 +13,14 @@
     4. While a rollout is paused or held, no stage opens.
     5. The first stage opens at once. No stage opens while a known device in its slots cannot
        read its order: the rollout is held until all can, and then continues by itself.
-    6. An INCONCLUSIVE gate holds the rollout until the operator decides. The operator may
-       overrule it (`accepted`), but not a FAIL.
-    7. A stage opens when the stage before it has passed and `soak_seconds` have gone by since
-       that one opened. A stage without known devices needs no soak time.
+    6. An INCONCLUSIVE gate holds the rollout until the operator decides, or until the gate has
+       passed by later answers: then the rollout continues by itself. The operator may overrule
+       an INCONCLUSIVE gate (`accepted`), but not a FAIL.
+    7. A stage opens when the stage before it has passed and has soaked for `soak_seconds`. A
+       stage without known devices needs no soak time.
     8. When the last stage has passed and soaked, the rollout is finished.
+    9. While the controller's wall clock is in doubt, nothing is signed: no stage opens and
+       nothing is reverted, also after a FAIL.
 
 The first situation of TABLE, from the top, that applies decides. Each tick computes the
 decision anew; only the events are stored.
@@ -27,7 +34,6 @@ from modelwave_controller.rollout import formats, gates
 from modelwave_controller.rollout.gates import (
     FAIL,
     INCONCLUSIVE,
-    NOBODY,
     PASS,
     PENDING,
     Counts,
@@ -36,6 +42,7 @@ from modelwave_controller.rollout.gates import (
 from modelwave_controller.rollout.plan import Plan, Stage
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
+CONTINUE = "continue"
 
 _RESUME_OR = "`rollout resume` waits for the devices again, with --accept REASON it overrules the "
 _REVERT_OR = "`rollout revert` reverts it, `rollout abort` leaves every device as it is"
@@ -45,15 +52,25 @@ _UPDATE = (
     "`device forget` those that are gone; " + _REVERT_OR
 )
 
+_UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
+
 # Situation: (verb, what happens next).
 TABLE = {
+    # Takes the place of each situation below whose verb is OPEN or REVERT:
+    "clock in doubt": (
+        WAIT,
+        "no order is signed until the clock is right again: set it, or, if it is right, "
+        "`modelwave clock accept REASON`",
+    ),
     "returned": (FINISH, "it ends as REVERTED"),
     "returning": (WAIT, "it ends when all devices have answered, in {deadline} at the latest"),
-    "revert asked": (REVERT, "its devices are ordered back"),
+    "returning, unsent": (WAIT, _UNSENT),
+    "revert asked": (REVERT, "the service orders its devices back at its next tick"),
     "failed": (REVERT, "its devices are ordered back"),
     "failed, to be held": (HOLD, _REVERT_OR),
     "failed, held": (WAIT, _REVERT_OR),
     "paused": (WAIT, "no stage opens until `rollout resume`; opened stages go on"),
+    "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
     "held": (WAIT, _RESUME_OR + "gate; " + _REVERT_OR),
     "unreadable": (HOLD, _UPDATE),
     "unreadable, held": (WAIT, _UPDATE),
@@ -63,6 +80,8 @@ TABLE = {
         WAIT,
         "the gate decides when enough devices answered, in {deadline} at the latest",
     ),
+    "pending, unsent": (WAIT, _UNSENT),
+    "soaking, unsent": (WAIT, _UNSENT),
     "soaking": (WAIT, "{next} in {soak}"),
     "last passed": (FINISH, "it ends as FINISHED"),
     "passed": (OPEN, "{next}"),
@@ -71,10 +90,11 @@ TABLE = {
 
 @dataclass(frozen=True)
 class StageFacts:
-    """The facts about an opened stage. Times are Unix seconds."""
+    """The facts about an opened stage. Times are in seconds of the rollout clock; None: the broker
+    has not acknowledged its orders."""
 
-    opened_at: float
-    waiting_since: float  # start of its deadline: when it opened, or resumed after a hold
+    soaking_since: float | None
+    waiting_since: float | None  # start of its deadline, anew after a resume
     counts: Counts
     failed: str = ""  # the reason of a FAIL decided earlier
     accepted: str = ""  # the operator's reason for overruling the gate
@@ -82,7 +102,7 @@ class StageFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts about a rollout that a decision needs. Times are Unix seconds."""
+    """The facts about a rollout that a decision needs."""
 
     stages: tuple[StageFacts, ...] = ()
     paused: bool = False
@@ -91,8 +111,9 @@ class Facts:
     # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
     revert_asked: str | None = None  # the operator's reason
-    back_at: float | None = None  # when the orders to revert were sent
-    back: Counts = NOBODY  # the answers to those orders
+    back: Counts | None = None  # the answers to the orders to revert, if they were sent
+    back_since: float | None = None  # start of their deadline, as `waiting_since` of a stage
+    doubt: str = ""  # why the controller must not sign now
 
 
 class Decision(NamedTuple):
@@ -111,8 +132,8 @@ class _Situation(NamedTuple):
 
 
 def decide(plan: Plan, facts: Facts, now: float) -> Decision:
-    """Returns the decision by the rules above. `now` is in Unix seconds."""
-    found = _situation(plan, facts, now)
+    """Returns the decision by the rules above. `now` is in seconds of the rollout clock."""
+    found = _unless_in_doubt(_situation(plan, facts, now), facts)
     verb, then = TABLE[found.name]
     return Decision(
         verb, found.reason, then.format(**_times(plan, facts, now)), found.stage, found.gate
@@ -123,23 +144,25 @@ def label(plan: Plan, number: int) -> str:
     return f"stage {number + 1} ({plan.stages[number].percent:g} %)"
 
 
+def overdue(stage: Stage, facts: StageFacts, now: float) -> bool:
+    """Returns whether the stage's deadline has passed."""
+    return _passed(facts.waiting_since, stage.deadline_seconds, now)
+
+
 def stage_gate(stage: Stage, facts: StageFacts, now: float) -> Gate:
     """Returns the stage's gate at `now`; an earlier FAIL and an overruling take precedence."""
     if facts.failed:
         return Gate(FAIL, facts.failed)
-    gate = gates.judge_stage(
-        stage, facts.counts, now >= facts.waiting_since + stage.deadline_seconds
-    )
+    gate = gates.judge_stage(stage, facts.counts, overdue(stage, facts, now))
     if facts.accepted and gate.verdict != FAIL:
         return Gate(PASS, f"accepted by the operator: {facts.accepted}")
     return gate
 
 
 def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
-    if facts.back_at is not None:
+    if facts.back is not None:
         reason = f"reverted: {gates.tally(facts.back, False)}"
-        over = now >= facts.back_at + _deadline_seconds(plan, facts)
-        return _Situation("returned" if over or not facts.back.pending else "returning", reason)
+        return _Situation(_way_back(plan, facts, facts.back, now), reason)
     if facts.revert_asked is not None:
         return _Situation("revert asked", facts.revert_asked)
     judged = [stage_gate(*pair, now) for pair in zip(plan.stages, facts.stages, strict=False)]
@@ -158,6 +181,19 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
     return _unless_unreadable(found, plan, facts)
 
 
+def _way_back(plan: Plan, facts: Facts, back: Counts, now: float) -> str:
+    if not back.pending or _passed(facts.back_since, _deadline_seconds(plan, facts), now):
+        return "returned"
+    return "returning, unsent" if facts.back_since is None else "returning"
+
+
+def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
+    """Returns `found`, or "clock in doubt" in place of one that would sign an order."""
+    if not facts.doubt or TABLE[found.name][0] not in (OPEN, REVERT):
+        return found
+    return found._replace(name="clock in doubt", reason=f"{facts.doubt}; {found.reason}")
+
+
 def _unless_unreadable(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
     """Returns `found`, or "unreadable" in place of one that would open a stage whose order a known
     device cannot read."""
@@ -173,11 +209,14 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
     if facts.paused:
         return "paused"
     if facts.held:
-        return "held"
+        return "held, passed since" if gate.verdict == PASS else "held"
     if gate.verdict == INCONCLUSIVE:
         return "inconclusive"
+    newest = facts.stages[-1]
     if gate.verdict == PENDING:
-        return "pending"
+        return "pending, unsent" if newest.waiting_since is None else "pending"
+    if newest.counts.devices and newest.soaking_since is None:
+        return "soaking, unsent"
     if _soak_left(plan, facts, now) > 0:
         return "soaking"
     return "last passed" if len(facts.stages) == len(plan.stages) else "passed"
@@ -185,9 +224,13 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
 
 def _soak_left(plan: Plan, facts: Facts, now: float) -> float:
     newest = facts.stages[-1]
-    if not newest.counts.devices:
+    if not newest.counts.devices or newest.soaking_since is None:
         return 0.0
-    return newest.opened_at + plan.stages[len(facts.stages) - 1].soak_seconds - now
+    return newest.soaking_since + plan.stages[len(facts.stages) - 1].soak_seconds - now
+
+
+def _passed(since: float | None, seconds: float, now: float) -> bool:
+    return since is not None and now >= since + seconds
 
 
 def _deadline_seconds(plan: Plan, facts: Facts) -> int:
@@ -200,7 +243,8 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
     last = number == len(plan.stages)
     found = {"next": "the rollout is finished" if last else f"{label(plan, number)} opens"}
     if facts.stages:
-        since = facts.back_at if facts.back_at is not None else facts.stages[-1].waiting_since
+        since = facts.stages[-1].waiting_since if facts.back is None else facts.back_since
+        since = now if since is None else since
         found["deadline"] = span(since + _deadline_seconds(plan, facts) - now)
         found["soak"] = span(_soak_left(plan, facts, now))
     return found

@@ -89,6 +89,15 @@ class Opened(_Body):
     orders: list[OrderSent]
 
 
+class Began(_Body):
+    """The broker has acknowledged the orders of a stage (None: those of the revert): its deadline
+    begins, and the first time also its soak. `clock` is in seconds of the rollout clock."""
+
+    kind: Literal["began"] = "began"
+    stage: int | None  # from 0
+    clock: float
+
+
 class Reported(_Body):
     """A device's answer to the order `seq`: an outcome or IN_PROGRESS."""
 
@@ -113,6 +122,13 @@ class Held(_Body):
     kind: Literal["held"] = "held"
     reason: str
     by: Literal["gate", "format"] = "gate"
+
+
+class Continued(_Body):
+    """The gate that held the rollout has passed since, so that it continues by itself."""
+
+    kind: Literal["continued"] = "continued"
+    reason: str
 
 
 class Paused(_Body):
@@ -154,9 +170,11 @@ REPORTED = "reported"
 Body = Annotated[
     Created
     | Opened
+    | Began
     | Reported
     | Gated
     | Held
+    | Continued
     | Paused
     | Resumed
     | RevertAsked

@@ -1,31 +1,50 @@
-"""Computes the facts for `decide` from a rollout's state and the known devices."""
+"""Computes the facts for `decide` from a rollout's state and the known devices.
+
+The population of a wave is a set of device ids: the devices of its targets in its slots that
+report the model, and those that have answered with an outcome. So
+
+- a device that was forgotten still counts, once, if it has answered, and otherwise not;
+- a device of the target that does not report the model is neither counted nor waited for.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelwave_controller.rollout import cohorts, formats, state
 from modelwave_controller.rollout.decide import Facts, StageFacts
-from modelwave_controller.rollout.events import IN_PROGRESS
+from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.rollout.gates import NOBODY, Counts
+from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.state import Rollout, Wave
 from modelwave_shared.words import CANCELED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
 
 
 @dataclass(frozen=True)
 class Known:
-    """The devices that have reported."""
+    """The devices that report a rollout's model."""
 
-    counts: Mapping[str, Mapping[int, int]]  # {target: {slot: known devices}}
+    devices: Mapping[str, Mapping[int, Sequence[str]]]  # {target: {slot: device ids}}
     # The devices that cannot read every format that this program may write.
     behind: Sequence[Reader] = ()
 
+    def counts(self, target: str) -> dict[int, int]:
+        """Returns {slot: number of devices}."""
+        return {slot: len(ids) for slot, ids in self.devices.get(target, {}).items()}
 
-def facts(rollout: Rollout, known: Known) -> Facts:
+    def inside(self, order: OrderSent) -> Iterator[str]:
+        """Yields the devices in the order's slots."""
+        slots = self.devices.get(order.target, {})
+        for first, last in order.slots:
+            for slot in range(first, last + 1):
+                yield from slots.get(slot, ())
+
+
+def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
+    """Returns the facts about a rollout. `doubt` says why the controller must not sign now."""
     stages = tuple(
         StageFacts(
-            opened_at=stage.at,
+            soaking_since=stage.soaking_since,
             waiting_since=stage.waiting_since,
             counts=count_answers(stage, known),
             failed=state.failed(stage),
@@ -40,8 +59,9 @@ def facts(rollout: Rollout, known: Known) -> Facts:
         held_by_format=rollout.status == state.HELD and rollout.held_by == "format",
         unreadable=tuple(_unreadable(rollout, known)),
         revert_asked=rollout.revert_asked,
-        back_at=rollout.back.at if rollout.back else None,
-        back=count_answers(rollout.back, known) if rollout.back else NOBODY,
+        back=count_answers(rollout.back, known) if rollout.back else None,
+        back_since=rollout.back.waiting_since if rollout.back else None,
+        doubt=doubt,
     )
 
 
@@ -52,7 +72,7 @@ def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
         return {}
     found = {}
     for target in sorted(created.releases):
-        counts, old = known.counts.get(target, {}), rollout.width(target)
+        counts, old = known.counts(target), rollout.width(target)
         percent = created.plan.stages[number].percent
         new = cohorts.widen(counts, created.start_slot, old, percent)
         found[target] = cohorts.opened(created.start_slot, old, new)
@@ -67,15 +87,17 @@ def _unreadable(rollout: Rollout, known: Known) -> list[str]:
 
 
 def count_answers(wave: Wave, known: Known) -> Counts:
-    """Counts the known devices in the wave's slots by their answers; devices that joined after
-    the order was sent count too."""
-    found = Counter(answer.outcome for answer in wave.answers.values())
-    devices = sum(
-        cohorts.count_devices(known.counts.get(o.target, {}), o.slots) for o in wave.orders
-    )
+    """Counts the wave's population by its answers; devices that joined after the order was sent
+    count too."""
+    population = {device for order in wave.orders for device in known.inside(order)}
+    found: Counter[str] = Counter()
+    for device, answer in wave.answers.items():
+        if answer.outcome != IN_PROGRESS:
+            population.add(device)
+        if device in population:
+            found[answer.outcome] += 1
     return Counts(
-        # Answers count also from devices that were forgotten or have another target now.
-        devices=max(devices, found.total()),
+        devices=len(population),
         in_progress=found[IN_PROGRESS],
         succeeded=found[SUCCEEDED],
         rolled_back=found[ROLLED_BACK],

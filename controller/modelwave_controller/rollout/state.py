@@ -5,7 +5,8 @@ RUNNING    stages open as their gates pass
 PAUSED     by the operator
 HELD       by a gate, until the operator decides; or by devices that cannot read the next
            stage's order, until they can
-REVERTING  orders to revert were sent, and its devices have not all answered
+REVERTING  the operator asked for a revert, or its orders were sent and its devices have not all
+           answered
 REVERTED, FINISHED, ABORTED    over
 UNKNOWN    its log has an event that this program does not understand
 
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 
 from modelwave_controller.rollout.events import (
     Aborted,
+    Began,
+    Continued,
     Created,
     Event,
     Finished,
@@ -57,16 +60,18 @@ class Answer:
 
 @dataclass
 class Wave:
-    """Orders that were sent together, and the devices' answers. `at` is in Unix seconds."""
+    """Orders that were sent together, and the devices' answers. `at` is in Unix seconds, the other
+    times in seconds of the rollout clock; None: the broker has not acknowledged the orders."""
 
     at: float
     orders: list[OrderSent]
     answers: dict[str, Answer] = field(default_factory=dict)  # by device: the latest
+    soaking_since: float | None = None
+    waiting_since: float | None = None  # when its deadline began, anew after a resume
 
 
 @dataclass
 class StageState(Wave):
-    waiting_since: float = 0.0
     verdict: str = ""  # its gate's last decision
     verdict_reason: str = ""
     accepted: str = ""
@@ -100,6 +105,10 @@ class Rollout:
         """Nothing more happens with it by itself."""
         return self.status in FINAL and self.revert_asked is None
 
+    @property
+    def newest_wave(self) -> Wave | None:
+        return self.back or (self.stages[-1] if self.stages else None)
+
     def waves(self) -> list[Wave]:
         return [*self.stages, self.back] if self.back else [*self.stages]
 
@@ -125,7 +134,12 @@ class State:
     last: int = 0  # id of the newest event in it
 
     def active(self, model: str) -> Rollout | None:
-        found = [r for r in self.rollouts.values() if r.model == model and r.status in ACTIVE]
+        """Returns the rollout that may still send an order to further slots."""
+        found = [
+            r
+            for r in self.rollouts.values()
+            if r.model == model and (r.status in ACTIVE or r.revert_asked is not None)
+        ]
         return found[-1] if found else None
 
     def obstacle(self, model: str, since: int = 0) -> str:
@@ -161,19 +175,24 @@ def _apply(state: State, event: Event) -> None:
     match body:
         case Opened():
             rollout.status = RUNNING
-            rollout.stages.append(StageState(event.at, body.orders, waiting_since=event.at))
+            rollout.stages.append(StageState(event.at, body.orders))
             _order(state, rollout.model, body.orders)
+        case Began():
+            _begin(rollout, body)
         case Gated():
             stage = rollout.stages[body.stage]
             stage.verdict, stage.verdict_reason = body.verdict, body.reason
         case Held():
             rollout.status, rollout.reason = HELD, body.reason
             rollout.held_by = body.by
+        case Continued():
+            rollout.status, rollout.reason = RUNNING, ""
         case Paused():
             rollout.status, rollout.reason = PAUSED, body.reason
         case Resumed():
-            _resume(rollout, body, event.at)
+            _resume(rollout, body)
         case RevertAsked():
+            rollout.status, rollout.reason = REVERTING, body.reason
             rollout.revert_asked = body.reason
         case Reverted():
             _revert(state, rollout, body, event.at)
@@ -209,7 +228,15 @@ def _problem(rollout: Rollout, event: Event) -> str:
         return f"stage {body.stage} is not the next one"
     if isinstance(body, Gated) and not 0 <= body.stage < len(rollout.stages):
         return f"stage {body.stage} was not opened"
+    if isinstance(body, Began) and not _has_wave(rollout, body.stage):
+        return "its orders were not sent"
     return ""
+
+
+def _has_wave(rollout: Rollout, stage: int | None) -> bool:
+    if stage is None:
+        return rollout.back is not None
+    return 0 <= stage < len(rollout.stages)
 
 
 def _sentence(event: Event, problem: str) -> str:
@@ -243,12 +270,22 @@ def _order(state: State, model: str, orders: list[OrderSent]) -> None:
             slots.update(dict.fromkeys(range(first, last + 1), order.release.manifest))
 
 
-def _resume(rollout: Rollout, body: Resumed, at: float) -> None:
-    was_held = rollout.status == HELD and rollout.held_by == "gate"
+def _begin(rollout: Rollout, body: Began) -> None:
+    wave = rollout.back if body.stage is None else rollout.stages[body.stage]
+    assert wave is not None, "_problem has looked"
+    wave.waiting_since = body.clock
+    if wave.soaking_since is None:
+        wave.soaking_since = body.clock
+
+
+def _resume(rollout: Rollout, body: Resumed) -> None:
+    by_gate = rollout.status == HELD and rollout.held_by == "gate"
+    anew = by_gate or rollout.status == PAUSED
     rollout.status = RUNNING if rollout.stages else NEW
     rollout.reason = ""
-    if was_held and rollout.stages:
-        rollout.stages[-1].waiting_since = at
+    if anew and rollout.stages:
+        rollout.stages[-1].waiting_since = None
+    if by_gate and rollout.stages:
         rollout.stages[-1].accepted = body.accepted
 
 

@@ -36,6 +36,14 @@ STOP_SECONDS = 5  # longest wait, when stopping, for another process that writes
 logger = logging.getLogger(__name__)
 
 
+def steady_seconds() -> float:
+    """Returns seconds of a clock that nobody can set. Where the system has one, it also counts the
+    time that the machine slept: otherwise the wall clock would seem to have jumped."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 @dataclass(frozen=True)
 class Ready:
     """The addresses of a service that has started, for its caller."""
@@ -53,12 +61,14 @@ class Service:
         store: Store,
         tick_seconds: float = DEFAULT_TICK_SECONDS,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady_seconds,
     ) -> None:
         """Raises OperatorError or TrustError if a setting or key of the home is wrong."""
         self.home = home
         self.store = store
         self.tick_seconds = tick_seconds
         self.clock = clock
+        self.steady = steady
         self.key = home.order_key()
         self.inbox = Inbox()
         self._wake = threading.Event()
@@ -114,7 +124,7 @@ class Service:
             ticks = time.monotonic() >= due
             try:
                 if ticks:
-                    while ticker.tick(self.clock()) and not self._stopping.is_set():
+                    while self._tick(ticker) and not self._stopping.is_set():
                         pass
                     due = time.monotonic() + self.tick_seconds
                 self._publish()
@@ -124,6 +134,9 @@ class Service:
                 self._trouble.say(str(error))
                 due = time.monotonic() + self.tick_seconds
             self._wake.wait(max(0.0, due - time.monotonic()))
+
+    def _tick(self, ticker: Ticker) -> bool:
+        return ticker.tick(self.clock(), self.steady())
 
     def _publish(self) -> None:
         """Marks acknowledged messages, and sends those that are due, at most WINDOW at a time."""

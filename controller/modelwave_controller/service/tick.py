@@ -2,7 +2,8 @@
 
 One transaction reads the log, decides, and stores the events and the messages to publish. So a
 controller that is killed has done a step completely or not at all, and continues where it was.
-The tick publishes nothing itself: serve.py sends the messages of the outbox.
+The tick publishes nothing itself: serve.py sends the messages of the outbox. When the broker has
+acknowledged all orders of a wave, the tick notes in the log that its clocks have begun.
 """
 
 import json
@@ -13,10 +14,22 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select
 
 from modelwave_controller.rollout import cohorts, formats
-from modelwave_controller.rollout.decide import FINISH, HOLD, OPEN, REVERT, WAIT, Decision, decide
+from modelwave_controller.rollout.clock import Reading
+from modelwave_controller.rollout.decide import (
+    CONTINUE,
+    FINISH,
+    HOLD,
+    OPEN,
+    REVERT,
+    WAIT,
+    Decision,
+    decide,
+)
 from modelwave_controller.rollout.events import (
+    Began,
     Body,
     Cleared,
+    Continued,
     Finished,
     Gated,
     Held,
@@ -34,8 +47,10 @@ from modelwave_controller.rollout.state import (
     UNKNOWN,
     Rollout,
     State,
+    failed,
 )
-from modelwave_controller.storage import devices, log, outbox
+from modelwave_controller.service.trouble import Trouble
+from modelwave_controller.storage import clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.trust import keys
@@ -66,12 +81,17 @@ class Ticker:
         self.issuer = issuer
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
+        self._clock = clock.Keeper()
+        self._doubt = Trouble()
 
-    def tick(self, now: float) -> bool:
+    def tick(self, now: float, steady: float) -> bool:
         """Does one step of each rollout; returns whether any did something, and then the next tick
-        may be due at once. `now` is in Unix seconds. Raises StorageError."""
+        may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
+        set. Raises StorageError."""
         with self.store.write() as connection:
             log.note_tick(connection, now)
+            reading = self._clock.advance(connection, now, steady)
+            self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
             due = [
@@ -79,10 +99,19 @@ class Ticker:
                 for r in state.rollouts.values()
                 if _is_due(r) and not state.obstacle(r.model, r.id)
             ]
-            known = devices.known(connection) if due else Known({})
-            steps = [_Step(connection, self.issuer, state, r, known, now) for r in due]
+            known = {m: devices.known(connection, m) for m in {r.model for r in due}}
+            steps = [
+                _Step(connection, self.issuer, state, r, known[r.model], now, reading) for r in due
+            ]
             taken = [step.take() for step in steps]
             return any(taken)
+
+    def _tell_doubt(self, doubt: str) -> None:
+        """Logs when the wall clock comes into doubt, and when the doubt ends."""
+        if doubt and not self._doubt.begun:
+            self._doubt.say(f"{doubt}: no order is signed; `modelwave clock show` says more")
+        elif not doubt and self._doubt.over():
+            logger.info("the clock is right again, or was accepted: orders are signed")
 
     def _tell_unknown(self, state: State) -> None:
         """Logs once that a rollout is not handled, because its log is not understood."""
@@ -115,16 +144,52 @@ class _Step:
     state: State
     rollout: Rollout
     known: Known
-    now: float
+    now: float  # Unix seconds
+    reading: Reading
 
     def take(self) -> bool:
-        found = decide(self.rollout.created.plan, facts(self.rollout, self.known), self.now)
+        if self._begins():
+            return True
+        so_far = facts(self.rollout, self.known, self.reading.doubt)
+        found = decide(self.rollout.created.plan, so_far, self.reading.seconds)
         if found.verb == WAIT:
-            return False
-        acts = {OPEN: self._open, HOLD: self._hold, REVERT: self._revert, FINISH: self._finish}
+            return self._note_fail(found)
+        acts = {
+            OPEN: self._open,
+            HOLD: self._hold,
+            CONTINUE: self._continue,
+            REVERT: self._revert,
+            FINISH: self._finish,
+        }
         log.append(
             self.connection, self.rollout.id, self.now, [*_gated(found), acts[found.verb](found)]
         )
+        return True
+
+    def _begins(self) -> bool:
+        """Notes that the clocks of the newest wave begin, if the broker has acknowledged its
+        orders; returns whether they do."""
+        rollout, wave = self.rollout, self.rollout.newest_wave
+        if wave is None or wave.waiting_since is not None:
+            return False
+        fleet = self.issuer.root.fleet
+        if any(
+            outbox.any_left(self.connection, fleet, target, rollout.model)
+            for target in {order.target for order in wave.orders}
+        ):
+            return False
+        stage = None if rollout.back else len(rollout.stages) - 1
+        began = Began(stage=stage, clock=self.reading.seconds)
+        log.append(self.connection, rollout.id, self.now, [began])
+        return True
+
+    def _note_fail(self, decision: Decision) -> bool:
+        """Notes a FAIL that cannot be acted on yet, as it is final; returns whether it is new."""
+        if decision.stage is None or decision.gate is None or decision.gate.verdict != FAIL:
+            return False
+        if failed(self.rollout.stages[decision.stage]):
+            return False
+        log.append(self.connection, self.rollout.id, self.now, _gated(decision))
         return True
 
     def _open(self, _decision: Decision) -> Body:
@@ -136,6 +201,9 @@ class _Step:
     def _hold(self, decision: Decision) -> Body:
         by_gate = decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE)
         return Held(reason=decision.reason, by="gate" if by_gate else "format")
+
+    def _continue(self, decision: Decision) -> Body:
+        return Continued(reason=decision.reason)
 
     def _finish(self, decision: Decision) -> Body:
         return Finished(reason=decision.reason)
@@ -200,13 +268,13 @@ class _Step:
                 slots=json.dumps(ranges),
             )
         )
-        known = cohorts.count_devices(self.known.counts.get(target, {}), ranges)
+        known = cohorts.count_devices(self.known.counts(target), ranges)
         return OrderSent(target=target, seq=seq, release=release, slots=ranges, known=known)
 
     def _clear(self, target: str, slots: Sequence[int]) -> Cleared:
         ranges = ranges_of(slots)
         outbox.put(self.connection, self._topics(target, ranges), b"")
-        known = cohorts.count_devices(self.known.counts.get(target, {}), ranges)
+        known = cohorts.count_devices(self.known.counts(target), ranges)
         return Cleared(target=target, slots=ranges, known=known)
 
     def _topics(self, target: str, ranges: list[list[int]]) -> list[str]:

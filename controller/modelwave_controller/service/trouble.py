@@ -17,6 +17,10 @@ class Trouble:
             self._said.add(problem)
             logger.log(level, "%s", problem)
 
+    @property
+    def begun(self) -> bool:
+        return bool(self._said)
+
     def over(self) -> bool:
         """Notes that the part works; returns whether it had a problem before, which the caller then
         logs."""

@@ -6,6 +6,7 @@ that only a report with a higher (boot, n) changes anything.
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from modelwave_controller.rollout.events import Body
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.storage import log
+from modelwave_controller.storage import clock, log
 from modelwave_controller.storage.answers import GivenOrder, answer
 from modelwave_controller.storage.messages import Bad, Incoming, Present, ReportMessage
 from modelwave_controller.storage.tables import (
@@ -34,6 +35,8 @@ from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER
 
 _CHUNK = 500  # values in one IN (…): databases limit their number
 MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
+
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 T = TypeVar("T")
 
@@ -52,14 +55,14 @@ def store(connection: Connection, fleet: str, incoming: Sequence[Incoming], now:
     _take_bad(connection, incoming, now)
 
 
-def counts(connection: Connection) -> dict[str, dict[int, int]]:
-    """Returns {target: {slot: number of known devices}}."""
-    found: dict[str, dict[int, int]] = defaultdict(dict)
-    query = select(devices.c.target, devices.c.slot, func.count())
-    for target, slot, number in connection.execute(
-        query.group_by(devices.c.target, devices.c.slot)
-    ):
-        found[target][slot] = number
+def that_report(connection: Connection, model: str) -> dict[str, dict[int, list[str]]]:
+    """Returns {target: {slot: ids of the devices that report the model}}. The query has a row for
+    each slot and not for each device, because every tick runs it: 10 ms for 10,000 devices."""
+    found: dict[str, dict[int, list[str]]] = defaultdict(dict)
+    ids = func.aggregate_strings(devices.c.device, ",")  # no id has a comma
+    query = _reporting(select(devices.c.target, devices.c.slot, ids), model)
+    for target, slot, names in connection.execute(query.group_by(devices.c.target, devices.c.slot)):
+        found[target][slot] = names.split(",")
     return found
 
 
@@ -74,9 +77,9 @@ def any_has(connection: Connection, targets: Sequence[str], model: str) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def known(connection: Connection) -> Known:
-    """Returns the known devices as the decision about rollouts needs them."""
-    return Known(counts(connection), _behind(connection))
+def known(connection: Connection, model: str) -> Known:
+    """Returns the devices that report the model, as the decision about its rollouts needs them."""
+    return Known(that_report(connection, model), _behind(connection, model))
 
 
 def reads(stored: str) -> dict[str, int]:
@@ -86,25 +89,33 @@ def reads(stored: str) -> dict[str, int]:
     return dict.fromkeys(SIGNER, 1) | said
 
 
-def _behind(connection: Connection) -> list[Reader]:
-    """Returns the devices that cannot read the newest format of orders and manifests that this
-    program knows; it never writes a newer one."""
+def _reporting(query: Any, model: str) -> Any:
+    """Restricts a query of `devices` to those that report the model."""
+    joined = query.join(device_models, devices.c.device == device_models.c.device)
+    return joined.where(device_models.c.model == model)
+
+
+def _behind(connection: Connection, model: str) -> list[Reader]:
+    """Returns the devices that report the model, and cannot read the newest format of orders and
+    manifests that this program knows; it never writes a newer one."""
     old = []
     for stored in connection.scalars(select(devices.c.reads).distinct()):
         found = reads(stored)
         if any(found[kind] < READS[kind] for kind in (MANIFEST, ORDER)):
             old.append(stored)
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.reads)
+    query = _reporting(query, model)
     return [
         Reader(row.device, row.target, row.slot, reads(row.reads))
         for row in _rows(connection, query.order_by(devices.c.device), devices.c.reads, old)
     ]
 
 
-def refusals(connection: Connection, targets: Iterable[str]) -> list[RefusalNote]:
-    """Returns the devices of these targets that reported a refused message, which may not have been
-    authentic."""
+def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list[RefusalNote]:
+    """Returns the devices of these targets that report the model and a refused message, which may
+    not have been authentic."""
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.refused)
+    query = _reporting(query, model)
     query = query.where(devices.c.refused != "").order_by(devices.c.device)
     rows = connection.execute(query.where(devices.c.target.in_(list(targets))))
     return [RefusalNote(*row) for row in rows]
@@ -142,24 +153,24 @@ def _take_reports(
     new = {device: report for device, report in newest.items() if device not in known}
     newer = {d: r for d, r in newest.items() if d in known and _age(r) > _age(known[d])}
     older = [d for d, r in newest.items() if d in known and _age(r) < _age(known[d])]
-    rows = [_device_row(fleet, device, report, now) for device, report in new.items()]
+    seen = {"seen_at": now, "seen_clock": clock.stored(connection).seconds}
+    rows = [_device_row(fleet, device, report) | seen for device, report in new.items()]
     if rows:
         connection.execute(insert(devices), rows)
-    rows = [_device_row(fleet, device, report, now) for device, report in newer.items()]
+    rows = [_device_row(fleet, device, report) | seen for device, report in newer.items()]
     _update_devices(connection, rows)
     if older:
         _count_stale(connection, older)
     _take_models(connection, fleet, new | newer, now)
 
 
-def _device_row(fleet: str, device: str, report: Report, now: float) -> dict[str, Any]:
+def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
     return {
         "device": device,
         "target": report.target,
         "slot": slot_of(fleet, device),
         "boot": report.boot,
         "n": report.n,
-        "seen_at": now,
         "agent": report.agent,
         "free_flash": report.free.flash,
         "free_ram": report.free.ram,
@@ -230,8 +241,11 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
 
 
 def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
-    fields = ("epoch", "seq", "outcome", "reason", "sha256")
-    return all(old[field] == getattr(state, field) for field in fields)
+    """Returns whether an answer says the same as the one before. Numbers in its reason do not
+    count: the same refusal has other free bytes each time."""
+    fields = ("epoch", "seq", "outcome", "sha256")
+    same = all(old[field] == getattr(state, field) for field in fields)
+    return same and _NUMBER.sub("0", old["reason"]) == _NUMBER.sub("0", state.reason)
 
 
 def _orders(

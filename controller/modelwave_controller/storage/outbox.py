@@ -102,6 +102,14 @@ def unsend_all(connection: Connection, fleet: str) -> None:
     connection.execute(update(outbox).where(or_(outbox.c.blob.is_not(None), order)).values(acked=0))
 
 
+def any_left(connection: Connection, fleet: str, target: str, model: str) -> bool:
+    """Returns whether the broker has not acknowledged an order of the model for the target."""
+    order = topics.under(fleet, "desired", target, model, "")
+    query = select(outbox.c.topic).where(outbox.c.acked < outbox.c.version)
+    query = query.where(outbox.c.topic.startswith(order, autoescape=True))
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def left(connection: Connection) -> int:
     """Returns the number of topics that the broker has not acknowledged."""
     query = select(func.count()).where(outbox.c.acked < outbox.c.version)

@@ -32,6 +32,22 @@ heads = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+# One row: the rollout clock (rollout/clock.py), and the operator's last word about the wall clock.
+clock = Table(
+    "clock",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seconds", Float(53), nullable=False),  # in which services did their ticks
+    Column("wall", Float(53), nullable=False),  # Unix seconds that the wall clock should show then
+    Column("doubt", Text, nullable=False),  # why it is in doubt, or ""
+    # The newest event at the start of the service that doubted it; 0: a running one doubted it.
+    Column("doubt_event", BigInteger, nullable=False),
+    Column("accepts", Integer, nullable=False),  # how often the operator accepted it
+    Column("accepted", Text, nullable=False),  # the operator's reason
+    Column("accepted_at", Float(53), nullable=False),  # Unix seconds
+    Column("accepted_event", BigInteger, nullable=False),  # the newest event then
+)
+
 events = Table(
     "events",
     metadata,
@@ -94,6 +110,8 @@ devices = Table(
     Column("stale", BigInteger, nullable=False),  # number of older reports that came after it
     # JSON: {kind: highest format version that it reads}; "": the report does not say.
     Column("reads", Text, nullable=False, server_default=""),
+    # The rollout clock at its last report.
+    Column("seen_clock", Float(53), nullable=False, server_default="0"),
     Index("devices_by_slot", "target", "slot"),
 )
 
