@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelwave_agent.types import Document, Record, Refusal, Trouble
+    from modelwave_agent.types import Document, Fault, Record, Refusal
 
 # From this failed try on the outcome is FAILED. The ones before it last seconds, and are only told
 # as the reason.
@@ -22,7 +22,7 @@ class ModelReport:
         self.changed: "Callable[[], None]" = lambda: None  # the agent sets it
         self.note = ""  # a problem that is not the outcome of an order
         self.refusal: "Refusal | None" = None  # of the last authentic order that was refused
-        self.trouble: "Trouble | None" = None  # of the order in progress
+        self.fault: "Fault | None" = None  # of the order in progress
 
     def tell(self, problem: str) -> None:
         """Sets the note to `problem`."""
@@ -39,10 +39,10 @@ class ModelReport:
         if not last or (last.check, last.order) != (refusal.check, refusal.order):
             self.changed()
 
-    def suffer(self, trouble: "Trouble") -> None:
-        """Sets the trouble of the order in progress, which will be tried again."""
-        trouble.reason = clean(trouble.reason)
-        self.trouble = trouble
+    def suffer(self, fault: "Fault") -> None:
+        """Sets the fault of the order in progress, which will be tried again."""
+        fault.reason = clean(fault.reason)
+        self.fault = fault
         self.changed()
 
     def clear(self) -> None:
@@ -64,9 +64,9 @@ class ModelReport:
             "outcome": outcome,
             "reason": reason,
         }
-        if self.trouble and not self.refusal:
-            found["outcome"] = FAILED if self.trouble.tries >= FAILED_TRIES else ""
-            found["reason"] = self.trouble.reason
-            found["tries"] = self.trouble.tries
-            found["next_seconds"] = max(0, int(self.trouble.next_at - now))
+        if self.fault and not self.refusal:
+            found["outcome"] = FAILED if self.fault.tries >= FAILED_TRIES else ""
+            found["reason"] = self.fault.reason
+            found["tries"] = self.fault.tries
+            found["next_seconds"] = max(0, int(self.fault.next_at - now))
         return found

@@ -7,7 +7,7 @@ The work ends when it succeeds, a newer order replaces the order, or the order e
 
 import random
 
-from modelwave_agent.types import Trouble
+from modelwave_agent.types import Fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ class Retries:
             return False
         self.tries += 1
         pause = self._pause(min(retry_after, MAX_PAUSE_SECONDS / 2))
-        self.report.suffer(Trouble(reason, self.tries, self.clock.now() + pause))
+        self.report.suffer(Fault(reason, self.tries, self.clock.now() + pause))
         await self.clock.sleep(pause)
         return not self._is_over()
 
     def forget(self) -> None:
         """Removes the failed tries from count and report, because the work has advanced."""
         self.tries = 0
-        self.report.trouble = None
+        self.report.fault = None
 
     def _pause(self, least: float) -> float:
         # 2 to the power of 10 is beyond MAX_PAUSE_SECONDS already.

@@ -61,7 +61,7 @@ class Refusal:
         self.order = order
 
 
-class Trouble:
+class Fault:
     """A fault that may pass, in the work on an order."""
 
     def __init__(self, reason: str, tries: int, next_at: float) -> None:

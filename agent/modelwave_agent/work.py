@@ -115,6 +115,6 @@ class Work:
             await Driver(self.ledger, self.progress, self.report, self.ports).run(event, order)
         finally:
             self.progress.trial = None
-            self.report.trouble = None
+            self.report.fault = None
             if self.ledger.record["state"] == "idle":
                 self.progress.order = None

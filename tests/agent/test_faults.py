@@ -385,7 +385,7 @@ def test_report_says_why_which_try_and_when_the_next_is_due(world, monkeypatch):
     told = {}
 
     def done(update):
-        if update.report.trouble:
+        if update.report.fault:
             state = update.state()
             told[state["tries"]] = (state["outcome"], state["reason"], state["next_seconds"])
         return FAILED_TRIES in told
