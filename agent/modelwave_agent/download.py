@@ -8,6 +8,7 @@ import hashlib
 
 from modelwave_agent.banks import NAMES
 from modelwave_agent.intake import TooLong, hash_file
+from modelwave_agent.journal import ENOENT
 from modelwave_agent.ports import FetchError
 from modelwave_shared.digests import hexed
 
@@ -83,13 +84,16 @@ class Download:
 
 async def damage(banks: "Banks", bank: int, files: "list[Document]", breathe: "Breathe") -> str:
     """Hashes `files` (the manifest's entries) in `bank`. Returns "" if all are as they were
-    signed, else what is wrong with the first bad one."""
+    signed, else what is wrong with the first bad one. Raises OSError if a file is there and cannot
+    be read: that may pass, and says nothing about its bytes."""
     for entry in files:
         digest = hashlib.sha256()
         problem = ""
         try:
             await hash_file(banks.path(bank, entry["role"]), digest, breathe)
         except OSError as error:
+            if error.args[0] != ENOENT:
+                raise
             problem = str(error)
         if not problem and hexed(digest) != entry["sha256"]:
             problem = "its sha256 is not the one that was signed"

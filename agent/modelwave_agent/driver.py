@@ -2,8 +2,9 @@
 its effects."""
 
 from modelwave_agent import machine
+from modelwave_agent.banks import NAMES
 from modelwave_agent.ports import FetchError
-from modelwave_agent.record import clean, said, spare
+from modelwave_agent.record import clean, said, serving, spare
 from modelwave_agent.retries import Retries
 from modelwave_agent.trial import TrialWatch
 from modelwave_shared.lean import Phase
@@ -41,12 +42,16 @@ class Driver:
         self.retries = Retries(ports.clock, report, order.document["expires"] if order else None)
 
     async def run(self, event: str, order: "AcceptedOrder | None") -> None:
-        """Handles `event`: "boot" after a reset; "again" when the order in progress came again;
-        "ordered" to cancel the order in progress, if there is one, and to begin `order`. Raises
-        NotDurable as Ledger.step."""
+        """Handles `event`: "boot" after a reset; "verify" if the live bank could not be read then;
+        "again" when the order in progress came again; "ordered" to cancel the order in progress,
+        if there is one, and to begin `order`. Raises NotDurable as Ledger.step."""
         ledger = self.ledger
+        if event == "verify":
+            return await self._verify()
         detail: "Detail" = {}
         if event == "boot":
+            if not ledger.is_loaded:
+                ledger.load()
             event = machine.boot_event(ledger.record)
         if order:
             if ledger.record["state"] != "idle":
@@ -57,6 +62,8 @@ class Driver:
             self.progress.order = order
             self.retries.expires = order.document["expires"]
             event = machine.order_event(ledger.record, order.document["manifest"])
+            if event == "running" and ledger.record["live"] not in self.progress.whole:
+                event = "accepted"  # it cannot be read: it comes into the other bank
             detail = _detail(order)
         await self.drive(event, detail)
 
@@ -72,19 +79,36 @@ class Driver:
                 if event:
                     break
 
+    async def _verify(self) -> None:
+        found = await self._check()
+        if found:
+            await self.drive(*found)
+        elif self.ledger.record["live"] in self.progress.whole:
+            await self._serve()
+            self.report.changed()
+
     # Effects. Each returns the next event with its detail, or None.
 
     async def _check(self) -> "Next":
         live = self.ledger.record["live"]
         entry = self.ledger.record["banks"][live]
         if entry:
-            with FETCHING:
-                problem = await self._damage(live, entry["files"])
+            try:
+                with FETCHING:
+                    problem = await self._damage(live, entry["files"])
+            except OSError as error:
+                # Only a hash that differs is damage. Until it was read nothing is served.
+                problem = "bank %s cannot be read: %s" % (NAMES[live], error)
+                self.report.trouble("bank", problem)
+                return None
+            self.report.trouble("bank", "")
             if problem:
                 return "damaged", {"reason": problem}
+            self.progress.whole.add(live)
         return None
 
     async def _clear(self) -> "Next":
+        self.progress.whole.discard(spare(self.ledger.record))
         try:
             self.ports.banks.clear(spare(self.ledger.record))
         except OSError as error:
@@ -131,7 +155,10 @@ class Driver:
             return "proof: %s" % said(error)
 
     async def _serve(self) -> "Next":
-        on_trial = self.ledger.record["state"] == "trial"
+        record = self.ledger.record
+        if self.ledger.live() and serving(record) not in self.progress.whole:
+            return None  # work.py tries again
+        on_trial = record["state"] == "trial"
         if on_trial:
             assert self.progress.order is not None
             self.progress.trial = TrialWatch(self.progress.order.document["trial"])
@@ -146,7 +173,10 @@ class Driver:
             return await self._ask(self.ports.hooks.healthy)
 
         problem = await self.progress.trial.verdict(self.ports.clock, healthy)
-        return ("unhealthy", {"reason": problem}) if problem else ("healthy", {})
+        if problem:
+            return "unhealthy", {"reason": problem}
+        self.report.trouble("bank", "")  # the bank that had it serves no more
+        return "healthy", {}
 
     async def _report(self) -> "Next":
         self.report.changed()
@@ -185,6 +215,7 @@ class Driver:
         except OSError as error:
             self.fault = "flash: %s" % error
             return "spoiled", {}
+        self.progress.whole.add(bank)
         return "fetched", {}
 
     async def _ask(self, hook: "Hook") -> str:

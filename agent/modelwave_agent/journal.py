@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
 ENOENT = 2
+W_OK = 2  # of os.access, which boards do not have
 _PIECE_BYTES = 256
 _HEX_DIGITS = b"0123456789abcdef"
 _HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
@@ -31,24 +32,34 @@ class Journal:
     fails."""
 
     def __init__(self, folder: str, name: str) -> None:
-        """Creates the files if they are missing. `folder` must exist."""
+        """Creates the files if they are missing, or else `write` does. `folder` must exist."""
         self.paths = ["%s/%s.%d" % (folder, name, number) for number in (0, 1)]
-        for path in self.paths:
-            if _length(path) < MAX_JOURNAL_BYTES:
-                _create(path)
         self.counter = 0
         self.newest = 1
+        self.is_lost = False  # `read` found files that were written, but no whole record
+        try:
+            self._make()
+        except OSError:
+            pass  # what is there can be read all the same
 
     def read(self) -> "dict[str, Any] | None":
-        """Returns the newest complete record, or None if nothing was written yet."""
+        """Returns the newest complete record, or None if there is none: nothing was written yet, or
+        (`is_lost`) all of it is damaged."""
         best = None
         self.counter, self.newest = 0, 1
+        written = 0
         for number, path in enumerate(self.paths):
+            if not _length(path):
+                continue
             with open(path, "rb") as file:
                 found = _read(file)
+                file.seek(0)
+                written += bool(file.read(_HEAD_BYTES).strip(b"\0"))
             if found and found[0] > self.counter:
                 self.counter, best = found
                 self.newest = number
+        # Of a single file the very first write may have been cut.
+        self.is_lost = best is None and written == len(self.paths)
         return best
 
     def write(self, record: "dict[str, Any]") -> None:
@@ -58,11 +69,31 @@ class Journal:
         data = head + hexdigest(head + body).encode() + b"\n" + body
         if len(data) > MAX_JOURNAL_BYTES:
             raise ValueError("journal: a record of %d bytes" % len(data))
+        if not _length(self.paths[1 - self.newest]):
+            self._make()
         with open(self.paths[1 - self.newest], "r+b") as file:
             file.write(data)
             sync(file)
         self.newest = 1 - self.newest
         self.counter += 1
+
+    def problem(self) -> str:
+        """Why nothing can be written, as far as that can be seen without a write; "" if it
+        cannot."""
+        for path in self.paths:
+            try:
+                if not _length(path):
+                    return "%s is gone" % path
+            except OSError as error:
+                return str(error)
+            if hasattr(os, "access") and not os.access(path, W_OK):
+                return "%s is read-only" % path
+        return ""
+
+    def _make(self) -> None:
+        for path in self.paths:
+            if _length(path) < MAX_JOURNAL_BYTES:
+                _create(path)
 
 
 def sync(file: "IO[bytes]") -> None:

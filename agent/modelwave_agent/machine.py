@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 3
 MAX_BLACKLIST = 8
+AFTER_A_RESET = ("boot", "worn")  # what boot_event gives
 
 
 # The changes of the rows: what a row changes in the record, besides its state.

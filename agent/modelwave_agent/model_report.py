@@ -21,6 +21,7 @@ class ModelReport:
     def __init__(self) -> None:
         self.changed: "Callable[[], None]" = lambda: None  # the agent sets it
         self.note = ""  # a problem that is not the outcome of an order
+        self.troubles: "dict[str, str]" = {}  # problems that last, by what has them
         self.refusal: "Refusal | None" = None  # of the last authentic order that was refused
         self.fault: "Fault | None" = None  # of the order in progress
 
@@ -30,6 +31,19 @@ class ModelReport:
         if problem != self.note:
             self.note = problem
             self.changed()
+
+    def trouble(self, part: str, problem: str) -> None:
+        """`problem` lasts until `part` is told to have none (""), whatever is ordered."""
+        problem = clean(problem)
+        if problem != self.troubles.get(part, ""):
+            self.troubles.pop(part, None)
+            if problem:
+                self.troubles[part] = problem
+            self.changed()
+
+    def notes(self) -> "list[str]":
+        """All problems that are no order's outcome."""
+        return list(self.troubles.values()) + ([self.note] if self.note else [])
 
     def refuse(self, refusal: "Refusal") -> None:
         """Sets the outcome REJECTED for the order of `refusal`. The same check and order do not

@@ -14,3 +14,5 @@ class Progress:
         self.order: "AcceptedOrder | None" = None
         self.trial: "TrialWatch | None" = None  # while the new model is on trial
         self.served = True  # whether the program was told which model serves
+        # The banks whose files were hashed since the reset and are those that were signed.
+        self.whole: "set[int]" = set()

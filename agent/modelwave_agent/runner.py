@@ -57,10 +57,11 @@ class Agent:
         self.clock = clock
         self.metrics_seconds = metrics_seconds
         self.presence = topics.presence(device.fleet, device.name)
-        count: int = (boots.read() or {"boot": 0})["boot"] + 1
-        boots.write({"boot": count})
-        self.boot = count
+        self.boots = boots
+        self.boot = 0
         self.n = 0  # number of the last document since the reset
+        self.trouble = ""  # why the count of resets could not be written
+        self._count_boot()
         self.connected = asyncio.Event()
         self.changed = asyncio.Event()
         self.observations = Observations()
@@ -138,9 +139,13 @@ class Agent:
     async def _connect(self) -> None:
         await self.link.connect(self.presence, b"offline")
         await self.link.publish(self.presence, b"online", True)
-        await self.link.subscribe(list(self.desired) + list(self.listeners))
+        await self._subscribe()
         self.connected.set()
         self.changed.set()
+
+    async def _subscribe(self) -> None:
+        """What is retained comes with it, each time."""
+        await self.link.subscribe(list(self.desired) + list(self.listeners))
 
     async def _leave(self) -> None:
         """Publishes "offline": a broker sends the last will only if the connection breaks."""
@@ -174,10 +179,38 @@ class Agent:
         the clock is set, and the broker does not send it again."""
         while True:
             await self.clock.sleep(AGAIN_SECONDS)
+            if self.trouble:
+                self._count_boot()
+            is_missing = False
             for update in self.updates.values():
                 await update.consider_again()
+                is_missing = update.heal() or is_missing
+            if is_missing and self.connected.is_set():
+                await self._ask_for_orders()
+
+    async def _ask_for_orders(self) -> None:
+        try:
+            await self._subscribe()
+        except LinkLost:
+            pass  # the next connection asks
 
     # The report.
+
+    def _count_boot(self) -> None:
+        """Counts this reset durably. Where that cannot be done the next one will have the same
+        number, and its documents must still come after these: they are numbered from the time
+        on, where there is a clock."""
+        had = self.trouble
+        try:
+            count = (self.boots.read() or {"boot": 0})["boot"] + 1
+            self.boot = max(count, self.boot)
+            self.boots.write({"boot": self.boot})
+            self.trouble = ""
+            if had:
+                self.changed.set()
+        except OSError as error:
+            self.trouble = "state: %s" % error
+            self.n = max(self.n, self.clock.wall() or 0)
 
     async def _report(self) -> None:
         repeats = 0
@@ -201,7 +234,7 @@ class Agent:
         """Returns the report document."""
         updates = list(self.updates.values())
         has = [update.has() for update in updates]
-        notes = [update.report.note for update in updates]
+        notes = [self.trouble] + [note for update in updates for note in update.report.notes()]
         document = self._numbered()
         document.update(
             {

@@ -16,7 +16,7 @@ import asyncio
 from modelwave_agent.inbox import OrderInbox
 from modelwave_agent.ledger import Ledger
 from modelwave_agent.model_report import ModelReport
-from modelwave_agent.record import spare
+from modelwave_agent.record import serving, spare
 from modelwave_agent.work import Work
 
 TYPE_CHECKING = False
@@ -36,13 +36,18 @@ class Update:
         self.inbox = OrderInbox(model, device, ports, self.ledger, self.report)
         self.work = Work(self.ledger, self.report, ports)
         self.turn = asyncio.Lock()  # messages are handled one after the other
+        self.missed = False  # whether messages came that could not be judged
 
     # Orders.
 
     async def consider(self, message: bytes) -> None:
         """Judges `message` (bytes on a desired topic), and begins its order if it is accepted.
-        Waits first until the work after a reset is done, as it changes the device's state."""
-        await self.work.booted.wait()
+        Waits first until the work after a reset was tried, as it changes the device's state. If
+        that cannot be done now, or the journal cannot be written, the message is passed over."""
+        await self.work.tried.wait()
+        if self.ledger.problem or not self.work.booted.is_set():
+            self.missed = True
+            return
         async with self.turn:
             order = await self.inbox.judge(message)
             if order:
@@ -53,6 +58,16 @@ class Update:
         if self.inbox.later:
             await self.consider(self.inbox.later)
 
+    def heal(self) -> bool:
+        """Tries again what the medium has refused. True if messages were passed over meanwhile
+        and can be judged now: they are retained, so whoever asks for them gets them again."""
+        if self.work.booted.is_set():
+            self.missed = self.ledger.try_again() or self.missed
+        if not self.missed or self.ledger.problem or not self.work.booted.is_set():
+            return False
+        self.missed = False
+        return True
+
     # Calls of the program.
 
     @property
@@ -61,8 +76,9 @@ class Update:
         return self.ledger.record
 
     def live(self) -> "Live | None":
-        """Returns the model that serves now, or None."""
-        return self.ledger.live()
+        """The model that serves now, or None. Its files were hashed since the reset."""
+        record = self.record  # read once: a host's program asks from another thread
+        return self.ledger.live(record) if serving(record) in self.work.progress.whole else None
 
     def observe(self, release: int, inferences: int, failures: int, reason: str = "") -> None:
         """Counts `inferences` of the program with `release`, of which `failures` failed, the last

@@ -20,7 +20,7 @@ WORKING = Phase(
     "modelwave_agent.trial",
     "modelwave_agent.retries",
 )
-FAULT_SECONDS = 60  # pause after a task that failed, before it is tried again
+AGAIN_SECONDS = (1, 5, 15, 60)  # pauses after a task that failed, before it is tried again
 
 
 class Work:
@@ -35,7 +35,9 @@ class Work:
         self.stopping = False  # `stop` has canceled the task
         self.newest = (0, 0)  # number of the last order that was begun
         self.ended = asyncio.Event()  # the task has ended
+        self.tried = asyncio.Event()  # the work after a reset was tried once
         self.booted = asyncio.Event()  # the work after a reset is done
+        self.pauses = False  # whether the task waits for its next try
 
     def boot(self) -> None:
         """Begins the work after a reset."""
@@ -45,7 +47,8 @@ class Work:
         """Begins the work for `order`. If it is in progress already, its task continues."""
         if is_under_way(self.ledger.record, order.digest):
             self.progress.order = order
-            if not self.busy():
+            if self.pauses or not self.busy():
+                await self.stop()
                 self._start("again", None)
             return
         # The floor of `newest` may not be durable yet, so the checks may not have known it.
@@ -78,17 +81,32 @@ class Work:
     async def _until_done(
         self, event: str, order: "AcceptedOrder | None", ended: "asyncio.Event"
     ) -> None:
+        tries = 0
         try:
-            while not await self._tried(event, order):
-                await self.ports.clock.sleep(FAULT_SECONDS)
+            while True:
+                done = await self._tried(event, order)
+                self.tried.set()
+                if done and event == "boot":
+                    self.booted.set()
+                if done and self.progress.served:
+                    break
+                await self._pause(AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)])
+                tries += 1
                 if order and self.ledger.record["order"]["sha256"] == order.digest:
                     event, order = "again", None  # the journal has this order already
-                if event == "again" and self.ledger.record["state"] == "idle":
-                    break
-            if event == "boot":
-                self.booted.set()
+                if done or (event == "again" and self.ledger.record["state"] == "idle"):
+                    if self.progress.served:
+                        break
+                    event, order = "verify", None
         finally:
             ended.set()
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses = True
+        try:
+            await self.ports.clock.sleep(seconds)
+        finally:
+            self.pauses = False
 
     async def _tried(self, event: str, order: "AcceptedOrder | None") -> bool:
         """Runs the driver; returns whether it ended without an error. After an error, such as a

@@ -15,11 +15,13 @@ else.
 import asyncio
 import contextlib
 import fcntl
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from modelwave_agent.banks import Banks
 from modelwave_agent.host import config
@@ -54,7 +56,7 @@ class HostAgent:
         ProofError if no runtime is installed."""
         self.settings = settings
         self.device = Enrolment(settings.device, settings.target, settings.root)
-        self._lock = _locked(settings.state)
+        self._unlock = weakref.finalize(self, os.close, _locked(settings.state))
         self._news = threading.Condition()  # another model serves, or the agent has ended
         self._hooks = {model: _ProgramHooks(settings, self._tell) for model in settings.models}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,7 +69,7 @@ class HostAgent:
             self._programs = {model: _Program(_runtime(settings)) for model in settings.models}
             self._agent = self._made()
         except BaseException:
-            self._lock.close()
+            self._unlock()
             raise
 
     @classmethod
@@ -86,7 +88,7 @@ class HostAgent:
             raise
         finally:
             self._loop = None
-            self._lock.close()
+            self._unlock()
             self._ended = True
             self._tell()
 
@@ -141,10 +143,11 @@ class HostAgent:
             except Exception as error:
                 if _differ(live, self.live(model)):
                     continue  # another model went live meanwhile, and its files were deleted
-                if isinstance(error, ProofError) and not isinstance(error, InputError):
-                    self.observe(
-                        model, inferences=1, failures=1, release=live.release, reason=str(error)
-                    )
+                if isinstance(error, InputError):
+                    raise InputError(f"data: {error}") from error
+                if isinstance(error, ProofError):
+                    told = str(error)
+                    self.observe(model, inferences=1, failures=1, release=live.release, reason=told)
                 raise
             self.observe(model, inferences=1, release=live.release)
             return output
@@ -223,11 +226,13 @@ class HostAgent:
 
     def _nothing_live(self, model: str) -> str:
         """Says why there is no live model."""
-        record = self._agent.updates[model].record
-        if record["banks"][record["live"]]:
-            return f"{model}: the files of its release were not verified yet"
-        state = record["state"]
-        return f"{model}: no release is installed yet" + ("" if state == "idle" else f" ({state})")
+        update = self._agent.updates[model]
+        record, state = update.record, update.record["state"]
+        if record["banks"][record["live"]] or not update.ledger.is_loaded:
+            told = f"{model}: the files of its release were not verified yet"
+        else:
+            told = f"{model}: no release is installed yet" + f" ({state})" * (state != "idle")
+        return ": ".join([told, *update.report.troubles.values()])
 
     def _in_thread(self) -> None:
         async def main() -> None:
@@ -250,7 +255,8 @@ class HostAgent:
         updates = {}
         for model in settings.models:
             folder = settings.state / model
-            folder.mkdir(exist_ok=True)
+            with contextlib.suppress(OSError):  # the journal says what is wrong with the folder
+                folder.mkdir(exist_ok=True)
             ports = Ports(
                 Journal(str(folder), "journal"),
                 Banks(str(folder), settings.flash_bytes),
@@ -271,6 +277,8 @@ class HostAgent:
             settings.metrics_seconds,
             version=checkout.described(),
         )
+        if agent.trouble:
+            logger.warning("%s: no order is taken until it can be written", agent.trouble)
         for update in updates.values():
             update.report.changed = Changes(update, update.report.changed)
         return agent
@@ -341,18 +349,29 @@ def _runtime(settings: AgentConfig) -> LiteRT:
     )
 
 
-def _locked(state: Path) -> IO[bytes]:
-    """Makes the state folder if necessary, and locks it. Raises ConfigError."""
+def _locked(state: Path) -> int:
+    """Makes the state folder if necessary, and locks it, also if it cannot be written. Returns
+    the descriptor that holds the lock. Raises ConfigError."""
     try:
-        state.mkdir(parents=True, exist_ok=True)
-        lock = (state / "lock").open("ab")
+        if not state.is_dir():
+            state.mkdir(parents=True)
+        lock = _lockable(state)
     except OSError as error:
         raise ConfigError(f"state: {state}: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        lock.close()
+        os.close(lock)
         raise ConfigError(
             f"state: {state}: another agent is using it; stop it, or give each its own folder"
         ) from error
     return lock
+
+
+def _lockable(state: Path) -> int:
+    path = state / "lock"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        # Nothing can be written there. The folder itself can be locked as well.
+        return os.open(path if path.exists() else state, os.O_RDONLY | os.O_CLOEXEC)

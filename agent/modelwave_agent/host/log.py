@@ -27,12 +27,13 @@ class Changes:
 
 def describe(update: Update) -> str:
     """Returns a line such as "digits: trial, release 1 (v1) is live, order 7"."""
-    state, live, note = update.state(), update.live(), update.report.note
+    state, live, report = update.state(), update.live(), update.report
     parts = [f"{update.model}: {state['state']}"]
     parts.append(
         f"release {live.release} ({clean(live.version)}) is live" if live else "no release"
     )
     if state["seq"]:
         parts.append(f"order {state['seq']} {state['outcome']}".strip())
-    reasons = (state["reason"], note and f"refused a message: {clean(note)}")
+    refused = report.note and f"refused a message: {clean(report.note)}"
+    reasons = (state["reason"], *report.troubles.values(), refused)
     return ", ".join(parts) + "".join(f": {reason}" for reason in reasons if reason)
