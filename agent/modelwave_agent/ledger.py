@@ -3,6 +3,7 @@
 from modelwave_agent.banks import NAMES
 from modelwave_agent.record import clean, new_record, serving
 from modelwave_agent.types import Live
+from modelwave_shared.words import SUCCEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from modelwave_agent.types import Detail, Record
 
 JOURNAL_PAUSE_SECONDS = (1, 5, 25)  # after each failed write
+# Between two writes for orders that change nothing but the floor: flash wears out, and whoever
+# signs orders must not be able to make a device write at will.
+FLOOR_SECONDS = 60
 
 
 class NotDurable(Exception):
@@ -30,6 +34,8 @@ class Ledger:
         self.is_loaded = False
         # Why the journal cannot be read or written. Meanwhile no order is taken.
         self.problem = ""
+        self.written: "float | None" = None  # when, by the clock's `now`
+        self.is_ahead = False  # `record` has a floor that the journal does not have yet
         try:
             self.load()
         except OSError as error:
@@ -77,7 +83,7 @@ class Ledger:
             detail = {"reason": clean(detail["reason"])}
         record, effects = machine.step(self.record, event, detail)
         for pause in JOURNAL_PAUSE_SECONDS:
-            if record == self.record or self._write(record):
+            if record == self.record or self._may_wait(event) or self._write(record):
                 self.record = record
                 return effects
             if event in machine.AFTER_A_RESET:
@@ -88,12 +94,43 @@ class Ledger:
             await self.clock.sleep(pause)
         raise NotDurable()
 
+    def _may_wait(self, event: str) -> bool:
+        """Whether the new floor may be written later: with the next record, at a clean stop, or
+        after FLOOR_SECONDS (`try_again`).
+
+        An order for the release that is live, on a device that has SUCCEEDED already, changes
+        nothing but the floor. A reset that loses this floor leaves the device as if that order
+        had not come yet. So an order between the two floors can be taken then, but only one that
+        is signed, for this device and not expired; and whoever can replay it must be able to
+        keep the newer one, which is retained, from the device. They could have done that
+        before, with the same end. Nothing else is lost: what serves and what is reported of it
+        is durable already."""
+        if event != "running" or self.record["outcome"] != SUCCEEDED or self.written is None:
+            return False
+        if self.clock.now() - self.written >= FLOOR_SECONDS:
+            return False
+        self.is_ahead = True
+        return True
+
+    def stopped(self) -> None:
+        """A clean stop: what waits is written, and a trial that it cuts short is not counted. It
+        is tried once, as nobody waits for a device that is going down."""
+        from modelwave_agent import machine  # only work.py asks, within its Phase
+
+        if self.record["state"] in machine.ATTEMPTS:
+            record, _ = machine.step(self.record, "stopped", {})
+            if self._write(record):
+                self.record = record
+        elif self.is_ahead:
+            self._write(self.record)
+
     def try_again(self) -> bool:
         """Looks whether the journal can be written, without a write as long as it could be.
         True if it could not be before and can be now."""
-        failed = self.problem
-        if not failed:
+        if not self.problem:
             self._is_failing(self.journal.problem())
+        if self.is_ahead and not self._may_wait("running"):
+            self._write(self.record)
         return bool(self.problem) and self._write(self.record)
 
     def _write(self, record: "Record") -> bool:
@@ -104,6 +141,8 @@ class Ledger:
             self._is_failing(str(error))
             return False
         self._is_failing("")
+        self.written = self.clock.now()
+        self.is_ahead = False
         return True
 
     def _is_failing(self, problem: str) -> None:

@@ -16,7 +16,8 @@ Rules:
      If it needs the order for that, it waits: the broker retains the order and sends it again,
      and the same order (same payload) continues where it was (`again`).
   3. A reset during proving or trial ends the attempt: the live bank serves again. There are
-     at most MAX_TRIES attempts; then the model is rolled back (`worn`).
+     at most MAX_TRIES attempts; then the model is rolled back (`worn`). An attempt counts when
+     it begins; a clean stop gives it back (`stopped`), so a power cut in between counts.
   4. Only a failed health check blacklists a release (`unhealthy`). A power cut never does, nor
      does a golden set that this device could not run (`unproven`).
   5. Only the record that confirms the bank says SUCCEEDED. The one exception: the ordered
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 3
 MAX_BLACKLIST = 8
+ATTEMPTS = ("proving", "trial")  # the states that a reset ends
 AFTER_A_RESET = ("boot", "worn")  # what boot_event gives
 
 
@@ -75,9 +77,9 @@ def count_try(record: "Record", detail: "Detail") -> None:
     record["tries"] += 1
 
 
-def give_back_try(record: "Record", detail: "Detail") -> None:
+def give_try_back(record: "Record", detail: "Detail") -> None:
     """The attempt said nothing about the model."""
-    record["tries"] -= 1
+    record["tries"] = max(0, record["tries"] - 1)
 
 
 def confirm(record: "Record", detail: "Detail") -> None:
@@ -160,15 +162,17 @@ TABLE: "dict[str, dict[str, Row]]" = {
     "proving": {
         "boot": ("fetching", keep, "check serve report"),
         "worn": ("idle", worn_out, "check serve report"),
+        "stopped": ("fetching", give_try_back, ""),
         "again": ("proving", keep, "prove"),
         "proved": ("trial", keep, "serve report watch"),
-        "unproven": ("fetching", give_back_try, "rest fetch"),
+        "unproven": ("fetching", give_try_back, "rest fetch"),
         "unhealthy": ("idle", roll_back, "serve report"),
         "superseded": ("idle", cancel, "serve report"),
     },
     "trial": {
         "boot": ("fetching", keep, "check serve report"),
         "worn": ("idle", worn_out, "check serve report"),
+        "stopped": ("fetching", give_try_back, ""),
         "again": ("trial", keep, "serve watch"),
         "healthy": ("idle", confirm, "report"),
         "unhealthy": ("idle", roll_back, "serve report"),
@@ -190,7 +194,7 @@ def step(record: "Record", event: str, detail: "Detail") -> "tuple[Record, list[
 
 def boot_event(record: "Record") -> str:
     """Returns the event of a reset: `worn` after the last try, else `boot`."""
-    on_trial = record["state"] in ("proving", "trial")
+    on_trial = record["state"] in ATTEMPTS
     return "worn" if on_trial and record["tries"] >= MAX_TRIES else "boot"
 
 

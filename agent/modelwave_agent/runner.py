@@ -34,7 +34,8 @@ AGAIN_SECONDS = 60  # between two attempts to judge a refused order again
 
 
 class Agent:
-    """The agent of one device, for all its models."""
+    """The agent of one device, for all its models. To cancel `run` is a clean stop: it does not
+    count as a reset against a trial."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Agent:
         self.n = 0  # number of the last document since the reset
         self.trouble = ""  # why the count of resets could not be written
         self._count_boot()
+        self.crashed = False  # the program ends by a fault of its own: no clean stop
         self.connected = asyncio.Event()
         self.changed = asyncio.Event()
         self.observations = Observations()
@@ -78,13 +80,17 @@ class Agent:
             update.work.boot()
         work = (self._stay_connected(), self._report(), self._measure(), self._ask_again())
         tasks = [asyncio.create_task(one) for one in work]
+        is_clean = False
         try:
             await asyncio.gather(*tasks)
+        except asyncio.CancelledError:
+            is_clean = not self.crashed
+            raise
         finally:
             for task in tasks:
                 task.cancel()
             for update in self.updates.values():
-                await update.work.stop()
+                await (update.work.stop_cleanly() if is_clean else update.work.stop())
             await self._leave()
 
     def observe(

@@ -16,13 +16,17 @@ import asyncio
 from modelwave_agent.inbox import OrderInbox
 from modelwave_agent.ledger import Ledger
 from modelwave_agent.model_report import ModelReport
-from modelwave_agent.record import serving, spare
+from modelwave_agent.record import is_under_way, serving, spare
 from modelwave_agent.work import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from modelwave_agent.ports import Ports
-    from modelwave_agent.types import Document, Enrolment, Live, Record
+    from modelwave_agent.types import AcceptedOrder, Document, Enrolment, Live, Record
+
+# Orders for other releases that a device begins in a while: flash wears out.
+MAX_ORDERS = 16
+ORDERS_SECONDS = 600
 
 
 class Update:
@@ -36,7 +40,8 @@ class Update:
         self.inbox = OrderInbox(model, device, ports, self.ledger, self.report)
         self.work = Work(self.ledger, self.report, ports)
         self.turn = asyncio.Lock()  # messages are handled one after the other
-        self.missed = False  # whether messages came that could not be judged
+        self.missed = False  # whether messages came that could not be judged, or not be taken
+        self.taken: "list[float]" = []  # when the last orders were taken that make it work
 
     # Orders.
 
@@ -50,8 +55,29 @@ class Update:
             return
         async with self.turn:
             order = await self.inbox.judge(message)
-            if order:
+            if order and self._has_time_for(order):
                 await self.work.take(order)
+            elif order:
+                self.missed = True
+                self.report.tell(
+                    "%d orders came in %d minutes: the next is taken later"
+                    % (MAX_ORDERS, ORDERS_SECONDS // 60)
+                )
+
+    def _has_time_for(self, order: "AcceptedOrder") -> bool:
+        """Whether `order` may begin now: only so many make the device write in a while. One for
+        what is live, or under way, makes it write next to nothing (Ledger.step)."""
+        record, manifest = self.record, order.document["manifest"]
+        bank = record["live"]
+        live = record["banks"][bank] if bank in self.work.progress.whole else None
+        if is_under_way(record, order.digest) or (live and live["manifest"] == manifest):
+            return True
+        now = self.ports.clock.now()
+        self.taken = [since for since in self.taken if now - since < ORDERS_SECONDS]
+        if len(self.taken) >= MAX_ORDERS:
+            return False
+        self.taken.append(now)
+        return True
 
     async def consider_again(self) -> None:
         """Judges again the last order that may be accepted later, if there is one."""

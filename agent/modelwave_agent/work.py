@@ -72,6 +72,13 @@ class Work:
             # a cancellation of the caller.
             await self.ended.wait()
 
+    async def stop_cleanly(self) -> None:
+        """The same, where nothing follows: the program or the device ends in order."""
+        await self.stop()
+        if self.booted.is_set():  # else the journal may still say what a reset ended
+            with WORKING:
+                self.ledger.stopped()
+
     def _start(self, event: str, order: "AcceptedOrder | None") -> None:
         """Starts a task that handles `event` (Driver.run)."""
         self.stopping = False

@@ -6,7 +6,12 @@
         agent.observe("digits", labelled=1, correct=1)     # if the right output is known
 
 As a context manager it runs in a thread of its own. A program with an event loop awaits
-`agent.run_forever()` in it instead. After an update the next `run` uses the new model.
+`agent.run_forever()` in it instead, and cancels it at the end. After an update the next `run`
+uses the new model.
+
+The end of the block is a clean stop: a trial goes on with the next start. So is SIGTERM, unless
+the program has its own handler: it raises SystemExit(0) in the block. An exception that leaves the
+block is none: like a reset, it counts against a model on trial.
 
 What a program passes is checked in its own thread: a wrong argument raises there, and nowhere
 else.
@@ -16,6 +21,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import signal
 import threading
 import weakref
 from collections.abc import Callable
@@ -65,6 +71,7 @@ class HostAgent:
         self._failure: BaseException | None = None
         self._failure_told = False
         self._ended = False
+        self._heeds_sigterm = False
         try:
             self._programs = {model: _Program(_runtime(settings)) for model in settings.models}
             self._agent = self._made()
@@ -190,6 +197,8 @@ class HostAgent:
         return {model: update.record for model, update in self._agent.updates.items()}
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._heed_sigterm()
         self._thread = threading.Thread(target=self._in_thread, name="modelwave-agent", daemon=True)
         self._thread.start()
         self._begun.wait()
@@ -200,16 +209,28 @@ class HostAgent:
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
         assert self._thread is not None
+        # A program that ends by a fault may do so because of the model on trial: that counts.
+        self._agent.crashed = not _is_asked_to_end(error)
         with contextlib.suppress(RuntimeError):
             if self._loop:
                 self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
+        if self._heeds_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._heeds_sigterm = False
         if self._failure and kind is None:
             raise self._failure  # the agent failed while the program was running
+
+    def _heed_sigterm(self) -> None:
+        """Makes SIGTERM end the `with` block, so that the agent stops in order. A program that has
+        its own handler keeps it."""
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _end)
+            self._heeds_sigterm = True
 
     def _tell(self) -> None:
         """Wakes those who wait for a model."""
@@ -329,6 +350,17 @@ def _differ(live: Live, other: Live | None) -> bool:
     updates a bank has another release, after a repeated download a release is in the other
     bank."""
     return other is None or (live.release, live.path) != (other.release, other.path)
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
+
+
+def _is_asked_to_end(error: BaseException | None) -> bool:
+    """Returns whether a program that ends with `error` was asked to: no fault of its own."""
+    if isinstance(error, SystemExit):
+        return not error.code
+    return error is None or isinstance(error, KeyboardInterrupt)
 
 
 def _as_bytes(data: Any) -> bytes:
