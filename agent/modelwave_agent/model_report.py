@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
     from modelwave_agent.types import Document, Fault, Record, Refusal
 
-# From this failed try on the outcome is FAILED. The ones before it last seconds, and are only told
-# as the reason.
-FAILED_TRIES = 3
+# From this failed try on the outcome is FAILED. The ones before it last half a minute, and are
+# only told as the reason.
+FAILED_TRIES = 5
 
 
 class ModelReport:

@@ -28,7 +28,9 @@ from modelwave_agent.board.clock import BoardClock  # noqa: E402
 from modelwave_agent.board.http import HttpFetcher  # noqa: E402
 from modelwave_agent.board.mqtt import MqttLink  # noqa: E402
 from modelwave_agent.download import Download, Spoiled  # noqa: E402
+from modelwave_agent.model_report import ModelReport  # noqa: E402
 from modelwave_agent.ports import FetchError, LinkLost  # noqa: E402
+from modelwave_agent.retries import Retries  # noqa: E402
 from modelwave_shared import topics  # noqa: E402
 
 FLEET, DEVICE = "demo", config["device"]
@@ -92,7 +94,8 @@ async def main():
     start = time.ticks_ms()
     problem = ""
     try:
-        download = Download(GatedBanks(FOLDER), 0, fetcher, clock)
+        retries = Retries(clock, ModelReport(), None)
+        download = Download(GatedBanks(FOLDER), 0, fetcher, clock, retries)
         await download.run(config["files"], [config["url"] or "http://nobody"])
     except (FetchError, Spoiled, OSError) as error:
         problem = str(error)
