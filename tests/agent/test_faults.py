@@ -266,10 +266,11 @@ def test_fault_that_passes_is_outlived(world, monkeypatch, owner, name, error, t
 
 def test_fault_goes_on_being_outlived_after_resets(world, monkeypatch):
     world.retained[TOPIC] = signing.order(TWO, 2)
-    fails(monkeypatch, fakes.FakeRuntime, "prove", 20, MemoryError())
-    for _ in range(5):
-        world.reports.clear()
-        assert asyncio.run(live(world, failed(world, 2)))
+    with monkeypatch.context() as lacking:
+        fails(lacking, fakes.FakeRuntime, "prove", 10**9, MemoryError())
+        for _ in range(5):
+            world.reports.clear()
+            assert asyncio.run(live(world, failed(world, 2)))
     assert asyncio.run(live(world, settled(world, 2)))
     assert world.last_report()["outcome"] == "SUCCEEDED"
 

@@ -99,7 +99,7 @@ def test_wrong_arguments_on_trial_count_against_nothing(tmp_path):
             await made.outcome()
             await made.order(V2, inferences=1)
             await made.state(lambda state: state["state"] == "trial")
-            with pytest.raises(InputError, match=r"^the model needs 64 bytes of input, and"):
+            with pytest.raises(InputError, match=r"^data: the model needs 64 bytes of input, and"):
                 agent.run("digits", PICTURE[1:])
             with pytest.raises(ValueError, match="64 bytes"):
                 agent.run("digits", numpy.zeros((8, 8), numpy.float32))

@@ -177,8 +177,8 @@ def test_payload_that_is_too_long_is_taken_in_pieces_and_told_as_too_long(lib):
         visitor.send(message(TOPIC, b"x" * (MAX_PAYLOAD_BYTES - 1)))
         visitor.send(message(TOPIC, b"x" * MAX_PAYLOAD_BYTES))
         visitor.send(message(TOPIC, b"x" * 3_000_000, 8))
+        assert visitor.expect(0x40) == b"\0\x08"  # before the end, which may reset the connection
         visitor.send(message(TOPIC, b"next"))
-        assert visitor.expect(0x40) == b"\0\x08"
 
     topic, longest = TOPIC.decode(), MAX_PAYLOAD_BYTES
     assert visits(lib, scene) == [
