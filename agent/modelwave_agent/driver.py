@@ -80,6 +80,7 @@ class Driver:
                     break
 
     async def _verify(self) -> None:
+        """Hashes the live bank again, and serves it if it is what was signed."""
         found = await self._check()
         if found:
             await self.drive(*found)

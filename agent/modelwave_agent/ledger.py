@@ -22,7 +22,8 @@ class NotDurable(Exception):
 
 
 class Ledger:
-    """The record of one model; `record` always equals what the journal holds."""
+    """The record of one model. `record` is what the journal holds, but for a floor that may wait
+    (`is_ahead`) and for what a reset ended while the journal cannot be written (`step`)."""
 
     def __init__(self, model: str, ports: "Ports", report: "ModelReport") -> None:
         self.model = model
@@ -76,19 +77,22 @@ class Ledger:
     async def step(self, event: str, detail: "Detail") -> "list[str]":
         """Does the step of machine.TABLE for `event`: writes the new record, then returns its
         effects. A failed write is repeated. After the last failure it raises NotDurable and the
-        record is unchanged, as nothing may be done before its record is durable."""
+        record is unchanged, as nothing may be done before its record is durable.
+
+        The step after a reset does not wait for the journal: the next reset finds the same record
+        and does the same, so the model that was confirmed serves from here on without it."""
         from modelwave_agent import machine  # only the driver calls this, within its Phase
 
         if "reason" in detail:
             detail = {"reason": clean(detail["reason"])}
         record, effects = machine.step(self.record, event, detail)
         for pause in JOURNAL_PAUSE_SECONDS:
-            if record == self.record or self._may_wait(event) or self._write(record):
-                self.record = record
-                return effects
-            if event in machine.AFTER_A_RESET:
-                # The next reset finds the same record and does the same, so the model that was
-                # confirmed serves from here on without it.
+            if (
+                record == self.record
+                or self._may_wait(event)
+                or self._write(record)
+                or event in machine.AFTER_A_RESET
+            ):
                 self.record = record
                 return effects
             await self.clock.sleep(pause)

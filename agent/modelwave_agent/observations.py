@@ -45,6 +45,13 @@ def whole_number(value: "Any", name: str, most: int) -> int:
     return int(found)
 
 
+def checked_reason(reason: "Any") -> str:
+    """`reason` of a failure, if it is a text. Raises TypeError."""
+    if not isinstance(reason, str):
+        raise TypeError("reason: give a text, not a %s" % type(reason).__name__)
+    return reason
+
+
 class Observations:
     """Counts by model and release. A closed window gets a number and waits in `unsent`. It keeps
     its number when it is sent again, so that the controller counts it only once."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 
-from modelwave_agent.observations import Observations, checked_counts, whole_number
+from modelwave_agent.observations import Observations, checked_counts, checked_reason, whole_number
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
@@ -109,8 +109,7 @@ class Agent:
         nothing is counted."""
         update = self.update_of(model)
         counts = checked_counts((inferences, failures, labelled, correct))
-        if not isinstance(reason, str):
-            raise TypeError("reason: give a text, not a %s" % type(reason).__name__)
+        checked_reason(reason)
         if release is None:
             live = update.live()
             release = live.release if live else 0

@@ -39,7 +39,7 @@ from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.litert import InputError, LiteRT
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.journal import Journal
-from modelwave_agent.observations import checked_counts, whole_number
+from modelwave_agent.observations import checked_counts, checked_reason, whole_number
 from modelwave_agent.ports import Ports, ProofError, Runtime
 from modelwave_agent.record import said
 from modelwave_agent.runner import Agent
@@ -178,8 +178,7 @@ class HostAgent:
         self._agent.update_of(model)
         counts = checked_counts((inferences, failures, labelled, correct))
         used, failed, labelled, right = counts
-        if not isinstance(reason, str):
-            raise TypeError(f"reason: give a text, not a {type(reason).__name__}")
+        checked_reason(reason)
         if release is None:
             release = self._programs[model].release
         else:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PASSPHRASE = "MODELWAVE_PASSPHRASE"
 MAX_PASSPHRASE_BYTES = 1024
+MAX_REASON = 200  # characters of an operator's text
 
 
 def path(text: str) -> Path:
@@ -57,9 +58,6 @@ def home_of(ctx: typer.Context) -> "Home":
         root.obj = Home(root.obj)
     assert isinstance(root.obj, Home)
     return root.obj
-
-
-MAX_REASON = 200
 
 
 def one_line(given: str, option: str) -> str:

@@ -35,7 +35,7 @@ def fleet(connection: Connection, name: str) -> Fleet:
     targets: Counter[str] = Counter(connection.scalars(select(devices.c.target)))
     query = select(devices.c.seen_clock).join(presence, devices.c.device == presence.c.device)
     online = connection.scalars(query.where(presence.c.online)).all()
-    clock_now = clock.stored(connection).seconds
+    clocks = clock.stored(connection)
     live = Counter(
         (row.model, row.release)
         for row in connection.execute(select(device_models.c.model, device_models.c.release))
@@ -44,7 +44,7 @@ def fleet(connection: Connection, name: str) -> Fleet:
         fleet=name,
         devices=targets.total(),
         online=len(online),
-        silent=sum(_is_silent(seen, clock_now) for seen in online),
+        silent=sum(_is_silent(seen, clocks.seconds) for seen in online),
         targets=dict(sorted(targets.items())),
         live=[
             {"model": model, "release": release, "devices": number}
@@ -57,7 +57,7 @@ def fleet(connection: Connection, name: str) -> Fleet:
         ],
         metrics=metrics.by_release(connection),
         service_seen_at=log.service_seen_at(connection),
-        clock_doubt=clock.stored(connection).doubt,
+        clock_doubt=clocks.doubt,
     )
 
 

@@ -160,8 +160,8 @@ def describe(
 
 
 def _times(connection: Connection, now: float) -> Times:
-    seen_at = log.service_seen_at(connection)
-    return Times(clock.reading(connection, seen_at, now), clock.stored(connection).doubt)
+    found = clock.stored(connection)
+    return Times(clock.shown(found, log.service_seen_at(connection), now), found.doubt)
 
 
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:

@@ -43,12 +43,7 @@ from modelwave_controller.rollout.plan import Plan
 NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
 REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
 UNKNOWN = "UNKNOWN"
-ACTIVE = (
-    NEW,
-    RUNNING,
-    PAUSED,
-    HELD,
-)  # may still open a stage; at most one such per model
+ACTIVE = (NEW, RUNNING, PAUSED, HELD)  # may still open a stage; at most one such per model
 FINAL = (REVERTED, FINISHED, ABORTED)
 
 

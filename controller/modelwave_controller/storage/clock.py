@@ -70,11 +70,10 @@ def stored(connection: Connection) -> Stored:
     return Stored(*connection.execute(select(*columns)).one())
 
 
-def reading(connection: Connection, seen_at: float, now: float) -> float:
+def shown(row: Stored, seen_at: float, now: float) -> float:
     """Returns the seconds of the rollout clock for people: the stored ones, and what has passed
     since a service was seen at `seen_at`, at most STORED_SECONDS. Times are in Unix seconds."""
-    since = now - seen_at
-    return stored(connection).seconds + min(max(0.0, since), STORED_SECONDS)
+    return row.seconds + min(max(0.0, now - seen_at), STORED_SECONDS)
 
 
 def accept(connection: Connection, now: float, reason: str) -> None:
