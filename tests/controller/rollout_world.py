@@ -21,7 +21,8 @@ from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout.clock import GAP_SECONDS
 from modelwave_controller.rollout.plan import Plan, make_plan
 from modelwave_controller.rollout.state import State
-from modelwave_controller.service.tick import Issuer, Ticker
+from modelwave_controller.service.sending import Issuer
+from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import log, outbox, tables
 from modelwave_controller.storage.store import Store

@@ -19,7 +19,6 @@ else.
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import threading
@@ -32,15 +31,17 @@ from typing import Any, Self
 from modelwave_agent.banks import Banks
 from modelwave_agent.host import config
 from modelwave_agent.host.clock import HostClock
-from modelwave_agent.host.config import AgentConfig, ConfigError
+from modelwave_agent.host.config import AgentConfig
 from modelwave_agent.host.hooks import CommandHooks
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.litert import InputError, LiteRT
+from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
+from modelwave_agent.host.program import Program, as_bytes, differ
 from modelwave_agent.journal import Journal
 from modelwave_agent.observations import checked_counts, checked_reason, whole_number
-from modelwave_agent.ports import Ports, ProofError, Runtime
+from modelwave_agent.ports import Ports, ProofError
 from modelwave_agent.record import said
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment, Live
@@ -62,7 +63,7 @@ class HostAgent:
         ProofError if no runtime is installed."""
         self.settings = settings
         self.device = Enrolment(settings.device, settings.target, settings.root)
-        self._unlock = weakref.finalize(self, os.close, _locked(settings.state))
+        self._unlock = weakref.finalize(self, os.close, locked(settings.state))
         self._news = threading.Condition()  # another model serves, or the agent has ended
         self._hooks = {model: _ProgramHooks(settings, self._tell) for model in settings.models}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,7 +74,7 @@ class HostAgent:
         self._ended = False
         self._heeds_sigterm = False
         try:
-            self._programs = {model: _Program(_runtime(settings)) for model in settings.models}
+            self._programs = {model: Program(_runtime(settings)) for model in settings.models}
             self._agent = self._made()
         except BaseException:
             self._unlock()
@@ -139,7 +140,7 @@ class HostAgent:
         trial. Wrong arguments raise TypeError or ValueError, and count against nothing: a wrong
         number of bytes raises InputError, which is a ProofError too."""
         self._agent.update_of(model)
-        given = _as_bytes(data)
+        given = as_bytes(data)
         self._tell_failure()
         while True:
             live = self.live(model)
@@ -148,7 +149,7 @@ class HostAgent:
             try:
                 output = self._programs[model].run(live, given)
             except Exception as error:
-                if _differ(live, self.live(model)):
+                if differ(live, self.live(model)):
                     continue  # another model went live meanwhile, and its files were deleted
                 if isinstance(error, InputError):
                     raise InputError(f"data: {error}") from error
@@ -319,38 +320,6 @@ class _ProgramHooks(CommandHooks):
         return await super().serve(live)
 
 
-class _Program:
-    """A runtime for the program's own inferences; it loads the live model."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
-        self.loaded: Live | None = None
-        self.lock = threading.Lock()
-
-    @property
-    def release(self) -> int | None:
-        """The release that `run` ran last; None if there is none."""
-        loaded = self.loaded
-        return loaded.release if loaded else None
-
-    def run(self, live: Live, data: bytes) -> bytes:
-        """Loads `live` if it is new, and runs it. Raises ProofError."""
-        with self.lock:
-            if _differ(live, self.loaded):
-                self.loaded = None
-                self.runtime.unload()
-                self.runtime.load(live.path)
-                self.loaded = live
-            return self.runtime.run(data)
-
-
-def _differ(live: Live, other: Live | None) -> bool:
-    """Returns whether these are different models. Both release and path are compared: after two
-    updates a bank has another release, after a repeated download a release is in the other
-    bank."""
-    return other is None or (live.release, live.path) != (other.release, other.path)
-
-
 def _end(_number: int, _frame: object) -> None:
     raise SystemExit(0)
 
@@ -362,47 +331,7 @@ def _is_asked_to_end(error: BaseException | None) -> bool:
     return error is None or isinstance(error, KeyboardInterrupt)
 
 
-def _as_bytes(data: Any) -> bytes:
-    """Returns the bytes of an input tensor. Raises TypeError if `data` has none."""
-    if isinstance(data, bytes):
-        return data
-    try:
-        return memoryview(data).tobytes()
-    except TypeError as error:
-        raise TypeError(
-            f"data: give the bytes of the input tensor, not a {type(data).__name__}"
-        ) from error
-
-
 def _runtime(settings: AgentConfig) -> LiteRT:
     return LiteRT(
         settings.accelerator, settings.ram_bytes, settings.proof_seconds, settings.kernels
     )
-
-
-def _locked(state: Path) -> int:
-    """Makes the state folder if necessary, and locks it, also if it cannot be written. Returns
-    the descriptor that holds the lock. Raises ConfigError."""
-    try:
-        if not state.is_dir():
-            state.mkdir(parents=True)
-        lock = _lockable(state)
-    except OSError as error:
-        raise ConfigError(f"state: {state}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise ConfigError(
-            f"state: {state}: another agent is using it; stop it, or give each its own folder"
-        ) from error
-    return lock
-
-
-def _lockable(state: Path) -> int:
-    path = state / "lock"
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError:
-        # Nothing can be written there. The folder itself can be locked as well.
-        return os.open(path if path.exists() else state, os.O_RDONLY | os.O_CLOEXEC)

@@ -23,7 +23,8 @@ from modelwave_controller.service import files
 from modelwave_controller.service.blocks import Blocks
 from modelwave_controller.service.files import FileServer
 from modelwave_controller.service.link import WINDOW, Connection, ServiceLink, broker_of
-from modelwave_controller.service.tick import Issuer, Ticker
+from modelwave_controller.service.sending import Issuer
+from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import outbox

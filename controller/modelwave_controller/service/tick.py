@@ -6,14 +6,12 @@ The tick publishes nothing itself: serve.py sends the messages of the outbox. Wh
 acknowledged all orders of a wave, the tick notes in the log that its clocks have begun.
 """
 
-import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection
 
-from modelwave_controller.rollout import cohorts, formats
+from modelwave_controller.rollout import formats
 from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.decide import (
     CONTINUE,
@@ -28,17 +26,15 @@ from modelwave_controller.rollout.decide import (
 from modelwave_controller.rollout.events import (
     Began,
     Body,
-    Cleared,
     Continued,
     Finished,
     Gated,
     Held,
     Opened,
     OrderSent,
-    Release,
     Reverted,
 )
-from modelwave_controller.rollout.facts import Known, facts, next_slots
+from modelwave_controller.rollout.facts import facts, next_slots
 from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE
 from modelwave_controller.rollout.state import (
     ACTIVE,
@@ -49,28 +45,12 @@ from modelwave_controller.rollout.state import (
     State,
     failed,
 )
+from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
-from modelwave_controller.storage.tables import orders
-from modelwave_controller.trust import keys
-from modelwave_controller.trust.documents import Root, of_our_format
-from modelwave_controller.trust.keys import SigningKey
-from modelwave_shared import topics
-from modelwave_shared.limits import MAX_SLOT_RANGES
-from modelwave_shared.slots import ranges_of
-from modelwave_shared.words import ORDER
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Issuer:
-    """The root, signing key and file URLs for new orders."""
-
-    root: Root
-    key: SigningKey
-    urls: Sequence[str]
 
 
 class Ticker:
@@ -136,15 +116,9 @@ def _is_due(rollout: Rollout) -> bool:
 
 
 @dataclass(frozen=True)
-class _Step:
-    """The step of one rollout in one tick."""
+class _Step(Sender):
+    """The step of one rollout in one tick, with the orders that it sends."""
 
-    connection: Connection
-    issuer: Issuer
-    state: State
-    rollout: Rollout
-    known: Known
-    now: float  # Unix seconds
     reading: Reading
 
     def take(self) -> bool:
@@ -195,7 +169,7 @@ class _Step:
     def _open(self, _decision: Decision) -> Body:
         sent = []
         for target, slots in next_slots(self.rollout, self.known).items():
-            sent += self._send(target, self.rollout.created.releases[target], slots)
+            sent += self.send(target, self.rollout.created.releases[target], slots)
         return Opened(stage=len(self.rollout.stages), orders=sent)
 
     def _hold(self, decision: Decision) -> Body:
@@ -220,80 +194,14 @@ class _Step:
             desired = self.state.desired.get((created.model, target), {})
             slots = [slot for slot, manifest in desired.items() if manifest == release.manifest]
             if slots and target in created.previous:
-                sent += self._send(target, created.previous[target], slots)
+                sent += self.send(target, created.previous[target], slots)
                 back[target] = slots
             elif slots:
-                cleared.append(self._clear(target, slots))
+                cleared.append(self.clear(target, slots))
         reason = decision.reason
         if unreadable := formats.unreadable(self.known.behind, created.previous, back):
             reason += f"; the orders to revert are sent, but {formats.told(unreadable)}"
         return Reverted(reason=reason, orders=sent, cleared=cleared)
-
-    def _send(self, target: str, release: Release, slots: Sequence[int]) -> list[OrderSent]:
-        """Orders `release` for the slots: one order, or several if it has too many slot ranges."""
-        ranges = ranges_of(slots)
-        return [
-            self._send_one(target, release, ranges[start : start + MAX_SLOT_RANGES])
-            for start in range(0, len(ranges), MAX_SLOT_RANGES)
-        ]
-
-    def _send_one(self, target: str, release: Release, ranges: list[list[int]]) -> OrderSent:
-        model, seq = self.rollout.model, self._next_seq()
-        order = {
-            "fleet": self.issuer.root.fleet,
-            "target": target,
-            "model": model,
-            "epoch": self.issuer.root.epoch,
-            "seq": seq,
-            "slots": ranges,
-            "manifest": release.manifest,
-            "urls": list(self.issuer.urls),
-            "issued": int(self.now),
-            "expires": int(self.now) + self.rollout.created.plan.expires_seconds,
-            "trial": self.rollout.created.plan.trial.model_dump(),
-            "shadow": False,
-        }
-        payload = keys.canonical(of_our_format(ORDER, order))
-        envelope = keys.sign(ORDER, payload, [self.issuer.key])
-        lines = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
-        outbox.put(self.connection, self._topics(target, ranges), lines)
-        self.connection.execute(
-            insert(orders).values(
-                model=model,
-                seq=seq,
-                epoch=order["epoch"],
-                rollout=self.rollout.id,
-                target=target,
-                manifest=release.manifest,
-                slots=json.dumps(ranges),
-            )
-        )
-        known = cohorts.count_devices(self.known.counts(target), ranges)
-        return OrderSent(target=target, seq=seq, release=release, slots=ranges, known=known)
-
-    def _clear(self, target: str, slots: Sequence[int]) -> Cleared:
-        ranges = ranges_of(slots)
-        outbox.put(self.connection, self._topics(target, ranges), b"")
-        known = cohorts.count_devices(self.known.counts(target), ranges)
-        return Cleared(target=target, slots=ranges, known=known)
-
-    def _topics(self, target: str, ranges: list[list[int]]) -> list[str]:
-        return [
-            topics.desired_slot(self.issuer.root.fleet, target, self.rollout.model, slot)
-            for first, last in ranges
-            for slot in range(first, last + 1)
-        ]
-
-    def _next_seq(self) -> int:
-        """Returns the next sequence number of the model; a failed tick leaves a gap. It depends
-        only on the controller's own orders, because forged reports could use the numbers up. The
-        table also has the orders whose events are not understood."""
-        model = self.rollout.model
-        newest = select(func.max(orders.c.seq)).where(orders.c.model == model)
-        given = self.connection.scalar(newest) or 0
-        seq = max(given, self.state.seqs.get(model, 0)) + 1
-        self.state.seqs[model] = seq
-        return seq
 
 
 def _gated(decision: Decision) -> list[Body]:

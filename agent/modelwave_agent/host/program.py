@@ -1,0 +1,51 @@
+"""The inferences of the program: which model is loaded, and the bytes that it runs on."""
+
+import threading
+from typing import Any
+
+from modelwave_agent.ports import Runtime
+from modelwave_agent.types import Live
+
+
+class Program:
+    """A runtime for the program's own inferences; it loads the live model."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.loaded: Live | None = None
+        self.lock = threading.Lock()
+
+    @property
+    def release(self) -> int | None:
+        """The release that `run` ran last; None if there is none."""
+        loaded = self.loaded
+        return loaded.release if loaded else None
+
+    def run(self, live: Live, data: bytes) -> bytes:
+        """Loads `live` if it is new, and runs it. Raises ProofError."""
+        with self.lock:
+            if differ(live, self.loaded):
+                self.loaded = None
+                self.runtime.unload()
+                self.runtime.load(live.path)
+                self.loaded = live
+            return self.runtime.run(data)
+
+
+def differ(live: Live, other: Live | None) -> bool:
+    """Returns whether these are different models. Both release and path are compared: after two
+    updates a bank has another release, after a repeated download a release is in the other
+    bank."""
+    return other is None or (live.release, live.path) != (other.release, other.path)
+
+
+def as_bytes(data: Any) -> bytes:
+    """Returns the bytes of an input tensor. Raises TypeError if `data` has none."""
+    if isinstance(data, bytes):
+        return data
+    try:
+        return memoryview(data).tobytes()
+    except TypeError as error:
+        raise TypeError(
+            f"data: give the bytes of the input tensor, not a {type(data).__name__}"
+        ) from error
