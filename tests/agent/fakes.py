@@ -324,6 +324,29 @@ async def _lived(world, done, cut_at, turns):
     return reached
 
 
+def settled(world, seq):
+    """Returns a condition: the last report has the outcome of order `seq`, and nothing goes on."""
+
+    def done(_):
+        if not world.reports:
+            return False
+        state = world.last_report()
+        return state["seq"] == seq and state["outcome"] and state["state"] == "idle"
+
+    return done
+
+
+def world_with_live(folder, first, *others):
+    """A world in which the release `first` is live, in bank b; its server has `others` too."""
+    made = World(folder)
+    for release in (first, *others):
+        made.files.update(release.files)
+    made.retained[TOPIC] = signing.order(first, 1)
+    assert asyncio.run(live(made, settled(made, 1)))
+    made.reports.clear()
+    return made
+
+
 async def lived(agent, done):
     """Whether the agent came to `done()`; the power stays on. Raises what ended it."""
     life = asyncio.create_task(agent.run())

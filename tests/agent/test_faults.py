@@ -17,7 +17,7 @@ from modelwave_agent.retries import Retries
 from modelwave_shared.limits import MAX_TEXT
 from tests import signing
 from tests.agent import fakes
-from tests.agent.fakes import TOPIC, World, live
+from tests.agent.fakes import TOPIC, live, settled, world_with_live
 
 ONE = signing.Release(1, b"model one " * 300)
 TWO = signing.Release(2, b"model two " * 300)
@@ -27,23 +27,7 @@ THREE = signing.Release(3, b"model three " * 300)
 @pytest.fixture
 def world(tmp_path):
     """A world in which release 1 is live."""
-    made = World(tmp_path)
-    for release in (ONE, TWO, THREE):
-        made.files.update(release.files)
-    made.retained[TOPIC] = signing.order(ONE, 1)
-    assert asyncio.run(live(made, settled(made, 1)))
-    made.reports.clear()
-    return made
-
-
-def settled(world, seq):
-    def done(_):
-        if not world.reports:
-            return False
-        state = world.last_report()
-        return state["seq"] == seq and state["outcome"] and state["state"] == "idle"
-
-    return done
+    return world_with_live(tmp_path, ONE, TWO, THREE)
 
 
 def failed(world, seq):
@@ -308,10 +292,8 @@ def test_tries_end_when_the_order_expires(world, monkeypatch, owner, name, error
     assert asyncio.run(live(world, failed(world, 2)))
     assert world.durable()["state"] != "idle"
     world.wall = signing.EXPIRES - 1
-    turns = []
 
     def done(update):
-        turns.append(update.record["state"])
         if failed(world, 2)(update):
             world.wall = signing.EXPIRES
         return settled(world, 2)(update)

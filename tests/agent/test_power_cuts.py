@@ -9,7 +9,7 @@ from modelwave_agent import machine
 from modelwave_agent.driver import Driver
 from modelwave_agent.ledger import Ledger
 from tests import signing
-from tests.agent.fakes import CHUNK_BYTES, TOPIC, World, live
+from tests.agent.fakes import CHUNK_BYTES, TOPIC, World, live, settled
 
 pytestmark = pytest.mark.slow
 
@@ -40,17 +40,10 @@ CASES = {
 }
 
 
-def settled(world, seq):
-    if not world.reports:
-        return False
-    state = world.last_report()
-    return state["seq"] == seq and state["outcome"] != "" and state["state"] == "idle"
-
-
 def until_settled(world, seq, cut_at=None):
     """One life: until order `seq` has its outcome, or the power goes (then False)."""
     world.reports.clear()
-    return asyncio.run(live(world, lambda _: settled(world, seq), cut_at))
+    return asyncio.run(live(world, settled(world, seq), cut_at))
 
 
 def prepared(folder, case, keeps_removals=True):

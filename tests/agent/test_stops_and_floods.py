@@ -13,8 +13,7 @@ from modelwave_agent import ledger, machine, update
 from modelwave_agent.host import HostAgent
 from tests import signing
 from tests.agent import fakes
-from tests.agent.fakes import TOPIC, World, live, lived
-from tests.agent.test_faults import settled
+from tests.agent.fakes import TOPIC, live, lived, settled, world_with_live
 from tests.agent.test_host_agent import run
 from tests.agent.test_host_daemon import DAEMON, Digits, ended, started
 
@@ -26,13 +25,8 @@ WAITS = {"seconds": 0, "inferences": 5}
 @pytest.fixture
 def world(tmp_path):
     """One in which release 1 is live and an order for release 2 waits for inferences."""
-    made = World(tmp_path)
-    for release in (ONE, TWO):
-        made.files.update(release.files)
-    made.retained[TOPIC] = signing.order(ONE, 1)
-    assert asyncio.run(live(made, settled(made, 1)))
+    made = world_with_live(tmp_path, ONE, TWO)
     made.retained[TOPIC] = signing.order(TWO, 2, trial=WAITS)
-    made.reports.clear()
     return made
 
 

@@ -15,10 +15,9 @@ from modelwave_agent import journal as journals
 from modelwave_agent.host import HostAgent
 from tests import signing
 from tests.agent import fakes, host_world
-from tests.agent.fakes import TOPIC, World, live
+from tests.agent.fakes import TOPIC, World, live, settled, world_with_live
 from tests.agent.host_places import refused_port
 from tests.agent.host_world import Digits
-from tests.agent.test_faults import settled
 from tests.agent.test_host_agent import PICTURE, V2_SCORES, close, run
 
 ONE = signing.Release(1, b"model one " * 300)
@@ -30,12 +29,7 @@ PASSING = [errno.EIO, errno.EMFILE, errno.EACCES, errno.ENOMEM]
 @pytest.fixture
 def world(tmp_path):
     """One in which release 1 is live, in bank b, and no order is retained."""
-    made = World(tmp_path)
-    for release in (ONE, TWO, BAD):
-        made.files.update(release.files)
-    made.retained[TOPIC] = signing.order(ONE, 1)
-    assert asyncio.run(live(made, settled(made, 1)))
-    made.reports.clear()
+    made = world_with_live(tmp_path, ONE, TWO, BAD)
     made.retained.clear()
     made.served.clear()
     made.fetched = 0

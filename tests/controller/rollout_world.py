@@ -15,12 +15,13 @@ from sqlalchemy import update
 
 from modelwave_controller import home as homes
 from modelwave_controller.home import Home
-from modelwave_controller.operations import rollouts
+from modelwave_controller.operations import rollouts, status
 from modelwave_controller.operations.rollouts import Request
+from modelwave_controller.operations.status import Status
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout.clock import GAP_SECONDS
 from modelwave_controller.rollout.plan import Plan, make_plan
-from modelwave_controller.rollout.state import State
+from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.writer import Inbox, Writer
@@ -271,3 +272,13 @@ def quick(*percents: float, **changes: Any) -> Plan:
     } | changes.pop("stage", {})
     stages = [{"percent": percent} | stage for percent in percents or (10, 50, 100)]
     return make_plan({"stages": stages, "trial": {"seconds": 1}} | changes)
+
+
+def newest(world: World) -> Rollout:
+    return list(world.state().rollouts.values())[-1]
+
+
+def seen(world: World, wanted: str | None = None) -> Status:
+    """What `rollout status` shows of the rollout `wanted`, or of the newest one."""
+    with world.store.read() as connection:
+        return status.StatusReader(connection, wanted).read(connection, world.now)

@@ -5,14 +5,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rollout_world import World, quick
+from rollout_world import World, newest, quick, seen
 from sqlalchemy import select, update
 
 from modelwave_controller import cli
-from modelwave_controller.operations import rollouts, status
-from modelwave_controller.operations.status import Status
+from modelwave_controller.operations import rollouts
 from modelwave_controller.rollout.clock import GAP_SECONDS, Reading, advanced
-from modelwave_controller.rollout.state import HELD, REVERTED, RUNNING, Rollout
+from modelwave_controller.rollout.state import HELD, REVERTED, RUNNING
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.storage import clock, tables
 
@@ -25,15 +24,6 @@ LAST = Reading(100.0, NOON)
 def world(tmp_path: Path) -> Iterator[World]:
     with closing(World(tmp_path, devices=4)) as made:
         yield made
-
-
-def newest(world: World) -> Rollout:
-    return list(world.state().rollouts.values())[-1]
-
-
-def seen(world: World) -> Status:
-    with world.store.read() as connection:
-        return status.StatusReader(connection, None).read(connection, world.now)
 
 
 def seconds(world: World) -> float:

@@ -5,11 +5,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rollout_world import World, quick
+from rollout_world import World, newest, quick, seen
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import rollouts, status
-from modelwave_controller.operations.status import Status
+from modelwave_controller.operations import rollouts
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import (
     FINISHED,
@@ -18,7 +17,6 @@ from modelwave_controller.rollout.state import (
     REVERTED,
     REVERTING,
     RUNNING,
-    Rollout,
 )
 from modelwave_controller.storage import outbox
 
@@ -29,15 +27,6 @@ FOUR = 4
 def world(tmp_path: Path) -> Iterator[World]:
     with closing(World(tmp_path, devices=FOUR)) as made:
         yield made
-
-
-def newest(world: World) -> Rollout:
-    return list(world.state().rollouts.values())[-1]
-
-
-def seen(world: World) -> Status:
-    with world.store.read() as connection:
-        return status.StatusReader(connection, None).read(connection, world.now)
 
 
 def soaking(seconds: int) -> Plan:

@@ -5,12 +5,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rollout_world import NO_RELEASE, TARGET, Device, World, quick
+from rollout_world import NO_RELEASE, TARGET, Device, World, newest, quick, seen
 
-from modelwave_controller.operations import preview, rollouts, status
+from modelwave_controller.operations import preview, rollouts
 from modelwave_controller.operations.rollouts import Request
-from modelwave_controller.operations.status import Status
-from modelwave_controller.rollout.state import FINISHED, HELD, Rollout
+from modelwave_controller.rollout.state import FINISHED, HELD
 from modelwave_controller.storage import devices, log
 from modelwave_shared.words import MANIFEST, ORDER, READS, WRITES
 
@@ -36,15 +35,6 @@ def add_others(world: World, number: int) -> list[Device]:
 def forget(world: World, device: Device) -> None:
     with world.store.write() as connection:
         devices.forget(connection, device.name)
-
-
-def newest(world: World) -> Rollout:
-    return list(world.state().rollouts.values())[-1]
-
-
-def seen(world: World) -> Status:
-    with world.store.read() as connection:
-        return status.StatusReader(connection, None).read(connection, world.now)
 
 
 def counted(world: World) -> list[tuple[int, int]]:

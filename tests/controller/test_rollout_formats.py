@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_world import FLEET, TARGET, Device, World, quick
+from rollout_world import FLEET, TARGET, Device, World, newest, quick, seen
 
 from modelwave_agent import checks
 from modelwave_agent.case import Case
@@ -21,7 +21,7 @@ from modelwave_agent.types import Enrolment
 from modelwave_controller import cli
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import overview, rollouts
-from modelwave_controller.operations.status import Status, StatusReader
+from modelwave_controller.operations.status import StatusReader
 from modelwave_controller.rollout.state import (
     FINISHED,
     HELD,
@@ -29,7 +29,6 @@ from modelwave_controller.rollout.state import (
     REVERTED,
     REVERTING,
     RUNNING,
-    Rollout,
 )
 from modelwave_controller.storage import log, outbox
 from modelwave_shared import topics, words
@@ -70,15 +69,6 @@ def update(world: World, *devices: Device, reads: dict[str, int] | None = None) 
 
 def update_all_but(world: World, *names: str) -> None:
     update(world, *(device for name, device in world.devices.items() if name not in names))
-
-
-def newest(world: World) -> Rollout:
-    return list(world.state().rollouts.values())[-1]
-
-
-def status(world: World) -> Status:
-    with world.store.read() as connection:
-        return StatusReader(connection, None).read(connection, world.now)
 
 
 def finish(world: World) -> None:
@@ -134,7 +124,7 @@ def test_order_that_a_device_cannot_read_is_not_signed_and_the_device_is_named(
         held.reason
     )
     assert world.ordered(world.devices["d7"]) is None
-    shown = status(world)
+    shown = seen(world)
     assert shown.why == held.reason
     assert "by itself when these devices report that they can read it: update their agents" in (
         shown.next
@@ -351,7 +341,7 @@ def test_late_joiner_that_cannot_read_it_is_shown_with_what_it_says(
         late.says["refused"] = reason
         world.hear([late])
         outcome = "silent"
-    assert [(p.device, p.outcome, p.reason) for p in status(world).problems] == [
+    assert [(p.device, p.outcome, p.reason) for p in seen(world).problems] == [
         (late.name, outcome, reason)
     ]
 
@@ -364,7 +354,7 @@ def test_note_of_a_device_that_answered_or_is_ordered_something_else_is_no_probl
     device = world.devices["d3"]
     device.says["refused"] = "signed: signatures: 0 of the 1"
     world.hear([device])
-    assert status(world).problems == []
+    assert seen(world).problems == []
     with world.store.read() as connection:
         first = StatusReader(connection, "1")
         assert first.read(connection, world.now).problems == []

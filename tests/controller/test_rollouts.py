@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from postgres_server import needs_postgres, postgres
-from rollout_world import FLEET, NO_RELEASE, TARGET, World, quick
+from rollout_world import FLEET, NO_RELEASE, TARGET, World, newest, quick
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
@@ -23,7 +23,6 @@ from modelwave_controller.rollout.state import (
     REVERTED,
     REVERTING,
     RUNNING,
-    Rollout,
     State,
 )
 from modelwave_controller.storage import log, outbox
@@ -35,10 +34,6 @@ from modelwave_shared.limits import MAX_ENVELOPE_BYTES, SLOTS
 def world(tmp_path: Path) -> Iterator[World]:
     with closing(World(tmp_path, devices=20)) as made:
         yield made
-
-
-def newest(world: World) -> Rollout:
-    return list(world.state().rollouts.values())[-1]
 
 
 def run_to_the_end(world: World, outcome: str = "SUCCEEDED") -> None:

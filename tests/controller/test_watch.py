@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from rollout_world import World, quick
+from rollout_world import World, quick, seen
 
 from modelwave_controller import cli
 from modelwave_controller.cli import view
@@ -28,11 +28,6 @@ REASON = "golden set: 3 of 60 labels right"
 def world(tmp_path: Path) -> Iterator[World]:
     with closing(World(tmp_path, devices=20)) as made:
         yield made
-
-
-def seen(world: World, wanted: str | None = None) -> Status:
-    with world.store.read() as connection:
-        return status.StatusReader(connection, wanted).read(connection, world.now)
 
 
 def step(world: World, outcome: str) -> None:

@@ -75,6 +75,24 @@ def fresh(house: House) -> int:
     return port
 
 
+def waits_for_a_model_and_runs_it_without_a_broker(
+    house: House, port: int, command: list[str], begun: Path, target: str, runs: int
+) -> None:
+    """The program `command` begins before there is a broker, gets its first model, and runs it
+    after a restart with the broker gone: more than `runs` times each."""
+    house.running.start("first", command)
+    wait_until(house, "the agent has begun", begun.exists)
+    start_controller(house, port, target)
+    roll_out(house)
+    wait_until(house, "what it observed", lambda: inferences(house) > runs)
+    for name in ("serve", "broker", "first"):
+        house.running.end(name)
+
+    house.running.start("again", command)
+    wait_until(house, "it runs the model", lambda: said(house, "again").count("ran") > runs)
+    assert "Traceback" not in said(house, "first") + said(house, "again")
+
+
 @pytest.mark.e2e
 def test_program_on_a_host_waits_for_its_first_model_and_runs_it_without_a_broker(
     house: House,
@@ -91,17 +109,8 @@ def test_program_on_a_host_waits_for_its_first_model_and_runs_it_without_a_broke
     (device / "agent.toml").write_text("\n".join(settings))
     command = ["env", "-C", str(device), sys.executable, "on_a_host.py"]
 
-    house.running.start("first", command)
-    wait_until(house, "the agent has begun", lambda: (device / "state/digits/journal.1").exists())
-    start_controller(house, port, "linux-cpu")
-    roll_out(house)
-    wait_until(house, "what it observed", lambda: inferences(house) > 10)
-    for name in ("serve", "broker", "first"):
-        house.running.end(name)
-
-    house.running.start("again", command)
-    wait_until(house, "it runs the model", lambda: said(house, "again").count("ran") > 10)
-    assert "Traceback" not in said(house, "first") + said(house, "again")
+    begun = device / "state/digits/journal.1"
+    waits_for_a_model_and_runs_it_without_a_broker(house, port, command, begun, "linux-cpu", 10)
 
 
 @pytest.mark.e2e
@@ -112,18 +121,8 @@ def test_program_on_a_board_waits_for_its_first_model_and_runs_it_without_a_brok
     command = micropython.command(board_program(house, port), heap=BOARD_HEAP)
     os.mkdir(house.folder / "flash")
 
-    house.running.start("first", command)
-    journal = house.folder / "flash/digits/journal.1"
-    wait_until(house, "the agent has begun", journal.exists)
-    start_controller(house, port, "pico-w")
-    roll_out(house)
-    wait_until(house, "what it observed", lambda: inferences(house) > 1)
-    for name in ("serve", "broker", "first"):
-        house.running.end(name)
-
-    house.running.start("again", command)
-    wait_until(house, "it runs the model", lambda: said(house, "again").count("ran") > 2)
-    assert "Traceback" not in said(house, "first") + said(house, "again")
+    begun = house.folder / "flash/digits/journal.1"
+    waits_for_a_model_and_runs_it_without_a_broker(house, port, command, begun, "pico-w", 2)
 
 
 def board_program(house: House, port: int) -> Path:
