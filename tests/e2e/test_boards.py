@@ -105,6 +105,8 @@ def test_boards_and_hosts_take_a_release_in_waves_and_give_a_bad_one_back(
 
     # One canary of each target rolls back by itself, and nobody else is asked to try.
     assert operator.shows("rollout", "start", "digits", "v3", *PLAN) == 0
+    # Between the first roll-back and the second it may be HELD, and `watch` ends then.
+    operator.waits(["rollout", "status"], lambda found: found["status"].startswith("REVERT"))
     assert operator.shows("rollout", "watch") == 3  # REVERTED
     status = operator.asks("rollout", "status")
     assert status["status"] == "REVERTED"
