@@ -87,6 +87,28 @@ def test_sqlite_is_durable_at_each_commit(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.slow
+def test_a_new_database_can_be_opened_by_two_at_the_same_moment(tmp_path: Path) -> None:
+    """SQLite refuses one of two that set its journal mode together, and does not wait."""
+    failures: list[BaseException] = []
+
+    def open_it(url: str, together: threading.Barrier) -> None:
+        together.wait(60)
+        try:
+            Store(url).close()
+        except BaseException as error:
+            failures.append(error)
+
+    for number in range(20):
+        shared = (f"sqlite:///{tmp_path / f'{number}.db'}", threading.Barrier(2))
+        threads = [threading.Thread(target=open_it, args=shared) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
 @pytest.mark.parametrize(
     ("url", "error"),
     [

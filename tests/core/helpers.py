@@ -48,6 +48,10 @@ ENVELOPES = {ROOT: signed.ROOT, MANIFEST: signed.MANIFEST, ORDER: signed.ORDER}
 
 
 KINDS = list(words.SIGNER) + list(reports.KINDS)
+# Thousands of documents are read here: their code stays, as it does on CPython. That it comes and
+# goes on a board is tested by test_phase.py and tests/board.
+for phase in (dsse.SCANNING, documents.PARSING, documents.CHECKING):
+    phase.__enter__()
 
 
 def refused(error, function, *arguments):

@@ -23,6 +23,7 @@ from modelwave_controller.storage.tables import heads
 
 BUSY_SECONDS = 30  # how long a writer waits for a writer of another process
 LOOK_SECONDS = 0.25  # how often it then checks whether to go on waiting
+WAL_SECONDS = 0.01  # how often a new database is tried again
 MIGRATION_LOCK = 0x6D6F6465  # key of PostgreSQL's advisory lock for migrations
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Store:
         try:
             _set_busy_timeout(raw, LOOK_SECONDS)
             while time.monotonic() < min(given_up, self._until):
-                if _begins(raw):
+                if _runs(raw, "BEGIN IMMEDIATE"):
                     return
             _set_busy_timeout(raw, 0)
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -163,15 +164,20 @@ def _engine(url: URL) -> Engine:
 
 def _sqlite_connected(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions itself
-    connection.execute("PRAGMA journal_mode = WAL")
+    # SQLite does not wait here for another that opens the same new database at this moment.
+    given_up = time.monotonic() + BUSY_SECONDS
+    while not _runs(connection, "PRAGMA journal_mode = WAL"):
+        if time.monotonic() > given_up:
+            raise sqlite3.OperationalError("database is locked")
+        time.sleep(WAL_SECONDS)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _begins(connection: Any) -> bool:
-    """Begins a write transaction; returns False if another connection is writing."""
+def _runs(connection: Any, statement: str) -> bool:
+    """Executes the statement; returns False if another connection has the database."""
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(statement)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
             raise
