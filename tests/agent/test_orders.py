@@ -398,6 +398,21 @@ def test_failed_inference_on_trial_rolls_back_and_blacklists(world):
     assert refusal(world, signing.order(NEW, 9), "REJECTED").startswith("blacklist")
 
 
+def test_trial_whose_order_allows_a_share_of_failures_goes_on_after_one(world):
+    order = signing.order(
+        NEW, 6, trial={"seconds": 0, "inferences": 100}, extra={"max_failed_ppm": 20_000}
+    )
+    world.retained[TOPIC] = order
+
+    def done(update):
+        if update.record["state"] == "trial":
+            update.observe(2, 10, 1 if update.work.progress.trial.inferences < 10 else 0)
+        return world.reports and model(world)["seq"] == 6 and model(world)["outcome"]
+
+    assert asyncio.run(live(world, done))
+    assert (model(world)["outcome"], model(world)["release"]) == ("SUCCEEDED", 2)
+
+
 def test_journal_that_cannot_be_written_stops_the_step_and_says_so(world, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -150,9 +150,24 @@ def test_an_order_is_one_signature_for_all_slots_of_a_stage(world: World) -> Non
     assert (order["issued"], order["expires"]) == (1_800_000_000, 1_800_000_000 + 365 * 86400)
     assert (order["epoch"], order["shadow"]) == (0, False)
     assert order["trial"] == {"seconds": 1, "inferences": 0}
+    assert "extra" not in order
     assert order["urls"] == ["http://127.0.0.1:1/files"]
     topics = {f"modelwave/1/{FLEET}/desired/{TARGET}/digits/{slot}" for slot in _slots(orders)}
     assert set(sent(world)) == topics
+
+
+def test_order_says_which_share_of_its_trial_may_fail(world: World) -> None:
+    world.acknowledges = False
+    trial = {"seconds": 1, "inferences": 200, "max_failed_percent": 0.5}
+    world.start(1, quick(trial=trial))
+    world.tick()
+    order = documents.open_signed(
+        words.ORDER,
+        dsse.read(set(sent(world).values()).pop().split(b"\n")[0]),
+        world.home.root_document,
+    )
+    assert order["trial"] == {"seconds": 1, "inferences": 200}
+    assert order["extra"] == {"max_failed_ppm": 5000}
 
 
 def _slots(orders: list) -> list[int]:  # type: ignore[type-arg]

@@ -90,6 +90,13 @@ def start(
     trial_inferences: Annotated[
         int | None, typer.Option(metavar="COUNT", help="Inferences the trial needs. (default 0)")
     ] = None,
+    trial_max_failed: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="More failed inferences on trial roll back; give --trial-inferences. (default 0)",
+        ),
+    ] = None,
     on_fail: Annotated[
         str | None, typer.Option(help=f"revert or hold. {_default(Plan, 'on_fail')}")
     ] = None,
@@ -127,7 +134,11 @@ def start(
         "max_silent_percent": max_silent,
         "min_succeeded_percent": min_succeeded,
     }
-    trial = {"seconds": trial_seconds, "inferences": trial_inferences}
+    trial: dict[str, float | None] = {
+        "seconds": trial_seconds,
+        "inferences": trial_inferences,
+        "max_failed_percent": trial_max_failed,
+    }
     rest = {"on_fail": on_fail, "expires_seconds": expires}
     home = home_of(ctx)
     found = Releases(home).find(model, release)
@@ -169,7 +180,7 @@ def _plan(
     file: Path | None,
     percents: str | None,
     stage: dict[str, float | None],
-    trial: dict[str, int | None],
+    trial: dict[str, float | None],
     rest: dict[str, Any],
 ) -> Plan:
     if file is None:
