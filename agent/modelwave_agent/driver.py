@@ -242,6 +242,7 @@ def _detail(order: "AcceptedOrder") -> "Detail":
     return {
         "order": {"epoch": document["epoch"], "seq": document["seq"], "sha256": order.digest},
         "time": document["issued"],
+        "lift_ban": order.extra("lift_ban"),
         "bank": {
             "manifest": document["manifest"],
             "release": manifest["release"],

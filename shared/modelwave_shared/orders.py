@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from modelwave_shared.fields import Document
+    from modelwave_shared.rules import Rule
 
 TIME = Integer(0, MAX_TIME)
 TRIAL_SECONDS = Integer(0, MAX_TRIAL_SECONDS)
 TRIAL_INFERENCES = Integer(0, MAX_TRIAL_INFERENCES)
 # The fields of `extra` that this program knows. A device that does not know them is only stricter:
-# the first failure ends its trial (docs/documents.md).
-EXTRA = {
+# the first failure ends its trial, and what it has banned stays banned (docs/documents.md).
+EXTRA: "dict[str, Rule]" = {
     "max_failed_ppm": Integer(0, MILLION),  # of the inferences on trial; 0, or absent: none
+    "lift_ban": boolean,  # a device that has banned the release may take it again
 }
 
 

@@ -170,6 +170,30 @@ def test_order_says_which_share_of_its_trial_may_fail(world: World) -> None:
     assert order["extra"] == {"max_failed_ppm": 5000}
 
 
+def test_ban_is_lifted_by_the_orders_of_the_rollout_that_asked_and_not_by_its_revert(
+    world: World,
+) -> None:
+    device = next(iter(world.devices.values()))
+    world.start(1)
+    run_to_the_end(world)
+    assert "extra" not in (world.ordered(device) or {})
+    request = Request(
+        "digits", world.release(2, [TARGET]), (), quick(100), 0, lift_ban="the sensor was loose"
+    )
+    number = rollouts.start(world.store, request, world.now)
+    world.tick()
+    assert newest(world).created.lift_ban == "the sensor was loose"
+    order = world.ordered(device)
+    assert order
+    assert order["extra"] == {"lift_ban": True}
+    rollouts.revert(world.store, str(number), "", world.now)
+    world.tick()
+    order = world.ordered(device)
+    assert order
+    assert order["seq"] > 2
+    assert "extra" not in order
+
+
 def _slots(orders: list) -> list[int]:  # type: ignore[type-arg]
     return [slot for o in orders for first, last in o.slots for slot in range(first, last + 1)]
 

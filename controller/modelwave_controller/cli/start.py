@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from modelwave_controller import disk
-from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.cli.options import JsonOption, home_of, one_line, path
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
@@ -110,6 +110,13 @@ def start(
     start_slot: Annotated[
         int | None, typer.Option(help="First slot of the first stage, 0 to 999; else random.")
     ] = None,
+    lift_ban: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="Also devices on which the release failed a health check try it; kept in the log.",
+        ),
+    ] = "",
     wait_devices: Annotated[
         float,
         typer.Option(
@@ -143,7 +150,8 @@ def start(
     home = home_of(ctx)
     found = Releases(home).find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
-    request = Request(model, found, target or (), chosen, start_slot)
+    lift_ban = one_line(lift_ban, "--lift-ban")
+    request = Request(model, found, target or (), chosen, start_slot, lift_ban)
     with opened_store(ctx) as store:
         if dry_run:
             _awaiting_device(lambda: _dry_run(store, request, as_json), wait_devices)
