@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from modelwave_controller import disk
-from modelwave_controller.cli.options import JsonOption, home_of, one_line, path
+from modelwave_controller.cli.options import JsonOption, actor, home_of, one_line, path
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
@@ -156,7 +156,9 @@ def start(
         if dry_run:
             _awaiting_device(lambda: _dry_run(store, request, as_json), wait_devices)
             return
-        number = _awaiting_device(lambda: rollouts.start(store, request, time.time()), wait_devices)
+        number = _awaiting_device(
+            lambda: rollouts.start(store, request, time.time(), actor()), wait_devices
+        )
         show_heading(status_of(store, str(number)), as_json)
 
 
