@@ -238,4 +238,5 @@ def _revert(found: State, rollout: Rollout, reason: str) -> Act:
 
 def _ordered(found: State, rollout: Rollout, target: str) -> bool:
     desired = found.desired.get((rollout.model, target), {})
-    return rollout.created.releases[target].manifest in desired.values()
+    manifest = rollout.created.releases[target].manifest
+    return any(wanted.release.manifest == manifest for wanted in desired.values())

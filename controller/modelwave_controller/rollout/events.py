@@ -74,13 +74,14 @@ class Release(_Body):
 
 class OrderSent(_Body):
     """An order signed for slots of one target; `known` is the number of known devices in them at
-    that time."""
+    that time. An order for one `device` has the slot that the device is in."""
 
     target: str
     seq: int
     release: Release
     slots: list[SlotRange]
     known: int
+    device: str = ""
 
 
 class Cleared(_Body):
@@ -176,6 +177,19 @@ class Reverted(_Body):
     cleared: list[Cleared]
 
 
+class Reordered(_Body):
+    """Orders that were signed for a second time, whose answers count for a stage (None: for the
+    revert), or, if `settled`, for the whole rollout, which is over. Those for one device replace
+    its answer; after those for slots a device's answer stands until it says something else.
+    `gone`: devices that were to be ordered anew, and do not want the release any more."""
+
+    kind: Literal["reordered"] = "reordered"
+    stage: int | None = None  # from 0
+    settled: bool = False
+    orders: list[OrderSent]
+    gone: list[str] = []
+
+
 class Finished(_Body):
     kind: Literal["finished"] = "finished"
     reason: str
@@ -204,7 +218,7 @@ REPORTED = "reported"
 
 Act = Created | Paused | Resumed | RevertAsked | Aborted | ClockAccepted | Forgotten
 Body = Annotated[
-    Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Finished,
+    Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Reordered | Finished,
     Discriminator("kind"),
 ]
 _BODY: TypeAdapter[Body] = TypeAdapter(Body)

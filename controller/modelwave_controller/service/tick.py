@@ -45,6 +45,7 @@ from modelwave_controller.rollout.state import (
     State,
     failed,
 )
+from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
@@ -62,6 +63,7 @@ class Ticker:
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
         self._clock = clock.Keeper()
+        self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()
 
     def tick(self, now: float, steady: float) -> bool:
@@ -74,6 +76,7 @@ class Ticker:
             self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
+            repaired = self._reconciler.run(connection, state, now, reading)
             due = [
                 r
                 for r in state.rollouts.values()
@@ -84,7 +87,15 @@ class Ticker:
                 _Step(connection, self.issuer, state, r, known[r.model], now, reading) for r in due
             ]
             taken = [step.take() for step in steps]
-            return any(taken)
+            if FINISH in taken:
+                self._settle(connection, now, reading)
+            return repaired or any(taken)
+
+    def _settle(self, connection: Connection, now: float, reading: Reading) -> None:
+        """Puts the orders of a rollout that is over now together, in the same transaction. The
+        next tick reads the log anew, as this state has events that are not committed."""
+        state, self._state = self._caught_up(connection), None
+        self._reconciler.settle(connection, state, now, reading)
 
     def _tell_doubt(self, doubt: str) -> None:
         """Logs when the wall clock comes into doubt, and when the doubt ends."""
@@ -121,13 +132,14 @@ class _Step(Sender):
 
     reading: Reading
 
-    def take(self) -> bool:
+    def take(self) -> str:
+        """Does the step; returns what was done, "" for nothing."""
         if self._begins():
-            return True
+            return WAIT
         so_far = facts(self.rollout, self.known, self.reading.doubt)
         found = decide(self.rollout.created.plan, so_far, self.reading.seconds)
         if found.verb == WAIT:
-            return self._note_fail(found)
+            return WAIT if self._note_fail(found) else ""
         acts = {
             OPEN: self._open,
             HOLD: self._hold,
@@ -138,7 +150,7 @@ class _Step(Sender):
         log.append(
             self.connection, self.rollout.id, self.now, [*_gated(found), acts[found.verb](found)]
         )
-        return True
+        return found.verb
 
     def _begins(self) -> bool:
         """Notes that the clocks of the newest wave begin, if the broker has acknowledged its
@@ -192,7 +204,9 @@ class _Step(Sender):
         back: dict[str, list[int]] = {}
         for target, release in sorted(created.releases.items()):
             desired = self.state.desired.get((created.model, target), {})
-            slots = [slot for slot, manifest in desired.items() if manifest == release.manifest]
+            slots = [s for s, w in desired.items() if w.release.manifest == release.manifest]
+            if any(desired[slot].whole for slot in slots):
+                self.clear_all(target)
             if slots and target in created.previous:
                 sent += self.send(target, created.previous[target], slots)
                 back[target] = slots
