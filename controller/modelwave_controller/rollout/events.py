@@ -144,6 +144,15 @@ class Resumed(_Body):
     accepted: str
 
 
+class Retried(_Body):
+    """The operator asked that these devices are ordered the release anew, each by an order for it
+    alone."""
+
+    kind: Literal["retried"] = "retried"
+    devices: list[str]
+    reason: str
+
+
 class RevertAsked(_Body):
     kind: Literal["revert_asked"] = "revert_asked"
     reason: str
@@ -191,6 +200,7 @@ Body = Annotated[
     | Continued
     | Paused
     | Resumed
+    | Retried
     | RevertAsked
     | Reverted
     | Reordered
