@@ -80,6 +80,7 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         Continued(reason="c"),
         Paused(reason="p"),
         Resumed(accepted="a"),
+        events.Retried(devices=["d"], reason="r"),
         events.RevertAsked(reason="r"),
         BACK,
         Reordered(stage=0, orders=[sent(6, [7, 7])], gone=["d"]),

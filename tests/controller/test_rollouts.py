@@ -425,7 +425,7 @@ def test_a_rollout_to_nobody_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 def test_a_release_that_everyone_has_is_refused(world: World) -> None:
     bring_to(world, 1)
-    with pytest.raises(OperatorError, match="has release 1 of digits already"):
+    with pytest.raises(OperatorError, match="runs release 1 of digits already"):
         world.start(1)
 
 

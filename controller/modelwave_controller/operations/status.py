@@ -203,7 +203,7 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
         return _why_it_stays(rollout, obstacle)
     again = f"`rollout revert {rollout.id}` would revert it"
     if rollout.status == state.FINISHED:
-        return rollout.reason, f"nothing: it is over; {again}"
+        return rollout.reason, f"{_lacking(rollout, known)}; {again}"
     if rollout.status == state.ABORTED:
         return rollout.reason, f"nothing: opened slots keep their order; {again}"
     if rollout.status == state.REVERTED:
@@ -217,6 +217,23 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
     if by_gate and found.gate and found.gate.verdict in (PASS, PENDING):
         return f"{rollout.reason}; now {found.gate.reason}", found.next
     return found.reason, found.next
+
+
+def _lacking(rollout: Rollout, known: Known) -> str:
+    """Returns how many devices a finished rollout has not brought to its release, with the command
+    that orders them anew."""
+    if rollout.retry:
+        anew = plural(len(rollout.retry), "device")
+        return f"{anew} to be ordered anew at the service's next ticks"
+    counts = [stage.counts for stage in facts(rollout, known).stages]
+    left = sum(count.devices - count.succeeded for count in counts)
+    if not left:
+        return "nothing: it is over"
+    total = sum(count.devices for count in counts)
+    return (
+        f"it is over, but {left} of {plural(total, 'device')} did not get to the release: "
+        f"`rollout retry {rollout.id}` orders them anew"
+    )
 
 
 def _why_it_stays(rollout: Rollout, obstacle: str) -> tuple[str, str]:

@@ -165,6 +165,15 @@ class Resumed(_Act):
     accepted: str
 
 
+class Retried(_Act):
+    """The operator asked that these devices are ordered the release anew, each by an order for it
+    alone."""
+
+    kind: Literal["retried"] = "retried"
+    devices: list[str]
+    reason: str
+
+
 class RevertAsked(_Act):
     kind: Literal["revert_asked"] = "revert_asked"
     reason: str
@@ -216,7 +225,7 @@ class Forgotten(_Act):
 
 REPORTED = "reported"
 
-Act = Created | Paused | Resumed | RevertAsked | Aborted | ClockAccepted | Forgotten
+Act = Created | Paused | Resumed | Retried | RevertAsked | Aborted | ClockAccepted | Forgotten
 Body = Annotated[
     Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Reordered | Finished,
     Discriminator("kind"),

@@ -59,6 +59,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
         held=rollout.status == state.HELD and rollout.held_by == "gate",
         held_by_format=rollout.status == state.HELD and rollout.held_by == "format",
         unreadable=tuple(_unreadable(rollout, known)),
+        reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,
         back_since=rollout.back.waiting_since if rollout.back else None,

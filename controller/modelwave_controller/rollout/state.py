@@ -37,6 +37,7 @@ from modelwave_controller.rollout.events import (
     Reordered,
     Reported,
     Resumed,
+    Retried,
     RevertAsked,
     Reverted,
 )
@@ -91,6 +92,7 @@ class Rollout:
     back: Wave | None = None
     settled: Wave | None = None  # orders for all that took the stages' place when it was over
     by_seq: dict[int, Wave] = field(default_factory=dict)  # {order: the wave that it counts for}
+    retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
     not_understood: str = ""  # the first event that this program does not understand, and why
 
@@ -224,8 +226,11 @@ def _apply(state: State, event: Event) -> None:
             rollout.status, rollout.reason = PAUSED, body.reason
         case Resumed():
             _resume(rollout, body)
+        case Retried():
+            rollout.retry.update(dict.fromkeys(body.devices))
         case RevertAsked():
             rollout.status, rollout.reason = REVERTING, body.reason
+            rollout.retry.clear()
             rollout.revert_asked = body.reason
         case Reverted():
             _revert(state, rollout, body, event.at)
@@ -235,6 +240,7 @@ def _apply(state: State, event: Event) -> None:
             _finish(state, rollout, body)
         case Aborted():
             rollout.status, rollout.reason = ABORTED, body.reason
+            rollout.retry.clear()
 
 
 def _begun(event: Event) -> Rollout:
@@ -351,6 +357,7 @@ def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
     rollout.revert_asked = None
     rollout.back = Wave(at, body.orders)
     rollout.settled = None
+    rollout.retry.clear()
     _order(state, rollout, rollout.back, body.orders)
     for cleared in body.cleared:
         _drop_alone(state, rollout.model, cleared.target, cleared.slots)
@@ -375,6 +382,16 @@ def _reorder(state: State, rollout: Rollout, body: Reordered, at: float) -> None
         assert found is not None, "_problem has looked"
         wave = found
     _order(state, rollout, wave, body.orders)
+    waits_for = {order.device: order.seq for order in body.orders if order.device}
+    for device, seq in waits_for.items():
+        for answered in (wave, rollout.settled):
+            if answered is not None:
+                answered.answers.pop(device, None)
+                answered.alone[device] = seq
+    for device in (*waits_for, *body.gone):
+        rollout.retry.pop(device, None)
+    if waits_for and wave is rollout.newest_wave:
+        wave.waiting_since = None
 
 
 def _finish(state: State, rollout: Rollout, body: Finished) -> None:

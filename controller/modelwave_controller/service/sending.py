@@ -53,6 +53,16 @@ class Sender:
             for start in range(0, len(ranges), MAX_SLOT_RANGES)
         ]
 
+    def send_alone(self, target: str, release: Release, slot: int, device: str) -> OrderSent:
+        """Orders `release` for one device, on its own topic."""
+        place = [[slot, slot]]
+        seq, message = self._signed(target, release, {"device": device}, False, place)
+        topic = topics.desired_device(self.fleet, device, self.rollout.model)
+        outbox.put(self.connection, [topic], message)
+        return OrderSent(
+            target=target, seq=seq, release=release, slots=place, known=1, device=device
+        )
+
     def clear(self, target: str, slots: Sequence[int]) -> Cleared:
         """Clears the topics of the slots, and of the devices in them: no order is wanted there."""
         ranges = ranges_of(slots)

@@ -124,6 +124,22 @@ def _behind(connection: Connection, model: str) -> list[Reader]:
     ]
 
 
+def places(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Returns {device: (target, slot)} of those of the devices that are known."""
+    query = select(devices.c.device, devices.c.target, devices.c.slot)
+    return {
+        device: (target, slot)
+        for device, target, slot in _rows(connection, query, devices.c.device, list(names))
+    }
+
+
+def any_lacks(connection: Connection, target: str, model: str, manifest: str) -> bool:
+    """Returns whether a device of the target that reports the model does not run this release."""
+    query = _reporting(select(devices.c.device), model)
+    query = query.where(devices.c.target == target, device_models.c.sha256 != manifest)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def heard_after(
     connection: Connection, after: tuple[int, str], limit: int
 ) -> tuple[list[Heard], tuple[int, str]]:
