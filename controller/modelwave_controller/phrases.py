@@ -1,6 +1,7 @@
-"""Writes durations and counts in words, and reads durations."""
+"""Writes durations, moments and counts in words, and reads durations."""
 
 import re
+from datetime import UTC, datetime
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d{1,9}) ?(s|m|min|h|d|)", re.ASCII)
@@ -29,6 +30,16 @@ def seconds_of(text: str) -> int:
     if found is None:
         raise ValueError(f"{text[:40]!r} is no duration; give one such as 90s, 15m, 1h or 2d")
     return int(found[1]) * _UNITS[found[2]]
+
+
+def moment(seconds: float, utc: bool = False) -> str:
+    """Returns a moment, in Unix seconds, in local time with its offset: "2026-11-29 08:15:49
+    +0100". A number that is no date, as under a broken clock, is shown as it is."""
+    try:
+        at = datetime.fromtimestamp(seconds, UTC)
+        return (at if utc else at.astimezone()).strftime("%Y-%m-%d %H:%M:%S %z")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g} s"
 
 
 def plural(number: int, noun: str) -> str:

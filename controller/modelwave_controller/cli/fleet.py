@@ -1,9 +1,10 @@
-"""`modelwave fleet`: shows the state of the fleet."""
+"""`modelwave fleet`: shows the state of the fleet, and its log."""
 
 from dataclasses import asdict
 
 import typer
 
+from modelwave_controller.cli.log import fleet_log
 from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import overview
@@ -12,13 +13,8 @@ from modelwave_controller.phrases import plural
 from modelwave_controller.storage.metrics import ReleaseSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
-app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet.")
-
-
-@app.callback()
-def _group() -> None:
-    """Makes `status` a subcommand; without a callback Typer merges a single command into its
-    group."""
+app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet, and its log.")
+app.command("log")(fleet_log)
 
 
 @app.command()
