@@ -44,7 +44,9 @@ from modelwave_controller.rollout.state import (
     Rollout,
     State,
     failed,
+    fold,
 )
+from modelwave_controller.service.journal import EventJournal
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
@@ -63,11 +65,17 @@ class Ticker:
         self._told: set[int] = set()  # rollouts
         self._clock = clock.Keeper()
         self._doubt = Trouble()
+        self._journal = EventJournal()
 
     def tick(self, now: float, steady: float) -> bool:
         """Does one step of each rollout; returns whether any did something, and then the next tick
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
         set. Raises StorageError."""
+        acted = self._tick(now, steady)
+        self._journal.tell()
+        return acted
+
+    def _tick(self, now: float, steady: float) -> bool:
         with self.store.write() as connection:
             log.note_tick(connection, now)
             reading = self._clock.advance(connection, now, steady)
@@ -103,7 +111,9 @@ class Ticker:
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
             return log.under_way(connection)
-        state = log.caught_up(connection, self._state)
+        new = list(log.events_after(connection, after=self._state.last))
+        state = fold(new, self._state)
+        self._journal.note(new, state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # their answers are no longer needed
                 for wave in rollout.waves():
