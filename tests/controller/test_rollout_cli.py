@@ -40,6 +40,14 @@ def test_start_says_the_status_why_and_what_happens_next(run: Run) -> None:
     assert "start `modelwave serve`" in lines[3]
 
 
+def test_start_keeps_the_reason_to_lift_a_ban_and_refuses_one_of_two_lines(
+    world: World, run: Run
+) -> None:
+    assert run("rollout", "start", "digits", "v1", "--lift-ban", "two\nlines").code == 2
+    assert run("rollout", "start", "digits", "v1", "--lift-ban", "a loose sensor").code == 0
+    assert world.state().rollouts[1].created.lift_ban == "a loose sensor"
+
+
 def test_start_waits_for_a_first_device_that_reports_the_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

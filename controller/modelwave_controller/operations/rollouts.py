@@ -41,6 +41,7 @@ class Request:
     targets: Sequence[str]
     plan: Plan
     start_slot: int | None = None  # None: a random one
+    lift_ban: str = ""  # why devices that have banned the release may take it again
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -84,6 +85,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
             if (request.model, target) in found.current
         },
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
+        lift_ban=request.lift_ban,
     )
 
 

@@ -92,12 +92,16 @@ class Cleared(_Body):
 
 
 class Created(_Act):
+    """`lift_ban` is the operator's reason why devices that have banned the release may take it
+    again, or ""."""
+
     kind: Literal["created"] = "created"
     model: str
     plan: Plan
     releases: dict[str, Release]  # by target
     previous: dict[str, Release]  # by target: the release to revert to; absent if there is none
     start_slot: int
+    lift_ban: str = ""
 
 
 class Opened(_Body):
