@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rollout_commands import Run, commands
 from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World
 from test_service_reports import window
+from typer.main import get_command
 
 from modelwave_controller import cli
 from modelwave_controller.operations.overview import SILENT_SECONDS
@@ -138,7 +140,7 @@ def test_start_takes_a_plan_from_a_file(world: World, run: Run, tmp_path: Path) 
         (("digits", "1", "--start-slot", "1000"), "--start-slot"),
         (("digits", "1", "--plan", "no-such-file.toml"), "--plan"),
         (("digits", "1", "--plan", "x.toml", "--soak", "1"), "--plan"),
-        (("digits",), "release"),
+        (("digits",), "RELEASE"),
     ],
 )
 def test_a_bad_argument_of_start_is_one_line_that_names_it(
@@ -307,10 +309,39 @@ def test_without_a_home_it_says_how_to_make_one(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "argument"),
+    [
+        ("rollout start", "MODEL"),
+        ("rollout start digits", "RELEASE"),
+        ("device tag --add x", "DEVICES"),
+        ("clock accept", "REASON"),
+    ],
+)
+def test_error_names_a_missing_argument_as_the_help_does(
+    run: Run, command: str, argument: str
+) -> None:
+    assert f"Missing argument '{argument}" in run(*command.split()).err
+    assert argument in run(*command.split()[:2], "--help").out
+
+
+def test_every_argument_is_in_capitals_as_in_readme() -> None:
+    def arguments(command: Any) -> Iterator[str]:
+        yield from (p.metavar for p in command.params if p.param_type_name == "argument")
+        for one in getattr(command, "commands", {}).values():
+            yield from arguments(one)
+
+    found = list(arguments(get_command(cli.application())))
+    assert len(found) > 20
+    assert all(metavar and metavar.isupper() for metavar in found)
+
+
 # The fleet and its devices.
 
 
 def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, run: Run) -> None:
+    world.now = time.time()
+    world.tick()
     world.inbox.put(topics.presence(FLEET, "d1"), b"online")
     world.inbox.put(topics.metrics(FLEET, "d1"), window(1))
     world.inbox.put(topics.metrics(FLEET, "d2"), window(1, labelled=0, correct=0, release=2))

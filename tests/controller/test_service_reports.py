@@ -44,7 +44,7 @@ def report(world: World, name: str, payload: bytes) -> None:
 
 def shown(world: World, name: str) -> dict[str, Any]:
     with world.store.read() as connection:
-        return overview.device(connection, name)
+        return overview.device(connection, name, world.now)
 
 
 def everything(world: World) -> list[list[Any]]:
@@ -238,6 +238,7 @@ def test_a_device_speaks_only_for_the_id_in_its_topic(world: World) -> None:
 
 
 def test_presence_is_online_or_offline_and_nothing_else(world: World) -> None:
+    world.tick()
     topic = topics.presence(FLEET, "d1")
     put(world, topic, b"online")
     assert shown(world, "d1")["online"] is True
@@ -270,7 +271,7 @@ def test_a_device_that_is_online_and_not_heard_of_is_silent_since_its_last_repor
     assert shown(world, "d1")["silent_since"] == last
     assert shown(world, "d2")["silent_since"] is None  # it is offline, and says so
     with world.store.read() as connection:
-        fleet = overview.fleet(connection, FLEET)
+        fleet = overview.fleet(connection, FLEET, world.now)
     assert (fleet.online, fleet.silent) == (1, 1)
     report(world, "d1", world.devices["d1"].report())
     assert shown(world, "d1")["silent_since"] is None

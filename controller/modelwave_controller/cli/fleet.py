@@ -1,5 +1,6 @@
 """`modelwave fleet`: shows the state of the fleet, and its log."""
 
+import time
 from dataclasses import asdict
 
 import typer
@@ -22,7 +23,7 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show devices by target, live releases, and the sums of their inferences."""
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.fleet(connection, home.config.fleet)
+        found = overview.fleet(connection, home.config.fleet, time.time())
     if as_json:
         print_json(asdict(found))
     else:
@@ -36,12 +37,21 @@ def _print(found: Fleet) -> None:
         for entry in found.rollouts
     )
     silent = f", {found.silent} of them silent" if found.silent else ""
+    online = f"{found.online} online{silent}"
+    if found.online is None:
+        online = "how many are online is unknown"
     head = [
         ("fleet", found.fleet),
-        ("devices", f"{plural(found.devices, 'device')}, {found.online} online{silent}"),
+        ("devices", f"{plural(found.devices, 'device')}, {online}"),
         ("targets", targets or "none yet"),
         ("rollouts", running or "none under way"),
     ]
+    if found.problem:
+        head.append(("but", found.problem))
+    elif found.broker_connected is not None:
+        head.append(("service", "runs, and is connected to the broker"))
+    else:
+        head.append(("service", "runs"))
     if found.clock_doubt:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
     show(facts(head))

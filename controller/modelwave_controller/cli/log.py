@@ -40,7 +40,11 @@ def rollout_log(
     ctx: typer.Context,
     rollout: Annotated[
         str | None,
-        typer.Argument(show_default="the newest", help="Number of the rollout, or its model."),
+        typer.Argument(
+            metavar="ROLLOUT",
+            show_default="the newest",
+            help="Number of the rollout, or its model.",
+        ),
     ] = None,
     answers: AnswersOption = False,
     since: SinceOption = None,

@@ -28,11 +28,16 @@ app.command()(start)
 app.command("log")(rollout_log)
 
 RolloutArgument = Annotated[
-    str, typer.Argument(show_default=False, help="Number of the rollout, or its model.")
+    str,
+    typer.Argument(
+        metavar="ROLLOUT", show_default=False, help="Number of the rollout, or its model."
+    ),
 ]
 NewestArgument = Annotated[
     str | None,
-    typer.Argument(show_default="the newest", help="Number of the rollout, or its model."),
+    typer.Argument(
+        metavar="ROLLOUT", show_default="the newest", help="Number of the rollout, or its model."
+    ),
 ]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 

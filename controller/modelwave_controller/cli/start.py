@@ -43,8 +43,12 @@ def _default(model: type[BaseModel], field: str) -> str:
 
 def start(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(show_default=False, help="Name of the model.")],
-    release: Annotated[str, typer.Argument(show_default=False, help="Its number or version.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
+    ],
+    release: Annotated[
+        str, typer.Argument(metavar="RELEASE", show_default=False, help="Its number or version.")
+    ],
     target: Annotated[
         list[str] | None, typer.Option(help="Only these; else all targets of the release.")
     ] = None,

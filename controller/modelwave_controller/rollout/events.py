@@ -200,9 +200,18 @@ class Forgotten(_Act):
     device: str
 
 
+class Tagged(_Act):
+    """The operator changed the tags of a device."""
+
+    kind: Literal["tagged"] = "tagged"
+    device: str
+    added: list[str]
+    removed: list[str]
+
+
 REPORTED = "reported"
 
-Act = Created | Paused | Resumed | RevertAsked | Aborted | ClockAccepted | Forgotten
+Act = Created | Paused | Resumed | RevertAsked | Aborted | ClockAccepted | Forgotten | Tagged
 Body = Annotated[
     Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Finished,
     Discriminator("kind"),

@@ -28,6 +28,7 @@ from modelwave_controller.rollout.events import (
     Resumed,
     RevertAsked,
     Reverted,
+    Tagged,
 )
 
 SERVICE, DEVICE, OPERATOR = "service", "device", "operator"
@@ -85,6 +86,9 @@ def _what(body: Body | NotUnderstood) -> str:
             return "the controller's clock accepted"
         case Forgotten():
             return f"device {body.device} forgotten"
+        case Tagged():
+            changes = [f"+{tag}" for tag in body.added] + [f"-{tag}" for tag in body.removed]
+            return f"device {body.device} tagged {' '.join(changes)}"
         case NotUnderstood():
             return f"{body.kind}: not understood by this modelwave"
     return str(body.kind).replace("_", " ")

@@ -134,6 +134,12 @@ def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list
     return [RefusalNote(*row) for row in rows]
 
 
+def is_known(connection: Connection, device: str) -> bool:
+    """Returns whether a readable report of the device was received."""
+    query = select(devices.c.device).where(devices.c.device == device)
+    return connection.execute(query).first() is not None
+
+
 def forget(connection: Connection, device: str) -> bool:
     """Deletes all rows of a device; returns whether there were any."""
     found = 0

@@ -127,6 +127,17 @@ device_models = Table(
     Column("seq", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    # While it is tried again: failed tries, and seconds from the report to the next one.
+    Column("tries", BigInteger, nullable=False, server_default="0"),
+    Column("next_seconds", BigInteger, nullable=False, server_default="0"),
+)
+
+# The operator's words for devices; no message of a device changes them.
+tags = Table(
+    "tags",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("tag", Text, primary_key=True),
 )
 
 presence = Table(
