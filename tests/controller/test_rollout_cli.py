@@ -112,6 +112,15 @@ def test_start_takes_number_or_version_and_options_for_the_plan(world: World, ru
     assert {stage.soak_seconds for stage in plan.stages} == {0}
 
 
+def test_start_takes_durations_with_units(world: World, run: Run) -> None:
+    durations = ("--soak", "90s", "--deadline", "1.5h", "--trial", "10m", "--expires", "90d")
+    assert run("rollout", "start", "digits", "1", *durations, "--wait-devices", "1m").code == 0
+    plan = world.state().rollouts[1].created.plan
+    assert {stage.soak_seconds for stage in plan.stages} == {90}
+    assert {stage.deadline_seconds for stage in plan.stages} == {5400}
+    assert (plan.trial.seconds, plan.expires_seconds) == (600, 90 * 86400)
+
+
 def test_start_takes_a_plan_from_a_file(world: World, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     file.write_text("stages = [{ percent = 100, max_failed_percent = 3 }]")
@@ -133,8 +142,14 @@ def test_start_takes_a_plan_from_a_file(world: World, run: Run, tmp_path: Path) 
         (("digits", "1", "--stages", ""), "--stages"),
         (("digits", "1", "--max-failed", "nan"), "max_failed_percent"),
         (("digits", "1", "--max-silent", "101"), "max_silent_percent"),
-        (("digits", "1", "--soak", "-1"), "soak_seconds"),
-        (("digits", "1", "--soak", "1" * 400), "soak_seconds"),
+        (("digits", "1", "--soak", "-1"), "--soak"),
+        (("digits", "1", "--soak", "1" * 400), "--soak"),
+        (("digits", "1", "--soak", "999d"), "soak_seconds"),
+        (("digits", "1", "--deadline", "1y"), "--deadline"),
+        (("digits", "1", "--trial", "0.5s"), "--trial"),
+        (("digits", "1", "--expires", "x"), "--expires"),
+        (("digits", "1", "--wait-devices", "2h"), "--wait-devices"),
+        (("digits", "1", "--wait-devices", "soon"), "--wait-devices"),
         (("digits", "1", "--soak", "soon"), "--soak"),
         (("digits", "1", "--on-fail", "shrug"), "on_fail"),
         (("digits", "1", "--start-slot", "1000"), "--start-slot"),

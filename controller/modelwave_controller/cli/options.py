@@ -13,7 +13,7 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.phrases import seconds_of
+from modelwave_controller.phrases import seconds_of, whole_seconds_of
 
 if TYPE_CHECKING:
     from modelwave_controller.home import Home
@@ -32,7 +32,15 @@ def path(text: str) -> Path:
 
 
 def duration(text: str) -> int:
-    """Parses a duration of the command line, to seconds."""
+    """Parses a duration of the command line, to whole seconds."""
+    try:
+        return whole_seconds_of(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def short_duration(text: str) -> float:
+    """Parses a duration of the command line, which may have a part of a second."""
     try:
         return seconds_of(str(text))
     except ValueError as error:

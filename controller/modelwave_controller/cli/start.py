@@ -9,8 +9,16 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from modelwave_controller import disk
-from modelwave_controller.cli.options import JsonOption, actor, home_of, one_line, path
+from modelwave_controller import disk, phrases
+from modelwave_controller.cli.options import (
+    JsonOption,
+    actor,
+    duration,
+    home_of,
+    one_line,
+    path,
+    short_duration,
+)
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
@@ -34,11 +42,16 @@ T = TypeVar("T")
 def _of_stage(field: str, help: str) -> Any:
     """Returns an option that sets a field of every stage."""
     unit = field.rpartition("_")[2].upper()
-    return typer.Option(metavar=unit, help=f"{help} {_default(Stage, field)}")
+    text = f"{help} {_default(Stage, field)}"
+    if unit == "SECONDS":
+        return typer.Option(metavar="DURATION", help=text, parser=duration)
+    return typer.Option(metavar=unit, help=text)
 
 
 def _default(model: type[BaseModel], field: str) -> str:
-    return f"(default {model.model_fields[field].default})".replace(".0)", ")")
+    value = model.model_fields[field].default
+    shown = phrases.duration(value) if field.endswith("_seconds") else str(value)
+    return f"(default {shown})".replace(".0)", ")")
 
 
 def start(
@@ -87,8 +100,12 @@ def start(
     trial_seconds: Annotated[
         int | None,
         typer.Option(
-            metavar="SECONDS",
-            help=f"Trial before a device confirms. (default {plan.DEFAULT_TRIAL_SECONDS})",
+            "--trial",
+            "--trial-seconds",
+            metavar="DURATION",
+            help="Trial before a device confirms. "
+            f"(default {phrases.duration(plan.DEFAULT_TRIAL_SECONDS)})",
+            parser=duration,
         ),
     ] = None,
     trial_inferences: Annotated[
@@ -107,8 +124,9 @@ def start(
     expires: Annotated[
         int | None,
         typer.Option(
-            metavar="SECONDS",
+            metavar="DURATION",
             help=f"How long its orders are valid. {_default(Plan, 'expires_seconds')}",
+            parser=duration,
         ),
     ] = None,
     start_slot: Annotated[
@@ -124,10 +142,10 @@ def start(
     wait_devices: Annotated[
         float,
         typer.Option(
-            min=0,
-            max=MAX_WAIT_SECONDS,
-            metavar="SECONDS",
+            metavar="DURATION",
             help="How long to wait for a first device that reports the model.",
+            parser=short_duration,
+            show_default=f"{DEFAULT_WAIT_SECONDS}s",
         ),
     ] = DEFAULT_WAIT_SECONDS,
     dry_run: Annotated[
@@ -135,7 +153,12 @@ def start(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Roll a release out to the fleet in stages; the gate of each stage opens the next."""
+    """Roll a release out to the fleet in stages; the gate of each stage opens the next.
+
+    A DURATION is such as 90s, 10m, 1h or 2d; a number alone means seconds.
+    """
+    if wait_devices > MAX_WAIT_SECONDS:
+        raise OperatorError(f"--wait-devices: at most {phrases.duration(MAX_WAIT_SECONDS)}")
     stage: dict[str, float | None] = {
         "soak_seconds": soak,
         "deadline_seconds": deadline,
