@@ -1,5 +1,6 @@
 """Tests the commands for rollouts, the fleet and devices, as a user types them."""
 
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -194,6 +195,57 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
         assert names <= ordered
         assert len(ordered) == sum(len(s) for s in by_stage[: by_stage.index(names) + 1])
         world.answer("SUCCEEDED", world.devices.values())
+
+
+def test_a_dry_run_prints_the_command_that_starts_exactly_what_it_has_shown(
+    world: World, run: Run, tmp_path: Path
+) -> None:
+    options = ("--stages", "10,100", "--soak", "90s", "--deadline", "1d", "--target", TARGET)
+    more = ("--on-fail", "hold", "--lift-ban", "it's fixed")
+    ran = run("rollout", "start", "digits", "1", *options, *more, "--dry-run")
+    command = shlex.split(ran.out.splitlines()[-1])
+    assert command[:2] == ["modelwave", "--home"]
+    planned = run("rollout", "start", "digits", "1", *options, *more, "--dry-run", "--json").json()
+    assert planned["command"][:-1] == command[:-1]
+    first = {d["device"] for d in planned["devices"] if d["stage"] == 0}
+    assert cli.run(planned["command"][1:]) == 0
+    created = world.state().rollouts[1].created
+    assert created.start_slot == planned["start_slot"]
+    assert created.plan.model_dump(mode="json") == planned["plan"]
+    assert created.lift_ban == "it's fixed"
+    world.tick()
+    assert {name for name, device in world.devices.items() if world.ordered(device)} == first
+
+
+def test_a_dry_run_of_a_plan_in_a_file_names_the_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "a plan.toml"
+    file.write_text("stages = [{ percent = 100 }]")
+    ran = run("rollout", "start", "digits", "1", "--plan", str(file), "--dry-run")
+    assert f"--plan '{file}' --start-slot" in ran.out.splitlines()[-1]
+
+
+def test_start_of_an_older_release_says_whom_it_takes_back(world: World, run: Run) -> None:
+    world.shelve(3)
+    world.add(2, "esp32")
+    for number, device in enumerate(world.devices.values()):
+        device.models["digits"]["release"] = 5 if number < 12 else 4 if number == 12 else 3
+    world.devices["d20"].models["digits"]["release"] = 9  # of another target
+    world.hear(world.devices.values())
+    words = "this takes 12 devices from release 5 back to 3, 1 device from release 4 back to 3"
+    dry = run("rollout", "start", "digits", "3", "--dry-run")
+    assert f"But {words}." in dry.out
+    assert (
+        run("rollout", "start", "digits", "3", "--dry-run", "--json").json()["downgrade"] == words
+    )
+    assert f"but   {words}" in run("rollout", "start", "digits", "3").out
+
+
+def test_start_of_a_newer_release_takes_nobody_back(world: World, run: Run) -> None:
+    for device in world.devices.values():
+        device.models["digits"]["release"] = 1
+    world.hear(world.devices.values())
+    assert "back to" not in run("rollout", "start", "digits", "1", "--dry-run").out
+    assert "back to" not in run("rollout", "start", "digits", "1").out
 
 
 def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, run: Run) -> None:

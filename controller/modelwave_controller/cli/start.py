@@ -1,5 +1,6 @@
 """`modelwave rollout start`: reads the options of a plan, starts a rollout or shows a dry run."""
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from modelwave_controller import disk, phrases
 from modelwave_controller.cli.options import (
     JsonOption,
     actor,
+    command_again,
     duration,
     home_of,
     one_line,
@@ -181,12 +183,18 @@ def start(
     request = Request(model, found, target or (), chosen, start_slot, lift_ban)
     with opened_store(ctx) as store:
         if dry_run:
-            _awaiting_device(lambda: _dry_run(store, request, as_json), wait_devices)
+            again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))
+            _awaiting_device(lambda: _dry_run(store, request, again, as_json), wait_devices)
             return
         number = _awaiting_device(
             lambda: rollouts.start(store, request, time.time(), actor()), wait_devices
         )
-        show_heading(status_of(store, str(number)), as_json)
+        begun = status_of(store, str(number))
+        show_heading(begun, as_json)
+        with store.read() as connection:
+            back = preview.downgrade(connection, model, begun.targets, begun.release)
+        if back:
+            say(f"  [yellow]but   {safe(back)}[/]", stderr=as_json)
 
 
 def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
@@ -229,14 +237,20 @@ def _plan(
     return plan.parse_plan(data, f"--plan {file}")
 
 
-def _dry_run(store: Store, request: Request, as_json: bool) -> None:
+def _dry_run(store: Store, request: Request, again: list[str], as_json: bool) -> None:
+    """Shows what the rollout would do; `again` is the command without its start slot."""
     with store.read() as connection:
         created = rollouts.propose(connection, log.under_way(connection), request)
         places = preview.preview(connection, created, request.releases)
+        number = next(iter(created.releases.values())).release
+        back = preview.downgrade(connection, created.model, created.releases, number)
+    command = [*again, "--start-slot", str(created.start_slot)]
     unfit = [place for place in places if place.shortfalls]
     if as_json:
         print_json(
             {
+                "command": command,
+                "downgrade": back,
                 "start_slot": created.start_slot,
                 "plan": created.plan.model_dump(),
                 "devices": [asdict(place) for place in places],
@@ -262,9 +276,10 @@ def _dry_run(store: Store, request: Request, as_json: bool) -> None:
             )
         )
         say("Update their agents, or `modelwave device forget` those that are gone.")
+    if back:
+        say(f"\n[yellow]But {safe(back)}.[/]")
     say(
-        f"\nNothing was started. These stages need --start-slot {created.start_slot}; without it "
-        "each rollout starts at a random slot."
+        f"\nNothing was started. This starts it with these stages:\n\n  {safe(shlex.join(command))}"
     )
 
 
