@@ -11,6 +11,7 @@ import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
+from modelwave_controller.cli.log import rollout_log
 from modelwave_controller.cli.options import JsonOption, actor, duration, one_line
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
@@ -24,13 +25,19 @@ from modelwave_controller.terminal import console, print_json, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch, pause and revert rollouts.")
 app.command()(start)
+app.command("log")(rollout_log)
 
 RolloutArgument = Annotated[
-    str, typer.Argument(show_default=False, help="Number of the rollout, or its model.")
+    str,
+    typer.Argument(
+        metavar="ROLLOUT", show_default=False, help="Number of the rollout, or its model."
+    ),
 ]
 NewestArgument = Annotated[
     str | None,
-    typer.Argument(show_default="the newest", help="Number of the rollout, or its model."),
+    typer.Argument(
+        metavar="ROLLOUT", show_default="the newest", help="Number of the rollout, or its model."
+    ),
 ]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 

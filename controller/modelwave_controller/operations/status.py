@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.operations import rollouts
-from modelwave_controller.phrases import plural, span
+from modelwave_controller.operations.health import health
+from modelwave_controller.phrases import plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.events import IN_PROGRESS
@@ -29,8 +30,6 @@ from modelwave_controller.storage.devices import RefusalNote
 from modelwave_shared.slots import contains
 from modelwave_shared.words import SUCCEEDED
 
-# A running service stores the time of its ticks every few seconds.
-SERVICE_SILENT_SECONDS = 15
 MAX_PROBLEMS = 5
 SILENT = "silent"  # in place of an outcome, for a device without an answer
 
@@ -126,14 +125,14 @@ class StatusReader:
         state = fold(new, self._state)
         rollout = state.rollouts[self.rollout]
         known = devices.known(connection, rollout.model)
-        seen_at, left = log.service_seen_at(connection), outbox.left(connection)
+        problem, left = health(connection, now).problem, outbox.left(connection)
         times = _times(connection, now)
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
         return describe(
             rollout,
             known,
             times,
-            warnings=_warnings(rollout, now, seen_at, left),
+            warnings=_warnings(rollout, problem, left),
             problems=_problems(rollout, known) + _silent(self._state, rollout, known, refusals),
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
@@ -186,13 +185,11 @@ def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
     )
 
 
-def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str]:
+def _warnings(rollout: Rollout, problem: str, left: int) -> list[str]:
     found = []
-    if rollout.status in (*state.ACTIVE, state.REVERTING) or rollout.revert_asked is not None:
-        if not seen_at:
-            found.append("no service has run yet: start `modelwave serve`")
-        elif now - seen_at > SERVICE_SILENT_SECONDS:
-            found.append(f"no service has run for {span(now - seen_at)}: start `modelwave serve`")
+    waits = rollout.status in (*state.ACTIVE, state.REVERTING) or rollout.revert_asked is not None
+    if problem and (waits or left):
+        found.append(problem)
     if left:
         found.append(f"{plural(left, 'topic')} not yet acknowledged by the broker")
     return found

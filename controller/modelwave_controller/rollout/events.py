@@ -223,9 +223,28 @@ class Forgotten(_Act):
     device: str
 
 
+class Tagged(_Act):
+    """The operator changed the tags of a device."""
+
+    kind: Literal["tagged"] = "tagged"
+    device: str
+    added: list[str]
+    removed: list[str]
+
+
 REPORTED = "reported"
 
-Act = Created | Paused | Resumed | Retried | RevertAsked | Aborted | ClockAccepted | Forgotten
+Act = (
+    Created
+    | Paused
+    | Resumed
+    | Retried
+    | RevertAsked
+    | Aborted
+    | ClockAccepted
+    | Forgotten
+    | Tagged
+)
 Body = Annotated[
     Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Reordered | Finished,
     Discriminator("kind"),

@@ -7,6 +7,7 @@ acknowledged all orders of a wave, the tick notes in the log that its clocks hav
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -28,6 +29,7 @@ from modelwave_controller.rollout.events import (
     Began,
     Body,
     Continued,
+    Event,
     Finished,
     Gated,
     Held,
@@ -46,7 +48,9 @@ from modelwave_controller.rollout.state import (
     Rollout,
     State,
     failed,
+    fold,
 )
+from modelwave_controller.service.journal import EventJournal
 from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
@@ -69,11 +73,17 @@ class Ticker:
         self._clock = clock.Keeper()
         self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()
+        self._journal = EventJournal()
 
     def tick(self, now: float, steady: float) -> bool:
         """Does one step of each rollout; returns whether any did something, and then the next tick
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
         set. Raises StorageError."""
+        acted = self._tick(now, steady)
+        self._journal.tell()
+        return acted
+
+    def _tick(self, now: float, steady: float) -> bool:
         with self.store.write() as connection:
             log.note_tick(connection, now)
             reading = self._clock.advance(connection, now, steady)
@@ -98,7 +108,8 @@ class Ticker:
     def _settle(self, connection: Connection, now: float, reading: Reading) -> None:
         """Puts the orders of a rollout that is over now together, in the same transaction. The
         next tick reads the log anew, as this state has events that are not committed."""
-        state, self._state = self._caught_up(connection), None
+        assert self._state is not None, "the tick has read it"
+        state, self._state = log.caught_up(connection, self._state), None
         self._reconciler.settle(connection, state, now, reading)
 
     def _tell_doubt(self, doubt: str) -> None:
@@ -117,14 +128,23 @@ class Ticker:
 
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
-            return log.under_way(connection)
-        state = log.caught_up(connection, self._state)
+            state = log.under_way(connection)
+            self._journal.note(self._untold(connection), state)
+            return state
+        new = list(log.events_after(connection, after=self._state.last))
+        state = fold(new, self._state)
+        self._journal.note(new, state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # their answers are no longer needed
                 for wave in (*rollout.waves(), rollout.settled):
                     if wave is not None:
                         wave.answers.clear()
         return state
+
+    def _untold(self, connection: Connection) -> Iterable[Event]:
+        """Returns the events that this service has not logged, for a state that was read anew."""
+        last = self._journal.last
+        return () if last is None else log.events_after(connection, after=last, reports_of=[])
 
 
 def _is_due(rollout: Rollout) -> bool:

@@ -61,11 +61,24 @@ class Heard(NamedTuple):
     seq: int
 
 
-def store(connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float) -> None:
-    """Stores the devices' messages; `connection` is from Store.write(), `now` in Unix seconds."""
-    _take_reports(connection, fleet, _newest(incoming), now)
+class Ignored(NamedTuple):
+    """The messages of a device that were ignored so far: "old report" or "unreadable message"."""
+
+    device: str
+    what: str
+    number: int
+    reason: str
+
+
+def store(
+    connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float
+) -> list[Ignored]:
+    """Stores the devices' messages; `connection` is from Store.write(), `now` in Unix seconds.
+    Returns what it ignored."""
+    newest = _newest(incoming)
+    _take_reports(connection, fleet, newest, now)
     _take_presence(connection, incoming, now)
-    _take_bad(connection, incoming, now)
+    return _stale(connection, newest) + _take_bad(connection, incoming, now)
 
 
 def that_report(connection: Connection, model: str) -> dict[str, dict[int, list[str]]]:
@@ -176,6 +189,12 @@ def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list
     return [RefusalNote(*row) for row in rows]
 
 
+def is_known(connection: Connection, device: str) -> bool:
+    """Returns whether a readable report of the device was received."""
+    query = select(devices.c.device).where(devices.c.device == device)
+    return connection.execute(query).first() is not None
+
+
 def forget(connection: Connection, device: str) -> bool:
     """Deletes all rows of a device; returns whether there were any."""
     found = 0
@@ -270,6 +289,14 @@ def _count_stale(connection: Connection, older: list[str]) -> None:
     )
 
 
+def _stale(connection: Connection, newest: dict[str, Report]) -> list[Ignored]:
+    """Returns the devices of a batch that reports older than their newest one came from."""
+    reason = "a newer one is stored; if it was reinstalled, `modelwave device forget`"
+    query = select(devices.c.device, devices.c.stale).where(devices.c.stale > 0)
+    rows = _rows(connection, query, devices.c.device, list(newest))
+    return [Ignored(row.device, "old report", row.stale, reason) for row in rows]
+
+
 def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], now: float) -> None:
     """Replaces the rows that changed, and appends their answers to the log."""
     before: dict[tuple[str, str], dict[str, Any]] = {
@@ -357,7 +384,7 @@ def _take_presence(connection: Connection, incoming: Sequence[Incoming], now: fl
     _replace(connection, presence, last)
 
 
-def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
+def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) -> list[Ignored]:
     found: dict[str, dict[str, Any]] = {}
     for message in incoming:
         if isinstance(message, Bad):
@@ -370,11 +397,17 @@ def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) 
             }
     for row in _rows(connection, select(bad_messages), bad_messages.c.device, list(found)):
         found[row.device]["count"] += row.count
-    _replace(connection, bad_messages, found)
+    kept = _replace(connection, bad_messages, found)
+    return [
+        Ignored(row["device"], "unreadable message", row["count"], row["reason"]) for row in kept
+    ]
 
 
-def _replace(connection: Connection, table: Any, found: dict[str, dict[str, Any]]) -> None:
-    """Replaces the rows of these devices; MAX_STRANGERS limits those of unknown devices."""
+def _replace(
+    connection: Connection, table: Any, found: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Replaces the rows of these devices, and returns them; MAX_STRANGERS limits those of unknown
+    devices."""
     kept = _kept(connection, table, list(found))
     rows = [row for device, row in found.items() if device in kept]
     if rows:
@@ -383,6 +416,7 @@ def _replace(connection: Connection, table: Any, found: dict[str, dict[str, Any]
             [{"its_device": row["device"]} for row in rows],
         )
         connection.execute(insert(table), rows)
+    return rows
 
 
 def _kept(connection: Connection, table: Any, names: list[str]) -> set[str]:

@@ -162,6 +162,17 @@ device_models = Table(
     Column("reason", Text, nullable=False),
     # The manifest of which the log says SUCCEEDED, if that is the device's newest answer there.
     Column("proved", Text, nullable=False, server_default=""),
+    # While it is tried again: failed tries, and seconds from the report to the next one.
+    Column("tries", BigInteger, nullable=False, server_default="0"),
+    Column("next_seconds", BigInteger, nullable=False, server_default="0"),
+)
+
+# The operator's words for devices; no message of a device changes them.
+tags = Table(
+    "tags",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("tag", Text, primary_key=True),
 )
 
 presence = Table(
