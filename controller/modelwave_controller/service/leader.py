@@ -27,6 +27,7 @@ from modelwave_controller.storage.store import Store
 RENEW_SECONDS = 1.5
 LOOK_SECONDS = 1
 EXPIRED_SECONDS = 6
+SURE_SECONDS = 2  # for which a leader relies on its last look at the lease
 MAX_HOST = 64
 
 
@@ -93,7 +94,7 @@ class LeaderStore:
         self._who = who
         self._generation = generation
         self._steady = steady
-        self._renewed = steady()
+        self._renewed = self._verified = steady()
 
     def read(self) -> AbstractContextManager[Connection]:
         return self._store.read()
@@ -114,7 +115,14 @@ class LeaderStore:
 
     def verify(self, connection: Connection) -> None:
         """Raises LeaseLost if another service leads."""
+        now = self._steady()
         lease.verify(connection, self._who, self._generation)
+        self._verified = now
+
+    @property
+    def sure(self) -> bool:
+        """Whether the lease was verified a moment ago: not if the process has hung since."""
+        return self._steady() - self._verified <= SURE_SECONDS
 
     def renew(self) -> float:
         """Renews the lease if that is due; returns the seconds until it is due again."""

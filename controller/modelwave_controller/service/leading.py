@@ -10,9 +10,10 @@ A service that stands by has none of them, and no connection to the broker: it w
 same messages, and storing one twice is not harmless (counters, events). When it takes over, it
 connects, and the broker sends it all retained reports.
 
-The lease is verified in each write, and before each batch of messages. What was handed to the
-connection before the lease was lost, at most WINDOW messages, is dropped with the connection; what
-the broker has received of it all the same, the new leader sees and repairs (readback.py).
+The lease is verified in each write, and before each batch of messages; a process that hung in a
+batch does not go on with it. What was handed to the connection before the lease was lost, at most
+WINDOW messages, is dropped with the connection; what the broker has received of it all the same,
+the new leader sees and repairs (readback.py).
 """
 
 import contextlib
@@ -160,6 +161,8 @@ class Leading:
                 self.store.verify(database)
                 due = outbox.unsent(database, WINDOW - len(busy), busy)
             for message in due:
+                if not self.store.sure:
+                    break  # the rest is sent after the next look at the lease
                 self.readback.sent(message)
                 connection.send(message)
 

@@ -102,7 +102,7 @@ def limit_idleness(connection: Connection) -> None:
     """Limits how long this transaction can keep others from writing while its process hangs. On
     SQLite nothing can: another process writes when this one goes on or ends."""
     if connection.dialect.name == "postgresql":
-        setting = f"SET LOCAL idle_in_transaction_session_timeout = {1000 * IDLE_SECONDS}"
+        setting = f"SET LOCAL idle_in_transaction_session_timeout = {int(1000 * IDLE_SECONDS)}"
         connection.exec_driver_sql(setting)
 
 
