@@ -60,15 +60,7 @@ class Reconciler:
             rollout = state.rollouts[newest.rollout]
             sender = Sender(connection, self.issuer, state, rollout, known[model], now)
             sent = sender.send(target, newest.release, range(SLOTS), quiet=True)
-            event = Reordered(settled=True, orders=sent)
-            log.append(connection, rollout.id, now, [event])
-            logger.info(
-                "rollout %d is over: order %d of %s for all of %s takes the place of its others",
-                rollout.id,
-                sent[0].seq,
-                model,
-                target,
-            )
+            log.append(connection, rollout.id, now, [Reordered(settled=True, orders=sent)])
         return True
 
     def _serve(self, connection: Connection, state: State) -> None:

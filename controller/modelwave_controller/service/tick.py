@@ -55,7 +55,7 @@ from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
-from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.store import Transactions
 
 MAX_ORDERED_ANEW = 200  # orders for single devices that a tick signs
 
@@ -65,7 +65,7 @@ logger = logging.getLogger(__name__)
 class Ticker:
     """Does the ticks. It keeps the state between them, from committed events only."""
 
-    def __init__(self, store: Store, issuer: Issuer) -> None:
+    def __init__(self, store: Transactions, issuer: Issuer) -> None:
         self.store = store
         self.issuer = issuer
         self._state: State | None = None
