@@ -24,8 +24,10 @@ from modelwave_controller.rollout.events import (
     Opened,
     OrderSent,
     Paused,
+    Reordered,
     Reported,
     Resumed,
+    Retried,
     RevertAsked,
     Reverted,
     Tagged,
@@ -76,6 +78,12 @@ def _what(body: Body | NotUnderstood) -> str:
             return "continued by itself"
         case Resumed(accepted=accepted):
             return "resumed, and its gate overruled" if accepted else "resumed"
+        case Retried():
+            return f"{plural(len(body.devices), 'device')} to be ordered anew"
+        case Reordered(settled=True):
+            return f"one order in place of many: {_orders(body.orders)}"
+        case Reordered():
+            return f"ordered anew: {_orders(body.orders)}"
         case RevertAsked():
             return "revert asked for"
         case Reverted():
