@@ -117,6 +117,12 @@ class Agent:
         self.observations.add(model, release, counts)
         update.observe(release, counts[0], counts[1], reason)
 
+    def update_now(self) -> None:
+        """Asks the program at once whether an update that it has deferred may go on now, and does
+        not wait for the next time to ask."""
+        for update in self.updates.values():
+            update.work.progress.update_now.set()
+
     def update_of(self, model: str) -> "Update":
         """The update of `model`. Raises ValueError if this device has no such model."""
         if not isinstance(model, str) or model not in self.updates:

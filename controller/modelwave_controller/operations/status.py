@@ -38,7 +38,8 @@ class Times(NamedTuple):
 @dataclass(frozen=True)
 class StageRow:
     """The row of a stage, or of a revert. `silent` counts devices without an answer, after the
-    deadline also those still in progress; `gate` is one word."""
+    deadline also those still in progress; `deferred` those whose program does not let the update go
+    on now; `gate` is one word."""
 
     name: str
     devices: int
@@ -51,6 +52,7 @@ class StageRow:
     silent: int
     gate: str
     reason: str
+    deferred: int = 0
 
 
 @dataclass(frozen=True)
@@ -263,9 +265,10 @@ def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = ""
         failed=counts.failed,
         rejected=counts.rejected,
         canceled=counts.canceled,
-        silent=counts.pending if late else counts.queued,
+        silent=counts.pending - counts.deferred if late else counts.queued,
         gate=gate,
         reason=reason,
+        deferred=counts.deferred,
     )
 
 
