@@ -1,6 +1,7 @@
 """Writes durations and counts in words, and reads durations."""
 
 import re
+from collections.abc import Sequence
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d{1,9}) ?(s|m|min|h|d|)", re.ASCII)
@@ -29,6 +30,12 @@ def seconds_of(text: str) -> int:
     if found is None:
         raise ValueError(f"{text[:40]!r} is no duration; give one such as 90s, 15m, 1h or 2d")
     return int(found[1]) * _UNITS[found[2]]
+
+
+def clones(ids: Sequence[str]) -> str:
+    """Returns what to do about ids that two devices use; there is at least one."""
+    more = f" (and {plural(len(ids) - 1, 'more id')})" if len(ids) > 1 else ""
+    return f"two devices use the id {ids[0]}{more}: give one of them another name"
 
 
 def plural(number: int, noun: str) -> str:

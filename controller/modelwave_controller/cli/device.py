@@ -1,6 +1,7 @@
 """`modelwave device`: shows what is known about single devices, and forgets devices."""
 
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import overview
-from modelwave_controller.phrases import plural, span
+from modelwave_controller.phrases import clones, plural, span
 from modelwave_controller.storage import devices, outbox
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 from modelwave_controller.trust.documents import require
@@ -59,10 +60,11 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
 
 @app.command()
 def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
-    """Forget a device that is gone for good, or that was reinstalled.
+    """Forget a device that is gone for good.
 
-    After a reinstallation a device numbers its reports from the start again, and they count as
-    old until it is forgotten. A forgotten device is added again with its next report.
+    A device that was replaced or reinstalled needs this only if its agent is from before reports
+    had an install id: its reports count as old until it is forgotten. A forgotten device is added
+    again with its next report.
     """
     require(fields.name, device, "DEVICE")
     home = home_of(ctx)
@@ -96,8 +98,10 @@ def _presence(device: dict[str, Any], now: float) -> str:
 
 
 def _trouble(device: dict[str, Any]) -> str:
-    """Returns the most important problem of a device, or "": ignored old reports first, because
-    with them everything else about the device may be out of date."""
+    """Returns the most important problem of a device, or "": a second device with its id and
+    ignored old reports first, because with them all else about the device may be out of date."""
+    if device.get("cloned"):
+        return "two devices use this id"
     if device.get("stale"):
         return f"{plural(device['stale'], 'old report')} ignored"
     if device["bad"]:
@@ -127,6 +131,22 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
             ("runtime", runtime),
             ("accelerator", device["accelerator"] or "none"),
         ]
+        if device["install"]:
+            rows.append(("install", device["install"]))
+        if device["replaced_at"]:
+            at = f"{datetime.fromtimestamp(device['replaced_at'], UTC):%Y-%m-%d %H:%M:%S} UTC"
+            ago = span(now - device["replaced_at"])
+            rows.append(("replaced", f"at {at}, {ago} ago: it began with an empty state"))
+        if device["cloned"]:
+            ignored = plural(device["clones"], "report")
+            rows.append(
+                (
+                    "clone",
+                    f"{clones([device['device']])}; {ignored} of the other one ignored. If the "
+                    "other one is the right one and this one is gone: modelwave device forget "
+                    f"{device['device']}",
+                )
+            )
         if device["refused"]:
             rows.append(("last refusal", device["refused"]))
         if device["stale"]:

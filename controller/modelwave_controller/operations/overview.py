@@ -29,6 +29,7 @@ class Fleet:
     metrics: list[ReleaseSums]
     service_seen_at: int
     clock_doubt: str  # "": none
+    cloned: list[str]  # ids that two devices use
 
 
 def fleet(connection: Connection, name: str) -> Fleet:
@@ -58,24 +59,23 @@ def fleet(connection: Connection, name: str) -> Fleet:
         metrics=metrics.by_release(connection),
         service_seen_at=log.service_seen_at(connection),
         clock_doubt=clocks.doubt,
+        cloned=stored.cloned(connection),
     )
 
 
 def device_list(connection: Connection, target: str | None) -> list[dict[str, Any]]:
     """Returns all known devices, or those of `target`, by name: last report, presence and models.
     `silent_since`, in Unix seconds, is set for a device that is online according to the broker,
-    but has not reported for SILENT_SECONDS."""
+    but has not reported for SILENT_SECONDS; `cloned` for an id that two devices use."""
     query = select(devices).order_by(devices.c.device)
     rows = connection.execute(query if target is None else query.where(devices.c.target == target))
-    found = {
-        row.device: _device(row._asdict() | {"reads": stored.reads(row.reads)}) for row in rows
-    }
+    clock_now = clock.stored(connection).seconds
+    found = {row.device: _device(_reported(row._asdict(), clock_now)) for row in rows}
     for state in connection.execute(select(device_models).order_by(device_models.c.model)):
         if state.device in found:
             model = state._asdict()
             del model["device"]
             found[state.device]["models"].append(model)
-    clock_now = clock.stored(connection).seconds
     for seen in connection.execute(select(presence)):
         if entry := found.get(seen.device):
             entry["online"] = seen.online
@@ -96,6 +96,15 @@ def device(connection: Connection, name: str) -> dict[str, Any]:
             f"DEVICE: no message from {name[:64]!r} was received; see `modelwave device list`"
         )
     return found[0]
+
+
+def _reported(row: dict[str, Any], clock_now: float) -> dict[str, Any]:
+    """Returns the columns of a row of `devices` as they are shown."""
+    shown = {name: value for name, value in row.items() if name not in ("installs", "clone_clock")}
+    return shown | {
+        "reads": stored.reads(row["reads"]),
+        "cloned": stored.is_cloned(row["clones"], row["clone_clock"], clock_now),
+    }
 
 
 def _device(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.operations import rollouts
-from modelwave_controller.phrases import plural, span
+from modelwave_controller.phrases import clones, plural, span
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.events import IN_PROGRESS
@@ -128,7 +128,7 @@ class StatusReader:
             rollout,
             known,
             times,
-            warnings=_warnings(rollout, now, seen_at, left),
+            warnings=_warnings(rollout, now, seen_at, left) + _clones(connection, rollout, known),
             problems=_problems(rollout) + _silent(self._state, rollout, refusals),
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
@@ -191,6 +191,18 @@ def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str
     if left:
         found.append(f"{plural(left, 'topic')} not yet acknowledged by the broker")
     return found
+
+
+def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]:
+    """Returns a warning if two devices use an id of the rollout's targets."""
+    here = {
+        device
+        for target in rollout.created.releases
+        for ids in known.devices.get(target, {}).values()
+        for device in ids
+    }
+    found = [device for device in devices.cloned(connection) if device in here]
+    return [clones(found)] if found else []
 
 
 def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:

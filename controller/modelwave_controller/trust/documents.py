@@ -108,6 +108,7 @@ class Report:
     refused: str
     models: dict[str, ModelState]
     reads: dict[str, int] = field(default_factory=dict)
+    install: str = ""  # "": an agent from before there were install ids
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class Metrics:
     failures: int
     labelled: int
     correct: int
+    install: str = ""
 
 
 def view(cls: type[T], document: Mapping[str, Any]) -> T:

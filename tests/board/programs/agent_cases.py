@@ -275,6 +275,15 @@ def test_report_says_which_formats_are_read():
     assert life.report()["reads"] == {"root": 1, "manifest": 1, "order": 1}
 
 
+def test_board_draws_an_install_id_once_for_its_folder():
+    told = []
+    for folder in ("install", "install", "another install"):
+        life = Life(folder, []).run(lambda life: "install" in life.report())
+        told.append(life.report()["install"])
+    assert len(told[0]) == 16, told
+    assert told[0] == told[1] != told[2], told
+
+
 def test_order_with_extra_is_taken():
     life = Life("extra-here", [ordered("extra")]).run(has_outcome)
     assert life.reported()["outcome"] == "SUCCEEDED", life.reported()
