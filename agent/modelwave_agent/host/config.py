@@ -45,6 +45,7 @@ class AgentConfig:
     download_ca: str
     swap: tuple[str, ...]
     health: tuple[str, ...]
+    may_update: tuple[str, ...]
     hook_seconds: float
     metrics_seconds: float
 
@@ -99,6 +100,7 @@ class _SettingsReader:
             download_ca=self.authorities("download.ca"),
             swap=self.take("hooks.swap", _command, ()),
             health=self.take("hooks.health", _command, ()),
+            may_update=self.take("hooks.may_update", _command, ()),
             hook_seconds=self.take("hooks.seconds", _seconds, HOOK_SECONDS),
             metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
         )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.health import health
-from modelwave_controller.phrases import plural
+from modelwave_controller.phrases import clones, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.events import IN_PROGRESS
@@ -44,7 +44,8 @@ class Times(NamedTuple):
 @dataclass(frozen=True)
 class StageRow:
     """The row of a stage, or of a revert. `silent` counts devices without an answer, after the
-    deadline also those still in progress; `gate` is one word."""
+    deadline also those still in progress; `deferred` those whose program does not let the update go
+    on now; `gate` is one word."""
 
     name: str
     devices: int
@@ -57,6 +58,7 @@ class StageRow:
     silent: int
     gate: str
     reason: str
+    deferred: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ class StatusReader:
             known,
             times,
             warnings=_warnings(rollout, problem, left)
-            + _repaired(repairs.summary(connection, rollout.model)),
+            + _repaired(repairs.summary(connection, rollout.model))
+            + _clones(connection, rollout, known),
             problems=_problems(rollout, known) + _silent(self._state, rollout, known, refusals),
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
@@ -204,6 +207,18 @@ def _repaired(found: repairs.Summary) -> list[str]:
         f"orders were sent again {plural(found.times, 'time')}; `modelwave device show "
         f"{found.one}` says what it reports"
     ]
+
+
+def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]:
+    """Returns a warning if two devices use an id of the rollout's targets."""
+    here = {
+        device
+        for target in rollout.created.releases
+        for ids in known.devices.get(target, {}).values()
+        for device in ids
+    }
+    found = [device for device in devices.cloned(connection) if device in here]
+    return [clones(found)] if found else []
 
 
 def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:
@@ -296,9 +311,10 @@ def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = ""
         failed=counts.failed,
         rejected=counts.rejected,
         canceled=counts.canceled,
-        silent=counts.pending if late else counts.queued,
+        silent=counts.pending - counts.deferred if late else counts.queued,
         gate=gate,
         reason=reason,
+        deferred=counts.deferred,
     )
 
 
