@@ -308,7 +308,7 @@ def test_clone_is_no_trouble_any_more_an_hour_after_it_was_heard_last(world: Wor
     _pass(world, 1)
     assert not shown(world, "d1")["cloned"]
     with world.store.read() as connection:
-        assert overview.fleet(connection, FLEET).cloned == []
+        assert overview.fleet(connection, FLEET, world.now).cloned == []
 
 
 def test_device_that_comes_back_for_good_is_taken_when_the_other_was_silent_for_an_hour(

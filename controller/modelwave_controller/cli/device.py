@@ -1,7 +1,6 @@
 """`modelwave device`: shows what is known about single devices, tags and forgets them."""
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -187,7 +186,7 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
         if device["install"]:
             rows.append(("install", device["install"]))
         if device["replaced_at"]:
-            at = f"{datetime.fromtimestamp(device['replaced_at'], UTC):%Y-%m-%d %H:%M:%S} UTC"
+            at = moment(device["replaced_at"])
             ago = span(now - device["replaced_at"])
             rows.append(("replaced", f"at {at}, {ago} ago: it began with an empty state"))
         if device["cloned"]:
