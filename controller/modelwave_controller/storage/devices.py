@@ -13,7 +13,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from modelwave_controller.phrases import clones
 from modelwave_controller.rollout.events import Body
@@ -44,6 +54,16 @@ MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
 logger = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+_PLACE = (devices.c.heard, devices.c.device)
+# Made once, as each tick asks this.
+_HEARD_AFTER = (
+    select(*_PLACE, devices.c.target, devices.c.slot, devices.c.seen_clock)
+    .where(tuple_(*_PLACE) > tuple_(bindparam("batch", type_=BigInteger), bindparam("name")))
+    .order_by(*_PLACE)
+    .limit(bindparam("number", type_=BigInteger))
+)
 
 
 class RefusalNote(NamedTuple):
@@ -164,10 +184,8 @@ def heard_after(
 ) -> tuple[list[HeardModel], tuple[int, str]]:
     """Returns what the devices report that were heard after `after` (a batch, and a device in it),
     at most `limit` devices, in that order; and who was the last of them."""
-    place = (devices.c.heard, devices.c.device)
-    query = select(*place, devices.c.target, devices.c.slot, devices.c.seen_clock)
-    query = query.where(tuple_(*place) > after).order_by(*place).limit(limit)
-    rows = {row.device: row for row in connection.execute(query)}
+    values = {"batch": after[0], "name": after[1], "number": limit}
+    rows = {row.device: row for row in connection.execute(_HEARD_AFTER, values)}
     if not rows:
         return [], after
     columns = (device_models.c.model, device_models.c.epoch, device_models.c.seq)
