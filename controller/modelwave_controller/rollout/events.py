@@ -279,7 +279,8 @@ def load_event(id: int, rollout: int, at: float, kind: str, body: str) -> Event:
         if found is None:
             raise StorageError(
                 f"the database's event {id} (rollout {rollout}, {_shown(kind)}) is damaged: its "
-                "body is not a JSON object; restore the database from a backup"
+                "body is not a JSON object; `modelwave restore FILE` puts a backup of the "
+                "database in its place"
             ) from error
         read = NotUnderstood(
             kind=_shown(kind), problem=_problem(error), model=_shown(found.get("model"))
