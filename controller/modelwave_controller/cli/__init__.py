@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "fleet": ("fleet", None),
     "device": ("device", None),
     "clock": ("clock", None),
+    "recover": ("recover", "recover"),
     "board": ("board", None),
     "serve": ("service", "serve"),
     "broker": ("service", "broker"),

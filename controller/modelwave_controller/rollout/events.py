@@ -232,6 +232,23 @@ class Tagged(_Act):
     removed: list[str]
 
 
+class Restored(_Act):
+    """The operator put a backup of the database in its place. Orders of these models that were
+    signed after `made_at`, Unix seconds, are not in it."""
+
+    kind: Literal["restored"] = "restored"
+    made_at: float
+    models: list[str]
+
+
+class Recovered(_Act):
+    """The operator raised the floor of a model's order numbers above those of the devices."""
+
+    kind: Literal["recovered"] = "recovered"
+    model: str
+    floor: int
+
+
 REPORTED = "reported"
 
 Act = (
@@ -244,6 +261,8 @@ Act = (
     | ClockAccepted
     | Forgotten
     | Tagged
+    | Restored
+    | Recovered
 )
 Body = Annotated[
     Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Reordered | Finished,
