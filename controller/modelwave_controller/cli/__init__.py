@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "device": ("device", None),
     "clock": ("clock", None),
     "recover": ("recover", "recover"),
+    "backup": ("backup", "backup"),
+    "restore": ("backup", "restore"),
     "board": ("board", None),
     "serve": ("service", "serve"),
     "broker": ("service", "broker"),

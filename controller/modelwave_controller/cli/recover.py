@@ -27,6 +27,12 @@ def recover(
         int | None,
         typer.Option(metavar="N", help="The number to go on above; else what devices report."),
     ] = None,
+    restored: Annotated[
+        bool,
+        typer.Option(
+            "--restored", help="Say that the database was restored by other means, as pg_restore."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go on above the devices' order numbers: after the database was restored or lost.
@@ -36,8 +42,12 @@ def recover(
     """
     if model is None and (yes or to is not None):
         raise typer.BadParameter("name the MODEL to recover; without it, numbers are only shown")
+    if model is not None and restored:
+        raise typer.BadParameter("--restored is for all models: give it without MODEL")
     epoch = home_of(ctx).root.epoch
     with opened_store(ctx) as store:
+        if restored:
+            recovery.note_restored(store, time.time(), actor())
         if model is not None and yes:
             floor = recovery.recover(store, model, epoch, to, time.time(), actor())
         with store.read() as connection:

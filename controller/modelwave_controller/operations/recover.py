@@ -14,7 +14,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.phrases import plural
 from modelwave_controller.rollout.events import FLEET, Recovered, by
 from modelwave_controller.rollout.state import State
-from modelwave_controller.storage import ahead, floors, log
+from modelwave_controller.storage import ahead, floors, log, snapshot
 from modelwave_controller.storage.ahead import MAX_JUMP, Comparison
 from modelwave_controller.storage.store import Store
 from modelwave_shared.limits import MAX_SEQ
@@ -105,6 +105,12 @@ def recover(
         floors.raise_to(connection, model, floor)
         log.append(connection, FLEET, now, [by(actor, Recovered(model=model, floor=floor))])
         return floor
+
+
+def note_restored(store: Store, now: float, actor: str = "") -> list[str]:
+    """Notes that the database was restored without `modelwave restore`: no order is signed before
+    its model is recovered. Returns the models."""
+    return snapshot.note_restored(store, now, now, actor)
 
 
 def require_not_behind(found: Comparison, model: str) -> None:
