@@ -6,6 +6,7 @@ import datetime
 import email.utils
 import errno
 import hashlib
+import shutil
 import threading
 
 import pytest
@@ -556,3 +557,42 @@ def test_https_for_another_host_is_refused(tmp_path, authority):
 
     with pytest.raises(FetchError, match="certificate verify failed"):
         asyncio.run(main())
+
+
+def test_authorities_are_read_at_each_connection(tmp_path, authority):
+    """A rotated file serves without a restart. One that cannot be used does no harm meanwhile."""
+    ca_file = tmp_path / "ca.pem"
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(Authority(other).ca_file, ca_file)
+    fetcher = HostHttpFetcher(str(ca_file), PATIENT)
+    told = []
+    fetcher.authorities.tell = told.append
+
+    async def fetched(port):
+        intake = intake_of(tmp_path)
+        try:
+            await fetcher.fetch(f"https://localhost:{port}/x", intake)
+        finally:
+            intake.close()
+        return intake.matches()
+
+    async def main():
+        async with serving(answering(DATA), tls=authority.server_context()) as port:
+            with pytest.raises(FetchError, match="certificate verify failed"):
+                await fetched(port)
+            shutil.copy(authority.ca_file, ca_file)
+            assert await fetched(port)
+            assert told == []
+            for spoil in (lambda: ca_file.write_text("garbage"), ca_file.unlink):
+                spoil()
+                assert await fetched(port)
+                assert await fetched(port)
+                assert told[-1].startswith(f"{ca_file}: ")
+                assert told[-1].endswith("; the authorities read before are still trusted")
+            assert len(told) == 2
+            shutil.copy(authority.ca_file, ca_file)
+            assert await fetched(port)
+            assert told[2:] == [""]
+
+    asyncio.run(main())

@@ -25,11 +25,11 @@ import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 from modelwave_agent.host.place import FileAddress, resolve
 from modelwave_agent.ports import Fetcher, FetchError
+from modelwave_shared.authorities import Authorities
 
 # The most that one recv takes: small enough to stay in the CPU's cache for hashing and writing.
 PIECE_BYTES = 256 * 1024
@@ -62,14 +62,15 @@ class HostHttpFetcher(Fetcher):
 
     def __init__(self, ca_file: str = "", pace: Pace = Pace()) -> None:
         """`ca_file` is a PEM file with the authorities to trust for https; "" means the
-        system's."""
-        self.ca_file = ca_file
+        system's. Raises OSError if it cannot be used."""
+        self.authorities = Authorities(ca_file)
         self.pace = pace
 
     async def fetch(self, url: str, intake: Sink) -> None:
         """Fetches as ports.Fetcher describes. Raises FetchError, and exceptions of the intake."""
         place = await resolve(url, self.pace.connect_seconds)
-        transfer = _Transfer(place, self._tls if place.secure else None, intake, self.pace)
+        tls = self.authorities.context() if place.secure else None
+        transfer = _Transfer(place, tls, intake, self.pace)
         thread = ThreadPoolExecutor(max_workers=1)
         work = asyncio.get_running_loop().run_in_executor(thread, transfer.run)
         thread.shutdown(wait=False)  # the thread ends after its only task
@@ -92,10 +93,6 @@ class HostHttpFetcher(Fetcher):
                     f"{transfer.place.host}: too slow, {came} bytes"
                     f" in {self.pace.watch_seconds:g} seconds"
                 )
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.ca_file or None)
 
 
 class _Transfer:
