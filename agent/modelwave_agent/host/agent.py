@@ -273,7 +273,7 @@ class HostAgent:
 
     def _made(self) -> Agent:
         settings = self.settings
-        clock, fetcher = HostClock(), HostHttpFetcher(settings.download_ca)
+        clock, fetcher = HostClock(), _fetcher(settings)
         runtime = _runtime(settings)
         updates = {}
         for model in settings.models:
@@ -343,6 +343,10 @@ def _is_asked_to_end(error: BaseException | None) -> bool:
     if isinstance(error, SystemExit):
         return not error.code
     return error is None or isinstance(error, KeyboardInterrupt)
+
+
+def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
+    return HostHttpFetcher(settings.download_ca, redirect_hosts=settings.redirect_hosts)
 
 
 def _runtime(settings: AgentConfig) -> LiteRT:
