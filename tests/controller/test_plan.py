@@ -1,10 +1,12 @@
 """Tests that an invalid plan is refused when it is made, and that no threshold is lost."""
 
+import re
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
+from modelwave_controller import phrases
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.rollout import plan
 
@@ -95,6 +97,49 @@ def test_nan_in_toml_is_refused() -> None:
 def test_a_bad_plan_is_refused_and_the_key_is_named(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(OperatorError, match=named):
         plan.make_plan(settings)
+
+
+def test_durations_with_units_are_those_in_seconds() -> None:
+    short = """
+        expires = "90d"
+        trial = { time = "10m" }
+        stages = [{ percent = 100, soak = "1.5h", deadline = "2d" }]
+        """
+    long = """
+        expires_seconds = 7776000
+        trial = { seconds = 600 }
+        stages = [{ percent = 100, soak_seconds = 5400, deadline_seconds = 172800 }]
+        """
+    assert toml(short) == toml(long)
+    assert toml('stages = [{ percent = 100, soak_seconds = "1h" }]') == toml(
+        "stages = [{ percent = 100, soak_seconds = 3600 }]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"expires": "soon"}, "plan: expires: 'soon' is no duration"),
+        ({"expires": 90}, "plan: expires: give a duration in quotes"),
+        ({"expires": "1h", "expires_seconds": 3600}, "expires_seconds: given twice"),
+        ({"expires": "99999d"}, "expires_seconds"),
+        ({"trial": {"time": "-1s"}}, "plan: trial.time: '-1s'"),
+        ({"trial": {"time": "0.5s"}}, "plan: trial.time: '0.5s' has a part of a second"),
+        ({"stages": [{"percent": 100, "soak": "1 week"}]}, "plan: stages.0.soak: '1 week'"),
+        ({"stages": [{"percent": 100, "deadline": True}]}, "plan: stages.0.deadline: give"),
+        ({"stages": [{"percent": 100, "soak_seconds": "1y"}]}, "plan: stages.0.soak_seconds"),
+        ({"stages": [{"percent": 100, "soak": "2d"}]}, "soak_seconds: longer"),
+        ({"soak": "1h"}, "soak: unknown key"),
+    ],
+)
+def test_bad_duration_is_refused_by_its_name(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(OperatorError, match=re.escape(named)):
+        plan.make_plan(settings)
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 59, 60, 90, 3600, 5400, 86400, 31536000])
+def test_duration_is_read_back_as_it_was_written(seconds: int) -> None:
+    assert phrases.whole_seconds_of(phrases.duration(seconds)) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "1,,100", "ten,100", "1;100", "nan", "1,inf", "1" * 5000])

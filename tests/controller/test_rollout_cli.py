@@ -1,14 +1,17 @@
 """Tests the commands for rollouts, the fleet and devices, as a user types them."""
 
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rollout_commands import Run, commands
 from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World
 from test_service_reports import window
+from typer.main import get_command
 
 from modelwave_controller import cli
 from modelwave_controller.operations.overview import SILENT_SECONDS
@@ -110,6 +113,15 @@ def test_start_takes_number_or_version_and_options_for_the_plan(world: World, ru
     assert {stage.soak_seconds for stage in plan.stages} == {0}
 
 
+def test_start_takes_durations_with_units(world: World, run: Run) -> None:
+    durations = ("--soak", "90s", "--deadline", "1.5h", "--trial", "10m", "--expires", "90d")
+    assert run("rollout", "start", "digits", "1", *durations, "--wait-devices", "1m").code == 0
+    plan = world.state().rollouts[1].created.plan
+    assert {stage.soak_seconds for stage in plan.stages} == {90}
+    assert {stage.deadline_seconds for stage in plan.stages} == {5400}
+    assert (plan.trial.seconds, plan.expires_seconds) == (600, 90 * 86400)
+
+
 def test_start_takes_a_plan_from_a_file(world: World, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     file.write_text("stages = [{ percent = 100, max_failed_percent = 3 }]")
@@ -131,14 +143,20 @@ def test_start_takes_a_plan_from_a_file(world: World, run: Run, tmp_path: Path) 
         (("digits", "1", "--stages", ""), "--stages"),
         (("digits", "1", "--max-failed", "nan"), "max_failed_percent"),
         (("digits", "1", "--max-silent", "101"), "max_silent_percent"),
-        (("digits", "1", "--soak", "-1"), "soak_seconds"),
-        (("digits", "1", "--soak", "1" * 400), "soak_seconds"),
+        (("digits", "1", "--soak", "-1"), "--soak"),
+        (("digits", "1", "--soak", "1" * 400), "--soak"),
+        (("digits", "1", "--soak", "999d"), "soak_seconds"),
+        (("digits", "1", "--deadline", "1y"), "--deadline"),
+        (("digits", "1", "--trial", "0.5s"), "--trial"),
+        (("digits", "1", "--expires", "x"), "--expires"),
+        (("digits", "1", "--wait-devices", "2h"), "--wait-devices"),
+        (("digits", "1", "--wait-devices", "soon"), "--wait-devices"),
         (("digits", "1", "--soak", "soon"), "--soak"),
         (("digits", "1", "--on-fail", "shrug"), "on_fail"),
         (("digits", "1", "--start-slot", "1000"), "--start-slot"),
         (("digits", "1", "--plan", "no-such-file.toml"), "--plan"),
         (("digits", "1", "--plan", "x.toml", "--soak", "1"), "--plan"),
-        (("digits",), "release"),
+        (("digits",), "RELEASE"),
     ],
 )
 def test_a_bad_argument_of_start_is_one_line_that_names_it(
@@ -179,6 +197,57 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
         world.answer("SUCCEEDED", world.devices.values())
 
 
+def test_a_dry_run_prints_the_command_that_starts_exactly_what_it_has_shown(
+    world: World, run: Run, tmp_path: Path
+) -> None:
+    options = ("--stages", "10,100", "--soak", "90s", "--deadline", "1d", "--target", TARGET)
+    more = ("--on-fail", "hold", "--lift-ban", "it's fixed")
+    ran = run("rollout", "start", "digits", "1", *options, *more, "--dry-run")
+    command = shlex.split(ran.out.splitlines()[-1])
+    assert command[:2] == ["modelwave", "--home"]
+    planned = run("rollout", "start", "digits", "1", *options, *more, "--dry-run", "--json").json()
+    assert planned["command"][:-1] == command[:-1]
+    first = {d["device"] for d in planned["devices"] if d["stage"] == 0}
+    assert cli.run(planned["command"][1:]) == 0
+    created = world.state().rollouts[1].created
+    assert created.start_slot == planned["start_slot"]
+    assert created.plan.model_dump(mode="json") == planned["plan"]
+    assert created.lift_ban == "it's fixed"
+    world.tick()
+    assert {name for name, device in world.devices.items() if world.ordered(device)} == first
+
+
+def test_a_dry_run_of_a_plan_in_a_file_names_the_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "a plan.toml"
+    file.write_text("stages = [{ percent = 100 }]")
+    ran = run("rollout", "start", "digits", "1", "--plan", str(file), "--dry-run")
+    assert f"--plan '{file}' --start-slot" in ran.out.splitlines()[-1]
+
+
+def test_start_of_an_older_release_says_whom_it_takes_back(world: World, run: Run) -> None:
+    world.shelve(3)
+    world.add(2, "esp32")
+    for number, device in enumerate(world.devices.values()):
+        device.models["digits"]["release"] = 5 if number < 12 else 4 if number == 12 else 3
+    world.devices["d20"].models["digits"]["release"] = 9  # of another target
+    world.hear(world.devices.values())
+    words = "this takes 12 devices from release 5 back to 3, 1 device from release 4 back to 3"
+    dry = run("rollout", "start", "digits", "3", "--dry-run")
+    assert f"But {words}." in dry.out
+    assert (
+        run("rollout", "start", "digits", "3", "--dry-run", "--json").json()["downgrade"] == words
+    )
+    assert f"but   {words}" in run("rollout", "start", "digits", "3").out
+
+
+def test_start_of_a_newer_release_takes_nobody_back(world: World, run: Run) -> None:
+    for device in world.devices.values():
+        device.models["digits"]["release"] = 1
+    world.hear(world.devices.values())
+    assert "back to" not in run("rollout", "start", "digits", "1", "--dry-run").out
+    assert "back to" not in run("rollout", "start", "digits", "1").out
+
+
 def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
@@ -201,6 +270,25 @@ def test_a_gate_is_overruled_with_a_reason(world: World, run: Run) -> None:
     world.tick()
     ran = run("rollout", "resume", "1", "--accept", "the network is down there")
     assert "accepted by the operator: the network is down there" in ran.out
+
+
+def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Run) -> None:
+    run("rollout", "start", "digits", "1", *QUICK)
+    world.tick()
+    asked = [device for device in world.devices.values() if world.ordered(device)]
+    world.answer("FAILED", asked[:1])
+    world.answer("REJECTED", asked[1:])
+    assert run("rollout", "retry", "--outcome", "failed").code == 0
+    assert run("rollout", "retry", "1", "--device", asked[1].name, "--json").code == 0
+    world.tick()
+    orders = [world.ordered(device) for device in asked]
+    assert [order["device"] for order in orders if order] == [device.name for device in asked]
+    ran = run("rollout", "retry", "1")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "modelwave: rollout 1: no device to order anew: 2 QUEUED; name others with --outcome or "
+        "--device\n"
+    )
 
 
 @pytest.mark.parametrize("reason", ["", " "])
@@ -307,10 +395,39 @@ def test_without_a_home_it_says_how_to_make_one(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "argument"),
+    [
+        ("rollout start", "MODEL"),
+        ("rollout start digits", "RELEASE"),
+        ("device tag --add x", "DEVICES"),
+        ("clock accept", "REASON"),
+    ],
+)
+def test_error_names_a_missing_argument_as_the_help_does(
+    run: Run, command: str, argument: str
+) -> None:
+    assert f"Missing argument '{argument}" in run(*command.split()).err
+    assert argument in run(*command.split()[:2], "--help").out
+
+
+def test_every_argument_is_in_capitals_as_in_readme() -> None:
+    def arguments(command: Any) -> Iterator[str]:
+        yield from (p.metavar for p in command.params if p.param_type_name == "argument")
+        for one in getattr(command, "commands", {}).values():
+            yield from arguments(one)
+
+    found = list(arguments(get_command(cli.application())))
+    assert len(found) > 20
+    assert all(metavar and metavar.isupper() for metavar in found)
+
+
 # The fleet and its devices.
 
 
 def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, run: Run) -> None:
+    world.now = time.time()
+    world.tick()
     world.inbox.put(topics.presence(FLEET, "d1"), b"online")
     world.inbox.put(topics.metrics(FLEET, "d1"), window(1))
     world.inbox.put(topics.metrics(FLEET, "d2"), window(1, labelled=0, correct=0, release=2))

@@ -30,6 +30,7 @@ from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.rollout.state import FINISHED, REVERTED
+from modelwave_controller.service.leading import publish_root
 from modelwave_controller.service.serve import Ready, Service
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.writer import Writer
@@ -206,11 +207,11 @@ def test_orders_that_the_broker_lost_are_published_again_on_the_next_connect(
         running(tmp_path, world.home.path, "serve") as service,
     ):
         with mosquitto(tmp_path, port=port):
-            world.start(1, quick(100))
-            poll(lambda: len(retained_orders(port)) == 1000)
+            world.start(1, quick(50, 100))
+            poll(lambda: len(retained_orders(port)) == 2)
             before = retained_orders(port)
         with mosquitto(tmp_path, port=port):  # keeps nothing: it starts empty
-            poll(lambda: len(retained_orders(port)) == 1000)
+            poll(lambda: len(retained_orders(port)) == 2)
             assert retained_orders(port) == before
             assert retained(port, f"modelwave/1/{FLEET}/root/1") == world.home.root_envelope
         assert service.end()[0] == 0
@@ -316,9 +317,8 @@ def test_a_thread_that_dies_ends_the_service(
 
 def test_the_root_is_published_once_and_again_when_it_changed(tmp_path: Path) -> None:
     with closing(World(tmp_path)) as world:
-        service = Service(world.home, world.store)
         for _ in range(2):
-            service.publish_root()
+            publish_root(world.store, world.home.root, world.home.root_envelope)
         with world.store.read() as connection:
             (message,) = outbox.unsent(connection, 10)
         assert (message.version, message.payload) == (1, world.home.root_envelope)

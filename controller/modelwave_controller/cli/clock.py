@@ -28,7 +28,9 @@ def show_clock(ctx: typer.Context, as_json: JsonOption = False) -> None:
 @app.command()
 def accept(
     ctx: typer.Context,
-    reason: Annotated[str, typer.Argument(show_default=False, help="Why it is right; kept.")],
+    reason: Annotated[
+        str, typer.Argument(metavar="REASON", show_default=False, help="Why it is right; kept.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Accept that this machine's clock is right now, though the service doubts it. Check it

@@ -11,6 +11,7 @@ import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
+from modelwave_controller.cli.log import rollout_log
 from modelwave_controller.cli.options import JsonOption, actor, duration, one_line
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
@@ -24,13 +25,19 @@ from modelwave_controller.terminal import console, print_json, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch, pause and revert rollouts.")
 app.command()(start)
+app.command("log")(rollout_log)
 
 RolloutArgument = Annotated[
-    str, typer.Argument(show_default=False, help="Number of the rollout, or its model.")
+    str,
+    typer.Argument(
+        metavar="ROLLOUT", show_default=False, help="Number of the rollout, or its model."
+    ),
 ]
 NewestArgument = Annotated[
     str | None,
-    typer.Argument(show_default="the newest", help="Number of the rollout, or its model."),
+    typer.Argument(
+        metavar="ROLLOUT", show_default="the newest", help="Number of the rollout, or its model."
+    ),
 ]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 
@@ -127,10 +134,40 @@ def resume(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on after a pause; after a hold wait for the devices again, or overrule the gate."""
+    """Go on after a pause; after a hold, order its devices anew or overrule the gate."""
     if accept is not None and not accept.strip():
         raise OperatorError("--accept: say why the gate may be overruled")
     _do(ctx, rollouts.resume, rollout, one_line(accept or "", "--accept"), as_json)
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    rollout: NewestArgument = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DEVICE", help="Only this device; may be given several times."),
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OUTCOME,…",
+            help="Those with one of these outcomes, such as FAILED,TIMED_OUT,ROLLED_BACK.",
+            show_default="FAILED, CANCELED, TIMED_OUT",
+        ),
+    ] = None,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Order devices of a rollout its release anew, also when the rollout is over.
+
+    Without options these are the devices that failed or are silent.
+    """
+    words = [word.strip().upper() for word in outcome.split(",")] if outcome is not None else []
+    why = _reason(reason, "retried by the operator")
+    with opened_store(ctx) as store:
+        number, _ = rollouts.retry(store, rollout, device or [], words, why, time.time(), actor())
+        show_heading(status_of(store, str(number)), as_json)
 
 
 @app.command()

@@ -26,7 +26,7 @@ _STATUS_STYLES = {
 _GATE_STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow"}
 # Heading, field of Row, style if the number is not 0.
 _COLUMNS = (
-    ("target", "devices", ""),
+    ("devices", "devices", ""),
     ("in progress", "in_progress", "blue"),
     ("succeeded", "succeeded", "green"),
     ("rolled back", "rolled_back", "bold red"),

@@ -10,20 +10,26 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.operations import rollouts
-from modelwave_controller.phrases import plural, span
+from modelwave_controller.operations.health import health
+from modelwave_controller.phrases import plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.events import IN_PROGRESS
-from modelwave_controller.rollout.facts import Known, count_answers, facts
+from modelwave_controller.rollout.facts import (
+    Known,
+    count_answers,
+    facts,
+    later,
+    newest_answers,
+    population_of,
+)
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
-from modelwave_controller.rollout.state import Rollout, StageState, State, Wave, fold
-from modelwave_controller.storage import clock, devices, log, outbox
+from modelwave_controller.rollout.state import Answer, Rollout, StageState, State, Wave, fold
+from modelwave_controller.storage import clock, devices, log, outbox, repairs
 from modelwave_controller.storage.devices import RefusalNote
 from modelwave_shared.slots import contains
 from modelwave_shared.words import SUCCEEDED
 
-# A running service stores the time of its ticks every few seconds.
-SERVICE_SILENT_SECONDS = 15
 MAX_PROBLEMS = 5
 SILENT = "silent"  # in place of an outcome, for a device without an answer
 
@@ -119,15 +125,16 @@ class StatusReader:
         state = fold(new, self._state)
         rollout = state.rollouts[self.rollout]
         known = devices.known(connection, rollout.model)
-        seen_at, left = log.service_seen_at(connection), outbox.left(connection)
+        problem, left = health(connection, now).problem, outbox.left(connection)
         times = _times(connection, now)
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
         return describe(
             rollout,
             known,
             times,
-            warnings=_warnings(rollout, now, seen_at, left),
-            problems=_problems(rollout) + _silent(self._state, rollout, refusals),
+            warnings=_warnings(rollout, problem, left)
+            + _repaired(repairs.summary(connection, rollout.model)),
+            problems=_problems(rollout, known) + _silent(self._state, rollout, known, refusals),
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
 
@@ -179,16 +186,24 @@ def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
     )
 
 
-def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str]:
+def _warnings(rollout: Rollout, problem: str, left: int) -> list[str]:
     found = []
-    if rollout.status in (*state.ACTIVE, state.REVERTING) or rollout.revert_asked is not None:
-        if not seen_at:
-            found.append("no service has run yet: start `modelwave serve`")
-        elif now - seen_at > SERVICE_SILENT_SECONDS:
-            found.append(f"no service has run for {span(now - seen_at)}: start `modelwave serve`")
+    waits = rollout.status in (*state.ACTIVE, state.REVERTING) or rollout.revert_asked is not None
+    if problem and (waits or left):
+        found.append(problem)
     if left:
         found.append(f"{plural(left, 'topic')} not yet acknowledged by the broker")
     return found
+
+
+def _repaired(found: repairs.Summary) -> list[str]:
+    if not found.devices:
+        return []
+    return [
+        f"{plural(found.devices, 'device')} went on reporting an older order, such as {found.one}: "
+        f"orders were sent again {plural(found.times, 'time')}; `modelwave device show "
+        f"{found.one}` says what it reports"
+    ]
 
 
 def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:
@@ -196,7 +211,7 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
         return _why_it_stays(rollout, obstacle)
     again = f"`rollout revert {rollout.id}` would revert it"
     if rollout.status == state.FINISHED:
-        return rollout.reason, f"nothing: it is over; {again}"
+        return rollout.reason, f"{_lacking(rollout, known)}; {again}"
     if rollout.status == state.ABORTED:
         return rollout.reason, f"nothing: opened slots keep their order; {again}"
     if rollout.status == state.REVERTED:
@@ -210,6 +225,23 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
     if by_gate and found.gate and found.gate.verdict in (PASS, PENDING):
         return f"{rollout.reason}; now {found.gate.reason}", found.next
     return found.reason, found.next
+
+
+def _lacking(rollout: Rollout, known: Known) -> str:
+    """Returns how many devices a finished rollout has not brought to its release, with the command
+    that orders them anew."""
+    if rollout.retry:
+        anew = plural(len(rollout.retry), "device")
+        return f"{anew} to be ordered anew at the service's next ticks"
+    counts = [stage.counts for stage in facts(rollout, known).stages]
+    left = sum(count.devices - count.succeeded for count in counts)
+    if not left:
+        return "nothing: it is over"
+    total = sum(count.devices for count in counts)
+    return (
+        f"it is over, but {left} of {plural(total, 'device')} did not get to the release: "
+        f"`rollout retry {rollout.id}` orders them anew"
+    )
 
 
 def _why_it_stays(rollout: Rollout, obstacle: str) -> tuple[str, str]:
@@ -226,7 +258,8 @@ def _back(rollout: Rollout, known: Known, over: bool) -> str:
             "there is no earlier release, so its orders were withdrawn; a device that has its "
             "order already goes on with it, and keeps the release if it confirms it"
         )
-    return f"on the way back {gates.tally(count_answers(rollout.back, known), over)}"
+    _, after = later(rollout)
+    return f"on the way back {gates.tally(count_answers(rollout.back, known, after), over)}"
 
 
 def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
@@ -269,32 +302,45 @@ def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = ""
     )
 
 
-def _problems(rollout: Rollout) -> list[Problem]:
-    """Returns the devices that did not succeed, the newest stage first, a revert last."""
-    waves: list[Wave] = [*reversed(rollout.stages), *([rollout.back] if rollout.back else [])]
-    found = [
+def _answers(rollout: Rollout, known: Known) -> list[tuple[Wave, dict[str, Answer]]]:
+    """Returns the devices' newest answers, the newest stage first, a revert last."""
+    after_stages, after_back = later(rollout)
+    waves: list[tuple[Wave, Wave | None]] = [(w, after_stages) for w in reversed(rollout.stages)]
+    if rollout.back:
+        waves.append((rollout.back, after_back))
+    return [
+        (wave, newest_answers(wave, population_of(wave, known), after)) for wave, after in waves
+    ]
+
+
+def _problems(rollout: Rollout, known: Known) -> list[Problem]:
+    """Returns the devices that did not succeed, in the order of `_answers`."""
+    return [
         Problem(device, answer.outcome, answer.reason)
-        for wave in waves
-        for device, answer in wave.answers.items()
+        for _, answers in _answers(rollout, known)
+        for device, answer in answers.items()
         if answer.outcome not in (SUCCEEDED, IN_PROGRESS)
     ]
-    return found
 
 
-def _silent(state: State, rollout: Rollout, refusals: Sequence[RefusalNote]) -> list[Problem]:
+def _silent(
+    state: State, rollout: Rollout, known: Known, refusals: Sequence[RefusalNote]
+) -> list[Problem]:
     """Returns the devices that have not answered to the rollout's order, if it is still their
     newest, and that report a refused message: such as an order in a format that they cannot read,
     to which they cannot answer otherwise."""
     found = []
+    waves = _answers(rollout, known) if refusals else []
     for refusal in refusals:
         desired = state.desired.get((rollout.model, refusal.target), {}).get(refusal.slot)
-        for wave in rollout.waves():
+        for wave, answers in waves:
             ordered = any(
                 order.target == refusal.target
-                and order.release.manifest == desired
+                and desired is not None
+                and order.release.manifest == desired.release.manifest
                 and contains(order.slots, refusal.slot)
                 for order in wave.orders
             )
-            if ordered and refusal.device not in wave.answers:
+            if ordered and refusal.device not in answers:
                 found.append(Problem(refusal.device, SILENT, refusal.note))
     return found

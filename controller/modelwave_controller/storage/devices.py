@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
@@ -19,26 +19,26 @@ from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.storage import clock, log
-from modelwave_controller.storage.answers import GivenOrder, answer
+from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
+from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.messages import Bad, Incoming, Present, ReportMessage
 from modelwave_controller.storage.tables import (
     bad_messages,
     device_models,
     devices,
+    heads,
     metrics,
     orders,
     presence,
+    repairs,
 )
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.slots import slot as slot_of
-from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER
+from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER, SUCCEEDED
 
-_CHUNK = 500  # values in one IN (…): databases limit their number
 MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-
-T = TypeVar("T")
 
 
 class RefusalNote(NamedTuple):
@@ -48,11 +48,38 @@ class RefusalNote(NamedTuple):
     note: str
 
 
-def store(connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float) -> None:
-    """Stores the devices' messages; `connection` is from Store.write(), `now` in Unix seconds."""
-    _take_reports(connection, fleet, _newest(incoming), now)
+class Heard(NamedTuple):
+    """What a device reports of one model: its newest order there. `batch` is the number of the
+    batch of its last report, `clock` the rollout clock then."""
+
+    batch: int
+    device: str
+    target: str
+    slot: int
+    clock: float
+    model: str
+    epoch: int
+    seq: int
+
+
+class Ignored(NamedTuple):
+    """The messages of a device that were ignored so far: "old report" or "unreadable message"."""
+
+    device: str
+    what: str
+    number: int
+    reason: str
+
+
+def store(
+    connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float
+) -> list[Ignored]:
+    """Stores the devices' messages; `connection` is from Store.write(), `now` in Unix seconds.
+    Returns what it ignored."""
+    newest = _newest(incoming)
+    _take_reports(connection, fleet, newest, now)
     _take_presence(connection, incoming, now)
-    _take_bad(connection, incoming, now)
+    return _stale(connection, newest) + _take_bad(connection, incoming, now)
 
 
 def that_report(connection: Connection, model: str) -> dict[str, dict[int, list[str]]]:
@@ -111,6 +138,42 @@ def _behind(connection: Connection, model: str) -> list[Reader]:
     ]
 
 
+def places(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Returns {device: (target, slot)} of those of the devices that are known."""
+    query = select(devices.c.device, devices.c.target, devices.c.slot)
+    return {
+        device: (target, slot)
+        for device, target, slot in _rows(connection, query, devices.c.device, list(names))
+    }
+
+
+def any_lacks(connection: Connection, target: str, model: str, manifest: str) -> bool:
+    """Returns whether a device of the target that reports the model does not run this release."""
+    query = _reporting(select(devices.c.device), model)
+    query = query.where(devices.c.target == target, device_models.c.sha256 != manifest)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def heard_after(
+    connection: Connection, after: tuple[int, str], limit: int
+) -> tuple[list[Heard], tuple[int, str]]:
+    """Returns what the devices report that were heard after `after` (a batch, and a device in it),
+    at most `limit` devices, in that order; and who was the last of them."""
+    place = (devices.c.heard, devices.c.device)
+    query = select(*place, devices.c.target, devices.c.slot, devices.c.seen_clock)
+    query = query.where(tuple_(*place) > after).order_by(*place).limit(limit)
+    rows = {row.device: row for row in connection.execute(query)}
+    if not rows:
+        return [], after
+    columns = (device_models.c.model, device_models.c.epoch, device_models.c.seq)
+    models = _rows(
+        connection, select(device_models.c.device, *columns), device_models.c.device, list(rows)
+    )
+    found = sorted(Heard(*rows[device], *state) for device, *state in models)
+    last = list(rows.values())[-1]
+    return found, (last.heard, last.device)
+
+
 def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list[RefusalNote]:
     """Returns the devices of these targets that report the model and a refused message, which may
     not have been authentic."""
@@ -121,10 +184,16 @@ def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list
     return [RefusalNote(*row) for row in rows]
 
 
+def is_known(connection: Connection, device: str) -> bool:
+    """Returns whether a readable report of the device was received."""
+    query = select(devices.c.device).where(devices.c.device == device)
+    return connection.execute(query).first() is not None
+
+
 def forget(connection: Connection, device: str) -> bool:
     """Deletes all rows of a device; returns whether there were any."""
     found = 0
-    for table in (devices, device_models, presence, bad_messages, metrics):
+    for table in (devices, device_models, presence, bad_messages, metrics, repairs):
         found += connection.execute(delete(table).where(table.c.device == device)).rowcount
     return found > 0
 
@@ -153,7 +222,11 @@ def _take_reports(
     new = {device: report for device, report in newest.items() if device not in known}
     newer = {d: r for d, r in newest.items() if d in known and _age(r) > _age(known[d])}
     older = [d for d, r in newest.items() if d in known and _age(r) < _age(known[d])]
-    seen = {"seen_at": now, "seen_clock": clock.stored(connection).seconds}
+    seen = {
+        "seen_at": now,
+        "seen_clock": clock.stored(connection).seconds,
+        "heard": _next_batch(connection) if new or newer else 0,
+    }
     rows = [_device_row(fleet, device, report) | seen for device, report in new.items()]
     if rows:
         connection.execute(insert(devices), rows)
@@ -194,6 +267,14 @@ def _update_devices(connection: Connection, rows: list[dict[str, Any]]) -> None:
         )
 
 
+def _next_batch(connection: Connection) -> int:
+    """Returns the number of this batch of reports; by it the service finds the devices that it has
+    not looked at since."""
+    heard = heads.c.name == "heard"
+    connection.execute(update(heads).where(heard).values(value=heads.c.value + 1))
+    return connection.scalar(select(heads.c.value).where(heard)) or 0
+
+
 def _count_stale(connection: Connection, older: list[str]) -> None:
     connection.execute(
         update(devices)
@@ -203,14 +284,22 @@ def _count_stale(connection: Connection, older: list[str]) -> None:
     )
 
 
+def _stale(connection: Connection, newest: dict[str, Report]) -> list[Ignored]:
+    """Returns the devices of a batch that reports older than their newest one came from."""
+    reason = "a newer one is stored; if it was reinstalled, `modelwave device forget`"
+    query = select(devices.c.device, devices.c.stale).where(devices.c.stale > 0)
+    rows = _rows(connection, query, devices.c.device, list(newest))
+    return [Ignored(row.device, "old report", row.stale, reason) for row in rows]
+
+
 def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], now: float) -> None:
     """Replaces the rows that changed, and appends their answers to the log."""
     before: dict[tuple[str, str], dict[str, Any]] = {
         (row.device, row.model): row._asdict()
         for row in _rows(connection, select(device_models), device_models.c.device, list(fresh))
     }
-    after = {
-        (device, model): {"device": device, "model": model, **asdict(state)}
+    after: dict[tuple[str, str], dict[str, Any]] = {
+        (device, model): _model_row(device, model, state, before.get((device, model)))
         for device, report in fresh.items()
         for model, state in report.models.items()
     }
@@ -223,8 +312,6 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
             .where(device_models.c.model == bindparam("its_model")),
             [{"its_device": device, "its_model": model} for device, model in gone],
         )
-    if changed:
-        connection.execute(insert(device_models), [after[key] for key in changed])
     states = [(device, model, fresh[device].models[model]) for device, model in changed]
     given = _orders(connection, {(model, state.seq) for _, model, state in states})
     entries: list[tuple[int, Body]] = []
@@ -233,11 +320,22 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
         old = before.get((device, model))
         if order and not (old and _says_the_same(old, state)):
             target, slot = fresh[device].target, slot_of(fleet, device)
-            if found := answer(order, target, slot, state):
+            found, row = answer(order, device, target, slot, state), after[device, model]
+            if found and not says_nothing_new(order, row["proved"], found[0], state):
                 outcome, reason = found
+                row["proved"] = order.manifest if outcome == SUCCEEDED else ""
                 body = ReportedEvent(device=device, seq=order.seq, outcome=outcome, reason=reason)
                 entries.append((order.rollout, body))
+    if changed:
+        connection.execute(insert(device_models), [after[key] for key in changed])
     log.append_all(connection, now, entries)
+
+
+def _model_row(
+    device: str, model: str, state: ModelState, before: dict[str, Any] | None
+) -> dict[str, Any]:
+    proved = before["proved"] if before else ""
+    return {"device": device, "model": model, "proved": proved, **asdict(state)}
 
 
 def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
@@ -259,12 +357,16 @@ def _orders(
         orders.c.target,
         orders.c.manifest,
         orders.c.slots,
+        orders.c.device,
+        orders.c.quiet,
     )
     found = {}
-    for chunk in _chunks(sorted(wanted)):
+    for chunk in chunks(sorted(wanted)):
         pairs = tuple_(orders.c.model, orders.c.seq).in_(chunk)
         for row in connection.execute(query.where(pairs)):
-            found[row.model, row.seq] = GivenOrder(*row[:-1], json.loads(row.slots))
+            found[row.model, row.seq] = GivenOrder(
+                **row._asdict() | {"slots": json.loads(row.slots)}
+            )
     return found
 
 
@@ -277,7 +379,7 @@ def _take_presence(connection: Connection, incoming: Sequence[Incoming], now: fl
     _replace(connection, presence, last)
 
 
-def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
+def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) -> list[Ignored]:
     found: dict[str, dict[str, Any]] = {}
     for message in incoming:
         if isinstance(message, Bad):
@@ -290,11 +392,17 @@ def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) 
             }
     for row in _rows(connection, select(bad_messages), bad_messages.c.device, list(found)):
         found[row.device]["count"] += row.count
-    _replace(connection, bad_messages, found)
+    kept = _replace(connection, bad_messages, found)
+    return [
+        Ignored(row["device"], "unreadable message", row["count"], row["reason"]) for row in kept
+    ]
 
 
-def _replace(connection: Connection, table: Any, found: dict[str, dict[str, Any]]) -> None:
-    """Replaces the rows of these devices; MAX_STRANGERS limits those of unknown devices."""
+def _replace(
+    connection: Connection, table: Any, found: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Replaces the rows of these devices, and returns them; MAX_STRANGERS limits those of unknown
+    devices."""
     kept = _kept(connection, table, list(found))
     rows = [row for device, row in found.items() if device in kept]
     if rows:
@@ -303,6 +411,7 @@ def _replace(connection: Connection, table: Any, found: dict[str, dict[str, Any]
             [{"its_device": row["device"]} for row in rows],
         )
         connection.execute(insert(table), rows)
+    return rows
 
 
 def _kept(connection: Connection, table: Any, names: list[str]) -> set[str]:
@@ -322,9 +431,5 @@ def _kept(connection: Connection, table: Any, names: list[str]) -> set[str]:
 
 
 def _rows(connection: Connection, query: Any, column: Any, values: list[str]) -> Iterator[Any]:
-    for chunk in _chunks(values):
+    for chunk in chunks(values):
         yield from connection.execute(query.where(column.in_(chunk)))
-
-
-def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

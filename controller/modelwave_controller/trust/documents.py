@@ -93,6 +93,8 @@ class ModelState:
     seq: int
     outcome: str
     reason: str
+    tries: int = 0
+    next_seconds: int = 0
 
 
 @dataclass(frozen=True)
