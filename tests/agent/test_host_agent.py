@@ -1,6 +1,7 @@
 """The agent as a library, with a real broker, real downloads and real models."""
 
 import asyncio
+import shutil
 import struct
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ from modelwave_agent.host.config import ConfigError
 from modelwave_shared import checkout, golden
 from tests.agent.host_places import Mosquitto, refused_port
 from tests.agent.host_world import MODELS, Digits, World, world
+from tests.certificates import Authority
 
 pytestmark = pytest.mark.slow
 
@@ -332,3 +334,21 @@ def test_model_that_went_while_it_was_loaded_is_not_a_failure(tmp_path, gone, ne
     agent._programs["digits"] = Program()
     assert agent.run("digits", PICTURE) == b"scores"
     assert not failures
+
+
+def test_authorities_that_cannot_be_read_any_more_are_reported(tmp_path):
+    ca_file = tmp_path / "ca.pem"
+    shutil.copy(Authority(tmp_path).ca_file, tmp_path / "good.pem")
+    shutil.copy(tmp_path / "good.pem", ca_file)
+    with refused_port() as port:
+        toml = World(tmp_path, port, 1, None, {}).toml()
+    toml.write_text(f'{toml.read_text()}\n[download]\nca = "{ca_file}"\n')
+    agent = HostAgent.from_config(toml)._agent
+    fetcher = agent.updates["digits"].work.ports.fetcher
+    ca_file.write_text("garbage")
+    fetcher.authorities.context()
+    assert agent.changed.is_set()
+    assert agent.state()["refused"].startswith(f"download.ca: {ca_file}: ")
+    shutil.copy(tmp_path / "good.pem", ca_file)
+    fetcher.authorities.context()
+    assert agent.state()["refused"] == ""

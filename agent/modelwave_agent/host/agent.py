@@ -19,6 +19,7 @@ else.
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -40,6 +41,7 @@ from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.program import Program, as_bytes, differ
 from modelwave_agent.journal import Journal
+from modelwave_agent.model_report import ModelReport
 from modelwave_agent.observations import checked_counts, checked_reason, whole_number
 from modelwave_agent.ports import Ports, ProofError
 from modelwave_agent.record import said
@@ -292,7 +294,7 @@ class HostAgent:
 
     def _made(self) -> Agent:
         settings = self.settings
-        clock, fetcher = HostClock(), HostHttpFetcher(settings.download_ca)
+        clock, fetcher = HostClock(), _fetcher(settings)
         runtime = _runtime(settings)
         updates = {}
         for model in settings.models:
@@ -323,6 +325,13 @@ class HostAgent:
             logger.warning("%s: no order is taken until it can be written", agent.trouble)
         for update in updates.values():
             update.report.changed = Changes(update, update.report.changed)
+        report = updates[settings.models[0]].report
+        for setting, authorities in (
+            ("broker.ca", link.authorities),
+            ("download.ca", fetcher.authorities),
+        ):
+            if authorities:
+                authorities.tell = functools.partial(_tell_of, report, setting)
         return agent
 
 
@@ -351,6 +360,11 @@ class _ProgramHooks(CommandHooks):
         return await super().serve(live)
 
 
+def _tell_of(report: ModelReport, setting: str, problem: str) -> None:
+    """Puts a problem of the file that `setting` names into the device's report."""
+    report.trouble(setting, f"{setting}: {problem}" if problem else "")
+
+
 def _end(_number: int, _frame: object) -> None:
     raise SystemExit(0)
 
@@ -360,6 +374,10 @@ def _is_asked_to_end(error: BaseException | None) -> bool:
     if isinstance(error, SystemExit):
         return not error.code
     return error is None or isinstance(error, KeyboardInterrupt)
+
+
+def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
+    return HostHttpFetcher(settings.download_ca, redirect_hosts=settings.redirect_hosts)
 
 
 def _runtime(settings: AgentConfig) -> LiteRT:
