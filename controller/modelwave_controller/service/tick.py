@@ -46,7 +46,6 @@ from modelwave_controller.rollout.state import (
     Rollout,
     State,
     failed,
-    fold,
 )
 from modelwave_controller.service.journal import EventJournal
 from modelwave_controller.service.reconcile import Reconciler
@@ -77,8 +76,9 @@ class Ticker:
         """Does one step of each rollout; returns whether any did something, and then the next tick
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
         set. Raises StorageError."""
+        self._journal.begin(self.store)
         acted = self._tick(now, steady)
-        self._journal.tell()
+        self._journal.tell(self.store)
         return acted
 
     def _tick(self, now: float, steady: float) -> bool:
@@ -126,9 +126,7 @@ class Ticker:
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
             return log.under_way(connection)
-        new = list(log.events_after(connection, after=self._state.last))
-        state = fold(new, self._state)
-        self._journal.note(new, state)
+        state = log.caught_up(connection, self._state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # their answers are no longer needed
                 for wave in (*rollout.waves(), rollout.settled):
@@ -194,8 +192,6 @@ class _Step(Sender):
             stage = None if self.rollout.back else 0
             entries.append(Reordered(stage=stage, orders=[], gone=gone))
         log.append(self.connection, self.rollout.id, self.now, entries)
-        count = len(names) - len(gone)
-        logger.info("rollout %d: %d devices are ordered anew", self.rollout.id, count)
         return REORDER
 
     def _begins(self) -> bool:
