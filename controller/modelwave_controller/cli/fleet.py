@@ -48,7 +48,7 @@ def _print(found: Fleet) -> None:
     ]
     if found.problem:
         head.append(("but", found.problem))
-    elif found.broker_connected is not None:
+    elif found.link["connected"]:
         head.append(("service", "runs, and is connected to the broker"))
     else:
         head.append(("service", "runs"))

@@ -7,19 +7,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.phrases import moment, span
-from modelwave_controller.storage import log
+from modelwave_controller.storage import lease, log
+from modelwave_controller.storage.lease import LinkState
 
 # A running service stores the time of its ticks every few seconds.
 SERVICE_SILENT_SECONDS = 15
-
-
-class BrokerLink(NamedTuple):
-    """The service's connection to the broker, as it stored it. `since` is in Unix seconds, `reason`
-    says why there is none."""
-
-    connected: bool
-    since: float
-    reason: str = ""
 
 
 class Health(NamedTuple):
@@ -27,7 +19,7 @@ class Health(NamedTuple):
     has stored it."""
 
     seen_at: int
-    link: BrokerLink | None
+    link: LinkState | None
     now: float
 
     @property
@@ -47,10 +39,9 @@ class Health(NamedTuple):
         if not self.service_runs:
             return f"no service has run for {self._long(self.seen_at)}: start `modelwave serve`"
         if self.link is not None and not self.link.connected:
-            why = f": {self.link.reason}" if self.link.reason else ""
             long = self._long(self.link.since)
             return (
-                f"the service has not been connected to the broker for {long}{why}; start the "
+                f"the service has not been connected to the broker for {long}; start the "
                 "broker, or correct [broker] in controller.toml"
             )
         return ""
@@ -61,9 +52,5 @@ class Health(NamedTuple):
 
 def health(connection: Connection, now: float) -> Health:
     """`now` is in Unix seconds."""
-    return Health(log.service_seen_at(connection), broker_link(connection), now)
-
-
-def broker_link(_connection: Connection) -> BrokerLink | None:
-    """Returns the connection to the broker as the service last stored it."""
-    return None
+    link = lease.link_state(connection)
+    return Health(log.service_seen_at(connection), link if link.since else None, now)

@@ -11,7 +11,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations.health import health
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, log, metrics, tags
+from modelwave_controller.storage import clock, lease, log, metrics, tags
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
@@ -33,9 +33,10 @@ class Fleet:
     metrics: list[ReleaseSums]
     service_seen_at: int
     service_runs: bool
-    broker_connected: bool | None  # None: the service has not said
     problem: str  # of the service or its connection, and what to do; "": none
     clock_doubt: str  # "": none
+    leader: dict[str, Any] | None  # the service that leads: host, pid
+    link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
 
 
 def fleet(connection: Connection, name: str, now: float) -> Fleet:
@@ -67,10 +68,16 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         metrics=metrics.by_release(connection),
         service_seen_at=found.seen_at,
         service_runs=found.service_runs,
-        broker_connected=found.link.connected if found.link else None,
         problem=found.problem,
         clock_doubt=clocks.doubt,
+        leader=_leader(connection),
+        link=lease.link_state(connection)._asdict(),
     )
+
+
+def _leader(connection: Connection) -> dict[str, Any] | None:
+    found = lease.holder(connection)
+    return None if found is None else {"host": found.host, "pid": found.pid}
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def _what(body: Body | NotUnderstood) -> str:
         case Retried():
             return f"{plural(len(body.devices), 'device')} to be ordered anew"
         case Reordered(settled=True):
-            return f"one order in place of many: {_orders(body.orders)}"
+            return f"ordered anew for all: {_orders(body.orders)}"
         case Reordered():
             return f"ordered anew: {_orders(body.orders)}"
         case RevertAsked():

@@ -24,7 +24,7 @@ from modelwave_controller.rollout.lines import SERVICE, line_of
 from modelwave_controller.storage import log
 from modelwave_controller.storage.devices import Ignored
 from modelwave_controller.storage.log import Wanted
-from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.store import Transactions
 
 MAX_TOLD = 10_000  # devices whose ignored messages are remembered
 MAX_EVENTS = 1000  # told at once; the next time goes on
@@ -40,13 +40,13 @@ class EventJournal:
         self._last: int | None = None  # the newest event that needs no line any more
         self._models = {FLEET: ""}
 
-    def begin(self, store: Store) -> None:
+    def begin(self, store: Transactions) -> None:
         """Leaves out what is in the log already, the first time."""
         if self._last is None:
             with store.read() as connection:
                 self._last = log.newest_id(connection)
 
-    def tell(self, store: Store) -> None:
+    def tell(self, store: Transactions) -> None:
         """Logs what has come since, outside of transactions, as the log may block. Raises
         StorageError."""
         assert self._last is not None, "begin comes first"

@@ -52,7 +52,7 @@ from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
-from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.store import Transactions
 
 MAX_ORDERED_ANEW = 200  # orders for single devices that a tick signs
 
@@ -62,7 +62,7 @@ logger = logging.getLogger(__name__)
 class Ticker:
     """Does the ticks. It keeps the state between them, from committed events only."""
 
-    def __init__(self, store: Store, issuer: Issuer) -> None:
+    def __init__(self, store: Transactions, issuer: Issuer) -> None:
         self.store = store
         self.issuer = issuer
         self._state: State | None = None
@@ -88,7 +88,8 @@ class Ticker:
             self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
-            repaired = self._reconciler.run(connection, state, now, reading)
+            if self._reconciler.run(connection, state, now, reading):
+                return True
             due = [
                 r
                 for r in state.rollouts.values()
@@ -101,12 +102,13 @@ class Ticker:
             taken = [step.take() for step in steps]
             if FINISH in taken:
                 self._settle(connection, now, reading)
-            return repaired or any(taken)
+            return any(taken)
 
     def _settle(self, connection: Connection, now: float, reading: Reading) -> None:
         """Puts the orders of a rollout that is over now together, in the same transaction. The
         next tick reads the log anew, as this state has events that are not committed."""
-        state, self._state = self._caught_up(connection), None
+        assert self._state is not None, "the tick has read it"
+        state, self._state = log.caught_up(connection, self._state), None
         self._reconciler.settle(connection, state, now, reading)
 
     def _tell_doubt(self, doubt: str) -> None:
