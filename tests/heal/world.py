@@ -1,0 +1,226 @@
+"""The whole system, and what must hold of it: at each moment, and after all trouble."""
+
+import asyncio
+import shutil
+
+from sqlalchemy import select
+
+from modelwave_controller.rollout import state
+from modelwave_controller.rollout.gates import FAIL
+from modelwave_controller.storage import log, tables
+from modelwave_shared.slots import slot
+from tests.heal.broker import Broker
+from tests.heal.controller import Controller
+from tests.heal.devices import Device, FileServer
+from tests.heal.fleet import DEADLINE_SECONDS, FLEET, MODEL, PLAN, TARGET, fleet
+from tests.heal.person import PATIENCE, Person
+
+START = 1_800_000_000  # Unix seconds
+BREAK_SECONDS = 7200
+DEVICES = 5
+STEP_SECONDS = 300  # between two looks of the person, after the trouble
+REPORT_SECONDS = 1200  # in which each device has repeated its report
+
+# The agent tries again after an hour at most, twice that if its try comes just before the fault ends.
+# A device that says so only with its repeated report needs a quarter of an hour more, and the trial.
+DEVICE_SECONDS = 2 * 3600 + 1800
+# Each stage may wait for its deadline, as often as the person lets it, and so does the way back.
+STAGES_SECONDS = (len(PLAN.stages) + 1) * (PATIENCE + 1) * (DEADLINE_SECONDS + 600)
+HEAL_SECONDS = STAGES_SECONDS + DEVICE_SECONDS
+# Where nothing is wrong, a rollout takes its soaks, trials and downloads, and needs nobody.
+QUIET_SECONDS = 3600
+
+
+class Violation(Exception):
+    """`kind` names the rule that was broken."""
+
+    def __init__(self, kind, text):
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+
+
+class World:
+    def __init__(self, folder, random, before=None):
+        """`before`: a folder that a world has left behind with `leave`; this one goes on from it,
+        BREAK_SECONDS after its start."""
+        self.loop = asyncio.get_running_loop()
+        self.folder = folder
+        self.random = random
+        self.fleet = fleet()
+        self.faults = []
+        self.offset = 0.0  # of the controller's clock
+        self.broker = Broker()
+        self.files = FileServer(self.fleet.files)
+        self.start = START + (BREAK_SECONDS if before else 0)
+        if before:
+            shutil.copytree(before, folder, dirs_exist_ok=True)
+        database = before / "modelwave.db" if before else self.fleet.empty_database
+        self.controller = Controller(self, database)
+        self.person = Person(self, random)
+        self.places = 0
+        self.devices = [self.new_device(f"d{n}", has_clock=n % 2 == 0) for n in range(DEVICES)]
+        self.gone = set()  # devices that never come back
+        self.snapshots = []
+
+    @property
+    def true_time(self):
+        return self.start + self.loop.time()
+
+    @property
+    def controller_time(self):
+        return self.true_time + self.offset
+
+    @property
+    def alive(self):
+        return [device for device in self.devices if device not in self.gone]
+
+    def new_device(self, name, has_clock):
+        self.places += 1
+        return Device(self, name, self.folder / f"device-{self.places}", has_clock)
+
+    def fault(self, kind, text):
+        self.faults.append(Violation(kind, text))
+
+    def later(self, seconds, do, *given):
+        self.loop.call_later(seconds, do, *given)
+
+    # The course of a history.
+
+    async def make_first(self):
+        """Brings a first release to all devices, and ends."""
+        await self.begin()
+        self.person.start()
+        await self._until(self._finished, QUIET_SECONDS, "does not begin")
+        for device in self.devices:
+            device.stop()
+        await asyncio.sleep(STEP_SECONDS)
+
+    async def begin(self):
+        self.controller.start()
+        for device in self.devices:
+            device.start()
+        await asyncio.sleep(30)
+
+    async def end(self):
+        """All trouble ends: then everything comes right, and a next release needs nobody."""
+        self.heal()
+        await asyncio.sleep(REPORT_SECONDS)
+        self.person.follow()
+        await asyncio.sleep(STEP_SECONDS)
+        await self._until(self._settled, HEAL_SECONDS, "does not heal", self.person.follow)
+        for device in self.gone:
+            self.person.forget(device.name)
+        self.person.start()
+        await self._until(self._finished, QUIET_SECONDS, "does not go on")
+
+    def heal(self):
+        self.offset = 0.0
+        self.files.trouble = ""
+        self.broker.up = True
+        self.controller.start()
+        for service in self.controller.services.values():
+            service.frozen = False
+        for device in self.alive:
+            device.medium = ""
+            device.has_network = True
+            device.start()
+
+    def leave(self, folder):
+        """Leaves the devices' state and the database in `folder`, for a world that goes on."""
+        self.controller.back_up()
+        shutil.copytree(self.folder, folder)
+        shutil.move(folder / self.controller.backups[-1].name, folder / "modelwave.db")
+
+    def close(self):
+        for device in self.devices:
+            device.cut()
+        self.controller.close()
+
+    async def _until(self, done, seconds, kind, meanwhile=lambda: None):
+        end = self.loop.time() + seconds
+        while not done():
+            if self.loop.time() > end:
+                self.fault(kind, self.told())
+            self.check()
+            meanwhile()
+            await asyncio.sleep(STEP_SECONDS)
+        self.check()
+
+    def _finished(self):
+        """The newest release is on every device, and the controller says so."""
+        found = self.person.seen()
+        if found.status in (state.HELD, state.REVERTING, state.REVERTED):
+            self.fault("needs somebody", self.told())
+        wanted = self.fleet.release(self.person.number).digest
+        return found.status == state.FINISHED and all(d.runs == wanted for d in self.alive)
+
+    def _settled(self):
+        """Nothing is under way, and every device runs what it should, and says so."""
+        found = self.person.seen()
+        if found is not None and found.status not in state.FINAL:
+            return False
+        return not self.wrong()
+
+    def wrong(self):
+        """The devices that run something else than the controller wants, or says."""
+        found = []
+        with self.controller.store.read() as connection:
+            desired = log.folded(connection).desired.get((MODEL, TARGET), {})
+            query = select(tables.device_models.c.device, tables.device_models.c.sha256)
+            said = dict(connection.execute(query).all())
+        for device in self.alive:
+            wanted = desired.get(slot(FLEET, device.name))
+            if wanted and not self.fleet.by_manifest[wanted].is_good:
+                wanted = None  # an abort leaves it where it was ordered; a device may have refused
+            if device.runs != (wanted or device.runs):
+                found.append(f"{device.name} runs another release")
+            elif said.get(device.name) != device.runs:
+                found.append(f"{device.name} runs another release than the controller says")
+        return found
+
+    # What must hold at each moment.
+
+    def check(self):
+        """Raises the first violation."""
+        for device in self.devices:
+            device.check()
+        self._check_counts()
+        self._check_reverts()
+        if self.faults:
+            raise self.faults[0]
+
+    def _check_counts(self):
+        found = self.person.seen()
+        ids = len({device.name for device in self.devices})
+        for row in found.rows if found else ():
+            answers = row.in_progress + row.succeeded + row.rolled_back + row.failed
+            answers += row.rejected + row.canceled + row.silent
+            if not answers <= row.devices <= ids:
+                self.fault("counts", f"{row}")
+
+    def _check_reverts(self):
+        with self.controller.store.read() as connection:
+            rollouts = log.folded(connection, reports_of=[]).rollouts.values()
+        for rollout in rollouts:
+            release = self.fleet.by_manifest[rollout.created.releases[TARGET].manifest]
+            failed = any(stage.verdict == FAIL for stage in rollout.stages)
+            reverted = rollout.back is not None and rollout.id not in self.person.wished
+            if release.is_good and (failed or reverted):
+                self.fault("reverts a good release", f"rollout {rollout.id}: {rollout.reason}")
+
+    def told(self):
+        """What a person would look at."""
+        found = self.person.seen()
+        lines = [f"at {self.loop.time():.0f} s"]
+        if found:
+            lines.append(f"rollout {found.rollout} of release {found.release} is {found.status}")
+            lines += [f"  {found.why}", f"  next: {found.next}"]
+            lines += [f"  {row}" for row in found.rows]
+            lines += [f"  {problem}" for problem in found.problems]
+            lines += found.warnings
+        lines += self.wrong()
+        for device in self.devices:
+            if device.life:
+                report = device.life.agent.state()
+                lines.append(f"{device.name}: {report['models'][MODEL]} {report['refused']}")
+        return "\n".join(lines + self.person.did)
