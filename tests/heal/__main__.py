@@ -16,13 +16,14 @@ def main():
     if options.play:
         return _play(options.play)
     words = Counter()
-    seeds = range(options.seed, options.seed + options.histories)
+    chosen = [(n, made(n)) for n in range(options.seed, options.seed + options.histories)]
     try:
-        for number, (seed, outcome) in enumerate(played(seeds, options.processes), 1):
+        for number, found in enumerate(played(chosen, options.processes), 1):
+            seed, history, outcome = found
             if outcome.violation:
-                return _tell(seed, outcome)
+                return _tell(seed, history, outcome)
             words.update(outcome.words)
-            print(f"\r{number} of {len(seeds)} histories", end="", flush=True)
+            print(f"\r{number} of {len(chosen)} histories", end="", flush=True)
     except KeyboardInterrupt:
         print("\nended by Ctrl-C; nothing was wrong so far")
         return 130
@@ -40,9 +41,9 @@ def _options():
     return parser.parse_args()
 
 
-def _tell(seed, outcome):
+def _tell(seed, history, outcome):
     print(f"\nhistory {seed}: {outcome.violation}\n\nshrinking it …", flush=True)
-    history = shrunk(made(seed), seed, outcome.violation.kind)
+    history = shrunk(history, seed, outcome.violation.kind)
     print(f"\n{play(history, seed).violation}\n\n{told(history, seed)}")
     return 1
 

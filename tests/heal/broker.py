@@ -16,6 +16,7 @@ class Broker:
     def __init__(self):
         self.up = True
         self.retained = {}
+        self.since = {}  # (topic, payload): when it was retained there for the first time
         self.clients = {}  # by client id
 
     def connect(self, name, deliver, lost, will=None):
@@ -31,6 +32,7 @@ class Broker:
     def send(self, topic, payload, retain):
         if retain and payload:
             self.retained[topic] = payload
+            self.since.setdefault((topic, payload), asyncio.get_running_loop().time())
         elif retain:
             self.retained.pop(topic, None)
         for client in list(self.clients.values()):
@@ -57,18 +59,17 @@ class Client:
         self.will = will
         self.alive = True
         self.topics = set()
+        self.beginnings = ()  # of the topics that end with a wildcard
 
     def wants(self, topic):
-        if topic in self.topics:
-            return True
-        return any(t[-1] in "+#" and topic.startswith(t[:-1]) for t in self.topics)
+        return topic in self.topics or topic.startswith(self.beginnings)
 
     def subscribe(self, topics):
         self._check()
         self.topics.update(topics)
-        asked = set(topics)
+        self.beginnings = tuple(t[:-1] for t in self.topics if t[-1] in "+#")
         for topic, payload in list(self.broker.retained.items()):
-            if any(t == topic or (t[-1] in "+#" and topic.startswith(t[:-1])) for t in asked):
+            if self.wants(topic):
                 self.deliver(topic, payload)
 
     def publish(self, topic, payload, retain):

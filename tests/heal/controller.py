@@ -22,7 +22,7 @@ from tests.heal.fleet import FLEET
 # count as time of a rollout are raised with it (histories.py).
 TICK_SECONDS = 240
 GAP_SECONDS = TICK_SECONDS + 60
-REACTION_SECONDS = 10  # in which news gather, as a batch costs real time too
+REACTION_SECONDS = 20  # in which news gather, as a batch costs real time too
 RECONNECT_SECONDS = 5
 URLS = ["http://files.test"]
 

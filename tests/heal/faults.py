@@ -24,6 +24,11 @@ def server_down(world, how, seconds):
     world.later(seconds, setattr, world.files, "trouble", "")
 
 
+def server_lies(world, seconds):
+    world.files.lies = True
+    world.later(seconds, setattr, world.files, "lies", False)
+
+
 def broker_down(world, seconds):
     world.broker.stop()
     world.later(seconds, setattr, world.broker, "up", True)
@@ -140,6 +145,7 @@ def device(random):
 
 KINDS = {
     "server_down": Kind(server_down, lambda r: (r.choice(["503", "silent"]), long(r))),
+    "server_lies": Kind(server_lies, lambda r: (long(r),)),
     "broker_down": Kind(broker_down, lambda r: (long(r),)),
     "broker_drops": Kind(broker_drops, lambda r: ()),
     "broker_forgets": Kind(broker_forgets, lambda r: (long(r, most=600),)),
@@ -154,9 +160,7 @@ KINDS = {
     "device_offline": Kind(device_offline, lambda r: (device(r), long(r, most=DAY)), 2),
     "device_gone": Kind(device_gone, lambda r: (device(r),), 0.3),
     "device_replaced": Kind(device_replaced, lambda r: (device(r), long(r))),
-    "medium_fails": Kind(
-        medium_fails, lambda r: (device(r), r.choice(["ENOSPC", "EIO"]), long(r))
-    ),
+    "medium_fails": Kind(medium_fails, lambda r: (device(r), r.choice(["ENOSPC", "EIO"]), long(r))),
     "starts": Kind(starts, lambda r: (r.choice([GOOD, GOOD, WRONG, UNWELL]),), 6),
     "does": Kind(
         does, lambda r: (r.choice(["pause", "resume", "overrule", "abort", "revert"]),), 3

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
+from modelwave_agent import download
 from modelwave_controller.rollout import clock
+from modelwave_controller.storage import log
 from modelwave_shared import ed25519
 from tests.heal import loop
 from tests.heal.controller import GAP_SECONDS
+from tests.heal.devices import PowerCut, hash_file
 from tests.heal.faults import KINDS, long
 from tests.heal.fleet import fleet, memory
 from tests.heal.world import Violation, World
@@ -36,12 +39,12 @@ class Outcome(NamedTuple):
     log: tuple  # what the person did, and when
 
 
-def made(seed):
-    """The history of this seed: a list of steps."""
+def made(seed, most=MAX_STEPS):
+    """The history of this seed: a list of at most so many steps."""
     drawn = random.Random(seed)
     names = list(KINDS)
     weights = [KINDS[name].weight for name in names]
-    chosen = drawn.choices(names, weights, k=drawn.randint(2, MAX_STEPS))
+    chosen = drawn.choices(names, weights, k=drawn.randint(2, most))
     return [
         Step(name, KINDS[name].draw(drawn), long(drawn, SHORT_SECONDS, LONG_SECONDS))
         for name in chosen
@@ -71,17 +74,35 @@ def _run(story):
     logging.disable(logging.CRITICAL)
     try:
         with (
-            mock.patch("os.fsync", lambda _: None),
+            mock.patch("os.fsync", _no_sync),
             mock.patch.object(ed25519, "verify", _verified),
+            mock.patch.object(download, "hash_file", hash_file),
             mock.patch.object(clock, "GAP_SECONDS", GAP_SECONDS),
         ):
-            return loop.run(story(folder))
+            return loop.run(story(folder), PowerCut)
     finally:
         logging.disable(logging.NOTSET)
         shutil.rmtree(folder)
 
 
+def _no_sync(descriptor):
+    """Nothing here looks at what a medium would have lost."""
+
+
 _verified = functools.lru_cache(10_000)(ed25519.verify)
+
+
+def _watched(world):
+    """Shows the world each event that the controller writes."""
+    append = log.append_all
+
+    def appended(connection, at, entries):
+        added = append(connection, at, entries)
+        for rollout, body in entries:
+            world.saw(connection, rollout, body)
+        return added
+
+    return mock.patch.object(log, "append_all", appended)
 
 
 async def _made_first(folder, left):
@@ -96,13 +117,14 @@ async def _played(history, folder, before):
     world.person.number = 1
     violation = None
     try:
-        await world.begin()
-        for step in history:
-            world.snapshots.append(dict(world.broker.retained))
-            KINDS[step.kind].do(world, *step.given)
-            await asyncio.sleep(step.wait)
-            world.check()
-        await world.end()
+        with _watched(world):
+            await world.begin()
+            for step in history:
+                world.snapshots.append(dict(world.broker.retained))
+                KINDS[step.kind].do(world, *step.given)
+                await asyncio.sleep(step.wait)
+                world.check()
+            await world.end()
     except Violation as found:
         violation = found
     finally:

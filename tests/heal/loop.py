@@ -29,9 +29,11 @@ class _Jump(selectors.DefaultSelector):
         return []
 
 
-def run(main):
-    """Runs the coroutine `main` in simulated time, and cancels what it left."""
+def run(main, usual):
+    """Runs the coroutine `main` in simulated time, and cancels what it left. Nobody has to ask for
+    an exception of the class `usual` that has ended a task."""
     loop = SimulatedLoop()
+    loop.set_exception_handler(lambda loop, context: _tell(loop, context, usual))
     try:
         return loop.run_until_complete(main)
     finally:
@@ -40,3 +42,8 @@ def run(main):
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
+
+
+def _tell(loop, context, usual):
+    if not isinstance(context.get("exception"), usual):
+        loop.default_exception_handler(context)

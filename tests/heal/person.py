@@ -1,4 +1,4 @@
-"""The operator: does what comes to their mind in times of trouble, and follows the status after it."""
+"""The operator: does anything in times of trouble, and follows the status after it."""
 
 import contextlib
 import re
@@ -96,11 +96,15 @@ class Person:
         if found is None:
             return
         asked = [(words, act) for words, act in WAYS_OUT if words in _commands(found.next)]
-        stays = found.status in STAYS or "clock accept" in found.next
+        goes_on = "by itself at the service's next tick" in found.next
+        stays = (found.status in STAYS and not goes_on) or "clock accept" in found.next
         if stays and not asked:
             self.world.fault("no way out", f"{found.status}: {found.why}; next: {found.next}")
         if stays and asked:
-            self._choose(found, [act for _, act in asked])
+            try:
+                self._choose(found, [act for _, act in asked])
+            except OperatorError as error:
+                self.world.fault("named and refused", f"{found.status}: {found.next}: {error}")
 
     def _choose(self, found, acts):
         if "accept_clock" in acts:

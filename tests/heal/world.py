@@ -6,11 +6,12 @@ import shutil
 from sqlalchemy import select
 
 from modelwave_controller.rollout import state
+from modelwave_controller.rollout.events import Gated, Held, Reverted
 from modelwave_controller.rollout.gates import FAIL
-from modelwave_controller.storage import log, tables
-from modelwave_shared.slots import slot
+from modelwave_controller.storage import log, outbox, tables
+from modelwave_shared import topics
 from tests.heal.broker import Broker
-from tests.heal.controller import Controller
+from tests.heal.controller import TICK_SECONDS, Controller
 from tests.heal.devices import Device, FileServer
 from tests.heal.fleet import DEADLINE_SECONDS, FLEET, MODEL, PLAN, TARGET, fleet
 from tests.heal.person import PATIENCE, Person
@@ -21,8 +22,8 @@ DEVICES = 5
 STEP_SECONDS = 300  # between two looks of the person, after the trouble
 REPORT_SECONDS = 1200  # in which each device has repeated its report
 
-# The agent tries again after an hour at most, twice that if its try comes just before the fault ends.
-# A device that says so only with its repeated report needs a quarter of an hour more, and the trial.
+# The agent tries again after an hour at most; a second hour is for a try that ends without a server
+# just before. Then come the download, the trial, and a report that is repeated.
 DEVICE_SECONDS = 2 * 3600 + 1800
 # Each stage may wait for its deadline, as often as the person lets it, and so does the way back.
 STAGES_SECONDS = (len(PLAN.stages) + 1) * (PATIENCE + 1) * (DEADLINE_SECONDS + 600)
@@ -31,12 +32,19 @@ HEAL_SECONDS = STAGES_SECONDS + DEVICE_SECONDS
 QUIET_SECONDS = 3600
 
 
+def slots_of(ranges):
+    return [slot for first, last in ranges for slot in range(first, last + 1)]
+
+
 class Violation(Exception):
     """`kind` names the rule that was broken."""
 
     def __init__(self, kind, text):
-        super().__init__(f"{kind}: {text}")
+        super().__init__(kind, text)
         self.kind = kind
+
+    def __str__(self):
+        return ": ".join(self.args)
 
 
 class World:
@@ -59,6 +67,7 @@ class World:
         self.person = Person(self, random)
         self.places = 0
         self.devices = [self.new_device(f"d{n}", has_clock=n % 2 == 0) for n in range(DEVICES)]
+        Device.all = self.devices
         self.gone = set()  # devices that never come back
         self.snapshots = []
 
@@ -115,7 +124,7 @@ class World:
 
     def heal(self):
         self.offset = 0.0
-        self.files.trouble = ""
+        self.files.trouble, self.files.lies = "", False
         self.broker.up = True
         self.controller.start()
         for service in self.controller.services.values():
@@ -169,7 +178,7 @@ class World:
             query = select(tables.device_models.c.device, tables.device_models.c.sha256)
             said = dict(connection.execute(query).all())
         for device in self.alive:
-            wanted = desired.get(slot(FLEET, device.name))
+            wanted = desired.get(device.enrolment.slot)
             if wanted and not self.fleet.by_manifest[wanted].is_good:
                 wanted = None  # an abort leaves it where it was ordered; a device may have refused
             if device.runs != (wanted or device.runs):
@@ -185,7 +194,6 @@ class World:
         for device in self.devices:
             device.check()
         self._check_counts()
-        self._check_reverts()
         if self.faults:
             raise self.faults[0]
 
@@ -198,15 +206,30 @@ class World:
             if not answers <= row.devices <= ids:
                 self.fault("counts", f"{row}")
 
-    def _check_reverts(self):
-        with self.controller.store.read() as connection:
-            rollouts = log.folded(connection, reports_of=[]).rollouts.values()
-        for rollout in rollouts:
-            release = self.fleet.by_manifest[rollout.created.releases[TARGET].manifest]
-            failed = any(stage.verdict == FAIL for stage in rollout.stages)
-            reverted = rollout.back is not None and rollout.id not in self.person.wished
-            if release.is_good and (failed or reverted):
-                self.fault("reverts a good release", f"rollout {rollout.id}: {rollout.reason}")
+    def saw(self, connection, rollout, body):
+        """Judges an event at the moment when the controller writes it."""
+        if isinstance(body, Reverted) or (isinstance(body, Gated) and body.verdict == FAIL):
+            self._judge_revert(connection, rollout, body.reason)
+        if isinstance(body, Held) and " silent " in body.reason:
+            self._judge_silence(connection, rollout, body.reason)
+
+    def _judge_revert(self, connection, number, reason):
+        rollout = log.folded(connection, reports_of=[]).rollouts[number]
+        release = self.fleet.by_manifest[rollout.created.releases[TARGET].manifest]
+        if release.is_good and rollout.id not in self.person.wished:
+            self.fault("reverts a good release", f"rollout {number}: {reason}")
+
+    def _judge_silence(self, connection, number, reason):
+        """Nobody is silent to whom the broker did not offer the order until the deadline."""
+        rollout = log.folded(connection, reports_of=[]).rollouts[number]
+        slots = {slot for order in rollout.stages[-1].orders for slot in slots_of(order.slots)}
+        for device in self.devices:
+            topic = topics.desired_slot(FLEET, TARGET, MODEL, device.enrolment.slot)
+            payload = outbox.holds(connection, topic)
+            since = self.broker.since.get((topic, payload), self.loop.time())
+            early = self.loop.time() - since < DEADLINE_SECONDS - 2 * TICK_SECONDS
+            if device.enrolment.slot in slots and payload and early:
+                self.fault("silent too early", f"rollout {number}: {reason}: {device.name}")
 
     def told(self):
         """What a person would look at."""
