@@ -162,7 +162,9 @@ class Driver:
         on_trial = record["state"] == "trial"
         if on_trial:
             assert self.progress.order is not None
-            self.progress.trial = TrialWatch(self.progress.order.document["trial"])
+            order = self.progress.order
+            allowed = order.extra("max_failed_ppm") or 0
+            self.progress.trial = TrialWatch(order.document["trial"], allowed)
         problem = await self._ask(self.ports.hooks.serve)
         self.progress.served = True
         return ("unhealthy", {"reason": problem}) if problem and on_trial else None
@@ -240,6 +242,7 @@ def _detail(order: "AcceptedOrder") -> "Detail":
     return {
         "order": {"epoch": document["epoch"], "seq": document["seq"], "sha256": order.digest},
         "time": document["issued"],
+        "lift_ban": order.extra("lift_ban"),
         "bank": {
             "manifest": document["manifest"],
             "release": manifest["release"],

@@ -19,7 +19,7 @@ Rules:
      at most MAX_TRIES attempts; then the model is rolled back (`worn`). An attempt counts when
      it begins; a clean stop gives it back (`stopped`), so a power cut in between counts.
   4. Only a failed health check blacklists a release (`unhealthy`). A power cut never does, nor
-     does a golden set that this device could not run (`unproven`).
+     does a golden set that this device could not run (`unproven`). An order may lift that ban.
   5. Only the record that confirms the bank says SUCCEEDED. The one exception: the ordered
      release is confirmed already (`running`).
   6. A newer order cancels the one in progress (`superseded`), then begins from idle.
@@ -62,10 +62,15 @@ def take(record: "Record", detail: "Detail") -> None:
 
 
 def take_floor(record: "Record", detail: "Detail") -> None:
+    """Stores an accepted order. If it lifts a ban, the ban is gone when the order is durable; the
+    next failed health check bans the release again."""
     record["order"] = detail["order"]
     record["time"] = max(record["time"], detail["time"])
     record["tries"] = 0
     record["outcome"] = record["reason"] = ""
+    if detail.get("lift_ban"):
+        lifted = detail["bank"]["manifest"]
+        record["blacklist"] = [banned for banned in record["blacklist"] if banned != lifted]
 
 
 def take_and_succeed(record: "Record", detail: "Detail") -> None:

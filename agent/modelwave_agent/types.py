@@ -51,6 +51,10 @@ class AcceptedOrder:
         """(epoch, sequence): the order with the higher number is the newer one."""
         return self.document["epoch"], self.document["seq"]
 
+    def extra(self, field: str) -> "Any":
+        """Returns a field of the order's `extra`, None if it is absent."""
+        return self.document.get("extra", {}).get(field)
+
 
 class Refusal:
     """An authentic order that was refused: the check that it failed, the reason, the order."""

@@ -92,7 +92,7 @@ def test_pipes_are_closed_whatever_comes():
             await process.run(["true"])
             with pytest.raises(FileNotFoundError):
                 await process.run(["/nowhere/program"])
-        assert count() == before
+        assert count() <= before  # a thread of another test may close one
 
     run(main())
 

@@ -83,6 +83,8 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         BACK,
         Finished(reason="f"),
         Aborted(reason="x"),
+        events.ClockAccepted(reason="r", actor="eve@host"),
+        events.Forgotten(device="d"),
     ]
     assert {type(body) for body in bodies} == set(events.Body.__args__[0].__args__)  # type: ignore[attr-defined]
     for body in bodies:

@@ -33,7 +33,7 @@ def test_toml_and_options_make_the_same_plan() -> None:
     from_file = toml(
         """
         on_fail = "hold"
-        trial = { seconds = 5, inferences = 3 }
+        trial = { seconds = 5, inferences = 3, max_failed_percent = 0.5 }
         stages = [
             { percent = 5, soak_seconds = 7, max_silent_percent = 1.5 },
             { percent = 100, soak_seconds = 7, max_silent_percent = 1.5 },
@@ -43,10 +43,11 @@ def test_toml_and_options_make_the_same_plan() -> None:
     from_options = plan.from_options(
         "5,100",
         {"soak_seconds": 7, "max_silent_percent": 1.5, "max_failed_percent": None},
-        {"seconds": 5, "inferences": 3},
+        {"seconds": 5, "inferences": 3, "max_failed_percent": 0.5},
         {"on_fail": "hold", "expires_seconds": None},
     )
     assert from_file == from_options
+    assert from_file.trial.max_failed_ppm == 5000
 
 
 @pytest.mark.parametrize("field", [f for f in plan.Stage.model_fields if f.endswith("_percent")])
@@ -81,6 +82,9 @@ def test_nan_in_toml_is_refused() -> None:
         ({"trial": {"second": 3}}, "trial.second: unknown"),
         ({"trial": {"seconds": -1}}, "trial.seconds"),
         ({"trial": 5}, "trial"),
+        ({"trial": {"max_failed_percent": 100.5}}, "trial.max_failed_percent"),
+        ({"trial": {"max_failed_percent": "2"}}, "trial.max_failed_percent"),
+        ({"trial": {"max_failed_percent": 0.00001}}, "max_failed_percent: give at most 4 digits"),
         ({"expires_seconds": 0}, "expires_seconds"),
         ({"expires_seconds": 1.5}, "expires_seconds"),
         ({"stages": [{"percent": 100, "soak_seconds": 90000}]}, "soak_seconds: longer"),

@@ -1,13 +1,12 @@
 """Tests the commands for rollouts, the fleet and devices, as a user types them."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
+from rollout_commands import Run, commands
 from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World
 from test_service_reports import window
 
@@ -26,26 +25,12 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-class Ran:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    def json(self) -> Any:
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
-
 @pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: str) -> Ran:
-        capsys.readouterr()
-        code = cli.run(["--home", str(world.home.path), *arguments])
-        return Ran(code, *capsys.readouterr())
-
-    return call
+def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
+    return commands(world, capsys)
 
 
-def test_start_says_the_status_why_and_what_happens_next(run: Any) -> None:
+def test_start_says_the_status_why_and_what_happens_next(run: Run) -> None:
     ran = run("rollout", "start", "digits", "v1")
     assert ran.code == 0
     lines = ran.out.splitlines()
@@ -53,6 +38,14 @@ def test_start_says_the_status_why_and_what_happens_next(run: Any) -> None:
     assert lines[1] == "  why   no stage has opened yet"
     assert lines[2] == "  next  stage 1 (1 %) opens"
     assert "start `modelwave serve`" in lines[3]
+
+
+def test_start_keeps_the_reason_to_lift_a_ban_and_refuses_one_of_two_lines(
+    world: World, run: Run
+) -> None:
+    assert run("rollout", "start", "digits", "v1", "--lift-ban", "two\nlines").code == 2
+    assert run("rollout", "start", "digits", "v1", "--lift-ban", "a loose sensor").code == 0
+    assert world.state().rollouts[1].created.lift_ban == "a loose sensor"
 
 
 def test_start_waits_for_a_first_device_that_reports_the_model(
@@ -109,7 +102,7 @@ def test_ctrl_c_ends_the_wait_and_nothing_is_started(
         assert world.state().rollouts == {}
 
 
-def test_start_takes_number_or_version_and_options_for_the_plan(world: World, run: Any) -> None:
+def test_start_takes_number_or_version_and_options_for_the_plan(world: World, run: Run) -> None:
     started = run("rollout", "start", "digits", "1", *QUICK, "--start-slot", "42", "--json").json()
     assert (started["status"], started["start_slot"]) == ("NEW", 42)
     plan = world.state().rollouts[1].created.plan
@@ -117,7 +110,7 @@ def test_start_takes_number_or_version_and_options_for_the_plan(world: World, ru
     assert {stage.soak_seconds for stage in plan.stages} == {0}
 
 
-def test_start_takes_a_plan_from_a_file(world: World, run: Any, tmp_path: Path) -> None:
+def test_start_takes_a_plan_from_a_file(world: World, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     file.write_text("stages = [{ percent = 100, max_failed_percent = 3 }]")
     assert run("rollout", "start", "digits", "1", "--plan", str(file)).code == 0
@@ -149,7 +142,7 @@ def test_start_takes_a_plan_from_a_file(world: World, run: Any, tmp_path: Path) 
     ],
 )
 def test_a_bad_argument_of_start_is_one_line_that_names_it(
-    world: World, run: Any, arguments: tuple[str, ...], named: str
+    world: World, run: Run, arguments: tuple[str, ...], named: str
 ) -> None:
     ran = run("rollout", "start", *arguments)
     assert ran.code == 2
@@ -159,7 +152,7 @@ def test_a_bad_argument_of_start_is_one_line_that_names_it(
     assert world.state().rollouts == {}
 
 
-def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run: Any) -> None:
+def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run: Run) -> None:
     small = world.devices["d3"]
     world.inbox.put(topics.reported(FLEET, "d3"), small.report(free={"flash": 100, "ram": 10**6}))
     world.hear([])
@@ -186,7 +179,7 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
         world.answer("SUCCEEDED", world.devices.values())
 
 
-def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, run: Any) -> None:
+def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     assert (
@@ -201,7 +194,7 @@ def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, ru
     )
 
 
-def test_a_gate_is_overruled_with_a_reason(world: World, run: Any) -> None:
+def test_a_gate_is_overruled_with_a_reason(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     world.answer("FAILED", world.devices.values())
@@ -211,7 +204,7 @@ def test_a_gate_is_overruled_with_a_reason(world: World, run: Any) -> None:
 
 
 @pytest.mark.parametrize("reason", ["", " "])
-def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Any, reason: str) -> None:
+def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Run, reason: str) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     world.answer("FAILED", world.devices.values())
@@ -231,7 +224,7 @@ def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Any, r
     ],
 )
 def test_a_bad_command_line_names_the_help_page_that_explains_it(
-    run: Any, arguments: list[str], help_page: str
+    run: Run, arguments: list[str], help_page: str
 ) -> None:
     ran = run(*arguments)
     assert ran.code == 2
@@ -240,7 +233,7 @@ def test_a_bad_command_line_names_the_help_page_that_explains_it(
 
 @pytest.mark.parametrize("command", ["pause", "resume", "abort", "revert"])
 @pytest.mark.parametrize("rollout", ["7", "letters", "../..", "x" * 5000, "\x1b[2J"])
-def test_a_rollout_that_is_none_is_one_line(run: Any, command: str, rollout: str) -> None:
+def test_a_rollout_that_is_none_is_one_line(run: Run, command: str, rollout: str) -> None:
     run("rollout", "start", "digits", "1")
     ran = run("rollout", command, rollout)
     assert ran.code == 2
@@ -250,7 +243,7 @@ def test_a_rollout_that_is_none_is_one_line(run: Any, command: str, rollout: str
 
 @pytest.mark.parametrize("command", ["pause", "resume", "abort", "revert", "status", "watch"])
 def test_an_empty_rollout_is_refused_and_does_not_mean_the_newest(
-    world: World, run: Any, command: str
+    world: World, run: Run, command: str
 ) -> None:
     run("rollout", "start", "digits", "1")
     world.tick()
@@ -262,20 +255,20 @@ def test_an_empty_rollout_is_refused_and_does_not_mean_the_newest(
 
 
 @pytest.mark.parametrize("reason", ["x" * 201, "two\nlines", "\x1b[2J"])
-def test_a_reason_that_is_no_line_of_text_is_refused(world: World, run: Any, reason: str) -> None:
+def test_a_reason_that_is_no_line_of_text_is_refused(world: World, run: Run, reason: str) -> None:
     run("rollout", "start", "digits", "1")
     assert run("rollout", "abort", "1", "--reason", reason).code == 2
     assert world.state().rollouts[1].status == "NEW"
 
 
 @pytest.mark.parametrize("command", ["status", "watch"])
-def test_without_any_rollout_it_says_how_to_start_one(run: Any, command: str) -> None:
+def test_without_any_rollout_it_says_how_to_start_one(run: Run, command: str) -> None:
     ran = run("rollout", command)
     assert ran.code == 2
     assert "modelwave rollout start MODEL RELEASE" in ran.err
 
 
-def test_status_is_that_of_the_newest_or_the_named(world: World, run: Any) -> None:
+def test_status_is_that_of_the_newest_or_the_named(world: World, run: Run) -> None:
     world.shelve(2)
     run("rollout", "start", "digits", "1")
     run("rollout", "abort", "1")
@@ -288,7 +281,7 @@ def test_status_is_that_of_the_newest_or_the_named(world: World, run: Any) -> No
     assert "ABORTED" in run("rollout", "list").out
 
 
-def test_list_says_of_a_rollout_under_way_why_it_is_where_it_is(world: World, run: Any) -> None:
+def test_list_says_of_a_rollout_under_way_why_it_is_where_it_is(world: World, run: Run) -> None:
     def listed() -> str:
         (found,) = run("rollout", "list", "--json").json()
         return str(found["reason"])
@@ -317,7 +310,7 @@ def test_without_a_home_it_says_how_to_make_one(
 # The fleet and its devices.
 
 
-def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, run: Any) -> None:
+def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, run: Run) -> None:
     world.inbox.put(topics.presence(FLEET, "d1"), b"online")
     world.inbox.put(topics.metrics(FLEET, "d1"), window(1))
     world.inbox.put(topics.metrics(FLEET, "d2"), window(1, labelled=0, correct=0, release=2))
@@ -335,7 +328,7 @@ def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, r
     assert "no labels" in shown
 
 
-def test_fleet_status_shows_live_releases_and_rollouts(world: World, run: Any) -> None:
+def test_fleet_status_shows_live_releases_and_rollouts(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     world.answer("SUCCEEDED", world.devices.values())
@@ -345,7 +338,7 @@ def test_fleet_status_shows_live_releases_and_rollouts(world: World, run: Any) -
     assert "1 (digits) RUNNING" in run("fleet", "status").out
 
 
-def test_device_list_and_show_tell_what_it_runs_and_what_is_wrong(world: World, run: Any) -> None:
+def test_device_list_and_show_tell_what_it_runs_and_what_is_wrong(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     asked = [d for d in world.devices.values() if world.ordered(d)]
@@ -365,14 +358,14 @@ def test_device_list_and_show_tell_what_it_runs_and_what_is_wrong(world: World, 
 
 @pytest.mark.parametrize("command", ["show", "forget"])
 @pytest.mark.parametrize("device", ["nobody", "", "../..", "D1", "x" * 5000, "\x1b[2J"])
-def test_a_device_that_is_none_is_one_line(run: Any, command: str, device: str) -> None:
+def test_a_device_that_is_none_is_one_line(run: Run, command: str, device: str) -> None:
     ran = run("device", command, device)
     assert ran.code == 2
     assert len(ran.err.strip().splitlines()) == 1
     assert "DEVICE" in ran.err
 
 
-def test_a_forgotten_device_leaves_nothing_to_bring_it_back(world: World, run: Any) -> None:
+def test_a_forgotten_device_leaves_nothing_to_bring_it_back(world: World, run: Run) -> None:
     world.inbox.put(topics.presence(FLEET, "d1"), b"online")
     world.hear([])
     assert run("device", "forget", "d1", "--json").json()["forgotten"] is True
@@ -383,7 +376,7 @@ def test_a_forgotten_device_leaves_nothing_to_bring_it_back(world: World, run: A
 
 
 def test_a_forgotten_devices_observations_count_again_when_it_is_installed_anew(
-    world: World, run: Any
+    world: World, run: Run
 ) -> None:
     world.inbox.put(topics.metrics(FLEET, "d1"), window(9, boot=50))
     world.hear([])
@@ -395,7 +388,7 @@ def test_a_forgotten_devices_observations_count_again_when_it_is_installed_anew(
 
 
 def test_old_reports_that_are_ignored_are_shown_in_the_list_and_what_to_do_about_them(
-    world: World, run: Any
+    world: World, run: Run
 ) -> None:
     """An impostor with a higher boot count, or a device whose state was wiped."""
     device = world.devices["d1"]
@@ -409,7 +402,7 @@ def test_old_reports_that_are_ignored_are_shown_in_the_list_and_what_to_do_about
     assert "ignored" not in run("device", "list").out
 
 
-def test_a_device_that_is_silent_though_online_is_shown_as_such(world: World, run: Any) -> None:
+def test_a_device_that_is_silent_though_online_is_shown_as_such(world: World, run: Run) -> None:
     world.now = time.time() - 2 * SILENT_SECONDS
     world.inbox.put(topics.presence(FLEET, "d1"), b"online")
     world.hear([world.devices["d1"]])
@@ -422,7 +415,7 @@ def test_a_device_that_is_silent_though_online_is_shown_as_such(world: World, ru
 
 
 def test_a_device_installed_anew_is_learned_again_after_it_was_forgotten(
-    world: World, run: Any
+    world: World, run: Run
 ) -> None:
     device = world.devices["d1"]
     world.inbox.put(topics.reported(FLEET, "d1"), device.report(boot=90))

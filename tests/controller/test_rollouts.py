@@ -150,9 +150,48 @@ def test_an_order_is_one_signature_for_all_slots_of_a_stage(world: World) -> Non
     assert (order["issued"], order["expires"]) == (1_800_000_000, 1_800_000_000 + 365 * 86400)
     assert (order["epoch"], order["shadow"]) == (0, False)
     assert order["trial"] == {"seconds": 1, "inferences": 0}
+    assert "extra" not in order
     assert order["urls"] == ["http://127.0.0.1:1/files"]
     topics = {f"modelwave/1/{FLEET}/desired/{TARGET}/digits/{slot}" for slot in _slots(orders)}
     assert set(sent(world)) == topics
+
+
+def test_order_says_which_share_of_its_trial_may_fail(world: World) -> None:
+    world.acknowledges = False
+    trial = {"seconds": 1, "inferences": 200, "max_failed_percent": 0.5}
+    world.start(1, quick(trial=trial))
+    world.tick()
+    order = documents.open_signed(
+        words.ORDER,
+        dsse.read(set(sent(world).values()).pop().split(b"\n")[0]),
+        world.home.root_document,
+    )
+    assert order["trial"] == {"seconds": 1, "inferences": 200}
+    assert order["extra"] == {"max_failed_ppm": 5000}
+
+
+def test_ban_is_lifted_by_the_orders_of_the_rollout_that_asked_and_not_by_its_revert(
+    world: World,
+) -> None:
+    device = next(iter(world.devices.values()))
+    world.start(1)
+    run_to_the_end(world)
+    assert "extra" not in (world.ordered(device) or {})
+    request = Request(
+        "digits", world.release(2, [TARGET]), (), quick(100), 0, lift_ban="the sensor was loose"
+    )
+    number = rollouts.start(world.store, request, world.now)
+    world.tick()
+    assert newest(world).created.lift_ban == "the sensor was loose"
+    order = world.ordered(device)
+    assert order
+    assert order["extra"] == {"lift_ban": True}
+    rollouts.revert(world.store, str(number), "", world.now)
+    world.tick()
+    order = world.ordered(device)
+    assert order
+    assert order["seq"] > 2
+    assert "extra" not in order
 
 
 def _slots(orders: list) -> list[int]:  # type: ignore[type-arg]

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli.options import JsonOption, one_line
+from modelwave_controller.cli.options import JsonOption, actor, one_line
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.operations import acts
 from modelwave_controller.phrases import span
 from modelwave_controller.storage import clock
 from modelwave_controller.storage.clock import Stored
@@ -36,7 +37,7 @@ def accept(
         raise OperatorError("REASON: empty; say why the clock is right")
     one_line(reason, "REASON")
     with opened_store(ctx) as store, store.write() as connection:
-        clock.accept(connection, time.time(), reason)
+        acts.accept_clock(connection, reason, time.time(), actor())
         found = clock.stored(connection)
     _print(found, as_json)
 

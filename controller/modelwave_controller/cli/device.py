@@ -5,15 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.options import JsonOption, actor, home_of
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import overview
+from modelwave_controller.operations import acts, overview
 from modelwave_controller.phrases import plural, span
-from modelwave_controller.storage import devices, outbox
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 from modelwave_controller.trust.documents import require
-from modelwave_shared import fields, topics
+from modelwave_shared import fields
 
 app = typer.Typer(no_args_is_help=True, help="Show single devices, and forget them.")
 
@@ -66,13 +64,8 @@ def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = Fal
     """
     require(fields.name, device, "DEVICE")
     home = home_of(ctx)
-    fleet = home.config.fleet
     with opened_store(ctx) as store, store.write() as connection:
-        if not devices.forget(connection, device):
-            raise OperatorError(f"DEVICE: no message from {device} has been received")
-        # Otherwise its messages that the broker retains would bring it back.
-        outbox.put(connection, [topics.reported(fleet, device)], b"")
-        outbox.put(connection, [topics.presence(fleet, device)], b"")
+        acts.forget(connection, home.config.fleet, device, time.time(), actor())
     if as_json:
         print_json({"device": device, "forgotten": True})
     else:

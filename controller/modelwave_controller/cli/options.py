@@ -1,6 +1,8 @@
 """The options that commands share: the home folder, --json, and the passphrase."""
 
 import os
+import pwd
+import socket
 import sys
 from collections.abc import Callable
 from getpass import getpass
@@ -65,6 +67,16 @@ def one_line(given: str, option: str) -> str:
     if len(given) > MAX_REASON or not given.isprintable():
         raise OperatorError(f"{option}: one line of at most {MAX_REASON} characters")
     return given
+
+
+def actor() -> str:
+    """Returns who runs this command, for the log: user@host. The user is that of the process, not
+    what the environment says."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in a container that runs under a number
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def asker(file: Path | None, name: str, twice: bool = False) -> Callable[[], bytes]:

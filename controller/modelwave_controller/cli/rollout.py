@@ -11,7 +11,7 @@ import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
-from modelwave_controller.cli.options import JsonOption, duration, one_line
+from modelwave_controller.cli.options import JsonOption, actor, duration, one_line
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
@@ -165,13 +165,13 @@ def _cell(value: Any) -> object:
 
 def _do(
     ctx: typer.Context,
-    act: Callable[[Store, str, str, float], int],
+    act: Callable[[Store, str, str, float, str], int],
     rollout: str,
     words: str,
     as_json: bool,
 ) -> None:
     with opened_store(ctx) as store:
-        number = act(store, rollout, words, time.time())
+        number = act(store, rollout, words, time.time(), actor())
         show_heading(status_of(store, str(number)), as_json)
 
 

@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from modelwave_controller import disk
-from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.cli.options import JsonOption, actor, home_of, one_line, path
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
@@ -90,6 +90,13 @@ def start(
     trial_inferences: Annotated[
         int | None, typer.Option(metavar="COUNT", help="Inferences the trial needs. (default 0)")
     ] = None,
+    trial_max_failed: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="More failed inferences on trial roll back; give --trial-inferences. (default 0)",
+        ),
+    ] = None,
     on_fail: Annotated[
         str | None, typer.Option(help=f"revert or hold. {_default(Plan, 'on_fail')}")
     ] = None,
@@ -103,6 +110,13 @@ def start(
     start_slot: Annotated[
         int | None, typer.Option(help="First slot of the first stage, 0 to 999; else random.")
     ] = None,
+    lift_ban: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="Also devices on which the release failed a health check try it; kept in the log.",
+        ),
+    ] = "",
     wait_devices: Annotated[
         float,
         typer.Option(
@@ -127,17 +141,24 @@ def start(
         "max_silent_percent": max_silent,
         "min_succeeded_percent": min_succeeded,
     }
-    trial = {"seconds": trial_seconds, "inferences": trial_inferences}
+    trial: dict[str, float | None] = {
+        "seconds": trial_seconds,
+        "inferences": trial_inferences,
+        "max_failed_percent": trial_max_failed,
+    }
     rest = {"on_fail": on_fail, "expires_seconds": expires}
     home = home_of(ctx)
     found = Releases(home).find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
-    request = Request(model, found, target or (), chosen, start_slot)
+    lift_ban = one_line(lift_ban, "--lift-ban")
+    request = Request(model, found, target or (), chosen, start_slot, lift_ban)
     with opened_store(ctx) as store:
         if dry_run:
             _awaiting_device(lambda: _dry_run(store, request, as_json), wait_devices)
             return
-        number = _awaiting_device(lambda: rollouts.start(store, request, time.time()), wait_devices)
+        number = _awaiting_device(
+            lambda: rollouts.start(store, request, time.time(), actor()), wait_devices
+        )
         show_heading(status_of(store, str(number)), as_json)
 
 
@@ -169,7 +190,7 @@ def _plan(
     file: Path | None,
     percents: str | None,
     stage: dict[str, float | None],
-    trial: dict[str, int | None],
+    trial: dict[str, float | None],
     rest: dict[str, Any],
 ) -> Plan:
     if file is None:

@@ -1,6 +1,7 @@
 """Starts, pauses, resumes, aborts and reverts rollouts for an operator. Each operation is a
 transaction that appends to the log, which the service reads at its next tick. A refused one
-raises OperatorError, whose message says what to do instead.
+raises OperatorError, whose message says what to do instead. `actor` names the operator in the
+log: user@host on the command line.
 """
 
 import contextlib
@@ -16,12 +17,13 @@ from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import state
 from modelwave_controller.rollout.events import (
     Aborted,
-    Body,
+    Act,
     Created,
     Paused,
     Release,
     Resumed,
     RevertAsked,
+    by,
 )
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import Rollout, State
@@ -39,6 +41,7 @@ class Request:
     targets: Sequence[str]
     plan: Plan
     start_slot: int | None = None  # None: a random one
+    lift_ban: str = ""  # why devices that have banned the release may take it again
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -82,36 +85,37 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
             if (request.model, target) in found.current
         },
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
+        lift_ban=request.lift_ban,
     )
 
 
-def start(store: Store, request: Request, now: float) -> int:
+def start(store: Store, request: Request, now: float, actor: str = "") -> int:
     """Begins a rollout and returns its number. Raises OperatorError, as `propose`."""
     with _writing(store) as (connection, found):
         created = propose(connection, found, request)
         for signed in request.releases.values():
             outbox.keep_blob(connection, signed.envelope)
         number = log.next_rollout(connection)
-        log.append(connection, number, now, [created])
+        log.append(connection, number, now, [by(actor, created)])
         return number
 
 
-def pause(store: Store, rollout: str, reason: str, now: float) -> int:
-    return _append(store, rollout, now, lambda _, r: _pause(r, reason))
+def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
+    return _append(store, rollout, now, actor, lambda _, r: _pause(r, reason))
 
 
-def resume(store: Store, rollout: str, accept: str, now: float) -> int:
+def resume(store: Store, rollout: str, accept: str, now: float, actor: str = "") -> int:
     """Resumes a rollout. `accept` is the reason to overrule the gate that holds it; "" waits for
     the gate again."""
-    return _append(store, rollout, now, lambda _, r: _resume(r, accept))
+    return _append(store, rollout, now, actor, lambda _, r: _resume(r, accept))
 
 
-def abort(store: Store, rollout: str, reason: str, now: float) -> int:
-    return _append(store, rollout, now, lambda _, r: _abort(r, reason))
+def abort(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
+    return _append(store, rollout, now, actor, lambda _, r: _abort(r, reason))
 
 
-def revert(store: Store, rollout: str, reason: str, now: float) -> int:
-    return _append(store, rollout, now, lambda found, r: _revert(found, r, reason))
+def revert(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
+    return _append(store, rollout, now, actor, lambda found, r: _revert(found, r, reason))
 
 
 def find(found: State, wanted: str | None) -> Rollout:
@@ -164,10 +168,12 @@ def _writing(store: Store) -> Iterator[tuple[Connection, State]]:
         yield connection, log.caught_up(connection, found)
 
 
-def _append(store: Store, wanted: str, now: float, entry: Callable[[State, Rollout], Body]) -> int:
+def _append(
+    store: Store, wanted: str, now: float, actor: str, entry: Callable[[State, Rollout], Act]
+) -> int:
     with _writing(store) as (connection, found):
         rollout = find(found, wanted)
-        log.append(connection, rollout.id, now, [entry(found, rollout)])
+        log.append(connection, rollout.id, now, [by(actor, entry(found, rollout))])
         return rollout.id
 
 
@@ -179,14 +185,14 @@ def _require_understood(rollout: Rollout, obstacle: str) -> None:
         )
 
 
-def _pause(rollout: Rollout, reason: str) -> Body:
+def _pause(rollout: Rollout, reason: str) -> Act:
     _require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.NEW, state.RUNNING, state.HELD):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to pause")
     return Paused(reason=reason)
 
 
-def _resume(rollout: Rollout, accept: str) -> Body:
+def _resume(rollout: Rollout, accept: str) -> Act:
     _require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.PAUSED, state.HELD):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to resume")
@@ -205,13 +211,13 @@ def _resume(rollout: Rollout, accept: str) -> Body:
     return Resumed(accepted=accept)
 
 
-def _abort(rollout: Rollout, reason: str) -> Body:
+def _abort(rollout: Rollout, reason: str) -> Act:
     if rollout.status not in (*state.ACTIVE, state.UNKNOWN):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to abort")
     return Aborted(reason=reason)
 
 
-def _revert(found: State, rollout: Rollout, reason: str) -> Body:
+def _revert(found: State, rollout: Rollout, reason: str) -> Act:
     # A later rollout with events that this program does not understand may have sent other orders
     # to the slots.
     _require_understood(rollout, found.obstacle(rollout.model, rollout.id))

@@ -7,6 +7,7 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys but `percent
     [trial]
     seconds = 600                   # length of the trial on each device before it confirms
     inferences = 0                  # inferences that the trial needs
+    max_failed_percent = 0          # of its inferences; more: the device rolls back
     [[stages]]
     percent = 1                     # of each target's known devices; increases, the last is 100
     soak_seconds = 3600             # at least this long before the next stage opens
@@ -25,10 +26,18 @@ import tomllib
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.trust.field_types import TrialInferences, TrialSeconds, first_problem
+from modelwave_shared.limits import MILLION
 
 DEFAULT_PERCENTS = (1.0, 10.0, 50.0, 100.0)
 DEFAULT_TRIAL_SECONDS = 600
@@ -46,10 +55,23 @@ class _Strict(BaseModel):
 
 
 class Trial(_Strict):
-    """The trial as in orders."""
+    """The trial on each device."""
 
     seconds: TrialSeconds
     inferences: TrialInferences
+    max_failed_percent: Percent = 0.0
+
+    @field_validator("max_failed_percent")
+    @classmethod
+    def _is_whole_in_an_order(cls, value: float) -> float:
+        if (share(value) * MILLION).denominator != 1:
+            raise ValueError("give at most 4 digits after the point")
+        return value
+
+    @property
+    def max_failed_ppm(self) -> int:
+        """The share of its inferences that may fail, in parts per million as in orders."""
+        return int(share(self.max_failed_percent) * MILLION)
 
 
 class Stage(_Strict):
@@ -121,7 +143,7 @@ def parse_plan(data: bytes, where: str) -> Plan:
 def from_options(
     percents: str | None,
     stage: dict[str, float | None],
-    trial: dict[str, int | None],
+    trial: dict[str, float | None],
     rest: dict[str, Any],
 ) -> Plan:
     """Returns a plan of command-line options: `percents` such as "1,10,50,100", `stage` the

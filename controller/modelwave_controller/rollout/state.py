@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from modelwave_controller.rollout.events import (
+    FLEET,
     Aborted,
     Began,
     Continued,
@@ -155,6 +156,8 @@ def fold(events: Iterable[Event], state: State | None = None) -> State:
 
 def _apply(state: State, event: Event) -> None:
     body = event.body
+    if event.rollout == FLEET and not isinstance(body, NotUnderstood):
+        return  # an operator's act that belongs to no rollout
     if event.rollout not in state.rollouts:
         state.rollouts[event.rollout] = _begun(event)
         return

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -63,9 +64,9 @@ class Sender:
             "urls": list(self.issuer.urls),
             "issued": int(self.now),
             "expires": int(self.now) + plan.expires_seconds,
-            "trial": plan.trial.model_dump(),
+            "trial": {"seconds": plan.trial.seconds, "inferences": plan.trial.inferences},
             "shadow": False,
-        }
+        } | self._extra(target, release)
         payload = keys.canonical(of_our_format(ORDER, order))
         envelope = keys.sign(ORDER, payload, [self.issuer.key])
         lines = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
@@ -83,6 +84,16 @@ class Sender:
         )
         known = cohorts.count_devices(self.known.counts(target), ranges)
         return OrderSent(target=target, seq=seq, release=release, slots=ranges, known=known)
+
+    def _extra(self, target: str, release: Release) -> dict[str, Any]:
+        """Returns the field `extra`, if the order needs it: old agents do not know it. A ban of the
+        release to which a rollout reverts stays."""
+        created, extra = self.rollout.created, dict[str, Any]()
+        if allowed := created.plan.trial.max_failed_ppm:
+            extra["max_failed_ppm"] = allowed
+        if created.lift_ban and release == created.releases[target]:
+            extra["lift_ban"] = True
+        return {"extra": extra} if extra else {}
 
     def clear(self, target: str, slots: Sequence[int]) -> Cleared:
         """Clears the topics of the slots: no order is wanted there."""
