@@ -59,17 +59,15 @@ class Client:
         self.will = will
         self.alive = True
         self.topics = set()
-        self.beginnings = ()  # of the topics that end with a wildcard
 
     def wants(self, topic):
-        return topic in self.topics or topic.startswith(self.beginnings)
+        return _matches(topic, self.topics)
 
     def subscribe(self, topics):
         self._check()
         self.topics.update(topics)
-        self.beginnings = tuple(t[:-1] for t in self.topics if t[-1] in "+#")
         for topic, payload in list(self.broker.retained.items()):
-            if self.wants(topic):
+            if _matches(topic, topics):
                 self.deliver(topic, payload)
 
     def publish(self, topic, payload, retain):
@@ -93,6 +91,11 @@ class Client:
     def _check(self):
         if not self.alive:
             raise Lost("the connection is lost")
+
+
+def _matches(topic, filters):
+    """A filter may end with a wildcard."""
+    return topic in filters or any(f[-1] in "+#" and topic.startswith(f[:-1]) for f in filters)
 
 
 class DeviceLink(ports.BrokerLink):

@@ -1,7 +1,7 @@
 """The controller: a database, and services that work on it.
 
-A service is the real one (service/serve.py), but its link is simulated and its threads do not run:
-`step` does what they do."""
+A service is the real one (service/leading.py), but its link is simulated and its threads do not
+run: `step` does what they do."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,12 @@ import sqlite3
 from collections import deque
 
 from modelwave_controller.errors import ModelwaveError
-from modelwave_controller.service.link import HEARD
+from modelwave_controller.service.leader import Candidate
+from modelwave_controller.service.leading import Leading, Settings, publish_root
+from modelwave_controller.service.link import HEARD, broker_of
 from modelwave_controller.service.sending import Issuer
-from modelwave_controller.service.serve import Service
-from modelwave_controller.service.tick import Ticker
+from modelwave_controller.service.writer import Inbox
+from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.store import Store
 from tests.heal.broker import LATENCY_SECONDS, Lost
 from tests.heal.fleet import FLEET
@@ -22,9 +24,19 @@ from tests.heal.fleet import FLEET
 # count as time of a rollout are raised with it (histories.py).
 TICK_SECONDS = 240
 GAP_SECONDS = TICK_SECONDS + 60
+EXPIRED_SECONDS = 4 * TICK_SECONDS  # in which the leader has renewed its lease
 REACTION_SECONDS = 20  # in which news gather, as a batch costs real time too
 RECONNECT_SECONDS = 5
+SPACE_SECONDS = 0.0001  # between two packets
 URLS = ["http://files.test"]
+
+
+ENDED = set()  # the holders of a lease whose process is no more
+
+
+def has_ended(found):
+    """In the place of the one that looks whether the process runs: here all are one."""
+    return found.holder in ENDED
 
 
 class Controller:
@@ -50,6 +62,10 @@ class Controller:
         service = self.services.pop(name, None)
         if service:
             service.kill()
+
+    @property
+    def leader(self):
+        return next((s for s in self.services.values() if s.leading), None)
 
     def back_up(self):
         copy = self.path.with_name(f"backup-{len(self.backups)}.db")
@@ -81,20 +97,35 @@ class Controller:
 
 
 class SimulatedService:
+    """It leads, or stands by."""
+
     def __init__(self, controller, name):
         self.world = controller.world
         self.name = name
         self.store = controller.opened()
         self.loop = asyncio.get_running_loop()
         self.frozen = False
-        home = self.world.fleet.home
-        self.real = Service(home, self.store, clock=self._wall, steady=self.loop.time)
         self.wake = asyncio.Event()
-        self.real.link = self.link = ServiceLink(self)
-        self.ticker = Ticker(self.store, Issuer(home.root, self.real.key, URLS))
+        home = self.world.fleet.home
+        self.settings = Settings(
+            home=home,
+            broker=broker_of(home),
+            issuer=Issuer(home.root, self.world.fleet.order_key, URLS),
+            tick_seconds=TICK_SECONDS,
+            clock=lambda: self.world.controller_time,
+            steady=self.loop.time,
+            inbox=Inbox(),
+            stopping=None,
+            wake=self.wake,
+        )
+        self.wake.set()
+        self.candidate = Candidate(self.store, self.settings.clock, self.loop.time)
+        self.leading = None
+        self.link = ServiceLink(self)
         self.tasks = [self.loop.create_task(one) for one in (self.link.stay(), self._run())]
 
     def kill(self):
+        ENDED.add(self.candidate.identity.holder)
         for task in self.tasks:
             task.cancel()
         self.link.lose()
@@ -103,13 +134,32 @@ class SimulatedService:
     def step(self):
         """What the threads of a service do, once."""
         try:
-            while self.real.writer.write_batch(0):
-                pass
-            while self.real._tick(self.ticker):
-                pass
-            self.real._publish()
+            if self.leading is None:
+                self._try_to_lead()
+            if self.leading is not None:
+                self._lead()
+        except LeaseLost:
+            self.leading = None
+            self.link.lose()
         except ModelwaveError as error:
             self.world.fault("service", str(error))
+
+    def _try_to_lead(self):
+        store = self.candidate.try_to_lead()
+        if store is not None:
+            self.leading = Leading(self.settings, store)
+            self.leading.link = self.link
+            publish_root(store, self.settings.home.root, self.settings.home.root_envelope)
+
+    def _lead(self):
+        leading = self.leading
+        while leading.writer.write_batch(0):
+            pass
+        while leading._tick():
+            pass
+        leading._note_link()
+        self.loop.call_later(leading._publish() + 1, self.wake.set)
+        leading.store.renew()
 
     async def _run(self):
         while True:
@@ -119,9 +169,6 @@ class SimulatedService:
             if not self.frozen:
                 self.wake.clear()
                 self.step()
-
-    def _wall(self):
-        return self.world.controller_time
 
 
 class ServiceLink:
@@ -137,7 +184,7 @@ class ServiceLink:
 
     async def stay(self):
         while True:
-            if self.current is None:
+            if self.current is None and self.service.leading and not self.service.frozen:
                 self._connect()
             await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -149,7 +196,7 @@ class ServiceLink:
         connection = Connection(self)
         try:
             connection.client = self.broker.connect(
-                f"CONTROLLER-{self.service.name}", self._receive, connection.end
+                connection.client_id, self._receive, connection.end
             )
         except Lost:
             return
@@ -158,8 +205,9 @@ class ServiceLink:
         self.service.wake.set()
 
     def _receive(self, topic, payload):
-        self.service.real.inbox.put(topic, payload)
-        self.service.wake.set()
+        if self.service.leading:
+            self.service.leading._receive(topic, payload)
+            self.service.wake.set()
 
 
 class Connection:
@@ -167,11 +215,13 @@ class Connection:
 
     def __init__(self, link):
         self.link = link
+        self.client_id = f"CONTROLLER-{link.service.name}"
         self.client = None
-        self.fresh = True
+        self._loop = link.service.loop
         self._sent = {}
         self._acked = deque()
         self._number = 0
+        self._last = 0.0  # when the last packet arrives
 
     def on_their_way(self):
         return {message.topic for message in self._sent.values()}
@@ -179,8 +229,13 @@ class Connection:
     def send(self, message):
         self._number += 1
         self._sent[self._number] = message
-        loop = self.link.service.loop
-        loop.call_later(LATENCY_SECONDS, self._arrive, self._number, message)
+        self._travel(self._arrive, self._number, message)
+
+    def subscribe(self, filters, then):
+        self._travel(self._ask, filters, then)
+
+    def probe(self, topic, payload):
+        self._travel(self.client.publish, topic, payload, False)
 
     def acknowledged(self):
         found = [self._sent.pop(number) for number in self._acked]
@@ -191,8 +246,23 @@ class Connection:
         if self.link.current is self:
             self.link.current = None
 
-    def _arrive(self, number, message):
+    def _travel(self, arrive, *given):
+        """The packets of a connection arrive in their order, or not at all."""
+        pause = TICK_SECONDS if self.link.service.frozen else LATENCY_SECONDS
+        self._last = max(self._loop.time() + pause, self._last + SPACE_SECONDS)
+        self._loop.call_at(self._last, self._unless_lost, arrive, given)
+
+    def _unless_lost(self, arrive, given):
+        if self.link.service.frozen:
+            return self._travel(self._unless_lost, arrive, given)  # it has not left yet
         with contextlib.suppress(Lost):
-            self.client.publish(message.topic, message.payload, True)
-            self._acked.append(number)
-            self.link.service.wake.set()
+            arrive(*given)
+
+    def _arrive(self, number, message):
+        self.client.publish(message.topic, message.payload, True)
+        self._acked.append(number)
+        self.link.service.wake.set()
+
+    def _ask(self, filters, then):
+        self.client.subscribe(filters)
+        then(True)

@@ -39,14 +39,16 @@ def broker_drops(world):
 
 
 def broker_forgets(world, seconds):
-    """It restarts without its retained messages."""
-    broker_down(world, seconds)
+    """It loses its retained messages; with `seconds` it is down for so long, else nobody notices
+    (a failover behind a balancer)."""
+    if seconds:
+        broker_down(world, seconds)
     world.broker.retained.clear()
 
 
 def broker_remembers(world, back, seconds):
-    """It restarts with the retained messages of an earlier moment."""
-    broker_down(world, seconds)
+    """The same, and then it has the retained messages of an earlier moment."""
+    broker_forgets(world, seconds)
     world.broker.retained = dict(world.snapshots[-1 - back % len(world.snapshots)])
 
 
@@ -56,15 +58,24 @@ def clock_jumps(world, seconds, until):
 
 
 def service_dies(world, seconds):
-    world.controller.kill()
-    world.later(seconds, world.controller.start)
+    """The one that leads, if one does."""
+    service = world.controller.leader
+    if service:
+        world.controller.kill(service.name)
+        world.later(seconds, world.controller.start, service.name)
 
 
 def service_freezes(world, seconds):
-    service = world.controller.services.get("first")
+    """Its process, or its machine, hangs with what it was about to send."""
+    service = world.controller.leader
     if service:
         service.frozen = True
         world.later(seconds, setattr, service, "frozen", False)
+
+
+def second_service(world, seconds):
+    world.controller.start("second")
+    world.later(seconds, world.controller.kill, "second")
 
 
 # The devices.
@@ -139,6 +150,10 @@ def long(random, least=5, most=3 * HOUR):
     return round(least * (most / least) ** random.random())
 
 
+def short(random):
+    return random.choice([0, long(random, most=600)])
+
+
 def device(random):
     return random.randrange(DEVICES)
 
@@ -148,13 +163,14 @@ KINDS = {
     "server_lies": Kind(server_lies, lambda r: (long(r),)),
     "broker_down": Kind(broker_down, lambda r: (long(r),)),
     "broker_drops": Kind(broker_drops, lambda r: ()),
-    "broker_forgets": Kind(broker_forgets, lambda r: (long(r, most=600),)),
-    "broker_remembers": Kind(broker_remembers, lambda r: (r.randrange(8), long(r, most=600))),
+    "broker_forgets": Kind(broker_forgets, lambda r: (short(r),)),
+    "broker_remembers": Kind(broker_remembers, lambda r: (r.randrange(8), short(r))),
     "clock_jumps": Kind(
         clock_jumps, lambda r: (r.choice([2 * HOUR, 2 * DAY, -HOUR, 12 * YEAR]), long(r))
     ),
     "service_dies": Kind(service_dies, lambda r: (long(r),)),
     "service_freezes": Kind(service_freezes, lambda r: (long(r, most=HOUR),)),
+    "second_service": Kind(second_service, lambda r: (long(r, least=300, most=8 * HOUR),), 2),
     "device_resets": Kind(device_resets, lambda r: (device(r), long(r, most=HOUR)), 3),
     "device_stops": Kind(device_stops, lambda r: (device(r), long(r, most=HOUR)), 2),
     "device_offline": Kind(device_offline, lambda r: (device(r), long(r, most=DAY)), 2),

@@ -52,6 +52,7 @@ class Fleet:
         self.world = rollout_world.World(self.folder)
         self.world.close()
         self.home = self.world.home
+        self.order_key = self.home.order_key()
         self.empty_database = self.home.path / "modelwave.db"
         envelope = dsse.read(self.home.root_envelope)
         self.root = documents.read(words.ROOT, envelope.payload)

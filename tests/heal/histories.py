@@ -12,10 +12,11 @@ from unittest import mock
 
 from modelwave_agent import download
 from modelwave_controller.rollout import clock
+from modelwave_controller.service import leader, readback
 from modelwave_controller.storage import log
 from modelwave_shared import ed25519
 from tests.heal import loop
-from tests.heal.controller import GAP_SECONDS
+from tests.heal.controller import EXPIRED_SECONDS, GAP_SECONDS, TICK_SECONDS, has_ended
 from tests.heal.devices import PowerCut, hash_file
 from tests.heal.faults import KINDS, long
 from tests.heal.fleet import fleet, memory
@@ -78,11 +79,23 @@ def _run(story):
             mock.patch.object(ed25519, "verify", _verified),
             mock.patch.object(download, "hash_file", hash_file),
             mock.patch.object(clock, "GAP_SECONDS", GAP_SECONDS),
+            mock.patch.object(leader, "EXPIRED_SECONDS", EXPIRED_SECONDS),
+            mock.patch.object(leader, "_has_ended", has_ended),
+            mock.patch.object(leader, "LOOK_SECONDS", TICK_SECONDS),
+            mock.patch.object(readback, "time", _Steady),
         ):
             return loop.run(story(folder), PowerCut)
     finally:
         logging.disable(logging.NOTSET)
         shutil.rmtree(folder)
+
+
+class _Steady:
+    """In the place of the module `time`."""
+
+    @staticmethod
+    def monotonic():
+        return asyncio.get_running_loop().time()
 
 
 def _no_sync(descriptor):

@@ -31,6 +31,27 @@ KNOWN = {
         Step("starts", (GOOD,), 60),
         Step("broker_forgets", (30,), 600),
     ],
+    "broker_forgets_and_nobody_notices": [
+        Step("broker_forgets", (0,), 600),
+        Step("device_replaced", (1, 60), 600),
+    ],
+    "broker_remembers_a_reverted_release": [
+        Step("starts", (GOOD,), HOUR),
+        Step("does", ("revert",), HOUR),
+        Step("broker_remembers", (1, 0), 600),
+        Step("device_resets", (1, 60), 600),
+    ],
+    "leader_dies_and_the_other_takes_over": [
+        Step("second_service", (8 * HOUR,), 60),
+        Step("starts", (GOOD,), 60),
+        Step("service_dies", (3 * HOUR,), 2 * HOUR),
+    ],
+    "leader_hangs_and_goes_on_after_a_revert": [
+        Step("second_service", (8 * HOUR,), 60),
+        Step("starts", (GOOD,), 21),
+        Step("service_freezes", (2 * HOUR,), HOUR),
+        Step("does", ("revert",), 2 * HOUR),
+    ],
     "two_bad_releases_and_a_good_one": [
         Step("starts", (WRONG,), HOUR),
         Step("starts", (UNWELL,), HOUR),

@@ -108,7 +108,7 @@ class World:
         self.controller.start()
         for device in self.devices:
             device.start()
-        await asyncio.sleep(30)
+        await asyncio.sleep(120)
 
     async def end(self):
         """All trouble ends: then everything comes right, and a next release needs nobody."""
@@ -126,9 +126,10 @@ class World:
         self.offset = 0.0
         self.files.trouble, self.files.lies = "", False
         self.broker.up = True
-        self.controller.start()
         for service in self.controller.services.values():
             service.frozen = False
+        self.controller.start()
+        self.controller.kill("second")
         for device in self.alive:
             device.medium = ""
             device.has_network = True

@@ -37,7 +37,8 @@ def serve(
 ) -> None:
     """Run the controller: decide rollouts, publish orders, receive reports, serve files.
 
-    After a stop or a crash it continues where it was. SIGINT and SIGTERM end it in order.
+    After a stop or a crash it continues where it was. SIGINT and SIGTERM end it in order. A second
+    service of the same database stands by, and takes over when the first one ends.
     """
     _log_to_stderr()
     home = home_of(ctx)
@@ -45,11 +46,12 @@ def serve(
         service = Service(home, store, tick_seconds)
 
         def ready(found: Ready) -> None:
-            say(
-                f"modelwave serves fleet [bold]{safe(home.config.fleet)}[/]: files at "
-                f"{safe(found.files_url)}, broker {safe(found.broker)}"
-            )
-            _write_ready(ready_file, {"files_url": found.files_url})
+            fleet, files = f"fleet [bold]{safe(home.config.fleet)}[/]", safe(found.files_url)
+            if found.leads:
+                say(f"modelwave serves {fleet}: files at {files}, broker {safe(found.broker)}")
+            else:
+                say(f"modelwave stands by for {fleet}: another service leads; files at {files}")
+            _write_ready(ready_file, {"files_url": found.files_url, "leads": found.leads})
 
         asyncio.run(_until_signal(service.run(ready), service.stop))
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, log, metrics
+from modelwave_controller.storage import clock, lease, log, metrics
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
@@ -29,6 +29,8 @@ class Fleet:
     metrics: list[ReleaseSums]
     service_seen_at: int
     clock_doubt: str  # "": none
+    leader: dict[str, Any] | None  # the service that leads: host, pid
+    link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
 
 
 def fleet(connection: Connection, name: str) -> Fleet:
@@ -58,7 +60,14 @@ def fleet(connection: Connection, name: str) -> Fleet:
         metrics=metrics.by_release(connection),
         service_seen_at=log.service_seen_at(connection),
         clock_doubt=clocks.doubt,
+        leader=_leader(connection),
+        link=lease.link_state(connection)._asdict(),
     )
+
+
+def _leader(connection: Connection) -> dict[str, Any] | None:
+    found = lease.holder(connection)
+    return None if found is None else {"host": found.host, "pid": found.pid}
 
 
 def device_list(connection: Connection, target: str | None) -> list[dict[str, Any]]:

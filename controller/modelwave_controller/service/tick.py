@@ -48,7 +48,7 @@ from modelwave_controller.rollout.state import (
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
-from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.store import Transactions
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 class Ticker:
     """Does the ticks. It keeps the state between them, from committed events only."""
 
-    def __init__(self, store: Store, issuer: Issuer) -> None:
+    def __init__(self, store: Transactions, issuer: Issuer) -> None:
         self.store = store
         self.issuer = issuer
         self._state: State | None = None

@@ -19,8 +19,9 @@ from modelwave_controller.errors import StorageError
 from modelwave_controller.phrases import plural
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import devices, messages, metrics
+from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.messages import Bad, Incoming
-from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.store import Transactions
 from modelwave_shared.limits import MAX_REPORT_BYTES
 
 MAX_BATCH = 1000
@@ -89,7 +90,7 @@ class Writer:
     """Stores the messages of the inbox, in a thread of its own."""
 
     def __init__(
-        self, store: Store, fleet: str, inbox: Inbox, clock: Callable[[], float] = time.time
+        self, store: Transactions, fleet: str, inbox: Inbox, clock: Callable[[], float] = time.time
     ) -> None:
         self.store = store
         self.fleet = fleet
@@ -156,6 +157,8 @@ class Writer:
                     now = self.clock()
                     devices.store(connection, self.fleet, incoming, now)
                     metrics.add_windows(connection, incoming)
+            except LeaseLost:
+                return  # the service that leads now receives what devices report
             except StorageError as error:
                 self._trouble.say(f"{error}; devices' messages are not stored")
                 self._stopping.wait(pause)

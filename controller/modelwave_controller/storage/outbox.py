@@ -2,15 +2,15 @@
 
 It is state, not a queue: a topic that changes twice before it is sent is sent once. A row is
 written in the transaction of the event that causes it; the publisher marks it when the broker
-has acknowledged that version. `unsend_all` makes everything due again, because brokers can lose
-retained messages.
+has acknowledged that version. `unsend` makes topics due again whose message the broker has lost
+(service/readback.py); `unsend_all` does so for all, when it cannot be seen what the broker has.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
 from modelwave_controller.storage.tables import blobs, outbox
 from modelwave_shared import topics
@@ -92,6 +92,42 @@ def mark(connection: Connection, sent: Iterable[tuple[str, int]]) -> None:
             .values(acked=outbox.c.version),
             rows,
         )
+
+
+class Held(NamedTuple):
+    """The row of a topic."""
+
+    digest: str  # sha256 of the payload in hex; "": the topic is cleared
+    due: bool  # the broker has not acknowledged it
+
+
+def rows_under(connection: Connection, fleet: str, kinds: Sequence[str]) -> dict[str, Held]:
+    """Returns the rows of the topics whose first level is one of `kinds`."""
+    under = [outbox.c.topic.startswith(topics.under(fleet, k, ""), autoescape=True) for k in kinds]
+    return _held(connection, or_(*under))
+
+
+def rows_of(connection: Connection, topics: Sequence[str]) -> dict[str, Held]:
+    """Returns the rows of these topics, without those that have none."""
+    found: dict[str, Held] = {}
+    for start in range(0, len(topics), _CHUNK):
+        found |= _held(connection, outbox.c.topic.in_(topics[start : start + _CHUNK]))
+    return found
+
+
+def _held(connection: Connection, which: ColumnElement[bool]) -> dict[str, Held]:
+    query = select(outbox.c.topic, outbox.c.blob, outbox.c.version, outbox.c.acked).where(which)
+    return {
+        row.topic: Held(row.blob or "", row.acked < row.version)
+        for row in connection.execute(query)
+    }
+
+
+def unsend(connection: Connection, topics: Sequence[str]) -> None:
+    """Makes these topics due again."""
+    for start in range(0, len(topics), _CHUNK):
+        chunk = topics[start : start + _CHUNK]
+        connection.execute(update(outbox).where(outbox.c.topic.in_(chunk)).values(acked=0))
 
 
 def unsend_all(connection: Connection, fleet: str) -> None:

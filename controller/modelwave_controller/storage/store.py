@@ -11,7 +11,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
@@ -27,6 +28,14 @@ WAL_SECONDS = 0.01  # how often a new database is tried again
 MIGRATION_LOCK = 0x6D6F6465  # key of PostgreSQL's advisory lock for migrations
 
 logger = logging.getLogger(__name__)
+
+
+class Transactions(Protocol):
+    """A Store, or what checks each write before it reaches one (service/leader.py)."""
+
+    def read(self) -> AbstractContextManager[Connection]: ...
+
+    def write(self) -> AbstractContextManager[Connection]: ...
 
 
 class Store:

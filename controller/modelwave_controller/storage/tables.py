@@ -48,6 +48,21 @@ clock = Table(
     Column("accepted_event", BigInteger, nullable=False),  # the newest event then
 )
 
+# One row: the service that leads (lease.py), and its connection to the broker.
+lease = Table(
+    "lease",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("holder", Text, nullable=False),  # random; "": nobody
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("place", Text, nullable=False),  # where the pid means something
+    Column("generation", BigInteger, nullable=False),  # increases with each new holder
+    Column("beat", BigInteger, nullable=False),  # increases while the holder leads
+    Column("connected", Boolean, nullable=False),
+    Column("connected_since", Float(53), nullable=False),  # Unix seconds; also of a loss
+)
+
 events = Table(
     "events",
     metadata,
