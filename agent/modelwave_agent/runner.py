@@ -167,6 +167,7 @@ class Agent:
         for model in self.updates:
             slot = topics.desired_slot(device.fleet, device.target, model, device.slot)
             found[slot] = model
+            found[topics.desired_all(device.fleet, device.target, model)] = model
             found[topics.desired_device(device.fleet, device.name, model)] = model
         return found
 

@@ -12,6 +12,11 @@ def desired_slot(fleet: str, target: str, model: str, slot: int) -> str:
     return under(fleet, "desired", target, model, str(slot))
 
 
+def desired_all(fleet: str, target: str, model: str) -> str:
+    """Retained: two lines, the order for all slots of one target and its manifest."""
+    return under(fleet, "desired", target, model, "all")
+
+
 def desired_device(fleet: str, device: str, model: str) -> str:
     """Retained: two lines, the order for one device and its manifest."""
     return under(fleet, "desired", "device", device, model)

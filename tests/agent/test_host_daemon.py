@@ -124,6 +124,7 @@ def test_check_shows_slot_and_topics(config, capsys):
     slot = slots.slot("demo", "pi-1")
     assert f"device pi-1, target linux-cpu, fleet demo, slot {slot}" in said
     assert topics.desired_slot("demo", "linux-cpu", "digits", slot) in said
+    assert topics.desired_all("demo", "linux-cpu", "digits") in said
     assert topics.desired_device("demo", "pi-1", "digits") in said
 
 

@@ -186,13 +186,21 @@ class World:
 
     def ordered(self, device: "Device") -> dict[str, Any] | None:
         """Returns the order for the device that the broker has, or would have."""
-        topic = topics.desired_slot(FLEET, device.target, "digits", slot(FLEET, device.name))
+        message = self.message_for(device)
+        return order_in(message) if message else None
+
+    def message_for(self, device: "Device") -> bytes | None:
+        """Returns the message with the newest order on the three topics that the device reads."""
+        target, name = device.target, device.name
+        read = (
+            topics.desired_slot(FLEET, target, "digits", slot(FLEET, name)),
+            topics.desired_all(FLEET, target, "digits"),
+            topics.desired_device(FLEET, name, "digits"),
+        )
         with self.store.read() as connection:
-            held = outbox.holds(connection, topic)
-        if held is None:
-            return None
-        order: dict[str, Any] = documents.read(words.ORDER, dsse.read(held.split(b"\n")[0]).payload)
-        return order
+            held = [outbox.holds(connection, topic) for topic in read]
+        found = [message for message in held if message]
+        return max(found, key=lambda message: int(order_in(message)["seq"]), default=None)
 
     def answer(self, outcome: str, devices: Iterable["Device"], reason: str = "") -> None:
         """Makes each of these devices that has an order answer to it."""
@@ -206,6 +214,13 @@ class World:
 
     def close(self) -> None:
         self.store.close()
+
+
+def order_in(message: bytes) -> dict[str, Any]:
+    """Returns the order in a message on a desired topic."""
+    envelope = dsse.read(message.split(b"\n")[0])
+    order: dict[str, Any] = documents.read(words.ORDER, envelope.payload)
+    return order
 
 
 NO_RELEASE = {  # a model that waits for its first

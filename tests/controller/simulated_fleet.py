@@ -61,13 +61,21 @@ class SimulatedFleet:
             self.report(name)
 
     def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
-        _, target, _, number = topics.parts(FLEET, message.topic)
+        _, target, second, last = topics.parts(FLEET, message.topic)
         if not message.payload:
             return
         envelope = dsse.read(message.payload.split(b"\n")[0])
         order = documents.read(words.ORDER, envelope.payload)
-        for device in self._by_slot[target, int(number)]:
+        for device in self._readers(target, second, last):
             self._consider(device, order)
+
+    def _readers(self, target: str, second: str, last: str) -> list[Device]:
+        """Returns the devices that subscribe to desired/`target`/`second`/`last`."""
+        if target == "device":
+            return [self.devices[second]]
+        if last == "all":
+            return [device for device in self.devices.values() if device.target == target]
+        return self._by_slot[target, int(last)]
 
     def _consider(self, device: Device, order: dict[str, Any]) -> None:
         with self.changed:

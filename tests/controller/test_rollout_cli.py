@@ -203,6 +203,25 @@ def test_a_gate_is_overruled_with_a_reason(world: World, run: Run) -> None:
     assert "accepted by the operator: the network is down there" in ran.out
 
 
+def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Any) -> None:
+    run("rollout", "start", "digits", "1", *QUICK)
+    world.tick()
+    asked = [device for device in world.devices.values() if world.ordered(device)]
+    world.answer("FAILED", asked[:1])
+    world.answer("REJECTED", asked[1:])
+    assert run("rollout", "retry", "--outcome", "failed").code == 0
+    assert run("rollout", "retry", "1", "--device", asked[1].name, "--json").code == 0
+    world.tick()
+    orders = [world.ordered(device) for device in asked]
+    assert [order["device"] for order in orders if order] == [device.name for device in asked]
+    ran = run("rollout", "retry", "1")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "modelwave: rollout 1: no device to order anew: 2 QUEUED; name others with --outcome or "
+        "--device\n"
+    )
+
+
 @pytest.mark.parametrize("reason", ["", " "])
 def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Run, reason: str) -> None:
     run("rollout", "start", "digits", "1", *QUICK)

@@ -30,7 +30,7 @@ from modelwave_controller.rollout.state import (
     REVERTING,
     RUNNING,
 )
-from modelwave_controller.storage import log, outbox
+from modelwave_controller.storage import log
 from modelwave_shared import topics, words
 from modelwave_shared.slots import slot
 from modelwave_shared.words import MANIFEST, ORDER, READS, WRITES
@@ -80,10 +80,8 @@ def finish(world: World) -> None:
 
 
 def judged_by_an_agent(world: World, device: Device) -> Case:
-    """What today's agent makes of what the controller has for its slot."""
-    topic = topics.desired_slot(FLEET, TARGET, "digits", slot(FLEET, device.name))
-    with world.store.read() as connection:
-        message = outbox.holds(connection, topic)
+    """What today's agent makes of what the controller has for it."""
+    message = world.message_for(device)
     assert message is not None
     enrolment = Enrolment(device.name, TARGET, world.home.root_document)
     case = Case(message, "digits", enrolment, new_record(), HAS)

@@ -8,6 +8,9 @@ def test_topics_are_those_of_the_design():
     assert topics.desired_slot("demo", "rp2040", "digits", 7) == (
         "modelwave/1/demo/desired/rp2040/digits/7"
     )
+    assert topics.desired_all("demo", "rp2040", "digits") == (
+        "modelwave/1/demo/desired/rp2040/digits/all"
+    )
     assert topics.desired_device("demo", "pump-1", "digits") == (
         "modelwave/1/demo/desired/device/pump-1/digits"
     )

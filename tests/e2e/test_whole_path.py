@@ -68,11 +68,11 @@ def test_good_model_reaches_the_fleet_in_waves_and_a_bad_one_comes_back(
 
 
 def next_order(house: House) -> bytes:
-    """What the broker retains for a device that would join slot 0 now."""
+    """What the broker retains for a device that would join now."""
     import paho.mqtt.subscribe as subscribe
 
     host, _, port = house.broker_url.removeprefix("mqtt://").partition(":")
-    topic = "modelwave/1/demo/desired/linux-cpu/digits/0"
+    topic = "modelwave/1/demo/desired/linux-cpu/digits/all"
     message = subscribe.simple(topic, hostname=host, port=int(port), keepalive=20)
     return bytes(message.payload)
 

@@ -78,6 +78,7 @@ def _check(path: Path) -> int:
     print(f"broker {settings.broker.host}:{settings.broker.port}, state in {settings.state}")
     for model in settings.models:
         print("  " + topics.desired_slot(fleet, settings.target, model, own_slot))
+        print("  " + topics.desired_all(fleet, settings.target, model))
         print("  " + topics.desired_device(fleet, settings.device, model))
     return 0
 

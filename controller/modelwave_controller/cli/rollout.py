@@ -127,10 +127,40 @@ def resume(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on after a pause; after a hold wait for the devices again, or overrule the gate."""
+    """Go on after a pause; after a hold, order its devices anew or overrule the gate."""
     if accept is not None and not accept.strip():
         raise OperatorError("--accept: say why the gate may be overruled")
     _do(ctx, rollouts.resume, rollout, one_line(accept or "", "--accept"), as_json)
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    rollout: NewestArgument = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DEVICE", help="Only this device; may be given several times."),
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OUTCOME,…",
+            help="Those with one of these outcomes, such as FAILED,TIMED_OUT,ROLLED_BACK.",
+            show_default="FAILED, CANCELED, TIMED_OUT",
+        ),
+    ] = None,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Order devices of a rollout its release anew, also when the rollout is over.
+
+    Without options these are the devices that failed or are silent.
+    """
+    words = [word.strip().upper() for word in outcome.split(",")] if outcome is not None else []
+    why = _reason(reason, "retried by the operator")
+    with opened_store(ctx) as store:
+        number, _ = rollouts.retry(store, rollout, device or [], words, why, time.time(), actor())
+        show_heading(status_of(store, str(number)), as_json)
 
 
 @app.command()

@@ -7,6 +7,7 @@ log: user@host on the command line.
 import contextlib
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.releases.bundles import Signed
+from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state
 from modelwave_controller.rollout.events import (
     Aborted,
@@ -22,12 +24,13 @@ from modelwave_controller.rollout.events import (
     Paused,
     Release,
     Resumed,
+    Retried,
     RevertAsked,
     by,
 )
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import Rollout, State
-from modelwave_controller.storage import devices, log, outbox
+from modelwave_controller.storage import clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_shared.limits import SLOTS
 
@@ -66,10 +69,15 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         )
     for target, signed in chosen.items():
         current = found.current.get((request.model, target))
-        if current and current.manifest == signed.digest:
+        everyone_has_it = (
+            current is not None
+            and current.manifest == signed.digest
+            and not devices.any_lacks(connection, target, request.model, signed.digest)
+        )
+        if everyone_has_it:
             raise OperatorError(
-                f"{target} has release {current.release} of {request.model} already; "
-                "name the other targets with --target, or another release"
+                f"each device of {target} runs release {signed.manifest.release} of "
+                f"{request.model} already; name the other targets with --target, or another release"
             )
     if request.start_slot is not None and not 0 <= request.start_slot < SLOTS:
         raise OperatorError(
@@ -80,9 +88,9 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         plan=request.plan,
         releases={target: _release(signed) for target, signed in chosen.items()},
         previous={
-            target: found.current[request.model, target]
-            for target in chosen
-            if (request.model, target) in found.current
+            target: release
+            for target, signed in chosen.items()
+            if (release := _before(found, request.model, target, signed.digest))
         },
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
         lift_ban=request.lift_ban,
@@ -105,9 +113,37 @@ def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") 
 
 
 def resume(store: Store, rollout: str, accept: str, now: float, actor: str = "") -> int:
-    """Resumes a rollout. `accept` is the reason to overrule the gate that holds it; "" waits for
-    the gate again."""
-    return _append(store, rollout, now, actor, lambda _, r: _resume(r, accept))
+    """Resumes a rollout. `accept` is the reason to overrule the gate that holds it; "" orders the
+    devices anew that it waits for, and waits for the gate again."""
+    with _writing(store) as (connection, found):
+        held = find(found, rollout)
+        entries: list[Act] = [_resume(held, accept)]
+        if held.status == state.HELD and held.held_by == "gate" and not accept:
+            words = _outcomes(connection, found, held, newest_only=True)
+            if again := retrying.chosen(words, retrying.AFTER_A_HOLD):
+                entries.append(Retried(devices=again, reason="resumed"))
+        log.append(connection, held.id, now, [by(actor, entry) for entry in entries])
+        return held.id
+
+
+def retry(
+    store: Store,
+    rollout: str | None,
+    names: Sequence[str],
+    words: Sequence[str],
+    reason: str,
+    now: float,
+    actor: str = "",
+) -> tuple[int, int]:
+    """Orders devices of a rollout its release anew: those of `names` and those whose outcome is one
+    of `words` (retry.WORDS), or, without either, those that failed or are silent. Returns the
+    rollout's number and how many devices these are. Raises OperatorError if there are none."""
+    with _writing(store) as (connection, found):
+        chosen = find(found, rollout)
+        again = _retry(connection, found, chosen, names, words)
+        entry = by(actor, Retried(devices=again, reason=reason))
+        log.append(connection, chosen.id, now, [entry])
+        return chosen.id, len(again)
 
 
 def abort(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
@@ -132,6 +168,22 @@ def find(found: State, wanted: str | None) -> Rollout:
             f"ROLLOUT: no rollout or model is called {wanted[:64]!r}; see `modelwave rollout list`"
         )
     return matching[-1]
+
+
+def _before(found: State, model: str, target: str, digest: str) -> Release | None:
+    """Returns the release to revert to from the release `digest`; None if there is none. Where
+    the target has that one already, it is the release before it."""
+    current = found.current.get((model, target))
+    if current is None or current.manifest != digest:
+        return current
+    brought = [
+        rollout
+        for rollout in found.rollouts.values()
+        if rollout.model == model
+        and rollout.status == state.FINISHED
+        and rollout.created.releases.get(target) == current
+    ]
+    return brought[-1].created.previous.get(target) if brought else None
 
 
 def _chosen(request: Request) -> dict[str, Signed]:
@@ -185,6 +237,14 @@ def _require_understood(rollout: Rollout, obstacle: str) -> None:
         )
 
 
+def _require_not_failed(rollout: Rollout) -> None:
+    if any(state.failed(stage) for stage in rollout.stages):
+        raise OperatorError(
+            f"rollout {rollout.id} has failed and cannot go on: `rollout revert {rollout.id}` "
+            f"reverts it, `rollout abort {rollout.id}` leaves it; then start a new one"
+        )
+
+
 def _pause(rollout: Rollout, reason: str) -> Act:
     _require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.NEW, state.RUNNING, state.HELD):
@@ -196,11 +256,7 @@ def _resume(rollout: Rollout, accept: str) -> Act:
     _require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.PAUSED, state.HELD):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to resume")
-    if any(state.failed(stage) for stage in rollout.stages):
-        raise OperatorError(
-            f"rollout {rollout.id} has failed and cannot go on: `rollout revert {rollout.id}` "
-            f"reverts it, `rollout abort {rollout.id}` leaves it; then start a new one"
-        )
+    _require_not_failed(rollout)
     if accept and rollout.status != state.HELD:
         raise OperatorError(f"--accept: no gate holds rollout {rollout.id}; it is paused")
     if accept and rollout.held_by == "format":
@@ -209,6 +265,64 @@ def _resume(rollout: Rollout, accept: str) -> Act:
             f"not by a gate: `modelwave rollout status {rollout.id}` names them"
         )
     return Resumed(accepted=accept)
+
+
+def _retry(
+    connection: Connection,
+    found: State,
+    rollout: Rollout,
+    names: Sequence[str],
+    words: Sequence[str],
+) -> list[str]:
+    _require_understood(rollout, found.obstacle(rollout.model, rollout.id))
+    if rollout.revert_asked is not None:
+        raise OperatorError(
+            f"rollout {rollout.id} is being reverted: `modelwave rollout watch {rollout.id}` "
+            "follows it; then retry"
+        )
+    if rollout.status in state.ACTIVE:
+        _require_not_failed(rollout)
+    if unknown := [word for word in words if word not in retrying.WORDS]:
+        raise OperatorError(
+            f"--outcome: {unknown[0][:40]!r} is none; give some of {', '.join(retrying.WORDS)}"
+        )
+    outcomes = _outcomes(connection, found, rollout)
+    if strangers := [name for name in names if name not in outcomes]:
+        raise OperatorError(
+            f"--device: {strangers[0][:64]!r} is no known device whose newest order is one of "
+            f"rollout {rollout.id}; `modelwave device list` shows the devices"
+        )
+    if names:
+        outcomes = {name: outcomes[name] for name in names}
+    wanted = words or (retrying.WORDS if names else retrying.BY_DEFAULT)
+    again = retrying.chosen(outcomes, wanted)
+    if not again:
+        raise OperatorError(
+            f"rollout {rollout.id}: no device to order anew: {_counted(outcomes)}; name others "
+            "with --outcome or --device"
+        )
+    return again
+
+
+def _outcomes(
+    connection: Connection, found: State, rollout: Rollout, newest_only: bool = False
+) -> dict[str, str]:
+    """Returns the outcome of each device that the rollout's orders are still the newest for. The
+    answers of a rollout that is over are read from the log here."""
+    if rollout.over:
+        found = log.folded(connection, reports_of=[rollout.id])
+        rollout = found.rollouts[rollout.id]
+    known = devices.known(connection, rollout.model)
+    seconds = clock.stored(connection).seconds
+    return retrying.outcomes(found, rollout, known, seconds, newest_only)
+
+
+def _counted(outcomes: dict[str, str]) -> str:
+    """Returns the outcomes in words, such as "20 SUCCEEDED, 1 REJECTED"."""
+    counts = Counter(outcomes.values())
+    if not counts:
+        return "no device has its orders, or another rollout has ordered them something else since"
+    return ", ".join(f"{number} {word}" for word, number in counts.most_common())
 
 
 def _abort(rollout: Rollout, reason: str) -> Act:
@@ -238,4 +352,5 @@ def _revert(found: State, rollout: Rollout, reason: str) -> Act:
 
 def _ordered(found: State, rollout: Rollout, target: str) -> bool:
     desired = found.desired.get((rollout.model, target), {})
-    return rollout.created.releases[target].manifest in desired.values()
+    manifest = rollout.created.releases[target].manifest
+    return any(wanted.release.manifest == manifest for wanted in desired.values())

@@ -14,9 +14,16 @@ from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.events import IN_PROGRESS
-from modelwave_controller.rollout.facts import Known, count_answers, facts
+from modelwave_controller.rollout.facts import (
+    Known,
+    count_answers,
+    facts,
+    later,
+    newest_answers,
+    population_of,
+)
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
-from modelwave_controller.rollout.state import Rollout, StageState, State, Wave, fold
+from modelwave_controller.rollout.state import Answer, Rollout, StageState, State, Wave, fold
 from modelwave_controller.storage import clock, devices, log, outbox
 from modelwave_controller.storage.devices import RefusalNote
 from modelwave_shared.slots import contains
@@ -127,7 +134,7 @@ class StatusReader:
             known,
             times,
             warnings=_warnings(rollout, now, seen_at, left),
-            problems=_problems(rollout) + _silent(self._state, rollout, refusals),
+            problems=_problems(rollout, known) + _silent(self._state, rollout, known, refusals),
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
 
@@ -196,7 +203,7 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
         return _why_it_stays(rollout, obstacle)
     again = f"`rollout revert {rollout.id}` would revert it"
     if rollout.status == state.FINISHED:
-        return rollout.reason, f"nothing: it is over; {again}"
+        return rollout.reason, f"{_lacking(rollout, known)}; {again}"
     if rollout.status == state.ABORTED:
         return rollout.reason, f"nothing: opened slots keep their order; {again}"
     if rollout.status == state.REVERTED:
@@ -210,6 +217,23 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
     if by_gate and found.gate and found.gate.verdict in (PASS, PENDING):
         return f"{rollout.reason}; now {found.gate.reason}", found.next
     return found.reason, found.next
+
+
+def _lacking(rollout: Rollout, known: Known) -> str:
+    """Returns how many devices a finished rollout has not brought to its release, with the command
+    that orders them anew."""
+    if rollout.retry:
+        anew = plural(len(rollout.retry), "device")
+        return f"{anew} to be ordered anew at the service's next ticks"
+    counts = [stage.counts for stage in facts(rollout, known).stages]
+    left = sum(count.devices - count.succeeded for count in counts)
+    if not left:
+        return "nothing: it is over"
+    total = sum(count.devices for count in counts)
+    return (
+        f"it is over, but {left} of {plural(total, 'device')} did not get to the release: "
+        f"`rollout retry {rollout.id}` orders them anew"
+    )
 
 
 def _why_it_stays(rollout: Rollout, obstacle: str) -> tuple[str, str]:
@@ -226,7 +250,8 @@ def _back(rollout: Rollout, known: Known, over: bool) -> str:
             "there is no earlier release, so its orders were withdrawn; a device that has its "
             "order already goes on with it, and keeps the release if it confirms it"
         )
-    return f"on the way back {gates.tally(count_answers(rollout.back, known), over)}"
+    _, after = later(rollout)
+    return f"on the way back {gates.tally(count_answers(rollout.back, known, after), over)}"
 
 
 def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
@@ -269,32 +294,45 @@ def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = ""
     )
 
 
-def _problems(rollout: Rollout) -> list[Problem]:
-    """Returns the devices that did not succeed, the newest stage first, a revert last."""
-    waves: list[Wave] = [*reversed(rollout.stages), *([rollout.back] if rollout.back else [])]
-    found = [
+def _answers(rollout: Rollout, known: Known) -> list[tuple[Wave, dict[str, Answer]]]:
+    """Returns the devices' newest answers, the newest stage first, a revert last."""
+    after_stages, after_back = later(rollout)
+    waves: list[tuple[Wave, Wave | None]] = [(w, after_stages) for w in reversed(rollout.stages)]
+    if rollout.back:
+        waves.append((rollout.back, after_back))
+    return [
+        (wave, newest_answers(wave, population_of(wave, known), after)) for wave, after in waves
+    ]
+
+
+def _problems(rollout: Rollout, known: Known) -> list[Problem]:
+    """Returns the devices that did not succeed, in the order of `_answers`."""
+    return [
         Problem(device, answer.outcome, answer.reason)
-        for wave in waves
-        for device, answer in wave.answers.items()
+        for _, answers in _answers(rollout, known)
+        for device, answer in answers.items()
         if answer.outcome not in (SUCCEEDED, IN_PROGRESS)
     ]
-    return found
 
 
-def _silent(state: State, rollout: Rollout, refusals: Sequence[RefusalNote]) -> list[Problem]:
+def _silent(
+    state: State, rollout: Rollout, known: Known, refusals: Sequence[RefusalNote]
+) -> list[Problem]:
     """Returns the devices that have not answered to the rollout's order, if it is still their
     newest, and that report a refused message: such as an order in a format that they cannot read,
     to which they cannot answer otherwise."""
     found = []
+    waves = _answers(rollout, known) if refusals else []
     for refusal in refusals:
         desired = state.desired.get((rollout.model, refusal.target), {}).get(refusal.slot)
-        for wave in rollout.waves():
+        for wave, answers in waves:
             ordered = any(
                 order.target == refusal.target
-                and order.release.manifest == desired
+                and desired is not None
+                and order.release.manifest == desired.release.manifest
                 and contains(order.slots, refusal.slot)
                 for order in wave.orders
             )
-            if ordered and refusal.device not in wave.answers:
+            if ordered and refusal.device not in answers:
                 found.append(Problem(refusal.device, SILENT, refusal.note))
     return found

@@ -19,7 +19,9 @@ begin anew.
     7. A stage opens when the stage before it has passed and has soaked for `soak_seconds`. A
        stage without known devices needs no soak time.
     8. When the last stage has passed and soaked, the rollout is finished.
-    9. While the controller's wall clock is in doubt, nothing is signed: no stage opens and
+    9. Devices that the operator asked to be ordered anew get their orders before anything else
+       is decided, except after a FAIL. Until they answer, the rollout waits for them.
+   10. While the controller's wall clock is in doubt, nothing is signed: no stage opens and
        nothing is reverted, also after a FAIL.
 
 The first situation of TABLE, from the top, that applies decides. Each tick computes the
@@ -29,7 +31,7 @@ decision anew; only the events are stored.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from modelwave_controller.phrases import span
+from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout import formats, gates
 from modelwave_controller.rollout.gates import (
     FAIL,
@@ -42,9 +44,12 @@ from modelwave_controller.rollout.gates import (
 from modelwave_controller.rollout.plan import Plan, Stage
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
-CONTINUE = "continue"
+CONTINUE, REORDER = "continue", "reorder"
 
-_RESUME_OR = "`rollout resume` waits for the devices again, with --accept REASON it overrules the "
+_RESUME_OR = (
+    "`rollout resume` orders the devices anew that it waits for, with --accept REASON it overrules "
+    "the "
+)
 _REVERT_OR = "`rollout revert` reverts it, `rollout abort` leaves every device as it is"
 
 _UPDATE = (
@@ -54,14 +59,18 @@ _UPDATE = (
 
 _UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
 
+_ANEW = "the service orders these devices anew at its next ticks"
+SIGNS = (OPEN, REVERT, REORDER)
+
 # Situation: (verb, what happens next).
 TABLE = {
-    # Takes the place of each situation below whose verb is OPEN or REVERT:
+    # Takes the place of each situation below whose verb is one of SIGNS:
     "clock in doubt": (
         WAIT,
         "no order is signed until the clock is right again: set it, or, if it is right, "
         "`modelwave clock accept REASON`",
     ),
+    "to be ordered back anew": (REORDER, _ANEW),
     "returned": (FINISH, "it ends as REVERTED"),
     "returning": (WAIT, "it ends when all devices have answered, in {deadline} at the latest"),
     "returning, unsent": (WAIT, _UNSENT),
@@ -69,6 +78,7 @@ TABLE = {
     "failed": (REVERT, "its devices are ordered back"),
     "failed, to be held": (HOLD, _REVERT_OR),
     "failed, held": (WAIT, _REVERT_OR),
+    "to be ordered anew": (REORDER, _ANEW),
     "paused": (WAIT, "no stage opens until `rollout resume`; opened stages go on"),
     "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
     "held": (WAIT, _RESUME_OR + "gate; " + _REVERT_OR),
@@ -110,6 +120,7 @@ class Facts:
     held_by_format: bool = False
     # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
+    reordering: int = 0  # how many devices are to be ordered anew
     revert_asked: str | None = None  # the operator's reason
     back: Counts | None = None  # the answers to the orders to revert, if they were sent
     back_since: float | None = None  # start of their deadline, as `waiting_since` of a stage
@@ -160,6 +171,9 @@ def stage_gate(stage: Stage, facts: StageFacts, now: float) -> Gate:
 
 
 def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
+    anew = f"{plural(facts.reordering, 'device')} to be ordered anew"
+    if facts.back is not None and facts.reordering:
+        return _Situation("to be ordered back anew", anew)
     if facts.back is not None:
         reason = f"reverted: {gates.tally(facts.back, False)}"
         return _Situation(_way_back(plan, facts, facts.back, now), reason)
@@ -171,6 +185,8 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
             name = "failed, held" if facts.held else "failed, to be held"
             name = "failed" if plan.on_fail == "revert" else name
             return _Situation(name, f"{label(plan, number)}: {gate.reason}", number, gate)
+    if facts.reordering:
+        return _Situation("to be ordered anew", anew)
     if not judged:
         name = "paused" if facts.paused else "new"
         return _unless_unreadable(_Situation(name, "no stage has opened yet"), plan, facts)
@@ -189,7 +205,7 @@ def _way_back(plan: Plan, facts: Facts, back: Counts, now: float) -> str:
 
 def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
     """Returns `found`, or "clock in doubt" in place of one that would sign an order."""
-    if not facts.doubt or TABLE[found.name][0] not in (OPEN, REVERT):
+    if not facts.doubt or TABLE[found.name][0] not in SIGNS:
         return found
     return found._replace(name="clock in doubt", reason=f"{facts.doubt}; {found.reason}")
 

@@ -74,13 +74,14 @@ class Release(_Body):
 
 class OrderSent(_Body):
     """An order signed for slots of one target; `known` is the number of known devices in them at
-    that time."""
+    that time. An order for one `device` has the slot that the device is in."""
 
     target: str
     seq: int
     release: Release
     slots: list[SlotRange]
     known: int
+    device: str = ""
 
 
 class Cleared(_Body):
@@ -164,6 +165,15 @@ class Resumed(_Act):
     accepted: str
 
 
+class Retried(_Act):
+    """The operator asked that these devices are ordered the release anew, each by an order for it
+    alone."""
+
+    kind: Literal["retried"] = "retried"
+    devices: list[str]
+    reason: str
+
+
 class RevertAsked(_Act):
     kind: Literal["revert_asked"] = "revert_asked"
     reason: str
@@ -174,6 +184,19 @@ class Reverted(_Body):
     reason: str
     orders: list[OrderSent]
     cleared: list[Cleared]
+
+
+class Reordered(_Body):
+    """Orders that were signed for a second time, whose answers count for a stage (None: for the
+    revert), or, if `settled`, for the whole rollout, which is over. Those for one device replace
+    its answer; after those for slots a device's answer stands until it says something else.
+    `gone`: devices that were to be ordered anew, and do not want the release any more."""
+
+    kind: Literal["reordered"] = "reordered"
+    stage: int | None = None  # from 0
+    settled: bool = False
+    orders: list[OrderSent]
+    gone: list[str] = []
 
 
 class Finished(_Body):
@@ -202,9 +225,9 @@ class Forgotten(_Act):
 
 REPORTED = "reported"
 
-Act = Created | Paused | Resumed | RevertAsked | Aborted | ClockAccepted | Forgotten
+Act = Created | Paused | Resumed | Retried | RevertAsked | Aborted | ClockAccepted | Forgotten
 Body = Annotated[
-    Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Finished,
+    Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Reordered | Finished,
     Discriminator("kind"),
 ]
 _BODY: TypeAdapter[Body] = TypeAdapter(Body)

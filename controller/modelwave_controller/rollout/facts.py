@@ -8,7 +8,7 @@ report the model, and those that have answered with an outcome. So
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelwave_controller.rollout import cohorts, formats, state
@@ -16,7 +16,7 @@ from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts
-from modelwave_controller.rollout.state import Rollout, Wave
+from modelwave_controller.rollout.state import Answer, Rollout, Wave
 from modelwave_shared.words import CANCELED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
 
 
@@ -42,11 +42,12 @@ class Known:
 
 def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
     """Returns the facts about a rollout. `doubt` says why the controller must not sign now."""
+    later_stage, later_back = later(rollout)
     stages = tuple(
         StageFacts(
             soaking_since=stage.soaking_since,
             waiting_since=stage.waiting_since,
-            counts=count_answers(stage, known),
+            counts=count_answers(stage, known, later_stage),
             failed=state.failed(stage),
             accepted=stage.accepted,
         )
@@ -58,8 +59,9 @@ def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
         held=rollout.status == state.HELD and rollout.held_by == "gate",
         held_by_format=rollout.status == state.HELD and rollout.held_by == "format",
         unreadable=tuple(_unreadable(rollout, known)),
+        reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
-        back=count_answers(rollout.back, known) if rollout.back else None,
+        back=count_answers(rollout.back, known, later_back) if rollout.back else None,
         back_since=rollout.back.waiting_since if rollout.back else None,
         doubt=doubt,
     )
@@ -86,12 +88,37 @@ def _unreadable(rollout: Rollout, known: Known) -> list[str]:
     return formats.unreadable(known.behind, rollout.created.releases, slots)
 
 
-def count_answers(wave: Wave, known: Known) -> Counts:
+def later(rollout: Rollout) -> tuple[Wave | None, Wave | None]:
+    """Returns the orders for all that followed the stages, and those that followed the revert."""
+    return (None, rollout.settled) if rollout.back else (rollout.settled, None)
+
+
+def newest_answers(
+    wave: Wave, population: Collection[str], after: Wave | None
+) -> dict[str, Answer]:
+    """Returns the answers of the wave's devices, of those to `after` where they are newer. A model
+    that was rolled back is refused when it comes again: that does not hide the roll-back."""
+    found = dict(wave.answers)
+    for device, answer in (after.answers if after else {}).items():
+        held = found.get(device)
+        again = held and held.outcome == ROLLED_BACK and answer.outcome == REJECTED
+        if held is None and device not in population:
+            continue
+        if not again and (held is None or answer.seq > held.seq):
+            found[device] = answer
+    return found
+
+
+def population_of(wave: Wave, known: Known) -> set[str]:
+    return {device for order in wave.orders for device in known.inside(order)}
+
+
+def count_answers(wave: Wave, known: Known, after: Wave | None = None) -> Counts:
     """Counts the wave's population by its answers; devices that joined after the order was sent
-    count too."""
-    population = {device for order in wave.orders for device in known.inside(order)}
+    count too. `after`: the orders for all that followed."""
+    population = population_of(wave, known)
     found: Counter[str] = Counter()
-    for device, answer in wave.answers.items():
+    for device, answer in newest_answers(wave, population, after).items():
         if answer.outcome != IN_PROGRESS:
             population.add(device)
         if device in population:

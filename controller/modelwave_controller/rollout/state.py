@@ -17,6 +17,7 @@ ABORTED has an effect: it is safe in every state, as it opens no stage and sends
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from modelwave_controller.rollout.events import (
     FLEET,
@@ -33,13 +34,17 @@ from modelwave_controller.rollout.events import (
     OrderSent,
     Paused,
     Release,
+    Reordered,
     Reported,
     Resumed,
+    Retried,
     RevertAsked,
     Reverted,
 )
 from modelwave_controller.rollout.gates import FAIL
 from modelwave_controller.rollout.plan import Plan
+from modelwave_shared.limits import SLOTS
+from modelwave_shared.slots import contains
 
 NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
 REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
@@ -52,6 +57,7 @@ FINAL = (REVERTED, FINISHED, ABORTED)
 class Answer:
     outcome: str
     reason: str
+    seq: int = 0  # of the order that it answers
 
 
 @dataclass
@@ -61,7 +67,8 @@ class Wave:
 
     at: float
     orders: list[OrderSent]
-    answers: dict[str, Answer] = field(default_factory=dict)  # by device: the latest
+    answers: dict[str, Answer] = field(default_factory=dict)  # by device: to its newest order
+    alone: dict[str, int] = field(default_factory=dict)  # {device: newest order for it alone}
     soaking_since: float | None = None
     waiting_since: float | None = None  # when its deadline began, anew after a resume
 
@@ -83,6 +90,9 @@ class Rollout:
     held_by: str = ""  # `by` of the last Held
     stages: list[StageState] = field(default_factory=list)
     back: Wave | None = None
+    settled: Wave | None = None  # orders for all that took the stages' place when it was over
+    by_seq: dict[int, Wave] = field(default_factory=dict)  # {order: the wave that it counts for}
+    retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
     not_understood: str = ""  # the first event that this program does not understand, and why
 
@@ -119,14 +129,33 @@ class Rollout:
         )
 
 
+class Wanted(NamedTuple):
+    """The newest order for a slot or a device. `whole`: it names all slots."""
+
+    seq: int
+    rollout: int
+    release: Release
+    whole: bool = False
+
+
+class Alone(NamedTuple):
+    """The newest order of a device, if it is one for it alone."""
+
+    target: str
+    slot: int
+    wanted: Wanted
+
+
 @dataclass
 class State:
     rollouts: dict[int, Rollout] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)  # by model: the highest one used
     # By (model, target): the release that a finished rollout brought to all.
     current: dict[tuple[str, str], Release] = field(default_factory=dict)
-    # By (model, target): {slot: manifest that its retained order names}.
-    desired: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
+    # By (model, target): {slot: its order}.
+    desired: dict[tuple[str, str], dict[int, Wanted]] = field(default_factory=dict)
+    # By model: {device: its order, where it is newer than its slot's}.
+    alone: dict[str, dict[str, Alone]] = field(default_factory=dict)
     last: int = 0  # id of the newest event in it
 
     def active(self, model: str) -> Rollout | None:
@@ -137,6 +166,14 @@ class State:
             if r.model == model and (r.status in ACTIVE or r.revert_asked is not None)
         ]
         return found[-1] if found else None
+
+    def alone_in(self, model: str, target: str, ranges: list[list[int]]) -> list[str]:
+        """Returns the devices in these slots that have an order for them alone."""
+        return [
+            device
+            for device, found in self.alone.get(model, {}).items()
+            if found.target == target and contains(ranges, found.slot)
+        ]
 
     def obstacle(self, model: str, since: int = 0) -> str:
         """Returns why this program may not decide about `model`: an event that it does not
@@ -174,7 +211,7 @@ def _apply(state: State, event: Event) -> None:
         case Opened():
             rollout.status = RUNNING
             rollout.stages.append(StageState(event.at, body.orders))
-            _order(state, rollout.model, body.orders)
+            _order(state, rollout, rollout.stages[-1], body.orders)
         case Began():
             _begin(rollout, body)
         case Gated():
@@ -189,15 +226,21 @@ def _apply(state: State, event: Event) -> None:
             rollout.status, rollout.reason = PAUSED, body.reason
         case Resumed():
             _resume(rollout, body)
+        case Retried():
+            rollout.retry.update(dict.fromkeys(body.devices))
         case RevertAsked():
             rollout.status, rollout.reason = REVERTING, body.reason
+            rollout.retry.clear()
             rollout.revert_asked = body.reason
         case Reverted():
             _revert(state, rollout, body, event.at)
+        case Reordered():
+            _reorder(state, rollout, body, event.at)
         case Finished():
             _finish(state, rollout, body)
         case Aborted():
             rollout.status, rollout.reason = ABORTED, body.reason
+            rollout.retry.clear()
 
 
 def _begun(event: Event) -> Rollout:
@@ -228,6 +271,8 @@ def _problem(rollout: Rollout, event: Event) -> str:
         return f"stage {body.stage} was not opened"
     if isinstance(body, Began) and not _has_wave(rollout, body.stage):
         return "its orders were not sent"
+    if isinstance(body, Reordered) and not (body.settled or _has_wave(rollout, body.stage)):
+        return "its orders were not sent before"
     return ""
 
 
@@ -255,17 +300,37 @@ def _stay(rollout: Rollout, event: Event) -> None:
 
 
 def _answer(rollout: Rollout, body: Reported) -> None:
-    for wave in rollout.waves():
-        if any(order.seq == body.seq for order in wave.orders):
-            wave.answers[body.device] = Answer(body.outcome, body.reason)
+    """Notes an answer, unless the device has a newer order or has answered one."""
+    wave = rollout.by_seq.get(body.seq)
+    if wave is None:
+        return
+    held = wave.answers.get(body.device)
+    if body.seq >= max(held.seq if held else 0, wave.alone.get(body.device, 0)):
+        wave.answers[body.device] = Answer(body.outcome, body.reason, body.seq)
 
 
-def _order(state: State, model: str, orders: list[OrderSent]) -> None:
+def _order(state: State, rollout: Rollout, wave: Wave, orders: list[OrderSent]) -> None:
+    """Notes that `orders` were sent, and that their answers count for `wave`."""
+    model = rollout.model
     for order in orders:
         state.seqs[model] = max(state.seqs.get(model, 0), order.seq)
+        rollout.by_seq[order.seq] = wave
+        whole = order.slots == [[0, SLOTS - 1]]
+        wanted = Wanted(order.seq, rollout.id, order.release, whole)
+        if order.device:
+            found = Alone(order.target, order.slots[0][0], wanted)
+            state.alone.setdefault(model, {})[order.device] = found
+            continue
         slots = state.desired.setdefault((model, order.target), {})
         for first, last in order.slots:
-            slots.update(dict.fromkeys(range(first, last + 1), order.release.manifest))
+            slots.update(dict.fromkeys(range(first, last + 1), wanted))
+        _drop_alone(state, model, order.target, order.slots)
+
+
+def _drop_alone(state: State, model: str, target: str, ranges: list[list[int]]) -> None:
+    """Drops the orders for single devices in these slots, which have a newer one or none now."""
+    for device in state.alone_in(model, target, ranges):
+        del state.alone[model][device]
 
 
 def _begin(rollout: Rollout, body: Began) -> None:
@@ -291,8 +356,11 @@ def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
     rollout.status, rollout.reason = REVERTING, body.reason
     rollout.revert_asked = None
     rollout.back = Wave(at, body.orders)
-    _order(state, rollout.model, body.orders)
+    rollout.settled = None
+    rollout.retry.clear()
+    _order(state, rollout, rollout.back, body.orders)
     for cleared in body.cleared:
+        _drop_alone(state, rollout.model, cleared.target, cleared.slots)
         slots = state.desired.setdefault((rollout.model, cleared.target), {})
         for first, last in cleared.slots:
             for slot in range(first, last + 1):
@@ -304,6 +372,26 @@ def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
             state.current[rollout.model, target] = rollout.created.previous[target]
         else:
             del state.current[rollout.model, target]
+
+
+def _reorder(state: State, rollout: Rollout, body: Reordered, at: float) -> None:
+    if body.settled:
+        wave = rollout.settled = rollout.settled or Wave(at, [])
+    else:
+        found = rollout.back if body.stage is None else rollout.stages[body.stage]
+        assert found is not None, "_problem has looked"
+        wave = found
+    _order(state, rollout, wave, body.orders)
+    waits_for = {order.device: order.seq for order in body.orders if order.device}
+    for device, seq in waits_for.items():
+        for answered in (wave, rollout.settled):
+            if answered is not None:
+                answered.answers.pop(device, None)
+                answered.alone[device] = seq
+    for device in (*waits_for, *body.gone):
+        rollout.retry.pop(device, None)
+    if waits_for and wave is rollout.newest_wave:
+        wave.waiting_since = None
 
 
 def _finish(state: State, rollout: Rollout, body: Finished) -> None:

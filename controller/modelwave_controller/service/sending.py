@@ -11,14 +11,14 @@ from modelwave_controller.rollout import cohorts
 from modelwave_controller.rollout.events import Cleared, OrderSent, Release
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.state import Rollout, State
-from modelwave_controller.storage import outbox
+from modelwave_controller.storage import floors, outbox, retained
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import Root, of_our_format
 from modelwave_controller.trust.keys import SigningKey
 from modelwave_shared import topics
-from modelwave_shared.limits import MAX_SLOT_RANGES
-from modelwave_shared.slots import ranges_of
+from modelwave_shared.limits import MAX_SLOT_RANGES, SLOTS
+from modelwave_shared.slots import contains, ranges_of
 from modelwave_shared.words import ORDER
 
 
@@ -42,35 +42,95 @@ class Sender:
     known: Known
     now: float  # Unix seconds
 
-    def send(self, target: str, release: Release, slots: Sequence[int]) -> list[OrderSent]:
-        """Orders `release` for the slots: one order, or several if it has too many slot ranges."""
+    def send(
+        self, target: str, release: Release, slots: Sequence[int], quiet: bool = False
+    ) -> list[OrderSent]:
+        """Orders `release` for the slots: one order, or several if it has too many slot ranges.
+        `quiet`: what says that a device runs the release already is not logged."""
         ranges = ranges_of(slots)
         return [
-            self._send_one(target, release, ranges[start : start + MAX_SLOT_RANGES])
+            self._send_slots(target, release, ranges[start : start + MAX_SLOT_RANGES], quiet)
             for start in range(0, len(ranges), MAX_SLOT_RANGES)
         ]
 
-    def _send_one(self, target: str, release: Release, ranges: list[list[int]]) -> OrderSent:
+    def send_alone(self, target: str, release: Release, slot: int, device: str) -> OrderSent:
+        """Orders `release` for one device, on its own topic."""
+        place = [[slot, slot]]
+        seq, message = self._signed(target, release, {"device": device}, False, place)
+        topic = topics.desired_device(self.fleet, device, self.rollout.model)
+        outbox.put(self.connection, [topic], message)
+        return OrderSent(
+            target=target, seq=seq, release=release, slots=place, known=1, device=device
+        )
+
+    def clear(self, target: str, slots: Sequence[int]) -> Cleared:
+        """Clears the topics of the slots, and of the devices in them: no order is wanted there."""
+        ranges = ranges_of(slots)
+        self._clear(target, ranges)
+        known = cohorts.count_devices(self.known.counts(target), ranges)
+        return Cleared(target=target, slots=ranges, known=known)
+
+    def clear_all(self, target: str) -> None:
+        """Clears the topic of the order for all slots, if it holds one."""
+        topic = topics.desired_all(self.fleet, target, self.rollout.model)
+        if retained.on(self.connection, [topic]):
+            outbox.put(self.connection, [topic], b"")
+
+    @property
+    def fleet(self) -> str:
+        return self.issuer.root.fleet
+
+    def _send_slots(
+        self, target: str, release: Release, ranges: list[list[int]], quiet: bool
+    ) -> OrderSent:
+        """Signs an order for slots. It is put on the topics of the slots with known devices, and of
+        those that hold an older order; on the one topic for all if it names all slots."""
+        seq, message = self._signed(target, release, {"slots": ranges}, quiet, ranges)
+        counts, model = self.known.counts(target), self.rollout.model
+        if ranges == [[0, SLOTS - 1]]:
+            self._clear(target, ranges)
+            found = [topics.desired_all(self.fleet, target, model)]
+        else:
+            self._clear_devices(target, ranges)
+            held = retained.slots_held(self.connection, self.fleet, target, model)
+            slots = sorted(slot for slot in {*counts, *held} if contains(ranges, slot))
+            found = [topics.desired_slot(self.fleet, target, model, slot) for slot in slots]
+        outbox.put(self.connection, found, message)
+        known = cohorts.count_devices(counts, ranges)
+        return OrderSent(target=target, seq=seq, release=release, slots=ranges, known=known)
+
+    def _signed(
+        self,
+        target: str,
+        release: Release,
+        whom: dict[str, Any],
+        quiet: bool,
+        ranges: list[list[int]],
+    ) -> tuple[int, bytes]:
+        """Signs an order and keeps it; `whom` is its slots or its device, which is in `ranges`.
+        Returns its number and its message."""
         model, seq = self.rollout.model, self._next_seq()
         plan = self.rollout.created.plan
-        order = {
-            "fleet": self.issuer.root.fleet,
-            "target": target,
-            "model": model,
-            "epoch": self.issuer.root.epoch,
-            "seq": seq,
-            "slots": ranges,
-            "manifest": release.manifest,
-            "urls": list(self.issuer.urls),
-            "issued": int(self.now),
-            "expires": int(self.now) + plan.expires_seconds,
-            "trial": {"seconds": plan.trial.seconds, "inferences": plan.trial.inferences},
-            "shadow": False,
-        } | self._extra(target, release)
+        order = (
+            {
+                "fleet": self.fleet,
+                "target": target,
+                "model": model,
+                "epoch": self.issuer.root.epoch,
+                "seq": seq,
+                "manifest": release.manifest,
+                "urls": list(self.issuer.urls),
+                "issued": int(self.now),
+                "expires": int(self.now) + plan.expires_seconds,
+                "trial": {"seconds": plan.trial.seconds, "inferences": plan.trial.inferences},
+                "shadow": False,
+            }
+            | whom
+            | self._extra(target, release)
+        )
         payload = keys.canonical(of_our_format(ORDER, order))
         envelope = keys.sign(ORDER, payload, [self.issuer.key])
-        lines = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
-        outbox.put(self.connection, self._topics(target, ranges), lines)
+        message = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
         self.connection.execute(
             insert(orders).values(
                 model=model,
@@ -80,10 +140,14 @@ class Sender:
                 target=target,
                 manifest=release.manifest,
                 slots=json.dumps(ranges),
+                message=outbox.keep_blob(self.connection, message),
+                device=whom.get("device", ""),
+                issued=order["issued"],
+                expires=order["expires"],
+                quiet=quiet,
             )
         )
-        known = cohorts.count_devices(self.known.counts(target), ranges)
-        return OrderSent(target=target, seq=seq, release=release, slots=ranges, known=known)
+        return seq, message
 
     def _extra(self, target: str, release: Release) -> dict[str, Any]:
         """Returns the field `extra`, if the order needs it: old agents do not know it. A ban of the
@@ -95,27 +159,32 @@ class Sender:
             extra["lift_ban"] = True
         return {"extra": extra} if extra else {}
 
-    def clear(self, target: str, slots: Sequence[int]) -> Cleared:
-        """Clears the topics of the slots: no order is wanted there."""
-        ranges = ranges_of(slots)
-        outbox.put(self.connection, self._topics(target, ranges), b"")
-        known = cohorts.count_devices(self.known.counts(target), ranges)
-        return Cleared(target=target, slots=ranges, known=known)
-
-    def _topics(self, target: str, ranges: list[list[int]]) -> list[str]:
-        return [
-            topics.desired_slot(self.issuer.root.fleet, target, self.rollout.model, slot)
-            for first, last in ranges
-            for slot in range(first, last + 1)
+    def _clear(self, target: str, ranges: list[list[int]]) -> None:
+        """Clears what the topics of the slots, and of the devices in them, hold."""
+        self._clear_devices(target, ranges)
+        model = self.rollout.model
+        found = [
+            topics.desired_slot(self.fleet, target, model, slot)
+            for slot in retained.slots_held(self.connection, self.fleet, target, model)
+            if contains(ranges, slot)
         ]
+        outbox.put(self.connection, found, b"")
+
+    def _clear_devices(self, target: str, ranges: list[list[int]]) -> None:
+        """Clears the topics of the devices in the slots that have an older order of their own."""
+        model = self.rollout.model
+        alone = self.state.alone_in(model, target, ranges)
+        found = [topics.desired_device(self.fleet, device, model) for device in alone]
+        outbox.put(self.connection, found, b"")
 
     def _next_seq(self) -> int:
-        """Returns the next sequence number of the model; a failed tick leaves a gap. It depends
-        only on the controller's own orders, because forged reports could use the numbers up. The
-        table also has the orders whose events are not understood."""
+        """Returns the next sequence number of the model, above its floor; a failed tick leaves a
+        gap. It depends only on the controller's own orders, because forged reports could use the
+        numbers up. The table also has the orders whose events are not understood."""
         model = self.rollout.model
         newest = select(func.max(orders.c.seq)).where(orders.c.model == model)
         given = self.connection.scalar(newest) or 0
-        seq = max(given, self.state.seqs.get(model, 0)) + 1
+        floor = floors.of(self.connection, model)
+        seq = max(given, self.state.seqs.get(model, 0), floor) + 1
         self.state.seqs[model] = seq
         return seq

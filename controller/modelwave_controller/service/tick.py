@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from modelwave_controller.rollout import formats
+from modelwave_controller.rollout import formats, retry
 from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.decide import (
     CONTINUE,
     FINISH,
     HOLD,
     OPEN,
+    REORDER,
     REVERT,
     WAIT,
     Decision,
@@ -32,6 +33,7 @@ from modelwave_controller.rollout.events import (
     Held,
     Opened,
     OrderSent,
+    Reordered,
     Reverted,
 )
 from modelwave_controller.rollout.facts import facts, next_slots
@@ -45,10 +47,13 @@ from modelwave_controller.rollout.state import (
     State,
     failed,
 )
+from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
 from modelwave_controller.storage.store import Transactions
+
+MAX_ORDERED_ANEW = 200  # orders for single devices that a tick signs
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +67,7 @@ class Ticker:
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
         self._clock = clock.Keeper()
+        self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()
 
     def tick(self, now: float, steady: float) -> bool:
@@ -74,6 +80,7 @@ class Ticker:
             self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
+            repaired = self._reconciler.run(connection, state, now, reading)
             due = [
                 r
                 for r in state.rollouts.values()
@@ -84,7 +91,15 @@ class Ticker:
                 _Step(connection, self.issuer, state, r, known[r.model], now, reading) for r in due
             ]
             taken = [step.take() for step in steps]
-            return any(taken)
+            if FINISH in taken:
+                self._settle(connection, now, reading)
+            return repaired or any(taken)
+
+    def _settle(self, connection: Connection, now: float, reading: Reading) -> None:
+        """Puts the orders of a rollout that is over now together, in the same transaction. The
+        next tick reads the log anew, as this state has events that are not committed."""
+        state, self._state = self._caught_up(connection), None
+        self._reconciler.settle(connection, state, now, reading)
 
     def _tell_doubt(self, doubt: str) -> None:
         """Logs when the wall clock comes into doubt, and when the doubt ends."""
@@ -106,13 +121,16 @@ class Ticker:
         state = log.caught_up(connection, self._state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # their answers are no longer needed
-                for wave in rollout.waves():
-                    wave.answers.clear()
+                for wave in (*rollout.waves(), rollout.settled):
+                    if wave is not None:
+                        wave.answers.clear()
         return state
 
 
 def _is_due(rollout: Rollout) -> bool:
-    return rollout.status in (*ACTIVE, REVERTING) or rollout.revert_asked is not None
+    if rollout.status in (*ACTIVE, REVERTING) or rollout.revert_asked is not None:
+        return True
+    return rollout.status in FINAL and bool(rollout.retry)
 
 
 @dataclass(frozen=True)
@@ -121,13 +139,18 @@ class _Step(Sender):
 
     reading: Reading
 
-    def take(self) -> bool:
+    def take(self) -> str:
+        """Does the step; returns what was done, "" for nothing."""
+        if self.rollout.status in FINAL:
+            return "" if self.reading.doubt else self._order_anew()
         if self._begins():
-            return True
+            return WAIT
         so_far = facts(self.rollout, self.known, self.reading.doubt)
         found = decide(self.rollout.created.plan, so_far, self.reading.seconds)
         if found.verb == WAIT:
-            return self._note_fail(found)
+            return WAIT if self._note_fail(found) else ""
+        if found.verb == REORDER:
+            return self._order_anew()
         acts = {
             OPEN: self._open,
             HOLD: self._hold,
@@ -138,7 +161,32 @@ class _Step(Sender):
         log.append(
             self.connection, self.rollout.id, self.now, [*_gated(found), acts[found.verb](found)]
         )
-        return True
+        return found.verb
+
+    def _order_anew(self) -> str:
+        """Orders the release anew for as many of the devices that wait for it as one tick may."""
+        names = list(self.rollout.retry)[:MAX_ORDERED_ANEW]
+        places = devices.places(self.connection, names)
+        unreadable = {reader.device: reader for reader in self.known.behind}
+        sent: dict[int | None, list[OrderSent]] = {}
+        gone = []
+        for device in names:
+            target, slot = places.get(device, ("", 0))
+            place = retry.place(self.state, self.rollout, target, slot, device)
+            reader = unreadable.get(device)
+            if place is None or (reader and formats.shortfalls(place.release, reader.reads)):
+                gone.append(device)
+            else:
+                order = self.send_alone(target, place.release, slot, device)
+                sent.setdefault(place.stage, []).append(order)
+        entries = [Reordered(stage=stage, orders=orders) for stage, orders in sent.items()]
+        if gone:
+            stage = None if self.rollout.back else 0
+            entries.append(Reordered(stage=stage, orders=[], gone=gone))
+        log.append(self.connection, self.rollout.id, self.now, entries)
+        count = len(names) - len(gone)
+        logger.info("rollout %d: %d devices are ordered anew", self.rollout.id, count)
+        return REORDER
 
     def _begins(self) -> bool:
         """Notes that the clocks of the newest wave begin, if the broker has acknowledged its
@@ -192,7 +240,9 @@ class _Step(Sender):
         back: dict[str, list[int]] = {}
         for target, release in sorted(created.releases.items()):
             desired = self.state.desired.get((created.model, target), {})
-            slots = [slot for slot, manifest in desired.items() if manifest == release.manifest]
+            slots = [s for s, w in desired.items() if w.release.manifest == release.manifest]
+            if any(desired[slot].whole for slot in slots):
+                self.clear_all(target)
             if slots and target in created.previous:
                 sent += self.send(target, created.previous[target], slots)
                 back[target] = slots

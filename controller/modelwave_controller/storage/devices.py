@@ -19,19 +19,21 @@ from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.storage import clock, log
-from modelwave_controller.storage.answers import GivenOrder, answer
+from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
 from modelwave_controller.storage.messages import Bad, Incoming, Present, ReportMessage
 from modelwave_controller.storage.tables import (
     bad_messages,
     device_models,
     devices,
+    heads,
     metrics,
     orders,
     presence,
+    repairs,
 )
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.slots import slot as slot_of
-from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER
+from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER, SUCCEEDED
 
 _CHUNK = 500  # values in one IN (…): databases limit their number
 MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
@@ -46,6 +48,17 @@ class RefusalNote(NamedTuple):
     target: str
     slot: int
     note: str
+
+
+class Heard(NamedTuple):
+    """What a device reports of one model: its newest order there."""
+
+    device: str
+    target: str
+    slot: int
+    model: str
+    epoch: int
+    seq: int
 
 
 def store(connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float) -> None:
@@ -111,6 +124,48 @@ def _behind(connection: Connection, model: str) -> list[Reader]:
     ]
 
 
+def places(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Returns {device: (target, slot)} of those of the devices that are known."""
+    query = select(devices.c.device, devices.c.target, devices.c.slot)
+    return {
+        device: (target, slot)
+        for device, target, slot in _rows(connection, query, devices.c.device, list(names))
+    }
+
+
+def any_lacks(connection: Connection, target: str, model: str, manifest: str) -> bool:
+    """Returns whether a device of the target that reports the model does not run this release."""
+    query = _reporting(select(devices.c.device), model)
+    query = query.where(devices.c.target == target, device_models.c.sha256 != manifest)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def heard_after(
+    connection: Connection, after: tuple[int, str], limit: int
+) -> tuple[list[Heard], tuple[int, str]]:
+    """Returns the models of the devices that reported after the report `after` (its batch and
+    device), at most `limit` devices, and which report was the last of them."""
+    place = tuple_(devices.c.heard, devices.c.device)
+    columns = (devices.c.device, devices.c.target, devices.c.slot, devices.c.heard)
+    rows = connection.execute(
+        select(*columns)
+        .where(place > after)
+        .order_by(devices.c.heard, devices.c.device)
+        .limit(limit)
+    ).all()
+    if not rows:
+        return [], after
+    by_device = {row.device: row for row in rows}
+    query = select(
+        device_models.c.device, device_models.c.model, device_models.c.epoch, device_models.c.seq
+    )
+    found = [
+        Heard(row.device, by_device[row.device].target, by_device[row.device].slot, *row[1:])
+        for row in _rows(connection, query, device_models.c.device, list(by_device))
+    ]
+    return found, (rows[-1].heard, rows[-1].device)
+
+
 def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list[RefusalNote]:
     """Returns the devices of these targets that report the model and a refused message, which may
     not have been authentic."""
@@ -124,7 +179,7 @@ def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list
 def forget(connection: Connection, device: str) -> bool:
     """Deletes all rows of a device; returns whether there were any."""
     found = 0
-    for table in (devices, device_models, presence, bad_messages, metrics):
+    for table in (devices, device_models, presence, bad_messages, metrics, repairs):
         found += connection.execute(delete(table).where(table.c.device == device)).rowcount
     return found > 0
 
@@ -153,7 +208,11 @@ def _take_reports(
     new = {device: report for device, report in newest.items() if device not in known}
     newer = {d: r for d, r in newest.items() if d in known and _age(r) > _age(known[d])}
     older = [d for d, r in newest.items() if d in known and _age(r) < _age(known[d])]
-    seen = {"seen_at": now, "seen_clock": clock.stored(connection).seconds}
+    seen = {
+        "seen_at": now,
+        "seen_clock": clock.stored(connection).seconds,
+        "heard": _next_batch(connection) if new or newer else 0,
+    }
     rows = [_device_row(fleet, device, report) | seen for device, report in new.items()]
     if rows:
         connection.execute(insert(devices), rows)
@@ -194,6 +253,14 @@ def _update_devices(connection: Connection, rows: list[dict[str, Any]]) -> None:
         )
 
 
+def _next_batch(connection: Connection) -> int:
+    """Returns the number of this batch of reports; by it the service finds the devices that it has
+    not looked at since."""
+    heard = heads.c.name == "heard"
+    connection.execute(update(heads).where(heard).values(value=heads.c.value + 1))
+    return connection.scalar(select(heads.c.value).where(heard)) or 0
+
+
 def _count_stale(connection: Connection, older: list[str]) -> None:
     connection.execute(
         update(devices)
@@ -209,8 +276,8 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
         (row.device, row.model): row._asdict()
         for row in _rows(connection, select(device_models), device_models.c.device, list(fresh))
     }
-    after = {
-        (device, model): {"device": device, "model": model, **asdict(state)}
+    after: dict[tuple[str, str], dict[str, Any]] = {
+        (device, model): _model_row(device, model, state, before.get((device, model)))
         for device, report in fresh.items()
         for model, state in report.models.items()
     }
@@ -223,8 +290,6 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
             .where(device_models.c.model == bindparam("its_model")),
             [{"its_device": device, "its_model": model} for device, model in gone],
         )
-    if changed:
-        connection.execute(insert(device_models), [after[key] for key in changed])
     states = [(device, model, fresh[device].models[model]) for device, model in changed]
     given = _orders(connection, {(model, state.seq) for _, model, state in states})
     entries: list[tuple[int, Body]] = []
@@ -233,11 +298,22 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
         old = before.get((device, model))
         if order and not (old and _says_the_same(old, state)):
             target, slot = fresh[device].target, slot_of(fleet, device)
-            if found := answer(order, target, slot, state):
+            found, row = answer(order, device, target, slot, state), after[device, model]
+            if found and not says_nothing_new(order, row["proved"], found[0], state):
                 outcome, reason = found
+                row["proved"] = order.manifest if outcome == SUCCEEDED else ""
                 body = ReportedEvent(device=device, seq=order.seq, outcome=outcome, reason=reason)
                 entries.append((order.rollout, body))
+    if changed:
+        connection.execute(insert(device_models), [after[key] for key in changed])
     log.append_all(connection, now, entries)
+
+
+def _model_row(
+    device: str, model: str, state: ModelState, before: dict[str, Any] | None
+) -> dict[str, Any]:
+    proved = before["proved"] if before else ""
+    return {"device": device, "model": model, "proved": proved, **asdict(state)}
 
 
 def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
@@ -259,12 +335,16 @@ def _orders(
         orders.c.target,
         orders.c.manifest,
         orders.c.slots,
+        orders.c.device,
+        orders.c.quiet,
     )
     found = {}
     for chunk in _chunks(sorted(wanted)):
         pairs = tuple_(orders.c.model, orders.c.seq).in_(chunk)
         for row in connection.execute(query.where(pairs)):
-            found[row.model, row.seq] = GivenOrder(*row[:-1], json.loads(row.slots))
+            found[row.model, row.seq] = GivenOrder(
+                **row._asdict() | {"slots": json.loads(row.slots)}
+            )
     return found
 
 

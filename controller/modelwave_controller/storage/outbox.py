@@ -139,10 +139,14 @@ def unsend_all(connection: Connection, fleet: str) -> None:
 
 
 def any_left(connection: Connection, fleet: str, target: str, model: str) -> bool:
-    """Returns whether the broker has not acknowledged an order of the model for the target."""
+    """Returns whether the broker has not acknowledged an order of the model for the target, or for
+    one device."""
     order = topics.under(fleet, "desired", target, model, "")
+    alone = topics.under(fleet, "desired", "device", "")
+    starts, ends = outbox.c.topic.startswith, outbox.c.topic.endswith
+    for_device = starts(alone, autoescape=True) & ends(f"/{model}", autoescape=True)
     query = select(outbox.c.topic).where(outbox.c.acked < outbox.c.version)
-    query = query.where(outbox.c.topic.startswith(order, autoescape=True))
+    query = query.where(or_(starts(order, autoescape=True), for_device))
     return connection.execute(query.limit(1)).first() is not None
 
 

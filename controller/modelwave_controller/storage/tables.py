@@ -18,13 +18,14 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 
 metadata = MetaData()
 
-# Three rows: "schema", for a modelwave from before the migrations; "event", the newest event's
+# Four rows: "schema", for a modelwave from before the migrations; "event", the newest event's
 # id, which each writer locks, so that ids increase in the order of commits; "ticked", Unix
-# seconds of a recent tick.
+# seconds of a recent tick; "heard", the number of batches with a device's newer report.
 heads = Table(
     "heads",
     metadata,
@@ -93,6 +94,35 @@ orders = Table(
     Column("target", Text, nullable=False),
     Column("manifest", Text, nullable=False),
     Column("slots", Text, nullable=False),  # JSON: [[first, last], …]
+    # The blob with its message, to put it on further topics; "": older than this column.
+    Column("message", Text, nullable=False, server_default=""),
+    Column("device", Text, nullable=False, server_default=""),  # if it is for one device
+    # Unix seconds, as in the order; 0: older than these columns.
+    Column("issued", BigInteger, nullable=False, server_default="0"),
+    Column("expires", BigInteger, nullable=False, server_default="0"),
+    # A device that runs the release already says nothing new when it answers.
+    Column("quiet", Boolean, nullable=False, server_default=false()),
+)
+
+# By model: the sequence number that the controller's orders must be above.
+floors = Table(
+    "floors",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
+# Devices that report an older order than theirs, though the broker has acknowledged it. Times are
+# in seconds of the rollout clock.
+repairs = Table(
+    "repairs",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),  # of its order
+    Column("since", Float(53), nullable=False),  # when this was first seen
+    Column("times", Integer, nullable=False),  # how often the order was sent again
+    Column("due", Float(53), nullable=False),  # not again before
 )
 
 # What each retained topic must hold. `version` increases with each change; `acked` is the
@@ -127,7 +157,10 @@ devices = Table(
     Column("reads", Text, nullable=False, server_default=""),
     # The rollout clock at its last report.
     Column("seen_clock", Float(53), nullable=False, server_default="0"),
+    # The number of the batch (`heads`) with its last report.
+    Column("heard", BigInteger, nullable=False, server_default="0"),
     Index("devices_by_slot", "target", "slot"),
+    Index("devices_by_heard", "heard", "device"),
 )
 
 device_models = Table(
@@ -142,6 +175,8 @@ device_models = Table(
     Column("seq", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    # The manifest of which the log says SUCCEEDED, if that is the device's newest answer there.
+    Column("proved", Text, nullable=False, server_default=""),
 )
 
 presence = Table(

@@ -1,0 +1,104 @@
+"""Finds the devices of a rollout that can be ordered its release anew. Pure.
+
+Only a device whose newest order still names the release is asked: a later rollout may want
+another one there.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from modelwave_controller.rollout import wanted
+from modelwave_controller.rollout.decide import overdue
+from modelwave_controller.rollout.events import IN_PROGRESS, Release
+from modelwave_controller.rollout.facts import Known, facts, later, newest_answers, population_of
+from modelwave_controller.rollout.state import Rollout, State, Wave
+from modelwave_shared import slots
+from modelwave_shared.words import OUTCOMES, REJECTED, ROLLED_BACK, SUCCEEDED
+
+QUEUED, TIMED_OUT = "QUEUED", "TIMED_OUT"
+WORDS = (*OUTCOMES, IN_PROGRESS, QUEUED, TIMED_OUT)
+# Ordering such a device anew changes nothing by itself.
+_NOT_BY_DEFAULT = (SUCCEEDED, ROLLED_BACK, REJECTED, IN_PROGRESS, QUEUED)
+BY_DEFAULT = tuple(word for word in WORDS if word not in _NOT_BY_DEFAULT)
+AFTER_A_HOLD = (*BY_DEFAULT, QUEUED)
+
+
+class Place(NamedTuple):
+    """The wave that a device belongs to (`stage` None: the revert), and its release there."""
+
+    stage: int | None
+    release: Release
+
+
+def outcomes(
+    state: State, rollout: Rollout, known: Known, clock: float, newest_only: bool = False
+) -> dict[str, str]:
+    """Returns {device: one of WORDS} of the known devices that the rollout has ordered its release,
+    or back, and whose newest order still says so; `newest_only`: those of its newest wave. `clock`
+    is in seconds of the rollout clock."""
+    found: dict[str, str] = {}
+    for wave, late in _waves(rollout, known, clock):
+        if newest_only and wave is not rollout.newest_wave:
+            continue
+        after = later(rollout)[1 if rollout.back else 0]
+        answers = newest_answers(wave, population_of(wave, known), after)
+        for target, slot, device in _inside(wave, known):
+            if place(state, rollout, target, slot, device) is not None:
+                held = answers.get(device)
+                found[device] = _word(held.outcome if held else "", late, rollout.over)
+    return found
+
+
+def place(state: State, rollout: Rollout, target: str, slot: int, device: str) -> Place | None:
+    """Returns which orders of the rollout the device belongs to; None if its newest order names
+    another release, or the rollout has none for it."""
+    created = rollout.created
+    releases = created.previous if rollout.back else created.releases
+    order = wanted.of(state, rollout.model, target, slot, device)
+    release = releases.get(target)
+    if order is None or release is None or order.release.manifest != release.manifest:
+        return None
+    if rollout.back:
+        return Place(None, release) if _names(rollout.back, target, slot) else None
+    for number, stage in enumerate(rollout.stages):
+        if _names(stage, target, slot):
+            return Place(number, release)
+    return None
+
+
+def _waves(rollout: Rollout, known: Known, clock: float) -> Iterator[tuple[Wave, bool]]:
+    """Yields the waves that count, and whether the deadline of each has passed."""
+    if rollout.back:
+        yield rollout.back, rollout.over
+        return
+    so_far = facts(rollout, known).stages
+    for stage, planned, its in zip(
+        rollout.stages, rollout.created.plan.stages, so_far, strict=False
+    ):
+        yield stage, overdue(planned, its, clock)
+
+
+def _inside(wave: Wave, known: Known) -> Iterator[tuple[str, int, str]]:
+    """Yields (target, slot, device) of the known devices in the wave's slots."""
+    for order in wave.orders:
+        for slot, ids in known.devices.get(order.target, {}).items():
+            if slots.contains(order.slots, slot):
+                for device in ids:
+                    yield order.target, slot, device
+
+
+def _names(wave: Wave, target: str, slot: int) -> bool:
+    return any(o.target == target and slots.contains(o.slots, slot) for o in wave.orders)
+
+
+def _word(outcome: str, late: bool, over: bool) -> str:
+    if outcome in ("", IN_PROGRESS) and late:
+        return TIMED_OUT
+    if not outcome:
+        return TIMED_OUT if over else QUEUED
+    return outcome
+
+
+def chosen(found: dict[str, str], words: Collection[str]) -> list[str]:
+    """Returns the devices whose outcome is one of `words`, sorted."""
+    return sorted(device for device, word in found.items() if word in words)

@@ -1,0 +1,42 @@
+"""Finds which orders the devices should have, and which of them can be put together. Pure."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from modelwave_controller.rollout.state import Rollout, State, Wanted
+from modelwave_shared.limits import SLOTS
+
+
+class Settled(NamedTuple):
+    """A target of which all slots want one release, by several orders: one order for all of them
+    says the same. `newest` is the newest of them."""
+
+    model: str
+    target: str
+    newest: Wanted
+
+
+def of(state: State, model: str, target: str, slot: int, device: str) -> Wanted | None:
+    """Returns the newest order for a device of `target` in `slot`; None if there is none."""
+    alone = state.alone.get(model, {}).get(device)
+    if alone and (alone.target, alone.slot) == (target, slot):
+        return alone.wanted
+    return state.desired.get((model, target), {}).get(slot)
+
+
+def settled(state: State) -> Iterator[Settled]:
+    """Yields the targets whose rollouts are over, and which many orders are not needed for."""
+    for (model, target), slots in state.desired.items():
+        if len(slots) < SLOTS or not _is_over(state, model):
+            continue
+        found = {wanted.seq: wanted for wanted in slots.values()}
+        newest = found[max(found)]
+        manifests = {wanted.release.manifest for wanted in found.values()}
+        if len(found) > 1 and len(manifests) == 1:
+            yield Settled(model, target, newest)
+
+
+def _is_over(state: State, model: str) -> bool:
+    """Returns whether no rollout of the model changes anything by itself."""
+    of_model: Iterator[Rollout] = (r for r in state.rollouts.values() if r.model == model)
+    return all(r.over and not r.not_understood for r in of_model)

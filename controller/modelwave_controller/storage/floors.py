@@ -1,0 +1,23 @@
+"""The sequence number of each model that the controller's orders must be above.
+
+Devices take no order with a lower number than that of their last one. After a database was lost or
+restored from a backup, they may be ahead of the controller; a raised floor brings it past them.
+"""
+
+from sqlalchemy import Connection, insert, select, update
+
+from modelwave_controller.storage.tables import floors
+
+
+def of(connection: Connection, model: str) -> int:
+    """Returns the model's floor; 0 if none was set."""
+    return connection.scalar(select(floors.c.seq).where(floors.c.model == model)) or 0
+
+
+def raise_to(connection: Connection, model: str, seq: int) -> None:
+    """Raises the model's floor to `seq`; a floor is never lowered. `connection` is from
+    Store.write()."""
+    if connection.scalar(select(floors.c.seq).where(floors.c.model == model)) is None:
+        connection.execute(insert(floors).values(model=model, seq=seq))
+    below = (floors.c.model == model) & (floors.c.seq < seq)
+    connection.execute(update(floors).where(below).values(seq=seq))

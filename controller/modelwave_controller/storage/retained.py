@@ -1,0 +1,52 @@
+"""Finds which retained topics hold orders, and puts the message of an order on further ones."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import Connection, select
+
+from modelwave_controller.storage import outbox
+from modelwave_controller.storage.tables import orders
+from modelwave_controller.storage.tables import outbox as held
+from modelwave_shared import topics
+
+_CHUNK = 500  # values in one IN (…): databases limit their number
+
+T = TypeVar("T")
+
+
+class Topic(NamedTuple):
+    """A topic that holds a message, with that message's blob; `acked`: the broker has it."""
+
+    blob: str
+    acked: bool
+
+
+def slots_held(connection: Connection, fleet: str, target: str, model: str) -> list[int]:
+    """Returns the slots whose topics hold an order of the model for the target."""
+    start = topics.under(fleet, "desired", target, model, "")
+    query = select(held.c.topic).where(held.c.topic.startswith(start, autoescape=True))
+    ends = (topic[len(start) :] for topic in connection.scalars(query.where(held.c.blob != "")))
+    return [int(end) for end in ends if end.isdecimal()]
+
+
+def on(connection: Connection, wanted: Iterable[str]) -> dict[str, Topic]:
+    """Returns those of the topics that hold a message."""
+    query = select(held.c.topic, held.c.blob, held.c.acked >= held.c.version)
+    query = query.where(held.c.blob != "")
+    return {
+        topic: Topic(blob, bool(acked))
+        for chunk in _chunks(sorted(set(wanted)))
+        for topic, blob, acked in connection.execute(query.where(held.c.topic.in_(chunk)))
+    }
+
+
+def message(connection: Connection, model: str, seq: int) -> bytes:
+    """Returns the message of an order; b"" for one from before they were kept."""
+    query = select(orders.c.message).where(orders.c.model == model, orders.c.seq == seq)
+    digest = connection.scalar(query)
+    return outbox.blob(connection, digest) if digest else b""
+
+
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
