@@ -24,7 +24,7 @@ from modelwave_controller.rollout.facts import (
 )
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
 from modelwave_controller.rollout.state import Answer, Rollout, StageState, State, Wave, fold
-from modelwave_controller.storage import clock, devices, log, outbox
+from modelwave_controller.storage import clock, devices, log, outbox, repairs
 from modelwave_controller.storage.devices import RefusalNote
 from modelwave_shared.slots import contains
 from modelwave_shared.words import SUCCEEDED
@@ -133,7 +133,8 @@ class StatusReader:
             rollout,
             known,
             times,
-            warnings=_warnings(rollout, now, seen_at, left),
+            warnings=_warnings(rollout, now, seen_at, left)
+            + _repaired(repairs.summary(connection, rollout.model)),
             problems=_problems(rollout, known) + _silent(self._state, rollout, known, refusals),
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
@@ -196,6 +197,16 @@ def _warnings(rollout: Rollout, now: float, seen_at: int, left: int) -> list[str
     if left:
         found.append(f"{plural(left, 'topic')} not yet acknowledged by the broker")
     return found
+
+
+def _repaired(found: repairs.Summary) -> list[str]:
+    if not found.devices:
+        return []
+    return [
+        f"{plural(found.devices, 'device')} went on reporting an older order, such as {found.one}: "
+        f"orders were sent again {plural(found.times, 'time')}; `modelwave device show "
+        f"{found.one}` says what it reports"
+    ]
 
 
 def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:

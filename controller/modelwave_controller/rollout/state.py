@@ -118,6 +118,13 @@ class Rollout:
     def waves(self) -> list[Wave]:
         return [*self.stages, self.back] if self.back else [*self.stages]
 
+    def place_of(self, seq: int) -> tuple[int | None, bool]:
+        """Returns what the order's answers count for, as Reordered names it: (stage, False),
+        (None, False) for the revert, (None, True) for the whole rollout."""
+        wave = self.by_seq[seq]
+        stages = [number for number, stage in enumerate(self.stages) if stage is wave]
+        return (stages[0], False) if stages else (None, wave is not self.back)
+
     def width(self, target: str) -> int:
         """Returns how many slots, from the start slot on, its stages have opened for the target."""
         return sum(

@@ -1,6 +1,6 @@
 """Finds which orders the devices should have, and which of them can be put together. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from modelwave_controller.rollout.state import Rollout, State, Wanted
@@ -40,3 +40,29 @@ def _is_over(state: State, model: str) -> bool:
     """Returns whether no rollout of the model changes anything by itself."""
     of_model: Iterator[Rollout] = (r for r in state.rollouts.values() if r.model == model)
     return all(r.over and not r.not_understood for r in of_model)
+
+
+def standing(state: State) -> dict[str, set[int]]:
+    """Returns {model: numbers of the orders for slots that stand} of the models whose rollouts are
+    over."""
+    found: dict[str, set[int]] = {}
+    for (model, _), slots in state.desired.items():
+        if _is_over(state, model):
+            found.setdefault(model, set()).update(wanted.seq for wanted in slots.values())
+    return found
+
+
+def parts(
+    state: State, model: str, only: Collection[int] | None
+) -> Iterator[tuple[str, Wanted, list[int]]]:
+    """Yields (target, order, slots) of the orders for slots of the model, the oldest first; `only`
+    those with these numbers. The slots are those that have no newer order."""
+    for (of_model, target), slots in state.desired.items():
+        if of_model != model:
+            continue
+        found: dict[Wanted, list[int]] = {}
+        for slot, order in slots.items():
+            if only is None or order.seq in only:
+                found.setdefault(order, []).append(slot)
+        for order in sorted(found):
+            yield target, order, sorted(found[order])

@@ -3,9 +3,13 @@ right what differs. It runs within the tick, at a cost of what has changed:
 
     1. Where all rollouts of a model are over, one order for all takes the place of many.
     2. A device that was first heard in an opened slot gets the slot's order.
+    3. A device that goes on reporting an older order than its own is sent it again (repair.py).
+    4. Orders that still stand are signed anew when half of their time has passed.
+    5. All orders of a model are signed anew when the floor of its numbers was raised.
 """
 
 import logging
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -13,14 +17,18 @@ from sqlalchemy import Connection
 from modelwave_controller.rollout import wanted
 from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.events import Reordered
+from modelwave_controller.rollout.repair import MARGIN_SECONDS, Repair, look
 from modelwave_controller.rollout.state import State, Wanted
 from modelwave_controller.service.sending import Issuer, Sender
-from modelwave_controller.storage import devices, log, outbox, retained
+from modelwave_controller.storage import devices, floors, log, outbox, repairs, retained
 from modelwave_controller.storage.devices import Heard
 from modelwave_shared import topics
 from modelwave_shared.limits import SLOTS
 
 MAX_HEARD = 1000  # devices that a tick looks at
+MAX_REPAIRS = 200  # topics that a tick sends again
+MAX_REMEMBERED = 10_000  # topics
+RENEW_SECONDS = 600
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +47,44 @@ class Reconciler:
     def __init__(self, issuer: Issuer) -> None:
         self.issuer = issuer
         self._looked = (0, "")  # the number of the batch, and the device in it
+        self._asserted: dict[str, float] = {}  # {topic: the rollout clock when it was sent again}
+        self._renewal = 0.0  # the rollout clock at the next look for orders that expire
         self._settled = -1  # the newest event at which nothing was left to put together
 
     def run(self, connection: Connection, state: State, now: float, reading: Reading) -> bool:
         """Puts right what it can; returns whether it has signed orders, and then `state` is not up
         to date. `now` is in Unix seconds."""
         self._serve(connection, state)
-        return self.settle(connection, state, now, reading)
+        if reading.doubt:
+            return False
+        return (
+            self._pass_floors(connection, state, now)
+            or self.settle(connection, state, now, reading)
+            or self._renew(connection, state, now, reading)
+        )
+
+    def _pass_floors(self, connection: Connection, state: State, now: float) -> bool:
+        """Signs all orders anew of the models whose numbers have to pass a floor."""
+        done = [
+            sign_anew(connection, self.issuer, state, model, now)
+            for model in floors.reached(connection)
+            if not state.obstacle(model)
+        ]
+        return any(done)
+
+    def _renew(self, connection: Connection, state: State, now: float, reading: Reading) -> bool:
+        """Signs orders anew before they expire, if their rollout is over: a device that is replaced
+        years later wants them too. Looks only every RENEW_SECONDS."""
+        if reading.seconds < self._renewal:
+            return False
+        self._renewal = reading.seconds + RENEW_SECONDS
+        signed = False
+        for model, seqs in wanted.standing(state).items():
+            old = retained.past_half(connection, model, seqs, now)
+            if old:
+                logger.info("%s: orders %s are signed anew before they expire", model, sorted(old))
+                signed = sign_anew(connection, self.issuer, state, model, now, old) or signed
+        return signed
 
     def settle(self, connection: Connection, state: State, now: float, reading: Reading) -> bool:
         """Signs one order for all where it says the same as many; returns whether it did."""
@@ -74,15 +113,57 @@ class Reconciler:
     def _serve(self, connection: Connection, state: State) -> None:
         """Looks at the devices that reported since the last tick."""
         heard, self._looked = devices.heard_after(connection, self._looked, MAX_HEARD)
-        behind = [found for one in heard if (found := self._behind(state, one))]
-        if not behind:
+        if not heard:
             return
+        behind = [found for one in heard if (found := self._behind(state, one))]
         held = retained.on(connection, [found.topic for found in behind])
         for found in behind:
             if found.topic not in held:
-                message = retained.message(connection, found.heard.model, found.wanted.seq)
-                if message:
-                    outbox.put(connection, [found.topic], message)
+                _put(connection, found)
+        late = [found for found in behind if found.topic in held and held[found.topic].acked]
+        self._repair(connection, heard, late)
+
+    def _repair(
+        self, connection: Connection, heard: Sequence[Heard], late: Sequence[Behind]
+    ) -> None:
+        """Makes the topics of the devices in `late` due again, as rollout/repair.py says, and
+        forgets the repairs of all other devices in `heard`."""
+        noted = repairs.of(connection, {one.device for one in heard})
+        new: dict[repairs.Key, Repair] = {}
+        again: dict[str, None] = {}
+        for found in late:
+            key, at = (found.heard.device, found.heard.model), found.heard.clock
+            held = noted.get(key)
+            looked = look(held, found.wanted.seq, at)
+            if held and looked.times > held.times:
+                if len(again) == MAX_REPAIRS:  # the next tick goes on with this device
+                    self._looked = _before(heard, found.heard)
+                    break
+                if not self._may_assert(found.topic, at):
+                    looked = held
+                else:
+                    again[found.topic] = None
+            new[key] = looked
+        else:
+            kept = {(found.heard.device, found.heard.model) for found in late}
+            repairs.replace(connection, noted.keys() - kept, {})
+        repairs.replace(connection, (), {k: r for k, r in new.items() if noted.get(k) != r})
+        if again:
+            outbox.unsend(connection, list(again))
+            logger.warning(
+                "devices report older orders than theirs: %d topics are sent again, such as %s",
+                len(again),
+                next(iter(again)),
+            )
+
+    def _may_assert(self, topic: str, at: float) -> bool:
+        """Returns whether the topic was not sent again just now, for another device."""
+        if at - self._asserted.get(topic, float("-inf")) < MARGIN_SECONDS:
+            return False
+        if len(self._asserted) >= MAX_REMEMBERED:
+            self._asserted.clear()
+        self._asserted[topic] = at
+        return True
 
     def _behind(self, state: State, heard: Heard) -> Behind | None:
         found = wanted.of(state, heard.model, heard.target, heard.slot, heard.device)
@@ -97,3 +178,42 @@ class Reconciler:
         else:
             topic = topics.desired_slot(root.fleet, heard.target, heard.model, heard.slot)
         return Behind(heard, found, topic)
+
+
+def _put(connection: Connection, behind: Behind) -> None:
+    message = retained.message(connection, behind.heard.model, behind.wanted.seq)
+    if message:
+        outbox.put(connection, [behind.topic], message)
+
+
+def _before(heard: Sequence[Heard], one: Heard) -> tuple[int, str]:
+    """Returns the device (and its batch) that was heard before `one`'s."""
+    earlier = [(h.batch, h.device) for h in heard if (h.batch, h.device) < (one.batch, one.device)]
+    return earlier[-1] if earlier else (one.batch, "")
+
+
+def sign_anew(
+    connection: Connection,
+    issuer: Issuer,
+    state: State,
+    model: str,
+    now: float,
+    only: Collection[int] | None = None,
+) -> bool:
+    """Signs the newest orders for all slots of the model anew, with new numbers: each order for the
+    slots that it is still the newest for. Returns whether there were any. `only` gives the numbers
+    of the orders that this is for, None all; orders for single devices say what their slot's order
+    says, and end. `now` is in Unix seconds."""
+    found = list(wanted.parts(state, model, only))
+    if not found:
+        return False
+    known = devices.known(connection, model)
+    for target, order, slots in found:
+        rollout = state.rollouts[order.rollout]
+        sent = Sender(connection, issuer, state, rollout, known, now).send(
+            target, order.release, slots, quiet=True
+        )
+        stage, settled = rollout.place_of(order.seq)
+        event = Reordered(stage=stage, settled=settled, orders=sent)
+        log.append(connection, rollout.id, now, [event])
+    return True

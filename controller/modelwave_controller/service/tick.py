@@ -80,7 +80,8 @@ class Ticker:
             self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
-            repaired = self._reconciler.run(connection, state, now, reading)
+            if self._reconciler.run(connection, state, now, reading):
+                return True
             due = [
                 r
                 for r in state.rollouts.values()
@@ -93,7 +94,7 @@ class Ticker:
             taken = [step.take() for step in steps]
             if FINISH in taken:
                 self._settle(connection, now, reading)
-            return repaired or any(taken)
+            return any(taken)
 
     def _settle(self, connection: Connection, now: float, reading: Reading) -> None:
         """Puts the orders of a rollout that is over now together, in the same transaction. The

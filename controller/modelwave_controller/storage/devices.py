@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
@@ -20,6 +20,7 @@ from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.storage import clock, log
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
+from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.messages import Bad, Incoming, Present, ReportMessage
 from modelwave_controller.storage.tables import (
     bad_messages,
@@ -35,12 +36,9 @@ from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.slots import slot as slot_of
 from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER, SUCCEEDED
 
-_CHUNK = 500  # values in one IN (…): databases limit their number
 MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-
-T = TypeVar("T")
 
 
 class RefusalNote(NamedTuple):
@@ -51,11 +49,14 @@ class RefusalNote(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What a device reports of one model: its newest order there."""
+    """What a device reports of one model: its newest order there. `batch` is the number of the
+    batch of its last report, `clock` the rollout clock then."""
 
+    batch: int
     device: str
     target: str
     slot: int
+    clock: float
     model: str
     epoch: int
     seq: int
@@ -143,27 +144,21 @@ def any_lacks(connection: Connection, target: str, model: str, manifest: str) ->
 def heard_after(
     connection: Connection, after: tuple[int, str], limit: int
 ) -> tuple[list[Heard], tuple[int, str]]:
-    """Returns the models of the devices that reported after the report `after` (its batch and
-    device), at most `limit` devices, and which report was the last of them."""
-    place = tuple_(devices.c.heard, devices.c.device)
-    columns = (devices.c.device, devices.c.target, devices.c.slot, devices.c.heard)
-    rows = connection.execute(
-        select(*columns)
-        .where(place > after)
-        .order_by(devices.c.heard, devices.c.device)
-        .limit(limit)
-    ).all()
+    """Returns what the devices report that were heard after `after` (a batch, and a device in it),
+    at most `limit` devices, in that order; and who was the last of them."""
+    place = (devices.c.heard, devices.c.device)
+    query = select(*place, devices.c.target, devices.c.slot, devices.c.seen_clock)
+    query = query.where(tuple_(*place) > after).order_by(*place).limit(limit)
+    rows = {row.device: row for row in connection.execute(query)}
     if not rows:
         return [], after
-    by_device = {row.device: row for row in rows}
-    query = select(
-        device_models.c.device, device_models.c.model, device_models.c.epoch, device_models.c.seq
+    columns = (device_models.c.model, device_models.c.epoch, device_models.c.seq)
+    models = _rows(
+        connection, select(device_models.c.device, *columns), device_models.c.device, list(rows)
     )
-    found = [
-        Heard(row.device, by_device[row.device].target, by_device[row.device].slot, *row[1:])
-        for row in _rows(connection, query, device_models.c.device, list(by_device))
-    ]
-    return found, (rows[-1].heard, rows[-1].device)
+    found = sorted(Heard(*rows[device], *state) for device, *state in models)
+    last = list(rows.values())[-1]
+    return found, (last.heard, last.device)
 
 
 def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list[RefusalNote]:
@@ -339,7 +334,7 @@ def _orders(
         orders.c.quiet,
     )
     found = {}
-    for chunk in _chunks(sorted(wanted)):
+    for chunk in chunks(sorted(wanted)):
         pairs = tuple_(orders.c.model, orders.c.seq).in_(chunk)
         for row in connection.execute(query.where(pairs)):
             found[row.model, row.seq] = GivenOrder(
@@ -402,9 +397,5 @@ def _kept(connection: Connection, table: Any, names: list[str]) -> set[str]:
 
 
 def _rows(connection: Connection, query: Any, column: Any, values: list[str]) -> Iterator[Any]:
-    for chunk in _chunks(values):
+    for chunk in chunks(values):
         yield from connection.execute(query.where(column.in_(chunk)))
-
-
-def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

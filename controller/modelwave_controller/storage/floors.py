@@ -4,9 +4,16 @@ Devices take no order with a lower number than that of their last one. After a d
 restored from a backup, they may be ahead of the controller; a raised floor brings it past them.
 """
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from modelwave_controller.storage.tables import floors
+from modelwave_controller.storage.tables import floors, orders
+
+
+def reached(connection: Connection) -> list[str]:
+    """Returns the models whose newest order is not above their floor."""
+    newest = select(func.max(orders.c.seq)).where(orders.c.model == floors.c.model)
+    below = func.coalesce(newest.scalar_subquery(), 0) <= floors.c.seq
+    return list(connection.scalars(select(floors.c.model).where(below)))
 
 
 def of(connection: Connection, model: str) -> int:

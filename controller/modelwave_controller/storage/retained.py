@@ -1,18 +1,15 @@
 """Finds which retained topics hold orders, and puts the message of an order on further ones."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
 from modelwave_controller.storage import outbox
+from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.storage.tables import outbox as held
 from modelwave_shared import topics
-
-_CHUNK = 500  # values in one IN (…): databases limit their number
-
-T = TypeVar("T")
 
 
 class Topic(NamedTuple):
@@ -36,7 +33,7 @@ def on(connection: Connection, wanted: Iterable[str]) -> dict[str, Topic]:
     query = query.where(held.c.blob != "")
     return {
         topic: Topic(blob, bool(acked))
-        for chunk in _chunks(sorted(set(wanted)))
+        for chunk in chunks(sorted(set(wanted)))
         for topic, blob, acked in connection.execute(query.where(held.c.topic.in_(chunk)))
     }
 
@@ -48,5 +45,12 @@ def message(connection: Connection, model: str, seq: int) -> bytes:
     return outbox.blob(connection, digest) if digest else b""
 
 
-def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
+def past_half(connection: Connection, model: str, seqs: Iterable[int], now: float) -> set[int]:
+    """Returns those of the orders that have passed half of their time at `now`, Unix seconds."""
+    query = select(orders.c.seq).where(orders.c.model == model, orders.c.expires > 0)
+    query = query.where(orders.c.issued + orders.c.expires <= 2 * int(now))
+    return {
+        seq
+        for chunk in chunks(sorted(set(seqs)))
+        for seq in connection.scalars(query.where(orders.c.seq.in_(chunk)))
+    }
