@@ -203,7 +203,7 @@ def test_a_gate_is_overruled_with_a_reason(world: World, run: Run) -> None:
     assert "accepted by the operator: the network is down there" in ran.out
 
 
-def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Any) -> None:
+def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     asked = [device for device in world.devices.values() if world.ordered(device)]

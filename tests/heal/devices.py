@@ -16,9 +16,10 @@ from modelwave_agent.record import serving
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
+from modelwave_shared import topics
 from modelwave_shared.words import ROLLED_BACK
 from tests.heal.broker import DeviceLink
-from tests.heal.fleet import MODEL, TARGET, UNWELL, WRONG
+from tests.heal.fleet import FLEET, MODEL, TARGET, UNWELL, WRONG
 
 BOOT_SECONDS = 5
 PIECES = 4  # in which a file arrives
@@ -41,6 +42,11 @@ class Device:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.enrolment = Enrolment(name, TARGET, world.fleet.root)
+        self.topics = (
+            topics.desired_slot(FLEET, TARGET, MODEL, self.enrolment.slot),
+            topics.desired_all(FLEET, TARGET, MODEL),
+            topics.desired_device(FLEET, name, MODEL),
+        )
         self.has_clock = has_clock
         self.has_network = True
         self.medium = ""  # "" works, or the errno that each write gives; EIO: each read too
@@ -186,6 +192,8 @@ class DeviceJournal(Journal):
     def _check(self, record):
         device, world = self.life.device, self.life.world
         live = record["banks"][record["live"]]
+        if device.has_model and live is None:
+            world.fault("forgets its model", f"{device.name}: {record['reason']}")
         device.has_model = device.has_model or live is not None
         tried = record["banks"][1 - record["live"]]
         if record["outcome"] == ROLLED_BACK and tried:
@@ -238,6 +246,8 @@ class DeviceRuntime(ports.Runtime):
     async def prove(self, model_path, golden_path, tolerance, breathe):
         await asyncio.sleep(PROOF_SECONDS)
         self.life.check_power()
+        if self.life.device.medium == "EIO":
+            raise OSError(errno.EIO, "cannot be read")
         release = self.life.release_at(model_path)
         return "golden set: 1 of 1 outputs off" if release.quality == WRONG else ""
 

@@ -179,7 +179,7 @@ KINDS = {
     "medium_fails": Kind(medium_fails, lambda r: (device(r), r.choice(["ENOSPC", "EIO"]), long(r))),
     "starts": Kind(starts, lambda r: (r.choice([GOOD, GOOD, WRONG, UNWELL]),), 6),
     "does": Kind(
-        does, lambda r: (r.choice(["pause", "resume", "overrule", "abort", "revert"]),), 3
+        does, lambda r: (r.choice(["pause", "resume", "retry", "overrule", "abort", "revert"]),), 3
     ),
     "forgets": Kind(forgets, lambda r: (device(r),)),
 }

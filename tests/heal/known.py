@@ -58,8 +58,8 @@ KNOWN = {
         Step("starts", (GOOD,), 60),
     ],
     "clock_jumps_in_a_soak": [
-        Step("starts", (GOOD,), 200),
-        Step("clock_jumps", (2 * HOUR, HOUR), 600),
+        Step("starts", (GOOD,), 500),
+        Step("clock_jumps", (2 * HOUR, 60), 600),
     ],
     "clock_jumps_before_the_start": [
         Step("clock_jumps", (12 * 365 * 86400, HOUR), 30),
@@ -73,6 +73,11 @@ KNOWN = {
         Step("medium_fails", (2, "EIO", 600), 5),
         Step("device_resets", (2, 5), 900),
     ],
+    "medium_fails_at_the_proof": [
+        Step("starts", (GOOD,), 21),
+        *[Step("medium_fails", (number, "EIO", 1800), 2) for number in range(5)],
+        Step("device_offline", (0, 60), 1800),
+    ],
     "medium_is_full_in_a_download": [
         Step("medium_fails", (2, "ENOSPC", 1800), 5),
         Step("starts", (GOOD,), 1800),
@@ -84,7 +89,8 @@ KNOWN = {
     "one_that_succeeded_is_forgotten_while_another_is_away": [
         Step("device_offline", (1, 5 * HOUR), 5),
         Step("starts", (GOOD,), HOUR),
-        Step("forgets", (2,), HOUR),
+        Step("forgets", (2,), 30),
+        Step("broker_drops", (), HOUR),
     ],
     "pause_beyond_the_deadline": [
         Step("starts", (GOOD,), 100),

@@ -66,6 +66,10 @@ class Person:
     def overrule(self):
         self._on_newest("resume", "it is good")
 
+    def retry(self):
+        rollouts.retry(self.store, MODEL, [], [], "try again", self.now)
+        self._note("rollout retry")
+
     def abort(self):
         self._on_newest("abort", "enough")
 
@@ -138,6 +142,7 @@ class Person:
 WAYS_OUT = (
     ("clock accept", "accept_clock"),
     ("rollout resume", "resume"),
+    ("rollout retry", "retry"),
     ("--accept REASON", "overrule"),
     ("rollout revert", "revert"),
     ("rollout abort", "abort"),

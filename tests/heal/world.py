@@ -6,19 +6,20 @@ import shutil
 from sqlalchemy import select
 
 from modelwave_controller.rollout import state
-from modelwave_controller.rollout.events import Gated, Held, Reverted
+from modelwave_controller.rollout import wanted as orders
+from modelwave_controller.rollout.events import Began, Gated, Held, Opened, Reverted
 from modelwave_controller.rollout.gates import FAIL
 from modelwave_controller.storage import log, outbox, tables
-from modelwave_shared import topics
 from tests.heal.broker import Broker
 from tests.heal.controller import TICK_SECONDS, Controller
 from tests.heal.devices import Device, FileServer
-from tests.heal.fleet import DEADLINE_SECONDS, FLEET, MODEL, PLAN, TARGET, fleet
+from tests.heal.fleet import DEADLINE_SECONDS, MODEL, PLAN, SOAK_SECONDS, TARGET, fleet
 from tests.heal.person import PATIENCE, Person
 
 START = 1_800_000_000  # Unix seconds
 BREAK_SECONDS = 7200
 DEVICES = 5
+LATE_SECONDS = 2 * TICK_SECONDS  # so much later than they happen the controller notices things
 STEP_SECONDS = 300  # between two looks of the person, after the trouble
 REPORT_SECONDS = 1200  # in which each device has repeated its report
 
@@ -29,7 +30,7 @@ DEVICE_SECONDS = 2 * 3600 + 1800
 STAGES_SECONDS = (len(PLAN.stages) + 1) * (PATIENCE + 1) * (DEADLINE_SECONDS + 600)
 HEAL_SECONDS = STAGES_SECONDS + DEVICE_SECONDS
 # Where nothing is wrong, a rollout takes its soaks, trials and downloads, and needs nobody.
-QUIET_SECONDS = 3600
+QUIET_SECONDS = 2 * 3600 - 600
 
 
 def slots_of(ranges):
@@ -56,6 +57,7 @@ class World:
         self.random = random
         self.fleet = fleet()
         self.faults = []
+        self.began = {}  # (rollout, stage): when
         self.offset = 0.0  # of the controller's clock
         self.broker = Broker()
         self.files = FileServer(self.fleet.files)
@@ -175,13 +177,15 @@ class World:
         """The devices that run something else than the controller wants, or says."""
         found = []
         with self.controller.store.read() as connection:
-            desired = log.folded(connection).desired.get((MODEL, TARGET), {})
+            found_state = log.folded(connection)
             query = select(tables.device_models.c.device, tables.device_models.c.sha256)
             said = dict(connection.execute(query).all())
         for device in self.alive:
-            wanted = desired.get(device.enrolment.slot)
+            slot = device.enrolment.slot
+            order = orders.of(found_state, MODEL, TARGET, slot, device.name)
+            wanted = order.release.manifest if order else ""
             if wanted and not self.fleet.by_manifest[wanted].is_good:
-                wanted = None  # an abort leaves it where it was ordered; a device may have refused
+                wanted = ""  # an abort leaves it where it was ordered; a device may have refused
             if device.runs != (wanted or device.runs):
                 found.append(f"{device.name} runs another release")
             elif said.get(device.name) != device.runs:
@@ -200,8 +204,13 @@ class World:
 
     def _check_counts(self):
         found = self.person.seen()
-        ids = len({device.name for device in self.devices})
-        for row in found.rows if found else ():
+        if found is None:
+            return
+        with self.controller.store.read() as connection:
+            waves = log.folded(connection, reports_of=[]).rollouts[found.rollout].waves()
+        for row, wave in zip(found.rows, waves, strict=False):
+            slots = {slot for order in wave.orders for slot in slots_of(order.slots)}
+            ids = len({d.name for d in self.devices if d.enrolment.slot in slots})
             answers = row.in_progress + row.succeeded + row.rolled_back + row.failed
             answers += row.rejected + row.canceled + row.silent
             if not answers <= row.devices <= ids:
@@ -211,6 +220,12 @@ class World:
         """Judges an event at the moment when the controller writes it."""
         if isinstance(body, Reverted) or (isinstance(body, Gated) and body.verdict == FAIL):
             self._judge_revert(connection, rollout, body.reason)
+        if isinstance(body, Began):
+            self.began.setdefault((rollout, body.stage), self.loop.time())
+        if isinstance(body, Opened) and body.stage:
+            since = self.began.get((rollout, body.stage - 1), 0.0)
+            if self.loop.time() - since < SOAK_SECONDS - LATE_SECONDS:
+                self.fault("soaks too short", f"rollout {rollout}, stage {body.stage}")
         if isinstance(body, Held) and " silent " in body.reason:
             self._judge_silence(connection, rollout, body.reason)
 
@@ -225,11 +240,13 @@ class World:
         rollout = log.folded(connection, reports_of=[]).rollouts[number]
         slots = {slot for order in rollout.stages[-1].orders for slot in slots_of(order.slots)}
         for device in self.devices:
-            topic = topics.desired_slot(FLEET, TARGET, MODEL, device.enrolment.slot)
-            payload = outbox.holds(connection, topic)
-            since = self.broker.since.get((topic, payload), self.loop.time())
-            early = self.loop.time() - since < DEADLINE_SECONDS - 2 * TICK_SECONDS
-            if device.enrolment.slot in slots and payload and early:
+            offered = [
+                self.broker.since.get((topic, payload), self.loop.time())
+                for topic in device.topics
+                if (payload := outbox.holds(connection, topic))
+            ]
+            early = self.loop.time() - max(offered, default=0) < DEADLINE_SECONDS - LATE_SECONDS
+            if device.enrolment.slot in slots and early:
                 self.fault("silent too early", f"rollout {number}: {reason}: {device.name}")
 
     def told(self):
