@@ -49,7 +49,7 @@ class Device:
         )
         self.has_clock = has_clock
         self.has_network = True
-        self.medium = ""  # "" works, or the errno that each write gives; EIO: each read too
+        self.medium = ""  # "" works, or the errno that it gives: ENOSPC, EIO, EMFILE
         self.has_model = False  # whether one was confirmed since the state was wiped
         self.life = None
 
@@ -133,6 +133,8 @@ class Life:
             clock,
         )
         self.update = Update(MODEL, device.enrolment, around)
+        record = self.update.record
+        device.has_model = device.has_model or record["banks"][record["live"]] is not None
         boots = DeviceJournal(self, folder, "device")
         self.agent = Agent(device.enrolment, {MODEL: self.update}, self.link, clock, boots)
         self.task = self.loop.create_task(self.agent.run())
@@ -152,9 +154,15 @@ class Life:
         if self.off:
             raise PowerCut
 
-    def check_medium(self):
+    def check_write(self):
+        self._check_medium("ENOSPC", "EIO")
+
+    def check_read(self):
+        self._check_medium("EIO", "EMFILE")
+
+    def _check_medium(self, *troubles):
         self.check_power()
-        if self.device.medium:
+        if self.device.medium in troubles:
             raise OSError(getattr(errno, self.device.medium), self.device.medium)
 
     def check_served(self, live):
@@ -181,13 +189,17 @@ class DeviceJournal(Journal):
         super().__init__(folder, name)
 
     def write(self, record):
-        self.life.check_medium()
+        self.life.check_write()
         super().write(record)
         if "banks" in record:
             self._check(record)
 
     def problem(self):
-        return self.life.device.medium or super().problem()
+        try:
+            self.life.check_write()
+        except OSError as error:
+            return str(error)
+        return super().problem()
 
     def _check(self, record):
         device, world = self.life.device, self.life.world
@@ -210,7 +222,7 @@ class DeviceBanks(Banks):
         self.life = life
 
     def clear(self, bank):
-        self.life.check_medium()
+        self.life.check_write()
         super().clear(bank)
 
     def intake(self, bank, entry):
@@ -222,14 +234,14 @@ class DeviceBanks(Banks):
 async def hash_file(path, digest, breathe):
     """In the place of the agent's, which reads the file."""
     device = next((d for d in Device.all if path.startswith(f"{d.folder}/")), None)
-    if device and device.medium == "EIO":
-        raise OSError(errno.EIO, "cannot be read")
+    if device and device.life:
+        device.life.check_read()
     await intake.hash_file(path, digest, breathe)
 
 
 class DeviceIntake(intake.Intake):
     def write(self, data):
-        self.life.check_medium()
+        self.life.check_write()
         super().write(data)
         self.file.flush()
 
@@ -245,9 +257,7 @@ class DeviceRuntime(ports.Runtime):
 
     async def prove(self, model_path, golden_path, tolerance, breathe):
         await asyncio.sleep(PROOF_SECONDS)
-        self.life.check_power()
-        if self.life.device.medium == "EIO":
-            raise OSError(errno.EIO, "cannot be read")
+        self.life.check_read()
         release = self.life.release_at(model_path)
         return "golden set: 1 of 1 outputs off" if release.quality == WRONG else ""
 

@@ -176,7 +176,9 @@ KINDS = {
     "device_offline": Kind(device_offline, lambda r: (device(r), long(r, most=DAY)), 2),
     "device_gone": Kind(device_gone, lambda r: (device(r),), 0.3),
     "device_replaced": Kind(device_replaced, lambda r: (device(r), long(r))),
-    "medium_fails": Kind(medium_fails, lambda r: (device(r), r.choice(["ENOSPC", "EIO"]), long(r))),
+    "medium_fails": Kind(
+        medium_fails, lambda r: (device(r), r.choice(["ENOSPC", "EIO", "EMFILE"]), long(r))
+    ),
     "starts": Kind(starts, lambda r: (r.choice([GOOD, GOOD, WRONG, UNWELL]),), 6),
     "does": Kind(
         does, lambda r: (r.choice(["pause", "resume", "retry", "overrule", "abort", "revert"]),), 3

@@ -59,7 +59,7 @@ KNOWN = {
     ],
     "clock_jumps_in_a_soak": [
         Step("starts", (GOOD,), 500),
-        Step("clock_jumps", (2 * HOUR, 60), 600),
+        Step("clock_jumps", (2 * HOUR, 600), 900),
     ],
     "clock_jumps_before_the_start": [
         Step("clock_jumps", (12 * 365 * 86400, HOUR), 30),
@@ -73,9 +73,13 @@ KNOWN = {
         Step("medium_fails", (2, "EIO", 600), 5),
         Step("device_resets", (2, 5), 900),
     ],
+    "medium_cannot_be_read_at_a_reset": [
+        Step("medium_fails", (2, "EMFILE", 600), 5),
+        Step("device_resets", (2, 5), 900),
+    ],
     "medium_fails_at_the_proof": [
         Step("starts", (GOOD,), 21),
-        *[Step("medium_fails", (number, "EIO", 1800), 2) for number in range(5)],
+        *[Step("medium_fails", (number, "EMFILE", 1800), 2) for number in range(5)],
         Step("device_offline", (0, 60), 1800),
     ],
     "medium_is_full_in_a_download": [
