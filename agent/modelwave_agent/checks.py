@@ -12,7 +12,7 @@
     manifest    the manifest is the one that the order names, is signed by the release role, and
                 is for this target
     minimum     the release is not below the minimum that the root sets
-    blacklist   the release did not fail a health check on this device
+    blacklist   the release did not fail a health check on this device, or the order lifts that ban
     fit         runtime, accelerator, kernels, flash and contiguous RAM suffice
 
 The first check that fails refuses the order; the checks after it do not run. CHECKS below has a

@@ -19,12 +19,15 @@ Rules:
      at most MAX_TRIES attempts; then the model is rolled back (`worn`). An attempt counts when
      it begins; a clean stop gives it back (`stopped`), so a power cut in between counts.
   4. Only a failed health check blacklists a release (`unhealthy`). A power cut never does, nor
-     does a golden set that this device could not run (`unproven`).
+     does a golden set that this device could not run (`unproven`). An order may lift that ban.
   5. Only the record that confirms the bank says SUCCEEDED. The one exception: the ordered
      release is confirmed already (`running`).
   6. A newer order cancels the one in progress (`superseded`), then begins from idle.
   7. A fault that may pass (network, server, flash, RAM) ends nothing: the driver rests and tries
      again (retries.py), until the order expires (`failed`). A reset meanwhile costs no attempt.
+  8. The program is asked before the download, and again before the new model serves. If it says
+     "not now" (`deferred`), the device waits in `fetching`, where a reset costs no attempt, and
+     asks again until the order expires (`expired`).
 
 Nothing here reads a file, a clock or the network.
 """
@@ -62,10 +65,15 @@ def take(record: "Record", detail: "Detail") -> None:
 
 
 def take_floor(record: "Record", detail: "Detail") -> None:
+    """Stores an accepted order. If it lifts a ban, the ban is gone when the order is durable; the
+    next failed health check bans the release again."""
     record["order"] = detail["order"]
     record["time"] = max(record["time"], detail["time"])
     record["tries"] = 0
     record["outcome"] = record["reason"] = ""
+    if detail.get("lift_ban"):
+        lifted = detail["bank"]["manifest"]
+        record["blacklist"] = [banned for banned in record["blacklist"] if banned != lifted]
 
 
 def take_and_succeed(record: "Record", detail: "Detail") -> None:
@@ -128,8 +136,9 @@ def lose_live(record: "Record", detail: "Detail") -> None:
 #     check   hash the live bank again: its bytes may have changed in flash
 #     clear   empty the spare bank
 #     rest    wait until the next try after a fault is due
-#     fetch   download the files into it
-#     prove   run its golden set
+#     defer   wait until the program is to be asked again
+#     fetch   ask the program, then download the files into the spare bank
+#     prove   run its golden set, then ask the program again
 #     serve   tell the program which bank serves now
 #     watch   wait until the trial is over
 #     report  send the device's report
@@ -156,6 +165,8 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "again": ("fetching", keep, "fetch"),
         "spoiled": ("clearing", keep, "rest clear"),
         "failed": ("idle", fail, "report"),
+        "deferred": ("fetching", keep, "defer fetch"),
+        "expired": ("idle", cancel, "report"),
         "fetched": ("proving", count_try, "report prove"),
         "superseded": ("idle", cancel, "report"),
     },
@@ -166,6 +177,7 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "again": ("proving", keep, "prove"),
         "proved": ("trial", keep, "serve report watch"),
         "unproven": ("fetching", give_try_back, "rest fetch"),
+        "deferred": ("fetching", give_try_back, "defer fetch"),
         "unhealthy": ("idle", roll_back, "serve report"),
         "superseded": ("idle", cancel, "serve report"),
     },

@@ -73,8 +73,13 @@ def minimum(case: "Case") -> None:
 
 
 def blacklist(case: "Case") -> None:
+    if case.order.get("extra", {}).get("lift_ban"):
+        return
     if case.order["manifest"] in case.record["blacklist"]:
-        raise ValueError("this release failed a health check on this device; order another one")
+        raise ValueError(
+            "this release failed a health check on this device; order another one, or this one "
+            "with `modelwave rollout start --lift-ban REASON`"
+        )
 
 
 def fit(case: "Case") -> None:

@@ -33,10 +33,24 @@ def prepare_streams() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
+def discard_output() -> None:
+    """Sends further output to nowhere, so that Python says nothing about it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def plain(text: object) -> str:
+    """Returns `text` on one line, without characters that a terminal would interpret."""
+    shown = str(text)
+    if shown.isascii() and shown.isprintable():
+        return shown
+    return "".join("�" if unicodedata.category(c) in _HARMFUL else c for c in shown)
+
+
 def safe(text: object) -> str:
     """Returns `text` on one line, without characters that a terminal or Rich would interpret."""
-    shown = "".join("�" if unicodedata.category(c) in _HARMFUL else c for c in str(text))
-    return escape(shown)
+    return escape(plain(text))
 
 
 def console(stderr: bool = False) -> Console:

@@ -14,6 +14,7 @@ MAX_SEQ = 2**53 - 1
 MAX_EPOCH = 2**31 - 1
 MAX_BYTES = 2**31 - 1  # of a file, of flash or of RAM in a document
 MAX_TIME = 2**40  # Unix seconds
+MILLION = 10**6  # shares are in parts per million
 
 # Lists in documents.
 MAX_FILES = 3

@@ -9,6 +9,7 @@ from modelwave_shared.limits import (
     MAX_TRIAL_INFERENCES,
     MAX_TRIAL_SECONDS,
     MAX_URLS,
+    MILLION,
     SLOTS,
 )
 from modelwave_shared.rules import Integer, ListOf, Object
@@ -20,10 +21,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from modelwave_shared.fields import Document
+    from modelwave_shared.rules import Rule
 
 TIME = Integer(0, MAX_TIME)
 TRIAL_SECONDS = Integer(0, MAX_TRIAL_SECONDS)
 TRIAL_INFERENCES = Integer(0, MAX_TRIAL_INFERENCES)
+# The fields of `extra` that this program knows. A device that does not know them is only stricter:
+# the first failure ends its trial, and what it has banned stays banned (docs/documents.md).
+EXTRA: "dict[str, Rule]" = {
+    "max_failed_ppm": Integer(0, MILLION),  # of the inferences on trial; 0, or absent: none
+    "lift_ban": boolean,  # a device that has banned the release may take it again
+}
 
 
 def slot_range(value: "Any", where: str) -> None:
@@ -37,6 +45,10 @@ def slot_range(value: "Any", where: str) -> None:
 def _agrees(document: "Document") -> None:
     if ("slots" in document) == ("device" in document):
         raise DocumentError("order.slots", "an order has either slots or a device")
+    extra = document.get("extra", {})
+    for key in EXTRA:
+        if key in extra:
+            EXTRA[key](extra[key], "order.extra." + key)
     issued, expires = document["issued"], document["expires"]
     if expires <= issued:
         problem = "%d is not after order.issued, %d" % (expires, issued)

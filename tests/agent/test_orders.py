@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from modelwave_agent import checks
+from modelwave_agent import checks, machine
 from modelwave_agent.case import Case
 from modelwave_agent.inbox import MAX_JUDGED
 from modelwave_agent.record import new_record
@@ -396,6 +396,81 @@ def test_failed_inference_on_trial_rolls_back_and_blacklists(world):
     assert model(world)["reason"].endswith("inferences on trial failed")
     assert world.durable()["blacklist"] == [NEW.digest]
     assert refusal(world, signing.order(NEW, 9), "REJECTED").startswith("blacklist")
+
+
+def fails_on_trial(world, order, seq):
+    """Delivers the order, and lets an inference fail on trial."""
+    world.retained[TOPIC] = order
+
+    def done(update):
+        if update.record["state"] == "trial":
+            update.observe(2, 1, 1)
+        return world.reports and model(world)["seq"] == seq and model(world)["outcome"]
+
+    assert asyncio.run(live(world, done))
+    return model(world)["outcome"]
+
+
+WAITS = {"seconds": 0, "inferences": 10}
+LIFTS = {"lift_ban": True}
+
+
+def test_order_that_lifts_the_ban_is_taken_and_the_ban_is_durably_gone(world):
+    assert fails_on_trial(world, signing.order(NEW, 6, trial=WAITS), 6) == "ROLLED_BACK"
+    assert refusal(world, signing.order(NEW, 7), "REJECTED").startswith("blacklist")
+    world.files.clear()  # so that it is under way for as long as this test looks
+    world.retained[TOPIC] = signing.order(NEW, 8, extra=LIFTS)
+    assert asyncio.run(live(world, lambda update: update.record["order"]["seq"] == 8))
+    assert world.durable()["blacklist"] == []
+    world.files.update(NEW.files)
+    done = lambda _: world.reports and model(world)["release"] == 2  # noqa: E731
+    assert asyncio.run(live(world, done))
+
+
+def test_release_that_fails_again_is_banned_again_and_the_same_order_does_not_retry_it(world):
+    assert fails_on_trial(world, signing.order(NEW, 6, trial=WAITS), 6) == "ROLLED_BACK"
+    again = signing.order(NEW, 7, trial=WAITS, extra=LIFTS)
+    assert fails_on_trial(world, again, 7) == "ROLLED_BACK"
+    assert world.durable()["blacklist"] == [NEW.digest]
+    before, fetched = journal_bytes(world), world.fetched
+    turns = []
+
+    def done(_):
+        turns.append(world.deliver and world.deliver(TOPIC, again))
+        return len(turns) > 300
+
+    assert asyncio.run(live(world, done))
+    assert (journal_bytes(world), world.fetched) == (before, fetched)
+    assert refusal(world, signing.order(NEW, 8), "REJECTED").startswith("blacklist")
+
+
+def test_lifting_one_ban_leaves_the_others(world):
+    record = {**new_record(), "blacklist": ["m1", NEW.digest, "m3"]}
+    detail = {
+        "order": {"epoch": 0, "seq": 9, "sha256": "o"},
+        "time": 1,
+        "bank": {"manifest": NEW.digest},
+        "lift_ban": True,
+    }
+    assert machine.step(record, "accepted", detail)[0]["blacklist"] == ["m1", "m3"]
+    assert machine.step(record, "accepted", {**detail, "lift_ban": False})[0] != record
+    kept = machine.step(record, "accepted", {**detail, "lift_ban": None})[0]
+    assert kept["blacklist"] == ["m1", NEW.digest, "m3"]
+
+
+def test_trial_whose_order_allows_a_share_of_failures_goes_on_after_one(world):
+    order = signing.order(
+        NEW, 6, trial={"seconds": 0, "inferences": 100}, extra={"max_failed_ppm": 20_000}
+    )
+    world.retained[TOPIC] = order
+
+    def done(update):
+        if update.record["state"] == "trial":
+            update.observe(2, 10, 1 if update.work.progress.trial.inferences < 10 else 0)
+        return world.reports and model(world)["seq"] == 6 and model(world)["outcome"]
+
+    assert asyncio.run(live(world, done))
+    assert (model(world)["outcome"], model(world)["release"]) == ("SUCCEEDED", 2)
 
 
 def test_journal_that_cannot_be_written_stops_the_step_and_says_so(world, monkeypatch):

@@ -109,6 +109,21 @@ def test_the_release_key_alone_cannot_order_it(world):
     assert (state["seq"], state["release"]) == (1, 2)
 
 
+def test_lifting_a_ban_retries_no_more_than_a_release_that_was_signed(world):
+    """The limit of another promise: what failed a health check here is tried again."""
+    bad = signing.Release(3, b"BAD but signed " * 300)
+    world.files.update(bad.files)
+    lifts = {"lift_ban": True}
+    assert after(world, signing.order(bad, 2))["outcome"] == "ROLLED_BACK"
+    assert after(world, signing.order(bad, 3, extra=lifts))["outcome"] == "ROLLED_BACK"
+    assert world.durable()["blacklist"] == [bad.digest]
+    order = signing.order_document(RUNNING, 9, extra=lifts)
+    order["manifest"] = signing.sha(b"unsigned")
+    message = signing.envelope(words.ORDER, order, ORDER_KEY) + b"\n" + bad.envelope
+    assert after(world, message)["outcome"] == "REJECTED"
+    assert after(world, signing.order(RUNNING, 10))["release"] == 2
+
+
 def test_choosing_among_approved_releases_is_what_they_can_do(world):
     """The limit of the promise: an older release of the same target, unless the root's
     minimum is above it (test_orders)."""

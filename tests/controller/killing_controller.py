@@ -41,7 +41,10 @@ class Trap:
         if (kind, side) == (self.kind, self.side):
             self.left -= 1
             if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                self.springs()
+
+    def springs(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class TrappedStore(Store):
@@ -66,7 +69,7 @@ def _mark(connection: Connection) -> Any:
     return connection.scalar(select(func.max(events.c.id))), connection.execute(sums).one()
 
 
-def _trap_publishing(trap: Trap) -> None:
+def trap_publishing(trap: Trap) -> None:
     send: Callable[[LinkConnection, Message], None] = LinkConnection.send
 
     def trapped(self: LinkConnection, message: Message) -> None:
@@ -81,7 +84,7 @@ def _run_service(folder: Path, point: str) -> None:
     home = Home(folder)
     trap = Trap(point)
     store = TrappedStore(home.database_url, trap)
-    _trap_publishing(trap)
+    trap_publishing(trap)
     service = Service(home, store, TICK_SECONDS)
     signal.signal(signal.SIGTERM, lambda *_: service.stop())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])

@@ -377,9 +377,9 @@ def test_home_whose_path_has_a_question_mark_keeps_its_database(
 
 EMPTY_PATHS = {
     "--home": ("--home", "", "release", "list"),
-    "bundle": ("release", "add", ""),
+    "BUNDLE": ("release", "add", ""),
     "file": ("key", "show", ""),
-    "envelope": ("key", "verify", ""),
+    "ENVELOPE": ("key", "verify", ""),
     "--root": ("key", "verify", "x", "--root", ""),
     "--dump": ("key", "verify", "x", "--dump", ""),
     "--out": ("key", "create", "name", "--out", ""),

@@ -1,10 +1,12 @@
 """Tests that an invalid plan is refused when it is made, and that no threshold is lost."""
 
+import re
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
+from modelwave_controller import phrases
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.rollout import plan
 
@@ -33,7 +35,7 @@ def test_toml_and_options_make_the_same_plan() -> None:
     from_file = toml(
         """
         on_fail = "hold"
-        trial = { seconds = 5, inferences = 3 }
+        trial = { seconds = 5, inferences = 3, max_failed_percent = 0.5 }
         stages = [
             { percent = 5, soak_seconds = 7, max_silent_percent = 1.5 },
             { percent = 100, soak_seconds = 7, max_silent_percent = 1.5 },
@@ -43,10 +45,11 @@ def test_toml_and_options_make_the_same_plan() -> None:
     from_options = plan.from_options(
         "5,100",
         {"soak_seconds": 7, "max_silent_percent": 1.5, "max_failed_percent": None},
-        {"seconds": 5, "inferences": 3},
+        {"seconds": 5, "inferences": 3, "max_failed_percent": 0.5},
         {"on_fail": "hold", "expires_seconds": None},
     )
     assert from_file == from_options
+    assert from_file.trial.max_failed_ppm == 5000
 
 
 @pytest.mark.parametrize("field", [f for f in plan.Stage.model_fields if f.endswith("_percent")])
@@ -81,6 +84,9 @@ def test_nan_in_toml_is_refused() -> None:
         ({"trial": {"second": 3}}, "trial.second: unknown"),
         ({"trial": {"seconds": -1}}, "trial.seconds"),
         ({"trial": 5}, "trial"),
+        ({"trial": {"max_failed_percent": 100.5}}, "trial.max_failed_percent"),
+        ({"trial": {"max_failed_percent": "2"}}, "trial.max_failed_percent"),
+        ({"trial": {"max_failed_percent": 0.00001}}, "max_failed_percent: give at most 4 digits"),
         ({"expires_seconds": 0}, "expires_seconds"),
         ({"expires_seconds": 1.5}, "expires_seconds"),
         ({"stages": [{"percent": 100, "soak_seconds": 90000}]}, "soak_seconds: longer"),
@@ -91,6 +97,49 @@ def test_nan_in_toml_is_refused() -> None:
 def test_a_bad_plan_is_refused_and_the_key_is_named(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(OperatorError, match=named):
         plan.make_plan(settings)
+
+
+def test_durations_with_units_are_those_in_seconds() -> None:
+    short = """
+        expires = "90d"
+        trial = { time = "10m" }
+        stages = [{ percent = 100, soak = "1.5h", deadline = "2d" }]
+        """
+    long = """
+        expires_seconds = 7776000
+        trial = { seconds = 600 }
+        stages = [{ percent = 100, soak_seconds = 5400, deadline_seconds = 172800 }]
+        """
+    assert toml(short) == toml(long)
+    assert toml('stages = [{ percent = 100, soak_seconds = "1h" }]') == toml(
+        "stages = [{ percent = 100, soak_seconds = 3600 }]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"expires": "soon"}, "plan: expires: 'soon' is no duration"),
+        ({"expires": 90}, "plan: expires: give a duration in quotes"),
+        ({"expires": "1h", "expires_seconds": 3600}, "expires_seconds: given twice"),
+        ({"expires": "99999d"}, "expires_seconds"),
+        ({"trial": {"time": "-1s"}}, "plan: trial.time: '-1s'"),
+        ({"trial": {"time": "0.5s"}}, "plan: trial.time: '0.5s' has a part of a second"),
+        ({"stages": [{"percent": 100, "soak": "1 week"}]}, "plan: stages.0.soak: '1 week'"),
+        ({"stages": [{"percent": 100, "deadline": True}]}, "plan: stages.0.deadline: give"),
+        ({"stages": [{"percent": 100, "soak_seconds": "1y"}]}, "plan: stages.0.soak_seconds"),
+        ({"stages": [{"percent": 100, "soak": "2d"}]}, "soak_seconds: longer"),
+        ({"soak": "1h"}, "soak: unknown key"),
+    ],
+)
+def test_bad_duration_is_refused_by_its_name(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(OperatorError, match=re.escape(named)):
+        plan.make_plan(settings)
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 59, 60, 90, 3600, 5400, 86400, 31536000])
+def test_duration_is_read_back_as_it_was_written(seconds: int) -> None:
+    assert phrases.whole_seconds_of(phrases.duration(seconds)) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "1,,100", "ten,100", "1;100", "nan", "1,inf", "1" * 5000])

@@ -1,6 +1,6 @@
 """Tests the commands for rollouts, the fleet and devices, as a user types them."""
 
-import json
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rollout_commands import Run, commands
 from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World
 from test_service_reports import window
+from typer.main import get_command
 
 from modelwave_controller import cli
 from modelwave_controller.operations.overview import SILENT_SECONDS
@@ -26,26 +28,12 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-class Ran:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    def json(self) -> Any:
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
-
 @pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: str) -> Ran:
-        capsys.readouterr()
-        code = cli.run(["--home", str(world.home.path), *arguments])
-        return Ran(code, *capsys.readouterr())
-
-    return call
+def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
+    return commands(world, capsys)
 
 
-def test_start_says_the_status_why_and_what_happens_next(run: Any) -> None:
+def test_start_says_the_status_why_and_what_happens_next(run: Run) -> None:
     ran = run("rollout", "start", "digits", "v1")
     assert ran.code == 0
     lines = ran.out.splitlines()
@@ -53,6 +41,14 @@ def test_start_says_the_status_why_and_what_happens_next(run: Any) -> None:
     assert lines[1] == "  why   no stage has opened yet"
     assert lines[2] == "  next  stage 1 (1 %) opens"
     assert "start `modelwave serve`" in lines[3]
+
+
+def test_start_keeps_the_reason_to_lift_a_ban_and_refuses_one_of_two_lines(
+    world: World, run: Run
+) -> None:
+    assert run("rollout", "start", "digits", "v1", "--lift-ban", "two\nlines").code == 2
+    assert run("rollout", "start", "digits", "v1", "--lift-ban", "a loose sensor").code == 0
+    assert world.state().rollouts[1].created.lift_ban == "a loose sensor"
 
 
 def test_start_waits_for_a_first_device_that_reports_the_model(
@@ -109,7 +105,7 @@ def test_ctrl_c_ends_the_wait_and_nothing_is_started(
         assert world.state().rollouts == {}
 
 
-def test_start_takes_number_or_version_and_options_for_the_plan(world: World, run: Any) -> None:
+def test_start_takes_number_or_version_and_options_for_the_plan(world: World, run: Run) -> None:
     started = run("rollout", "start", "digits", "1", *QUICK, "--start-slot", "42", "--json").json()
     assert (started["status"], started["start_slot"]) == ("NEW", 42)
     plan = world.state().rollouts[1].created.plan
@@ -117,7 +113,16 @@ def test_start_takes_number_or_version_and_options_for_the_plan(world: World, ru
     assert {stage.soak_seconds for stage in plan.stages} == {0}
 
 
-def test_start_takes_a_plan_from_a_file(world: World, run: Any, tmp_path: Path) -> None:
+def test_start_takes_durations_with_units(world: World, run: Run) -> None:
+    durations = ("--soak", "90s", "--deadline", "1.5h", "--trial", "10m", "--expires", "90d")
+    assert run("rollout", "start", "digits", "1", *durations, "--wait-devices", "1m").code == 0
+    plan = world.state().rollouts[1].created.plan
+    assert {stage.soak_seconds for stage in plan.stages} == {90}
+    assert {stage.deadline_seconds for stage in plan.stages} == {5400}
+    assert (plan.trial.seconds, plan.expires_seconds) == (600, 90 * 86400)
+
+
+def test_start_takes_a_plan_from_a_file(world: World, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "plan.toml"
     file.write_text("stages = [{ percent = 100, max_failed_percent = 3 }]")
     assert run("rollout", "start", "digits", "1", "--plan", str(file)).code == 0
@@ -138,18 +143,24 @@ def test_start_takes_a_plan_from_a_file(world: World, run: Any, tmp_path: Path) 
         (("digits", "1", "--stages", ""), "--stages"),
         (("digits", "1", "--max-failed", "nan"), "max_failed_percent"),
         (("digits", "1", "--max-silent", "101"), "max_silent_percent"),
-        (("digits", "1", "--soak", "-1"), "soak_seconds"),
-        (("digits", "1", "--soak", "1" * 400), "soak_seconds"),
+        (("digits", "1", "--soak", "-1"), "--soak"),
+        (("digits", "1", "--soak", "1" * 400), "--soak"),
+        (("digits", "1", "--soak", "999d"), "soak_seconds"),
+        (("digits", "1", "--deadline", "1y"), "--deadline"),
+        (("digits", "1", "--trial", "0.5s"), "--trial"),
+        (("digits", "1", "--expires", "x"), "--expires"),
+        (("digits", "1", "--wait-devices", "2h"), "--wait-devices"),
+        (("digits", "1", "--wait-devices", "soon"), "--wait-devices"),
         (("digits", "1", "--soak", "soon"), "--soak"),
         (("digits", "1", "--on-fail", "shrug"), "on_fail"),
         (("digits", "1", "--start-slot", "1000"), "--start-slot"),
         (("digits", "1", "--plan", "no-such-file.toml"), "--plan"),
         (("digits", "1", "--plan", "x.toml", "--soak", "1"), "--plan"),
-        (("digits",), "release"),
+        (("digits",), "RELEASE"),
     ],
 )
 def test_a_bad_argument_of_start_is_one_line_that_names_it(
-    world: World, run: Any, arguments: tuple[str, ...], named: str
+    world: World, run: Run, arguments: tuple[str, ...], named: str
 ) -> None:
     ran = run("rollout", "start", *arguments)
     assert ran.code == 2
@@ -159,7 +170,7 @@ def test_a_bad_argument_of_start_is_one_line_that_names_it(
     assert world.state().rollouts == {}
 
 
-def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run: Any) -> None:
+def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run: Run) -> None:
     small = world.devices["d3"]
     world.inbox.put(topics.reported(FLEET, "d3"), small.report(free={"flash": 100, "ram": 10**6}))
     world.hear([])
@@ -186,7 +197,58 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
         world.answer("SUCCEEDED", world.devices.values())
 
 
-def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, run: Any) -> None:
+def test_a_dry_run_prints_the_command_that_starts_exactly_what_it_has_shown(
+    world: World, run: Run, tmp_path: Path
+) -> None:
+    options = ("--stages", "10,100", "--soak", "90s", "--deadline", "1d", "--target", TARGET)
+    more = ("--on-fail", "hold", "--lift-ban", "it's fixed")
+    ran = run("rollout", "start", "digits", "1", *options, *more, "--dry-run")
+    command = shlex.split(ran.out.splitlines()[-1])
+    assert command[:2] == ["modelwave", "--home"]
+    planned = run("rollout", "start", "digits", "1", *options, *more, "--dry-run", "--json").json()
+    assert planned["command"][:-1] == command[:-1]
+    first = {d["device"] for d in planned["devices"] if d["stage"] == 0}
+    assert cli.run(planned["command"][1:]) == 0
+    created = world.state().rollouts[1].created
+    assert created.start_slot == planned["start_slot"]
+    assert created.plan.model_dump(mode="json") == planned["plan"]
+    assert created.lift_ban == "it's fixed"
+    world.tick()
+    assert {name for name, device in world.devices.items() if world.ordered(device)} == first
+
+
+def test_a_dry_run_of_a_plan_in_a_file_names_the_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "a plan.toml"
+    file.write_text("stages = [{ percent = 100 }]")
+    ran = run("rollout", "start", "digits", "1", "--plan", str(file), "--dry-run")
+    assert f"--plan '{file}' --start-slot" in ran.out.splitlines()[-1]
+
+
+def test_start_of_an_older_release_says_whom_it_takes_back(world: World, run: Run) -> None:
+    world.shelve(3)
+    world.add(2, "esp32")
+    for number, device in enumerate(world.devices.values()):
+        device.models["digits"]["release"] = 5 if number < 12 else 4 if number == 12 else 3
+    world.devices["d20"].models["digits"]["release"] = 9  # of another target
+    world.hear(world.devices.values())
+    words = "this takes 12 devices from release 5 back to 3, 1 device from release 4 back to 3"
+    dry = run("rollout", "start", "digits", "3", "--dry-run")
+    assert f"But {words}." in dry.out
+    assert (
+        run("rollout", "start", "digits", "3", "--dry-run", "--json").json()["downgrade"] == words
+    )
+    assert f"but   {words}" in run("rollout", "start", "digits", "3").out
+
+
+def test_start_of_a_newer_release_takes_nobody_back(world: World, run: Run) -> None:
+    for device in world.devices.values():
+        device.models["digits"]["release"] = 1
+    world.hear(world.devices.values())
+    assert "back to" not in run("rollout", "start", "digits", "1", "--dry-run").out
+    assert "back to" not in run("rollout", "start", "digits", "1").out
+
+
+def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     assert (
@@ -201,7 +263,7 @@ def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, ru
     )
 
 
-def test_a_gate_is_overruled_with_a_reason(world: World, run: Any) -> None:
+def test_a_gate_is_overruled_with_a_reason(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     world.answer("FAILED", world.devices.values())
@@ -210,7 +272,7 @@ def test_a_gate_is_overruled_with_a_reason(world: World, run: Any) -> None:
     assert "accepted by the operator: the network is down there" in ran.out
 
 
-def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Any) -> None:
+def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     asked = [device for device in world.devices.values() if world.ordered(device)]
@@ -230,7 +292,7 @@ def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Any) 
 
 
 @pytest.mark.parametrize("reason", ["", " "])
-def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Any, reason: str) -> None:
+def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Run, reason: str) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     world.answer("FAILED", world.devices.values())
@@ -250,7 +312,7 @@ def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Any, r
     ],
 )
 def test_a_bad_command_line_names_the_help_page_that_explains_it(
-    run: Any, arguments: list[str], help_page: str
+    run: Run, arguments: list[str], help_page: str
 ) -> None:
     ran = run(*arguments)
     assert ran.code == 2
@@ -259,7 +321,7 @@ def test_a_bad_command_line_names_the_help_page_that_explains_it(
 
 @pytest.mark.parametrize("command", ["pause", "resume", "abort", "revert"])
 @pytest.mark.parametrize("rollout", ["7", "letters", "../..", "x" * 5000, "\x1b[2J"])
-def test_a_rollout_that_is_none_is_one_line(run: Any, command: str, rollout: str) -> None:
+def test_a_rollout_that_is_none_is_one_line(run: Run, command: str, rollout: str) -> None:
     run("rollout", "start", "digits", "1")
     ran = run("rollout", command, rollout)
     assert ran.code == 2
@@ -269,7 +331,7 @@ def test_a_rollout_that_is_none_is_one_line(run: Any, command: str, rollout: str
 
 @pytest.mark.parametrize("command", ["pause", "resume", "abort", "revert", "status", "watch"])
 def test_an_empty_rollout_is_refused_and_does_not_mean_the_newest(
-    world: World, run: Any, command: str
+    world: World, run: Run, command: str
 ) -> None:
     run("rollout", "start", "digits", "1")
     world.tick()
@@ -281,20 +343,20 @@ def test_an_empty_rollout_is_refused_and_does_not_mean_the_newest(
 
 
 @pytest.mark.parametrize("reason", ["x" * 201, "two\nlines", "\x1b[2J"])
-def test_a_reason_that_is_no_line_of_text_is_refused(world: World, run: Any, reason: str) -> None:
+def test_a_reason_that_is_no_line_of_text_is_refused(world: World, run: Run, reason: str) -> None:
     run("rollout", "start", "digits", "1")
     assert run("rollout", "abort", "1", "--reason", reason).code == 2
     assert world.state().rollouts[1].status == "NEW"
 
 
 @pytest.mark.parametrize("command", ["status", "watch"])
-def test_without_any_rollout_it_says_how_to_start_one(run: Any, command: str) -> None:
+def test_without_any_rollout_it_says_how_to_start_one(run: Run, command: str) -> None:
     ran = run("rollout", command)
     assert ran.code == 2
     assert "modelwave rollout start MODEL RELEASE" in ran.err
 
 
-def test_status_is_that_of_the_newest_or_the_named(world: World, run: Any) -> None:
+def test_status_is_that_of_the_newest_or_the_named(world: World, run: Run) -> None:
     world.shelve(2)
     run("rollout", "start", "digits", "1")
     run("rollout", "abort", "1")
@@ -307,7 +369,7 @@ def test_status_is_that_of_the_newest_or_the_named(world: World, run: Any) -> No
     assert "ABORTED" in run("rollout", "list").out
 
 
-def test_list_says_of_a_rollout_under_way_why_it_is_where_it_is(world: World, run: Any) -> None:
+def test_list_says_of_a_rollout_under_way_why_it_is_where_it_is(world: World, run: Run) -> None:
     def listed() -> str:
         (found,) = run("rollout", "list", "--json").json()
         return str(found["reason"])
@@ -333,10 +395,39 @@ def test_without_a_home_it_says_how_to_make_one(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "argument"),
+    [
+        ("rollout start", "MODEL"),
+        ("rollout start digits", "RELEASE"),
+        ("device tag --add x", "DEVICES"),
+        ("clock accept", "REASON"),
+    ],
+)
+def test_error_names_a_missing_argument_as_the_help_does(
+    run: Run, command: str, argument: str
+) -> None:
+    assert f"Missing argument '{argument}" in run(*command.split()).err
+    assert argument in run(*command.split()[:2], "--help").out
+
+
+def test_every_argument_is_in_capitals_as_in_readme() -> None:
+    def arguments(command: Any) -> Iterator[str]:
+        yield from (p.metavar for p in command.params if p.param_type_name == "argument")
+        for one in getattr(command, "commands", {}).values():
+            yield from arguments(one)
+
+    found = list(arguments(get_command(cli.application())))
+    assert len(found) > 20
+    assert all(metavar and metavar.isupper() for metavar in found)
+
+
 # The fleet and its devices.
 
 
-def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, run: Any) -> None:
+def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, run: Run) -> None:
+    world.now = time.time()
+    world.tick()
     world.inbox.put(topics.presence(FLEET, "d1"), b"online")
     world.inbox.put(topics.metrics(FLEET, "d1"), window(1))
     world.inbox.put(topics.metrics(FLEET, "d2"), window(1, labelled=0, correct=0, release=2))
@@ -354,7 +445,7 @@ def test_fleet_status_counts_devices_and_what_inferences_came_to(world: World, r
     assert "no labels" in shown
 
 
-def test_fleet_status_shows_live_releases_and_rollouts(world: World, run: Any) -> None:
+def test_fleet_status_shows_live_releases_and_rollouts(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     world.answer("SUCCEEDED", world.devices.values())
@@ -364,7 +455,7 @@ def test_fleet_status_shows_live_releases_and_rollouts(world: World, run: Any) -
     assert "1 (digits) RUNNING" in run("fleet", "status").out
 
 
-def test_device_list_and_show_tell_what_it_runs_and_what_is_wrong(world: World, run: Any) -> None:
+def test_device_list_and_show_tell_what_it_runs_and_what_is_wrong(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
     asked = [d for d in world.devices.values() if world.ordered(d)]
@@ -384,14 +475,14 @@ def test_device_list_and_show_tell_what_it_runs_and_what_is_wrong(world: World, 
 
 @pytest.mark.parametrize("command", ["show", "forget"])
 @pytest.mark.parametrize("device", ["nobody", "", "../..", "D1", "x" * 5000, "\x1b[2J"])
-def test_a_device_that_is_none_is_one_line(run: Any, command: str, device: str) -> None:
+def test_a_device_that_is_none_is_one_line(run: Run, command: str, device: str) -> None:
     ran = run("device", command, device)
     assert ran.code == 2
     assert len(ran.err.strip().splitlines()) == 1
     assert "DEVICE" in ran.err
 
 
-def test_a_forgotten_device_leaves_nothing_to_bring_it_back(world: World, run: Any) -> None:
+def test_a_forgotten_device_leaves_nothing_to_bring_it_back(world: World, run: Run) -> None:
     world.inbox.put(topics.presence(FLEET, "d1"), b"online")
     world.hear([])
     assert run("device", "forget", "d1", "--json").json()["forgotten"] is True
@@ -402,7 +493,7 @@ def test_a_forgotten_device_leaves_nothing_to_bring_it_back(world: World, run: A
 
 
 def test_a_forgotten_devices_observations_count_again_when_it_is_installed_anew(
-    world: World, run: Any
+    world: World, run: Run
 ) -> None:
     world.inbox.put(topics.metrics(FLEET, "d1"), window(9, boot=50))
     world.hear([])
@@ -414,7 +505,7 @@ def test_a_forgotten_devices_observations_count_again_when_it_is_installed_anew(
 
 
 def test_old_reports_that_are_ignored_are_shown_in_the_list_and_what_to_do_about_them(
-    world: World, run: Any
+    world: World, run: Run
 ) -> None:
     """An impostor with a higher boot count, or a device whose state was wiped."""
     device = world.devices["d1"]
@@ -428,7 +519,7 @@ def test_old_reports_that_are_ignored_are_shown_in_the_list_and_what_to_do_about
     assert "ignored" not in run("device", "list").out
 
 
-def test_a_device_that_is_silent_though_online_is_shown_as_such(world: World, run: Any) -> None:
+def test_a_device_that_is_silent_though_online_is_shown_as_such(world: World, run: Run) -> None:
     world.now = time.time() - 2 * SILENT_SECONDS
     world.inbox.put(topics.presence(FLEET, "d1"), b"online")
     world.hear([world.devices["d1"]])
@@ -441,7 +532,7 @@ def test_a_device_that_is_silent_though_online_is_shown_as_such(world: World, ru
 
 
 def test_a_device_installed_anew_is_learned_again_after_it_was_forgotten(
-    world: World, run: Any
+    world: World, run: Run
 ) -> None:
     device = world.devices["d1"]
     world.inbox.put(topics.reported(FLEET, "d1"), device.report(boot=90))

@@ -443,5 +443,5 @@ def test_what_a_newer_agent_puts_into_extra_is_ignored(world: World) -> None:
     device.says["agent"] = "next year's"
     world.hear([device])
     with world.store.read() as connection:
-        found = overview.device(connection, "d1")
+        found = overview.device(connection, "d1", world.now)
     assert (found["agent"], found["bad"]) == ("next year's", None)

@@ -11,7 +11,7 @@ from rollout_world import FLEET, NO_RELEASE, TARGET, World, newest, quick, seen
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import rollouts
+from modelwave_controller.operations import rollouts, status
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.rollout import events
 from modelwave_controller.rollout.state import (
@@ -151,10 +151,67 @@ def test_an_order_is_one_signature_for_all_slots_of_a_stage(world: World) -> Non
     assert (order["issued"], order["expires"]) == (1_800_000_000, 1_800_000_000 + 365 * 86400)
     assert (order["epoch"], order["shadow"]) == (0, False)
     assert order["trial"] == {"seconds": 1, "inferences": 0}
+    assert "extra" not in order
     assert order["urls"] == ["http://127.0.0.1:1/files"]
     known = {slot(FLEET, name) for name in world.devices} & set(_slots(orders))
     topics = {f"modelwave/1/{FLEET}/desired/{TARGET}/digits/{number}" for number in known}
     assert set(sent(world)) == topics
+
+
+def test_order_says_which_share_of_its_trial_may_fail(world: World) -> None:
+    world.acknowledges = False
+    trial = {"seconds": 1, "inferences": 200, "max_failed_percent": 0.5}
+    world.start(1, quick(trial=trial))
+    world.tick()
+    order = documents.open_signed(
+        words.ORDER,
+        dsse.read(set(sent(world).values()).pop().split(b"\n")[0]),
+        world.home.root_document,
+    )
+    assert order["trial"] == {"seconds": 1, "inferences": 200}
+    assert order["extra"] == {"max_failed_ppm": 5000}
+
+
+def test_deferred_device_is_waited_for_and_named_with_its_reason(world: World) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    first, *others = world.devices.values()
+    world.answer("SUCCEEDED", others)
+    world.answer("DEFERRED", [first], "the battery is low")
+    world.tick()
+    with world.store.read() as connection:
+        found = status.StatusReader(connection, None).read(connection, world.now)
+    assert (found.rows[0].deferred, found.rows[0].in_progress, found.rows[0].silent) == (1, 0, 0)
+    assert [(p.device, p.outcome, p.reason) for p in found.problems] == [
+        (first.name, "DEFERRED", "the battery is low")
+    ]
+    world.answer("SUCCEEDED", [first])
+    world.tick()
+    assert newest(world).status == FINISHED
+
+
+def test_ban_is_lifted_by_the_orders_of_the_rollout_that_asked_and_not_by_its_revert(
+    world: World,
+) -> None:
+    device = next(iter(world.devices.values()))
+    world.start(1)
+    run_to_the_end(world)
+    assert "extra" not in (world.ordered(device) or {})
+    request = Request(
+        "digits", world.release(2, [TARGET]), (), quick(100), 0, lift_ban="the sensor was loose"
+    )
+    number = rollouts.start(world.store, request, world.now)
+    world.tick()
+    assert newest(world).created.lift_ban == "the sensor was loose"
+    order = world.ordered(device)
+    assert order
+    assert order["extra"] == {"lift_ban": True}
+    rollouts.revert(world.store, str(number), "", world.now)
+    world.tick()
+    order = world.ordered(device)
+    assert order
+    assert order["seq"] > 2
+    assert "extra" not in order
 
 
 def _slots(orders: list) -> list[int]:  # type: ignore[type-arg]

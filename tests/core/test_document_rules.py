@@ -206,6 +206,14 @@ def test_order_trial_and_shadow_keep_their_types():
     none_accepted(ORDER, "shadow", 0, 1, "false", None)
 
 
+def test_what_is_known_of_an_orders_extra_keeps_its_type():
+    accepted(ORDER, "extra", {}, {"max_failed_ppm": 0}, {"max_failed_ppm": 10**6}, {"later": "x"})
+    for wrong in (-1, 10**6 + 1, "1", True):
+        none_accepted(ORDER, "extra", {"max_failed_ppm": wrong})
+    accepted(ORDER, "extra", {"lift_ban": True}, {"lift_ban": False})
+    none_accepted(ORDER, "extra", {"lift_ban": "because"}, {"lift_ban": 1})
+
+
 # What a device says.
 
 

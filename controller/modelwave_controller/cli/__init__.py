@@ -14,7 +14,7 @@ import typer
 
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import ModelwaveError
-from modelwave_controller.terminal import fail, prepare_streams
+from modelwave_controller.terminal import discard_output, fail, prepare_streams
 from modelwave_shared import checkout
 
 # The module of each command or group of commands, and the function in it; None for a group.
@@ -28,6 +28,9 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "fleet": ("fleet", None),
     "device": ("device", None),
     "clock": ("clock", None),
+    "recover": ("recover", "recover"),
+    "backup": ("backup", "backup"),
+    "restore": ("backup", "restore"),
     "board": ("board", None),
     "serve": ("service", "serve"),
     "broker": ("service", "broker"),
@@ -94,6 +97,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app = application(_command(arguments))
         code = app(list(arguments), prog_name="modelwave", standalone_mode=False)
+        sys.stdout.flush()  # a reader that has ended is noticed here, and not at exit
         return code if isinstance(code, int) else 0
     except ModelwaveError as error:
         fail(str(error))
@@ -104,6 +108,9 @@ def run(arguments: Sequence[str]) -> int:
             context = getattr(error, "ctx", None)
             fail(f"{message} (see `{context.command_path if context else 'modelwave'} --help`)")
         return 2
+    except BrokenPipeError:  # the reader of our output has ended, such as `head`
+        discard_output()
+        return 1
     except OSError as error:
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
         return 1

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli.options import JsonOption, one_line
+from modelwave_controller.cli.options import JsonOption, actor, one_line
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.operations import acts
 from modelwave_controller.phrases import span
 from modelwave_controller.storage import clock
 from modelwave_controller.storage.clock import Stored
@@ -27,7 +28,9 @@ def show_clock(ctx: typer.Context, as_json: JsonOption = False) -> None:
 @app.command()
 def accept(
     ctx: typer.Context,
-    reason: Annotated[str, typer.Argument(show_default=False, help="Why it is right; kept.")],
+    reason: Annotated[
+        str, typer.Argument(metavar="REASON", show_default=False, help="Why it is right; kept.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Accept that this machine's clock is right now, though the service doubts it. Check it
@@ -36,7 +39,7 @@ def accept(
         raise OperatorError("REASON: empty; say why the clock is right")
     one_line(reason, "REASON")
     with opened_store(ctx) as store, store.write() as connection:
-        clock.accept(connection, time.time(), reason)
+        acts.accept_clock(connection, reason, time.time(), actor())
         found = clock.stored(connection)
     _print(found, as_json)
 

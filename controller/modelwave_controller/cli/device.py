@@ -1,111 +1,166 @@
-"""`modelwave device`: shows what is known about single devices, and forgets devices."""
+"""`modelwave device`: shows what is known about single devices, tags and forgets them."""
 
 import time
 from typing import Annotated, Any
 
 import typer
 
-from modelwave_controller.cli.options import JsonOption, home_of
+from modelwave_controller.cli.options import JsonOption, actor, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import overview
-from modelwave_controller.phrases import plural, span
-from modelwave_controller.storage import devices, outbox
+from modelwave_controller.operations import acts, overview
+from modelwave_controller.operations.health import health
+from modelwave_controller.operations.overview import Only
+from modelwave_controller.phrases import clones, moment, plural, span
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 from modelwave_controller.trust.documents import require
-from modelwave_shared import fields, topics
+from modelwave_shared import fields
 
-app = typer.Typer(no_args_is_help=True, help="Show single devices, and forget them.")
+app = typer.Typer(no_args_is_help=True, help="Show single devices, tag and forget them.")
 
-DeviceArgument = Annotated[str, typer.Argument(show_default=False, help="Its id.")]
+DeviceArgument = Annotated[
+    str, typer.Argument(metavar="DEVICE", show_default=False, help="Its id.")
+]
 
 
 @app.command("list")
 def list_devices(
     ctx: typer.Context,
     target: Annotated[str | None, typer.Option(help="Only devices of this target.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only devices with this tag.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only devices that report this model.")] = None,
+    not_on: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="RELEASE",
+            help="Only devices on which another release of the model is live, or none.",
+        ),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only devices that are offline or silent.")
+    ] = False,
+    trouble: Annotated[
+        bool, typer.Option("--trouble", help="Only devices with a trouble, or silent ones.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the known devices and what they run."""
+    """List the known devices and what they run; of several filters all have to apply."""
+    only = Only(target, tag, model, not_on, offline, trouble)
+    now = time.time()
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device_list(connection, target)
+        found = overview.device_list(connection, now, only)
+        problem = health(connection, now).problem
     if as_json:
         print_json(found)
         return
-    now = time.time()
-    columns = ("device", "target", "slot", "presence", "last report", "live", "trouble")
+    columns = ("device", "target", "slot", "tags", "presence", "last report", "live", "trouble")
     show(table(columns, [_row(device, now) for device in found]))
+    _warn(problem)
 
 
 @app.command("show")
 def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
     """Show a device's last report."""
     require(fields.name, device, "DEVICE")
+    now = time.time()
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device(connection, device)
+        found = overview.device(connection, device, now)
+        problem = health(connection, now).problem
     if as_json:
         print_json(found)
         return
-    show(facts(_facts(found, time.time())))
+    show(facts(_facts(found, now)))
     if found["models"]:
         columns = ("model", "release", "state", "order", "outcome", "reason")
         rows = [
-            (m["model"], m["release"], m["state"], m["seq"], m["outcome"] or "–", m["reason"])
+            (
+                m["model"],
+                m["release"],
+                overview.doing(m, found["seen_at"], now),
+                m["seq"],
+                m["outcome"] or "–",
+                m["reason"],
+            )
             for m in found["models"]
         ]
         say("")
         show(table(columns, rows))
+    _warn(problem)
+
+
+@app.command("tag")
+def tag_devices(
+    ctx: typer.Context,
+    devices: Annotated[
+        list[str], typer.Argument(metavar="DEVICES", show_default=False, help="Their ids.")
+    ],
+    add: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Several times too.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Several times too.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add tags to devices and remove others: words such as canary, by which you select devices."""
+    for option, words in (("--add", add or []), ("--remove", remove or []), ("DEVICES", devices)):
+        for word in words:
+            require(fields.name, word, option)
+    if not add and not remove:
+        raise OperatorError("device tag: give --add TAG or --remove TAG")
+    if both := set(add or []) & set(remove or []):
+        raise OperatorError(f"--add and --remove: both have {min(both)}")
+    now, who = time.time(), actor()
+    with opened_store(ctx) as store, store.write() as connection:
+        found = {
+            device: acts.tag(connection, device, add or [], remove or [], now, who)
+            for device in devices
+        }
+    if as_json:
+        print_json(found)
+    else:
+        show(table(("device", "tags"), [(d, ", ".join(tags) or "–") for d, tags in found.items()]))
 
 
 @app.command()
 def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
-    """Forget a device that is gone for good, or that was reinstalled.
+    """Forget a device that is gone for good.
 
-    After a reinstallation a device numbers its reports from the start again, and they count as
-    old until it is forgotten. A forgotten device is added again with its next report.
+    A device that was replaced or reinstalled needs this only if its agent is from before reports
+    had an install id: its reports count as old until it is forgotten. A forgotten device is added
+    again with its next report. Its tags are kept.
     """
     require(fields.name, device, "DEVICE")
     home = home_of(ctx)
-    fleet = home.config.fleet
     with opened_store(ctx) as store, store.write() as connection:
-        if not devices.forget(connection, device):
-            raise OperatorError(f"DEVICE: no message from {device} has been received")
-        # Otherwise its messages that the broker retains would bring it back.
-        outbox.put(connection, [topics.reported(fleet, device)], b"")
-        outbox.put(connection, [topics.presence(fleet, device)], b"")
+        kept = acts.forget(connection, home.config.fleet, device, time.time(), actor())
     if as_json:
-        print_json({"device": device, "forgotten": True})
-    else:
-        say(f"device [bold]{safe(device)}[/] is forgotten until it reports again")
+        print_json({"device": device, "forgotten": True, "tags": kept})
+        return
+    tags = f"; its tags are kept: {', '.join(kept)}" if kept else ""
+    say(f"device [bold]{safe(device)}[/] is forgotten until it reports again{tags}")
 
 
 def _row(device: dict[str, Any], now: float) -> tuple[object, ...]:
     live = ", ".join(f"{m['model']} {m['release'] or 'none'}" for m in device["models"])
-    presence = _presence(device, now)
+    presence, tags = _presence(device, now), ", ".join(device["tags"])
     if "target" not in device:
-        return (device["device"], "unknown", "", presence, "", "", _trouble(device))
+        return (device["device"], "unknown", "", tags, presence, "", "", device["trouble"])
     seen = f"{span(now - device['seen_at'])} ago"
-    place = (device["device"], device["target"], device["slot"], presence)
-    return (*place, seen, live, _trouble(device))
+    place = (device["device"], device["target"], device["slot"], tags, presence)
+    return (*place, seen, live, device["trouble"])
+
+
+def _warn(problem: str) -> None:
+    if problem:
+        say(f"[yellow]but[/]   {safe(problem)}", stderr=True)
 
 
 def _presence(device: dict[str, Any], now: float) -> str:
+    if device["online"] is None:
+        return "unknown"
     if device["silent_since"] is not None:
         return f"silent for {span(now - device['silent_since'])}"
     return "online" if device["online"] else "offline"
-
-
-def _trouble(device: dict[str, Any]) -> str:
-    """Returns the most important problem of a device, or "": ignored old reports first, because
-    with them everything else about the device may be out of date."""
-    if device.get("stale"):
-        return f"{plural(device['stale'], 'old report')} ignored"
-    if device["bad"]:
-        return f"{plural(device['bad']['count'], 'message')} not understood"
-    failing = [m for m in device["models"] if m["outcome"] not in ("", "SUCCEEDED")]
-    if failing:
-        return f"{failing[0]['model']}: {failing[0]['outcome']}"
-    return (device.get("refused") and "refused a message") or ""
 
 
 def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
@@ -118,7 +173,8 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
         rows += [
             ("target", device["target"]),
             ("slot", device["slot"]),
-            ("last report", f"{span(now - device['seen_at'])} ago"),
+            ("tags", ", ".join(device["tags"]) or "none"),
+            ("last report", f"{span(now - device['seen_at'])} ago, {moment(device['seen_at'])}"),
             ("boot, report", f"{device['boot']}, {device['n']}"),
             ("agent", device["agent"]),
             ("reads", ", ".join(f"{kind} v {v}" for kind, v in device["reads"].items())),
@@ -127,6 +183,22 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
             ("runtime", runtime),
             ("accelerator", device["accelerator"] or "none"),
         ]
+        if device["install"]:
+            rows.append(("install", device["install"]))
+        if device["replaced_at"]:
+            at = moment(device["replaced_at"])
+            ago = span(now - device["replaced_at"])
+            rows.append(("replaced", f"at {at}, {ago} ago: it began with an empty state"))
+        if device["cloned"]:
+            ignored = plural(device["clones"], "report")
+            rows.append(
+                (
+                    "clone",
+                    f"{clones([device['device']])}; {ignored} of the other one ignored. If the "
+                    "other one is the right one and this one is gone: modelwave device forget "
+                    f"{device['device']}",
+                )
+            )
         if device["refused"]:
             rows.append(("last refusal", device["refused"]))
         if device["stale"]:

@@ -1,24 +1,21 @@
-"""`modelwave fleet`: shows the state of the fleet."""
+"""`modelwave fleet`: shows the state of the fleet, and its log."""
 
+import time
 from dataclasses import asdict
 
 import typer
 
+from modelwave_controller.cli.log import fleet_log
 from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import overview
 from modelwave_controller.operations.overview import Fleet
-from modelwave_controller.phrases import plural
+from modelwave_controller.phrases import clones, plural
 from modelwave_controller.storage.metrics import ReleaseSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
-app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet.")
-
-
-@app.callback()
-def _group() -> None:
-    """Makes `status` a subcommand; without a callback Typer merges a single command into its
-    group."""
+app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet, and its log.")
+app.command("log")(fleet_log)
 
 
 @app.command()
@@ -26,7 +23,7 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show devices by target, live releases, and the sums of their inferences."""
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.fleet(connection, home.config.fleet)
+        found = overview.fleet(connection, home.config.fleet, time.time())
     if as_json:
         print_json(asdict(found))
     else:
@@ -40,14 +37,25 @@ def _print(found: Fleet) -> None:
         for entry in found.rollouts
     )
     silent = f", {found.silent} of them silent" if found.silent else ""
+    online = f"{found.online} online{silent}"
+    if found.online is None:
+        online = "how many are online is unknown"
     head = [
         ("fleet", found.fleet),
-        ("devices", f"{plural(found.devices, 'device')}, {found.online} online{silent}"),
+        ("devices", f"{plural(found.devices, 'device')}, {online}"),
         ("targets", targets or "none yet"),
         ("rollouts", running or "none under way"),
     ]
+    if found.problem:
+        head.append(("but", found.problem))
+    elif found.link["connected"]:
+        head.append(("service", "runs, and is connected to the broker"))
+    else:
+        head.append(("service", "runs"))
     if found.clock_doubt:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
+    if found.cloned:
+        head.append(("clones", clones(found.cloned)))
     show(facts(head))
     if found.live:
         rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]

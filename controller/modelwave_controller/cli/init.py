@@ -14,7 +14,9 @@ from modelwave_controller.terminal import print_json, safe, say
 
 def init(
     ctx: typer.Context,
-    fleet: str = typer.Argument(help="Name of the fleet: a-z 0-9 _ -", show_default=False),
+    fleet: str = typer.Argument(
+        metavar="FLEET", help="Name of the fleet: a-z 0-9 _ -", show_default=False
+    ),
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:

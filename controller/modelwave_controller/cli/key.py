@@ -23,7 +23,7 @@ KeyArgument = Annotated[
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Its name, such as release-2027.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, such as release-2027.")],
     out: Annotated[
         Path | None, typer.Option(help="File to make; else NAME.key here.", parser=path)
     ] = None,
@@ -72,7 +72,10 @@ def export(
 def verify(
     ctx: typer.Context,
     envelope: Annotated[
-        Path, typer.Argument(help="Signed document.", show_default=False, parser=path)
+        Path,
+        typer.Argument(
+            metavar="ENVELOPE", help="Signed document.", show_default=False, parser=path
+        ),
     ],
     root: Annotated[
         Path | None, typer.Option(help="Root document; else the home's.", parser=path)

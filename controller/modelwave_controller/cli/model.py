@@ -39,7 +39,8 @@ COLUMNS = (
 )
 
 FilesArgument = Annotated[
-    list[Path], typer.Argument(show_default=False, help=".tflite files.", parser=path)
+    list[Path],
+    typer.Argument(metavar="FILES", show_default=False, help=".tflite files.", parser=path),
 ]
 TargetOption = Annotated[
     list[str] | None,
@@ -102,7 +103,10 @@ def inspect(
 @app.command("export")
 def export_model(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(show_default=False, help="A .tflite file.", parser=path)],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", show_default=False, help="A .tflite file.", parser=path),
+    ],
     out: Annotated[
         Path, typer.Option(show_default=False, help="Folder for the files.", parser=path)
     ],
@@ -137,7 +141,10 @@ def export_model(
 def estimate_model(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(show_default=False, help="A list of layers, as text.", parser=path)
+        Path,
+        typer.Argument(
+            metavar="FILE", show_default=False, help="A list of layers, as text.", parser=path
+        ),
     ],
     target: TargetOption = None,
     kind: Annotated[

@@ -1,17 +1,20 @@
 """The options that commands share: the home folder, --json, and the passphrase."""
 
 import os
+import pwd
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from getpass import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.phrases import seconds_of
+from modelwave_controller.phrases import duration as shown_duration
+from modelwave_controller.phrases import seconds_of, whole_seconds_of
 
 if TYPE_CHECKING:
     from modelwave_controller.home import Home
@@ -30,7 +33,15 @@ def path(text: str) -> Path:
 
 
 def duration(text: str) -> int:
-    """Parses a duration of the command line, to seconds."""
+    """Parses a duration of the command line, to whole seconds."""
+    try:
+        return whole_seconds_of(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def short_duration(text: str) -> float:
+    """Parses a duration of the command line, which may have a part of a second."""
     try:
         return seconds_of(str(text))
     except ValueError as error:
@@ -65,6 +76,43 @@ def one_line(given: str, option: str) -> str:
     if len(given) > MAX_REASON or not given.isprintable():
         raise OperatorError(f"{option}: one line of at most {MAX_REASON} characters")
     return given
+
+
+def command_again(ctx: typer.Context, without: Collection[str]) -> list[str]:
+    """Returns the words of this command as it was given, without these parameters. Relative paths
+    stay relative."""
+    root = ctx.find_root()
+    head = _given_words(root, ()) if root is not ctx else []
+    return ["modelwave", *head, *ctx.command_path.split()[1:], *_given_words(ctx, without)]
+
+
+def _given_words(ctx: Any, without: Collection[str]) -> list[str]:
+    arguments: list[str] = []
+    options: list[str] = []
+    for parameter in ctx.command.params:
+        name = parameter.name
+        value = ctx.params.get(name)
+        source = ctx.get_parameter_source(name)
+        if name in without or source is None or source.name != "COMMANDLINE":
+            continue
+        is_duration = getattr(parameter, "metavar", None) == "DURATION"
+        for one in value if isinstance(value, list | tuple) else [value]:
+            word = shown_duration(int(one)) if is_duration else str(one)
+            if parameter.param_type_name == "argument":
+                arguments.append(word)
+            else:
+                options += [parameter.opts[0]] if one is True else [parameter.opts[0], word]
+    return arguments + options
+
+
+def actor() -> str:
+    """Returns who runs this command, for the log: user@host. The user is that of the process, not
+    what the environment says."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in a container that runs under a number
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def asker(file: Path | None, name: str, twice: bool = False) -> Callable[[], bytes]:

@@ -26,14 +26,18 @@ from modelwave_shared.words import MANIFEST
 
 app = typer.Typer(no_args_is_help=True, help="Sign releases, add them to a home, show them.")
 
-ModelArgument = Annotated[str, typer.Argument(show_default=False, help="Name of the model.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
+]
 
 
 @app.command()
 def create(
     ctx: typer.Context,
     model: ModelArgument,
-    version: Annotated[str, typer.Argument(show_default=False, help="Such as v2 or 2.0.")],
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", show_default=False, help="Such as v2 or 2.0.")
+    ],
     target: Annotated[str, typer.Option(show_default=False, help="See `modelwave target list`.")],
     file: Annotated[
         Path, typer.Option(show_default=False, help="The model, a .tflite file.", parser=path)
@@ -176,7 +180,8 @@ def _forced(reason: str) -> str:
 def add(
     ctx: typer.Context,
     bundle: Annotated[
-        list[Path], typer.Argument(show_default=False, help="Bundle folders.", parser=path)
+        list[Path],
+        typer.Argument(metavar="BUNDLE", show_default=False, help="Bundle folders.", parser=path),
     ],
     as_json: JsonOption = False,
 ) -> None:
@@ -233,7 +238,9 @@ def _row(release: StoredRelease) -> tuple[object, ...]:
 def show_release(
     ctx: typer.Context,
     model: ModelArgument,
-    release: Annotated[str, typer.Argument(show_default=False, help="Number or version.")],
+    release: Annotated[
+        str, typer.Argument(metavar="RELEASE", show_default=False, help="Number or version.")
+    ],
     target: Annotated[str | None, typer.Option(help="Only that for this target.")] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -11,7 +11,8 @@ import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
-from modelwave_controller.cli.options import JsonOption, duration, one_line
+from modelwave_controller.cli.log import rollout_log
+from modelwave_controller.cli.options import JsonOption, actor, duration, one_line
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
@@ -24,13 +25,19 @@ from modelwave_controller.terminal import console, print_json, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch, pause and revert rollouts.")
 app.command()(start)
+app.command("log")(rollout_log)
 
 RolloutArgument = Annotated[
-    str, typer.Argument(show_default=False, help="Number of the rollout, or its model.")
+    str,
+    typer.Argument(
+        metavar="ROLLOUT", show_default=False, help="Number of the rollout, or its model."
+    ),
 ]
 NewestArgument = Annotated[
     str | None,
-    typer.Argument(show_default="the newest", help="Number of the rollout, or its model."),
+    typer.Argument(
+        metavar="ROLLOUT", show_default="the newest", help="Number of the rollout, or its model."
+    ),
 ]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 
@@ -159,7 +166,7 @@ def retry(
     words = [word.strip().upper() for word in outcome.split(",")] if outcome is not None else []
     why = _reason(reason, "retried by the operator")
     with opened_store(ctx) as store:
-        number, _ = rollouts.retry(store, rollout, device or [], words, why, time.time())
+        number, _ = rollouts.retry(store, rollout, device or [], words, why, time.time(), actor())
         show_heading(status_of(store, str(number)), as_json)
 
 
@@ -195,13 +202,13 @@ def _cell(value: Any) -> object:
 
 def _do(
     ctx: typer.Context,
-    act: Callable[[Store, str, str, float], int],
+    act: Callable[[Store, str, str, float, str], int],
     rollout: str,
     words: str,
     as_json: bool,
 ) -> None:
     with opened_store(ctx) as store:
-        number = act(store, rollout, words, time.time())
+        number = act(store, rollout, words, time.time(), actor())
         show_heading(status_of(store, str(number)), as_json)
 
 

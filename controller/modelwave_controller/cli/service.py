@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import disk
+from modelwave_controller.cli.logs import LogFormat, log_to_stderr
 from modelwave_controller.cli.options import home_of, path
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
@@ -34,22 +34,27 @@ def serve(
         typer.Option(min=MIN_TICK_SECONDS, max=MAX_TICK_SECONDS, help="Time between two ticks."),
     ] = DEFAULT_TICK_SECONDS,
     ready_file: ReadyFileOption = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Of the log, on stderr; JSON is an object a line.")
+    ] = LogFormat.TEXT,
 ) -> None:
     """Run the controller: decide rollouts, publish orders, receive reports, serve files.
 
-    After a stop or a crash it continues where it was. SIGINT and SIGTERM end it in order.
+    After a stop or a crash it continues where it was. SIGINT and SIGTERM end it in order. A second
+    service of the same database stands by, and takes over when the first one ends.
     """
-    _log_to_stderr()
+    log_to_stderr(log_format)
     home = home_of(ctx)
     with opened_store(ctx) as store:
         service = Service(home, store, tick_seconds)
 
         def ready(found: Ready) -> None:
-            say(
-                f"modelwave serves fleet [bold]{safe(home.config.fleet)}[/]: files at "
-                f"{safe(found.files_url)}, broker {safe(found.broker)}"
-            )
-            _write_ready(ready_file, {"files_url": found.files_url})
+            fleet, files = f"fleet [bold]{safe(home.config.fleet)}[/]", safe(found.files_url)
+            if found.leads:
+                say(f"modelwave serves {fleet}: files at {files}, broker {safe(found.broker)}")
+            else:
+                say(f"modelwave stands by for {fleet}: another service leads; files at {files}")
+            _write_ready(ready_file, {"files_url": found.files_url, "leads": found.leads})
 
         asyncio.run(_until_signal(service.run(ready), service.stop))
 
@@ -80,7 +85,7 @@ def broker(
         run_broker,
     )
 
-    _log_to_stderr()
+    log_to_stderr()
 
     def ready(bound: int) -> None:
         say(f"the broker listens on {safe(host)}:{bound}")
@@ -113,7 +118,3 @@ async def _until_signal(
 def _write_ready(path: Path | None, found: dict[str, Any]) -> None:
     if path is not None:
         disk.replace(path, json.dumps(found | {"pid": os.getpid()}).encode() + b"\n")
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

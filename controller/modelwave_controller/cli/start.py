@@ -1,5 +1,6 @@
 """`modelwave rollout start`: reads the options of a plan, starts a rollout or shows a dry run."""
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,8 +10,17 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from modelwave_controller import disk
-from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller import disk, phrases
+from modelwave_controller.cli.options import (
+    JsonOption,
+    actor,
+    command_again,
+    duration,
+    home_of,
+    one_line,
+    path,
+    short_duration,
+)
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
@@ -34,17 +44,26 @@ T = TypeVar("T")
 def _of_stage(field: str, help: str) -> Any:
     """Returns an option that sets a field of every stage."""
     unit = field.rpartition("_")[2].upper()
-    return typer.Option(metavar=unit, help=f"{help} {_default(Stage, field)}")
+    text = f"{help} {_default(Stage, field)}"
+    if unit == "SECONDS":
+        return typer.Option(metavar="DURATION", help=text, parser=duration)
+    return typer.Option(metavar=unit, help=text)
 
 
 def _default(model: type[BaseModel], field: str) -> str:
-    return f"(default {model.model_fields[field].default})".replace(".0)", ")")
+    value = model.model_fields[field].default
+    shown = phrases.duration(value) if field.endswith("_seconds") else str(value)
+    return f"(default {shown})".replace(".0)", ")")
 
 
 def start(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(show_default=False, help="Name of the model.")],
-    release: Annotated[str, typer.Argument(show_default=False, help="Its number or version.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
+    ],
+    release: Annotated[
+        str, typer.Argument(metavar="RELEASE", show_default=False, help="Its number or version.")
+    ],
     target: Annotated[
         list[str] | None, typer.Option(help="Only these; else all targets of the release.")
     ] = None,
@@ -83,12 +102,23 @@ def start(
     trial_seconds: Annotated[
         int | None,
         typer.Option(
-            metavar="SECONDS",
-            help=f"Trial before a device confirms. (default {plan.DEFAULT_TRIAL_SECONDS})",
+            "--trial",
+            "--trial-seconds",
+            metavar="DURATION",
+            help="Trial before a device confirms. "
+            f"(default {phrases.duration(plan.DEFAULT_TRIAL_SECONDS)})",
+            parser=duration,
         ),
     ] = None,
     trial_inferences: Annotated[
         int | None, typer.Option(metavar="COUNT", help="Inferences the trial needs. (default 0)")
+    ] = None,
+    trial_max_failed: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="More failed inferences on trial roll back; give --trial-inferences. (default 0)",
+        ),
     ] = None,
     on_fail: Annotated[
         str | None, typer.Option(help=f"revert or hold. {_default(Plan, 'on_fail')}")
@@ -96,20 +126,28 @@ def start(
     expires: Annotated[
         int | None,
         typer.Option(
-            metavar="SECONDS",
+            metavar="DURATION",
             help=f"How long its orders are valid. {_default(Plan, 'expires_seconds')}",
+            parser=duration,
         ),
     ] = None,
     start_slot: Annotated[
         int | None, typer.Option(help="First slot of the first stage, 0 to 999; else random.")
     ] = None,
+    lift_ban: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="Also devices on which the release failed a health check try it; kept in the log.",
+        ),
+    ] = "",
     wait_devices: Annotated[
         float,
         typer.Option(
-            min=0,
-            max=MAX_WAIT_SECONDS,
-            metavar="SECONDS",
+            metavar="DURATION",
             help="How long to wait for a first device that reports the model.",
+            parser=short_duration,
+            show_default=f"{DEFAULT_WAIT_SECONDS}s",
         ),
     ] = DEFAULT_WAIT_SECONDS,
     dry_run: Annotated[
@@ -117,7 +155,12 @@ def start(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Roll a release out to the fleet in stages; the gate of each stage opens the next."""
+    """Roll a release out to the fleet in stages; the gate of each stage opens the next.
+
+    A DURATION is such as 90s, 10m, 1h or 2d; a number alone means seconds.
+    """
+    if wait_devices > MAX_WAIT_SECONDS:
+        raise OperatorError(f"--wait-devices: at most {phrases.duration(MAX_WAIT_SECONDS)}")
     stage: dict[str, float | None] = {
         "soak_seconds": soak,
         "deadline_seconds": deadline,
@@ -127,18 +170,31 @@ def start(
         "max_silent_percent": max_silent,
         "min_succeeded_percent": min_succeeded,
     }
-    trial = {"seconds": trial_seconds, "inferences": trial_inferences}
+    trial: dict[str, float | None] = {
+        "seconds": trial_seconds,
+        "inferences": trial_inferences,
+        "max_failed_percent": trial_max_failed,
+    }
     rest = {"on_fail": on_fail, "expires_seconds": expires}
     home = home_of(ctx)
     found = Releases(home).find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
-    request = Request(model, found, target or (), chosen, start_slot)
+    lift_ban = one_line(lift_ban, "--lift-ban")
+    request = Request(model, found, target or (), chosen, start_slot, lift_ban, home.root.epoch)
     with opened_store(ctx) as store:
         if dry_run:
-            _awaiting_device(lambda: _dry_run(store, request, as_json), wait_devices)
+            again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))
+            _awaiting_device(lambda: _dry_run(store, request, again, as_json), wait_devices)
             return
-        number = _awaiting_device(lambda: rollouts.start(store, request, time.time()), wait_devices)
-        show_heading(status_of(store, str(number)), as_json)
+        number = _awaiting_device(
+            lambda: rollouts.start(store, request, time.time(), actor()), wait_devices
+        )
+        begun = status_of(store, str(number))
+        show_heading(begun, as_json)
+        with store.read() as connection:
+            back = preview.downgrade(connection, model, begun.targets, begun.release)
+        if back:
+            say(f"  [yellow]but   {safe(back)}[/]", stderr=as_json)
 
 
 def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
@@ -169,7 +225,7 @@ def _plan(
     file: Path | None,
     percents: str | None,
     stage: dict[str, float | None],
-    trial: dict[str, int | None],
+    trial: dict[str, float | None],
     rest: dict[str, Any],
 ) -> Plan:
     if file is None:
@@ -181,14 +237,20 @@ def _plan(
     return plan.parse_plan(data, f"--plan {file}")
 
 
-def _dry_run(store: Store, request: Request, as_json: bool) -> None:
+def _dry_run(store: Store, request: Request, again: list[str], as_json: bool) -> None:
+    """Shows what the rollout would do; `again` is the command without its start slot."""
     with store.read() as connection:
         created = rollouts.propose(connection, log.under_way(connection), request)
         places = preview.preview(connection, created, request.releases)
+        number = next(iter(created.releases.values())).release
+        back = preview.downgrade(connection, created.model, created.releases, number)
+    command = [*again, "--start-slot", str(created.start_slot)]
     unfit = [place for place in places if place.shortfalls]
     if as_json:
         print_json(
             {
+                "command": command,
+                "downgrade": back,
                 "start_slot": created.start_slot,
                 "plan": created.plan.model_dump(),
                 "devices": [asdict(place) for place in places],
@@ -214,9 +276,10 @@ def _dry_run(store: Store, request: Request, as_json: bool) -> None:
             )
         )
         say("Update their agents, or `modelwave device forget` those that are gone.")
+    if back:
+        say(f"\n[yellow]But {safe(back)}.[/]")
     say(
-        f"\nNothing was started. These stages need --start-slot {created.start_slot}; without it "
-        "each rollout starts at a random slot."
+        f"\nNothing was started. This starts it with these stages:\n\n  {safe(shlex.join(command))}"
     )
 
 

@@ -30,7 +30,7 @@ def list_targets(ctx: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("show")
 def show_target(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
     as_json: JsonOption = False,
 ) -> None:
     """Show a target's limits, its firmware, and the sources of the figures."""
@@ -63,7 +63,10 @@ def show_target(
 def add(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help="TOML with one [name] table.", show_default=False, parser=path)
+        Path,
+        typer.Argument(
+            metavar="FILE", help="TOML with one [name] table.", show_default=False, parser=path
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:

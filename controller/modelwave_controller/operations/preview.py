@@ -1,11 +1,15 @@
-"""Previews a rollout: the stage of each device, and the devices that the release does not fit."""
+"""Previews a rollout: the stage of each device, the devices that the release does not fit, and
+those that run a newer one.
+"""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.events import Created
@@ -55,6 +59,23 @@ def preview(
             for row in rows
         ]
     return sorted(places, key=lambda place: (place.stage, place.target, place.device))
+
+
+def downgrade(connection: Connection, model: str, targets: Collection[str], release: int) -> str:
+    """Returns a sentence about the devices that run a newer release than `release`; "" for none."""
+    query = (
+        select(device_models.c.release, func.count())
+        .join(devices, devices.c.device == device_models.c.device)
+        .where(device_models.c.model == model, devices.c.target.in_(targets))
+        .where(device_models.c.release > release)
+        .group_by(device_models.c.release)
+        .order_by(device_models.c.release.desc())
+    )
+    parts = [
+        f"{plural(number, 'device')} from release {newer} back to {release}"
+        for newer, number in connection.execute(query)
+    ]
+    return f"this takes {', '.join(parts)}" if parts else ""
 
 
 def _stages(created: Created, slots: list[int]) -> dict[int, int]:

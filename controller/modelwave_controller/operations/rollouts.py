@@ -1,6 +1,7 @@
 """Starts, pauses, resumes, aborts and reverts rollouts for an operator. Each operation is a
 transaction that appends to the log, which the service reads at its next tick. A refused one
-raises OperatorError, whose message says what to do instead.
+raises OperatorError, whose message says what to do instead. `actor` names the operator in the
+log: user@host on the command line.
 """
 
 import contextlib
@@ -13,22 +14,24 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
+from modelwave_controller.operations import recover
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state
 from modelwave_controller.rollout.events import (
     Aborted,
-    Body,
+    Act,
     Created,
     Paused,
     Release,
     Resumed,
     Retried,
     RevertAsked,
+    by,
 )
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import Rollout, State
-from modelwave_controller.storage import clock, devices, log, outbox
+from modelwave_controller.storage import ahead, clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_shared.limits import SLOTS
 
@@ -42,6 +45,8 @@ class Request:
     targets: Sequence[str]
     plan: Plan
     start_slot: int | None = None  # None: a random one
+    lift_ban: str = ""  # why devices that have banned the release may take it again
+    epoch: int = 0  # of the fleet's root
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -76,6 +81,10 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
                 f"each device of {target} runs release {signed.manifest.release} of "
                 f"{request.model} already; name the other targets with --target, or another release"
             )
+    if doubt := found.doubt(request.model):
+        raise OperatorError(f"{doubt}: run `modelwave recover {request.model}`")
+    compared = ahead.compare(connection, request.model, request.epoch)
+    recover.require_not_behind(compared, request.model)
     if request.start_slot is not None and not 0 <= request.start_slot < SLOTS:
         raise OperatorError(
             f"--start-slot: {request.start_slot}; give a slot from 0 to {SLOTS - 1}"
@@ -90,35 +99,36 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
             if (release := _before(found, request.model, target, signed.digest))
         },
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
+        lift_ban=request.lift_ban,
     )
 
 
-def start(store: Store, request: Request, now: float) -> int:
+def start(store: Store, request: Request, now: float, actor: str = "") -> int:
     """Begins a rollout and returns its number. Raises OperatorError, as `propose`."""
     with _writing(store) as (connection, found):
         created = propose(connection, found, request)
         for signed in request.releases.values():
             outbox.keep_blob(connection, signed.envelope)
         number = log.next_rollout(connection)
-        log.append(connection, number, now, [created])
+        log.append(connection, number, now, [by(actor, created)])
         return number
 
 
-def pause(store: Store, rollout: str, reason: str, now: float) -> int:
-    return _append(store, rollout, now, lambda _, r: _pause(r, reason))
+def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
+    return _append(store, rollout, now, actor, lambda _, r: _pause(r, reason))
 
 
-def resume(store: Store, rollout: str, accept: str, now: float) -> int:
+def resume(store: Store, rollout: str, accept: str, now: float, actor: str = "") -> int:
     """Resumes a rollout. `accept` is the reason to overrule the gate that holds it; "" orders the
     devices anew that it waits for, and waits for the gate again."""
     with _writing(store) as (connection, found):
         held = find(found, rollout)
-        entries: list[Body] = [_resume(held, accept)]
+        entries: list[Act] = [_resume(held, accept)]
         if held.status == state.HELD and held.held_by == "gate" and not accept:
             words = _outcomes(connection, found, held, newest_only=True)
             if again := retrying.chosen(words, retrying.AFTER_A_HOLD):
                 entries.append(Retried(devices=again, reason="resumed"))
-        log.append(connection, held.id, now, entries)
+        log.append(connection, held.id, now, [by(actor, entry) for entry in entries])
         return held.id
 
 
@@ -129,6 +139,7 @@ def retry(
     words: Sequence[str],
     reason: str,
     now: float,
+    actor: str = "",
 ) -> tuple[int, int]:
     """Orders devices of a rollout its release anew: those of `names` and those whose outcome is one
     of `words` (retry.WORDS), or, without either, those that failed or are silent. Returns the
@@ -136,16 +147,17 @@ def retry(
     with _writing(store) as (connection, found):
         chosen = find(found, rollout)
         again = _retry(connection, found, chosen, names, words)
-        log.append(connection, chosen.id, now, [Retried(devices=again, reason=reason)])
+        entry = by(actor, Retried(devices=again, reason=reason))
+        log.append(connection, chosen.id, now, [entry])
         return chosen.id, len(again)
 
 
-def abort(store: Store, rollout: str, reason: str, now: float) -> int:
-    return _append(store, rollout, now, lambda _, r: _abort(r, reason))
+def abort(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
+    return _append(store, rollout, now, actor, lambda _, r: _abort(r, reason))
 
 
-def revert(store: Store, rollout: str, reason: str, now: float) -> int:
-    return _append(store, rollout, now, lambda found, r: _revert(found, r, reason))
+def revert(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
+    return _append(store, rollout, now, actor, lambda found, r: _revert(found, r, reason))
 
 
 def find(found: State, wanted: str | None) -> Rollout:
@@ -214,10 +226,12 @@ def _writing(store: Store) -> Iterator[tuple[Connection, State]]:
         yield connection, log.caught_up(connection, found)
 
 
-def _append(store: Store, wanted: str, now: float, entry: Callable[[State, Rollout], Body]) -> int:
+def _append(
+    store: Store, wanted: str, now: float, actor: str, entry: Callable[[State, Rollout], Act]
+) -> int:
     with _writing(store) as (connection, found):
         rollout = find(found, wanted)
-        log.append(connection, rollout.id, now, [entry(found, rollout)])
+        log.append(connection, rollout.id, now, [by(actor, entry(found, rollout))])
         return rollout.id
 
 
@@ -237,14 +251,14 @@ def _require_not_failed(rollout: Rollout) -> None:
         )
 
 
-def _pause(rollout: Rollout, reason: str) -> Body:
+def _pause(rollout: Rollout, reason: str) -> Act:
     _require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.NEW, state.RUNNING, state.HELD):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to pause")
     return Paused(reason=reason)
 
 
-def _resume(rollout: Rollout, accept: str) -> Body:
+def _resume(rollout: Rollout, accept: str) -> Act:
     _require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.PAUSED, state.HELD):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to resume")
@@ -317,13 +331,13 @@ def _counted(outcomes: dict[str, str]) -> str:
     return ", ".join(f"{number} {word}" for word, number in counts.most_common())
 
 
-def _abort(rollout: Rollout, reason: str) -> Body:
+def _abort(rollout: Rollout, reason: str) -> Act:
     if rollout.status not in (*state.ACTIVE, state.UNKNOWN):
         raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to abort")
     return Aborted(reason=reason)
 
 
-def _revert(found: State, rollout: Rollout, reason: str) -> Body:
+def _revert(found: State, rollout: Rollout, reason: str) -> Act:
     # A later rollout with events that this program does not understand may have sent other orders
     # to the slots.
     _require_understood(rollout, found.obstacle(rollout.model, rollout.id))

@@ -2,7 +2,8 @@
 
 Everything else about a rollout is computed from them (state.py). An entry is never changed;
 its body is JSON in the table `events`. `REPORTED` entries are the devices' answers, one for
-each change; all others are actions of the controller or the operator.
+each change; all others are actions of the controller or the operator. What an operator did has
+the name of who did it; if it belongs to no rollout, it is in the log of the FLEET.
 
 A newer program may have written an event that this one does not know: another kind, or a known
 kind with other fields or values. Its body is read as `NotUnderstood`; state.py says what this
@@ -13,6 +14,7 @@ import json
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -29,7 +31,15 @@ from modelwave_shared.words import OUTCOMES
 
 # A device's answer is this, or one of the OUTCOMES of modelwave_shared.words.
 IN_PROGRESS = "IN_PROGRESS"
-MAX_SHOWN = 120  # characters of a newer program's text
+MAX_SHOWN = 120  # characters of a newer program's text, and of an operator's name
+FLEET = 0  # in place of a rollout's number, for the operator's acts that belong to none
+
+
+def _shown(words: object) -> str:
+    """Returns a text shortened and printable; "" for anything but a string."""
+    if not isinstance(words, str):
+        return ""
+    return "".join(c if c.isprintable() else "?" for c in words[:MAX_SHOWN])
 
 
 def _one_of(*words: str) -> StringConstraints:
@@ -38,6 +48,13 @@ def _one_of(*words: str) -> StringConstraints:
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Act(_Body):
+    """What an operator did. `actor` is who, such as user@host; "" in events from before the log had
+    it."""
+
+    actor: Annotated[str, AfterValidator(_shown)] = ""
 
 
 class Release(_Body):
@@ -75,13 +92,17 @@ class Cleared(_Body):
     known: int
 
 
-class Created(_Body):
+class Created(_Act):
+    """`lift_ban` is the operator's reason why devices that have banned the release may take it
+    again, or ""."""
+
     kind: Literal["created"] = "created"
     model: str
     plan: Plan
     releases: dict[str, Release]  # by target
     previous: dict[str, Release]  # by target: the release to revert to; absent if there is none
     start_slot: int
+    lift_ban: str = ""
 
 
 class Opened(_Body):
@@ -132,19 +153,19 @@ class Continued(_Body):
     reason: str
 
 
-class Paused(_Body):
+class Paused(_Act):
     kind: Literal["paused"] = "paused"
     reason: str
 
 
-class Resumed(_Body):
+class Resumed(_Act):
     """`accepted` is the operator's reason to overrule the gate; "" waits for the gate again."""
 
     kind: Literal["resumed"] = "resumed"
     accepted: str
 
 
-class Retried(_Body):
+class Retried(_Act):
     """The operator asked that these devices are ordered the release anew, each by an order for it
     alone."""
 
@@ -153,7 +174,7 @@ class Retried(_Body):
     reason: str
 
 
-class RevertAsked(_Body):
+class RevertAsked(_Act):
     kind: Literal["revert_asked"] = "revert_asked"
     reason: str
 
@@ -183,29 +204,68 @@ class Finished(_Body):
     reason: str
 
 
-class Aborted(_Body):
+class Aborted(_Act):
     kind: Literal["aborted"] = "aborted"
     reason: str
 
 
+class ClockAccepted(_Act):
+    """The operator said that the controller's clock is right."""
+
+    kind: Literal["clock_accepted"] = "clock_accepted"
+    reason: str
+
+
+class Forgotten(_Act):
+    """The operator let the controller forget a device."""
+
+    kind: Literal["forgotten"] = "forgotten"
+    device: str
+
+
+class Tagged(_Act):
+    """The operator changed the tags of a device."""
+
+    kind: Literal["tagged"] = "tagged"
+    device: str
+    added: list[str]
+    removed: list[str]
+
+
+class Restored(_Act):
+    """The operator put a backup of the database in its place. Orders of these models that were
+    signed after `made_at`, Unix seconds, are not in it."""
+
+    kind: Literal["restored"] = "restored"
+    made_at: float
+    models: list[str]
+
+
+class Recovered(_Act):
+    """The operator raised the floor of a model's order numbers above those of the devices."""
+
+    kind: Literal["recovered"] = "recovered"
+    model: str
+    floor: int
+
+
 REPORTED = "reported"
 
-Body = Annotated[
+Act = (
     Created
-    | Opened
-    | Began
-    | Reported
-    | Gated
-    | Held
-    | Continued
     | Paused
     | Resumed
     | Retried
     | RevertAsked
-    | Reverted
-    | Reordered
-    | Finished
-    | Aborted,
+    | Aborted
+    | ClockAccepted
+    | Forgotten
+    | Tagged
+    | Restored
+    | Recovered
+)
+Body = Annotated[
+    Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Reordered | Finished,
     Discriminator("kind"),
 ]
 _BODY: TypeAdapter[Body] = TypeAdapter(Body)
@@ -238,12 +298,18 @@ def load_event(id: int, rollout: int, at: float, kind: str, body: str) -> Event:
         if found is None:
             raise StorageError(
                 f"the database's event {id} (rollout {rollout}, {_shown(kind)}) is damaged: its "
-                "body is not a JSON object; restore the database from a backup"
+                "body is not a JSON object; `modelwave restore FILE` puts a backup of the "
+                "database in its place"
             ) from error
         read = NotUnderstood(
             kind=_shown(kind), problem=_problem(error), model=_shown(found.get("model"))
         )
     return Event(id=id, rollout=rollout, at=at, body=read)
+
+
+def by(actor: str, act: Act) -> Act:
+    """Returns the act with who did it, shortened and printable."""
+    return act.model_copy(update={"actor": _shown(actor)})
 
 
 def dump_body(body: Body) -> str:
@@ -262,10 +328,3 @@ def _problem(error: ValidationError) -> str:
     if error.errors(include_url=False)[0]["type"].startswith("union_tag"):
         return "its kind is unknown"
     return _shown(first_problem(error))
-
-
-def _shown(words: object) -> str:
-    """Returns a newer program's text, shortened and printable; "" for anything but a string."""
-    if not isinstance(words, str):
-        return ""
-    return "".join(c if c.isprintable() else "?" for c in words[:MAX_SHOWN])

@@ -3,19 +3,23 @@
 Its TOML form (`modelwave rollout start … --plan FILE`); all keys but `percent` are optional:
 
     on_fail = "revert"              # or "hold": stop and leave the decision to a person
-    expires_seconds = 31536000      # how long its orders are valid
+    expires = "365d"                # how long its orders are valid
     [trial]
-    seconds = 600                   # length of the trial on each device before it confirms
+    time = "10m"                    # length of the trial on each device before it confirms
     inferences = 0                  # inferences that the trial needs
+    max_failed_percent = 0          # of its inferences; more: the device rolls back
     [[stages]]
     percent = 1                     # of each target's known devices; increases, the last is 100
-    soak_seconds = 3600             # at least this long before the next stage opens
-    deadline_seconds = 86400        # after that, devices without an answer are silent
+    soak = "1h"                     # at least this long before the next stage opens
+    deadline = "1d"                 # after that, devices without an answer are silent
     max_rolled_back_percent = 2     # more: FAIL
     max_failed_percent = 10         # more: INCONCLUSIVE; the same for the next two
     max_rejected_percent = 5
     max_silent_percent = 10
     min_succeeded_percent = 80      # fewer: INCONCLUSIVE
+
+Durations are such as "90s", "10m", "1h" or "2d"; in seconds the keys are expires_seconds, seconds
+(of the trial), soak_seconds and deadline_seconds.
 
 Types are strict and unknown keys are refused, so a mistyped limit is an error when the plan is
 made, and is never ignored.
@@ -25,10 +29,19 @@ import tomllib
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.rollout.durations import in_seconds
 from modelwave_controller.trust.field_types import TrialInferences, TrialSeconds, first_problem
+from modelwave_shared.limits import MILLION
 
 DEFAULT_PERCENTS = (1.0, 10.0, 50.0, 100.0)
 DEFAULT_TRIAL_SECONDS = 600
@@ -46,10 +59,23 @@ class _Strict(BaseModel):
 
 
 class Trial(_Strict):
-    """The trial as in orders."""
+    """The trial on each device."""
 
     seconds: TrialSeconds
     inferences: TrialInferences
+    max_failed_percent: Percent = 0.0
+
+    @field_validator("max_failed_percent")
+    @classmethod
+    def _is_whole_in_an_order(cls, value: float) -> float:
+        if (share(value) * MILLION).denominator != 1:
+            raise ValueError("give at most 4 digits after the point")
+        return value
+
+    @property
+    def max_failed_ppm(self) -> int:
+        """The share of its inferences that may fail, in parts per million as in orders."""
+        return int(share(self.max_failed_percent) * MILLION)
 
 
 class Stage(_Strict):
@@ -96,6 +122,10 @@ def share(percent: float) -> Fraction:
 
 def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
     """Returns a plan of these settings, with defaults for the rest. Raises OperatorError."""
+    try:
+        settings = in_seconds(settings)
+    except ValueError as error:
+        raise OperatorError(f"{where}: {error}") from error
     stages = settings.get("stages", [{"percent": percent} for percent in DEFAULT_PERCENTS])
     trial = settings.get("trial", {})
     if isinstance(trial, dict):
@@ -121,7 +151,7 @@ def parse_plan(data: bytes, where: str) -> Plan:
 def from_options(
     percents: str | None,
     stage: dict[str, float | None],
-    trial: dict[str, int | None],
+    trial: dict[str, float | None],
     rest: dict[str, Any],
 ) -> Plan:
     """Returns a plan of command-line options: `percents` such as "1,10,50,100", `stage` the

@@ -7,6 +7,7 @@ RFC 9110.
 """
 
 import asyncio
+import errno
 import ipaddress
 import socket
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ from modelwave_controller.errors import OperatorError
 
 PREFIX = "/files"
 _CACHE = "public, max-age=31536000, immutable"
+
+
+class AddressInUse(OperatorError):
+    """Another program listens on the address of `files.listen`."""
 
 
 class FileServer:
@@ -36,14 +41,15 @@ class FileServer:
 
     async def start(self, host: str, port: int) -> str:
         """Starts the server; port 0 takes a free one. Returns the URL that is the prefix of
-        /<sha256>. Raises OperatorError if it cannot listen on the address."""
+        /<sha256>. Raises AddressInUse, or OperatorError if it cannot listen on the address."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as error:
             await self._runner.cleanup()
             why = error.strerror or error
-            raise OperatorError(
+            kind = AddressInUse if error.errno == errno.EADDRINUSE else OperatorError
+            raise kind(
                 f"files.listen: cannot listen on {host}:{port}: {why}; choose another in "
                 "controller.toml, or end the program that uses it"
             ) from error

@@ -7,11 +7,12 @@ client cannot be sent after newer ones. `ServiceLink.current` is the established
 None; one thread, the service's, sends over it and asks for its acknowledgements.
 """
 
+import contextlib
 import logging
 import random
 import secrets
 import socket
-import ssl
+import struct
 import threading
 import time
 from collections import deque
@@ -28,6 +29,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage.outbox import Message
 from modelwave_shared import topics
+from modelwave_shared.authorities import Authorities
 
 WINDOW = 200  # messages sent and not yet acknowledged
 KEEPALIVE_SECONDS = 30
@@ -59,7 +61,7 @@ class ServiceBroker:
     port: int
     user: str = ""
     password: str = ""
-    tls: ssl.SSLContext | None = None
+    tls: Authorities | None = None
 
 
 def broker_of(home: Home) -> ServiceBroker:
@@ -70,8 +72,8 @@ def broker_of(home: Home) -> ServiceBroker:
         path = home.within(settings.password_file)
         password = disk.read_input(path, "broker.password_file", MAX_PASSWORD_BYTES)
     try:
-        ca = str(home.within(settings.ca)) if settings.ca else None
-        tls = ssl.create_default_context(cafile=ca) if settings.tls else None
+        ca = str(home.within(settings.ca)) if settings.ca else ""
+        tls = Authorities(ca) if settings.tls else None
     except OSError as error:
         raise OperatorError(f"broker.ca: {settings.ca}: {error.strerror or error}") from error
     try:
@@ -90,9 +92,11 @@ class Connection:
         self.link = link
         self.gone = threading.Event()  # it is lost or closed
         self.over = threading.Event()  # it is gone, or has to be closed
-        self.fresh = True  # until the service has marked all messages as unsent
         self._acked: deque[int] = deque()  # message ids, from the network thread
         self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
+        self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
+        self._asking = threading.Lock()
+        self.client_id = f"CONTROLLER-{secrets.token_hex(6)}"  # no device id has capitals
         self._client = self._make_client()
 
     def open(self) -> None:
@@ -109,6 +113,28 @@ class Connection:
             if stuck is not None:
                 stuck.shutdown(socket.SHUT_RDWR)
         self._client.loop_stop()
+
+    def drop(self) -> None:
+        """Breaks the connection off, so that as little as possible of what waits to be sent over it
+        reaches the broker."""
+        stuck: Any = self._client.socket()
+        if stuck is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                # The network thread sees an end and closes the socket; then what is unsent is lost.
+                stuck.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                stuck.shutdown(socket.SHUT_RD)
+
+    def subscribe(self, filters: Sequence[str], then: Callable[[bool], None]) -> None:
+        """Subscribes, perhaps again, at QoS 1; the broker then sends the retained messages. `then`
+        is called in the network thread with whether all were granted."""
+        with self._asking:
+            result, mid = self._client.subscribe([(topic, 1) for topic in filters])
+            if result == mqtt.MQTT_ERR_SUCCESS and mid is not None:
+                self._asked[mid] = then
+
+    def probe(self, topic: str, payload: bytes) -> None:
+        """Sends a message at QoS 1 that is not retained and whose acknowledgement is ignored."""
+        self._client.publish(topic, payload, 1, False)
 
     def on_their_way(self) -> set[str]:
         return {message.topic for message in self._sent.values()}
@@ -144,7 +170,7 @@ class Connection:
         broker = self.link.broker
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"CONTROLLER-{secrets.token_hex(6)}",  # no device id has capitals
+            client_id=self.client_id,
             protocol=mqtt.MQTTv311,
             reconnect_on_failure=False,
         )
@@ -153,7 +179,7 @@ class Connection:
         if broker.user:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
-            client.tls_set_context(broker.tls)
+            client.tls_set_context(broker.tls.context())
         client.on_socket_open = _no_delay
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
@@ -173,8 +199,16 @@ class Connection:
         client.subscribe([(topic, 1) for topic in self.link.heard])
 
     def _on_subscribe(
-        self, _client: object, _data: object, _mid: int, codes: list[Any], _properties: object
+        self, _client: object, _data: object, mid: int, codes: list[Any], _properties: object
     ) -> None:
+        with self._asking:
+            then = self._asked.pop(mid, None)
+        if then is not None:
+            then(not any(code.is_failure for code in codes))
+        else:
+            self._on_heard(codes)
+
+    def _on_heard(self, codes: list[Any]) -> None:
         """Uses the connection only if all subscriptions were granted: otherwise the controller
         would send orders, receive no reports, and count all devices as silent."""
         denied = [t for t, c in zip(self.link.heard, codes, strict=True) if c.is_failure]
@@ -237,9 +271,12 @@ class ServiceLink:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, drop: bool = False) -> None:
+        """Closes the connection; with `drop` it breaks it off, see Connection.drop."""
         self._stopping.set()
         if self._connection is not None:
+            if drop:
+                self._connection.drop()
             self._connection.over.set()
         self._thread.join()
 

@@ -111,19 +111,23 @@ class Sender:
         Returns its number and its message."""
         model, seq = self.rollout.model, self._next_seq()
         plan = self.rollout.created.plan
-        order = {
-            "fleet": self.fleet,
-            "target": target,
-            "model": model,
-            "epoch": self.issuer.root.epoch,
-            "seq": seq,
-            "manifest": release.manifest,
-            "urls": list(self.issuer.urls),
-            "issued": int(self.now),
-            "expires": int(self.now) + plan.expires_seconds,
-            "trial": plan.trial.model_dump(),
-            "shadow": False,
-        } | whom
+        order = (
+            {
+                "fleet": self.fleet,
+                "target": target,
+                "model": model,
+                "epoch": self.issuer.root.epoch,
+                "seq": seq,
+                "manifest": release.manifest,
+                "urls": list(self.issuer.urls),
+                "issued": int(self.now),
+                "expires": int(self.now) + plan.expires_seconds,
+                "trial": {"seconds": plan.trial.seconds, "inferences": plan.trial.inferences},
+                "shadow": False,
+            }
+            | whom
+            | self._extra(target, release)
+        )
         payload = keys.canonical(of_our_format(ORDER, order))
         envelope = keys.sign(ORDER, payload, [self.issuer.key])
         message = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
@@ -144,6 +148,16 @@ class Sender:
             )
         )
         return seq, message
+
+    def _extra(self, target: str, release: Release) -> dict[str, Any]:
+        """Returns the field `extra`, if the order needs it: old agents do not know it. A ban of the
+        release to which a rollout reverts stays."""
+        created, extra = self.rollout.created, dict[str, Any]()
+        if allowed := created.plan.trial.max_failed_ppm:
+            extra["max_failed_ppm"] = allowed
+        if created.lift_ban and release == created.releases[target]:
+            extra["lift_ban"] = True
+        return {"extra": extra} if extra else {}
 
     def _clear(self, target: str, ranges: list[list[int]]) -> None:
         """Clears what the topics of the slots, and of the devices in them, hold."""

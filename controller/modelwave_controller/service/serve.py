@@ -1,35 +1,34 @@
 """Runs the parts of `modelwave serve`.
 
-    link     own thread: receives messages into the inbox
-    blocks   own link and thread: sends files to boards without HTTP
-    writer   own thread: stores messages from the inbox in the database
-    ticker   own thread: decides about rollouts, and publishes messages that are due
-    files    event loop of the main thread: serves files over HTTP
+    files    event loop of the main thread: serves files over HTTP, also while it stands by
+    leader   own thread: takes the lease, or waits until it may (leader.py)
+    leading  in that thread, and others: the parts that run only while it leads (leading.py)
 
 Temporary failures (database, broker) are retried, and logged when they begin and when they are
 over (trouble.py).
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
-from modelwave_controller.service import files
-from modelwave_controller.service.blocks import Blocks
-from modelwave_controller.service.files import FileServer
-from modelwave_controller.service.link import WINDOW, Connection, ServiceLink, broker_of
+from modelwave_controller.service import files, leader
+from modelwave_controller.service.files import AddressInUse, FileServer
+from modelwave_controller.service.leader import Candidate, LeaderStore
+from modelwave_controller.service.leading import Leading, Settings
+from modelwave_controller.service.link import broker_of
 from modelwave_controller.service.sending import Issuer
-from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.service.writer import Inbox, Writer
-from modelwave_controller.storage import outbox
+from modelwave_controller.service.writer import Inbox
+from modelwave_controller.storage import lease
+from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.store import Store
-from modelwave_shared import topics
 
 DEFAULT_TICK_SECONDS = 0.5
 STOP_SECONDS = 5  # longest wait, when stopping, for another process that writes the database
@@ -51,6 +50,7 @@ class Ready:
 
     files_url: str
     broker: str
+    leads: bool  # False: it stands by
 
 
 class Service:
@@ -71,13 +71,12 @@ class Service:
         self.clock = clock
         self.steady = steady
         self.key = home.order_key()
+        self.broker = broker_of(home)
         self.inbox = Inbox()
+        self.candidate = Candidate(store, clock)
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self.writer = Writer(store, home.config.fleet, self.inbox, clock)
-        broker = broker_of(home)
-        self.link = ServiceLink(broker, home.config.fleet, self.inbox.put, self._wake.set)
-        self.blocks = Blocks(broker, home.config.fleet, home.files)
+        self._stands_by = Trouble()
         self._trouble = Trouble()
 
     def stop(self) -> None:
@@ -88,76 +87,84 @@ class Service:
     async def run(self, ready: Callable[[Ready], None]) -> None:
         settings = self.home.config.files
         told = settings.urls or [files.url_of(*settings.address)]
-        if doubt := files.doubt(told, self.link.broker.host):
+        if doubt := files.doubt(told, self.broker.host):
             logger.warning("%s", doubt)
-        server = FileServer(self.home.files)
-        files_url = await server.start(*settings.address)
-        urls = settings.urls or [files_url]
-        ticker = Ticker(self.store, Issuer(self.home.root, self.key, urls))
-        self.publish_root()
-        self.writer.start()
-        self.link.start()
-        self.blocks.start()
+        async with contextlib.AsyncExitStack() as stack:
+            files_url = await self._serve_files(stack)
+            first = await asyncio.to_thread(self._try_to_lead)
+            ready(Ready(files_url, f"{self.broker.host}:{self.broker.port}", first is not None))
+            await asyncio.to_thread(self._loop, first, settings.urls or [files_url])
+
+    async def _serve_files(self, stack: contextlib.AsyncExitStack) -> str:
+        """Starts the file server until the end of `stack`, and returns its URL. If the service that
+        leads has the same address, on the same machine, this one listens when it is free."""
+        address = self.home.config.files.address
         try:
-            ready(Ready(files_url, f"{self.link.broker.host}:{self.link.broker.port}"))
-            await asyncio.to_thread(self._loop, ticker)
-        finally:
-            await asyncio.to_thread(self.blocks.stop)
-            await asyncio.to_thread(self.link.stop)
-            await asyncio.to_thread(self.writer.stop)
-            await server.stop()
+            return await self._listen(stack)
+        except AddressInUse:
+            with self.store.read() as connection:
+                if lease.holder(connection) is None:
+                    raise
+        logger.info("the service that leads serves files at this address; waiting until it is free")
+        waiting = asyncio.create_task(self._listen_later(stack))
+        stack.callback(waiting.cancel)
+        return files.url_of(*address)
 
-    def publish_root(self) -> None:
-        """Publishes the root document as a retained message, for devices that were offline for
-        long."""
-        root = self.home.root
-        topic = topics.under(root.fleet, "root", str(root.version))
-        with self.store.write() as connection:
-            if outbox.holds(connection, topic) != self.home.root_envelope:
-                outbox.put(connection, [topic], self.home.root_envelope)
+    async def _listen(self, stack: contextlib.AsyncExitStack) -> str:
+        server = FileServer(self.home.files)
+        url = await server.start(*self.home.config.files.address)
+        stack.push_async_callback(server.stop)
+        return url
 
-    def _loop(self, ticker: Ticker) -> None:
-        due = 0.0
-        while not self._stopping.is_set():
-            if not (self.writer.alive and self.link.alive and self.blocks.alive):
-                raise RuntimeError("a thread of the service has ended; see its traceback above")
-            self._wake.clear()
-            ticks = time.monotonic() >= due
-            try:
-                if ticks:
-                    while self._tick(ticker) and not self._stopping.is_set():
-                        pass
-                    due = time.monotonic() + self.tick_seconds
-                self._publish()
-                if ticks and self._trouble.over():
-                    logger.info("the service works again")
-            except ModelwaveError as error:
-                self._trouble.say(str(error))
-                due = time.monotonic() + self.tick_seconds
-            self._wake.wait(max(0.0, due - time.monotonic()))
+    async def _listen_later(self, stack: contextlib.AsyncExitStack) -> None:
+        while True:
+            await asyncio.sleep(leader.LOOK_SECONDS)
+            with contextlib.suppress(AddressInUse):
+                logger.info("files are served at %s", await self._listen(stack))
+                return
 
-    def _tick(self, ticker: Ticker) -> bool:
-        return ticker.tick(self.clock(), self.steady())
+    def _loop(self, first: LeaderStore | None, urls: list[str]) -> None:
+        """Leads, or stands by, until the service stops; `first` is set if it leads already."""
+        settings = Settings(
+            home=self.home,
+            broker=self.broker,
+            issuer=Issuer(self.home.root, self.key, urls),
+            tick_seconds=self.tick_seconds,
+            clock=self.clock,
+            steady=self.steady,
+            inbox=self.inbox,
+            stopping=self._stopping,
+            wake=self._wake,
+        )
+        store = first
+        while store is not None or not self._stopping.is_set():
+            if store is not None:
+                self._lead(settings, store)
+            else:
+                self._stopping.wait(leader.LOOK_SECONDS)
+            store = None if self._stopping.is_set() else self._try_to_lead()
 
-    def _publish(self) -> None:
-        """Marks acknowledged messages, and sends those that are due, at most WINDOW at a time."""
-        connection = self.link.current
-        if connection is None:
-            return
-        if connection.fresh:
-            with self.store.write() as database:
-                outbox.unsend_all(database, self.link.fleet)
-            connection.fresh = False
-        acknowledged = connection.acknowledged()
-        if acknowledged:
-            with self.store.write() as database:
-                outbox.mark(database, [(m.topic, m.version) for m in acknowledged])
-        self._send_due(connection)
+    def _try_to_lead(self) -> LeaderStore | None:
+        try:
+            store = self.candidate.try_to_lead()
+        except StorageError as error:
+            self._trouble.say(str(error))
+            return None
+        if self._trouble.over():
+            logger.info("the database answers again")
+        if store is not None:
+            self._stands_by.over()
+            logger.info("this service leads")
+        elif self.candidate.other is not None:
+            who = leader.described(self.candidate.other)
+            self._stands_by.say(
+                f"standing by: {who} leads; this service takes over when that one ends",
+                logging.INFO,
+            )
+        return store
 
-    def _send_due(self, connection: Connection) -> None:
-        busy = connection.on_their_way()
-        if len(busy) <= WINDOW // 2:
-            with self.store.read() as database:
-                due = outbox.unsent(database, WINDOW - len(busy), busy)
-            for message in due:
-                connection.send(message)
+    def _lead(self, settings: Settings, store: LeaderStore) -> None:
+        try:
+            Leading(settings, store).run()
+        except LeaseLost as error:
+            logger.warning("%s: this one publishes and stores nothing any more", error)

@@ -7,6 +7,7 @@ acknowledged all orders of a wave, the tick notes in the log that its clocks hav
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -28,6 +29,7 @@ from modelwave_controller.rollout.events import (
     Began,
     Body,
     Continued,
+    Event,
     Finished,
     Gated,
     Held,
@@ -46,12 +48,14 @@ from modelwave_controller.rollout.state import (
     Rollout,
     State,
     failed,
+    fold,
 )
+from modelwave_controller.service.journal import EventJournal
 from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
-from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.store import Transactions
 
 MAX_ORDERED_ANEW = 200  # orders for single devices that a tick signs
 
@@ -61,7 +65,7 @@ logger = logging.getLogger(__name__)
 class Ticker:
     """Does the ticks. It keeps the state between them, from committed events only."""
 
-    def __init__(self, store: Store, issuer: Issuer) -> None:
+    def __init__(self, store: Transactions, issuer: Issuer) -> None:
         self.store = store
         self.issuer = issuer
         self._state: State | None = None
@@ -69,18 +73,24 @@ class Ticker:
         self._clock = clock.Keeper()
         self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()
+        self._journal = EventJournal()
 
     def tick(self, now: float, steady: float) -> bool:
         """Does one step of each rollout; returns whether any did something, and then the next tick
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
         set. Raises StorageError."""
+        acted = self._tick(now, steady)
+        self._journal.tell()
+        return acted
+
+    def _tick(self, now: float, steady: float) -> bool:
         with self.store.write() as connection:
             log.note_tick(connection, now)
             reading = self._clock.advance(connection, now, steady)
             self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
-            if self._reconciler.run(connection, state, now, reading):
+            if self._reconciler.run(connection, state, now, _doubted(reading, state)):
                 return True
             due = [
                 r
@@ -89,7 +99,16 @@ class Ticker:
             ]
             known = {m: devices.known(connection, m) for m in {r.model for r in due}}
             steps = [
-                _Step(connection, self.issuer, state, r, known[r.model], now, reading) for r in due
+                _Step(
+                    connection,
+                    self.issuer,
+                    state,
+                    r,
+                    known[r.model],
+                    now,
+                    _doubted(reading, state, r.model),
+                )
+                for r in due
             ]
             taken = [step.take() for step in steps]
             if FINISH in taken:
@@ -99,8 +118,9 @@ class Ticker:
     def _settle(self, connection: Connection, now: float, reading: Reading) -> None:
         """Puts the orders of a rollout that is over now together, in the same transaction. The
         next tick reads the log anew, as this state has events that are not committed."""
-        state, self._state = self._caught_up(connection), None
-        self._reconciler.settle(connection, state, now, reading)
+        assert self._state is not None, "the tick has read it"
+        state, self._state = log.caught_up(connection, self._state), None
+        self._reconciler.settle(connection, state, now, _doubted(reading, state))
 
     def _tell_doubt(self, doubt: str) -> None:
         """Logs when the wall clock comes into doubt, and when the doubt ends."""
@@ -118,14 +138,30 @@ class Ticker:
 
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
-            return log.under_way(connection)
-        state = log.caught_up(connection, self._state)
+            state = log.under_way(connection)
+            self._journal.note(self._untold(connection), state)
+            return state
+        new = list(log.events_after(connection, after=self._state.last))
+        state = fold(new, self._state)
+        self._journal.note(new, state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # their answers are no longer needed
                 for wave in (*rollout.waves(), rollout.settled):
                     if wave is not None:
                         wave.answers.clear()
         return state
+
+    def _untold(self, connection: Connection) -> Iterable[Event]:
+        """Returns the events that this service has not logged, for a state that was read anew."""
+        last = self._journal.last
+        return () if last is None else log.events_after(connection, after=last, reports_of=[])
+
+
+def _doubted(reading: Reading, state: State, model: str | None = None) -> Reading:
+    """Returns the reading with what else keeps orders of the model, or None of all, from being
+    signed."""
+    doubt = next((state.doubt(m) for m in state.restored if model in (None, m)), "")
+    return reading._replace(doubt=reading.doubt or doubt)
 
 
 def _is_due(rollout: Rollout) -> bool:

@@ -17,10 +17,12 @@ from collections.abc import Callable
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.phrases import plural
+from modelwave_controller.service.journal import IgnoredJournal
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import devices, messages, metrics
+from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.messages import Bad, Incoming
-from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.store import Transactions
 from modelwave_shared.limits import MAX_REPORT_BYTES
 
 MAX_BATCH = 1000
@@ -89,7 +91,7 @@ class Writer:
     """Stores the messages of the inbox, in a thread of its own."""
 
     def __init__(
-        self, store: Store, fleet: str, inbox: Inbox, clock: Callable[[], float] = time.time
+        self, store: Transactions, fleet: str, inbox: Inbox, clock: Callable[[], float] = time.time
     ) -> None:
         self.store = store
         self.fleet = fleet
@@ -97,6 +99,7 @@ class Writer:
         self.clock = clock
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
+        self._ignored = IgnoredJournal()
         self._told_lost = 0
         self._told_from = 1  # number of dropped messages at which the next log line is due
         self._stopping = threading.Event()
@@ -154,13 +157,16 @@ class Writer:
             try:
                 with self.store.write() as connection:
                     now = self.clock()
-                    devices.store(connection, self.fleet, incoming, now)
+                    ignored = devices.store(connection, self.fleet, incoming, now)
                     metrics.add_windows(connection, incoming)
+            except LeaseLost:
+                return  # the service that leads now receives what devices report
             except StorageError as error:
                 self._trouble.say(f"{error}; devices' messages are not stored")
                 self._stopping.wait(pause)
             else:
                 self.counts["stored"] += len(incoming)
+                self._ignored.tell(ignored)
                 self.counts["bad"] += sum(isinstance(message, Bad) for message in incoming)
                 if self._trouble.over():
                     logger.info("devices' messages are stored again")

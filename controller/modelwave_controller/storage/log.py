@@ -1,6 +1,7 @@
 """The event log in the database."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
@@ -72,6 +73,57 @@ def events_after(
         query = query.where(or_(events.c.kind != bodies.REPORTED, wanted))
     for row in connection.execute(query):
         yield bodies.load_event(*row)
+
+
+class Wanted(NamedTuple):
+    """The events that somebody wants to read: of one rollout or of all (None), with the devices'
+    answers or without, not before `since` (Unix seconds)."""
+
+    rollout: int | None = None
+    answers: bool = False
+    since: float | None = None
+
+
+def page(connection: Connection, wanted: Wanted, after: int, until: int, limit: int) -> list[Event]:
+    """Returns the first `limit` wanted events with ids above `after` and not above `until`."""
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
+    query = _restricted(query, wanted).where(events.c.id > after, events.c.id <= until)
+    rows = connection.execute(query.order_by(events.c.id).limit(limit))
+    return [bodies.load_event(*row) for row in rows]
+
+
+def before_newest(connection: Connection, wanted: Wanted, limit: int) -> int:
+    """Returns the id of the event before the newest `limit` wanted ones; 0 if there are no more."""
+    query = _restricted(select(events.c.id), wanted).order_by(events.c.id.desc())
+    return connection.scalar(query.limit(1).offset(limit)) or 0
+
+
+def newest_id(connection: Connection) -> int:
+    return connection.scalar(select(func.max(events.c.id))) or 0
+
+
+def count_answers(connection: Connection, wanted: Wanted) -> int:
+    """Returns how many of the wanted events are answers of devices."""
+    query = select(func.count()).where(events.c.kind == bodies.REPORTED)
+    return connection.scalar(_restricted(query, wanted._replace(answers=True))) or 0
+
+
+def model_of(connection: Connection, rollout: int) -> str:
+    """Returns the model of a rollout, or ""."""
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
+    query = query.where(events.c.rollout == rollout, events.c.kind == "created").limit(1)
+    row = connection.execute(query).first()
+    return "" if row is None else getattr(bodies.load_event(*row).body, "model", "")
+
+
+def _restricted(query: Any, wanted: Wanted) -> Any:
+    if wanted.rollout is not None:
+        query = query.where(events.c.rollout == wanted.rollout)
+    if not wanted.answers:
+        query = query.where(events.c.kind != bodies.REPORTED)
+    if wanted.since is not None:
+        query = query.where(events.c.at >= wanted.since)
+    return query
 
 
 def folded(connection: Connection, reports_of: Iterable[int] | None = None) -> State:

@@ -2,15 +2,15 @@
 
 It is state, not a queue: a topic that changes twice before it is sent is sent once. A row is
 written in the transaction of the event that causes it; the publisher marks it when the broker
-has acknowledged that version. `unsend_all` makes everything due again, because brokers can lose
-retained messages.
+has acknowledged that version. `unsend` makes topics due again whose message the broker has lost
+(service/readback.py); `unsend_all` does so for all, when it cannot be seen what the broker has.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
 from modelwave_controller.storage.tables import blobs, outbox
 from modelwave_shared import topics
@@ -94,19 +94,48 @@ def mark(connection: Connection, sent: Iterable[tuple[str, int]]) -> None:
         )
 
 
+class Held(NamedTuple):
+    """The row of a topic."""
+
+    digest: str  # sha256 of the payload in hex; "": the topic is cleared
+    due: bool  # the broker has not acknowledged it
+
+
+def rows_under(connection: Connection, fleet: str, kinds: Sequence[str]) -> dict[str, Held]:
+    """Returns the rows of the topics whose first level is one of `kinds`."""
+    under = [outbox.c.topic.startswith(topics.under(fleet, k, ""), autoescape=True) for k in kinds]
+    return _held(connection, or_(*under))
+
+
+def rows_of(connection: Connection, topics: Sequence[str]) -> dict[str, Held]:
+    """Returns the rows of these topics, without those that have none."""
+    found: dict[str, Held] = {}
+    for start in range(0, len(topics), _CHUNK):
+        found |= _held(connection, outbox.c.topic.in_(topics[start : start + _CHUNK]))
+    return found
+
+
+def _held(connection: Connection, which: ColumnElement[bool]) -> dict[str, Held]:
+    query = select(outbox.c.topic, outbox.c.blob, outbox.c.version, outbox.c.acked).where(which)
+    return {
+        row.topic: Held(row.blob or "", row.acked < row.version)
+        for row in connection.execute(query)
+    }
+
+
+def unsend(connection: Connection, topics: Sequence[str]) -> None:
+    """Makes these topics due again."""
+    for start in range(0, len(topics), _CHUNK):
+        chunk = topics[start : start + _CHUNK]
+        connection.execute(update(outbox).where(outbox.c.topic.in_(chunk)).values(acked=0))
+
+
 def unsend_all(connection: Connection, fleet: str) -> None:
     """Makes all messages due again, also those that clear the topic of a withdrawn order: a broker
     that was restored from an older snapshot has it again. Messages that cleared a forgotten
     device's own topics are not sent again: the device may have written them since."""
     order = outbox.c.topic.startswith(topics.under(fleet, "desired", ""), autoescape=True)
     connection.execute(update(outbox).where(or_(outbox.c.blob.is_not(None), order)).values(acked=0))
-
-
-def unsend(connection: Connection, topics: Sequence[str]) -> None:
-    """Makes the messages of these topics due again."""
-    for start in range(0, len(topics), _CHUNK):
-        chunk = topics[start : start + _CHUNK]
-        connection.execute(update(outbox).where(outbox.c.topic.in_(chunk)).values(acked=0))
 
 
 def any_left(connection: Connection, fleet: str, target: str, model: str) -> bool:

@@ -49,6 +49,21 @@ clock = Table(
     Column("accepted_event", BigInteger, nullable=False),  # the newest event then
 )
 
+# One row: the service that leads (lease.py), and its connection to the broker.
+lease = Table(
+    "lease",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("holder", Text, nullable=False),  # random; "": nobody
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("place", Text, nullable=False),  # where the pid means something
+    Column("generation", BigInteger, nullable=False),  # increases with each new holder
+    Column("beat", BigInteger, nullable=False),  # increases while the holder leads
+    Column("connected", Boolean, nullable=False),
+    Column("connected_since", Float(53), nullable=False),  # Unix seconds; also of a loss
+)
+
 events = Table(
     "events",
     metadata,
@@ -144,6 +159,13 @@ devices = Table(
     Column("seen_clock", Float(53), nullable=False, server_default="0"),
     # The number of the batch (`heads`) with its last report.
     Column("heard", BigInteger, nullable=False, server_default="0"),
+    # The install of its last report, and the numbers of earlier ones as JSON (installs.py).
+    Column("install", Text, nullable=False, server_default=""),
+    Column("installs", Text, nullable=False, server_default=""),
+    Column("replaced_at", Float(53), nullable=False, server_default="0"),  # Unix seconds; 0: never
+    # Ignored reports of a second device with its id, and the rollout clock at the last of them.
+    Column("clones", BigInteger, nullable=False, server_default="0"),
+    Column("clone_clock", Float(53), nullable=False, server_default="0"),
     Index("devices_by_slot", "target", "slot"),
     Index("devices_by_heard", "heard", "device"),
 )
@@ -162,6 +184,17 @@ device_models = Table(
     Column("reason", Text, nullable=False),
     # The manifest of which the log says SUCCEEDED, if that is the device's newest answer there.
     Column("proved", Text, nullable=False, server_default=""),
+    # While it is tried again: failed tries, and seconds from the report to the next one.
+    Column("tries", BigInteger, nullable=False, server_default="0"),
+    Column("next_seconds", BigInteger, nullable=False, server_default="0"),
+)
+
+# The operator's words for devices; no message of a device changes them.
+tags = Table(
+    "tags",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("tag", Text, primary_key=True),
 )
 
 presence = Table(
@@ -194,4 +227,6 @@ metrics = Table(
     Column("failures", BigInteger, nullable=False),
     Column("labelled", BigInteger, nullable=False),
     Column("correct", BigInteger, nullable=False),
+    Column("install", Text, nullable=False, server_default=""),  # as in devices
+    Column("installs", Text, nullable=False, server_default=""),
 )

@@ -93,6 +93,8 @@ class ModelState:
     seq: int
     outcome: str
     reason: str
+    tries: int = 0
+    next_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class Report:
     refused: str
     models: dict[str, ModelState]
     reads: dict[str, int] = field(default_factory=dict)
+    install: str = ""  # "": an agent from before there were install ids
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ class Metrics:
     failures: int
     labelled: int
     correct: int
+    install: str = ""
 
 
 def view(cls: type[T], document: Mapping[str, Any]) -> T:

@@ -1,0 +1,56 @@
+"""Says whether what the database holds about the fleet is up to date: a service runs, and is
+connected to the broker.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from modelwave_controller.phrases import moment, span
+from modelwave_controller.storage import lease, log
+from modelwave_controller.storage.lease import LinkState
+
+# A running service stores the time of its ticks every few seconds.
+SERVICE_SILENT_SECONDS = 15
+
+
+class Health(NamedTuple):
+    """`seen_at`: Unix seconds of a recent tick, 0: no service has run yet; `link` None: no service
+    has stored it."""
+
+    seen_at: int
+    link: LinkState | None
+    now: float
+
+    @property
+    def service_runs(self) -> bool:
+        return self.seen_at > 0 and self.now - self.seen_at <= SERVICE_SILENT_SECONDS
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether messages of devices are received, so that their presence is known."""
+        return self.service_runs and (self.link is None or self.link.connected)
+
+    @property
+    def problem(self) -> str:
+        """Returns what is wrong, and what to do; "" for nothing."""
+        if not self.seen_at:
+            return "no service has run yet: start `modelwave serve`"
+        if not self.service_runs:
+            return f"no service has run for {self._long(self.seen_at)}: start `modelwave serve`"
+        if self.link is not None and not self.link.connected:
+            long = self._long(self.link.since)
+            return (
+                f"the service has not been connected to the broker for {long}; start the "
+                "broker, or correct [broker] in controller.toml"
+            )
+        return ""
+
+    def _long(self, since: float) -> str:
+        return f"{span(self.now - since)}, since {moment(since)}"
+
+
+def health(connection: Connection, now: float) -> Health:
+    """`now` is in Unix seconds."""
+    link = lease.link_state(connection)
+    return Health(log.service_seen_at(connection), link if link.since else None, now)

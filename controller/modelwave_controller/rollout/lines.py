@@ -1,0 +1,131 @@
+"""Says in one line what an event of the log means. `rollout log`, `fleet log` and the service's
+own log use these words.
+
+An event of a kind that has no words here is called by the name of its kind.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from modelwave_controller.phrases import plural
+from modelwave_controller.rollout.events import (
+    Aborted,
+    Began,
+    Body,
+    ClockAccepted,
+    Continued,
+    Created,
+    Event,
+    Finished,
+    Forgotten,
+    Gated,
+    Held,
+    NotUnderstood,
+    Opened,
+    OrderSent,
+    Paused,
+    Reordered,
+    Reported,
+    Resumed,
+    Retried,
+    RevertAsked,
+    Reverted,
+    Tagged,
+)
+
+SERVICE, DEVICE, OPERATOR = "service", "device", "operator"
+
+
+class Line(NamedTuple):
+    """What happened, and why. `stage` counts from 1; None: it belongs to no stage. `actor` is
+    user@host; OPERATOR if the log does not have the name; SERVICE or DEVICE otherwise."""
+
+    what: str
+    reason: str
+    actor: str
+    stage: int | None = None
+    device: str = ""
+
+
+def line_of(event: Event) -> Line:
+    body = event.body
+    stage = getattr(body, "stage", None)
+    return Line(
+        what=_what(body),
+        reason=_reason(body),
+        actor=_actor(body),
+        stage=None if stage is None else stage + 1,
+        device=getattr(body, "device", ""),
+    )
+
+
+def _what(body: Body | NotUnderstood) -> str:
+    match body:
+        case Created():
+            return f"created: {_release(body)}"
+        case Opened():
+            return f"stage {body.stage + 1} opened: {_orders(body.orders)}"
+        case Began(stage=stage):
+            wave = "the revert" if stage is None else f"stage {stage + 1}"
+            return f"the broker has the orders of {wave}: its deadline begins"
+        case Reported():
+            return f"{body.device} answered {body.outcome} to order {body.seq}"
+        case Gated():
+            return f"gate of stage {body.stage + 1}: {body.verdict}"
+        case Held():
+            return f"held by {'its gate' if body.by == 'gate' else 'devices that cannot read it'}"
+        case Continued():
+            return "continued by itself"
+        case Resumed(accepted=accepted):
+            return "resumed, and its gate overruled" if accepted else "resumed"
+        case Retried():
+            return f"{plural(len(body.devices), 'device')} to be ordered anew"
+        case Reordered(settled=True):
+            return f"ordered anew for all: {_orders(body.orders)}"
+        case Reordered():
+            return f"ordered anew: {_orders(body.orders)}"
+        case RevertAsked():
+            return "revert asked for"
+        case Reverted():
+            return f"reverted: {_orders(body.orders) if body.orders else 'its orders withdrawn'}"
+        case Paused() | Finished() | Aborted():
+            return body.kind
+        case ClockAccepted():
+            return "the controller's clock accepted"
+        case Forgotten():
+            return f"device {body.device} forgotten"
+        case Tagged():
+            changes = [f"+{tag}" for tag in body.added] + [f"-{tag}" for tag in body.removed]
+            return f"device {body.device} tagged {' '.join(changes)}"
+        case NotUnderstood():
+            return f"{body.kind}: not understood by this modelwave"
+    return str(body.kind).replace("_", " ")
+
+
+def _reason(body: Body | NotUnderstood) -> str:
+    if isinstance(body, Resumed):
+        return body.accepted
+    if isinstance(body, NotUnderstood):
+        return body.problem
+    return str(getattr(body, "reason", ""))
+
+
+def _actor(body: Body | NotUnderstood) -> str:
+    if isinstance(body, Reported):
+        return DEVICE
+    actor = getattr(body, "actor", None)
+    return SERVICE if actor is None else actor or OPERATOR
+
+
+def _release(created: Created) -> str:
+    first = next(iter(created.releases.values()), None)
+    named = f"release {first.release} ({first.version})" if first else "no release"
+    return f"{created.model} {named} for {', '.join(sorted(created.releases))}"
+
+
+def _orders(orders: Sequence[OrderSent]) -> str:
+    if not orders:
+        return "no order was needed"
+    seqs = [order.seq for order in orders]
+    numbers = f"order {seqs[0]}" if len(seqs) == 1 else f"orders {min(seqs)} to {max(seqs)}"
+    return f"{numbers} for {plural(sum(order.known for order in orders), 'known device')}"

@@ -1,0 +1,108 @@
+"""Writes what happens to rollouts and devices to the service's log, in the words of `rollout log`.
+
+The lines are made from committed events only, so that the log has nothing that was rolled back.
+Devices' answers are not in it: there are as many as devices. Each record has the attribute
+`about`: a dict with those of rollout, model, stage and device that it concerns.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from modelwave_controller.phrases import plural
+from modelwave_controller.rollout.events import (
+    FLEET,
+    Event,
+    Gated,
+    Held,
+    NotUnderstood,
+    Reported,
+    RevertAsked,
+    Reverted,
+)
+from modelwave_controller.rollout.gates import PASS
+from modelwave_controller.rollout.lines import SERVICE, line_of
+from modelwave_controller.rollout.state import State
+from modelwave_controller.storage.devices import Ignored
+
+MAX_TOLD = 10_000  # devices whose ignored messages are remembered
+MAX_NAMED = 10  # devices named in the lines about one batch of messages
+
+logger = logging.getLogger(__name__)
+
+
+class EventJournal:
+    """Logs events that are committed."""
+
+    def __init__(self) -> None:
+        self.last: int | None = None  # id of the newest event that was taken; None: none yet
+        self._due: list[tuple[Event, str]] = []
+
+    def note(self, events: Iterable[Event], state: State) -> None:
+        """Takes committed events; `state` has them in it. They are logged by `tell`: outside of the
+        transaction that has read them, as the log may block."""
+        for event in events:
+            if not isinstance(event.body, Reported):
+                rollout = state.rollouts.get(event.rollout)
+                self._due.append((event, rollout.model if rollout else ""))
+        self.last = state.last
+
+    def tell(self) -> None:
+        for event, model in self._due:
+            _tell_event(event, model)
+        self._due.clear()
+
+
+class IgnoredJournal:
+    """Logs which devices send messages that are ignored: at the first one, and each time that the
+    number has doubled."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], int] = {}
+
+    def tell(self, ignored: Sequence[Ignored]) -> None:
+        due = [one for one in ignored if one.number >= 2 * self._told.get(_key(one), 0)]
+        if len(self._told) + len(due) > MAX_TOLD:
+            self._told.clear()
+        self._told.update({_key(one): one.number for one in due})
+        for one in due[:MAX_NAMED]:
+            _warn(
+                f"device {one.device}: {plural(one.number, one.what)} ignored: {one.reason}",
+                device=one.device,
+            )
+        more = len(due) - MAX_NAMED
+        if more > 0:
+            _warn(f"messages of {plural(more, 'more device')} ignored: `modelwave device list`")
+
+
+def _key(ignored: Ignored) -> tuple[str, str]:
+    return ignored.device, ignored.what
+
+
+def _tell_event(event: Event, model: str) -> None:
+    line = line_of(event)
+    by = f" by {line.actor}" if line.actor != SERVICE else ""
+    reason = f": {line.reason}" if line.reason else ""
+    where = f"rollout {event.rollout} ({model or 'unknown model'})"
+    about: dict[str, Any] = {"rollout": event.rollout, "model": model}
+    if event.rollout == FLEET:
+        where, about = "fleet", {}
+    about |= {"stage": line.stage, "device": line.device}
+    level = logging.WARNING if _is_grave(event) else logging.INFO
+    _log(level, f"{where}: {line.what}{by}{reason}", about)
+
+
+def _is_grave(event: Event) -> bool:
+    body = event.body
+    if isinstance(body, Gated):
+        return body.verdict != PASS
+    return isinstance(body, Held | Reverted | RevertAsked | NotUnderstood)
+
+
+def _warn(message: str, **about: object) -> None:
+    _log(logging.WARNING, message, about)
+
+
+def _log(level: int, message: str, about: dict[str, Any]) -> None:
+    known = {name: value for name, value in about.items() if value not in (None, "")}
+    logger.log(level, "%s", message, extra={"about": known})

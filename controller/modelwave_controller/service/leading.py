@@ -1,0 +1,175 @@
+"""Runs the parts of the service that work only while it leads.
+
+    link     own thread: receives messages into the inbox
+    blocks   own link and thread: sends files to boards without HTTP
+    writer   own thread: stores messages from the inbox in the database
+    ticker   the caller's thread: decides about rollouts
+    publish  the caller's thread: sends messages that are due, reads back what the broker retains
+
+A service that stands by has none of them, and no connection to the broker: it would receive the
+same messages, and storing one twice is not harmless (counters, events). When it takes over, it
+connects, and the broker sends it all retained reports.
+
+The lease is verified in each write, and before each batch of messages; a process that hung in a
+batch does not go on with it. What was handed to the connection before the lease was lost, at most
+WINDOW messages, is dropped with the connection; what the broker has received of it all the same,
+the new leader sees and repairs (readback.py).
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.home import Home
+from modelwave_controller.service.blocks import Blocks
+from modelwave_controller.service.leader import LeaderStore
+from modelwave_controller.service.link import WINDOW, Connection, ServiceBroker, ServiceLink
+from modelwave_controller.service.readback import ReadBack
+from modelwave_controller.service.sending import Issuer
+from modelwave_controller.service.tick import Ticker
+from modelwave_controller.service.trouble import Trouble
+from modelwave_controller.service.writer import Inbox, Writer
+from modelwave_controller.storage import lease, outbox
+from modelwave_controller.storage.lease import LeaseLost
+from modelwave_controller.storage.store import Transactions
+from modelwave_controller.trust.documents import Root
+from modelwave_shared import topics
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the parts work with, the same each time that a service leads."""
+
+    home: Home
+    broker: ServiceBroker
+    issuer: Issuer
+    tick_seconds: float
+    clock: Callable[[], float]  # Unix seconds
+    steady: Callable[[], float]  # seconds of a clock that cannot be set
+    inbox: Inbox
+    stopping: threading.Event
+    wake: threading.Event  # also set when `stopping` is
+
+
+class Leading:
+    """The parts of one service, from when it takes the lease until it loses it or ends."""
+
+    def __init__(self, settings: Settings, store: LeaderStore) -> None:
+        self.settings = settings
+        self.store = store
+        fleet = settings.home.config.fleet
+        self.ticker = Ticker(store, settings.issuer)
+        self.readback = ReadBack(fleet, settings.wake.set)
+        self.writer = Writer(store, fleet, settings.inbox, settings.clock)
+        self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
+        self.blocks = Blocks(settings.broker, fleet, settings.home.files)
+        self._connected = False  # as it is stored
+        self._trouble = Trouble()
+
+    def run(self) -> None:
+        """Leads until the service stops. Raises LeaseLost when another service leads, and
+        RuntimeError if one of its threads has ended."""
+        self.writer.start()
+        self.link.start()
+        self.blocks.start()
+        try:
+            self._loop()
+        except LeaseLost:
+            self.link.stop(drop=True)
+            raise
+        finally:
+            self.blocks.stop()
+            self.link.stop()
+            self.writer.stop()
+            with contextlib.suppress(ModelwaveError):  # then it expires
+                self.store.give_back(self.settings.clock())
+
+    def _receive(self, topic: str, payload: bytes) -> None:
+        if self.readback.takes(topic):
+            self.readback.put(topic, payload)
+        else:
+            self.settings.inbox.put(topic, payload)
+
+    def _loop(self) -> None:
+        stopping, wake = self.settings.stopping, self.settings.wake
+        due, root = 0.0, False
+        while not stopping.is_set():
+            if not (self.writer.alive and self.link.alive and self.blocks.alive):
+                raise RuntimeError("a thread of the service has ended; see its traceback above")
+            wake.clear()
+            ticks = time.monotonic() >= due
+            pause = self.settings.tick_seconds
+            try:
+                if not root:
+                    publish_root(self.store, self.settings.home.root, self._envelope)
+                    root = True
+                if ticks:
+                    while self._tick() and not stopping.is_set():
+                        pass
+                    due = time.monotonic() + self.settings.tick_seconds
+                    self._note_link()
+                pause = min(self._publish(), self.store.renew())
+                if ticks and self._trouble.over():
+                    logger.info("the service works again")
+            except LeaseLost:
+                raise
+            except ModelwaveError as error:
+                self._trouble.say(str(error))
+                due = time.monotonic() + self.settings.tick_seconds
+            wake.wait(max(0.0, min(due - time.monotonic(), pause)))
+
+    @property
+    def _envelope(self) -> bytes:
+        return self.settings.home.root_envelope
+
+    def _tick(self) -> bool:
+        return self.ticker.tick(self.settings.clock(), self.settings.steady())
+
+    def _note_link(self) -> None:
+        """Stores whether the connection to the broker stands, if that has changed."""
+        connected = self.link.current is not None
+        if connected != self._connected:
+            with self.store.write() as database:
+                lease.note_link(database, connected, self.settings.clock())
+            self._connected = connected
+
+    def _publish(self) -> float:
+        """Marks acknowledged messages, repairs what the broker has lost, and sends what is due.
+        Returns the seconds after which it is to be called again at the latest."""
+        connection = self.link.current
+        if connection is None:
+            return self.settings.tick_seconds
+        acknowledged = connection.acknowledged()
+        if acknowledged:
+            with self.store.write() as database:
+                outbox.mark(database, [(m.topic, m.version) for m in acknowledged])
+        pause = self.readback.step(self.store, connection)
+        self._send_due(connection)
+        return pause
+
+    def _send_due(self, connection: Connection) -> None:
+        """Sends messages that are due, at most WINDOW at a time."""
+        busy = connection.on_their_way()
+        if len(busy) <= WINDOW // 2:
+            with self.store.read() as database:
+                self.store.verify(database)
+                due = outbox.unsent(database, WINDOW - len(busy), busy)
+            for message in due:
+                if not self.store.sure:
+                    break  # the rest is sent after the next look at the lease
+                self.readback.sent(message)
+                connection.send(message)
+
+
+def publish_root(store: Transactions, root: Root, envelope: bytes) -> None:
+    """Publishes the root document as a retained message, for devices that were offline for long."""
+    topic = topics.under(root.fleet, "root", str(root.version))
+    with store.write() as connection:
+        if outbox.holds(connection, topic) != envelope:
+            outbox.put(connection, [topic], envelope)

@@ -1,0 +1,278 @@
+"""Reads back what the broker retains, and makes due again what it should hold and does not.
+
+The leader subscribes to its own retained messages. It compares them with the outbox:
+
+    on each connect, and every few minutes    all of them: `missing` ones are noticed too
+    while connected                           each that arrives, its own as well
+
+    the broker has            the outbox holds    what is done
+    the same                  the same            nothing
+    nothing                   a message           it is made due again
+    another message           a message           it is made due again
+    a message                 nothing             an order is cleared; a root document stays
+
+The broker may lose its retained messages while the connection stands (a failover behind a
+balancer), and a service that hung may publish something old when it goes on.
+
+A look works like this: the leader subscribes (to read all) and publishes a probe to a topic of its
+own. When the probe comes back, the broker has delivered what was due before it, and what arrived is
+judged. Messages that the leader has sent since the look began are left for the next look, as their
+echo may still be on its way. On a broker that does not keep the order a message may be published
+once more than necessary; that is harmless.
+
+The work is bounded: one look at a time, PAUSE_SECONDS between two of them, all messages at most
+every READ_ALL_SECONDS and at most TOPICS_PER_SECOND on average, and MAX_NEWS differences a look.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelwave_controller.phrases import plural
+from modelwave_controller.service.link import Connection
+from modelwave_controller.service.trouble import Trouble
+from modelwave_controller.storage import outbox
+from modelwave_controller.storage.outbox import Held, Message
+from modelwave_controller.storage.store import Transactions
+from modelwave_shared import topics
+
+KINDS = ("desired", "root")  # the first levels of the topics that are read back
+READ_ALL_SECONDS = 300
+TOPICS_PER_SECOND = 20
+PAUSE_SECONDS = 1
+QUIET_SECONDS = 30  # without a message: then no probe comes back any more
+MAX_NEWS = 10_000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look that waits for its probe."""
+
+    number: int
+    whole: bool  # it reads all messages
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the first look over its connection."""
+        return self.number == 1
+
+
+class ReadBack:
+    """What is known of the broker's retained messages. The network thread calls `put`, the
+    service's thread the rest."""
+
+    def __init__(self, fleet: str, wake: Callable[[], None]) -> None:
+        """`wake` is called when `step` has something to do."""
+        self.fleet = fleet
+        self.wake = wake
+        self.counts: Counter[str] = Counter()  # missing, changed, unknown; looks
+        self._prefixes = tuple(topics.under(fleet, kind, "") for kind in KINDS)
+        self._trouble = Trouble()
+        self._lock = threading.Lock()
+        self._start(None)
+
+    def _start(self, connection: Connection | None) -> None:
+        """Forgets what was known over the connection before."""
+        with self._lock:
+            self._connection = connection
+            self._probe = probe_topic(self.fleet, connection.client_id if connection else "")
+            self._expected: dict[str, str] = {}  # sha256 in hex of what we sent or hold; "": none
+            self._news: dict[str, str] = {}  # what came last and is something else
+            self._seen: set[str] = set()  # topics that came, of those in `_expected`
+            self._heard_any = False  # over this connection
+            self._sent: set[str] = set()  # topics that we sent since the look began
+            self._look: Look | None = None
+            self._answered = 0  # the number of the last probe that came back
+            self._refused = False
+            self._number = 0
+            self._last = time.monotonic()
+            self._next_all = 0.0
+            self._next_live = 0.0
+
+    # Called in the network thread.
+
+    def takes(self, topic: str) -> bool:
+        """Returns whether a message on the topic is for `put`."""
+        return topic.startswith(self._prefixes) or topic == self._probe
+
+    def put(self, topic: str, payload: bytes) -> None:
+        digest = _digest(payload)
+        with self._lock:
+            self._last = time.monotonic()
+            if topic == self._probe:
+                self._answered = int(payload) if payload.isdigit() and len(payload) < 10 else 0
+            elif not self._is_news(topic, digest):
+                return
+        self.wake()
+
+    def _is_news(self, topic: str, digest: str) -> bool:
+        expected = self._expected.get(topic)
+        if expected is not None:
+            self._heard_any = True
+            if digest:
+                self._seen.add(topic)
+        if digest == (expected or ""):
+            self._news.pop(topic, None)
+            return False
+        if topic not in self._news and len(self._news) >= MAX_NEWS:
+            return False  # the next look at all messages finds it
+        self._news[topic] = digest
+        return True
+
+    def _answer(self, connection: Connection, granted: bool) -> None:
+        with self._lock:
+            self._refused = self._refused or (not granted and connection is self._connection)
+        self.wake()
+
+    # Called in the service's thread.
+
+    def sent(self, message: Message) -> None:
+        """Notes that the message is sent now; call it before it is."""
+        with self._lock:
+            self._expected[message.topic] = _digest(message.payload)
+            self._sent.add(message.topic)
+
+    def step(self, store: Transactions, connection: Connection) -> float:
+        """Does what is due; returns the seconds after which it is to be called again if nothing
+        wakes the service before. Raises StorageError."""
+        if connection is not self._connection:
+            self._start(connection)
+        now = time.monotonic()
+        if self._look is None:
+            self._begin(store, connection, now)
+        elif self._refused or now - self._last > QUIET_SECONDS:
+            self._give_up(store)
+        elif self._answered == self._look.number:
+            self._judge(store, connection)
+        return self._wait(time.monotonic())
+
+    def _wait(self, now: float) -> float:
+        if self._look is not None:
+            return max(0.0, self._last + QUIET_SECONDS - now) + 0.1
+        due = min(self._next_all, self._next_live) if self._news else self._next_all
+        return max(0.0, due - now)
+
+    def _begin(self, store: Transactions, connection: Connection, now: float) -> None:
+        whole = now >= self._next_all
+        if not whole and not (self._news and now >= self._next_live):
+            return
+        if whole:
+            with store.read() as database:
+                held = outbox.rows_under(database, self.fleet, KINDS)
+        self._number += 1
+        with self._lock:
+            self._look = Look(self._number, whole)
+            self._sent.clear()
+            self._last = now
+            if whole:
+                self._expected.update({topic: row.digest for topic, row in held.items()})
+                self._seen.clear()
+        self.counts["looks"] += 1
+        if whole:
+            filters = [prefix + "#" for prefix in self._prefixes] + [self._probe]
+            connection.subscribe(filters, lambda granted: self._answer(connection, granted))
+        connection.probe(self._probe, str(self._number).encode())
+
+    def _judge(self, store: Transactions, connection: Connection) -> None:
+        look = self._look
+        assert look is not None
+        with self._lock:
+            doubtful = {t: d for t, d in self._news.items() if t not in self._sent}
+            if look.whole and (look.first or self._heard_any):
+                for topic, digest in self._expected.items():
+                    if digest and topic not in self._seen and topic not in self._sent:
+                        doubtful.setdefault(topic, "")
+        repaired = self._repair(store, connection, doubtful) if doubtful else 0
+        with self._lock:
+            for topic, digest in doubtful.items():
+                if self._news.get(topic) == digest:
+                    del self._news[topic]
+            blind = look.whole and not self._heard_any and any(self._expected.values())
+        self._end(look)
+        if blind and not look.first:
+            self._tell_blind("none of them arrives")
+        elif self._heard_any and self._trouble.over():
+            logger.info("retained messages are read back again")
+        if repaired:
+            self.wake()
+
+    def _repair(self, store: Transactions, connection: Connection, doubtful: dict[str, str]) -> int:
+        """Makes due again what differs; returns the number of topics."""
+        with store.write() as database:
+            held = outbox.rows_of(database, list(doubtful))
+            due = [t for t, digest in doubtful.items() if _differs(held.get(t), digest)]
+            outbox.unsend(database, due)
+        unknown = [t for t, d in doubtful.items() if d and t not in held and self._is_order(t)]
+        for topic in unknown:
+            clearing = Message(topic, 0, b"")
+            self.sent(clearing)
+            connection.send(clearing)
+        self._tell(
+            missing=sum(not doubtful[t] for t in due),
+            changed=sum(bool(doubtful[t]) for t in due),
+            unknown=len(unknown),
+        )
+        return len(due)
+
+    def _is_order(self, topic: str) -> bool:
+        return topic.startswith(self._prefixes[0])
+
+    def _tell(self, **found: int) -> None:
+        self.counts.update(found)
+        total = sum(found.values())
+        if total:
+            details = ", ".join(f"{count} {what}" for what, count in found.items() if count)
+            logger.warning(
+                "the broker has lost or changed %s (%s): published again, or cleared",
+                plural(total, "retained message"),
+                details,
+            )
+
+    def _give_up(self, store: Transactions) -> None:
+        """Ends a look whose probe does not come back. It is not known then what the broker has, so
+        after a connect everything is published again."""
+        look = self._look
+        assert look is not None
+        if look.first:
+            with store.write() as database:
+                outbox.unsend_all(database, self.fleet)
+            self.wake()
+        self._tell_blind("the broker refuses" if self._refused else "no answer arrives")
+        self._refused = False
+        self._end(look)
+
+    def _tell_blind(self, why: str) -> None:
+        self._trouble.say(
+            f"retained messages cannot be read back ({why}): allow the controller to read "
+            "desired/#, root/# and controller/# of its fleet; until then it does not notice "
+            "when the broker loses them, and publishes all at each connect"
+        )
+
+    def _end(self, look: Look) -> None:
+        now = time.monotonic()
+        self._look = None
+        self._next_live = now + PAUSE_SECONDS
+        if look.whole:
+            seconds = max(READ_ALL_SECONDS, len(self._expected) / TOPICS_PER_SECOND)
+            self._next_all = now + seconds
+
+
+def probe_topic(fleet: str, client_id: str) -> str:
+    """Returns the topic of the probes of one connection; nobody else uses it."""
+    return topics.under(fleet, "controller", client_id)
+
+
+def _digest(payload: bytes) -> str:
+    return hashlib.sha256(payload).hexdigest() if payload else ""
+
+
+def _differs(held: Held | None, digest: str) -> bool:
+    """Returns whether the broker has something else than the outbox holds, and nothing is on its
+    way."""
+    return held is not None and not held.due and held.digest != digest

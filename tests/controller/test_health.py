@@ -1,0 +1,129 @@
+"""Tests that a dead service and a broker that is not connected are said, and that presence is then
+not known."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from rollout_commands import Run, commands
+from rollout_world import FLEET, World
+
+from modelwave_controller.operations.health import Health
+from modelwave_controller.phrases import moment
+from modelwave_controller.storage import lease
+from modelwave_controller.storage.lease import LinkState
+from modelwave_shared import topics
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path, devices=3)) as made:
+        made.shelve(1)
+        made.now = time.time()
+        made.inbox.put(topics.presence(FLEET, "d1"), b"online")
+        made.hear([])
+        yield made
+
+
+@pytest.fixture
+def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
+    return commands(world, capsys)
+
+
+def dead(world: World) -> str:
+    """The service ticked for the last time five minutes ago; returns how that moment is shown."""
+    world.now -= 300
+    world.tick()
+    return moment(int(world.now))
+
+
+def unconnected(world: World, since: float) -> None:
+    with world.store.write() as connection:
+        lease.note_link(connection, False, since)
+
+
+def test_dead_service_is_said_where_anybody_looks_and_presence_is_unknown(
+    world: World, run: Run
+) -> None:
+    world.start(1)
+    since = dead(world)
+    advice = f"no service has run for 6 min, since {since}: start `modelwave serve`"
+    for command in ("fleet status", "rollout status", "device list", "device show d1"):
+        ran = run(*command.split())
+        words = " ".join((ran.out + ran.err).split())
+        assert advice in words.replace("5 min", "6 min"), command
+    assert "online is unknown" in run("fleet", "status").out
+    assert run("fleet", "status", "--json").json()["online"] is None
+    assert run("fleet", "status", "--json").json()["service_runs"] is False
+    assert " unknown " in run("device", "list").out
+    assert {entry["online"] for entry in run("device", "list", "--json").json()} == {None}
+
+
+def test_broker_that_is_not_connected_is_said_and_presence_is_unknown(
+    world: World, run: Run
+) -> None:
+    world.start(1)
+    world.tick()
+    unconnected(world, world.now - 600)
+    since = moment(world.now - 600)
+    for command in ("fleet status", "rollout status", "device list"):
+        ran = run(*command.split())
+        words = " ".join((ran.out + ran.err).split())
+        assert "has not been connected to the broker for 1" in words, command
+        assert f"since {since}; start the broker" in words, command
+    found = run("fleet", "status", "--json").json()
+    assert (found["service_runs"], found["link"]["connected"], found["online"]) == (
+        True,
+        False,
+        None,
+    )
+    assert " unknown " in run("device", "list").out
+
+
+def test_running_service_is_said_and_presence_is_known(world: World, run: Run) -> None:
+    world.tick()
+    status, listed = run("fleet", "status"), run("device", "list")
+    assert "1 online" in status.out
+    assert "service" in status.out
+    assert "online" in listed.out
+    assert listed.err == ""
+
+
+def test_offline_devices_cannot_be_listed_while_presence_is_not_known(
+    world: World, run: Run
+) -> None:
+    dead(world)
+    ran = run("device", "list", "--offline")
+    assert ran.code == 2
+    assert "--offline: not known" in ran.err
+    assert "modelwave serve" in ran.err
+
+
+def test_a_rollout_that_is_over_does_not_need_the_service(world: World, run: Run) -> None:
+    run("rollout", "abort", str(world.start(1)))
+    dead(world)
+    assert "no service" not in run("rollout", "status").out
+
+
+@pytest.mark.parametrize(
+    ("seen", "link", "words"),
+    [
+        (0, None, "no service has run yet"),
+        (NOW - 15, None, ""),
+        (NOW - 16, None, "no service has run for 16 s"),
+        (NOW - 16, LinkState(False, NOW - 60), "no service has run for 16 s"),
+        (NOW, LinkState(True, NOW - 60), ""),
+        (NOW, LinkState(False, NOW - 60), "broker for 60 s"),
+    ],
+)
+def test_worst_problem_is_the_one_that_is_said(
+    seen: float, link: LinkState | None, words: str
+) -> None:
+    found = Health(int(seen), link, NOW)
+    assert words in found.problem
+    assert bool(found.problem) == bool(words)
+    assert found.up_to_date == (words == "")
