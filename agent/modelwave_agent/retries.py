@@ -1,7 +1,12 @@
 """Tries work again after a fault that may pass: server down, flash full, too little RAM.
 
-The pauses have full jitter (Marc Brooker, "Exponential Backoff And Jitter", 2015): a random share
-of a limit that doubles with each try, so that the devices of a fleet do not come back together.
+The pauses have full jitter (Marc Brooker, "Exponential Backoff And Jitter", 2015): each is a random
+share of a limit, so that the devices of a fleet do not come back together. The limit doubles with
+each try, from 4 seconds to 5 minutes, and stays there for an hour of failed tries; then it is a
+twelfth of the time that they have lasted, at most an hour. So when a server is back, all devices
+have tried again within 5 minutes, or within a twelfth of the time for which it was down; and what
+never passes costs a try in half an hour. docs/files.md has a measure.
+
 The work ends when it succeeds, a newer order replaces the order, or the order expires.
 """
 
@@ -14,7 +19,10 @@ if TYPE_CHECKING:
     from modelwave_agent.model_report import ModelReport
     from modelwave_agent.ports import Clock
 
-FIRST_PAUSE_SECONDS = 4  # the limit of the first pause
+# Limits of a pause.
+FIRST_PAUSE_SECONDS = 4
+SHORT_PAUSE_SECONDS = 300  # after the doubling
+SHARE_OF_OUTAGE = 12  # the divisor of the time that the tries have failed
 MAX_PAUSE_SECONDS = 3600
 
 
@@ -27,6 +35,7 @@ class Retries:
         self.report = report
         self.expires = expires
         self.tries = 0
+        self.began = 0.0  # when the first of them failed, by Clock.now
 
     async def wait(self, reason: str, retry_after: float = 0) -> bool:
         """Reports the fault and returns True when the next try is due; returns False at once if the
@@ -34,6 +43,8 @@ class Retries:
         MAX_PAUSE_SECONDS is granted."""
         if self._is_over():
             return False
+        if not self.tries:
+            self.began = self.clock.now()
         self.tries += 1
         pause = self._pause(min(retry_after, MAX_PAUSE_SECONDS / 2))
         self.report.suffer(Fault(reason, self.tries, self.clock.now() + pause))
@@ -46,8 +57,10 @@ class Retries:
         self.report.fault = None
 
     def _pause(self, least: float) -> float:
-        # 2 to the power of 10 is beyond MAX_PAUSE_SECONDS already.
-        limit = FIRST_PAUSE_SECONDS << min(self.tries - 1, 10)
+        # 2 to the power of 10 is beyond SHORT_PAUSE_SECONDS already.
+        limit = max(FIRST_PAUSE_SECONDS, least) * (1 << min(self.tries - 1, 10))
+        limit = min(limit, SHORT_PAUSE_SECONDS)
+        limit = max(limit, (self.clock.now() - self.began) / SHARE_OF_OUTAGE)
         span = min(max(limit, least), MAX_PAUSE_SECONDS - least)
         return least + span * random.random()
 
