@@ -4,10 +4,11 @@ are without an answer after the broker has lost all of them.
     python -m benchmarks.retained [--devices 12,10000] [--targets 1]
 
 A real Mosquitto without persistence, a real `modelwave serve`, and devices that share one
-connection and answer at once (tests/controller/simulated_fleet.py). When the rollout is FINISHED the broker is
-killed and started again, empty. The time runs from the moment at which it listens again to the one
-at which it has an order for each device, on one of the topics that the device reads; most of it is
-the controller's pause before it connects again. All devices send their reports meanwhile."""
+connection and answer at once (tests/controller/simulated_fleet.py). When the rollout is FINISHED
+the broker is ended and started again, empty. The time runs from the moment at which it listens
+again to the one at which it has an order for each device, on one of the topics that the device
+reads; most of it is the controller's pause before it connects again. All devices send their reports
+meanwhile."""
 
 import argparse
 import sys

@@ -8,6 +8,8 @@ have tried again within 5 minutes, or within a twelfth of the time for which it 
 never passes costs a try in half an hour. docs/files.md has a measure.
 
 The work ends when it succeeds, a newer order replaces the order, or the order expires.
+
+A program that defers the update is asked again after such pauses too, which are shorter.
 """
 
 import random
@@ -16,6 +18,8 @@ from modelwave_agent.types import Fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
+
     from modelwave_agent.model_report import ModelReport
     from modelwave_agent.ports import Clock
 
@@ -24,6 +28,7 @@ FIRST_PAUSE_SECONDS = 4
 SHORT_PAUSE_SECONDS = 300  # after the doubling
 SHARE_OF_OUTAGE = 12  # the divisor of the time that the tries have failed
 MAX_PAUSE_SECONDS = 3600
+MAX_DEFERRAL_SECONDS = 900
 
 
 class Retries:
@@ -36,6 +41,7 @@ class Retries:
         self.expires = expires
         self.tries = 0
         self.began = 0.0  # when the first of them failed, by Clock.now
+        self.deferrals = 0
 
     async def wait(self, reason: str, retry_after: float = 0) -> bool:
         """Reports the fault and returns True when the next try is due; returns False at once if the
@@ -51,15 +57,26 @@ class Retries:
         await self.clock.sleep(pause)
         return not self._is_over()
 
+    async def defer(self, reason: str, now: "asyncio.Event") -> bool:
+        """Reports that the program defers the update, and returns True when it is to be asked
+        again: after a pause, or at once if it sets `now`. Returns False if the order has
+        expired."""
+        if self._is_over():
+            return False
+        self.deferrals += 1
+        limit = min(_doubled(FIRST_PAUSE_SECONDS, self.deferrals), MAX_DEFERRAL_SECONDS)
+        pause = limit * random.random()
+        self.report.suffer(Fault(reason, self.deferrals, self.clock.now() + pause, True))
+        await self.clock.wait(now, pause)
+        return not self._is_over()
+
     def forget(self) -> None:
         """Removes the failed tries from count and report, because the work has advanced."""
         self.tries = 0
         self.report.fault = None
 
     def _pause(self, least: float) -> float:
-        # 2 to the power of 10 is beyond SHORT_PAUSE_SECONDS already.
-        limit = max(FIRST_PAUSE_SECONDS, least) * (1 << min(self.tries - 1, 10))
-        limit = min(limit, SHORT_PAUSE_SECONDS)
+        limit = min(_doubled(max(FIRST_PAUSE_SECONDS, least), self.tries), SHORT_PAUSE_SECONDS)
         limit = max(limit, (self.clock.now() - self.began) / SHARE_OF_OUTAGE)
         span = min(max(limit, least), MAX_PAUSE_SECONDS - least)
         return least + span * random.random()
@@ -67,3 +84,8 @@ class Retries:
     def _is_over(self) -> bool:
         wall = self.clock.wall()
         return self.expires is not None and wall is not None and wall >= self.expires
+
+
+def _doubled(first: float, tries: int) -> float:
+    """Returns the limit of the pause after so many tries, from `first` on."""
+    return first * (1 << min(tries - 1, 10))  # at 2 to the power of 10 all limits are reached

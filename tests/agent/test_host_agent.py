@@ -123,6 +123,26 @@ def test_inference_that_fails_on_trial_brings_the_old_model_back(tmp_path):
     run(tmp_path, main)
 
 
+def test_program_defers_an_update_until_it_says_that_it_may_go_on(tmp_path):
+    moving = threading.Event()
+    moving.set()
+
+    def may_update(upcoming):
+        return f"moving, not {upcoming.version} now" if moving.is_set() else ""
+
+    async def main(made):
+        with HostAgent.from_config(made.toml(), may_update) as agent:
+            await made.order(V1)
+            state = await made.state(lambda state: state["outcome"] == "DEFERRED")
+            assert (state["reason"], state["release"]) == ("moving, not v1 now", 0)
+            moving.clear()
+            agent.update_now()
+            state = await made.state(lambda state: state["outcome"] == "SUCCEEDED")
+            assert state["release"] == 1
+
+    run(tmp_path, main)
+
+
 def test_failure_of_the_old_model_does_not_end_the_new_ones_trial(tmp_path):
     async def main(made):
         with HostAgent.from_config(made.toml()) as agent:

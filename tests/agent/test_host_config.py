@@ -173,6 +173,7 @@ def test_password_in_the_url_is_refused_and_not_repeated(folder):
         ("hooks", 'swap = "reload vision"'),
         ("hooks", 'health = ["is-well", 1]'),
         ("hooks", 'health = [""]'),
+        ("hooks", "may_update = true"),
         ("hooks", "seconds = -1"),
     ],
 )

@@ -47,6 +47,7 @@ class AgentConfig:
     redirect_hosts: tuple[RedirectHost, ...]
     swap: tuple[str, ...]
     health: tuple[str, ...]
+    may_update: tuple[str, ...]
     hook_seconds: float
     metrics_seconds: float
 
@@ -102,6 +103,7 @@ class _SettingsReader:
             redirect_hosts=self.take("download.redirect_hosts", _redirect_hosts, ()),
             swap=self.take("hooks.swap", _command, ()),
             health=self.take("hooks.health", _command, ()),
+            may_update=self.take("hooks.may_update", _command, ()),
             hook_seconds=self.take("hooks.seconds", _seconds, HOOK_SECONDS),
             metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
         )
