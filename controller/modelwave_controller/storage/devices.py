@@ -8,7 +8,7 @@ that only a report with a higher (boot, n) changes anything.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -145,6 +145,14 @@ def places(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str,
         device: (target, slot)
         for device, target, slot in _rows(connection, query, devices.c.device, list(names))
     }
+
+
+def that_run(
+    connection: Connection, names: Sequence[str], model: str, targets: Collection[str]
+) -> list[str]:
+    """Returns those of the devices that are of these targets and report the model."""
+    query = _reporting(select(devices.c.device), model).where(devices.c.target.in_(targets))
+    return [row.device for row in _rows(connection, query, devices.c.device, list(names))]
 
 
 def any_lacks(connection: Connection, target: str, model: str, manifest: str) -> bool:
