@@ -2,8 +2,8 @@
 
 SQLite itself notices few damages: where a page is not what it expects. It returns a text that is
 not UTF-8, a text in place of a number or half a JSON document as they are, and the program fails
-later, in any way. So the whole file is read here. That takes about a second for 100 MB, which is
-why it is done after an error, and before a backup, only.
+later, in any way. So the whole file is read here. That takes some seconds for 100 MB, so it
+is done only after an error, and for a backup.
 """
 
 import json
