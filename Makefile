@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-long boards-sweep lint bench fit board footprint docs clean
+.PHONY: help setup demo check test test-long heal boards-sweep lint bench fit board footprint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,10 +37,13 @@ check: lint ## lint, types and the quick tests, before each commit (1 to 2 minut
 	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses auto --dist worksteal
 
 test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 test-long: $(STAMP) ## the same sweeps, every case
 	MODELWAVE_LONG=1 $(BIN)/pytest
+
+heal: $(STAMP) ## 2,000 random histories of trouble, simulated; SEED=… HISTORIES=… for others
+	$(BIN)/python -m tests.heal $(if $(SEED),--seed $(SEED)) $(if $(HISTORIES),--histories $(HISTORIES))
 
 boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a table; its long life
 	$(BIN)/python -m tests.board.sweep

@@ -24,8 +24,10 @@ from modelwave_controller.rollout.events import (
     Opened,
     OrderSent,
     Paused,
+    Recovered,
     Reordered,
     Reported,
+    Restored,
     Resumed,
     Retried,
     RevertAsked,
@@ -94,6 +96,10 @@ def _what(body: Body | NotUnderstood) -> str:
             return "the controller's clock accepted"
         case Forgotten():
             return f"device {body.device} forgotten"
+        case Restored():
+            return "a backup put in the database's place"
+        case Recovered():
+            return f"order numbers of {body.model} raised above {body.floor}"
         case Tagged():
             changes = [f"+{tag}" for tag in body.added] + [f"-{tag}" for tag in body.removed]
             return f"device {body.device} tagged {' '.join(changes)}"
@@ -107,6 +113,8 @@ def _reason(body: Body | NotUnderstood) -> str:
         return body.accepted
     if isinstance(body, NotUnderstood):
         return body.problem
+    if isinstance(body, Restored):
+        return f"newer orders of {', '.join(body.models) or 'no model'} are not in it"
     return str(getattr(body, "reason", ""))
 
 

@@ -90,7 +90,7 @@ class Ticker:
             self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
-            if self._reconciler.run(connection, state, now, reading):
+            if self._reconciler.run(connection, state, now, _doubted(reading, state)):
                 return True
             due = [
                 r
@@ -99,7 +99,16 @@ class Ticker:
             ]
             known = {m: devices.known(connection, m) for m in {r.model for r in due}}
             steps = [
-                _Step(connection, self.issuer, state, r, known[r.model], now, reading) for r in due
+                _Step(
+                    connection,
+                    self.issuer,
+                    state,
+                    r,
+                    known[r.model],
+                    now,
+                    _doubted(reading, state, r.model),
+                )
+                for r in due
             ]
             taken = [step.take() for step in steps]
             if FINISH in taken:
@@ -111,7 +120,7 @@ class Ticker:
         next tick reads the log anew, as this state has events that are not committed."""
         assert self._state is not None, "the tick has read it"
         state, self._state = log.caught_up(connection, self._state), None
-        self._reconciler.settle(connection, state, now, reading)
+        self._reconciler.settle(connection, state, now, _doubted(reading, state))
 
     def _tell_doubt(self, doubt: str) -> None:
         """Logs when the wall clock comes into doubt, and when the doubt ends."""
@@ -137,6 +146,13 @@ class Ticker:
                     if wave is not None:
                         wave.answers.clear()
         return state
+
+
+def _doubted(reading: Reading, state: State, model: str | None = None) -> Reading:
+    """Returns the reading with what else keeps orders of the model, or None of all, from being
+    signed."""
+    doubt = next((state.doubt(m) for m in state.restored if model in (None, m)), "")
+    return reading._replace(doubt=reading.doubt or doubt)
 
 
 def _is_due(rollout: Rollout) -> bool:
