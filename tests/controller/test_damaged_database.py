@@ -20,8 +20,8 @@ from rollout_world import World, quick
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
+from modelwave_controller.service.leading import Leading
 from modelwave_controller.service.serve import Service
-from modelwave_controller.service.tick import Ticker
 from modelwave_controller.storage import damage, outbox
 from modelwave_controller.storage.store import Store
 
@@ -200,10 +200,10 @@ def test_a_service_meets_damage_while_it_runs(
     with closing(Store(home.database_url)) as store:
         service = Service(home, store, tick_seconds=0.05)
         ticks: list[Any] = []
-        tick = Ticker.tick
+        tick = Leading._tick
 
-        def counted(ticker: Ticker, *times: float) -> bool:
-            ticks.append(ticker)
+        def counted(leading: Leading) -> bool:
+            ticks.append(leading)
             if len(ticks) == 2:
                 with file.open("r+b") as opened:
                     opened.write(b"x" * len(whole))
@@ -211,9 +211,9 @@ def test_a_service_meets_damage_while_it_runs(
                 store._engine.dispose()
             if len(ticks) == 6:
                 service.stop()
-            return tick(ticker, *times)
+            return tick(leading)
 
-        monkeypatch.setattr(Ticker, "tick", counted)
+        monkeypatch.setattr(Leading, "_tick", counted)
         asyncio.run(service.run(lambda _: None))
     said = [record for record in caplog.records if "is damaged" in record.getMessage()]
     assert 1 <= len(said) <= 3  # each part of the service says it once

@@ -202,7 +202,7 @@ def test_every_kind_of_event_has_words_of_its_own() -> None:
         made = body.model_construct(
             device="d1", seq=1, outcome="FAILED", reason="", stage=0, verdict="PASS", orders=[],
             releases={}, model="m", accepted="", by="gate", added=[], removed=[], devices=[],
-            models=[], floor=1,
+            made_at=0.0, models=[], floor=1,
         )  # fmt: skip
         what = lines.line_of(events.Event(1, 1, 0.0, made)).what
         assert what == made.kind if made.kind in plain else what != made.kind, made.kind
@@ -235,6 +235,7 @@ def test_log_is_read_a_page_at_a_time_and_has_the_newest_lines(
     assert max(sizes) <= 1000
 
 
+@pytest.mark.slow
 def test_a_reader_that_ends_early_ends_the_log_without_a_word(world: World) -> None:
     world.start(1)
     answers_of(world, 3000)

@@ -19,9 +19,7 @@ def recover(
     ctx: typer.Context,
     model: Annotated[
         str | None,
-        typer.Argument(
-            metavar="MODEL", show_default="all, to show them", help="Name of the model."
-        ),
+        typer.Argument(metavar="MODEL", show_default="shows all", help="Name of the model."),
     ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Go on above the devices' numbers; without it, show them.")

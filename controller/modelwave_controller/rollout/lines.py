@@ -7,7 +7,7 @@ An event of a kind that has no words here is called by the name of its kind.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from modelwave_controller.phrases import plural
+from modelwave_controller.phrases import moment, plural
 from modelwave_controller.rollout.events import (
     Aborted,
     Began,
@@ -96,13 +96,13 @@ def _what(body: Body | NotUnderstood) -> str:
             return "the controller's clock accepted"
         case Forgotten():
             return f"device {body.device} forgotten"
-        case Restored():
-            return "a backup put in the database's place"
-        case Recovered():
-            return f"order numbers of {body.model} raised above {body.floor}"
         case Tagged():
             changes = [f"+{tag}" for tag in body.added] + [f"-{tag}" for tag in body.removed]
             return f"device {body.device} tagged {' '.join(changes)}"
+        case Restored():
+            return f"database restored from a backup of {moment(body.made_at)}"
+        case Recovered():
+            return f"the next order of {body.model} is above {body.floor}"
         case NotUnderstood():
             return f"{body.kind}: not understood by this modelwave"
     return str(body.kind).replace("_", " ")
@@ -113,8 +113,6 @@ def _reason(body: Body | NotUnderstood) -> str:
         return body.accepted
     if isinstance(body, NotUnderstood):
         return body.problem
-    if isinstance(body, Restored):
-        return f"newer orders of {', '.join(body.models) or 'no model'} are not in it"
     return str(getattr(body, "reason", ""))
 
 
