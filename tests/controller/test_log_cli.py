@@ -235,6 +235,7 @@ def test_log_is_read_a_page_at_a_time_and_has_the_newest_lines(
     assert max(sizes) <= 1000
 
 
+@pytest.mark.slow
 def test_a_reader_that_ends_early_ends_the_log_without_a_word(world: World) -> None:
     world.start(1)
     answers_of(world, 3000)

@@ -28,7 +28,6 @@ from modelwave_controller.rollout.state import Answer, Rollout, StageState, Stat
 from modelwave_controller.storage import ahead, clock, devices, log, outbox, repairs
 from modelwave_controller.storage.ahead import Comparison
 from modelwave_controller.storage.devices import RefusalNote
-from modelwave_shared.slots import contains
 from modelwave_shared.words import SUCCEEDED
 
 MAX_PROBLEMS = 5
@@ -256,7 +255,7 @@ def _refusing(rollout: Rollout, compared: Comparison) -> list[Problem]:
             f"controller is behind, `modelwave recover {rollout.model}`",
         )
         for one in compared.ahead
-        if any(o.target == one.target and contains(o.slots, one.slot) for o in orders)
+        if any(order.names(one.target, one.slot, one.device) for order in orders)
     ]
 
 
