@@ -138,13 +138,6 @@ def unsend_all(connection: Connection, fleet: str) -> None:
     connection.execute(update(outbox).where(or_(outbox.c.blob.is_not(None), order)).values(acked=0))
 
 
-def unsend(connection: Connection, topics: Sequence[str]) -> None:
-    """Makes the messages of these topics due again."""
-    for start in range(0, len(topics), _CHUNK):
-        chunk = topics[start : start + _CHUNK]
-        connection.execute(update(outbox).where(outbox.c.topic.in_(chunk)).values(acked=0))
-
-
 def any_left(connection: Connection, fleet: str, target: str, model: str) -> bool:
     """Returns whether the broker has not acknowledged an order of the model for the target, or for
     one device."""
