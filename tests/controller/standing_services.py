@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -34,7 +35,8 @@ class Trap(killing_controller.Trap):
         # On SQLite a process that is stopped in a write keeps the other from writing.
         stops = self.number == signal.SIGSTOP and self.store is not None
         with self.store._one_writer if stops and self.store else nullcontext():
-            os.kill(os.getpid(), self.number)
+            # This thread stops first: it still has the lock when the others stop.
+            signal.pthread_kill(threading.get_ident(), self.number)
 
 
 def _run(folder: Path, log: Path, trap: Trap) -> None:
