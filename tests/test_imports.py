@@ -45,6 +45,7 @@ DRAFTS = {
     "No board imports what needs a host, or git": """
         agent.board.clock       agent.host.clock
         agent.board.clock       shared.checkout
+        agent.board.clock       shared.authorities
         shared.version          shared.checkout
         agent.machine           enum
         shared.rules            dataclasses

@@ -7,6 +7,7 @@ from modelwave_agent.ports import FetchError
 from modelwave_agent.record import clean, said, serving, spare
 from modelwave_agent.retries import Retries
 from modelwave_agent.trial import TrialWatch
+from modelwave_agent.types import Upcoming
 from modelwave_shared.lean import Phase
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     Hook = Callable[[Live], HookAnswer]
 
 FETCHING = Phase("modelwave_agent.download", "modelwave_agent.intake")
+NOT_NOW = "the program says: not now"
 PROVING = Phase("modelwave_agent.proof", "modelwave_shared.golden")
 
 
@@ -122,9 +124,17 @@ class Driver:
         again = await self.retries.wait(self.fault)
         return None if again else ("failed", {"reason": self.fault})
 
+    async def _defer(self) -> "Next":
+        """Waits until the program, which said self.fault, is to be asked again."""
+        if await self.retries.defer(self.fault, self.progress.update_now):
+            return None
+        return "expired", {"reason": "deferred until the order expired: " + self.fault}
+
     async def _fetch(self) -> "Next":
         if self.progress.order is None:
             return None  # after a reset; the broker retains the order and sends it again
+        if await self._is_deferred():
+            return "deferred", {}
         with FETCHING:
             return await self._downloaded(self.progress.order)
 
@@ -135,7 +145,9 @@ class Driver:
             self.fault = "proof: %s" % said(error)
             return "unproven", {}
         self.retries.forget()
-        return ("unhealthy", {"reason": verdict}) if verdict else ("proved", {})
+        if verdict:
+            return "unhealthy", {"reason": verdict}
+        return ("deferred", {}) if await self._is_deferred() else ("proved", {})
 
     async def _verdict(self) -> str:
         """Runs the golden set. Returns "" or what is wrong with the model. Raises OSError or
@@ -190,6 +202,7 @@ class Driver:
         "check": _check,
         "clear": _clear,
         "rest": _rest,
+        "defer": _defer,
         "fetch": _fetch,
         "prove": _prove,
         "serve": _serve,
@@ -221,19 +234,37 @@ class Driver:
         self.progress.whole.add(bank)
         return "fetched", {}
 
+    async def _is_deferred(self) -> bool:
+        """Asks the program whether the update may go on now; self.fault is why it may not."""
+        assert self.progress.order is not None
+        manifest = self.progress.order.manifest
+        upcoming = Upcoming(self.ledger.model, manifest["release"], clean(manifest["version"]))
+        self.progress.update_now.clear()  # before the question: the program may change its mind
+        self.fault = await _answer(self.ports.hooks.may_update, upcoming, NOT_NOW)
+        if not self.fault:
+            self.report.end_deferral()
+        return bool(self.fault)
+
     async def _ask(self, hook: "Hook") -> str:
-        """Calls `hook` with the live model, if there is one. Returns "" or the problem; an
-        exception of the hook is a problem too."""
+        """Calls `hook` with the live model, if there is one. Returns "" or the problem."""
         live = self.ledger.live()
-        try:
-            answer = hook(live) if live else ""
-            if answer and type(answer) is not str:
-                answer = await answer  # type: ignore[misc]  # not a str, so it is awaitable
-            if answer and type(answer) is not str:
-                raise TypeError("it gave a %s, not a text" % type(answer).__name__)
-        except Exception as error:
-            answer = "hook: %s" % said(error)
-        return answer or ""  # type: ignore[return-value]
+        return await _answer(hook, live) if live else ""
+
+
+async def _answer(hook: "Callable[[Any], Any]", about: "Any", no: str = "") -> str:
+    """Calls `hook`. Returns "" or the problem; an exception of the hook is a problem too. If `no`
+    is given, the hook may return a bool, and False means `no`."""
+    try:
+        answer = hook(about)
+        if answer and type(answer) not in (str, bool):
+            answer = await answer
+        if no and type(answer) is bool:
+            answer = "" if answer else no
+        if answer and type(answer) is not str:
+            raise TypeError("it gave a %s, not a text" % type(answer).__name__)
+    except Exception as error:
+        answer = "hook: %s" % said(error)
+    return answer or ""
 
 
 def _detail(order: "AcceptedOrder") -> "Detail":

@@ -25,6 +25,9 @@ Rules:
   6. A newer order cancels the one in progress (`superseded`), then begins from idle.
   7. A fault that may pass (network, server, flash, RAM) ends nothing: the driver rests and tries
      again (retries.py), until the order expires (`failed`). A reset meanwhile costs no attempt.
+  8. The program is asked before the download, and again before the new model serves. If it says
+     "not now" (`deferred`), the device waits in `fetching`, where a reset costs no attempt, and
+     asks again until the order expires (`expired`).
 
 Nothing here reads a file, a clock or the network.
 """
@@ -133,8 +136,9 @@ def lose_live(record: "Record", detail: "Detail") -> None:
 #     check   hash the live bank again: its bytes may have changed in flash
 #     clear   empty the spare bank
 #     rest    wait until the next try after a fault is due
-#     fetch   download the files into it
-#     prove   run its golden set
+#     defer   wait until the program is to be asked again
+#     fetch   ask the program, then download the files into the spare bank
+#     prove   run its golden set, then ask the program again
 #     serve   tell the program which bank serves now
 #     watch   wait until the trial is over
 #     report  send the device's report
@@ -161,6 +165,8 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "again": ("fetching", keep, "fetch"),
         "spoiled": ("clearing", keep, "rest clear"),
         "failed": ("idle", fail, "report"),
+        "deferred": ("fetching", keep, "defer fetch"),
+        "expired": ("idle", cancel, "report"),
         "fetched": ("proving", count_try, "report prove"),
         "superseded": ("idle", cancel, "report"),
     },
@@ -171,6 +177,7 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "again": ("proving", keep, "prove"),
         "proved": ("trial", keep, "serve report watch"),
         "unproven": ("fetching", give_try_back, "rest fetch"),
+        "deferred": ("fetching", give_try_back, "defer fetch"),
         "unhealthy": ("idle", roll_back, "serve report"),
         "superseded": ("idle", cancel, "serve report"),
     },

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from modelwave_agent.banks import Banks
     from modelwave_agent.intake import Intake
     from modelwave_agent.journal import Journal
-    from modelwave_agent.types import Breathe, Document, HookAnswer, Live
+    from modelwave_agent.types import Breathe, Document, HookAnswer, Live, MayAnswer, Upcoming
 
 
 class LinkLost(Exception):
@@ -122,6 +122,12 @@ class Hooks:
     def healthy(self, live: "Live") -> "HookAnswer":
         """Asks the program, at the end of the trial, whether the model is healthy; returns "" or
         what is wrong."""
+        return ""
+
+    def may_update(self, upcoming: "Upcoming") -> "MayAnswer":
+        """Asks the program, before the download of `upcoming` and before it serves, whether the
+        update may go on now. Returns "", None or True if it may, else why not now, or False. An
+        exception counts as a reason, too: nothing is done that the program might not want."""
         return ""
 
 

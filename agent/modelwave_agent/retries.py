@@ -3,6 +3,8 @@
 The pauses have full jitter (Marc Brooker, "Exponential Backoff And Jitter", 2015): a random share
 of a limit that doubles with each try, so that the devices of a fleet do not come back together.
 The work ends when it succeeds, a newer order replaces the order, or the order expires.
+
+A program that defers the update is asked again after such pauses too, which are shorter.
 """
 
 import random
@@ -11,11 +13,14 @@ from modelwave_agent.types import Fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
+
     from modelwave_agent.model_report import ModelReport
     from modelwave_agent.ports import Clock
 
 FIRST_PAUSE_SECONDS = 4  # the limit of the first pause
 MAX_PAUSE_SECONDS = 3600
+MAX_DEFERRAL_SECONDS = 900
 
 
 class Retries:
@@ -27,6 +32,7 @@ class Retries:
         self.report = report
         self.expires = expires
         self.tries = 0
+        self.deferrals = 0
 
     async def wait(self, reason: str, retry_after: float = 0) -> bool:
         """Reports the fault and returns True when the next try is due; returns False at once if the
@@ -35,9 +41,22 @@ class Retries:
         if self._is_over():
             return False
         self.tries += 1
-        pause = self._pause(min(retry_after, MAX_PAUSE_SECONDS / 2))
+        least = min(retry_after, MAX_PAUSE_SECONDS / 2)
+        pause = _pause(self.tries, least, MAX_PAUSE_SECONDS)
         self.report.suffer(Fault(reason, self.tries, self.clock.now() + pause))
         await self.clock.sleep(pause)
+        return not self._is_over()
+
+    async def defer(self, reason: str, now: "asyncio.Event") -> bool:
+        """Reports that the program defers the update, and returns True when it is to be asked
+        again: after a pause, or at once if it sets `now`. Returns False if the order has
+        expired."""
+        if self._is_over():
+            return False
+        self.deferrals += 1
+        pause = _pause(self.deferrals, 0, MAX_DEFERRAL_SECONDS)
+        self.report.suffer(Fault(reason, self.deferrals, self.clock.now() + pause, True))
+        await self.clock.wait(now, pause)
         return not self._is_over()
 
     def forget(self) -> None:
@@ -45,12 +64,13 @@ class Retries:
         self.tries = 0
         self.report.fault = None
 
-    def _pause(self, least: float) -> float:
-        # 2 to the power of 10 is beyond MAX_PAUSE_SECONDS already.
-        limit = FIRST_PAUSE_SECONDS << min(self.tries - 1, 10)
-        span = min(max(limit, least), MAX_PAUSE_SECONDS - least)
-        return least + span * random.random()
-
     def _is_over(self) -> bool:
         wall = self.clock.wall()
         return self.expires is not None and wall is not None and wall >= self.expires
+
+
+def _pause(tries: int, least: float, most: float) -> float:
+    # 2 to the power of 10 is beyond MAX_PAUSE_SECONDS already.
+    limit = FIRST_PAUSE_SECONDS << min(tries - 1, 10)
+    span = min(max(limit, least), most - least)
+    return least + span * random.random()

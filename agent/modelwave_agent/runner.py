@@ -1,7 +1,9 @@
 """The agent: runs the connection, the report and the updates of all models of a device."""
 
 import asyncio
+import binascii
 import json
+import os
 import random
 
 from modelwave_agent.observations import Observations, checked_counts, checked_reason, whole_number
@@ -29,6 +31,7 @@ PROGRAM = "modelwave-agent"
 REPEAT_SECONDS = (60, 120, 240, 480, 900)
 JITTER = 0.2
 RECONNECT_SECONDS = (1, 2, 4, 8, 15, 30, 60)
+INSTALL_BYTES = 8
 STEADY_SECONDS = 60  # after a connection of this length the pauses start from the shortest
 AGAIN_SECONDS = 60  # between two attempts to judge a refused order again
 
@@ -60,6 +63,7 @@ class Agent:
         self.presence = topics.presence(device.fleet, device.name)
         self.boots = boots
         self.boot = 0
+        self.install = ""  # "": none is durable
         self.n = 0  # number of the last document since the reset
         self.trouble = ""  # why the count of resets could not be written
         self._count_boot()
@@ -116,6 +120,12 @@ class Agent:
         release = whole_number(release, "release", MAX_EPOCH)
         self.observations.add(model, release, counts)
         update.observe(release, counts[0], counts[1], reason)
+
+    def update_now(self) -> None:
+        """Asks the program at once whether an update that it has deferred may go on now, and does
+        not wait for the next time to ask."""
+        for update in self.updates.values():
+            update.work.progress.update_now.set()
 
     def update_of(self, model: str) -> "Update":
         """The update of `model`. Raises ValueError if this device has no such model."""
@@ -203,14 +213,19 @@ class Agent:
     # The report.
 
     def _count_boot(self) -> None:
-        """Counts this reset durably. Where that cannot be done the next one will have the same
-        number, and its documents must still come after these: they are numbered from the time
-        on, where there is a clock."""
+        """Counts this reset durably, and draws the install id of a new state folder, by which the
+        controller knows that the numbers begin anew. Where that cannot be done, no id is reported
+        but one that was durable before, and the next reset will have the same number. Its
+        documents must still come after these: they are numbered from the time on, where there is
+        a clock."""
         had = self.trouble
         try:
-            count = (self.boots.read() or {"boot": 0})["boot"] + 1
-            self.boot = max(count, self.boot)
-            self.boots.write({"boot": self.boot})
+            record = self.boots.read() or {"boot": 0}
+            self.install = record.get("install", "")
+            record["install"] = self.install or _drawn_install()
+            record["boot"] = self.boot = max(record["boot"] + 1, self.boot)
+            self.boots.write(record)
+            self.install = record["install"]
             self.trouble = ""
             if had:
                 self.changed.set()
@@ -261,9 +276,13 @@ class Agent:
         return document
 
     def _numbered(self) -> "Document":
-        """Starts a document with a number: (boot, n) is greater than in all earlier documents."""
+        """Starts a document with a number: (boot, n) is greater than in all earlier documents of
+        this install."""
         self.n += 1
-        return {"boot": self.boot, "n": self.n}
+        numbered: "Document" = {"boot": self.boot, "n": self.n}
+        if self.install:
+            numbered["install"] = self.install
+        return numbered
 
     # The observations.
 
@@ -284,6 +303,13 @@ class Agent:
 
 def _dump(document: "Document") -> bytes:
     return json.dumps(document).encode()
+
+
+def _drawn_install() -> str:
+    """Returns a random id, or "" on a board without a source of randomness."""
+    if not hasattr(os, "urandom"):
+        return ""
+    return binascii.hexlify(os.urandom(INSTALL_BYTES)).decode()
 
 
 def _jittered(seconds: float) -> float:

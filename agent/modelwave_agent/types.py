@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Breathe = Callable[[], Awaitable[None]]
     # The problem that a hook reports. None and "" mean no problem.
     HookAnswer = str | None | Awaitable[str | None]
+    # Why an update may not go on now; False: no, without a reason. "", None and True: it may.
+    MayAnswer = str | bool | None | Awaitable[str | bool | None]
 
 
 class Enrolment:
@@ -66,13 +68,24 @@ class Refusal:
 
 
 class Fault:
-    """A fault that may pass, in the work on an order."""
+    """What keeps the work on an order from going on now: a fault that may pass, or the program,
+    which defers it."""
 
-    def __init__(self, reason: str, tries: int, next_at: float) -> None:
+    def __init__(self, reason: str, tries: int, next_at: float, is_deferral: bool = False) -> None:
         """`tries`: how many have failed. `next_at`: when the next one is due, by Clock.now."""
         self.reason = reason
         self.tries = tries
         self.next_at = next_at
+        self.is_deferral = is_deferral
+
+
+class Upcoming:
+    """The release that an order brings, about which the program is asked before its work."""
+
+    def __init__(self, model: str, release: int, version: str) -> None:
+        self.model = model
+        self.release = release
+        self.version = version
 
 
 class Live:

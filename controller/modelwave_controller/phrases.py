@@ -1,6 +1,7 @@
 """Writes durations, moments and counts in words, and reads durations."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -59,6 +60,12 @@ def moment(seconds: float, utc: bool = False) -> str:
         return (at if utc else at.astimezone()).strftime("%Y-%m-%d %H:%M:%S %z")
     except (ValueError, OverflowError, OSError):
         return f"{seconds:g} s"
+
+
+def clones(ids: Sequence[str]) -> str:
+    """Returns what to do about ids that two devices use; there is at least one."""
+    more = f" (and {plural(len(ids) - 1, 'more id')})" if len(ids) > 1 else ""
+    return f"two devices use the id {ids[0]}{more}: give one of them another name"
 
 
 def plural(number: int, noun: str) -> str:

@@ -27,11 +27,17 @@ async def stay_in_the_network():
         await asyncio.sleep(30)
 
 
+def may_update(upcoming):  # asked before a download, and before the new model serves
+    return ""  # or why not now, such as "the battery is low": it is asked again later
+
+
 async def main():
     joining = asyncio.create_task(stay_in_the_network())
     link = MqttLink("192.0.2.10", 1883, NAME, user=NAME, password="of this board")
     models = {"digits": FunctionRuntime(tflite_dense.load)}
-    agent = BoardAgent(NAME, "pico-w", models, link, feed=lambda: watchdog.feed())
+    agent = BoardAgent(
+        NAME, "pico-w", models, link, feed=lambda: watchdog.feed(), may_update=may_update
+    )
     await asyncio.sleep(5)  # without a watchdog: here Ctrl-C gives you the prompt for good
     watchdog = machine.WDT(timeout=8000)
     running = asyncio.create_task(agent.run())

@@ -1,10 +1,15 @@
 """The program of README: it waits for a model, runs it, and takes over each update."""
 
-from my_device import is_right, read_sensor  # yours
+from my_device import is_moving, is_right, read_sensor  # yours
 
 from modelwave_agent.host import HostAgent, ProofError
 
-with HostAgent.from_config("agent.toml") as agent:
+
+def may_update(upcoming):
+    return "the machine is moving" if is_moving() else ""  # it is asked again later
+
+
+with HostAgent.from_config("agent.toml", may_update) as agent:
     while True:
         agent.wait_live("digits")  # for the first order, and a moment after each start
         try:

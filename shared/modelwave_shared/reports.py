@@ -5,9 +5,10 @@ metrics  counts of a device's inferences since its last metrics document
 """
 
 from modelwave_shared import strict_json
-from modelwave_shared.fields import name, text
+from modelwave_shared.errors import DocumentError
+from modelwave_shared.fields import HEX, name, text
 from modelwave_shared.limits import MAX_EPOCH, MAX_MODELS, MAX_READS
-from modelwave_shared.rules import Integer, MapOf, Object, OneOf
+from modelwave_shared.rules import Integer, MapOf, Object, OneOf, shown
 from modelwave_shared.schema import (
     COUNT,
     EPOCH,
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from modelwave_shared.fields import Document
+
+INSTALL_CHARACTERS = 16
+
+
+def install_id(value: "Any", where: str) -> None:
+    """The random id that a device draws when its state folder is new."""
+    if type(value) is not str or len(value) != INSTALL_CHARACTERS or value.strip(HEX):
+        raise DocumentError(where, "%s is no install id: 16 digits of 0-9 a-f" % shown(value))
+
 
 RELEASE_OR_NONE = Integer(0, MAX_EPOCH)  # live and confirmed; 0: none
 
@@ -45,7 +55,7 @@ KINDS = {
     REPORT: Kind(
         REPORT,
         {
-            "boot": COUNT,  # (boot, n) increases with every document
+            "boot": COUNT,  # (boot, n) increases with every document of one install
             "n": COUNT,
             "target": target,
             "agent": text,
@@ -58,7 +68,7 @@ KINDS = {
             "models": MapOf(name, MODEL, 0, MAX_MODELS),
         },
         # {kind: the highest format version that the device reads}; 1 for an absent kind.
-        {"reads": MapOf(name, FORMAT_VERSION, 0, MAX_READS)},
+        {"reads": MapOf(name, FORMAT_VERSION, 0, MAX_READS), "install": install_id},
     ),
     METRICS: Kind(
         METRICS,
@@ -72,6 +82,7 @@ KINDS = {
             "labelled": COUNT,  # inferences whose right answer was known
             "correct": COUNT,
         },
+        {"install": install_id},
     ),
 }
 

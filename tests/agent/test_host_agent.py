@@ -1,6 +1,7 @@
 """The agent as a library, with a real broker, real downloads and real models."""
 
 import asyncio
+import shutil
 import struct
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ from modelwave_agent.host.config import ConfigError
 from modelwave_shared import checkout, golden
 from tests.agent.host_places import Mosquitto, refused_port
 from tests.agent.host_world import MODELS, Digits, World, world
+from tests.certificates import Authority
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +119,26 @@ def test_inference_that_fails_on_trial_brings_the_old_model_back(tmp_path):
             assert (state["outcome"], state["release"]) == ("ROLLED_BACK", 1)
             assert state["reason"] == "1 of 1 inferences on trial failed: a node failed to invoke"
             assert agent.live("digits").release == 1
+
+    run(tmp_path, main)
+
+
+def test_program_defers_an_update_until_it_says_that_it_may_go_on(tmp_path):
+    moving = threading.Event()
+    moving.set()
+
+    def may_update(upcoming):
+        return f"moving, not {upcoming.version} now" if moving.is_set() else ""
+
+    async def main(made):
+        with HostAgent.from_config(made.toml(), may_update) as agent:
+            await made.order(V1)
+            state = await made.state(lambda state: state["outcome"] == "DEFERRED")
+            assert (state["reason"], state["release"]) == ("moving, not v1 now", 0)
+            moving.clear()
+            agent.update_now()
+            state = await made.state(lambda state: state["outcome"] == "SUCCEEDED")
+            assert state["release"] == 1
 
     run(tmp_path, main)
 
@@ -312,3 +334,21 @@ def test_model_that_went_while_it_was_loaded_is_not_a_failure(tmp_path, gone, ne
     agent._programs["digits"] = Program()
     assert agent.run("digits", PICTURE) == b"scores"
     assert not failures
+
+
+def test_authorities_that_cannot_be_read_any_more_are_reported(tmp_path):
+    ca_file = tmp_path / "ca.pem"
+    shutil.copy(Authority(tmp_path).ca_file, tmp_path / "good.pem")
+    shutil.copy(tmp_path / "good.pem", ca_file)
+    with refused_port() as port:
+        toml = World(tmp_path, port, 1, None, {}).toml()
+    toml.write_text(f'{toml.read_text()}\n[download]\nca = "{ca_file}"\n')
+    agent = HostAgent.from_config(toml)._agent
+    fetcher = agent.updates["digits"].work.ports.fetcher
+    ca_file.write_text("garbage")
+    fetcher.authorities.context()
+    assert agent.changed.is_set()
+    assert agent.state()["refused"].startswith(f"download.ca: {ca_file}: ")
+    shutil.copy(tmp_path / "good.pem", ca_file)
+    fetcher.authorities.context()
+    assert agent.state()["refused"] == ""

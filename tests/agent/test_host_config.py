@@ -173,6 +173,7 @@ def test_password_in_the_url_is_refused_and_not_repeated(folder):
         ("hooks", 'swap = "reload vision"'),
         ("hooks", 'health = ["is-well", 1]'),
         ("hooks", 'health = [""]'),
+        ("hooks", "may_update = true"),
         ("hooks", "seconds = -1"),
     ],
 )
@@ -239,3 +240,27 @@ def test_root_that_is_not_signed_by_its_own_keys_is_refused(folder):
 def test_root_that_is_another_document_is_refused(folder):
     (folder / "root.json").write_bytes(signing.Release(1, b"x" * 10).envelope)
     assert "instead of a root" in problem(folder, LEAST)
+
+
+def test_hosts_of_redirects_are_read(folder):
+    hosts = '["cdn.example.org", "*.s3.amazonaws.com", "cdn.example.org:8443"]'
+    found = read(folder, LEAST + f"[download]\nredirect_hosts = {hosts}\n").redirect_hosts
+    assert [(host.name, host.is_parent, host.port) for host in found] == [
+        ("cdn.example.org", False, 443),
+        ("s3.amazonaws.com", True, 443),
+        ("cdn.example.org", False, 8443),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ('"cdn.example.org"', "give at most 16 hosts as a list"),
+        (str(["a.example.org"] * 17), "give at most 16 hosts as a list"),
+        ('["*"]', "'*' is not a host: give HOST, *.HOST for all names below it"),
+        ("[1]", "give a text in quotes"),
+    ],
+)
+def test_hosts_of_redirects_that_are_none_are_named(folder, hosts, said):
+    text = LEAST + f"[download]\nredirect_hosts = {hosts}\n"
+    assert problem(folder, text).startswith(f"download.redirect_hosts: {said}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import socket
 import threading
 import tracemalloc
@@ -157,6 +158,33 @@ def test_tls_with_the_fleets_authority_and_without(tmp_path):
         with pytest.raises(LinkLost, match="its certificate is not trusted"):
             await connected(to("127.0.0.1", authority.ca_file))
 
+    with Mosquitto(tmp_path, *lines) as broker:
+        run(lambda: main(broker.port))
+
+
+def test_authorities_are_read_at_each_connection(tmp_path):
+    """A rotated file serves without a restart. One that cannot be used does no harm meanwhile."""
+    authority = Authority(tmp_path)
+    (tmp_path / "other").mkdir()
+    ca_file = tmp_path / "agent-ca.pem"
+    shutil.copy(Authority(tmp_path / "other").ca_file, ca_file)
+
+    async def main(port):
+        link = PahoLink(BrokerAddress("localhost", port, tls=True, ca=str(ca_file)), "pi-1")
+        with pytest.raises(LinkLost, match="its certificate is not trusted"):
+            await connected(link)
+        shutil.copy(authority.ca_file, ca_file)
+        await connected(link)
+        for spoil in (lambda: ca_file.write_text("garbage"), ca_file.unlink):
+            spoil()
+            await connected(link)
+            assert str(ca_file) in link.authorities.problem
+        shutil.copy(authority.ca_file, ca_file)
+        await connected(link)
+        assert link.authorities.problem == ""
+        await link.close()
+
+    lines = (f"certfile {authority.cert_file}", f"keyfile {authority.key_file}")
     with Mosquitto(tmp_path, *lines) as broker:
         run(lambda: main(broker.port))
 

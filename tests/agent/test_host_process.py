@@ -11,7 +11,7 @@ import pytest
 from modelwave_agent.host import process
 from modelwave_agent.host.hooks import CommandHooks, variables
 from modelwave_agent.host.process import MAX_TAIL_BYTES
-from modelwave_agent.types import Live
+from modelwave_agent.types import Live, Upcoming
 
 SECONDS = 20  # for what takes a fraction of one
 LONG = "60"  # what a test would wait for if it had to
@@ -126,6 +126,21 @@ def test_hook_is_told_of_the_model(tmp_path):
         "MODELWAVE_RELEASE=3",
         "MODELWAVE_VERSION=v3",
     ]
+
+
+def test_command_that_is_asked_whether_an_update_may_go_on_is_told_of_the_release(tmp_path):
+    said = tmp_path / "said"
+    command = ["sh", "-c", f"env | grep ^MODELWAVE_ | sort > {said}; echo battery low >&2; exit 1"]
+    upcoming = Upcoming("digits", 4, "v4")
+    told = run(hooks(may=command).may_update(upcoming))
+    assert told == "may_update hook: exit code 1: battery low"
+    assert said.read_text().splitlines() == [
+        "MODELWAVE_MODEL=digits",
+        "MODELWAVE_RELEASE=4",
+        "MODELWAVE_VERSION=v4",
+    ]
+    assert run(hooks(may=["true"]).may_update(upcoming)) == ""
+    assert run(hooks().may_update(upcoming)) == ""
 
 
 def test_hook_gets_absolute_paths_from_an_agent_with_a_relative_state_folder():

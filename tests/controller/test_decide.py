@@ -238,7 +238,7 @@ PLANS = st.tuples(STAGES, STAGES, STAGES, st.sampled_from(["revert", "hold"])).m
         }
     )
 )
-WORDS = ("succeeded", "rolled_back", "failed", "rejected", "canceled", "in_progress")
+WORDS = ("succeeded", "rolled_back", "failed", "rejected", "canceled", "in_progress", "deferred")
 # What happens between two ticks: time passes, a device of a stage answers (or takes its
 # answer back), the operator acts.
 HAPPENINGS = st.one_of(

@@ -110,18 +110,28 @@ def test_the_tally_names_every_count() -> None:
         failed=2,
         rejected=3,
         canceled=4,
+        deferred=5,
     )
     assert tally(counts, False) == (
         "3 of 21 devices succeeded, 1 rolled back, 2 failed, 3 rejected, 4 canceled, "
-        "2 in progress, 6 without an answer yet"
+        "5 deferred, 2 in progress, 1 without an answer yet"
     )
-    assert "8 timed out" in tally(counts, True)
+    assert "5 deferred, 3 timed out" in tally(counts, True)
+
+
+def test_deferred_waits_until_the_deadline_and_is_silent_after_it() -> None:
+    counts = Counts(devices=2, succeeded=1, deferred=1)
+    assert judge_stage(STAGE, counts, False).verdict == PENDING
+    found = judge_stage(STAGE, counts, True)
+    assert found.verdict == INCONCLUSIVE
+    assert found.reason.startswith("1 of 2 devices silent, deferred or canceled")
 
 
 @st.composite
 def some_counts(draw: Any) -> Counts:
-    parts = [draw(st.integers(0, 12)) for _ in range(6)]
-    names = ("in_progress", "succeeded", "rolled_back", "failed", "rejected", "canceled")
+    parts = [draw(st.integers(0, 12)) for _ in range(7)]
+    names = ("in_progress", "deferred", "succeeded", "rolled_back", "failed", "rejected")
+    names += ("canceled",)
     found = dict(zip(names, parts, strict=True))
     return Counts(devices=sum(parts) + draw(st.integers(0, 12)), **found)
 
@@ -145,7 +155,8 @@ def test_what_is_decided_early_stays_whatever_the_pending_say(
 ) -> None:
     before = judge_stage(stage, counts, False).verdict
     for word in later[: counts.pending]:
-        taken = {"in_progress": max(0, counts.in_progress - 1)}
+        word_before = "in_progress" if counts.in_progress else "deferred"
+        taken = {word_before: max(0, getattr(counts, word_before) - 1)}
         counts = replace(counts, **taken, **{word: getattr(counts, word) + 1})
     after = judge_stage(stage, counts, overdue).verdict
     if before == FAIL:

@@ -4,6 +4,7 @@ a newer one."""
 import contextlib
 import itertools
 import queue
+import shutil
 import socket
 import struct
 import threading
@@ -29,6 +30,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.service import link as links
 from modelwave_controller.service.link import ServiceBroker, ServiceLink, broker_of
 from modelwave_controller.storage.outbox import Message
+from modelwave_shared.authorities import Authorities
 
 FLEET = "demo"
 needs_mosquitto = pytest.mark.skipif(not HAS_MOSQUITTO, reason=MOSQUITTO_MISSING)
@@ -63,7 +65,13 @@ class Linked:
 
 @contextmanager
 def linked(port: int, **changes: Any) -> Iterator[Linked]:
-    made = Linked(ServiceBroker("127.0.0.1", port, **changes))
+    with linked_to(ServiceBroker("127.0.0.1", port, **changes)) as made:
+        yield made
+
+
+@contextmanager
+def linked_to(broker: ServiceBroker) -> Iterator[Linked]:
+    made = Linked(broker)
     made.link.start()
     try:
         yield made
@@ -212,6 +220,29 @@ def test_over_tls_it_connects_to_whom_the_ca_vouches_for_and_nobody_else(
             poll(lambda: "CERTIFICATE_VERIFY_FAILED" in caplog.text)
             assert not ours.connected()
         world.close()
+
+
+@needs_mosquitto
+def test_authorities_are_read_at_each_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rotated file serves without a restart. One that cannot be used does no harm meanwhile."""
+    made = Authority(tmp_path)
+    (tmp_path / "other").mkdir()
+    ca_file = tmp_path / "controller-ca.pem"
+    shutil.copy(Authority(tmp_path / "other").ca_file, ca_file)
+    settings = f"certfile {made.cert_file}\nkeyfile {made.key_file}\n"
+    broker = ServiceBroker("localhost", free_port(), tls=Authorities(str(ca_file)))
+    with linked_to(broker) as ours:
+        with mosquitto(tmp_path, settings, broker.port):
+            poll(lambda: "CERTIFICATE_VERIFY_FAILED" in caplog.text)
+            shutil.copy(made.ca_file, ca_file)
+            poll(ours.connected)
+        poll(lambda: not ours.connected())
+        ca_file.write_text("garbage")
+        with mosquitto(tmp_path, settings, broker.port):
+            poll(ours.connected)
+    assert caplog.text.count("the authorities read before are still trusted") == 1
 
 
 @pytest.mark.parametrize(

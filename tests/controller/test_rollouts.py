@@ -11,7 +11,7 @@ from rollout_world import FLEET, NO_RELEASE, TARGET, World, newest, quick, seen
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import rollouts
+from modelwave_controller.operations import rollouts, status
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.rollout import events
 from modelwave_controller.rollout.state import (
@@ -170,6 +170,24 @@ def test_order_says_which_share_of_its_trial_may_fail(world: World) -> None:
     )
     assert order["trial"] == {"seconds": 1, "inferences": 200}
     assert order["extra"] == {"max_failed_ppm": 5000}
+
+
+def test_deferred_device_is_waited_for_and_named_with_its_reason(world: World) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    first, *others = world.devices.values()
+    world.answer("SUCCEEDED", others)
+    world.answer("DEFERRED", [first], "the battery is low")
+    world.tick()
+    with world.store.read() as connection:
+        found = status.StatusReader(connection, None).read(connection, world.now)
+    assert (found.rows[0].deferred, found.rows[0].in_progress, found.rows[0].silent) == (1, 0, 0)
+    assert [(p.device, p.outcome, p.reason) for p in found.problems] == [
+        (first.name, "DEFERRED", "the battery is low")
+    ]
+    world.answer("SUCCEEDED", [first])
+    world.tick()
+    assert newest(world).status == FINISHED
 
 
 def test_ban_is_lifted_by_the_orders_of_the_rollout_that_asked_and_not_by_its_revert(

@@ -120,6 +120,17 @@ def test_what_is_rolled_back_is_not_logged_and_what_is_committed_is_logged_once(
     assert sum("stage 1 opened" in line for line in found) == 1
 
 
+def test_what_happened_before_the_service_ran_is_not_logged_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.start(1)
+    world.tick()
+    world.ticker = tick.Ticker(world.store, world.issuer)
+    told(caplog)
+    world.tick()
+    assert told(caplog) == []
+
+
 def test_answers_of_devices_are_not_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.start(1)
     world.tick()

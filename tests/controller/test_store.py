@@ -129,7 +129,7 @@ def test_a_database_that_cannot_be_had_is_one_clear_error(url: str, error: type[
 
 def test_a_file_that_is_no_database_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(StorageError, match="not a database"):
+    with pytest.raises(StorageError, match="not an SQLite database"):
         Store(f"sqlite:///{tmp_path / 'store.db'}")
 
 

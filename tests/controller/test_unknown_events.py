@@ -26,7 +26,7 @@ NEWER: list[dict[str, Any]] = [
     {"kind": "held", "reason": "", "until": 1_900_000_000},
     {"kind": "held"},
     {"kind": "held", "reason": ["a", "b"]},
-    {"kind": "reported", "device": "d1", "seq": 1, "outcome": "DEFERRED", "reason": ""},
+    {"kind": "reported", "device": "d1", "seq": 1, "outcome": "POSTPONED", "reason": ""},
     {"kind": "gated", "stage": 0, "verdict": "UNDECIDED", "reason": ""},
     {"kind": "gated", "stage": 7, "verdict": "PASS", "reason": ""},
     {"kind": "opened", "stage": 0, "orders": []},

@@ -245,6 +245,9 @@ def test_canceled_orders_have_a_column_only_where_there_are_some() -> None:
     assert "canceled" not in drawn(STATUS)
     canceled = replace(STATUS, rows=[replace(STATUS.rows[0], canceled=1)])
     assert "canceled" in drawn(canceled, 110)
+    assert "deferred" not in drawn(STATUS)
+    deferred = replace(STATUS, rows=[replace(STATUS.rows[0], deferred=1)])
+    assert "deferred" in drawn(deferred, 110)
 
 
 def test_text_of_strangers_cannot_act_on_the_terminal_nor_as_markup() -> None:

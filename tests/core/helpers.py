@@ -21,6 +21,7 @@ UNSIGNED = {
         "accelerator": "",
         "refused": "",
         "reads": {"order": 1},
+        "install": "0123456789abcdef",
         "models": {
             "digits": {
                 "release": 0,
@@ -42,6 +43,7 @@ UNSIGNED = {
         "failures": 1,
         "labelled": 5,
         "correct": 4,
+        "install": "0123456789abcdef",
     },
 }
 ENVELOPES = {ROOT: signed.ROOT, MANIFEST: signed.MANIFEST, ORDER: signed.ORDER}

@@ -22,8 +22,8 @@ SIGNS_MORE = (
 )
 SAYS_MORE = (
     "agent/modelwave_agent/runner.py",
-    'return {"boot": self.boot, "n": self.n}',
-    'return {"boot": self.boot, "n": self.n, "extra": {"mood": "good"}}',
+    '{"boot": self.boot, "n": self.n}',
+    '{"boot": self.boot, "n": self.n, "extra": {"mood": "good"}}',
 )
 
 

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
     from modelwave_agent.ports import BrokerLink, Fetcher, Runtime
     from modelwave_agent.runner import Listener
-    from modelwave_agent.types import HookAnswer, Live
+    from modelwave_agent.types import HookAnswer, Live, MayAnswer, Upcoming
 
     Hook = Callable[[Live], HookAnswer]
+    MayHook = Callable[[Upcoming], MayAnswer]
 
 EEXIST = 17
 # Bytes of new allocations after which garbage is collected, if the program has not set this.
@@ -55,6 +56,7 @@ class BoardAgent(Agent):
         fetcher: "Fetcher | None" = None,
         serve: "Hook | None" = None,
         healthy: "Hook | None" = None,
+        may_update: "MayHook | None" = None,
         wall: "Callable[[], float] | None" = None,
         feed: "Callable[[], object] | None" = None,
         bank_bytes: int = 0,
@@ -65,7 +67,9 @@ class BoardAgent(Agent):
         file blocks over the link.
 
         The agent calls `serve(live)` when a model begins to serve, and `healthy(live)` before it
-        confirms a model on trial. Both may be async, and return "" or the problem.
+        confirms a model on trial. Both may be async, and return "" or the problem. It calls
+        `may_update(upcoming)` (types.Upcoming) before a download and before the new model serves;
+        that returns "", None or True if the update may go on, else why not now, or False.
         `wall`, `feed`: as in BoardClock. `bank_bytes`: most that one bank may hold; 0: all free
         space.
 
@@ -90,7 +94,7 @@ class BoardAgent(Agent):
         for model in models:
             place = folder + "/" + model
             _make(place)
-            hooks = self.hooks[model] = BoardHooks(serve, healthy)
+            hooks = self.hooks[model] = BoardHooks(serve, healthy, may_update)
             journal, banks = Journal(place, "journal"), Banks(place, bank_bytes)
             ports = Ports(journal, banks, models[model], fetcher, hooks, clock)
             updates[model] = Update(model, enrolment, ports)
@@ -122,9 +126,12 @@ class BoardAgent(Agent):
 class BoardHooks(Hooks):
     """Calls the program's functions; one that is missing reports no problem."""
 
-    def __init__(self, serve: "Hook | None", healthy: "Hook | None") -> None:
+    def __init__(
+        self, serve: "Hook | None", healthy: "Hook | None", may_update: "MayHook | None"
+    ) -> None:
         self._serve = serve
         self._healthy = healthy
+        self._may_update = may_update
         self.served = False  # whether a model has served since the reset
         self.news = asyncio.Event()  # another model serves
 
@@ -135,6 +142,9 @@ class BoardHooks(Hooks):
 
     def healthy(self, live: "Live") -> "HookAnswer":
         return self._healthy(live) if self._healthy else ""
+
+    def may_update(self, upcoming: "Upcoming") -> "MayAnswer":
+        return self._may_update(upcoming) if self._may_update else ""
 
 
 def _enrolled(device: str, target: str, path: str) -> Enrolment:

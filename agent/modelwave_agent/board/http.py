@@ -1,10 +1,10 @@
 """Downloads files over HTTP, from the end of the bank's file on.
 
 The rules for the server are those of host/http.py. It answers 206 with the requested range, or
-200 with the whole file; then the bytes that the bank has already are skipped. It gives the
-length of its answer, which must agree with the signed size. Chunked transfer, redirects and
-compression are refused. The head is short, and must come within SILENCE_SECONDS; so must each
-KiB of the body.
+200 with the whole file; then the bytes that the bank has already are skipped. If it gives the
+length of its answer, that must agree with the signed size; if not, the answer is read up to the
+signed size. Unlike hosts, boards refuse chunked transfer and redirects. The head is short, and must
+come within SILENCE_SECONDS; so must each KiB of the body.
 """
 
 import asyncio
@@ -101,7 +101,8 @@ async def _ask(stream: "Stream", request: str, buffer: memoryview, intake: "Inta
     status = (await head.line())[9:12]  # HTTP/1.1 200 OK
     if not status.isdigit():
         raise FetchError("the server does not answer in HTTP")
-    length = content_range = b""
+    length = None
+    content_range = b""
     retry_after = 0
     while True:
         line = await head.line()
@@ -116,11 +117,15 @@ async def _ask(stream: "Stream", request: str, buffer: memoryview, intake: "Inta
         elif name == b"retry-after" and value.isdigit():  # a date says nothing without a clock
             retry_after = int(value[:9])
         elif name in (b"content-encoding", b"transfer-encoding") and value != b"identity":
-            raise FetchError("the answer has a %s: its body is encoded" % name.decode())
+            advice = "a board needs it plain, with a Content-Length"
+            raise FetchError("the answer has a %s: %s" % (name.decode(), advice))
     if status not in (b"200", b"206"):
-        raise FetchError("the server answered %s" % status.decode(), retry_after)
+        advice = ": a board needs a URL without redirects" if status[:1] == b"3" else ""
+        raise FetchError("the server answered %s%s" % (status.decode(), advice), retry_after)
+    if length is None:  # the body ends with the connection
+        length = b"%d" % (intake.wanted - (intake.offset if status == b"206" else 0))
     if not length.isdigit():
-        raise FetchError("the answer has no length: its Content-Length is missing or no number")
+        raise FetchError("the answer's Content-Length is no number")
     size = int(length)
     if not (size == intake.wanted if status == b"200" else _is_rest(content_range, size, intake)):
         raise FetchError(

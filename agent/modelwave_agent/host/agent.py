@@ -19,6 +19,7 @@ else.
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -26,13 +27,13 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from modelwave_agent.banks import Banks
 from modelwave_agent.host import config
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.config import AgentConfig
-from modelwave_agent.host.hooks import CommandHooks
+from modelwave_agent.host.hooks import CommandHooks, MayUpdate
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.litert import InputError, LiteRT
@@ -40,14 +41,20 @@ from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.program import Program, as_bytes, differ
 from modelwave_agent.journal import Journal
+from modelwave_agent.model_report import ModelReport
 from modelwave_agent.observations import checked_counts, checked_reason, whole_number
 from modelwave_agent.ports import Ports, ProofError
 from modelwave_agent.record import said
 from modelwave_agent.runner import Agent
-from modelwave_agent.types import Enrolment, Live
+from modelwave_agent.types import Enrolment, Live, Upcoming
 from modelwave_agent.update import Update
 from modelwave_shared import checkout
 from modelwave_shared.limits import MAX_EPOCH
+
+if TYPE_CHECKING:
+    from modelwave_agent.types import MayAnswer
+
+    MayUpdateFunction = Callable[[Upcoming], MayAnswer]
 
 
 class AgentStopped(Exception):
@@ -58,14 +65,22 @@ class AgentStopped(Exception):
 class HostAgent:
     """The agent of one device. Its methods may be called from any thread."""
 
-    def __init__(self, settings: AgentConfig) -> None:
-        """Locks the state folder, because two agents must not share one. Raises ConfigError, and
-        ProofError if no runtime is installed."""
+    def __init__(
+        self, settings: AgentConfig, may_update: "MayUpdateFunction | None" = None
+    ) -> None:
+        """Locks the state folder, because two agents must not share one. `may_update(upcoming)` is
+        called before the download of the release `upcoming` (model, release, version), and again
+        before it serves, in a thread of its own, or if it is async in the agent's event loop. It
+        returns "", None or True if the update may go on now, else why not, or False: then the
+        report says DEFERRED, and it is called again later. Raises ConfigError, and ProofError if
+        no runtime is installed."""
         self.settings = settings
         self.device = Enrolment(settings.device, settings.target, settings.root)
         self._unlock = weakref.finalize(self, os.close, locked(settings.state))
         self._news = threading.Condition()  # another model serves, or the agent has ended
-        self._hooks = {model: _ProgramHooks(settings, self._tell) for model in settings.models}
+        self._hooks = {
+            model: _ProgramHooks(settings, self._tell, may_update) for model in settings.models
+        }
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._begun = threading.Event()
@@ -81,9 +96,10 @@ class HostAgent:
             raise
 
     @classmethod
-    def from_config(cls, path: str | Path) -> Self:
-        """Makes an agent from an agent.toml. Raises as __init__; ConfigError names the setting."""
-        return cls(config.read_config(Path(path)))
+    def from_config(cls, path: str | Path, may_update: "MayUpdateFunction | None" = None) -> Self:
+        """Makes an agent from an agent.toml. `may_update` and errors: as in __init__; ConfigError
+        names the setting."""
+        return cls(config.read_config(Path(path)), may_update)
 
     async def run_forever(self) -> None:
         """Runs the agent in this event loop until it is cancelled."""
@@ -192,6 +208,13 @@ class HostAgent:
                 self._agent.observe, model, used, failed, labelled, right, release, reason
             )
 
+    def update_now(self) -> None:
+        """Calls `may_update` at once if it has deferred an update: what held it up is over."""
+        loop = self._loop
+        if loop:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended
+                loop.call_soon_threadsafe(self._agent.update_now)
+
     def journal(self) -> dict[str, Any]:
         """Returns the journal's record of each model: {model: record}."""
         return {model: update.record for model, update in self._agent.updates.items()}
@@ -271,7 +294,7 @@ class HostAgent:
 
     def _made(self) -> Agent:
         settings = self.settings
-        clock, fetcher = HostClock(), HostHttpFetcher(settings.download_ca)
+        clock, fetcher = HostClock(), _fetcher(settings)
         runtime = _runtime(settings)
         updates = {}
         for model in settings.models:
@@ -302,22 +325,44 @@ class HostAgent:
             logger.warning("%s: no order is taken until it can be written", agent.trouble)
         for update in updates.values():
             update.report.changed = Changes(update, update.report.changed)
+        report = updates[settings.models[0]].report
+        for setting, authorities in (
+            ("broker.ca", link.authorities),
+            ("download.ca", fetcher.authorities),
+        ):
+            if authorities:
+                authorities.tell = functools.partial(_tell_of, report, setting)
         return agent
 
 
 class _ProgramHooks(CommandHooks):
-    """The commands of one model, and whether a model of it has been served yet. `tell` is called
-    when another one serves."""
+    """The commands of one model and its function `may_update`, and whether a model of it has been
+    served yet. `tell` is called when another one serves."""
 
-    def __init__(self, settings: AgentConfig, tell: Callable[[], None]) -> None:
-        super().__init__(settings.swap, settings.health, settings.hook_seconds)
+    def __init__(
+        self,
+        settings: AgentConfig,
+        tell: Callable[[], None],
+        may_update: "MayUpdateFunction | None",
+    ) -> None:
+        super().__init__(settings.swap, settings.health, settings.may_update, settings.hook_seconds)
         self.served = False
         self.tell = tell
+        self.asked = MayUpdate(may_update, settings.hook_seconds) if may_update else None
+
+    async def may_update(self, upcoming: Upcoming) -> str | bool | None:
+        answer = await super().may_update(upcoming)
+        return await self.asked(upcoming) if self.asked and not answer else answer
 
     async def serve(self, live: Live) -> str:
         self.served = True
         self.tell()
         return await super().serve(live)
+
+
+def _tell_of(report: ModelReport, setting: str, problem: str) -> None:
+    """Puts a problem of the file that `setting` names into the device's report."""
+    report.trouble(setting, f"{setting}: {problem}" if problem else "")
 
 
 def _end(_number: int, _frame: object) -> None:
@@ -329,6 +374,10 @@ def _is_asked_to_end(error: BaseException | None) -> bool:
     if isinstance(error, SystemExit):
         return not error.code
     return error is None or isinstance(error, KeyboardInterrupt)
+
+
+def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
+    return HostHttpFetcher(settings.download_ca, redirect_hosts=settings.redirect_hosts)
 
 
 def _runtime(settings: AgentConfig) -> LiteRT:

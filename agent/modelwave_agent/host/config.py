@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
+from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
 from modelwave_shared import documents, fields
 from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
@@ -43,8 +44,10 @@ class AgentConfig:
     accelerator: str
     proof_seconds: float
     download_ca: str
+    redirect_hosts: tuple[RedirectHost, ...]
     swap: tuple[str, ...]
     health: tuple[str, ...]
+    may_update: tuple[str, ...]
     hook_seconds: float
     metrics_seconds: float
 
@@ -97,8 +100,10 @@ class _SettingsReader:
             accelerator=self.take("runtime.accelerator", _accelerator, ""),
             proof_seconds=self.take("runtime.proof_seconds", _seconds, PROOF_SECONDS),
             download_ca=self.authorities("download.ca"),
+            redirect_hosts=self.take("download.redirect_hosts", _redirect_hosts, ()),
             swap=self.take("hooks.swap", _command, ()),
             health=self.take("hooks.health", _command, ()),
+            may_update=self.take("hooks.may_update", _command, ()),
             hook_seconds=self.take("hooks.seconds", _seconds, HOOK_SECONDS),
             metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
         )
@@ -204,6 +209,12 @@ def _kernels(value: Any) -> tuple[str, ...]:
     except DocumentError as error:
         raise ValueError(f'give operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
     return tuple(value)
+
+
+def _redirect_hosts(value: Any) -> tuple[RedirectHost, ...]:
+    if not isinstance(value, list) or len(value) > MAX_HOSTS:
+        raise ValueError(f'give at most {MAX_HOSTS} hosts as a list: ["cdn.example.org"]')
+    return tuple(RedirectHost.of(_text(host)) for host in value)
 
 
 def _accelerator(value: Any) -> str:

@@ -1,42 +1,58 @@
-"""Command hooks for inference programs in processes of their own; the exit codes decide."""
+"""The hooks of a host: commands, for inference programs in processes of their own, where the exit
+codes decide; and the program's own function `may_update`."""
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from typing import TYPE_CHECKING
 
 from modelwave_agent import ports
 from modelwave_agent.host import process
-from modelwave_agent.types import Live
+from modelwave_agent.types import Live, Upcoming
+
+if TYPE_CHECKING:
+    from modelwave_agent.types import MayAnswer
 
 HOOK_SECONDS = 60
 
 
 class CommandHooks(ports.Hooks):
-    """Hooks that run the commands `swap` and `health`, with arguments and without a shell. An empty
-    command counts as success. MODELWAVE_… environment variables describe the model. `seconds` is
-    the time limit of one command."""
+    """Hooks that run the commands `swap`, `health` and `may_update`, with arguments and without a
+    shell. An empty command counts as success. MODELWAVE_… environment variables describe the
+    model. `seconds` is the time limit of one command."""
 
     def __init__(
-        self, swap: Sequence[str], health: Sequence[str], seconds: float = HOOK_SECONDS
+        self,
+        swap: Sequence[str],
+        health: Sequence[str],
+        may: Sequence[str] = (),
+        seconds: float = HOOK_SECONDS,
     ) -> None:
         self.swap = swap
         self.health = health
+        self.may = may
         self.seconds = seconds
 
     async def serve(self, live: Live) -> str:
-        return await self._run("swap", self.swap, live)
+        return await self._run("swap", self.swap, variables(live))
 
     async def healthy(self, live: Live) -> str:
-        return await self._run("health", self.health, live)
+        return await self._run("health", self.health, variables(live))
 
-    async def _run(self, name: str, command: Sequence[str], live: Live) -> str:
+    async def may_update(self, upcoming: Upcoming) -> str | bool | None:
+        return await self._run("may_update", self.may, of_upcoming(upcoming))
+
+    async def _run(self, name: str, command: Sequence[str], described: Mapping[str, str]) -> str:
         """Runs a command; returns "" if it exits with 0, else the problem with its last line on
         stderr."""
         if not command:
             return ""
         try:
             async with asyncio.timeout(self.seconds):
-                ended = await process.run(command, os.environ | variables(live))
+                ended = await process.run(command, os.environ | described)
         except TimeoutError:  # must come first: it is an OSError too
             return f"{name} hook: not finished within {self.seconds:g} seconds"
         except OSError as error:
@@ -44,6 +60,51 @@ class CommandHooks(ports.Hooks):
         if ended.code == 0:
             return ""
         return f"{name} hook: exit code {ended.code}: {ended.last_line() or 'nothing on stderr'}"
+
+
+class MayUpdate:
+    """Asks a function of the program in a thread of its own, so that one that blocks holds up
+    neither the agent nor its end. Until it has answered it is not called again."""
+
+    def __init__(
+        self, ask: "Callable[[Upcoming], MayAnswer]", seconds: float = HOOK_SECONDS
+    ) -> None:
+        """`ask` may be async: then it runs in the agent's event loop. `seconds`: how long to wait
+        for its answer."""
+        self.ask = ask
+        self.seconds = seconds
+        self.thread: threading.Thread | None = None
+
+    async def __call__(self, upcoming: Upcoming) -> str | bool | None:
+        """Returns what the function returns, or that it has not answered. Raises what it raises."""
+        late = f"may_update: no answer within {self.seconds:g} seconds"
+        if self.thread and self.thread.is_alive():
+            return late
+        future: Future[MayAnswer] = Future()
+        self.thread = threading.Thread(target=self._call, args=(upcoming, future), daemon=True)
+        self.thread.start()
+        try:
+            async with asyncio.timeout(self.seconds):
+                answer = await asyncio.wrap_future(future)
+                return await answer if isinstance(answer, Awaitable) else answer
+        except TimeoutError:
+            return late
+
+    def _call(self, upcoming: Upcoming, future: "Future[MayAnswer]") -> None:
+        with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
+            try:
+                future.set_result(self.ask(upcoming))
+            except Exception as error:
+                future.set_exception(error)
+
+
+def of_upcoming(upcoming: Upcoming) -> dict[str, str]:
+    """Returns the environment variables that describe a release to come to a hook."""
+    return {
+        "MODELWAVE_MODEL": upcoming.model,
+        "MODELWAVE_RELEASE": str(upcoming.release),
+        "MODELWAVE_VERSION": upcoming.version,
+    }
 
 
 def variables(live: Live) -> dict[str, str]:

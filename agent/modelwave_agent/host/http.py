@@ -3,10 +3,10 @@
 The rules for a server are strict, so that a malicious one can do little harm:
 
   - It answers 206 with the requested range, or 200 with the whole file, of which the bytes that
-    are present already are skipped. It sends the length of its answer (no chunked transfer),
-    which must agree with the signed size. The answer is not compressed.
-  - It does not redirect. A release is at URL/<sha256>, and the order with the URL is signed, so
-    a redirect would lead to a server that was not signed.
+    are present already are skipped. If it sends the length of its answer, that must agree with the
+    signed size; if it does not (answer.py), the answer is read up to the signed size. The answer is
+    not compressed.
+  - It redirects only as redirects.py allows.
   - It keeps a least rate (`Pace`), so that a slow server cannot occupy a device for days.
   - It has an address that a device may connect to (place.py).
 
@@ -18,18 +18,19 @@ import asyncio
 import contextlib
 import datetime
 import email.utils
-import http.client
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
+from modelwave_agent.host.answer import Body, Head, body_of, read_head
 from modelwave_agent.host.place import FileAddress, resolve
+from modelwave_agent.host.redirects import MAX_REDIRECTS, STATUSES, RedirectHost, follow
 from modelwave_agent.ports import Fetcher, FetchError
+from modelwave_shared.authorities import Authorities
 
 # The most that one recv takes: small enough to stay in the CPU's cache for hashing and writing.
 PIECE_BYTES = 256 * 1024
@@ -60,26 +61,45 @@ class Sink(Protocol):
 class HostHttpFetcher(Fetcher):
     """Fetches files over HTTP and HTTPS; one object is enough for a process."""
 
-    def __init__(self, ca_file: str = "", pace: Pace = Pace()) -> None:
+    def __init__(
+        self,
+        ca_file: str = "",
+        pace: Pace = Pace(),
+        redirect_hosts: Sequence[RedirectHost] = (),
+    ) -> None:
         """`ca_file` is a PEM file with the authorities to trust for https; "" means the
-        system's."""
-        self.ca_file = ca_file
+        system's. `redirect_hosts`: where redirects may lead. Raises OSError if the file cannot be
+        used."""
+        self.authorities = Authorities(ca_file)
         self.pace = pace
+        self.redirect_hosts = redirect_hosts
 
     async def fetch(self, url: str, intake: Sink) -> None:
         """Fetches as ports.Fetcher describes. Raises FetchError, and exceptions of the intake."""
-        place = await resolve(url, self.pace.connect_seconds)
-        transfer = _Transfer(place, self._tls if place.secure else None, intake, self.pace)
+        seconds = self.pace.connect_seconds
+        signed = place = await resolve(url, seconds)
+        for _ in range(MAX_REDIRECTS):
+            location = await self._transfer(place, intake)
+            if location is None:
+                return
+            place = await follow(signed, place, location, self.redirect_hosts, seconds)
+        if await self._transfer(place, intake) is not None:
+            raise FetchError(f"{signed.host}: it redirects more than {MAX_REDIRECTS} times")
+
+    async def _transfer(self, place: FileAddress, intake: Sink) -> str | None:
+        """Does one request; returns the Location if the server redirects, else None."""
+        tls = self.authorities.context() if place.secure else None
+        transfer = _Transfer(place, tls, intake, self.pace)
         thread = ThreadPoolExecutor(max_workers=1)
         work = asyncio.get_running_loop().run_in_executor(thread, transfer.run)
         thread.shutdown(wait=False)  # the thread ends after its only task
         try:
-            await self._watch(transfer, work)
+            return await self._watch(transfer, work)
         finally:
             transfer.stop()
             await _settled(work)
 
-    async def _watch(self, transfer: "_Transfer", work: "asyncio.Future[None]") -> None:
+    async def _watch(self, transfer: "_Transfer", work: "asyncio.Future[str | None]") -> str | None:
         """Waits until the transfer is done. Raises FetchError if it is too slow."""
         while True:
             before = transfer.received
@@ -92,10 +112,6 @@ class HostHttpFetcher(Fetcher):
                     f"{transfer.place.host}: too slow, {came} bytes"
                     f" in {self.pace.watch_seconds:g} seconds"
                 )
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.ca_file or None)
 
 
 class _Transfer:
@@ -112,12 +128,19 @@ class _Transfer:
         self._socket: socket.socket | None = None
         self._stopped = False
 
-    def run(self) -> None:
+    def run(self) -> str | None:
+        """Returns the Location if the server redirects; None if the body was received."""
         with contextlib.ExitStack() as stack:
             with self._network():
                 connected = stack.enter_context(self._connect())
-                response = stack.enter_context(self._ask(connected))
-            self._receive(response)
+                stream = stack.enter_context(connected.makefile("rb"))
+                head = self._ask(connected, stream)
+                if head.status in STATUSES:
+                    return _location(head)
+                skip, left = _agreed(head, self.intake.offset, self.intake.wanted)
+                body = body_of(head, stream)
+            self._receive(body, skip, left)
+            return None
 
     def stop(self) -> None:
         """Makes `run`, in its thread, end soon and write nothing more."""
@@ -160,28 +183,25 @@ class _Transfer:
         if self._stopped:
             raise OSError("stopped")
 
-    def _ask(self, connected: socket.socket) -> http.client.HTTPResponse:
-        kind = http.client.HTTPSConnection if self.tls else http.client.HTTPConnection
-        connection = kind(self.place.host, self.place.port)
-        connection.sock = connected
-        headers = {"Connection": "close"}  # http.client adds Accept-Encoding: identity
-        if self.intake.offset:
-            headers["Range"] = f"bytes={self.intake.offset}-"
-        connection.request("GET", self.place.path, headers=headers)
-        return connection.getresponse()
+    def _ask(self, connected: socket.socket, stream: BinaryIO) -> Head:
+        """Sends the request and returns the head of the answer."""
+        place, offset = self.place, self.intake.offset
+        lines = [f"GET {place.path} HTTP/1.1", f"Host: {place.authority}"]
+        lines += ["Accept-Encoding: identity", "Connection: close"]
+        if offset:
+            lines.append(f"Range: bytes={offset}-")
+        connected.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+        return read_head(stream)
 
-    def _receive(self, response: http.client.HTTPResponse) -> None:
-        """Writes the body to the intake."""
-        skip, left = _agreed(response, self.intake.offset, self.intake.wanted)
+    def _receive(self, body: Body, skip: int, left: int) -> None:
+        """Writes `left` bytes of the body to the intake, but for the first `skip`."""
         while left:
             with self._network():
-                # One recv per turn, so that received bytes are written even if the rest is slow.
-                # (BufferedReader.readinto1 would wait for more although it has some.)
-                piece = response.read1(min(left, PIECE_BYTES))
+                piece = body.read(min(left, PIECE_BYTES))
+                if not piece:
+                    raise FetchError(f"the connection ended, {left} bytes early")
             if self._stopped:
                 raise FetchError("stopped")
-            if not piece:
-                raise FetchError(f"the connection ended, {left} bytes early")
             left -= len(piece)
             self.received += len(piece)
             passed = min(skip, len(piece))
@@ -190,34 +210,38 @@ class _Transfer:
 
     @contextlib.contextmanager
     def _network(self) -> Iterator[None]:
+        """Names the server in the errors of the connection and of the answer."""
         try:
             yield
-        except (OSError, http.client.HTTPException) as error:
+        except FetchError as error:
+            raise FetchError(f"{self.place.host}: {error}", error.retry_after) from error
+        except OSError as error:
             said = str(error) or type(error).__name__
             raise FetchError(f"{self.place.host}: {said}") from error
 
 
-def _agreed(response: http.client.HTTPResponse, offset: int, wanted: int) -> tuple[int, int]:
+def _location(head: Head) -> str:
+    if "location" not in head.fields:
+        raise FetchError(f"the server answered {head.status} without a Location")
+    return head.get("location")
+
+
+def _agreed(head: Head, offset: int, wanted: int) -> tuple[int, int]:
     """Returns (bytes to skip, bytes of the body). Raises FetchError if the answer's head does not
     agree with the request."""
-    status, length = response.status, response.length
-    if 300 <= status < 400:
-        place = response.headers.get("Location", "nowhere")
-        raise FetchError(f"redirects are not followed ({status} to {place!r})")
+    status = head.status
     if status not in (200, 206):
-        problem = f"the server answered {status} {response.reason}"
-        raise FetchError(problem, _retry_after(response.headers.get("Retry-After", "")))
-    coding = response.headers.get("Content-Encoding", "identity")
-    if coding != "identity":
+        problem = f"the server answered {status} {head.reason}"
+        raise FetchError(problem, _retry_after(head.get("retry-after")))
+    coding = head.get("content-encoding").lower()
+    if coding not in ("", "identity"):
         raise FetchError(f"the body is encoded ({coding}), which was not requested")
-    if length is None:
-        raise FetchError("the server does not send the length of its answer")
+    length = head.length()
     if status == 206:
-        _check_range(response.headers.get("Content-Range", ""), offset, wanted, length)
-        return 0, length
-    if length != wanted:
+        return 0, _range_length(head.get("content-range"), offset, wanted, length)
+    if length not in (None, wanted):
         raise FetchError(f"the server's file has {length} bytes, {wanted} are signed")
-    return offset, length
+    return offset, wanted
 
 
 def _retry_after(text: str) -> float:
@@ -234,20 +258,24 @@ def _retry_after(text: str) -> float:
     return max(0, (date - datetime.datetime.now(datetime.UTC)).total_seconds())
 
 
-def _check_range(text: str, offset: int, wanted: int, length: int) -> None:
+def _range_length(text: str, offset: int, wanted: int, length: int | None) -> int:
+    """Returns the bytes of the range that a Content-Range header tells. `length`: of the body, if
+    the server sends it. Raises FetchError if it is not what was requested."""
     found = _CONTENT_RANGE.fullmatch(text)
     if not found:
         raise FetchError(f"Content-Range is not a range: {text!r}")
     first, last = int(found[1]), int(found[2])
-    if first != offset or last - first + 1 != length or last >= wanted:
+    size = last - first + 1
+    if first != offset or not 0 < size <= wanted - offset or length not in (None, size):
         raise FetchError(
             f"Content-Range is {text}, but bytes from {offset} of {wanted} were requested"
         )
     if found[3] not in ("*", str(wanted)):
         raise FetchError(f"the server's file has {found[3]} bytes, {wanted} are signed")
+    return size
 
 
-async def _settled(work: "asyncio.Future[None]") -> None:
+async def _settled(work: "asyncio.Future[Any]") -> None:
     """Waits until `work` is done, even if the waiting is cancelled. Its exception was reported
     already, or does not matter any more."""
     cancelled = False

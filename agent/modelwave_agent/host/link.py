@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from modelwave_agent import ports
 from modelwave_agent.host.log import logger
 from modelwave_agent.ports import LinkLost
+from modelwave_shared.authorities import Authorities
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 KEEPALIVE_SECONDS = 30
@@ -49,6 +50,7 @@ class PahoLink(ports.BrokerLink):
     def __init__(self, broker: BrokerAddress, client_id: str) -> None:
         self.broker = broker
         self.client_id = client_id
+        self.authorities = Authorities(broker.ca) if broker.tls else None
         self._client: mqtt.Client | None = None
         self._messages: asyncio.Queue[tuple[str, bytes] | LinkLost] = asyncio.Queue()
         self._answers: dict[int, asyncio.Future[None]] = {}
@@ -125,8 +127,8 @@ class PahoLink(ports.BrokerLink):
         client.connect_timeout = ANSWER_SECONDS
         if self.broker.user:
             client.username_pw_set(self.broker.user, self.broker.password)
-        if self.broker.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=self.broker.ca or None))
+        if self.authorities:
+            client.tls_set_context(self.authorities.context())
 
         def tell(what: Callable[..., None], *arguments: object) -> None:
             # The loop may be closed already.

@@ -1,22 +1,31 @@
 """Resolves the URL of a file, and checks that a device may connect to its addresses.
 
-Link-local, multicast and unspecified addresses are refused, so that a fleet cannot be used to
-query a cloud's metadata service. The name is resolved once, and the device connects to the
-addresses that were checked, which protects against DNS rebinding. Private and loopback
-addresses are allowed, because a gateway's cache has one.
+Link-local, multicast and unspecified addresses, and those of metadata services, are refused, so
+that a fleet cannot be used to query a cloud. The name is resolved once, and the device connects to
+the addresses that were checked, which protects against DNS rebinding. Private and loopback
+addresses are allowed in a signed URL, because a gateway's cache has one; redirects.py allows only
+public ones.
 """
 
 import asyncio
 import ipaddress
+import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from modelwave_agent.ports import FetchError
 
+PRINTABLE = re.compile("[!-~]+")
+# Metadata services of clouds at other than link-local addresses (AWS, Alibaba, Azure, Oracle).
+METADATA = ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # these contain an IPv4 address (RFC 6052)
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -29,14 +38,52 @@ class FileAddress:
     path: str
     addresses: Sequence[tuple[int, Any]]
 
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.secure else 'http'}://{self.authority}{self.path}"
 
-async def resolve(url: str, seconds: float) -> FileAddress:
-    """Resolves a URL. Raises FetchError, also if that takes longer than `seconds`."""
+    @property
+    def authority(self) -> str:
+        """The value of the Host header (RFC 9110, section 7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        scheme = "https" if self.secure else "http"
+        return host if self.port == DEFAULT_PORTS[scheme] else f"{host}:{self.port}"
+
+
+def may_ask(address: str) -> bool:
+    """Returns whether a signed URL may lead to `address`."""
+    ip = _target(address)
+    refused = ip.is_link_local or ip.is_unspecified or ip.is_multicast
+    return not (refused or str(ip) in METADATA)
+
+
+def is_public(address: str) -> bool:
+    """Returns whether `address` may be asked, and belongs to no private network."""
+    return may_ask(address) and _target(address).is_global
+
+
+def _target(address: str) -> IPAddress:
+    """Returns the address that packets to `address` reach: some IPv6 ones contain it."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in NAT64:
+            return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        return ip.ipv4_mapped or ip.sixtofour or ip
+    return ip
+
+
+async def resolve(
+    url: str, seconds: float, allowed: Callable[[str], bool] = may_ask
+) -> FileAddress:
+    """Resolves a URL to the addresses that are `allowed`. Raises FetchError if there is none, or if
+    that takes longer than `seconds`."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
         if not host:
             raise ValueError("it names no host")
+        if not PRINTABLE.fullmatch(url):
+            raise ValueError("it has other characters than printable ASCII")
         resolving = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         async with asyncio.timeout(seconds):
             found = await resolving
@@ -47,14 +94,9 @@ async def resolve(url: str, seconds: float) -> FileAddress:
     except OSError as error:
         raise FetchError(f"{host}: {error.strerror or error}") from error
     addresses = [(family, address) for family, _, _, _, address in found]
-    allowed = [entry for entry in addresses if may_ask(str(entry[1][0]))]
-    if not allowed:
+    good = [entry for entry in addresses if allowed(str(entry[1][0]))]
+    if not good:
         refused = ", ".join(sorted({str(address[0]) for _, address in addresses}))
         raise FetchError(f"{host}: a device may not connect to {refused}")
-    return FileAddress(parts.scheme == "https", host, port, parts.path or "/", allowed)
-
-
-def may_ask(address: str) -> bool:
-    ip: Any = ipaddress.ip_address(address)
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    return not (ip.is_link_local or ip.is_unspecified or ip.is_multicast)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return FileAddress(parts.scheme == "https", host, port, path, good)

@@ -11,7 +11,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import acts, overview
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.overview import Only
-from modelwave_controller.phrases import moment, span
+from modelwave_controller.phrases import clones, moment, plural, span
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 from modelwave_controller.trust.documents import require
 from modelwave_shared import fields
@@ -123,11 +123,11 @@ def tag_devices(
 
 @app.command()
 def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
-    """Forget a device that is gone for good, or that was reinstalled.
+    """Forget a device that is gone for good.
 
-    After a reinstallation a device numbers its reports from the start again, and they count as
-    old until it is forgotten. A forgotten device is added again with its next report. Its tags are
-    kept.
+    A device that was replaced or reinstalled needs this only if its agent is from before reports
+    had an install id: its reports count as old until it is forgotten. A forgotten device is added
+    again with its next report. Its tags are kept.
     """
     require(fields.name, device, "DEVICE")
     home = home_of(ctx)
@@ -183,6 +183,22 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
             ("runtime", runtime),
             ("accelerator", device["accelerator"] or "none"),
         ]
+        if device["install"]:
+            rows.append(("install", device["install"]))
+        if device["replaced_at"]:
+            at = moment(device["replaced_at"])
+            ago = span(now - device["replaced_at"])
+            rows.append(("replaced", f"at {at}, {ago} ago: it began with an empty state"))
+        if device["cloned"]:
+            ignored = plural(device["clones"], "report")
+            rows.append(
+                (
+                    "clone",
+                    f"{clones([device['device']])}; {ignored} of the other one ignored. If the "
+                    "other one is the right one and this one is gone: modelwave device forget "
+                    f"{device['device']}",
+                )
+            )
         if device["refused"]:
             rows.append(("last refusal", device["refused"]))
         if device["stale"]:

@@ -10,7 +10,7 @@ from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import overview
 from modelwave_controller.operations.overview import Fleet
-from modelwave_controller.phrases import plural
+from modelwave_controller.phrases import clones, plural
 from modelwave_controller.storage.metrics import ReleaseSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
@@ -54,6 +54,8 @@ def _print(found: Fleet) -> None:
         head.append(("service", "runs"))
     if found.clock_doubt:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
+    if found.cloned:
+        head.append(("clones", clones(found.cloned)))
     show(facts(head))
     if found.live:
         rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]

@@ -180,7 +180,7 @@ def start(
     found = Releases(home).find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
     lift_ban = one_line(lift_ban, "--lift-ban")
-    request = Request(model, found, target or (), chosen, start_slot, lift_ban)
+    request = Request(model, found, target or (), chosen, start_slot, lift_ban, home.root.epoch)
     with opened_store(ctx) as store:
         if dry_run:
             again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))

@@ -28,6 +28,7 @@ _GATE_STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow"}
 _COLUMNS = (
     ("devices", "devices", ""),
     ("in progress", "in_progress", "blue"),
+    ("deferred", "deferred", "yellow"),
     ("succeeded", "succeeded", "green"),
     ("rolled back", "rolled_back", "bold red"),
     ("failed", "failed", "yellow"),
@@ -86,8 +87,8 @@ def stages(status: Status) -> Table:
 
 
 def _is_shown(field: str, rows: list[StageRow]) -> bool:
-    """Returns whether a column is shown; `canceled` is so rare that it is hidden if all are 0."""
-    return field != "canceled" or any(row.canceled for row in rows)
+    """Returns whether a column is shown; those that are rare are hidden if all are 0."""
+    return field not in ("canceled", "deferred") or any(getattr(row, field) for row in rows)
 
 
 def _cell(number: int, style: str) -> Text:

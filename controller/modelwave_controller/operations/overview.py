@@ -37,6 +37,7 @@ class Fleet:
     clock_doubt: str  # "": none
     leader: dict[str, Any] | None  # the service that leads: host, pid
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
+    cloned: list[str]  # ids that two devices use
 
 
 def fleet(connection: Connection, name: str, now: float) -> Fleet:
@@ -72,6 +73,7 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         clock_doubt=clocks.doubt,
         leader=_leader(connection),
         link=lease.link_state(connection)._asdict(),
+        cloned=stored.cloned(connection),
     )
 
 
@@ -157,9 +159,8 @@ def doing(model: dict[str, Any], seen_at: float, now: float) -> str:
 
 def _known_devices(connection: Connection) -> dict[str, dict[str, Any]]:
     rows = connection.execute(select(devices))
-    found = {
-        row.device: _device(row._asdict() | {"reads": stored.reads(row.reads)}) for row in rows
-    }
+    clock_now = clock.stored(connection).seconds
+    found = {row.device: _device(_reported(row._asdict(), clock_now)) for row in rows}
     for state in connection.execute(select(device_models).order_by(device_models.c.model)):
         if state.device in found:
             model = state._asdict()
@@ -189,6 +190,15 @@ def _require_one_model(entries: Iterable[dict[str, Any]]) -> None:
         )
 
 
+def _reported(row: dict[str, Any], clock_now: float) -> dict[str, Any]:
+    """Returns the columns of a row of `devices` as they are shown."""
+    shown = {name: value for name, value in row.items() if name not in ("installs", "clone_clock")}
+    return shown | {
+        "reads": stored.reads(row["reads"]),
+        "cloned": stored.is_cloned(row["clones"], row["clone_clock"], clock_now),
+    }
+
+
 def _device(row: dict[str, Any]) -> dict[str, Any]:
     """Returns a new entry; `target` is absent for a device that sent no readable report."""
     row |= {"online": False, "silent_since": None, "models": [], "tags": [], "bad": None}
@@ -196,8 +206,10 @@ def _device(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _trouble(device: dict[str, Any], now: float) -> str:
-    """Returns the most important problem of a device, or "": ignored old reports first, because
-    with them everything else about the device may be out of date."""
+    """Returns the most important problem of a device, or "": a second device with its id and
+    ignored old reports first, because with them all else about the device may be out of date."""
+    if device.get("cloned"):
+        return "two devices use this id"
     if device.get("stale"):
         return f"{plural(device['stale'], 'old report')} ignored"
     if device["bad"]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
+from modelwave_controller.operations import recover
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state
@@ -30,7 +31,7 @@ from modelwave_controller.rollout.events import (
 )
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import Rollout, State
-from modelwave_controller.storage import clock, devices, log, outbox
+from modelwave_controller.storage import ahead, clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_shared.limits import SLOTS
 
@@ -45,6 +46,7 @@ class Request:
     plan: Plan
     start_slot: int | None = None  # None: a random one
     lift_ban: str = ""  # why devices that have banned the release may take it again
+    epoch: int = 0  # of the fleet's root
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -79,6 +81,10 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
                 f"each device of {target} runs release {signed.manifest.release} of "
                 f"{request.model} already; name the other targets with --target, or another release"
             )
+    if doubt := found.doubt(request.model):
+        raise OperatorError(f"{doubt}: run `modelwave recover {request.model}`")
+    compared = ahead.compare(connection, request.model, request.epoch)
+    recover.require_not_behind(compared, request.model)
     if request.start_slot is not None and not 0 <= request.start_slot < SLOTS:
         raise OperatorError(
             f"--start-slot: {request.start_slot}; give a slot from 0 to {SLOTS - 1}"

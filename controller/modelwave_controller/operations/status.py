@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from modelwave_controller.operations import rollouts
+from modelwave_controller.operations import recover, rollouts
 from modelwave_controller.operations.health import health
-from modelwave_controller.phrases import plural
+from modelwave_controller.phrases import clones, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.events import IN_PROGRESS
@@ -25,17 +25,19 @@ from modelwave_controller.rollout.facts import (
 )
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
 from modelwave_controller.rollout.state import Answer, Rollout, StageState, State, Wave, fold
-from modelwave_controller.storage import clock, devices, log, outbox, repairs
+from modelwave_controller.storage import ahead, clock, devices, log, outbox, repairs
+from modelwave_controller.storage.ahead import Comparison
 from modelwave_controller.storage.devices import RefusalNote
 from modelwave_shared.slots import contains
 from modelwave_shared.words import SUCCEEDED
 
 MAX_PROBLEMS = 5
 SILENT = "silent"  # in place of an outcome, for a device without an answer
+REFUSED = "refused"  # for one that refuses the order by its number
 
 
 class Times(NamedTuple):
-    """The rollout clock, in seconds, and why the wall clock is in doubt, or ""."""
+    """The rollout clock, in seconds, and why no order may be signed now, or ""."""
 
     clock: float
     doubt: str = ""
@@ -44,7 +46,8 @@ class Times(NamedTuple):
 @dataclass(frozen=True)
 class StageRow:
     """The row of a stage, or of a revert. `silent` counts devices without an answer, after the
-    deadline also those still in progress; `gate` is one word."""
+    deadline also those still in progress; `deferred` those whose program does not let the update go
+    on now; `gate` is one word."""
 
     name: str
     devices: int
@@ -57,6 +60,7 @@ class StageRow:
     silent: int
     gate: str
     reason: str
+    deferred: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,10 @@ def entries(connection: Connection, now: float) -> list[Entry]:
     """Returns all rollouts, the newest last; `now` is in Unix seconds."""
     found = log.under_way(connection)
     known = {m: devices.known(connection, m) for m in {r.model for r in found.rollouts.values()}}
-    times = _times(connection, now)
-    return [_entry(found, r, known[r.model], times) for r in found.rollouts.values()]
+    return [
+        _entry(found, r, known[r.model], _times(connection, now, found, r.model))
+        for r in found.rollouts.values()
+    ]
 
 
 class StatusReader:
@@ -126,15 +132,27 @@ class StatusReader:
         rollout = state.rollouts[self.rollout]
         known = devices.known(connection, rollout.model)
         problem, left = health(connection, now).problem, outbox.left(connection)
-        times = _times(connection, now)
+        times = _times(connection, now, state, rollout.model)
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
+        epoch = ahead.newest_epoch(connection, rollout.model)
+        compared = ahead.compare(connection, rollout.model, epoch)
+        refusing = _refusing(rollout, compared)
+        silent = _silent(self._state, rollout, known, refusals)
         return describe(
             rollout,
             known,
             times,
-            warnings=_warnings(rollout, problem, left)
-            + _repaired(repairs.summary(connection, rollout.model)),
-            problems=_problems(rollout, known) + _silent(self._state, rollout, known, refusals),
+            warnings=[
+                *_warnings(rollout, problem, left),
+                *_repaired(repairs.summary(connection, rollout.model)),
+                *_clones(connection, rollout, known),
+                *_behind(rollout, compared),
+            ],
+            problems=[
+                *_problems(rollout, known),
+                *refusing,
+                *(p for p in silent if p.device not in {one.device for one in refusing}),
+            ],
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
 
@@ -166,9 +184,10 @@ def describe(
     )
 
 
-def _times(connection: Connection, now: float) -> Times:
-    found = clock.stored(connection)
-    return Times(clock.shown(found, log.service_seen_at(connection), now), found.doubt)
+def _times(connection: Connection, now: float, found: State, model: str) -> Times:
+    clocks = clock.stored(connection)
+    shown = clock.shown(clocks, log.service_seen_at(connection), now)
+    return Times(shown, clocks.doubt or found.doubt(model))
 
 
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
@@ -203,6 +222,41 @@ def _repaired(found: repairs.Summary) -> list[str]:
         f"{plural(found.devices, 'device')} went on reporting an older order, such as {found.one}: "
         f"orders were sent again {plural(found.times, 'time')}; `modelwave device show "
         f"{found.one}` says what it reports"
+    ]
+
+
+def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]:
+    """Returns a warning if two devices use an id of the rollout's targets."""
+    here = {
+        device
+        for target in rollout.created.releases
+        for ids in known.devices.get(target, {}).values()
+        for device in ids
+    }
+    found = [device for device in devices.cloned(connection) if device in here]
+    return [clones(found)] if found else []
+
+
+def _behind(rollout: Rollout, compared: Comparison) -> list[str]:
+    """Warns of devices that refuse the orders of this controller."""
+    if rollout.over or not compared.ahead:
+        return []
+    return [f"{recover.behind(compared, rollout.model)}: `modelwave recover {rollout.model}`"]
+
+
+def _refusing(rollout: Rollout, compared: Comparison) -> list[Problem]:
+    """Returns the devices that refuse the rollout's orders, because they have taken a newer one
+    that this controller does not know of."""
+    orders = [order for wave in rollout.waves() for order in wave.orders]
+    return [
+        Problem(
+            one.device,
+            REFUSED,
+            f"its order {one.seq} is newer than this controller's {compared.given}: this "
+            f"controller is behind, `modelwave recover {rollout.model}`",
+        )
+        for one in compared.ahead
+        if any(o.target == one.target and contains(o.slots, one.slot) for o in orders)
     ]
 
 
@@ -296,9 +350,10 @@ def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = ""
         failed=counts.failed,
         rejected=counts.rejected,
         canceled=counts.canceled,
-        silent=counts.pending if late else counts.queued,
+        silent=counts.pending - counts.deferred if late else counts.queued,
         gate=gate,
         reason=reason,
+        deferred=counts.deferred,
     )
 
 

@@ -232,6 +232,23 @@ class Tagged(_Act):
     removed: list[str]
 
 
+class Restored(_Act):
+    """The operator put a backup of the database in its place. Orders of these models that were
+    signed after `made_at`, Unix seconds, are not in it."""
+
+    kind: Literal["restored"] = "restored"
+    made_at: float
+    models: list[str]
+
+
+class Recovered(_Act):
+    """The operator raised the floor of a model's order numbers above those of the devices."""
+
+    kind: Literal["recovered"] = "recovered"
+    model: str
+    floor: int
+
+
 REPORTED = "reported"
 
 Act = (
@@ -244,6 +261,8 @@ Act = (
     | ClockAccepted
     | Forgotten
     | Tagged
+    | Restored
+    | Recovered
 )
 Body = Annotated[
     Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Reordered | Finished,
@@ -279,7 +298,8 @@ def load_event(id: int, rollout: int, at: float, kind: str, body: str) -> Event:
         if found is None:
             raise StorageError(
                 f"the database's event {id} (rollout {rollout}, {_shown(kind)}) is damaged: its "
-                "body is not a JSON object; restore the database from a backup"
+                "body is not a JSON object; `modelwave restore FILE` puts a backup of the "
+                "database in its place"
             ) from error
         read = NotUnderstood(
             kind=_shown(kind), problem=_problem(error), model=_shown(found.get("model"))

@@ -17,7 +17,7 @@ from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.state import Answer, Rollout, Wave
-from modelwave_shared.words import CANCELED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
+from modelwave_shared.words import CANCELED, DEFERRED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,14 @@ def count_answers(wave: Wave, known: Known, after: Wave | None = None) -> Counts
     population = population_of(wave, known)
     found: Counter[str] = Counter()
     for device, answer in newest_answers(wave, population, after).items():
-        if answer.outcome != IN_PROGRESS:
+        if answer.outcome not in (IN_PROGRESS, DEFERRED):
             population.add(device)
         if device in population:
             found[answer.outcome] += 1
     return Counts(
         devices=len(population),
         in_progress=found[IN_PROGRESS],
+        deferred=found[DEFERRED],
         succeeded=found[SUCCEEDED],
         rolled_back=found[ROLLED_BACK],
         failed=found[FAILED],

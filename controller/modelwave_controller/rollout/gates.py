@@ -12,8 +12,9 @@ Shares are shares of the stage's known devices. The first row that applies decid
 
 A row applies as soon as it is certain: more roll-backs than the limit fail the stage at once.
 Before the deadline a device without an answer is pending, after it silent (TIMED_OUT). A
-canceled order says as little about the model as silence and is counted with it; rejected is
-never counted with failed. A later answer replaces the earlier one, so a device that succeeded
+canceled order says as little about the model as silence and is counted with it; so does one that
+the device's program defers, but only after the deadline, as until then it may still go on. Rejected
+is never counted with failed. A later answer replaces the earlier one, so a device that succeeded
 and then rolls back can still fail the stage.
 """
 
@@ -32,6 +33,7 @@ class Counts:
 
     devices: int = 0
     in_progress: int = 0
+    deferred: int = 0
     succeeded: int = 0
     rolled_back: int = 0
     failed: int = 0
@@ -44,12 +46,12 @@ class Counts:
 
     @property
     def pending(self) -> int:
-        """The devices that have not answered, or answered that they are in progress."""
+        """The devices that have not answered, or that are in progress or defer it."""
         return self.devices - self.answered
 
     @property
     def queued(self) -> int:
-        return self.pending - self.in_progress
+        return self.pending - self.in_progress - self.deferred
 
 
 NOBODY = Counts()
@@ -68,7 +70,7 @@ def judge_stage(stage: Stage, counts: Counts, overdue: bool) -> Gate:
         (FAIL, counts.rolled_back, "rolled back", stage.max_rolled_back_percent),
         (INCONCLUSIVE, counts.failed, "failed", stage.max_failed_percent),
         (INCONCLUSIVE, counts.rejected, "rejected", stage.max_rejected_percent),
-        (INCONCLUSIVE, silent, "silent or canceled", stage.max_silent_percent),
+        (INCONCLUSIVE, silent, _silent_word(counts), stage.max_silent_percent),
     )
     for verdict, number, word, limit in bounds:
         if _beyond(number, counts.devices, limit):
@@ -94,12 +96,17 @@ def tally(counts: Counts, overdue: bool) -> str:
         (counts.failed, "failed"),
         (counts.rejected, "rejected"),
         (counts.canceled, "canceled"),
-        (counts.pending if overdue else 0, "timed out"),
+        (counts.deferred, "deferred"),
+        (counts.pending - counts.deferred if overdue else 0, "timed out"),
         (0 if overdue else counts.in_progress, "in progress"),
         (0 if overdue else counts.queued, "without an answer yet"),
     )
     parts = [f"{counts.succeeded} of {_devices(counts.devices)} succeeded"]
     return ", ".join(parts + [f"{number} {word}" for number, word in rest if number])
+
+
+def _silent_word(counts: Counts) -> str:
+    return "silent, deferred or canceled" if counts.deferred else "silent or canceled"
 
 
 def _of(number: int, counts: Counts, word: str) -> str:

@@ -23,6 +23,7 @@ from modelwave_controller.rollout.events import (
     FLEET,
     Aborted,
     Began,
+    Body,
     Continued,
     Created,
     Event,
@@ -33,9 +34,11 @@ from modelwave_controller.rollout.events import (
     Opened,
     OrderSent,
     Paused,
+    Recovered,
     Release,
     Reordered,
     Reported,
+    Restored,
     Resumed,
     Retried,
     RevertAsked,
@@ -51,6 +54,8 @@ REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "A
 UNKNOWN = "UNKNOWN"
 ACTIVE = (NEW, RUNNING, PAUSED, HELD)  # may still open a stage; at most one such per model
 FINAL = (REVERTED, FINISHED, ABORTED)
+
+RESTORED = "the database was restored from a backup, and devices may have newer orders than it has"
 
 
 @dataclass
@@ -163,7 +168,14 @@ class State:
     desired: dict[tuple[str, str], dict[int, Wanted]] = field(default_factory=dict)
     # By model: {device: its order, where it is newer than its slot's}.
     alone: dict[str, dict[str, Alone]] = field(default_factory=dict)
+    # By model whose numbers are in doubt, because the database was restored: when its backup was
+    # made, in Unix seconds.
+    restored: dict[str, float] = field(default_factory=dict)
     last: int = 0  # id of the newest event in it
+
+    def doubt(self, model: str) -> str:
+        """Returns why no order of the model may be signed now, or ""."""
+        return RESTORED if model in self.restored else ""
 
     def active(self, model: str) -> Rollout | None:
         """Returns the rollout that may still send an order to further slots."""
@@ -201,7 +213,8 @@ def fold(events: Iterable[Event], state: State | None = None) -> State:
 def _apply(state: State, event: Event) -> None:
     body = event.body
     if event.rollout == FLEET and not isinstance(body, NotUnderstood):
-        return  # an operator's act that belongs to no rollout
+        _act(state, body)
+        return
     if event.rollout not in state.rollouts:
         state.rollouts[event.rollout] = _begun(event)
         return
@@ -248,6 +261,15 @@ def _apply(state: State, event: Event) -> None:
         case Aborted():
             rollout.status, rollout.reason = ABORTED, body.reason
             rollout.retry.clear()
+
+
+def _act(state: State, body: Body) -> None:
+    """Applies an operator's act that belongs to no rollout."""
+    match body:
+        case Restored():
+            state.restored.update(dict.fromkeys(body.models, body.made_at))
+        case Recovered():
+            state.restored.pop(body.model, None)
 
 
 def _begun(event: Event) -> Rollout:

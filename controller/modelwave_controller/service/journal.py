@@ -6,7 +6,7 @@ Devices' answers are not in it: there are as many as devices. Each record has th
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from modelwave_controller.phrases import plural
@@ -16,41 +16,48 @@ from modelwave_controller.rollout.events import (
     Gated,
     Held,
     NotUnderstood,
-    Reported,
     RevertAsked,
     Reverted,
 )
 from modelwave_controller.rollout.gates import PASS
 from modelwave_controller.rollout.lines import SERVICE, line_of
-from modelwave_controller.rollout.state import State
+from modelwave_controller.storage import log
 from modelwave_controller.storage.devices import Ignored
+from modelwave_controller.storage.log import Wanted
+from modelwave_controller.storage.store import Transactions
 
 MAX_TOLD = 10_000  # devices whose ignored messages are remembered
+MAX_EVENTS = 1000  # told at once; the next time goes on
 MAX_NAMED = 10  # devices named in the lines about one batch of messages
 
 logger = logging.getLogger(__name__)
 
 
 class EventJournal:
-    """Logs events that are committed."""
+    """Logs the events since it was begun, when they are committed."""
 
     def __init__(self) -> None:
-        self.last: int | None = None  # id of the newest event that was taken; None: none yet
-        self._due: list[tuple[Event, str]] = []
+        self._last: int | None = None  # the newest event that needs no line any more
+        self._models = {FLEET: ""}
 
-    def note(self, events: Iterable[Event], state: State) -> None:
-        """Takes committed events; `state` has them in it. They are logged by `tell`: outside of the
-        transaction that has read them, as the log may block."""
+    def begin(self, store: Transactions) -> None:
+        """Leaves out what is in the log already, the first time."""
+        if self._last is None:
+            with store.read() as connection:
+                self._last = log.newest_id(connection)
+
+    def tell(self, store: Transactions) -> None:
+        """Logs what has come since, outside of transactions, as the log may block. Raises
+        StorageError."""
+        assert self._last is not None, "begin comes first"
+        with store.read() as connection:
+            until = log.newest_id(connection)
+            events = log.page(connection, Wanted(), self._last, until, MAX_EVENTS)
+            for rollout in {event.rollout for event in events} - self._models.keys():
+                self._models[rollout] = log.model_of(connection, rollout)
         for event in events:
-            if not isinstance(event.body, Reported):
-                rollout = state.rollouts.get(event.rollout)
-                self._due.append((event, rollout.model if rollout else ""))
-        self.last = state.last
-
-    def tell(self) -> None:
-        for event, model in self._due:
-            _tell_event(event, model)
-        self._due.clear()
+            _tell_event(event, self._models[event.rollout])
+        self._last = events[-1].id if len(events) == MAX_EVENTS else until
 
 
 class IgnoredJournal:

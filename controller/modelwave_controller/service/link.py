@@ -12,7 +12,6 @@ import logging
 import random
 import secrets
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -30,6 +29,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage.outbox import Message
 from modelwave_shared import topics
+from modelwave_shared.authorities import Authorities
 
 WINDOW = 200  # messages sent and not yet acknowledged
 KEEPALIVE_SECONDS = 30
@@ -61,7 +61,7 @@ class ServiceBroker:
     port: int
     user: str = ""
     password: str = ""
-    tls: ssl.SSLContext | None = None
+    tls: Authorities | None = None
 
 
 def broker_of(home: Home) -> ServiceBroker:
@@ -72,8 +72,8 @@ def broker_of(home: Home) -> ServiceBroker:
         path = home.within(settings.password_file)
         password = disk.read_input(path, "broker.password_file", MAX_PASSWORD_BYTES)
     try:
-        ca = str(home.within(settings.ca)) if settings.ca else None
-        tls = ssl.create_default_context(cafile=ca) if settings.tls else None
+        ca = str(home.within(settings.ca)) if settings.ca else ""
+        tls = Authorities(ca) if settings.tls else None
     except OSError as error:
         raise OperatorError(f"broker.ca: {settings.ca}: {error.strerror or error}") from error
     try:
@@ -179,7 +179,7 @@ class Connection:
         if broker.user:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
-            client.tls_set_context(broker.tls)
+            client.tls_set_context(broker.tls.context())
         client.on_socket_open = _no_delay
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe

@@ -21,7 +21,7 @@ from modelwave_controller.rollout.repair import MARGIN_SECONDS, Repair, look
 from modelwave_controller.rollout.state import State, Wanted
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.storage import devices, floors, log, outbox, repairs, retained
-from modelwave_controller.storage.devices import Heard
+from modelwave_controller.storage.devices import HeardModel
 from modelwave_shared import topics
 from modelwave_shared.limits import SLOTS
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 class Behind(NamedTuple):
     """A device that reports an older order than it should have, and the topic of that one."""
 
-    heard: Heard
+    heard: HeardModel
     wanted: Wanted
     topic: str
 
@@ -116,7 +116,7 @@ class Reconciler:
         self._repair(connection, heard, late)
 
     def _repair(
-        self, connection: Connection, heard: Sequence[Heard], late: Sequence[Behind]
+        self, connection: Connection, heard: Sequence[HeardModel], late: Sequence[Behind]
     ) -> None:
         """Makes the topics of the devices in `late` due again, as rollout/repair.py says, and
         forgets the repairs of all other devices in `heard`."""
@@ -157,7 +157,7 @@ class Reconciler:
         self._asserted[topic] = at
         return True
 
-    def _behind(self, state: State, heard: Heard) -> Behind | None:
+    def _behind(self, state: State, heard: HeardModel) -> Behind | None:
         found = wanted.of(state, heard.model, heard.target, heard.slot, heard.device)
         root = self.issuer.root
         if found is None or (heard.epoch, heard.seq) >= (root.epoch, found.seq):
@@ -178,7 +178,7 @@ def _put(connection: Connection, behind: Behind) -> None:
         outbox.put(connection, [behind.topic], message)
 
 
-def _before(heard: Sequence[Heard], one: Heard) -> tuple[int, str]:
+def _before(heard: Sequence[HeardModel], one: HeardModel) -> tuple[int, str]:
     """Returns the device (and its batch) that was heard before `one`'s."""
     earlier = [(h.batch, h.device) for h in heard if (h.batch, h.device) < (one.batch, one.device)]
     return earlier[-1] if earlier else (one.batch, "")

@@ -7,7 +7,6 @@ acknowledged all orders of a wave, the tick notes in the log that its clocks hav
 """
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -29,7 +28,6 @@ from modelwave_controller.rollout.events import (
     Began,
     Body,
     Continued,
-    Event,
     Finished,
     Gated,
     Held,
@@ -48,7 +46,6 @@ from modelwave_controller.rollout.state import (
     Rollout,
     State,
     failed,
-    fold,
 )
 from modelwave_controller.service.journal import EventJournal
 from modelwave_controller.service.reconcile import Reconciler
@@ -79,8 +76,9 @@ class Ticker:
         """Does one step of each rollout; returns whether any did something, and then the next tick
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
         set. Raises StorageError."""
+        self._journal.begin(self.store)
         acted = self._tick(now, steady)
-        self._journal.tell()
+        self._journal.tell(self.store)
         return acted
 
     def _tick(self, now: float, steady: float) -> bool:
@@ -90,7 +88,7 @@ class Ticker:
             self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
-            if self._reconciler.run(connection, state, now, reading):
+            if self._reconciler.run(connection, state, now, _doubted(reading, state)):
                 return True
             due = [
                 r
@@ -99,7 +97,16 @@ class Ticker:
             ]
             known = {m: devices.known(connection, m) for m in {r.model for r in due}}
             steps = [
-                _Step(connection, self.issuer, state, r, known[r.model], now, reading) for r in due
+                _Step(
+                    connection,
+                    self.issuer,
+                    state,
+                    r,
+                    known[r.model],
+                    now,
+                    _doubted(reading, state, r.model),
+                )
+                for r in due
             ]
             taken = [step.take() for step in steps]
             if FINISH in taken:
@@ -111,7 +118,7 @@ class Ticker:
         next tick reads the log anew, as this state has events that are not committed."""
         assert self._state is not None, "the tick has read it"
         state, self._state = log.caught_up(connection, self._state), None
-        self._reconciler.settle(connection, state, now, reading)
+        self._reconciler.settle(connection, state, now, _doubted(reading, state))
 
     def _tell_doubt(self, doubt: str) -> None:
         """Logs when the wall clock comes into doubt, and when the doubt ends."""
@@ -129,12 +136,8 @@ class Ticker:
 
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
-            state = log.under_way(connection)
-            self._journal.note(self._untold(connection), state)
-            return state
-        new = list(log.events_after(connection, after=self._state.last))
-        state = fold(new, self._state)
-        self._journal.note(new, state)
+            return log.under_way(connection)
+        state = log.caught_up(connection, self._state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # their answers are no longer needed
                 for wave in (*rollout.waves(), rollout.settled):
@@ -142,10 +145,12 @@ class Ticker:
                         wave.answers.clear()
         return state
 
-    def _untold(self, connection: Connection) -> Iterable[Event]:
-        """Returns the events that this service has not logged, for a state that was read anew."""
-        last = self._journal.last
-        return () if last is None else log.events_after(connection, after=last, reports_of=[])
+
+def _doubted(reading: Reading, state: State, model: str | None = None) -> Reading:
+    """Returns the reading with what else keeps orders of the model, or None of all, from being
+    signed."""
+    doubt = next((state.doubt(m) for m in state.restored if model in (None, m)), "")
+    return reading._replace(doubt=reading.doubt or doubt)
 
 
 def _is_due(rollout: Rollout) -> bool:
@@ -205,8 +210,6 @@ class _Step(Sender):
             stage = None if self.rollout.back else 0
             entries.append(Reordered(stage=stage, orders=[], gone=gone))
         log.append(self.connection, self.rollout.id, self.now, entries)
-        count = len(names) - len(gone)
-        logger.info("rollout %d: %d devices are ordered anew", self.rollout.id, count)
         return REORDER
 
     def _begins(self) -> bool:

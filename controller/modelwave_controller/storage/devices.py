@@ -2,25 +2,38 @@
 
 `store` stores a batch of messages in one transaction, and appends the answers of reports to
 orders to the log, one event for each change. A device is known from its first report on; after
-that only a report with a higher (boot, n) changes anything.
+that only a newer report changes anything (installs.py).
 """
 
 import json
+import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
+from modelwave_controller.phrases import clones
 from modelwave_controller.rollout.events import Body
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.storage import clock, log
+from modelwave_controller.storage import clock, installs, log
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
 from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
 from modelwave_controller.storage.messages import Bad, Incoming, Present, ReportMessage
 from modelwave_controller.storage.tables import (
     bad_messages,
@@ -38,7 +51,19 @@ from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER, SUCCEEDED
 
 MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
 
+logger = logging.getLogger(__name__)
+
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+_PLACE = (devices.c.heard, devices.c.device)
+# Made once, as each tick asks this.
+_HEARD_AFTER = (
+    select(*_PLACE, devices.c.target, devices.c.slot, devices.c.seen_clock)
+    .where(tuple_(*_PLACE) > tuple_(bindparam("batch", type_=BigInteger), bindparam("name")))
+    .order_by(*_PLACE)
+    .limit(bindparam("number", type_=BigInteger))
+)
 
 
 class RefusalNote(NamedTuple):
@@ -48,7 +73,7 @@ class RefusalNote(NamedTuple):
     note: str
 
 
-class Heard(NamedTuple):
+class HeardModel(NamedTuple):
     """What a device reports of one model: its newest order there. `batch` is the number of the
     batch of its last report, `clock` the rollout clock then."""
 
@@ -76,10 +101,10 @@ def store(
 ) -> list[Ignored]:
     """Stores the devices' messages; `connection` is from Store.write(), `now` in Unix seconds.
     Returns what it ignored."""
-    newest = _newest(incoming)
-    _take_reports(connection, fleet, newest, now)
+    reports = _reports(incoming)
+    _take_reports(connection, fleet, reports, now)
     _take_presence(connection, incoming, now)
-    return _stale(connection, newest) + _take_bad(connection, incoming, now)
+    return _stale(connection, reports) + _take_bad(connection, incoming, now)
 
 
 def that_report(connection: Connection, model: str) -> dict[str, dict[int, list[str]]]:
@@ -156,20 +181,18 @@ def any_lacks(connection: Connection, target: str, model: str, manifest: str) ->
 
 def heard_after(
     connection: Connection, after: tuple[int, str], limit: int
-) -> tuple[list[Heard], tuple[int, str]]:
+) -> tuple[list[HeardModel], tuple[int, str]]:
     """Returns what the devices report that were heard after `after` (a batch, and a device in it),
     at most `limit` devices, in that order; and who was the last of them."""
-    place = (devices.c.heard, devices.c.device)
-    query = select(*place, devices.c.target, devices.c.slot, devices.c.seen_clock)
-    query = query.where(tuple_(*place) > after).order_by(*place).limit(limit)
-    rows = {row.device: row for row in connection.execute(query)}
+    values = {"batch": after[0], "name": after[1], "number": limit}
+    rows = {row.device: row for row in connection.execute(_HEARD_AFTER, values)}
     if not rows:
         return [], after
     columns = (device_models.c.model, device_models.c.epoch, device_models.c.seq)
     models = _rows(
         connection, select(device_models.c.device, *columns), device_models.c.device, list(rows)
     )
-    found = sorted(Heard(*rows[device], *state) for device, *state in models)
+    found = sorted(HeardModel(*rows[device], *state) for device, *state in models)
     last = list(rows.values())[-1]
     return found, (last.heard, last.device)
 
@@ -198,43 +221,109 @@ def forget(connection: Connection, device: str) -> bool:
     return found > 0
 
 
-def _newest(incoming: Sequence[Incoming]) -> dict[str, Report]:
-    newest: dict[str, Report] = {}
+def _reports(incoming: Sequence[Incoming]) -> dict[str, list[Report]]:
+    """Returns the reports of each device, in the order in which they came."""
+    found: dict[str, list[Report]] = defaultdict(list)
     for message in incoming:
         if isinstance(message, ReportMessage):
-            held = newest.get(message.device)
-            if held is None or _age(message.report) > _age(held):
-                newest[message.device] = message.report
-    return newest
-
-
-def _age(row: Any) -> tuple[int, int]:
-    return (row.boot, row.n)
+            found[message.device].append(message.report)
+    return found
 
 
 def _take_reports(
-    connection: Connection, fleet: str, newest: dict[str, Report], now: float
+    connection: Connection, fleet: str, reports: dict[str, list[Report]], now: float
 ) -> None:
-    known = {
+    rows = {
         row.device: row
-        for row in _rows(connection, select(devices), devices.c.device, list(newest))
+        for row in _rows(connection, select(devices), devices.c.device, list(reports))
     }
-    new = {device: report for device, report in newest.items() if device not in known}
-    newer = {d: r for d, r in newest.items() if d in known and _age(r) > _age(known[d])}
-    older = [d for d, r in newest.items() if d in known and _age(r) < _age(known[d])]
-    seen = {
-        "seen_at": now,
-        "seen_clock": clock.stored(connection).seconds,
-        "heard": _next_batch(connection) if new or newer else 0,
-    }
-    rows = [_device_row(fleet, device, report) | seen for device, report in new.items()]
-    if rows:
-        connection.execute(insert(devices), rows)
-    rows = [_device_row(fleet, device, report) | seen for device, report in newer.items()]
-    _update_devices(connection, rows)
-    if older:
-        _count_stale(connection, older)
-    _take_models(connection, fleet, new | newer, now)
+    seconds = clock.stored(connection).seconds
+    fresh: dict[str, Report] = {}
+    new: list[dict[str, Any]] = []
+    newer: list[dict[str, Any]] = []
+    noted: list[dict[str, Any]] = []  # of which no report is stored
+    for device, given in reports.items():
+        standing = _Standing(rows.get(device), seconds, now)
+        for report in given:
+            standing.hear(device, report)
+        if standing.taken:
+            fresh[device] = standing.taken
+            row = _device_row(fleet, device, standing.taken) | standing.columns()
+            (newer if device in rows else new).append(row)
+        elif standing.has_changed:
+            noted.append({"device": device} | standing.columns())
+    if fresh:
+        seen = {"seen_at": now, "seen_clock": seconds, "heard": _next_batch(connection)}
+        for row in (*new, *newer):
+            row.update(seen)
+    if new:
+        connection.execute(insert(devices), new)
+    _update_devices(connection, newer)
+    _update_devices(connection, noted)
+    _take_models(connection, fleet, fresh, now)
+
+
+class _Standing:
+    """What is stored about the installs of one device, while its reports are judged."""
+
+    def __init__(self, row: Any | None, seconds: float, now: float) -> None:
+        """`row`: of the table devices, None for a new device. `seconds`: the rollout clock."""
+        self.seconds, self.now = seconds, now
+        self.held = row and installs.load(row.install, row.boot, row.n, row.installs)
+        self.seen_clock: float = row.seen_clock if row else seconds
+        self.stale: int = row.stale if row else 0
+        self.replaced_at: float = row.replaced_at if row else 0
+        self.clones: int = row.clones if row else 0
+        self.clone_clock: float = row.clone_clock if row else 0
+        self.taken: Report | None = None  # the newest report that is to be stored
+        self.has_changed = False
+
+    def hear(self, device: str, report: Report) -> None:
+        heard = installs.Heard(report.install, report.boot, report.n)
+        if self.held is None:
+            self.held, self.taken = Installs(heard), report
+            return
+        word, self.held = installs.judge(self.held, heard, self.seconds - self.seen_clock)
+        if word in installs.TAKEN:
+            self.taken, self.stale, self.seen_clock = report, 0, self.seconds
+        if word == installs.REPLACED:
+            self.replaced_at, self.clones = self.now, 0
+            logger.info("device %s was replaced, or its state was deleted", device)
+        elif word == installs.OLDER:
+            self.stale += 1
+            self.has_changed = True
+        elif word == installs.CLONE:
+            if not self.clones:
+                logger.warning("%s", clones([device]))
+            self.clones, self.clone_clock = self.clones + 1, self.seconds
+            self.has_changed = True
+
+    def columns(self) -> dict[str, Any]:
+        assert self.held is not None, "a report was heard"
+        return {
+            "boot": self.held.current.boot,
+            "n": self.held.current.n,
+            "install": self.held.current.install,
+            "installs": self.held.dump_others(),
+            "stale": self.stale,
+            "replaced_at": self.replaced_at,
+            "clones": self.clones,
+            "clone_clock": self.clone_clock,
+        }
+
+
+def is_cloned(clones: int, clone_clock: float, seconds: float) -> bool:
+    """Returns whether two devices use one id; `seconds` is the rollout clock. It ends an hour after
+    the last report of the second one."""
+    return clones > 0 and seconds - clone_clock <= CLONE_SECONDS
+
+
+def cloned(connection: Connection) -> list[str]:
+    """Returns the ids that two devices use."""
+    seconds = clock.stored(connection).seconds
+    query = select(devices.c.device, devices.c.clones, devices.c.clone_clock)
+    rows = connection.execute(query.where(devices.c.clones > 0).order_by(devices.c.device))
+    return [row.device for row in rows if is_cloned(row.clones, row.clone_clock, seconds)]
 
 
 def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
@@ -242,8 +331,6 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "device": device,
         "target": report.target,
         "slot": slot_of(fleet, device),
-        "boot": report.boot,
-        "n": report.n,
         "agent": report.agent,
         "free_flash": report.free.flash,
         "free_ram": report.free.ram,
@@ -251,7 +338,6 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "runtime_version": report.runtime_version,
         "accelerator": report.accelerator,
         "refused": report.refused,
-        "stale": 0,
         "reads": json.dumps(report.reads, sort_keys=True) if report.reads else "",
     }
 
@@ -275,20 +361,11 @@ def _next_batch(connection: Connection) -> int:
     return connection.scalar(select(heads.c.value).where(heard)) or 0
 
 
-def _count_stale(connection: Connection, older: list[str]) -> None:
-    connection.execute(
-        update(devices)
-        .where(devices.c.device == bindparam("its_device"))
-        .values(stale=devices.c.stale + 1),
-        [{"its_device": device} for device in older],
-    )
-
-
-def _stale(connection: Connection, newest: dict[str, Report]) -> list[Ignored]:
+def _stale(connection: Connection, reports: Collection[str]) -> list[Ignored]:
     """Returns the devices of a batch that reports older than their newest one came from."""
     reason = "a newer one is stored; if it was reinstalled, `modelwave device forget`"
     query = select(devices.c.device, devices.c.stale).where(devices.c.stale > 0)
-    rows = _rows(connection, query, devices.c.device, list(newest))
+    rows = _rows(connection, query, devices.c.device, list(reports))
     return [Ignored(row.device, "old report", row.stale, reason) for row in rows]
 
 

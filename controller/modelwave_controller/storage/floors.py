@@ -8,12 +8,14 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from modelwave_controller.storage.tables import floors, orders
 
+_NEWEST = select(func.max(orders.c.seq)).where(orders.c.model == floors.c.model)
+# Made once, as each tick asks this.
+_REACHED = select(floors.c.model).where(func.coalesce(_NEWEST.scalar_subquery(), 0) <= floors.c.seq)
+
 
 def reached(connection: Connection) -> list[str]:
     """Returns the models whose newest order is not above their floor."""
-    newest = select(func.max(orders.c.seq)).where(orders.c.model == floors.c.model)
-    below = func.coalesce(newest.scalar_subquery(), 0) <= floors.c.seq
-    return list(connection.scalars(select(floors.c.model).where(below)))
+    return list(connection.scalars(_REACHED))
 
 
 def of(connection: Connection, model: str) -> int:

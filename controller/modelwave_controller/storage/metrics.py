@@ -1,7 +1,7 @@
 """Sums up the metrics windows that devices publish: inferences, failures and accuracy.
 
-A window is counted once: it is added only if its (boot, n) is higher than that of the windows
-in the sum. A window that was lost is missing from the sum.
+A window is counted once: it is added only if its (boot, n) is higher than that of the windows of
+the same install in the sum (installs.py). A window that was lost is missing from the sum.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from modelwave_controller.storage import installs
+from modelwave_controller.storage.installs import Heard
 from modelwave_controller.storage.messages import Incoming, Measured
 from modelwave_controller.storage.tables import metrics
 
@@ -17,6 +19,7 @@ SUMS = ("inferences", "failures", "labelled", "correct")
 MAX_SUM = 2**43  # of one device, so that the sum over a million devices fits in 64 bits
 MAX_ROWS_OF_A_DEVICE = 64  # models and releases; further ones of a device are ignored
 _CHUNK = 500
+_INSTALLS = ("install", "boot", "n", "installs")
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,15 @@ def add_windows(connection: Connection, incoming: Sequence[Incoming]) -> None:
         row = rows.get(key)
         if row is None and len(rows) == MAX_ROWS_OF_A_DEVICE:
             continue
-        if row is not None and (wanted.boot, wanted.n) <= (row["boot"], row["n"]):
+        before = installs.load(*(row[name] for name in _INSTALLS)) if row else None
+        after = installs.count(before, Heard(wanted.install, wanted.boot, wanted.n))
+        if after is None:
             continue
         start = row or dict.fromkeys(SUMS, 0)
-        rows[key] = asdict(wanted) | {"device": window.device}
+        rows[key] = asdict(wanted) | {
+            "device": window.device,
+            "installs": after.dump_others(),
+        }
         for name in SUMS:
             rows[key][name] = min(MAX_SUM, start[name] + getattr(wanted, name))
         changed.add((window.device, key))

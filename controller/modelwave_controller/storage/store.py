@@ -12,20 +12,31 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from modelwave_controller.errors import OperatorError, StorageError
-from modelwave_controller.storage import migrate
+from modelwave_controller.errors import ModelwaveError, OperatorError, StorageError
+from modelwave_controller.storage import damage, migrate
 from modelwave_controller.storage.tables import heads
 
 BUSY_SECONDS = 30  # how long a writer waits for a writer of another process
 LOOK_SECONDS = 0.25  # how often it then checks whether to go on waiting
 WAL_SECONDS = 0.01  # how often a new database is tried again
 MIGRATION_LOCK = 0x6D6F6465  # key of PostgreSQL's advisory lock for migrations
+
+# Errors of SQLite that a damaged file does not cause.
+_NO_DAMAGE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +54,12 @@ class Store:
 
     def __init__(self, url: str) -> None:
         """Opens the database and migrates its schema. Raises OperatorError for a wrong URL,
-        StorageError if the database does not answer or a newer modelwave has migrated it."""
+        StorageError if the database does not answer, is damaged, or a newer modelwave has
+        migrated it."""
         parsed = _parsed(url)
         self.shown_url = parsed.render_as_string(hide_password=True)
+        self._file = file_of(url)
+        self._known_damage = ""
         self._until = float("inf")
         self._engine = _engine(parsed)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -53,6 +67,8 @@ class Store:
             event.listen(self._engine, "begin", self._begin_sqlite)
         self._writer = self._engine.execution_options(modelwave_writes=True)
         self._one_writer = threading.Lock()  # threads wait here, not in SQLite's busy loop
+        if self._file and (problem := damage.cut_short(self._file)):
+            raise StorageError(self._damaged(problem))
         self._migrate()
 
     @contextlib.contextmanager
@@ -130,14 +146,46 @@ class Store:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:  # the latter from _begin_sqlite
-            problem = str(getattr(error, "orig", None) or error).splitlines()[0]
+            cause = getattr(error, "orig", None) or error
+            if problem := self._damage(cause):
+                raise StorageError(self._damaged(problem)) from error
+            problem = str(cause).splitlines()[0]
             raise StorageError(f"database {self.shown_url}: {problem}") from error
+        except ModelwaveError:
+            raise
+        except Exception as error:  # what damaged values cause has no class of its own
+            if problem := self._damage(error):
+                raise StorageError(self._damaged(problem)) from error
+            raise
+
+    def _damage(self, error: BaseException) -> str:
+        """Returns what is wrong with the database's file, if damage may have caused the error. It
+        is read once: a service meets the same damage at each tick."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if self._file and not self._known_damage and code not in _NO_DAMAGE:
+            self._known_damage = damage.found(self._file)
+        return self._known_damage
+
+    def _damaged(self, problem: str) -> str:
+        return (
+            f"database {self.shown_url} is damaged: {problem}; `modelwave restore FILE` puts a "
+            "backup in its place"
+        )
 
 
 def _wait_for_writers(connection: Connection) -> None:
     """Waits until no other process writes, and keeps others from writing. (On SQLite BEGIN
     IMMEDIATE has done so already.)"""
     connection.execute(select(heads.c.value).where(heads.c.name == "event").with_for_update())
+
+
+def file_of(url: str) -> Path | None:
+    """Returns the file of an SQLite database; None for PostgreSQL. Raises OperatorError for a wrong
+    URL."""
+    parsed = _parsed(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
 
 
 def _parsed(url: str) -> URL:

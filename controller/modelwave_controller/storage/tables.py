@@ -159,6 +159,13 @@ devices = Table(
     Column("seen_clock", Float(53), nullable=False, server_default="0"),
     # The number of the batch (`heads`) with its last report.
     Column("heard", BigInteger, nullable=False, server_default="0"),
+    # The install of its last report, and the numbers of earlier ones as JSON (installs.py).
+    Column("install", Text, nullable=False, server_default=""),
+    Column("installs", Text, nullable=False, server_default=""),
+    Column("replaced_at", Float(53), nullable=False, server_default="0"),  # Unix seconds; 0: never
+    # Ignored reports of a second device with its id, and the rollout clock at the last of them.
+    Column("clones", BigInteger, nullable=False, server_default="0"),
+    Column("clone_clock", Float(53), nullable=False, server_default="0"),
     Index("devices_by_slot", "target", "slot"),
     Index("devices_by_heard", "heard", "device"),
 )
@@ -220,4 +227,6 @@ metrics = Table(
     Column("failures", BigInteger, nullable=False),
     Column("labelled", BigInteger, nullable=False),
     Column("correct", BigInteger, nullable=False),
+    Column("install", Text, nullable=False, server_default=""),  # as in devices
+    Column("installs", Text, nullable=False, server_default=""),
 )

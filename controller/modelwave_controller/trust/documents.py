@@ -110,6 +110,7 @@ class Report:
     refused: str
     models: dict[str, ModelState]
     reads: dict[str, int] = field(default_factory=dict)
+    install: str = ""  # "": an agent from before there were install ids
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class Metrics:
     failures: int
     labelled: int
     correct: int
+    install: str = ""
 
 
 def view(cls: type[T], document: Mapping[str, Any]) -> T:

@@ -199,6 +199,35 @@ def test_program_with_no_complaint_may_say_nothing():
     assert life.reported()["outcome"] == "SUCCEEDED"
 
 
+def test_program_defers_an_update_until_it_says_that_it_may():
+    seen, reasons = [], ["moving"]
+
+    def may_update(upcoming):
+        return reasons[0] if reasons else ""
+
+    def done(life):
+        if not seen and life.reported()["outcome"] == "DEFERRED":
+            seen.append(life.reported())
+            reasons.clear()
+            life.agent.update_now()
+        return life.reported()["outcome"] == "SUCCEEDED"
+
+    life = Life("deferred", [ordered("v1")], may_update=may_update).run(done)
+    assert (seen[0]["state"], seen[0]["reason"], seen[0]["release"]) == ("fetching", "moving", 0)
+    assert life.agent.live("digits").release == 1
+
+
+def test_program_that_breaks_when_it_is_asked_defers_the_update():
+    async def broken(upcoming):
+        raise RuntimeError("no battery gauge")
+
+    def done(life):
+        return life.reported()["outcome"] == "DEFERRED"
+
+    life = Life("broken", [ordered("v1")], may_update=broken).run(done)
+    assert "no battery gauge" in life.reported()["reason"]
+
+
 def test_program_is_not_asked_about_no_model():
     asked = []
     Life("none", [], serve=asked.append).run(lambda life: life.link.published)
@@ -244,6 +273,15 @@ def test_watchdog_is_fed_during_an_update():
 def test_report_says_which_formats_are_read():
     life = Life("reads", []).run(lambda life: "reads" in life.report())
     assert life.report()["reads"] == {"root": 1, "manifest": 1, "order": 1}
+
+
+def test_board_draws_an_install_id_once_for_its_folder():
+    told = []
+    for folder in ("install", "install", "another install"):
+        life = Life(folder, []).run(lambda life: "install" in life.report())
+        told.append(life.report()["install"])
+    assert len(told[0]) == 16, told
+    assert told[0] == told[1] != told[2], told
 
 
 def test_order_with_extra_is_taken():

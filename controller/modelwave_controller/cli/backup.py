@@ -1,0 +1,135 @@
+"""`modelwave backup` and `modelwave restore`: a home, without its keys, as one file."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from modelwave_controller.cli.options import JsonOption, actor, home_of, path
+from modelwave_controller.operations import backup as backups
+from modelwave_controller.operations import restore as restores
+from modelwave_controller.operations.backup import Tell
+from modelwave_controller.phrases import plural, span
+from modelwave_controller.terminal import console, print_json, safe, say
+from modelwave_shared import checkout
+
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The backup.", show_default=False, parser=path)
+]
+
+
+def backup(
+    ctx: typer.Context,
+    file: FileArgument,
+    without_files: Annotated[
+        bool, typer.Option("--without-files", help="Leave out the models' files.")
+    ] = False,
+    without_database: Annotated[
+        bool, typer.Option("--without-database", help="For PostgreSQL, which has pg_dump.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write database, settings, releases and model files to one file: no keys, no passwords.
+
+    The service may run meanwhile.
+    """
+    home = home_of(ctx)
+    _ = home.root
+    with _progress() as tell:
+        made = backups.make(
+            home,
+            file,
+            time.time(),
+            checkout.described(),
+            tell,
+            database=not without_database,
+            files=not without_files,
+            force=force,
+        )
+    if as_json:
+        print_json(
+            made.manifest.model_dump(exclude={"entries"})
+            | {"file": str(file), "bytes": made.size, "left_out": made.left_out}
+            | {"entries": len(made.manifest.entries)}
+        )
+        return
+    what = plural(len(made.manifest.entries), "file")
+    say(f"wrote [bold]{safe(file)}[/]: {what}, {made.size:,} bytes")
+    if made.left_out:
+        say(f"not in it: {safe(', '.join(made.left_out))}; keep copies of the keys elsewhere")
+
+
+def restore(
+    ctx: typer.Context,
+    file: FileArgument,
+    force: Annotated[
+        bool, typer.Option("--force", help="Put a database that is in order aside.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a backup into a new home, or one whose database was lost: stop the service first.
+
+    Everything in FILE is verified before anything changes.
+    """
+    home = home_of(ctx).path
+    now = time.time()
+    with _progress() as tell:
+        done = restores.restore(home, file, now, actor(), tell, force)
+    if as_json:
+        print_json(asdict(done) | {"manifest": done.manifest.model_dump(exclude={"entries"})})
+        return
+    age = span(max(0.0, now - done.manifest.made_at))
+    say(f"restored [bold]{safe(home)}[/] from a backup that is {age} old")
+    if done.put_aside:
+        say(f"the database that was there is now {safe(done.put_aside)}")
+    for name in done.kept:
+        say(f"kept {safe(name)}, which differs from the backup's")
+    say("\nNext:")
+    for number, step in enumerate(_steps(done), 1):
+        say(f"  {number}. {step}")
+
+
+def _steps(done: restores.Restored) -> list[str]:
+    steps = [f"Put back {safe(place)}: {safe(what)}." for place, what in done.missing]
+    if not done.manifest.revision:
+        return [
+            *steps,
+            "Restore the PostgreSQL database with pg_restore, then say so: `modelwave recover "
+            "--restored`.",
+        ]
+    steps.append("Start `modelwave serve`, and let the devices report.")
+    if done.models:
+        steps.append(
+            "`modelwave recover` compares the numbers of orders with the devices'. Until then no "
+            f"order is signed for {safe(', '.join(done.models))}."
+        )
+    return steps
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """Yields a function that draws how far it is, on a terminal only."""
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield lambda _what, _done, _total: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+    )
+    with Progress(*columns, console=screen, transient=True) as drawn:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = drawn.add_task(what, total=total or 1)
+            drawn.update(tasks[what], completed=done if total else 1)
+
+        yield tell

@@ -1,0 +1,105 @@
+"""`modelwave recover`: brings the controller past the order numbers of its devices."""
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from modelwave_controller.cli.options import JsonOption, actor, home_of
+from modelwave_controller.cli.stores import opened_store
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.operations import recover as recovery
+from modelwave_controller.operations.recover import Numbers
+from modelwave_controller.phrases import plural
+from modelwave_controller.terminal import print_json, safe, say, show, table
+
+
+def recover(
+    ctx: typer.Context,
+    model: Annotated[
+        str | None, typer.Argument(show_default="all, to show them", help="Name of the model.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Go on above the devices' numbers; without it, show them.")
+    ] = False,
+    to: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="The number to go on above; else what devices report."),
+    ] = None,
+    restored: Annotated[
+        bool,
+        typer.Option(
+            "--restored", help="Say that the database was restored by other means, as pg_restore."
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on above the devices' order numbers: after the database was restored or lost.
+
+    Devices refuse orders that are not above their last one. Start the service first and let the
+    devices report; then compare the numbers, and confirm each model with --yes.
+    """
+    if model is None and (yes or to is not None):
+        raise typer.BadParameter("name the MODEL to recover; without it, numbers are only shown")
+    if model is not None and restored:
+        raise typer.BadParameter("--restored is for all models: give it without MODEL")
+    epoch = home_of(ctx).root.epoch
+    with opened_store(ctx) as store:
+        if restored:
+            recovery.note_restored(store, time.time(), actor())
+        if model is not None and yes:
+            floor = recovery.recover(store, model, epoch, to, time.time(), actor())
+        with store.read() as connection:
+            if model is None:
+                found = recovery.numbers(connection, epoch)
+            else:
+                found = [recovery.of_model(connection, model, epoch)]
+    if as_json:
+        print_json([asdict(numbers) for numbers in found])
+        return
+    if model is not None and yes:
+        say(f"the next order of [bold]{safe(model)}[/] is {floor + 1}")
+    _show(found, to)
+
+
+def _show(found: list[Numbers], to: int | None) -> None:
+    columns = ("model", "newest order here", "devices", "ahead", "highest", "reported by")
+    rows = [
+        (n.model, n.given, n.devices, n.ahead, n.highest or "–", n.device or "–") for n in found
+    ]
+    show(table(columns, rows))
+    for numbers in found:
+        for line in _next_steps(numbers, to):
+            say(f"\n{line}")
+
+
+def _next_steps(numbers: Numbers, to: int | None) -> list[str]:
+    """Returns what there is to know about a model, and to do, as markup."""
+    name, lines = safe(numbers.model), []
+    if numbers.restored_at is not None:
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(numbers.restored_at))
+        lines.append(
+            f"{name}: the database was restored from a backup of {made}. No order is signed until "
+            f"its numbers are recovered. Let `modelwave serve` run until the devices have reported."
+        )
+    if numbers.due:
+        try:
+            floor = recovery.floor_for(numbers, to)
+        except OperatorError as error:
+            lines.append(f"{name}: {safe(error)}")
+        else:
+            option = "" if to is None else f" --to {to}"
+            lines.append(
+                f"{name}: `modelwave recover {name} --yes{option}` lets the next order be "
+                f"{floor + 1}. Orders that stand are signed anew then: each device goes to the "
+                "release that this database has for it."
+            )
+    for running in numbers.runs:
+        lines.append(
+            f"{name}: {plural(running.devices, 'device')} of {safe(running.target)} run release "
+            f"{running.release}, which this database did not bring there. To keep it, `modelwave "
+            f"rollout start {name} {running.release} --target {safe(running.target)}`: they "
+            "answer at once."
+        )
+    return lines

@@ -1,0 +1,278 @@
+"""Puts a backup into a home that is new, or whose database was lost or is damaged.
+
+Everything is unpacked beside the home and verified before the home changes. Then the files are
+moved into place, root.json last: without it a folder is not a home. Files that are in the home
+already stay as they are, because they are as new as the backup or newer, and a database that is
+replaced is put aside, not deleted.
+
+The restored database says in its log that it was restored, so that the service signs no order
+before `modelwave recover`: it does not know which numbers were given after the backup.
+"""
+
+import contextlib
+import errno
+import filecmp
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from modelwave_controller import disk
+from modelwave_controller.errors import OperatorError, StorageError, TrustError
+from modelwave_controller.home import Home
+from modelwave_controller.operations import archive
+from modelwave_controller.operations.archive import DATABASE, Damaged, Manifest
+from modelwave_controller.storage import damage, migrate, snapshot, store
+from modelwave_controller.storage.store import Store
+
+_LOGS = ("-wal", "-shm")
+_STAGE = ".modelwave-restore-"
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was done. `put_aside` is where the database is now that was there before; `kept` are
+    files of the home that differ from the backup's; `missing` are those to be put back by hand,
+    with what they are."""
+
+    manifest: Manifest
+    models: list[str]  # whose numbers are to be recovered
+    put_aside: str
+    kept: list[str]
+    missing: list[tuple[str, str]]
+
+
+def restore(
+    path: Path, backup: Path, now: float, actor: str, tell: Tell, force: bool = False
+) -> Restored:
+    """Restores the backup into the home at `path`. `now` is in Unix seconds. With `force` it also
+    replaces a database that is in order. Raises OperatorError if the home or a service is in the
+    way, TrustError if the backup is damaged, StorageError if its database is."""
+    try:
+        with _opened(backup) as file:
+            manifest = archive.read_manifest(file)
+            _require_readable(manifest)
+            _require_same_fleet(path, manifest)
+            _require_space(path, manifest)
+            with _beside(path) as stage:
+                _unpack(file, manifest, stage, tell)
+                return _restore(path, stage, manifest, now, actor, force)
+    except Damaged as error:
+        raise archive.not_a_backup(backup, error) from error
+
+
+def _restore(
+    path: Path, stage: Path, manifest: Manifest, now: float, actor: str, force: bool
+) -> Restored:
+    """Moves what was unpacked to `stage` into the home."""
+    there = (path / "root.json").exists()
+    home = Home(path if there else stage)
+    models: list[str] = []
+    put_aside = ""
+    target = None
+    if manifest.revision:
+        target = _place_of_database(home, path)
+        _require_free(target, force)
+        models = _prepare(stage / DATABASE, manifest, now, actor)
+    else:
+        _ = home.root
+    kept = _move_files(stage, path, manifest)
+    if target:
+        put_aside = _put_aside(target, now)
+        _move(stage / DATABASE, target)
+    if not there:
+        _move(stage / "root.json", path / "root.json")
+    return Restored(manifest, models, put_aside, kept, _missing(Home(path), manifest))
+
+
+@contextlib.contextmanager
+def _opened(backup: Path) -> Iterator[BinaryIO]:
+    try:
+        with open(backup, "rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        if error.filename != str(backup):
+            raise
+        raise OperatorError(f"FILE: there is no {backup}") from error
+    except IsADirectoryError as error:
+        raise OperatorError(f"FILE: {backup} is a folder") from error
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Yields a new folder on the disk of the home, which is removed in the end."""
+    place = path if path.is_dir() else path.absolute().parent
+    if path.exists() and not path.is_dir():
+        raise OperatorError(f"--home: {path} is not a folder")
+    if not place.is_dir():
+        raise OperatorError(f"--home: there is no folder {place}; make it first")
+    with tempfile.TemporaryDirectory(prefix=_STAGE, dir=place) as name:
+        yield Path(name)
+
+
+def _require_readable(manifest: Manifest) -> None:
+    if manifest.revision and manifest.revision not in migrate.KNOWN:
+        raise OperatorError(
+            f"FILE: its database has schema {manifest.revision!r}, and this modelwave knows "
+            f"schemas up to {migrate.NEWEST}: use modelwave {manifest.modelwave}, which made the "
+            "backup, or a newer one"
+        )
+
+
+def _require_same_fleet(path: Path, manifest: Manifest) -> None:
+    if (path / "root.json").exists():
+        fleet = Home(path).root.fleet
+        if fleet != manifest.fleet:
+            raise OperatorError(
+                f"--home: {path} is the home of fleet {fleet}, and the backup is of fleet "
+                f"{manifest.fleet}; name another folder"
+            )
+    elif path.is_dir() and any(not _may_be_there(entry, manifest) for entry in path.iterdir()):
+        raise OperatorError(
+            f"--home: {path} is not empty, and has no root.json; name a new folder, or the home "
+            "that lost its database"
+        )
+
+
+def _may_be_there(entry: Path, manifest: Manifest) -> bool:
+    """Returns whether a folder with this entry may still become the home: keys that were put back
+    first, and what an interrupted restore leaves."""
+    tops = {one.name.partition("/")[0] for one in manifest.entries}
+    return entry.name in {*tops, "order.key", "offline"} or entry.name.startswith(_STAGE)
+
+
+def _require_space(path: Path, manifest: Manifest) -> None:
+    place = path if path.is_dir() else path.absolute().parent
+    with contextlib.suppress(FileNotFoundError):
+        free = shutil.disk_usage(place).free
+        if free < manifest.size:
+            raise StorageError(
+                f"{place}: the backup needs {manifest.size:,} bytes, and {free:,} are free"
+            )
+
+
+def _unpack(file: BinaryIO, manifest: Manifest, stage: Path, tell: Tell) -> None:
+    done = 0
+    for entry in manifest.entries:
+        tell("verify", done, manifest.size)
+        place = stage / entry.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with disk.naming(place), place.open("xb") as out:
+            archive.read_entry(file, entry, out)
+            out.flush()
+            os.fsync(out.fileno())
+        done += entry.size
+    archive.read_end(file)
+    tell("verify", done, manifest.size)
+    for name in ("root.json", "controller.toml", *([DATABASE] if manifest.revision else [])):
+        if not (stage / name).exists():
+            raise Damaged(f"it has no {name}")
+    try:
+        fleet = Home(stage).config.fleet
+    except (OperatorError, TrustError) as error:
+        raise Damaged(str(error)) from error
+    if fleet != manifest.fleet:
+        raise Damaged(f"its root.json is for fleet {fleet}, its manifest for {manifest.fleet}")
+
+
+def _place_of_database(home: Home, path: Path) -> Path:
+    """Returns where the settings want the database."""
+    url = home.config.database.url
+    file = store.file_of(url) if url else path / DATABASE
+    if file is None:
+        raise OperatorError(
+            f"{home.path / 'controller.toml'}: database.url is PostgreSQL, and the backup has an "
+            'SQLite database; set it to ""'
+        )
+    return file
+
+
+def _require_free(file: Path, force: bool) -> None:
+    """Raises OperatorError if a service uses the database, or if it is in order and there is no
+    `force` to replace it."""
+    if not file.exists() or file.is_dir():
+        return
+    if file.stat().st_size:
+        snapshot.take_out_of_use(file)
+        if not damage.found(file) and not force:
+            raise OperatorError(
+                f"there is a database at {file}, and nothing is wrong with it; --force puts it "
+                "aside and the backup in its place"
+            )
+
+
+def _prepare(file: Path, manifest: Manifest, now: float, actor: str) -> list[str]:
+    """Migrates the unpacked database, and notes in it that it was restored."""
+    if problem := damage.found(file):
+        raise Damaged(f"its database is damaged: {problem}")
+    with closing(Store(f"sqlite:///{file.absolute()}")) as opened:
+        models = snapshot.note_restored(opened, manifest.made_at, now, actor)
+    snapshot.take_out_of_use(file)  # so that it is one file
+    return models
+
+
+def _move_files(stage: Path, path: Path, manifest: Manifest) -> list[str]:
+    """Moves the files into the home, but for the database and root.json. Returns those that the
+    home has with other contents, which stay."""
+    path.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for entry in manifest.entries:
+        source, place = stage / entry.name, path / entry.name
+        if entry.name == DATABASE or (entry.name == "root.json" and not place.exists()):
+            continue
+        if not os.path.lexists(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _move(source, place)
+        elif not place.is_file() or not filecmp.cmp(source, place, shallow=False):
+            kept.append(entry.name)
+    return kept
+
+
+def _move(source: Path, place: Path) -> None:
+    """Moves a file durably; to another disk by a copy that is renamed when it is complete."""
+    os.chmod(source, 0o600 if place.name == DATABASE else 0o644)
+    try:
+        os.rename(source, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        near = place.with_name(f".part-{place.name}")
+        shutil.copyfile(source, near)
+        with near.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.rename(near, place)
+    disk.sync_folder(place.parent)
+
+
+def _put_aside(file: Path, now: float) -> str:
+    """Renames a database with what belongs to it. Returns its new name, "" if there was none."""
+    when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    aside = ""
+    for suffix in (*_LOGS, ""):
+        old = file.with_name(file.name + suffix)
+        if os.path.lexists(old):
+            new = old.with_name(f"{file.name}.before-{when}{suffix}")
+            os.rename(old, new)
+            aside = "" if suffix else str(new)
+    return aside
+
+
+def _missing(home: Home, manifest: Manifest) -> list[tuple[str, str]]:
+    """Returns what the home needs and no backup has: (file, what it is)."""
+    config, found = home.config, []
+    if not (home.path / "order.key").exists():
+        found.append((str(home.path / "order.key"), "the key that signs orders"))
+    if config.broker.password_file and not home.within(config.broker.password_file).exists():
+        found.append((str(home.within(config.broker.password_file)), "the broker's password"))
+    if config.broker.ca and not home.within(config.broker.ca).exists():
+        found.append((str(home.within(config.broker.ca)), "the broker's authority"))
+    if not manifest.files:
+        found.append((str(home.files), "the models' files: `modelwave release add` each bundle"))
+    return found

@@ -1,0 +1,87 @@
+"""Compares the order numbers that devices report with the numbers that this controller has given.
+
+A device is ahead if it has taken an order with a higher number than any that the controller knows
+of: the database was lost, or restored from a backup. It then refuses every order that is not above
+its own. Reports are not signed, so a single device can name any number.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from modelwave_controller.storage import floors
+from modelwave_controller.storage.tables import device_models, devices, orders
+
+MAX_JUMP = 1_000_000  # a device that is further ahead than this is not believed by itself
+
+
+class Ahead(NamedTuple):
+    """A device whose newest order is above the controller's newest number."""
+
+    device: str
+    target: str
+    slot: int
+    seq: int
+
+
+class Comparison(NamedTuple):
+    """The numbers of one model."""
+
+    given: int  # the controller's newest number, or the floor if that is above it
+    devices: int  # that report the model
+    ahead: Sequence[Ahead]  # the highest number first
+
+    @property
+    def believed(self) -> list[Ahead]:
+        return [one for one in self.ahead if one.seq - self.given <= MAX_JUMP]
+
+
+def compare(connection: Connection, model: str, epoch: int) -> Comparison:
+    """Compares the model's numbers in `epoch`, that of the fleet's root: a higher epoch begins new
+    ones."""
+    given = newest_given(connection, model)
+    count = select(func.count()).where(device_models.c.model == model)
+    query = (
+        select(devices.c.device, devices.c.target, devices.c.slot, device_models.c.seq)
+        .join(device_models, devices.c.device == device_models.c.device)
+        .where(device_models.c.model == model)
+        .where(device_models.c.epoch == epoch, device_models.c.seq > given)
+        .order_by(device_models.c.seq.desc(), devices.c.device)
+    )
+    return Comparison(
+        given=given,
+        devices=connection.scalar(count) or 0,
+        ahead=[Ahead(*row) for row in connection.execute(query)],
+    )
+
+
+def newest_given(connection: Connection, model: str) -> int:
+    """Returns the highest number that the controller has given, or that its floor stands at."""
+    newest = select(func.max(orders.c.seq)).where(orders.c.model == model)
+    return max(connection.scalar(newest) or 0, floors.of(connection, model))
+
+
+def newest_epoch(connection: Connection, model: str) -> int:
+    """Returns the highest epoch of the model's orders; 0 if there are none."""
+    return connection.scalar(select(func.max(orders.c.epoch)).where(orders.c.model == model)) or 0
+
+
+def models(connection: Connection) -> list[str]:
+    """Returns the models that have orders, or that devices report."""
+    found = [*connection.scalars(select(orders.c.model).distinct())]
+    return sorted({*found, *connection.scalars(select(device_models.c.model).distinct())})
+
+
+def releases(connection: Connection, model: str) -> list[tuple[str, int, str, int]]:
+    """Returns (target, release, manifest's sha256, number of devices) for each release that devices
+    run, the one that most run first."""
+    what = (devices.c.target, device_models.c.release, device_models.c.sha256)
+    query = (
+        select(*what, func.count().label("number"))
+        .join(devices, devices.c.device == device_models.c.device)
+        .where(device_models.c.model == model, device_models.c.sha256 != "")
+        .group_by(*what)
+        .order_by(func.count().desc(), *what)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]

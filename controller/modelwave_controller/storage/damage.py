@@ -1,0 +1,159 @@
+"""Finds out what is wrong with an SQLite file, after an error that a damaged file may have caused.
+
+SQLite itself notices few damages: where a page is not what it expects. It returns a text that is
+not UTF-8, a text in place of a number or half a JSON document as they are, and the program fails
+later, in any way. So the whole file is read here. That takes about a second for 100 MB, which is
+why it is done after an error, and before a backup, only.
+"""
+
+import json
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, LargeBinary, Table, Text
+
+from modelwave_controller.storage.migrate import NEWEST
+from modelwave_controller.storage.tables import metadata
+
+HEADER = b"SQLite format 3\0"
+NO_DATABASE = "it is not an SQLite database"
+_HEADER_BYTES = 100
+
+# SQLite's types of a value, by the column's type.
+_TYPES: dict[type[Any], tuple[str, ...]] = {
+    Text: ("text",),
+    Integer: ("integer",),
+    BigInteger: ("integer",),
+    Boolean: ("integer",),
+    Float: ("real", "integer"),
+    LargeBinary: ("blob",),
+}
+# Columns with JSON; "" is none.
+_JSON = {("devices", "reads"), ("orders", "slots"), ("events", "body")}
+
+
+def found(file: Path) -> str:
+    """Returns what is wrong with the file, or "" if it is whole or absent. Whether it is whole may
+    depend on the file FILE-wal beside it, which is read as well."""
+    return cut_short(file) or _unreadable(file)
+
+
+def cut_short(file: Path) -> str:
+    """Returns what the file's size and its first bytes show at once, or "". An empty file is a new
+    database: SQLite leaves one when it is killed at its first opening."""
+    try:
+        return _cut_short(file)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+
+
+def _cut_short(file: Path) -> str:
+    mode = file.stat().st_mode
+    if stat.S_ISDIR(mode):
+        return "it is a folder"
+    if not stat.S_ISREG(mode):
+        return "it is not a regular file"
+    log = _log_size(file)  # read first: another process may be making the database now
+    size, told = _sizes(file)
+    if size == 0:
+        return "it is empty, but has changes in its -wal file" if log else ""
+    if told is None:
+        return NO_DATABASE
+    # Another process may be writing the newest pages from the -wal file; then that file is there.
+    if size < told and not _log_size(file) and _sizes(file)[0] < told:
+        return f"it is cut short: {size:,} of {told:,} bytes are left"
+    return ""
+
+
+def _sizes(file: Path) -> tuple[int, int | None]:
+    """Returns the file's size in bytes and the one that its header says; None: it has no header."""
+    with file.open("rb") as opened:
+        header = opened.read(_HEADER_BYTES)
+        size = opened.seek(0, 2)
+    if len(header) < _HEADER_BYTES or not header.startswith(HEADER):
+        return size, None
+    page = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    return size, (65536 if page == 1 else page) * pages
+
+
+def _log_size(file: Path) -> int:
+    try:
+        return file.with_name(f"{file.name}-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _unreadable(file: Path) -> str:
+    if not file.exists() or not file.stat().st_size:
+        return ""
+    try:
+        connection = sqlite3.connect(file.absolute().as_uri() + "?mode=ro", uri=True)
+    except sqlite3.Error:
+        return ""
+    connection.text_factory = bytes
+    try:
+        return _first_problem(connection)
+    except (sqlite3.Error, ValueError) as error:  # ValueError: a message that is not UTF-8
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        proven = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+        return _printable(str(error)) if proven else ""
+    finally:
+        connection.close()
+
+
+def _first_problem(connection: sqlite3.Connection) -> str:
+    for (line,) in connection.execute("PRAGMA quick_check(1)"):
+        if line != b"ok":
+            return _printable(line.decode(errors="replace"))
+    there = {name.decode() for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    lost = [table.name for table in metadata.sorted_tables if table.name not in there]
+    if lost and _is_newest(connection, there):
+        return f"it has no table {lost[0]}"
+    tables = [table for table in metadata.sorted_tables if table.name in there]
+    return next((problem for table in tables if (problem := _wrong_value(connection, table))), "")
+
+
+def _is_newest(connection: sqlite3.Connection, tables: set[str]) -> bool:
+    """Returns whether the schema says that it has all tables of this program."""
+    if "alembic_version" not in tables:
+        return False
+    rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    return rows == [(NEWEST.encode(),)]
+
+
+def _wrong_value(connection: sqlite3.Connection, table: Table) -> str:
+    """Returns the table's first value that modelwave has not written, or ""."""
+    columns = [row[1].decode() for row in connection.execute(f"PRAGMA table_info({table.name})")]
+    known = [column for column in table.columns if column.name in columns]
+    for column in known:
+        types = ", ".join(f"'{name}'" for name in _TYPES[type(column.type)])
+        wrong = f"SELECT rowid FROM {table.name} WHERE typeof({column.name}) NOT IN ({types})"
+        for (row,) in connection.execute(f"{wrong} LIMIT 1"):
+            return f"{table.name}.{column.name} has a value of a wrong type in row {row}"
+        if isinstance(column.type, Text) and (problem := _wrong_text(connection, table, column)):
+            return problem
+    return ""
+
+
+def _wrong_text(connection: sqlite3.Connection, table: Table, column: Column[Any]) -> str:
+    is_json = (table.name, column.name) in _JSON
+    for row, value in connection.execute(f"SELECT rowid, {column.name} FROM {table.name}"):
+        try:
+            text = value.decode()
+            if is_json and text:
+                json.loads(text)
+        except (ValueError, RecursionError):
+            what = "JSON" if is_json else "UTF-8"
+            return f"{table.name}.{column.name} is not {what} in row {row}"
+    return ""
+
+
+def _printable(text: str) -> str:
+    """Returns a message of SQLite, which may have bytes of the damaged file in it."""
+    line = " ".join(text.split())
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in line[:120])

@@ -1,0 +1,82 @@
+"""Copies an SQLite database while services use it, and takes one out of use.
+
+The copy is a snapshot: all that was committed before, and nothing of what is written meanwhile.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from modelwave_controller.errors import OperatorError, StorageError
+from modelwave_controller.rollout.events import FLEET, Restored, by
+from modelwave_controller.storage import ahead, damage, log
+from modelwave_controller.storage.store import Store
+
+PAGES = 1024  # that are copied between two calls of `tell`
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN)
+
+
+def copy(file: Path, to: Path, tell: Callable[[int, int], None]) -> str:
+    """Copies a database, and returns the revision of its schema. `tell` gets the pages that are
+    copied, and how many there are. Raises StorageError, also if the database is damaged."""
+    if problem := damage.cut_short(file):
+        raise StorageError(f"database {file} is damaged: {problem}; its backup would be too")
+    try:
+        _copy(file, to, tell)
+    except sqlite3.Error as error:
+        raise StorageError(f"database {file}: {error}") from error
+    if problem := damage.found(to):
+        raise StorageError(f"database {file} is damaged: {problem}; its backup would be too")
+    return _revision(to)
+
+
+def _copy(file: Path, to: Path, tell: Callable[[int, int], None]) -> None:
+    uri = file.absolute().as_uri() + "?mode=rw"  # in a WAL database a reader writes its mark
+    with closing(sqlite3.connect(uri, uri=True)) as source, closing(sqlite3.connect(to)) as target:
+        source.isolation_level = None
+        # Without a transaction of its own, the copy begins anew at each write of a service.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        source.backup(
+            target, pages=PAGES, progress=lambda _, left, total: tell(total - left, total)
+        )
+
+
+def _revision(file: Path) -> str:
+    with closing(sqlite3.connect(file)) as connection:
+        try:
+            ((found,),) = connection.execute("SELECT version_num FROM alembic_version")
+        except (sqlite3.Error, ValueError):
+            return ""
+    return str(found)
+
+
+def take_out_of_use(file: Path) -> None:
+    """Merges what is in the -wal file into the database, so that it can be moved. Raises
+    OperatorError if another process has it open."""
+    try:
+        with closing(sqlite3.connect(file, timeout=0)) as connection:
+            (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in _DAMAGED:
+            return
+        mode = "wal" if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else str(error)
+    if mode == "wal":
+        raise OperatorError(
+            f"another process uses the database {file}: stop `modelwave serve` first, and wait for "
+            "commands that are running"
+        )
+    if mode != "delete":
+        raise StorageError(f"database {file}: {mode}")
+
+
+def note_restored(store: Store, made_at: float, now: float, actor: str) -> list[str]:
+    """Notes in the log that the database is a backup of `made_at`, Unix seconds: orders of its
+    models are not signed until they are recovered. Returns these models."""
+    with store.write() as connection:
+        models = ahead.models(connection)
+        act = by(actor, Restored(made_at=made_at, models=models))
+        log.append(connection, FLEET, now, [act])
+    return models

@@ -1,0 +1,243 @@
+"""A file that is no database, or a damaged one: each command says so in one line."""
+
+import asyncio
+import functools
+import os
+import random
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from operator_home import Run, refused, runner
+from rollout_world import World, quick
+
+from modelwave_controller.errors import StorageError
+from modelwave_controller.home import Home
+from modelwave_controller.service.serve import Service
+from modelwave_controller.storage import damage
+from modelwave_controller.storage.store import Store
+
+COMMANDS = (
+    ("fleet", "status"),
+    ("rollout", "list"),
+    ("device", "list"),
+    ("rollout", "start", "digits", "2", "--wait-devices", "0"),
+    ("serve",),
+)
+LONG = bool(os.environ.get("MODELWAVE_LONG"))
+
+
+@functools.cache
+def _made_once() -> Path:
+    """A home with twelve devices that have answered to a rollout. Its database is one file."""
+    folder = Path(tempfile.mkdtemp(prefix="modelwave-damaged-"))
+    with closing(World(folder, devices=12)) as world:
+        world.shelve(1)
+        world.shelve(2)
+        world.start(1, quick(100))
+        world.tick()
+        world.answer("SUCCEEDED", world.devices.values())
+        world.tick()
+    return world.home.path
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[bytes]:
+    yield (_made_once() / "modelwave.db").read_bytes()
+    shutil.rmtree(_made_once().parent)
+
+
+@pytest.fixture
+def home(tmp_path: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch) -> Home:
+    assert whole
+    shutil.copytree(_made_once(), tmp_path / "damaged")
+    monkeypatch.setenv("MODELWAVE_HOME", str(tmp_path / "damaged"))
+    return Home(tmp_path / "damaged")
+
+
+@pytest.fixture
+def file(home: Home) -> Path:
+    return home.path / "modelwave.db"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+def noise(seed: int, size: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+KINDS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "noise": (lambda whole: noise(1, 5000), "not an SQLite database"),
+    "text": (lambda whole: "Grüße\n".encode() * 900, "not an SQLite database"),
+    "few bytes": (lambda whole: b"\x00", "not an SQLite database"),
+    "a header and noise": (lambda whole: whole[:100] + noise(2, len(whole) - 100), ""),
+    "half": (lambda whole: whole[: len(whole) // 2], "cut short"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_command_says_that_the_file_is_damaged_and_how_to_restore_it(
+    run: Run, file: Path, whole: bytes, kind: str, command: tuple[str, ...]
+) -> None:
+    make, says = KINDS[kind]
+    file.write_bytes(make(whole))
+    refused(run(*command), "sqlite:///", "is damaged", says, "`modelwave restore FILE`", code=1)
+
+
+@pytest.mark.parametrize(
+    ("table", "command"),
+    [
+        ("events", ("rollout", "list")),
+        ("events", ("rollout", "start", "digits", "2")),
+        ("devices", ("device", "list")),
+        ("device_models", ("fleet", "status")),
+    ],
+)
+def test_a_damaged_page_in_the_middle(
+    run: Run, file: Path, table: str, command: tuple[str, ...]
+) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        ((page,),) = connection.execute(query, (table,))
+        ((size,),) = connection.execute("PRAGMA page_size")
+    with file.open("r+b") as opened:
+        opened.seek((page - 1) * size)
+        opened.write(noise(page, size))
+    refused(run(*command), "is damaged", "`modelwave restore FILE`", code=1)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_folder_in_place_of_the_database(run: Run, file: Path, command: tuple[str, ...]) -> None:
+    file.unlink()
+    file.mkdir()
+    refused(run(*command), "is damaged: it is a folder", "`modelwave restore FILE`", code=1)
+
+
+def test_an_empty_file_is_a_new_database(run: Run, file: Path) -> None:
+    """SQLite leaves one when it is killed at its first opening: refusing it would leave such a home
+    without a way out. A lost database is noticed by what the devices report."""
+    file.write_bytes(b"")
+    assert run("rollout", "list")[0] == 0
+    file.unlink()
+    file.write_bytes(b"")
+    Path(f"{file}-wal").write_bytes(b"changes")
+    refused(run("rollout", "list"), "it is empty, but has changes in its -wal file", code=1)
+
+
+WRONG = {
+    "a text that is not UTF-8": "UPDATE devices SET agent = CAST(x'ff00fe' AS TEXT)",
+    "a number that is a text": "UPDATE devices SET boot = 'ten'",
+    "a text that is a number": "UPDATE devices SET refused = x'00'",
+    "half a JSON document": "UPDATE devices SET reads = '{\"order\": '",
+    "an order's slots": "UPDATE orders SET slots = '[[0'",
+    "an event's body": "UPDATE events SET body = CAST(x'7bff7d' AS TEXT)",
+}
+
+
+def test_a_table_that_is_gone(run: Run, file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DROP TABLE devices")
+    refused(run("device", "list"), "is damaged: it has no table devices", code=1)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_value_that_modelwave_did_not_write_is_named(
+    run: Run, file: Path, home: Home, wrong: str
+) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(WRONG[wrong])
+    assert " row 1" in damage.found(file)
+    for command in COMMANDS[:-1]:
+        code, _, err = run(*command)
+        assert code in (0, 1, 2)
+        if code == 1:
+            assert "`modelwave restore FILE`" in err
+            assert err.count("\n") == 1
+    store = Store(home.database_url)
+    with closing(store), pytest.raises(StorageError, match="is damaged"), store.read():
+        raise TypeError("what the value causes")
+
+
+def test_an_error_that_no_damage_caused_stays_what_it_is(file: Path, home: Home) -> None:
+    with closing(Store(home.database_url)) as store:
+        with pytest.raises(ZeroDivisionError), store.read():
+            _ = 1 / 0
+        with pytest.raises(StorageError, match="no such table") as caught, store.read() as opened:
+            opened.exec_driver_sql("SELECT * FROM absent")
+    assert "is damaged" not in str(caught.value)
+    assert damage.found(file) == ""
+
+
+def test_a_service_meets_damage_while_it_runs(
+    home: Home, file: Path, whole: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so once, and does not end: files are served, and the database may come back."""
+    settings = home.path / "controller.toml"
+    settings.write_text(settings.read_text().replace("127.0.0.1:8180", "127.0.0.1:0"))
+    with closing(Store(home.database_url)) as store:
+        service = Service(home, store, tick_seconds=0.05)
+        ticks: list[Any] = []
+        tick = service._tick
+
+        def counted(ticker: Any) -> bool:
+            ticks.append(ticker)
+            if len(ticks) == 2:
+                with file.open("r+b") as opened:
+                    opened.write(b"x" * len(whole))
+                Path(f"{file}-wal").write_bytes(b"")
+                store._engine.dispose()
+            if len(ticks) == 6:
+                service.stop()
+            return tick(ticker)
+
+        service._tick = counted  # type: ignore[method-assign]
+        asyncio.run(service.run(lambda _: None))
+    said = [record for record in caplog.records if "is damaged" in record.getMessage()]
+    assert 1 <= len(said) <= 3  # each part of the service says it once
+    assert "Traceback" not in caplog.text
+
+
+@settings(
+    max_examples=400 if LONG else 25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_no_file_makes_a_traceback(
+    home: Home, whole: bytes, capsys: pytest.CaptureFixture[str], data: st.DataObject
+) -> None:
+    """Random bytes, and a whole database with random bytes at random places."""
+    changed = bytearray(whole)
+    if data.draw(st.booleans()):
+        for _ in range(data.draw(st.integers(1, 4))):
+            start = data.draw(st.integers(0, len(changed) - 1))
+            piece = data.draw(st.binary(min_size=1, max_size=200))
+            changed[start : start + len(piece)] = piece
+        del changed[data.draw(st.one_of(st.none(), st.integers(1, len(changed)))) :]
+    else:
+        changed = bytearray(data.draw(st.binary(min_size=1, max_size=3000)))
+        if data.draw(st.booleans()):
+            changed[:16] = damage.HEADER
+    for command in COMMANDS[:-1]:
+        _put(home.path / "modelwave.db", bytes(changed))
+        code, _, err = runner(capsys)(*command)
+        assert code in (0, 1, 2)
+        assert code == 0 or err.count("\n") == 1 or "migrated" in err, err
+        assert code != 1 or "restore" in err or "revision" in err, err
+
+
+def _put(file: Path, data: bytes) -> None:
+    for name in ("", "-wal", "-shm"):
+        file.with_name(file.name + name).unlink(missing_ok=True)
+    file.write_bytes(data)
