@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-long boards-sweep lint bench fit board footprint docs clean
+.PHONY: help setup demo check test test-long heal boards-sweep lint bench outage retained fit board footprint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,10 +37,13 @@ check: lint ## lint, types and the quick tests, before each commit (1 to 2 minut
 	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses auto --dist worksteal
 
 test: $(STAMP) ## the everyday suite (under 10 minutes on 2 cores)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 test-long: $(STAMP) ## the same sweeps, every case
 	MODELWAVE_LONG=1 $(BIN)/pytest
+
+heal: $(STAMP) ## 2,000 random histories of trouble, simulated; SEED=… HISTORIES=… for others
+	$(BIN)/python -m tests.heal $(if $(SEED),--seed $(SEED)) $(if $(HISTORIES),--histories $(HISTORIES))
 
 boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a table; its long life
 	$(BIN)/python -m tests.board.sweep
@@ -55,6 +58,12 @@ lint: $(STAMP) ## ruff, mypy --strict for hosts and for boards, import layering
 
 bench: $(STAMP) ## download + verify + write of 20 MB against curl | tee | sha256sum
 	$(BIN)/python benchmarks/download.py
+
+outage: $(STAMP) ## 1,000 simulated devices and a file server that is down for an hour: table and plot
+	$(BIN)/python -m benchmarks.outage --plot docs/outage.svg
+
+retained: $(STAMP) ## retained orders after a rollout; seconds until an emptied broker has them again
+	$(BIN)/python -m benchmarks.retained
 
 fit: $(STAMP) ## how exact the memory planner is: firmware, tflite_micro, others' rules
 	$(BIN)/python -m benchmarks.fit

@@ -1,7 +1,12 @@
 """Tries work again after a fault that may pass: server down, flash full, too little RAM.
 
-The pauses have full jitter (Marc Brooker, "Exponential Backoff And Jitter", 2015): a random share
-of a limit that doubles with each try, so that the devices of a fleet do not come back together.
+The pauses have full jitter (Marc Brooker, "Exponential Backoff And Jitter", 2015): each is a random
+share of a limit, so that the devices of a fleet do not come back together. The limit doubles with
+each try, from 4 seconds to 5 minutes, and stays there for an hour of failed tries; then it is a
+twelfth of the time that they have lasted, at most an hour. So when a server is back, all devices
+have tried again within 5 minutes, or within a twelfth of the time for which it was down; and what
+never passes costs a try in half an hour. docs/files.md has a measure.
+
 The work ends when it succeeds, a newer order replaces the order, or the order expires.
 
 A program that defers the update is asked again after such pauses too, which are shorter.
@@ -18,7 +23,10 @@ if TYPE_CHECKING:
     from modelwave_agent.model_report import ModelReport
     from modelwave_agent.ports import Clock
 
-FIRST_PAUSE_SECONDS = 4  # the limit of the first pause
+# Limits of a pause.
+FIRST_PAUSE_SECONDS = 4
+SHORT_PAUSE_SECONDS = 300  # after the doubling
+SHARE_OF_OUTAGE = 12  # the divisor of the time that the tries have failed
 MAX_PAUSE_SECONDS = 3600
 MAX_DEFERRAL_SECONDS = 900
 
@@ -32,6 +40,7 @@ class Retries:
         self.report = report
         self.expires = expires
         self.tries = 0
+        self.began = 0.0  # when the first of them failed, by Clock.now
         self.deferrals = 0
 
     async def wait(self, reason: str, retry_after: float = 0) -> bool:
@@ -40,9 +49,10 @@ class Retries:
         MAX_PAUSE_SECONDS is granted."""
         if self._is_over():
             return False
+        if not self.tries:
+            self.began = self.clock.now()
         self.tries += 1
-        least = min(retry_after, MAX_PAUSE_SECONDS / 2)
-        pause = _pause(self.tries, least, MAX_PAUSE_SECONDS)
+        pause = self._pause(min(retry_after, MAX_PAUSE_SECONDS / 2))
         self.report.suffer(Fault(reason, self.tries, self.clock.now() + pause))
         await self.clock.sleep(pause)
         return not self._is_over()
@@ -54,7 +64,8 @@ class Retries:
         if self._is_over():
             return False
         self.deferrals += 1
-        pause = _pause(self.deferrals, 0, MAX_DEFERRAL_SECONDS)
+        limit = min(_doubled(FIRST_PAUSE_SECONDS, self.deferrals), MAX_DEFERRAL_SECONDS)
+        pause = limit * random.random()
         self.report.suffer(Fault(reason, self.deferrals, self.clock.now() + pause, True))
         await self.clock.wait(now, pause)
         return not self._is_over()
@@ -64,13 +75,17 @@ class Retries:
         self.tries = 0
         self.report.fault = None
 
+    def _pause(self, least: float) -> float:
+        limit = min(_doubled(max(FIRST_PAUSE_SECONDS, least), self.tries), SHORT_PAUSE_SECONDS)
+        limit = max(limit, (self.clock.now() - self.began) / SHARE_OF_OUTAGE)
+        span = min(max(limit, least), MAX_PAUSE_SECONDS - least)
+        return least + span * random.random()
+
     def _is_over(self) -> bool:
         wall = self.clock.wall()
         return self.expires is not None and wall is not None and wall >= self.expires
 
 
-def _pause(tries: int, least: float, most: float) -> float:
-    # 2 to the power of 10 is beyond MAX_PAUSE_SECONDS already.
-    limit = FIRST_PAUSE_SECONDS << min(tries - 1, 10)
-    span = min(max(limit, least), most - least)
-    return least + span * random.random()
+def _doubled(first: float, tries: int) -> float:
+    """Returns the limit of the pause after so many tries, from `first` on."""
+    return first * (1 << min(tries - 1, 10))  # at 2 to the power of 10 all limits are reached

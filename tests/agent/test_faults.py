@@ -343,13 +343,20 @@ class HandClock(Clock):
         self.seconds += seconds
 
 
-def test_pauses_have_full_jitter_and_grow_to_an_hour(monkeypatch):
+def test_pauses_have_full_jitter_and_grow_to_five_minutes(monkeypatch):
     monkeypatch.setattr(random, "random", lambda: 1.0)
-    longest = waited(15)
-    assert longest[:4] == [4, 8, 16, 32]
-    assert longest[-1] == 3600
+    longest = [4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert waited(9) == longest
     monkeypatch.setattr(random, "random", lambda: 0.25)
-    assert waited(15) == [pause / 4 for pause in longest]
+    assert waited(9) == [pause / 4 for pause in longest]
+
+
+def test_pauses_of_a_long_outage_are_at_most_a_twelfth_of_it_and_an_hour(monkeypatch):
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    pauses = waited(60)
+    for number, pause in enumerate(pauses[9:], 9):
+        assert pause == pytest.approx(min(max(300, sum(pauses[:number]) / 12), 3600))
+    assert pauses[-1] == pytest.approx(3600)
 
 
 def test_server_s_wish_is_granted_within_bounds_and_with_jitter(monkeypatch):
@@ -357,7 +364,7 @@ def test_server_s_wish_is_granted_within_bounds_and_with_jitter(monkeypatch):
     assert waited(2, 120) == [120, 120]
     assert waited(1, 10**9) == [1800]
     monkeypatch.setattr(random, "random", lambda: 1.0)
-    assert waited(1, 120) == [240]
+    assert waited(3, 60) == [60 + 60, 60 + 120, 60 + 240]
     assert waited(1, 10**9) == [3600]
 
 

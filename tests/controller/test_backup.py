@@ -31,7 +31,7 @@ from modelwave_controller.operations.archive import DATABASE, MANIFEST
 from modelwave_controller.operations.restore import Restored
 from modelwave_controller.rollout.events import FLEET as OF_FLEET
 from modelwave_controller.rollout.events import Held
-from modelwave_controller.storage import log, migrate, snapshot, tables
+from modelwave_controller.storage import log, migrate, outbox, snapshot, tables
 from modelwave_controller.storage.store import Store
 
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -294,6 +294,14 @@ def test_postgresql_has_its_own_backup(world: World, tmp_path: Path) -> None:
     done = put_back(tmp_path / "new", tmp_path / "home.tar", world.now)
     assert (done.models, done.manifest.revision) == ([], "")
     assert not (tmp_path / "new" / DATABASE).exists()
+
+
+def test_a_topic_that_was_cleared_is_no_damage(world: World, tmp_path: Path) -> None:
+    """It has no message: the only column that may hold nothing."""
+    with world.store.write() as connection:
+        outbox.put(connection, ["modelwave/1/meadow/reported/d9"], b"")
+    make(world.home, tmp_path / "fleet.tar", world.now)
+    put_back(tmp_path / "new", tmp_path / "fleet.tar", world.now)
 
 
 # Restoring.

@@ -20,8 +20,9 @@ from rollout_world import World, quick
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
+from modelwave_controller.service.leading import Leading
 from modelwave_controller.service.serve import Service
-from modelwave_controller.storage import damage
+from modelwave_controller.storage import damage, outbox
 from modelwave_controller.storage.store import Store
 
 COMMANDS = (
@@ -169,6 +170,13 @@ def test_a_value_that_modelwave_did_not_write_is_named(
         raise TypeError("what the value causes")
 
 
+def test_a_topic_that_was_cleared_is_no_damage(file: Path) -> None:
+    with closing(Store(f"sqlite:///{file}")) as store, store.write() as connection:
+        outbox.put(connection, ["modelwave/1/meadow/desired/a/b/1"], b"order")
+        outbox.put(connection, ["modelwave/1/meadow/desired/a/b/1"], b"")
+    assert damage.found(file) == ""
+
+
 def test_an_error_that_no_damage_caused_stays_what_it_is(file: Path, home: Home) -> None:
     with closing(Store(home.database_url)) as store:
         with pytest.raises(ZeroDivisionError), store.read():
@@ -180,7 +188,11 @@ def test_an_error_that_no_damage_caused_stays_what_it_is(file: Path, home: Home)
 
 
 def test_a_service_meets_damage_while_it_runs(
-    home: Home, file: Path, whole: bytes, caplog: pytest.LogCaptureFixture
+    home: Home,
+    file: Path,
+    whole: bytes,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It says so once, and does not end: files are served, and the database may come back."""
     settings = home.path / "controller.toml"
@@ -188,10 +200,10 @@ def test_a_service_meets_damage_while_it_runs(
     with closing(Store(home.database_url)) as store:
         service = Service(home, store, tick_seconds=0.05)
         ticks: list[Any] = []
-        tick = service._tick
+        tick = Leading._tick
 
-        def counted(ticker: Any) -> bool:
-            ticks.append(ticker)
+        def counted(leading: Leading) -> bool:
+            ticks.append(leading)
             if len(ticks) == 2:
                 with file.open("r+b") as opened:
                     opened.write(b"x" * len(whole))
@@ -199,9 +211,9 @@ def test_a_service_meets_damage_while_it_runs(
                 store._engine.dispose()
             if len(ticks) == 6:
                 service.stop()
-            return tick(ticker)
+            return tick(leading)
 
-        service._tick = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(Leading, "_tick", counted)
         asyncio.run(service.run(lambda _: None))
     said = [record for record in caplog.records if "is damaged" in record.getMessage()]
     assert 1 <= len(said) <= 3  # each part of the service says it once

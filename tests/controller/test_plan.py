@@ -28,7 +28,10 @@ def test_the_example_in_the_docstring_is_a_plan_with_the_defaults() -> None:
     with pytest.raises(OperatorError, match="end at 100"):
         toml("\n".join(example))  # one stage, of 1 %
     made = toml("\n".join(example).replace("percent = 1 ", "percent = 100 ", 1))
-    assert made == plan.make_plan({"stages": [{"percent": 100}]})
+    named, last = made.stages
+    assert (named.tags, named.devices) == (("canary",), ("d1", "d2"))
+    default = plan.make_plan({"stages": [{"percent": 100}]})
+    assert made.model_copy(update={"stages": (last,)}) == default
 
 
 def test_toml_and_options_make_the_same_plan() -> None:
@@ -76,7 +79,7 @@ def test_nan_in_toml_is_refused() -> None:
         ({"stages": [{"percent": 10}]}, "end at 100"),
         ({"stages": [{"percent": 0}, {"percent": 100}]}, "percent"),
         ({"stages": [{"percent": 101}]}, "percent"),
-        ({"stages": [{}]}, "stages.0.percent"),
+        ({"stages": [{}]}, "stages.0: percent"),
         ({"stages": [{"percent": 100}] * 33}, "stages"),
         ({"on_fail": "ignore"}, "on_fail"),
         ({"on_fall": "hold"}, "on_fall: unknown key"),
@@ -135,6 +138,42 @@ def test_durations_with_units_are_those_in_seconds() -> None:
 def test_bad_duration_is_refused_by_its_name(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(OperatorError, match=re.escape(named)):
         plan.make_plan(settings)
+
+
+def test_stages_that_name_tags_or_devices_come_before_those_with_percent() -> None:
+    made = toml(
+        """
+        stages = [
+            { tags = ["canary"], soak = "1d" },
+            { devices = ["d1", "d2"] },
+            { tags = ["a", "b"], devices = ["d3"] },
+            { devices = ["d4"] },
+            { percent = 10 },
+            { percent = 100 },
+        ]
+        """
+    )
+    shown = ["tag canary", "2 devices", "tags a, b", "d4", "10 %", "100 %"]
+    assert [stage.whom for stage in made.stages] == shown
+
+
+@pytest.mark.parametrize(
+    ("stages", "named"),
+    [
+        ([{"tags": ["canary"]}], "end at 100"),
+        ([{"percent": 10}, {"tags": ["canary"]}, {"percent": 100}], "come before"),
+        ([{"percent": 5, "tags": ["canary"]}, {"percent": 100}], "percent: give it, or"),
+        ([{"tags": []}, {"percent": 100}], "percent: give it, or"),
+        ([{"tags": ["Canary"]}, {"percent": 100}], "stages.0.tags.0"),
+        ([{"tags": "canary"}, {"percent": 100}], "stages.0.tags"),
+        ([{"devices": ["../d1"]}, {"percent": 100}], "stages.0.devices.0"),
+        ([{"devices": [f"d{n}" for n in range(101)]}, {"percent": 100}], "stages.0.devices"),
+        ([{"tags": [f"t{n}" for n in range(17)]}, {"percent": 100}], "stages.0.tags"),
+    ],
+)
+def test_bad_stage_of_named_devices_is_refused(stages: list[Any], named: str) -> None:
+    with pytest.raises(OperatorError, match=named):
+        plan.make_plan({"stages": stages})
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 59, 60, 90, 3600, 5400, 86400, 31536000])

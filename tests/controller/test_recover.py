@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from rollout_commands import Run, commands
+from rollout_world import FLEET as FLEET_NAME
 from rollout_world import Device, World, newest, quick, seen
 from sqlalchemy import select
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import recover, rollouts
+from modelwave_controller.operations import overview, recover, rollouts
 from modelwave_controller.operations.recover import MARGIN, MAX_FLOOR, Numbers
 from modelwave_controller.rollout.events import FLEET, Restored
 from modelwave_controller.rollout.state import FINISHED, NEW
@@ -182,6 +183,8 @@ def test_after_a_restore_no_order_is_signed_before_recover(world: World, tmp_pat
     put_back(world, copy, world.now)
     world.tick()
     assert order_numbers(world) == before
+    with world.store.read() as connection:
+        assert overview.fleet(connection, FLEET_NAME, world.now).restored == ["digits"]
     found = seen(world)
     assert (found.status, found.why) == (
         NEW,

@@ -17,6 +17,8 @@ from modelwave_shared.slots import slot
 
 START = f"modelwave/1/{FLEET}/desired/{TARGET}/digits/"
 
+WORDS = ("rolled_back", "rejected", "succeeded")
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
@@ -239,13 +241,33 @@ def test_a_device_that_had_failed_is_counted_once_when_the_order_for_all_reaches
 
 
 def test_a_roll_back_is_not_hidden_by_the_refusal_of_the_same_model(world: World) -> None:
-    world.start(1, quick(100, stage={"max_rolled_back_percent": 100, "min_succeeded_percent": 0}))
+    world.start(1, quick(stage={"max_rolled_back_percent": 100, "min_succeeded_percent": 0}))
+    for _ in range(4):
+        world.tick()
+        world.answer("ROLLED_BACK", [world.devices["d0"]], "golden set")
+        world.answer("SUCCEEDED", list(world.devices.values())[1:])
     world.tick()
-    world.answer("ROLLED_BACK", [world.devices["d0"]], "golden set")
-    world.answer("SUCCEEDED", list(world.devices.values())[1:])
+    assert set(retained(world)) == {"all"}
+    world.answer("REJECTED", [world.devices["d0"]], "blacklist: it failed on this device")
+    assert [sum(getattr(row, word) for row in seen(world).rows) for word in WORDS] == [1, 0, 19]
+    (problem,) = seen(world).problems
+    assert problem.reason == "golden set"
+
+
+def test_the_order_for_all_comes_in_the_transaction_that_finishes_the_rollout(
+    world: World,
+) -> None:
+    world.start(1)
+    for _ in range(2):
+        world.tick()
+        world.answer("SUCCEEDED", world.devices.values())
     world.tick()
-    assert newest(world).status == FINISHED
-    assert sum(row.rolled_back for row in seen(world).rows) == 1
+    world.answer("SUCCEEDED", world.devices.values())
+    while newest(world).status != FINISHED:
+        assert "all" not in retained(world)
+        world.acknowledge()
+        world.ticker.tick(world.now, world.steady)
+    assert set(retained(world)) == {"all"}
 
 
 def test_nothing_is_signed_while_the_clock_is_in_doubt(world: World) -> None:

@@ -56,6 +56,9 @@ def _print(found: Fleet) -> None:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
+    if found.restored:
+        models = ", ".join(found.restored)
+        head.append(("restored", f"no order of {models} is signed until `modelwave recover`"))
     show(facts(head))
     if found.live:
         rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]

@@ -18,7 +18,8 @@ from modelwave_controller.terminal import print_json, safe, say, show, table
 def recover(
     ctx: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(show_default="all, to show them", help="Name of the model.")
+        str | None,
+        typer.Argument(metavar="MODEL", show_default="shows all", help="Name of the model."),
     ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Go on above the devices' numbers; without it, show them.")

@@ -19,6 +19,7 @@ from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.status import Entry, Status, StatusReader, entries
+from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state
 from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import console, print_json, show, table
@@ -153,7 +154,7 @@ def retry(
         typer.Option(
             metavar="OUTCOME,…",
             help="Those with one of these outcomes, such as FAILED,TIMED_OUT,ROLLED_BACK.",
-            show_default="FAILED, CANCELED, TIMED_OUT",
+            show_default=", ".join(retrying.BY_DEFAULT),
         ),
     ] = None,
     reason: ReasonOption = "",

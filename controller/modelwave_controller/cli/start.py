@@ -291,5 +291,5 @@ def _stage_rows(
         names = [place.device for place in places if place.stage == number]
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         who = ", ".join(names[:SHOWN_NAMES]) + more
-        rows.append((f"{number + 1} ({stage.percent:g} %)", len(names), who))
+        rows.append((f"{number + 1} ({stage.whom})", len(names), who))
     return rows

@@ -35,6 +35,7 @@ class Fleet:
     service_runs: bool
     problem: str  # of the service or its connection, and what to do; "": none
     clock_doubt: str  # "": none
+    restored: list[str]  # models whose order numbers are to be recovered after a restore
     leader: dict[str, Any] | None  # the service that leads: host, pid
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
     cloned: list[str]  # ids that two devices use
@@ -42,7 +43,7 @@ class Fleet:
 
 def fleet(connection: Connection, name: str, now: float) -> Fleet:
     """`now` is in Unix seconds."""
-    found = health(connection, now)
+    found, state = health(connection, now), log.under_way(connection)
     targets: Counter[str] = Counter(connection.scalars(select(devices.c.target)))
     query = select(devices.c.seen_clock).join(presence, devices.c.device == presence.c.device)
     online = connection.scalars(query.where(presence.c.online)).all()
@@ -63,7 +64,7 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         ],
         rollouts=[
             {"rollout": r.id, "model": r.model, "status": r.status}
-            for r in log.under_way(connection).rollouts.values()
+            for r in state.rollouts.values()
             if r.status not in FINAL
         ],
         metrics=metrics.by_release(connection),
@@ -71,6 +72,7 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         service_runs=found.service_runs,
         problem=found.problem,
         clock_doubt=clocks.doubt,
+        restored=sorted(state.restored),
         leader=_leader(connection),
         link=lease.link_state(connection)._asdict(),
         cloned=stored.cloned(connection),

@@ -41,6 +41,11 @@ def preview(
         devices.c.target.in_(created.releases), devices.c.device.in_(runs)
     )
     by_target: dict[str, list[Any]] = defaultdict(list)
+    named = {
+        device: number
+        for number, stage in enumerate(created.plan.stages)
+        for device in stage.devices
+    }
     for row in connection.execute(query.order_by(devices.c.device)):
         by_target[row.target].append(row)
     places = []
@@ -52,7 +57,7 @@ def preview(
                 device=row.device,
                 target=target,
                 slot=row.slot,
-                stage=stages[row.slot],
+                stage=named.get(row.device, stages[row.slot]),
                 shortfalls=_shortfalls(needs, row),
                 unreadable=formats.shortfalls(created.releases[target], stored.reads(row.reads)),
             )
@@ -86,6 +91,8 @@ def _stages(created: Created, slots: list[int]) -> dict[int, int]:
     found: dict[int, int] = {}
     width = 0
     for number, stage in enumerate(created.plan.stages):
+        if stage.percent is None:
+            continue
         new = cohorts.widen(counts, created.start_slot, width, stage.percent)
         found.update(dict.fromkeys(cohorts.opened(created.start_slot, width, new), number))
         width = new

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.operations import recover
+from modelwave_controller.operations.named import with_devices
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state
@@ -91,7 +92,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         )
     return Created(
         model=request.model,
-        plan=request.plan,
+        plan=with_devices(connection, request.plan, request.model, list(chosen)),
         releases={target: _release(signed) for target, signed in chosen.items()},
         previous={
             target: release
@@ -359,4 +360,6 @@ def _revert(found: State, rollout: Rollout, reason: str) -> Act:
 def _ordered(found: State, rollout: Rollout, target: str) -> bool:
     desired = found.desired.get((rollout.model, target), {})
     manifest = rollout.created.releases[target].manifest
-    return any(wanted.release.manifest == manifest for wanted in desired.values())
+    alone = found.alone.get(rollout.model, {}).values()
+    of_devices = [one.wanted for one in alone if one.target == target]
+    return any(order.release.manifest == manifest for order in (*desired.values(), *of_devices))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from modelwave_controller.operations import recover, rollouts
 from modelwave_controller.operations.health import health
 from modelwave_controller.phrases import clones, plural
-from modelwave_controller.rollout import gates, state
+from modelwave_controller.rollout import gates, state, wanted
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import (
@@ -387,13 +387,13 @@ def _silent(
     found = []
     waves = _answers(rollout, known) if refusals else []
     for refusal in refusals:
-        desired = state.desired.get((rollout.model, refusal.target), {}).get(refusal.slot)
+        place = (refusal.target, refusal.slot, refusal.device)
+        desired = wanted.of(state, rollout.model, *place)
         for wave, answers in waves:
             ordered = any(
-                order.target == refusal.target
-                and desired is not None
+                desired is not None
                 and order.release.manifest == desired.release.manifest
-                and contains(order.slots, refusal.slot)
+                and order.names(*place)
                 for order in wave.orders
             )
             if ordered and refusal.device not in answers:

@@ -158,7 +158,7 @@ def decide(plan: Plan, facts: Facts, now: float) -> Decision:
 
 
 def label(plan: Plan, number: int) -> str:
-    return f"stage {number + 1} ({plan.stages[number].percent:g} %)"
+    return f"stage {number + 1} ({plan.stages[number].whom})"
 
 
 def overdue(stage: Stage, facts: StageFacts, now: float) -> bool:

@@ -27,6 +27,7 @@ from modelwave_controller.errors import StorageError
 from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.trust.field_types import SlotRange, first_problem
+from modelwave_shared.slots import contains
 from modelwave_shared.words import OUTCOMES
 
 # A device's answer is this, or one of the OUTCOMES of modelwave_shared.words.
@@ -83,13 +84,20 @@ class OrderSent(_Body):
     known: int
     device: str = ""
 
+    def names(self, target: str, slot: int, device: str) -> bool:
+        """Returns whether it is for this device."""
+        mine = self.target == target and self.device in ("", device)
+        return mine and contains(self.slots, slot)
+
 
 class Cleared(_Body):
-    """Slots of one target whose order was withdrawn, because there is no release before."""
+    """Slots of one target whose order was withdrawn, because there is no release before; or one
+    `device`, in these slots, whose own order was."""
 
     target: str
     slots: list[SlotRange]
     known: int
+    device: str = ""
 
 
 class Created(_Act):

@@ -16,6 +16,7 @@ from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts
+from modelwave_controller.rollout.plan import Stage
 from modelwave_controller.rollout.state import Answer, Rollout, Wave
 from modelwave_shared.words import CANCELED, DEFERRED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
 
@@ -33,11 +34,12 @@ class Known:
         return {slot: len(ids) for slot, ids in self.devices.get(target, {}).items()}
 
     def inside(self, order: OrderSent) -> Iterator[str]:
-        """Yields the devices in the order's slots."""
+        """Yields the devices that the order is for."""
         slots = self.devices.get(order.target, {})
         for first, last in order.slots:
             for slot in range(first, last + 1):
-                yield from slots.get(slot, ())
+                ids = slots.get(slot, ())
+                yield from (i for i in ids if order.device in ("", i))
 
 
 def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
@@ -68,22 +70,46 @@ def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
 
 
 def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
-    """Returns the slots that the rollout's next stage opens, by target; {} after the last stage."""
-    created, number = rollout.created, len(rollout.stages)
-    if number == len(created.plan.stages):
+    """Returns the slots that the rollout's next stage opens, by target; {} after the last stage,
+    and for a stage of named devices."""
+    created, stage = rollout.created, next_stage(rollout)
+    if stage is None or stage.percent is None:
         return {}
     found = {}
     for target in sorted(created.releases):
         counts, old = known.counts(target), rollout.width(target)
-        percent = created.plan.stages[number].percent
-        new = cohorts.widen(counts, created.start_slot, old, percent)
+        new = cohorts.widen(counts, created.start_slot, old, stage.percent)
         found[target] = cohorts.opened(created.start_slot, old, new)
     return found
+
+
+def next_named(rollout: Rollout, known: Known) -> list[tuple[str, int, str]]:
+    """Returns (target, slot, id) of the known devices that the rollout's next stage names."""
+    stage = next_stage(rollout)
+    names = set(stage.devices) if stage else set()
+    return sorted(
+        (target, slot, device)
+        for target in rollout.created.releases
+        for slot, ids in known.devices.get(target, {}).items()
+        for device in names.intersection(ids)
+    )
+
+
+def next_stage(rollout: Rollout) -> Stage | None:
+    number, stages = len(rollout.stages), rollout.created.plan.stages
+    return stages[number] if number < len(stages) else None
 
 
 def _unreadable(rollout: Rollout, known: Known) -> list[str]:
     if not known.behind:
         return []
+    if named := next_named(rollout, known):
+        names = {device for _, _, device in named}
+        behind = [reader for reader in known.behind if reader.device in names]
+        places: dict[str, set[int]] = {}
+        for reader in behind:
+            places.setdefault(reader.target, set()).add(reader.slot)
+        return formats.unreadable(behind, rollout.created.releases, places)
     slots = {target: set(opened) for target, opened in next_slots(rollout, known).items()}
     return formats.unreadable(known.behind, rollout.created.releases, slots)
 

@@ -7,7 +7,7 @@ An event of a kind that has no words here is called by the name of its kind.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from modelwave_controller.phrases import plural
+from modelwave_controller.phrases import moment, plural
 from modelwave_controller.rollout.events import (
     Aborted,
     Began,
@@ -24,8 +24,10 @@ from modelwave_controller.rollout.events import (
     Opened,
     OrderSent,
     Paused,
+    Recovered,
     Reordered,
     Reported,
+    Restored,
     Resumed,
     Retried,
     RevertAsked,
@@ -97,6 +99,10 @@ def _what(body: Body | NotUnderstood) -> str:
         case Tagged():
             changes = [f"+{tag}" for tag in body.added] + [f"-{tag}" for tag in body.removed]
             return f"device {body.device} tagged {' '.join(changes)}"
+        case Restored():
+            return f"database restored from a backup of {moment(body.made_at)}"
+        case Recovered():
+            return f"the next order of {body.model} is above {body.floor}"
         case NotUnderstood():
             return f"{body.kind}: not understood by this modelwave"
     return str(body.kind).replace("_", " ")

@@ -1,6 +1,7 @@
 """A rollout's plan: its stages, the limits of their gates, the trial, and the action on FAIL.
 
-Its TOML form (`modelwave rollout start … --plan FILE`); all keys but `percent` are optional:
+Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional, but a stage needs
+`percent`, or `tags` or `devices`:
 
     on_fail = "revert"              # or "hold": stop and leave the decision to a person
     expires = "365d"                # how long its orders are valid
@@ -8,6 +9,9 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys but `percent
     time = "10m"                    # length of the trial on each device before it confirms
     inferences = 0                  # inferences that the trial needs
     max_failed_percent = 0          # of its inferences; more: the device rolls back
+    [[stages]]
+    tags = ["canary"]               # devices that have one of these tags at the start, and
+    devices = ["d1", "d2"]          # these; such stages come first
     [[stages]]
     percent = 1                     # of each target's known devices; increases, the last is 100
     soak = "1h"                     # at least this long before the next stage opens
@@ -40,13 +44,20 @@ from pydantic import (
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.rollout.durations import in_seconds
-from modelwave_controller.trust.field_types import TrialInferences, TrialSeconds, first_problem
+from modelwave_controller.trust.field_types import (
+    Name,
+    TrialInferences,
+    TrialSeconds,
+    first_problem,
+)
 from modelwave_shared.limits import MILLION
 
 DEFAULT_PERCENTS = (1.0, 10.0, 50.0, 100.0)
 DEFAULT_TRIAL_SECONDS = 600
 MAX_PLAN_BYTES = 65536
 MAX_STAGES = 32
+MAX_NAMED_TAGS = 16
+MAX_NAMED_DEVICES = 100  # of a stage; each costs an order
 MAX_WAIT_SECONDS = 365 * 86400
 MAX_EXPIRES_SECONDS = 10 * 365 * 86400
 
@@ -79,7 +90,12 @@ class Trial(_Strict):
 
 
 class Stage(_Strict):
-    percent: Annotated[Percent, Field(gt=0)]
+    """A share of each target's devices, or named devices: each gets an order of its own. In the
+    plan of a rollout that was started, `devices` has those of the tags too."""
+
+    percent: Annotated[Percent, Field(gt=0)] | None = None
+    tags: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_TAGS, strict=False)] = ()
+    devices: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_DEVICES, strict=False)] = ()
     soak_seconds: Seconds = 3600
     deadline_seconds: Seconds = 86400
     max_rolled_back_percent: Percent = 2.0
@@ -87,6 +103,21 @@ class Stage(_Strict):
     max_rejected_percent: Percent = 5.0
     max_silent_percent: Percent = 10.0
     min_succeeded_percent: Percent = 80.0
+
+    @property
+    def whom(self) -> str:
+        """For whom it is: "10 %", "tag canary" or "2 devices"."""
+        if self.percent is not None:
+            return f"{self.percent:g} %"
+        if self.tags:
+            return f"{'tag' if len(self.tags) == 1 else 'tags'} {', '.join(self.tags)}"
+        return self.devices[0] if len(self.devices) == 1 else f"{len(self.devices)} devices"
+
+    @model_validator(mode="after")
+    def _is_for_a_share_or_for_named_devices(self) -> Self:
+        if (self.percent is None) == (not self.tags and not self.devices):
+            raise ValueError("percent: give it, or tags or devices in its place")
+        return self
 
     @model_validator(mode="after")
     def _soak_ends_before_the_deadline(self) -> Self:
@@ -103,8 +134,11 @@ class Plan(_Strict):
 
     @model_validator(mode="after")
     def _stages_rise_to_everyone(self) -> Self:
-        percents = [stage.percent for stage in self.stages]
-        if percents != sorted(set(percents)) or percents[-1] != 100:
+        named = [stage.percent is None for stage in self.stages]
+        if named != sorted(named, reverse=True):
+            raise ValueError("stages: those with tags or devices come before those with percent")
+        percents = [stage.percent for stage in self.stages if stage.percent is not None]
+        if not percents or percents != sorted(set(percents)) or percents[-1] != 100:
             raise ValueError("stages: percent must rise from stage to stage and end at 100")
         for number, stage in enumerate(self.stages):
             if stage.deadline_seconds <= self.trial.seconds:

@@ -12,7 +12,6 @@ from modelwave_controller.rollout.decide import overdue
 from modelwave_controller.rollout.events import IN_PROGRESS, Release
 from modelwave_controller.rollout.facts import Known, facts, later, newest_answers, population_of
 from modelwave_controller.rollout.state import Rollout, State, Wave
-from modelwave_shared import slots
 from modelwave_shared.words import OUTCOMES, REJECTED, ROLLED_BACK, SUCCEEDED
 
 QUEUED, TIMED_OUT = "QUEUED", "TIMED_OUT"
@@ -59,9 +58,9 @@ def place(state: State, rollout: Rollout, target: str, slot: int, device: str) -
     if order is None or release is None or order.release.manifest != release.manifest:
         return None
     if rollout.back:
-        return Place(None, release) if _names(rollout.back, target, slot) else None
+        return Place(None, release) if _names(rollout.back, target, slot, device) else None
     for number, stage in enumerate(rollout.stages):
-        if _names(stage, target, slot):
+        if _names(stage, target, slot, device):
             return Place(number, release)
     return None
 
@@ -82,13 +81,13 @@ def _inside(wave: Wave, known: Known) -> Iterator[tuple[str, int, str]]:
     """Yields (target, slot, device) of the known devices in the wave's slots."""
     for order in wave.orders:
         for slot, ids in known.devices.get(order.target, {}).items():
-            if slots.contains(order.slots, slot):
-                for device in ids:
+            for device in ids:
+                if order.names(order.target, slot, device):
                     yield order.target, slot, device
 
 
-def _names(wave: Wave, target: str, slot: int) -> bool:
-    return any(o.target == target and slots.contains(o.slots, slot) for o in wave.orders)
+def _names(wave: Wave, target: str, slot: int, device: str) -> bool:
+    return any(order.names(target, slot, device) for order in wave.orders)
 
 
 def _word(outcome: str, late: bool, over: bool) -> str:

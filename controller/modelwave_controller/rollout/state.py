@@ -136,7 +136,7 @@ class Rollout:
             last - first + 1
             for stage in self.stages
             for order in stage.orders
-            if order.target == target
+            if order.target == target and not order.device
             for first, last in order.slots
         )
 
@@ -389,6 +389,9 @@ def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
     rollout.retry.clear()
     _order(state, rollout, rollout.back, body.orders)
     for cleared in body.cleared:
+        if cleared.device:
+            state.alone.get(rollout.model, {}).pop(cleared.device, None)
+            continue
         _drop_alone(state, rollout.model, cleared.target, cleared.slots)
         slots = state.desired.setdefault((rollout.model, cleared.target), {})
         for first, last in cleared.slots:

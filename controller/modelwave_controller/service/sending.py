@@ -70,6 +70,12 @@ class Sender:
         known = cohorts.count_devices(self.known.counts(target), ranges)
         return Cleared(target=target, slots=ranges, known=known)
 
+    def clear_alone(self, target: str, slot: int, device: str) -> Cleared:
+        """Clears the topic of a device's own order."""
+        topic = topics.desired_device(self.fleet, device, self.rollout.model)
+        outbox.put(self.connection, [topic], b"")
+        return Cleared(target=target, slots=[[slot, slot]], known=1, device=device)
+
     def clear_all(self, target: str) -> None:
         """Clears the topic of the order for all slots, if it holds one."""
         topic = topics.desired_all(self.fleet, target, self.rollout.model)

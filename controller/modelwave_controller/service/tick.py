@@ -7,6 +7,7 @@ acknowledged all orders of a wave, the tick notes in the log that its clocks hav
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -33,10 +34,11 @@ from modelwave_controller.rollout.events import (
     Held,
     Opened,
     OrderSent,
+    Release,
     Reordered,
     Reverted,
 )
-from modelwave_controller.rollout.facts import facts, next_slots
+from modelwave_controller.rollout.facts import facts, next_named, next_slots
 from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE
 from modelwave_controller.rollout.state import (
     ACTIVE,
@@ -242,6 +244,9 @@ class _Step(Sender):
         sent = []
         for target, slots in next_slots(self.rollout, self.known).items():
             sent += self.send(target, self.rollout.created.releases[target], slots)
+        for target, slot, device in next_named(self.rollout, self.known):
+            release = self.rollout.created.releases[target]
+            sent.append(self.send_alone(target, release, slot, device))
         return Opened(stage=len(self.rollout.stages), orders=sent)
 
     def _hold(self, decision: Decision) -> Body:
@@ -256,7 +261,8 @@ class _Step(Sender):
 
     def _revert(self, decision: Decision) -> Body:
         """Orders every slot whose order names the release back to the release before, also slots of
-        an earlier rollout of the same release. A device that cannot read the order does not delay
+        an earlier rollout of the same release, and devices with such an order of their own. A
+        device that cannot read the order does not delay
         the others: it keeps its release until its agent is updated."""
         created = self.rollout.created
         sent: list[OrderSent] = []
@@ -272,10 +278,30 @@ class _Step(Sender):
                 back[target] = slots
             elif slots:
                 cleared.append(self.clear(target, slots))
+            for device, slot in self._alone_on(target, release, slots):
+                if target in created.previous:
+                    before = created.previous[target]
+                    sent.append(self.send_alone(target, before, slot, device))
+                    back.setdefault(target, []).append(slot)
+                else:
+                    cleared.append(self.clear_alone(target, slot, device))
         reason = decision.reason
         if unreadable := formats.unreadable(self.known.behind, created.previous, back):
             reason += f"; the orders to revert are sent, but {formats.told(unreadable)}"
         return Reverted(reason=reason, orders=sent, cleared=cleared)
+
+    def _alone_on(
+        self, target: str, release: Release, without: Collection[int]
+    ) -> list[tuple[str, int]]:
+        """Returns (id, slot) of the devices whose own order names the release, and that are in none
+        of the slots in `without`."""
+        return [
+            (device, found.slot)
+            for device, found in self.state.alone.get(self.rollout.model, {}).items()
+            if found.target == target
+            and found.wanted.release.manifest == release.manifest
+            and found.slot not in without
+        ]
 
 
 def _gated(decision: Decision) -> list[Body]:

@@ -2,8 +2,8 @@
 
 SQLite itself notices few damages: where a page is not what it expects. It returns a text that is
 not UTF-8, a text in place of a number or half a JSON document as they are, and the program fails
-later, in any way. So the whole file is read here. That takes about a second for 100 MB, which is
-why it is done after an error, and before a backup, only.
+later, in any way. So the whole file is read here. That takes some seconds for 100 MB, so it
+is done only after an error, and for a backup.
 """
 
 import json
@@ -131,7 +131,8 @@ def _wrong_value(connection: sqlite3.Connection, table: Table) -> str:
     columns = [row[1].decode() for row in connection.execute(f"PRAGMA table_info({table.name})")]
     known = [column for column in table.columns if column.name in columns]
     for column in known:
-        types = ", ".join(f"'{name}'" for name in _TYPES[type(column.type)])
+        allowed = _TYPES[type(column.type)] + (("null",) if column.nullable else ())
+        types = ", ".join(f"'{name}'" for name in allowed)
         wrong = f"SELECT rowid FROM {table.name} WHERE typeof({column.name}) NOT IN ({types})"
         for (row,) in connection.execute(f"{wrong} LIMIT 1"):
             return f"{table.name}.{column.name} has a value of a wrong type in row {row}"
@@ -142,7 +143,8 @@ def _wrong_value(connection: sqlite3.Connection, table: Table) -> str:
 
 def _wrong_text(connection: sqlite3.Connection, table: Table, column: Column[Any]) -> str:
     is_json = (table.name, column.name) in _JSON
-    for row, value in connection.execute(f"SELECT rowid, {column.name} FROM {table.name}"):
+    query = f"SELECT rowid, {column.name} FROM {table.name} WHERE {column.name} IS NOT NULL"
+    for row, value in connection.execute(query):
         try:
             text = value.decode()
             if is_json and text:

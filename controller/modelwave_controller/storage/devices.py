@@ -172,6 +172,14 @@ def places(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str,
     }
 
 
+def that_run(
+    connection: Connection, names: Sequence[str], model: str, targets: Collection[str]
+) -> list[str]:
+    """Returns those of the devices that are of these targets and report the model."""
+    query = _reporting(select(devices.c.device), model).where(devices.c.target.in_(targets))
+    return [row.device for row in _rows(connection, query, devices.c.device, list(names))]
+
+
 def any_lacks(connection: Connection, target: str, model: str, manifest: str) -> bool:
     """Returns whether a device of the target that reports the model does not run this release."""
     query = _reporting(select(devices.c.device), model)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.rollout.events import FLEET, Restored, by
-from modelwave_controller.storage import ahead, damage, log
+from modelwave_controller.storage import ahead, damage, lease, log
 from modelwave_controller.storage.store import Store
 
 PAGES = 1024  # that are copied between two calls of `tell`
@@ -74,8 +74,10 @@ def take_out_of_use(file: Path) -> None:
 
 def note_restored(store: Store, made_at: float, now: float, actor: str) -> list[str]:
     """Notes in the log that the database is a backup of `made_at`, Unix seconds: orders of its
-    models are not signed until they are recovered. Returns these models."""
+    models are not signed until they are recovered, and who led when it was made leads no more.
+    Returns these models."""
     with store.write() as connection:
+        lease.give_back(connection, now)
         models = ahead.models(connection)
         act = by(actor, Restored(made_at=made_at, models=models))
         log.append(connection, FLEET, now, [act])

@@ -36,6 +36,8 @@ _NO_DAMAGE = (
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
 )
 
 logger = logging.getLogger(__name__)

@@ -20,6 +20,12 @@ def of_all(connection: Connection) -> dict[str, list[str]]:
     return found
 
 
+def devices_with(connection: Connection, wanted: Collection[str]) -> list[str]:
+    """Returns the devices that have one of these tags."""
+    query = select(tags.c.device).where(tags.c.tag.in_(wanted)).distinct()
+    return list(connection.scalars(query))
+
+
 def of(connection: Connection, device: str) -> list[str]:
     query = select(tags.c.tag).where(tags.c.device == device).order_by(tags.c.tag)
     return list(connection.scalars(query))

@@ -1,0 +1,155 @@
+"""The operator: does anything in times of trouble, and follows the status after it."""
+
+import contextlib
+import re
+
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.operations import overview, rollouts, status
+from modelwave_controller.operations.rollouts import Request
+from modelwave_controller.rollout import state
+from modelwave_controller.storage import clock, devices, log, outbox
+from modelwave_shared import topics
+from tests.heal.fleet import FLEET, GOOD, MODEL, PLAN
+
+STAYS = (state.PAUSED, state.HELD, state.UNKNOWN)  # until somebody does something
+PATIENCE = 2  # how often they let a rollout wait anew before they decide about it
+
+
+class Person:
+    def __init__(self, world, random):
+        self.world = world
+        self.random = random
+        self.number = 0  # of the newest release
+        self.wished = set()  # rollouts that they have reverted
+        self.waited = {}  # rollout: how often they let it wait anew
+        self.did = []  # what, and when
+        self.words = set()  # the statuses that they have seen
+
+    @property
+    def store(self):
+        return self.world.controller.store
+
+    @property
+    def now(self):
+        return self.world.controller_time
+
+    def seen(self):
+        """What `rollout status` shows, or None if there is no rollout."""
+        with self.store.read() as connection:
+            if log.next_rollout(connection) == 1:
+                return None
+            found = status.StatusReader(connection, None).read(connection, self.now)
+        self.words.add(found.status)
+        return found
+
+    def tries(self, what, *given):
+        """Does it, as far as it is allowed: a refusal tells what to do instead."""
+        with contextlib.suppress(OperatorError):
+            getattr(self, what)(*given)
+
+    # Commands.
+
+    def start(self, quality=GOOD):
+        self.number += 1
+        release = self.world.fleet.release(self.number, quality)
+        request = Request(MODEL, release.signed, (), PLAN, self.random.randrange(1000))
+        rollout = rollouts.start(self.store, request, self.now)
+        self._note(f"rollout start {self.number} ({quality})")
+        return rollout
+
+    def pause(self):
+        self._on_newest("pause", "why not")
+
+    def resume(self):
+        self._on_newest("resume", "")
+
+    def overrule(self):
+        self._on_newest("resume", "it is good")
+
+    def retry(self):
+        rollouts.retry(self.store, MODEL, [], [], "try again", self.now)
+        self._note("rollout retry")
+
+    def abort(self):
+        self._on_newest("abort", "enough")
+
+    def revert(self):
+        found = self.seen()
+        self._on_newest("revert", "it smells")
+        if found:
+            self.wished.add(found.rollout)
+
+    def forget(self, name):
+        with self.store.write() as connection:
+            if devices.forget(connection, name):
+                outbox.put(connection, [topics.reported(FLEET, name)], b"")
+                outbox.put(connection, [topics.presence(FLEET, name)], b"")
+        self._note(f"device forget {name}")
+
+    def accept_clock(self):
+        with self.store.write() as connection:
+            clock.accept(connection, self.now, "it is right")
+        self._note("clock accept")
+
+    # Following the status.
+
+    def follow(self):
+        """Reads the status, and does what it says where nothing goes on by itself."""
+        self._forget_reinstalled()
+        found = self.seen()
+        if found is None:
+            return
+        asked = [(words, act) for words, act in WAYS_OUT if words in _commands(found.next)]
+        goes_on = "by itself at the service's next tick" in found.next
+        stays = (found.status in STAYS and not goes_on) or "clock accept" in found.next
+        if stays and not asked:
+            self.world.fault("no way out", f"{found.status}: {found.why}; next: {found.next}")
+        if stays and asked:
+            try:
+                self._choose(found, [act for _, act in asked])
+            except OperatorError as error:
+                self.world.fault("named and refused", f"{found.status}: {found.next}: {error}")
+
+    def _choose(self, found, acts):
+        if "accept_clock" in acts:
+            return self.accept_clock()
+        if found.status == state.PAUSED:
+            return self.resume()
+        waited = self.waited.get(found.rollout, 0)
+        if "resume" in acts and waited < PATIENCE:
+            self.waited[found.rollout] = waited + 1
+            return self.resume()
+        choices = [act for act in acts if act != "resume"] or acts
+        getattr(self, self.random.choice(choices))()
+
+    def _forget_reinstalled(self):
+        """`device list` names the devices whose reports are ignored as old, and what to do."""
+        with self.store.read() as connection:
+            found = overview.device_list(connection, self.now)
+        for device in found:
+            if device.get("stale"):
+                self.forget(device["device"])
+
+    def _on_newest(self, what, reason):
+        getattr(rollouts, what)(self.store, MODEL, reason, self.now)
+        self._note(f"rollout {what} {reason}".strip())
+
+    def _note(self, what):
+        self.did.append(f"{self.world.loop.time():.0f} s: {what}")
+
+
+# What a status may tell to do: its words, and what the person then does.
+WAYS_OUT = (
+    ("clock accept", "accept_clock"),
+    ("rollout resume", "resume"),
+    ("rollout retry", "retry"),
+    ("--accept REASON", "overrule"),
+    ("rollout revert", "revert"),
+    ("rollout abort", "abort"),
+)
+
+
+def _commands(text):
+    """The commands in a text: all in backquotes, and the option that stands beside them."""
+    found = " ".join(re.findall("`([^`]+)`", text))
+    return found + (" --accept REASON" if "--accept REASON" in text else "")

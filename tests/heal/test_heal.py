@@ -1,0 +1,38 @@
+"""Some of the histories of `make heal`, and what the simulator needs to be believed."""
+
+import pytest
+
+from tests.heal import histories
+from tests.heal.histories import Step, made, play, shrunk, told
+from tests.heal.known import KNOWN
+from tests.heal.many import played
+
+HISTORIES = 50  # with those of KNOWN
+MAX_STEPS = 5
+
+
+@pytest.mark.slow
+def test_every_history_ends_with_each_device_on_what_it_should_run() -> None:
+    chosen = [(1, history) for history in KNOWN.values()]
+    chosen += [(seed, made(seed, MAX_STEPS)) for seed in range(HISTORIES - len(chosen))]
+    for seed, history, outcome in played(chosen):
+        if outcome.violation:
+            history = shrunk(history, seed, outcome.violation.kind)
+            pytest.fail(f"{play(history, seed).violation}\n{told(history, seed)}")
+
+
+@pytest.mark.slow
+def test_a_history_is_made_and_played_the_same_each_time() -> None:
+    assert made(7) == made(7)
+    history = made(3)[:3]
+    assert play(history, 3).log == play(history, 3).log
+
+
+@pytest.mark.slow
+def test_a_history_that_breaks_a_rule_is_shrunk_to_the_steps_that_do_it(monkeypatch) -> None:
+    def breaks(world: object) -> None:
+        world.fault("test", "broken")
+
+    monkeypatch.setitem(histories.KINDS, "breaks", histories.KINDS["starts"]._replace(do=breaks))
+    history = [Step("broker_drops", (), 50), Step("breaks", (), 90), Step("broker_drops", (), 50)]
+    assert shrunk(history, 1, "test") == [Step("breaks", (), histories.SHORT_SECONDS)]
