@@ -27,6 +27,7 @@ from modelwave_controller.service.leader import (
     Candidate,
     LeaderStore,
 )
+from modelwave_controller.service.link import Connection
 from modelwave_controller.service.serve import Ready, Service
 from modelwave_controller.storage import lease, log, tables
 from modelwave_controller.storage.lease import LeaseLost
@@ -290,8 +291,10 @@ def test_an_address_that_another_program_has_is_an_error_if_no_service_leads(
 @pytest.mark.e2e
 @pytest.mark.usefixtures("short_looks")
 def test_a_service_whose_lease_was_taken_stops_its_work_and_stands_by(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    broken_off: list[Connection] = []
+    monkeypatch.setattr(Connection, "drop", lambda self: broken_off.append(self))
     with (
         any_broker(tmp_path) as port,
         closing(World(tmp_path, devices=1, broker_port=port)) as world,
@@ -301,6 +304,7 @@ def test_a_service_whose_lease_was_taken_stops_its_work_and_stands_by(
         with world.store.write() as connection:
             lease.take(connection, leader.identity(), world.now)
         poll(lambda: "publishes and stores nothing any more" in caplog.text)
+        assert len(broken_off) == 1
         world.start(1, quick(100))
         assert not leads(world, first)
         assert newest(world).stages == []

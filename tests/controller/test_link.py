@@ -308,6 +308,22 @@ def test_connections_that_are_taken_over_again_and_again_are_explained(
         poll(lambda: "use_username_as_clientid" in caplog.text)
 
 
+def test_a_connection_that_is_broken_off_sends_nothing_of_what_waits() -> None:
+    """Here the broker is slow; a connection that is closed in order sends what waits before."""
+    size, count = 100_000, 200  # more than the system's buffers take
+    with StubBroker(deaf_after=2, reads_on=True) as broker, linked(broker.port) as ours:
+        poll(ours.connected)
+        connection = ours.link.current
+        assert connection is not None
+        for number in range(count):
+            connection.send(Message(f"modelwave/1/demo/desired/{number}", 1, bytes(size)))
+        connection.drop()
+        assert connection.gone.wait(DEADLINE_SECONDS)
+        broker.hears_again.set()
+        ours.link.stop()
+    assert broker.published.qsize() < count
+
+
 class StubBroker:
     """As much of a broker as a link needs; may refuse to acknowledge, and can hang up."""
 
@@ -317,10 +333,12 @@ class StubBroker:
         acknowledges: bool = True,
         deaf_after: int | None = None,
         grants: bytes = b"\x01\x01\x01",
+        reads_on: bool = False,
     ) -> None:
-        """Reads no more after `deaf_after` packets, until `hears_again` is set. `grants` are
-        the return codes of a SUBACK."""
+        """Reads no more after `deaf_after` packets, until `hears_again` is set; then it ends, or
+        `reads_on`. `grants` are the return codes of a SUBACK."""
         self.grants = grants
+        self.reads_on = reads_on
         self.deaf_after = deaf_after
         self.hears_again = threading.Event()
         self.server = socket.create_server(("127.0.0.1", port), reuse_port=False)
@@ -364,7 +382,8 @@ class StubBroker:
         for number in itertools.count():
             if number == self.deaf_after:
                 self.hears_again.wait(DEADLINE_SECONDS)
-                return
+                if not self.reads_on:
+                    return
             head = stream.read(1)
             if not head:
                 return

@@ -33,7 +33,8 @@ from modelwave_controller.storage import lease, outbox
 from modelwave_shared import topics
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
-DEVICES = 6
+# Many in the long form: a stage then opens more topics than fit into one window.
+DEVICES = 600 if LONG else 6
 SHORT_LEASE_SECONDS = 1.0
 SOME = [
     ("sqlite", "publish after 5"),
@@ -46,8 +47,8 @@ ALL = [
     for what, side, numbers in (
         ("commit", "before", (2, 4, 6, 8, 10)),
         ("commit", "after", (1, 3, 5, 7, 9)),
-        ("publish", "before", (1, 3, 6, 9, 12)),
-        ("publish", "after", (2, 4, 7, 10, 14)),
+        ("publish", "before", (1, 3, 60, 150, 300)),
+        ("publish", "after", (2, 7, 50, 100, 250)),
     )
     for number in numbers
 ]
@@ -150,7 +151,12 @@ class Listener:
 
     @property
     def repeated(self) -> int:
-        return sum(count - 1 for count in self.heard.values())
+        """How many messages came again. A topic is cleared once after each of its orders."""
+        orders = Counter(topic for topic, payload in self.heard if payload)
+        return sum(
+            count - 1 if payload else max(0, count - orders[topic])
+            for (topic, payload), count in self.heard.items()
+        )
 
     def close(self) -> None:
         self._client.disconnect()
@@ -292,4 +298,4 @@ def test_one_that_hung_there_and_goes_on_puts_nothing_older_back(
     url = database(kind, tmp_path, request)
     took, repeated = run(tmp_path, url, services, "STOP", point, sure)
     print(f"{kind}, hung {point}: {took:.1f} s, {repeated} messages published again")
-    assert repeated <= WINDOW if sure < 1 else 2 * WINDOW
+    assert repeated <= (WINDOW if sure < 1 else 2 * WINDOW)

@@ -1,0 +1,106 @@
+"""Tests that a leader that hung publishes nothing more until it has looked at the lease."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rollout_world import FLEET, World
+
+from modelwave_controller.service import leader
+from modelwave_controller.service.leader import SURE_SECONDS, Candidate
+from modelwave_controller.service.leading import Leading, Settings
+from modelwave_controller.service.link import broker_of
+from modelwave_controller.service.writer import Inbox
+from modelwave_controller.storage import lease, outbox
+from modelwave_controller.storage.lease import LeaseLost
+from modelwave_shared import topics
+
+TOPICS = [topics.desired_slot(FLEET, "rp2040", "digits", slot) for slot in range(3)]
+
+
+class Sent:
+    """Stands in for the connection: takes messages, and may let time pass at each."""
+
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+        self.at_each: Callable[[], None] = lambda: None
+
+    def on_their_way(self) -> set[str]:
+        return set(self.topics)
+
+    def send(self, message: outbox.Message) -> None:
+        self.topics.append(message.topic)
+        self.at_each()
+
+
+class Hanging:
+    """What a service has while it leads, with orders for TOPICS due; it runs no threads."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.steady = 0.0
+        self.sent = Sent()
+        store = Candidate(world.store, lambda: world.now, lambda: self.steady).try_to_lead()
+        assert store is not None
+        settings = Settings(
+            home=world.home,
+            broker=broker_of(world.home),
+            issuer=world.issuer,
+            tick_seconds=1,
+            clock=lambda: world.now,
+            steady=lambda: self.steady,
+            inbox=Inbox(),
+            stopping=threading.Event(),
+            wake=threading.Event(),
+        )
+        self.leading = Leading(settings, store)
+        with world.store.write() as connection:
+            outbox.put(connection, TOPICS, b"an order")
+
+    def publish(self) -> None:
+        connection: Any = self.sent
+        self.leading._send_due(connection)
+
+    def hang(self) -> None:
+        self.steady += SURE_SECONDS + 0.1
+
+    def be_replaced(self) -> None:
+        with self.world.store.write() as connection:
+            lease.take(connection, leader.identity(), self.world.now)
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[Hanging]:
+    with closing(World(tmp_path)) as world:
+        yield Hanging(world)
+
+
+def test_nothing_of_a_batch_is_sent_when_another_service_leads(hanging: Hanging) -> None:
+    hanging.be_replaced()
+    with pytest.raises(LeaseLost):
+        hanging.publish()
+    assert hanging.sent.topics == []
+
+
+def test_one_that_hung_within_a_batch_and_was_replaced_sends_no_more_of_it(
+    hanging: Hanging,
+) -> None:
+    def hang_and_be_replaced() -> None:
+        hanging.hang()
+        hanging.be_replaced()
+
+    hanging.sent.at_each = hang_and_be_replaced
+    hanging.publish()
+    with pytest.raises(LeaseLost):
+        hanging.publish()
+    assert hanging.sent.topics == TOPICS[:1]
+
+
+def test_one_that_hung_within_a_batch_and_still_leads_sends_the_rest(hanging: Hanging) -> None:
+    hanging.sent.at_each = hanging.hang
+    for number in range(1, len(TOPICS) + 1):
+        hanging.publish()
+        assert hanging.sent.topics == TOPICS[:number]
