@@ -7,7 +7,7 @@ from modelwave_agent.ports import FetchError
 from modelwave_agent.record import clean, said, serving, spare
 from modelwave_agent.retries import Retries
 from modelwave_agent.trial import TrialWatch
-from modelwave_agent.types import Upcoming
+from modelwave_agent.upcoming import Upcoming
 from modelwave_shared.lean import Phase
 
 TYPE_CHECKING = False
@@ -242,7 +242,7 @@ class Driver:
         self.progress.update_now.clear()  # before the question: the program may change its mind
         self.fault = await _answer(self.ports.hooks.may_update, upcoming, NOT_NOW)
         if not self.fault:
-            self.report.end_deferral()
+            self.retries.go_on()
         return bool(self.fault)
 
     async def _ask(self, hook: "Hook") -> str:

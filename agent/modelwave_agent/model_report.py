@@ -1,17 +1,13 @@
 """The part of the device's report about one model."""
 
 from modelwave_agent.record import clean
-from modelwave_shared.words import DEFERRED, FAILED, REJECTED
+from modelwave_shared.words import REJECTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelwave_agent.types import Document, Fault, Record, Refusal
-
-# From this failed try on the outcome is FAILED. The ones before it last half a minute, and are
-# only told as the reason.
-FAILED_TRIES = 5
 
 
 class ModelReport:
@@ -54,19 +50,10 @@ class ModelReport:
             self.changed()
 
     def suffer(self, fault: "Fault") -> None:
-        """Sets the fault of the order in progress, which will be tried again. A program that is
-        asked again and again defers it for days: the same answer triggers no report again."""
+        """Sets the fault of the order in progress, which will be tried again."""
         fault.reason = clean(fault.reason)
-        last = self.fault
         self.fault = fault
-        if not (fault.is_deferral and last and last.is_deferral and last.reason == fault.reason):
-            self.changed()
-
-    def end_deferral(self) -> None:
-        """The work goes on, if it was deferred."""
-        if self.fault and self.fault.is_deferral:
-            self.fault = None
-            self.changed()
+        self.changed()
 
     def clear(self) -> None:
         """Removes note and refusal, which are out of date once a new order is accepted."""
@@ -88,14 +75,8 @@ class ModelReport:
             "reason": reason,
         }
         if self.fault and not self.refusal:
-            found["outcome"] = _outcome(self.fault)
+            found["outcome"] = self.fault.outcome
             found["reason"] = self.fault.reason
             found["tries"] = self.fault.tries
             found["next_seconds"] = max(0, int(self.fault.next_at - now))
         return found
-
-
-def _outcome(fault: "Fault") -> str:
-    if fault.is_deferral:
-        return DEFERRED
-    return FAILED if fault.tries >= FAILED_TRIES else ""

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from modelwave_agent.banks import Banks
     from modelwave_agent.intake import Intake
     from modelwave_agent.journal import Journal
-    from modelwave_agent.types import Breathe, Document, HookAnswer, Live, MayAnswer, Upcoming
+    from modelwave_agent.types import Breathe, Document, HookAnswer, Live, MayAnswer
+    from modelwave_agent.upcoming import Upcoming
 
 
 class LinkLost(Exception):

@@ -14,7 +14,9 @@ A program that defers the update is asked again after such pauses too, which are
 
 import random
 
+from modelwave_agent.record import clean
 from modelwave_agent.types import Fault
+from modelwave_shared.words import DEFERRED, FAILED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ SHORT_PAUSE_SECONDS = 300  # after the doubling
 SHARE_OF_OUTAGE = 12  # the divisor of the time that the tries have failed
 MAX_PAUSE_SECONDS = 3600
 MAX_DEFERRAL_SECONDS = 900
+# From this failed try on the outcome is FAILED. The ones before it last half a minute, and are
+# only told as the reason.
+FAILED_TRIES = 5
 
 
 class Retries:
@@ -53,22 +58,35 @@ class Retries:
             self.began = self.clock.now()
         self.tries += 1
         pause = self._pause(min(retry_after, MAX_PAUSE_SECONDS / 2))
-        self.report.suffer(Fault(reason, self.tries, self.clock.now() + pause))
+        outcome = FAILED if self.tries >= FAILED_TRIES else ""
+        self.report.suffer(Fault(reason, self.tries, self.clock.now() + pause, outcome))
         await self.clock.sleep(pause)
         return not self._is_over()
 
     async def defer(self, reason: str, now: "asyncio.Event") -> bool:
         """Reports that the program defers the update, and returns True when it is to be asked
         again: after a pause, or at once if it sets `now`. Returns False if the order has
-        expired."""
+        expired. It may last for days, so the same reason triggers no report again."""
         if self._is_over():
             return False
         self.deferrals += 1
         limit = min(_doubled(FIRST_PAUSE_SECONDS, self.deferrals), MAX_DEFERRAL_SECONDS)
         pause = limit * random.random()
-        self.report.suffer(Fault(reason, self.deferrals, self.clock.now() + pause, True))
+        fault = Fault(clean(reason), self.deferrals, self.clock.now() + pause, DEFERRED)
+        last = self.report.fault
+        if last and (last.outcome, last.reason) == (DEFERRED, fault.reason):
+            self.report.fault = fault
+        else:
+            self.report.suffer(fault)
         await self.clock.wait(now, pause)
         return not self._is_over()
+
+    def go_on(self) -> None:
+        """Reports that the program defers the update no more, if it did."""
+        fault = self.report.fault
+        if fault and fault.outcome == DEFERRED:
+            self.report.fault = None
+            self.report.changed()
 
     def forget(self) -> None:
         """Removes the failed tries from count and report, because the work has advanced."""

@@ -71,21 +71,13 @@ class Fault:
     """What keeps the work on an order from going on now: a fault that may pass, or the program,
     which defers it."""
 
-    def __init__(self, reason: str, tries: int, next_at: float, is_deferral: bool = False) -> None:
-        """`tries`: how many have failed. `next_at`: when the next one is due, by Clock.now."""
+    def __init__(self, reason: str, tries: int, next_at: float, outcome: str) -> None:
+        """`tries`: how many have failed. `next_at`: when the next one is due, by Clock.now.
+        `outcome`: what the report says meanwhile, as in documents."""
         self.reason = reason
         self.tries = tries
         self.next_at = next_at
-        self.is_deferral = is_deferral
-
-
-class Upcoming:
-    """The release that an order brings, about which the program is asked before its work."""
-
-    def __init__(self, model: str, release: int, version: str) -> None:
-        self.model = model
-        self.release = release
-        self.version = version
+        self.outcome = outcome
 
 
 class Live:

@@ -10,7 +10,7 @@ from modelwave_agent.host.hooks import MayUpdate
 from modelwave_agent.model_report import ModelReport
 from modelwave_agent.ports import Clock
 from modelwave_agent.retries import MAX_DEFERRAL_SECONDS, Retries
-from modelwave_agent.types import Upcoming
+from modelwave_agent.upcoming import Upcoming
 from tests import signing
 from tests.agent.fakes import TOPIC, FakeHooks, live, settled, world_with_live
 

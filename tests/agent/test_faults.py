@@ -10,10 +10,10 @@ import pytest
 from modelwave_agent import download
 from modelwave_agent.journal import Journal
 from modelwave_agent.ledger import JOURNAL_PAUSE_SECONDS
-from modelwave_agent.model_report import FAILED_TRIES, ModelReport
+from modelwave_agent.model_report import ModelReport
 from modelwave_agent.ports import Clock, FetchError
 from modelwave_agent.record import clean
-from modelwave_agent.retries import Retries
+from modelwave_agent.retries import FAILED_TRIES, Retries
 from modelwave_shared.limits import MAX_TEXT
 from tests import signing
 from tests.agent import fakes

@@ -11,7 +11,8 @@ import pytest
 from modelwave_agent.host import process
 from modelwave_agent.host.hooks import CommandHooks, variables
 from modelwave_agent.host.process import MAX_TAIL_BYTES
-from modelwave_agent.types import Live, Upcoming
+from modelwave_agent.types import Live
+from modelwave_agent.upcoming import Upcoming
 
 SECONDS = 20  # for what takes a fraction of one
 LONG = "60"  # what a test would wait for if it had to

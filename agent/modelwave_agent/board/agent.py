@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from modelwave_agent.ports import BrokerLink, Fetcher, Runtime
     from modelwave_agent.runner import Listener
-    from modelwave_agent.types import HookAnswer, Live, MayAnswer, Upcoming
+    from modelwave_agent.types import HookAnswer, Live, MayAnswer
+    from modelwave_agent.upcoming import Upcoming
 
     Hook = Callable[[Live], HookAnswer]
     MayHook = Callable[[Upcoming], MayAnswer]
@@ -68,7 +69,7 @@ class BoardAgent(Agent):
 
         The agent calls `serve(live)` when a model begins to serve, and `healthy(live)` before it
         confirms a model on trial. Both may be async, and return "" or the problem. It calls
-        `may_update(upcoming)` (types.Upcoming) before a download and before the new model serves;
+        `may_update(upcoming)` (class Upcoming) before a download and before the new model serves;
         that returns "", None or True if the update may go on, else why not now, or False.
         `wall`, `feed`: as in BoardClock. `bank_bytes`: most that one bank may hold; 0: all free
         space.

@@ -46,7 +46,8 @@ from modelwave_agent.observations import checked_counts, checked_reason, whole_n
 from modelwave_agent.ports import Ports, ProofError
 from modelwave_agent.record import said
 from modelwave_agent.runner import Agent
-from modelwave_agent.types import Enrolment, Live, Upcoming
+from modelwave_agent.types import Enrolment, Live
+from modelwave_agent.upcoming import Upcoming
 from modelwave_agent.update import Update
 from modelwave_shared import checkout
 from modelwave_shared.limits import MAX_EPOCH

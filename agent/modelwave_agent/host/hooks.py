@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from modelwave_agent import ports
 from modelwave_agent.host import process
-from modelwave_agent.types import Live, Upcoming
+from modelwave_agent.types import Live
+from modelwave_agent.upcoming import Upcoming
 
 if TYPE_CHECKING:
     from modelwave_agent.types import MayAnswer
