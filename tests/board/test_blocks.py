@@ -22,7 +22,7 @@ from tests.e2e.conftest import House, wait_for_port
 pytestmark = pytest.mark.slow
 
 PROGRAMS = Path(__file__).parent / "programs"
-HEAP = "64k"
+HEAP = "72k"
 SECONDS = 60
 FLEET, DEVICE = "demo", "pico-1"
 MODEL_BYTES = 100_000
