@@ -1,10 +1,13 @@
-"""Fixtures for the controller's tests: a database of each kind that this machine has."""
+"""Fixtures for the controller's tests: a database of each kind that this machine has, and the
+command line."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from postgres_server import needs_postgres, postgres
+from rollout_commands import Run, commands
+from rollout_world import World
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +23,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'store.db'}"
     found: str = request.getfixturevalue("postgres_url")
     return found
+
+
+@pytest.fixture
+def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line on the home of the module's fixture `world`."""
+    return commands(world, capsys)

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rollout_commands import Run, commands
+from rollout_commands import Run
 from rollout_world import World
 from sqlalchemy import select
 
@@ -27,11 +27,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         made.now = time.time()  # commands use the wall clock
         made.shelve(1)
         yield made
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    return commands(world, capsys)
 
 
 def bodies(world: World) -> list[tuple[int, dict[str, object]]]:

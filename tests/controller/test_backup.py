@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rollout_commands import Ran, Run, commands
+from rollout_commands import Ran, Run
 from rollout_world import FLEET, World, newest, quick
 from sqlalchemy import func, select
 
@@ -52,11 +52,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         (made.home.files / SHA256).write_bytes(MODEL)
         (made.home.targets / "mine.toml").write_text("name = 'mine'\n")
         yield made
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    return commands(world, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_commands import Run, commands
+from rollout_commands import Run
 from rollout_world import FLEET, NO_RELEASE, World
 from sqlalchemy import func, select
 
@@ -26,11 +26,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         made.hear(made.devices.values())
         made.tick()
         yield made
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    return commands(world, capsys)
 
 
 def listed(run: Run, *options: str) -> list[str]:

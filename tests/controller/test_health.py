@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rollout_commands import Run, commands
+from rollout_commands import Run
 from rollout_world import FLEET, World
 
 from modelwave_controller.operations.health import Health
@@ -27,11 +27,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         made.inbox.put(topics.presence(FLEET, "d1"), b"online")
         made.hear([])
         yield made
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    return commands(world, capsys)
 
 
 def dead(world: World) -> str:

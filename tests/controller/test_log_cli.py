@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rollout_commands import Run, commands
+from rollout_commands import Run
 from rollout_world import World
 from sqlalchemy import func, insert, select
 
@@ -29,11 +29,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     with closing(World(tmp_path, devices=20)) as made:
         made.shelve(1)
         yield made
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    return commands(world, capsys)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_commands import Run, commands
+from rollout_commands import Run
 from rollout_world import NO_RELEASE, World, newest, seen
 
 from modelwave_controller.errors import OperatorError
@@ -25,11 +25,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         made.now = time.time()
         tag(made, "canary", "d3", "d7")
         yield made
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    return commands(world, capsys)
 
 
 def tag(world: World, word: str, *names: str) -> None:

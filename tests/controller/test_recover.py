@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_commands import Run, commands
+from rollout_commands import Run
 from rollout_world import FLEET as FLEET_NAME
 from rollout_world import Device, World, newest, quick, seen
 from sqlalchemy import select
@@ -33,11 +33,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         made.shelve(1)
         made.shelve(2)
         yield made
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    return commands(world, capsys)
 
 
 def roll_out(world: World, release: int) -> set[int]:

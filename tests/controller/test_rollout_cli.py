@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_commands import Run, commands
+from rollout_commands import Run
 from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World
 from test_service_reports import window
 from typer.main import get_command
@@ -26,11 +26,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     with closing(World(tmp_path, devices=20)) as made:
         made.shelve(1)
         yield made
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    return commands(world, capsys)
 
 
 def test_start_says_the_status_why_and_what_happens_next(run: Run) -> None:

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rollout_commands import Run, commands
+from rollout_commands import Run
 from rollout_world import World
 
 from modelwave_controller.operations.acts import MAX_TAGS
@@ -19,11 +19,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         made.now = time.time()
         made.tick()
         yield made
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    return commands(world, capsys)
 
 
 def listed(run: Run, *options: str) -> list[str]:

@@ -1,32 +1,8 @@
-"""An event loop with simulated time: when nothing is ready, it jumps to the next timer."""
+"""Runs a story in simulated time, and ends what it left."""
 
 import asyncio
-import selectors
 
-
-class SimulatedLoop(asyncio.SelectorEventLoop):
-    """Weeks pass as fast as the code in them runs. Its time starts at 0."""
-
-    def __init__(self):
-        self.now = 0.0
-        super().__init__(_Jump(self))
-
-    def time(self):
-        return self.now
-
-
-class _Jump(selectors.DefaultSelector):
-    """There is no input and output, so the loop never waits."""
-
-    def __init__(self, loop):
-        super().__init__()
-        self.loop = loop
-
-    def select(self, timeout=None):
-        if timeout is None:
-            raise RuntimeError("all tasks wait for each other")
-        self.loop.now += timeout
-        return []
+from tests.agent.simulated_time import SimulatedLoop
 
 
 def run(main, usual):

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from modelwave_controller.storage import installs
+from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import Heard
 from modelwave_controller.storage.messages import Incoming, Measured
 from modelwave_controller.storage.tables import metrics
@@ -18,7 +19,6 @@ from modelwave_controller.storage.tables import metrics
 SUMS = ("inferences", "failures", "labelled", "correct")
 MAX_SUM = 2**43  # of one device, so that the sum over a million devices fits in 64 bits
 MAX_ROWS_OF_A_DEVICE = 64  # models and releases; further ones of a device are ignored
-_CHUNK = 500
 _INSTALLS = ("install", "boot", "n", "installs")
 
 
@@ -89,8 +89,7 @@ def _held(
     connection: Connection, names: list[str]
 ) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
     held: dict[str, dict[tuple[str, int], dict[str, Any]]] = {name: {} for name in names}
-    for start in range(0, len(names), _CHUNK):
-        chunk = names[start : start + _CHUNK]
+    for chunk in chunks(names):
         for row in connection.execute(select(metrics).where(metrics.c.device.in_(chunk))):
             held[row.device][row.model, row.release] = row._asdict()
     return held

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
+from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.tables import blobs, outbox
 from modelwave_shared import topics
-
-_CHUNK = 500  # rows per statement: databases limit the number of values
 
 
 class Message(NamedTuple):
@@ -42,8 +41,7 @@ def blob(connection: Connection, digest: str) -> bytes:
 def put(connection: Connection, topics: Sequence[str], payload: bytes) -> None:
     """Sets the payload of these topics; an empty one clears them."""
     digest = keep_blob(connection, payload) if payload else None
-    for start in range(0, len(topics), _CHUNK):
-        chunk = topics[start : start + _CHUNK]
+    for chunk in chunks(topics):
         known = set(connection.scalars(select(outbox.c.topic).where(outbox.c.topic.in_(chunk))))
         connection.execute(
             update(outbox)
@@ -110,8 +108,8 @@ def rows_under(connection: Connection, fleet: str, kinds: Sequence[str]) -> dict
 def rows_of(connection: Connection, topics: Sequence[str]) -> dict[str, Held]:
     """Returns the rows of these topics, without those that have none."""
     found: dict[str, Held] = {}
-    for start in range(0, len(topics), _CHUNK):
-        found |= _held(connection, outbox.c.topic.in_(topics[start : start + _CHUNK]))
+    for chunk in chunks(topics):
+        found |= _held(connection, outbox.c.topic.in_(chunk))
     return found
 
 
@@ -125,8 +123,7 @@ def _held(connection: Connection, which: ColumnElement[bool]) -> dict[str, Held]
 
 def unsend(connection: Connection, topics: Sequence[str]) -> None:
     """Makes these topics due again."""
-    for start in range(0, len(topics), _CHUNK):
-        chunk = topics[start : start + _CHUNK]
+    for chunk in chunks(topics):
         connection.execute(update(outbox).where(outbox.c.topic.in_(chunk)).values(acked=0))
 
 
