@@ -17,7 +17,8 @@ from modelwave_controller import cli
 from modelwave_controller.cli import view
 from modelwave_controller.cli.rollout import _changes, _until_end
 from modelwave_controller.operations import rollouts, status
-from modelwave_controller.operations.status import Problem, StageRow, Status
+from modelwave_controller.operations.problems import Problem
+from modelwave_controller.operations.status import StageRow, Status
 from modelwave_controller.phrases import moment, seconds_of
 from modelwave_controller.rollout.state import FINAL
 

@@ -3,7 +3,6 @@
 It is made of plain values, from the log's state; cli/view.py draws them, --json prints them.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -11,28 +10,22 @@ from sqlalchemy import Connection
 
 from modelwave_controller.operations import recover, rollouts
 from modelwave_controller.operations.health import health
+from modelwave_controller.operations.problems import Problem, problems_of
 from modelwave_controller.phrases import clones, plural
-from modelwave_controller.rollout import gates, state, wanted
+from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
-from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import (
     Known,
     count_answers,
     facts,
     later,
-    newest_answers,
-    population_of,
 )
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
-from modelwave_controller.rollout.state import Answer, Rollout, StageState, State, Wave, fold
+from modelwave_controller.rollout.state import Rollout, StageState, State, fold
 from modelwave_controller.storage import ahead, clock, devices, log, outbox, repairs
 from modelwave_controller.storage.ahead import Comparison
-from modelwave_controller.storage.devices import RefusalNote
-from modelwave_shared.words import SUCCEEDED
 
 MAX_PROBLEMS = 5
-SILENT = "silent"  # in place of an outcome, for a device without an answer
-REFUSED = "refused"  # for one that refuses the order by its number
 
 
 class Times(NamedTuple):
@@ -60,15 +53,6 @@ class StageRow:
     gate: str
     reason: str
     deferred: int = 0
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A device that did not succeed, and the reason that it reported."""
-
-    device: str
-    outcome: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -135,8 +119,6 @@ class StatusReader:
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
         epoch = ahead.newest_epoch(connection, rollout.model)
         compared = ahead.compare(connection, rollout.model, epoch)
-        refusing = _refusing(rollout, compared)
-        silent = _silent(self._state, rollout, known, refusals)
         return describe(
             rollout,
             known,
@@ -147,11 +129,7 @@ class StatusReader:
                 *_clones(connection, rollout, known),
                 *_behind(rollout, compared),
             ],
-            problems=[
-                *_problems(rollout, known),
-                *refusing,
-                *(p for p in silent if p.device not in {one.device for one in refusing}),
-            ],
+            problems=problems_of(state, rollout, known, refusals, compared),
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
 
@@ -241,22 +219,6 @@ def _behind(rollout: Rollout, compared: Comparison) -> list[str]:
     if rollout.over or not compared.ahead:
         return []
     return [f"{recover.behind(compared, rollout.model)}: `modelwave recover {rollout.model}`"]
-
-
-def _refusing(rollout: Rollout, compared: Comparison) -> list[Problem]:
-    """Returns the devices that refuse the rollout's orders, because they have taken a newer one
-    that this controller does not know of."""
-    orders = [order for wave in rollout.waves() for order in wave.orders]
-    return [
-        Problem(
-            one.device,
-            REFUSED,
-            f"its order {one.seq} is newer than this controller's {compared.given}: this "
-            f"controller is behind, `modelwave recover {rollout.model}`",
-        )
-        for one in compared.ahead
-        if any(order.names(one.target, one.slot, one.device) for order in orders)
-    ]
 
 
 def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:
@@ -354,47 +316,3 @@ def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = ""
         reason=reason,
         deferred=counts.deferred,
     )
-
-
-def _answers(rollout: Rollout, known: Known) -> list[tuple[Wave, dict[str, Answer]]]:
-    """Returns the devices' newest answers, the newest stage first, a revert last."""
-    after_stages, after_back = later(rollout)
-    waves: list[tuple[Wave, Wave | None]] = [(w, after_stages) for w in reversed(rollout.stages)]
-    if rollout.back:
-        waves.append((rollout.back, after_back))
-    return [
-        (wave, newest_answers(wave, population_of(wave, known), after)) for wave, after in waves
-    ]
-
-
-def _problems(rollout: Rollout, known: Known) -> list[Problem]:
-    """Returns the devices that did not succeed, in the order of `_answers`."""
-    return [
-        Problem(device, answer.outcome, answer.reason)
-        for _, answers in _answers(rollout, known)
-        for device, answer in answers.items()
-        if answer.outcome not in (SUCCEEDED, IN_PROGRESS)
-    ]
-
-
-def _silent(
-    state: State, rollout: Rollout, known: Known, refusals: Sequence[RefusalNote]
-) -> list[Problem]:
-    """Returns the devices that have not answered to the rollout's order, if it is still their
-    newest, and that report a refused message: such as an order in a format that they cannot read,
-    to which they cannot answer otherwise."""
-    found = []
-    waves = _answers(rollout, known) if refusals else []
-    for refusal in refusals:
-        place = (refusal.target, refusal.slot, refusal.device)
-        desired = wanted.of(state, rollout.model, *place)
-        for wave, answers in waves:
-            ordered = any(
-                desired is not None
-                and order.release.manifest == desired.release.manifest
-                and order.names(*place)
-                for order in wave.orders
-            )
-            if ordered and refusal.device not in answers:
-                found.append(Problem(refusal.device, SILENT, refusal.note))
-    return found
