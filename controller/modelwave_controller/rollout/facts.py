@@ -33,13 +33,13 @@ class Known:
         """Returns {slot: number of devices}."""
         return {slot: len(ids) for slot, ids in self.devices.get(target, {}).items()}
 
-    def inside(self, order: OrderSent) -> Iterator[str]:
-        """Yields the devices that the order is for."""
+    def inside(self, order: OrderSent) -> Iterator[tuple[int, str]]:
+        """Yields the devices that the order is for, with their slots."""
         slots = self.devices.get(order.target, {})
         for first, last in order.slots:
             for slot in range(first, last + 1):
                 ids = slots.get(slot, ())
-                yield from (i for i in ids if order.device in ("", i))
+                yield from ((slot, i) for i in ids if order.device in ("", i))
 
 
 def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
@@ -136,7 +136,7 @@ def newest_answers(
 
 
 def population_of(wave: Wave, known: Known) -> set[str]:
-    return {device for order in wave.orders for device in known.inside(order)}
+    return {device for order in wave.orders for _, device in known.inside(order)}
 
 
 def count_answers(wave: Wave, known: Known, after: Wave | None = None) -> Counts:

@@ -80,10 +80,8 @@ def _waves(rollout: Rollout, known: Known, clock: float) -> Iterator[tuple[Wave,
 def _inside(wave: Wave, known: Known) -> Iterator[tuple[str, int, str]]:
     """Yields (target, slot, device) of the known devices in the wave's slots."""
     for order in wave.orders:
-        for slot, ids in known.devices.get(order.target, {}).items():
-            for device in ids:
-                if order.names(order.target, slot, device):
-                    yield order.target, slot, device
+        for slot, device in known.inside(order):
+            yield order.target, slot, device
 
 
 def _names(wave: Wave, target: str, slot: int, device: str) -> bool:
