@@ -6,8 +6,8 @@
     ticker   the caller's thread: decides about rollouts
     publish  the caller's thread: sends messages that are due, reads back what the broker retains
 
-A service that stands by has none of them, and no connection to the broker: it would receive the
-same messages, and storing one twice is not harmless (counters, events). When it takes over, it
+A service that stands by has none of them, and receives nothing from the broker: it would receive
+the same messages, and storing one twice is not harmless (counters, events). When it takes over, it
 connects, and the broker sends it all retained reports.
 
 The lease is verified in each write, and before each batch of messages; a process that hung in a
@@ -113,7 +113,7 @@ class Leading:
                     while self._tick() and not stopping.is_set():
                         pass
                     due = time.monotonic() + self.settings.tick_seconds
-                    self._note_link()
+                self._note_link()
                 pause = min(self._publish(), self.store.renew())
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
@@ -132,8 +132,9 @@ class Leading:
         return self.ticker.tick(self.settings.clock(), self.settings.steady())
 
     def _note_link(self) -> None:
-        """Stores whether the connection to the broker stands, if that has changed."""
-        connected = self.link.current is not None
+        """Stores whether the broker is reached, if that has changed. Another service that reaches
+        it takes the lease then (leader.py)."""
+        connected = self.link.reaches
         if connected != self._connected:
             with self.store.write() as database:
                 lease.note_link(database, connected, self.settings.clock())

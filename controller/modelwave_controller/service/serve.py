@@ -23,6 +23,7 @@ from modelwave_controller.service.files import AddressInUse, FileServer
 from modelwave_controller.service.leader import Candidate, LeaderStore
 from modelwave_controller.service.leading import Leading, Settings
 from modelwave_controller.service.link import broker_of
+from modelwave_controller.service.reach import Reach
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox
@@ -73,7 +74,8 @@ class Service:
         self.key = home.order_key()
         self.broker = broker_of(home)
         self.inbox = Inbox()
-        self.candidate = Candidate(store, clock)
+        self.reach = Reach(self.broker, home.config.fleet)
+        self.candidate = Candidate(store, clock, reaches=self.reach.look)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stands_by = Trouble()
@@ -143,6 +145,7 @@ class Service:
             else:
                 self._stopping.wait(leader.LOOK_SECONDS)
             store = None if self._stopping.is_set() else self._try_to_lead()
+        self.reach.stop()
 
     def _try_to_lead(self) -> LeaderStore | None:
         try:
@@ -154,7 +157,7 @@ class Service:
             logger.info("the database answers again")
         if store is not None:
             self._stands_by.over()
-            logger.info("this service leads")
+            logger.info("this service leads now: %s", self.candidate.why)
         elif self.candidate.other is not None:
             who = leader.described(self.candidate.other)
             self._stands_by.say(
@@ -167,4 +170,5 @@ class Service:
         try:
             Leading(settings, store).run()
         except LeaseLost as error:
+            self.candidate.lost()
             logger.warning("%s: this one publishes and stores nothing any more", error)

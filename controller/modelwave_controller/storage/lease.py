@@ -41,10 +41,11 @@ class Lease(NamedTuple):
     place: str
     generation: int
     beat: int
+    connected: bool  # the holder reaches the broker
 
 
 class LinkState(NamedTuple):
-    """Whether the leader is connected to the broker, and since when, in Unix seconds; 0: no service
+    """Whether the leader reaches the broker, and since when, in Unix seconds; 0: no service
     has led yet."""
 
     connected: bool
@@ -112,5 +113,5 @@ def link_state(connection: Connection) -> LinkState:
 
 
 def note_link(connection: Connection, connected: bool, now: float) -> None:
-    """Notes that the leader's connection to the broker stands, or is lost, since `now`."""
+    """Notes that the leader reaches the broker, or no longer does, since `now`."""
     connection.execute(update(lease).values(connected=connected, connected_since=now))
