@@ -77,7 +77,8 @@ class Candidate:
 
     def try_to_lead(self) -> "LeaderStore | None":
         """Looks at the lease and takes it, if it may. Returns the store to lead with, or None while
-        another service leads. Call it every LOOK_SECONDS. Raises StorageError."""
+        another service leads. Call it every LOOK_SECONDS. Raises StorageError, and DatabaseGone."""
+        self.store.verify_file()
         with self.store.read() as connection:
             found = lease.stored(connection)
         self.why = self._why(found)
@@ -168,6 +169,10 @@ class LeaderStore:
         now = self._steady()
         lease.verify(connection, self._who, self._generation)
         self._verified = now
+
+    def verify_file(self) -> None:
+        """Raises DatabaseGone, as Store.verify_file."""
+        self._store.verify_file()
 
     @property
     def sure(self) -> bool:

@@ -35,6 +35,7 @@ from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import lease, outbox
 from modelwave_controller.storage.lease import LeaseLost
+from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.store import Transactions
 from modelwave_controller.trust.documents import Root
 from modelwave_shared import topics
@@ -73,8 +74,9 @@ class Leading:
         self._trouble = Trouble()
 
     def run(self) -> None:
-        """Leads until the service stops. Raises LeaseLost when another service leads, and
-        RuntimeError if one of its threads has ended."""
+        """Leads until the service stops. Raises LeaseLost when another service leads, DatabaseGone
+        when the database is no longer where it was, and RuntimeError if one of its threads has
+        ended."""
         self.writer.start()
         self.link.start()
         self.blocks.start()
@@ -106,6 +108,7 @@ class Leading:
             ticks = time.monotonic() >= due
             pause = self.settings.tick_seconds
             try:
+                self.store.verify_file()
                 if not root:
                     publish_root(self.store, self.settings.home.root, self._envelope)
                     root = True
@@ -117,7 +120,7 @@ class Leading:
                 pause = min(self._publish(), self.store.renew())
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
-            except LeaseLost:
+            except (LeaseLost, DatabaseGone):
                 raise
             except ModelwaveError as error:
                 self._trouble.say(str(error))

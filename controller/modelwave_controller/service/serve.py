@@ -29,6 +29,7 @@ from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import lease
 from modelwave_controller.storage.lease import LeaseLost
+from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.store import Store
 
 DEFAULT_TICK_SECONDS = 0.5
@@ -139,17 +140,24 @@ class Service:
             wake=self._wake,
         )
         store = first
-        while store is not None or not self._stopping.is_set():
-            if store is not None:
-                self._lead(settings, store)
-            else:
-                self._stopping.wait(leader.LOOK_SECONDS)
-            store = None if self._stopping.is_set() else self._try_to_lead()
-        self.reach.stop()
+        try:
+            while store is not None or not self._stopping.is_set():
+                if store is not None:
+                    self._lead(settings, store)
+                else:
+                    self._stopping.wait(leader.LOOK_SECONDS)
+                store = None if self._stopping.is_set() else self._try_to_lead()
+        finally:
+            self.reach.stop()
 
     def _try_to_lead(self) -> LeaderStore | None:
         try:
             store = self.candidate.try_to_lead()
+        except DatabaseGone as error:
+            raise DatabaseGone(
+                f"{error} while this service stood by: start `modelwave serve` again when it is "
+                "in its place; the one that leads has saved it, if it was deleted"
+            ) from error
         except StorageError as error:
             self._trouble.say(str(error))
             return None
@@ -172,3 +180,5 @@ class Service:
         except LeaseLost as error:
             self.candidate.lost()
             logger.warning("%s: this one publishes and stores nothing any more", error)
+        except DatabaseGone as error:
+            raise DatabaseGone(f"{error} while it was in use; {self.store.keep()}") from error
