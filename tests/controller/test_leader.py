@@ -1,6 +1,7 @@
 """Tests which service leads: one at a time, and one that has lost the lease writes nothing."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -263,6 +264,23 @@ def test_one_that_lost_the_lease_leaves_it_to_others_for_a_while(standby: Standb
     assert standby.look_for(2 * LOOK_SECONDS)
 
 
+def test_a_write_in_which_the_leader_hangs_is_explained_and_then_the_lease_is_taken(
+    store: Store, clocks: Clocks, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert candidate(store, clocks).try_to_lead()
+    second = candidate(store, clocks)
+    assert look_for(EXPIRED_SECONDS, second, clocks) is None
+    taken: list[LeaderStore | None] = []
+    taking = threading.Thread(target=lambda: taken.append(look_for(1, second, clocks)))
+    with store.write():
+        taking.start()
+        way_out = f"`kill -9 {os.getpid()}` on {socket.gethostname()}"
+        poll(lambda: way_out in caplog.text)
+        assert taken == []
+    taking.join()
+    assert led(taken[0])
+
+
 @needs_postgres
 def test_a_leader_that_hangs_in_a_write_does_not_keep_postgresql_for_ever(
     postgres_url: str, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
@@ -351,6 +369,7 @@ def test_a_second_service_of_one_home_stands_by_and_says_so_until_the_first_ends
             assert fleet(world).leader is not None
             first.close()
             poll(lambda: leads(world, second))
+            poll(lambda: second.ready[-1].leads)
             poll(lambda: "files are served at" in caplog.text)
             poll(lambda: fleet(world).link["connected"])
         found = fleet(world)
@@ -391,6 +410,7 @@ def test_a_service_whose_lease_was_taken_stops_its_work_and_stands_by(
         with world.store.write() as connection:
             lease.take(connection, leader.identity(), world.now)
         poll(lambda: "publishes and stores nothing any more" in caplog.text)
+        poll(lambda: not first.ready[-1].leads)
         assert len(broken_off) == 1
         world.start(1, quick(100))
         assert not leads(world, first)

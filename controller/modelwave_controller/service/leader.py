@@ -26,6 +26,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import lease
 from modelwave_controller.storage.lease import Identity, Lease
 from modelwave_controller.storage.store import Store
@@ -43,10 +44,6 @@ MAX_HOST = 64
 def identity() -> Identity:
     """Returns a new identity for a service of this process."""
     return Identity(secrets.token_hex(8), socket.gethostname()[:MAX_HOST], os.getpid(), _place())
-
-
-def described(found: Lease) -> str:
-    return f"process {found.pid} on {found.host}"
 
 
 class Candidate:
@@ -68,6 +65,7 @@ class Candidate:
         self.clock = clock
         self.steady = steady
         self.other: Lease | None = None  # who leads instead, as it was seen last
+        self._expired = Trouble()
         self.why: str | None = None  # it took the lease, or tried to
         self._looked = 0.0
         self._unchanged = 0.0  # seconds for which it has been so
@@ -83,12 +81,16 @@ class Candidate:
             found = lease.stored(connection)
         self.why = self._why(found)
         if self.why is None:
+            self._expired.over()
             return None
+        if self.expired and found.holder:
+            self._explain(found)
         with self.store.write() as connection:
             if lease.stored(connection) != found:
                 return None
             generation = lease.take(connection, self.identity, self.clock())
         self.reaches(False)
+        self._expired.over()
         self.other, self._unchanged, self._unreached = None, 0.0, 0.0
         return LeaderStore(self.store, self.identity, generation, self.steady)
 
@@ -105,15 +107,25 @@ class Candidate:
         """Returns why this service may take the lease; None: it may not."""
         self._look_at(found)
         instead = self._reaches_instead(found)
+        who = lease.described(found)
         if not found.holder:
             return "nobody leads"
         if _has_ended(found):
-            return f"{described(found)}, which led, has ended"
+            return f"{who}, which led, has ended"
         if self.expired:
-            return f"{described(found)}, which leads, has not renewed its lease"
+            return f"{who}, which leads, has not renewed its lease"
         if instead:
-            return f"{described(found)}, which leads, does not reach the broker, and this one does"
+            return f"{who}, which leads, does not reach the broker, and this one does"
         return None
+
+    def _explain(self, found: Lease) -> None:
+        """Says what to do if the lease has expired and cannot be taken."""
+        self._expired.say(
+            f"{lease.described(found)}, which leads, has not renewed its lease for "
+            f"{EXPIRED_SECONDS} seconds: this service takes over. If it does not, that process "
+            "hangs in a write, which keeps all others from writing: "
+            f"`kill -9 {found.pid}` on {found.host}"
+        )
 
     def _reaches_instead(self, found: Lease) -> bool:
         """Returns whether the leader has not reached the broker for too long, and this service

@@ -48,7 +48,8 @@ def steady_seconds() -> float:
 
 @dataclass(frozen=True)
 class Ready:
-    """The addresses of a service that has started, for its caller."""
+    """What a service tells its caller when it has started, and each time that it begins or ends to
+    lead."""
 
     files_url: str
     broker: str
@@ -81,6 +82,7 @@ class Service:
         self._stopping = threading.Event()
         self._stands_by = Trouble()
         self._trouble = Trouble()
+        self._tell: Callable[[bool], None] = lambda _leads: None
 
     def stop(self) -> None:
         self.store.hurry(STOP_SECONDS)
@@ -95,7 +97,9 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             files_url = await self._serve_files(stack)
             first = await asyncio.to_thread(self._try_to_lead)
-            ready(Ready(files_url, f"{self.broker.host}:{self.broker.port}", first is not None))
+            broker = f"{self.broker.host}:{self.broker.port}"
+            self._tell = lambda leads: ready(Ready(files_url, broker, leads))
+            self._tell(first is not None)
             await asyncio.to_thread(self._loop, first, settings.urls or [files_url])
 
     async def _serve_files(self, stack: contextlib.AsyncExitStack) -> str:
@@ -147,6 +151,8 @@ class Service:
                 else:
                     self._stopping.wait(leader.LOOK_SECONDS)
                 store = None if self._stopping.is_set() else self._try_to_lead()
+                if store is not None:
+                    self._tell(True)
         finally:
             self.reach.stop()
 
@@ -167,7 +173,7 @@ class Service:
             self._stands_by.over()
             logger.info("this service leads now: %s", self.candidate.why)
         elif self.candidate.other is not None:
-            who = leader.described(self.candidate.other)
+            who = lease.described(self.candidate.other)
             self._stands_by.say(
                 f"standing by: {who} leads; this service takes over when that one ends",
                 logging.INFO,
@@ -180,5 +186,6 @@ class Service:
         except LeaseLost as error:
             self.candidate.lost()
             logger.warning("%s: this one publishes and stores nothing any more", error)
+            self._tell(False)
         except DatabaseGone as error:
             raise DatabaseGone(f"{error} while it was in use; {self.store.keep()}") from error

@@ -64,6 +64,10 @@ def holder(connection: Connection) -> Lease | None:
     return found if found.holder else None
 
 
+def described(found: Lease) -> str:
+    return f"process {found.pid} on {found.host}"
+
+
 def take(connection: Connection, who: Identity, now: float) -> int:
     """Gives the lease to `who` and returns its generation; `now` is in Unix seconds."""
     generation = stored(connection).generation + 1
