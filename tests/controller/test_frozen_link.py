@@ -22,7 +22,7 @@ from modelwave_controller.service.link import WINDOW
 
 DEVICES = 600 if LONG else 60
 BOTH, UP, DOWN = dict[str, bool](), {"down": False}, {"up": False}
-AT = (5, 30, 70, 130) if not LONG else (30, 300, 700, 1300)
+AT = (5, 30, 70, 130) if not LONG else (30, 300, 700, 1000)
 SOME = [
     ("sqlite", BOTH, AT[1], True),
     ("sqlite", UP, AT[2], False),
