@@ -327,8 +327,9 @@ def test_a_connection_that_is_broken_off_sends_nothing_of_what_waits() -> None:
 
 @pytest.mark.parametrize(("up", "down"), [(True, True), (True, False), (False, True)])
 def test_a_frozen_link_is_noticed_though_reports_still_arrive_and_its_healing_too(
-    up: bool, down: bool, monkeypatch: pytest.MonkeyPatch
+    up: bool, down: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     monkeypatch.setattr(links, "ASK_SECONDS", 0.05)
     topic = "modelwave/1/demo/presence/d1"
     with (
@@ -346,8 +347,10 @@ def test_a_frozen_link_is_noticed_though_reports_still_arrive_and_its_healing_to
             return ours.connected() and not ours.link.reaches
 
         poll(silent_while_others_talk)
+        poll(lambda: caplog.text.count("has not answered for 0.2 seconds") == 1)
         between.heal()
         poll(lambda: ours.link.reaches)
+        poll(lambda: caplog.text.count("the broker answers again") == 1)
 
 
 def test_a_slow_broker_that_acknowledges_is_not_silent() -> None:

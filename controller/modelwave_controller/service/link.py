@@ -233,7 +233,7 @@ class Connection:
         if self._unanswered:
             was, self._unanswered = self.silent, 0
             if was:
-                self.link.wake()
+                self.link.answers_again()
 
     def _on_unsubscribe(self, *_: object) -> None:
         self._awaits = False
@@ -347,6 +347,11 @@ class ServiceLink:
         self.current = connection
         self.wake()
 
+    def answers_again(self) -> None:
+        if self._trouble.over():
+            logger.info("%sthe broker answers again", self.purpose)
+        self.wake()
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._connection = Connection(self)
@@ -362,7 +367,7 @@ class ServiceLink:
     def _stay(self, connection: Connection, where: str) -> None:
         start = time.monotonic()
         if not self._stopping.is_set():  # a stop() after this line ends the wait
-            self._watch(connection)
+            self._watch(connection, where)
         stood, self.current = self.current, None
         self.wake()
         if stood and not self._stopping.is_set():
@@ -372,13 +377,17 @@ class ServiceLink:
             self.say(f"lost the connection to the broker at {where}{hint}")
         connection.close()
 
-    def _watch(self, connection: Connection) -> None:
+    def _watch(self, connection: Connection, where: str) -> None:
         """Waits until the connection is over, and asks meanwhile whether the broker answers."""
         while not connection.over.wait(ASK_SECONDS):
             if self.current is connection:
                 before = connection.silent
                 connection.ask()
                 if connection.silent and not before:
+                    self.say(
+                        f"the broker at {where} has not answered for {SILENT_ASKS * ASK_SECONDS:g} "
+                        "seconds, though the connection stands"
+                    )
                     self.wake()
 
     def _pause(self) -> None:
