@@ -319,12 +319,16 @@ class ServiceLink:
 
     def stop(self, drop: bool = False) -> None:
         """Closes the connection; with `drop` it breaks it off, see Connection.drop."""
+        self.begin_to_stop(drop)
+        self._thread.join()
+
+    def begin_to_stop(self, drop: bool = False) -> None:
+        """As `stop`, but does not wait: a connect that hangs ends after CONNECT_SECONDS."""
         self._stopping.set()
         if self._connection is not None:
             if drop:
                 self._connection.drop()
             self._connection.over.set()
-        self._thread.join()
 
     @property
     def alive(self) -> bool:

@@ -30,7 +30,7 @@ class Reach:
 
     def stop(self) -> None:
         if self._link is not None:
-            self._link.stop()
+            self._link.begin_to_stop()
             self._link = None
 
 
