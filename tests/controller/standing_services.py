@@ -50,7 +50,7 @@ def _run(folder: Path, log: Path, trap: Trap) -> None:
         leader.EXPIRED_SECONDS = float(sys.argv[1])
         leader.LOOK_SECONDS, leader.RENEW_SECONDS = 0.1, 0.3
         leader.UNREACHED_SECONDS, leader.FIRST_SECONDS, leader.RETURN_SECONDS = 0.2, 3, 3
-        links.ASK_SECONDS = 0.2
+        links.ASK_SECONDS = 0.1
     home = Home(folder)
     trap.store = TrappedStore(home.database_url, trap)
     trap_publishing(trap)

@@ -347,7 +347,7 @@ def test_a_frozen_link_is_noticed_though_reports_still_arrive_and_its_healing_to
             return ours.connected() and not ours.link.reaches
 
         poll(silent_while_others_talk)
-        poll(lambda: caplog.text.count("has not answered for 0.2 seconds") == 1)
+        poll(lambda: caplog.text.count("has not answered for 0.3 seconds") == 1)
         between.heal()
         poll(lambda: ours.link.reaches)
         poll(lambda: caplog.text.count("the broker answers again") == 1)

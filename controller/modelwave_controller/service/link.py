@@ -35,8 +35,8 @@ WINDOW = 200  # messages sent and not yet acknowledged
 KEEPALIVE_SECONDS = 30
 # Every ASK_SECONDS the link asks the broker for an answer. It is silent when SILENT_ASKS times in a
 # row none has come: its packets vanish, or the broker hangs.
-ASK_SECONDS = 1
-SILENT_ASKS = 4
+ASK_SECONDS = 0.5
+SILENT_ASKS = 6
 CONNECT_SECONDS = 10
 BACK_OFF_SECONDS = (1, 2, 4, 8, 15, 30)
 CLOSE_SECONDS = 3
