@@ -16,6 +16,7 @@ from simulated_fleet import poll
 from sqlalchemy import insert, select
 
 from modelwave_controller.errors import StorageError
+from modelwave_controller.service.leader import RENEW_SECONDS, Candidate
 from modelwave_controller.storage import lease
 from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.store import Store
@@ -113,6 +114,19 @@ def test_one_that_cannot_be_saved_is_said(path: Path, store: Store) -> None:
     with pytest.raises(DatabaseGone):
         store.verify_file()
     assert "could not be saved" in store.keep()
+
+
+def test_a_leader_looks_at_the_files_as_often_as_it_renews(path: Path, store: Store) -> None:
+    now = [0.0]
+    leading = Candidate(store, lambda: 0.0, lambda: now[0]).try_to_lead()
+    assert leading is not None
+    path.unlink()
+    leading.verify_file()
+    now[0] += RENEW_SECONDS
+    with pytest.raises(DatabaseGone):
+        leading.verify_file()
+    with pytest.raises(DatabaseGone):
+        Candidate(store, lambda: 0.0).try_to_lead()
 
 
 # Services.

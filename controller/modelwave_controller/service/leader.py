@@ -157,7 +157,7 @@ class LeaderStore:
         self._who = who
         self._generation = generation
         self._steady = steady
-        self._renewed = self._verified = steady()
+        self._renewed = self._verified = self._looked = steady()
 
     def read(self) -> AbstractContextManager[Connection]:
         return self._store.read()
@@ -183,8 +183,11 @@ class LeaderStore:
         self._verified = now
 
     def verify_file(self) -> None:
-        """Raises DatabaseGone, as Store.verify_file."""
-        self._store.verify_file()
+        """Raises DatabaseGone, as Store.verify_file; looks every RENEW_SECONDS."""
+        now = self._steady()
+        if now >= self._looked + RENEW_SECONDS:
+            self._looked = now
+            self._store.verify_file()
 
     @property
     def sure(self) -> bool:
