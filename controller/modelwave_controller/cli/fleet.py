@@ -48,10 +48,8 @@ def _print(found: Fleet) -> None:
     ]
     if found.problem:
         head.append(("but", found.problem))
-    elif found.link["connected"]:
-        head.append(("service", "runs, and is connected to the broker"))
     else:
-        head.append(("service", "runs"))
+        head.append(("service", _service(found)))
     if found.clock_doubt:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
     if found.cloned:
@@ -76,6 +74,11 @@ def _print(found: Fleet) -> None:
                 ],
             )
         )
+
+
+def _service(found: Fleet) -> str:
+    who = f" (process {found.leader['pid']} on {found.leader['host']})" if found.leader else ""
+    return f"runs{who}{', and is connected to the broker' if found.link['connected'] else ''}"
 
 
 def _accuracy(sums: ReleaseSums) -> str:

@@ -6,8 +6,8 @@
     ticker   the caller's thread: decides about rollouts
     publish  the caller's thread: sends messages that are due, reads back what the broker retains
 
-A service that stands by has none of them, and no connection to the broker: it would receive the
-same messages, and storing one twice is not harmless (counters, events). When it takes over, it
+A service that stands by has none of them, and receives nothing from the broker: it would receive
+the same messages, and storing one twice is not harmless (counters, events). When it takes over, it
 connects, and the broker sends it all retained reports.
 
 The lease is verified in each write, and before each batch of messages; a process that hung in a
@@ -35,6 +35,7 @@ from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import lease, outbox
 from modelwave_controller.storage.lease import LeaseLost
+from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.store import Transactions
 from modelwave_controller.trust.documents import Root
 from modelwave_shared import topics
@@ -73,8 +74,9 @@ class Leading:
         self._trouble = Trouble()
 
     def run(self) -> None:
-        """Leads until the service stops. Raises LeaseLost when another service leads, and
-        RuntimeError if one of its threads has ended."""
+        """Leads until the service stops. Raises LeaseLost when another service leads, DatabaseGone
+        when the database is no longer where it was, and RuntimeError if one of its threads has
+        ended."""
         self.writer.start()
         self.link.start()
         self.blocks.start()
@@ -106,6 +108,7 @@ class Leading:
             ticks = time.monotonic() >= due
             pause = self.settings.tick_seconds
             try:
+                self.store.verify_file()
                 if not root:
                     publish_root(self.store, self.settings.home.root, self._envelope)
                     root = True
@@ -113,11 +116,11 @@ class Leading:
                     while self._tick() and not stopping.is_set():
                         pass
                     due = time.monotonic() + self.settings.tick_seconds
-                    self._note_link()
+                self._note_link()
                 pause = min(self._publish(), self.store.renew())
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
-            except LeaseLost:
+            except (LeaseLost, DatabaseGone):
                 raise
             except ModelwaveError as error:
                 self._trouble.say(str(error))
@@ -132,8 +135,9 @@ class Leading:
         return self.ticker.tick(self.settings.clock(), self.settings.steady())
 
     def _note_link(self) -> None:
-        """Stores whether the connection to the broker stands, if that has changed."""
-        connected = self.link.current is not None
+        """Stores whether the broker is reached, if that has changed. Another service that reaches
+        it takes the lease then (leader.py)."""
+        connected = self.link.reaches
         if connected != self._connected:
             with self.store.write() as database:
                 lease.note_link(database, connected, self.settings.clock())
