@@ -29,10 +29,12 @@ MAX_PROBLEMS = 5
 
 
 class Times(NamedTuple):
-    """The rollout clock, in seconds, and why no order may be signed now, or ""."""
+    """The rollout clock, in seconds, and why no order may be signed now, or "": because of the wall
+    clock, or of the orders' numbers."""
 
     clock: float
     doubt: str = ""
+    numbers_doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class StatusReader:
                 *_warnings(rollout, problem, left),
                 *_repaired(repairs.summary(connection, rollout.model)),
                 *_clones(connection, rollout, known),
-                *_behind(rollout, compared),
+                *_behind(state, rollout, compared),
             ],
             problems=problems_of(state, rollout, known, refusals, compared),
             obstacle=state.obstacle(rollout.model, rollout.id),
@@ -164,7 +166,7 @@ def describe(
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
     clocks = clock.stored(connection)
     shown = clock.shown(clocks, log.service_seen_at(connection), now)
-    return Times(shown, clocks.doubt or found.doubt(model))
+    return Times(shown, clocks.doubt, found.doubt(model))
 
 
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
@@ -214,11 +216,13 @@ def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]
     return [clones(found)] if found else []
 
 
-def _behind(rollout: Rollout, compared: Comparison) -> list[str]:
-    """Warns of devices that refuse the orders of this controller."""
-    if rollout.over or not compared.ahead:
-        return []
-    return [f"{recover.behind(compared, rollout.model)}: `modelwave recover {rollout.model}`"]
+def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
+    """Warns of newer orders at the broker than this controller's, and of devices that refuse its
+    orders."""
+    said = [found.doubt(rollout.model)] if rollout.model in found.behind else []
+    if compared.ahead and not rollout.over:
+        said.append(recover.behind(compared, rollout.model))
+    return [f"{one}: `modelwave recover {rollout.model}`" for one in said]
 
 
 def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:
@@ -231,7 +235,8 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
         return rollout.reason, f"nothing: opened slots keep their order; {again}"
     if rollout.status == state.REVERTED:
         return f"{rollout.reason}; {_back(rollout, known, True)}", "nothing: it is over"
-    found = decide(rollout.created.plan, facts(rollout, known, times.doubt), times.clock)
+    so_far = facts(rollout, known, times.doubt, times.numbers_doubt)
+    found = decide(rollout.created.plan, so_far, times.clock)
     if rollout.back is not None:
         return f"{rollout.reason}; {_back(rollout, known, False)}", found.next
     if rollout.status == state.PAUSED:

@@ -21,9 +21,9 @@ begin anew.
     8. When the last stage has passed and soaked, the rollout is finished.
     9. Devices that the operator asked to be ordered anew get their orders before anything else
        is decided, except after a FAIL. Until they answer, the rollout waits for them.
-   10. While the controller's wall clock is in doubt, or, after a restore of the database, the
-       numbers of its orders, nothing is signed: no stage opens and nothing is reverted, also
-       after a FAIL.
+   10. While the controller's wall clock is in doubt, or the numbers of its orders, because its
+       database is older than the orders at the broker or was restored, nothing is signed: no
+       stage opens and nothing is reverted, also after a FAIL.
 
 The first situation of TABLE, from the top, that applies decides. Each tick computes the
 decision anew; only the events are stored.
@@ -43,7 +43,6 @@ from modelwave_controller.rollout.gates import (
     Gate,
 )
 from modelwave_controller.rollout.plan import Plan, Stage
-from modelwave_controller.rollout.state import RESTORED
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
 CONTINUE, REORDER = "continue", "reorder"
@@ -67,7 +66,7 @@ SIGNS = (OPEN, REVERT, REORDER)
 # Situation: (verb, what happens next).
 TABLE = {
     # Takes the place of each situation below whose verb is one of SIGNS:
-    "restored": (
+    "numbers in doubt": (
         WAIT,
         "no order is signed until `modelwave recover` has compared its numbers with the devices'",
     ),
@@ -130,7 +129,9 @@ class Facts:
     revert_asked: str | None = None  # the operator's reason
     back: Counts | None = None  # the answers to the orders to revert, if they were sent
     back_since: float | None = None  # start of their deadline, as `waiting_since` of a stage
-    doubt: str = ""  # why the controller must not sign now
+    # Why the controller must not sign now: its clock, or the numbers of its orders.
+    doubt: str = ""
+    numbers_doubt: str = ""
 
 
 class Decision(NamedTuple):
@@ -211,10 +212,11 @@ def _way_back(plan: Plan, facts: Facts, back: Counts, now: float) -> str:
 
 def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
     """Returns `found`, or the situation of the doubt in place of one that would sign an order."""
-    if not facts.doubt or TABLE[found.name][0] not in SIGNS:
+    doubt = facts.doubt or facts.numbers_doubt
+    if not doubt or TABLE[found.name][0] not in SIGNS:
         return found
-    name = "restored" if facts.doubt == RESTORED else "clock in doubt"
-    return found._replace(name=name, reason=f"{facts.doubt}; {found.reason}")
+    name = "clock in doubt" if facts.doubt else "numbers in doubt"
+    return found._replace(name=name, reason=f"{doubt}; {found.reason}")
 
 
 def _unless_unreadable(found: _Situation, plan: Plan, facts: Facts) -> _Situation:

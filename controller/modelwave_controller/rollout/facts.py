@@ -42,8 +42,9 @@ class Known:
                 yield from ((slot, i) for i in ids if order.device in ("", i))
 
 
-def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
-    """Returns the facts about a rollout. `doubt` says why the controller must not sign now."""
+def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = "") -> Facts:
+    """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
+    why the controller must not sign now."""
     later_stage, later_back = later(rollout)
     stages = tuple(
         StageFacts(
@@ -66,6 +67,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,
         back_since=rollout.back.waiting_since if rollout.back else None,
         doubt=doubt,
+        numbers_doubt=numbers_doubt,
     )
 
 

@@ -18,6 +18,7 @@ from modelwave_controller.rollout.events import (
     Event,
     Finished,
     Forgotten,
+    FoundNewer,
     Gated,
     Held,
     NotUnderstood,
@@ -103,6 +104,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"database restored from a backup of {moment(body.made_at)}"
         case Recovered():
             return f"the next order of {body.model} is above {body.floor}"
+        case FoundNewer():
+            return body.told
         case NotUnderstood():
             return f"{body.kind}: not understood by this modelwave"
     return str(body.kind).replace("_", " ")
@@ -113,6 +116,8 @@ def _reason(body: Body | NotUnderstood) -> str:
         return body.accepted
     if isinstance(body, NotUnderstood):
         return body.problem
+    if isinstance(body, FoundNewer):
+        return f"`modelwave recover {body.model}`"
     return str(getattr(body, "reason", ""))
 
 
