@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from modelwave_controller.operations import recover, rollouts
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.problems import Problem, problems_of
-from modelwave_controller.phrases import clones, plural
+from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.facts import (
@@ -19,6 +19,7 @@ from modelwave_controller.rollout.facts import (
     count_answers,
     facts,
     later,
+    left_out,
 )
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
 from modelwave_controller.rollout.state import Rollout, StageState, State, fold
@@ -128,6 +129,7 @@ class StatusReader:
             warnings=[
                 *_warnings(rollout, problem, left),
                 *_repaired(repairs.summary(connection, rollout.model)),
+                *_left_out(rollout, known),
                 *_clones(connection, rollout, known),
                 *_behind(state, rollout, compared),
             ],
@@ -202,6 +204,18 @@ def _repaired(found: repairs.Summary) -> list[str]:
         f"orders were sent again {plural(found.times, 'time')}; `modelwave device show "
         f"{found.one}` says what it reports"
     ]
+
+
+def _left_out(rollout: Rollout, known: Known) -> list[str]:
+    """Returns a warning for each stage that names devices without an order of it."""
+    found = []
+    for number, names in left_out(rollout, known).items():
+        which = f"{label(rollout.created.plan, number)}: left out"
+        if number < len(rollout.stages):
+            found.append(f"{which}, as not known when it opened: {listed(names)}")
+        elif rollout.status in state.ACTIVE:
+            found.append(f"{which}, unless heard before it opens: {listed(names)}")
+    return found
 
 
 def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]:

@@ -146,12 +146,13 @@ class Gated(_Body):
 
 
 class Held(_Body):
-    """The rollout is held by a gate that did not pass, or by devices that cannot read the next
-    stage's order (`format`); the latter ends by itself when they can."""
+    """The rollout is held by a gate that did not pass, by devices that cannot read the next stage's
+    order (`format`), or because none of the devices that the next stage names is known (`nobody`);
+    the latter two end by themselves when they can read it, or one of them reports again."""
 
     kind: Literal["held"] = "held"
     reason: str
-    by: Literal["gate", "format"] = "gate"
+    by: Literal["gate", "format", "nobody"] = "gate"
 
 
 class Continued(_Body):

@@ -61,6 +61,8 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
         paused=rollout.status == state.PAUSED,
         held=rollout.status == state.HELD and rollout.held_by == "gate",
         held_by_format=rollout.status == state.HELD and rollout.held_by == "format",
+        held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
+        unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
@@ -95,6 +97,34 @@ def next_named(rollout: Rollout, known: Known) -> list[tuple[str, int, str]]:
         for slot, ids in known.devices.get(target, {}).items()
         for device in names.intersection(ids)
     )
+
+
+def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
+    """Returns {stage, from 0: the devices that it names and that have no order of it, because they
+    are not known, or were not when it opened}; without stages that lack nobody."""
+    here = {
+        device
+        for target in rollout.created.releases
+        for ids in known.devices.get(target, {}).values()
+        for device in ids
+    }
+    found = {}
+    for number, stage in enumerate(rollout.created.plan.stages):
+        there = here
+        if number < len(rollout.stages):
+            there = {order.device for order in rollout.stages[number].orders}
+        if lacking := [device for device in stage.devices if device not in there]:
+            found[number] = lacking
+    return found
+
+
+def _unknown(rollout: Rollout, known: Known) -> Sequence[str]:
+    """Returns the devices that the next stage names, if none of them is known any more."""
+    stage = next_stage(rollout)
+    if stage is None or not stage.devices:
+        return ()
+    lacking = left_out(rollout, known).get(len(rollout.stages), [])
+    return lacking if len(lacking) == len(stage.devices) else ()
 
 
 def next_stage(rollout: Rollout) -> Stage | None:

@@ -38,6 +38,12 @@ from modelwave_controller.rollout.events import (
 
 SERVICE, DEVICE, OPERATOR = "service", "device", "operator"
 
+_HELD_BY = {
+    "gate": "its gate",
+    "format": "devices that cannot read it",
+    "nobody": "a stage without devices",
+}
+
 
 class Line(NamedTuple):
     """What happened, and why. `stage` counts from 1; None: it belongs to no stage. `actor` is
@@ -76,7 +82,7 @@ def _what(body: Body | NotUnderstood) -> str:
         case Gated():
             return f"gate of stage {body.stage + 1}: {body.verdict}"
         case Held():
-            return f"held by {'its gate' if body.by == 'gate' else 'devices that cannot read it'}"
+            return f"held by {_HELD_BY[body.by]}"
         case Continued():
             return "continued by itself"
         case Resumed(accepted=accepted):

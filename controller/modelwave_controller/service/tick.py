@@ -244,8 +244,10 @@ class _Step(Sender):
         return Opened(stage=len(self.rollout.stages), orders=sent)
 
     def _hold(self, decision: Decision) -> Body:
-        by_gate = decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE)
-        return Held(reason=decision.reason, by="gate" if by_gate else "format")
+        if decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE):
+            return Held(reason=decision.reason, by="gate")
+        unknown = facts(self.rollout, self.known).unknown
+        return Held(reason=decision.reason, by="nobody" if unknown else "format")
 
     def _continue(self, decision: Decision) -> Body:
         return Continued(reason=decision.reason)
