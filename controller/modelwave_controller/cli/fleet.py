@@ -54,6 +54,8 @@ def _print(found: Fleet) -> None:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
+    for model, doubt in found.behind.items():
+        head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
     if found.restored:
         models = ", ".join(found.restored)
         head.append(("restored", f"no order of {models} is signed until `modelwave recover`"))

@@ -36,6 +36,7 @@ class Fleet:
     problem: str  # of the service or its connection, and what to do; "": none
     clock_doubt: str  # "": none
     restored: list[str]  # models whose order numbers are to be recovered after a restore
+    behind: dict[str, str]  # by model: what the broker holds that this database does not know
     leader: dict[str, Any] | None  # the service that leads: host, pid; None also if it is dead
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
     cloned: list[str]  # ids that two devices use
@@ -73,6 +74,7 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         problem=found.problem,
         clock_doubt=clocks.doubt,
         restored=sorted(state.restored),
+        behind={model: state.doubt(model) for model in sorted(state.behind)},
         leader=_leader(found),
         link=lease.link_state(connection)._asdict(),
         cloned=stored.cloned(connection),

@@ -266,6 +266,12 @@ def _resume(rollout: Rollout, accept: str) -> Act:
     _require_not_failed(rollout)
     if accept and rollout.status != state.HELD:
         raise OperatorError(f"--accept: no gate holds rollout {rollout.id}; it is paused")
+    if accept and rollout.held_by == "nobody":
+        raise OperatorError(
+            f"--accept: rollout {rollout.id} is held as no device of its next stage is known, and "
+            f"not by a gate: `modelwave rollout abort {rollout.id}` ends it, and the plan of the "
+            "next one may name other devices"
+        )
     if accept and rollout.held_by == "format":
         raise OperatorError(
             f"--accept: rollout {rollout.id} is held by devices that cannot read its next order, "

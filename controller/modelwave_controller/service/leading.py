@@ -33,7 +33,7 @@ from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox, Writer
-from modelwave_controller.storage import lease, outbox
+from modelwave_controller.storage import ahead, lease, outbox
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.store import Transactions
@@ -66,7 +66,7 @@ class Leading:
         self.store = store
         fleet = settings.home.config.fleet
         self.ticker = Ticker(store, settings.issuer)
-        self.readback = ReadBack(fleet, settings.wake.set)
+        self.readback = ReadBack(settings.home.root_document, settings.wake.set, settings.clock)
         self.writer = Writer(store, fleet, settings.inbox, settings.clock)
         self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
@@ -154,16 +154,19 @@ class Leading:
             with self.store.write() as database:
                 outbox.mark(database, [(m.topic, m.version) for m in acknowledged])
         pause = self.readback.step(self.store, connection)
-        self._send_due(connection)
+        if self.readback.may_send():
+            self._send_due(connection)
         return pause
 
     def _send_due(self, connection: Connection) -> None:
-        """Sends messages that are due, at most WINDOW at a time."""
+        """Sends messages that are due, at most WINDOW at a time; none of a model of which the
+        broker may hold a newer order."""
         busy = connection.on_their_way()
         if len(busy) <= WINDOW // 2:
             with self.store.read() as database:
                 self.store.verify(database)
-                due = outbox.unsent(database, WINDOW - len(busy), busy)
+                but = ahead.not_surpassed(database)
+                due = outbox.unsent(database, WINDOW - len(busy), busy, but)
             for message in due:
                 if not self.store.sure:
                     break  # the rest is sent after the next look at the lease
