@@ -214,6 +214,26 @@ def test_ban_is_lifted_by_the_orders_of_the_rollout_that_asked_and_not_by_its_re
     assert "extra" not in order
 
 
+def test_start_of_the_live_release_names_the_way_back_from_orders_that_were_left(
+    world: World,
+) -> None:
+    """Canaries that are offline report the live release, and would take the other one later."""
+    bring_to(world, 1)
+    left = world.start(2, quick(10, 100))
+    world.tick()
+    rollouts.abort(world.store, str(left), "", world.now)
+    refusal = f"orders of rollout {left} for release 2 stand: `modelwave rollout revert {left}`"
+    with pytest.raises(OperatorError, match=refusal):
+        world.start(1)
+    rollouts.revert(world.store, str(left), "", world.now)
+    world.tick()
+    ordered = [order for device in world.devices.values() if (order := world.ordered(device))]
+    live = world.release(1)[TARGET].digest
+    assert {order["manifest"] for order in ordered} == {live}
+    with pytest.raises(OperatorError, match="runs release 1 of digits already; name the other"):
+        world.start(1)
+
+
 def test_ban_is_lifted_by_a_retry_and_not_by_orders_that_say_the_same_again(world: World) -> None:
     """A device may have banned the release again since: the operator has not asked twice."""
     devices = list(world.devices.values())
