@@ -28,6 +28,7 @@ class Network:
         self.late = 0  # that were delivered after the network was healed
         self._passing = {"up": threading.Event(), "down": threading.Event()}
         self._sockets: list[socket.socket] = []
+        self._undelivered: list[queue.Queue[bytes]] = []
         self._listen(0)
         self.heal()
 
@@ -40,6 +41,10 @@ class Network:
     @property
     def frozen(self) -> bool:
         return not all(passing.is_set() for passing in self._passing.values())
+
+    def drained(self) -> bool:
+        """Whether all is delivered that is to be."""
+        return not any(chunks.unfinished_tasks for chunks in self._undelivered)
 
     def heal(self) -> None:
         for passing in self._passing.values():
@@ -76,6 +81,7 @@ class Network:
                 self._sockets += [client, real]
                 for source, sink, name in ((client, real, "up"), (real, client, "down")):
                     chunks: queue.Queue[bytes] = queue.Queue()
+                    self._undelivered.append(chunks)
                     for work in (_receive, self._deliver):
                         arguments = (source, chunks) if work is _receive else (chunks, sink, name)
                         threading.Thread(target=work, args=arguments, daemon=True).start()
@@ -95,7 +101,9 @@ class Network:
                         break
                     self.late += orders
                 sink.sendall(chunk)
+                chunks.task_done()
             sink.shutdown(socket.SHUT_WR)
+        self._undelivered.remove(chunks)
 
     def _end_all(self) -> None:
         for each in self._sockets:

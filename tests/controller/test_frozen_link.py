@@ -75,6 +75,7 @@ def test_a_link_that_freezes_in_a_wave_and_heals_puts_nothing_older_back(
             before = listener.total
             between.heal()
             poll(lambda: "publishes and stores nothing any more" in play.log("first"))
+            poll(between.drained)
             poll(lambda: listener.total >= before + between.late)
             poll(lambda: listener.last == held)
             os.kill(play.second, signal.SIGTERM)

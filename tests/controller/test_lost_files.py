@@ -90,12 +90,15 @@ def test_a_home_that_was_moved_is_named_and_whole(path: Path, store: Store) -> N
 
 
 def test_what_a_wal_held_that_was_deleted_is_in_the_database(path: Path, store: Store) -> None:
-    path.with_name("modelwave.db-wal").unlink()
-    with pytest.raises(DatabaseGone, match="-wal was deleted"):
-        store.verify_file()
-    assert "start `modelwave serve` again" in store.keep()
-    store.close()
-    assert held(path) == [7]
+    with closing(opened(path)) as other, other.read():  # so that closing alone keeps nothing
+        path.with_name("modelwave.db-wal").unlink()
+        with pytest.raises(DatabaseGone, match="-wal was deleted"):
+            store.verify_file()
+        assert "start `modelwave serve` again" in store.keep()
+        store.close()
+        alone = path.with_name("alone.db")
+        alone.write_bytes(path.read_bytes())
+    assert held(alone) == [7]
 
 
 def test_no_new_database_is_made_in_the_place_of_one_that_was_deleted(
