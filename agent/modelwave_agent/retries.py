@@ -45,6 +45,7 @@ class Retries:
         self.report = report
         self.expires = expires
         self.tries = 0
+        self.restarts = 0  # of the download, from its first byte
         self.began = 0.0  # when the first of them failed, by Clock.now
         self.deferrals = 0
 
@@ -89,8 +90,9 @@ class Retries:
             self.report.changed()
 
     def forget(self) -> None:
-        """Removes the failed tries from count and report, because the work has advanced."""
-        self.tries = 0
+        """Removes the failed tries from count and report, because the work has advanced. Those that
+        made the download start over stay: they wear out flash, however far each one came."""
+        self.tries = self.restarts
         self.report.fault = None
 
     def _pause(self, least: float) -> float:

@@ -228,6 +228,17 @@ def test_program_that_breaks_when_it_is_asked_defers_the_update():
     assert "no battery gauge" in life.reported()["reason"]
 
 
+def test_answer_that_is_no_text_defers_the_update_and_the_agent_goes_on():
+    # MicroPython awaits lists, and never comes back from that.
+    for answer in ([], ["moving"], ("low", "battery"), 0, b""):
+
+        def done(life):
+            return life.reported()["outcome"] == "DEFERRED"
+
+        life = Life("no text", [ordered("v1")], may_update=lambda _, a=answer: a).run(done)
+        assert "it gave a " + type(answer).__name__ in life.reported()["reason"]
+
+
 def test_program_is_not_asked_about_no_model():
     asked = []
     Life("none", [], serve=asked.append).run(lambda life: life.link.published)
