@@ -224,25 +224,34 @@ class Waits(Clock):
 
     def __init__(self):
         self.waits = []
+        self.slept = 0
 
     def now(self):
         return sum(self.waits)
 
+    async def sleep(self, seconds):
+        self.slept += seconds
+
     async def wait(self, event, seconds):
-        self.waits.append(seconds)
+        self.waits.append(self.slept + (0 if event.is_set() else seconds))
+        self.slept = 0
         return event.is_set()
 
 
-def deferred(monkeypatch, chance, times, reason=lambda _: "moving"):
-    """Returns the pauses of a program that defers so often, and how many reports they trigger."""
+def deferred(monkeypatch, chance, times, reason=lambda _: "moving", is_now=False):
+    """Returns the pauses of a program that defers so often, and how many reports they trigger.
+    `is_now`: it wants to be asked at once, each time."""
     monkeypatch.setattr("modelwave_agent.retries.random.random", lambda: chance)
     clock, report, changes = Waits(), ModelReport(), []
     report.changed = lambda: changes.append(1)
     retries = Retries(clock, report, None)
+    now = asyncio.Event()
+    if is_now:
+        now.set()
 
     async def all_of_them():
         for number in range(times):
-            assert await retries.defer(reason(number), asyncio.Event())
+            assert await retries.defer(reason(number), now)
 
     asyncio.run(all_of_them())
     return clock.waits, len(changes)
@@ -253,6 +262,10 @@ def test_pauses_between_questions_grow_to_a_quarter_of_an_hour_with_full_jitter(
     assert longest[:4] == [4, 8, 16, 32]
     assert longest[-1] == max(longest) == MAX_DEFERRAL_SECONDS == 900
     assert deferred(monkeypatch, 0, 3)[0] == [0, 0, 0]
+
+
+def test_program_that_wants_to_be_asked_at_once_in_each_turn_is_asked_once_a_second(monkeypatch):
+    assert deferred(monkeypatch, 1, 50, is_now=True)[0] == [1] * 50
 
 
 def test_same_answer_triggers_one_report_and_another_one_a_new_one(monkeypatch):
