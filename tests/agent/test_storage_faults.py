@@ -328,7 +328,7 @@ def test_agent_on_a_read_only_medium_serves_and_says_so_and_takes_orders_when_it
             await made.order(Digits(2, "v2"))
             await made.outcome()
         if not lock:
-            (tmp_path / "state-pi-1/lock").unlink()
+            (tmp_path / "state-pi-1/agent.lock").unlink()
         with monkeypatch.context() as mounted:
             read_only(mounted, tmp_path / "state-pi-1")
             with HostAgent.from_config(config) as agent:

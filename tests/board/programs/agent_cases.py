@@ -339,4 +339,14 @@ def test_device_name_that_is_none_is_refused():
     assert said.startswith("device"), said
 
 
+def test_target_or_model_that_no_report_may_have_is_refused():
+    root = GIVEN + "/root.json"
+    for target in ("Pico W", "device", "", "a/b"):
+        said = refused(lambda t=target: BoardAgent(DEVICE, t, {}, None, GIVEN, root))
+        assert said.startswith("target: "), said
+    for model in ("Digits", "../x", ""):
+        said = refused(lambda m=model: BoardAgent(DEVICE, TARGET, {m: None}, None, GIVEN, root))
+        assert said.startswith("models: "), said
+
+
 cases.run(globals())
