@@ -11,6 +11,8 @@ COUNTS = ("inferences", "failures", "labelled", "correct")  # of a window
 PARTS = (("failures", "inferences"), ("correct", "labelled"))  # the first are some of the second
 MAX_COUNT = 10**9  # of one call
 MAX_UNSENT = 16  # windows that wait for the broker; above it the oldest is dropped
+MAX_OPEN = 32  # open windows: two releases of each of 16 models
+SHOWN = 10**16  # numbers from here on are not shown
 
 
 def checked_counts(counts: "Sequence[Any]") -> "list[int]":
@@ -40,9 +42,12 @@ def whole_number(value: "Any", name: str, most: int) -> int:
         pass  # what it is instead is said below
     if not isinstance(found, (int, bool)):  # MicroPython's bool is no int
         raise TypeError("%s: give a whole number, not a %s" % (name, type(value).__name__))
+    found = int(found)  # before it is compared: a class of its own may do that in its own way
     if not 0 <= found <= most:
-        raise ValueError("%s: %d, allowed are 0 to %d" % (name, found, most))
-    return int(found)
+        # Python refuses to print thousands of digits.
+        shown = found if abs(found) < SHOWN else "a number of more than 16 digits"
+        raise ValueError("%s: %s, allowed are 0 to %d" % (name, shown, most))
+    return found
 
 
 def checked_reason(reason: "Any") -> str:
@@ -61,11 +66,22 @@ class Observations:
         self.unsent: "list[Document]" = []
 
     def add(self, model: str, release: int, counts: "Sequence[int]") -> None:
-        """Adds `counts` (in the order of COUNTS) to the open window of this release."""
+        """Adds `counts` (in the order of COUNTS) to the open window of this release. Raises
+        what `require_room` raises."""
+        self.require_room(model, release)
         window = self.windows.get((model, release)) or [0, 0, 0, 0]
         for index, count in enumerate(counts):
             window[index] += count
         self.windows[model, release] = window
+
+    def require_room(self, model: str, release: int) -> None:
+        """Raises ValueError if this release has no window, and too many others have one: then the
+        program counts something else."""
+        if len(self.windows) >= MAX_OPEN and (model, release) not in self.windows:
+            raise ValueError(
+                "release: %d, and counts of %d others wait already; give the release that ran"
+                % (release, MAX_OPEN)
+            )
 
     def close(self, numbered: "Callable[[], Document]") -> None:
         """Closes the open windows. `numbered` returns a new numbered document for each."""

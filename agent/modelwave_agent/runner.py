@@ -10,7 +10,7 @@ from modelwave_agent.observations import Observations, checked_counts, checked_r
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
-from modelwave_shared.limits import MAX_EPOCH
+from modelwave_shared.limits import MAX_EPOCH, MAX_NAME
 from modelwave_shared.version import described
 from modelwave_shared.words import READS, SIGNER
 
@@ -118,7 +118,7 @@ class Agent:
             live = update.live()
             release = live.release if live else 0
         release = whole_number(release, "release", MAX_EPOCH)
-        self.observations.add(model, release, counts)
+        self.observations.add(update.model, release, counts)
         update.observe(release, counts[0], counts[1], reason)
 
     def update_now(self) -> None:
@@ -131,7 +131,8 @@ class Agent:
         """The update of `model`. Raises ValueError if this device has no such model."""
         if not isinstance(model, str) or model not in self.updates:
             known = ", ".join(sorted(self.updates))
-            raise ValueError("model: %r is none of this device's, which are %s" % (model, known))
+            shown = repr(model[:MAX_NAME]) if isinstance(model, str) else type(model).__name__
+            raise ValueError("model: %s is none of this device's, which are %s" % (shown, known))
         return self.updates[model]
 
     # The connection.
