@@ -50,6 +50,7 @@ class Device:
         self.has_clock = has_clock
         self.has_network = True
         self.medium = ""  # "" works, or the errno that it gives: ENOSPC, EIO, EMFILE
+        self.is_busy = False  # its program lets no update go on now
         self.has_model = False  # whether one was confirmed since the state was wiped
         self.life = None
 
@@ -74,6 +75,16 @@ class Device:
         shutil.rmtree(self.folder)
         self.folder.mkdir()
         self.has_model = False
+
+    def renamed(self, name):
+        """Returns this device after its agent was told another id, with an empty state folder, and
+        started again if it ran."""
+        was_on = self.life is not None
+        self.wipe()
+        other = Device(self.world, name, self.folder, self.has_clock)
+        if was_on:
+            other.start()
+        return other
 
     def drop_network(self):
         self.has_network = False
@@ -310,6 +321,9 @@ class DeviceHooks(ports.Hooks):
         self.life.check_power()
         release = self.life.release_at(live.path)
         return "the program is unwell" if release.quality == UNWELL else ""
+
+    def may_update(self, upcoming):
+        return not self.life.device.is_busy
 
 
 class DeviceClock(ports.Clock):
