@@ -140,7 +140,7 @@ def device_cloned(world, number):
 def device_busy(world, number, seconds):
     device = world.devices[number]
     device.is_busy = True
-    world.later(seconds, setattr, device, "is_busy", False)
+    world.later(seconds, device.rest)
 
 
 def medium_fails(world, number, how, seconds):

@@ -123,6 +123,14 @@ KNOWN = {
         Step("device_replaced", (1, 5), 600),
         Step("starts", (GOOD,), 2 * HOUR),
     ],
+    "database_lost_and_devices_come_back_far_ahead": [
+        Step("starts", (GOOD,), 2 * HOUR),
+        *[Step("device_offline", (number, HOUR), 2) for number in (0, 2, 3, 4)],
+        Step("broker_forgets", (0,), 5),
+        Step("database_lost", (), 5),
+        Step("device_replaced", (1, 5), 600),
+        Step("starts", (GOOD,), 2 * HOUR),
+    ],
     "database_restored_from_before_two_releases": [
         Step("starts", (GOOD,), 2 * HOUR),
         Step("starts", (GOOD,), 2 * HOUR),

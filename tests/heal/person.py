@@ -27,6 +27,7 @@ class Person:
         self.waited = {}  # rollout: how often they let it wait anew
         self.did = []  # what, and when
         self.words = set()  # the statuses that they have seen
+        self._seen = None  # (a moment, the status then)
 
     @property
     def store(self):
@@ -37,7 +38,14 @@ class Person:
         return self.world.controller_time
 
     def seen(self):
-        """What `rollout status` shows, or None if there is no rollout."""
+        """What `rollout status` shows, or None if there is no rollout. It is read once at each
+        moment, as that costs real time, and again after each command."""
+        moment = (self.world.loop.time(), self.store)
+        if self._seen is None or self._seen[0] != moment:
+            self._seen = (moment, self._read())
+        return self._seen[1]
+
+    def _read(self):
         with self.store.read() as connection:
             if log.next_rollout(connection) == 1:
                 return None
@@ -63,13 +71,14 @@ class Person:
     def start_as_told(self):
         """Starts the next release. If that is refused, does what the refusal says before."""
         try:
-            return self.start()
+            self.start()
+            return
         except OperatorError as error:
             if RECOVER not in str(error):
                 raise
             self.number -= 1
         self.recover()
-        return self.start()
+        self._does_as_told(RECOVER, self.start)
 
     def pause(self):
         self._on_newest("pause", "why not")
@@ -114,8 +123,8 @@ class Person:
     def follow(self):
         """Reads the status, and does what it says where nothing goes on by itself."""
         due = self.due()
-        for act in due:
-            act()
+        for told, act in due.items():
+            self._does_as_told(told, act)
         found = self.seen() if not due else None  # else they look again later
         if found is None:
             return
@@ -125,12 +134,16 @@ class Person:
         if stays and not asked:
             self.world.fault("no way out", f"{found.status}: {found.why}; next: {found.next}")
         if stays and asked:
-            try:
-                self._choose(found, [act for _, act in asked])
-            except OperatorError as error:
-                self.world.fault("named and refused", f"{found.status}: {found.next}: {error}")
+            acts = [act for _, act in asked]
+            self._does_as_told(f"{found.status}: {found.next}", self._choose, found, acts)
         if found.status == state.FINISHED and "rollout retry" in found.next and self.world.wrong():
             self.retry()
+
+    def _does_as_told(self, told, act, *given):
+        try:
+            act(*given)
+        except OperatorError as error:
+            self.world.fault("named and refused", f"{told}: {error}")
 
     def _choose(self, found, acts):
         if "accept_clock" in acts:
@@ -145,15 +158,15 @@ class Person:
         getattr(self, self.random.choice(choices))()
 
     def due(self):
-        """What `fleet status`, and the warnings of `rollout status`, say is to be done."""
+        """What `fleet status`, and the warnings of `rollout status`, say is to be done, and how."""
         with self.store.read() as connection:
             fleet = overview.fleet(connection, FLEET, self.now)
-        found = [functools.partial(self.rename_one, name) for name in fleet.cloned]
+        found = {f"clone {n}": functools.partial(self.rename_one, n) for n in fleet.cloned}
         if fleet.clock_doubt:
-            found.append(self.accept_clock)
+            found["clock accept"] = self.accept_clock
         rollout = self.seen()
         if MODEL in fleet.restored or (rollout and RECOVER in " ".join(rollout.warnings)):
-            found.append(self.recover)
+            found[RECOVER] = self.recover
         return found
 
     def rename_one(self, name):
@@ -168,6 +181,7 @@ class Person:
         self._note(f"rollout {what} {reason}".strip())
 
     def _note(self, what):
+        self._seen = None
         self.did.append(f"{self.world.loop.time():.0f} s: {what}")
 
 

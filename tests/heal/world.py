@@ -143,6 +143,7 @@ class World:
         """All trouble ends: then everything comes right, and a next release needs nobody."""
         self.heal()
         await asyncio.sleep(REPORT_SECONDS)
+        self.check()
         self.person.follow()
         await asyncio.sleep(STEP_SECONDS)
         await self._until(self._settled, HEAL_SECONDS, "does not heal", self.person.follow)
@@ -151,6 +152,7 @@ class World:
             if device.name not in used:
                 self.person.forget(device.name)
         self.person.start_as_told()
+        self.check()
         await self._until(self._finished, QUIET_SECONDS, "does not go on")
 
     def heal(self):
@@ -164,7 +166,7 @@ class World:
         for device in self.alive:
             device.medium = ""
             device.has_network = True
-            device.is_busy = False
+            device.rest()
             device.start()
 
     def leave(self, folder):
@@ -197,12 +199,13 @@ class World:
         return found.status == state.FINISHED and all(d.runs == wanted for d in self.alive)
 
     def _settled(self):
-        """Nothing is under way, nobody has to do anything, and every device runs what it should,
-        and says so."""
+        """Nothing is under way, nobody has to do anything, no two devices have one id, and every
+        device runs what it should, and says so."""
         found = self.person.seen()
         if found is not None and found.status not in state.FINAL:
             return False
-        return not self.person.due() and not self.wrong()
+        names = [device.name for device in self.alive]
+        return len(names) == len({*names}) and not self.person.due() and not self.wrong()
 
     def wrong(self):
         """The devices that run something else than the controller wants, or says."""
@@ -267,7 +270,8 @@ class World:
             self.fault("reverts a good release", f"rollout {number}: {reason}")
 
     def _judge_silence(self, connection, number, reason):
-        """Nobody is silent to whom the broker did not offer the order until the deadline."""
+        """Nobody is silent to whom the broker did not offer the order until the deadline, but those
+        that came after the others."""
         rollout = log.folded(connection, reports_of=[]).rollouts[number]
         slots = {slot for order in rollout.stages[-1].orders for slot in slots_of(order.slots)}
         for device in self.devices:
@@ -276,6 +280,8 @@ class World:
                 for topic in device.topics
                 if (payload := outbox.holds(connection, topic))
             ]
+            if device.joined and self.loop.time() - device.joined < DEADLINE_SECONDS:
+                continue  # its order is as young as it is
             early = self.loop.time() - max(offered, default=0) < DEADLINE_SECONDS - LATE_SECONDS
             if device.enrolment.slot in slots and early:
                 self.fault("silent too early", f"rollout {number}: {reason}: {device.name}")

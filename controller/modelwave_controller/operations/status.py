@@ -215,8 +215,9 @@ def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]
 
 
 def _behind(rollout: Rollout, compared: Comparison) -> list[str]:
-    """Warns of devices that refuse the orders of this controller."""
-    if rollout.over or not compared.ahead:
+    """Warns of devices that refuse the orders of this controller, also when the rollout is over:
+    they may come back after its end, and would refuse a retry."""
+    if not compared.ahead:
         return []
     return [f"{recover.behind(compared, rollout.model)}: `modelwave recover {rollout.model}`"]
 
