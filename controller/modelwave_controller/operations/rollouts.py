@@ -157,9 +157,12 @@ def retry(
 ) -> tuple[int, int]:
     """Orders devices of a rollout its release anew: those of `names` and those whose outcome is one
     of `words` (retry.WORDS), or, without either, those that failed or are silent. Returns the
-    rollout's number and how many devices these are. Raises OperatorError if there are none."""
+    rollout's number and how many devices these are. Raises OperatorError if there are none, or if
+    they would refuse the order by its number."""
     with _writing(store) as (connection, found):
         chosen = find(found, rollout)
+        epoch = ahead.newest_epoch(connection, chosen.model)
+        recover.require_not_behind(ahead.compare(connection, chosen.model, epoch), chosen.model)
         again = _retry(connection, found, chosen, names, words)
         entry = by(actor, Retried(devices=again, reason=reason))
         log.append(connection, chosen.id, now, [entry])

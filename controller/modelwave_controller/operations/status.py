@@ -232,9 +232,10 @@ def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]
 
 def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
     """Warns of newer orders at the broker than this controller's, and of devices that refuse its
-    orders."""
+    orders, also when the rollout is over: they may come back after its end, and would refuse a
+    retry."""
     said = [found.doubt(rollout.model)] if rollout.model in found.behind else []
-    if compared.ahead and not rollout.over:
+    if compared.ahead:
         said.append(recover.behind(compared, rollout.model))
     return [f"{one}: `modelwave recover {rollout.model}`" for one in said]
 
