@@ -66,6 +66,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,
         back_since=rollout.back.waiting_since if rollout.back else None,
         doubt=doubt,
+        rollout=rollout.id,
     )
 
 
