@@ -65,7 +65,7 @@ _UPDATE = (
 
 _UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
 
-_HOLDS = "the service holds it at its next tick"
+_HOLDS = "this holds it by itself at the service's next tick"
 _ANEW = "the service orders these devices anew at its next ticks"
 SIGNS = (OPEN, REVERT, REORDER)
 
