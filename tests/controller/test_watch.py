@@ -160,6 +160,8 @@ def test_device_that_tries_again_by_itself_says_why_and_when(world: World) -> No
     assert (problem.device, problem.outcome) == ("d1", "IN_PROGRESS")
     assert problem.then == f"it tries again by itself at {moment(world.now + 40)}"
     assert f"HTTP 503; {problem.then}" in drawn(seen(world))
+    world.now += 40
+    assert [one.then for one in seen(world).problems] == ["it tries again by itself"]
 
 
 def test_paused_it_says_why_and_how_to_go_on(world: World) -> None:

@@ -55,9 +55,11 @@ def problems_of(
     return [*found, *_late(state, rollout, known, clock, {one.device for one in found})]
 
 
-def with_moments(connection: Connection, model: str, found: list[Problem]) -> list[Problem]:
+def with_moments(
+    connection: Connection, model: str, found: list[Problem], now: float
+) -> list[Problem]:
     """Returns the problems with `then`, where the device's newest report still has the reason; of
-    devices that said nothing with the time of their last report."""
+    devices that said nothing with the time of their last report. `now` is in Unix seconds."""
     its, reports, names = device_models.c, devices.c, [one.device for one in found]
     query = (
         select(its.device, its.reason, its.tries, its.next_seconds, reports.seen_at)
@@ -70,11 +72,17 @@ def with_moments(connection: Connection, model: str, found: list[Problem]) -> li
             select(reports.device, reports.seen_at).where(reports.device.in_(names))
         )
     } | {
-        (row.device, row.reason): f"it tries again by itself at "
-        f"{moment(row.seen_at + row.next_seconds)}"
+        (row.device, row.reason): _next_try(row.seen_at + row.next_seconds, now)
         for row in connection.execute(query)
     }
     return [replace(one, then=then.get((one.device, one.reason), "")) for one in found]
+
+
+def _next_try(at: float, now: float) -> str:
+    """Returns when a device tries again; a time that has passed is left out, as a device that is
+    deferred once more for the same reason does not report it."""
+    words = "it tries again by itself"
+    return f"{words} at {moment(at)}" if at > now else words
 
 
 def _answers(rollout: Rollout, known: Known) -> list[Answered]:

@@ -134,7 +134,7 @@ class StatusReader:
             problems=problems_of(state, rollout, known, refusals, compared, times.clock),
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
-        return replace(found, problems=with_moments(connection, rollout.model, found.problems))
+        return replace(found, problems=with_moments(connection, rollout.model, found.problems, now))
 
 
 def describe(
