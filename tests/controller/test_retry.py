@@ -94,9 +94,12 @@ def test_a_finished_rollout_says_how_many_are_left_and_names_the_way_out(world: 
     assert said in seen(world).next
     retry(world)
     assert "2 devices to be ordered anew at the service's next ticks" in seen(world).next
+    assert seen(world).why.endswith("; now 8 of 10 devices succeeded, 2 failed")
     world.tick()
     world.answer("SUCCEEDED", world.devices.values())
-    assert seen(world).next.startswith("nothing: it is over")
+    found = seen(world)
+    assert found.next.startswith("nothing: it is over")
+    assert found.why.endswith("; now 10 of 10 devices succeeded")
 
 
 def test_each_way_out_is_named_for_the_devices_that_it_helps(world: World) -> None:

@@ -230,7 +230,8 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
         return _why_it_stays(rollout, obstacle)
     again = f"`modelwave rollout revert {rollout.id}` would revert it"
     if rollout.status == state.FINISHED:
-        return rollout.reason, f"{_lacking(rollout, known)}; {again}"
+        counts = gates.total(stage.counts for stage in facts(rollout, known).stages)
+        return _since(rollout.reason, counts), f"{_lacking(rollout, counts)}; {again}"
     if rollout.status == state.ABORTED:
         return rollout.reason, f"nothing: opened slots keep their order; {again}"
     if rollout.status == state.REVERTED:
@@ -246,13 +247,18 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
     return found.reason, found.next
 
 
-def _lacking(rollout: Rollout, known: Known) -> str:
+def _since(reason: str, counts: Counts) -> str:
+    """Returns the reason of a finished rollout, with the counts if later answers changed them."""
+    now = gates.tally(counts, False)
+    return reason if not counts.devices or now in reason else f"{reason}; now {now}"
+
+
+def _lacking(rollout: Rollout, counts: Counts) -> str:
     """Returns how many devices a finished rollout has not brought to its release, with the commands
     that order them anew."""
     if rollout.retry:
         anew = plural(len(rollout.retry), "device")
         return f"{anew} to be ordered anew at the service's next ticks"
-    counts = gates.total(stage.counts for stage in facts(rollout, known).stages)
     left = counts.devices - counts.succeeded
     if not left:
         return "nothing: it is over"

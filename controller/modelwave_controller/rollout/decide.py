@@ -190,7 +190,7 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
     if facts.back is not None and facts.reordering:
         return _Situation("to be ordered back anew", anew)
     if facts.back is not None:
-        reason = f"reverted: {gates.tally(facts.back, False)}"
+        reason = f"on the way back {gates.tally(facts.back, False)}"
         return _Situation(_way_back(plan, facts, facts.back, now), reason)
     if facts.revert_asked is not None:
         return _Situation("revert asked", facts.revert_asked)
