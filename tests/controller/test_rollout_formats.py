@@ -344,6 +344,19 @@ def test_late_joiner_that_cannot_read_it_is_shown_with_what_it_says(
     ]
 
 
+def test_note_of_a_device_that_was_in_progress_with_an_earlier_order_is_shown(world: World) -> None:
+    world.start(1)
+    finish(world)
+    (late,) = world.add(1)
+    world.answer("", [late])
+    assert seen(world).problems == []
+    late.says["refused"] = "another order 3 was taken already"
+    world.hear([late])
+    assert [(p.device, p.outcome, p.reason) for p in seen(world).problems] == [
+        (late.name, "IN_PROGRESS", "another order 3 was taken already")
+    ]
+
+
 def test_note_of_a_device_that_answered_or_is_ordered_something_else_is_no_problem(
     world: World,
 ) -> None:

@@ -111,9 +111,9 @@ def _unsuccessful(waves: Sequence[Answered]) -> list[Problem]:
 def _silent(
     state: State, rollout: Rollout, waves: Sequence[Answered], refusals: Sequence[RefusalNote]
 ) -> list[Problem]:
-    """Returns the devices that have not answered to the rollout's order, if it is still their
-    newest, and that report a refused message: such as an order in a format that they cannot read,
-    to which they cannot answer otherwise."""
+    """Returns the devices without an outcome of the rollout's order, if it is still their newest,
+    that report a refused message: such as an order in a format that they cannot read, to which
+    they cannot answer otherwise. They may still have been in progress with an earlier one."""
     found = []
     for refusal in refusals:
         place = (refusal.target, refusal.slot, refusal.device)
@@ -125,8 +125,13 @@ def _silent(
                 and order.names(*place)
                 for order in wave.orders
             )
-            if ordered and refusal.device not in answers:
+            answer = answers.get(refusal.device)
+            if not ordered:
+                continue
+            if answer is None:
                 found.append(Problem(refusal.device, SILENT, refusal.note))
+            elif answer.outcome == IN_PROGRESS and not answer.reason:
+                found.append(Problem(refusal.device, IN_PROGRESS, refusal.note))
     return found
 
 
