@@ -82,11 +82,20 @@ def _listen(value: str) -> str:
     return value
 
 
+def _line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("has a control character, or another one that is not printable")
+    return value
+
+
+Line = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
+
+
 class BrokerSettings(_Settings):
     url: Annotated[str, AfterValidator(_broker_url)] = "mqtt://127.0.0.1:1883"
-    user: str = ""
-    password_file: str = ""
-    ca: str = ""
+    user: Line = ""
+    password_file: Line = ""
+    ca: Line = ""
 
     @property
     def tls(self) -> bool:
@@ -102,7 +111,7 @@ class BrokerSettings(_Settings):
 
 
 class DatabaseSettings(_Settings):
-    url: str = ""
+    url: Line = ""
 
 
 class FilesSettings(_Settings):
@@ -121,6 +130,22 @@ class ControllerConfig(_Settings):
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
+
+
+def read_config(path: Path, fleet: str) -> ControllerConfig:
+    """Reads the settings of a home of this fleet. Raises OperatorError, which names the field."""
+    data = disk.read_input(path, "--home", MAX_CONFIG_BYTES)
+    try:
+        config = ControllerConfig.model_validate(tomllib.loads(data.decode()))
+    except ValidationError as error:
+        raise OperatorError(f"{path}: {first_problem(error)}") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or nested too deep
+        raise OperatorError(f"{path}: {error}") from error
+    if config.fleet != fleet:
+        raise OperatorError(
+            f"{path}: fleet: it is {config.fleet}, but root.json is for fleet {fleet}"
+        )
+    return config
 
 
 class Home:
@@ -142,19 +167,7 @@ class Home:
     def config(self) -> ControllerConfig:
         """The settings of controller.toml. Raises OperatorError, which names the field."""
         root = self.root  # raises, with advice, if this is not a home
-        path = self.path / "controller.toml"
-        data = disk.read_input(path, "--home", MAX_CONFIG_BYTES)
-        try:
-            config = ControllerConfig.model_validate(tomllib.loads(data.decode()))
-        except ValidationError as error:
-            raise OperatorError(f"{path}: {first_problem(error)}") from error
-        except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or nested too deep
-            raise OperatorError(f"{path}: {error}") from error
-        if config.fleet != root.fleet:
-            raise OperatorError(
-                f"{path}: fleet: it is {config.fleet}, but root.json is for fleet {root.fleet}"
-            )
-        return config
+        return read_config(self.path / "controller.toml", root.fleet)
 
     @cached_property
     def root_envelope(self) -> bytes:

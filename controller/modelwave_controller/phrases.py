@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
+from math import isfinite
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(s|m|min|h|d|)", re.ASCII)
@@ -11,7 +12,9 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(s|m|min|h|d|)", re.ASCII)
 
 def span(seconds: float) -> str:
     """Returns a duration in its two largest units, rounded up: "45 s", "12 min", "3 h 20 min" or
-    "2 d 4 h"."""
+    "2 d 4 h". What is no number, as in a damaged database, is shown as it is."""
+    if not isfinite(seconds):
+        return f"{seconds:g} s"
     left = max(0, -int(-seconds // 1))
     if left < 120:
         return f"{left} s"

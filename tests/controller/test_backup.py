@@ -272,6 +272,38 @@ def test_no_backup_is_made_of_a_damaged_or_lost_database(world: World, tmp_path:
     assert not list(tmp_path.glob("*.tar"))
 
 
+def test_no_backup_is_made_of_another_programs_database(world: World, tmp_path: Path) -> None:
+    world.store.close()
+    (world.home.path / DATABASE).unlink()
+    with closing(sqlite3.connect(world.home.path / DATABASE)) as connection:
+        connection.execute("CREATE TABLE x (y)")
+    with pytest.raises(StorageError, match="is another program's"):
+        make(world.home, tmp_path / "fleet.tar", world.now)
+
+
+def test_the_backup_of_a_database_from_before_the_migrations_has_its_revision(
+    tmp_path: Path,
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+        connection.execute("CREATE TABLE heads (name TEXT, value INTEGER)")
+        connection.execute("INSERT INTO heads VALUES ('schema', 1)")
+        connection.commit()
+    assert snapshot.copy(tmp_path / "old.db", tmp_path / "copy.db", lambda *_: None) == "0001"
+
+
+def test_a_page_of_noise_is_damage_also_for_a_backup(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's message has bytes of the page, and the driver cannot read it."""
+
+    def unreadable(*_: object) -> None:
+        b"\xa5".decode()
+
+    monkeypatch.setattr(snapshot, "_copy", unreadable)
+    with pytest.raises(StorageError, match="database "):
+        make(world.home, tmp_path / "fleet.tar", world.now)
+
+
 def test_a_model_file_with_other_bytes_is_named(world: World, tmp_path: Path) -> None:
     (world.home.files / SHA256).write_bytes(b"b model" * 1000)
     with pytest.raises(StorageError, match=f"files/{SHA256} does not have the bytes"):
@@ -575,6 +607,134 @@ def test_a_backup_with_wrong_bytes_is_refused_or_restored_as_it_was(
         shutil.rmtree(new)
     finally:
         copied.write_bytes(whole)
+
+
+def rewritten(file: Path, name: str, to: Callable[[bytes], bytes]) -> None:
+    """Changes an entry of the backup, and what its manifest says of it."""
+    with tarfile.open(file) as archive:
+        entries = {m.name: archive.extractfile(m).read() for m in archive}  # type: ignore[union-attr]
+    data = entries[name] = to(entries[name])
+    manifest = json.loads(entries[MANIFEST])
+    for entry in manifest["entries"]:
+        if entry["name"] == name:
+            entry.update(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    entries[MANIFEST] = json.dumps(manifest).encode()
+    with tarfile.open(file, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for one, its in entries.items():
+            member = tarfile.TarInfo(one)
+            member.size = len(its)
+            archive.addfile(member, io.BytesIO(its))
+
+
+def with_database_at(url: str) -> Callable[[bytes], bytes]:
+    return lambda data: data.replace(b'\nurl = ""', f'\nurl = "{url}"'.encode())
+
+
+@pytest.mark.parametrize("place", ["victim", "new/order.key", "absent/fleet.db", "\\u0000"])
+def test_a_backup_does_not_choose_where_its_database_goes(copied: Path, place: str) -> None:
+    """It is not signed: a forged one would put any file of this user aside."""
+    victim = copied.parent / "victim"
+    victim.write_text("precious")
+    rewritten(copied, "controller.toml", with_database_at(f"sqlite:///{copied.parent / place}"))
+    with pytest.raises(ModelwaveError) as caught:
+        put_back(copied.parent / "new", copied, NOW)
+    assert "database" in str(caught.value)
+    assert sorted(path.name for path in copied.parent.iterdir()) == ["fleet.tar", "victim"]
+    assert victim.read_text() == "precious"
+
+
+def test_the_settings_of_the_home_choose_where_the_database_goes(copied: Path) -> None:
+    new, elsewhere = copied.parent / "new", copied.parent / "data" / "fleet.db"
+    rewritten(copied, "controller.toml", with_database_at(f"sqlite:///{elsewhere}"))
+    with pytest.raises(OperatorError, match=r"put that file into .*new first"):
+        put_back(new, copied, NOW)
+    new.mkdir()
+    with tarfile.open(copied) as archive:
+        settings = archive.extractfile("controller.toml")
+        assert settings is not None
+        (new / "controller.toml").write_bytes(settings.read())
+    with pytest.raises(OperatorError, match=r"database\.url: there is no folder .*data"):
+        put_back(new, copied, NOW)
+    assert [path.name for path in new.iterdir()] == ["controller.toml"]
+    elsewhere.parent.mkdir()
+    put_back(new, copied, NOW)
+    assert elsewhere.exists()
+    assert not (new / DATABASE).exists()
+
+
+@pytest.mark.parametrize("text", ['fleet = "hills"\n', "[[["])
+def test_settings_that_stay_are_checked_before_anything_changes(copied: Path, text: str) -> None:
+    new = copied.parent / "new"
+    new.mkdir()
+    (new / "controller.toml").write_text(text)
+    with pytest.raises(OperatorError, match=r"controller\.toml: "):
+        put_back(new, copied, NOW)
+    assert [path.name for path in new.iterdir()] == ["controller.toml"]
+
+
+def test_a_home_that_is_a_link_to_nowhere_is_named(copied: Path) -> None:
+    (copied.parent / "new").symlink_to("nowhere")
+    with pytest.raises(OperatorError, match=r"--home: .*new is not a folder"):
+        put_back(copied.parent / "new", copied, NOW)
+
+
+def test_settings_with_a_name_that_no_file_can_have_are_restored(copied: Path) -> None:
+    long = b'ca = "' + b"x" * 999 + b'"'
+    rewritten(copied, "controller.toml", lambda data: data.replace(b'ca = ""', long))
+    assert "the broker's authority" in [
+        what for _, what in put_back(copied.parent / "new", copied, NOW).missing
+    ]
+
+
+def test_an_entry_with_a_negative_size_is_refused(copied: Path) -> None:
+    header = bytearray(copied.read_bytes()[:512])
+    header[124:136] = (-512).to_bytes(12, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    copied.write_bytes(bytes(header) + copied.read_bytes()[512:])
+    refused(copied, "manifest.json has a negative size")
+
+
+def changed_database(statements: str) -> Callable[[bytes], bytes]:
+    def change(data: bytes) -> bytes:
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.deserialize(data[:18] + b"\1\1" + data[20:])  # memory has no WAL
+            connection.executescript(statements)
+            return connection.serialize()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("statements", "says"),
+    [
+        ("DROP TABLE alembic_version", "schema '0001', its manifest '0007'"),
+        ("UPDATE alembic_version SET version_num = '9999'", "schema '9999', its manifest '0007'"),
+        ("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END", "a trigger"),
+        (
+            "DROP TABLE floors; CREATE VIEW floors AS WITH RECURSIVE endless (seq) AS (SELECT 1 "
+            "UNION ALL SELECT seq + 1 FROM endless) SELECT 'digits' AS model, seq FROM endless",
+            "it has no table floors",
+        ),
+        ("DELETE FROM heads", "heads has no row event"),
+    ],
+)
+def test_another_database_in_a_backup_is_refused(copied: Path, statements: str, says: str) -> None:
+    rewritten(copied, DATABASE, changed_database(statements))
+    refused(copied, says)
+
+
+def test_the_database_of_another_program_in_a_backup_is_refused(copied: Path) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE x (y)")
+        data = connection.serialize()
+    rewritten(copied, DATABASE, lambda _: data)
+    refused(copied, "schema '', its manifest")
+
+
+def test_a_database_without_its_schema_in_the_manifest_is_not_left_out(copied: Path) -> None:
+    change(copied, lambda manifest: manifest | {"revision": ""})
+    refused(copied, "does not say which schema")
 
 
 # The commands.

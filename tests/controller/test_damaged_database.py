@@ -143,6 +143,29 @@ WRONG = {
     "half a JSON document": "UPDATE devices SET reads = '{\"order\": '",
     "an order's slots": "UPDATE orders SET slots = '[[0'",
     "an event's body": "UPDATE events SET body = CAST(x'7bff7d' AS TEXT)",
+    "a list in place of an object": "UPDATE devices SET reads = '[]'",
+    "a text in place of a number in it": 'UPDATE devices SET reads = \'{"order": "x"}\'',
+    "half of the installs": "UPDATE devices SET installs = '[['",
+    "installs without numbers": "UPDATE devices SET installs = '[[1]]'",
+    "slots that are no pairs": "UPDATE orders SET slots = '[[5]]'",
+    "an event that is a list": "UPDATE events SET body = '[]'",
+    "an infinite time": "UPDATE devices SET seen_at = 9e999",
+    "an infinite clock": "UPDATE clock SET seconds = -9e999",
+    "a number beyond all": "UPDATE devices SET heard = 9223372036854775807",
+}
+LOST = {
+    "the row of the clock": ("DELETE FROM clock", "clock has 0 rows instead of one"),
+    "the row of the lease": ("DELETE FROM lease", "lease has 0 rows instead of one"),
+    "the number of events": ("DELETE FROM heads WHERE name = 'event'", "heads has no row event"),
+    "the newest number": ("UPDATE heads SET value = 0", "heads.event is below the newest event"),
+    "a table that is a view": (
+        "ALTER TABLE floors RENAME TO gone; CREATE VIEW floors AS SELECT * FROM gone",
+        "it has no table floors",
+    ),
+    "what another program added": (
+        "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END",
+        "it has a trigger",
+    ),
 }
 
 
@@ -168,6 +191,51 @@ def test_a_value_that_modelwave_did_not_write_is_named(
     store = Store(home.database_url)
     with closing(store), pytest.raises(StorageError, match="is damaged"), store.read():
         raise TypeError("what the value causes")
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_what_each_database_has_from_the_beginning_is_missed(
+    run: Run, file: Path, lost: str
+) -> None:
+    statements, says = LOST[lost]
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.executescript(statements)
+    assert says in damage.found(file)
+    for command in COMMANDS[:-1]:
+        code, _, err = run(*command)
+        assert code in (0, 1, 2)
+        if code == 1:
+            assert "`modelwave restore FILE`" in err
+
+
+def test_what_sqlite_proves_is_damage_though_nothing_is_found(
+    file: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an index, which the check of the whole file leaves out."""
+    monkeypatch.setattr(damage, "found", lambda _file: "")
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT_INDEX
+    store = Store(home.database_url)
+    with closing(store), pytest.raises(StorageError, match="malformed; `modelw"), store.read():
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (sqlite3.SQLITE_BUSY, "find that process"),
+        (sqlite3.SQLITE_FULL, "make room"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, "must be allowed to write"),
+        (sqlite3.SQLITE_CANTOPEN, "its folder must exist"),
+        (sqlite3.SQLITE_IOERR_WRITE, "its disk has a fault"),
+    ],
+)
+def test_an_error_of_the_database_says_what_to_do(home: Home, code: int, advice: str) -> None:
+    error = sqlite3.OperationalError("SQLite says so")
+    error.sqlite_errorcode = code
+    store = Store(home.database_url)
+    with closing(store), pytest.raises(StorageError, match=f"so; .*{advice}"), store.read():
+        raise error
 
 
 def test_a_topic_that_was_cleared_is_no_damage(file: Path) -> None:

@@ -19,7 +19,7 @@ def store(url: str) -> Iterator[Store]:
     made = Store(url)
     with made.write() as connection:
         for table in reversed(tables.metadata.sorted_tables):
-            if table is not tables.heads:
+            if table not in (tables.heads, tables.clock, tables.lease):
                 connection.execute(delete(table))
         connection.execute(
             update(tables.heads).where(tables.heads.c.name == "event").values(value=0)

@@ -154,6 +154,8 @@ def _header(file: BinaryIO, name: str) -> int:
         raise Damaged(f"{info.name[:100]!r} is not an ordinary file")
     if info.name != name:
         raise Damaged(f"it has {info.name[:100]!r} where {name} should be")
+    if info.size < 0:  # the header has room for it
+        raise Damaged(f"{name} has a negative size")
     return info.size
 
 

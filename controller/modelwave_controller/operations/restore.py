@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, StorageError, TrustError
-from modelwave_controller.home import Home
+from modelwave_controller.home import Home, read_config
 from modelwave_controller.operations import archive
 from modelwave_controller.operations.archive import DATABASE, Damaged, Manifest
 from modelwave_controller.storage import damage, migrate, snapshot, store
@@ -73,16 +73,14 @@ def _restore(
 ) -> Restored:
     """Moves what was unpacked to `stage` into the home."""
     there = (path / "root.json").exists()
-    home = Home(path if there else stage)
     models: list[str] = []
     put_aside = ""
     target = None
+    place = _place_of_database(path, stage, manifest)
     if manifest.revision:
-        target = _place_of_database(home, path)
+        target = place
         _require_free(target, force)
         models = _prepare(stage / DATABASE, manifest, now, actor)
-    else:
-        _ = home.root
     kept = _move_files(stage, path, manifest)
     if target:
         put_aside = _put_aside(target, now)
@@ -109,7 +107,7 @@ def _opened(backup: Path) -> Iterator[BinaryIO]:
 def _beside(path: Path) -> Iterator[Path]:
     """Yields a new folder on the disk of the home, which is removed in the end."""
     place = path if path.is_dir() else path.absolute().parent
-    if path.exists() and not path.is_dir():
+    if os.path.lexists(path) and not path.is_dir():
         raise OperatorError(f"--home: {path} is not a folder")
     if not place.is_dir():
         raise OperatorError(f"--home: there is no folder {place}; make it first")
@@ -174,6 +172,8 @@ def _unpack(file: BinaryIO, manifest: Manifest, stage: Path, tell: Tell) -> None
     for name in ("root.json", "controller.toml", *([DATABASE] if manifest.revision else [])):
         if not (stage / name).exists():
             raise Damaged(f"it has no {name}")
+    if not manifest.revision and (stage / DATABASE).exists():
+        raise Damaged(f"its manifest does not say which schema its {DATABASE} has")
     try:
         fleet = Home(stage).config.fleet
     except (OperatorError, TrustError) as error:
@@ -182,15 +182,28 @@ def _unpack(file: BinaryIO, manifest: Manifest, stage: Path, tell: Tell) -> None
         raise Damaged(f"its root.json is for fleet {fleet}, its manifest for {manifest.fleet}")
 
 
-def _place_of_database(home: Home, path: Path) -> Path:
-    """Returns where the settings want the database."""
-    url = home.config.database.url
-    file = store.file_of(url) if url else path / DATABASE
+def _place_of_database(path: Path, stage: Path, manifest: Manifest) -> Path:
+    """Returns where the settings want the database: those of the home, which stay, else those of
+    the backup. A backup names no other place than the home: it is not signed, and whatever is at
+    that place would be put aside. Raises OperatorError."""
+    default, own = path / DATABASE, path / "controller.toml"
+    is_own = os.path.lexists(own)
+    url = read_config(own if is_own else stage / own.name, manifest.fleet).database.url
+    if not manifest.revision or not url:
+        return default
+    file = store.file_of(url)
+    if not is_own and (file is None or file.absolute() != default.absolute()):
+        raise OperatorError(
+            f"FILE: its controller.toml wants the database elsewhere: database.url = {url!r}. If "
+            f'that is right, put that file into {path} first; if not, one with url = ""'
+        )
     if file is None:
         raise OperatorError(
-            f"{home.path / 'controller.toml'}: database.url is PostgreSQL, and the backup has an "
-            'SQLite database; set it to ""'
+            f"{own}: database.url is not that of an SQLite file, and the backup has an SQLite "
+            'database; set it to ""'
         )
+    if not file.parent.is_dir():
+        raise OperatorError(f"{own}: database.url: there is no folder {file.parent}; make it first")
     return file
 
 
@@ -212,6 +225,8 @@ def _prepare(file: Path, manifest: Manifest, now: float, actor: str) -> list[str
     """Migrates the unpacked database, and notes in it that it was restored."""
     if problem := damage.found(file):
         raise Damaged(f"its database is damaged: {problem}")
+    if (revision := snapshot.revision(file)) != manifest.revision:
+        raise Damaged(f"its database has schema {revision!r}, its manifest {manifest.revision!r}")
     with closing(Store(f"sqlite:///{file.absolute()}")) as opened:
         models = snapshot.note_restored(opened, manifest.made_at, now, actor)
     snapshot.take_out_of_use(file)  # so that it is one file
@@ -267,11 +282,11 @@ def _put_aside(file: Path, now: float) -> str:
 def _missing(home: Home, manifest: Manifest) -> list[tuple[str, str]]:
     """Returns what the home needs and no backup has: (file, what it is)."""
     config, found = home.config, []
-    if not (home.path / "order.key").exists():
+    if not os.path.exists(home.path / "order.key"):
         found.append((str(home.path / "order.key"), "the key that signs orders"))
-    if config.broker.password_file and not home.within(config.broker.password_file).exists():
+    if config.broker.password_file and not os.path.exists(home.within(config.broker.password_file)):
         found.append((str(home.within(config.broker.password_file)), "the broker's password"))
-    if config.broker.ca and not home.within(config.broker.ca).exists():
+    if config.broker.ca and not os.path.exists(home.within(config.broker.ca)):
         found.append((str(home.within(config.broker.ca)), "the broker's authority"))
     if not manifest.files:
         found.append((str(home.files), "the models' files: `modelwave release add` each bundle"))

@@ -9,6 +9,7 @@ is done only after an error, and for a backup.
 import json
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from modelwave_controller.storage.tables import metadata
 HEADER = b"SQLite format 3\0"
 NO_DATABASE = "it is not an SQLite database"
 _HEADER_BYTES = 100
+_PROOF = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_MADE = "SELECT name, CAST(type AS BLOB) FROM sqlite_schema"
 
 # SQLite's types of a value, by the column's type.
 _TYPES: dict[type[Any], tuple[str, ...]] = {
@@ -30,14 +33,51 @@ _TYPES: dict[type[Any], tuple[str, ...]] = {
     Float: ("real", "integer"),
     LargeBinary: ("blob",),
 }
-# Columns with JSON; "" is none.
-_JSON = {("devices", "reads"), ("orders", "slots"), ("events", "body")}
+_LARGEST = {BigInteger: "4611686018427387904", Integer: "4611686018427387904", Float: "1e300"}
+_ONE_ROW = ("clock", "lease")
+_HEADS = (b"event", b"ticked", b"heard")
+
+
+def _is_integer(value: object) -> bool:
+    return type(value) is int
+
+
+def _is_slots(value: Any) -> bool:
+    return all(len(pair) == 2 and all(map(_is_integer, pair)) for pair in value)
+
+
+def _is_reads(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_integer, value.values()))
+
+
+def _is_installs(value: Any) -> bool:
+    return all(type(name) is str and _is_integer(boot + n) for name, boot, n in value)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+# What the JSON in a column must be; "" is none. (A check may raise TypeError or ValueError.)
+_JSON: dict[tuple[str, str], Callable[[Any], bool]] = {
+    ("devices", "reads"): _is_reads,
+    ("devices", "installs"): _is_installs,
+    ("metrics", "installs"): _is_installs,
+    ("orders", "slots"): _is_slots,
+    ("events", "body"): _is_object,
+}
 
 
 def found(file: Path) -> str:
     """Returns what is wrong with the file, or "" if it is whole or absent. Whether it is whole may
     depend on the file FILE-wal beside it, which is read as well."""
     return cut_short(file) or _unreadable(file)
+
+
+def proof(error: BaseException) -> str:
+    """Returns the message in which SQLite says itself that the file is damaged, or ""."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return _printable(str(error)) if code in _PROOF else ""
 
 
 def cut_short(file: Path) -> str:
@@ -100,7 +140,7 @@ def _unreadable(file: Path) -> str:
         return _first_problem(connection)
     except (sqlite3.Error, ValueError) as error:  # ValueError: a message that is not UTF-8
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        proven = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+        proven = code in (*_PROOF, sqlite3.SQLITE_ERROR)
         return _printable(str(error)) if proven else ""
     finally:
         connection.close()
@@ -110,12 +150,17 @@ def _first_problem(connection: sqlite3.Connection) -> str:
     for (line,) in connection.execute("PRAGMA quick_check(1)"):
         if line != b"ok":
             return _printable(line.decode(errors="replace"))
-    there = {name.decode() for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    made = {name.decode(): kind for name, kind in connection.execute(_MADE)}
+    if b"trigger" in made.values():
+        return "it has a trigger, which modelwave has not made"
+    there = {name for name, kind in made.items() if kind == b"table"}
+    is_newest = _is_newest(connection, there)
     lost = [table.name for table in metadata.sorted_tables if table.name not in there]
-    if lost and _is_newest(connection, there):
+    if lost and is_newest:
         return f"it has no table {lost[0]}"
     tables = [table for table in metadata.sorted_tables if table.name in there]
-    return next((problem for table in tables if (problem := _wrong_value(connection, table))), "")
+    wrong = next((problem for table in tables if (problem := _wrong_value(connection, table))), "")
+    return wrong or (_lost_row(connection) if is_newest else "")
 
 
 def _is_newest(connection: sqlite3.Connection, tables: set[str]) -> bool:
@@ -124,6 +169,19 @@ def _is_newest(connection: sqlite3.Connection, tables: set[str]) -> bool:
         return False
     rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     return rows == [(NEWEST.encode(),)]
+
+
+def _lost_row(connection: sqlite3.Connection) -> str:
+    """Returns which row is missing that each database has from the beginning, or ""."""
+    for table in _ONE_ROW:
+        (number,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        if number != 1:
+            return f"the table {table} has {number} rows instead of one"
+    heads = dict(connection.execute("SELECT name, value FROM heads"))
+    if lost := [name for name in _HEADS if name not in heads]:
+        return f"the table heads has no row {lost[0].decode()}"
+    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
+    return "heads.event is below the newest event" if heads[b"event"] < newest else ""
 
 
 def _wrong_value(connection: sqlite3.Connection, table: Table) -> str:
@@ -136,21 +194,27 @@ def _wrong_value(connection: sqlite3.Connection, table: Table) -> str:
         wrong = f"SELECT rowid FROM {table.name} WHERE typeof({column.name}) NOT IN ({types})"
         for (row,) in connection.execute(f"{wrong} LIMIT 1"):
             return f"{table.name}.{column.name} has a value of a wrong type in row {row}"
+        if largest := _LARGEST.get(type(column.type)):
+            beyond = f"{column.name} NOT BETWEEN -{largest} AND {largest}"
+            for (row,) in connection.execute(
+                f"SELECT rowid FROM {table.name} WHERE {beyond} LIMIT 1"
+            ):
+                return f"{table.name}.{column.name} has no possible number in row {row}"
         if isinstance(column.type, Text) and (problem := _wrong_text(connection, table, column)):
             return problem
     return ""
 
 
 def _wrong_text(connection: sqlite3.Connection, table: Table, column: Column[Any]) -> str:
-    is_json = (table.name, column.name) in _JSON
+    check = _JSON.get((table.name, column.name))
     query = f"SELECT rowid, {column.name} FROM {table.name} WHERE {column.name} IS NOT NULL"
     for row, value in connection.execute(query):
         try:
             text = value.decode()
-            if is_json and text:
-                json.loads(text)
-        except (ValueError, RecursionError):
-            what = "JSON" if is_json else "UTF-8"
+            if check and text and not check(json.loads(text)):
+                raise ValueError("other JSON than modelwave writes")
+        except (ValueError, TypeError, RecursionError):
+            what = "the JSON that it should be" if check else "UTF-8"
             return f"{table.name}.{column.name} is not {what} in row {row}"
     return ""
 

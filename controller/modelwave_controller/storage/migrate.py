@@ -42,7 +42,10 @@ def revision(connection: Connection) -> str | None:
         return None
     schema = connection.scalar(select(heads.c.value).where(heads.c.name == "schema"))
     if schema != 1:
-        raise UnknownSchema(f"its tables are of version {schema}, and it names no revision")
+        raise UnknownSchema(
+            f"its tables are of version {schema}, and it names no revision: it is damaged; "
+            "`modelwave restore FILE` puts a backup in its place"
+        )
     return FIRST
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.rollout.events import FLEET, Restored, by
-from modelwave_controller.storage import ahead, damage, lease, log
+from modelwave_controller.storage import ahead, damage, lease, log, migrate
 from modelwave_controller.storage.store import Store
 
 PAGES = 1024  # that are copied between two calls of `tell`
@@ -21,14 +21,25 @@ def copy(file: Path, to: Path, tell: Callable[[int, int], None]) -> str:
     """Copies a database, and returns the revision of its schema. `tell` gets the pages that are
     copied, and how many there are. Raises StorageError, also if the database is damaged."""
     if problem := damage.cut_short(file):
-        raise StorageError(f"database {file} is damaged: {problem}; its backup would be too")
+        raise StorageError(_damaged(file, problem))
     try:
         _copy(file, to, tell)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:  # ValueError: a message that is not UTF-8
+        if problem := damage.found(file) or damage.proof(error):
+            raise StorageError(_damaged(file, problem)) from error
         raise StorageError(f"database {file}: {error}") from error
     if problem := damage.found(to):
-        raise StorageError(f"database {file} is damaged: {problem}; its backup would be too")
-    return _revision(to)
+        raise StorageError(_damaged(file, problem))
+    if not (found := revision(to)):
+        raise StorageError(f"database {file} is another program's: it has no table of modelwave")
+    return found
+
+
+def _damaged(file: Path, problem: str) -> str:
+    return (
+        f"database {file} is damaged: {problem}; its backup would be too. `modelwave restore FILE` "
+        "puts an earlier one in its place"
+    )
 
 
 def _copy(file: Path, to: Path, tell: Callable[[int, int], None]) -> None:
@@ -43,13 +54,15 @@ def _copy(file: Path, to: Path, tell: Callable[[int, int], None]) -> None:
         )
 
 
-def _revision(file: Path) -> str:
+def revision(file: Path) -> str:
+    """Returns the revision of a database's schema; "" if modelwave has not made it."""
     with closing(sqlite3.connect(file)) as connection:
-        try:
-            ((found,),) = connection.execute("SELECT version_num FROM alembic_version")
-        except (sqlite3.Error, ValueError):
-            return ""
-    return str(found)
+        query = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+        tables = {name for (name,) in connection.execute(query)}
+        if "alembic_version" not in tables:
+            return migrate.FIRST if "heads" in tables else ""  # from before the migrations
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(found[0]) if found else ""
 
 
 def take_out_of_use(file: Path) -> None:

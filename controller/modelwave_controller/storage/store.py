@@ -41,6 +41,19 @@ _NO_DAMAGE = (
     sqlite3.SQLITE_CANTOPEN,
 )
 
+_BUSY = (
+    "another process has written to it for {seconds} s: try again, and if that does not help, find "
+    "that process with `fuser` and end it"
+)
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_FULL: "its disk is full: make room",
+    sqlite3.SQLITE_READONLY: "this user must be allowed to write to it and to its folder",
+    sqlite3.SQLITE_CANTOPEN: "its folder must exist, and this user be allowed to write there",
+    sqlite3.SQLITE_IOERR: "its disk has a fault, or is gone",
+}
+
 logger = logging.getLogger(__name__)
 
 
@@ -178,16 +191,22 @@ class Store:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:  # the latter from _begin_sqlite
             cause = getattr(error, "orig", None) or error
-            if problem := self._damage(cause):
+            if problem := self._damage(cause) or damage.proof(cause):
                 raise StorageError(self._damaged(problem)) from error
             problem = str(cause).splitlines()[0]
-            raise StorageError(f"database {self.shown_url}: {problem}") from error
+            advice = self._what_to_do(cause)
+            raise StorageError(f"database {self.shown_url}: {problem}{advice}") from error
         except ModelwaveError:
             raise
         except Exception as error:  # what damaged values cause has no class of its own
             if problem := self._damage(error):
                 raise StorageError(self._damaged(problem)) from error
             raise
+
+    def _what_to_do(self, error: BaseException) -> str:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        advice = _ADVICE.get(code, "")
+        return f"; {advice.format(seconds=BUSY_SECONDS)}" if advice and self._is_sqlite else ""
 
     def _damage(self, error: BaseException) -> str:
         """Returns what is wrong with the database's file, if damage may have caused the error. It
