@@ -30,6 +30,13 @@ WRONG_COUNTS = [
     ({"release": "v1"}, TypeError, "release: "),
     ({"release": -1}, ValueError, "release: "),
     ({"reason": 5}, TypeError, "reason: "),
+    ({"confidence": 1.5}, ValueError, "confidence: "),
+    ({"predicted": "two words"}, ValueError, "predicted: "),
+    ({"latency_ms": float("nan")}, ValueError, "latency_ms: "),
+    ({"metrics": {"power_mw": "310"}}, TypeError, r"metrics\['power_mw'\]: "),
+    ({"window": 1, "labelled": 1}, ValueError, "release: "),
+    ({"window": 10**6, "labelled": 1, "release": 1}, ValueError, "window: "),
+    ({"window": 1, "inferences": 1, "release": 1}, ValueError, "window: "),
 ]
 
 
@@ -88,6 +95,53 @@ def test_bools_and_scalars_of_numpy_count_and_no_wrong_call_spoils_a_window(tmp_
             await made.told("metrics", complete)
             assert sums == {"inferences": 1, "failures": 0, "labelled": 2, "correct": 2}
             agent.check()
+
+    run(tmp_path, main)
+
+
+def test_run_measures_its_latency_and_observe_the_rest(tmp_path):
+    async def main(made):
+        with HostAgent.from_config(made.toml("metrics_seconds = 0.5")) as agent:
+            await made.order(V2)
+            await made.outcome()
+            for _ in range(3):
+                agent.run("digits", PICTURE)
+                agent.observe(
+                    "digits",
+                    confidence=numpy.float32(0.75),
+                    predicted=numpy.int64(7),
+                    metrics={"power_mw": numpy.float64(310)},
+                )
+            window = agent.window()
+            found = []
+
+            def complete(document):
+                found.append(document)
+                return sum(one["inferences"] for one in found) == 3
+
+            await made.told("metrics", complete)
+            bins = [count for one in found for count in one["latency"]["bins"][1:]]
+            assert sum(bins) == 3
+            assert sum(one["confidence"][1] for one in found) == 3
+            assert {one["confidence"][0] for one in found} == {12}
+            assert sum(one["classes"]["7"] for one in found) == 3
+            assert found[0]["numbers"]["power_mw"][1] == 310 * 10**6
+            assert found[0]["window"] <= window <= found[-1]["window"]
+
+    run(tmp_path, main)
+
+
+def test_labels_of_an_earlier_window_are_sent_with_its_number(tmp_path):
+    async def main(made):
+        with HostAgent.from_config(made.toml("metrics_seconds = 0.3")) as agent:
+            await made.order(V2)
+            await made.outcome()
+            window = agent.window()
+            agent.run("digits", PICTURE)
+            await made.told("metrics", lambda document: document["inferences"] == 1)
+            agent.observe("digits", release=2, window=window, labelled=1, correct=1)
+            late = await made.told("metrics", lambda document: document["labelled"] == 1)
+            assert (late["window"], late["release"], late["inferences"]) == (window, 2, 0)
 
     run(tmp_path, main)
 

@@ -1,6 +1,7 @@
 """The inferences of the program: which model is loaded, and the bytes that it runs on."""
 
 import threading
+import time
 from typing import Any
 
 from modelwave_agent.ports import Runtime
@@ -21,15 +22,18 @@ class Program:
         loaded = self.loaded
         return loaded.release if loaded else None
 
-    def run(self, live: Live, data: bytes) -> bytes:
-        """Loads `live` if it is new, and runs it. Raises ProofError."""
+    def run(self, live: Live, data: bytes) -> tuple[bytes, float]:
+        """Loads `live` if it is new, and runs it. Returns the output and the milliseconds of the
+        inference alone. Raises ProofError."""
         with self.lock:
             if differ(live, self.loaded):
                 self.loaded = None
                 self.runtime.unload()
                 self.runtime.load(live.path)
                 self.loaded = live
-            return self.runtime.run(data)
+            start = time.perf_counter()
+            output = self.runtime.run(data)
+            return output, (time.perf_counter() - start) * 1000
 
 
 def differ(live: Live, other: Live | None) -> bool:
