@@ -31,7 +31,13 @@ _TYPES: dict[type[Any], tuple[str, ...]] = {
     LargeBinary: ("blob",),
 }
 # Columns with JSON; "" is none.
-_JSON = {("devices", "reads"), ("orders", "slots"), ("events", "body")}
+_JSON = {
+    ("devices", "reads"),
+    ("orders", "slots"),
+    ("events", "body"),
+    ("windows", "measures"),
+    ("window_spans", "measures"),
+}
 
 
 def found(file: Path) -> str:
@@ -133,9 +139,9 @@ def _wrong_value(connection: sqlite3.Connection, table: Table) -> str:
     for column in known:
         allowed = _TYPES[type(column.type)] + (("null",) if column.nullable else ())
         types = ", ".join(f"'{name}'" for name in allowed)
-        wrong = f"SELECT rowid FROM {table.name} WHERE typeof({column.name}) NOT IN ({types})"
-        for (row,) in connection.execute(f"{wrong} LIMIT 1"):
-            return f"{table.name}.{column.name} has a value of a wrong type in row {row}"
+        wrong = f"FROM {table.name} WHERE typeof({column.name}) NOT IN ({types})"
+        for (row,) in connection.execute(f"SELECT {_row(table)} {wrong} LIMIT 1"):
+            return f"{table.name}.{column.name} has a value of a wrong type in row {_told(row)}"
         if isinstance(column.type, Text) and (problem := _wrong_text(connection, table, column)):
             return problem
     return ""
@@ -143,7 +149,7 @@ def _wrong_value(connection: sqlite3.Connection, table: Table) -> str:
 
 def _wrong_text(connection: sqlite3.Connection, table: Table, column: Column[Any]) -> str:
     is_json = (table.name, column.name) in _JSON
-    query = f"SELECT rowid, {column.name} FROM {table.name} WHERE {column.name} IS NOT NULL"
+    query = f"SELECT {_row(table)}, {column.name} FROM {table.name} WHERE {column.name} IS NOT NULL"
     for row, value in connection.execute(query):
         try:
             text = value.decode()
@@ -151,8 +157,18 @@ def _wrong_text(connection: sqlite3.Connection, table: Table, column: Column[Any
                 json.loads(text)
         except (ValueError, RecursionError):
             what = "JSON" if is_json else "UTF-8"
-            return f"{table.name}.{column.name} is not {what} in row {row}"
+            return f"{table.name}.{column.name} is not {what} in row {_told(row)}"
     return ""
+
+
+def _row(table: Table) -> str:
+    """Returns what names a row of the table: its number, or for one without, its first column."""
+    numbered = table.dialect_options["sqlite"]["with_rowid"]
+    return "rowid" if numbered else next(iter(table.primary_key)).name
+
+
+def _told(row: object) -> str:
+    return _printable(row.decode(errors="replace")) if isinstance(row, bytes) else str(row)
 
 
 def _printable(text: str) -> str:
