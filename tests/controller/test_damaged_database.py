@@ -170,6 +170,20 @@ def test_a_value_that_modelwave_did_not_write_is_named(
         raise TypeError("what the value causes")
 
 
+def test_a_wrong_value_in_a_table_without_row_numbers_is_named_by_its_device(file: Path) -> None:
+    columns = "device, model, span, number, release, seconds, inferences, failures, labelled"
+    insert = f"INSERT INTO window_spans ({columns}, correct, latency_count, latency_log, measures) "
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            f"{insert} VALUES ('d7', 'digits', 3600, 1, 1, 0, 0, 0, 0, 0, 0, 0.0, '{{')"
+        )
+    assert damage.found(file) == "window_spans.measures is not JSON in row d7"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE window_spans SET measures = '', failures = 'x'")
+    told = "window_spans.failures has a value of a wrong type in row d7"
+    assert damage.found(file) == told
+
+
 def test_a_topic_that_was_cleared_is_no_damage(file: Path) -> None:
     with closing(Store(f"sqlite:///{file}")) as store, store.write() as connection:
         outbox.put(connection, ["modelwave/1/meadow/desired/a/b/1"], b"order")
