@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from modelwave_agent.types import Document, Numbered
 
-MAX_APART = 16  # windows of as many releases, which cannot be joined; no device has so many
+MAX_APART = 32  # windows of as many releases, which cannot be joined: two of each of 16 models
 
 
 def check_late(number: int, release: "Any", counts: "Sequence[int]", sample: "Any") -> None:

@@ -6,6 +6,7 @@ bank holds; the files themselves are trusted only after they were hashed.
 
 import os
 
+from modelwave_agent.journal import file_length
 from modelwave_shared.words import FILE_ROLES
 
 TYPE_CHECKING = False
@@ -32,20 +33,17 @@ class Banks:
 
     def size(self, bank: int, role: str) -> int:
         """Returns the file's length in bytes; 0 if there is no file."""
-        try:
-            return os.stat(self.path(bank, role))[6]
-        except OSError:
-            return 0
+        return file_length(self.path(bank, role))
 
     def room(self, bank: int) -> int:
         """Returns how many bytes `bank` could hold after `clear`, with RESERVE_BLOCKS left free."""
         try:
             stat = os.statvfs(self.folder)
+            held = sum(self.size(bank, role) for role in FILE_ROLES)
         except OSError:
             return 0  # the medium does not answer, so nothing can be stored on it
         # f_frsize × f_bavail; both Pythons have them at these indexes of the tuple.
-        free = stat[1] * (stat[4] - RESERVE_BLOCKS)
-        room = max(0, free + sum(self.size(bank, role) for role in FILE_ROLES))
+        room = max(0, stat[1] * (stat[4] - RESERVE_BLOCKS) + held)
         return min(room, self.limit_bytes) if self.limit_bytes else room
 
     def clear(self, bank: int) -> None:

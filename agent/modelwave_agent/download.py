@@ -8,7 +8,6 @@ import hashlib
 
 from modelwave_agent.banks import NAMES
 from modelwave_agent.intake import TooLong, hash_file
-from modelwave_agent.journal import ENOENT
 from modelwave_agent.ports import FetchError
 from modelwave_shared.digests import hexed
 
@@ -62,7 +61,7 @@ class Download:
             raise Spoiled("%s: its sha256 is not the one that was signed" % entry["role"])
 
     async def _fetch_rest(self, urls: "list[str]", intake: "Intake") -> None:
-        attempt = 0
+        attempt = self.retries.restarts  # another server may have the right bytes
         while intake.offset < intake.wanted:
             start = intake.offset
             url = "%s/%s" % (urls[attempt % len(urls)].rstrip("/"), intake.sha256)
@@ -87,16 +86,13 @@ async def damage(banks: "Banks", bank: int, files: "list[Document]", breathe: "B
     signed, else what is wrong with the first bad one. Raises OSError if a file is there and cannot
     be read: that may pass, and says nothing about its bytes."""
     for entry in files:
-        digest = hashlib.sha256()
-        problem = ""
-        try:
+        size = banks.size(bank, entry["role"])
+        problem = "it has %d bytes, %d were signed" % (size, entry["size"])
+        if size == entry["size"]:  # else it is not read: it may have no end
+            digest = hashlib.sha256()
             await hash_file(banks.path(bank, entry["role"]), digest, breathe)
-        except OSError as error:
-            if error.args[0] != ENOENT:
-                raise
-            problem = str(error)
-        if not problem and hexed(digest) != entry["sha256"]:
+            if hexed(digest) == entry["sha256"]:
+                continue
             problem = "its sha256 is not the one that was signed"
-        if problem:
-            return "%s of bank %s: %s" % (entry["role"], NAMES[bank], problem)
+        return "%s of bank %s: %s" % (entry["role"], NAMES[bank], problem)
     return ""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FETCHING = Phase("modelwave_agent.download", "modelwave_agent.intake")
 NOT_NOW = "the program says: not now"
+BOOLS = ("bool", "bool_")  # the second one is numpy's; numpy 2 calls it "bool" too
 PROVING = Phase("modelwave_agent.proof", "modelwave_shared.golden")
 
 
@@ -144,6 +145,7 @@ class Driver:
         except (OSError, MemoryError) as error:
             self.fault = "proof: %s" % said(error)
             return "unproven", {}
+        self.retries.restarts = 0
         self.retries.forget()
         if verdict:
             return "unhealthy", {"reason": verdict}
@@ -225,11 +227,10 @@ class Driver:
             await download.run(order.manifest["files"], order.document["urls"])
         except FetchError as error:
             return "failed", {"reason": "download: %s" % error}
-        except Spoiled as error:
-            self.fault = "download: %s" % error
-            return "spoiled", {}
-        except OSError as error:
-            self.fault = "flash: %s" % error
+        except (Spoiled, OSError) as error:
+            part = "download" if isinstance(error, Spoiled) else "flash"
+            self.fault = "%s: %s" % (part, error)
+            self.retries.restarts += 1
             return "spoiled", {}
         self.progress.whole.add(bank)
         return "fetched", {}
@@ -253,18 +254,22 @@ class Driver:
 
 async def _answer(hook: "Callable[[Any], Any]", about: "Any", no: str = "") -> str:
     """Calls `hook`. Returns "" or the problem; an exception of the hook is a problem too. If `no`
-    is given, the hook may return a bool, and False means `no`."""
+    is given, the hook may return a bool, and False means `no`. Only None and an empty text are
+    no problem: a program may mean "no" by 0."""
     try:
         answer = hook(about)
-        if answer and type(answer) not in (str, bool):
+        # MicroPython would await a list as well, and then never go on.
+        if hasattr(answer, "__await__") or hasattr(answer, "send") or hasattr(answer, "cancel"):
             answer = await answer
-        if no and type(answer) is bool:
+        if no and type(answer).__name__ in BOOLS:
             answer = "" if answer else no
-        if answer and type(answer) is not str:
+        if answer is None:
+            return ""
+        if not isinstance(answer, str):
             raise TypeError("it gave a %s, not a text" % type(answer).__name__)
-    except Exception as error:
-        answer = "hook: %s" % said(error)
-    return answer or ""
+        return clean(answer)
+    except (Exception, SystemExit) as error:
+        return "hook: %s" % said(error)
 
 
 def _detail(order: "AcceptedOrder") -> "Detail":

@@ -49,7 +49,7 @@ class Journal:
         self.counter, self.newest = 0, 1
         written = 0
         for number, path in enumerate(self.paths):
-            if not _length(path):
+            if not file_length(path):
                 continue
             with open(path, "rb") as file:
                 found = _read(file)
@@ -69,7 +69,7 @@ class Journal:
         data = head + hexdigest(head + body).encode() + b"\n" + body
         if len(data) > MAX_JOURNAL_BYTES:
             raise ValueError("journal: a record of %d bytes" % len(data))
-        if not _length(self.paths[1 - self.newest]):
+        if not file_length(self.paths[1 - self.newest]):
             self._make()
         with open(self.paths[1 - self.newest], "r+b") as file:
             file.write(data)
@@ -82,7 +82,7 @@ class Journal:
         cannot."""
         for path in self.paths:
             try:
-                if not _length(path):
+                if not file_length(path):
                     return "%s is gone" % path
             except OSError as error:
                 return str(error)
@@ -92,7 +92,7 @@ class Journal:
 
     def _make(self) -> None:
         for path in self.paths:
-            if _length(path) < MAX_JOURNAL_BYTES:
+            if file_length(path) < MAX_JOURNAL_BYTES:
                 _create(path)
 
 
@@ -112,7 +112,7 @@ def _create(path: str) -> None:
         sync(file)
 
 
-def _length(path: str) -> int:
+def file_length(path: str) -> int:
     """Returns the file's length, 0 if there is no file. Any other error is raised, so that it is
     not taken for a missing file."""
     try:

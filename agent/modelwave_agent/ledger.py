@@ -48,8 +48,10 @@ class Ledger:
         self.record = record or new_record()
         self.is_loaded = True
         self._is_failing("")
+        if record is not None:
+            return
         banks = [bank for bank in (0, 1) if self.banks.size(bank, "model")]
-        if self.journal.is_lost or (record is None and banks):
+        if self.journal.is_lost or banks:
             told = "journal: no whole record was found, this device starts from nothing"
             if banks:
                 told += "; the files in bank %s are not used" % " and ".join(

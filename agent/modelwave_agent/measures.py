@@ -76,6 +76,10 @@ def real(value: "Any", name: str, least: float, most: float) -> float:
         pass  # what it is instead is said below
     if not isinstance(found, (int, float)) or isinstance(found, bool):
         raise TypeError("%s: give a number, not a %s" % (name, type(value).__name__))
+    try:
+        found = float(found)  # before it is compared: a class of its own may do that in its own way
+    except OverflowError:
+        found = float("inf")
     if not least <= found <= most:
         raise ValueError("%s: %s, allowed are %d to %d" % (name, found, least, most))
     return found
@@ -84,10 +88,11 @@ def real(value: "Any", name: str, least: float, most: float) -> float:
 def _class(value: "Any") -> str:
     """The name of a predicted class, from its number or its name."""
     if isinstance(value, str):
-        if not is_word(value):
+        name = str(value)
+        if not is_word(name):
             allowed = "a number, or 1 to %d characters of a-z A-Z 0-9 _ . -" % MAX_WORD
-            raise ValueError("predicted: %r is no class: %s" % (value[:MAX_WORD], allowed))
-        return str(value)
+            raise ValueError("predicted: %r is no class: %s" % (name[:MAX_WORD], allowed))
+        return name
     number = real(value, "predicted", 0, MAX_CLASS)
     if number != int(number):
         raise TypeError("predicted: give a whole number or a name, not %s" % number)

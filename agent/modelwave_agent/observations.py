@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PARTS = (("failures", "inferences"), ("correct", "labelled"))  # the first are some of the second
 MAX_COUNT = 10**9  # of one call
+MAX_OPEN = 32  # open windows: two releases of each of 16 models
+SHOWN = 10**16  # numbers from here on are not shown
 WAITING = Phase("modelwave_agent.backlog")
 
 
@@ -55,9 +57,12 @@ def whole_number(value: "Any", name: str, most: int) -> int:
         pass  # what it is instead is said below
     if not isinstance(found, (int, bool)):  # MicroPython's bool is no int
         raise TypeError("%s: give a whole number, not a %s" % (name, type(value).__name__))
+    found = int(found)  # before it is compared: a class of its own may do that in its own way
     if not 0 <= found <= most:
-        raise ValueError("%s: %d, allowed are 0 to %d" % (name, found, most))
-    return int(found)
+        # Python refuses to print thousands of digits.
+        shown = found if abs(found) < SHOWN else "a number of more than 16 digits"
+        raise ValueError("%s: %s, allowed are 0 to %d" % (name, shown, most))
+    return found
 
 
 def checked_reason(reason: "Any") -> str:
@@ -87,7 +92,7 @@ class Observations:
         self.seconds = seconds
         self.number = 1  # of the open window
         self.start = now  # of the open window
-        self.open: "dict[tuple[str, int], Window]" = {}  # by model and release
+        self.windows: "dict[tuple[str, int], Window]" = {}  # open, by model and release
         self.unsent: "list[Window]" = []
         self.sending: "list[Document]" = []
         self.end = now  # of the window that is being sent
@@ -95,10 +100,12 @@ class Observations:
     def add(
         self, model: str, release: int, counts: "Sequence[int]", sample: "Sample | None" = None
     ) -> None:
-        """Adds `counts` (in the order of COUNTS) and measures to the open window."""
-        window = self.open.get((model, release))
+        """Adds `counts` (in the order of COUNTS) and measures to the open window of this release.
+        Raises what `require_room` raises."""
+        self.require_room(model, release)
+        window = self.windows.get((model, release))
         if not window:
-            window = self.open[model, release] = Window(model, release, self.number, 0.0, False)
+            window = self.windows[model, release] = Window(model, release, self.number, 0.0, False)
         window.count(counts)
         if sample:
             if not window.measures:
@@ -106,6 +113,15 @@ class Observations:
 
                 window.measures = Measures()
             window.measures.add(sample)
+
+    def require_room(self, model: str, release: int) -> None:
+        """Raises ValueError if this release has no window, and too many others have one: then the
+        program counts something else."""
+        if len(self.windows) >= MAX_OPEN and (model, release) not in self.windows:
+            raise ValueError(
+                "release: %d, and counts of %d others wait already; give the release that ran"
+                % (release, MAX_OPEN)
+            )
 
     def add_late(self, model: str, release: int, counts: "Sequence[int]", number: int) -> None:
         """Adds the labels in `counts` to the window with this number."""
@@ -120,11 +136,11 @@ class Observations:
 
     def close(self, now: float) -> None:
         """Closes the open windows; the next ones begin."""
-        for window in self.open.values():
+        for window in self.windows.values():
             window.end = now
             window.seconds = now - self.start
             self.unsent.append(window)
-        self.open = {}
+        self.windows = {}
         self.number += 1
         self.start = now
         if len(self.unsent) > MAX_UNSENT:

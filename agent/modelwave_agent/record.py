@@ -50,5 +50,10 @@ def clean(text: str) -> str:
 
 
 def said(error: BaseException) -> str:
-    """Returns class and message of `error`: some messages alone ("28", "") say nothing."""
-    return "%s: %s" % (type(error).__name__, error)
+    """Returns class and message of `error`: some messages alone ("28", "") say nothing. The class
+    alone, if the program's own exception cannot tell its message."""
+    name = type(error).__name__
+    try:
+        return "%s: %s" % (name, error)
+    except Exception:
+        return name

@@ -30,6 +30,7 @@ FIRST_PAUSE_SECONDS = 4
 SHORT_PAUSE_SECONDS = 300  # after the doubling
 SHARE_OF_OUTAGE = 12  # the divisor of the time that the tries have failed
 MAX_PAUSE_SECONDS = 3600
+LEAST_DEFERRAL_SECONDS = 1
 MAX_DEFERRAL_SECONDS = 900
 # From this failed try on the outcome is FAILED. The ones before it last half a minute, and are
 # only told as the reason.
@@ -45,6 +46,7 @@ class Retries:
         self.report = report
         self.expires = expires
         self.tries = 0
+        self.restarts = 0  # of the download, from its first byte
         self.began = 0.0  # when the first of them failed, by Clock.now
         self.deferrals = 0
 
@@ -65,7 +67,7 @@ class Retries:
 
     async def defer(self, reason: str, now: "asyncio.Event") -> bool:
         """Reports that the program defers the update, and returns True when it is to be asked
-        again: after a pause, or at once if it sets `now`. Returns False if the order has
+        again: after a pause, or soon if it sets `now`. Returns False if the order has
         expired. It may last for days, so the same reason triggers no report again."""
         if self._is_over():
             return False
@@ -78,7 +80,10 @@ class Retries:
             self.report.fault = fault
         else:
             self.report.suffer(fault)
-        await self.clock.wait(now, pause)
+        # Not sooner, even for a program that says "now" in each of its turns.
+        soon = min(pause, LEAST_DEFERRAL_SECONDS)
+        await self.clock.sleep(soon)
+        await self.clock.wait(now, pause - soon)
         return not self._is_over()
 
     def go_on(self) -> None:
@@ -89,8 +94,9 @@ class Retries:
             self.report.changed()
 
     def forget(self) -> None:
-        """Removes the failed tries from count and report, because the work has advanced."""
-        self.tries = 0
+        """Removes the failed tries from count and report, because the work has advanced. Those that
+        made the download start over stay: they wear out flash, however far each one came."""
+        self.tries = self.restarts
         self.report.fault = None
 
     def _pause(self, least: float) -> float:

@@ -16,7 +16,7 @@ from modelwave_agent.observations import (
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
-from modelwave_shared.limits import MAX_EPOCH
+from modelwave_shared.limits import MAX_EPOCH, MAX_NAME
 from modelwave_shared.version import described
 from modelwave_shared.words import READS, SIGNER
 
@@ -129,7 +129,7 @@ class Agent:
         come late, for inferences of the window with this number (see `window`).
 
         Raises TypeError or ValueError, which names the argument, and then nothing is counted."""
-        self.update_of(model)
+        update = self.update_of(model)
         if inferences is None:
             inferences = 1 if window is None else 0
         counts = checked_counts((inferences, failures, labelled, correct))
@@ -142,7 +142,7 @@ class Agent:
             check_late(window, release, counts, sample)
         if release is not None:
             release = whole_number(release, "release", MAX_EPOCH)
-        self.count(model, counts, release, reason, sample, window)
+        self.count(update.model, counts, release, reason, sample, window)
 
     def count(
         self,
@@ -178,7 +178,8 @@ class Agent:
         """The update of `model`. Raises ValueError if this device has no such model."""
         if not isinstance(model, str) or model not in self.updates:
             known = ", ".join(sorted(self.updates))
-            raise ValueError("model: %r is none of this device's, which are %s" % (model, known))
+            shown = repr(model[:MAX_NAME]) if isinstance(model, str) else type(model).__name__
+            raise ValueError("model: %s is none of this device's, which are %s" % (shown, known))
         return self.updates[model]
 
     # The connection.

@@ -68,5 +68,11 @@ def clones(ids: Sequence[str]) -> str:
     return f"two devices use the id {ids[0]}{more}: give one of them another name"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Returns the first few names: "d1, d2, d3, and 4 more"."""
+    more = [f"and {len(names) - 3} more"] if len(names) > 3 else []
+    return ", ".join([*names[:3], *more])
+
+
 def plural(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

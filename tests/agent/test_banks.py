@@ -1,5 +1,6 @@
 """Tests how much a bank may hold, on a medium of known size."""
 
+import errno
 import os
 
 import pytest
@@ -43,3 +44,21 @@ def test_a_limit_holds_and_a_full_medium_has_no_room(folder, monkeypatch):
     full = os.statvfs_result((BLOCK, BLOCK, 1000, 2, 2, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda path: full)
     assert Banks(folder).room(0) == 0
+
+
+def test_file_that_cannot_be_looked_at_is_not_taken_for_a_missing_one(tmp_path, monkeypatch):
+    """Else a download would be appended to it from its first byte on, and pass as whole."""
+    banks = Banks(str(tmp_path))
+    (tmp_path / "a.model").write_bytes(b"the first half")
+    assert banks.size(0, "model") == 14
+
+    def stat(path):
+        raise OSError(errno.EIO, "input/output error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "stat", stat)
+        failing.setattr(os, "remove", stat)
+        for call in (lambda: banks.size(0, "model"), lambda: banks.clear(0)):
+            with pytest.raises(OSError, match="input/output error"):
+                call()
+        assert banks.room(0) == 0

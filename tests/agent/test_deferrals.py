@@ -125,6 +125,23 @@ async def slowly(answer):
     return answer
 
 
+class Scalar:
+    """A truth value of numpy, which is no bool."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __bool__(self):
+        return self.value
+
+
+Scalar.__name__ = "bool_"
+
+
+class Word(str):
+    """A text of a class of its own."""
+
+
 def breaks():
     raise ValueError("no such sensor")
 
@@ -136,11 +153,17 @@ def breaks():
         (lambda: slowly(False), "the program says: not now"),
         (lambda: slowly("asleep"), "asleep"),
         (breaks, "hook: ValueError: no such sensor"),
-        (lambda: 7, "hook: TypeError: object int can't"),
+        (lambda: 7, "hook: TypeError: it gave a int, not a text"),
         (lambda: slowly(7), "hook: TypeError: it gave a int, not a text"),
         (lambda: "x" * 1000, "x" * 200),
+        (lambda: Scalar(False), "the program says: not now"),
+        (lambda: slowly(Scalar(False)), "the program says: not now"),
+        (lambda: 0, "hook: TypeError: it gave a int, not a text"),
+        (list, "hook: TypeError: it gave a list, not a text"),
+        (lambda: ["moving"], "hook: TypeError: it gave a list, not a text"),
+        (lambda: b"", "hook: TypeError: it gave a bytes, not a text"),
+        (lambda: Word("asleep"), "asleep"),
     ],
-    ids=["False", "async False", "async", "raises", "a number", "async number", "long"],
 )
 def test_every_answer_but_yes_defers_and_none_ends_the_agent(world, monkeypatch, given, reason):
     answers(monkeypatch, lambda _: given())
@@ -148,7 +171,7 @@ def test_every_answer_but_yes_defers_and_none_ends_the_agent(world, monkeypatch,
     assert world.last_report()["reason"].startswith(reason)
 
 
-@pytest.mark.parametrize("yes", [None, "", True])
+@pytest.mark.parametrize("yes", [None, "", True, Scalar(True)])
 def test_yes_has_three_forms(world, monkeypatch, yes):
     answers(monkeypatch, lambda _: slowly(yes))
     assert asyncio.run(live(world, settled(world, 2)))
@@ -201,25 +224,34 @@ class Waits(Clock):
 
     def __init__(self):
         self.waits = []
+        self.slept = 0
 
     def now(self):
         return sum(self.waits)
 
+    async def sleep(self, seconds):
+        self.slept += seconds
+
     async def wait(self, event, seconds):
-        self.waits.append(seconds)
+        self.waits.append(self.slept + (0 if event.is_set() else seconds))
+        self.slept = 0
         return event.is_set()
 
 
-def deferred(monkeypatch, chance, times, reason=lambda _: "moving"):
-    """Returns the pauses of a program that defers so often, and how many reports they trigger."""
+def deferred(monkeypatch, chance, times, reason=lambda _: "moving", is_now=False):
+    """Returns the pauses of a program that defers so often, and how many reports they trigger.
+    `is_now`: it wants to be asked at once, each time."""
     monkeypatch.setattr("modelwave_agent.retries.random.random", lambda: chance)
     clock, report, changes = Waits(), ModelReport(), []
     report.changed = lambda: changes.append(1)
     retries = Retries(clock, report, None)
+    now = asyncio.Event()
+    if is_now:
+        now.set()
 
     async def all_of_them():
         for number in range(times):
-            assert await retries.defer(reason(number), asyncio.Event())
+            assert await retries.defer(reason(number), now)
 
     asyncio.run(all_of_them())
     return clock.waits, len(changes)
@@ -230,6 +262,10 @@ def test_pauses_between_questions_grow_to_a_quarter_of_an_hour_with_full_jitter(
     assert longest[:4] == [4, 8, 16, 32]
     assert longest[-1] == max(longest) == MAX_DEFERRAL_SECONDS == 900
     assert deferred(monkeypatch, 0, 3)[0] == [0, 0, 0]
+
+
+def test_program_that_wants_to_be_asked_at_once_in_each_turn_is_asked_once_a_second(monkeypatch):
+    assert deferred(monkeypatch, 1, 50, is_now=True)[0] == [1] * 50
 
 
 def test_same_answer_triggers_one_report_and_another_one_a_new_one(monkeypatch):
@@ -264,14 +300,40 @@ def test_function_that_blocks_is_answered_for_and_not_called_again_meanwhile():
     assert len(called) == 2
 
 
-def test_function_of_the_program_may_be_async_and_its_exception_comes_through():
-    def breaks(_):
-        raise LookupError("no battery")
-
+def test_function_of_the_program_may_be_async():
     async def main():
         assert await MayUpdate(lambda upcoming: upcoming.release == 2)(UPCOMING) is True
         assert await MayUpdate(lambda upcoming: slowly(upcoming.version))(UPCOMING) == "v2"
-        with pytest.raises(LookupError, match="no battery"):
-            await MayUpdate(breaks)(UPCOMING)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LookupError("no battery"),
+        StopIteration("no battery"),
+        TimeoutError("no battery"),
+        SystemExit("no battery"),
+        asyncio.CancelledError("no battery"),
+    ],
+)
+def test_what_the_function_raises_is_the_reason_and_not_that_it_is_late(error):
+    def breaks(_):
+        raise error
+
+    async def main():
+        return await MayUpdate(breaks, 5)(UPCOMING)
+
+    assert asyncio.run(main()) == f"hook: {type(error).__name__}: no battery"
+
+
+def test_timeout_of_an_async_function_is_its_own():
+    async def breaks(_):
+        raise TimeoutError("no battery")
+
+    async def main():
+        with pytest.raises(TimeoutError, match="no battery"):
+            await MayUpdate(breaks, 5)(UPCOMING)
 
     asyncio.run(main())

@@ -220,6 +220,62 @@ def test_line_that_brings_no_more_is_a_failure_whatever_it_has_brought_before(wo
     assert found["reason"] == f"download: the line broke, after {came}"
 
 
+def test_wrong_bytes_are_asked_for_more_and_more_rarely_however_far_each_try_came(
+    world, monkeypatch
+):
+    async def fetch(fetcher, url, intake):
+        await asyncio.sleep(0)
+        rest = intake.wanted - intake.offset
+        intake.write(b"x" * min(rest, download.PROGRESS_BYTES))
+        if rest > download.PROGRESS_BYTES:
+            raise FetchError("the line broke")
+
+    monkeypatch.setattr(fakes.FakeFetcher, "fetch", fetch)
+    found = fetched_large(world, failed)
+    assert found["tries"] == FAILED_TRIES
+    assert found["reason"] == "download: model: its sha256 is not the one that was signed"
+
+
+def test_server_with_wrong_bytes_is_passed_over_for_the_next_one(world, monkeypatch):
+    right = fakes.FakeFetcher.fetch
+
+    async def fetch(fetcher, url, intake):
+        if url.startswith("http://bad/"):
+            return intake.write(bytes(intake.wanted))
+        await right(fetcher, url, intake)
+
+    monkeypatch.setattr(fakes.FakeFetcher, "fetch", fetch)
+    world.retained[TOPIC] = signing.order(TWO, 2, urls=["http://bad", "http://good"])
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert world.last_report()["outcome"] == "SUCCEEDED"
+
+
+class SilentError(Exception):
+    """Of a program, with a fault of its own."""
+
+    def __str__(self):
+        raise SilentError
+
+
+@pytest.mark.parametrize("error", [SilentError(), SystemExit(3)])
+@pytest.mark.parametrize("hook", ["serve", "healthy", "may_update"])
+def test_no_exception_of_a_hook_ends_the_work(world, monkeypatch, hook, error):
+    asked = fails(monkeypatch, fakes.FakeHooks, hook, 1, error)
+    world.retained[TOPIC] = signing.order(TWO, 2)
+    seen = []
+
+    def done(update):
+        if asked and world.reports:
+            seen.append(world.last_report()["reason"])
+        return settled(world, 2)(update)
+
+    if hook == "serve":
+        asked.append("at the start")  # where no outcome depends on it
+    assert asyncio.run(live(world, done))
+    told = f"hook: {type(error).__name__}"
+    assert hook == "serve" or any(reason.startswith(told) for reason in seen)
+
+
 # Faults that may pass.
 
 EIO, ENOSPC = OSError(errno.EIO, "input/output error"), OSError(errno.ENOSPC, "no space left")
@@ -413,7 +469,7 @@ def test_runtime_that_cannot_tell_its_memory_ends_nothing_and_the_order_is_taken
     assert (world.last_report()["outcome"], world.last_report()["release"]) == ("SUCCEEDED", 2)
 
 
-@pytest.mark.parametrize("answer", [5, True])
+@pytest.mark.parametrize("answer", [5, True, False, 0, b"", []])
 def test_hook_that_gives_no_text_is_named_as_the_reason(world, monkeypatch, answer):
     async def healthy(hooks, live):
         return answer

@@ -299,6 +299,15 @@ def test_state_folder_is_one_agents_own(tmp_path):
             pass  # it was given back
 
 
+def test_model_may_have_any_name(tmp_path):
+    with refused_port() as port:
+        config = World(tmp_path, port, 1, None, {}).toml()
+        models = 'models = ["lock", "device", "journal", "%s"]' % ("m" * 63)
+        config.write_text(config.read_text().replace('models = ["digits"]', models))
+        with HostAgent.from_config(config) as agent:
+            assert agent._agent.state()["refused"] == ""
+
+
 def test_state_folder_that_cannot_be_made_is_named(tmp_path):
     with refused_port() as port:
         config = World(tmp_path, port, 1, None, {}).toml()

@@ -121,6 +121,7 @@ def test_missing_broker_is_named(folder):
         ("device", "1"),
         ("device", f'"{"a" * 64}"'),
         ("target", '"a/b"'),
+        ("target", '"device"'),
         ("models", '"digits"'),
         ("models", "[]"),
         ("models", '["digits", "digits"]'),
@@ -139,6 +140,8 @@ def test_missing_broker_is_named(folder):
         ("url", '"mqtt://broker.test:99999"'),
         ("url", '"mqtt://broker.test/fleet"'),
         ("url", '"mqtt://[::1"'),
+        ("url", '"mqtt://broker.test:0"'),
+        ("url", '"mqtt://broker.test?qos=2"'),
     ],
 )
 def test_wrong_value_is_refused_by_its_name(folder, key, value):
@@ -174,6 +177,7 @@ def test_password_in_the_url_is_refused_and_not_repeated(folder):
         ("hooks", 'health = ["is-well", 1]'),
         ("hooks", 'health = [""]'),
         ("hooks", "may_update = true"),
+        ("hooks", 'swap = ["reload", "a\\u0000b"]'),
         ("hooks", "seconds = -1"),
     ],
 )

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from modelwave_agent.host import http
+from modelwave_agent.host import place
 from modelwave_agent.host.http import HostHttpFetcher, Pace
 from modelwave_agent.intake import Intake, TooLong
 from modelwave_agent.ports import FetchError
@@ -347,6 +347,10 @@ def date_in(seconds):
         ("9" * 5000, 999_999_999, 999_999_999),
         ("\xb2", 0, 0),
         ("", 0, 0),
+        ("NaN", 0, 0),
+        (f"Mon, 01 Jan {10**30} 00:00:00 GMT", 0, 0),
+        ("Mon, 01 Jan 2030 00:00:00 +99999999999999", 0, 0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 1, 10**12),
     ],
 )
 def test_time_after_which_a_server_wants_to_be_asked_again_is_told(tmp_path, wish, least, most):
@@ -575,10 +579,10 @@ def test_address_that_no_device_asks_is_refused(tmp_path, host):
 
 
 def test_name_that_leads_to_a_refused_address_is_refused(tmp_path, monkeypatch):
-    async def resolved(loop, host, port, **_):
+    def resolved(host, port, **_):
         return [(2, 1, 6, "", ("169.254.169.254", port))]
 
-    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", resolved)
+    monkeypatch.setattr(place.socket, "getaddrinfo", resolved)
     said = refusal(tmp_path, wait_for_ever, url="http://files.example:{port}/x")
     assert said == "files.example: a device may not connect to 169.254.169.254"
 
@@ -587,12 +591,11 @@ def test_name_is_resolved_once_and_what_was_checked_is_connected_to(tmp_path, mo
     """A name server that answers otherwise the second time (DNS rebinding) is not asked."""
     asked = []
 
-    async def resolved(loop, host, port, **_):
+    def resolved(host, port, **_):
         asked.append(host)
         return [(2, 1, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", resolved)
-    monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr(place.socket, "getaddrinfo", resolved)
     intake = intake_of(tmp_path)
     fetch(intake, answering(DATA), url="http://files.example:{port}/x")
     assert intake.matches()
@@ -602,6 +605,31 @@ def test_name_is_resolved_once_and_what_was_checked_is_connected_to(tmp_path, mo
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "http://:80/x", "http://[::1/x", "x"])
 def test_url_that_is_none_is_refused(tmp_path, url):
     assert "not an http or https URL" in refusal(tmp_path, wait_for_ever, url=url)
+
+
+def test_name_server_that_does_not_answer_does_not_hold_up_the_end(tmp_path, monkeypatch):
+    free = threading.Event()
+    monkeypatch.setattr(place.socket, "getaddrinfo", lambda *_, **__: free.wait(60))
+    pace = Pace(connect_seconds=0.05)
+    try:
+        with pytest.raises(FetchError, match=r"files\.example: the name was not resolved in time"):
+            asyncio.run(HostHttpFetcher(pace=pace).fetch("http://files.example/x", None))
+        assert [t for t in threading.enumerate() if not t.daemon] == [threading.main_thread()]
+    finally:
+        free.set()
+
+
+def test_device_without_threads_is_a_failed_fetch(tmp_path, monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    async def main(url):
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", start)
+            with pytest.raises(FetchError, match=r"127\.0\.0\.1: .*can't start new thread"):
+                await HostHttpFetcher().fetch(url, intake_of(tmp_path))
+
+    asyncio.run(main("http://127.0.0.1:1/x"))
 
 
 def test_refused_connection_is_named(tmp_path):

@@ -1,6 +1,7 @@
 """Tests how the agent runs other programs, and hooks that are programs."""
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 
 import pytest
 
+from modelwave_agent.host import hooks as host_hooks
 from modelwave_agent.host import process
 from modelwave_agent.host.hooks import CommandHooks, variables
 from modelwave_agent.host.process import MAX_TAIL_BYTES
@@ -166,6 +168,34 @@ def test_silent_hook_is_said_to_be_silent():
 
 def test_hook_that_is_not_there_says_so():
     assert "No such file" in run(hooks(["/nowhere/hook"]).serve(LIVE))
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM])
+def test_hook_that_cannot_be_started_for_now_is_started_later(monkeypatch, number):
+    """That says nothing about the model, which would be rolled back and banned."""
+    faults = [OSError(number, os.strerror(number))] * 2
+    start = process.run
+
+    async def run_later(*arguments):
+        if faults:
+            raise faults.pop()
+        return await start(*arguments)
+
+    monkeypatch.setattr(host_hooks, "AGAIN_SECONDS", 0)
+    monkeypatch.setattr(process, "run", run_later)
+    assert run(CommandHooks([], python("")).healthy(LIVE)) == ""
+    faults += [OSError(number, "for ever")] * 10**6
+    told = run(CommandHooks([], python(""), seconds=0.1).healthy(LIVE))
+    assert told == f"health hook: [Errno {number}] for ever"
+
+
+def test_device_without_threads_cannot_start_a_program(monkeypatch):
+    async def no_threads(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", no_threads)
+    with pytest.raises(BlockingIOError, match="can't start new thread"):
+        run(process.run(python("")))
 
 
 def test_command_is_not_read_by_a_shell(tmp_path):

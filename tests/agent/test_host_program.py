@@ -3,11 +3,19 @@ the call that passed it, and it learns what it has to know."""
 
 import asyncio
 import logging
+import os
+import signal
 import threading
+from decimal import Decimal
 
 import pytest
 
+from modelwave_agent import runner
 from modelwave_agent.host import AgentStopped, HostAgent, InputError, ProofError
+from modelwave_agent.host.program import Program
+from modelwave_agent.observations import MAX_OPEN
+from modelwave_agent.ports import Runtime
+from modelwave_agent.types import Live, Window
 from tests.agent.host_places import refused_port
 from tests.agent.host_world import Digits, World
 from tests.agent.test_host_agent import PICTURE, V2_SCORES, close, run
@@ -27,6 +35,7 @@ WRONG_COUNTS = [
     ({"labelled": 1, "correct": 9}, ValueError, "correct: "),
     ({"inferences": 1, "failures": 2}, ValueError, "failures: "),
     ({"inferences": 10**10}, ValueError, "inferences: "),
+    ({"inferences": 10**5000}, ValueError, "inferences: "),
     ({"release": "v1"}, TypeError, "release: "),
     ({"release": -1}, ValueError, "release: "),
     ({"reason": 5}, TypeError, "reason: "),
@@ -55,7 +64,7 @@ def test_wrong_count_raises_in_the_programs_thread_by_name(config, counts, kind,
         agent.check()
 
 
-@pytest.mark.parametrize("model", ["letters", None, ["digits"], 5])
+@pytest.mark.parametrize("model", ["letters", None, ["digits"], pytest.param(10**5000, id="long")])
 def test_unknown_model_is_refused_by_name(config, model):
     with HostAgent.from_config(config) as agent:
         for call in (
@@ -68,7 +77,13 @@ def test_unknown_model_is_refused_by_name(config, model):
                 call()
 
 
-@pytest.mark.parametrize("data", ["a text", None, 5, [1, 2]])
+RELEASED = memoryview(b"")
+RELEASED.release()
+
+
+@pytest.mark.parametrize(
+    "data", ["a text", None, 5, [1, 2], RELEASED, numpy.array(["2020"], "M8[D]")]
+)
 def test_input_without_bytes_is_a_type_error(config, data):
     with HostAgent.from_config(config) as agent, pytest.raises(TypeError, match=r"^data: give the"):
         agent.run("digits", data)
@@ -173,7 +188,8 @@ def test_fault_of_the_device_on_trial_counts_against_nothing(tmp_path, monkeypat
             await made.state(lambda state: state["state"] == "trial")
             with monkeypatch.context() as faulty:
                 faulty.setattr(agent._programs["digits"].runtime, "load", raising(error))
-                with pytest.raises(type(error)):
+                kind = ProofError if isinstance(error, OSError) else type(error)
+                with pytest.raises(kind, match=r"Too many open files|^$"):
                     agent.run("digits", PICTURE)
             assert close(agent.run("digits", PICTURE), V2_SCORES)
             assert (await made.outcome())["outcome"] == "SUCCEEDED"
@@ -293,3 +309,132 @@ def test_waiting_in_the_agents_own_event_loop_does_not_block_it(config):
             await running
 
     asyncio.run(main())
+
+
+def test_counts_of_too_many_releases_are_refused_by_name(config):
+    with HostAgent.from_config(config) as agent:
+        agent._agent.observations.windows = {
+            ("digits", n): Window("digits", n, 1, 0.0, False) for n in range(MAX_OPEN)
+        }
+        with pytest.raises(ValueError, match=r"^release: 99, and counts of 32 others"):
+            agent.observe("digits", inferences=1, release=99)
+        agent.observe("digits", inferences=1, release=3)
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), numpy.float32("nan"), "5", b"5", [1], {}])
+def test_timeout_that_is_no_number_is_refused_by_name(config, timeout):
+    said = r"^timeout: give seconds, or None, not "
+    with HostAgent.from_config(config) as agent, pytest.raises(ValueError, match=said):
+        agent.wait_live("digits", timeout)
+
+
+@pytest.mark.parametrize("timeout", [-1, numpy.float32(0.01), Decimal("0.01"), False])
+def test_timeout_may_be_any_number(config, timeout):
+    with HostAgent.from_config(config) as agent, pytest.raises(TimeoutError):
+        agent.wait_live("digits", timeout)
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 10**11])
+def test_timeout_may_be_as_long_as_it_likes(config, timeout):
+    with HostAgent.from_config(config) as agent:
+        agent._ended = True
+        with pytest.raises(AgentStopped):
+            agent.wait_live("digits", timeout)
+
+
+def test_agent_runs_once(config):
+    agent = HostAgent.from_config(config)
+    with agent:
+        with pytest.raises(RuntimeError, match="was started before: make a new one"):
+            agent.__enter__()
+        with pytest.raises(RuntimeError, match="was started before"):
+            asyncio.run(agent.run_forever())
+        agent.check()
+    with pytest.raises(RuntimeError, match="was started before"), agent:
+        pass
+    with HostAgent.from_config(config) as again:
+        again.check()
+
+
+def test_process_that_is_forked_from_the_agents_is_told(config):
+    told = []
+    with HostAgent.from_config(config) as agent:
+        read_end, write_end = os.pipe()
+        child = os.fork()
+        if not child:
+            for call in (
+                agent.check,
+                lambda: agent.live("digits"),
+                lambda: agent.wait_live("digits", 60),
+                lambda: agent.run("digits", PICTURE),
+                lambda: agent.observe("digits", inferences=1),
+            ):
+                try:
+                    call()
+                except BaseException as error:
+                    os.write(write_end, f"{error}\n".encode())
+            agent.__exit__(None, None, None)
+            os.write(write_end, b"left\n")
+            threading.Event().wait(60)  # ended below
+        os.close(write_end)
+        try:
+            with os.fdopen(read_end) as lines:
+                told = [lines.readline() for _ in range(6)]
+            agent.check()
+            agent.__exit__(None, None, None)
+            HostAgent.from_config(config)  # the child does not hold the state folder
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    assert all(line.startswith("this process was forked") for line in told[:5])
+    assert told[5] == "left\n"
+
+
+def test_run_within_a_run_of_the_same_thread_is_refused():
+    class Within(Runtime):
+        def load(self, path):
+            pass
+
+        def run(self, data):
+            return program.run(live, data)  # as a signal handler of the program could
+
+    live = Live("digits", 1, "v1", "a.model", None, False)
+    program = Program(Within())
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"^run: it was called within itself"):
+            program.run(live, b"")
+
+
+def test_handler_of_the_programs_log_that_raises_does_not_end_the_agent(config):
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise OSError("no log server")
+
+    handler = Broken()
+    logger = logging.getLogger("modelwave_agent")
+    logger.addHandler(handler)
+    try:
+        with HostAgent.from_config(config) as agent:
+            for update in agent._agent.updates.values():
+                update.report.tell("what is logged")
+            agent.check()
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_device_without_threads_stays_an_agent(config, monkeypatch):
+    """The program has used them up; they may be there again later."""
+    lost = threading.Event()
+
+    def start(thread):
+        lost.set()
+        raise RuntimeError("can't start new thread")
+
+    with HostAgent.from_config(config) as agent:
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", start)
+            full.setattr(runner, "RECONNECT_SECONDS", (0.01,))
+            assert lost.wait(SECONDS)
+            lost.clear()
+            assert lost.wait(SECONDS)  # it tries again
+        agent.check()

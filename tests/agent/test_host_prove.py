@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from modelwave_agent.host import litert
+from modelwave_agent.host import prove as prover
 from modelwave_agent.host.litert import LiteRT
+from modelwave_agent.host.process import MAX_TAIL_BYTES, Ended
 from modelwave_agent.ports import ProofError
 from modelwave_shared import golden
 from tests.agent.hand import Hand
@@ -80,6 +82,22 @@ def test_cut_model_is_a_proof_error(tmp_path, cut):
     said = prove(model)
     assert said
     assert "\n" not in said
+
+
+def test_lines_before_the_proof_s_result_are_passed_over():
+    said = b'INFO: a line of the runtime\n{"healthy": true}\n'
+    assert litert._verdict(Ended(0, said, b"")) == ""
+
+
+@pytest.mark.parametrize("said", [b"", b"\n", b"no result", b'{"healthy": tr'])
+def test_proof_without_a_result_says_nothing_about_the_model(said):
+    with pytest.raises(OSError, match="the proof gave no result"):
+        litert._verdict(Ended(0, said, b""))
+
+
+def test_longest_reason_of_a_proof_fits_into_what_is_kept():
+    reason = prover._printable('"\u2028\x01' * 1000)[: prover.MAX_REASON]
+    assert len(json.dumps({"reason": reason})) < MAX_TAIL_BYTES - 200
 
 
 def test_version_and_free_ram_are_of_this_machine():

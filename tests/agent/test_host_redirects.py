@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+from modelwave_agent.host import place
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.redirects import RedirectHost
 from modelwave_agent.ports import FetchError
@@ -180,6 +181,12 @@ def test_error_of_the_host_that_it_leads_to_names_that_host_only(fetch):
         "::ffff:10.0.0.5",
         "64:ff9b::a00:5",
         "2002:a00:5::1",
+        "::10.0.0.5",
+        "::169.254.169.254",
+        "::ffff:0:10.0.0.5",
+        "64:ff9b:1::a00:5",
+        "fec0::1",
+        "5f00::1",
     ],
 )
 def test_redirect_to_a_private_address_is_refused(fetch, monkeypatch, address):
@@ -198,14 +205,14 @@ def test_private_address_that_the_signed_url_has_may_be_redirected_to(fetch, mon
 
 
 def resolved_as(monkeypatch, addresses):
-    """Makes the loop resolve names so; returns the list of those that were asked for."""
+    """Makes the system resolve names so; returns the list of those that were asked for."""
     asked = []
 
-    async def resolved(loop, host, port, **_):
+    def resolved(host, port, **_):
         asked.append(host)
         return [(2, 1, 6, "", (addresses[host], port))]
 
-    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", resolved)
+    monkeypatch.setattr(place.socket, "getaddrinfo", resolved)
     return asked
 
 

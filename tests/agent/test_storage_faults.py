@@ -107,9 +107,21 @@ def test_roll_back_to_a_model_that_cannot_be_read_yet_serves_it_once_it_was(worl
     assert not any(too_early)
 
 
-def test_file_that_is_missing_is_damage(world):
-    os.remove(f"{world.folder}/b.model")
-    world.medium.synced.pop("b.model")
+@pytest.mark.parametrize("found", ["nothing", "more", "without an end"])
+def test_file_of_another_length_is_damage_and_not_read(world, found):
+    path = f"{world.folder}/b.model"
+    size = os.path.getsize(path)
+    if found == "more":
+        size += 5
+        world.medium.synced["b.model"] += b"added"
+        with open(path, "ab") as file:
+            file.write(b"added")
+    else:
+        size = 0
+        os.remove(path)
+        world.medium.synced.pop("b.model")
+    if found == "without an end":
+        os.symlink("/dev/zero", path)
     told = []
 
     def done(update):
@@ -117,7 +129,7 @@ def test_file_that_is_missing_is_damage(world):
         return told and told[-1]
 
     assert asyncio.run(live(world, done))
-    assert told[-1].startswith("model of bank b: [Errno 2]")
+    assert told[-1].startswith(f"model of bank b: it has {size} bytes, ")
 
 
 @pytest.mark.parametrize("number", PASSING)
@@ -316,7 +328,7 @@ def test_agent_on_a_read_only_medium_serves_and_says_so_and_takes_orders_when_it
             await made.order(Digits(2, "v2"))
             await made.outcome()
         if not lock:
-            (tmp_path / "state-pi-1/lock").unlink()
+            (tmp_path / "state-pi-1/agent.lock").unlink()
         with monkeypatch.context() as mounted:
             read_only(mounted, tmp_path / "state-pi-1")
             with HostAgent.from_config(config) as agent:

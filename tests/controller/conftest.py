@@ -2,12 +2,14 @@
 command line."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from postgres_server import needs_postgres, postgres
 from rollout_commands import Run, commands
 from rollout_world import World
+from two_services import Services
 
 
 @pytest.fixture(scope="module")
@@ -29,3 +31,15 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
     """The command line on the home of the module's fixture `world`."""
     return commands(world, capsys)
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Services]:
+    with closing(Services()) as made:
+        yield made
+
+
+@pytest.fixture
+def services(forks: Services) -> Iterator[Services]:
+    yield forks
+    forks.end_all()

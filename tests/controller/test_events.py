@@ -91,6 +91,7 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         events.Tagged(device="d", added=["a"], removed=[]),
         events.Restored(made_at=1.5, models=["digits"]),
         events.Recovered(model="digits", floor=1057),
+        events.FoundNewer(model="digits", seq=57),
     ]
     assert {type(body) for body in bodies} == set(events.Body.__args__[0].__args__)  # type: ignore[attr-defined]
     for body in bodies:

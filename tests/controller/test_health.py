@@ -13,7 +13,7 @@ from rollout_world import FLEET, World
 from modelwave_controller.operations.health import Health
 from modelwave_controller.phrases import moment
 from modelwave_controller.storage import lease
-from modelwave_controller.storage.lease import LinkState
+from modelwave_controller.storage.lease import Identity, Lease, LinkState
 from modelwave_shared import topics
 
 NOW = 1_800_000_000.0
@@ -36,7 +36,13 @@ def dead(world: World) -> str:
     return moment(int(world.now))
 
 
+def leading(world: World) -> None:
+    with world.store.write() as connection:
+        lease.take(connection, Identity("x", "far", 12, ""), world.now)
+
+
 def unconnected(world: World, since: float) -> None:
+    leading(world)
     with world.store.write() as connection:
         lease.note_link(connection, False, since)
 
@@ -79,6 +85,30 @@ def test_broker_that_is_not_connected_is_said_and_presence_is_unknown(
     assert " unknown " in run("device", "list").out
 
 
+def test_who_leads_is_said_and_also_when_nobody_does_any_more(world: World, run: Run) -> None:
+    world.tick()
+    leading(world)
+    with world.store.write() as connection:
+        lease.note_link(connection, True, world.now)
+    assert run("fleet", "status", "--json").json()["leader"] == {"host": "far", "pid": 12}
+    words = " ".join(run("fleet", "status").out.split())
+    assert "runs (process 12 on far), and is connected to the broker" in words
+    with world.store.write() as connection:
+        lease.note_link(connection, False, world.now)
+    words = " ".join(run("fleet", "status").out.split())
+    assert "the service (process 12 on far) has not been connected to the broker" in words
+    with world.store.write() as connection:
+        lease.give_back(connection, world.now)
+    assert run("fleet", "status", "--json").json()["leader"] is None
+    assert "no service has led for" in " ".join(run("fleet", "status").out.split())
+
+
+def test_a_dead_leader_is_not_shown_as_the_one_that_leads(world: World, run: Run) -> None:
+    leading(world)
+    dead(world)
+    assert run("fleet", "status", "--json").json()["leader"] is None
+
+
 def test_running_service_is_said_and_presence_is_known(world: World, run: Run) -> None:
     world.tick()
     status, listed = run("fleet", "status"), run("device", "list")
@@ -104,21 +134,26 @@ def test_a_rollout_that_is_over_does_not_need_the_service(world: World, run: Run
     assert "no service" not in run("rollout", "status").out
 
 
+LEADER = Lease("x", "far", 12, "", 1, 1, True)
+
+
 @pytest.mark.parametrize(
-    ("seen", "link", "words"),
+    ("seen", "link", "leader", "words"),
     [
-        (0, None, "no service has run yet"),
-        (NOW - 15, None, ""),
-        (NOW - 16, None, "no service has run for 16 s"),
-        (NOW - 16, LinkState(False, NOW - 60), "no service has run for 16 s"),
-        (NOW, LinkState(True, NOW - 60), ""),
-        (NOW, LinkState(False, NOW - 60), "broker for 60 s"),
+        (0, None, None, "no service has run yet"),
+        (NOW - 15, None, None, ""),
+        (NOW - 16, None, None, "no service has run for 16 s"),
+        (NOW - 16, LinkState(False, NOW - 60), None, "no service has run for 16 s"),
+        (NOW, LinkState(True, NOW - 60), LEADER, ""),
+        (NOW, LinkState(False, NOW - 60), LEADER, "(process 12 on far) has not been connected"),
+        (NOW, LinkState(False, NOW - 60), LEADER, "broker for 60 s"),
+        (NOW, LinkState(False, NOW - 5), None, "no service has led for 5 s"),
     ],
 )
 def test_worst_problem_is_the_one_that_is_said(
-    seen: float, link: LinkState | None, words: str
+    seen: float, link: LinkState | None, leader: Lease | None, words: str
 ) -> None:
-    found = Health(int(seen), link, NOW)
+    found = Health(int(seen), link, leader, NOW)
     assert words in found.problem
     assert bool(found.problem) == bool(words)
     assert found.up_to_date == (words == "")

@@ -1,6 +1,7 @@
 """Tests which service leads: one at a time, and one that has lost the lease writes nothing."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -21,9 +22,12 @@ from modelwave_controller.operations import overview
 from modelwave_controller.service import leader
 from modelwave_controller.service.leader import (
     EXPIRED_SECONDS,
+    FIRST_SECONDS,
     LOOK_SECONDS,
     RENEW_SECONDS,
+    RETURN_SECONDS,
     SURE_SECONDS,
+    UNREACHED_SECONDS,
     Candidate,
     LeaderStore,
 )
@@ -176,6 +180,107 @@ def test_a_leader_that_hung_looks_at_the_lease_before_it_sends_the_rest(
     assert not first.sure
 
 
+# A leader that does not reach the broker.
+
+
+class Standby:
+    """Stands by beside a leader that renews; `reaches` is whether it reaches the broker."""
+
+    def __init__(self, store: Store, clocks: Clocks) -> None:
+        self.store, self.clocks = store, clocks
+        self.leader = led(candidate(store, clocks).try_to_lead())
+        self.reaches = True
+        self.wanted: list[bool] = []
+        self.candidate = Candidate(store, clocks.wall, lambda: clocks.steady, self.reach)
+        assert self.candidate.try_to_lead() is None
+
+    def reach(self, wanted: bool) -> bool:
+        self.wanted.append(wanted)
+        return wanted and self.reaches
+
+    def note(self, connected: bool) -> None:
+        with self.leader.write() as connection:
+            lease.note_link(connection, connected, self.clocks.wall())
+
+    def look_for(self, seconds: float) -> LeaderStore | None:
+        end = self.clocks.steady + seconds
+        while self.clocks.steady < end:
+            self.leader.renew()
+            if found := look_for(LOOK_SECONDS, self.candidate, self.clocks):
+                return found
+        return None
+
+
+@pytest.fixture
+def standby(store: Store, clocks: Clocks) -> Standby:
+    return Standby(store, clocks)
+
+
+def test_a_leader_that_lost_the_broker_is_replaced_by_one_that_reaches_it(
+    standby: Standby,
+) -> None:
+    standby.note(connected=True)
+    assert standby.look_for(100) is None
+    assert not any(standby.wanted[1:])
+    standby.note(connected=False)
+    assert standby.look_for(UNREACHED_SECONDS) is None
+    assert standby.look_for(LOOK_SECONDS)
+    assert standby.wanted[-2:] == [True, False]
+    with pytest.raises(LeaseLost), standby.leader.write():
+        pass
+
+
+def test_while_nobody_reaches_the_broker_the_lease_stays(standby: Standby) -> None:
+    standby.note(connected=True)
+    assert standby.look_for(LOOK_SECONDS) is None
+    standby.note(connected=False)
+    standby.reaches = False
+    assert standby.look_for(1000) is None
+    with standby.leader.write():  # it still leads
+        pass
+    standby.reaches = True
+    assert standby.look_for(LOOK_SECONDS)
+
+
+def test_a_leader_that_reaches_the_broker_again_in_time_stays(standby: Standby) -> None:
+    for _ in range(5):
+        standby.note(connected=True)
+        assert standby.look_for(LOOK_SECONDS) is None
+        standby.note(connected=False)
+        assert standby.look_for(UNREACHED_SECONDS) is None
+
+
+def test_a_new_leader_has_time_to_connect(standby: Standby) -> None:
+    assert standby.look_for(FIRST_SECONDS - LOOK_SECONDS) is None
+    assert standby.look_for(2 * LOOK_SECONDS)
+
+
+def test_one_that_lost_the_lease_leaves_it_to_others_for_a_while(standby: Standby) -> None:
+    standby.note(connected=True)
+    standby.candidate.lost()
+    assert standby.look_for(LOOK_SECONDS) is None
+    standby.note(connected=False)
+    assert standby.look_for(RETURN_SECONDS - 2 * LOOK_SECONDS) is None
+    assert standby.look_for(2 * LOOK_SECONDS)
+
+
+def test_a_write_in_which_the_leader_hangs_is_explained_and_then_the_lease_is_taken(
+    store: Store, clocks: Clocks, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert candidate(store, clocks).try_to_lead()
+    second = candidate(store, clocks)
+    assert look_for(EXPIRED_SECONDS, second, clocks) is None
+    taken: list[LeaderStore | None] = []
+    taking = threading.Thread(target=lambda: taken.append(look_for(1, second, clocks)))
+    with store.write():
+        taking.start()
+        way_out = f"`kill -9 {os.getpid()}` on {socket.gethostname()}"
+        poll(lambda: way_out in caplog.text)
+        assert taken == []
+    taking.join()
+    assert led(taken[0])
+
+
 @needs_postgres
 def test_a_leader_that_hangs_in_a_write_does_not_keep_postgresql_for_ever(
     postgres_url: str, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
@@ -264,6 +369,7 @@ def test_a_second_service_of_one_home_stands_by_and_says_so_until_the_first_ends
             assert fleet(world).leader is not None
             first.close()
             poll(lambda: leads(world, second))
+            poll(lambda: second.ready[-1].leads)
             poll(lambda: "files are served at" in caplog.text)
             poll(lambda: fleet(world).link["connected"])
         found = fleet(world)
@@ -304,6 +410,7 @@ def test_a_service_whose_lease_was_taken_stops_its_work_and_stands_by(
         with world.store.write() as connection:
             lease.take(connection, leader.identity(), world.now)
         poll(lambda: "publishes and stores nothing any more" in caplog.text)
+        poll(lambda: not first.ready[-1].leads)
         assert len(broken_off) == 1
         world.start(1, quick(100))
         assert not leads(world, first)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from broker_hosts import PASSWORDS, embedded, settings_with_users
+from frozen_network import network
 from rollout_world import World
 from simulated_fleet import (
     DEADLINE_SECONDS,
@@ -324,6 +325,87 @@ def test_a_connection_that_is_broken_off_sends_nothing_of_what_waits() -> None:
     assert broker.published.qsize() < count
 
 
+@pytest.mark.parametrize(("up", "down"), [(True, True), (True, False), (False, True)])
+def test_a_frozen_link_is_noticed_though_reports_still_arrive_and_its_healing_too(
+    up: bool, down: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(links, "ASK_SECONDS", 0.05)
+    topic = "modelwave/1/demo/presence/d1"
+    with (
+        embedded() as host,
+        network(host.port) as between,
+        linked(host.port) as other,
+        linked(between.port) as ours,
+    ):
+        poll(lambda: ours.link.reaches and other.link.reaches)
+        between.freeze(up, down)
+
+        def silent_while_others_talk() -> bool:
+            if other.link.current:
+                other.link.current.probe(topic, b"online")
+            return ours.connected() and not ours.link.reaches
+
+        poll(silent_while_others_talk)
+        poll(lambda: caplog.text.count("has not answered for 0.3 seconds") == 1)
+        between.heal()
+        poll(lambda: ours.link.reaches)
+        poll(lambda: caplog.text.count("the broker answers again") == 1)
+
+
+def test_a_slow_broker_that_acknowledges_is_not_silent() -> None:
+    """It has not come to what was asked last, but each acknowledgement is an answer."""
+    with StubBroker(answers=False) as broker, linked(broker.port) as ours:
+        poll(ours.connected)
+        connection = ours.link.current
+        assert connection is not None
+        while not connection.silent:
+            connection.ask()
+        connection.send(Message("t", 1, b"x"))
+        poll(lambda: not connection.silent)
+
+
+def test_a_link_that_is_frozen_for_less_than_it_takes_to_notice_is_not_silent() -> None:
+    with StubBroker(answers=False) as broker, linked(broker.port) as ours:
+        poll(ours.connected)
+        connection = ours.link.current
+        assert connection is not None
+        for _ in range(links.SILENT_ASKS):  # the first one asks, the others find no answer
+            assert not connection.silent
+            connection.ask()
+        connection.send(Message("t", 1, b"x"))
+        poll(lambda: connection._unanswered == 0)
+        assert ours.link.reaches
+
+
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("mosquitto", marks=needs_mosquitto)])
+def test_brokers_answer_when_they_are_asked(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also to a connection that subscribes to nothing, as that of a service that stands by."""
+    monkeypatch.setattr(links, "ASK_SECONDS", 0.01)
+    answers = threading.Semaphore(0)
+    monkeypatch.setattr(links.Connection, "_on_unsubscribe", _counted(answers))
+    host = embedded() if kind == "embedded" else mosquitto(tmp_path)
+    with host as found:
+        port = found if isinstance(found, int) else found.port
+        link = ServiceLink(ServiceBroker("127.0.0.1", port), FLEET, print, lambda: None, heard=())
+        link.start()
+        assert all(answers.acquire(timeout=DEADLINE_SECONDS) for _ in range(3))
+        assert link.reaches
+        link.stop()
+
+
+def _counted(answers: threading.Semaphore) -> Any:
+    was = links.Connection._on_unsubscribe
+
+    def counted(self: links.Connection, *given: object) -> None:
+        was(self, *given)
+        answers.release()
+
+    return counted
+
+
 class StubBroker:
     """As much of a broker as a link needs; may refuse to acknowledge, and can hang up."""
 
@@ -334,10 +416,13 @@ class StubBroker:
         deaf_after: int | None = None,
         grants: bytes = b"\x01\x01\x01",
         reads_on: bool = False,
+        answers: bool = True,
     ) -> None:
-        """Reads no more after `deaf_after` packets, until `hears_again` is set; then it ends, or
-        `reads_on`. `grants` are the return codes of a SUBACK."""
+        """Does not `answer` when it is asked to. Reads no more after `deaf_after` packets, until
+        `hears_again` is set; then it ends, or `reads_on`. `grants` are the return codes of a
+        SUBACK."""
         self.grants = grants
+        self.answers = answers
         self.reads_on = reads_on
         self.deaf_after = deaf_after
         self.hears_again = threading.Event()
@@ -401,6 +486,8 @@ class StubBroker:
                 client.sendall(b"\x20\x02\x00\x00")
             elif kind == 8:
                 client.sendall(bytes((0x90, 2 + len(self.grants))) + body[:2] + self.grants)
+            elif kind == 10 and self.answers:
+                client.sendall(b"\xb0\x02" + body[:2])
             elif kind == 3:
                 end = 2 + struct.unpack_from("!H", body)[0]
                 self.published.put(body[end + 2 :])

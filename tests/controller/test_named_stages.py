@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from rollout_commands import Run
-from rollout_world import NO_RELEASE, World, newest, seen
+from rollout_world import FLEET, NO_RELEASE, World, newest, seen
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import acts, rollouts
@@ -209,6 +209,57 @@ def test_more_devices_than_can_be_named_are_refused(world: World) -> None:
     tag(world, "many", *(device.name for device in many))
     with pytest.raises(OperatorError, match="101 devices; at most 100"):
         world.start(1, plan({"tags": ["many"]}, {"percent": 100}))
+
+
+def forget(world: World, *names: str) -> None:
+    with world.store.write() as connection:
+        for name in names:
+            acts.forget(connection, FLEET, name, world.now)
+
+
+def test_a_canary_that_is_forgotten_before_its_stage_opens_is_named(world: World) -> None:
+    world.start(1, plan({"devices": ["d1"]}, {"tags": ["canary"]}, {"percent": 100}))
+    world.tick()
+    forget(world, "d7")
+    warning = "stage 2 (tag canary): left out, unless heard before it opens: d7"
+    assert warning in seen(world).warnings
+    succeed(world)
+    found = seen(world)
+    assert found.rows[1].devices == 1
+    assert "stage 2 (tag canary): left out, as not known when it opened: d7" in found.warnings
+
+
+def test_nobody_runs_the_release_before_canaries_that_are_all_forgotten(world: World) -> None:
+    number = world.start(1, CANARIES)
+    forget(world, "d3", "d7")
+    world.tick()
+    found = seen(world)
+    assert (found.status, found.why) == (
+        "HELD",
+        "stage 1 (tag canary): none of its devices is known any more: d3, d7",
+    )
+    assert "stage 1 (tag canary) opens by itself when one of them reports again" in found.next
+    assert "`rollout abort` ends it" in found.next
+    assert ordered(world) == set()
+    with pytest.raises(OperatorError, match="no device of its next stage is known"):
+        rollouts.resume(world.store, str(number), "go on", world.now)
+    rollouts.resume(world.store, str(number), "", world.now)
+    world.tick()
+    assert seen(world).status == "HELD"
+    world.hear([world.devices["d3"]])
+    world.tick()
+    assert ordered(world) == {"d3"}
+    assert seen(world).status == "RUNNING"
+
+
+def test_a_stage_whose_canaries_are_all_forgotten_can_be_left_by_an_abort(world: World) -> None:
+    number = world.start(1, CANARIES)
+    forget(world, "d3", "d7")
+    world.tick()
+    rollouts.abort(world.store, str(number), "they are gone", world.now)
+    world.start(1, plan({"devices": ["d1"]}, {"percent": 100}))
+    world.tick()
+    assert ordered(world) == {"d1"}
 
 
 def test_dry_run_shows_the_canaries_and_the_command_starts_them(

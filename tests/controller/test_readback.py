@@ -2,15 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
 
 import paho.mqtt.client as mqtt
 import pytest
 from broker_hosts import embedded
 from paho.mqtt.enums import CallbackAPIVersion
+from reading_back import Broker, Reading
 from rollout_world import FLEET, World, newest, quick
 from simulated_fleet import DEADLINE_SECONDS, any_broker, poll, retained_orders
 
@@ -26,97 +26,14 @@ from modelwave_shared import topics
 ORDER = topics.desired_slot(FLEET, "linux-cpu", "digits", 7)
 OTHER = topics.desired_slot(FLEET, "linux-cpu", "digits", 8)
 ROOT = topics.under(FLEET, "root", "1")
-
-
-class Broker:
-    """A broker and the connection to it: it answers when it is told to."""
-
-    client_id = "CONTROLLER-1"
-
-    def __init__(self, grants: bool = True) -> None:
-        self.grants = grants
-        self.retained: dict[str, bytes] = {}
-        self.deaf = False  # it delivers nothing
-        self.waiting: list[tuple[str, bytes]] = []
-        self.subscribed = 0
-        self.sent: list[Message] = []
-        self.then: Callable[[bool], None] = lambda _: None
-
-    def subscribe(self, _filters: Sequence[str], then: Callable[[bool], None]) -> None:
-        self.subscribed += 1
-        self.then = then
-        self.waiting += self.retained.items()
-
-    def probe(self, topic: str, payload: bytes) -> None:
-        self.waiting.append((topic, payload))
-
-    def send(self, message: Message) -> None:
-        """Publishes, also for others than the service."""
-        self.sent.append(message)
-        self.retained[message.topic] = message.payload
-        self.waiting.append((message.topic, message.payload))
-
-
-class Reading:
-    """A ReadBack with a broker and a database, without threads."""
-
-    clock: ClassVar[float] = 0.0
-
-    def __init__(self, store: Store, broker: Broker) -> None:
-        self.store = store
-        self.broker: Any = broker
-        self.readback = ReadBack(FLEET, lambda: None)
-
-    def hold(self, topic: str, payload: bytes) -> None:
-        with self.store.write() as connection:
-            outbox.put(connection, [topic], payload)
-
-    def publish(self) -> list[str]:
-        """Sends what is due, and marks it: returns its topics."""
-        with self.store.write() as connection:
-            due = outbox.unsent(connection, 100)
-            for message in due:
-                self.readback.sent(message)
-                self.broker.send(message)
-            outbox.mark(connection, [(m.topic, m.version) for m in due])
-        return [message.topic for message in due]
-
-    def step(self) -> float:
-        return self.readback.step(self.store, self.broker)
-
-    def deliver(self) -> None:
-        waiting, self.broker.waiting = self.broker.waiting, []
-        self.broker.then(self.broker.grants)
-        for topic, payload in waiting:
-            if not self.broker.deaf and self.readback.takes(topic):
-                self.readback.put(topic, payload)
-
-    def look(self) -> list[str]:
-        """Lets as much time pass as a whole look needs; returns what is published after it."""
-        Reading.clock += readback.READ_ALL_SECONDS
-        for _ in range(2):
-            self.step()
-            self.deliver()
-        self.step()
-        return self.publish()
-
-    def live(self) -> list[str]:
-        """The same without a look at all messages."""
-        Reading.clock += readback.PAUSE_SECONDS
-        before = self.broker.subscribed
-        self.deliver()
-        self.step()
-        self.deliver()
-        self.step()
-        assert self.broker.subscribed == before
-        return self.publish()
+ROOT_DOCUMENT = {"fleet": FLEET}  # where no order is signed
 
 
 @pytest.fixture
 def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
     monkeypatch.setattr(readback.time, "monotonic", lambda: Reading.clock)
     with closing(Store(f"sqlite:///{tmp_path / 'store.db'}")) as store:
-        made = Reading(store, Broker())
+        made = Reading(store, Broker(), ROOT_DOCUMENT)
         made.hold(ORDER, b"order 1")
         made.hold(ROOT, b"root")
         made.publish()
@@ -235,7 +152,7 @@ def test_without_the_right_to_read_everything_is_published_on_connect_and_it_is_
 ) -> None:
     monkeypatch.setattr(readback.time, "monotonic", lambda: Reading.clock)
     with closing(Store(f"sqlite:///{tmp_path / 'store.db'}")) as store:
-        made = Reading(store, Broker(grants=False))
+        made = Reading(store, Broker(grants=False), ROOT_DOCUMENT)
         made.broker.deaf = True
         made.hold(ORDER, b"order")
         assert made.publish() == [ORDER]
@@ -251,7 +168,7 @@ def test_a_broker_that_grants_and_delivers_nothing_is_not_sent_everything_again_
     """As Mosquitto does where its ACL allows no reading."""
     monkeypatch.setattr(readback.time, "monotonic", lambda: Reading.clock)
     with closing(Store(f"sqlite:///{tmp_path / 'store.db'}")) as store:
-        made = Reading(store, Broker())
+        made = Reading(store, Broker(), ROOT_DOCUMENT)
         made.hold(ORDER, b"order")
         made.publish()
         made.broker.subscribe = lambda _filters, then: setattr(made.broker, "then", then)

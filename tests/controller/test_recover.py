@@ -326,7 +326,7 @@ def test_recover_shows_and_changes_nothing_until_it_is_confirmed(world: World, r
     all_at(world, 57)
     lines = run("recover").lines()
     assert lines[0].split("  ")[0] == "model"
-    assert lines[1].split() == ["digits", "0", "3", "3", "57", "d0"]
+    assert lines[1].split() == ["digits", "0", "–", "3", "3", "57", "d0"]
     assert "`modelwave recover digits --yes` lets the next order be 1058" in run("recover").out
     assert run("recover", "digits").lines()[:2] == lines[:2]
     (found,) = run("recover", "--json").json()

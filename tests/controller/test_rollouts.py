@@ -214,6 +214,52 @@ def test_ban_is_lifted_by_the_orders_of_the_rollout_that_asked_and_not_by_its_re
     assert "extra" not in order
 
 
+def test_start_of_the_live_release_names_the_way_back_from_orders_that_were_left(
+    world: World,
+) -> None:
+    """Canaries that are offline report the live release, and would take the other one later."""
+    bring_to(world, 1)
+    left = world.start(2, quick(10, 100))
+    world.tick()
+    rollouts.abort(world.store, str(left), "", world.now)
+    refusal = f"orders of rollout {left} for release 2 stand: `modelwave rollout revert {left}`"
+    with pytest.raises(OperatorError, match=refusal):
+        world.start(1)
+    rollouts.revert(world.store, str(left), "", world.now)
+    world.tick()
+    ordered = [order for device in world.devices.values() if (order := world.ordered(device))]
+    live = world.release(1)[TARGET].digest
+    assert {order["manifest"] for order in ordered} == {live}
+    with pytest.raises(OperatorError, match="runs release 1 of digits already; name the other"):
+        world.start(1)
+
+
+def test_ban_is_lifted_by_a_retry_and_not_by_orders_that_say_the_same_again(world: World) -> None:
+    """A device may have banned the release again since: the operator has not asked twice."""
+    devices = list(world.devices.values())
+    plan = quick(10, 100, expires_seconds=2000)
+    request = Request("digits", world.release(1, [TARGET]), (), plan, 0, lift_ban="it was loose")
+    number = rollouts.start(world.store, request, world.now)
+    world.tick()
+    opened = [order for device in devices if (order := world.ordered(device))]
+    assert opened
+    assert all(order["extra"] == {"lift_ban": True} for order in opened)
+    run_to_the_end(world)
+    settled = world.ordered(devices[0])
+    assert settled
+    assert (settled["slots"], "extra" in settled) == ([[0, SLOTS - 1]], False)
+    rollouts.retry(world.store, str(number), ["d0"], [], "", world.now)
+    world.tick()
+    again = world.ordered(devices[0])
+    assert again
+    assert (again["device"], again["extra"]) == ("d0", {"lift_ban": True})
+    world.now += 1200  # more than half of the orders' time
+    world.tick()
+    renewed = world.ordered(devices[0])
+    assert renewed
+    assert (renewed["seq"] > again["seq"], "extra" in renewed) == (True, False)
+
+
 def _slots(orders: list) -> list[int]:  # type: ignore[type-arg]
     return [slot for o in orders for first, last in o.slots for slot in range(first, last + 1)]
 

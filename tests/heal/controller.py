@@ -182,6 +182,10 @@ class ServiceLink:
         self.broker = service.world.broker
         self.current = None
 
+    @property
+    def reaches(self):
+        return self.current is not None
+
     async def stay(self):
         while True:
             if self.current is None and self.service.leading and not self.service.frozen:

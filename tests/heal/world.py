@@ -236,8 +236,10 @@ class World:
             self.fault("reverts a good release", f"rollout {number}: {reason}")
 
     def _judge_silence(self, connection, number, reason):
-        """Nobody is silent to whom the broker did not offer the order until the deadline."""
-        rollout = log.folded(connection, reports_of=[]).rollouts[number]
+        """Nobody is silent to whom the broker did not offer the order until the deadline. Who has
+        answered is not meant, also if the order came late."""
+        rollout = log.folded(connection, reports_of=[number]).rollouts[number]
+        answered = rollout.stages[-1].answers
         slots = {slot for order in rollout.stages[-1].orders for slot in slots_of(order.slots)}
         for device in self.devices:
             offered = [
@@ -246,7 +248,7 @@ class World:
                 if (payload := outbox.holds(connection, topic))
             ]
             early = self.loop.time() - max(offered, default=0) < DEADLINE_SECONDS - LATE_SECONDS
-            if device.enrolment.slot in slots and early:
+            if device.enrolment.slot in slots and early and device.name not in answered:
                 self.fault("silent too early", f"rollout {number}: {reason}: {device.name}")
 
     def told(self):

@@ -26,7 +26,7 @@ from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from modelwave_agent.ports import BrokerLink, Fetcher, Runtime
     from modelwave_agent.runner import Listener
@@ -74,14 +74,14 @@ class BoardAgent(Agent):
         `wall`, `feed`: as in BoardClock. `bank_bytes`: most that one bank may hold; 0: all free
         space.
 
-        Raises ValueError if the root of trust or the device's name is invalid, and OSError if
-        the folder cannot be created. Verifying the root takes seconds on a board: create the
-        agent before you start the watchdog."""
+        Raises ValueError if the root of trust, or the name of the device, the target or a model is
+        invalid, and OSError if the folder cannot be created. Verifying the root takes seconds on a
+        board: create the agent before you start the watchdog."""
         if gc.threshold() < 0:
             gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
         with JUDGING:
-            enrolment = _enrolled(device, target, root)
+            enrolment = _enrolled(device, target, models, root)
         fleet = enrolment.fleet
         listeners: "dict[str, Listener]" = {}
         if fetcher is None:
@@ -148,9 +148,10 @@ class BoardHooks(Hooks):
         return self._may_update(upcoming) if self._may_update else ""
 
 
-def _enrolled(device: str, target: str, path: str) -> Enrolment:
-    """Returns the Enrolment with the root document in the file `path`. To save memory, the root
-    role and its keys are removed: only a new root would need them."""
+def _enrolled(device: str, target: str, models: "Iterable[str]", path: str) -> Enrolment:
+    """Checks the names, as the controller refuses reports with other ones. Returns the Enrolment
+    with the root document in the file `path`. To save memory, the root role and its keys are
+    removed: only a new root would need them."""
     from modelwave_shared import documents
 
     try:
@@ -160,17 +161,20 @@ def _enrolled(device: str, target: str, path: str) -> Enrolment:
     except (OSError, ValueError) as error:
         raise ValueError("%s: %s" % (path, advised(error, "agent")))
     with documents.CHECKING:
-        _check_name(device)
+        _check_names(device, target, models)
     del root["roles"]["root"]
     keys = root["keys"]
     root["keys"] = {key: keys[key] for role in root["roles"].values() for key in role["keyids"]}
     return Enrolment(device, target, root)
 
 
-def _check_name(device: str) -> None:
-    from modelwave_shared import fields
+def _check_names(device: str, target: str, models: "Iterable[str]") -> None:
+    from modelwave_shared import fields, schema
 
     fields.name(device, "device")
+    schema.target(target, "target")
+    for model in models:
+        fields.name(model, "models")
 
 
 def _make(folder: str) -> None:

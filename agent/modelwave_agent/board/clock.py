@@ -41,7 +41,10 @@ class BoardClock(Clock):
     def wall(self) -> "int | None":
         if not self.told:
             return None
-        now = int(self.told())
+        try:
+            now = int(self.told())
+        except Exception:  # of the program's function: None, NaN, no battery
+            return None
         if time.gmtime(0)[0] == 2000:
             now += LATE_EPOCH
         return now if now >= EARLIEST else None

@@ -20,7 +20,9 @@ else.
 import asyncio
 import contextlib
 import functools
+import math
 import os
+import reprlib
 import signal
 import threading
 import weakref
@@ -95,12 +97,15 @@ class HostAgent:
         self._failure_told = False
         self._ended = False
         self._heeds_sigterm = False
+        self._is_claimed = False  # it was started
+        self._is_forked = False  # this is another process than the agent's
         try:
             self._programs = {model: Program(_runtime(settings)) for model in settings.models}
             self._agent = self._made()
         except BaseException:
             self._unlock()
             raise
+        _AGENTS.add(self)
 
     @classmethod
     def from_config(cls, path: str | Path, may_update: "MayUpdateFunction | None" = None) -> Self:
@@ -109,7 +114,12 @@ class HostAgent:
         return cls(config.read_config(Path(path)), may_update)
 
     async def run_forever(self) -> None:
-        """Runs the agent in this event loop until it is cancelled."""
+        """Runs the agent in this event loop until it is cancelled. Raises RuntimeError if it was
+        started before."""
+        self._claim()
+        await self._run_in_loop()
+
+    async def _run_in_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._begun.set()
         try:
@@ -125,7 +135,14 @@ class HostAgent:
 
     def check(self) -> None:
         """Raises AgentStopped if the agent has ended by an error. `run` goes on answering with
-        the last model then, and logs it once."""
+        the last model then, and logs it once. Like each method, it raises AgentStopped in a
+        process that was forked from the agent's: the agent works in its own process only, and
+        replaces the files of the models there."""
+        if self._is_forked:
+            raise AgentStopped(
+                "this process was forked from the agent's, where the agent works: make one agent,"
+                " in the process that runs the models"
+            )
         if self._failure:
             raise AgentStopped(f"the agent has stopped: {said(self._failure)}") from self._failure
 
@@ -133,36 +150,43 @@ class HostAgent:
         """Returns the live model: release, version, path, labels_path, on_trial. None if there is
         none yet, or if its hash was not yet checked after a restart. Raises ValueError if `model`
         is not in the configuration."""
-        live = self._agent.update_of(model).live()
+        live = self._update(model).live()
         return live if self._hooks[model].served else None
+
+    def _update(self, model: str) -> Update:
+        if self._is_forked:
+            self.check()
+        return self._agent.update_of(model)
 
     def wait_live(self, model: str, timeout: float | None = None) -> Live:
         """Waits until a model is live, and returns it; at once if one is. Before the first order,
         and for a moment after each restart, there is none. `timeout` is in seconds; None waits
         as long as it takes. Raises TimeoutError, which says what is missing, AgentStopped, and
-        ValueError if `model` is not in the configuration. It blocks: in the event loop of
-        `run_forever` it does not wait; await `asyncio.to_thread(agent.wait_live, model)` there."""
-        self._agent.update_of(model)
+        ValueError if `model` is not in the configuration or `timeout` is no number. It blocks: in
+        the event loop of `run_forever` it does not wait; await
+        `asyncio.to_thread(agent.wait_live, model)` there."""
+        self._update(model)
+        seconds = _checked_timeout(timeout)
         with contextlib.suppress(RuntimeError):
             if asyncio.get_running_loop() is self._loop:
-                timeout = 0  # else the agent would wait for itself
+                seconds = 0  # else the agent would wait for itself
         with self._news:
-            self._news.wait_for(lambda: self._ended or self.live(model), timeout)
+            self._news.wait_for(lambda: self._ended or self.live(model), seconds)
         live = self.live(model)
         if live:
             return live
         self.check()
         if self._ended:
             raise AgentStopped("the agent has ended")
-        raise TimeoutError(f"{self._nothing_live(model)}, after {timeout:g} seconds")
+        raise TimeoutError(f"{self._nothing_live(model)}, after {seconds:g} seconds")
 
     def run(self, model: str, data: bytes) -> bytes:
         """Runs the live model on the bytes of the input tensor (bytes, or an array of that many)
         and returns those of the output tensor. If another model went live, it is loaded first.
-        Raises ProofError if there is no model yet or it fails; failures count against a model on
-        trial. Wrong arguments raise TypeError or ValueError, and count against nothing: a wrong
-        number of bytes raises InputError, which is a ProofError too."""
-        self._agent.update_of(model)
+        Raises ProofError if there is no model yet, its files cannot be read, or it fails; failures
+        count against a model on trial. Wrong arguments raise TypeError or ValueError, and count
+        against nothing: a wrong number of bytes raises InputError, which is a ProofError too."""
+        self._update(model)
         given = as_bytes(data)
         self._tell_failure()
         while True:
@@ -176,6 +200,8 @@ class HostAgent:
                     continue  # another model went live meanwhile, and its files were deleted
                 if isinstance(error, InputError):
                     raise InputError(f"data: {error}") from error
+                if isinstance(error, OSError):  # no fault of the model
+                    raise ProofError(f"{model}: its files cannot be read: {error}") from error
                 if isinstance(error, ProofError):
                     told = str(error)
                     self.observe(model, inferences=1, failures=1, release=live.release, reason=told)
@@ -209,7 +235,7 @@ class HostAgent:
 
         Arguments may be bools and scalars of numpy. Raises TypeError or ValueError, which names the
         argument, and then nothing is counted."""
-        self._agent.update_of(model)
+        update = self._update(model)
         counts = checked_counts((inferences, failures, labelled, correct))
         checked_reason(reason)
         sample = checked_sample(confidence, predicted, latency_ms, metrics)
@@ -220,12 +246,13 @@ class HostAgent:
             release = self._programs[model].release
         else:
             release = whole_number(release, "release", MAX_EPOCH)
+            self._agent.observations.require_room(update.model, release)
         loop = self._loop
         if loop is None:
             return
         with contextlib.suppress(RuntimeError):  # the loop has just ended
             loop.call_soon_threadsafe(
-                self._agent.count, model, counts, release, reason, sample, window
+                self._agent.count, update.model, counts, release, reason, sample, window
             )
 
     def window(self) -> int:
@@ -245,12 +272,14 @@ class HostAgent:
         return {model: update.record for model, update in self._agent.updates.items()}
 
     def __enter__(self) -> Self:
+        self._claim()
         if threading.current_thread() is threading.main_thread():
             self._heed_sigterm()
         self._thread = threading.Thread(target=self._in_thread, name="modelwave-agent", daemon=True)
         self._thread.start()
         self._begun.wait()
         if self._failure:
+            self._forget_sigterm()
             raise self._failure
         return self
 
@@ -261,15 +290,15 @@ class HostAgent:
         _trace: TracebackType | None,
     ) -> None:
         assert self._thread is not None
+        if self._is_forked:
+            return  # the block ends here, but not in the agent's process
         # A program that ends by a fault may do so because of the model on trial: that counts.
         self._agent.crashed = not _is_asked_to_end(error)
         with contextlib.suppress(RuntimeError):
             if self._loop:
                 self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
-        if self._heeds_sigterm:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            self._heeds_sigterm = False
+        self._forget_sigterm()
         if self._failure and kind is None:
             raise self._failure  # the agent failed while the program was running
 
@@ -279,6 +308,23 @@ class HostAgent:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _end)
             self._heeds_sigterm = True
+
+    def _forget_sigterm(self) -> None:
+        if self._heeds_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._heeds_sigterm = False
+
+    def _claim(self) -> None:
+        """Raises RuntimeError if the agent was started before: it runs once."""
+        if self._is_claimed:
+            raise RuntimeError("this agent was started before: make a new one to run it again")
+        self._is_claimed = True
+
+    def leave_to_parent(self) -> None:
+        """Called in a process that was just forked from the agent's."""
+        if self._begun.is_set():
+            self._is_forked = True
+            self._unlock()  # else the parent's next agent would have to wait for this process
 
     def _tell(self) -> None:
         """Wakes those who wait for a model."""
@@ -301,11 +347,12 @@ class HostAgent:
             told = f"{model}: the files of its release were not verified yet"
         else:
             told = f"{model}: no release is installed yet" + f" ({state})" * (state != "idle")
-        return ": ".join([told, *update.report.troubles.values()])
+        reason = [record["reason"]] if record["reason"] else []
+        return ": ".join([told, *reason, *update.report.troubles.values()])
 
     def _in_thread(self) -> None:
         async def main() -> None:
-            self._task = asyncio.ensure_future(self.run_forever())
+            self._task = asyncio.ensure_future(self._run_in_loop())
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
@@ -383,6 +430,32 @@ class _ProgramHooks(CommandHooks):
         self.served = True
         self.tell()
         return await super().serve(live)
+
+
+# All agents of this process.
+_AGENTS: "weakref.WeakSet[HostAgent]" = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for agent in list(_AGENTS):
+        agent.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _checked_timeout(timeout: Any) -> float | None:
+    """Returns a program's `timeout` as seconds that can be waited for. Raises TypeError or
+    ValueError, which name it."""
+    if timeout is None:
+        return None
+    try:
+        seconds = math.nan if isinstance(timeout, str | bytes) else float(timeout)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if math.isnan(seconds):
+        raise ValueError(f"timeout: give seconds, or None, not {reprlib.repr(timeout)}")
+    return min(seconds, threading.TIMEOUT_MAX)
 
 
 def _tell_of(report: ModelReport, setting: str, problem: str) -> None:

@@ -16,7 +16,7 @@ from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
 from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
-from modelwave_shared import documents, fields
+from modelwave_shared import documents, fields, schema
 from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
 from modelwave_shared.rules import ListOf
@@ -89,7 +89,7 @@ class _SettingsReader:
     def config(self) -> AgentConfig:
         found = AgentConfig(
             device=self.take("device", _checked(fields.name)),
-            target=self.take("target", _checked(fields.name)),
+            target=self.take("target", _checked(schema.target)),
             models=self.take("models", _models),
             state=self.path.parent / self.take("state", _path),
             root=self.root(self.take("root", _path)),
@@ -232,6 +232,8 @@ def _seconds(value: Any) -> float:
 def _command(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(part, str) and part for part in value):
         raise ValueError('give a command as a list: ["/usr/bin/reload", "vision"]')
+    if any("\0" in part for part in value):
+        raise ValueError("a part of the command has a NUL character, which no program can be given")
     return tuple(value)
 
 
@@ -255,7 +257,8 @@ def _checked(check: Callable[[Any, str], None]) -> Callable[[Any], str]:
 
 def _broker_url(value: Any) -> tuple[str, str, int | None]:
     parts = urlsplit(_text(value))
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/"):
+    rest = (parts.path.strip("/"), parts.query, parts.fragment)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or any(rest) or parts.port == 0:
         raise ValueError("give mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883")
     if parts.username is not None or parts.password is not None:
         raise ValueError("no user or password in the URL: set user and password_file")

@@ -3,6 +3,7 @@ codes decide; and the program's own function `may_update`."""
 
 import asyncio
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from modelwave_agent import ports
 from modelwave_agent.host import process
+from modelwave_agent.record import said
 from modelwave_agent.types import Live
 from modelwave_agent.upcoming import Upcoming
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from modelwave_agent.types import MayAnswer
 
 HOOK_SECONDS = 60
+# Why a command could not be started for now. That says nothing about the model, so it is tried
+# again.
+PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY)
+AGAIN_SECONDS = 0.5
 
 
 class CommandHooks(ports.Hooks):
@@ -51,13 +57,20 @@ class CommandHooks(ports.Hooks):
         stderr."""
         if not command:
             return ""
+        problem = f"not finished within {self.seconds:g} seconds"
+        ended = None
         try:
             async with asyncio.timeout(self.seconds):
-                ended = await process.run(command, os.environ | described)
-        except TimeoutError:  # must come first: it is an OSError too
-            return f"{name} hook: not finished within {self.seconds:g} seconds"
-        except OSError as error:
-            return f"{name} hook: {error}"
+                while ended is None:
+                    try:
+                        ended = await process.run(command, os.environ | described)
+                    except OSError as error:
+                        problem = str(error)
+                        if error.errno not in PASSING:
+                            raise
+                        await asyncio.sleep(AGAIN_SECONDS)
+        except OSError:  # TimeoutError is one
+            return f"{name} hook: {problem}"
         if ended.code == 0:
             return ""
         return f"{name} hook: exit code {ended.code}: {ended.last_line() or 'nothing on stderr'}"
@@ -77,7 +90,8 @@ class MayUpdate:
         self.thread: threading.Thread | None = None
 
     async def __call__(self, upcoming: Upcoming) -> str | bool | None:
-        """Returns what the function returns, or that it has not answered. Raises what it raises."""
+        """Returns what the function returns, or its exception as a text, or that it has not
+        answered. Raises what it raises if it is async."""
         late = f"may_update: no answer within {self.seconds:g} seconds"
         if self.thread and self.thread.is_alive():
             return late
@@ -85,18 +99,21 @@ class MayUpdate:
         self.thread = threading.Thread(target=self._call, args=(upcoming, future), daemon=True)
         self.thread.start()
         try:
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout(self.seconds) as limit:
                 answer = await asyncio.wrap_future(future)
                 return await answer if isinstance(answer, Awaitable) else answer
         except TimeoutError:
+            if not limit.expired():
+                raise  # it is the program's own
             return late
 
     def _call(self, upcoming: Upcoming, future: "Future[MayAnswer]") -> None:
+        try:
+            answer = self.ask(upcoming)
+        except BaseException as error:  # sys.exit too: it would end only this thread
+            answer = f"hook: {said(error)}"
         with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
-            try:
-                future.set_result(self.ask(upcoming))
-            except Exception as error:
-                future.set_exception(error)
+            future.set_result(answer)
 
 
 def of_upcoming(upcoming: Upcoming) -> dict[str, str]:

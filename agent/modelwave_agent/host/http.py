@@ -91,8 +91,12 @@ class HostHttpFetcher(Fetcher):
         tls = self.authorities.context() if place.secure else None
         transfer = _Transfer(place, tls, intake, self.pace)
         thread = ThreadPoolExecutor(max_workers=1)
-        work = asyncio.get_running_loop().run_in_executor(thread, transfer.run)
-        thread.shutdown(wait=False)  # the thread ends after its only task
+        try:
+            work = asyncio.get_running_loop().run_in_executor(thread, transfer.run)
+        except RuntimeError as error:  # too many threads on this device
+            raise FetchError(f"{place.host}: {error}") from error
+        finally:
+            thread.shutdown(wait=False)  # the thread ends after its only task
         try:
             return await self._watch(transfer, work)
         finally:
@@ -251,7 +255,7 @@ def _retry_after(text: str) -> float:
         return float(text[:9])
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0
     if date.tzinfo is None:
         return 0

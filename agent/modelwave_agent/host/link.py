@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from modelwave_agent import ports
+from modelwave_agent.host.apart import apart
 from modelwave_agent.host.log import logger
 from modelwave_agent.ports import LinkLost
 from modelwave_shared.authorities import Authorities
@@ -62,15 +62,16 @@ class PahoLink(ports.BrokerLink):
         self._messages = asyncio.Queue()
         self._answers = {}
         self._connected = loop.create_future()
-        self._client = client = self._new_client(loop)
-        client.will_set(will_topic, will, qos=1, retain=True)
         try:
-            await _apart(
+            self._client = client = self._new_client(loop)
+            client.will_set(will_topic, will, qos=1, retain=True)
+            # A host that does not answer must not delay the agent's end.
+            await apart(
                 lambda: client.connect(self.broker.host, self.broker.port, KEEPALIVE_SECONDS)
             )
             client.loop_start()
             await asyncio.wait_for(self._connected, ANSWER_SECONDS)
-        except (OSError, ValueError, TimeoutError, LinkLost) as error:
+        except Exception as error:  # also of a device that has no threads left
             await self.close()
             problem = f"{self.broker.host}:{self.broker.port}: {_said(error)}"
             logger.warning("cannot connect to the broker: %s", problem)
@@ -98,7 +99,10 @@ class PahoLink(ports.BrokerLink):
         if client is not None:
             client.disconnect()
             # Its thread has ended after this, and its callbacks are queued in the loop.
-            await asyncio.to_thread(client.loop_stop)
+            try:
+                await apart(client.loop_stop)
+            except OSError:  # no thread can be started
+                client.loop_stop()
 
     async def _answered(self, send: Callable[[mqtt.Client], tuple[Any, int | None]]) -> None:
         """Sends a packet and waits until the broker has acknowledged it. Raises LinkLost."""
@@ -216,34 +220,6 @@ class _Client(mqtt.Client):
         only the beginning is kept, which is refused later."""
         del self._in_packet["packet"][MAX_PACKET_BYTES:]
         return super()._sock_recv(min(bufsize, RECEIVE_BYTES))
-
-
-async def _apart(connect: Callable[[], object]) -> None:
-    """Runs `connect`, which resolves the name, connects and does the TLS handshake, in a thread of
-    its own. If this is cancelled, the thread is not waited for: a host that does not answer must
-    not delay the agent's end."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def tell(error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
-
-    def work() -> None:
-        problem = None
-        try:
-            connect()
-        except Exception as error:
-            problem = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(tell, problem)
-
-    threading.Thread(target=work, name="modelwave-connect", daemon=True).start()
-    await done
 
 
 def _no_delay(_client: Any, _userdata: Any, sock: Any) -> None:

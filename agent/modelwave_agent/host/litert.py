@@ -157,7 +157,11 @@ def _verdict(ended: process.Ended) -> str:
         return f"proof: the model crashed its runtime ({signal.Signals(-ended.code).name})"
     if ended.code > 0:
         raise OSError(ended.last_line() or f"exit code {ended.code}")
-    judgement = json.loads(ended.out)
+    try:
+        # The last line: a runtime, or the system's Python, may print lines of its own before.
+        judgement = json.loads(ended.out.splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        raise OSError(f"the proof gave no result, but {ended.out[-40:]!r}") from error
     return "" if judgement["healthy"] else str(judgement["reason"])
 
 

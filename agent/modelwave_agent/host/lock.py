@@ -27,7 +27,7 @@ def locked(state: Path) -> int:
 
 
 def _lockable(state: Path) -> int:
-    path = state / "lock"
+    path = state / "agent.lock"  # with a dot, which no model's folder has
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError:

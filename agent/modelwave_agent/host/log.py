@@ -1,12 +1,23 @@
 """Logs the changes of each model's state for people, one line per change."""
 
+import contextlib
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from modelwave_agent.record import clean
 from modelwave_agent.update import Update
 
-logger = logging.getLogger("modelwave_agent")
+
+class _GuardedLogger(logging.LoggerAdapter[logging.Logger]):
+    """Logs, unless a handler or filter of the program raises: that must not end the agent."""
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        with contextlib.suppress(Exception):
+            super().log(level, msg, *args, **kwargs)
+
+
+logger = _GuardedLogger(logging.getLogger("modelwave_agent"), {})
 
 
 class Changes:

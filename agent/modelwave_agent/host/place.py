@@ -16,12 +16,19 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from modelwave_agent.host.apart import apart
 from modelwave_agent.ports import FetchError
 
 PRINTABLE = re.compile("[!-~]+")
 # Metadata services of clouds at other than link-local addresses (AWS, Alibaba, Azure, Oracle).
 METADATA = ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # these contain an IPv4 address (RFC 6052)
+# These contain an IPv4 address in their last 32 bits: IPv4-compatible ones (RFC 4291), those of
+# translators (RFC 2765, 6052, 8215).
+WITH_IPV4 = [
+    ipaddress.IPv6Network(network)
+    for network in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+]
+PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")  # no other is given out (RFC 4291, IANA)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -59,14 +66,15 @@ def may_ask(address: str) -> bool:
 
 def is_public(address: str) -> bool:
     """Returns whether `address` may be asked, and belongs to no private network."""
-    return may_ask(address) and _target(address).is_global
+    ip = _target(address)
+    return may_ask(address) and ip.is_global and (ip.version == 4 or ip in PUBLIC_IPV6)
 
 
 def _target(address: str) -> IPAddress:
     """Returns the address that packets to `address` reach: some IPv6 ones contain it."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip in NAT64:
+        if any(ip in network for network in WITH_IPV4):
             return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         return ip.ipv4_mapped or ip.sixtofour or ip
     return ip
@@ -84,9 +92,8 @@ async def resolve(
             raise ValueError("it names no host")
         if not PRINTABLE.fullmatch(url):
             raise ValueError("it has other characters than printable ASCII")
-        resolving = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         async with asyncio.timeout(seconds):
-            found = await resolving
+            found = await apart(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except (KeyError, ValueError) as error:
         raise FetchError(f"{url}: not an http or https URL ({error})") from error
     except TimeoutError as error:

@@ -7,6 +7,7 @@ a program that it leaves running (such as one that a swap hook restarts) may kee
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +50,8 @@ async def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> E
             # Shielded, because asyncio would kill only the program, not its session.
             process = await asyncio.shield(starting)
             code = await process.wait()
+        except RuntimeError as error:  # asyncio could not start the thread that waits for it
+            raise OSError(errno.EAGAIN, str(error)) from error
         except asyncio.CancelledError:
             with contextlib.suppress(OSError):
                 await _kill(await starting)

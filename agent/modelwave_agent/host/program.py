@@ -14,7 +14,8 @@ class Program:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.loaded: Live | None = None
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self.is_busy = False
 
     @property
     def release(self) -> int | None:
@@ -24,16 +25,25 @@ class Program:
 
     def run(self, live: Live, data: bytes) -> tuple[bytes, float]:
         """Loads `live` if it is new, and runs it. Returns the output and the milliseconds of the
-        inference alone. Raises ProofError."""
+        inference alone. Raises ProofError, OSError if its file cannot be read, and RuntimeError if
+        it is called again in the same thread before it has returned."""
         with self.lock:
-            if differ(live, self.loaded):
-                self.loaded = None
-                self.runtime.unload()
-                self.runtime.load(live.path)
-                self.loaded = live
-            start = time.perf_counter()
-            output = self.runtime.run(data)
-            return output, (time.perf_counter() - start) * 1000
+            if self.is_busy:
+                raise RuntimeError(
+                    "run: it was called within itself, as by a signal handler; call it there later"
+                )
+            self.is_busy = True
+            try:
+                if differ(live, self.loaded):
+                    self.loaded = None
+                    self.runtime.unload()
+                    self.runtime.load(live.path)
+                    self.loaded = live
+                start = time.perf_counter()
+                output = self.runtime.run(data)
+                return output, (time.perf_counter() - start) * 1000
+            finally:
+                self.is_busy = False
 
 
 def differ(live: Live, other: Live | None) -> bool:
@@ -45,11 +55,11 @@ def differ(live: Live, other: Live | None) -> bool:
 
 def as_bytes(data: Any) -> bytes:
     """Returns the bytes of an input tensor. Raises TypeError if `data` has none."""
-    if isinstance(data, bytes):
+    if type(data) is bytes:
         return data
     try:
         return memoryview(data).tobytes()
-    except TypeError as error:
+    except (TypeError, ValueError, BufferError, NotImplementedError) as error:
         raise TypeError(
             f"data: give the bytes of the input tensor, not a {type(data).__name__}"
         ) from error

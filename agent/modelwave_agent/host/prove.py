@@ -39,12 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     judgement = {
         "healthy": not reason,
-        "reason": reason[:MAX_REASON],
+        "reason": _printable(reason[:MAX_REASON]),
         "runtime": runtime.name,
         "version": runtime.version,
     }
     print(json.dumps(judgement))
     return 0
+
+
+def _printable(text: str) -> str:
+    """Returns `text` in printable ASCII: the agent keeps only the end of a long line."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
 async def judge(runtime: LiteRT, model: str, golden: str, tolerance: Any) -> str:

@@ -48,14 +48,14 @@ def _print(found: Fleet) -> None:
     ]
     if found.problem:
         head.append(("but", found.problem))
-    elif found.link["connected"]:
-        head.append(("service", "runs, and is connected to the broker"))
     else:
-        head.append(("service", "runs"))
+        head.append(("service", _service(found)))
     if found.clock_doubt:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
+    for model, doubt in found.behind.items():
+        head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
     if found.restored:
         models = ", ".join(found.restored)
         head.append(("restored", f"no order of {models} is signed until `modelwave recover`"))
@@ -76,6 +76,11 @@ def _print(found: Fleet) -> None:
                 ],
             )
         )
+
+
+def _service(found: Fleet) -> str:
+    who = f" (process {found.leader['pid']} on {found.leader['host']})" if found.leader else ""
+    return f"runs{who}{', and is connected to the broker' if found.link['connected'] else ''}"
 
 
 def _accuracy(sums: ReleaseSums) -> str:

@@ -65,9 +65,26 @@ def recover(
 
 
 def _show(found: list[Numbers], to: int | None) -> None:
-    columns = ("model", "newest order here", "devices", "ahead", "highest", "reported by")
+    columns = (
+        "model",
+        "newest order here",
+        "at the broker",
+        "devices",
+        "ahead",
+        "highest",
+        "reported by",
+    )
     rows = [
-        (n.model, n.given, n.devices, n.ahead, n.highest or "–", n.device or "–") for n in found
+        (
+            n.model,
+            n.given,
+            n.at_broker or "–",
+            n.devices,
+            n.ahead,
+            n.highest or "–",
+            n.device or "–",
+        )
+        for n in found
     ]
     show(table(columns, rows))
     for numbers in found:
@@ -83,6 +100,12 @@ def _next_steps(numbers: Numbers, to: int | None) -> list[str]:
         lines.append(
             f"{name}: the database was restored from a backup of {made}. No order is signed until "
             f"its numbers are recovered. Let `modelwave serve` run until the devices have reported."
+        )
+    if numbers.at_broker:
+        lines.append(
+            f"{name}: the broker holds orders up to {numbers.at_broker} that this fleet's key has "
+            "signed and this database does not know. They stay until a newer one is signed. If "
+            "another database of this fleet is in use, stop its service first."
         )
     if numbers.due:
         try:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.phrases import moment, span
 from modelwave_controller.storage import lease, log
-from modelwave_controller.storage.lease import LinkState
+from modelwave_controller.storage.lease import Lease, LinkState
 
 # A running service stores the time of its ticks every few seconds.
 SERVICE_SILENT_SECONDS = 15
@@ -16,10 +16,11 @@ SERVICE_SILENT_SECONDS = 15
 
 class Health(NamedTuple):
     """`seen_at`: Unix seconds of a recent tick, 0: no service has run yet; `link` None: no service
-    has stored it."""
+    has stored it; `leader`: who leads, or None."""
 
     seen_at: int
     link: LinkState | None
+    leader: Lease | None
     now: float
 
     @property
@@ -38,13 +39,15 @@ class Health(NamedTuple):
             return "no service has run yet: start `modelwave serve`"
         if not self.service_runs:
             return f"no service has run for {self._long(self.seen_at)}: start `modelwave serve`"
-        if self.link is not None and not self.link.connected:
-            long = self._long(self.link.since)
-            return (
-                f"the service has not been connected to the broker for {long}; start the "
-                "broker, or correct [broker] in controller.toml"
-            )
-        return ""
+        if self.link is None or self.link.connected:
+            return ""
+        long = self._long(self.link.since)
+        if self.leader is None:
+            return f"no service has led for {long}: start `modelwave serve`"
+        return (
+            f"the service ({lease.described(self.leader)}) has not been connected to the broker "
+            f"for {long}; start the broker, or correct [broker] in controller.toml"
+        )
 
     def _long(self, since: float) -> str:
         return f"{span(self.now - since)}, since {moment(since)}"
@@ -53,4 +56,5 @@ class Health(NamedTuple):
 def health(connection: Connection, now: float) -> Health:
     """`now` is in Unix seconds."""
     link = lease.link_state(connection)
-    return Health(log.service_seen_at(connection), link if link.since else None, now)
+    seen = log.service_seen_at(connection)
+    return Health(seen, link if link.since else None, lease.holder(connection), now)

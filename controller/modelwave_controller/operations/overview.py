@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations.health import health
+from modelwave_controller.operations.health import Health, health
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
 from modelwave_controller.storage import clock, lease, log, metrics, tags
@@ -36,7 +36,8 @@ class Fleet:
     problem: str  # of the service or its connection, and what to do; "": none
     clock_doubt: str  # "": none
     restored: list[str]  # models whose order numbers are to be recovered after a restore
-    leader: dict[str, Any] | None  # the service that leads: host, pid
+    behind: dict[str, str]  # by model: what the broker holds that this database does not know
+    leader: dict[str, Any] | None  # the service that leads: host, pid; None also if it is dead
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
     cloned: list[str]  # ids that two devices use
 
@@ -73,15 +74,17 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         problem=found.problem,
         clock_doubt=clocks.doubt,
         restored=sorted(state.restored),
-        leader=_leader(connection),
+        behind={model: state.doubt(model) for model in sorted(state.behind)},
+        leader=_leader(found),
         link=lease.link_state(connection)._asdict(),
         cloned=stored.cloned(connection),
     )
 
 
-def _leader(connection: Connection) -> dict[str, Any] | None:
-    found = lease.holder(connection)
-    return None if found is None else {"host": found.host, "pid": found.pid}
+def _leader(found: Health) -> dict[str, Any] | None:
+    if found.leader is None or not found.service_runs:
+        return None
+    return {"host": found.leader.host, "pid": found.leader.pid}
 
 
 @dataclass(frozen=True)

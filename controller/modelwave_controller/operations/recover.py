@@ -46,12 +46,18 @@ class Numbers:
     highest: int  # of the devices that are ahead; 0: none is
     device: str  # that reports it
     believed: int  # the highest that is not more than MAX_JUMP ahead; 0: none
+    at_broker: int  # the highest of our orders found there and not recovered yet; 0: none
     restored_at: float | None  # Unix seconds of the backup, until `recover`
     runs: list[Running]
 
     @property
     def due(self) -> bool:
-        return self.ahead > 0 or self.restored_at is not None
+        return self.ahead > 0 or self.at_broker > 0 or self.restored_at is not None
+
+    @property
+    def proved(self) -> int:
+        """The highest number that one of our orders is known to have."""
+        return max(self.given, self.at_broker)
 
 
 def numbers(connection: Connection, epoch: int) -> list[Numbers]:
@@ -71,13 +77,15 @@ def of_model(connection: Connection, model: str, epoch: int) -> Numbers:
 
 
 def floor_for(found: Numbers, to: int | None) -> int:
-    """Returns the floor that `recover` sets: the operator's `to`, or one above what devices report.
-    Raises OperatorError if there is nothing to do, or the number is not to be believed."""
+    """Returns the floor that `recover` sets: the operator's `to`, or one above what devices report
+    and the broker holds. Raises OperatorError if there is nothing to do, or the number is not to be
+    believed."""
     if to is not None:
-        if not found.given <= to <= MAX_FLOOR:
+        if not found.proved <= to <= MAX_FLOOR:
+            whose = "this controller's newest" if found.proved == found.given else "the broker's"
             raise OperatorError(
-                f"--to: {to}; give a number from {found.given}, this controller's newest of "
-                f"{found.model}, to {MAX_FLOOR}"
+                f"--to: {to}; give a number from {found.proved}, {whose} of {found.model}, to "
+                f"{MAX_FLOOR}"
             )
         return to
     if not found.due:
@@ -85,14 +93,20 @@ def floor_for(found: Numbers, to: int | None) -> int:
             f"nothing to recover: none of {plural(found.devices, 'device')} of {found.model} has "
             f"an order above this controller's newest, {found.given}"
         )
-    if found.highest - found.given > MAX_JUMP:
+    if found.highest - found.proved > MAX_JUMP:
         rest = f"; the others are at most at {found.believed}" if found.believed else ""
         raise OperatorError(
-            f"{found.device} reports order {found.highest}, more than {MAX_JUMP:,} above this "
-            f"controller's {found.given}{rest}: find out whether that report is forged, and give "
-            "the number to go on from with --to N"
+            f"{found.device} reports order {found.highest}, more than {MAX_JUMP:,} above "
+            f"{_whose(found)}{rest}: find out whether that report is forged, and give the number "
+            "to go on from with --to N"
         )
-    return max(found.given, found.highest) + MARGIN
+    return max(found.proved, found.highest) + MARGIN
+
+
+def _whose(found: Numbers) -> str:
+    if found.proved == found.given:
+        return f"this controller's {found.given}"
+    return f"the broker's {found.at_broker}"
 
 
 def recover(
@@ -141,6 +155,7 @@ def _numbers(connection: Connection, found: State, model: str, epoch: int) -> Nu
         highest=first.seq if first else 0,
         device=first.device if first else "",
         believed=max((one.seq for one in compared.believed), default=0),
+        at_broker=compared.at_broker,
         restored_at=found.restored.get(model),
         runs=_runs(connection, found, model),
     )

@@ -18,7 +18,7 @@ from modelwave_controller.operations import recover
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
-from modelwave_controller.rollout import state
+from modelwave_controller.rollout import state, wanted
 from modelwave_controller.rollout.events import (
     Aborted,
     Act,
@@ -80,7 +80,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         if everyone_has_it:
             raise OperatorError(
                 f"each device of {target} runs release {signed.manifest.release} of "
-                f"{request.model} already; name the other targets with --target, or another release"
+                f"{request.model} already; {_instead(found, request.model, target, signed.digest)}"
             )
     if doubt := found.doubt(request.model):
         raise OperatorError(f"{doubt}: run `modelwave recover {request.model}`")
@@ -101,6 +101,19 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         },
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
         lift_ban=request.lift_ban,
+    )
+
+
+def _instead(found: State, model: str, target: str, digest: str) -> str:
+    """Returns what to do in place of a rollout of the live release `digest`: orders for another one
+    may stand, which an aborted rollout has left."""
+    others = [o for o in wanted.standing_for(found, model, target) if o.release.manifest != digest]
+    if not others:
+        return "name the other targets with --target, or another release"
+    newest = max(others)
+    return (
+        f"but orders of rollout {newest.rollout} for release {newest.release.release} stand: "
+        f"`modelwave rollout revert {newest.rollout}` takes them back"
     )
 
 
@@ -266,6 +279,12 @@ def _resume(rollout: Rollout, accept: str) -> Act:
     _require_not_failed(rollout)
     if accept and rollout.status != state.HELD:
         raise OperatorError(f"--accept: no gate holds rollout {rollout.id}; it is paused")
+    if accept and rollout.held_by == "nobody":
+        raise OperatorError(
+            f"--accept: rollout {rollout.id} is held as no device of its next stage is known, and "
+            f"not by a gate: `modelwave rollout abort {rollout.id}` ends it, and the plan of the "
+            "next one may name other devices"
+        )
     if accept and rollout.held_by == "format":
         raise OperatorError(
             f"--accept: rollout {rollout.id} is held by devices that cannot read its next order, "
@@ -358,8 +377,6 @@ def _revert(found: State, rollout: Rollout, reason: str) -> Act:
 
 
 def _ordered(found: State, rollout: Rollout, target: str) -> bool:
-    desired = found.desired.get((rollout.model, target), {})
     manifest = rollout.created.releases[target].manifest
-    alone = found.alone.get(rollout.model, {}).values()
-    of_devices = [one.wanted for one in alone if one.target == target]
-    return any(order.release.manifest == manifest for order in (*desired.values(), *of_devices))
+    orders = wanted.standing_for(found, rollout.model, target)
+    return any(order.release.manifest == manifest for order in orders)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from modelwave_controller.operations import recover, rollouts
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.problems import Problem, problems_of
-from modelwave_controller.phrases import clones, plural
+from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
 from modelwave_controller.rollout.facts import (
@@ -19,6 +19,7 @@ from modelwave_controller.rollout.facts import (
     count_answers,
     facts,
     later,
+    left_out,
 )
 from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
 from modelwave_controller.rollout.state import Rollout, StageState, State, fold
@@ -29,10 +30,12 @@ MAX_PROBLEMS = 5
 
 
 class Times(NamedTuple):
-    """The rollout clock, in seconds, and why no order may be signed now, or ""."""
+    """The rollout clock, in seconds, and why no order may be signed now, or "": because of the wall
+    clock, or of the orders' numbers."""
 
     clock: float
     doubt: str = ""
+    numbers_doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,9 @@ class StatusReader:
             warnings=[
                 *_warnings(rollout, problem, left),
                 *_repaired(repairs.summary(connection, rollout.model)),
+                *_left_out(rollout, known),
                 *_clones(connection, rollout, known),
-                *_behind(rollout, compared),
+                *_behind(state, rollout, compared),
             ],
             problems=problems_of(state, rollout, known, refusals, compared),
             obstacle=state.obstacle(rollout.model, rollout.id),
@@ -164,7 +168,7 @@ def describe(
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
     clocks = clock.stored(connection)
     shown = clock.shown(clocks, log.service_seen_at(connection), now)
-    return Times(shown, clocks.doubt or found.doubt(model))
+    return Times(shown, clocks.doubt, found.doubt(model))
 
 
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
@@ -202,6 +206,18 @@ def _repaired(found: repairs.Summary) -> list[str]:
     ]
 
 
+def _left_out(rollout: Rollout, known: Known) -> list[str]:
+    """Returns a warning for each stage that names devices without an order of it."""
+    found = []
+    for number, names in left_out(rollout, known).items():
+        which = f"{label(rollout.created.plan, number)}: left out"
+        if number < len(rollout.stages):
+            found.append(f"{which}, as not known when it opened: {listed(names)}")
+        elif rollout.status in state.ACTIVE:
+            found.append(f"{which}, unless heard before it opens: {listed(names)}")
+    return found
+
+
 def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]:
     """Returns a warning if two devices use an id of the rollout's targets."""
     here = {
@@ -214,11 +230,13 @@ def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]
     return [clones(found)] if found else []
 
 
-def _behind(rollout: Rollout, compared: Comparison) -> list[str]:
-    """Warns of devices that refuse the orders of this controller."""
-    if rollout.over or not compared.ahead:
-        return []
-    return [f"{recover.behind(compared, rollout.model)}: `modelwave recover {rollout.model}`"]
+def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
+    """Warns of newer orders at the broker than this controller's, and of devices that refuse its
+    orders."""
+    said = [found.doubt(rollout.model)] if rollout.model in found.behind else []
+    if compared.ahead and not rollout.over:
+        said.append(recover.behind(compared, rollout.model))
+    return [f"{one}: `modelwave recover {rollout.model}`" for one in said]
 
 
 def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:
@@ -231,7 +249,8 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
         return rollout.reason, f"nothing: opened slots keep their order; {again}"
     if rollout.status == state.REVERTED:
         return f"{rollout.reason}; {_back(rollout, known, True)}", "nothing: it is over"
-    found = decide(rollout.created.plan, facts(rollout, known, times.doubt), times.clock)
+    so_far = facts(rollout, known, times.doubt, times.numbers_doubt)
+    found = decide(rollout.created.plan, so_far, times.clock)
     if rollout.back is not None:
         return f"{rollout.reason}; {_back(rollout, known, False)}", found.next
     if rollout.status == state.PAUSED:

@@ -12,7 +12,9 @@ begin anew.
        stage opens after a FAIL.
     4. While a rollout is paused or held, no stage opens.
     5. The first stage opens at once. No stage opens while a known device in its slots cannot
-       read its order: the rollout is held until all can, and then continues by itself.
+       read its order: the rollout is held until all can, and then continues by itself. Nor does
+       a stage open that names devices of which none is known any more: others must not run the
+       release before its canaries, so the rollout is held until one of them reports again.
     6. An INCONCLUSIVE gate holds the rollout until the operator decides, or until the gate has
        passed by later answers: then the rollout continues by itself. The operator may overrule
        an INCONCLUSIVE gate (`accepted`), but not a FAIL.
@@ -21,9 +23,9 @@ begin anew.
     8. When the last stage has passed and soaked, the rollout is finished.
     9. Devices that the operator asked to be ordered anew get their orders before anything else
        is decided, except after a FAIL. Until they answer, the rollout waits for them.
-   10. While the controller's wall clock is in doubt, or, after a restore of the database, the
-       numbers of its orders, nothing is signed: no stage opens and nothing is reverted, also
-       after a FAIL.
+   10. While the controller's wall clock is in doubt, or the numbers of its orders, because its
+       database is older than the orders at the broker or was restored, nothing is signed: no
+       stage opens and nothing is reverted, also after a FAIL.
 
 The first situation of TABLE, from the top, that applies decides. Each tick computes the
 decision anew; only the events are stored.
@@ -32,7 +34,7 @@ decision anew; only the events are stored.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from modelwave_controller.phrases import plural, span
+from modelwave_controller.phrases import listed, plural, span
 from modelwave_controller.rollout import formats, gates
 from modelwave_controller.rollout.gates import (
     FAIL,
@@ -43,7 +45,6 @@ from modelwave_controller.rollout.gates import (
     Gate,
 )
 from modelwave_controller.rollout.plan import Plan, Stage
-from modelwave_controller.rollout.state import RESTORED
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
 CONTINUE, REORDER = "continue", "reorder"
@@ -59,6 +60,11 @@ _UPDATE = (
     "`device forget` those that are gone; " + _REVERT_OR
 )
 
+_NOBODY = (
+    "{next} by itself when one of them reports again; else `rollout abort` ends it, and the plan "
+    "of the next one may name other devices"
+)
+
 _UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
 
 _ANEW = "the service orders these devices anew at its next ticks"
@@ -67,7 +73,7 @@ SIGNS = (OPEN, REVERT, REORDER)
 # Situation: (verb, what happens next).
 TABLE = {
     # Takes the place of each situation below whose verb is one of SIGNS:
-    "restored": (
+    "numbers in doubt": (
         WAIT,
         "no order is signed until `modelwave recover` has compared its numbers with the devices'",
     ),
@@ -88,6 +94,8 @@ TABLE = {
     "paused": (WAIT, "no stage opens until `rollout resume`; opened stages go on"),
     "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
     "held": (WAIT, _RESUME_OR + "gate; " + _REVERT_OR),
+    "nobody": (HOLD, _NOBODY),
+    "nobody, held": (WAIT, _NOBODY),
     "unreadable": (HOLD, _UPDATE),
     "unreadable, held": (WAIT, _UPDATE),
     "new": (OPEN, "{next}"),
@@ -124,13 +132,18 @@ class Facts:
     paused: bool = False
     held: bool = False  # by a gate
     held_by_format: bool = False
+    held_by_nobody: bool = False
+    # The devices that the next stage names, if none of them is known any more.
+    unknown: tuple[str, ...] = ()
     # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
     reordering: int = 0  # how many devices are to be ordered anew
     revert_asked: str | None = None  # the operator's reason
     back: Counts | None = None  # the answers to the orders to revert, if they were sent
     back_since: float | None = None  # start of their deadline, as `waiting_since` of a stage
-    doubt: str = ""  # why the controller must not sign now
+    # Why the controller must not sign now: its clock, or the numbers of its orders.
+    doubt: str = ""
+    numbers_doubt: str = ""
 
 
 class Decision(NamedTuple):
@@ -195,12 +208,12 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
         return _Situation("to be ordered anew", anew)
     if not judged:
         name = "paused" if facts.paused else "new"
-        return _unless_unreadable(_Situation(name, "no stage has opened yet"), plan, facts)
+        return _unless_it_cannot_open(_Situation(name, "no stage has opened yet"), plan, facts)
     last = len(judged) - 1
     gate = judged[last]
     reason = f"{label(plan, last)}: {gate.reason}"
     found = _Situation(_newest(plan, facts, gate, now), reason, last, gate)
-    return _unless_unreadable(found, plan, facts)
+    return _unless_it_cannot_open(found, plan, facts)
 
 
 def _way_back(plan: Plan, facts: Facts, back: Counts, now: float) -> str:
@@ -211,20 +224,26 @@ def _way_back(plan: Plan, facts: Facts, back: Counts, now: float) -> str:
 
 def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
     """Returns `found`, or the situation of the doubt in place of one that would sign an order."""
-    if not facts.doubt or TABLE[found.name][0] not in SIGNS:
+    doubt = facts.doubt or facts.numbers_doubt
+    if not doubt or TABLE[found.name][0] not in SIGNS:
         return found
-    name = "restored" if facts.doubt == RESTORED else "clock in doubt"
-    return found._replace(name=name, reason=f"{facts.doubt}; {found.reason}")
+    name = "clock in doubt" if facts.doubt else "numbers in doubt"
+    return found._replace(name=name, reason=f"{doubt}; {found.reason}")
 
 
-def _unless_unreadable(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
-    """Returns `found`, or "unreadable" in place of one that would open a stage whose order a known
-    device cannot read."""
-    if found.name not in ("new", "passed") or not facts.unreadable:
+def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
+    """Returns `found`, or "nobody" or "unreadable" in place of one that would open a stage of which
+    no device is known, or whose order a known device cannot read."""
+    if found.name not in ("new", "passed") or not (facts.unknown or facts.unreadable):
         return found
-    name = "unreadable, held" if facts.held_by_format else "unreadable"
-    reason = f"{label(plan, len(facts.stages))}: {formats.told(facts.unreadable)}"
-    return _Situation(name, reason, found.stage, found.gate)
+    if facts.unknown:
+        name, held = "nobody", facts.held_by_nobody
+        why = f"none of its devices is known any more: {listed(facts.unknown)}"
+    else:
+        name, held = "unreadable", facts.held_by_format
+        why = formats.told(facts.unreadable)
+    reason = f"{label(plan, len(facts.stages))}: {why}"
+    return _Situation(f"{name}, held" if held else name, reason, found.stage, found.gate)
 
 
 def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:

@@ -3,7 +3,7 @@
 Everything else about a rollout is computed from them (state.py). An entry is never changed;
 its body is JSON in the table `events`. `REPORTED` entries are the devices' answers, one for
 each change; all others are actions of the controller or the operator. What an operator did has
-the name of who did it; if it belongs to no rollout, it is in the log of the FLEET.
+the name of who did it. What belongs to no rollout is in the log of the FLEET.
 
 A newer program may have written an event that this one does not know: another kind, or a known
 kind with other fields or values. Its body is read as `NotUnderstood`; state.py says what this
@@ -33,7 +33,7 @@ from modelwave_shared.words import OUTCOMES
 # A device's answer is this, or one of the OUTCOMES of modelwave_shared.words.
 IN_PROGRESS = "IN_PROGRESS"
 MAX_SHOWN = 120  # characters of a newer program's text, and of an operator's name
-FLEET = 0  # in place of a rollout's number, for the operator's acts that belong to none
+FLEET = 0  # in place of a rollout's number, for what belongs to none
 
 
 def _shown(words: object) -> str:
@@ -146,12 +146,13 @@ class Gated(_Body):
 
 
 class Held(_Body):
-    """The rollout is held by a gate that did not pass, or by devices that cannot read the next
-    stage's order (`format`); the latter ends by itself when they can."""
+    """The rollout is held by a gate that did not pass, by devices that cannot read the next stage's
+    order (`format`), or because none of the devices that the next stage names is known (`nobody`);
+    the latter two end by themselves when they can read it, or one of them reports again."""
 
     kind: Literal["held"] = "held"
     reason: str
-    by: Literal["gate", "format"] = "gate"
+    by: Literal["gate", "format", "nobody"] = "gate"
 
 
 class Continued(_Body):
@@ -257,7 +258,23 @@ class Recovered(_Act):
     floor: int
 
 
-REPORTED = "reported"
+class FoundNewer(_Body):
+    """The broker holds orders of the model up to `seq` that this fleet's key has signed, and that
+    this database does not know: it is older than they are, or not the only one."""
+
+    kind: Literal["found_newer"] = "found_newer"
+    model: str
+    seq: int
+
+    @property
+    def told(self) -> str:
+        return (
+            f"the broker holds orders of {self.model} up to {self.seq} that this database does not "
+            "know"
+        )
+
+
+REPORTED, FOUND_NEWER = "reported", "found_newer"
 
 Act = (
     Created
@@ -273,7 +290,17 @@ Act = (
     | Recovered
 )
 Body = Annotated[
-    Act | Opened | Began | Reported | Gated | Held | Continued | Reverted | Reordered | Finished,
+    Act
+    | Opened
+    | Began
+    | Reported
+    | Gated
+    | Held
+    | Continued
+    | Reverted
+    | Reordered
+    | Finished
+    | FoundNewer,
     Discriminator("kind"),
 ]
 _BODY: TypeAdapter[Body] = TypeAdapter(Body)

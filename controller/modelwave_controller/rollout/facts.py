@@ -42,8 +42,9 @@ class Known:
                 yield from ((slot, i) for i in ids if order.device in ("", i))
 
 
-def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
-    """Returns the facts about a rollout. `doubt` says why the controller must not sign now."""
+def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = "") -> Facts:
+    """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
+    why the controller must not sign now."""
     later_stage, later_back = later(rollout)
     stages = tuple(
         StageFacts(
@@ -60,12 +61,15 @@ def facts(rollout: Rollout, known: Known, doubt: str = "") -> Facts:
         paused=rollout.status == state.PAUSED,
         held=rollout.status == state.HELD and rollout.held_by == "gate",
         held_by_format=rollout.status == state.HELD and rollout.held_by == "format",
+        held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
+        unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,
         back_since=rollout.back.waiting_since if rollout.back else None,
         doubt=doubt,
+        numbers_doubt=numbers_doubt,
     )
 
 
@@ -93,6 +97,34 @@ def next_named(rollout: Rollout, known: Known) -> list[tuple[str, int, str]]:
         for slot, ids in known.devices.get(target, {}).items()
         for device in names.intersection(ids)
     )
+
+
+def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
+    """Returns {stage, from 0: the devices that it names and that have no order of it, because they
+    are not known, or were not when it opened}; without stages that lack nobody."""
+    here = {
+        device
+        for target in rollout.created.releases
+        for ids in known.devices.get(target, {}).values()
+        for device in ids
+    }
+    found = {}
+    for number, stage in enumerate(rollout.created.plan.stages):
+        there = here
+        if number < len(rollout.stages):
+            there = {order.device for order in rollout.stages[number].orders}
+        if lacking := [device for device in stage.devices if device not in there]:
+            found[number] = lacking
+    return found
+
+
+def _unknown(rollout: Rollout, known: Known) -> Sequence[str]:
+    """Returns the devices that the next stage names, if none of them is known any more."""
+    stage = next_stage(rollout)
+    if stage is None or not stage.devices:
+        return ()
+    lacking = left_out(rollout, known).get(len(rollout.stages), [])
+    return lacking if len(lacking) == len(stage.devices) else ()
 
 
 def next_stage(rollout: Rollout) -> Stage | None:

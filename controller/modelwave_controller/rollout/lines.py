@@ -18,6 +18,7 @@ from modelwave_controller.rollout.events import (
     Event,
     Finished,
     Forgotten,
+    FoundNewer,
     Gated,
     Held,
     NotUnderstood,
@@ -36,6 +37,12 @@ from modelwave_controller.rollout.events import (
 )
 
 SERVICE, DEVICE, OPERATOR = "service", "device", "operator"
+
+_HELD_BY = {
+    "gate": "its gate",
+    "format": "devices that cannot read it",
+    "nobody": "a stage without devices",
+}
 
 
 class Line(NamedTuple):
@@ -75,7 +82,7 @@ def _what(body: Body | NotUnderstood) -> str:
         case Gated():
             return f"gate of stage {body.stage + 1}: {body.verdict}"
         case Held():
-            return f"held by {'its gate' if body.by == 'gate' else 'devices that cannot read it'}"
+            return f"held by {_HELD_BY[body.by]}"
         case Continued():
             return "continued by itself"
         case Resumed(accepted=accepted):
@@ -103,6 +110,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"database restored from a backup of {moment(body.made_at)}"
         case Recovered():
             return f"the next order of {body.model} is above {body.floor}"
+        case FoundNewer():
+            return body.told
         case NotUnderstood():
             return f"{body.kind}: not understood by this modelwave"
     return str(body.kind).replace("_", " ")
@@ -113,6 +122,8 @@ def _reason(body: Body | NotUnderstood) -> str:
         return body.accepted
     if isinstance(body, NotUnderstood):
         return body.problem
+    if isinstance(body, FoundNewer):
+        return f"`modelwave recover {body.model}`"
     return str(getattr(body, "reason", ""))
 
 

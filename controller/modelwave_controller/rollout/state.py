@@ -28,6 +28,7 @@ from modelwave_controller.rollout.events import (
     Created,
     Event,
     Finished,
+    FoundNewer,
     Gated,
     Held,
     NotUnderstood,
@@ -171,10 +172,16 @@ class State:
     # By model whose numbers are in doubt, because the database was restored: when its backup was
     # made, in Unix seconds.
     restored: dict[str, float] = field(default_factory=dict)
+    # By model of which the broker holds newer orders than this database knows: their highest
+    # number.
+    behind: dict[str, int] = field(default_factory=dict)
     last: int = 0  # id of the newest event in it
 
     def doubt(self, model: str) -> str:
-        """Returns why no order of the model may be signed now, or ""."""
+        """Returns why the numbers of the model's orders are in doubt, so that none may be signed
+        now, or ""."""
+        if model in self.behind:
+            return FoundNewer(model=model, seq=self.behind[model]).told
         return RESTORED if model in self.restored else ""
 
     def active(self, model: str) -> Rollout | None:
@@ -264,12 +271,16 @@ def _apply(state: State, event: Event) -> None:
 
 
 def _act(state: State, body: Body) -> None:
-    """Applies an operator's act that belongs to no rollout."""
+    """Applies an event that belongs to no rollout."""
     match body:
         case Restored():
             state.restored.update(dict.fromkeys(body.models, body.made_at))
         case Recovered():
             state.restored.pop(body.model, None)
+            if state.behind.get(body.model, 0) <= body.floor:
+                state.behind.pop(body.model, None)
+        case FoundNewer():
+            state.behind[body.model] = max(body.seq, state.behind.get(body.model, 0))
 
 
 def _begun(event: Event) -> Rollout:

@@ -24,6 +24,14 @@ def of(state: State, model: str, target: str, slot: int, device: str) -> Wanted 
     return state.desired.get((model, target), {}).get(slot)
 
 
+def standing_for(state: State, model: str, target: str) -> list[Wanted]:
+    """Returns the newest order of each slot of the target, and of each device with one of its
+    own."""
+    alone = state.alone.get(model, {}).values()
+    of_devices = [one.wanted for one in alone if one.target == target]
+    return [*state.desired.get((model, target), {}).values(), *of_devices]
+
+
 def settled(state: State) -> Iterator[Settled]:
     """Yields the targets whose rollouts are over, and which many orders are not needed for."""
     for (model, target), slots in state.desired.items():

@@ -13,6 +13,7 @@ from modelwave_controller.phrases import plural
 from modelwave_controller.rollout.events import (
     FLEET,
     Event,
+    FoundNewer,
     Gated,
     Held,
     NotUnderstood,
@@ -103,7 +104,7 @@ def _is_grave(event: Event) -> bool:
     body = event.body
     if isinstance(body, Gated):
         return body.verdict != PASS
-    return isinstance(body, Held | Reverted | RevertAsked | NotUnderstood)
+    return isinstance(body, FoundNewer | Held | Reverted | RevertAsked | NotUnderstood)
 
 
 def _warn(message: str, **about: object) -> None:

@@ -5,11 +5,17 @@ stands by looks at the lease every LOOK_SECONDS, and takes it when it has not ch
 EXPIRED_SECONDS by its own steady clock. It takes it at once if nobody holds it, or if the holder
 was a process of this machine and has ended.
 
+A leader also says in the lease whether it reaches the broker. If it has not for UNREACHED_SECONDS,
+the others try to connect (reach.py), and one that reaches the broker takes the lease. While nobody
+does, it stays where it is. A new leader has FIRST_SECONDS to connect, and one that has lost the
+lease leaves it RETURN_SECONDS to others, so it cannot go back and forth quickly.
+
 Each transaction of the leader verifies first that it still leads (`LeaderStore`). So a leader that
 hung, and finds another in its place when it goes on, writes nothing any more and raises LeaseLost.
 """
 
 import contextlib
+import math
 import os
 import secrets
 import socket
@@ -20,6 +26,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import lease
 from modelwave_controller.storage.lease import Identity, Lease
 from modelwave_controller.storage.store import Store
@@ -27,6 +34,9 @@ from modelwave_controller.storage.store import Store
 RENEW_SECONDS = 1.5
 LOOK_SECONDS = 1
 EXPIRED_SECONDS = 6
+UNREACHED_SECONDS = 2
+FIRST_SECONDS = 10
+RETURN_SECONDS = 30
 SURE_SECONDS = 2  # for which a leader relies on its last look at the lease
 MAX_HOST = 64
 
@@ -34,10 +44,6 @@ MAX_HOST = 64
 def identity() -> Identity:
     """Returns a new identity for a service of this process."""
     return Identity(secrets.token_hex(8), socket.gethostname()[:MAX_HOST], os.getpid(), _place())
-
-
-def described(found: Lease) -> str:
-    return f"process {found.pid} on {found.host}"
 
 
 class Candidate:
@@ -48,39 +54,96 @@ class Candidate:
         store: Store,
         clock: Callable[[], float],
         steady: Callable[[], float] = time.monotonic,
+        reaches: Callable[[bool], bool] = lambda _wanted: False,
     ) -> None:
-        """`clock` returns Unix seconds, `steady` seconds of a clock that cannot be set."""
+        """`clock` returns Unix seconds, `steady` seconds of a clock that cannot be set. `reaches`
+        is called at each look with whether it matters if this service reaches the broker, and
+        returns whether it does."""
         self.store = store
+        self.reaches = reaches
         self.identity = identity()
         self.clock = clock
         self.steady = steady
         self.other: Lease | None = None  # who leads instead, as it was seen last
+        self._expired = Trouble()
+        self.why: str | None = None  # it took the lease, or tried to
         self._looked = 0.0
         self._unchanged = 0.0  # seconds for which it has been so
+        self._unreached = 0.0  # seconds for which the leader has not reached the broker
+        self._has_reached = False  # it did, earlier, as far as this service has seen
+        self._not_before = -math.inf  # steady seconds before which only a dead leader is replaced
 
     def try_to_lead(self) -> "LeaderStore | None":
         """Looks at the lease and takes it, if it may. Returns the store to lead with, or None while
-        another service leads. Call it every LOOK_SECONDS. Raises StorageError."""
+        another service leads. Call it every LOOK_SECONDS. Raises StorageError, and DatabaseGone."""
+        self.store.verify_file()
         with self.store.read() as connection:
             found = lease.stored(connection)
-        if not self._may_take(found):
+        self.why = self._why(found)
+        if self.why is None:
+            self._expired.over()
             return None
+        if self.expired and found.holder:
+            self._explain(found)
         with self.store.write() as connection:
             if lease.stored(connection) != found:
                 return None
             generation = lease.take(connection, self.identity, self.clock())
-        self.other, self._unchanged = None, 0.0
+        self.reaches(False)
+        self._expired.over()
+        self.other, self._unchanged, self._unreached = None, 0.0, 0.0
         return LeaderStore(self.store, self.identity, generation, self.steady)
 
-    def _may_take(self, found: Lease) -> bool:
-        now = self.steady()
-        if found == self.other:
-            # At most two looks' time: if this process hung, the leader may have hung with it.
-            self._unchanged += min(now - self._looked, 2 * LOOK_SECONDS)
-        else:
-            self._unchanged = 0.0
+    def lost(self) -> None:
+        """Notes that another service has taken the lease from this one."""
+        self._not_before = self.steady() + RETURN_SECONDS
+
+    @property
+    def expired(self) -> bool:
+        """Whether the leader was seen not to renew its lease for too long."""
+        return self._unchanged >= EXPIRED_SECONDS
+
+    def _why(self, found: Lease) -> str | None:
+        """Returns why this service may take the lease; None: it may not."""
+        self._look_at(found)
+        instead = self._reaches_instead(found)
+        who = lease.described(found)
+        if not found.holder:
+            return "nobody leads"
+        if _has_ended(found):
+            return f"{who}, which led, has ended"
+        if self.expired:
+            return f"{who}, which leads, has not renewed its lease"
+        if instead:
+            return f"{who}, which leads, does not reach the broker, and this one does"
+        return None
+
+    def _explain(self, found: Lease) -> None:
+        """Says what to do if the lease has expired and cannot be taken."""
+        self._expired.say(
+            f"{lease.described(found)}, which leads, has not renewed its lease for "
+            f"{EXPIRED_SECONDS} seconds: this service takes over. If it does not, that process "
+            "hangs in a write, which keeps all others from writing: "
+            f"`kill -9 {found.pid}` on {found.host}"
+        )
+
+    def _reaches_instead(self, found: Lease) -> bool:
+        """Returns whether the leader has not reached the broker for too long, and this service
+        does."""
+        patience = UNREACHED_SECONDS if self._has_reached else FIRST_SECONDS
+        waits = self._unreached < patience or self.steady() < self._not_before
+        return self.reaches(_is_unreached(found)) and not waits
+
+    def _look_at(self, found: Lease) -> None:
+        now, before = self.steady(), self.other
+        # At most two looks' time: if this process hung, the leader may have hung with it.
+        passed = min(now - self._looked, 2 * LOOK_SECONDS)
         self._looked, self.other = now, found
-        return not found.holder or self._unchanged >= EXPIRED_SECONDS or _has_ended(found)
+        self._unchanged = self._unchanged + passed if found == before else 0.0
+        same = before is not None and found.generation == before.generation
+        still = same and before is not None and _is_unreached(before) and _is_unreached(found)
+        self._unreached = self._unreached + passed if still else 0.0
+        self._has_reached = found.connected or (same and self._has_reached)
 
 
 class LeaderStore:
@@ -94,7 +157,7 @@ class LeaderStore:
         self._who = who
         self._generation = generation
         self._steady = steady
-        self._renewed = self._verified = steady()
+        self._renewed = self._verified = self._looked = steady()
 
     def read(self) -> AbstractContextManager[Connection]:
         return self._store.read()
@@ -119,6 +182,13 @@ class LeaderStore:
         lease.verify(connection, self._who, self._generation)
         self._verified = now
 
+    def verify_file(self) -> None:
+        """Raises DatabaseGone, as Store.verify_file; looks every RENEW_SECONDS."""
+        now = self._steady()
+        if now >= self._looked + RENEW_SECONDS:
+            self._looked = now
+            self._store.verify_file()
+
     @property
     def sure(self) -> bool:
         """Whether the lease was verified a moment ago: not if the process has hung since."""
@@ -136,6 +206,11 @@ class LeaderStore:
         already."""
         with self.write() as connection:
             lease.give_back(connection, now)
+
+
+def _is_unreached(found: Lease) -> bool:
+    """Returns whether somebody leads and does not reach the broker."""
+    return bool(found.holder) and not found.connected
 
 
 def _has_ended(found: Lease) -> bool:

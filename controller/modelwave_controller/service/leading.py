@@ -6,8 +6,8 @@
     ticker   the caller's thread: decides about rollouts
     publish  the caller's thread: sends messages that are due, reads back what the broker retains
 
-A service that stands by has none of them, and no connection to the broker: it would receive the
-same messages, and storing one twice is not harmless (counters, events). When it takes over, it
+A service that stands by has none of them, and receives nothing from the broker: it would receive
+the same messages, and storing one twice is not harmless (counters, events). When it takes over, it
 connects, and the broker sends it all retained reports.
 
 The lease is verified in each write, and before each batch of messages; a process that hung in a
@@ -33,8 +33,9 @@ from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox, Writer
-from modelwave_controller.storage import lease, outbox
+from modelwave_controller.storage import ahead, lease, outbox
 from modelwave_controller.storage.lease import LeaseLost
+from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.store import Transactions
 from modelwave_controller.trust.documents import Root
 from modelwave_shared import topics
@@ -65,7 +66,7 @@ class Leading:
         self.store = store
         fleet = settings.home.config.fleet
         self.ticker = Ticker(store, settings.issuer)
-        self.readback = ReadBack(fleet, settings.wake.set)
+        self.readback = ReadBack(settings.home.root_document, settings.wake.set, settings.clock)
         self.writer = Writer(store, fleet, settings.inbox, settings.clock)
         self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
@@ -73,8 +74,9 @@ class Leading:
         self._trouble = Trouble()
 
     def run(self) -> None:
-        """Leads until the service stops. Raises LeaseLost when another service leads, and
-        RuntimeError if one of its threads has ended."""
+        """Leads until the service stops. Raises LeaseLost when another service leads, DatabaseGone
+        when the database is no longer where it was, and RuntimeError if one of its threads has
+        ended."""
         self.writer.start()
         self.link.start()
         self.blocks.start()
@@ -106,6 +108,7 @@ class Leading:
             ticks = time.monotonic() >= due
             pause = self.settings.tick_seconds
             try:
+                self.store.verify_file()
                 if not root:
                     publish_root(self.store, self.settings.home.root, self._envelope)
                     root = True
@@ -113,11 +116,11 @@ class Leading:
                     while self._tick() and not stopping.is_set():
                         pass
                     due = time.monotonic() + self.settings.tick_seconds
-                    self._note_link()
+                self._note_link()
                 pause = min(self._publish(), self.store.renew())
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
-            except LeaseLost:
+            except (LeaseLost, DatabaseGone):
                 raise
             except ModelwaveError as error:
                 self._trouble.say(str(error))
@@ -132,8 +135,9 @@ class Leading:
         return self.ticker.tick(self.settings.clock(), self.settings.steady())
 
     def _note_link(self) -> None:
-        """Stores whether the connection to the broker stands, if that has changed."""
-        connected = self.link.current is not None
+        """Stores whether the broker is reached, if that has changed. Another service that reaches
+        it takes the lease then (leader.py)."""
+        connected = self.link.reaches
         if connected != self._connected:
             with self.store.write() as database:
                 lease.note_link(database, connected, self.settings.clock())
@@ -150,16 +154,19 @@ class Leading:
             with self.store.write() as database:
                 outbox.mark(database, [(m.topic, m.version) for m in acknowledged])
         pause = self.readback.step(self.store, connection)
-        self._send_due(connection)
+        if self.readback.may_send():
+            self._send_due(connection)
         return pause
 
     def _send_due(self, connection: Connection) -> None:
-        """Sends messages that are due, at most WINDOW at a time."""
+        """Sends messages that are due, at most WINDOW at a time; none of a model of which the
+        broker may hold a newer order."""
         busy = connection.on_their_way()
         if len(busy) <= WINDOW // 2:
             with self.store.read() as database:
                 self.store.verify(database)
-                due = outbox.unsent(database, WINDOW - len(busy), busy)
+                but = ahead.not_surpassed(database)
+                due = outbox.unsent(database, WINDOW - len(busy), busy, but)
             for message in due:
                 if not self.store.sure:
                     break  # the rest is sent after the next look at the lease

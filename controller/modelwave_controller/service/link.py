@@ -33,6 +33,10 @@ from modelwave_shared.authorities import Authorities
 
 WINDOW = 200  # messages sent and not yet acknowledged
 KEEPALIVE_SECONDS = 30
+# Every ASK_SECONDS the link asks the broker for an answer. It is silent when SILENT_ASKS times in a
+# row none has come: its packets vanish, or the broker hangs.
+ASK_SECONDS = 0.5
+SILENT_ASKS = 6
 CONNECT_SECONDS = 10
 BACK_OFF_SECONDS = (1, 2, 4, 8, 15, 30)
 CLOSE_SECONDS = 3
@@ -96,6 +100,8 @@ class Connection:
         self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
         self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
         self._asking = threading.Lock()
+        self._awaits = False  # an answer to `ask`
+        self._unanswered = 0
         self.client_id = f"CONTROLLER-{secrets.token_hex(6)}"  # no device id has capitals
         self._client = self._make_client()
 
@@ -135,6 +141,24 @@ class Connection:
     def probe(self, topic: str, payload: bytes) -> None:
         """Sends a message at QoS 1 that is not retained and whose acknowledgement is ignored."""
         self._client.publish(topic, payload, 1, False)
+
+    def ask(self) -> None:
+        """Asks the broker for an answer, if none is awaited; call it every ASK_SECONDS.
+
+        It ends a subscription that does not exist: every broker has to acknowledge that, whatever
+        the user may do, and stores nothing. (MQTT's ping has no callback, and its deadline is the
+        keep-alive, after which the broker would break off a controller that was busy.)"""
+        if self._awaits:
+            self._unanswered += 1
+            return
+        self._awaits = True
+        self._client.unsubscribe(f"controller/{self.client_id}/none")
+
+    @property
+    def silent(self) -> bool:
+        """Whether the broker no longer answers. Calls of `ask` are counted and not seconds: a
+        process that hung does not take its own time for the broker's."""
+        return self._unanswered >= SILENT_ASKS
 
     def on_their_way(self) -> set[str]:
         return {message.topic for message in self._sent.values()}
@@ -183,6 +207,7 @@ class Connection:
         client.on_socket_open = _no_delay
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
@@ -196,11 +221,28 @@ class Connection:
         if reason.is_failure:
             self.link.say(f"the broker refused the connection: {reason}")
             return
-        client.subscribe([(topic, 1) for topic in self.link.heard])
+        if self.link.heard:
+            client.subscribe([(topic, 1) for topic in self.link.heard])
+        else:
+            self.link.stands(self)
+
+    def _answered(self) -> None:
+        """Notes that the broker has answered. Each acknowledgement is an answer: one that is slow
+        is not silent. So are the retained messages that a subscription brings; others are not, as
+        they also come while nothing of ours arrives."""
+        if self._unanswered:
+            was, self._unanswered = self.silent, 0
+            if was:
+                self.link.answers_again()
+
+    def _on_unsubscribe(self, *_: object) -> None:
+        self._awaits = False
+        self._answered()
 
     def _on_subscribe(
         self, _client: object, _data: object, mid: int, codes: list[Any], _properties: object
     ) -> None:
+        self._answered()
         with self._asking:
             then = self._asked.pop(mid, None)
         if then is not None:
@@ -227,9 +269,12 @@ class Connection:
         self.over.set()
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        if message.retain:
+            self._answered()
         self.link.receive(message.topic, bytes(message.payload))
 
     def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, *_: object) -> None:
+        self._answered()
         self._acked.append(mid)
         if len(self._acked) >= min(WINDOW // 2, len(self._sent)):
             self.link.wake()
@@ -250,7 +295,8 @@ class ServiceLink:
         """Takes these callables and settings:
 
         receive: called with each message's topic and payload; must not block.
-        wake: called when a connection is established or acknowledgements have arrived.
+        wake: called when a connection is established, lost, silent or answered again, or
+            acknowledgements have arrived.
         heard: the functions of the device topics to subscribe to.
         purpose: prefix of log lines.
         """
@@ -273,16 +319,26 @@ class ServiceLink:
 
     def stop(self, drop: bool = False) -> None:
         """Closes the connection; with `drop` it breaks it off, see Connection.drop."""
+        self.begin_to_stop(drop)
+        self._thread.join()
+
+    def begin_to_stop(self, drop: bool = False) -> None:
+        """As `stop`, but does not wait: a connect that hangs ends after CONNECT_SECONDS."""
         self._stopping.set()
         if self._connection is not None:
             if drop:
                 self._connection.drop()
             self._connection.over.set()
-        self._thread.join()
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def reaches(self) -> bool:
+        """Whether a connection is established and the broker answers."""
+        connection = self.current
+        return connection is not None and not connection.silent
 
     def say(self, problem: str, level: int = logging.WARNING) -> None:
         self._trouble.say(self.purpose + problem, level)
@@ -293,6 +349,11 @@ class ServiceLink:
         logger.info("%sconnected to the broker at %s", self.purpose, where)
         self._failures = 0
         self.current = connection
+        self.wake()
+
+    def answers_again(self) -> None:
+        if self._trouble.over():
+            logger.info("%sthe broker answers again", self.purpose)
         self.wake()
 
     def _run(self) -> None:
@@ -310,14 +371,28 @@ class ServiceLink:
     def _stay(self, connection: Connection, where: str) -> None:
         start = time.monotonic()
         if not self._stopping.is_set():  # a stop() after this line ends the wait
-            connection.over.wait()
+            self._watch(connection, where)
         stood, self.current = self.current, None
+        self.wake()
         if stood and not self._stopping.is_set():
             short = time.monotonic() - start < SHORT_SECONDS
             self._short_ones = self._short_ones + 1 if short else 0
             hint = TAKEN_OVER if self._short_ones >= SHORT_ONES else ""
             self.say(f"lost the connection to the broker at {where}{hint}")
         connection.close()
+
+    def _watch(self, connection: Connection, where: str) -> None:
+        """Waits until the connection is over, and asks meanwhile whether the broker answers."""
+        while not connection.over.wait(ASK_SECONDS):
+            if self.current is connection:
+                before = connection.silent
+                connection.ask()
+                if connection.silent and not before:
+                    self.say(
+                        f"the broker at {where} has not answered for {SILENT_ASKS * ASK_SECONDS:g} "
+                        "seconds, though the connection stands"
+                    )
+                    self.wake()
 
     def _pause(self) -> None:
         seconds = BACK_OFF_SECONDS[min(self._failures, len(BACK_OFF_SECONDS) - 1)]

@@ -5,14 +5,12 @@ The leader subscribes to its own retained messages. It compares them with the ou
     on each connect, and every few minutes    all of them: `missing` ones are noticed too
     while connected                           each that arrives, its own as well
 
-    the broker has            the outbox holds    what is done
-    the same                  the same            nothing
-    nothing                   a message           it is made due again
-    another message           a message           it is made due again
-    a message                 nothing             an order is cleared; a root document stays
+differences.py decides what is done about each that differs. The broker may lose its retained
+messages while the connection stands (a failover behind a balancer), and a service that hung may
+publish something old when it goes on.
 
-The broker may lose its retained messages while the connection stands (a failover behind a
-balancer), and a service that hung may publish something old when it goes on.
+Nothing is sent over a new connection before its first look (`may_send`): the database may be older
+than what the broker holds. A broker that does not answer is waited for FIRST_SECONDS at most.
 
 A look works like this: the leader subscribes (to read all) and publishes a probe to a topic of its
 own. When the probe comes back, the broker has delivered what was due before it, and what arrived is
@@ -31,12 +29,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from modelwave_controller.phrases import plural
+from modelwave_controller.rollout.events import FLEET, FoundNewer
+from modelwave_controller.service import differences
+from modelwave_controller.service.differences import NOTHING, Seen
 from modelwave_controller.service.link import Connection
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import outbox
-from modelwave_controller.storage.outbox import Held, Message
+from modelwave_controller.storage import log, outbox
+from modelwave_controller.storage.outbox import Message
 from modelwave_controller.storage.store import Transactions
 from modelwave_shared import topics
 
@@ -45,6 +47,7 @@ READ_ALL_SECONDS = 300
 TOPICS_PER_SECOND = 20
 PAUSE_SECONDS = 1
 QUIET_SECONDS = 30  # without a message: then no probe comes back any more
+FIRST_SECONDS = 5  # the same, for the messages that wait for the first look
 MAX_NEWS = 10_000
 
 logger = logging.getLogger(__name__)
@@ -67,12 +70,17 @@ class ReadBack:
     """What is known of the broker's retained messages. The network thread calls `put`, the
     service's thread the rest."""
 
-    def __init__(self, fleet: str, wake: Callable[[], None]) -> None:
-        """`wake` is called when `step` has something to do."""
-        self.fleet = fleet
+    def __init__(
+        self, root: dict[str, Any], wake: Callable[[], None], clock: Callable[[], float]
+    ) -> None:
+        """`root` is the fleet's root document. `wake` is called when `step` has something to do;
+        `clock` returns Unix seconds."""
+        self.root = root
+        self.fleet = str(root["fleet"])
         self.wake = wake
+        self.clock = clock
         self.counts: Counter[str] = Counter()  # missing, changed, unknown; looks
-        self._prefixes = tuple(topics.under(fleet, kind, "") for kind in KINDS)
+        self._prefixes = tuple(topics.under(self.fleet, kind, "") for kind in KINDS)
         self._trouble = Trouble()
         self._lock = threading.Lock()
         self._start(None)
@@ -83,7 +91,7 @@ class ReadBack:
             self._connection = connection
             self._probe = probe_topic(self.fleet, connection.client_id if connection else "")
             self._expected: dict[str, str] = {}  # sha256 in hex of what we sent or hold; "": none
-            self._news: dict[str, str] = {}  # what came last and is something else
+            self._news: dict[str, Seen] = {}  # what came last and is something else
             self._seen: set[str] = set()  # topics that came, of those in `_expected`
             self._heard_any = False  # over this connection
             self._sent: set[str] = set()  # topics that we sent since the look began
@@ -91,6 +99,7 @@ class ReadBack:
             self._answered = 0  # the number of the last probe that came back
             self._refused = False
             self._number = 0
+            self._looked = False  # the first look is over
             self._last = time.monotonic()
             self._next_all = 0.0
             self._next_live = 0.0
@@ -107,11 +116,11 @@ class ReadBack:
             self._last = time.monotonic()
             if topic == self._probe:
                 self._answered = int(payload) if payload.isdigit() and len(payload) < 10 else 0
-            elif not self._is_news(topic, digest):
+            elif not self._is_news(topic, payload, digest):
                 return
         self.wake()
 
-    def _is_news(self, topic: str, digest: str) -> bool:
+    def _is_news(self, topic: str, payload: bytes, digest: str) -> bool:
         expected = self._expected.get(topic)
         if expected is not None:
             self._heard_any = True
@@ -122,7 +131,7 @@ class ReadBack:
             return False
         if topic not in self._news and len(self._news) >= MAX_NEWS:
             return False  # the next look at all messages finds it
-        self._news[topic] = digest
+        self._news[topic] = differences.seen(payload, digest)
         return True
 
     def _answer(self, connection: Connection, granted: bool) -> None:
@@ -138,6 +147,13 @@ class ReadBack:
             self._expected[message.topic] = _digest(message.payload)
             self._sent.add(message.topic)
 
+    def may_send(self) -> bool:
+        """Returns whether messages that are due may be sent over the connection of `step`."""
+        return self._looked or self._refused or self._is_quiet(FIRST_SECONDS)
+
+    def _is_quiet(self, seconds: float) -> bool:
+        return time.monotonic() - self._last > seconds
+
     def step(self, store: Transactions, connection: Connection) -> float:
         """Does what is due; returns the seconds after which it is to be called again if nothing
         wakes the service before. Raises StorageError."""
@@ -146,7 +162,7 @@ class ReadBack:
         now = time.monotonic()
         if self._look is None:
             self._begin(store, connection, now)
-        elif self._refused or now - self._last > QUIET_SECONDS:
+        elif self._refused or self._is_quiet(QUIET_SECONDS):
             self._give_up(store)
         elif self._answered == self._look.number:
             self._judge(store, connection)
@@ -154,7 +170,9 @@ class ReadBack:
 
     def _wait(self, now: float) -> float:
         if self._look is not None:
-            return max(0.0, self._last + QUIET_SECONDS - now) + 0.1
+            first = not self._looked and not self._is_quiet(FIRST_SECONDS)
+            seconds = FIRST_SECONDS if first else QUIET_SECONDS
+            return max(0.0, self._last + seconds - now) + 0.1
         due = min(self._next_all, self._next_live) if self._news else self._next_all
         return max(0.0, due - now)
 
@@ -187,11 +205,11 @@ class ReadBack:
             if look.whole and (look.first or self._heard_any):
                 for topic, digest in self._expected.items():
                     if digest and topic not in self._seen and topic not in self._sent:
-                        doubtful.setdefault(topic, "")
+                        doubtful.setdefault(topic, NOTHING)
         repaired = self._repair(store, connection, doubtful) if doubtful else 0
         with self._lock:
-            for topic, digest in doubtful.items():
-                if self._news.get(topic) == digest:
+            for topic, seen in doubtful.items():
+                if self._news.get(topic) == seen:
                     del self._news[topic]
             blind = look.whole and not self._heard_any and any(self._expected.values())
         self._end(look)
@@ -202,26 +220,26 @@ class ReadBack:
         if repaired:
             self.wake()
 
-    def _repair(self, store: Transactions, connection: Connection, doubtful: dict[str, str]) -> int:
-        """Makes due again what differs; returns the number of topics."""
+    def _repair(
+        self, store: Transactions, connection: Connection, doubtful: dict[str, Seen]
+    ) -> int:
+        """Makes due again, or clears, what differs, and notes newer orders than those of the
+        database. Returns the number of topics that are due."""
         with store.write() as database:
-            held = outbox.rows_of(database, list(doubtful))
-            due = [t for t, digest in doubtful.items() if _differs(held.get(t), digest)]
-            outbox.unsend(database, due)
-        unknown = [t for t, d in doubtful.items() if d and t not in held and self._is_order(t)]
-        for topic in unknown:
+            found = differences.judge(database, self.root, doubtful)
+            outbox.unsend(database, found.due)
+            newer = [FoundNewer(model=model, seq=seq) for model, seq in found.newer.items()]
+            log.append(database, FLEET, self.clock(), newer)
+        for topic in found.clear:
             clearing = Message(topic, 0, b"")
             self.sent(clearing)
             connection.send(clearing)
         self._tell(
-            missing=sum(not doubtful[t] for t in due),
-            changed=sum(bool(doubtful[t]) for t in due),
-            unknown=len(unknown),
+            missing=sum(not doubtful[t].digest for t in found.due),
+            changed=sum(bool(doubtful[t].digest) for t in found.due),
+            unknown=len(found.clear),
         )
-        return len(due)
-
-    def _is_order(self, topic: str) -> bool:
-        return topic.startswith(self._prefixes[0])
+        return len(found.due)
 
     def _tell(self, **found: int) -> None:
         self.counts.update(found)
@@ -257,6 +275,7 @@ class ReadBack:
     def _end(self, look: Look) -> None:
         now = time.monotonic()
         self._look = None
+        self._looked = True
         self._next_live = now + PAUSE_SECONDS
         if look.whole:
             seconds = max(READ_ALL_SECONDS, len(self._expected) / TOPICS_PER_SECOND)
@@ -270,9 +289,3 @@ def probe_topic(fleet: str, client_id: str) -> str:
 
 def _digest(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest() if payload else ""
-
-
-def _differs(held: Held | None, digest: str) -> bool:
-    """Returns whether the broker has something else than the outbox holds, and nothing is on its
-    way."""
-    return held is not None and not held.due and held.digest != digest

@@ -6,6 +6,8 @@ right what differs. It runs within the tick, at a cost of what has changed:
     3. A device that goes on reporting an older order than its own is sent it again (repair.py).
     4. Orders that still stand are signed anew when half of their time has passed.
     5. All orders of a model are signed anew when the floor of its numbers was raised.
+
+Nothing is signed while the clock is in doubt, nor for a model while its numbers are.
 """
 
 import logging
@@ -68,7 +70,7 @@ class Reconciler:
         done = [
             sign_anew(connection, self.issuer, state, model, now)
             for model in floors.reached(connection)
-            if not state.obstacle(model)
+            if not state.obstacle(model) and not state.doubt(model)
         ]
         return any(done)
 
@@ -80,6 +82,8 @@ class Reconciler:
         self._renewal = reading.seconds + RENEW_SECONDS
         signed = False
         for model, seqs in wanted.standing(state).items():
+            if state.doubt(model):
+                continue
             old = retained.past_half(connection, model, seqs, now)
             if old:
                 logger.info("%s: orders %s are signed anew before they expire", model, sorted(old))
@@ -90,8 +94,8 @@ class Reconciler:
         """Signs one order for all where it says the same as many; returns whether it did."""
         if reading.doubt or self._settled == state.last:
             return False
-        due = list(wanted.settled(state))
-        if not due:
+        due = [one for one in wanted.settled(state) if not state.doubt(one.model)]
+        if not due:  # a doubt ends with an event
             self._settled = state.last
             return False
         known = {model: devices.known(connection, model) for model in {d.model for d in due}}

@@ -46,7 +46,8 @@ class Sender:
         self, target: str, release: Release, slots: Sequence[int], quiet: bool = False
     ) -> list[OrderSent]:
         """Orders `release` for the slots: one order, or several if it has too many slot ranges.
-        `quiet`: what says that a device runs the release already is not logged."""
+        `quiet`: it says again what earlier orders have said. It lifts no ban, and answers that a
+        device runs the release already are not logged."""
         ranges = ranges_of(slots)
         return [
             self._send_slots(target, release, ranges[start : start + MAX_SLOT_RANGES], quiet)
@@ -132,7 +133,7 @@ class Sender:
                 "shadow": False,
             }
             | whom
-            | self._extra(target, release)
+            | self._extra(target, release, quiet)
         )
         payload = keys.canonical(of_our_format(ORDER, order))
         envelope = keys.sign(ORDER, payload, [self.issuer.key])
@@ -155,13 +156,14 @@ class Sender:
         )
         return seq, message
 
-    def _extra(self, target: str, release: Release) -> dict[str, Any]:
+    def _extra(self, target: str, release: Release, quiet: bool) -> dict[str, Any]:
         """Returns the field `extra`, if the order needs it: old agents do not know it. A ban of the
-        release to which a rollout reverts stays."""
+        release to which a rollout reverts stays. So does one in spite of a `quiet` order: the
+        device may have banned the release after it was given another try."""
         created, extra = self.rollout.created, dict[str, Any]()
         if allowed := created.plan.trial.max_failed_ppm:
             extra["max_failed_ppm"] = allowed
-        if created.lift_ban and release == created.releases[target]:
+        if created.lift_ban and not quiet and release == created.releases[target]:
             extra["lift_ban"] = True
         return {"extra": extra} if extra else {}
 

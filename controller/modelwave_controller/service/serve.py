@@ -23,11 +23,13 @@ from modelwave_controller.service.files import AddressInUse, FileServer
 from modelwave_controller.service.leader import Candidate, LeaderStore
 from modelwave_controller.service.leading import Leading, Settings
 from modelwave_controller.service.link import broker_of
+from modelwave_controller.service.reach import Reach
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import lease
 from modelwave_controller.storage.lease import LeaseLost
+from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.store import Store
 
 DEFAULT_TICK_SECONDS = 0.5
@@ -46,7 +48,8 @@ def steady_seconds() -> float:
 
 @dataclass(frozen=True)
 class Ready:
-    """The addresses of a service that has started, for its caller."""
+    """What a service tells its caller when it has started, and each time that it begins or ends to
+    lead."""
 
     files_url: str
     broker: str
@@ -73,11 +76,13 @@ class Service:
         self.key = home.order_key()
         self.broker = broker_of(home)
         self.inbox = Inbox()
-        self.candidate = Candidate(store, clock)
+        self.reach = Reach(self.broker, home.config.fleet)
+        self.candidate = Candidate(store, clock, reaches=self.reach.look)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stands_by = Trouble()
         self._trouble = Trouble()
+        self._tell: Callable[[bool], None] = lambda _leads: None
 
     def stop(self) -> None:
         self.store.hurry(STOP_SECONDS)
@@ -92,7 +97,9 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             files_url = await self._serve_files(stack)
             first = await asyncio.to_thread(self._try_to_lead)
-            ready(Ready(files_url, f"{self.broker.host}:{self.broker.port}", first is not None))
+            broker = f"{self.broker.host}:{self.broker.port}"
+            self._tell = lambda leads: ready(Ready(files_url, broker, leads))
+            self._tell(first is not None)
             await asyncio.to_thread(self._loop, first, settings.urls or [files_url])
 
     async def _serve_files(self, stack: contextlib.AsyncExitStack) -> str:
@@ -137,16 +144,26 @@ class Service:
             wake=self._wake,
         )
         store = first
-        while store is not None or not self._stopping.is_set():
-            if store is not None:
-                self._lead(settings, store)
-            else:
-                self._stopping.wait(leader.LOOK_SECONDS)
-            store = None if self._stopping.is_set() else self._try_to_lead()
+        try:
+            while store is not None or not self._stopping.is_set():
+                if store is not None:
+                    self._lead(settings, store)
+                else:
+                    self._stopping.wait(leader.LOOK_SECONDS)
+                store = None if self._stopping.is_set() else self._try_to_lead()
+                if store is not None:
+                    self._tell(True)
+        finally:
+            self.reach.stop()
 
     def _try_to_lead(self) -> LeaderStore | None:
         try:
             store = self.candidate.try_to_lead()
+        except DatabaseGone as error:
+            raise DatabaseGone(
+                f"{error} while this service stood by: start `modelwave serve` again when it is "
+                "in its place; the one that leads has saved it, if it was deleted"
+            ) from error
         except StorageError as error:
             self._trouble.say(str(error))
             return None
@@ -154,9 +171,9 @@ class Service:
             logger.info("the database answers again")
         if store is not None:
             self._stands_by.over()
-            logger.info("this service leads")
+            logger.info("this service leads now: %s", self.candidate.why)
         elif self.candidate.other is not None:
-            who = leader.described(self.candidate.other)
+            who = lease.described(self.candidate.other)
             self._stands_by.say(
                 f"standing by: {who} leads; this service takes over when that one ends",
                 logging.INFO,
@@ -167,4 +184,8 @@ class Service:
         try:
             Leading(settings, store).run()
         except LeaseLost as error:
+            self.candidate.lost()
             logger.warning("%s: this one publishes and stores nothing any more", error)
+            self._tell(False)
+        except DatabaseGone as error:
+            raise DatabaseGone(f"{error} while it was in use; {self.store.keep()}") from error

@@ -90,7 +90,7 @@ class Ticker:
             self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
-            if self._reconciler.run(connection, state, now, _doubted(reading, state)):
+            if self._reconciler.run(connection, state, now, reading):
                 return True
             due = [
                 r
@@ -106,7 +106,7 @@ class Ticker:
                     r,
                     known[r.model],
                     now,
-                    _doubted(reading, state, r.model),
+                    reading,
                 )
                 for r in due
             ]
@@ -120,7 +120,7 @@ class Ticker:
         next tick reads the log anew, as this state has events that are not committed."""
         assert self._state is not None, "the tick has read it"
         state, self._state = log.caught_up(connection, self._state), None
-        self._reconciler.settle(connection, state, now, _doubted(reading, state))
+        self._reconciler.settle(connection, state, now, reading)
 
     def _tell_doubt(self, doubt: str) -> None:
         """Logs when the wall clock comes into doubt, and when the doubt ends."""
@@ -148,13 +148,6 @@ class Ticker:
         return state
 
 
-def _doubted(reading: Reading, state: State, model: str | None = None) -> Reading:
-    """Returns the reading with what else keeps orders of the model, or None of all, from being
-    signed."""
-    doubt = next((state.doubt(m) for m in state.restored if model in (None, m)), "")
-    return reading._replace(doubt=reading.doubt or doubt)
-
-
 def _is_due(rollout: Rollout) -> bool:
     if rollout.status in (*ACTIVE, REVERTING) or rollout.revert_asked is not None:
         return True
@@ -169,11 +162,12 @@ class _Step(Sender):
 
     def take(self) -> str:
         """Does the step; returns what was done, "" for nothing."""
+        doubt, numbers_doubt = self.reading.doubt, self.state.doubt(self.rollout.model)
         if self.rollout.status in FINAL:
-            return "" if self.reading.doubt else self._order_anew()
+            return "" if doubt or numbers_doubt else self._order_anew()
         if self._begins():
             return WAIT
-        so_far = facts(self.rollout, self.known, self.reading.doubt)
+        so_far = facts(self.rollout, self.known, doubt, numbers_doubt)
         found = decide(self.rollout.created.plan, so_far, self.reading.seconds)
         if found.verb == WAIT:
             return WAIT if self._note_fail(found) else ""
@@ -250,8 +244,10 @@ class _Step(Sender):
         return Opened(stage=len(self.rollout.stages), orders=sent)
 
     def _hold(self, decision: Decision) -> Body:
-        by_gate = decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE)
-        return Held(reason=decision.reason, by="gate" if by_gate else "format")
+        if decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE):
+            return Held(reason=decision.reason, by="gate")
+        unknown = facts(self.rollout, self.known).unknown
+        return Held(reason=decision.reason, by="nobody" if unknown else "format")
 
     def _continue(self, decision: Decision) -> Body:
         return Continued(reason=decision.reason)

@@ -1,8 +1,10 @@
-"""Compares the order numbers that devices report with the numbers that this controller has given.
+"""Compares the order numbers that devices report, and those that the broker holds, with the numbers
+that this controller has given.
 
 A device is ahead if it has taken an order with a higher number than any that the controller knows
 of: the database was lost, or restored from a backup. It then refuses every order that is not above
-its own. Reports are not signed, so a single device can name any number.
+its own. Reports are not signed, so a single device can name any number. The orders at the broker
+are: one that the service has noted in the log (service/differences.py) proves its number.
 """
 
 from collections.abc import Sequence
@@ -10,8 +12,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from modelwave_controller.rollout.events import FLEET, FOUND_NEWER, FoundNewer, load_event
 from modelwave_controller.storage import floors
-from modelwave_controller.storage.tables import device_models, devices, orders
+from modelwave_controller.storage.tables import device_models, devices, events, orders
 
 MAX_JUMP = 1_000_000  # a device that is further ahead than this is not believed by itself
 
@@ -31,10 +34,16 @@ class Comparison(NamedTuple):
     given: int  # the controller's newest number, or the floor if that is above it
     devices: int  # that report the model
     ahead: Sequence[Ahead]  # the highest number first
+    at_broker: int = 0  # the highest number found there and not recovered yet; 0: none
+
+    @property
+    def proved(self) -> int:
+        """The highest number that one of our orders is known to have."""
+        return max(self.given, self.at_broker)
 
     @property
     def believed(self) -> list[Ahead]:
-        return [one for one in self.ahead if one.seq - self.given <= MAX_JUMP]
+        return [one for one in self.ahead if one.seq - self.proved <= MAX_JUMP]
 
 
 def compare(connection: Connection, model: str, epoch: int) -> Comparison:
@@ -49,8 +58,10 @@ def compare(connection: Connection, model: str, epoch: int) -> Comparison:
         .where(device_models.c.epoch == epoch, device_models.c.seq > given)
         .order_by(device_models.c.seq.desc(), devices.c.device)
     )
+    at_broker = found_newer(connection).get(model, 0)
     return Comparison(
         given=given,
+        at_broker=at_broker if at_broker > floors.of(connection, model) else 0,
         devices=connection.scalar(count) or 0,
         ahead=[Ahead(*row) for row in connection.execute(query)],
     )
@@ -58,8 +69,36 @@ def compare(connection: Connection, model: str, epoch: int) -> Comparison:
 
 def newest_given(connection: Connection, model: str) -> int:
     """Returns the highest number that the controller has given, or that its floor stands at."""
+    return max(newest_signed(connection, model), floors.of(connection, model))
+
+
+def newest_signed(connection: Connection, model: str) -> int:
+    """Returns the highest number of the model's orders in this database; 0 if there are none."""
     newest = select(func.max(orders.c.seq)).where(orders.c.model == model)
-    return max(connection.scalar(newest) or 0, floors.of(connection, model))
+    return connection.scalar(newest) or 0
+
+
+def found_newer(connection: Connection) -> dict[str, int]:
+    """Returns {model: the highest number of an order that was found at the broker when this
+    database did not know it}."""
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
+    query = query.where(events.c.kind == FOUND_NEWER, events.c.rollout == FLEET)
+    found: dict[str, int] = {}
+    for row in connection.execute(query):
+        body = load_event(*row).body
+        if isinstance(body, FoundNewer):
+            found[body.model] = max(body.seq, found.get(body.model, 0))
+    return found
+
+
+def not_surpassed(connection: Connection) -> dict[str, int]:
+    """Returns {model: the number} of the models for which no order of this controller is newer than
+    such an order: what it has signed must not take the place of what the broker holds."""
+    return {
+        model: seq
+        for model, seq in found_newer(connection).items()
+        if seq >= newest_signed(connection, model)
+    }
 
 
 def newest_epoch(connection: Connection, model: str) -> int:
@@ -68,8 +107,8 @@ def newest_epoch(connection: Connection, model: str) -> int:
 
 
 def models(connection: Connection) -> list[str]:
-    """Returns the models that have orders, or that devices report."""
-    found = [*connection.scalars(select(orders.c.model).distinct())]
+    """Returns the models that have orders, here or at the broker, or that devices report."""
+    found = [*connection.scalars(select(orders.c.model).distinct()), *found_newer(connection)]
     return sorted({*found, *connection.scalars(select(device_models.c.model).distinct())})
 
 

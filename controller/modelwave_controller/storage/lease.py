@@ -41,10 +41,11 @@ class Lease(NamedTuple):
     place: str
     generation: int
     beat: int
+    connected: bool  # the holder reaches the broker
 
 
 class LinkState(NamedTuple):
-    """Whether the leader is connected to the broker, and since when, in Unix seconds; 0: no service
+    """Whether the leader reaches the broker, and since when, in Unix seconds; 0: no service
     has led yet."""
 
     connected: bool
@@ -61,6 +62,10 @@ def holder(connection: Connection) -> Lease | None:
     another takes it."""
     found = stored(connection)
     return found if found.holder else None
+
+
+def described(found: Lease) -> str:
+    return f"process {found.pid} on {found.host}"
 
 
 def take(connection: Connection, who: Identity, now: float) -> int:
@@ -112,5 +117,5 @@ def link_state(connection: Connection) -> LinkState:
 
 
 def note_link(connection: Connection, connected: bool, now: float) -> None:
-    """Notes that the leader's connection to the broker stands, or is lost, since `now`."""
+    """Notes that the leader reaches the broker, or no longer does, since `now`."""
     connection.execute(update(lease).values(connected=connected, connected_since=now))

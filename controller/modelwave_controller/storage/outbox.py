@@ -64,19 +64,31 @@ def holds(connection: Connection, topic: str) -> bytes | None:
     return None if found is None else bytes(found)
 
 
-def unsent(connection: Connection, limit: int, busy: Iterable[str] = ()) -> list[Message]:
+def unsent(
+    connection: Connection, limit: int, busy: Iterable[str] = (), but: Iterable[str] = ()
+) -> list[Message]:
     """Returns at most `limit` messages that the broker has not acknowledged, without those on the
-    topics in `busy` (sent already)."""
+    topics in `busy` (sent already), and without orders of the models in `but`."""
     skip = set(busy)
     query = (
         select(outbox.c.topic, outbox.c.version, outbox.c.blob)
         .where(outbox.c.acked < outbox.c.version)
+        .where(*[~_is_order_of(model) for model in but])
         .order_by(outbox.c.topic)
         .limit(limit + len(skip))
     )
     rows = [row for row in connection.execute(query) if row.topic not in skip][:limit]
     payloads = {digest: blob(connection, digest) for digest in {row.blob for row in rows} - {None}}
     return [Message(row.topic, row.version, payloads.get(row.blob, b"")) for row in rows]
+
+
+def _is_order_of(model: str) -> ColumnElement[bool]:
+    """Whether a row is of an order for slots of the model, or for a device."""
+    start = topics.under("%", "desired", "")
+    named = model.replace("_", "!_")
+    alone = outbox.c.topic.like(f"{start}device/%/{named}", escape="!")
+    of_any_device = outbox.c.topic.like(f"{start}device/%", escape="!")
+    return alone | (outbox.c.topic.like(f"{start}%/{named}/%", escape="!") & ~of_any_device)
 
 
 def mark(connection: Connection, sent: Iterable[tuple[str, int]]) -> None:

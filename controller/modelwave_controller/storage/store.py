@@ -11,9 +11,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from modelwave_controller.errors import ModelwaveError, OperatorError, StorageError
 from modelwave_controller.storage import damage, migrate
+from modelwave_controller.storage.open_file import DatabaseGone, OpenFile
 from modelwave_controller.storage.tables import heads
 
 BUSY_SECONDS = 30  # how long a writer waits for a writer of another process
@@ -67,11 +68,16 @@ class Store:
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         if self._is_sqlite:
             event.listen(self._engine, "begin", self._begin_sqlite)
+        self._open_file = OpenFile(self._file) if self._file else None
+        if self._open_file:
+            event.listen(self._engine, "do_connect", self._before_connecting)
         self._writer = self._engine.execution_options(modelwave_writes=True)
         self._one_writer = threading.Lock()  # threads wait here, not in SQLite's busy loop
         if self._file and (problem := damage.cut_short(self._file)):
             raise StorageError(self._damaged(problem))
         self._migrate()
+        if self._open_file:
+            self._open_file.opened()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -86,6 +92,23 @@ class Store:
             _wait_for_writers(connection)
             yield connection
 
+    def verify_file(self) -> None:
+        """Raises DatabaseGone if the files of an SQLite database were deleted, moved or replaced
+        since they were opened."""
+        if self._open_file:
+            self._open_file.verify()
+
+    def keep(self) -> str:
+        """Keeps what is in files that were deleted under this process, as far as possible. Returns
+        what to do."""
+        assert self._open_file
+        assert self._file
+        try:
+            with self._one_writer, closing(self._engine.raw_connection()) as connection:
+                return self._open_file.keep(cast(sqlite3.Connection, connection.dbapi_connection))
+        except (SQLAlchemyError, sqlite3.Error, OSError, DatabaseGone) as error:
+            return f"it could not be saved ({error}): `modelwave restore FILE` makes a new one"
+
     def hurry(self, seconds: float) -> None:
         """Limits all waiting for writers of other processes to `seconds` from now, so that this
         process can end soon. (On PostgreSQL a write that waits already may wait up to
@@ -94,6 +117,12 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+        if self._open_file:
+            self._open_file.closed()
+
+    def _before_connecting(self, *_: object) -> None:
+        """SQLite would make a new database in the place of one that was deleted."""
+        self.verify_file()
 
     def _begin_sqlite(self, connection: Connection) -> None:
         if not connection.get_execution_options().get("modelwave_writes"):

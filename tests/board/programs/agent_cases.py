@@ -231,6 +231,17 @@ def test_program_that_breaks_when_it_is_asked_defers_the_update():
     assert "no battery gauge" in life.reported()["reason"]
 
 
+def test_answer_that_is_no_text_defers_the_update_and_the_agent_goes_on():
+    # MicroPython awaits lists, and never comes back from that.
+    for answer in ([], ["moving"], ("low", "battery"), 0, b""):
+
+        def done(life):
+            return life.reported()["outcome"] == "DEFERRED"
+
+        life = Life("no text", [ordered("v1")], may_update=lambda _, a=answer: a).run(done)
+        assert "it gave a " + type(answer).__name__ in life.reported()["reason"]
+
+
 def test_program_is_not_asked_about_no_model():
     asked = []
     Life("none", [], serve=asked.append).run(lambda life: life.link.published)
@@ -353,6 +364,16 @@ def test_root_of_trust_that_is_none_is_refused_by_name():
 def test_device_name_that_is_none_is_refused():
     said = refused(lambda: BoardAgent("a/+", TARGET, {}, None, GIVEN, GIVEN + "/root.json"))
     assert said.startswith("device"), said
+
+
+def test_target_or_model_that_no_report_may_have_is_refused():
+    root = GIVEN + "/root.json"
+    for target in ("Pico W", "device", "", "a/b"):
+        said = refused(lambda t=target: BoardAgent(DEVICE, t, {}, None, GIVEN, root))
+        assert said.startswith("target: "), said
+    for model in ("Digits", "../x", ""):
+        said = refused(lambda m=model: BoardAgent(DEVICE, TARGET, {m: None}, None, GIVEN, root))
+        assert said.startswith("models: "), said
 
 
 cases.run(globals())

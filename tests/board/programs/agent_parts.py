@@ -82,6 +82,14 @@ def test_wall_clock_that_was_never_set_is_none():
     assert board_clock(Time(), wall=lambda: clocks.EARLIEST - 1).wall() is None
 
 
+def test_wall_clock_of_a_program_that_cannot_tell_it_is_none():
+    def broken():
+        raise OSError("no battery")
+
+    for wall in (lambda: None, lambda: float("nan"), lambda: "noon", broken):
+        assert board_clock(Time(), wall=wall).wall() is None
+
+
 def test_wall_clock_is_unix_time_whatever_the_port_begins_with():
     assert board_clock(Time(), wall=lambda: SET + 0.5).wall() == SET
     assert board_clock(Time(epoch=2000), wall=lambda: SET - clocks.LATE_EPOCH).wall() == SET
