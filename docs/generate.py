@@ -2,6 +2,7 @@
 
 docs/device.md   the state diagram and the table, from machine.TABLE
 README.md        the CLI's help
+docs/operations.md   the keys of a plan, from plan.py
 docs/watch.svg   the watch view, drawn by the code that draws it in a terminal
 docs/decisions/README.md   the list of the records, from their first lines
 docs/boards.md   the agent's size and heap on a board, from benchmarks/footprint.toml
@@ -10,6 +11,7 @@ docs/boards.md   the agent's size and heap on a board, from benchmarks/footprint
 import io
 import re
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ from modelwave_agent import machine
 from modelwave_controller.boards import package
 from modelwave_controller.cli import application, view
 from modelwave_controller.operations.status import Problem, StageRow, Status
+from modelwave_controller.rollout import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -55,6 +58,13 @@ def commands() -> str:
         summary = re.split(r"(?<=[.:])\s", (command.help or "").strip())[0].rstrip(".:")
         lines.append(f"{usage:44} {summary}".rstrip())
     return "\n".join([*lines, "```"])
+
+
+def plan_keys() -> str:
+    """Returns the TOML form of a plan, from the text that begins its module."""
+    text = (plan.__doc__ or "").split("or `devices`:\n\n")[1].split("\n\nTypes are")[0]
+    table, words = text.split("\n\n")
+    return "\n".join(["```toml", textwrap.dedent(table), "```", "", words])
 
 
 def _walk(command: Any, path: list[str]) -> Iterator[tuple[list[str], Any]]:
@@ -141,9 +151,11 @@ def filled(text: str, name: str, content: str) -> str:
 def pages() -> dict[Path, str]:
     """Returns the generated pages with their current contents."""
     device, readme = ROOT / "docs/device.md", ROOT / "README.md"
+    operations = ROOT / "docs/operations.md"
     records, boards = ROOT / "docs/decisions/README.md", ROOT / "docs/boards.md"
     return {
         device: filled(device.read_text(), "machine", diagram()),
+        operations: filled(operations.read_text(), "plan", plan_keys()),
         readme: filled(readme.read_text(), "help", commands()),
         records: filled(records.read_text(), "decisions", decisions()),
         boards: filled(boards.read_text(), "footprint", footprint()),

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -73,7 +74,11 @@ def test_log_tells_what_happened_a_line_each(tmp_path):
             await made.outcome()
             code, log = await asyncio.to_thread(ended, process, signal.SIGTERM)
             assert code == 0
-            lines = [line.split(" ", 2)[2] for line in log.splitlines()]
+            lines = []
+            for line in log.splitlines():
+                at, _, said = line.partition(" INFO ")
+                datetime.strptime(at, "%Y-%m-%d %H:%M:%S %z")
+                lines.append(f"INFO {said}")
             assert lines[0] == "INFO digits: idle, no release"
             assert f"INFO connected to 127.0.0.1:{made.port}" in lines
             assert "INFO digits: fetching, no release, order 1" in lines

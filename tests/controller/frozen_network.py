@@ -25,7 +25,7 @@ class Network:
         )
         self.freezes = {"up": True, "down": True}
         self.orders = 0  # that were sent to the server
-        self.late = 0  # that were delivered after the network was healed
+        self.late = 0  # that were on their way when it was healed
         self._passing = {"up": threading.Event(), "down": threading.Event()}
         self._sockets: list[socket.socket] = []
         self._undelivered: list[queue.Queue[bytes]] = []

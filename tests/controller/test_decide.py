@@ -72,6 +72,32 @@ def test_the_last_stage_finishes() -> None:
     assert verb(Facts((stage(GOOD), stage(GOOD)))) == FINISH
 
 
+def test_it_finishes_with_the_answers_of_all_stages_as_the_last_may_have_no_device() -> None:
+    found = decide(plan(), Facts((stage(GOOD), stage(Counts()))), 60)
+    assert found.verb == FINISH
+    assert found.reason == (
+        "stage 2 (100 %): no known device in its slots; in all stages 10 of 10 devices succeeded"
+    )
+
+
+def test_what_the_service_has_still_to_hold_names_no_command_that_needs_a_held_one() -> None:
+    for facts in (Facts((stage(LOST),)), Facts(unreadable=("d1 reads order v 1",))):
+        found = decide(plan(), facts, 60)
+        assert found.verb == HOLD
+        assert found.next == "this holds it by itself at the service's next tick"
+
+
+def test_what_happens_next_names_commands_with_the_number_of_the_rollout() -> None:
+    for facts in (Facts((stage(LOST),), held=True), Facts((stage(GOOD),), paused=True)):
+        assert "`modelwave rollout resume 7`" in decide(plan(), replace(facts, rollout=7), 60).next
+
+
+def test_no_more_than_the_whole_deadline_and_soak_are_left() -> None:
+    waiting, soaking = Facts((stage(WAITING, 60),)), Facts((stage(GOOD, 60),))
+    assert decide(plan(), waiting, 59).next.endswith(" in 100 s at the latest")
+    assert decide(plan(), soaking, 59).next == "stage 2 (100 %) opens in 50 s"
+
+
 def test_a_stage_without_devices_has_nothing_to_soak() -> None:
     assert verb(Facts((stage(Counts()),)), now=0) == OPEN
 

@@ -75,6 +75,22 @@ def test_each_further_try_is_stored_and_makes_no_event(world: World, run: Run) -
     assert run("device", "show", "d1", "--json").json()["models"][0]["tries"] == 0
 
 
+def test_trouble_of_a_device_that_gave_an_order_up_has_its_reason(world: World, run: Run) -> None:
+    says(world, "d1", outcome="REJECTED", reason="blacklist: it failed here", seq=1)
+    assert "digits: REJECTED: blacklist: it failed here" in run("device", "list").out
+
+
+def test_device_without_a_release_says_none(world: World, run: Run) -> None:
+    says(world, "d1", release=0)
+    assert "digits  none" in run("device", "show", "d1").out
+
+
+def test_release_that_is_no_number_is_refused_in_plain_words(world: World, run: Run) -> None:
+    ran = run("device", "list", "--not-on", "v4")
+    assert (ran.code, "'v4' is no number of a release" in ran.err) == (2, True)
+    assert "`modelwave release list`" in ran.err
+
+
 def test_filters_are_combined(world: World, run: Run) -> None:
     world.inbox.put(topics.presence(FLEET, "d1"), b"offline")
     world.inbox.put(topics.presence(FLEET, "d4"), b"offline")

@@ -239,7 +239,7 @@ def test_nobody_runs_the_release_before_canaries_that_are_all_forgotten(world: W
         "stage 1 (tag canary): none of its devices is known any more: d3, d7",
     )
     assert "stage 1 (tag canary) opens by itself when one of them reports again" in found.next
-    assert "`rollout abort` ends it" in found.next
+    assert "`modelwave rollout abort 1` ends it" in found.next
     assert ordered(world) == set()
     with pytest.raises(OperatorError, match="no device of its next stage is known"):
         rollouts.resume(world.store, str(number), "go on", world.now)

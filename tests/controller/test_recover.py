@@ -242,6 +242,17 @@ def test_a_refusal_by_number_is_shown_as_one_and_not_as_silence(world: World) ->
     ) in found.warnings
 
 
+def test_a_finished_rollout_warns_of_devices_that_come_back_ahead(world: World) -> None:
+    """Its way out is `recover`: each `rollout retry` would only use up a number."""
+    roll_out(world, 1)
+    all_at(world, 57)
+    found = seen(world)
+    assert found.status == FINISHED
+    assert [w for w in found.warnings if "`modelwave recover digits`" in w], found.warnings
+    with pytest.raises(OperatorError, match="run `modelwave recover digits`"):
+        rollouts.retry(world.store, "digits", ["d0"], [], "", world.now)
+
+
 def test_devices_that_have_taken_the_order_are_no_problem(world: World) -> None:
     roll_out(world, 1)
     world.start(2, quick(100))

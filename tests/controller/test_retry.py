@@ -90,13 +90,31 @@ def test_after_the_end_a_failed_device_is_ordered_the_release_anew(world: World)
 
 def test_a_finished_rollout_says_how_many_are_left_and_names_the_way_out(world: World) -> None:
     finish_without(world, "FAILED", "d3", "d4")
-    said = "2 of 10 devices did not get to the release: `rollout retry 1` orders them anew"
+    said = "2 of 10 devices did not get to the release: `modelwave rollout retry 1` orders 2 anew"
     assert said in seen(world).next
     retry(world)
     assert "2 devices to be ordered anew at the service's next ticks" in seen(world).next
+    assert seen(world).why.endswith("; now 8 of 10 devices succeeded, 2 failed")
     world.tick()
     world.answer("SUCCEEDED", world.devices.values())
-    assert seen(world).next.startswith("nothing: it is over")
+    found = seen(world)
+    assert found.next.startswith("nothing: it is over")
+    assert found.why.endswith("; now 10 of 10 devices succeeded")
+
+
+def test_each_way_out_is_named_for_the_devices_that_it_helps(world: World) -> None:
+    world.start(1, lenient())
+    world.tick()
+    outcomes = {"d1": "ROLLED_BACK", "d2": "REJECTED", "d3": "FAILED"}
+    for device in world.devices.values():
+        world.answer(outcomes.get(device.name, "SUCCEEDED"), [device])
+    world.tick()
+    assert seen(world).next.startswith(
+        "it is over, but 3 of 10 devices did not get to the release: "
+        "`modelwave rollout retry 1` orders 1 anew; "
+        "1 rejected it, `modelwave rollout retry 1 --outcome REJECTED` if the cause is gone; "
+        "1 rolled it back, `modelwave rollout start digits v1 --lift-ban REASON` lets them try"
+    )
 
 
 def test_a_silent_device_is_ordered_anew_too(world: World) -> None:

@@ -44,6 +44,7 @@ def test_start_keeps_the_reason_to_lift_a_ban_and_refuses_one_of_two_lines(
     assert run("rollout", "start", "digits", "v1", "--lift-ban", "two\nlines").code == 2
     assert run("rollout", "start", "digits", "v1", "--lift-ban", "a loose sensor").code == 0
     assert world.state().rollouts[1].created.lift_ban == "a loose sensor"
+    assert "for linux-cpu: bans are lifted: a loose sensor" in run("rollout", "log").out
 
 
 def test_start_waits_for_a_first_device_that_reports_the_model(

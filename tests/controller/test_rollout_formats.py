@@ -127,7 +127,7 @@ def test_order_that_a_device_cannot_read_is_not_signed_and_the_device_is_named(
     assert "by itself when these devices report that they can read it: update their agents" in (
         shown.next
     )
-    assert "`device forget`" in shown.next
+    assert "`modelwave device forget`" in shown.next
 
 
 def finish_or_hold(world: World) -> None:

@@ -520,7 +520,7 @@ def test_what_does_not_fit_the_status_is_refused(world: World) -> None:
     world.start(1)
     with pytest.raises(OperatorError, match="nothing to resume"):
         rollouts.resume(world.store, "1", "", world.now)
-    with pytest.raises(OperatorError, match=r"nothing to revert \(`rollout abort` ends it\)"):
+    with pytest.raises(OperatorError, match=r"to revert \(`modelwave rollout abort 1` ends it\)"):
         rollouts.revert(world.store, "1", "", world.now)
     assert newest(world).status == NEW
     rollouts.pause(world.store, "1", "", world.now)
@@ -590,7 +590,7 @@ def test_a_revert_is_asked_for_once(world: World) -> None:
 def test_an_old_rollout_is_not_taken_back_under_a_running_one(world: World) -> None:
     bring_to(world, 1)
     world.start(2)
-    with pytest.raises(OperatorError, match="rollout 2 of digits is NEW: abort or revert it"):
+    with pytest.raises(OperatorError, match="2 of digits is NEW: `modelwave rollout abort 2` or"):
         rollouts.revert(world.store, "1", "", world.now)
 
 

@@ -163,6 +163,7 @@ def test_old_reports_of_a_device_are_logged_with_the_way_out(
     world.hear([device])
     (line,) = told(caplog)
     assert line.startswith("WARNING device d1: 1 old report ignored: a newer one is stored")
+    assert line.endswith("`modelwave device forget d1`")
     assert "modelwave device forget" in line
 
 

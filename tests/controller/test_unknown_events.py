@@ -161,7 +161,7 @@ def test_what_would_rest_on_what_is_not_understood_is_refused_and_says_why(world
     event = write(world, second, SHADOWED)
     why = rf"event {event} \(shadowed\).*update modelwave"
     for act in (rollouts.pause, rollouts.resume, rollouts.revert):
-        with pytest.raises(OperatorError, match=rf"{why}.*`rollout abort {second}`"):
+        with pytest.raises(OperatorError, match=rf"{why}.*`modelwave rollout abort {second}`"):
             act(world.store, str(second), "", world.now)
     with pytest.raises(OperatorError, match=why):  # the second's orders may stand over its own
         rollouts.revert(world.store, str(first), "", world.now)

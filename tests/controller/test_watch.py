@@ -114,9 +114,54 @@ def test_held_it_says_what_the_operator_may_do(world: World) -> None:
     found = seen(world)
     assert found.status == "HELD"
     assert "2 of 2 devices failed (100 %), the limit is 10 %" in found.why
-    for word in ("rollout resume", "--accept", "rollout revert", "rollout abort"):
+    assert found.next.startswith("it goes on by itself when later answers let the gate pass; ")
+    for word in ("`modelwave rollout resume 1`", "--accept REASON", "revert 1`", "abort 1`"):
         assert word in found.next
     assert found.problems[0].reason == REASON
+
+
+def test_devices_that_are_not_named_are_counted_and_the_command_that_names_them_is_told(
+    world: World,
+) -> None:
+    world.start(1, quick(100))
+    step(world, "FAILED")
+    found = seen(world)
+    assert len(found.problems) == status.MAX_PROBLEMS
+    assert found.more_problems == len(world.devices) - status.MAX_PROBLEMS
+    said = f"and {found.more_problems} more; `modelwave rollout log 1 --answers` has all answers"
+    assert said in drawn(found)
+
+
+def test_device_without_an_answer_after_the_deadline_is_named_with_its_last_report(
+    world: World,
+) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    seen_at = world.now
+    world.answer("SUCCEEDED", [d for d in world.devices.values() if d.name != "d1"])
+    assert seen(world).problems == []
+    world.now += 101
+    world.tick()
+    (problem,) = seen(world).problems
+    assert (problem.device, problem.outcome) == ("d1", "silent")
+    assert problem.reason == "no answer by the deadline"
+    assert problem.then.startswith("its last report is of ")
+    assert moment(seen_at) >= problem.then.removeprefix("its last report is of ")
+
+
+def test_device_that_tries_again_by_itself_says_why_and_when(world: World) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    device = world.devices["d1"]
+    world.answer("", [device], "HTTP 503")
+    device.models["digits"] |= {"state": "fetching", "tries": 2, "next_seconds": 40}
+    world.hear([device])
+    (problem,) = seen(world).problems
+    assert (problem.device, problem.outcome) == ("d1", "IN_PROGRESS")
+    assert problem.then == f"it tries again by itself at {moment(world.now + 40)}"
+    assert f"HTTP 503; {problem.then}" in drawn(seen(world))
+    world.now += 40
+    assert [one.then for one in seen(world).problems] == ["it tries again by itself"]
 
 
 def test_paused_it_says_why_and_how_to_go_on(world: World) -> None:
@@ -126,7 +171,7 @@ def test_paused_it_says_why_and_how_to_go_on(world: World) -> None:
     found = seen(world)
     assert found.status == "PAUSED"
     assert found.why.startswith("paused by the operator: lunch; stage 1 (10 %): ")
-    assert "rollout resume" in found.next
+    assert "`modelwave rollout resume 1`" in found.next
 
 
 def test_until_the_service_has_ended_it_it_does_not_say_that_it_is_over(world: World) -> None:
@@ -143,7 +188,7 @@ def test_finished_it_says_how_it_could_be_taken_back(world: World) -> None:
         step(world, "SUCCEEDED")
     found = seen(world)
     assert (found.status, found.final) == ("FINISHED", True)
-    assert found.next == "nothing: it is over; `rollout revert 1` would revert it"
+    assert found.next == "nothing: it is over; `modelwave rollout revert 1` would revert it"
     assert [gate for _, _, gate in rows(found)] == ["PASS", "PASS", "PASS"]
 
 
@@ -236,7 +281,7 @@ def test_it_is_drawn_as_a_heading_and_a_row_a_stage() -> None:
         "  next  the gate decides when enough devices answered, in 50 s at the latest",
     ]
     assert [" ".join(line.split()) for line in lines[3:]] == [
-        "stage devices in progress succeeded rolled back failed rejected silent gate",
+        "stage devices in progress succeeded rolled back failed rejected no answer gate",
         "stage 1 (10 %) 2 1 1 0 0 0 0 pending",
         "stage 2 (100 %) 0 0 0 0 0 0 0 –",
     ]

@@ -123,10 +123,6 @@ class Listener:
             for (topic, payload), count in self.heard.items()
         )
 
-    @property
-    def total(self) -> int:
-        return self.heard.total()
-
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()

@@ -14,4 +14,5 @@ and the operator are simulated:
     known.py       histories of trouble that was met before
     many.py        plays histories in several processes
     histories.py   makes histories, plays them, and shrinks one that fails
+    command.py     the command line of `make heal`
 """

@@ -15,6 +15,7 @@ from modelwave_controller.service.leading import Leading, Settings, publish_root
 from modelwave_controller.service.link import HEARD, broker_of
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.writer import Inbox
+from modelwave_controller.storage import snapshot
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.store import Store
 from tests.heal.broker import LATENCY_SECONDS, Lost
@@ -76,17 +77,28 @@ class Controller:
             source.backup(target)
         self.backups.append(copy)
 
-    def replace(self, database):
-        """Puts the file `database` into the place of the database; the services are restarted."""
+    def restore(self, backup):
+        """As `modelwave restore` does it, and then the services are started again."""
+        with self._replaced(backup):
+            now = self.world.controller_time
+            snapshot.note_restored(self.store, now, now, "")
+
+    def lose(self):
+        """The services begin a new database."""
+        with self._replaced(self.world.fleet.empty_database):
+            pass
+
+    @contextlib.contextmanager
+    def _replaced(self, database):
+        """Puts a copy of the file `database` into the place of the database. No service runs until
+        the context ends."""
         names = list(self.services)
         self.close()
         shutil.copy(database, self.path)
         self.store = self.opened()
+        yield
         for name in names:
             self.start(name)
-
-    def lose(self):
-        self.replace(self.world.fleet.empty_database)
 
     def close(self):
         for name in list(self.services):

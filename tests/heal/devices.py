@@ -17,7 +17,7 @@ from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
 from modelwave_shared import topics
-from modelwave_shared.words import ROLLED_BACK
+from modelwave_shared.words import DEFERRED, ROLLED_BACK
 from tests.heal.broker import DeviceLink
 from tests.heal.fleet import FLEET, MODEL, TARGET, UNWELL, WRONG
 
@@ -27,6 +27,7 @@ PIECE_SECONDS = 2
 PROOF_SECONDS = 3
 NO_ANSWER_SECONDS = 30  # until a fetch gives up
 SERVES_SECONDS = 120  # after a reset the model was hashed, and serves
+ASKS_SECONDS = 900 + 60  # between two questions whether an update may go on
 
 
 class PowerCut(BaseException):
@@ -50,6 +51,9 @@ class Device:
         self.has_clock = has_clock
         self.has_network = True
         self.medium = ""  # "" works, or the errno that it gives: ENOSPC, EIO, EMFILE
+        self.is_busy = False  # its program lets no update go on now
+        self.free_since = 0.0
+        self.joined = world.loop.time()  # 0: it was there from the beginning
         self.has_model = False  # whether one was confirmed since the state was wiped
         self.life = None
 
@@ -75,6 +79,21 @@ class Device:
         self.folder.mkdir()
         self.has_model = False
 
+    def rest(self):
+        """Its program lets updates go on again."""
+        if self.is_busy:
+            self.is_busy, self.free_since = False, self.world.loop.time()
+
+    def renamed(self, name):
+        """Returns this device after its agent was told another id, with an empty state folder, and
+        started again if it ran."""
+        was_on = self.life is not None
+        self.wipe()
+        other = Device(self.world, name, self.folder, self.has_clock)
+        if was_on:
+            other.start()
+        return other
+
     def drop_network(self):
         self.has_network = False
         if self.life:
@@ -97,14 +116,23 @@ class Device:
         bank = record["banks"][record["live"]]
         return bank["manifest"] if bank else ""
 
+    @property
+    def outcome(self):
+        """What its next report says."""
+        return self.life.agent.state()["models"][MODEL]["outcome"]
+
     def check(self):
-        """A device that had a model serves one; and only one that is what was signed."""
+        """A device that had a model serves one, and only one that is what was signed; and no update
+        is deferred for longer than its program wants."""
         life = self.life
         if not life or self.medium or life.age < SERVES_SECONDS:
             return
         if life.task.done() and not life.task.cancelled():
             self.world.fault("agent ends", f"{self.name}: {life.task.exception()!r}")
             return
+        free_seconds = self.world.loop.time() - self.free_since
+        if self.outcome == DEFERRED and not self.is_busy and free_seconds > ASKS_SECONDS:
+            self.world.fault("stays deferred", self.name)
         live = life.update.live()
         if live is None and self.has_model:
             self.world.fault("serves nothing", f"{self.name} has confirmed a model once")
@@ -310,6 +338,9 @@ class DeviceHooks(ports.Hooks):
         self.life.check_power()
         release = self.life.release_at(live.path)
         return "the program is unwell" if release.quality == UNWELL else ""
+
+    def may_update(self, upcoming):
+        return not self.life.device.is_busy
 
 
 class DeviceClock(ports.Clock):

@@ -6,6 +6,8 @@ from tests.heal.fleet import GOOD, UNWELL, WRONG
 from tests.heal.world import DEVICES
 
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
+MAX_DEVICES = DEVICES + 2  # with the clones
+ACTS = ["pause", "resume", "retry", "overrule", "abort", "revert", "recover"]
 
 
 class Kind(NamedTuple):
@@ -78,6 +80,18 @@ def second_service(world, seconds):
     world.later(seconds, world.controller.kill, "second")
 
 
+# The database.
+
+
+def database_lost(world):
+    world.lose_database()
+
+
+def database_restored(world, back):
+    """From a backup that was made before one of the last steps."""
+    world.restore_database(back)
+
+
 # The devices.
 
 
@@ -109,11 +123,24 @@ def device_gone(world, number):
 
 
 def device_replaced(world, number, seconds):
-    """By a new one of the same name; the person says so to the controller."""
+    """By a new one of the same name; nobody says so to the controller."""
     device = world.devices[number]
     device.wipe()
-    world.person.forget(device.name)
     world.later(seconds, _power_on, world, device)
+
+
+def device_cloned(world, number):
+    """A second device is installed with the id of another one."""
+    if len(world.devices) < MAX_DEVICES:
+        clone = world.new_device(world.devices[number].name, has_clock=True)
+        world.devices.append(clone)
+        clone.start()
+
+
+def device_busy(world, number, seconds):
+    device = world.devices[number]
+    device.is_busy = True
+    world.later(seconds, device.rest)
 
 
 def medium_fails(world, number, how, seconds):
@@ -171,17 +198,19 @@ KINDS = {
     "service_dies": Kind(service_dies, lambda r: (long(r),)),
     "service_freezes": Kind(service_freezes, lambda r: (long(r, most=HOUR),)),
     "second_service": Kind(second_service, lambda r: (long(r, least=300, most=8 * HOUR),), 2),
+    "database_lost": Kind(database_lost, lambda r: (), 0.7),
+    "database_restored": Kind(database_restored, lambda r: (r.randrange(8),), 1.3),
     "device_resets": Kind(device_resets, lambda r: (device(r), long(r, most=HOUR)), 3),
     "device_stops": Kind(device_stops, lambda r: (device(r), long(r, most=HOUR)), 2),
     "device_offline": Kind(device_offline, lambda r: (device(r), long(r, most=DAY)), 2),
     "device_gone": Kind(device_gone, lambda r: (device(r),), 0.3),
     "device_replaced": Kind(device_replaced, lambda r: (device(r), long(r))),
+    "device_cloned": Kind(device_cloned, lambda r: (device(r),)),
+    "device_busy": Kind(device_busy, lambda r: (device(r), long(r, most=DAY)), 1.5),
     "medium_fails": Kind(
         medium_fails, lambda r: (device(r), r.choice(["ENOSPC", "EIO", "EMFILE"]), long(r))
     ),
     "starts": Kind(starts, lambda r: (r.choice([GOOD, GOOD, WRONG, UNWELL]),), 6),
-    "does": Kind(
-        does, lambda r: (r.choice(["pause", "resume", "retry", "overrule", "abort", "revert"]),), 3
-    ),
+    "does": Kind(does, lambda r: (r.choice(ACTS),), 3),
     "forgets": Kind(forgets, lambda r: (device(r),)),
 }

@@ -19,7 +19,7 @@ from tests.heal import loop
 from tests.heal.controller import EXPIRED_SECONDS, GAP_SECONDS, TICK_SECONDS, has_ended
 from tests.heal.devices import PowerCut, hash_file
 from tests.heal.faults import KINDS, long
-from tests.heal.fleet import fleet, memory
+from tests.heal.fleet import fleet
 from tests.heal.world import Violation, World
 
 MAX_STEPS = 12
@@ -71,7 +71,7 @@ def first():
 
 def _run(story):
     """Runs the coroutine `story(folder)` in simulated time."""
-    folder = Path(tempfile.mkdtemp(prefix="history-", dir=memory()))
+    folder = Path(tempfile.mkdtemp(prefix="history-", dir=fleet().folder))
     logging.disable(logging.CRITICAL)
     try:
         with (
@@ -133,7 +133,7 @@ async def _played(history, folder, before):
         with _watched(world):
             await world.begin()
             for step in history:
-                world.snapshots.append(dict(world.broker.retained))
+                world.snapshot()
                 KINDS[step.kind].do(world, *step.given)
                 await asyncio.sleep(step.wait)
                 world.check()

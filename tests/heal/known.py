@@ -111,4 +111,46 @@ KNOWN = {
         Step("service_dies", (60,), 6),
         Step("device_replaced", (2, 11), 3),
     ],
+    "database_lost_in_a_rollout": [
+        Step("starts", (GOOD,), 60),
+        Step("database_lost", (), 600),
+        Step("device_replaced", (1, 60), 600),
+    ],
+    "database_lost_and_devices_come_back_after_the_next_start": [
+        *[Step("device_offline", (number, HOUR), 2) for number in (0, 2, 3, 4)],
+        Step("broker_forgets", (0,), 5),
+        Step("database_lost", (), 5),
+        Step("device_replaced", (1, 5), 600),
+        Step("starts", (GOOD,), 2 * HOUR),
+    ],
+    "database_lost_and_devices_come_back_far_ahead": [
+        Step("starts", (GOOD,), 2 * HOUR),
+        *[Step("device_offline", (number, HOUR), 2) for number in (0, 2, 3, 4)],
+        Step("broker_forgets", (0,), 5),
+        Step("database_lost", (), 5),
+        Step("device_replaced", (1, 5), 600),
+        Step("starts", (GOOD,), 2 * HOUR),
+    ],
+    "database_restored_from_before_two_releases": [
+        Step("starts", (GOOD,), 2 * HOUR),
+        Step("starts", (GOOD,), 2 * HOUR),
+        Step("database_restored", (2,), 600),
+    ],
+    "database_restored_in_a_stage": [
+        Step("starts", (GOOD,), 60),
+        Step("broker_drops", (), HOUR),
+        Step("database_restored", (1,), HOUR),
+    ],
+    "replaced_after_many_boots": [
+        *[Step("device_resets", (1, 5), 60)] * 4,
+        Step("device_replaced", (1, 60), 600),
+    ],
+    "two_devices_with_one_id": [
+        Step("device_cloned", (1,), 60),
+        Step("starts", (GOOD,), HOUR),
+    ],
+    "program_lets_no_update_go_on_until_the_deadline": [
+        Step("device_busy", (1, 3 * HOUR), 5),
+        Step("starts", (GOOD,), 3 * HOUR),
+    ],
 }

@@ -1,10 +1,12 @@
 """The operator: does anything in times of trouble, and follows the status after it."""
 
 import contextlib
+import functools
 import re
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import overview, rollouts, status
+from modelwave_controller.operations import recover as recovery
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.rollout import state
 from modelwave_controller.storage import clock, devices, log, outbox
@@ -12,6 +14,7 @@ from modelwave_shared import topics
 from tests.heal.fleet import FLEET, GOOD, MODEL, PLAN
 
 STAYS = (state.PAUSED, state.HELD, state.UNKNOWN)  # until somebody does something
+RECOVER = f"modelwave recover {MODEL}"
 PATIENCE = 2  # how often they let a rollout wait anew before they decide about it
 
 
@@ -20,10 +23,11 @@ class Person:
         self.world = world
         self.random = random
         self.number = 0  # of the newest release
-        self.wished = set()  # rollouts that they have reverted
+        self.wished = set()  # releases that they have reverted
         self.waited = {}  # rollout: how often they let it wait anew
         self.did = []  # what, and when
         self.words = set()  # the statuses that they have seen
+        self._seen = None  # (a moment, the status then)
 
     @property
     def store(self):
@@ -34,7 +38,14 @@ class Person:
         return self.world.controller_time
 
     def seen(self):
-        """What `rollout status` shows, or None if there is no rollout."""
+        """What `rollout status` shows, or None if there is no rollout. It is read once at each
+        moment, as that costs real time, and again after each command."""
+        moment = (self.world.loop.time(), self.store)
+        if self._seen is None or self._seen[0] != moment:
+            self._seen = (moment, self._read())
+        return self._seen[1]
+
+    def _read(self):
         with self.store.read() as connection:
             if log.next_rollout(connection) == 1:
                 return None
@@ -57,6 +68,18 @@ class Person:
         self._note(f"rollout start {self.number} ({quality})")
         return rollout
 
+    def start_as_told(self):
+        """Starts the next release. If that is refused, does what the refusal says before."""
+        try:
+            self.start()
+            return
+        except OperatorError as error:
+            if RECOVER not in str(error):
+                raise
+            self.number -= 1
+        self.recover()
+        self._does_as_told(RECOVER, self.start)
+
     def pause(self):
         self._on_newest("pause", "why not")
 
@@ -77,7 +100,7 @@ class Person:
         found = self.seen()
         self._on_newest("revert", "it smells")
         if found:
-            self.wished.add(found.rollout)
+            self.wished.add(found.release)
 
     def forget(self, name):
         with self.store.write() as connection:
@@ -85,6 +108,10 @@ class Person:
                 outbox.put(connection, [topics.reported(FLEET, name)], b"")
                 outbox.put(connection, [topics.presence(FLEET, name)], b"")
         self._note(f"device forget {name}")
+
+    def recover(self):
+        recovery.recover(self.store, MODEL, self.world.fleet.home.root.epoch, None, self.now)
+        self._note("recover")
 
     def accept_clock(self):
         with self.store.write() as connection:
@@ -95,8 +122,10 @@ class Person:
 
     def follow(self):
         """Reads the status, and does what it says where nothing goes on by itself."""
-        self._forget_reinstalled()
-        found = self.seen()
+        due = self.due()
+        for told, act in due.items():
+            self._does_as_told(told, act)
+        found = self.seen() if not due else None  # else they look again later
         if found is None:
             return
         asked = [(words, act) for words, act in WAYS_OUT if words in _commands(found.next)]
@@ -105,10 +134,16 @@ class Person:
         if stays and not asked:
             self.world.fault("no way out", f"{found.status}: {found.why}; next: {found.next}")
         if stays and asked:
-            try:
-                self._choose(found, [act for _, act in asked])
-            except OperatorError as error:
-                self.world.fault("named and refused", f"{found.status}: {found.next}: {error}")
+            acts = [act for _, act in asked]
+            self._does_as_told(f"{found.status}: {found.next}", self._choose, found, acts)
+        if found.status == state.FINISHED and "rollout retry" in found.next and self.world.wrong():
+            self.retry()
+
+    def _does_as_told(self, told, act, *given):
+        try:
+            act(*given)
+        except OperatorError as error:
+            self.world.fault("named and refused", f"{told}: {error}")
 
     def _choose(self, found, acts):
         if "accept_clock" in acts:
@@ -122,19 +157,31 @@ class Person:
         choices = [act for act in acts if act != "resume"] or acts
         getattr(self, self.random.choice(choices))()
 
-    def _forget_reinstalled(self):
-        """`device list` names the devices whose reports are ignored as old, and what to do."""
+    def due(self):
+        """What `fleet status`, and the warnings of `rollout status`, say is to be done, and how."""
         with self.store.read() as connection:
-            found = overview.device_list(connection, self.now)
-        for device in found:
-            if device.get("stale"):
-                self.forget(device["device"])
+            fleet = overview.fleet(connection, FLEET, self.now)
+        found = {f"clone {n}": functools.partial(self.rename_one, n) for n in fleet.cloned}
+        if fleet.clock_doubt:
+            found["clock accept"] = self.accept_clock
+        rollout = self.seen()
+        if MODEL in fleet.restored or (rollout and RECOVER in " ".join(rollout.warnings)):
+            found[RECOVER] = self.recover
+        return found
+
+    def rename_one(self, name):
+        """Gives one of the devices that use the id another one."""
+        using = [device for device in self.world.alive if device.name == name]
+        if len(using) > 1:
+            self.world.rename(self.random.choice(using))
+            self._note(f"one of the devices {name} has another id now")
 
     def _on_newest(self, what, reason):
         getattr(rollouts, what)(self.store, MODEL, reason, self.now)
         self._note(f"rollout {what} {reason}".strip())
 
     def _note(self, what):
+        self._seen = None
         self.did.append(f"{self.world.loop.time():.0f} s: {what}")
 
 

@@ -1,5 +1,10 @@
 """Some of the histories of `make heal`, and what the simulator needs to be believed."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from tests.heal import histories
@@ -36,3 +41,25 @@ def test_a_history_that_breaks_a_rule_is_shrunk_to_the_steps_that_do_it(monkeypa
     monkeypatch.setitem(histories.KINDS, "breaks", histories.KINDS["starts"]._replace(do=breaks))
     history = [Step("broker_drops", (), 50), Step("breaks", (), 90), Step("broker_drops", (), 50)]
     assert shrunk(history, 1, "test") == [Step("breaks", (), histories.SHORT_SECONDS)]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_and_names_the_seed_to_go_on_with() -> None:
+    """Ctrl-C reaches each process of the terminal, so the whole group gets it here."""
+    command = [sys.executable, "-m", "tests.heal", "--seed", "5", "--histories", "70"]
+    with subprocess.Popen(
+        [*command, "--processes", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as heal:
+        told = b""
+        while b"1 of 70 histories" not in told and heal.poll() is None:
+            told += heal.stdout.read1()
+        os.killpg(heal.pid, signal.SIGINT)
+        out, err = heal.communicate(timeout=60)
+    assert (heal.returncode, err) == (130, b"")
+    done = int((told + out).split(b" of 70")[-2].split(b"\r")[-1])
+    assert f"To go on: make heal SEED={5 + done} HISTORIES={70 - done}\n".encode() in out
+    with pytest.raises(ProcessLookupError):
+        os.killpg(heal.pid, 0)

@@ -68,6 +68,7 @@ class World:
         self.controller = Controller(self, database)
         self.person = Person(self, random)
         self.places = 0
+        self.names = 0  # that were given in place of a clone's
         self.devices = [self.new_device(f"d{n}", has_clock=n % 2 == 0) for n in range(DEVICES)]
         Device.all = self.devices
         self.gone = set()  # devices that never come back
@@ -95,6 +96,32 @@ class World:
     def later(self, seconds, do, *given):
         self.loop.call_later(seconds, do, *given)
 
+    def snapshot(self):
+        """Keeps what the broker and the database have now."""
+        self.snapshots.append(dict(self.broker.retained))
+        self.controller.back_up()
+
+    def lose_database(self):
+        """The person sets the clock before the service begins a new one, which knows no time to
+        compare it with, and sees the service run."""
+        self.began.clear()
+        self.offset = 0.0
+        self.controller.lose()
+        self.controller.start()
+        self.controller.services["first"].step()
+
+    def restore_database(self, back):
+        """From one of the last snapshots."""
+        self.began.clear()
+        backups = self.controller.backups
+        self.controller.restore(backups[-1 - back % len(backups)])
+
+    def rename(self, device):
+        """Gives one of the devices with the id of `device` another one, and starts it again."""
+        self.names += 1
+        other = device.renamed(f"{device.name}-{self.names}")
+        self.devices[self.devices.index(device)] = other
+
     # The course of a history.
 
     async def make_first(self):
@@ -116,12 +143,16 @@ class World:
         """All trouble ends: then everything comes right, and a next release needs nobody."""
         self.heal()
         await asyncio.sleep(REPORT_SECONDS)
+        self.check()
         self.person.follow()
         await asyncio.sleep(STEP_SECONDS)
         await self._until(self._settled, HEAL_SECONDS, "does not heal", self.person.follow)
+        used = {device.name for device in self.alive}
         for device in self.gone:
-            self.person.forget(device.name)
-        self.person.start()
+            if device.name not in used:
+                self.person.forget(device.name)
+        self.person.start_as_told()
+        self.check()
         await self._until(self._finished, QUIET_SECONDS, "does not go on")
 
     def heal(self):
@@ -135,6 +166,7 @@ class World:
         for device in self.alive:
             device.medium = ""
             device.has_network = True
+            device.rest()
             device.start()
 
     def leave(self, folder):
@@ -167,11 +199,13 @@ class World:
         return found.status == state.FINISHED and all(d.runs == wanted for d in self.alive)
 
     def _settled(self):
-        """Nothing is under way, and every device runs what it should, and says so."""
+        """Nothing is under way, nobody has to do anything, no two devices have one id, and every
+        device runs what it should, and says so."""
         found = self.person.seen()
         if found is not None and found.status not in state.FINAL:
             return False
-        return not self.wrong()
+        names = [device.name for device in self.alive]
+        return len(names) == len({*names}) and not self.person.due() and not self.wrong()
 
     def wrong(self):
         """The devices that run something else than the controller wants, or says."""
@@ -232,12 +266,12 @@ class World:
     def _judge_revert(self, connection, number, reason):
         rollout = log.folded(connection, reports_of=[]).rollouts[number]
         release = self.fleet.by_manifest[rollout.created.releases[TARGET].manifest]
-        if release.is_good and rollout.id not in self.person.wished:
+        if release.is_good and release.number not in self.person.wished:
             self.fault("reverts a good release", f"rollout {number}: {reason}")
 
     def _judge_silence(self, connection, number, reason):
-        """Nobody is silent to whom the broker did not offer the order until the deadline. Who has
-        answered is not meant, also if the order came late."""
+        """Nobody is silent to whom the broker did not offer the order until the deadline, but those
+        that came after the others. Who has answered is not meant, also if the order came late."""
         rollout = log.folded(connection, reports_of=[number]).rollouts[number]
         answered = rollout.stages[-1].answers
         slots = {slot for order in rollout.stages[-1].orders for slot in slots_of(order.slots)}
@@ -247,6 +281,8 @@ class World:
                 for topic in device.topics
                 if (payload := outbox.holds(connection, topic))
             ]
+            if device.joined and self.loop.time() - device.joined < DEADLINE_SECONDS:
+                continue  # its order is as young as it is
             early = self.loop.time() - max(offered, default=0) < DEADLINE_SECONDS - LATE_SECONDS
             if device.enrolment.slot in slots and early and device.name not in answered:
                 self.fault("silent too early", f"rollout {number}: {reason}: {device.name}")

@@ -54,7 +54,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(path: Path) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S %z",
+    )
     agent = HostAgent.from_config(path)
     asyncio.run(_until_signal(agent))
     return 0

@@ -23,6 +23,16 @@ DeviceArgument = Annotated[
 ]
 
 
+def _release_number(text: str | int) -> int:
+    if isinstance(text, int):
+        return text
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise typer.BadParameter(
+            f"{text[:40]!r} is no number of a release; see `modelwave release list`"
+        )
+    return int(text)
+
+
 @app.command("list")
 def list_devices(
     ctx: typer.Context,
@@ -32,9 +42,10 @@ def list_devices(
     not_on: Annotated[
         int | None,
         typer.Option(
-            min=0,
+            parser=_release_number,
             metavar="RELEASE",
-            help="Only devices on which another release of the model is live, or none.",
+            help="Only devices on which another release of the model than this number is live, "
+            "or none.",
         ),
     ] = None,
     offline: Annotated[
@@ -76,7 +87,7 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
         rows = [
             (
                 m["model"],
-                m["release"],
+                m["release"] or "none",
                 overview.doing(m, found["seen_at"], now),
                 m["seq"],
                 m["outcome"] or "–",
@@ -137,7 +148,10 @@ def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = Fal
         print_json({"device": device, "forgotten": True, "tags": kept})
         return
     tags = f"; its tags are kept: {', '.join(kept)}" if kept else ""
-    say(f"device [bold]{safe(device)}[/] is forgotten until it reports again{tags}")
+    say(
+        f"device [bold]{safe(device)}[/] is forgotten until it reports again, within 18 minutes if "
+        f"it is online{tags}"
+    )
 
 
 def _row(device: dict[str, Any], now: float) -> tuple[object, ...]:

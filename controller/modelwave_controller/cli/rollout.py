@@ -153,7 +153,7 @@ def retry(
         str | None,
         typer.Option(
             metavar="OUTCOME,…",
-            help="Those with one of these outcomes, such as FAILED,TIMED_OUT,ROLLED_BACK.",
+            help="Those with one of these outcomes, such as FAILED,REJECTED.",
             show_default=", ".join(retrying.BY_DEFAULT),
         ),
     ] = None,

@@ -68,7 +68,10 @@ def start(
         list[str] | None, typer.Option(help="Only these; else all targets of the release.")
     ] = None,
     plan_file: Annotated[
-        Path | None, typer.Option("--plan", help="TOML; instead of the options below.", parser=path)
+        Path | None,
+        typer.Option(
+            "--plan", help="TOML (docs/operations.md), instead of these options.", parser=path
+        ),
     ] = None,
     stages: Annotated[
         str | None,
@@ -232,7 +235,10 @@ def _plan(
         return plan.from_options(percents, stage, trial, rest)
     given = [percents, *stage.values(), *trial.values(), *rest.values()]
     if any(value is not None for value in given):
-        raise OperatorError("--plan: give a file or the options of a plan, not both")
+        raise OperatorError(
+            "--plan: give a file or the options of a plan, not both: write into the file what the "
+            'options would say, such as [trial] and time = "5s" for --trial 5s'
+        )
     data = disk.read_input(file, "--plan", plan.MAX_PLAN_BYTES)
     return plan.parse_plan(data, f"--plan {file}")
 

@@ -34,7 +34,7 @@ _COLUMNS = (
     ("failed", "failed", "yellow"),
     ("rejected", "rejected", "yellow"),
     ("canceled", "canceled", "yellow"),
-    ("silent", "silent", ""),
+    ("no answer", "silent", ""),
 )
 
 
@@ -42,7 +42,11 @@ def rollout(status: Status) -> RenderableType:
     parts: list[RenderableType] = [heading(status), stages(status)]
     for problem in status.problems:
         reason = safe(problem.reason) or "no reason given"
+        reason += f"; {problem.then}" if problem.then else ""
         parts.append(Text.from_markup(f"  {safe(problem.device)} {problem.outcome}: {reason}"))
+    if status.more_problems:
+        answers = f"`modelwave rollout log {status.rollout} --answers` has all answers"
+        parts.append(Text(f"  and {status.more_problems} more; {answers}"))
     return Group(*parts)
 
 

@@ -223,7 +223,8 @@ def _trouble(device: dict[str, Any], now: float) -> str:
         if model["tries"]:
             return f"{model['model']}: {doing(model, device['seen_at'], now)}: {model['reason']}"
         if model["outcome"] not in ("", SUCCEEDED):
-            return f"{model['model']}: {model['outcome']}"
+            reason = f": {model['reason']}" if model["reason"] else ""
+            return f"{model['model']}: {model['outcome']}{reason}"
     return "refused a message" if device.get("refused") else ""
 
 

@@ -1,18 +1,23 @@
 """Finds the devices of a rollout that did not succeed, and what each says about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from modelwave_controller.rollout import wanted
+from sqlalchemy import Connection, select
+
+from modelwave_controller.phrases import moment
+from modelwave_controller.rollout import retry, wanted
 from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
 from modelwave_controller.rollout.state import Answer, Rollout, State, Wave
 from modelwave_controller.storage.ahead import Comparison
 from modelwave_controller.storage.devices import RefusalNote
+from modelwave_controller.storage.tables import device_models, devices
 from modelwave_shared.words import SUCCEEDED
 
 # In place of an outcome:
 SILENT = "silent"  # for a device without an answer
+NO_ANSWER = "no answer by the deadline"
 REFUSED = "refused"  # for one that refuses the order by its number
 
 Answered = tuple[Wave, dict[str, Answer]]  # the answers by device
@@ -20,11 +25,14 @@ Answered = tuple[Wave, dict[str, Answer]]  # the answers by device
 
 @dataclass(frozen=True)
 class Problem:
-    """A device that did not succeed, and the reason that it reported."""
+    """A device that did not succeed, and the reason that it reported. `then` says when it tries
+    again by itself, or of a silent one when it last reported: a moment, which stays the same
+    between two reports; or ""."""
 
     device: str
     outcome: str
     reason: str
+    then: str = ""
 
 
 def problems_of(
@@ -33,15 +41,48 @@ def problems_of(
     known: Known,
     refusals: Sequence[RefusalNote],
     compared: Comparison,
+    clock: float,
 ) -> list[Problem]:
     """Returns the devices that did not succeed, the newest stage first, a revert last; then those
-    that refuse the orders, and silent ones that say why. `refusals` are what devices of the
-    rollout's targets have refused."""
+    that refuse the orders, silent ones that say why, and those that say nothing after their
+    deadline. `refusals` are what devices of the rollout's targets have refused; `clock` is in
+    seconds of the rollout clock."""
     waves = _answers(rollout, known)
     refusing = _refusing(rollout, compared)
     named = {one.device for one in refusing}
-    silent = _silent(state, rollout, waves, refusals)
-    return [*_unsuccessful(waves), *refusing, *(one for one in silent if one.device not in named)]
+    silent = [one for one in _silent(state, rollout, waves, refusals) if one.device not in named]
+    found = [*_unsuccessful(waves), *refusing, *silent]
+    return [*found, *_late(state, rollout, known, clock, {one.device for one in found})]
+
+
+def with_moments(
+    connection: Connection, model: str, found: list[Problem], now: float
+) -> list[Problem]:
+    """Returns the problems with `then`, where the device's newest report still has the reason; of
+    devices that said nothing with the time of their last report. `now` is in Unix seconds."""
+    its, reports, names = device_models.c, devices.c, [one.device for one in found]
+    query = (
+        select(its.device, its.reason, its.tries, its.next_seconds, reports.seen_at)
+        .join(devices, its.device == reports.device)
+        .where(its.model == model, its.tries > 0, its.device.in_(names))
+    )
+    then = {
+        (row.device, NO_ANSWER): f"its last report is of {moment(row.seen_at)}"
+        for row in connection.execute(
+            select(reports.device, reports.seen_at).where(reports.device.in_(names))
+        )
+    } | {
+        (row.device, row.reason): _next_try(row.seen_at + row.next_seconds, now)
+        for row in connection.execute(query)
+    }
+    return [replace(one, then=then.get((one.device, one.reason), "")) for one in found]
+
+
+def _next_try(at: float, now: float) -> str:
+    """Returns when a device tries again; a time that has passed is left out, as a device that is
+    deferred once more for the same reason does not report it."""
+    words = "it tries again by itself"
+    return f"{words} at {moment(at)}" if at > now else words
 
 
 def _answers(rollout: Rollout, known: Known) -> list[Answered]:
@@ -56,13 +97,15 @@ def _answers(rollout: Rollout, known: Known) -> list[Answered]:
 
 
 def _unsuccessful(waves: Sequence[Answered]) -> list[Problem]:
-    """Returns the devices that answered, and did not succeed."""
-    return [
+    """Returns the devices that answered, and did not succeed; those in progress last, if they say
+    what keeps them."""
+    found = [
         Problem(device, answer.outcome, answer.reason)
         for _, answers in waves
         for device, answer in answers.items()
-        if answer.outcome not in (SUCCEEDED, IN_PROGRESS)
+        if answer.outcome != SUCCEEDED and (answer.outcome != IN_PROGRESS or answer.reason)
     ]
+    return sorted(found, key=lambda one: one.outcome == IN_PROGRESS)
 
 
 def _silent(
@@ -85,6 +128,15 @@ def _silent(
             if ordered and refusal.device not in answers:
                 found.append(Problem(refusal.device, SILENT, refusal.note))
     return found
+
+
+def _late(
+    state: State, rollout: Rollout, known: Known, clock: float, told: set[str]
+) -> list[Problem]:
+    """Returns the devices without an answer after their deadline, but for those in `told`."""
+    words = retry.outcomes(state, rollout, known, clock)
+    late = retry.chosen(words, [retry.TIMED_OUT])
+    return [Problem(device, SILENT, NO_ANSWER) for device in late if device not in told]
 
 
 def _refusing(rollout: Rollout, compared: Comparison) -> list[Problem]:

@@ -59,7 +59,8 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         raise OperatorError(f"cannot start a rollout of {request.model}: {obstacle}")
     active = found.active(request.model)
     if active:
-        end = f", `rollout abort {active.id}` ends it" if active.status in state.ACTIVE else ""
+        may_end = active.status in state.ACTIVE
+        end = f", `modelwave rollout abort {active.id}` ends it" if may_end else ""
         raise OperatorError(
             f"rollout {active.id} of {request.model} is {active.status}: `modelwave rollout "
             f"watch {active.id}` follows it{end}"
@@ -157,9 +158,12 @@ def retry(
 ) -> tuple[int, int]:
     """Orders devices of a rollout its release anew: those of `names` and those whose outcome is one
     of `words` (retry.WORDS), or, without either, those that failed or are silent. Returns the
-    rollout's number and how many devices these are. Raises OperatorError if there are none."""
+    rollout's number and how many devices these are. Raises OperatorError if there are none, or if
+    they would refuse the order by its number."""
     with _writing(store) as (connection, found):
         chosen = find(found, rollout)
+        epoch = ahead.newest_epoch(connection, chosen.model)
+        recover.require_not_behind(ahead.compare(connection, chosen.model, epoch), chosen.model)
         again = _retry(connection, found, chosen, names, words)
         entry = by(actor, Retried(devices=again, reason=reason))
         log.append(connection, chosen.id, now, [entry])
@@ -253,15 +257,16 @@ def _require_understood(rollout: Rollout, obstacle: str) -> None:
     if obstacle:
         raise OperatorError(
             f"rollout {rollout.id} cannot be changed: {obstacle} (this modelwave can only end it: "
-            f"`rollout abort {rollout.id}`)"
+            f"`modelwave rollout abort {rollout.id}`)"
         )
 
 
 def _require_not_failed(rollout: Rollout) -> None:
     if any(state.failed(stage) for stage in rollout.stages):
         raise OperatorError(
-            f"rollout {rollout.id} has failed and cannot go on: `rollout revert {rollout.id}` "
-            f"reverts it, `rollout abort {rollout.id}` leaves it; then start a new one"
+            f"rollout {rollout.id} has failed and cannot go on: `modelwave rollout revert "
+            f"{rollout.id}` reverts it, `modelwave rollout abort {rollout.id}` leaves it; then "
+            "start a new one"
         )
 
 
@@ -366,14 +371,21 @@ def _revert(found: State, rollout: Rollout, reason: str) -> Act:
     active = found.active(rollout.model)
     if active and active.id != rollout.id:
         raise OperatorError(
-            f"rollout {active.id} of {rollout.model} is {active.status}: abort or revert it first"
+            f"rollout {active.id} of {rollout.model} is {active.status}: {_first(active)}"
         )
     if not any(_ordered(found, rollout, target) for target in rollout.created.releases):
         raise OperatorError(
             f"no slot has an order for the release of rollout {rollout.id}: there is nothing to "
-            f"revert{' (`rollout abort` ends it)' if active else ''}"
+            f"revert{f' (`modelwave rollout abort {rollout.id}` ends it)' if active else ''}"
         )
     return RevertAsked(reason=reason)
+
+
+def _first(active: Rollout) -> str:
+    """Returns what has to be done about a rollout before an earlier one can be reverted."""
+    if active.status not in state.ACTIVE:
+        return f"`modelwave rollout watch {active.id}` follows it; wait until it is over"
+    return f"`modelwave rollout abort {active.id}` or `modelwave rollout revert {active.id}` first"
 
 
 def _ordered(found: State, rollout: Rollout, target: str) -> bool:

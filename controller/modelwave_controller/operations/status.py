@@ -3,14 +3,15 @@
 It is made of plain values, from the log's state; cli/view.py draws them, --json prints them.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from modelwave_controller.operations import recover, rollouts
 from modelwave_controller.operations.health import health
-from modelwave_controller.operations.problems import Problem, problems_of
+from modelwave_controller.operations.problems import Problem, problems_of, with_moments
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
@@ -84,7 +85,8 @@ class Status:
     next: str
     warnings: list[str]
     rows: list[StageRow]
-    problems: list[Problem]
+    problems: list[Problem]  # the first MAX_PROBLEMS of them
+    more_problems: int = 0  # how many others there are
 
     @property
     def final(self) -> bool:
@@ -122,7 +124,7 @@ class StatusReader:
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
         epoch = ahead.newest_epoch(connection, rollout.model)
         compared = ahead.compare(connection, rollout.model, epoch)
-        return describe(
+        found = describe(
             rollout,
             known,
             times,
@@ -133,9 +135,10 @@ class StatusReader:
                 *_clones(connection, rollout, known),
                 *_behind(state, rollout, compared),
             ],
-            problems=problems_of(state, rollout, known, refusals, compared),
+            problems=problems_of(state, rollout, known, refusals, compared, times.clock),
             obstacle=state.obstacle(rollout.model, rollout.id),
         )
+        return replace(found, problems=with_moments(connection, rollout.model, found.problems, now))
 
 
 def describe(
@@ -162,6 +165,7 @@ def describe(
         warnings=warnings,
         rows=_rows(rollout, known, times.clock),
         problems=problems[:MAX_PROBLEMS],
+        more_problems=max(0, len(problems) - MAX_PROBLEMS),
     )
 
 
@@ -232,9 +236,10 @@ def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]
 
 def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
     """Warns of newer orders at the broker than this controller's, and of devices that refuse its
-    orders."""
+    orders, also when the rollout is over: they may come back after its end, and would refuse a
+    retry."""
     said = [found.doubt(rollout.model)] if rollout.model in found.behind else []
-    if compared.ahead and not rollout.over:
+    if compared.ahead:
         said.append(recover.behind(compared, rollout.model))
     return [f"{one}: `modelwave recover {rollout.model}`" for one in said]
 
@@ -242,9 +247,10 @@ def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
 def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:
     if obstacle:
         return _why_it_stays(rollout, obstacle)
-    again = f"`rollout revert {rollout.id}` would revert it"
+    again = f"`modelwave rollout revert {rollout.id}` would revert it"
     if rollout.status == state.FINISHED:
-        return rollout.reason, f"{_lacking(rollout, known)}; {again}"
+        counts = gates.total(stage.counts for stage in facts(rollout, known).stages)
+        return _since(rollout.reason, counts), f"{_lacking(rollout, counts)}; {again}"
     if rollout.status == state.ABORTED:
         return rollout.reason, f"nothing: opened slots keep their order; {again}"
     if rollout.status == state.REVERTED:
@@ -261,29 +267,51 @@ def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[s
     return found.reason, found.next
 
 
-def _lacking(rollout: Rollout, known: Known) -> str:
-    """Returns how many devices a finished rollout has not brought to its release, with the command
-    that orders them anew."""
+def _since(reason: str, counts: Counts) -> str:
+    """Returns the reason of a finished rollout, with the counts if later answers changed them."""
+    now = gates.tally(counts, False)
+    return reason if not counts.devices or now in reason else f"{reason}; now {now}"
+
+
+def _lacking(rollout: Rollout, counts: Counts) -> str:
+    """Returns how many devices a finished rollout has not brought to its release, with the commands
+    that order them anew."""
     if rollout.retry:
         anew = plural(len(rollout.retry), "device")
         return f"{anew} to be ordered anew at the service's next ticks"
-    counts = [stage.counts for stage in facts(rollout, known).stages]
-    left = sum(count.devices - count.succeeded for count in counts)
+    left = counts.devices - counts.succeeded
     if not left:
         return "nothing: it is over"
-    total = sum(count.devices for count in counts)
+    ways = "; ".join(_ways_on(rollout, counts))
     return (
-        f"it is over, but {left} of {plural(total, 'device')} did not get to the release: "
-        f"`rollout retry {rollout.id}` orders them anew"
+        f"it is over, but {left} of {plural(counts.devices, 'device')} did not get to the "
+        f"release: {ways}"
     )
+
+
+def _ways_on(rollout: Rollout, counts: Counts) -> Iterator[str]:
+    """Yields what helps the devices of a finished rollout that did not succeed. A device that
+    rolled the release back has banned it, so that an order alone would be rejected."""
+    again = f"`modelwave rollout retry {rollout.id}"
+    others = counts.devices - counts.succeeded - counts.rolled_back - counts.rejected
+    if others:
+        yield f"{again}` orders {others} anew"
+    if counts.rejected:
+        yield f"{counts.rejected} rejected it, {again} --outcome REJECTED` if the cause is gone"
+    if counts.rolled_back and rollout.release:
+        yield (
+            f"{counts.rolled_back} rolled it back, `modelwave rollout start {rollout.model} "
+            f"{rollout.release.version} --lift-ban REASON` lets them try it again"
+        )
 
 
 def _why_it_stays(rollout: Rollout, obstacle: str) -> tuple[str, str]:
     if rollout.over:
         return f"{rollout.reason}; {obstacle}", "nothing: it is over"
-    end = f"`rollout abort {rollout.id}` ends it" if rollout.status != state.REVERTING else ""
     then = "no stage opens and nothing is reverted until modelwave is updated"
-    return obstacle, f"{then}; {end}" if end else then
+    if rollout.status == state.REVERTING:
+        return obstacle, then
+    return obstacle, f"{then}; `modelwave rollout abort {rollout.id}` ends it"
 
 
 def _back(rollout: Rollout, known: Known, over: bool) -> str:

@@ -49,24 +49,29 @@ from modelwave_controller.rollout.plan import Plan, Stage
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
 CONTINUE, REORDER = "continue", "reorder"
 
-_RESUME_OR = (
-    "`rollout resume` orders the devices anew that it waits for, with --accept REASON it overrules "
-    "the "
+_REVERT_OR = (
+    "`modelwave rollout revert {rollout}` reverts it, `modelwave rollout abort {rollout}` leaves "
+    "every device as it is"
 )
-_REVERT_OR = "`rollout revert` reverts it, `rollout abort` leaves every device as it is"
+_RESUME_OR = (
+    "it goes on by itself when later answers let the gate pass; `modelwave rollout resume "
+    "{rollout}` orders the devices anew that it waits for, with --accept REASON it overrules the "
+    "gate; " + _REVERT_OR
+)
 
 _UPDATE = (
     "{next} by itself when these devices report that they can read it: update their agents, or "
-    "`device forget` those that are gone; " + _REVERT_OR
+    "`modelwave device forget` those that are gone; " + _REVERT_OR
 )
 
 _NOBODY = (
-    "{next} by itself when one of them reports again; else `rollout abort` ends it, and the plan "
-    "of the next one may name other devices"
+    "{next} by itself when one of them reports again; else `modelwave rollout abort {rollout}` "
+    "ends it, and the plan of the next one may name other devices"
 )
 
 _UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
 
+_HOLDS = "this holds it by itself at the service's next tick"
 _ANEW = "the service orders these devices anew at its next ticks"
 SIGNS = (OPEN, REVERT, REORDER)
 
@@ -88,18 +93,21 @@ TABLE = {
     "returning, unsent": (WAIT, _UNSENT),
     "revert asked": (REVERT, "the service orders its devices back at its next tick"),
     "failed": (REVERT, "its devices are ordered back"),
-    "failed, to be held": (HOLD, _REVERT_OR),
+    "failed, to be held": (HOLD, _HOLDS),
     "failed, held": (WAIT, _REVERT_OR),
     "to be ordered anew": (REORDER, _ANEW),
-    "paused": (WAIT, "no stage opens until `rollout resume`; opened stages go on"),
+    "paused": (
+        WAIT,
+        "no stage opens until `modelwave rollout resume {rollout}`; opened stages go on",
+    ),
     "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
-    "held": (WAIT, _RESUME_OR + "gate; " + _REVERT_OR),
-    "nobody": (HOLD, _NOBODY),
+    "held": (WAIT, _RESUME_OR),
+    "nobody": (HOLD, _HOLDS),
     "nobody, held": (WAIT, _NOBODY),
-    "unreadable": (HOLD, _UPDATE),
+    "unreadable": (HOLD, _HOLDS),
     "unreadable, held": (WAIT, _UPDATE),
     "new": (OPEN, "{next}"),
-    "inconclusive": (HOLD, _RESUME_OR + "gate; " + _REVERT_OR),
+    "inconclusive": (HOLD, _HOLDS),
     "pending": (
         WAIT,
         "the gate decides when enough devices answered, in {deadline} at the latest",
@@ -144,6 +152,7 @@ class Facts:
     # Why the controller must not sign now: its clock, or the numbers of its orders.
     doubt: str = ""
     numbers_doubt: str = ""
+    rollout: int = 0  # its number, for the commands in what happens next
 
 
 class Decision(NamedTuple):
@@ -194,7 +203,7 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
     if facts.back is not None and facts.reordering:
         return _Situation("to be ordered back anew", anew)
     if facts.back is not None:
-        reason = f"reverted: {gates.tally(facts.back, False)}"
+        reason = f"on the way back {gates.tally(facts.back, False)}"
         return _Situation(_way_back(plan, facts, facts.back, now), reason)
     if facts.revert_asked is not None:
         return _Situation("revert asked", facts.revert_asked)
@@ -212,8 +221,19 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
     last = len(judged) - 1
     gate = judged[last]
     reason = f"{label(plan, last)}: {gate.reason}"
-    found = _Situation(_newest(plan, facts, gate, now), reason, last, gate)
-    return _unless_it_cannot_open(found, plan, facts)
+    name = _newest(plan, facts, gate, now)
+    if name == "last passed":
+        reason = _with_all(reason, facts)
+    return _unless_it_cannot_open(_Situation(name, reason, last, gate), plan, facts)
+
+
+def _with_all(reason: str, facts: Facts) -> str:
+    """Returns the reason of the last stage, with the answers of all stages: the last one alone may
+    have no device."""
+    if len(facts.stages) == 1:
+        return reason
+    counts = gates.total(stage.counts for stage in facts.stages)
+    return f"{reason}; in all stages {gates.tally(counts, False)}"
 
 
 def _way_back(plan: Plan, facts: Facts, back: Counts, now: float) -> str:
@@ -283,10 +303,14 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
     """Returns the values for the placeholders in TABLE's texts."""
     number = len(facts.stages)
     last = number == len(plan.stages)
-    found = {"next": "the rollout is finished" if last else f"{label(plan, number)} opens"}
+    found = {
+        "next": "the rollout is finished" if last else f"{label(plan, number)} opens",
+        "rollout": str(facts.rollout),
+    }
     if facts.stages:
         since = facts.stages[-1].waiting_since if facts.back is None else facts.back_since
-        since = now if since is None else since
+        since = now if since is None else min(since, now)  # a clock that is shown may be behind
         found["deadline"] = span(since + _deadline_seconds(plan, facts) - now)
-        found["soak"] = span(_soak_left(plan, facts, now))
+        soak = plan.stages[number - 1].soak_seconds
+        found["soak"] = span(min(_soak_left(plan, facts, now), soak))
     return found

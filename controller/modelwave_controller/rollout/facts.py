@@ -70,6 +70,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
         back_since=rollout.back.waiting_since if rollout.back else None,
         doubt=doubt,
         numbers_doubt=numbers_doubt,
+        rollout=rollout.id,
     )
 
 

@@ -18,7 +18,8 @@ is never counted with failed. A later answer replaces the earlier one, so a devi
 and then rolls back can still fail the stage.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 from modelwave_controller.rollout.plan import Stage, share
@@ -55,6 +56,11 @@ class Counts:
 
 
 NOBODY = Counts()
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """Returns the sums of several stages."""
+    return Counts(*(sum(numbers) for numbers in zip(*map(astuple, counts), strict=True)))
 
 
 class Gate(NamedTuple):

@@ -120,6 +120,8 @@ def _what(body: Body | NotUnderstood) -> str:
 def _reason(body: Body | NotUnderstood) -> str:
     if isinstance(body, Resumed):
         return body.accepted
+    if isinstance(body, Created) and body.lift_ban:
+        return f"bans are lifted: {body.lift_ban}"
     if isinstance(body, NotUnderstood):
         return body.problem
     if isinstance(body, FoundNewer):

@@ -52,6 +52,7 @@ from modelwave_controller.trust.field_types import (
 )
 from modelwave_shared.limits import MILLION
 
+_KEYS = 'docs/operations.md, "A plan in a file",'
 DEFAULT_PERCENTS = (1.0, 10.0, 50.0, 100.0)
 DEFAULT_TRIAL_SECONDS = 600
 MAX_PLAN_BYTES = 65536
@@ -162,13 +163,14 @@ def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
         raise OperatorError(f"{where}: {error}") from error
     stages = settings.get("stages", [{"percent": percent} for percent in DEFAULT_PERCENTS])
     trial = settings.get("trial", {})
-    if isinstance(trial, dict):
-        trial = {"seconds": DEFAULT_TRIAL_SECONDS, "inferences": 0} | trial
+    if not isinstance(trial, dict):
+        raise OperatorError(f'{where}: trial: give a table: [trial], and below it time = "10m"')
+    trial = {"seconds": DEFAULT_TRIAL_SECONDS, "inferences": 0} | trial
     try:
         return Plan.model_validate(settings | {"stages": stages, "trial": trial})
     except ValidationError as error:
         problem = first_problem(error).replace(
-            "Extra inputs are not permitted", "unknown key; see `modelwave rollout start --help`"
+            "Extra inputs are not permitted", f"unknown key; {_KEYS} lists them"
         )
         raise OperatorError(f"{where}: {problem}") from error
 

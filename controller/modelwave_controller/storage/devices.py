@@ -383,10 +383,10 @@ def _next_batch(connection: Connection) -> int:
 
 def _stale(connection: Connection, reports: Collection[str]) -> list[Ignored]:
     """Returns the devices of a batch that reports older than their newest one came from."""
-    reason = "a newer one is stored; if it was reinstalled, `modelwave device forget`"
+    reason = "a newer one is stored; if it was reinstalled, `modelwave device forget "
     query = select(devices.c.device, devices.c.stale).where(devices.c.stale > 0)
     rows = _rows(connection, query, devices.c.device, list(reports))
-    return [Ignored(row.device, "old report", row.stale, reason) for row in rows]
+    return [Ignored(row.device, "old report", row.stale, f"{reason}{row.device}`") for row in rows]
 
 
 def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], now: float) -> None:
