@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from modelwave_agent import machine
+from modelwave_shared.window_format import latency_bin
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,6 +28,15 @@ def test_state_diagram_command_help_and_watch_view_are_drawn_from_the_code(
     generate: ModuleType,
 ) -> None:
     assert list(generate.stale()) == [], "run `make docs`"
+
+
+def test_edges_of_latency_bins_on_the_page_are_those_of_the_code() -> None:
+    text = (ROOT / "docs/observations.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| ([\d.]+)(?: ms)? \| ", text, re.MULTILINE)
+    assert [(int(number), latency_bin(float(edge))) for number, edge in rows] == [
+        (number, number) for number in (0, 1, 2, 15)
+    ]
+    assert [latency_bin(2.0 ** (k - 3)) for k in range(3, 15)] == list(range(3, 15))
 
 
 def test_a_change_of_the_table_makes_the_diagram_stale(

@@ -1,18 +1,33 @@
-"""Counts the program's inferences in windows, and keeps the windows until the broker has them."""
+"""Measures the program's inferences in windows, and keeps the windows until the broker has them.
+
+    open      all windows have the same length, whether there is a connection or not. Each release
+              that ran has one.
+    unsent    a closed window waits for the broker. Above MAX_UNSENT two of them become one that is
+              longer, so that nothing is lost and nothing piles up.
+    sending   a window gets its numbers (boot, n) when it is first sent. From then on it does not
+              change, because the broker may have it: it is repeated with these numbers, and the
+              controller counts it once.
+
+A label that comes later than its inference is added to the window of the inference, or if that was
+sent, to another document with the number of that window.
+"""
+
+from modelwave_agent.types import COUNTS, MAX_UNSENT, Window
+from modelwave_shared.lean import Phase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-    from modelwave_agent.types import Document
+    from modelwave_agent.measures import Sample
+    from modelwave_agent.types import Document, Numbered
 
-COUNTS = ("inferences", "failures", "labelled", "correct")  # of a window
 PARTS = (("failures", "inferences"), ("correct", "labelled"))  # the first are some of the second
 MAX_COUNT = 10**9  # of one call
-MAX_UNSENT = 16  # windows that wait for the broker; above it the oldest is dropped
 MAX_OPEN = 32  # open windows: two releases of each of 16 models
 SHOWN = 10**16  # numbers from here on are not shown
+WAITING = Phase("modelwave_agent.backlog")
 
 
 def checked_counts(counts: "Sequence[Any]") -> "list[int]":
@@ -57,22 +72,47 @@ def checked_reason(reason: "Any") -> str:
     return reason
 
 
+def checked_sample(
+    confidence: "Any", predicted: "Any", latency_ms: "Any", metrics: "Any"
+) -> "Sample | None":
+    """The measures of one call, None if it gives none. Raises TypeError or ValueError, which name
+    the argument."""
+    if confidence is None and predicted is None and latency_ms is None and metrics is None:
+        return None
+    from modelwave_agent.measures import Sample
+
+    return Sample(confidence, predicted, latency_ms, metrics)
+
+
 class Observations:
-    """Counts by model and release. A closed window gets a number and waits in `unsent`. It keeps
-    its number when it is sent again, so that the controller counts it only once."""
+    """The windows of all models of a device, since it was started."""
 
-    def __init__(self) -> None:
-        self.windows: "dict[tuple[str, int], list[int]]" = {}  # model and release: counts
-        self.unsent: "list[Document]" = []
+    def __init__(self, seconds: float, now: float) -> None:
+        """`seconds`: the length of a window; `now`: seconds of the device's clock."""
+        self.seconds = seconds
+        self.number = 1  # of the open window
+        self.start = now  # of the open window
+        self.windows: "dict[tuple[str, int], Window]" = {}  # open, by model and release
+        self.unsent: "list[Window]" = []
+        self.sending: "list[Document]" = []
+        self.end = now  # of the window that is being sent
 
-    def add(self, model: str, release: int, counts: "Sequence[int]") -> None:
-        """Adds `counts` (in the order of COUNTS) to the open window of this release. Raises
-        what `require_room` raises."""
+    def add(
+        self, model: str, release: int, counts: "Sequence[int]", sample: "Sample | None" = None
+    ) -> None:
+        """Adds `counts` (in the order of COUNTS) and measures to the open window of this release.
+        Raises what `require_room` raises."""
         self.require_room(model, release)
-        window = self.windows.get((model, release)) or [0, 0, 0, 0]
-        for index, count in enumerate(counts):
-            window[index] += count
-        self.windows[model, release] = window
+        window = self.windows.get((model, release))
+        if not window:
+            window = self.windows[model, release] = Window(model, release, self.number, 0.0, False)
+        window.count(counts)
+        if sample:
+            if not window.measures:
+                from modelwave_agent.measures import Measures
+
+                window.measures = Measures()
+            window.measures.add(sample)
 
     def require_room(self, model: str, release: int) -> None:
         """Raises ValueError if this release has no window, and too many others have one: then the
@@ -83,12 +123,56 @@ class Observations:
                 % (release, MAX_OPEN)
             )
 
-    def close(self, numbered: "Callable[[], Document]") -> None:
-        """Closes the open windows. `numbered` returns a new numbered document for each."""
-        for model, release in self.windows:
-            document = numbered()
-            document.update({"model": model, "release": release})
-            document.update(zip(COUNTS, self.windows[model, release]))
-            self.unsent.append(document)
+    def add_late(self, model: str, release: int, counts: "Sequence[int]", number: int) -> None:
+        """Adds the labels in `counts` to the window with this number."""
+        if number == self.number:
+            return self.add(model, release, counts)
+        from modelwave_agent.backlog import add_late
+
+        end = self.start - (self.number - 1 - number) * self.seconds
+        late = Window(model, release, number, end, True)
+        late.count(counts)
+        self.unsent = add_late(self.unsent, late)
+
+    def close(self, now: float) -> None:
+        """Closes the open windows; the next ones begin."""
+        for window in self.windows.values():
+            window.end = now
+            window.seconds = now - self.start
+            self.unsent.append(window)
         self.windows = {}
-        self.unsent = self.unsent[-MAX_UNSENT:]
+        self.number += 1
+        self.start = now
+        if len(self.unsent) > MAX_UNSENT:
+            with WAITING:
+                self.unsent = _shortened(self.unsent)
+
+    def next(self, numbered: "Numbered", now: float) -> "Document | None":
+        """Returns the document to send, until `sent` is called the same one with another age; None
+        if there is none. `numbered` begins a document with a new number."""
+        if not self.sending:
+            if not self.unsent:
+                return None
+            window = self.unsent.pop(0)
+            self.end = window.end
+            with WAITING:
+                self.sending = _documents(window, numbered)
+        document = self.sending[0]
+        document["age_seconds"] = max(0, int(now - self.end))
+        return document
+
+    def sent(self) -> None:
+        """The broker has the document of `next`."""
+        self.sending.pop(0)
+
+
+def _documents(window: Window, numbered: "Numbered") -> "list[Document]":
+    from modelwave_agent.backlog import documents
+
+    return documents(window, numbered)
+
+
+def _shortened(waiting: "list[Window]") -> "list[Window]":
+    from modelwave_agent.backlog import shortened
+
+    return shortened(waiting)

@@ -6,7 +6,13 @@ import json
 import os
 import random
 
-from modelwave_agent.observations import Observations, checked_counts, checked_reason, whole_number
+from modelwave_agent.observations import (
+    Observations,
+    checked_counts,
+    checked_reason,
+    checked_sample,
+    whole_number,
+)
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
@@ -17,8 +23,10 @@ from modelwave_shared.words import READS, SIGNER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from modelwave_agent.journal import Journal
+    from modelwave_agent.measures import Sample
     from modelwave_agent.ports import BrokerLink, Clock
     from modelwave_agent.types import Document, Enrolment
     from modelwave_agent.update import Update
@@ -70,7 +78,7 @@ class Agent:
         self.crashed = False  # the program ends by a fault of its own: no clean stop
         self.connected = asyncio.Event()
         self.changed = asyncio.Event()
-        self.observations = Observations()
+        self.observations = Observations(metrics_seconds, clock.now())
         self.desired = self._desired()
         self.listeners = listeners or {}
         self.version = version or described()
@@ -100,26 +108,65 @@ class Agent:
     def observe(
         self,
         model: str,
-        inferences: int = 1,
+        inferences: "int | None" = None,
         failures: int = 0,
         labelled: int = 0,
         correct: int = 0,
         release: "int | None" = None,
         reason: str = "",
+        confidence: "float | None" = None,
+        predicted: "int | str | None" = None,
+        latency_ms: "float | None" = None,
+        metrics: "dict[str, Any] | None" = None,
+        window: "int | None" = None,
     ) -> None:
-        """Counts inferences of the program. `release`: the release that they ran, None for the
-        live one; the program may still have run an older one. `reason`: why the last of the
-        failures failed. Raises TypeError or ValueError, which names the argument, and then
-        nothing is counted."""
+        """Counts inferences of the program. `inferences`: None is 1, or 0 with `window`.
+        `release`: the release that they ran, None for the live one; the program may still have
+        run an older one. `reason`: why the last of the failures failed.
+
+        Of one inference: `confidence` from 0 to 1, the `predicted` class by number or name,
+        `latency_ms` in milliseconds, and up to 8 numbers by name in `metrics`. `window`: labels
+        come late, for inferences of the window with this number (see `window`).
+
+        Raises TypeError or ValueError, which names the argument, and then nothing is counted."""
         update = self.update_of(model)
+        if inferences is None:
+            inferences = 1 if window is None else 0
         counts = checked_counts((inferences, failures, labelled, correct))
         checked_reason(reason)
+        sample = checked_sample(confidence, predicted, latency_ms, metrics)
+        if window is not None:
+            from modelwave_agent.backlog import check_late
+
+            window = whole_number(window, "window", self.observations.number)
+            check_late(window, release, counts, sample)
+        if release is not None:
+            release = whole_number(release, "release", MAX_EPOCH)
+        self.count(update.model, counts, release, reason, sample, window)
+
+    def count(
+        self,
+        model: str,
+        counts: "list[int]",
+        release: "int | None",
+        reason: str,
+        sample: "Sample | None",
+        window: "int | None",
+    ) -> None:
+        """As `observe`, with arguments that were checked."""
+        update = self.updates[model]
         if release is None:
             live = update.live()
             release = live.release if live else 0
-        release = whole_number(release, "release", MAX_EPOCH)
-        self.observations.add(update.model, release, counts)
+        if window is not None:
+            return self.observations.add_late(model, release, counts, window)
+        self.observations.add(model, release, counts, sample)
         update.observe(release, counts[0], counts[1], reason)
+
+    def window(self) -> int:
+        """Returns the number of the open window, which `observe` takes with labels that come
+        later. Windows are counted from 1 at each start of the agent."""
+        return self.observations.number
 
     def update_now(self) -> None:
         """Asks the program at once whether an update that it has deferred may go on now, and does
@@ -290,16 +337,21 @@ class Agent:
     async def _measure(self) -> None:
         while True:
             await self.clock.sleep(self.metrics_seconds)
-            await self.connected.wait()
-            self.observations.close(self._numbered)
-            unsent = self.observations.unsent
-            topic = topics.metrics(self.device.fleet, self.device.name)
-            try:
-                while unsent:
-                    await self.link.publish(topic, _dump(unsent[0]), False)
-                    unsent.pop(0)
-            except (LinkLost, MemoryError):
-                pass  # sent again under the same number, so that it counts once
+            self.observations.close(self.clock.now())
+            if self.connected.is_set():
+                await self._send_windows()
+
+    async def _send_windows(self) -> None:
+        observations = self.observations
+        topic = topics.metrics(self.device.fleet, self.device.name)
+        try:
+            document = observations.next(self._numbered, self.clock.now())
+            while document:
+                await self.link.publish(topic, _dump(document), False)
+                observations.sent()
+                document = observations.next(self._numbered, self.clock.now())
+        except (LinkLost, MemoryError):
+            pass  # sent again under the same number, so that it counts once
 
 
 def _dump(document: "Document") -> bytes:

@@ -7,13 +7,15 @@ from modelwave_shared.slots import slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import Any
 
     from modelwave_shared.fields import Document as Document
 
     # The journal's record of one model (record.new_record makes one). It is stored as JSON.
     Record = dict[str, Any]
+    # Begins a document of the agent with a new number.
+    Numbered = Callable[[], Document]
     # What a change of machine.TABLE needs besides the record: an accepted order, or a reason.
     Detail = dict[str, Any]
     # The event that follows from an effect, with its detail. None: no event follows.
@@ -98,3 +100,26 @@ class Live:
         self.path = path
         self.labels_path = labels_path
         self.on_trial = on_trial
+
+
+COUNTS = ("inferences", "failures", "labelled", "correct")  # of a window
+MAX_UNSENT = 8  # windows that wait for the broker
+
+
+class Window:
+    """What one release did in the windows with the numbers `first` to `last`; mostly it is one."""
+
+    def __init__(self, model: str, release: int, number: int, end: float, is_late: bool) -> None:
+        """`end`: seconds of the device's clock. `is_late`: it has labels of a window that was sent
+        already, and nothing else."""
+        self.model = model
+        self.release = release
+        self.first = self.last = number
+        self.end = end
+        self.seconds = 0.0
+        self.is_late = is_late
+        self.counts = [0, 0, 0, 0]  # as COUNTS
+        self.measures: "Any" = None  # measures.Measures, once there are some
+
+    def count(self, counts: "Sequence[int]") -> None:
+        self.counts = [sum(pair) for pair in zip(self.counts, counts)]

@@ -338,7 +338,7 @@ def test_model_that_went_while_it_was_loaded_is_not_a_failure(tmp_path, gone, ne
         def run(self, live, data):
             if (live.release, live.path) == gone:
                 raise ProofError("its file is gone")
-            return b"scores"
+            return b"scores", 1.0
 
     agent._programs["digits"] = Program()
     assert agent.run("digits", PICTURE) == b"scores"

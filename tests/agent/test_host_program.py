@@ -15,7 +15,7 @@ from modelwave_agent.host import AgentStopped, HostAgent, InputError, ProofError
 from modelwave_agent.host.program import Program
 from modelwave_agent.observations import MAX_OPEN
 from modelwave_agent.ports import Runtime
-from modelwave_agent.types import Live
+from modelwave_agent.types import Live, Window
 from tests.agent.host_places import refused_port
 from tests.agent.host_world import Digits, World
 from tests.agent.test_host_agent import PICTURE, V2_SCORES, close, run
@@ -39,6 +39,13 @@ WRONG_COUNTS = [
     ({"release": "v1"}, TypeError, "release: "),
     ({"release": -1}, ValueError, "release: "),
     ({"reason": 5}, TypeError, "reason: "),
+    ({"confidence": 1.5}, ValueError, "confidence: "),
+    ({"predicted": "two words"}, ValueError, "predicted: "),
+    ({"latency_ms": float("nan")}, ValueError, "latency_ms: "),
+    ({"metrics": {"power_mw": "310"}}, TypeError, r"metrics\['power_mw'\]: "),
+    ({"window": 1, "labelled": 1}, ValueError, "release: "),
+    ({"window": 10**6, "labelled": 1, "release": 1}, ValueError, "window: "),
+    ({"window": 1, "inferences": 1, "release": 1}, ValueError, "window: "),
 ]
 
 
@@ -103,6 +110,53 @@ def test_bools_and_scalars_of_numpy_count_and_no_wrong_call_spoils_a_window(tmp_
             await made.told("metrics", complete)
             assert sums == {"inferences": 1, "failures": 0, "labelled": 2, "correct": 2}
             agent.check()
+
+    run(tmp_path, main)
+
+
+def test_run_measures_its_latency_and_observe_the_rest(tmp_path):
+    async def main(made):
+        with HostAgent.from_config(made.toml("metrics_seconds = 0.5")) as agent:
+            await made.order(V2)
+            await made.outcome()
+            for _ in range(3):
+                agent.run("digits", PICTURE)
+                agent.observe(
+                    "digits",
+                    confidence=numpy.float32(0.75),
+                    predicted=numpy.int64(7),
+                    metrics={"power_mw": numpy.float64(310)},
+                )
+            window = agent.window()
+            found = []
+
+            def complete(document):
+                found.append(document)
+                return sum(one["inferences"] for one in found) == 3
+
+            await made.told("metrics", complete)
+            bins = [count for one in found for count in one["latency"]["bins"][1:]]
+            assert sum(bins) == 3
+            assert sum(one["confidence"][1] for one in found) == 3
+            assert {one["confidence"][0] for one in found} == {12}
+            assert sum(one["classes"]["7"] for one in found) == 3
+            assert found[0]["numbers"]["power_mw"][1] == 310 * 10**6
+            assert found[0]["window"] <= window <= found[-1]["window"]
+
+    run(tmp_path, main)
+
+
+def test_labels_of_an_earlier_window_are_sent_with_its_number(tmp_path):
+    async def main(made):
+        with HostAgent.from_config(made.toml("metrics_seconds = 0.3")) as agent:
+            await made.order(V2)
+            await made.outcome()
+            window = agent.window()
+            agent.run("digits", PICTURE)
+            await made.told("metrics", lambda document: document["inferences"] == 1)
+            agent.observe("digits", release=2, window=window, labelled=1, correct=1)
+            late = await made.told("metrics", lambda document: document["labelled"] == 1)
+            assert (late["window"], late["release"], late["inferences"]) == (window, 2, 0)
 
     run(tmp_path, main)
 
@@ -259,7 +313,9 @@ def test_waiting_in_the_agents_own_event_loop_does_not_block_it(config):
 
 def test_counts_of_too_many_releases_are_refused_by_name(config):
     with HostAgent.from_config(config) as agent:
-        agent._agent.observations.windows = {("digits", n): [1, 0, 0, 0] for n in range(MAX_OPEN)}
+        agent._agent.observations.windows = {
+            ("digits", n): Window("digits", n, 1, 0.0, False) for n in range(MAX_OPEN)
+        }
         with pytest.raises(ValueError, match=r"^release: 99, and counts of 32 others"):
             agent.observe("digits", inferences=1, release=99)
         agent.observe("digits", inferences=1, release=3)

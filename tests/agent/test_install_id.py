@@ -15,8 +15,9 @@ def installs(agent):
     report = agent.state()
     reports.check(words.REPORT, report)
     agent.observations.add("digits", 0, [1, 0, 0, 0])
-    agent.observations.close(agent._numbered)
-    window = agent.observations.unsent.pop()
+    agent.observations.close(1)
+    window = agent.observations.next(agent._numbered, 1)
+    agent.observations.sent()
     reports.check(words.METRICS, window)
     return report.get("install"), window.get("install")
 

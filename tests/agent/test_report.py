@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from modelwave_agent.observations import MAX_UNSENT, Observations
 from modelwave_shared import reports, topics
 from modelwave_shared.words import METRICS, REPORT
 from tests import signing
@@ -61,11 +60,3 @@ def test_observations_that_the_agent_sends_can_be_read(tmp_path, monkeypatch, pu
     (found,) = published[METRICS]
     counts = [found[name] for name in ("inferences", "failures", "labelled", "correct")]
     assert counts == [3, 1, 2, 1]
-
-
-def test_windows_that_wait_for_a_broker_beyond_their_bound_are_forgotten_oldest_first():
-    observations = Observations()
-    for number in range(MAX_UNSENT + 3):
-        observations.add("digits", 1, (1, 0, 0, 0))
-        observations.close(lambda number=number: {"n": number})
-    assert [window["n"] for window in observations.unsent] == list(range(3, MAX_UNSENT + 3))

@@ -50,7 +50,7 @@ def passed(folder, program, heap):
 
 def test_agent(tmp_path):
     provide(tmp_path)
-    assert passed(tmp_path, "agent_cases.py", "512k") == "24 passed, 0 failed"
+    assert passed(tmp_path, "agent_cases.py", "512k") == "25 passed, 0 failed"
 
 
 def test_parts(tmp_path):

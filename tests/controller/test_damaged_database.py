@@ -238,6 +238,20 @@ def test_an_error_of_the_database_says_what_to_do(home: Home, code: int, advice:
         raise error
 
 
+def test_a_wrong_value_in_a_table_without_row_numbers_is_named_by_its_device(file: Path) -> None:
+    columns = "device, model, span, number, release, seconds, inferences, failures, labelled"
+    insert = f"INSERT INTO window_spans ({columns}, correct, latency_count, latency_log, measures) "
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            f"{insert} VALUES ('d7', 'digits', 3600, 1, 1, 0, 0, 0, 0, 0, 0, 0.0, '{{')"
+        )
+    assert damage.found(file) == "window_spans.measures is not the JSON that it should be in row d7"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE window_spans SET measures = '', failures = 'x'")
+    told = "window_spans.failures has a value of a wrong type in row d7"
+    assert damage.found(file) == told
+
+
 def test_a_topic_that_was_cleared_is_no_damage(file: Path) -> None:
     with closing(Store(f"sqlite:///{file}")) as store, store.write() as connection:
         outbox.put(connection, ["modelwave/1/meadow/desired/a/b/1"], b"order")

@@ -44,6 +44,15 @@ UNSIGNED = {
         "labelled": 5,
         "correct": 4,
         "install": "0123456789abcdef",
+        "window": 7,
+        "windows": 2,
+        "seconds": 1800,
+        "age_seconds": 3,
+        "latency": {"bins": [5, 1, 0, 8], "log": 2302585},
+        "confidence": [14, 3, 6],
+        "classes": {"3": 5, "cat": 3},
+        "classes_rest": 1,
+        "numbers": {"power_mw": [9, 310000000, 5000000, 300000000, 320000000, 5736572]},
     },
 }
 ENVELOPES = {ROOT: signed.ROOT, MANIFEST: signed.MANIFEST, ORDER: signed.ORDER}

@@ -31,6 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from modelwave_agent.backlog import check_late
 from modelwave_agent.banks import Banks
 from modelwave_agent.host import config
 from modelwave_agent.host.clock import HostClock
@@ -44,7 +45,12 @@ from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.program import Program, as_bytes, differ
 from modelwave_agent.journal import Journal
 from modelwave_agent.model_report import ModelReport
-from modelwave_agent.observations import checked_counts, checked_reason, whole_number
+from modelwave_agent.observations import (
+    checked_counts,
+    checked_reason,
+    checked_sample,
+    whole_number,
+)
 from modelwave_agent.ports import Ports, ProofError
 from modelwave_agent.record import said
 from modelwave_agent.runner import Agent
@@ -188,7 +194,7 @@ class HostAgent:
             if live is None:
                 raise ProofError(self._nothing_live(model))
             try:
-                output = self._programs[model].run(live, given)
+                output, latency_ms = self._programs[model].run(live, given)
             except Exception as error:
                 if differ(live, self.live(model)):
                     continue  # another model went live meanwhile, and its files were deleted
@@ -200,7 +206,7 @@ class HostAgent:
                     told = str(error)
                     self.observe(model, inferences=1, failures=1, release=live.release, reason=told)
                 raise
-            self.observe(model, inferences=1, release=live.release)
+            self.observe(model, inferences=1, release=live.release, latency_ms=latency_ms)
             return output
 
     def observe(
@@ -212,17 +218,30 @@ class HostAgent:
         correct: int = 0,
         release: int | None = None,
         reason: str = "",
+        confidence: float | None = None,
+        predicted: int | str | None = None,
+        latency_ms: float | None = None,
+        metrics: dict[str, Any] | None = None,
+        window: int | None = None,
     ) -> None:
-        """Adds to the counts of inferences. `run` counts inferences and failures itself, so after
-        it pass only labelled and correct; a program that runs the model in another way passes
-        all. `release` is the release that ran; None means the one that `run` ran last, else the
-        live one. `reason` says why an inference failed; on trial the report has it. Counts may be
-        bools and scalars of numpy. Raises TypeError or ValueError, which names the argument, and
-        then nothing is counted."""
+        """Adds to the counts of inferences. `run` counts inferences and failures and measures the
+        latency itself, so after it pass only the rest; a program that runs the model in another way
+        passes all. `release` is the release that ran; None means the one that `run` ran last, else
+        the live one. `reason` says why an inference failed; on trial the report has it.
+
+        Of one inference: `confidence` from 0 to 1, the `predicted` class by number or name,
+        `latency_ms` in milliseconds, and up to 8 numbers by name in `metrics`. `window` is the
+        number of an earlier window, from `window()`: labels of its inferences come late.
+
+        Arguments may be bools and scalars of numpy. Raises TypeError or ValueError, which names the
+        argument, and then nothing is counted."""
         update = self._update(model)
         counts = checked_counts((inferences, failures, labelled, correct))
-        used, failed, labelled, right = counts
         checked_reason(reason)
+        sample = checked_sample(confidence, predicted, latency_ms, metrics)
+        if window is not None:
+            window = whole_number(window, "window", self.window())
+            check_late(window, release, counts, sample)
         if release is None:
             release = self._programs[model].release
         else:
@@ -233,8 +252,13 @@ class HostAgent:
             return
         with contextlib.suppress(RuntimeError):  # the loop has just ended
             loop.call_soon_threadsafe(
-                self._agent.observe, update.model, used, failed, labelled, right, release, reason
+                self._agent.count, update.model, counts, release, reason, sample, window
             )
+
+    def window(self) -> int:
+        """Returns the number of the window that inferences are counted in now. Windows are counted
+        from 1 at each start of the agent."""
+        return self._agent.window()
 
     def update_now(self) -> None:
         """Calls `may_update` at once if it has deferred an update: what held it up is over."""

@@ -1,6 +1,7 @@
 """The inferences of the program: which model is loaded, and the bytes that it runs on."""
 
 import threading
+import time
 from typing import Any
 
 from modelwave_agent.ports import Runtime
@@ -22,9 +23,10 @@ class Program:
         loaded = self.loaded
         return loaded.release if loaded else None
 
-    def run(self, live: Live, data: bytes) -> bytes:
-        """Loads `live` if it is new, and runs it. Raises ProofError, OSError if its file cannot be
-        read, and RuntimeError if it is called again in the same thread before it has returned."""
+    def run(self, live: Live, data: bytes) -> tuple[bytes, float]:
+        """Loads `live` if it is new, and runs it. Returns the output and the milliseconds of the
+        inference alone. Raises ProofError, OSError if its file cannot be read, and RuntimeError if
+        it is called again in the same thread before it has returned."""
         with self.lock:
             if self.is_busy:
                 raise RuntimeError(
@@ -37,7 +39,9 @@ class Program:
                     self.runtime.unload()
                     self.runtime.load(live.path)
                     self.loaded = live
-                return self.runtime.run(data)
+                start = time.perf_counter()
+                output = self.runtime.run(data)
+                return output, (time.perf_counter() - start) * 1000
             finally:
                 self.is_busy = False
 

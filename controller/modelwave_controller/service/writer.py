@@ -17,9 +17,11 @@ from collections.abc import Callable
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.phrases import plural
+from modelwave_controller.service.allowance import Allowance
+from modelwave_controller.service.folding import Folding
 from modelwave_controller.service.journal import IgnoredJournal
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import devices, messages, metrics
+from modelwave_controller.storage import clock, devices, messages, metrics
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.messages import Bad, Incoming
 from modelwave_controller.storage.store import Transactions
@@ -100,6 +102,8 @@ class Writer:
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
         self._ignored = IgnoredJournal()
+        self._allowance = Allowance()
+        self._folding = Folding(store)
         self._told_lost = 0
         self._told_from = 1  # number of dropped messages at which the next log line is due
         self._stopping = threading.Event()
@@ -123,7 +127,8 @@ class Writer:
         batch = self.inbox.take(MAX_BATCH, timeout)
         if batch:
             read = (messages.understand(self.fleet, topic, payload) for topic, payload in batch)
-            self._store([message for message in read if message is not None])
+            known = (message for message in read if message is not None)
+            self._store(self._allowance.limited(known, self.clock()))
             self._tell_dropped()
         return len(batch)
 
@@ -131,6 +136,7 @@ class Writer:
         while not self._stopping.is_set():
             if 0 < self.write_batch(timeout=0.5) < MAX_BATCH:
                 self._stopping.wait(BATCH_SECONDS)
+            self._folding.step(time.monotonic())
         while self.write_batch(timeout=0):
             pass
         self._tell_lost()
@@ -158,7 +164,7 @@ class Writer:
                 with self.store.write() as connection:
                     now = self.clock()
                     ignored = devices.store(connection, self.fleet, incoming, now)
-                    metrics.add_windows(connection, incoming)
+                    metrics.add_windows(connection, incoming, clock.stored(connection).seconds)
             except LeaseLost:
                 return  # the service that leads now receives what devices report
             except StorageError as error:

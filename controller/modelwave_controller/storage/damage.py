@@ -65,6 +65,8 @@ _JSON: dict[tuple[str, str], Callable[[Any], bool]] = {
     ("metrics", "installs"): _is_installs,
     ("orders", "slots"): _is_slots,
     ("events", "body"): _is_object,
+    ("windows", "measures"): _is_object,
+    ("window_spans", "measures"): _is_object,
 }
 
 
@@ -191,15 +193,14 @@ def _wrong_value(connection: sqlite3.Connection, table: Table) -> str:
     for column in known:
         allowed = _TYPES[type(column.type)] + (("null",) if column.nullable else ())
         types = ", ".join(f"'{name}'" for name in allowed)
-        wrong = f"SELECT rowid FROM {table.name} WHERE typeof({column.name}) NOT IN ({types})"
-        for (row,) in connection.execute(f"{wrong} LIMIT 1"):
-            return f"{table.name}.{column.name} has a value of a wrong type in row {row}"
+        row_of = f"SELECT {_row(table)} FROM {table.name} WHERE"
+        wrong = f"typeof({column.name}) NOT IN ({types})"
+        for (row,) in connection.execute(f"{row_of} {wrong} LIMIT 1"):
+            return f"{table.name}.{column.name} has a value of a wrong type in row {_told(row)}"
         if largest := _LARGEST.get(type(column.type)):
             beyond = f"{column.name} NOT BETWEEN -{largest} AND {largest}"
-            for (row,) in connection.execute(
-                f"SELECT rowid FROM {table.name} WHERE {beyond} LIMIT 1"
-            ):
-                return f"{table.name}.{column.name} has no possible number in row {row}"
+            for (row,) in connection.execute(f"{row_of} {beyond} LIMIT 1"):
+                return f"{table.name}.{column.name} has no possible number in row {_told(row)}"
         if isinstance(column.type, Text) and (problem := _wrong_text(connection, table, column)):
             return problem
     return ""
@@ -207,7 +208,7 @@ def _wrong_value(connection: sqlite3.Connection, table: Table) -> str:
 
 def _wrong_text(connection: sqlite3.Connection, table: Table, column: Column[Any]) -> str:
     check = _JSON.get((table.name, column.name))
-    query = f"SELECT rowid, {column.name} FROM {table.name} WHERE {column.name} IS NOT NULL"
+    query = f"SELECT {_row(table)}, {column.name} FROM {table.name} WHERE {column.name} IS NOT NULL"
     for row, value in connection.execute(query):
         try:
             text = value.decode()
@@ -215,8 +216,18 @@ def _wrong_text(connection: sqlite3.Connection, table: Table, column: Column[Any
                 raise ValueError("other JSON than modelwave writes")
         except (ValueError, TypeError, RecursionError):
             what = "the JSON that it should be" if check else "UTF-8"
-            return f"{table.name}.{column.name} is not {what} in row {row}"
+            return f"{table.name}.{column.name} is not {what} in row {_told(row)}"
     return ""
+
+
+def _row(table: Table) -> str:
+    """Returns what names a row of the table: its number, or for one without, its first column."""
+    numbered = table.dialect_options["sqlite"]["with_rowid"]
+    return "rowid" if numbered else next(iter(table.primary_key)).name
+
+
+def _told(row: object) -> str:
+    return _printable(row.decode(errors="replace")) if isinstance(row, bytes) else str(row)
 
 
 def _printable(text: str) -> str:

@@ -44,6 +44,8 @@ from modelwave_controller.storage.tables import (
     orders,
     presence,
     repairs,
+    window_spans,
+    windows,
 )
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.slots import slot as slot_of
@@ -224,7 +226,17 @@ def is_known(connection: Connection, device: str) -> bool:
 def forget(connection: Connection, device: str) -> bool:
     """Deletes all rows of a device; returns whether there were any."""
     found = 0
-    for table in (devices, device_models, presence, bad_messages, metrics, repairs):
+    about = (
+        devices,
+        device_models,
+        presence,
+        bad_messages,
+        metrics,
+        windows,
+        window_spans,
+        repairs,
+    )
+    for table in about:
         found += connection.execute(delete(table).where(table.c.device == device)).rowcount
     return found > 0
 

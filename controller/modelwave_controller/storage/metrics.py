@@ -1,11 +1,12 @@
-"""Sums up the metrics windows that devices publish: inferences, failures and accuracy.
+"""Sums up the metrics that devices publish: inferences, failures and accuracy.
 
-A window is counted once: it is added only if its (boot, n) is higher than that of the windows of
-the same install in the sum (installs.py). A window that was lost is missing from the sum.
+A document is counted once. Whether it was counted already, windows.py knows for two days. A
+document without a window, of an older agent, is added only if its (boot, n) is higher than that of
+those of the same install in the sum (installs.py).
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
@@ -15,9 +16,8 @@ from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import Heard
 from modelwave_controller.storage.messages import Incoming, Measured
 from modelwave_controller.storage.tables import metrics
+from modelwave_controller.storage.windows import COUNTS, MAX_SUM, WindowBatch
 
-SUMS = ("inferences", "failures", "labelled", "correct")
-MAX_SUM = 2**43  # of one device, so that the sum over a million devices fits in 64 bits
 MAX_ROWS_OF_A_DEVICE = 64  # models and releases; further ones of a device are ignored
 _INSTALLS = ("install", "boot", "n", "installs")
 
@@ -36,34 +36,51 @@ class ReleaseSums:
     accuracy: float | None
 
 
-def add_windows(connection: Connection, incoming: Sequence[Incoming]) -> None:
-    windows = [message for message in incoming if isinstance(message, Measured)]
-    held = _held(connection, sorted({window.device for window in windows}))
+def add_windows(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
+    """Stores the windows among the messages, and adds them to the sums; `now` is the rollout
+    clock."""
+    measured = [message for message in incoming if isinstance(message, Measured)]
+    held = _held(connection, sorted({message.device for message in measured}))
+    batch = WindowBatch(connection, measured, now)
     changed = set()
-    for window in windows:
-        rows, wanted = held[window.device], window.metrics
-        key = (wanted.model, wanted.release)
+    for message in measured:
+        rows, key = held[message.device], (message.metrics.model, message.metrics.release)
         row = rows.get(key)
         if row is None and len(rows) == MAX_ROWS_OF_A_DEVICE:
             continue
-        before = installs.load(*(row[name] for name in _INSTALLS)) if row else None
-        after = installs.count(before, Heard(wanted.install, wanted.boot, wanted.n))
-        if after is None:
-            continue
-        start = row or dict.fromkeys(SUMS, 0)
-        rows[key] = asdict(wanted) | {
-            "device": window.device,
-            "installs": after.dump_others(),
-        }
-        for name in SUMS:
-            rows[key][name] = min(MAX_SUM, start[name] + getattr(wanted, name))
-        changed.add((window.device, key))
+        added = _added(row, message, batch)
+        if added is not None:
+            rows[key] = added
+            changed.add((message.device, key))
+    batch.write()
     if changed:
         _write(connection, [held[device][key] for device, key in sorted(changed)])
 
 
+def _added(
+    row: dict[str, Any] | None, message: Measured, batch: WindowBatch
+) -> dict[str, Any] | None:
+    """Returns the sums with a document; None if it was counted already."""
+    found = message.metrics
+    before = installs.load(*(row[name] for name in _INSTALLS)) if row else None
+    after = installs.count(before, Heard(found.install, found.boot, found.n))
+    if not (batch.take(message, after is not None) if found.window else after):
+        return None
+    held = after or before
+    assert held is not None, "the first document is above all"
+    start = row or dict.fromkeys(COUNTS, 0)
+    return {
+        "device": message.device,
+        "model": found.model,
+        "release": found.release,
+        **held.current._asdict(),
+        "installs": held.dump_others(),
+        **{name: min(MAX_SUM, start[name] + getattr(found, name)) for name in COUNTS},
+    }
+
+
 def by_release(connection: Connection) -> list[ReleaseSums]:
-    sums = [func.sum(metrics.c[name]) for name in SUMS]
+    sums = [func.sum(metrics.c[name]) for name in COUNTS]
     query = select(metrics.c.model, metrics.c.release, func.count(), *sums)
     query = query.group_by(metrics.c.model, metrics.c.release)
     found = connection.execute(query.order_by(metrics.c.model, metrics.c.release))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 # As in migrations/versions, oldest first; test_migrations.py compares.
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009")
 FIRST, NEWEST = KNOWN[0], KNOWN[-1]
 
 _alembic_version = table("alembic_version", column("version_num"))

@@ -6,6 +6,8 @@ the event that causes them. The tables below them hold the newest messages of ea
 log has only what these mean for rollouts.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -215,6 +217,7 @@ bad_messages = Table(
     Column("at", Float(53), nullable=False),
 )
 
+# Sums of all windows of a device and a release (metrics.py).
 metrics = Table(
     "metrics",
     metadata,
@@ -229,4 +232,49 @@ metrics = Table(
     Column("correct", BigInteger, nullable=False),
     Column("install", Text, nullable=False, server_default=""),  # as in devices
     Column("installs", Text, nullable=False, server_default=""),
+)
+
+
+def _measured() -> list[Column[Any]]:
+    """What was measured in one window or in several."""
+    return [
+        Column("seconds", BigInteger, nullable=False),  # 0: late labels alone
+        Column("inferences", BigInteger, nullable=False),
+        Column("failures", BigInteger, nullable=False),
+        Column("labelled", BigInteger, nullable=False),
+        Column("correct", BigInteger, nullable=False),
+        Column("latency_count", BigInteger, nullable=False),
+        Column("latency_log", Float(53), nullable=False),  # sum of ln(milliseconds)
+        Column("measures", Text, nullable=False),  # JSON (measures.py); "": none
+    ]
+
+
+# The windows of the last two days, as devices sent them (windows.py).
+windows = Table(
+    "windows",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("install", Text, primary_key=True),
+    Column("boot", BigInteger, primary_key=True),
+    Column("number", BigInteger, primary_key=True),  # of its first window since that boot
+    Column("release", BigInteger, primary_key=True),
+    Column("documents", Text, nullable=False),  # `n` of those that are in it
+    Column("ended", Float(53), nullable=False),  # by the rollout clock
+    Column("heard", BigInteger, nullable=False),  # by the rollout clock: its last document
+    *_measured(),
+    sqlite_with_rowid=False,
+)
+
+# Older windows, put together by hour and then by day of the rollout clock.
+window_spans = Table(
+    "window_spans",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("span", Integer, primary_key=True),  # 3600 or 86400 seconds
+    Column("number", BigInteger, primary_key=True),  # its windows ended in this span
+    Column("release", BigInteger, primary_key=True),
+    *_measured(),
+    sqlite_with_rowid=False,
 )

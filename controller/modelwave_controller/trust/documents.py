@@ -124,6 +124,15 @@ class Metrics:
     labelled: int
     correct: int
     install: str = ""
+    window: int = 0  # 0: an agent from before there were windows
+    windows: int = 1
+    seconds: int = 0  # 0: labels that came later than their window
+    age_seconds: int = 0
+    latency: dict[str, Any] = field(default_factory=dict)
+    confidence: list[int] = field(default_factory=list)
+    classes: dict[str, int] = field(default_factory=dict)
+    classes_rest: int = 0
+    numbers: dict[str, list[int]] = field(default_factory=dict)
 
 
 def view(cls: type[T], document: Mapping[str, Any]) -> T:

@@ -151,6 +151,9 @@ def test_wrong_arguments_of_the_program_are_refused_by_name():
         (lambda: agent.observe("digits", inferences=-1), "inferences: "),
         (lambda: agent.observe("digits", labelled=1, correct=9), "correct: "),
         (lambda: agent.observe("digits", failures=2), "failures: "),
+        (lambda: agent.observe("digits", confidence=2), "confidence: "),
+        (lambda: agent.observe("digits", latency_ms=-1), "latency_ms: "),
+        (lambda: agent.observe("digits", window=9, release=1, labelled=1), "window: "),
     ):
         assert refused(call).startswith(name), refused(call)
     said = refused(lambda: agent.observe("digits", correct="1"), TypeError)
@@ -270,6 +273,30 @@ def test_what_the_program_observes_is_counted_for_the_live_release():
     document = json.loads(measured(life)[0])
     assert document["release"] == 1
     assert document["inferences"] == document["correct"] > 0
+
+
+def test_what_the_program_measures_is_sent_with_its_window():
+    life = Life("measure", [ordered("v1")], metrics_seconds=1)
+    metrics = topics.metrics("demo", DEVICE)
+
+    def measured(life):
+        if life.agent.live("digits"):
+            life.agent.observe(
+                "digits", confidence=0.9, predicted=3, latency_ms=40, metrics={"power_mw": 310}
+            )
+            window = life.agent.window()
+            life.agent.observe("digits", release=1, window=window, labelled=1, correct=1)
+        return [payload for topic, payload in life.link.published if topic == metrics]
+
+    life.run(measured)
+    document = json.loads(measured(life)[0])
+    count = document["inferences"]
+    assert document["labelled"] == document["correct"] == count > 0
+    assert document["latency"]["bins"] == [8, count]
+    assert document["confidence"] == [14, count]
+    assert document["classes"] == {"3": count}
+    assert document["numbers"]["power_mw"][:2] == [count, 310000000]
+    assert document["window"] > 0
 
 
 def test_watchdog_is_fed_during_an_update():

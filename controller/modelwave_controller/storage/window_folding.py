@@ -1,0 +1,115 @@
+"""Puts older windows together: after two days to hours, after 30 days to days.
+
+It goes through the devices in turn, a few at each step, so that no step takes long and the tables
+need no index of time. A window is folded KEPT_SECONDS after its last document, whenever it ended:
+until then it is known which documents were in it. It belongs to the hour and day in which it ended.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
+
+from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.tables import window_spans, windows
+from modelwave_controller.storage.windows import KEPT_SECONDS, MAX_SUM, summed
+
+HOUR_SECONDS, DAY_SECONDS = 3600, 86400
+HOURS_KEPT_SECONDS = 30 * DAY_SECONDS
+STEP_DEVICES = 50
+STEP_ROWS = 1000
+
+_SPAN_KEY = ("device", "model", "span", "number", "release")
+_MEASURED = (
+    *("seconds", "inferences", "failures", "labelled", "correct"),
+    *("latency_count", "latency_log", "measures"),
+)
+
+
+def fold(connection: Connection, now: float, after: str) -> str:
+    """Folds what is due of the next devices whose names are greater than `after`; `now` is the
+    rollout clock. Returns the argument `after` of the next step, "" to begin anew."""
+    names = sorted(
+        {*_devices(connection, windows, after), *_devices(connection, window_spans, after)}
+    )
+    names = names[:STEP_DEVICES]
+    if not names:
+        return ""
+    folded = _fold_windows(connection, names, now) + _fold_hours(connection, names, now)
+    return after if folded >= STEP_ROWS else names[-1]
+
+
+def _devices(connection: Connection, table: Any, after: str) -> Iterable[str]:
+    query = select(table.c.device).where(table.c.device > after).distinct()
+    return connection.scalars(query.order_by(table.c.device).limit(STEP_DEVICES))
+
+
+def _fold_windows(connection: Connection, names: list[str], now: float) -> int:
+    """Folds windows to hours; returns how many."""
+    due = (
+        select(windows)
+        .where(windows.c.device.in_(names), windows.c.heard < now - KEPT_SECONDS)
+        .order_by(*windows.primary_key)
+        .limit(STEP_ROWS)
+    )
+    rows = [dict(row) for row in connection.execute(due).mappings()]
+    spans = [_span(row, HOUR_SECONDS, row["ended"]) for row in rows]
+    _add(connection, spans)
+    _remove(connection, windows, rows)
+    return len(rows)
+
+
+def _fold_hours(connection: Connection, names: list[str], now: float) -> int:
+    """Folds hours to days; returns how many."""
+    c = window_spans.c
+    oldest = (now - HOURS_KEPT_SECONDS) // HOUR_SECONDS
+    due = (
+        select(window_spans)
+        .where(c.device.in_(names), c.span == HOUR_SECONDS, c.number < oldest)
+        .order_by(*window_spans.primary_key)
+        .limit(STEP_ROWS)
+    )
+    rows = [dict(row) for row in connection.execute(due).mappings()]
+    _add(connection, [_span(row, DAY_SECONDS, row["number"] * HOUR_SECONDS) for row in rows])
+    _remove(connection, window_spans, rows)
+    return len(rows)
+
+
+def _span(row: dict[str, Any], span: int, at: float) -> dict[str, Any]:
+    """Returns the row as a part of the span of `span` seconds that has the time `at`."""
+    found = {name: row[name] for name in ("device", "model", "release", *_MEASURED)}
+    return found | {"span": span, "number": int(at // span)}
+
+
+def _add(connection: Connection, spans: list[dict[str, Any]]) -> None:
+    """Adds to the spans that are stored."""
+    held: dict[tuple[Any, ...], dict[str, Any]] = {}
+    keys = sorted({_span_key(span) for span in spans})
+    columns = [window_spans.c[name] for name in _SPAN_KEY]
+    for chunk in chunks(keys):
+        query = select(window_spans).where(tuple_(*columns).in_(chunk))
+        for row in connection.execute(query).mappings():
+            held[_span_key(dict(row))] = dict(row)
+    _remove(connection, window_spans, list(held.values()))
+    for span in spans:
+        before = held.get(_span_key(span))
+        held[_span_key(span)] = span if before is None else _both(before, span)
+    if held:
+        connection.execute(insert(window_spans), list(held.values()))
+
+
+def _both(row: dict[str, Any], span: dict[str, Any]) -> dict[str, Any]:
+    seconds = min(MAX_SUM, row["seconds"] + span["seconds"])
+    return {**row, **summed(row, span), "seconds": seconds}
+
+
+def _span_key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _SPAN_KEY)
+
+
+def _remove(connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        key = [column.name for column in table.primary_key]
+        this = [table.c[name] == bindparam(f"its_{name}") for name in key]
+        values = [{f"its_{name}": row[name] for name in key} for row in rows]
+        connection.execute(delete(table).where(*this), values)
