@@ -1,0 +1,215 @@
+"""Compares canaries with controls at one look. The first row that applies decides:
+
+    no two devices to compare                                      INCONCLUSIVE
+    the bound of harm is within its allowance                      PASS
+    t, the permutation and an estimate beyond the margin say harm  FAIL
+    otherwise                                                      INCONCLUSIVE
+
+t            one-sided, on the devices' numbers: p at most the level that the look's budget gives
+permutation  the same level; not computed from MIN_NORMAL devices in both arms on, where t alone is
+             exact enough, nor where t does not say harm
+estimate     in raw units; with a margin of 0 any proven harm FAILs
+bound        the estimate plus t times its standard error, in raw units; early stages, with few
+             canaries, allow two or three margins
+
+A quantity that may not FAIL gets HOLD instead, and INCONCLUSIVE instead of PASS.
+
+A share has a smallest standard error, that of counting: where no device of few had a failure, there
+is no spread, but no proof either. It is the binomial one, with one more of each kind (Agresti and
+Coull, The American Statistician 52, 1998).
+"""
+
+from collections.abc import Sequence
+from math import expm1, fsum, log1p, nan, sqrt
+from typing import NamedTuple
+
+from modelwave_controller.judge import needs
+from modelwave_controller.judge.contrast import Contrast, contrast
+from modelwave_controller.judge.devices import RATIO, SHARE, Arm, Quantity
+from modelwave_controller.judge.looks import Budget
+from modelwave_controller.judge.needs import Need
+from modelwave_controller.judge.permutation import Rarity, rarity
+from modelwave_controller.judge.statistics import t_quantile
+
+PASS, FAIL, HOLD, INCONCLUSIVE = "PASS", "FAIL", "HOLD", "INCONCLUSIVE"
+MIN_NORMAL = 100  # devices in both arms, from where t needs no permutation beside it
+
+
+class Pair(NamedTuple):
+    """The two arms of one target."""
+
+    canaries: Arm
+    controls: Arm
+
+
+class Occasion(NamedTuple):
+    """The look in whose course the arms are compared. `number` counts the looks of the stage from
+    0, `windows` are those of the stage so far, `allowance` is by how many margins it may pass, and
+    `seed` is the plan's, for the draws of the permutation."""
+
+    budget: Budget
+    number: int
+    windows: int
+    allowance: int
+    seed: int
+
+    @property
+    def to_fail(self) -> float:
+        return self.budget.to_fail(self.number)
+
+    @property
+    def to_pass(self) -> float:
+        return self.budget.to_pass(self.number)
+
+
+class Verdict(NamedTuple):
+    """One comparison, with all that a person wants to see of it. Harm is positive where canaries
+    are worse, in the units of the quantity; of a RATIO it is relative, 0.2 for a fifth."""
+
+    word: str
+    canaries: int
+    controls: int
+    margin: float
+    allowed: float  # the harm within which it passes here: the margin, two or three of them
+    harm: float = nan  # not a number, as those below, if there is nothing to compare
+    low: float = nan
+    high: float = nan  # PASS if this is within `allowed`
+    level: float = nan  # what the p-values are compared with
+    t_p: float = nan
+    permutation_p: float | None = None  # None if it was not needed
+    need: Need | None = None
+    reason: str = ""
+
+
+def compare(
+    pairs: Sequence[Pair], quantity: Quantity, occasion: Occasion, common_error: float = 0.0
+) -> Verdict:
+    """Returns the verdict by the rules above. `pairs` has one row for each target; those without
+    a canary or a control are left out. `common_error` is a standard error, in raw units, that all
+    canaries share."""
+    pairs = [pair for pair in pairs if pair.canaries.z and pair.controls.z]
+    judged = contrast([(a.z, b.z) for a, b in pairs]) if pairs else None
+    shown = contrast([(a.raw, b.raw) for a, b in pairs]) if pairs else None
+    if judged is None or shown is None:
+        return _nothing(pairs, quantity, occasion)
+    judged, shown = judged.widened(common_error), shown.widened(common_error)
+    if quantity.scale is SHARE:
+        shown = shown._replace(error=max(shown.error, _counting_error(pairs)))
+    return _Comparison(pairs, quantity, occasion, judged, shown).verdict()
+
+
+class _Comparison(NamedTuple):
+    pairs: Sequence[Pair]
+    quantity: Quantity
+    occasion: Occasion
+    judged: Contrast
+    shown: Contrast
+
+    def verdict(self) -> Verdict:
+        level, tail = self.occasion.to_fail, self.occasion.to_pass
+        reach = t_quantile(tail, self.shown.freedom) * self.shown.error
+        high = self.shown.harm + reach
+        rare = self._rarity(level)
+        word = self._word(level, high, rare)
+        canaries, controls = _numbers(self.pairs)
+        found = Verdict(
+            word,
+            canaries,
+            controls,
+            self.quantity.margin,
+            allowed=_shown(self.quantity, self._allowed),
+            harm=_shown(self.quantity, self.shown.harm),
+            low=_shown(self.quantity, self.shown.harm - reach),
+            high=_shown(self.quantity, high),
+            level=level,
+            t_p=self.judged.p,
+            permutation_p=rare.p if rare else None,
+            need=self._need(tail) if word == INCONCLUSIVE and self.quantity.may_fail else None,
+        )
+        return found._replace(reason=_reason(found, self.quantity))
+
+    @property
+    def _margin(self) -> float:
+        return _on_scale(self.quantity)
+
+    @property
+    def _allowed(self) -> float:
+        return self.occasion.allowance * self._margin
+
+    def _rarity(self, level: float) -> Rarity | None:
+        """The permutation's, where it is needed."""
+        if self.judged.p > level or min(_numbers(self.pairs)) >= MIN_NORMAL:
+            return None
+        return rarity([(a.z, b.z) for a, b in self.pairs], self.occasion.seed)
+
+    def _word(self, level: float, high: float, rare: Rarity | None) -> str:
+        if self.shown.error > 0 and high <= self._allowed:
+            return PASS if self.quantity.may_fail else INCONCLUSIVE
+        proven = self.judged.p <= level and (rare is None or rare.at_most(level))
+        if proven and self.shown.harm > self._margin:
+            return FAIL if self.quantity.may_fail else HOLD
+        return INCONCLUSIVE
+
+    def _need(self, tail: float) -> Need:
+        canaries, controls = _numbers(self.pairs)
+        return needs.need(
+            needs.Arms(canaries, controls, self.shown.error, self.shown.freedom),
+            self._allowed - self.shown.harm,
+            tail,
+            self.occasion.windows,
+            _counting_noise(self.pairs) if self.quantity.scale is SHARE else None,
+        )
+
+
+def _numbers(pairs: Sequence[Pair]) -> tuple[int, int]:
+    return sum(len(a.z) for a, _ in pairs), sum(len(b.z) for _, b in pairs)
+
+
+def _nothing(pairs: Sequence[Pair], quantity: Quantity, occasion: Occasion) -> Verdict:
+    canaries, controls = _numbers(pairs)
+    allowed = _shown(quantity, occasion.allowance * _on_scale(quantity))
+    reason = f"{canaries} canaries and {controls} controls with a window are too few to compare"
+    return Verdict(INCONCLUSIVE, canaries, controls, quantity.margin, allowed, reason=reason)
+
+
+def _counting_error(pairs: Sequence[Pair]) -> float:
+    return sqrt(sum(_binomial_variance([arms[side] for arms in pairs]) for side in (0, 1)))
+
+
+def _binomial_variance(arms: Sequence[Arm]) -> float:
+    weight = fsum(arm.weight for arm in arms)
+    share = (fsum(arm.total for arm in arms) + 1) / (weight + 2)
+    return max(share * (1 - share), 0.0) / weight
+
+
+def _counting_noise(pairs: Sequence[Pair]) -> float:
+    """Returns the variance of a canary's share that comes from counting alone."""
+    arms = [pair.canaries for pair in pairs]
+    return _binomial_variance(arms) * sum(len(arm.z) for arm in arms)
+
+
+def _on_scale(quantity: Quantity) -> float:
+    """Returns the margin on the scale of the raw numbers: of a RATIO their logarithms."""
+    if quantity.scale is not RATIO:
+        return quantity.margin
+    return -log1p(-quantity.margin) if quantity.higher_is_better else log1p(quantity.margin)
+
+
+def _shown(quantity: Quantity, harm: float) -> float:
+    """Returns a harm on the scale of the raw numbers in the units of people."""
+    if quantity.scale is not RATIO:
+        return harm
+    return -expm1(-harm) if quantity.higher_is_better else expm1(harm)
+
+
+def _reason(found: Verdict, quantity: Quantity) -> str:
+    """Returns the verdict's reason, such as "accuracy is worse by 0.031 (0.012 to 0.050) on 12
+    canaries than on 40 controls; the margin is 0.02"."""
+    words = (
+        f"{quantity.name} is worse by {found.harm:.3g} ({found.low:.3g} to {found.high:.3g}) on "
+        f"{found.canaries} canaries than on {found.controls} controls; the margin is "
+        f"{found.margin:.3g}"
+    )
+    if found.allowed > found.margin:
+        words += f", in this stage {found.allowed:.3g}"
+    return f"{words}; {found.need.words}" if found.need else words
