@@ -60,9 +60,10 @@ def verdict(before, now, opened, shares, margin, allowance, to_fail, to_pass):
     if p <= to_fail and min(len(z1), len(z0)) < 100:
         rare = permutation(z1, z0)
     proven = p <= to_fail and (rare is None or rare[1] or rare[0] <= to_fail)
-    if bound <= allowance * margin:
-        return "PASS", harm, bound, p, rare
-    return "FAIL" if proven and harm > margin else "INCONCLUSIVE", harm, bound, p, rare
+    word = "PASS" if bound <= allowance * margin else "INCONCLUSIVE"
+    if proven and harm > margin:
+        word = "FAIL"
+    return word, harm, bound, p, rare
 
 
 def counting_error(now, opened, labels=100):

@@ -1,5 +1,6 @@
 """Whole rollouts, judged by the product's own code."""
 
+from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ class Plan(NamedTuple):
         further = (looks.extension(self.soak, n + 1) for n in range(self.extensions))
         return [*looks.planned(self.soak), *further]
 
+    @lru_cache(maxsize=1000)  # noqa: B019 (plans are few)
     def occasion(self, stage, look, quantities=None):
         budget = looks.Budget(
             quantities or self.quantities,

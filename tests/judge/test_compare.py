@@ -44,6 +44,12 @@ def test_proven_harm_within_the_margin_does_not_fail():
     assert found(0.1, ACCURACY._replace(margin=0.0)).word == FAIL
 
 
+def test_harm_proven_beyond_the_margin_fails_also_where_a_stage_allows_three():
+    verdict = found(0.06, ACCURACY._replace(margin=0.03), allowance=3)
+    assert verdict.word == FAIL
+    assert verdict.margin < verdict.harm < verdict.high < verdict.allowed
+
+
 def test_no_harm_passes_an_early_stage_and_needs_more_canaries_in_the_last():
     assert found(0.0, allowance=3).word == PASS
     verdict = found(0.0, ACCURACY._replace(margin=0.01), allowance=1)

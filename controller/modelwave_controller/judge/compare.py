@@ -1,8 +1,8 @@
 """Compares canaries with controls at one look. The first row that applies decides:
 
     no two devices to compare                                      INCONCLUSIVE
-    the bound of harm is within its allowance                      PASS
     t, the permutation and an estimate beyond the margin say harm  FAIL
+    the bound of harm is within its allowance                      PASS
     otherwise                                                      INCONCLUSIVE
 
 t            one-sided, on the devices' numbers: p at most the level that the look's budget gives
@@ -10,7 +10,7 @@ permutation  the same level; not computed from MIN_NORMAL devices in both arms o
              exact enough, nor where t does not say harm
 estimate     in raw units; with a margin of 0 any proven harm FAILs
 bound        the estimate plus t times its standard error, in raw units; early stages, with few
-             canaries, allow two or three margins
+             canaries, allow two or three margins, but not to harm that is proven to be beyond one
 
 A quantity that may not FAIL gets HOLD instead, and INCONCLUSIVE instead of PASS.
 
@@ -143,11 +143,11 @@ class _Comparison(NamedTuple):
         return rarity([(a.z, b.z) for a, b in self.pairs], self.occasion.seed)
 
     def _word(self, level: float, high: float, rare: Rarity | None) -> str:
-        if self.shown.error > 0 and high <= self._allowed:
-            return PASS if self.quantity.may_fail else INCONCLUSIVE
         proven = self.judged.p <= level and (rare is None or rare.at_most(level))
         if proven and self.shown.harm > self._margin:
             return FAIL if self.quantity.may_fail else HOLD
+        if self.quantity.may_fail and self.shown.error > 0 and high <= self._allowed:
+            return PASS
         return INCONCLUSIVE
 
     def _need(self, tail: float) -> Need:

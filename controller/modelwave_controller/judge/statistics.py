@@ -80,13 +80,13 @@ def t_quantile(tail: float, freedom: float) -> float:
     with probability `tail`, which is above 0 and below 1."""
     if tail > 0.5:
         return -t_quantile(1 - tail, freedom)
-    t = NormalDist().inv_cdf(1 - tail)  # below the t that is looked for
+    t = NormalDist().inv_cdf(1 - tail)  # below the t that is looked for, as the tail is thinner
     scale = -log_beta(freedom / 2, 0.5) - log(freedom) / 2
     for _ in range(100):
         density = exp(scale - (freedom + 1) / 2 * log1p(t * t / freedom))
         step = (t_tail(t, freedom) - tail) / density
         t += step
-        if abs(step) <= 1e-12 * max(1.0, abs(t)):
+        if abs(step) <= 1e-7 * max(1.0, abs(t)):  # the next step would be its square
             break
     return t
 
