@@ -36,6 +36,12 @@ def test_window_without_labels_adds_nothing():
     assert devices.fold([Window(0, 0, 5)]) == NOTHING
 
 
+@pytest.mark.parametrize("weight", [1, math.inf, math.nan])
+def test_window_that_is_no_number_adds_nothing(weight):
+    bad = [Window(n, weight, total) for n, total in enumerate((math.nan, math.inf, -1e300))]
+    assert devices.fold([*bad, Window(9, 10, 9)]) == Sums(10, 9)
+
+
 def test_of_more_windows_before_only_the_last_16_count():
     odd, even = devices.fold_before(Window(n, 1, n) for n in range(-40, 0))
     assert odd == Sums(8, sum(range(-15, 0, 2)))

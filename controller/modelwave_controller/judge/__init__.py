@@ -6,6 +6,7 @@ devices       a device's windows -> one number, its mean less what it did before
 looks         when a stage is judged, and how much of the error each look may use
 compare       the two arms -> PASS, FAIL or INCONCLUSIVE, with estimate and interval
 permutation   how rare the canaries' sum is among all ways to choose canaries
+limit         a mean against a fixed limit, without controls
 levels        all devices, and each target by itself
 needs         how many more devices or windows a verdict needs, and the smallest harm seen
 rollbacks     roll-backs among the devices that were opened: an e-value

@@ -20,7 +20,7 @@ Coull, The American Statistician 52, 1998).
 """
 
 from collections.abc import Sequence
-from math import expm1, fsum, log1p, nan, sqrt
+from math import expm1, fsum, log1p, sqrt
 from typing import NamedTuple
 
 from modelwave_controller.judge import needs
@@ -32,6 +32,7 @@ from modelwave_controller.judge.permutation import Rarity, rarity
 from modelwave_controller.judge.statistics import t_quantile
 
 PASS, FAIL, HOLD, INCONCLUSIVE = "PASS", "FAIL", "HOLD", "INCONCLUSIVE"
+MAX_LOGARITHM = 700.0  # of what `expm1` can return
 MIN_NORMAL = 100  # devices in both arms, from where t needs no permutation beside it
 
 
@@ -71,14 +72,14 @@ class Verdict(NamedTuple):
     controls: int
     margin: float
     allowed: float  # the harm within which it passes here: the margin, two or three of them
-    harm: float = nan  # not a number, as those below, if there is nothing to compare
-    low: float = nan
-    high: float = nan  # PASS if this is within `allowed`
-    level: float = nan  # what the p-values are compared with
-    t_p: float = nan
-    permutation_p: float | None = None  # None if it was not needed
+    level: float  # what the p-values are compared with
+    reason: str
+    harm: float | None = None  # None, as those below, if there is nothing to compare
+    low: float | None = None
+    high: float | None = None  # PASS if this is within `allowed`
+    t_p: float | None = None
+    permutation_p: float | None = None  # None also if it was not needed
     need: Need | None = None
-    reason: str = ""
 
 
 def compare(
@@ -108,25 +109,31 @@ class _Comparison(NamedTuple):
     def verdict(self) -> Verdict:
         level, tail = self.occasion.to_fail, self.occasion.to_pass
         reach = t_quantile(tail, self.shown.freedom) * self.shown.error
-        high = self.shown.harm + reach
+        bounds = (self.shown.harm, self.shown.harm - reach, self.shown.harm + reach)
         rare = self._rarity(level)
-        word = self._word(level, high, rare)
-        canaries, controls = _numbers(self.pairs)
-        found = Verdict(
-            word,
-            canaries,
-            controls,
-            self.quantity.margin,
-            allowed=_shown(self.quantity, self._allowed),
-            harm=_shown(self.quantity, self.shown.harm),
-            low=_shown(self.quantity, self.shown.harm - reach),
-            high=_shown(self.quantity, high),
-            level=level,
+        word = self._word(level, bounds[2], rare)
+        need = self._need(tail) if word == INCONCLUSIVE and self.quantity.may_fail else None
+        harm, low, high = (_shown(self.quantity, value) for value in bounds)
+        reason = f"{self.quantity.name}: harm {harm:.3g} ({low:.3g} to {high:.3g}); "
+        return _verdict(word, self.pairs, self.quantity, self.occasion)._replace(
+            harm=harm,
+            low=low,
+            high=high,
             t_p=self.judged.p,
             permutation_p=rare.p if rare else None,
-            need=self._need(tail) if word == INCONCLUSIVE and self.quantity.may_fail else None,
+            need=need,
+            reason=reason + self._of_what() + (f"; {need.words}" if need else ""),
         )
-        return found._replace(reason=_reason(found, self.quantity))
+
+    def _of_what(self) -> str:
+        """The second half of a reason, such as "12 canaries, 40 controls; the margin is 0.02"."""
+        canaries, controls = _numbers(self.pairs)
+        words = (
+            f"{canaries} canaries, {controls} controls; the margin is {self.quantity.margin:.3g}"
+        )
+        if self.occasion.allowance > 1:
+            words += f", in this stage {_shown(self.quantity, self._allowed):.3g}"
+        return words
 
     @property
     def _margin(self) -> float:
@@ -165,11 +172,18 @@ def _numbers(pairs: Sequence[Pair]) -> tuple[int, int]:
     return sum(len(a.z) for a, _ in pairs), sum(len(b.z) for _, b in pairs)
 
 
+def _verdict(
+    word: str, pairs: Sequence[Pair], quantity: Quantity, occasion: Occasion, reason: str = ""
+) -> Verdict:
+    """Returns a verdict with what is known before anything is compared."""
+    allowed = _shown(quantity, occasion.allowance * _on_scale(quantity))
+    return Verdict(word, *_numbers(pairs), quantity.margin, allowed, occasion.to_fail, reason)
+
+
 def _nothing(pairs: Sequence[Pair], quantity: Quantity, occasion: Occasion) -> Verdict:
     canaries, controls = _numbers(pairs)
-    allowed = _shown(quantity, occasion.allowance * _on_scale(quantity))
     reason = f"{canaries} canaries and {controls} controls with a window are too few to compare"
-    return Verdict(INCONCLUSIVE, canaries, controls, quantity.margin, allowed, reason=reason)
+    return _verdict(INCONCLUSIVE, pairs, quantity, occasion, reason)
 
 
 def _counting_error(pairs: Sequence[Pair]) -> float:
@@ -199,17 +213,5 @@ def _shown(quantity: Quantity, harm: float) -> float:
     """Returns a harm on the scale of the raw numbers in the units of people."""
     if quantity.scale is not RATIO:
         return harm
-    return -expm1(-harm) if quantity.higher_is_better else expm1(harm)
-
-
-def _reason(found: Verdict, quantity: Quantity) -> str:
-    """Returns the verdict's reason, such as "accuracy is worse by 0.031 (0.012 to 0.050) on 12
-    canaries than on 40 controls; the margin is 0.02"."""
-    words = (
-        f"{quantity.name} is worse by {found.harm:.3g} ({found.low:.3g} to {found.high:.3g}) on "
-        f"{found.canaries} canaries than on {found.controls} controls; the margin is "
-        f"{found.margin:.3g}"
-    )
-    if found.allowed > found.margin:
-        words += f", in this stage {found.allowed:.3g}"
-    return f"{words}; {found.need.words}" if found.need else words
+    sign = -1.0 if quantity.higher_is_better else 1.0
+    return sign * expm1(min(sign * harm, MAX_LOGARITHM))

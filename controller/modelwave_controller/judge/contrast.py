@@ -44,7 +44,7 @@ class _Side(NamedTuple):
 
 def _side(values: Sequence[float]) -> _Side:
     mean = fsum(values) / len(values)
-    return _Side(len(values), mean, fsum([(value - mean) ** 2 for value in values]))
+    return _Side(len(values), mean, fsum([(value - mean) * (value - mean) for value in values]))
 
 
 def contrast(groups: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Contrast | None:

@@ -21,6 +21,9 @@ from typing import NamedTuple
 
 # The windows before the first order that count: the last ones.
 MAX_BEFORE_WINDOWS = 16
+# A window with a larger total, or with none that is a number, adds nothing: it would be all that
+# counts. What a device may send is far below it.
+MAX_TOTAL = 1e100
 # With fewer devices that have odd and even windows, their correlation says nothing.
 MIN_CORRELATED = 3
 
@@ -47,7 +50,8 @@ NUMBER = Scale("number", _as_it_is)
 
 class Quantity(NamedTuple):
     """What is judged. `margin` is the harm that is still accepted, in the units of the quantity;
-    for a RATIO the harm relative to the controls, 0.2 for a fifth."""
+    for a RATIO the harm relative to the controls, 0.2 for a fifth, and below 1 where higher is
+    better."""
 
     name: str
     scale: Scale
@@ -114,7 +118,7 @@ class Arm(NamedTuple):
 
 
 def fold(windows: Iterable[Window]) -> Sums:
-    """Returns the sums of the windows. Those of weight 0 add nothing."""
+    """Returns the sums of the windows. One of weight 0 adds nothing."""
     kept = _once(windows)
     return Sums(fsum(w.weight for w in kept), fsum(w.total for w in kept))
 
@@ -128,7 +132,8 @@ def fold_before(windows: Iterable[Window]) -> tuple[Sums, Sums]:
 def _once(windows: Iterable[Window]) -> list[Window]:
     kept: dict[int, Window] = {}
     for window in windows:
-        if window.weight > 0 and window >= kept.get(window.number, window):
+        counts = 0 < window.weight <= MAX_TOTAL and abs(window.total) <= MAX_TOTAL
+        if counts and window >= kept.get(window.number, window):
             kept[window.number] = window
     return list(kept.values())
 

@@ -2,9 +2,12 @@
 stage can see. All follow from the standard error, which shrinks with the number of devices and, as
 far as it comes from counting, with the number of windows."""
 
-from math import ceil, sqrt
+from collections.abc import Sequence
+from math import ceil, fsum, sqrt
+from statistics import covariance, variance
 from typing import NamedTuple
 
+from modelwave_controller.judge.devices import Frozen, Observed
 from modelwave_controller.judge.statistics import t_quantile
 
 MAX_WINDOWS_NEEDED = 1000  # more are no help to anybody
@@ -21,11 +24,12 @@ class Need(NamedTuple):
 
     @property
     def words(self) -> str:
-        ways = []
-        if self.canaries is not None:
-            ways.append(f"{self.canaries} more canaries")
-        if self.windows is not None:
-            ways.append(f"{self.windows} more windows")
+        wanted = ((self.canaries, "canary", "canaries"), (self.windows, "window", "windows"))
+        ways = [
+            f"{number} more {one if number == 1 else many}"
+            for number, one, many in wanted
+            if number is not None
+        ]
         if not ways:
             return "this fleet cannot prove that it is within the margin"
         return f"it needs {' or '.join(ways)} if the estimate stays"
@@ -82,6 +86,26 @@ def _windows(arms: Arms, room: float, tail: float, windows: int, noise: float) -
         return None
     more = ceil(noise * windows / (wanted - lasting)) - windows
     return max(more, 1) if more <= MAX_WINDOWS_NEEDED else None
+
+
+def spread_ahead(devices: Sequence[Observed], frozen: Frozen, weight: float) -> float | None:
+    """Returns the standard deviation that the numbers of devices will have in raw units, from what
+    they sent before the first order, once each has `weight` labels or inferences in the stage. None
+    if fewer than two devices have windows of odd and of even number.
+
+    The covariance of a device's two halves is what lasts of its difference from the others, the
+    rest is noise, which shrinks with the weight.
+    """
+    halves = [d for d in devices if d.odd.weight > 0 and d.even.weight > 0]
+    if len(halves) < 2:
+        return None
+    odd, even = [d.odd.mean for d in halves], [d.even.mean for d in halves]
+    lasting = max(covariance(odd, even), 0.0)
+    half = max((variance(odd) + variance(even)) / 2 - lasting, 0.0)
+    before = fsum(d.before.weight for d in halves) / len(halves)
+    noise = half * before / 2  # of a weight of 1
+    theta = frozen.theta
+    return sqrt(lasting * (1 - theta) ** 2 + noise / weight + theta**2 * noise / before)
 
 
 def smallest_harm(spread: float, canaries: int, controls: int, level: float) -> float:
