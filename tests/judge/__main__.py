@@ -7,7 +7,8 @@ import time
 
 import numpy as np
 
-from modelwave_controller.judge.compare import PASS
+from modelwave_controller.judge.compare import PASS, Pair
+from modelwave_controller.judge.devices import Observed, arm, fold, fold_before
 from modelwave_controller.judge.levels import judge
 from tests.judge import evidence
 from tests.judge.rollouts import Fleet, Plan, false_fails, interval, play
@@ -221,21 +222,30 @@ def unlabelled(runs, seed):
 
 
 def cost(runs, seed):
-    """A look, in ms: the arms of all devices, and their comparison"""
+    """A look after 8 windows, in ms: a device's windows to sums, the arms, their comparison"""
 
     def lines():
-        for devices in (12, 50, 500, 10_000):
+        for devices, canaries in ((12, 3), (50, 5), (500, 50), (10_000, 99), (10_000, 1000)):
             for harm in (0.0, 0.10):
                 rng = np.random.default_rng([seed, devices])
-                fleet = Fleet(rng, Plan(devices, quantities=4), ACCURACY, harm)
-                times = [time.process_time()]
-                pair = fleet.pair(0, 3)
-                times.append(time.process_time())
-                word = judge({"": pair}, fleet.quantity, fleet.plan.occasion(0, 3)).word
-                times.append(time.process_time())
-                yield devices, word, *(f"{1000 * x:.1f}" for x in np.diff(times))
+                plan = Plan(devices, (canaries / devices,), quantities=4)
+                yield devices, canaries, *_times(Fleet(rng, plan, ACCURACY, harm), canaries)
 
-    rows(["devices", "verdict", "arms", "comparison"], lines())
+    rows(["devices", "canaries", "verdict", "sums", "arms", "comparison"], lines())
+
+
+def _times(fleet, canaries):
+    windows = list(fleet.data.windows())
+    times = [time.process_time()]
+    devices = [Observed(*fold_before(before), fold(now)) for before, now in windows]
+    times.append(time.process_time())
+    quantity, frozen = fleet.quantity, fleet.frozen
+    sides = devices[:canaries], devices[canaries:]
+    pair = Pair(*(arm(side, quantity, frozen) for side in sides))
+    times.append(time.process_time())
+    word = judge({"": pair}, quantity, fleet.plan.occasion(0, 3)).word
+    times.append(time.process_time())
+    return word, *(f"{1000 * x:.1f}" for x in np.diff(times))
 
 
 TABLES = (good, worlds, held, halt, finish, rollbacks, target, silence, unlabelled, cost)

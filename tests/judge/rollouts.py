@@ -178,4 +178,4 @@ def interval(hits, number):
     centre, scale = p + z * z / 2 / number, 1 + z * z / number
     half = z * np.sqrt(p * (1 - p) / number + z * z / 4 / number**2)
     low, high = 100 * (centre - half) / scale, 100 * (centre + half) / scale
-    return f"{100 * p:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{100 * p:.1f} [{max(low, 0):.1f}, {high:.1f}]"

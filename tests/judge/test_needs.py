@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from modelwave_controller.judge import needs
 from modelwave_controller.judge.compare import FAIL, PASS
@@ -25,6 +26,27 @@ def test_spread_that_is_expected_is_that_which_comes():
 def test_fleet_without_windows_before_has_no_expected_spread():
     devices = [sums(100, 90)] * 5
     assert needs.spread_ahead(devices, freeze(devices), weight=800) is None
+
+
+@pytest.mark.parametrize("room", [0.011, 0.013, 0.02, 0.03])
+def test_needed_canaries_are_the_fewest_whose_bound_is_within_the_margin(room):
+    """One variance of all devices; a canary more is a control less."""
+    spread, reach = 0.03, stats.t.isf(0.0125, 48)
+
+    def bound(more):
+        return reach * spread * (1 / (4 + more) + 1 / (46 - more)) ** 0.5
+
+    arms = needs.Arms(4, 46, spread * (1 / 4 + 1 / 46) ** 0.5, 48.0)
+    fewest = next((more for more in range(1, 22) if bound(more) <= room), None)
+    assert needs.need(arms, room, 0.0125, 8, None) == (fewest, None)
+
+
+def test_needed_windows_shrink_what_comes_from_counting_and_not_what_lasts():
+    """Of a variance of 4 half is noise, which twice the windows halve."""
+    arms = needs.Arms(10, 10, 2 * (1 / 10 + 1 / 10) ** 0.5, 18.0)
+    reach = stats.t.isf(0.0125, 18) * (1 / 10 + 1 / 10) ** 0.5
+    assert needs.need(arms, reach * 3.01**0.5, 0.0125, 8, 2.0).windows == 8
+    assert needs.need(arms, reach * 1.9**0.5, 0.0125, 8, 2.0).windows is None
 
 
 def words(margin, harm, runs=40):

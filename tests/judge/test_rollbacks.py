@@ -18,6 +18,12 @@ def test_so_many_rollbacks_revert_up_to_so_many_devices(k, n):
     assert judge_rollbacks(k, n + 1).reverts_at == k + 1
 
 
+@pytest.mark.parametrize(("k", "n"), [(1, 14), (2, 46), (3, 93)])
+def test_so_many_rollbacks_hold_up_to_so_many_devices(k, n):
+    assert judge_rollbacks(k, n).word == HELD
+    assert judge_rollbacks(k, n + 1).word == GO_ON
+
+
 @pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 5), (3, 50), (0, 500), (60, 10_000)])
 def test_evidence_is_the_average_likelihood_over_that_at_the_limit(k, n):
     limit = 0.005

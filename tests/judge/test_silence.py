@@ -1,6 +1,7 @@
 """Canaries that send nothing."""
 
 import pytest
+from scipy import stats
 
 from modelwave_controller.judge.looks import Budget
 from modelwave_controller.judge.silence import judge_silence
@@ -23,6 +24,12 @@ BUDGET = Budget(4, 3, 4, False)
 def test_silent_canaries(silent, canaries, silent_controls, controls, word):
     found = judge_silence(silent, canaries, silent_controls, controls, BUDGET, 0)
     assert found.word == word
+
+
+def test_p_value_is_that_of_scipys_exact_test():
+    found = judge_silence(5, 20, 3, 60, BUDGET, 0)
+    theirs = stats.fisher_exact([[5, 15], [3, 57]], alternative="greater").pvalue
+    assert found.p == pytest.approx(theirs)
 
 
 def test_silence_that_controls_share_is_not_the_releases():

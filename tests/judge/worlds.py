@@ -11,7 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from modelwave_controller.judge.devices import NUMBER, RATIO, SHARE, Observed, Quantity, Scale, Sums
+from modelwave_controller.judge.devices import (
+    NUMBER,
+    RATIO,
+    SHARE,
+    Observed,
+    Quantity,
+    Scale,
+    Sums,
+    Window,
+)
 
 LABELS = 100
 SPREAD = 0.05
@@ -76,6 +85,14 @@ class Recorded(NamedTuple):
     def observed(self, prepared, first, windows):
         """Returns the devices as they are seen then."""
         return list(map(Observed, *prepared, _sums(*self.seen(first, windows))))
+
+    def windows(self):
+        """Returns the windows of each device, if all labels are in time: those before the first
+        order, and those since then."""
+        _, weights, totals = self.batches[0]
+        for weight, total in zip(weights.tolist(), totals.tolist(), strict=True):
+            both = [Window(n, *row) for n, row in enumerate(zip(weight, total, strict=True))]
+            yield both[: self.before], both[self.before :]
 
 
 def _sums(weight, total):

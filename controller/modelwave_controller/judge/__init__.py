@@ -14,6 +14,12 @@ silence       canaries that send nothing, against controls
 estimated     accuracy without labels, from the histogram of confidences: it may only HOLD
 statistics    Student's t, the incomplete beta function, Fisher's exact test
 
+    frozen = freeze(devices)          # each target and quantity, once, before the first order
+    pairs[target] = Pair(arm(canaries, quantity, frozen), arm(controls, quantity, frozen))
+    occasion = Occasion(budget, number, windows, allowance(stage, stages), seed)
+    judged = judge(pairs, quantity, occasion)
+    judged.word, judged.reason, judged.whole.harm, judged.targets["rp2040"].need
+
 A canary is a device that was opened, a control one that was not. Equal inputs give equal verdicts,
 in any order of devices and windows; the draws of a permutation follow from a seed.
 """
