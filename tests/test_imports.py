@@ -63,6 +63,8 @@ DRAFTS = {
         controller.home         controller.models.targets
         controller.trust        controller.rollout.state
         controller.fit          controller.trust.keys
+        controller.judge        controller.rollout.state
+        controller.judge        controller.disk
         controller.boards       controller.disk
         controller.errors       controller.disk
         controller.errors       controller.phrases
@@ -84,11 +86,18 @@ DRAFTS = {
         agent.checks                asyncio
         agent.types                 os
     """,
+    "A release is judged by arithmetic alone; its only chance follows from a seed": """
+        controller.judge.looks      time
+        controller.judge.devices    numpy
+        controller.judge.compare    shared.rules
+        controller.judge.compare    controller.errors
+    """,
     "SQL is in storage, and in the transactions of what stands on it": """
         controller.cli.view         sqlalchemy
         controller.demo.story       sqlalchemy
         controller.releases.figures sqlalchemy
         controller.disk             alembic
+        controller.judge.levels     sqlalchemy
         agent.host.log              sqlite3
         shared.slots                sqlite3
     """,

@@ -1,0 +1,75 @@
+"""Judges a quantity at two levels: all devices together, and each target by itself, so that one bad
+kind of board at 5 % of a fleet does not hide in the mean.
+
+Half of the error is for all devices, half is divided among the targets; one target alone has it
+all. Targets may only FAIL: that a stage is good is shown by all devices together, and a target of
+five canaries could not show it.
+
+    any level FAILs           FAIL (or HOLD, if the quantity may not FAIL)
+    all devices PASS          PASS
+    otherwise                 INCONCLUSIVE
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from modelwave_controller.judge.compare import (
+    FAIL,
+    HOLD,
+    INCONCLUSIVE,
+    PASS,
+    Occasion,
+    Pair,
+    Verdict,
+    compare,
+)
+from modelwave_controller.judge.devices import Quantity
+
+
+class Judged(NamedTuple):
+    word: str
+    whole: Verdict
+    targets: dict[str, Verdict]  # empty if there is only one
+    reason: str
+
+
+def judge(
+    pairs: Mapping[str, Pair], quantity: Quantity, occasion: Occasion, common_error: float = 0.0
+) -> Judged:
+    """Returns the verdict of a quantity at a look. `pairs` has the arms of each target; it must
+    name every target of the rollout, also one without a canary so far, as the error is divided
+    among them."""
+    names = sorted(pairs)
+    everything = [pairs[name] for name in names]
+    if len(names) <= 1:
+        whole = compare(everything, quantity, occasion, common_error)
+        return Judged(whole.word, whole, {}, whole.reason)
+    whole = compare(everything, quantity, _with_share(occasion, 2), common_error)
+    part = _with_share(occasion, 2 * len(names))
+    targets = {name: compare([pairs[name]], quantity, part, common_error) for name in names}
+    return _together(whole, targets)
+
+
+def _with_share(occasion: Occasion, parts: int) -> Occasion:
+    budget = occasion.budget
+    return occasion._replace(budget=budget._replace(share=budget.share / parts))
+
+
+def _together(whole: Verdict, targets: dict[str, Verdict]) -> Judged:
+    for word in (FAIL, HOLD):
+        if whole.word == word:
+            return Judged(word, whole, targets, whole.reason)
+        for name, verdict in targets.items():
+            if verdict.word == word:
+                return Judged(word, whole, targets, f"{name}: {verdict.reason}")
+    word = PASS if whole.word == PASS else INCONCLUSIVE
+    return Judged(word, whole, targets, whole.reason)
+
+
+def standing(words: list[str]) -> str:
+    """Returns the word of a stage after its looks so far: a FAIL stays, and so does a PASS that no
+    FAIL or HOLD follows; otherwise that of the last look."""
+    for word in (FAIL, HOLD, PASS):
+        if word in words:
+            return word
+    return INCONCLUSIVE

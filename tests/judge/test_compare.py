@@ -1,0 +1,157 @@
+"""The verdict of one comparison: its rows, its boundaries, what it carries."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelwave_controller.judge import compare, levels
+from modelwave_controller.judge.compare import FAIL, HOLD, INCONCLUSIVE, PASS, Pair
+from modelwave_controller.judge.devices import NUMBER, RATIO, SHARE, Frozen, Quantity
+from modelwave_controller.judge.devices import arm as made_arm
+from tests.judge.building import ACCURACY, observed, occasion, pair, sums
+
+
+def fleet(devices=50, canaries=5, harm=0.0, windows=8, seed=1):
+    rng = np.random.default_rng(seed)
+    means = np.clip(0.9 + 0.04 * rng.standard_normal((devices, 1)), 0.5, 0.99)
+    opened = np.arange(devices) < canaries
+    before = rng.binomial(100, np.repeat(means, 16, 1)) / 100
+    now = rng.binomial(100, np.repeat(means - harm * opened[:, None], windows, 1)) / 100
+    return observed(before, now), opened
+
+
+def found(harm, quantity=ACCURACY, **at):
+    devices, opened = fleet(harm=harm)
+    return compare.compare([pair(devices, opened, quantity)], quantity, occasion(**at))
+
+
+def test_harm_beyond_the_margin_fails_with_estimate_interval_and_p_values():
+    verdict = found(0.1)
+    assert verdict.word == FAIL
+    assert (verdict.canaries, verdict.controls) == (5, 45)
+    assert verdict.margin < verdict.low < verdict.harm < verdict.high
+    assert verdict.harm == pytest.approx(0.1, abs=0.03)
+    assert verdict.t_p <= verdict.level
+    assert verdict.permutation_p <= verdict.level
+    assert verdict.reason.startswith("accuracy: harm 0.0959 (0.08 to 0.112); ")
+    assert verdict.reason.endswith("5 canaries, 45 controls; the margin is 0.02")
+
+
+def test_proven_harm_within_the_margin_does_not_fail():
+    assert found(0.1, ACCURACY._replace(margin=0.2)).word == PASS
+    assert found(0.1, ACCURACY._replace(margin=0.0)).word == FAIL
+
+
+def test_harm_proven_beyond_the_margin_fails_also_where_a_stage_allows_three():
+    verdict = found(0.06, ACCURACY._replace(margin=0.03), allowance=3)
+    assert verdict.word == FAIL
+    assert verdict.margin < verdict.harm < verdict.high < verdict.allowed
+
+
+def test_no_harm_passes_an_early_stage_and_needs_more_canaries_in_the_last():
+    assert found(0.0, allowance=3).word == PASS
+    verdict = found(0.0, ACCURACY._replace(margin=0.01), allowance=1)
+    assert verdict.word == INCONCLUSIVE
+    assert verdict.need.canaries > 0
+    assert f"it needs {verdict.need.canaries} more canaries" in verdict.reason
+
+
+def test_so_many_canaries_more_and_it_passes():
+    quantity = ACCURACY._replace(margin=0.012)
+    passed, asked = 0, 0
+    for seed in range(30):
+        devices, opened = fleet(200, 6, seed=seed)
+        verdict = compare.compare([pair(devices, opened, quantity)], quantity, occasion())
+        if verdict.word != INCONCLUSIVE or verdict.need.canaries is None or verdict.harm > 0.006:
+            continue
+        asked += 1
+        more, opened = fleet(200, 6 + verdict.need.canaries, seed=seed + 100)
+        passed += compare.compare([pair(more, opened, quantity)], quantity, occasion()).word == PASS
+    assert asked >= 10
+    assert passed >= asked / 4  # half of the later estimates are above the first one
+
+
+def test_margin_below_the_estimate_is_beyond_any_number_of_canaries():
+    verdict = found(0.02, ACCURACY._replace(margin=0.001))
+    assert verdict.need == (None, None)
+    assert "cannot prove" in verdict.reason
+
+
+def test_quantity_that_may_not_fail_holds_and_does_not_pass():
+    careful = ACCURACY._replace(may_fail=False)
+    assert found(0.1, careful).word == HOLD
+    assert found(0.0, careful, allowance=3).word == INCONCLUSIVE
+
+
+def test_arm_without_a_window_is_inconclusive_with_the_numbers():
+    devices, _ = fleet()
+    nobody = made_arm([], ACCURACY, Frozen(0, 0))
+    everybody = made_arm(devices, ACCURACY, Frozen(0, 0))
+    for arms in (Pair(nobody, everybody), Pair(everybody, nobody)):
+        verdict = compare.compare([arms], ACCURACY, occasion())
+        assert verdict.word == INCONCLUSIVE
+        assert "too few" in verdict.reason
+        assert verdict.harm is None
+
+
+def test_one_canary_against_one_control_is_too_few():
+    devices, opened = fleet(2, 1)
+    verdict = compare.compare([pair(devices, opened, ACCURACY)], ACCURACY, occasion())
+    assert verdict.word == INCONCLUSIVE
+
+
+def test_no_failure_in_few_inferences_is_no_proof():
+    """All devices have none, so there is no spread at all."""
+    failures = Quantity("failures", SHARE, False, margin=0.001)
+    few, many = ([sums(n, 0)] * 20 for n in (10, 10_000))
+    opened = [True] * 5 + [False] * 15
+    assert compare.compare([pair(few, opened, failures)], failures, occasion()).word == INCONCLUSIVE
+    assert compare.compare([pair(many, opened, failures)], failures, occasion()).word == PASS
+
+
+def test_equal_numbers_without_counts_are_no_proof():
+    power = Quantity("power_mw", NUMBER, False, margin=20)
+    devices, opened = [sums(10, 3100)] * 20, [True] * 5 + [False] * 15
+    assert compare.compare([pair(devices, opened, power)], power, occasion()).word == INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("higher_is_better", "harm"), [(False, 0.25), (True, -0.25)])
+def test_harm_of_a_ratio_is_relative(higher_is_better, harm):
+    """Canaries take 10 ms, controls 8: as latency a quarter worse, as a yield a quarter better."""
+    quantity = Quantity("latency", RATIO, higher_is_better, margin=0.2)
+    devices = [sums(1, math.log(10 + x)) for x in (-0.1, 0, 0.1)]
+    devices += [sums(1, math.log(8 + x)) for x in (-0.1, 0, 0.1)]
+    verdict = compare.compare(
+        [pair(devices, [True] * 3 + [False] * 3, quantity)], quantity, occasion()
+    )
+    assert verdict.harm == pytest.approx(harm, abs=0.01)
+    assert verdict.word == (FAIL if harm > 0 else PASS)
+
+
+def test_many_devices_are_judged_without_a_permutation():
+    devices, opened = fleet(250, 120, harm=0.1)
+    verdict = compare.compare([pair(devices, opened, ACCURACY)], ACCURACY, occasion())
+    assert (verdict.word, verdict.permutation_p) == (FAIL, None)
+
+
+def test_error_that_all_canaries_share_widens_the_interval():
+    devices, opened = fleet(harm=0.1)
+    arms = [pair(devices, opened, ACCURACY)]
+    alone = compare.compare(arms, ACCURACY, occasion())
+    shared = compare.compare(arms, ACCURACY, occasion(), common_error=0.1)
+    assert shared.high - shared.low > 2 * (alone.high - alone.low)
+    assert (alone.word, shared.word) == (FAIL, INCONCLUSIVE)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from([0.0, 0.05, 0.1]))
+def test_order_of_devices_does_not_matter(chance, harm):
+    devices, opened = fleet(30, 6, harm)
+    rows = list(zip(devices, opened, strict=True))
+    before = levels.judge({"a": pair(devices, opened, ACCURACY)}, ACCURACY, occasion())
+    chance.shuffle(rows)
+    again = pair([row[0] for row in rows], [row[1] for row in rows], ACCURACY)
+    assert levels.judge({"a": again}, ACCURACY, occasion()) == before

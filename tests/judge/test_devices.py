@@ -1,0 +1,80 @@
+"""One number a device: order, repetition and gaps of its windows."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelwave_controller.judge import devices
+from modelwave_controller.judge.devices import NOTHING, Frozen, Observed, Sums, Window
+from tests.judge.building import ACCURACY, observed
+
+WINDOWS = st.lists(
+    st.builds(Window, st.integers(-20, 20), st.floats(0, 1000), st.floats(-1e6, 1e6)), max_size=30
+)
+
+
+@given(WINDOWS, st.randoms())
+def test_order_and_repetition_of_windows_do_not_matter(windows, chance):
+    again = windows + chance.choices(windows, k=5) if windows else []
+    chance.shuffle(again)
+    assert devices.fold(again) == devices.fold(windows)
+    assert devices.fold_before(again) == devices.fold_before(windows)
+
+
+def test_window_that_came_twice_counts_with_the_labels_that_came_late():
+    early, late = Window(3, 40, 30), Window(3, 100, 80)
+    assert devices.fold([late, early]) == devices.fold([early, late]) == Sums(100, 80)
+
+
+def test_mean_is_weighted_by_labels():
+    assert devices.fold([Window(0, 300, 300), Window(1, 100, 0)]).mean == 0.75
+
+
+def test_window_without_labels_adds_nothing():
+    assert devices.fold([Window(0, 0, 5)]) == NOTHING
+
+
+@pytest.mark.parametrize("weight", [1, math.inf, math.nan])
+def test_window_that_is_no_number_adds_nothing(weight):
+    bad = [Window(n, weight, total) for n, total in enumerate((math.nan, math.inf, -1e300))]
+    assert devices.fold([*bad, Window(9, 10, 9)]) == Sums(10, 9)
+
+
+def test_of_more_windows_before_only_the_last_16_count():
+    odd, even = devices.fold_before(Window(n, 1, n) for n in range(-40, 0))
+    assert odd == Sums(8, sum(range(-15, 0, 2)))
+    assert even == Sums(8, sum(range(-16, 0, 2)))
+
+
+def test_theta_is_1_where_devices_repeat_themselves_and_0_where_nothing_lasts():
+    same = observed([[p] * 4 for p in (0.7, 0.8, 0.9)], [[0.9]] * 3)
+    assert devices.freeze(same).theta == pytest.approx(1)
+    opposed = observed([[0.7, 0.9] * 2, [0.9, 0.7] * 2, [0.8, 0.8] * 2], [[0.9]] * 3)
+    assert devices.freeze(opposed).theta == 0
+
+
+def test_two_devices_show_no_correlation():
+    assert devices.freeze(observed([[0.7] * 4, [0.9] * 4], [[0.9]] * 2)).theta == 0
+
+
+def test_device_without_windows_before_counts_as_the_mean_of_the_others():
+    new = Observed(NOTHING, NOTHING, Sums(100, 90))
+    (z,) = devices.arm([new], ACCURACY, Frozen(0.5, 0.8)).z
+    bend = devices.SHARE.bend
+    assert z == pytest.approx(bend(0.9) - 0.5 * bend(0.8))
+
+
+def test_silent_device_has_no_number():
+    silent = Observed(Sums(100, 90), Sums(100, 90), NOTHING)
+    assert devices.arm([silent], ACCURACY, Frozen(0.5, 0.8)).z == []
+
+
+def test_where_lower_is_better_the_number_is_turned():
+    failures = ACCURACY._replace(higher_is_better=False)
+    few, many = (
+        devices.arm([Observed(NOTHING, NOTHING, Sums(100, n))], failures, Frozen(0, 0)).z[0]
+        for n in (1, 50)
+    )
+    assert few > many == pytest.approx(-math.pi / 4)

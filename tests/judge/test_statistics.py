@@ -1,0 +1,67 @@
+"""The distributions of judge/statistics.py against SciPy's."""
+
+import math
+import random
+
+import pytest
+from scipy import special, stats
+
+from modelwave_controller.judge import statistics
+
+CHANCE = random.Random(1)
+# Few and many devices, and Welch's degrees between them.
+FREEDOMS = [1, 2, 3, 4.5, 7, 10, 13.37, 30, 98, 499.2, 9998, 1e6]
+
+
+@pytest.mark.parametrize("freedom", FREEDOMS)
+def test_tail_of_t_is_that_of_scipy(freedom: float) -> None:
+    for t in (-40, -8, -3, -1, -1e-3, 0, 1e-6, 0.01, 0.7, 1.9, 3, 5, 9, 30, 300):
+        ours, theirs = statistics.t_tail(t, freedom), stats.t.sf(t, freedom)
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-290)
+
+
+@pytest.mark.parametrize("freedom", FREEDOMS)
+def test_quantile_of_t_is_that_of_scipy(freedom: float) -> None:
+    for tail in (1e-9, 1e-5, 1 / 960, 0.0125, 0.05, 0.2, 0.49, 0.5, 0.8, 0.999):
+        ours, theirs = statistics.t_quantile(tail, freedom), stats.t.isf(tail, freedom)
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-9)
+
+
+def test_incomplete_beta_is_that_of_scipy() -> None:
+    for _ in range(2000):
+        a, b = (10 ** CHANCE.uniform(-1, 4) for _ in range(2))
+        x = CHANCE.betavariate(a, b)
+        assert statistics.incomplete_beta(a, b, x) == pytest.approx(
+            special.betainc(a, b, x), rel=1e-8, abs=1e-12
+        )
+
+
+def test_incomplete_beta_at_its_ends_is_exact() -> None:
+    assert statistics.incomplete_beta(3, 4, 0.0) == 0
+    assert statistics.incomplete_beta(3, 4, 1.0) == 1
+
+
+@pytest.mark.parametrize(("a", "b", "x"), [(0, 1, 0.5), (1, -1, 0.5), (1, 1, 1.5), (1, 1, -0.1)])
+def test_incomplete_beta_outside_of_its_domain_is_refused(a: float, b: float, x: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        statistics.incomplete_beta(a, b, x)
+
+
+def test_logarithm_of_beta_is_that_of_scipy() -> None:
+    for a, b in [(0.5, 0.5), (1, 1), (3, 9998), (5000, 0.5), (1e6, 3)]:
+        assert statistics.log_beta(a, b) == pytest.approx(special.betaln(a, b), rel=1e-8)
+
+
+def test_fishers_test_is_that_of_scipy() -> None:
+    for _ in range(1000):
+        total = CHANCE.choice([5, 12, 50, 500, 10_000])
+        drawn, marked = CHANCE.randint(1, total), CHANCE.randint(0, total)
+        mean, spread = drawn * marked / total, math.sqrt(drawn) / 2 + 1
+        hits = max(0, min(drawn, marked, round(CHANCE.gauss(mean, spread))))
+        theirs = stats.hypergeom.sf(hits - 1, total, marked, drawn)
+        ours = statistics.fisher_tail(hits, drawn, marked, total)
+        assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-12)
+
+
+def test_fishers_test_of_impossible_numbers_is_0() -> None:
+    assert statistics.fisher_tail(4, 3, 10, 20) == 0
