@@ -50,7 +50,13 @@ def permutation(canaries, controls, seed=0):
 def verdict(before, now, opened, shares, margin, allowance, to_fail, to_pass):
     """Returns (word, estimate, upper bound, p of t, (p of the permutation, nothing is lower))"""
     z1, z0, raw1, raw0 = arms(before, now, opened, shares)
-    shown, p = t_test(raw1, raw0), t_test(z1, z0).pvalue
+    shown, judged = t_test(raw1, raw0), t_test(z1, z0)
+    p = judged.pvalue
+    if shares:  # the arcsine of the root of a share of n has the variance 1/4n
+        least = np.sqrt(0.25 / now[opened].size + 0.25 / now[~opened].size) / 10  # of 100 labels
+        distance = z0.mean() - z1.mean()
+        error = distance / -judged.statistic if judged.statistic else 0.0
+        p = stats.t.sf(distance / max(error, least), judged.df)
     harm = raw0.mean() - raw1.mean()
     error = harm / -shown.statistic if shown.statistic else np.inf
     if shares:

@@ -112,6 +112,15 @@ def test_no_failure_in_few_inferences_is_no_proof():
     assert compare.compare([pair(many, opened, failures)], failures, occasion()).word == PASS
 
 
+def test_a_failure_in_each_canary_of_few_inferences_is_no_proof_of_harm():
+    """Only one control has one: devices that are nearly alike have next to no spread."""
+    failures, opened = Quantity("failures", SHARE, False, margin=0.0), [True] * 3 + [False] * 9
+    for labels, word in ((50, INCONCLUSIVE), (10_000, FAIL)):
+        shares = (0.02, 0.02, 0.02, 0.02, *[0.0] * 8)
+        arms = [pair([sums(labels, labels * share) for share in shares], opened, failures)]
+        assert compare.compare(arms, failures, occasion()).word == word
+
+
 def test_equal_numbers_without_counts_are_no_proof():
     power = Quantity("power_mw", NUMBER, False, margin=20)
     devices, opened = [sums(10, 3100)] * 20, [True] * 5 + [False] * 15

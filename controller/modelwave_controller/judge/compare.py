@@ -15,8 +15,8 @@ bound        the estimate plus t times its standard error, in raw units; early s
 A quantity that may not FAIL gets HOLD instead, and INCONCLUSIVE instead of PASS.
 
 A share has a smallest standard error, that of counting: where no device of few had a failure, there
-is no spread, but no proof either. It is the binomial one, with one more of each kind (Agresti and
-Coull, The American Statistician 52, 1998).
+is no spread, but no proof either, and a single failure is none of harm. In raw units it is the
+binomial one, with one more of each kind (Agresti and Coull, The American Statistician 52, 1998).
 """
 
 from collections.abc import Sequence
@@ -96,6 +96,7 @@ def compare(
     judged, shown = judged.widened(common_error), shown.widened(common_error)
     if quantity.scale is SHARE:
         shown = shown._replace(error=max(shown.error, _counting_error(pairs)))
+        judged = judged._replace(error=max(judged.error, _bent_counting_error(pairs)))
     return _Comparison(pairs, quantity, occasion, judged, shown).verdict()
 
 
@@ -188,6 +189,12 @@ def _nothing(pairs: Sequence[Pair], quantity: Quantity, occasion: Occasion) -> V
 
 def _counting_error(pairs: Sequence[Pair]) -> float:
     return sqrt(sum(_binomial_variance([arms[side] for arms in pairs]) for side in (0, 1)))
+
+
+def _bent_counting_error(pairs: Sequence[Pair]) -> float:
+    """The arcsine of the root of a share that n were counted for has the variance 1/4n."""
+    sides = (fsum(arms[side].weight for arms in pairs) for side in (0, 1))
+    return sqrt(sum(0.25 / weight for weight in sides))
 
 
 def _binomial_variance(arms: Sequence[Arm]) -> float:
