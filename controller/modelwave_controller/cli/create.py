@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.models.needs import Asked
 from modelwave_controller.models.targets import Targets
-from modelwave_controller.releases import bundles, figures, manifests
+from modelwave_controller.releases import bundles, figures, heldout, manifests
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.releases.manifests import Wanted
@@ -24,6 +24,9 @@ from modelwave_controller.terminal import print_json, safe, say
 from modelwave_controller.trust import keys, roots
 from modelwave_shared import digests
 from modelwave_shared.words import MANIFEST
+
+if TYPE_CHECKING:
+    from modelwave_controller.operations.running import Beside
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
@@ -61,7 +64,15 @@ def create(
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=INTEGER", help="Metric on held-out data; repeat it."),
+        typer.Option(
+            metavar="NAME=SHARE",
+            help="Share of right answers on held-out data, with --n, or NAME=RIGHT/N; "
+            "or NAME=INTEGER, which is only shown; repeat it.",
+        ),
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", help="How many held-out examples each --metric NAME=SHARE is of."),
     ] = None,
     kernel: Annotated[
         list[str] | None, typer.Option(help="Operator that it needs; repeat it; else the model's.")
@@ -97,6 +108,9 @@ def create(
 ) -> None:
     """Run a model's golden set on this host, show the manifest to be signed, and sign it.
 
+    Its held-out metrics are compared with those of the release that runs on the target; a worse
+    one is refused.
+
     Run it where the release key is. With --out the release goes into a bundle, for
     `modelwave release add` on the service's machine; without, it is added to this home. Sign
     all releases in one home: each home numbers only the releases that it signed or added.
@@ -116,7 +130,7 @@ def create(
         tolerance=figures.tolerance(least_correct, steps or []),
         asked=Asked(ram, None if kernel is None else tuple(kernel), runtime, accelerator),
         dataset=dataset,
-        metrics=figures.pairs(metric or [], "--metric"),
+        metrics=figures.metrics(metric or [], n),
         quantisation=quantisation,
     )
     if force is not None and not force.strip():
@@ -130,9 +144,12 @@ def create(
         taken = manifests.take_files(wanted, folder)
         needs = manifests.find_needs(wanted, taken, folder, force or "")
         draft = manifests.draft(wanted, taken, needs, force or "")
-        manifest, proof = manifests.settle(draft, folder)
+        beside = _beside(releases, wanted)
+        manifest, proof = manifests.settle(draft, folder, beside.worse if beside else "")
         payload = keys.canonical(manifest)
         _show_what_is_signed(manifest, payload, proof, signer.keyid, stderr=as_json)
+        for line in beside.lines() if beside else []:
+            say(safe(line), stderr=as_json)
         say(safe(needs.how), stderr=as_json)
         if not yes:
             typer.confirm("Sign it?", abort=True, err=True)
@@ -142,7 +159,9 @@ def create(
         else:
             releases.note(folder)
     if as_json:
-        print_json({**json_entry(manifest, digests.hexdigest(payload)), "bundle": out and str(out)})
+        entry = json_entry(manifest, digests.hexdigest(payload))
+        more = {"bundle": out and str(out), "compared": beside and beside.json()}
+        print_json({**entry, **more})
     else:
         where = (
             f"in bundle {out}; add it to the service's home: modelwave release add"
@@ -164,7 +183,19 @@ def _show_what_is_signed(
 ) -> None:
     say(f"Key {keyid} signs this document, sha256 {digests.hexdigest(payload)}:", stderr)
     print_json(manifest, stderr)
+    if manifest["forced"]:
+        say(forced(manifest["forced"]), stderr)
     if proof.healthy:
         say(f"[green]golden set passed[/] on {safe(proof.runtime)}", stderr)
     else:
-        say(f"{forced(manifest['forced'])}\n{safe(proof.reason)}", stderr)
+        say(safe(proof.reason), stderr)
+
+
+def _beside(releases: Releases, wanted: Wanted) -> "Beside | None":
+    """Returns the comparison with the release that runs; None for a release without metrics."""
+    if not heldout.shares(wanted.metrics):
+        return None
+    # Its import brings SQLAlchemy's, which takes half of a command's start time.
+    from modelwave_controller.operations import running
+
+    return running.beside(releases, wanted.model, wanted.target.name, wanted.metrics)

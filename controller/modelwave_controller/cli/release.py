@@ -9,6 +9,7 @@ from modelwave_controller.cli.create import ModelArgument, create
 from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.cli.release_view import forced, json_entry, release_facts
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.releases import heldout
 from modelwave_controller.releases.catalog import Releases, StoredRelease
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 
@@ -57,7 +58,7 @@ def list_releases(ctx: typer.Context, as_json: JsonOption = False) -> None:
     if not known:
         say("no releases yet; make one with `modelwave release create`")
         return
-    columns = ("model", "release", "version", "target", "bytes", "sha256", "forced")
+    columns = ("model", "release", "version", "target", "bytes", "sha256", "held-out", "forced")
     show(table(columns, [_row(release) for release in known]))
 
 
@@ -70,6 +71,7 @@ def _row(release: StoredRelease) -> tuple[object, ...]:
         manifest.target,
         manifest.needs.flash,
         release.digest[:12],
+        heldout.listed(manifest.lineage.metrics),
         manifest.forced and f"FORCED: {manifest.forced}",
     )
 

@@ -3,7 +3,8 @@
     take_files   copies the files under their hashes and checks their headers
     find_needs   finds out what the model needs of a device
     draft        makes the manifest and compares its needs with the target's limits
-    settle       runs the golden set, and refuses a model that fails it unless forced
+    settle       runs the golden set, and refuses a model that fails it, or is worse than the one
+                 that runs, unless forced
 
 All checks use the copies, which are also hashed and shipped, so a file cannot be exchanged in
 between.
@@ -172,9 +173,10 @@ def _check_limits(needed: dict[str, Any], target: Target) -> None:
             )
 
 
-def settle(manifest: dict[str, Any], folder: Path) -> tuple[dict[str, Any], Proof]:
+def settle(manifest: dict[str, Any], folder: Path, worse: str = "") -> tuple[dict[str, Any], Proof]:
     """Runs the golden set on the files in `folder`. Returns the manifest to sign and the result.
-    Raises TrustError if it failed, unless the manifest has a reason in `forced`; a reason that was
+    Raises TrustError if it failed, or for `worse`, which says in what the model is worse than the
+    one that runs ("": in nothing), unless the manifest has a reason in `forced`; a reason that was
     not needed is removed."""
     by_role = {file["role"]: folder / file["sha256"] for file in manifest["files"]}
     proved = golden_sets.prove(
@@ -183,11 +185,12 @@ def settle(manifest: dict[str, Any], folder: Path) -> tuple[dict[str, Any], Proo
         manifest["tolerance"],
         _accelerator_to_prove_on(manifest["needs"]["accelerator"]),
     )
-    if proved.healthy:
+    problems = [problem for problem in (proved.reason, worse) if problem]
+    if proved.healthy and not worse:
         return manifest | {"forced": ""}, proved
     if not manifest["forced"]:
         raise TrustError(
-            f"not released: {proved.reason}; --force REASON releases it anyway, "
+            f"not released: {'; '.join(problems)}; --force REASON releases it anyway, "
             "and the reason is signed and shown"
         )
     return manifest, proved
