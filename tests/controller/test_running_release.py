@@ -221,6 +221,25 @@ def test_held_out_metrics_are_shown_with_their_counts(world: World, run: Run) ->
         assert entry["held_out"] == {"accuracy": {"share": 0.972, "n": 360}}
 
 
+def test_reliability_table_is_signed_and_shown(
+    world: World, create: Run, run: Run, tmp_path: Path
+) -> None:
+    lines = "".join(f"{number},{number * 3},{number * 2}\n" for number in range(16))
+    table = tmp_path / "table.csv"
+    table.write_text(f"bin,n,correct\n{lines}")
+    made = create("v1", "--reliability", str(table), "--json").json()
+    assert made["manifest"]["extra"] == {
+        "reliability_n": [3 * number for number in range(16)],
+        "reliability_correct": [2 * number for number in range(16)],
+    }
+    assert "240 of 360 right, in 16 bins of confidence" in run("release", "show", "digits", "1").out
+    assert "extra" not in create("v2", "--json").json()["manifest"]
+    table.write_text(f"bin,n,correct\n{lines}".replace("15,45,30", "15,45,46"))
+    refused = create("v3", "--reliability", str(table))
+    assert refused.code == 2
+    assert "row 16: correct: 46; give an integer from 0 to 45" in refused.err
+
+
 def test_dry_run_shows_the_metrics_of_the_new_and_of_the_old_release(
     world: World, run: Run
 ) -> None:

@@ -20,6 +20,7 @@ from modelwave_controller.releases import bundles, figures, heldout, manifests
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.releases.manifests import Wanted
+from modelwave_controller.releases.reliability import read_table
 from modelwave_controller.terminal import print_json, safe, say
 from modelwave_controller.trust import keys, roots
 from modelwave_shared import digests
@@ -73,6 +74,14 @@ def create(
     n: Annotated[
         int | None,
         typer.Option("--n", help="How many held-out examples each --metric NAME=SHARE is of."),
+    ] = None,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="How often it is right at each confidence: CSV or JSON with bin, n, correct.",
+            parser=path,
+        ),
     ] = None,
     kernel: Annotated[
         list[str] | None, typer.Option(help="Operator that it needs; repeat it; else the model's.")
@@ -132,6 +141,7 @@ def create(
         dataset=dataset,
         metrics=figures.metrics(metric or [], n),
         quantisation=quantisation,
+        reliability=read_table(reliability) if reliability else None,
     )
     if force is not None and not force.strip():
         raise OperatorError("--force: give the reason, which is signed and shown")

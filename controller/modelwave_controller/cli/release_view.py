@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from modelwave_controller.releases import heldout
+from modelwave_controller.releases import heldout, reliability
 from modelwave_controller.releases.catalog import StoredRelease
 from modelwave_controller.terminal import safe
 
@@ -33,8 +33,17 @@ def release_facts(stored: StoredRelease) -> list[tuple[str, object]]:
         ("tolerance", _pairs(tolerance.get("steps", tolerance))),
         ("dataset", lineage.dataset),
         ("held-out", heldout.listed(lineage.metrics)),
+        ("reliability", _reliability(stored)),
         ("quantisation", lineage.quantisation),
     ]
+
+
+def _reliability(stored: StoredRelease) -> str:
+    table = reliability.of_manifest(stored.document)
+    if table is None:
+        return "none"
+    examples, right = (sum(column) for column in zip(*table, strict=True))
+    return f"{right:,} of {examples:,} right, in {len(table)} bins of confidence"
 
 
 def _pairs(figures_by_name: dict[str, Any]) -> str:

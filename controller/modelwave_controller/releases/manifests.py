@@ -12,17 +12,18 @@ between.
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.judge.estimated import Bin
 from modelwave_controller.models import needs
 from modelwave_controller.models.needs import Asked, ModelNeeds
 from modelwave_controller.models.targets import Target
-from modelwave_controller.releases import golden_sets
+from modelwave_controller.releases import golden_sets, reliability
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.trust.documents import of_our_format, require
 from modelwave_shared import documents, fields, golden
@@ -53,6 +54,7 @@ class Wanted:
     dataset: str
     metrics: dict[str, int]
     quantisation: str
+    reliability: Sequence[Bin] | None = None
 
 
 def require_version(version: str) -> None:
@@ -156,6 +158,8 @@ def draft(
             "deltas": [],
         },
     )
+    if wanted.reliability:
+        manifest["extra"] = reliability.recorded(wanted.reliability)
     try:
         documents.check(MANIFEST, manifest)
     except DocumentError as error:
