@@ -65,7 +65,7 @@ KIND = Kind(
         "needs": NEEDS,
         "tolerance": tolerance,
         "lineage": LINEAGE,
-        "forced": text,  # why it was released although its golden set failed; "": it passed
+        "forced": text,  # why it was released although it failed a check; "": it passed all
         "deltas": ListOf(DELTA, 0, MAX_DELTAS),  # optional; the whole file is always available
     },
     between=_agrees,

@@ -317,6 +317,15 @@ def test_what_a_newer_controller_lets_be_ignored_is_ignored(world):
     assert not is_taken(signing.order(release, 6, extra={"battery": {"a": {"b": 1}}}))
 
 
+def test_extra_of_a_manifest_takes_no_memory_in_an_update():
+    release = signing.Release(2, b"new model " * 300, extra={"reliability_n": [10**9] * 16})
+    message = signing.order(release, 6)
+    case = Case(message, "digits", DEVICE, new_record(), ROOM, wall=signing.ISSUED)
+    judge(case)
+    assert case.manifest["release"] == 2
+    assert "extra" not in case.manifest
+
+
 def test_report_says_which_formats_are_read(world):
     assert asyncio.run(live(world, lambda _: world.reports))
     assert world.reports[-1]["reads"] == {"root": 1, "manifest": 1, "order": 1}

@@ -486,4 +486,4 @@ def test_negative_steps_are_named_before_anything_else(texts: list[str]) -> None
 
 
 def test_figures_are_read() -> None:
-    assert figures.pairs(["tflite>=2.14=1", "any=-8"], "--steps") == {"tflite>=2.14": 1, "any": -8}
+    assert figures.pairs(["tflite>=2.14=1", "any=8"], "--steps") == {"tflite>=2.14": 1, "any": 8}

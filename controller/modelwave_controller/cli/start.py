@@ -21,6 +21,7 @@ from modelwave_controller.cli.options import (
     path,
     short_duration,
 )
+from modelwave_controller.cli.release_view import metric_rows
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
@@ -180,14 +181,17 @@ def start(
     }
     rest = {"on_fail": on_fail, "expires_seconds": expires}
     home = home_of(ctx)
-    found = Releases(home).find(model, release)
+    releases = Releases(home)
+    found = releases.find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
     lift_ban = one_line(lift_ban, "--lift-ban")
     request = Request(model, found, target or (), chosen, start_slot, lift_ban, home.root.epoch)
     with opened_store(ctx) as store:
         if dry_run:
             again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))
-            _awaiting_device(lambda: _dry_run(store, request, again, as_json), wait_devices)
+            _awaiting_device(
+                lambda: _dry_run(store, releases, request, again, as_json), wait_devices
+            )
             return
         number = _awaiting_device(
             lambda: rollouts.start(store, request, time.time(), actor()), wait_devices
@@ -243,13 +247,16 @@ def _plan(
     return plan.parse_plan(data, f"--plan {file}")
 
 
-def _dry_run(store: Store, request: Request, again: list[str], as_json: bool) -> None:
+def _dry_run(
+    store: Store, releases: Releases, request: Request, again: list[str], as_json: bool
+) -> None:
     """Shows what the rollout would do; `again` is the command without its start slot."""
     with store.read() as connection:
         created = rollouts.propose(connection, log.under_way(connection), request)
         places = preview.preview(connection, created, request.releases)
         number = next(iter(created.releases.values())).release
         back = preview.downgrade(connection, created.model, created.releases, number)
+    metrics = preview.held_out(releases, created, request.releases)
     command = [*again, "--start-slot", str(created.start_slot)]
     unfit = [place for place in places if place.shortfalls]
     if as_json:
@@ -260,10 +267,15 @@ def _dry_run(store: Store, request: Request, again: list[str], as_json: bool) ->
                 "start_slot": created.start_slot,
                 "plan": created.plan.model_dump(),
                 "devices": [asdict(place) for place in places],
+                "held_out": {of_target.target: of_target.json() for of_target in metrics},
             }
         )
         return
     show(table(("stage", "devices", "who"), _stage_rows(created, places)))
+    if rows := metric_rows(metrics):
+        say("\nOn held-out data:")
+        columns = ("target", "metric", f"release {number}", "before")
+        show(table((*columns, "difference", "95 % interval"), rows))
     if unfit:
         say("\n[yellow]These devices would reject the release:[/]")
         show(

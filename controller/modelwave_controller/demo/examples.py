@@ -19,8 +19,7 @@ def release_arguments(folder: Path, version: str, target: str) -> list[str]:
         *("--file", str(folder / entry["file"])),
         *("--golden", str(folder / entry["golden"]["file"])),
         *("--dataset", found["dataset"], "--quantisation", found["quantisation"]),
-        *("--metric", f"right={entry['accuracy']['right']}"),
-        *("--metric", f"total={entry['accuracy']['total']}"),
+        *("--metric", f"accuracy={entry['accuracy']['right']}/{entry['accuracy']['total']}"),
         *_tolerance(entry["tolerance"]),
     ]
 

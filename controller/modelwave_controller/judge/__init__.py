@@ -12,6 +12,7 @@ needs         how many more devices or windows a verdict needs, and the smallest
 rollbacks     roll-backs among the devices that were opened: an e-value
 silence       canaries that send nothing, against controls
 estimated     accuracy without labels, from the histogram of confidences: it may only HOLD
+proportions   intervals of a share and of the difference of two: metrics on held-out data
 statistics    Student's t, the incomplete beta function, Fisher's exact test
 
     frozen = freeze(devices)          # each target and quantity, once, before the first order

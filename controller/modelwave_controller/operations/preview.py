@@ -1,5 +1,5 @@
-"""Previews a rollout: the stage of each device, the devices that the release does not fit, and
-those that run a newer one.
+"""Previews a rollout: the stage of each device, the devices that the release does not fit, those
+that run a newer one, and the held-out metrics of the release and of the one before it.
 """
 
 from collections import defaultdict
@@ -10,7 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from modelwave_controller.phrases import plural
+from modelwave_controller.releases import heldout
 from modelwave_controller.releases.bundles import Signed
+from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.releases.heldout import Compared, Share
 from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.storage import devices as stored
@@ -81,6 +84,41 @@ def downgrade(connection: Connection, model: str, targets: Collection[str], rele
         for newer, number in connection.execute(query)
     ]
     return f"this takes {', '.join(parts)}" if parts else ""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The held-out metrics of a target's new release, and of the one that a revert goes back to:
+    none of either, if it has none, or if it is unknown to this home."""
+
+    target: str
+    new: dict[str, Share]
+    old: dict[str, Share]
+
+    @property
+    def compared(self) -> dict[str, Compared]:
+        return {one.name: one for one in heldout.compare(self.new, self.old)}
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "new": heldout.json_shares(self.new),
+            "old": heldout.json_shares(self.old),
+            "compared": [one.json() for one in self.compared.values()],
+        }
+
+
+def held_out(releases: Releases, created: Created, new: dict[str, Signed]) -> list[HeldOut]:
+    """Returns the metrics of each target of the rollout, whose releases by target are `new`."""
+    found = []
+    for target in sorted(created.releases):
+        before = created.previous.get(target)
+        old = before and releases.of_digest(created.model, before.manifest)
+        found.append(HeldOut(target, _shares(new[target]), _shares(old) if old else {}))
+    return found
+
+
+def _shares(release: Signed) -> dict[str, Share]:
+    return heldout.shares(release.manifest.lineage.metrics)
 
 
 def _stages(created: Created, slots: list[int]) -> dict[int, int]:

@@ -62,6 +62,18 @@ class Releases:
             raise OperatorError(f"RELEASE: {model} has no release {wanted[:100]}; it has {shown}")
         return found
 
+    def of_digest(self, model: str, digest: str) -> StoredRelease | None:
+        """Returns the release whose manifest has this sha256; None if it is not in this home."""
+        known = self._of_model(self.home.releases / model)
+        return next((release for release in known if release.digest == digest), None)
+
+    def newest(self, model: str, target: str) -> StoredRelease | None:
+        """Returns the release for the target with the highest number, also of those that were
+        signed here for another home; None if there is none."""
+        known = self._of_model(self.home.releases / model, self.home.signed / model)
+        of_target = [release for release in known if release.manifest.target == target]
+        return max(of_target, key=lambda release: release.manifest.release, default=None)
+
     def number_for(self, model: str, version: str, target: str, leaving: bool = False) -> int:
         """Returns the number for a new release: that of the same version for other targets, else
         the next one. Raises OperatorError if the version has this target already, or if the

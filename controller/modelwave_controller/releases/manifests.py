@@ -3,7 +3,8 @@
     take_files   copies the files under their hashes and checks their headers
     find_needs   finds out what the model needs of a device
     draft        makes the manifest and compares its needs with the target's limits
-    settle       runs the golden set, and refuses a model that fails it unless forced
+    settle       runs the golden set, and refuses a model that fails it, or is worse than the one
+                 that runs, unless forced
 
 All checks use the copies, which are also hashed and shipped, so a file cannot be exchanged in
 between.
@@ -11,17 +12,18 @@ between.
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.judge.estimated import Bin
 from modelwave_controller.models import needs
 from modelwave_controller.models.needs import Asked, ModelNeeds
 from modelwave_controller.models.targets import Target
-from modelwave_controller.releases import golden_sets
+from modelwave_controller.releases import golden_sets, reliability
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.trust.documents import of_our_format, require
 from modelwave_shared import documents, fields, golden
@@ -52,6 +54,7 @@ class Wanted:
     dataset: str
     metrics: dict[str, int]
     quantisation: str
+    reliability: Sequence[Bin] | None = None
 
 
 def require_version(version: str) -> None:
@@ -155,6 +158,8 @@ def draft(
             "deltas": [],
         },
     )
+    if wanted.reliability:
+        manifest["extra"] = reliability.recorded(wanted.reliability)
     try:
         documents.check(MANIFEST, manifest)
     except DocumentError as error:
@@ -172,9 +177,10 @@ def _check_limits(needed: dict[str, Any], target: Target) -> None:
             )
 
 
-def settle(manifest: dict[str, Any], folder: Path) -> tuple[dict[str, Any], Proof]:
+def settle(manifest: dict[str, Any], folder: Path, worse: str = "") -> tuple[dict[str, Any], Proof]:
     """Runs the golden set on the files in `folder`. Returns the manifest to sign and the result.
-    Raises TrustError if it failed, unless the manifest has a reason in `forced`; a reason that was
+    Raises TrustError if it failed, or for `worse`, which says in what the model is worse than the
+    one that runs ("": in nothing), unless the manifest has a reason in `forced`; a reason that was
     not needed is removed."""
     by_role = {file["role"]: folder / file["sha256"] for file in manifest["files"]}
     proved = golden_sets.prove(
@@ -183,11 +189,12 @@ def settle(manifest: dict[str, Any], folder: Path) -> tuple[dict[str, Any], Proo
         manifest["tolerance"],
         _accelerator_to_prove_on(manifest["needs"]["accelerator"]),
     )
-    if proved.healthy:
+    problems = [problem for problem in (proved.reason, worse) if problem]
+    if proved.healthy and not worse:
         return manifest | {"forced": ""}, proved
     if not manifest["forced"]:
         raise TrustError(
-            f"not released: {proved.reason}; --force REASON releases it anyway, "
+            f"not released: {'; '.join(problems)}; --force REASON releases it anyway, "
             "and the reason is signed and shown"
         )
     return manifest, proved

@@ -1,0 +1,211 @@
+"""`modelwave release create`: makes, shows and signs a manifest."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelwave_controller import disk
+from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
+from modelwave_controller.cli.release_view import forced, json_entry
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.home import Home
+from modelwave_controller.models.needs import Asked
+from modelwave_controller.models.targets import Targets
+from modelwave_controller.releases import bundles, figures, heldout, manifests
+from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.releases.golden_sets import Proof
+from modelwave_controller.releases.manifests import Wanted
+from modelwave_controller.releases.reliability import read_table
+from modelwave_controller.terminal import print_json, safe, say
+from modelwave_controller.trust import keys, roots
+from modelwave_shared import digests
+from modelwave_shared.words import MANIFEST
+
+if TYPE_CHECKING:
+    from modelwave_controller.operations.running import Beside
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
+]
+
+
+def create(
+    ctx: typer.Context,
+    model: ModelArgument,
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", show_default=False, help="Such as v2 or 2.0.")
+    ],
+    target: Annotated[str, typer.Option(show_default=False, help="See `modelwave target list`.")],
+    file: Annotated[
+        Path, typer.Option(show_default=False, help="The model, a .tflite file.", parser=path)
+    ],
+    golden: Annotated[Path, typer.Option(show_default=False, help="Its golden set.", parser=path)],
+    dataset: Annotated[str, typer.Option(show_default=False, help="What it was trained on.")],
+    quantisation: Annotated[
+        str, typer.Option(show_default=False, help="How it is quantised, or none.")
+    ],
+    labels: Annotated[Path | None, typer.Option(help="Names of the classes.", parser=path)] = None,
+    ram: Annotated[
+        int | None, typer.Option(help="Arena in bytes; else what the model needs on the target.")
+    ] = None,
+    least_correct: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="For a golden set of labels, such as 0.9.")
+    ] = None,
+    steps: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUNTIME=N",
+            help="For a golden set of outputs: tolerance in steps, such as any=8; repeat it.",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SHARE",
+            help="Share of right answers on held-out data, with --n, or NAME=RIGHT/N; "
+            "or NAME=INTEGER, which is only shown; repeat it.",
+        ),
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", help="How many held-out examples each --metric NAME=SHARE is of."),
+    ] = None,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="How often it is right at each confidence: CSV or JSON with bin, n, correct.",
+            parser=path,
+        ),
+    ] = None,
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="Operator that it needs; repeat it; else the model's.")
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Such as tflite>=2.14; else the target's, as the model asks.")
+    ] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Such as edgetpu or jetson/15W; else the model's.")
+    ] = None,
+    release: Annotated[
+        int | None, typer.Option(help="Its number; else that of the same version, or the next.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Release key; else offline/release.key of the home.", parser=path),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Make a bundle in this new folder; else add it to this home.", parser=path
+        ),
+    ] = None,
+    force: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Release it although it fails; the reason is signed and shown."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a model's golden set on this host, show the manifest to be signed, and sign it.
+
+    Its held-out metrics are compared with those of the release that runs on the target; a worse
+    one is refused.
+
+    Run it where the release key is. With --out the release goes into a bundle, for
+    `modelwave release add` on the service's machine; without, it is added to this home. Sign
+    all releases in one home: each home numbers only the releases that it signed or added.
+    """
+    home = home_of(ctx)
+    releases = Releases(home)
+    hardware = Targets(home.targets).get(target)
+    wanted = Wanted(
+        fleet=home.root.fleet,
+        model=model,
+        release=releases.number_for(model, version, target, leaving=out is not None)
+        if release is None
+        else release,
+        version=version,
+        target=hardware,
+        sources={"model": file, "golden": golden} | ({"labels": labels} if labels else {}),
+        tolerance=figures.tolerance(least_correct, steps or []),
+        asked=Asked(ram, None if kernel is None else tuple(kernel), runtime, accelerator),
+        dataset=dataset,
+        metrics=figures.metrics(metric or [], n),
+        quantisation=quantisation,
+        reliability=read_table(reliability) if reliability else None,
+    )
+    if force is not None and not force.strip():
+        raise OperatorError("--force: give the reason, which is signed and shown")
+    if not yes and not sys.stdin.isatty():
+        raise OperatorError("--yes: there is no terminal to ask on; give --yes to sign anyway")
+    key = key or home.offline / "release.key"
+    signer = keys.load_key(key, asker(passphrase_file, str(key)))
+    roots.require_signer(home.root_document, MANIFEST, signer)
+    with bundles.staged(out) if out else _scratch(home) as folder:
+        taken = manifests.take_files(wanted, folder)
+        needs = manifests.find_needs(wanted, taken, folder, force or "")
+        draft = manifests.draft(wanted, taken, needs, force or "")
+        beside = _beside(releases, wanted)
+        manifest, proof = manifests.settle(draft, folder, beside.worse if beside else "")
+        payload = keys.canonical(manifest)
+        _show_what_is_signed(manifest, payload, proof, signer.keyid, stderr=as_json)
+        for line in beside.lines() if beside else []:
+            say(safe(line), stderr=as_json)
+        say(safe(needs.how), stderr=as_json)
+        if not yes:
+            typer.confirm("Sign it?", abort=True, err=True)
+        disk.create_file(folder / bundles.MANIFEST_FILE, keys.sign(MANIFEST, payload, [signer]))
+        if out is None:
+            releases.add(folder)
+        else:
+            releases.note(folder)
+    if as_json:
+        entry = json_entry(manifest, digests.hexdigest(payload))
+        more = {"bundle": out and str(out), "compared": beside and beside.json()}
+        print_json({**entry, **more})
+    else:
+        where = (
+            f"in bundle {out}; add it to the service's home: modelwave release add"
+            if out
+            else f"in {home.path}"
+        )
+        say(f"[green]signed[/]: release {manifest['release']} of {safe(model)}, {safe(where)}")
+
+
+@contextmanager
+def _scratch(home: Home) -> Iterator[Path]:
+    """Yields a temporary folder for a bundle that is added to this home at once."""
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=home.path) as name:
+        yield Path(name)
+
+
+def _show_what_is_signed(
+    manifest: dict[str, Any], payload: bytes, proof: Proof, keyid: str, stderr: bool
+) -> None:
+    say(f"Key {keyid} signs this document, sha256 {digests.hexdigest(payload)}:", stderr)
+    print_json(manifest, stderr)
+    if manifest["forced"]:
+        say(forced(manifest["forced"]), stderr)
+    if proof.healthy:
+        say(f"[green]golden set passed[/] on {safe(proof.runtime)}", stderr)
+    else:
+        say(safe(proof.reason), stderr)
+
+
+def _beside(releases: Releases, wanted: Wanted) -> "Beside | None":
+    """Returns the comparison with the release that runs; None for a release without metrics."""
+    if not heldout.shares(wanted.metrics):
+        return None
+    # Its import brings SQLAlchemy's, which takes half of a command's start time.
+    from modelwave_controller.operations import running
+
+    return running.beside(releases, wanted.model, wanted.target.name, wanted.metrics)

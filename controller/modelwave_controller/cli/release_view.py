@@ -1,0 +1,76 @@
+"""Shows releases: for people, and as JSON."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from modelwave_controller.releases import heldout, reliability
+from modelwave_controller.releases.catalog import StoredRelease
+from modelwave_controller.terminal import safe
+
+if TYPE_CHECKING:  # its import brings SQLAlchemy's, which takes half of a command's start time
+    from modelwave_controller.operations.preview import HeldOut
+
+
+def forced(reason: str) -> str:
+    """Returns a line of Rich markup with the reason why a release was forced."""
+    return f"[bold white on red] FORCED [/] [bold red]{safe(reason)}[/]"
+
+
+def release_facts(stored: StoredRelease) -> list[tuple[str, object]]:
+    """Returns (name, value) pairs that say what a release is."""
+    manifest, needs, lineage = stored.manifest, stored.manifest.needs, stored.manifest.lineage
+    tolerance = manifest.tolerance
+    return [
+        ("model", manifest.model),
+        ("release", f"{manifest.release} ({manifest.version})"),
+        ("target", manifest.target),
+        ("sha256", stored.digest),
+        *((file.role, f"{file.sha256}, {file.size:,} bytes") for file in manifest.files),
+        ("needs flash", f"{needs.flash:,} bytes"),
+        ("needs ram", f"{needs.ram:,} bytes in one piece"),
+        ("needs runtime", " ".join((needs.runtime, needs.accelerator)).strip()),
+        ("needs kernels", ", ".join(needs.kernels) or "not named"),
+        ("tolerance", _pairs(tolerance.get("steps", tolerance))),
+        ("dataset", lineage.dataset),
+        ("held-out", heldout.listed(lineage.metrics)),
+        ("reliability", _reliability(stored)),
+        ("quantisation", lineage.quantisation),
+    ]
+
+
+def _reliability(stored: StoredRelease) -> str:
+    table = reliability.of_manifest(stored.document)
+    if table is None:
+        return "none"
+    examples, right = (sum(column) for column in zip(*table, strict=True))
+    return f"{right:,} of {examples:,} right, in {len(table)} bins of confidence"
+
+
+def _pairs(figures_by_name: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {figure}" for name, figure in figures_by_name.items()) or "none"
+
+
+def json_entry(manifest: dict[str, Any], digest: str) -> dict[str, Any]:
+    """Returns what the commands print of a manifest, whose sha256 is `digest`, with --json."""
+    held_out = heldout.json_shares(heldout.shares(manifest["lineage"]["metrics"]))
+    return {"sha256": digest, "manifest": manifest, "held_out": held_out}
+
+
+def metric_rows(found: "Iterable[HeldOut]") -> list[Sequence[str]]:
+    """Returns a row for each target and metric that the new release has, or the one before it."""
+    rows: list[Sequence[str]] = []
+    for of_target in found:
+        for name in {**of_target.new, **of_target.old}:
+            new, old = (str(of.get(name, "none")) for of in (of_target.new, of_target.old))
+            rows.append((of_target.target, name, new, old, *_difference(of_target, name)))
+    return rows
+
+
+def _difference(found: "HeldOut", name: str) -> tuple[str, str]:
+    """Returns a metric's difference and its interval; "" if only one of the two has it."""
+    one = found.compared.get(name)
+    if one is None:
+        return "", ""
+    worse = ", worse" if one.worse else ""
+    interval = f"{heldout.points(one.least)} to {heldout.points(one.most)}"
+    return f"{heldout.points(one.difference)} points{worse}", interval
