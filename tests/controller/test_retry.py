@@ -113,7 +113,7 @@ def test_each_way_out_is_named_for_the_devices_that_it_helps(world: World) -> No
         "it is over, but 3 of 10 devices did not get to the release: "
         "`modelwave rollout retry 1` orders 1 anew; "
         "1 rejected it, `modelwave rollout retry 1 --outcome REJECTED` if the cause is gone; "
-        "1 rolled it back, `modelwave rollout start digits v1 --lift-ban REASON` lets them try"
+        "1 rolled it back, `modelwave rollout start digits 1 --lift-ban REASON` lets them try"
     )
 
 

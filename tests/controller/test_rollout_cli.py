@@ -283,7 +283,7 @@ def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Run) 
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
         "modelwave: rollout 1: no device to order anew: 2 QUEUED; name others with --outcome or "
-        "--device\n"
+        "--device, such as `modelwave rollout retry 1 --outcome QUEUED`\n"
     )
 
 

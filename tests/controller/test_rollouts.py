@@ -590,7 +590,9 @@ def test_a_revert_is_asked_for_once(world: World) -> None:
 def test_an_old_rollout_is_not_taken_back_under_a_running_one(world: World) -> None:
     bring_to(world, 1)
     world.start(2)
-    with pytest.raises(OperatorError, match="2 of digits is NEW: `modelwave rollout abort 2` or"):
+    with pytest.raises(
+        OperatorError, match="2 of digits is NEW: `modelwave rollout abort 2` first"
+    ):
         rollouts.revert(world.store, "1", "", world.now)
 
 
