@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from rollout_commands import Run
-from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World
+from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World, newest
 from test_service_reports import window
 from typer.main import get_command
 
@@ -107,6 +107,19 @@ def test_start_takes_number_or_version_and_options_for_the_plan(world: World, ru
     plan = world.state().rollouts[1].created.plan
     assert [stage.percent for stage in plan.stages] == [10, 50, 100]
     assert {stage.soak_seconds for stage in plan.stages} == {0}
+
+
+def test_the_number_of_a_release_wins_over_the_same_version_of_another(
+    world: World, run: Run
+) -> None:
+    for number, version in ((3, "v3"), (4, "2024"), (5, "3")):
+        world.shelve(number, version=version)
+    for wanted, number in (("3", 3), ("2024", 4)):
+        assert run("rollout", "start", "digits", wanted).code == 0
+        release = newest(world).release
+        assert release is not None
+        assert release.release == number
+        run("rollout", "abort", "digits")
 
 
 def test_start_takes_durations_with_units(world: World, run: Run) -> None:

@@ -62,7 +62,10 @@ def start(
         str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
     ],
     release: Annotated[
-        str, typer.Argument(metavar="RELEASE", show_default=False, help="Its number or version.")
+        str,
+        typer.Argument(
+            metavar="RELEASE", show_default=False, help="Its number, or else its version."
+        ),
     ],
     target: Annotated[
         list[str] | None, typer.Option(help="Only these; else all targets of the release.")

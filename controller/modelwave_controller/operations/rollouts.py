@@ -180,13 +180,14 @@ def revert(store: Store, rollout: str, reason: str, now: float, actor: str = "")
 
 def find(found: State, wanted: str | None) -> Rollout:
     """Returns the rollout with this number, or the newest one of this model; None means the newest
-    of all. Raises OperatorError if there is none."""
+    of all. Digits are always a number, as a model may be called "2". Raises OperatorError if there
+    is none."""
     rollouts = list(found.rollouts.values())
     if not rollouts:
         raise OperatorError("there is no rollout yet: `modelwave rollout start MODEL RELEASE`")
     if wanted is None:
         return rollouts[-1]
-    matching = [r for r in rollouts if wanted in (str(r.id), r.model)]
+    matching = [r for r in rollouts if wanted == (str(r.id) if wanted.isdigit() else r.model)]
     if not matching:
         raise OperatorError(
             f"ROLLOUT: no rollout or model is called {wanted[:64]!r}; see `modelwave rollout list`"
