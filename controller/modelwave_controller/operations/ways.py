@@ -56,6 +56,18 @@ def instead(rollout: Rollout) -> str:
     return f"`modelwave rollout watch {rollout.id}` follows it"
 
 
+def before_a_start(found: State, model: str) -> str:
+    """Returns what has to be done before a rollout of the model can start, such as a command; "" if
+    one can."""
+    if obstacle := found.obstacle(model):
+        return obstacle
+    active = found.active(model)
+    if active is None:
+        return ""
+    verb = "abort" if active.status in state.ACTIVE else "watch"
+    return f"`modelwave rollout {verb} {active.id}`"
+
+
 def after_the_end(found: State, rollout: Rollout, known: Known, clock: float) -> str:
     """Returns what can be done about a rollout that is over; `clock` is in seconds of the rollout
     clock. The answers to its orders must be in `found`."""
