@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.operations import recover, ways
 from modelwave_controller.operations.named import with_devices
+from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state, wanted
@@ -35,6 +36,7 @@ from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import ahead, clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_shared.limits import SLOTS
+from modelwave_shared.words import ROLLED_BACK
 
 
 @dataclass(frozen=True)
@@ -333,7 +335,23 @@ def _retry(
         raise OperatorError(
             f"rollout {rollout.id}: no device to order anew: {_counted(rollout, outcomes)}"
         )
+    _require_no_ban(connection, found, rollout, [d for d in again if outcomes[d] == ROLLED_BACK])
     return again
+
+
+def _require_no_ban(
+    connection: Connection, found: State, rollout: Rollout, banned: Sequence[str]
+) -> None:
+    """Raises OperatorError if an order of the rollout would not lift the ban of these devices,
+    which rolled its release back: they would reject it, and the roll-back count no more."""
+    if not banned or (rollout.created.lift_ban and not rollout.back):
+        return
+    known = devices.known(connection, rollout.model)
+    raise OperatorError(
+        f"rollout {rollout.id}: {plural(len(banned), 'device')}, such as {banned[0]}, rolled the "
+        "release back, and would reject an order that does not lift the ban: "
+        f"{ways.lifting(found, rollout, known, banned)}"
+    )
 
 
 def _outcomes(
@@ -358,9 +376,12 @@ def _counted(rollout: Rollout, outcomes: dict[str, str]) -> str:
             "`modelwave rollout list` shows the rollouts"
         )
     words = ", ".join(f"{number} {word}" for word, number in counts.most_common())
+    others = sorted(set(counts) - {ROLLED_BACK})
+    if not others:
+        return f"{words}; `modelwave rollout status {rollout.id}` says what leads on"
     return (
         f"{words}; name others with --outcome or --device, such as `modelwave rollout retry "
-        f"{rollout.id} --outcome {','.join(sorted(counts))}`"
+        f"{rollout.id} --outcome {','.join(others)}`"
     )
 
 

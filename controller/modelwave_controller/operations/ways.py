@@ -87,6 +87,20 @@ def after_the_end(found: State, rollout: Rollout, known: Known, clock: float) ->
     return f"it is over, but {left} of {plural(counts.devices, 'device')} {got}: {ways}{then}"
 
 
+def lifting(found: State, rollout: Rollout, known: Known, banned: Sequence[str]) -> str:
+    """Returns how devices may try the release again that they have banned."""
+    active = found.active(rollout.model)
+    if active:
+        return f"it can be tried again when rollout {active.id} is over: {_first(active)}"
+    created = rollout.created
+    releases = created.previous if rollout.back else created.releases
+    starts = " and ".join(
+        f"`modelwave rollout start {rollout.model} {number}{options} --lift-ban REASON`"
+        for number, options in _starts(releases, known, set(banned))
+    )
+    return f"{starts} lets them try it again"
+
+
 def _is_revertible(found: State, rollout: Rollout) -> bool:
     try:
         require_revertible(found, rollout)
@@ -119,25 +133,11 @@ def _ways_on(
     if rejected:
         yield f"{rejected} rejected it, {again} --outcome REJECTED` if the cause is gone"
     if banned:
-        yield f"{len(banned)} rolled it back, {_lifting(found, rollout, known, banned)}"
+        yield f"{len(banned)} rolled it back, {lifting(found, rollout, known, banned)}"
     if going:
         yield f"{going} still in progress"
     if (others := left - failed - rejected - len(banned) - going) > 0:
         yield f"{others} forgotten, or ordered something else since: `modelwave rollout list`"
-
-
-def _lifting(found: State, rollout: Rollout, known: Known, banned: Sequence[str]) -> str:
-    """Returns how devices may try the release again that they have banned."""
-    active = found.active(rollout.model)
-    if active:
-        return f"and can try it again when rollout {active.id} is over: {_first(active)}"
-    created = rollout.created
-    releases = created.previous if rollout.back else created.releases
-    starts = " and ".join(
-        f"`modelwave rollout start {rollout.model} {number}{options} --lift-ban REASON`"
-        for number, options in _starts(releases, known, set(banned))
-    )
-    return f"{starts} lets them try it again"
 
 
 def _starts(
