@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from rollout_commands import Run
-from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World, newest
+from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World, newest, quick
 from test_service_reports import window
 from typer.main import get_command
 
@@ -255,6 +255,29 @@ def test_start_of_a_newer_release_takes_nobody_back(world: World, run: Run) -> N
     world.hear(world.devices.values())
     assert "back to" not in run("rollout", "start", "digits", "1", "--dry-run").out
     assert "back to" not in run("rollout", "start", "digits", "1").out
+
+
+def test_start_says_how_many_devices_have_rolled_the_release_back_before(
+    world: World, run: Run
+) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    world.answer("ROLLED_BACK", [world.devices["d1"], world.devices["d2"]])
+    others = list(world.devices.values())[3:]
+    world.answer("SUCCEEDED", [world.devices["d0"], *others])
+    world.tick()
+    world.answer("SUCCEEDED", [world.devices["d2"]])  # it was given another try
+    world.shelve(2)
+    said = (
+        "1 device, such as d1, rolled this release back before and will reject it, unless it is "
+        "started with --lift-ban REASON"
+    )
+    start = ("rollout", "start", "digits")
+    assert said in run(*start, "1", "--dry-run").out
+    assert run(*start, "1", "--dry-run", "--json").json()["banned"] == ["d1"]
+    assert said not in run(*start, "2", "--dry-run").out
+    assert said not in run(*start, "1", "--dry-run", "--lift-ban", "it was loose").out
+    assert f"{said} (`modelwave rollout abort 2` first)" in run(*start, "1").out
 
 
 def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, run: Run) -> None:
