@@ -10,7 +10,13 @@ from sqlalchemy import Connection
 
 from modelwave_controller.operations import recover, rollouts, ways
 from modelwave_controller.operations.health import health
-from modelwave_controller.operations.problems import Problem, problems_of, with_moments
+from modelwave_controller.operations.problems import (
+    REFUSED,
+    SILENT,
+    Problem,
+    problems_of,
+    with_moments,
+)
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
@@ -86,6 +92,7 @@ class Status:
     rows: list[StageRow]
     problems: list[Problem]  # the first MAX_PROBLEMS of them
     more_problems: int = 0  # how many others there are
+    find_others: str = ""  # the commands that name them
 
     @property
     def final(self) -> bool:
@@ -165,7 +172,24 @@ def describe(
         rows=_rows(rollout, known, times.clock),
         problems=problems[:MAX_PROBLEMS],
         more_problems=max(0, len(problems) - MAX_PROBLEMS),
+        find_others=_find_others(rollout, problems[MAX_PROBLEMS:]),
     )
+
+
+def _find_others(rollout: Rollout, others: list[Problem]) -> str:
+    """Returns the commands that name these devices; the log has only those that answered."""
+    found = []
+    if any(one.outcome not in (SILENT, REFUSED) for one in others):
+        found.append(f"`modelwave rollout log {rollout.id} --answers` has all answers")
+    if any(one.outcome in (SILENT, REFUSED) for one in others):
+        created = rollout.created
+        releases = created.previous if rollout.back else created.releases
+        found += [
+            f"`modelwave device list --model {rollout.model} --target {target} --not-on "
+            f"{release.release}` names silent ones too"
+            for target, release in sorted(releases.items())
+        ]
+    return "; ".join(found)
 
 
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
