@@ -120,9 +120,9 @@ class World:
             found[target] = Signed(document, typed, envelope, digests.hexdigest(payload))
         return found
 
-    def shelve(self, number: int, targets: Iterable[str] = (TARGET,)) -> None:
+    def shelve(self, number: int, targets: Iterable[str] = (TARGET,), **changes: Any) -> None:
         """Stores the release like `modelwave release add`, but without its files."""
-        for target, signed in self.release(number, targets).items():
+        for target, signed in self.release(number, targets, **changes).items():
             folder = self.home.releases / "digits" / str(number)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{target}.json").write_bytes(signed.envelope)

@@ -60,6 +60,9 @@ PassphraseFileOption = Annotated[
 ]
 
 
+WHICH_ROLLOUT = "Number of the rollout, or its model; digits are always a number."
+
+
 def home_of(ctx: typer.Context) -> "Home":
     """Returns the home that --home names."""
     from modelwave_controller.home import Home  # cryptography is slow to import

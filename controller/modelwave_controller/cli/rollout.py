@@ -12,7 +12,7 @@ from rich.live import Live
 
 from modelwave_controller.cli import view
 from modelwave_controller.cli.log import rollout_log
-from modelwave_controller.cli.options import JsonOption, actor, duration, one_line
+from modelwave_controller.cli.options import WHICH_ROLLOUT, JsonOption, actor, duration, one_line
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
@@ -30,15 +30,11 @@ app.command("log")(rollout_log)
 
 RolloutArgument = Annotated[
     str,
-    typer.Argument(
-        metavar="ROLLOUT", show_default=False, help="Number of the rollout, or its model."
-    ),
+    typer.Argument(metavar="ROLLOUT", show_default=False, help=WHICH_ROLLOUT),
 ]
 NewestArgument = Annotated[
     str | None,
-    typer.Argument(
-        metavar="ROLLOUT", show_default="the newest", help="Number of the rollout, or its model."
-    ),
+    typer.Argument(metavar="ROLLOUT", show_default="the newest", help=WHICH_ROLLOUT),
 ]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 

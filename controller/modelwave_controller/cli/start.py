@@ -62,7 +62,10 @@ def start(
         str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
     ],
     release: Annotated[
-        str, typer.Argument(metavar="RELEASE", show_default=False, help="Its number or version.")
+        str,
+        typer.Argument(
+            metavar="RELEASE", show_default=False, help="Its number, or else its version."
+        ),
     ],
     target: Annotated[
         list[str] | None, typer.Option(help="Only these; else all targets of the release.")
@@ -196,6 +199,11 @@ def start(
         show_heading(begun, as_json)
         with store.read() as connection:
             back = preview.downgrade(connection, model, begun.targets, begun.release)
+            created = log.folded(connection, reports_of=[]).rollouts[number].created
+            bans = _bans([] if lift_ban else preview.banned(connection, created))
+        if bans:
+            first = f" (`modelwave rollout abort {number}` first)"
+            say(f"  [yellow]but   {safe(bans + first)}[/]", stderr=as_json)
         if back:
             say(f"  [yellow]but   {safe(back)}[/]", stderr=as_json)
 
@@ -250,12 +258,14 @@ def _dry_run(store: Store, request: Request, again: list[str], as_json: bool) ->
         places = preview.preview(connection, created, request.releases)
         number = next(iter(created.releases.values())).release
         back = preview.downgrade(connection, created.model, created.releases, number)
+        banned = [] if request.lift_ban else preview.banned(connection, created)
     command = [*again, "--start-slot", str(created.start_slot)]
     unfit = [place for place in places if place.shortfalls]
     if as_json:
         print_json(
             {
                 "command": command,
+                "banned": banned,
                 "downgrade": back,
                 "start_slot": created.start_slot,
                 "plan": created.plan.model_dump(),
@@ -282,10 +292,22 @@ def _dry_run(store: Store, request: Request, again: list[str], as_json: bool) ->
             )
         )
         say("Update their agents, or `modelwave device forget` those that are gone.")
+    if banned:
+        say(f"\n[yellow]But {safe(_bans(banned))}.[/]")
     if back:
         say(f"\n[yellow]But {safe(back)}.[/]")
     say(
         f"\nNothing was started. This starts it with these stages:\n\n  {safe(shlex.join(command))}"
+    )
+
+
+def _bans(devices: list[str]) -> str:
+    """Returns a sentence about devices that have banned the release; "" for none."""
+    if not devices:
+        return ""
+    return (
+        f"{phrases.plural(len(devices), 'device')}, such as {devices[0]}, rolled this release back "
+        "before and will reject it, unless it is started with --lift-ban REASON"
     )
 
 
