@@ -12,8 +12,6 @@ modelwave.db      events, devices and messages to publish
 """
 
 import os
-import shutil
-import tempfile
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.interruption import held_back
 from modelwave_controller.trust import keys, roots
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
@@ -163,6 +162,13 @@ class Home:
         """Returns the path for a name in controller.toml, relative to this folder."""
         return self.path / name
 
+    def remove_left(self) -> list[Path]:
+        """Removes the work folders that killed commands have left in this folder and beside it.
+        Returns those that could not be removed."""
+        return [
+            left for at in (self.path, self.path.absolute().parent) for left in disk.remove_left(at)
+        ]
+
     @cached_property
     def config(self) -> ControllerConfig:
         """The settings of controller.toml. Raises OperatorError, which names the field."""
@@ -227,13 +233,11 @@ def make_home(path: Path, fleet: str, passphrase: bytes) -> Home:
     path.mkdir(parents=True, exist_ok=True)
     # Made in a temporary folder and moved at the end, so that an interruption leaves no incomplete
     # home; root.json, without which a folder is not a home, is moved last.
-    made = Path(tempfile.mkdtemp(prefix=".modelwave-", dir=path.absolute().parent))
-    try:
+    with disk.work_folder(path.absolute().parent, "init") as made:
         _fill(made, fleet, passphrase)
-        for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "root.json"):
-            entry.rename(path / entry.name)
-    finally:
-        shutil.rmtree(made)
+        with held_back():
+            for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "root.json"):
+                entry.rename(path / entry.name)
     return Home(path)
 
 

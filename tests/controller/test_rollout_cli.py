@@ -1,6 +1,7 @@
 """Tests the commands for rollouts, the fleet and devices, as a user types them."""
 
 import shlex
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ from test_service_reports import window
 from typer.main import get_command
 
 from modelwave_controller import cli
+from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations.overview import SILENT_SECONDS
 from modelwave_controller.storage import outbox
 from modelwave_shared import topics
@@ -91,13 +93,13 @@ def test_ctrl_c_ends_the_wait_and_nothing_is_started(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
+        raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr("modelwave_controller.cli.start.time.sleep", interrupt)
     with closing(World(tmp_path)) as world:
         world.shelve(1)
-        assert cli.run(["--home", str(world.home.path), "rollout", "start", "digits", "1"]) == 1
-        assert "nothing was done" in capsys.readouterr().err
+        assert cli.run(["--home", str(world.home.path), "rollout", "start", "digits", "1"]) == 130
+        assert "interrupted; no rollout was started" in capsys.readouterr().err
         assert world.state().rollouts == {}
 
 

@@ -1,7 +1,6 @@
 """`modelwave release`: signs releases, adds them to a home, and shows them."""
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,8 +156,8 @@ def create(
 @contextmanager
 def _scratch(home: Home) -> Iterator[Path]:
     """Yields a temporary folder for a bundle that is added to this home at once."""
-    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=home.path) as name:
-        yield Path(name)
+    with disk.work_folder(home.path, "sign") as folder:
+        yield folder
 
 
 def _show_what_is_signed(

@@ -17,6 +17,7 @@ from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.status import Entry, Status, StatusReader, entries
 from modelwave_controller.rollout import retry as retrying
@@ -98,7 +99,8 @@ def watch(
     """Follow a rollout until it is over or held.
 
     The exit code says how it stands: 0 FINISHED, 3 REVERTED, 4 ABORTED, 5 HELD, 6 UNKNOWN;
-    7 if it goes on after --timeout. Ctrl-C (130) ends only the watching.
+    7 if it goes on after --timeout. Ctrl-C (130) and SIGTERM (143) end only
+    the watching.
     """
     with opened_store(ctx) as store:
         with store.read() as connection:
@@ -110,8 +112,8 @@ def watch(
 
         try:
             last = _follow(read, interval, as_json, inf if timeout is None else timeout)
-        except KeyboardInterrupt:
-            return 130
+        except Interrupted as error:
+            return error.exit_code
     return EXIT_CODES.get(last.status, GOES_ON)
 
 

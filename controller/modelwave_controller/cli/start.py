@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from modelwave_controller import disk, phrases
+from modelwave_controller import disk, interruption, phrases
 from modelwave_controller.cli.options import (
     JsonOption,
     actor,
@@ -218,10 +218,8 @@ def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
                     stderr=True,
                 )
                 said = True
-        try:
+        with interruption.saying("no rollout was started"):
             time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
-            raise typer.Abort from None
 
 
 def _plan(
