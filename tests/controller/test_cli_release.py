@@ -342,7 +342,7 @@ def test_key_that_is_no_release_key_is_refused(
         ({"dataset": "a\nb"}, "lineage.dataset"),
         ({"quantisation": "x" * 201}, "lineage.quantisation"),
         ({"force": ""}, "--force"),
-        ({"force": "x" * 201}, "forced"),
+        ({"force": "x" * 201}, "--force"),
         ({"file": "/no/such"}, "--file: cannot read"),
         ({"file": "/"}, "--file: cannot read"),
         ({"file": "/dev/null"}, "is empty"),

@@ -296,7 +296,8 @@ def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Run, r
     world.answer("FAILED", world.devices.values())
     world.tick()
     ran = run("rollout", "resume", "1", "--accept", reason)
-    assert (ran.code, ran.err) == (2, "modelwave: --accept: say why the gate may be overruled\n")
+    assert ran.code == 2
+    assert ran.err.startswith("modelwave: --accept: blank; say why")
     assert run("rollout", "status", "--json").json()["status"] == "HELD"
 
 
@@ -337,6 +338,33 @@ def test_an_empty_rollout_is_refused_and_does_not_mean_the_newest(
     ran = run("rollout", command, "")
     assert (ran.code, ran.out) == (2, "")
     assert "ROLLOUT: no rollout or model is called ''" in ran.err
+    assert world.state() == before
+
+
+BAD_REASONS = ["", " ", "\t", "\u3000", "x" * 201, "two\nlines", "\x1b[2J", "\u202eleft", "\udcff"]
+
+
+@pytest.mark.parametrize("reason", BAD_REASONS)
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("rollout", "start", "digits", "v1", "--lift-ban"), "--lift-ban"),
+        (("rollout", "pause", "1", "--reason"), "--reason"),
+        (("rollout", "retry", "1", "--reason"), "--reason"),
+        (("rollout", "abort", "1", "--reason"), "--reason"),
+        (("rollout", "revert", "1", "--reason"), "--reason"),
+        (("rollout", "resume", "1", "--accept"), "--accept"),
+        (("clock", "accept"), "REASON"),
+    ],
+    ids=lambda given: given[1] if isinstance(given, tuple) else "",
+)
+def test_a_blank_or_unprintable_reason_is_refused_by_its_option(
+    world: World, run: Run, command: tuple[str, ...], option: str, reason: str
+) -> None:
+    before = world.state()
+    ran = run(*command, reason)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"modelwave: {option}: ")
     assert world.state() == before
 
 
