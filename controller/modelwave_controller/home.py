@@ -45,7 +45,8 @@ password_file = ""   # holds the user's password, and nothing else
 ca = ""              # PEM file; empty: the system's certificate authorities
 
 [database]
-# Empty: modelwave.db in this folder. Or PostgreSQL: "postgresql+psycopg://user@host/modelwave"
+# Empty: modelwave.db in this folder. Another SQLite file: "sqlite:///data/fleet.db" in this folder,
+# "sqlite:////srv/fleet.db" elsewhere. Or PostgreSQL: "postgresql+psycopg://user@host/modelwave"
 url = ""
 
 [files]
@@ -197,10 +198,24 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        from sqlalchemy import URL  # its import takes half of a command's start time
+        return self.located(self.config.database.url or "sqlite:///modelwave.db")
 
-        file = URL.create("sqlite", database=str((self.path / "modelwave.db").absolute()))
-        return self.config.database.url or file.render_as_string()
+    def located(self, url: str) -> str:
+        """Returns a database.url; the path of an SQLite file in it is made absolute from this
+        folder. A wrong URL stays as it is: the store refuses it."""
+        from sqlalchemy import make_url  # its import takes half of a command's start time
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):
+            return url
+        file = parsed.database
+        if parsed.get_backend_name() != "sqlite" or not file or file.startswith((":", "file:")):
+            return url
+        return parsed.set(database=str(self.within(file).absolute())).render_as_string(
+            hide_password=False
+        )
 
     def order_key(self) -> keys.SigningKey:
         """Reads the key that signs orders. Raises OperatorError unless the fleet's root allows

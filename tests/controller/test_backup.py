@@ -664,6 +664,14 @@ def test_the_settings_of_the_home_choose_where_the_database_goes(copied: Path) -
     assert not (new / DATABASE).exists()
 
 
+def test_a_relative_place_of_the_database_is_in_the_home_that_is_restored(copied: Path) -> None:
+    new = copied.parent / "new"
+    rewritten(copied, "controller.toml", with_database_at("sqlite:///modelwave.db"))
+    put_back(new, copied, NOW)
+    assert (new / DATABASE).exists()
+    assert Home(new).database_url == f"sqlite:///{new / DATABASE}"
+
+
 @pytest.mark.parametrize("text", ['fleet = "hills"\n', "[[["])
 def test_settings_that_stay_are_checked_before_anything_changes(copied: Path, text: str) -> None:
     new = copied.parent / "new"

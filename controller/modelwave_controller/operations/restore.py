@@ -206,8 +206,10 @@ def _place_of_database(path: Path, stage: Path, manifest: Manifest) -> Path:
     url = read_config(own if is_own else stage / own.name, manifest.fleet).database.url
     if not manifest.revision or not url:
         return default
-    file = store.file_of(url)
-    if not is_own and (file is None or file.absolute() != default.absolute()):
+    file = store.file_of(Home(path).located(url))
+    if file and file.absolute() == default.absolute():
+        return default
+    if not is_own:
         raise OperatorError(
             f"FILE: its controller.toml wants the database elsewhere: database.url = {url!r}. If "
             f'that is right, put that file into {path} first; if not, one with url = ""'
