@@ -1,6 +1,7 @@
 """Tests the commands for rollouts, the fleet and devices, as a user types them."""
 
 import shlex
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ from test_service_reports import window
 from typer.main import get_command
 
 from modelwave_controller import cli
+from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations.overview import SILENT_SECONDS
 from modelwave_controller.storage import outbox
 from modelwave_shared import topics
@@ -91,13 +93,13 @@ def test_ctrl_c_ends_the_wait_and_nothing_is_started(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
+        raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr("modelwave_controller.cli.start.time.sleep", interrupt)
     with closing(World(tmp_path)) as world:
         world.shelve(1)
-        assert cli.run(["--home", str(world.home.path), "rollout", "start", "digits", "1"]) == 1
-        assert "nothing was done" in capsys.readouterr().err
+        assert cli.run(["--home", str(world.home.path), "rollout", "start", "digits", "1"]) == 130
+        assert "interrupted; no rollout was started" in capsys.readouterr().err
         assert world.state().rollouts == {}
 
 
@@ -330,7 +332,8 @@ def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Run, r
     world.answer("FAILED", world.devices.values())
     world.tick()
     ran = run("rollout", "resume", "1", "--accept", reason)
-    assert (ran.code, ran.err) == (2, "modelwave: --accept: say why the gate may be overruled\n")
+    assert ran.code == 2
+    assert ran.err.startswith("modelwave: --accept: blank; say why")
     assert run("rollout", "status", "--json").json()["status"] == "HELD"
 
 
@@ -371,6 +374,33 @@ def test_an_empty_rollout_is_refused_and_does_not_mean_the_newest(
     ran = run("rollout", command, "")
     assert (ran.code, ran.out) == (2, "")
     assert "ROLLOUT: no rollout or model is called ''" in ran.err
+    assert world.state() == before
+
+
+BAD_REASONS = ["", " ", "\t", "\u3000", "x" * 201, "two\nlines", "\x1b[2J", "\u202eleft", "\udcff"]
+
+
+@pytest.mark.parametrize("reason", BAD_REASONS)
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("rollout", "start", "digits", "v1", "--lift-ban"), "--lift-ban"),
+        (("rollout", "pause", "1", "--reason"), "--reason"),
+        (("rollout", "retry", "1", "--reason"), "--reason"),
+        (("rollout", "abort", "1", "--reason"), "--reason"),
+        (("rollout", "revert", "1", "--reason"), "--reason"),
+        (("rollout", "resume", "1", "--accept"), "--accept"),
+        (("clock", "accept"), "REASON"),
+    ],
+    ids=lambda given: given[1] if isinstance(given, tuple) else "",
+)
+def test_a_blank_or_unprintable_reason_is_refused_by_its_option(
+    world: World, run: Run, command: tuple[str, ...], option: str, reason: str
+) -> None:
+    before = world.state()
+    ran = run(*command, reason)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"modelwave: {option}: ")
     assert world.state() == before
 
 

@@ -3,6 +3,7 @@ stage."""
 
 import io
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +18,7 @@ from rollout_world import World, quick, seen
 from modelwave_controller import cli
 from modelwave_controller.cli import view
 from modelwave_controller.cli.rollout import _changes, _until_end
+from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations import rollouts, status
 from modelwave_controller.operations.problems import Problem
 from modelwave_controller.operations.status import StageRow, Status
@@ -437,7 +439,7 @@ def test_ctrl_c_leaves_without_a_word_and_the_rollout_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
+        raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr("modelwave_controller.cli.rollout.time.sleep", interrupt)
     world.start(1)

@@ -10,15 +10,15 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from modelwave_controller import disk, phrases
+from modelwave_controller import disk, interruption, phrases
 from modelwave_controller.cli.options import (
     JsonOption,
     actor,
     command_again,
     duration,
     home_of,
-    one_line,
     path,
+    reason_of,
     short_duration,
 )
 from modelwave_controller.cli.stores import opened_store, status_of
@@ -141,12 +141,12 @@ def start(
         int | None, typer.Option(help="First slot of the first stage, 0 to 999; else random.")
     ] = None,
     lift_ban: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="REASON",
             help="Also devices on which the release failed a health check try it; kept in the log.",
         ),
-    ] = "",
+    ] = None,
     wait_devices: Annotated[
         float,
         typer.Option(
@@ -185,8 +185,8 @@ def start(
     home = home_of(ctx)
     found = Releases(home).find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
-    lift_ban = one_line(lift_ban, "--lift-ban")
-    request = Request(model, found, target or (), chosen, start_slot, lift_ban, home.root.epoch)
+    lifted = "" if lift_ban is None else reason_of(lift_ban, "--lift-ban")
+    request = Request(model, found, target or (), chosen, start_slot, lifted, home.root.epoch)
     with opened_store(ctx) as store:
         if dry_run:
             again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))
@@ -226,10 +226,8 @@ def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
                     stderr=True,
                 )
                 said = True
-        try:
+        with interruption.saying("no rollout was started"):
             time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
-            raise typer.Abort from None
 
 
 def _plan(
