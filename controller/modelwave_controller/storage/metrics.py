@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from modelwave_controller.storage import installs
+from modelwave_controller.storage import devices, installs
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import Heard
 from modelwave_controller.storage.messages import Incoming, Measured
@@ -18,7 +18,8 @@ from modelwave_controller.storage.tables import metrics
 
 SUMS = ("inferences", "failures", "labelled", "correct")
 MAX_SUM = 2**43  # of one device, so that the sum over a million devices fits in 64 bits
-MAX_ROWS_OF_A_DEVICE = 64  # models and releases; further ones of a device are ignored
+# Models and releases; further ones of a device are ignored. An unknown id has one row.
+MAX_ROWS_OF_A_DEVICE = 64
 _INSTALLS = ("install", "boot", "n", "installs")
 
 
@@ -37,14 +38,15 @@ class ReleaseSums:
 
 
 def add_windows(connection: Connection, incoming: Sequence[Incoming]) -> None:
-    windows = [message for message in incoming if isinstance(message, Measured)]
+    windows = _that_may_be_stored(connection, incoming)
+    known = devices.places(connection, sorted({window.device for window in windows}))
     held = _held(connection, sorted({window.device for window in windows}))
     changed = set()
     for window in windows:
         rows, wanted = held[window.device], window.metrics
         key = (wanted.model, wanted.release)
         row = rows.get(key)
-        if row is None and len(rows) == MAX_ROWS_OF_A_DEVICE:
+        if row is None and len(rows) >= (MAX_ROWS_OF_A_DEVICE if window.device in known else 1):
             continue
         before = installs.load(*(row[name] for name in _INSTALLS)) if row else None
         after = installs.count(before, Heard(wanted.install, wanted.boot, wanted.n))
@@ -60,6 +62,13 @@ def add_windows(connection: Connection, incoming: Sequence[Incoming]) -> None:
         changed.add((window.device, key))
     if changed:
         _write(connection, [held[device][key] for device, key in sorted(changed)])
+
+
+def _that_may_be_stored(connection: Connection, incoming: Sequence[Incoming]) -> list[Measured]:
+    """Returns the windows that may be stored: anybody can send some under names of no device."""
+    windows = [message for message in incoming if isinstance(message, Measured)]
+    kept = devices.may_have_rows(connection, metrics, sorted({w.device for w in windows}))
+    return [window for window in windows if window.device in kept]
 
 
 def by_release(connection: Connection) -> list[ReleaseSums]:
