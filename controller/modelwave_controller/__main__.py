@@ -1,5 +1,14 @@
-"""`python -m modelwave_controller` is the command `modelwave`."""
+"""The command `modelwave`, also as `python -m modelwave_controller`."""
 
-from modelwave_controller.cli import main
+from modelwave_controller import interruption
 
-main()
+
+def main() -> None:
+    interruption.begin()  # before the imports, which take longest
+    from modelwave_controller.cli import main as run_command
+
+    run_command()
+
+
+if __name__ == "__main__":
+    main()

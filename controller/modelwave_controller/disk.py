@@ -2,16 +2,22 @@
 new contents."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.interruption import held_back
 
 _CHUNK_BYTES = 1 << 20
+# As tempfile names them; a folder with a date in its name is a person's.
+_WORK = re.compile(r"\.modelwave-(backup|restore|init|sign)-(?![0-9]{8}$)[a-z0-9_]{8}", re.ASCII)
 
 
 def read_input(path: Path, what: str, limit: int) -> bytes:
@@ -120,9 +126,76 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.rename(name, path)
     except BaseException:
-        os.unlink(name)
+        Path(name).unlink(missing_ok=True)  # missing: a signal came after the rename
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def work_folder(parent: Path, what: str) -> Iterator[Path]:
+    """Yields a new folder in `parent` for the command `what`. It is removed in the end, also after
+    a signal, and locked until then; what a killed command has left there is removed first."""
+    remove_left(parent)
+    made: tuple[Path, int] | None = None
+    try:
+        with held_back():
+            made = _locked_folder(parent, f".modelwave-{what}-")
+        yield made[0]
+    finally:
+        with held_back():
+            if made:
+                shutil.rmtree(made[0], ignore_errors=True)
+                os.close(made[1])
+
+
+def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # Until it is locked, another process may take it for one that was left.
+            if _locks(lock) and folder.exists():
+                return folder, lock
+        except OSError:  # a disk without locks: there `remove_left` removes nothing
+            return folder, lock
+        os.close(lock)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def remove_left(parent: Path) -> list[Path]:
+    """Removes the work folders that killed commands of this user have left in `parent`. Returns
+    those that could not be removed."""
+    found: list[Path] = []
+    with contextlib.suppress(OSError):
+        found = [path for path in parent.iterdir() if is_work_folder(path)]
+    return [path for path in sorted(found) if not _removed(path)]
+
+
+def is_work_folder(path: Path) -> bool:
+    return _WORK.fullmatch(path.name) is not None
+
+
+def _removed(folder: Path) -> bool:
+    """Removes the folder, unless its command still runs. Returns False if that fails."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # a file, a link, or removed meanwhile
+        return True
+    try:
+        if os.fstat(lock).st_uid == os.geteuid() and _locks(lock):
+            shutil.rmtree(folder)
+    except OSError:
+        return not folder.exists()
+    finally:
+        os.close(lock)
+    return True
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,8 +12,6 @@ modelwave.db      events, devices and messages to publish
 """
 
 import os
-import shutil
-import tempfile
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.interruption import held_back
 from modelwave_controller.trust import keys, roots
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
@@ -46,7 +45,8 @@ password_file = ""   # holds the user's password, and nothing else
 ca = ""              # PEM file; empty: the system's certificate authorities
 
 [database]
-# Empty: modelwave.db in this folder. Or PostgreSQL: "postgresql+psycopg://user@host/modelwave"
+# Empty: modelwave.db in this folder. Another SQLite file: "sqlite:///data/fleet.db" in this folder,
+# "sqlite:////srv/fleet.db" elsewhere. Or PostgreSQL: "postgresql+psycopg://user@host/modelwave"
 url = ""
 
 [files]
@@ -163,6 +163,13 @@ class Home:
         """Returns the path for a name in controller.toml, relative to this folder."""
         return self.path / name
 
+    def remove_left(self) -> list[Path]:
+        """Removes the work folders that killed commands have left in this folder and beside it.
+        Returns those that could not be removed."""
+        return [
+            left for at in (self.path, self.path.absolute().parent) for left in disk.remove_left(at)
+        ]
+
     @cached_property
     def config(self) -> ControllerConfig:
         """The settings of controller.toml. Raises OperatorError, which names the field."""
@@ -191,10 +198,24 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        from sqlalchemy import URL  # its import takes half of a command's start time
+        return self.located(self.config.database.url or "sqlite:///modelwave.db")
 
-        file = URL.create("sqlite", database=str((self.path / "modelwave.db").absolute()))
-        return self.config.database.url or file.render_as_string()
+    def located(self, url: str) -> str:
+        """Returns a database.url; the path of an SQLite file in it is made absolute from this
+        folder. A wrong URL stays as it is: the store refuses it."""
+        from sqlalchemy import make_url  # its import takes half of a command's start time
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):
+            return url
+        file = parsed.database
+        if parsed.get_backend_name() != "sqlite" or not file or file.startswith((":", "file:")):
+            return url
+        return parsed.set(database=str(self.within(file).absolute())).render_as_string(
+            hide_password=False
+        )
 
     def order_key(self) -> keys.SigningKey:
         """Reads the key that signs orders. Raises OperatorError unless the fleet's root allows
@@ -227,13 +248,11 @@ def make_home(path: Path, fleet: str, passphrase: bytes) -> Home:
     path.mkdir(parents=True, exist_ok=True)
     # Made in a temporary folder and moved at the end, so that an interruption leaves no incomplete
     # home; root.json, without which a folder is not a home, is moved last.
-    made = Path(tempfile.mkdtemp(prefix=".modelwave-", dir=path.absolute().parent))
-    try:
+    with disk.work_folder(path.absolute().parent, "init") as made:
         _fill(made, fleet, passphrase)
-        for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "root.json"):
-            entry.rename(path / entry.name)
-    finally:
-        shutil.rmtree(made)
+        with held_back():
+            for entry in sorted(made.iterdir(), key=lambda entry: entry.name == "root.json"):
+                entry.rename(path / entry.name)
     return Home(path)
 
 

@@ -8,8 +8,11 @@ import io
 import json
 import os
 import sys
+import threading
+import traceback
 import unicodedata
 from collections.abc import Iterable, Sequence
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +34,18 @@ def prepare_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+    sys.excepthook = _show_traceback
+    threading.excepthook = lambda ended: _show_traceback(
+        ended.exc_type, ended.exc_value, ended.exc_traceback
+    )
+
+
+def _show_traceback(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Prints an error that nobody expected; its message may have any text in it."""
+    lines = "".join(traceback.format_exception(kind, error, trace))
+    print(f"modelwave: an error that was not expected:\n{plain_lines(lines)}", file=sys.stderr)
 
 
 def discard_output() -> None:
@@ -46,6 +61,12 @@ def plain(text: object) -> str:
     if shown.isascii() and shown.isprintable():
         return shown
     return "".join("�" if unicodedata.category(c) in _HARMFUL else c for c in shown)
+
+
+def plain_lines(text: str) -> str:
+    """Returns a text of several lines, such as a traceback, each line plain and indented: none
+    looks like a line of a log."""
+    return "\n".join(f"  {plain(line)}" for line in text.splitlines())
 
 
 def safe(text: object) -> str:

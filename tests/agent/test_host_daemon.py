@@ -21,7 +21,7 @@ pytest.importorskip("numpy")
 
 DAEMON = (sys.executable, "-m", "modelwave_agent.host.daemon")
 FLEET = (sys.executable, "-m", "modelwave_agent.host.fleet")
-SECONDS = 30
+SECONDS = 120
 
 
 @contextlib.contextmanager

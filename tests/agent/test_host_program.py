@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 numpy = pytest.importorskip("numpy")
 
 V1, V2 = Digits(1, "v1"), Digits(2, "v2")
-SECONDS = 20
+SECONDS = 120
 
 WRONG_COUNTS = [
     ({"correct": "1", "labelled": 1}, TypeError, "correct: "),

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 PAGE = (REPO / "docs/boards.md").read_text()
 HEAP = "192064"  # targets.toml
-SECONDS = 30
+SECONDS = 120
 # What a Pico W has beside the interpreter. The watchdog bites as the real one does; the network
 # takes the second try.
 BOARD = {

@@ -267,7 +267,7 @@ def test_nothing_is_signed_before_the_answer(
     os.close(controller)
     os.close(terminal)
     assert bool(stored(home)) == signed
-    assert not list(home.path.glob(".bundle-*"))
+    assert not list(home.path.glob(".modelwave-*"))
 
 
 def test_without_terminal_or_yes_nothing_is_signed(
@@ -342,7 +342,7 @@ def test_key_that_is_no_release_key_is_refused(
         ({"dataset": "a\nb"}, "lineage.dataset"),
         ({"quantisation": "x" * 201}, "lineage.quantisation"),
         ({"force": ""}, "--force"),
-        ({"force": "x" * 201}, "forced"),
+        ({"force": "x" * 201}, "--force"),
         ({"file": "/no/such"}, "--file: cannot read"),
         ({"file": "/"}, "--file: cannot read"),
         ({"file": "/dev/null"}, "is empty"),
@@ -367,7 +367,7 @@ def test_bad_argument_is_refused_by_name(
     refused(result, words)
     assert len(result[2]) < 1000
     assert stored(home) == []
-    assert not list(home.path.glob(".bundle-*"))
+    assert not list(home.path.glob(".modelwave-*"))
 
 
 @pytest.mark.parametrize(

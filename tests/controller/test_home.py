@@ -96,6 +96,26 @@ def test_written_configuration_says_the_defaults(home: Home) -> None:
     assert home.database_url == f"sqlite:///{home.path}/modelwave.db"
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("sqlite:///fleet.db", "sqlite:///{home}/fleet.db"),
+        ("sqlite:///data/fleet.db?timeout=9", "sqlite:///{home}/data/fleet.db?timeout=9"),
+        ("sqlite:////srv/fleet.db", "sqlite:////srv/fleet.db"),
+        ("sqlite://", "sqlite://"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("postgresql://me:secret@host/fleet", "postgresql://me:secret@host/fleet"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_a_relative_database_is_in_the_home_wherever_a_command_runs(
+    home: Home, monkeypatch: pytest.MonkeyPatch, url: str, place: str
+) -> None:
+    made = rewrite(home, ('\nurl = ""', f'\nurl = "{url}"'))
+    monkeypatch.chdir("/")
+    assert made.database_url == place.format(home=home.path)
+
+
 def test_configuration_is_read(home: Home) -> None:
     changed = rewrite(
         home,

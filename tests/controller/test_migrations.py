@@ -133,6 +133,26 @@ def test_a_new_database_is_nothing_to_tell(url: str, caplog: pytest.LogCaptureFi
     assert not caplog.text
 
 
+@pytest.mark.parametrize("older", migrate.KNOWN[:-1])
+def test_a_revision_that_was_set_back_is_damage_with_a_way_out(url: str, older: str) -> None:
+    Store(url).close()
+    with engine_of(url) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": older})
+    words = rf"revision {older}, and its tables.*damaged; `modelwave restore FILE`"
+    with pytest.raises(StorageError, match=words):
+        Store(url)
+    assert revision(url) == older
+
+
+def test_two_revisions_are_damage_with_a_way_out(url: str) -> None:
+    Store(url).close()
+    with engine_of(url) as engine, engine.begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0006'), ('0007')"))
+    with pytest.raises(StorageError, match=r"damaged; `modelwave restore FILE`"):
+        Store(url)
+
+
 @pytest.mark.parametrize("newer", ["9999", "1a2b3c"])
 def test_a_newer_database_is_refused_and_left_alone(url: str, newer: str) -> None:
     Store(url).close()

@@ -103,6 +103,37 @@ def test_a_bad_plan_is_refused_and_the_key_is_named(settings: dict[str, Any], na
         plan.make_plan(settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"stages": 7}, "stages: give a list, in square brackets"),
+        ({"stages": ["canary"]}, "stages.0: give a table: a name and a value for each key"),
+        ({"stages": [{"tags": "canary"}]}, "stages.0.tags: give a list, in square brackets"),
+        (
+            {"stages": [{"devices": [f"d{n}" for n in range(101)]}]},
+            "stages.0.devices: more than 100 entries; give at most so many",
+        ),
+        ({"stages": []}, "stages: fewer entries than 1; give at least so many"),
+        ({"stages": [{"percent": "all"}]}, "stages.0.percent: give a number"),
+        ({"stages": [{"percent": 101}]}, "stages.0.percent: give at most 100"),
+        ({"stages": [{"percent": 0}]}, "stages.0.percent: give a number above 0"),
+        ({"stages": [{"percent": float("nan")}]}, "stages.0.percent: give at most 100"),
+        ({"expires_seconds": 1.5}, "expires_seconds: give a whole number"),
+        ({"expires_seconds": 1}, "expires_seconds: give a number from 60 on"),
+        ({"on_fail": "pray"}, "on_fail: give 'revert' or 'hold'"),
+        ({"on_fail": 1}, "on_fail: give 'revert' or 'hold'"),
+        ({"trial": {"inferences": True}}, "trial.inferences: "),
+    ],
+)
+def test_a_bad_plan_is_refused_in_plain_words(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(OperatorError) as refused:
+        plan.make_plan(settings)
+    message = str(refused.value)
+    assert message.startswith(f"plan: {words}")
+    for jargon in ("Input", "valid", "tuple", "validation", "literal", "dictionary"):
+        assert jargon not in message
+
+
 def test_durations_with_units_are_those_in_seconds() -> None:
     short = """
         expires = "90d"
@@ -125,7 +156,14 @@ def test_durations_with_units_are_those_in_seconds() -> None:
     [
         ({"expires": "soon"}, "plan: expires: 'soon' is no duration"),
         ({"expires": 90}, "plan: expires: give a duration in quotes"),
-        ({"expires": "1h", "expires_seconds": 3600}, "expires_seconds: given twice"),
+        (
+            {"expires": "1h", "expires_seconds": 3600},
+            "expires_seconds: means the same as expires: give only one of them",
+        ),
+        (
+            {"stages": [{"percent": 100, "soak_seconds": 5, "soak": "5s"}]},
+            "stages.0.soak: means the same as soak_seconds: give only one of them",
+        ),
         ({"expires": "99999d"}, "expires_seconds"),
         ({"trial": {"time": "-1s"}}, "plan: trial.time: '-1s'"),
         ({"trial": {"time": "0.5s"}}, "plan: trial.time: '0.5s' has a part of a second"),

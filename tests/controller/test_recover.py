@@ -164,6 +164,29 @@ def test_recover_names_the_release_that_the_devices_run(world: World, run: Run) 
 # Restored.
 
 
+def test_while_a_restored_rollout_stands_recover_names_what_ends_it_before_the_start(
+    world: World, run: Run, tmp_path: Path
+) -> None:
+    roll_out(world, 1)
+    world.start(2, quick(50, 100))
+    world.tick()
+    copy = copy_of(world, tmp_path)
+    world.shelve(3)
+    rollouts.abort(world.store, "2", "", world.now)
+    roll_out(world, 3)
+    for device in world.devices.values():
+        device.models["digits"] |= {"release": 3}
+    put_back(world, copy, world.now)
+    shown = run("recover", "digits", "--yes").out
+    start = "`modelwave rollout start digits 3 --target linux-cpu`"
+    assert f"To keep it, first `modelwave rollout abort 2`, then {start}" in shown
+    command = start.strip("`").split()[1:]
+    assert run(*command).code == 2
+    run("rollout", "abort", "2")
+    assert f"To keep it, {start}" in run("recover", "digits").out
+    assert run(*command).code == 0
+
+
 def test_after_a_restore_no_order_is_signed_before_recover(world: World, tmp_path: Path) -> None:
     """The rollout under way would otherwise open its next stage with numbers that were used."""
     roll_out(world, 1)

@@ -11,6 +11,7 @@ from test_retained_set import retained
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
+from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.rollout.events import Event, Reordered, Reported
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import FINISHED, HELD, PAUSED, REVERTED, RUNNING
@@ -113,7 +114,7 @@ def test_each_way_out_is_named_for_the_devices_that_it_helps(world: World) -> No
         "it is over, but 3 of 10 devices did not get to the release: "
         "`modelwave rollout retry 1` orders 1 anew; "
         "1 rejected it, `modelwave rollout retry 1 --outcome REJECTED` if the cause is gone; "
-        "1 rolled it back, `modelwave rollout start digits v1 --lift-ban REASON` lets them try"
+        "1 rolled it back, `modelwave rollout start digits 1 --lift-ban REASON` lets them try"
     )
 
 
@@ -124,8 +125,34 @@ def test_a_silent_device_is_ordered_anew_too(world: World) -> None:
     assert "device/d3/digits" in {t.split("desired/")[-1] for t in retained(world)}
 
 
+@pytest.mark.parametrize("asked", [{"words": ["ROLLED_BACK"]}, {"names": ["d1", "d3"]}])
+def test_a_device_that_banned_the_release_is_not_retried_without_lifting_the_ban(
+    world: World, asked: dict[str, list[str]]
+) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    for name, outcome in (("d1", "ROLLED_BACK"), ("d3", "FAILED")):
+        world.answer(outcome, [world.devices[name]])
+    world.answer("SUCCEEDED", [d for d in world.devices.values() if d.name not in ("d1", "d3")])
+    with pytest.raises(OperatorError) as caught:
+        retry(world, **asked)
+    assert str(caught.value) == (
+        "rollout 1: 1 device, such as d1, rolled the release back, and would reject an order that "
+        "does not lift the ban: it can be tried again when rollout 1 is over: `modelwave rollout "
+        "abort 1` or `modelwave rollout revert 1` first"
+    )
+    world.tick()
+    assert newest(world).status == FINISHED
+    with pytest.raises(OperatorError) as caught:
+        retry(world, **asked)
+    assert "`modelwave rollout start digits 1 --lift-ban REASON` lets them try" in str(caught.value)
+    assert seen(world).rows[0].rolled_back == 1
+    assert retry(world) == 1
+
+
 def test_rolled_back_and_rejected_are_retried_only_if_they_are_named(world: World) -> None:
-    world.start(1, lenient())
+    request = Request("digits", world.release(1), (), lenient(), 0, lift_ban="it was loose")
+    rollouts.start(world.store, request, world.now)
     world.tick()
     for name, outcome in (("d1", "ROLLED_BACK"), ("d2", "REJECTED"), ("d3", "FAILED")):
         world.answer(outcome, [world.devices[name]])

@@ -1,6 +1,7 @@
 """Tests the commands for rollouts, the fleet and devices, as a user types them."""
 
 import shlex
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 from rollout_commands import Run
-from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World
+from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World, newest, quick
 from test_service_reports import window
 from typer.main import get_command
 
 from modelwave_controller import cli
+from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations.overview import SILENT_SECONDS
 from modelwave_controller.storage import outbox
 from modelwave_shared import topics
@@ -91,13 +93,13 @@ def test_ctrl_c_ends_the_wait_and_nothing_is_started(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
+        raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr("modelwave_controller.cli.start.time.sleep", interrupt)
     with closing(World(tmp_path)) as world:
         world.shelve(1)
-        assert cli.run(["--home", str(world.home.path), "rollout", "start", "digits", "1"]) == 1
-        assert "nothing was done" in capsys.readouterr().err
+        assert cli.run(["--home", str(world.home.path), "rollout", "start", "digits", "1"]) == 130
+        assert "interrupted; no rollout was started" in capsys.readouterr().err
         assert world.state().rollouts == {}
 
 
@@ -107,6 +109,19 @@ def test_start_takes_number_or_version_and_options_for_the_plan(world: World, ru
     plan = world.state().rollouts[1].created.plan
     assert [stage.percent for stage in plan.stages] == [10, 50, 100]
     assert {stage.soak_seconds for stage in plan.stages} == {0}
+
+
+def test_the_number_of_a_release_wins_over_the_same_version_of_another(
+    world: World, run: Run
+) -> None:
+    for number, version in ((3, "v3"), (4, "2024"), (5, "3")):
+        world.shelve(number, version=version)
+    for wanted, number in (("3", 3), ("2024", 4)):
+        assert run("rollout", "start", "digits", wanted).code == 0
+        release = newest(world).release
+        assert release is not None
+        assert release.release == number
+        run("rollout", "abort", "digits")
 
 
 def test_start_takes_durations_with_units(world: World, run: Run) -> None:
@@ -244,6 +259,29 @@ def test_start_of_a_newer_release_takes_nobody_back(world: World, run: Run) -> N
     assert "back to" not in run("rollout", "start", "digits", "1").out
 
 
+def test_start_says_how_many_devices_have_rolled_the_release_back_before(
+    world: World, run: Run
+) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    world.answer("ROLLED_BACK", [world.devices["d1"], world.devices["d2"]])
+    others = list(world.devices.values())[3:]
+    world.answer("SUCCEEDED", [world.devices["d0"], *others])
+    world.tick()
+    world.answer("SUCCEEDED", [world.devices["d2"]])  # it was given another try
+    world.shelve(2)
+    said = (
+        "1 device, such as d1, rolled this release back before and will reject it, unless it is "
+        "started with --lift-ban REASON"
+    )
+    start = ("rollout", "start", "digits")
+    assert said in run(*start, "1", "--dry-run").out
+    assert run(*start, "1", "--dry-run", "--json").json()["banned"] == ["d1"]
+    assert said not in run(*start, "2", "--dry-run").out
+    assert said not in run(*start, "1", "--dry-run", "--lift-ban", "it was loose").out
+    assert f"{said} (`modelwave rollout abort 2` first)" in run(*start, "1").out
+
+
 def test_pause_resume_abort_and_revert_say_where_it_stands_then(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
@@ -283,7 +321,7 @@ def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Run) 
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
         "modelwave: rollout 1: no device to order anew: 2 QUEUED; name others with --outcome or "
-        "--device\n"
+        "--device, such as `modelwave rollout retry 1 --outcome QUEUED`\n"
     )
 
 
@@ -294,7 +332,8 @@ def test_an_empty_reason_to_overrule_a_gate_is_refused(world: World, run: Run, r
     world.answer("FAILED", world.devices.values())
     world.tick()
     ran = run("rollout", "resume", "1", "--accept", reason)
-    assert (ran.code, ran.err) == (2, "modelwave: --accept: say why the gate may be overruled\n")
+    assert ran.code == 2
+    assert ran.err.startswith("modelwave: --accept: blank; say why")
     assert run("rollout", "status", "--json").json()["status"] == "HELD"
 
 
@@ -335,6 +374,33 @@ def test_an_empty_rollout_is_refused_and_does_not_mean_the_newest(
     ran = run("rollout", command, "")
     assert (ran.code, ran.out) == (2, "")
     assert "ROLLOUT: no rollout or model is called ''" in ran.err
+    assert world.state() == before
+
+
+BAD_REASONS = ["", " ", "\t", "\u3000", "x" * 201, "two\nlines", "\x1b[2J", "\u202eleft", "\udcff"]
+
+
+@pytest.mark.parametrize("reason", BAD_REASONS)
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("rollout", "start", "digits", "v1", "--lift-ban"), "--lift-ban"),
+        (("rollout", "pause", "1", "--reason"), "--reason"),
+        (("rollout", "retry", "1", "--reason"), "--reason"),
+        (("rollout", "abort", "1", "--reason"), "--reason"),
+        (("rollout", "revert", "1", "--reason"), "--reason"),
+        (("rollout", "resume", "1", "--accept"), "--accept"),
+        (("clock", "accept"), "REASON"),
+    ],
+    ids=lambda given: given[1] if isinstance(given, tuple) else "",
+)
+def test_a_blank_or_unprintable_reason_is_refused_by_its_option(
+    world: World, run: Run, command: tuple[str, ...], option: str, reason: str
+) -> None:
+    before = world.state()
+    ran = run(*command, reason)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"modelwave: {option}: ")
     assert world.state() == before
 
 

@@ -577,6 +577,21 @@ def test_a_command_sees_what_came_while_it_read_the_log(
         rollouts.pause(world.store, "1", "lunch", world.now)
 
 
+def test_digits_are_the_number_of_a_rollout_and_never_a_model_of_that_name(world: World) -> None:
+    for device in world.devices.values():
+        device.models["2"] = dict(NO_RELEASE)
+    world.hear(world.devices.values())
+    request = Request("2", world.release(1, model="2"), (), quick(), 0)
+    assert rollouts.start(world.store, request, world.now) == 1
+    with pytest.raises(OperatorError, match="ROLLOUT: no rollout or model is called '2'"):
+        rollouts.abort(world.store, "2", "", world.now)
+    assert world.start(1) == 2
+    rollouts.abort(world.store, "1", "", world.now)
+    assert rollouts.start(world.store, request, world.now) == 3
+    assert rollouts.pause(world.store, "2", "", world.now) == 2
+    assert seen(world, "2").rollout == 2
+
+
 def test_a_revert_is_asked_for_once(world: World) -> None:
     bring_to(world, 1)
     rollouts.revert(world.store, "1", "", world.now)
@@ -590,7 +605,9 @@ def test_a_revert_is_asked_for_once(world: World) -> None:
 def test_an_old_rollout_is_not_taken_back_under_a_running_one(world: World) -> None:
     bring_to(world, 1)
     world.start(2)
-    with pytest.raises(OperatorError, match="2 of digits is NEW: `modelwave rollout abort 2` or"):
+    with pytest.raises(
+        OperatorError, match="2 of digits is NEW: `modelwave rollout abort 2` first"
+    ):
         rollouts.revert(world.store, "1", "", world.now)
 
 

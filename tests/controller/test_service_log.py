@@ -193,6 +193,27 @@ def test_text_of_a_line_cannot_forge_another_line() -> None:
     assert "ERROR a�2026" in line
 
 
+HOSTILE = "a\n2026-01-01 INFO all is well\x1b[2J\u202e\u2066\u2028\x9b31m\r\x00\udcff\x85z"
+
+
+@pytest.mark.parametrize("error", [False, True], ids=["message", "traceback"])
+def test_hostile_text_changes_neither_a_terminal_nor_the_lines_of_the_log(error: bool) -> None:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        info = sys.exc_info() if error else None
+    hostile = logging.LogRecord("x", logging.ERROR, "x.py", 1, "%s", (HOSTILE,), info)
+    hostile.about = {"device": HOSTILE}
+    first, *more = TextLines().format(hostile).split("\n")
+    assert first.endswith("z")
+    assert all(line.startswith("  ") for line in more)
+    assert all(line.isprintable() for line in (first, *more))
+    line = JsonLines().format(hostile)
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["message"] == HOSTILE
+
+
 def test_errors_keep_their_traceback_in_both_forms() -> None:
     assert "ValueError: wrong" in TextLines().format(record("failed", error=True))
     line = json.loads(JsonLines().format(record("failed", error=True)))

@@ -348,6 +348,39 @@ def sums(world: World) -> list[tuple[int, ...]]:
         return [astuple(row)[1:-1] for row in metrics.by_release(connection)]
 
 
+def test_metrics_of_strangers_are_kept_up_to_a_bound_and_those_of_devices_always(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "MAX_STRANGERS", 5)
+    for number in range(12):  # one by one and several at once
+        for release in (1, 2):
+            payload = window(release, release=release)
+            world.inbox.put(topics.metrics(FLEET, f"stranger-{number}"), payload)
+        if number % 4 < 2:
+            world.hear([])
+    with world.store.read() as connection:
+        held = list(connection.scalars(select(tables.metrics.c.device)))
+    assert sorted(held) == [f"stranger-{number}" for number in range(5)]
+    put(world, topics.metrics(FLEET, "d1"), window(1))
+    put(world, topics.metrics(FLEET, "stranger-3"), window(3))
+    put(world, topics.metrics(FLEET, "stranger-9"), window(3))
+    assert sums(world)[0][1:3] == (6, 700)
+
+
+@pytest.mark.parametrize(("part", "whole"), [("failures", "inferences"), ("correct", "labelled")])
+def test_metrics_of_which_a_part_is_more_than_its_whole_are_counted_as_unreadable(
+    world: World, part: str, whole: str
+) -> None:
+    put(world, topics.metrics(FLEET, "d1"), window(1, **{part: 9, whole: 1}))
+    assert sums(world) == []
+    assert world.writer.counts["bad"] == 1
+    with world.store.read() as connection:
+        (bad,) = connection.execute(select(tables.bad_messages))
+    assert (bad.device, bad.reason) == ("d1", f"metrics: metrics.{part}: 9, more than {whole}: 1")
+    put(world, topics.metrics(FLEET, "d1"), window(2, **{part: 1, whole: 1}))
+    assert len(sums(world)) == 1
+
+
 def test_windows_add_up_by_release_and_a_repeated_one_counts_once(world: World) -> None:
     for payload in (window(1), window(2), window(2), window(1), window(3, release=2)):
         put(world, topics.metrics(FLEET, "d1"), payload)

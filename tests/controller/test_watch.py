@@ -3,6 +3,7 @@ stage."""
 
 import io
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,11 +12,13 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rollout_commands import Run
 from rollout_world import World, quick, seen
 
 from modelwave_controller import cli
 from modelwave_controller.cli import view
 from modelwave_controller.cli.rollout import _changes, _until_end
+from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations import rollouts, status
 from modelwave_controller.operations.problems import Problem
 from modelwave_controller.operations.status import StageRow, Status
@@ -130,6 +133,23 @@ def test_devices_that_are_not_named_are_counted_and_the_command_that_names_them_
     assert found.more_problems == len(world.devices) - status.MAX_PROBLEMS
     said = f"and {found.more_problems} more; `modelwave rollout log 1 --answers` has all answers"
     assert said in drawn(found)
+
+
+def test_of_silent_devices_that_are_not_named_the_command_that_finds_them_is_told(
+    world: World, run: Run
+) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    silent = [device.name for device in list(world.devices.values())[:8]]
+    world.answer("SUCCEEDED", [d for d in world.devices.values() if d.name not in silent])
+    world.now += 101
+    world.tick()
+    command = "device list --model digits --target linux-cpu --not-on 1"
+    shown = " ".join(drawn(seen(world)).split())
+    assert f"and 3 more; `modelwave {command}` names silent ones too" in shown
+    assert "--answers" not in shown
+    listed = run(*command.split(), "--json").json()
+    assert {entry["device"] for entry in listed} >= set(silent)
 
 
 def test_device_without_an_answer_after_the_deadline_is_named_with_its_last_report(
@@ -419,7 +439,7 @@ def test_ctrl_c_leaves_without_a_word_and_the_rollout_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
+        raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr("modelwave_controller.cli.rollout.time.sleep", interrupt)
     world.start(1)

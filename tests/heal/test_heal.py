@@ -45,6 +45,7 @@ def test_a_history_that_breaks_a_rule_is_shrunk_to_the_steps_that_do_it(monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # as above
 def test_ctrl_c_ends_all_processes_and_names_the_seed_to_go_on_with() -> None:
     """Ctrl-C reaches each process of the terminal, so the whole group gets it here."""
     command = [sys.executable, "-m", "tests.heal", "--seed", "5", "--histories", "70"]
@@ -58,7 +59,7 @@ def test_ctrl_c_ends_all_processes_and_names_the_seed_to_go_on_with() -> None:
         while b"1 of 70 histories" not in told and heal.poll() is None:
             told += heal.stdout.read1()
         os.killpg(heal.pid, signal.SIGINT)
-        out, err = heal.communicate(timeout=60)
+        out, err = heal.communicate(timeout=600)
     assert (heal.returncode, err) == (130, b"")
     done = int((told + out).split(b" of 70")[-2].split(b"\r")[-1])
     assert f"To go on: make heal SEED={5 + done} HISTORIES={70 - done}\n".encode() in out

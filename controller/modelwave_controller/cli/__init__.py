@@ -12,8 +12,10 @@ from typing import Annotated
 
 import typer
 
+from modelwave_controller import interruption
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.interruption import Interrupted
 from modelwave_controller.terminal import discard_output, fail, prepare_streams
 from modelwave_shared import checkout
 
@@ -96,6 +98,7 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
         app = application(_command(arguments))
+        interruption.loaded()
         code = app(list(arguments), prog_name="modelwave", standalone_mode=False)
         sys.stdout.flush()  # a reader that has ended is noticed here, and not at exit
         return code if isinstance(code, int) else 0
@@ -114,11 +117,16 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
         return 1
-    except typer.Abort:
+    except typer.Abort:  # a question was answered with no
         fail("stopped; nothing was done")
         return 1
+    except Interrupted as error:
+        fail(interruption.message(error))
+        return error.exit_code
 
 
 def main() -> None:
     prepare_streams()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    interruption.end()
+    sys.exit(code)

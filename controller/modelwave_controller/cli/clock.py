@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli.options import JsonOption, actor, one_line
+from modelwave_controller.cli.options import JsonOption, actor, reason_of
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import acts
 from modelwave_controller.phrases import span
 from modelwave_controller.storage import clock
@@ -35,9 +34,7 @@ def accept(
 ) -> None:
     """Accept that this machine's clock is right now, though the service doubts it. Check it
     first: devices believe the dates in signed orders."""
-    if not reason:
-        raise OperatorError("REASON: empty; say why the clock is right")
-    one_line(reason, "REASON")
+    reason = reason_of(reason, "REASON")
     with opened_store(ctx) as store, store.write() as connection:
         acts.accept_clock(connection, reason, time.time(), actor())
         found = clock.stored(connection)

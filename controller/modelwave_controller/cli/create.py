@@ -1,7 +1,6 @@
 """`modelwave release create`: makes, shows and signs a manifest."""
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwave_controller import disk
-from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
+from modelwave_controller.cli.options import (
+    JsonOption,
+    PassphraseFileOption,
+    asker,
+    home_of,
+    path,
+    reason_of,
+)
 from modelwave_controller.cli.release_view import forced, json_entry
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
@@ -143,8 +149,7 @@ def create(
         quantisation=quantisation,
         reliability=read_table(reliability) if reliability else None,
     )
-    if force is not None and not force.strip():
-        raise OperatorError("--force: give the reason, which is signed and shown")
+    reason = "" if force is None else reason_of(force, "--force")
     if not yes and not sys.stdin.isatty():
         raise OperatorError("--yes: there is no terminal to ask on; give --yes to sign anyway")
     key = key or home.offline / "release.key"
@@ -152,8 +157,8 @@ def create(
     roots.require_signer(home.root_document, MANIFEST, signer)
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
-        needs = manifests.find_needs(wanted, taken, folder, force or "")
-        draft = manifests.draft(wanted, taken, needs, force or "")
+        needs = manifests.find_needs(wanted, taken, folder, reason)
+        draft = manifests.draft(wanted, taken, needs, reason)
         beside = _beside(releases, wanted)
         manifest, proof = manifests.settle(draft, folder, beside.worse if beside else "")
         payload = keys.canonical(manifest)
@@ -184,8 +189,8 @@ def create(
 @contextmanager
 def _scratch(home: Home) -> Iterator[Path]:
     """Yields a temporary folder for a bundle that is added to this home at once."""
-    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=home.path) as name:
-        yield Path(name)
+    with disk.work_folder(home.path, "sign") as folder:
+        yield folder
 
 
 def _show_what_is_signed(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli.options import JsonOption, duration
+from modelwave_controller.cli.options import WHICH_ROLLOUT, JsonOption, duration
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations.history import History, LogEntry, number_of
 from modelwave_controller.phrases import moment, plural
@@ -43,7 +43,7 @@ def rollout_log(
         typer.Argument(
             metavar="ROLLOUT",
             show_default="the newest",
-            help="Number of the rollout, or its model.",
+            help=WHICH_ROLLOUT,
         ),
     ] = None,
     answers: AnswersOption = False,

@@ -4,8 +4,11 @@ import json
 import logging
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import TracebackType
 
-from modelwave_controller.terminal import plain
+from modelwave_controller.terminal import plain, plain_lines
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class LogFormat(StrEnum):
@@ -22,6 +25,9 @@ class TextLines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = plain(record.message)
         return super().formatMessage(record)
+
+    def formatException(self, ei: _ExcInfo) -> str:
+        return plain_lines(super().formatException(ei))
 
 
 class JsonLines(logging.Formatter):

@@ -60,6 +60,9 @@ PassphraseFileOption = Annotated[
 ]
 
 
+WHICH_ROLLOUT = "Number of the rollout, or its model; digits are always a number."
+
+
 def home_of(ctx: typer.Context) -> "Home":
     """Returns the home that --home names."""
     from modelwave_controller.home import Home  # cryptography is slow to import
@@ -71,11 +74,14 @@ def home_of(ctx: typer.Context) -> "Home":
     return root.obj
 
 
-def one_line(given: str, option: str) -> str:
-    """Returns an operator's text if the database may keep it. Raises OperatorError."""
+def reason_of(given: str, option: str) -> str:
+    """Returns the reason that the operator gave with this option or argument, without spaces around
+    it, if the log may keep it. Raises OperatorError, also for a blank one."""
+    if not given.strip():
+        raise OperatorError(f"{option}: blank; say why in a few words, which the log keeps")
     if len(given) > MAX_REASON or not given.isprintable():
         raise OperatorError(f"{option}: one line of at most {MAX_REASON} characters")
-    return given
+    return given.strip()
 
 
 def command_again(ctx: typer.Context, without: Collection[str]) -> list[str]:

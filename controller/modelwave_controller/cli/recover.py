@@ -119,11 +119,13 @@ def _next_steps(numbers: Numbers, to: int | None) -> list[str]:
                 f"{floor + 1}. Orders that stand are signed anew then: each device goes to the "
                 "release that this database has for it."
             )
+    first = f"first {safe(numbers.first)}, then " if numbers.first else ""
     for running in numbers.runs:
+        target = safe(running.target)
         lines.append(
-            f"{name}: {plural(running.devices, 'device')} of {safe(running.target)} run release "
-            f"{running.release}, which this database did not bring there. To keep it, `modelwave "
-            f"rollout start {name} {running.release} --target {safe(running.target)}`: they "
-            "answer at once."
+            f"{name}: {plural(running.devices, 'device')} of {target} run release "
+            f"{running.release}, which this database did not bring there. To keep it, {first}"
+            f"`modelwave rollout start {name} {running.release} --target {target}`: they answer at "
+            "once."
         )
     return lines

@@ -12,11 +12,11 @@ from rich.live import Live
 
 from modelwave_controller.cli import view
 from modelwave_controller.cli.log import rollout_log
-from modelwave_controller.cli.options import JsonOption, actor, duration, one_line
+from modelwave_controller.cli.options import WHICH_ROLLOUT, JsonOption, actor, duration, reason_of
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.status import Entry, Status, StatusReader, entries
 from modelwave_controller.rollout import retry as retrying
@@ -30,17 +30,13 @@ app.command("log")(rollout_log)
 
 RolloutArgument = Annotated[
     str,
-    typer.Argument(
-        metavar="ROLLOUT", show_default=False, help="Number of the rollout, or its model."
-    ),
+    typer.Argument(metavar="ROLLOUT", show_default=False, help=WHICH_ROLLOUT),
 ]
 NewestArgument = Annotated[
     str | None,
-    typer.Argument(
-        metavar="ROLLOUT", show_default="the newest", help="Number of the rollout, or its model."
-    ),
+    typer.Argument(metavar="ROLLOUT", show_default="the newest", help=WHICH_ROLLOUT),
 ]
-ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
+ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 
 
 # Exit codes of `rollout watch`: it ends at these statuses. (1 and 2 are errors: errors.py.)
@@ -98,7 +94,8 @@ def watch(
     """Follow a rollout until it is over or held.
 
     The exit code says how it stands: 0 FINISHED, 3 REVERTED, 4 ABORTED, 5 HELD, 6 UNKNOWN;
-    7 if it goes on after --timeout. Ctrl-C (130) ends only the watching.
+    7 if it goes on after --timeout. Ctrl-C (130) and SIGTERM (143) end only
+    the watching.
     """
     with opened_store(ctx) as store:
         with store.read() as connection:
@@ -110,8 +107,8 @@ def watch(
 
         try:
             last = _follow(read, interval, as_json, inf if timeout is None else timeout)
-        except KeyboardInterrupt:
-            return 130
+        except Interrupted as error:
+            return error.exit_code
     return EXIT_CODES.get(last.status, GOES_ON)
 
 
@@ -119,7 +116,7 @@ def watch(
 def pause(
     ctx: typer.Context,
     rollout: RolloutArgument,
-    reason: ReasonOption = "",
+    reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Open no further stage. Devices that have an order go on; a FAIL still reverts."""
@@ -136,9 +133,8 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on after a pause; after a hold, order its devices anew or overrule the gate."""
-    if accept is not None and not accept.strip():
-        raise OperatorError("--accept: say why the gate may be overruled")
-    _do(ctx, rollouts.resume, rollout, one_line(accept or "", "--accept"), as_json)
+    why = "" if accept is None else reason_of(accept, "--accept")
+    _do(ctx, rollouts.resume, rollout, why, as_json)
 
 
 @app.command()
@@ -157,7 +153,7 @@ def retry(
             show_default=", ".join(retrying.BY_DEFAULT),
         ),
     ] = None,
-    reason: ReasonOption = "",
+    reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Order devices of a rollout its release anew, also when the rollout is over.
@@ -175,7 +171,7 @@ def retry(
 def abort(
     ctx: typer.Context,
     rollout: RolloutArgument,
-    reason: ReasonOption = "",
+    reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Stop a rollout and leave everything as it is: the opened slots keep the new release, also
@@ -187,7 +183,7 @@ def abort(
 def revert(
     ctx: typer.Context,
     rollout: RolloutArgument,
-    reason: ReasonOption = "",
+    reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Revert a release, also one that was rolled out long ago: every slot with an order for it
@@ -213,8 +209,8 @@ def _do(
         show_heading(status_of(store, str(number)), as_json)
 
 
-def _reason(given: str, what: str) -> str:
-    return f"{what}: {one_line(given, '--reason')}" if given else what
+def _reason(given: str | None, what: str) -> str:
+    return what if given is None else f"{what}: {reason_of(given, '--reason')}"
 
 
 def _follow(read: Callable[[], Status], interval: float, as_json: bool, timeout: float) -> Status:

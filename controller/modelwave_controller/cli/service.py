@@ -2,8 +2,8 @@
 
 import asyncio
 import json
+import logging
 import os
-import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from modelwave_controller.cli.logs import LogFormat, log_to_stderr
 from modelwave_controller.cli.options import home_of, path
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.interruption import ENDING
 from modelwave_controller.service.serve import DEFAULT_TICK_SECONDS, Ready, Service
 from modelwave_controller.terminal import safe, say
 
@@ -24,6 +25,8 @@ ReadyFileOption = Annotated[
         metavar="FILE", help="JSON file to write once it is ready; for supervisors.", parser=path
     ),
 ]
+logger = logging.getLogger(__name__)
+
 MIN_TICK_SECONDS, MAX_TICK_SECONDS = 0.05, 60
 
 
@@ -40,11 +43,14 @@ def serve(
 ) -> None:
     """Run the controller: decide rollouts, publish orders, receive reports, serve files.
 
-    After a stop or a crash it continues where it was. SIGINT and SIGTERM end it in order. A second
+    After a stop or a crash it continues where it was. SIGINT, SIGTERM and SIGHUP end it in
+    order. A second
     service of the same database stands by, and takes over when the first one ends.
     """
     log_to_stderr(log_format)
     home = home_of(ctx)
+    for left in home.remove_left():
+        logger.warning("%s is left from a command that was killed: remove it", left)
     with opened_store(ctx) as store:
         service = Service(home, store, tick_seconds)
 
@@ -103,10 +109,10 @@ def broker(
 async def _until_signal(
     work: Coroutine[Any, Any, None], stop: Callable[[], None] | None = None
 ) -> None:
-    """Runs `work` to its end; SIGINT or SIGTERM calls `stop`, or cancels it if there is none."""
+    """Runs `work` to its end; a signal of ENDING calls `stop`, or cancels it if there is none."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         loop.add_signal_handler(number, stop or task.cancel)
     try:
         await task

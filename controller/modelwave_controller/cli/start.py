@@ -10,15 +10,15 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from modelwave_controller import disk, phrases
+from modelwave_controller import disk, interruption, phrases
 from modelwave_controller.cli.options import (
     JsonOption,
     actor,
     command_again,
     duration,
     home_of,
-    one_line,
     path,
+    reason_of,
     short_duration,
 )
 from modelwave_controller.cli.release_view import metric_rows
@@ -63,7 +63,10 @@ def start(
         str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
     ],
     release: Annotated[
-        str, typer.Argument(metavar="RELEASE", show_default=False, help="Its number or version.")
+        str,
+        typer.Argument(
+            metavar="RELEASE", show_default=False, help="Its number, or else its version."
+        ),
     ],
     target: Annotated[
         list[str] | None, typer.Option(help="Only these; else all targets of the release.")
@@ -139,12 +142,12 @@ def start(
         int | None, typer.Option(help="First slot of the first stage, 0 to 999; else random.")
     ] = None,
     lift_ban: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="REASON",
             help="Also devices on which the release failed a health check try it; kept in the log.",
         ),
-    ] = "",
+    ] = None,
     wait_devices: Annotated[
         float,
         typer.Option(
@@ -184,8 +187,8 @@ def start(
     releases = Releases(home)
     found = releases.find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
-    lift_ban = one_line(lift_ban, "--lift-ban")
-    request = Request(model, found, target or (), chosen, start_slot, lift_ban, home.root.epoch)
+    lifted = "" if lift_ban is None else reason_of(lift_ban, "--lift-ban")
+    request = Request(model, found, target or (), chosen, start_slot, lifted, home.root.epoch)
     with opened_store(ctx) as store:
         if dry_run:
             again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))
@@ -200,6 +203,11 @@ def start(
         show_heading(begun, as_json)
         with store.read() as connection:
             back = preview.downgrade(connection, model, begun.targets, begun.release)
+            created = log.folded(connection, reports_of=[]).rollouts[number].created
+            bans = _bans([] if lift_ban else preview.banned(connection, created))
+        if bans:
+            first = f" (`modelwave rollout abort {number}` first)"
+            say(f"  [yellow]but   {safe(bans + first)}[/]", stderr=as_json)
         if back:
             say(f"  [yellow]but   {safe(back)}[/]", stderr=as_json)
 
@@ -222,10 +230,8 @@ def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
                     stderr=True,
                 )
                 said = True
-        try:
+        with interruption.saying("no rollout was started"):
             time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
-            raise typer.Abort from None
 
 
 def _plan(
@@ -256,6 +262,7 @@ def _dry_run(
         places = preview.preview(connection, created, request.releases)
         number = next(iter(created.releases.values())).release
         back = preview.downgrade(connection, created.model, created.releases, number)
+        banned = [] if request.lift_ban else preview.banned(connection, created)
     metrics = preview.held_out(releases, created, request.releases)
     command = [*again, "--start-slot", str(created.start_slot)]
     unfit = [place for place in places if place.shortfalls]
@@ -263,6 +270,7 @@ def _dry_run(
         print_json(
             {
                 "command": command,
+                "banned": banned,
                 "downgrade": back,
                 "start_slot": created.start_slot,
                 "plan": created.plan.model_dump(),
@@ -294,10 +302,22 @@ def _dry_run(
             )
         )
         say("Update their agents, or `modelwave device forget` those that are gone.")
+    if banned:
+        say(f"\n[yellow]But {safe(_bans(banned))}.[/]")
     if back:
         say(f"\n[yellow]But {safe(back)}.[/]")
     say(
         f"\nNothing was started. This starts it with these stages:\n\n  {safe(shlex.join(command))}"
+    )
+
+
+def _bans(devices: list[str]) -> str:
+    """Returns a sentence about devices that have banned the release; "" for none."""
+    if not devices:
+        return ""
+    return (
+        f"{phrases.plural(len(devices), 'device')}, such as {devices[0]}, rolled this release back "
+        "before and will reject it, unless it is started with --lift-ban REASON"
     )
 
 

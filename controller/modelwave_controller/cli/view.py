@@ -45,8 +45,7 @@ def rollout(status: Status) -> RenderableType:
         reason += f"; {problem.then}" if problem.then else ""
         parts.append(Text.from_markup(f"  {safe(problem.device)} {problem.outcome}: {reason}"))
     if status.more_problems:
-        answers = f"`modelwave rollout log {status.rollout} --answers` has all answers"
-        parts.append(Text(f"  and {status.more_problems} more; {answers}"))
+        parts.append(Text(f"  and {status.more_problems} more; {safe(status.find_others)}"))
     return Group(*parts)
 
 

@@ -11,8 +11,8 @@ from types import FrameType
 from typing import IO
 
 from modelwave_controller.errors import StorageError
+from modelwave_controller.interruption import ENDING, Interrupted
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 END_SECONDS = 10
 POLL_SECONDS = 0.05
 
@@ -89,9 +89,9 @@ def processes(folder: Path, then: Callable[[], None] = lambda: None) -> Iterator
         for number in before:
             signal.signal(number, signal.SIG_IGN)
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
         ignore()
-        raise KeyboardInterrupt
+        raise Interrupted(number)
 
     try:
         try:

@@ -6,7 +6,6 @@ that modelwave knows are taken, and of these none that has a private key in it.
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,6 +15,7 @@ from typing import BinaryIO
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.home import Home
+from modelwave_controller.interruption import held_back, saying
 from modelwave_controller.operations import archive
 from modelwave_controller.operations.archive import DATABASE, MANIFEST, Damaged, Entry, Manifest
 from modelwave_controller.storage import snapshot, store
@@ -53,29 +53,39 @@ def make(
         raise OperatorError(f"FILE: {to} exists; name another file, or overwrite it with --force")
     if not to.parent.is_dir():
         raise OperatorError(f"FILE: there is no folder {to.parent}")
-    with tempfile.TemporaryDirectory(prefix=".modelwave-backup-", dir=to.parent) as name:
-        work = Path(name)
-        revision = ""
-        if source:
-            copied = work / DATABASE
-            revision = snapshot.copy(source, copied, lambda n, of: tell("database", n, of))
-        try:
-            contents = _contents(home, work, files)
-            manifest = Manifest(
-                modelwave=version,
-                fleet=home.root.fleet,
-                made_at=int(now),
-                revision=revision,
-                files=files,
-                entries=tuple(entry for entry, _ in contents),
-            )
-            _write(work / "backup", manifest, [place for _, place in contents], tell)
-        except Damaged as error:
-            raise StorageError(f"{home.path}: {error}; nothing was written") from error
+    home.remove_left()
+    with disk.work_folder(to.parent, "backup") as work:
+        with saying(f"no backup was written to {to}"):
+            manifest = _make(home, source, work, now, version, tell, files)
         size = (work / "backup").stat().st_size
-        os.rename(work / "backup", to)
-        disk.sync_folder(to.parent)
+        with saying(f"{to} is written, and whole"), held_back():
+            os.rename(work / "backup", to)
+            disk.sync_folder(to.parent)
     return Made(manifest, size, _left_out(home, manifest))
+
+
+def _make(
+    home: Home, source: Path | None, work: Path, now: float, version: str, tell: Tell, files: bool
+) -> Manifest:
+    """Writes the backup to the file `backup` in the folder `work`; `source` is the database."""
+    revision = ""
+    if source:
+        copied = work / DATABASE
+        revision = snapshot.copy(source, copied, lambda n, of: tell("database", n, of))
+    try:
+        contents = _contents(home, work, files)
+        manifest = Manifest(
+            modelwave=version,
+            fleet=home.root.fleet,
+            made_at=int(now),
+            revision=revision,
+            files=files,
+            entries=tuple(entry for entry, _ in contents),
+        )
+        _write(work / "backup", manifest, [place for _, place in contents], tell)
+    except Damaged as error:
+        raise StorageError(f"{home.path}: {error}; nothing was written") from error
+    return manifest
 
 
 def _database_of(home: Home) -> Path:

@@ -3,7 +3,7 @@ that run a newer one, and the held-out metrics of the release and of the one bef
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,12 @@ from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.releases.heldout import Compared, Share
 from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.events import Created
+from modelwave_controller.rollout.state import Rollout, Wave
 from modelwave_controller.storage import devices as stored
+from modelwave_controller.storage import log
 from modelwave_controller.storage.tables import device_models, devices
 from modelwave_shared.fit import shortfalls
+from modelwave_shared.words import ROLLED_BACK, SUCCEEDED
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,57 @@ def held_out(releases: Releases, created: Created, new: dict[str, Signed]) -> li
 
 def _shares(release: Signed) -> dict[str, Share]:
     return heldout.shares(release.manifest.lineage.metrics)
+
+
+def banned(connection: Connection, created: Created) -> list[str]:
+    """Returns the known devices that rolled the release of `created` back, by their answers, and
+    have not confirmed it since: they reject it, unless its orders lift the ban."""
+    manifests = {target: release.manifest for target, release in created.releases.items()}
+    names: dict[str, bool] = {}
+    for target, answers in _answers(connection, created.model, manifests):
+        here = stored.that_run(connection, list(answers), created.model, [target])
+        names.update({name: answers[name] == ROLLED_BACK for name in here})
+    return sorted(name for name, is_banned in names.items() if is_banned)
+
+
+def _answers(
+    connection: Connection, model: str, manifests: dict[str, str]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields the outcomes, by device, ROLLED_BACK or SUCCEEDED, of orders for these manifests (by
+    target), the oldest rollout first."""
+    control = log.folded(connection, reports_of=[])
+    those = [
+        r.id
+        for r in control.rollouts.values()
+        if r.model == model and any(_brings(r, *one) for one in manifests.items())
+    ]
+    found = log.folded(connection, reports_of=those)
+    for rollout in (found.rollouts[number] for number in those):
+        waves = [*rollout.stages, rollout.settled, rollout.back]
+        for target, manifest in manifests.items():
+            for wave in waves:
+                if wave is None or not _orders(wave, target, manifest):
+                    continue
+                yield (
+                    target,
+                    {
+                        device: answer.outcome
+                        for device, answer in wave.answers.items()
+                        if answer.outcome in (ROLLED_BACK, SUCCEEDED)
+                    },
+                )
+
+
+def _brings(rollout: Rollout, target: str, manifest: str) -> bool:
+    created = rollout.created
+    releases = (created.releases.get(target), created.previous.get(target))
+    return any(release is not None and release.manifest == manifest for release in releases)
+
+
+def _orders(wave: Wave, target: str, manifest: str) -> bool:
+    return any(
+        order.target == target and order.release.manifest == manifest for order in wave.orders
+    )
 
 
 def _stages(created: Created, slots: list[int]) -> dict[int, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.operations import ways
 from modelwave_controller.phrases import plural
 from modelwave_controller.rollout.events import FLEET, Recovered, by
 from modelwave_controller.rollout.state import State
@@ -49,6 +50,7 @@ class Numbers:
     at_broker: int  # the highest of our orders found there and not recovered yet; 0: none
     restored_at: float | None  # Unix seconds of the backup, until `recover`
     runs: list[Running]
+    first: str = ""  # what has to be done before a rollout of the model can start; "": nothing
 
     @property
     def due(self) -> bool:
@@ -158,6 +160,7 @@ def _numbers(connection: Connection, found: State, model: str, epoch: int) -> Nu
         at_broker=compared.at_broker,
         restored_at=found.restored.get(model),
         runs=_runs(connection, found, model),
+        first=ways.before_a_start(found, model),
     )
 
 

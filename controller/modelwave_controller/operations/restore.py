@@ -14,7 +14,6 @@ import errno
 import filecmp
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -25,13 +24,18 @@ from typing import BinaryIO
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, StorageError, TrustError
 from modelwave_controller.home import Home, read_config
+from modelwave_controller.interruption import held_back, saying
 from modelwave_controller.operations import archive
 from modelwave_controller.operations.archive import DATABASE, Damaged, Manifest
 from modelwave_controller.storage import damage, migrate, snapshot, store
 from modelwave_controller.storage.store import Store
 
 _LOGS = ("-wal", "-shm")
-_STAGE = ".modelwave-restore-"
+_UNCHANGED = "nothing was changed; the same command begins anew"
+_RESTORED = (
+    "but all was restored before: put order.key back, start `modelwave serve`, and look at "
+    "`modelwave recover`"
+)
 
 Tell = Callable[[str, int, int], None]
 
@@ -62,7 +66,8 @@ def restore(
             _require_same_fleet(path, manifest)
             _require_space(path, manifest)
             with _beside(path) as stage:
-                _unpack(file, manifest, stage, tell)
+                with saying(_UNCHANGED):
+                    _unpack(file, manifest, stage, tell)
                 return _restore(path, stage, manifest, now, actor, force)
     except Damaged as error:
         raise archive.not_a_backup(backup, error) from error
@@ -72,22 +77,31 @@ def _restore(
     path: Path, stage: Path, manifest: Manifest, now: float, actor: str, force: bool
 ) -> Restored:
     """Moves what was unpacked to `stage` into the home."""
-    there = (path / "root.json").exists()
-    models: list[str] = []
-    put_aside = ""
-    target = None
-    place = _place_of_database(path, stage, manifest)
-    if manifest.revision:
-        target = place
-        _require_free(target, force)
-        models = _prepare(stage / DATABASE, manifest, now, actor)
+    with saying(_UNCHANGED):
+        models: list[str] = []
+        target = None
+        place = _place_of_database(path, stage, manifest)
+        if manifest.revision:
+            target = place
+            _require_free(target, force)
+            models = _prepare(stage / DATABASE, manifest, now, actor)
+    with saying(_RESTORED), held_back():
+        kept, put_aside = _move_all(stage, path, manifest, target, now)
+    return Restored(manifest, models, put_aside, kept, _missing(Home(path), manifest))
+
+
+def _move_all(
+    stage: Path, path: Path, manifest: Manifest, target: Path | None, now: float
+) -> tuple[list[str], str]:
+    """Moves all into place, the database to `target`. Returns `kept` and `put_aside`."""
+    there, put_aside = (path / "root.json").exists(), ""
     kept = _move_files(stage, path, manifest)
     if target:
         put_aside = _put_aside(target, now)
         _move(stage / DATABASE, target)
     if not there:
         _move(stage / "root.json", path / "root.json")
-    return Restored(manifest, models, put_aside, kept, _missing(Home(path), manifest))
+    return kept, put_aside
 
 
 @contextlib.contextmanager
@@ -111,8 +125,9 @@ def _beside(path: Path) -> Iterator[Path]:
         raise OperatorError(f"--home: {path} is not a folder")
     if not place.is_dir():
         raise OperatorError(f"--home: there is no folder {place}; make it first")
-    with tempfile.TemporaryDirectory(prefix=_STAGE, dir=place) as name:
-        yield Path(name)
+    Home(path).remove_left()
+    with disk.work_folder(place, "restore") as folder:
+        yield folder
 
 
 def _require_readable(manifest: Manifest) -> None:
@@ -143,7 +158,7 @@ def _may_be_there(entry: Path, manifest: Manifest) -> bool:
     """Returns whether a folder with this entry may still become the home: keys that were put back
     first, and what an interrupted restore leaves."""
     tops = {one.name.partition("/")[0] for one in manifest.entries}
-    return entry.name in {*tops, "order.key", "offline"} or entry.name.startswith(_STAGE)
+    return entry.name in {*tops, "order.key", "offline"} or disk.is_work_folder(entry)
 
 
 def _require_space(path: Path, manifest: Manifest) -> None:
@@ -191,8 +206,10 @@ def _place_of_database(path: Path, stage: Path, manifest: Manifest) -> Path:
     url = read_config(own if is_own else stage / own.name, manifest.fleet).database.url
     if not manifest.revision or not url:
         return default
-    file = store.file_of(url)
-    if not is_own and (file is None or file.absolute() != default.absolute()):
+    file = store.file_of(Home(path).located(url))
+    if file and file.absolute() == default.absolute():
+        return default
+    if not is_own:
         raise OperatorError(
             f"FILE: its controller.toml wants the database elsewhere: database.url = {url!r}. If "
             f'that is right, put that file into {path} first; if not, one with url = ""'

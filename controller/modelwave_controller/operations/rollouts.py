@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
-from modelwave_controller.operations import recover
+from modelwave_controller.operations import recover, ways
 from modelwave_controller.operations.named import with_devices
+from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state, wanted
@@ -35,6 +36,7 @@ from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import ahead, clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_shared.limits import SLOTS
+from modelwave_shared.words import ROLLED_BACK
 
 
 @dataclass(frozen=True)
@@ -180,13 +182,14 @@ def revert(store: Store, rollout: str, reason: str, now: float, actor: str = "")
 
 def find(found: State, wanted: str | None) -> Rollout:
     """Returns the rollout with this number, or the newest one of this model; None means the newest
-    of all. Raises OperatorError if there is none."""
+    of all. Digits are always a number, as a model may be called "2". Raises OperatorError if there
+    is none."""
     rollouts = list(found.rollouts.values())
     if not rollouts:
         raise OperatorError("there is no rollout yet: `modelwave rollout start MODEL RELEASE`")
     if wanted is None:
         return rollouts[-1]
-    matching = [r for r in rollouts if wanted in (str(r.id), r.model)]
+    matching = [r for r in rollouts if wanted == (str(r.id) if wanted.isdigit() else r.model)]
     if not matching:
         raise OperatorError(
             f"ROLLOUT: no rollout or model is called {wanted[:64]!r}; see `modelwave rollout list`"
@@ -253,14 +256,6 @@ def _append(
         return rollout.id
 
 
-def _require_understood(rollout: Rollout, obstacle: str) -> None:
-    if obstacle:
-        raise OperatorError(
-            f"rollout {rollout.id} cannot be changed: {obstacle} (this modelwave can only end it: "
-            f"`modelwave rollout abort {rollout.id}`)"
-        )
-
-
 def _require_not_failed(rollout: Rollout) -> None:
     if any(state.failed(stage) for stage in rollout.stages):
         raise OperatorError(
@@ -270,20 +265,29 @@ def _require_not_failed(rollout: Rollout) -> None:
         )
 
 
+def _nothing_to(verb: str, rollout: Rollout) -> OperatorError:
+    return OperatorError(
+        f"rollout {rollout.id} is {rollout.status}: there is nothing to {verb}; "
+        f"{ways.instead(rollout)}"
+    )
+
+
 def _pause(rollout: Rollout, reason: str) -> Act:
-    _require_understood(rollout, rollout.not_understood)
+    ways.require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.NEW, state.RUNNING, state.HELD):
-        raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to pause")
+        raise _nothing_to("pause", rollout)
     return Paused(reason=reason)
 
 
 def _resume(rollout: Rollout, accept: str) -> Act:
-    _require_understood(rollout, rollout.not_understood)
+    ways.require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.PAUSED, state.HELD):
-        raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to resume")
+        raise _nothing_to("resume", rollout)
     _require_not_failed(rollout)
     if accept and rollout.status != state.HELD:
-        raise OperatorError(f"--accept: no gate holds rollout {rollout.id}; it is paused")
+        raise OperatorError(
+            f"--accept: no gate holds rollout {rollout.id}; it is paused: {ways.instead(rollout)}"
+        )
     if accept and rollout.held_by == "nobody":
         raise OperatorError(
             f"--accept: rollout {rollout.id} is held as no device of its next stage is known, and "
@@ -305,7 +309,7 @@ def _retry(
     names: Sequence[str],
     words: Sequence[str],
 ) -> list[str]:
-    _require_understood(rollout, found.obstacle(rollout.model, rollout.id))
+    ways.require_understood(rollout, found.obstacle(rollout.model, rollout.id))
     if rollout.revert_asked is not None:
         raise OperatorError(
             f"rollout {rollout.id} is being reverted: `modelwave rollout watch {rollout.id}` "
@@ -329,10 +333,25 @@ def _retry(
     again = retrying.chosen(outcomes, wanted)
     if not again:
         raise OperatorError(
-            f"rollout {rollout.id}: no device to order anew: {_counted(outcomes)}; name others "
-            "with --outcome or --device"
+            f"rollout {rollout.id}: no device to order anew: {_counted(rollout, outcomes)}"
         )
+    _require_no_ban(connection, found, rollout, [d for d in again if outcomes[d] == ROLLED_BACK])
     return again
+
+
+def _require_no_ban(
+    connection: Connection, found: State, rollout: Rollout, banned: Sequence[str]
+) -> None:
+    """Raises OperatorError if an order of the rollout would not lift the ban of these devices,
+    which rolled its release back: they would reject it, and the roll-back count no more."""
+    if not banned or (rollout.created.lift_ban and not rollout.back):
+        return
+    known = devices.known(connection, rollout.model)
+    raise OperatorError(
+        f"rollout {rollout.id}: {plural(len(banned), 'device')}, such as {banned[0]}, rolled the "
+        "release back, and would reject an order that does not lift the ban: "
+        f"{ways.lifting(found, rollout, known, banned)}"
+    )
 
 
 def _outcomes(
@@ -348,47 +367,30 @@ def _outcomes(
     return retrying.outcomes(found, rollout, known, seconds, newest_only)
 
 
-def _counted(outcomes: dict[str, str]) -> str:
-    """Returns the outcomes in words, such as "20 SUCCEEDED, 1 REJECTED"."""
+def _counted(rollout: Rollout, outcomes: dict[str, str]) -> str:
+    """Returns the outcomes in words, such as "20 SUCCEEDED, 1 REJECTED", and what to do."""
     counts = Counter(outcomes.values())
     if not counts:
-        return "no device has its orders, or another rollout has ordered them something else since"
-    return ", ".join(f"{number} {word}" for word, number in counts.most_common())
+        return (
+            "no device has its orders, or another rollout has ordered them something else since; "
+            "`modelwave rollout list` shows the rollouts"
+        )
+    words = ", ".join(f"{number} {word}" for word, number in counts.most_common())
+    others = sorted(set(counts) - {ROLLED_BACK})
+    if not others:
+        return f"{words}; `modelwave rollout status {rollout.id}` says what leads on"
+    return (
+        f"{words}; name others with --outcome or --device, such as `modelwave rollout retry "
+        f"{rollout.id} --outcome {','.join(others)}`"
+    )
 
 
 def _abort(rollout: Rollout, reason: str) -> Act:
     if rollout.status not in (*state.ACTIVE, state.UNKNOWN):
-        raise OperatorError(f"rollout {rollout.id} is {rollout.status}: there is nothing to abort")
+        raise _nothing_to("abort", rollout)
     return Aborted(reason=reason)
 
 
 def _revert(found: State, rollout: Rollout, reason: str) -> Act:
-    # A later rollout with events that this program does not understand may have sent other orders
-    # to the slots.
-    _require_understood(rollout, found.obstacle(rollout.model, rollout.id))
-    if rollout.back or rollout.revert_asked is not None:
-        raise OperatorError(f"rollout {rollout.id} is being reverted, or was reverted already")
-    active = found.active(rollout.model)
-    if active and active.id != rollout.id:
-        raise OperatorError(
-            f"rollout {active.id} of {rollout.model} is {active.status}: {_first(active)}"
-        )
-    if not any(_ordered(found, rollout, target) for target in rollout.created.releases):
-        raise OperatorError(
-            f"no slot has an order for the release of rollout {rollout.id}: there is nothing to "
-            f"revert{f' (`modelwave rollout abort {rollout.id}` ends it)' if active else ''}"
-        )
+    ways.require_revertible(found, rollout)
     return RevertAsked(reason=reason)
-
-
-def _first(active: Rollout) -> str:
-    """Returns what has to be done about a rollout before an earlier one can be reverted."""
-    if active.status not in state.ACTIVE:
-        return f"`modelwave rollout watch {active.id}` follows it; wait until it is over"
-    return f"`modelwave rollout abort {active.id}` or `modelwave rollout revert {active.id}` first"
-
-
-def _ordered(found: State, rollout: Rollout, target: str) -> bool:
-    manifest = rollout.created.releases[target].manifest
-    orders = wanted.standing_for(found, rollout.model, target)
-    return any(order.release.manifest == manifest for order in orders)

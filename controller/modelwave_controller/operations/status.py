@@ -3,15 +3,20 @@
 It is made of plain values, from the log's state; cli/view.py draws them, --json prints them.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from modelwave_controller.operations import recover, rollouts
+from modelwave_controller.operations import recover, rollouts, ways
 from modelwave_controller.operations.health import health
-from modelwave_controller.operations.problems import Problem, problems_of, with_moments
+from modelwave_controller.operations.problems import (
+    REFUSED,
+    SILENT,
+    Problem,
+    problems_of,
+    with_moments,
+)
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
@@ -87,6 +92,7 @@ class Status:
     rows: list[StageRow]
     problems: list[Problem]  # the first MAX_PROBLEMS of them
     more_problems: int = 0  # how many others there are
+    find_others: str = ""  # the commands that name them
 
     @property
     def final(self) -> bool:
@@ -125,6 +131,7 @@ class StatusReader:
         epoch = ahead.newest_epoch(connection, rollout.model)
         compared = ahead.compare(connection, rollout.model, epoch)
         found = describe(
+            state,
             rollout,
             known,
             times,
@@ -136,21 +143,20 @@ class StatusReader:
                 *_behind(state, rollout, compared),
             ],
             problems=problems_of(state, rollout, known, refusals, compared, times.clock),
-            obstacle=state.obstacle(rollout.model, rollout.id),
         )
         return replace(found, problems=with_moments(connection, rollout.model, found.problems, now))
 
 
 def describe(
+    found: State,
     rollout: Rollout,
     known: Known,
     times: Times,
     warnings: list[str],
     problems: list[Problem],
-    obstacle: str = "",
 ) -> Status:
-    """Returns the status of a rollout; `obstacle` as in State.obstacle."""
-    why, then = _why(rollout, known, times, obstacle)
+    """Returns the status of a rollout, which is one of those in `found`."""
+    why, then = _why(found, rollout, known, times)
     release = rollout.release
     return Status(
         rollout=rollout.id,
@@ -166,7 +172,24 @@ def describe(
         rows=_rows(rollout, known, times.clock),
         problems=problems[:MAX_PROBLEMS],
         more_problems=max(0, len(problems) - MAX_PROBLEMS),
+        find_others=_find_others(rollout, problems[MAX_PROBLEMS:]),
     )
+
+
+def _find_others(rollout: Rollout, others: list[Problem]) -> str:
+    """Returns the commands that name these devices; the log has only those that answered."""
+    found = []
+    if any(one.outcome not in (SILENT, REFUSED) for one in others):
+        found.append(f"`modelwave rollout log {rollout.id} --answers` has all answers")
+    if any(one.outcome in (SILENT, REFUSED) for one in others):
+        created = rollout.created
+        releases = created.previous if rollout.back else created.releases
+        found += [
+            f"`modelwave device list --model {rollout.model} --target {target} --not-on "
+            f"{release.release}` names silent ones too"
+            for target, release in sorted(releases.items())
+        ]
+    return "; ".join(found)
 
 
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
@@ -178,7 +201,7 @@ def _times(connection: Connection, now: float, found: State, model: str) -> Time
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
     reason = rollout.reason
     if not rollout.over:
-        reason, _ = _why(rollout, known, times, found.obstacle(rollout.model, rollout.id))
+        reason, _ = _why(found, rollout, known, times)
     return Entry(
         rollout=rollout.id,
         model=rollout.model,
@@ -244,65 +267,37 @@ def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
     return [f"{one}: `modelwave recover {rollout.model}`" for one in said]
 
 
-def _why(rollout: Rollout, known: Known, times: Times, obstacle: str) -> tuple[str, str]:
-    if obstacle:
+def _why(found: State, rollout: Rollout, known: Known, times: Times) -> tuple[str, str]:
+    if obstacle := found.obstacle(rollout.model, rollout.id):
         return _why_it_stays(rollout, obstacle)
-    again = f"`modelwave rollout revert {rollout.id}` would revert it"
+    if rollout.over:
+        then = ways.after_the_end(found, rollout, known, times.clock)
+        return _why_over(rollout, known), then
+    so_far = facts(rollout, known, times.doubt, times.numbers_doubt)
+    made = decide(rollout.created.plan, so_far, times.clock)
+    if rollout.back is not None:
+        return f"{rollout.reason}; {_back(rollout, known, False)}", made.next
+    if rollout.status == state.PAUSED:
+        return f"{rollout.reason}; {made.reason}", made.next
+    by_gate = rollout.status == state.HELD and rollout.held_by == "gate"
+    if by_gate and made.gate and made.gate.verdict in (PASS, PENDING):
+        return f"{rollout.reason}; now {made.gate.reason}", made.next
+    return made.reason, made.next
+
+
+def _why_over(rollout: Rollout, known: Known) -> str:
     if rollout.status == state.FINISHED:
         counts = gates.total(stage.counts for stage in facts(rollout, known).stages)
-        return _since(rollout.reason, counts), f"{_lacking(rollout, counts)}; {again}"
-    if rollout.status == state.ABORTED:
-        return rollout.reason, f"nothing: opened slots keep their order; {again}"
+        return _since(rollout.reason, counts)
     if rollout.status == state.REVERTED:
-        return f"{rollout.reason}; {_back(rollout, known, True)}", "nothing: it is over"
-    so_far = facts(rollout, known, times.doubt, times.numbers_doubt)
-    found = decide(rollout.created.plan, so_far, times.clock)
-    if rollout.back is not None:
-        return f"{rollout.reason}; {_back(rollout, known, False)}", found.next
-    if rollout.status == state.PAUSED:
-        return f"{rollout.reason}; {found.reason}", found.next
-    by_gate = rollout.status == state.HELD and rollout.held_by == "gate"
-    if by_gate and found.gate and found.gate.verdict in (PASS, PENDING):
-        return f"{rollout.reason}; now {found.gate.reason}", found.next
-    return found.reason, found.next
+        return f"{rollout.reason}; {_back(rollout, known, True)}"
+    return rollout.reason
 
 
 def _since(reason: str, counts: Counts) -> str:
     """Returns the reason of a finished rollout, with the counts if later answers changed them."""
     now = gates.tally(counts, False)
     return reason if not counts.devices or now in reason else f"{reason}; now {now}"
-
-
-def _lacking(rollout: Rollout, counts: Counts) -> str:
-    """Returns how many devices a finished rollout has not brought to its release, with the commands
-    that order them anew."""
-    if rollout.retry:
-        anew = plural(len(rollout.retry), "device")
-        return f"{anew} to be ordered anew at the service's next ticks"
-    left = counts.devices - counts.succeeded
-    if not left:
-        return "nothing: it is over"
-    ways = "; ".join(_ways_on(rollout, counts))
-    return (
-        f"it is over, but {left} of {plural(counts.devices, 'device')} did not get to the "
-        f"release: {ways}"
-    )
-
-
-def _ways_on(rollout: Rollout, counts: Counts) -> Iterator[str]:
-    """Yields what helps the devices of a finished rollout that did not succeed. A device that
-    rolled the release back has banned it, so that an order alone would be rejected."""
-    again = f"`modelwave rollout retry {rollout.id}"
-    others = counts.devices - counts.succeeded - counts.rolled_back - counts.rejected
-    if others:
-        yield f"{again}` orders {others} anew"
-    if counts.rejected:
-        yield f"{counts.rejected} rejected it, {again} --outcome REJECTED` if the cause is gone"
-    if counts.rolled_back and rollout.release:
-        yield (
-            f"{counts.rolled_back} rolled it back, `modelwave rollout start {rollout.model} "
-            f"{rollout.release.version} --lift-ban REASON` lets them try it again"
-        )
 
 
 def _why_it_stays(rollout: Rollout, obstacle: str) -> tuple[str, str]:

@@ -6,8 +6,6 @@ the service's.
 """
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +45,8 @@ def staged(out: Path) -> Iterator[Path]:
     if out.exists():
         raise OperatorError(f"--out: {out} exists already; name a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".bundle-", dir=out.parent))
-    try:
+    with disk.work_folder(out.parent, "sign") as folder:
         yield folder
         folder.chmod(0o755)
         folder.rename(out)
         disk.sync_folder(out.parent)
-    except BaseException:
-        shutil.rmtree(folder)
-        raise

@@ -43,19 +43,17 @@ class Releases:
         ]
 
     def find(self, model: str, wanted: str) -> dict[str, StoredRelease]:
-        """Returns {target: release} for the release number or version `wanted` of `model`. Raises
-        OperatorError if there is none."""
+        """Returns {target: release} for the release number `wanted` of `model`; for the version, if
+        no release has that number. Raises OperatorError if there is none."""
         require(fields.name, model, "MODEL")
         known = self._of_model(self.home.releases / model)
         if not known:
             raise OperatorError(
                 f"MODEL: this home has no release of {model}; see `modelwave release list`"
             )
-        found = {
-            release.manifest.target: release
-            for release in known
-            if wanted in (str(release.manifest.release), release.manifest.version)
-        }
+        numbered = [release for release in known if wanted == str(release.manifest.release)]
+        versioned = [release for release in known if wanted == release.manifest.version]
+        found = {release.manifest.target: release for release in numbered or versioned}
         if not found:
             names = sorted({(r.manifest.release, r.manifest.version) for r in known})
             shown = ", ".join(f"{number} ({version})" for number, version in names[-5:])

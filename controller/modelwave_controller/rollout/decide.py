@@ -53,6 +53,7 @@ _REVERT_OR = (
     "`modelwave rollout revert {rollout}` reverts it, `modelwave rollout abort {rollout}` leaves "
     "every device as it is"
 )
+_END = "`modelwave rollout abort {rollout}` ends it"
 _RESUME_OR = (
     "it goes on by itself when later answers let the gate pass; `modelwave rollout resume "
     "{rollout}` orders the devices anew that it waits for, with --accept REASON it overrules the "
@@ -61,12 +62,12 @@ _RESUME_OR = (
 
 _UPDATE = (
     "{next} by itself when these devices report that they can read it: update their agents, or "
-    "`modelwave device forget` those that are gone; " + _REVERT_OR
+    "`modelwave device forget` those that are gone; {end}"
 )
 
 _NOBODY = (
-    "{next} by itself when one of them reports again; else `modelwave rollout abort {rollout}` "
-    "ends it, and the plan of the next one may name other devices"
+    "{next} by itself when one of them reports again; else " + _END + ", and the plan of the next "
+    "one may name other devices"
 )
 
 _UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
@@ -307,6 +308,8 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
         "next": "the rollout is finished" if last else f"{label(plan, number)} opens",
         "rollout": str(facts.rollout),
     }
+    # Without an opened stage there is nothing to revert.
+    found["end"] = (_REVERT_OR if number else _END).format(**found)
     if facts.stages:
         since = facts.stages[-1].waiting_since if facts.back is None else facts.back_since
         since = now if since is None else min(since, now)  # a clock that is shown may be behind

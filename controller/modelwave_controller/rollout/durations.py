@@ -29,7 +29,10 @@ def _converted(part: dict[str, Any], names: dict[str, str], where: str) -> dict[
     for key, value in part.items():
         name = names.get(key, key)
         if name in found:
-            raise ValueError(f"{where}{key}: given twice, as {key} and in seconds")
+            other = next(
+                other for other in part if other != key and names.get(other, other) == name
+            )
+            raise ValueError(f"{where}{key}: means the same as {other}: give only one of them")
         if key in names and not isinstance(value, str):
             raise ValueError(f'{where}{key}: give a duration in quotes, such as "90s" or "1h"')
         is_duration = name in names.values() and isinstance(value, str)

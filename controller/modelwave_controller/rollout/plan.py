@@ -169,9 +169,7 @@ def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
     try:
         return Plan.model_validate(settings | {"stages": stages, "trial": trial})
     except ValidationError as error:
-        problem = first_problem(error).replace(
-            "Extra inputs are not permitted", f"unknown key; {_KEYS} lists them"
-        )
+        problem = first_problem(error).replace("unknown key", f"unknown key; {_KEYS} lists them")
         raise OperatorError(f"{where}: {problem}") from error
 
 

@@ -33,7 +33,7 @@ from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox, Writer
-from modelwave_controller.storage import ahead, lease, outbox
+from modelwave_controller.storage import ahead, lease, log, outbox
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.store import Transactions
@@ -71,6 +71,7 @@ class Leading:
         self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
         self._connected = False  # as it is stored
+        self._signs = False
         self._trouble = Trouble()
 
     def run(self) -> None:
@@ -105,12 +106,13 @@ class Leading:
             if not (self.writer.alive and self.link.alive and self.blocks.alive):
                 raise RuntimeError("a thread of the service has ended; see its traceback above")
             wake.clear()
-            ticks = time.monotonic() >= due
+            ticks = self._may_sign() and time.monotonic() >= due
             pause = self.settings.tick_seconds
             try:
                 self.store.verify_file()
                 if not root:
                     publish_root(self.store, self.settings.home.root, self._envelope)
+                    self._note_running()
                     root = True
                 if ticks:
                     while self._tick() and not stopping.is_set():
@@ -125,7 +127,9 @@ class Leading:
             except ModelwaveError as error:
                 self._trouble.say(str(error))
                 due = time.monotonic() + self.settings.tick_seconds
-            wake.wait(max(0.0, min(due - time.monotonic(), pause)))
+            if self._may_sign():
+                pause = min(due - time.monotonic(), pause)
+            wake.wait(max(0.0, pause))
 
     @property
     def _envelope(self) -> bytes:
@@ -133,6 +137,18 @@ class Leading:
 
     def _tick(self) -> bool:
         return self.ticker.tick(self.settings.clock(), self.settings.steady())
+
+    def _note_running(self) -> None:
+        """Lets the commands see that a service runs, while the first tick waits for the look."""
+        with self.store.write() as database:
+            log.note_tick(database, self.settings.clock())
+
+    def _may_sign(self) -> bool:
+        """Returns whether rollouts may be decided. Before the first look at what the broker
+        retains, an order could get a number that the broker has already; the wait is that of
+        `may_send`, also while the broker is not reached."""
+        self._signs = self._signs or self.readback.may_send()
+        return self._signs
 
     def _note_link(self) -> None:
         """Stores whether the broker is reached, if that has changed. Another service that reaches

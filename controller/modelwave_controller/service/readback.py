@@ -148,7 +148,8 @@ class ReadBack:
             self._sent.add(message.topic)
 
     def may_send(self) -> bool:
-        """Returns whether messages that are due may be sent over the connection of `step`."""
+        """Returns whether messages that are due may be sent over the connection of `step`. It is
+        true also when no connection has stood for FIRST_SECONDS."""
         return self._looked or self._refused or self._is_quiet(FIRST_SECONDS)
 
     def _is_quiet(self, seconds: float) -> bool:

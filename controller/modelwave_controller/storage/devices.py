@@ -500,7 +500,7 @@ def _replace(
 ) -> list[dict[str, Any]]:
     """Replaces the rows of these devices, and returns them; MAX_STRANGERS limits those of unknown
     devices."""
-    kept = _kept(connection, table, list(found))
+    kept = may_have_rows(connection, table, list(found))
     rows = [row for device, row in found.items() if device in kept]
     if rows:
         connection.execute(
@@ -511,7 +511,7 @@ def _replace(
     return rows
 
 
-def _kept(connection: Connection, table: Any, names: list[str]) -> set[str]:
+def may_have_rows(connection: Connection, table: Any, names: list[str]) -> set[str]:
     """Returns the names that are known or have a row in `table`, and as many others as
     MAX_STRANGERS allows: an attacker can send each message under a new name."""
     kept = {

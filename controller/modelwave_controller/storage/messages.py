@@ -54,7 +54,7 @@ def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
         if kind == "reported":
             return ReportMessage(device, view(Report, reports.read(REPORT, payload)))
         if kind == "metrics":
-            return Measured(device, view(Metrics, reports.read(METRICS, payload)))
+            return Measured(device, _metrics(payload))
         if kind == "presence":
             return Present(device, PRESENCE[payload])
     except KeyError:
@@ -62,6 +62,16 @@ def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
     except ValueError as error:
         return Bad(device, _printable(f"{kind}: {advised(error, 'controller')}"))
     return None
+
+
+def _metrics(payload: bytes) -> Metrics:
+    """Reads metrics. Raises ValueError, also for a part that is more than its whole."""
+    found = view(Metrics, reports.read(METRICS, payload))
+    for part, whole in (("failures", "inferences"), ("correct", "labelled")):
+        some, every = getattr(found, part), getattr(found, whole)
+        if some > every:
+            raise DocumentError(f"metrics.{part}", f"{some}, more than {whole}: {every}")
+    return found
 
 
 def _is_name(device: str) -> bool:

@@ -11,14 +11,15 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from modelwave_controller.storage import installs
+from modelwave_controller.storage import devices, installs
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import Heard
 from modelwave_controller.storage.messages import Incoming, Measured
 from modelwave_controller.storage.tables import metrics
 from modelwave_controller.storage.windows import COUNTS, MAX_SUM, WindowBatch
 
-MAX_ROWS_OF_A_DEVICE = 64  # models and releases; further ones of a device are ignored
+# Models and releases; further ones of a device are ignored. An unknown id has one row.
+MAX_ROWS_OF_A_DEVICE = 64
 _INSTALLS = ("install", "boot", "n", "installs")
 
 
@@ -39,14 +40,16 @@ class ReleaseSums:
 def add_windows(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
     """Stores the windows among the messages, and adds them to the sums; `now` is the rollout
     clock."""
-    measured = [message for message in incoming if isinstance(message, Measured)]
-    held = _held(connection, sorted({message.device for message in measured}))
+    measured = _that_may_be_stored(connection, incoming)
+    names = sorted({message.device for message in measured})
+    known = devices.places(connection, names)
+    held = _held(connection, names)
     batch = WindowBatch(connection, measured, now)
     changed = set()
     for message in measured:
         rows, key = held[message.device], (message.metrics.model, message.metrics.release)
         row = rows.get(key)
-        if row is None and len(rows) == MAX_ROWS_OF_A_DEVICE:
+        if row is None and len(rows) >= (MAX_ROWS_OF_A_DEVICE if message.device in known else 1):
             continue
         added = _added(row, message, batch)
         if added is not None:
@@ -77,6 +80,13 @@ def _added(
         "installs": held.dump_others(),
         **{name: min(MAX_SUM, start[name] + getattr(found, name)) for name in COUNTS},
     }
+
+
+def _that_may_be_stored(connection: Connection, incoming: Sequence[Incoming]) -> list[Measured]:
+    """Returns the windows that may be stored: anybody can send some under names of no device."""
+    windows = [message for message in incoming if isinstance(message, Measured)]
+    kept = devices.may_have_rows(connection, metrics, sorted({w.device for w in windows}))
+    return [window for window in windows if window.device in kept]
 
 
 def by_release(connection: Connection) -> list[ReleaseSums]:

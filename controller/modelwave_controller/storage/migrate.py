@@ -11,9 +11,11 @@ caller's one transaction, so a process that is killed meanwhile leaves the old s
 """
 
 import logging
+import sqlite3
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, column, inspect, select, table
+from sqlalchemy.exc import DBAPIError
 
 from modelwave_controller.storage.tables import heads
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 # As in migrations/versions, oldest first; test_migrations.py compares.
 KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009")
 FIRST, NEWEST = KNOWN[0], KNOWN[-1]
+
+# PostgreSQL's: duplicate column, duplicate table, undefined table, undefined column.
+_OTHER_TABLES = ("42701", "42P07", "42P01", "42703")
 
 _alembic_version = table("alembic_version", column("version_num"))
 
@@ -67,11 +72,30 @@ def _upgrade(connection: Connection, before: str | None) -> None:
     # The store logs the migration; Alembic would log each import of it too.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command
+    from alembic.util import CommandError
 
     config = alembic_config(connection)
-    if before == FIRST:
-        command.stamp(config, FIRST)
-    command.upgrade(config, NEWEST)
+    try:
+        if before == FIRST:
+            command.stamp(config, FIRST)
+        command.upgrade(config, NEWEST)
+    except (DBAPIError, CommandError) as error:
+        cause = getattr(error, "orig", None) or error
+        if isinstance(error, DBAPIError) and not _has_other_tables(cause):
+            raise
+        problem = str(cause).splitlines()[0]
+        raise UnknownSchema(
+            f"it says that its schema has revision {before or 'none'}, and its tables are of "
+            f"another one ({problem}): it is damaged; `modelwave restore FILE` puts a backup in "
+            "its place"
+        ) from error
+
+
+def _has_other_tables(error: BaseException) -> bool:
+    """Returns whether a migration failed as a table or column is there already, or is not."""
+    if isinstance(error, sqlite3.Error):
+        return error.sqlite_errorcode == sqlite3.SQLITE_ERROR
+    return getattr(error, "sqlstate", "") in _OTHER_TABLES
 
 
 def alembic_config(connection: Connection) -> "Config":

@@ -32,10 +32,43 @@ TrialSeconds = Annotated[int, _by(orders.TRIAL_SECONDS)]
 TrialInferences = Annotated[int, _by(orders.TRIAL_INFERENCES)]
 
 
+# Pydantic's types of problems in plain words; {names} are those of its context.
+_LIST, _TABLE = "give a list, in square brackets", "give a table: a name and a value for each key"
+_NUMBER, _WHOLE, _TEXT = "give a number", "give a whole number", "give a text, in quotes"
+_WORDS = {
+    "extra_forbidden": "unknown key",
+    "missing": "missing; give it",
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "dict_type": _TABLE,
+    "model_type": _TABLE,
+    "model_attributes_type": _TABLE,
+    "too_long": "more than {max_length} entries; give at most so many",
+    "too_short": "fewer entries than {min_length}; give at least so many",
+    "string_type": _TEXT,
+    "string_too_long": "more than {max_length} characters; give at most so many",
+    "string_too_short": "fewer characters than {min_length}; give at least so many",
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "finite_number": _NUMBER,
+    "bool_type": "give true or false",
+    "literal_error": "give {expected}",
+    "greater_than": "give a number above {gt}",
+    "greater_than_equal": "give a number from {ge} on",
+    "less_than": "give a number below {lt}",
+    "less_than_equal": "give at most {le}",
+}
+
+
 def first_problem(error: ValidationError) -> str:
-    """Returns the first wrong field and its problem, such as "broker.url: Input should be a valid
-    string"."""
+    """Returns the first wrong field and its problem, such as "broker.user: give a text, in
+    quotes"."""
     problem = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
+    words = _WORDS.get(problem["type"])
+    if words is None:
+        message = problem["msg"].removeprefix("Value error, ")
+    else:
+        message = words.format(**problem.get("ctx", {}))
     return f"{where}: {message}" if where else message

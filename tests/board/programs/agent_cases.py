@@ -24,7 +24,7 @@ from modelwave_shared import slots, topics  # noqa: E402
 
 DEVICE, TARGET = "pico-1", "rp2040"
 SLOT = slots.slot("demo", DEVICE)
-SECONDS = 20
+SECONDS = 200
 GIVEN = sys.argv[1]
 
 
