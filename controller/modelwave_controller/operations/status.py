@@ -85,7 +85,7 @@ class Status:
     next: str
     warnings: list[str]
     rows: list[StageRow]
-    problems: list[Problem]  # the first MAX_PROBLEMS of them
+    problems: list[Problem]  # the first of them
     more_problems: int = 0  # how many others there are
 
     @property
@@ -109,10 +109,24 @@ def entries(connection: Connection, now: float) -> list[Entry]:
 class StatusReader:
     """Reads the status of one rollout repeatedly; each time it reads only the log's new events."""
 
-    def __init__(self, connection: Connection, wanted: str | None) -> None:
-        """`wanted` as in rollouts.find. Raises OperatorError."""
+    def __init__(
+        self,
+        connection: Connection,
+        wanted: str | None,
+        max_problems: int = MAX_PROBLEMS,
+        utc: bool = False,
+    ) -> None:
+        """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time. Raises
+        OperatorError."""
         self.rollout = rollouts.find(log.folded(connection, reports_of=[]), wanted).id
         self._state = State()
+        self._max_problems = max_problems
+        self._utc = utc
+
+    @property
+    def folded(self) -> Rollout:
+        """The rollout as it was read last."""
+        return self._state.rollouts[self.rollout]
 
     def read(self, connection: Connection, now: float) -> Status:
         new = log.events_after(connection, after=self._state.last, reports_of=[self.rollout])
@@ -137,8 +151,10 @@ class StatusReader:
             ],
             problems=problems_of(state, rollout, known, refusals, compared, times.clock),
             obstacle=state.obstacle(rollout.model, rollout.id),
+            max_problems=self._max_problems,
         )
-        return replace(found, problems=with_moments(connection, rollout.model, found.problems, now))
+        problems = with_moments(connection, rollout.model, found.problems, now, self._utc)
+        return replace(found, problems=problems)
 
 
 def describe(
@@ -148,6 +164,7 @@ def describe(
     warnings: list[str],
     problems: list[Problem],
     obstacle: str = "",
+    max_problems: int = MAX_PROBLEMS,
 ) -> Status:
     """Returns the status of a rollout; `obstacle` as in State.obstacle."""
     why, then = _why(rollout, known, times, obstacle)
@@ -164,8 +181,8 @@ def describe(
         next=then,
         warnings=warnings,
         rows=_rows(rollout, known, times.clock),
-        problems=problems[:MAX_PROBLEMS],
-        more_problems=max(0, len(problems) - MAX_PROBLEMS),
+        problems=problems[:max_problems],
+        more_problems=max(0, len(problems) - max_problems),
     )
 
 
