@@ -262,6 +262,22 @@ def test_size_is_bounded_and_the_rest_is_counted(world: World) -> None:
     assert trouble.reasons == [("reason 0", 5000), ("reason 1", 5000)]
 
 
+def test_json_of_a_report_has_each_device_in_trouble_once(world: World, run: Run) -> None:
+    world.start(1, quick(100))
+    world.tick()
+    world.answer("FAILED", world.devices.values(), "HTTP 503")
+    found = run("rollout", "report", "--json").json()
+    assert len(found["troubles"][0]["devices"]) == len(world.devices) == 12
+    assert (len(found["status"]["problems"]), found["status"]["more_problems"]) == (5, 7)
+
+
+def test_no_text_is_markdown() -> None:
+    found = report_markdown.escaped(
+        "\\`*a*` _b_ ~c~ {d} [e](f) #1 @g $h$ |<b>&amp; www.x.y http://z"
+    )
+    assert not re.search(r"[\\`*_~{}\[\]@$|<>]|(?<!&)#|&(?!#\d+;)|www\.|://", found)
+
+
 def test_outcomes_come_in_the_order_of_their_weight() -> None:
     words = ["silent", "NEWER", "REJECTED", "ROLLED_BACK", "FAILED"]
     found = troubles([Problem("d", word, "") for word in words])

@@ -6,14 +6,19 @@ cli/report_markdown.py draw it, --json prints it.
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from modelwave_controller.operations import observations
 from modelwave_controller.operations.observations import Anchor, FleetObserved, Timeline
 from modelwave_controller.operations.problems import REFUSED, SILENT, Problem
-from modelwave_controller.operations.status import StageRow, Status, StatusReader
+from modelwave_controller.operations.status import (
+    MAX_PROBLEMS,
+    StageRow,
+    Status,
+    StatusReader,
+)
 from modelwave_controller.rollout.events import (
     Aborted,
     Began,
@@ -140,7 +145,7 @@ def make(
         fleet=fleet,
         made_at=now,
         program=program,
-        status=status,
+        status=_short(status),
         created=found.created,
         actor=found.actor,
         before={target: _named(one) for target, one in sorted(rollout.created.previous.items())},
@@ -162,6 +167,12 @@ def make(
             times,
         ),
     )
+
+
+def _short(status: Status) -> Status:
+    """Returns the status with as few problems as elsewhere: the report has them by outcome."""
+    shown = status.problems[:MAX_PROBLEMS]
+    return replace(status, problems=shown, more_problems=len(status.problems) - len(shown))
 
 
 def troubles(problems: Sequence[Problem]) -> list[TroubledDevices]:
