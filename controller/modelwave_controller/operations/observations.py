@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import NamedTuple
 
+from sqlalchemy import Connection
+
 from modelwave_controller.storage import windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.store import Store
@@ -29,6 +31,7 @@ BEFORE_SECONDS = 4 * HOUR_SECONDS
 AFTER_SECONDS = HOUR_SECONDS
 WINDOW_SECONDS = 900  # the usual length of a window
 MAX_STEPS = 48
+NEWEST_WINDOWS = 4  # that are shown of a device: the last hour
 MAX_RELEASES = 6  # of a target; the others are only counted
 NEW, BEFORE = "new", "before"
 
@@ -143,6 +146,26 @@ class ReleaseObserved:
 
 
 @dataclass(frozen=True)
+class NewestObserved:
+    """What a device observed of a model in its newest windows, all of one release. `windows`: how
+    many, `seconds`: how long they measured, `age_seconds`: since the end of the newest one, by the
+    rollout clock; `failed` is a share."""
+
+    model: str
+    release: int
+    windows: int
+    seconds: int
+    age_seconds: float
+    inferences: int
+    failures: int
+    failed: float | None
+    labelled: int
+    correct: int
+    accuracy: float | None
+    median_ms: float | None
+
+
+@dataclass(frozen=True)
 class FleetObserved:
     """`since`, `until`: Unix seconds. `more`: how many releases of a target are left out."""
 
@@ -206,6 +229,43 @@ def observed(
             more[target] = len(order) - MAX_RELEASES
     until = times.at(min(steps.end, times.newest.clock))
     return FleetObserved(times.at(steps.start), until, steps.seconds, rows, more)
+
+
+def newest(
+    connection: Connection, device: str, models: Iterable[str], now: float
+) -> list[NewestObserved]:
+    """Returns what a device observed of each of these models in its NEWEST_WINDOWS newest windows
+    of the last two days, as far as they are of the newest one's release. `now` is the rollout
+    clock."""
+    found = []
+    for model in sorted(models):
+        read = windows.between(connection, model, [device], now - KEPT_SECONDS, inf)
+        measured = [one for one in read.get(device, []) if one.seconds]
+        if measured:
+            found.append(_newest(model, measured[-NEWEST_WINDOWS:], now))
+    return found
+
+
+def _newest(model: str, measured: Sequence[StoredWindow], now: float) -> NewestObserved:
+    last = measured[-1]
+    same = [one for one in measured if one.release == last.release]
+    sums = WindowSums()
+    for one in same:
+        sums.add(one)
+    return NewestObserved(
+        model=model,
+        release=last.release,
+        windows=len(same),
+        seconds=sum(one.seconds for one in same),
+        age_seconds=max(0.0, now - last.end),
+        inferences=sums.inferences,
+        failures=sums.failures,
+        failed=sums.failed,
+        labelled=sums.labelled,
+        correct=sums.correct,
+        accuracy=sums.accuracy,
+        median_ms=sums.median_ms,
+    )
 
 
 @dataclass
