@@ -376,6 +376,16 @@ def test_steps_are_windows_or_as_long_as_what_is_stored(
     assert steps.of(steps.start + seconds) == 0
 
 
+def test_observations_are_those_until_now_after_the_wall_clock_was_set_back(world: World) -> None:
+    world.start(1, quick(50, 100))
+    world.tick()
+    world.now += 900
+    world.tick()
+    window(world, "d0", 1, 1)
+    world.jump(-86400)
+    assert [row.inferences for row in made(world).observed.rows] == [100]
+
+
 def test_line_has_gaps_and_dots() -> None:
     drawn = sparkline.svg([1, 2, None, 3, None, None], 1, 3, "<told>")
     assert drawn.count("<polyline") == drawn.count("<circle") == 1

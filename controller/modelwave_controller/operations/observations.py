@@ -48,7 +48,12 @@ class Timeline:
     rollout clock may have stood still: no service was running."""
 
     def __init__(self, anchors: Iterable[Anchor]) -> None:
-        self._anchors = sorted(anchors)
+        # Not by `at`: the wall clock may have been set back, and then the newest is not the latest.
+        self._anchors = sorted(anchors, key=lambda one: (one.clock, one.at))
+
+    @property
+    def oldest(self) -> Anchor:
+        return self._anchors[0]
 
     @property
     def newest(self) -> Anchor:

@@ -30,8 +30,10 @@ from modelwave_controller.rollout.events import (
     Release,
     Reverted,
 )
+from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.gates import PASS
 from modelwave_controller.rollout.lines import line_of
+from modelwave_controller.rollout.state import Rollout
 from modelwave_controller.storage import clock, devices, log
 from modelwave_controller.storage.log import Wanted
 from modelwave_controller.storage.store import Store
@@ -132,15 +134,7 @@ def make(
         stored = clock.stored(connection)
         clock_now = clock.shown(stored, log.service_seen_at(connection), now)
     ended = found.ended if status.final else None
-    here = {
-        target: [one for ids in known.devices.get(target, {}).values() for one in ids]
-        for target in rollout.created.releases
-    }
     times = Timeline([*found.began_anchors, Anchor(now, clock_now)])
-    start = times.clock(found.first_began or now) - observations.BEFORE_SECONDS
-    end = clock_now
-    if ended is not None:
-        end = min(end, times.clock(ended) + observations.AFTER_SECONDS)
     return RolloutReport(
         fleet=fleet,
         made_at=now,
@@ -157,15 +151,32 @@ def make(
         events=list(found.entries),
         more_events=found.count - len(found.entries),
         answers=found.answers,
-        observed=observations.observed(
-            store,
-            status.model,
-            here,
-            {target: one.release for target, one in rollout.created.releases.items()},
-            {target: one.release for target, one in rollout.created.previous.items()},
-            observations.steps_of(start, end, clock_now),
-            times,
-        ),
+        observed=_observed(store, rollout, known, times, ended),
+    )
+
+
+def _observed(
+    store: Store, rollout: Rollout, known: Known, times: Timeline, ended: float | None
+) -> FleetObserved:
+    """Returns what the known devices of the rollout's targets observed in its time. `ended` is in
+    Unix seconds, None if it goes on."""
+    now, created = times.newest, rollout.created
+    start = times.oldest.clock - observations.BEFORE_SECONDS  # when the first stage began, or now
+    end = now.clock
+    if ended is not None:
+        end = min(end, times.clock(ended) + observations.AFTER_SECONDS)
+    here = {
+        target: [one for ids in known.devices.get(target, {}).values() for one in ids]
+        for target in created.releases
+    }
+    return observations.observed(
+        store,
+        rollout.model,
+        here,
+        {target: one.release for target, one in created.releases.items()},
+        {target: one.release for target, one in created.previous.items()},
+        observations.steps_of(start, end, now.clock),
+        times,
     )
 
 
@@ -211,10 +222,6 @@ class _Log:
         self.began: dict[int | None, float] = {}
         self.passed: dict[int | None, float] = {}
         self.began_anchors: list[Anchor] = []
-
-    @property
-    def first_began(self) -> float | None:
-        return self.began.get(0)
 
     def read(self, connection: Connection) -> None:
         wanted, until = Wanted(self.rollout), log.newest_id(connection)
