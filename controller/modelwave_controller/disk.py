@@ -52,6 +52,21 @@ def copy_hashed(source: Path, folder: Path, what: str, limit: int) -> tuple[str,
     return digest.hexdigest(), size
 
 
+def require_place(path: Path, what: str, force: bool) -> None:
+    """Raises OperatorError unless a file that the operator named with `what` ("--out") may be
+    written there; `force`: it may replace one."""
+    if path.is_dir():
+        raise OperatorError(f"{what}: {path} is a folder; name a new file in it")
+    if path.exists() and not path.is_file():
+        raise OperatorError(f"{what}: {path} is no plain file; name another one")
+    if path.exists() and not force:
+        raise OperatorError(
+            f"{what}: {path} exists; name another file, or overwrite it with --force"
+        )
+    if not path.parent.is_dir():
+        raise OperatorError(f"{what}: there is no folder {path.parent}")
+
+
 def create_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Writes a new file. Raises OperatorError if it exists."""
     try:

@@ -1,5 +1,6 @@
 """Tests the filters of `device list`, and what it says of a device that tries again."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -141,3 +142,48 @@ def test_device_whose_reports_cannot_be_read_is_in_trouble(world: World, run: Ru
     world.hear([])
     assert listed(run, "--trouble") == ["stranger"]
     assert "stranger" not in listed(run, "--target", "linux-cpu")
+
+
+def measures(world: World, n: int, **changes: Any) -> None:
+    """Device d0 sends the window n, of 15 minutes; its end is n windows after the first one's."""
+    document = {"boot": 1, "n": n, "window": n, "seconds": 900, "age_seconds": 9000 - 900 * n}
+    document |= {"model": "digits", "release": 1, "inferences": 100, "failures": 1}
+    document |= {"labelled": 10, "correct": 9, "latency": {"bins": [6, 60, 40], "log": 2500000}}
+    sent = {key: value for key, value in (document | changes).items() if value is not None}
+    payload = json.dumps(sent).encode()
+    world.inbox.put(topics.metrics(FLEET, "d0"), payload)
+    while world.writer.write_batch(0):
+        pass
+
+
+def test_device_shows_what_it_observed_in_its_newest_windows(world: World, run: Run) -> None:
+    assert run("device", "show", "d0", "--json").json()["observed"] == []
+    says(world, "d0", "letters")
+    for n in range(1, 7):
+        measures(world, n, release=1 if n < 4 else 2)
+    measures(
+        world, 7, model="letters", labelled=0, correct=0, latency={"bins": [15, 9], "log": 9000000}
+    )
+    digits, letters = run("device", "show", "d0", "--json").json()["observed"]
+    assert (digits["model"], digits["release"], digits["windows"]) == ("digits", 2, 3)
+    assert (digits["seconds"], digits["inferences"], digits["failures"]) == (2700, 300, 3)
+    assert (digits["failed"], digits["accuracy"]) == (0.01, 0.9)
+    assert 3600 <= digits["age_seconds"] <= 3700
+    assert (letters["accuracy"], letters["median_ms"]) == (None, 4096)
+    lines = [" ".join(line.split()) for line in run("device", "show", "d0").lines()]
+    [line] = [line for line in lines if line.startswith("digits in 45 min, until")]
+    assert line.endswith("ago 2 300 1 % (3) 90 % of 30 14.3 ms")
+    [line] = [line for line in lines if line.startswith("letters in")]
+    assert line.endswith("ago 1 100 1 % (1) – 4,096 ms or more")
+
+
+def test_newest_windows_are_the_newest_whatever_the_order_of_their_arrival(
+    world: World, run: Run
+) -> None:
+    for n in (9, 3, 1, 8, 2, 7, 6):
+        measures(world, n, inferences=n)
+    measures(world, 10, seconds=None, age_seconds=0, inferences=0, failures=0, latency=None)
+    with world.store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(tables.windows)) == 8
+    [digits] = run("device", "show", "d0", "--json").json()["observed"]
+    assert (digits["windows"], digits["inferences"]) == (4, 9 + 8 + 7 + 6)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from modelwave_controller.cli.amounts import milliseconds, number, percent
 from modelwave_controller.cli.options import JsonOption, actor, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
@@ -72,7 +73,7 @@ def list_devices(
 
 @app.command("show")
 def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = False) -> None:
-    """Show a device's last report."""
+    """Show a device's last report, and what it observed of each model in its newest windows."""
     require(fields.name, device, "DEVICE")
     now = time.time()
     with opened_store(ctx) as store, store.read() as connection:
@@ -97,6 +98,10 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
         ]
         say("")
         show(table(columns, rows))
+    if found["observed"]:
+        observed = ("model", "observed", "release", "inferences", "failures", "accuracy", "latency")
+        say("")
+        show(table(observed, [_observed(one) for one in found["observed"]]))
     _warn(problem)
 
 
@@ -162,6 +167,19 @@ def _row(device: dict[str, Any], now: float) -> tuple[object, ...]:
     seen = f"{span(now - device['seen_at'])} ago"
     place = (device["device"], device["target"], device["slot"], tags, presence)
     return (*place, seen, live, device["trouble"])
+
+
+def _observed(one: dict[str, Any]) -> tuple[object, ...]:
+    measured = f"in {span(one['seconds'])}, until {span(one['age_seconds'])} ago"
+    return (
+        one["model"],
+        measured,
+        one["release"],
+        number(one["inferences"]),
+        f"{percent(one['failed'])} ({number(one['failures'])})",
+        f"{percent(one['accuracy'])} of {number(one['labelled'])}" if one["labelled"] else "–",
+        milliseconds(one["median_ms"]),
+    )
 
 
 def _warn(problem: str) -> None:

@@ -13,6 +13,7 @@ from rich.live import Live
 from modelwave_controller.cli import view
 from modelwave_controller.cli.log import rollout_log
 from modelwave_controller.cli.options import WHICH_ROLLOUT, JsonOption, actor, duration, reason_of
+from modelwave_controller.cli.report import rollout_report
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
@@ -27,6 +28,7 @@ from modelwave_controller.terminal import console, print_json, show, table
 app = typer.Typer(no_args_is_help=True, help="Start, watch, pause and revert rollouts.")
 app.command()(start)
 app.command("log")(rollout_log)
+app.command("report")(rollout_report)
 
 RolloutArgument = Annotated[
     str,

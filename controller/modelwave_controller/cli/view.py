@@ -4,6 +4,9 @@
 the docs.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -24,17 +27,24 @@ _STATUS_STYLES = {
     state.ABORTED: "bold magenta",
 }
 _GATE_STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow"}
-# Heading, field of Row, style if the number is not 0.
+
+
+class Column(NamedTuple):
+    title: str
+    field: str  # of StageRow
+    style: str = ""  # if the number is not 0
+
+
 _COLUMNS = (
-    ("devices", "devices", ""),
-    ("in progress", "in_progress", "blue"),
-    ("deferred", "deferred", "yellow"),
-    ("succeeded", "succeeded", "green"),
-    ("rolled back", "rolled_back", "bold red"),
-    ("failed", "failed", "yellow"),
-    ("rejected", "rejected", "yellow"),
-    ("canceled", "canceled", "yellow"),
-    ("no answer", "silent", ""),
+    Column("devices", "devices"),
+    Column("in progress", "in_progress", "blue"),
+    Column("deferred", "deferred", "yellow"),
+    Column("succeeded", "succeeded", "green"),
+    Column("rolled back", "rolled_back", "bold red"),
+    Column("failed", "failed", "yellow"),
+    Column("rejected", "rejected", "yellow"),
+    Column("canceled", "canceled", "yellow"),
+    Column("no answer", "silent"),
 )
 
 
@@ -78,9 +88,9 @@ def heading(status: Status) -> RenderableType:
 def stages(status: Status) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage")
-    columns = [column for column in _COLUMNS if _is_shown(column[1], status.rows)]
-    for title, _, _ in columns:
-        table.add_column(title, justify="right")
+    columns = shown_columns(status.rows)
+    for column in columns:
+        table.add_column(column.title, justify="right")
     table.add_column("gate")
     for row in status.rows:
         cells = [_cell(getattr(row, field), style) for _, field, style in columns]
@@ -89,9 +99,14 @@ def stages(status: Status) -> Table:
     return table
 
 
-def _is_shown(field: str, rows: list[StageRow]) -> bool:
-    """Returns whether a column is shown; those that are rare are hidden if all are 0."""
-    return field not in ("canceled", "deferred") or any(getattr(row, field) for row in rows)
+def shown_columns(rows: Sequence[StageRow]) -> list[Column]:
+    """Returns the columns of the stages; those that are rare are left out if all are 0."""
+    return [
+        column
+        for column in _COLUMNS
+        if column.field not in ("canceled", "deferred")
+        or any(getattr(row, column.field) for row in rows)
+    ]
 
 
 def _cell(number: int, style: str) -> Text:

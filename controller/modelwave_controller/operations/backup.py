@@ -47,12 +47,7 @@ def make(
     """Writes a backup to the file `to`, completely or not at all. `now` is in Unix seconds,
     `version` that of this program. Raises OperatorError, StorageError."""
     source = _database_of(home) if database else None
-    if to.is_dir():
-        raise OperatorError(f"FILE: {to} is a folder; name a new file in it")
-    if to.exists() and not force:
-        raise OperatorError(f"FILE: {to} exists; name another file, or overwrite it with --force")
-    if not to.parent.is_dir():
-        raise OperatorError(f"FILE: there is no folder {to.parent}")
+    disk.require_place(to, "FILE", force)
     home.remove_left()
     with disk.work_folder(to.parent, "backup") as work:
         with saying(f"no backup was written to {to}"):

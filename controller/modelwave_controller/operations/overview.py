@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.operations import observations
 from modelwave_controller.operations.health import Health, health
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
@@ -143,13 +144,17 @@ def device_list(
 
 
 def device(connection: Connection, name: str, now: float) -> dict[str, Any]:
-    """Returns the entry of device_list for one device. Raises OperatorError if it is unknown."""
+    """Returns the entry of device_list for one device, with what it observed last of each model.
+    Raises OperatorError if it is unknown."""
     found = [entry for entry in device_list(connection, now) if entry["device"] == name]
     if not found:
         raise OperatorError(
             f"DEVICE: no message from {name[:64]!r} was received; see `modelwave device list`"
         )
-    return found[0]
+    models = [model["model"] for model in found[0]["models"]]
+    clock_now = clock.shown(clock.stored(connection), log.service_seen_at(connection), now)
+    observed = observations.newest(connection, name, models, clock_now)
+    return found[0] | {"observed": [asdict(one) for one in observed]}
 
 
 def doing(model: dict[str, Any], seen_at: float, now: float) -> str:

@@ -11,6 +11,7 @@ from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
 from modelwave_controller.rollout.state import Answer, Rollout, State, Wave
 from modelwave_controller.storage.ahead import Comparison
+from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.devices import RefusalNote
 from modelwave_controller.storage.tables import device_models, devices
 from modelwave_shared.words import SUCCEEDED
@@ -56,10 +57,18 @@ def problems_of(
 
 
 def with_moments(
-    connection: Connection, model: str, found: list[Problem], now: float
+    connection: Connection, model: str, found: Sequence[Problem], now: float, utc: bool = False
 ) -> list[Problem]:
     """Returns the problems with `then`, where the device's newest report still has the reason; of
     devices that said nothing with the time of their last report. `now` is in Unix seconds."""
+    return [
+        one for chunk in chunks(found) for one in _with_moments(connection, model, chunk, now, utc)
+    ]
+
+
+def _with_moments(
+    connection: Connection, model: str, found: Sequence[Problem], now: float, utc: bool
+) -> list[Problem]:
     its, reports, names = device_models.c, devices.c, [one.device for one in found]
     query = (
         select(its.device, its.reason, its.tries, its.next_seconds, reports.seen_at)
@@ -67,22 +76,22 @@ def with_moments(
         .where(its.model == model, its.tries > 0, its.device.in_(names))
     )
     then = {
-        (row.device, NO_ANSWER): f"its last report is of {moment(row.seen_at)}"
+        (row.device, NO_ANSWER): f"its last report is of {moment(row.seen_at, utc)}"
         for row in connection.execute(
             select(reports.device, reports.seen_at).where(reports.device.in_(names))
         )
     } | {
-        (row.device, row.reason): _next_try(row.seen_at + row.next_seconds, now)
+        (row.device, row.reason): _next_try(row.seen_at + row.next_seconds, now, utc)
         for row in connection.execute(query)
     }
     return [replace(one, then=then.get((one.device, one.reason), "")) for one in found]
 
 
-def _next_try(at: float, now: float) -> str:
+def _next_try(at: float, now: float, utc: bool) -> str:
     """Returns when a device tries again; a time that has passed is left out, as a device that is
     deferred once more for the same reason does not report it."""
     words = "it tries again by itself"
-    return f"{words} at {moment(at)}" if at > now else words
+    return f"{words} at {moment(at, utc)}" if at > now else words
 
 
 def _answers(rollout: Rollout, known: Known) -> list[Answered]:

@@ -90,7 +90,7 @@ class Status:
     next: str
     warnings: list[str]
     rows: list[StageRow]
-    problems: list[Problem]  # the first MAX_PROBLEMS of them
+    problems: list[Problem]  # the first of them
     more_problems: int = 0  # how many others there are
     find_others: str = ""  # the commands that name them
 
@@ -115,10 +115,24 @@ def entries(connection: Connection, now: float) -> list[Entry]:
 class StatusReader:
     """Reads the status of one rollout repeatedly; each time it reads only the log's new events."""
 
-    def __init__(self, connection: Connection, wanted: str | None) -> None:
-        """`wanted` as in rollouts.find. Raises OperatorError."""
+    def __init__(
+        self,
+        connection: Connection,
+        wanted: str | None,
+        max_problems: int = MAX_PROBLEMS,
+        utc: bool = False,
+    ) -> None:
+        """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time. Raises
+        OperatorError."""
         self.rollout = rollouts.find(log.folded(connection, reports_of=[]), wanted).id
         self._state = State()
+        self._max_problems = max_problems
+        self._utc = utc
+
+    @property
+    def folded(self) -> Rollout:
+        """The rollout as it was read last."""
+        return self._state.rollouts[self.rollout]
 
     def read(self, connection: Connection, now: float) -> Status:
         new = log.events_after(connection, after=self._state.last, reports_of=[self.rollout])
@@ -143,8 +157,10 @@ class StatusReader:
                 *_behind(state, rollout, compared),
             ],
             problems=problems_of(state, rollout, known, refusals, compared, times.clock),
+            max_problems=self._max_problems,
         )
-        return replace(found, problems=with_moments(connection, rollout.model, found.problems, now))
+        problems = with_moments(connection, rollout.model, found.problems, now, self._utc)
+        return replace(found, problems=problems)
 
 
 def describe(
@@ -154,6 +170,7 @@ def describe(
     times: Times,
     warnings: list[str],
     problems: list[Problem],
+    max_problems: int = MAX_PROBLEMS,
 ) -> Status:
     """Returns the status of a rollout, which is one of those in `found`."""
     why, then = _why(found, rollout, known, times)
@@ -170,9 +187,9 @@ def describe(
         next=then,
         warnings=warnings,
         rows=_rows(rollout, known, times.clock),
-        problems=problems[:MAX_PROBLEMS],
-        more_problems=max(0, len(problems) - MAX_PROBLEMS),
-        find_others=_find_others(rollout, problems[MAX_PROBLEMS:]),
+        problems=problems[:max_problems],
+        more_problems=max(0, len(problems) - max_problems),
+        find_others=_find_others(rollout, problems[max_problems:]),
     )
 
 

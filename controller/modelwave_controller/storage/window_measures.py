@@ -107,6 +107,12 @@ def load(stored: str) -> WindowMeasures:
     )
 
 
+def load_latency(stored: str) -> list[int]:
+    """Returns the histogram of latencies that `dump` has stored."""
+    found: dict[str, Any] = json.loads(stored) if stored else {}
+    return unpacked(found["l"]) if "l" in found else []
+
+
 def joined(stored: str, other: str) -> str:
     """Returns the stored form of both together."""
     if not (stored and other):

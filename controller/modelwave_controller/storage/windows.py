@@ -66,6 +66,10 @@ class StoredWindow(NamedTuple):
         """Returns the histograms, classes and named numbers."""
         return window_measures.load(self.packed)
 
+    def latency(self) -> list[int]:
+        """Returns the histogram of latencies alone, [] if they were not measured."""
+        return window_measures.load_latency(self.packed)
+
 
 class WindowBatch:
     """The windows that a batch of messages adds to."""
