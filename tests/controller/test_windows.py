@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollout_world import FLEET, World
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.operations import overview
@@ -54,9 +54,18 @@ COUNTED = {"inferences": 100, "failures": 1, "labelled": 10, "correct": 9}
 def store(url: str) -> Iterator[Store]:
     with closing(Store(url)) as made:
         with made.write() as connection:  # on PostgreSQL it is one for all tests
-            for table in (tables.windows, tables.window_spans, tables.metrics):
+            for table in (tables.windows, tables.window_spans, tables.metrics, tables.devices):
                 connection.execute(delete(table))
+            know(connection, "d1")
         yield made
+
+
+def know(connection: Connection, device: str) -> None:
+    """Stores a report of the device: one that is not known may have few rows."""
+    words = ("target", "agent", "runtime", "runtime_version", "accelerator", "refused")
+    numbers = ("slot", "boot", "n", "seen_at", "free_flash", "free_ram", "stale")
+    row = dict.fromkeys(words, "") | dict.fromkeys(numbers, 0) | {"device": device}
+    connection.execute(insert(tables.devices).values(row))
 
 
 @pytest.fixture
@@ -262,6 +271,8 @@ def content(connection: Connection) -> tuple[Any, ...]:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     place = tmp_path_factory.mktemp("windows") / "store.db"
     with closing(Store(f"sqlite:///{place}")) as made:
+        with made.write() as connection:
+            know(connection, "d1")
         yield made
 
 
