@@ -332,7 +332,7 @@ def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
         if number < len(rollout.stages):
             fact = so_far.stages[number]
             counts, late = fact.counts, overdue(stage, fact, clock_now)
-            live = stage_gate(stage, fact, clock_now)
+            live = stage_gate(plan, so_far, number, clock_now)
             gate, reason = _gate(rollout, rollout.stages[number], live)
         rows.append(_row(label(plan, number), counts, late, gate, reason))
     if so_far.back and rollout.back and rollout.back.orders:

@@ -188,13 +188,17 @@ def overdue(stage: Stage, facts: StageFacts, now: float) -> bool:
     return _passed(facts.waiting_since, stage.deadline_seconds, now)
 
 
-def stage_gate(stage: Stage, facts: StageFacts, now: float) -> Gate:
-    """Returns the stage's gate at `now`; an earlier FAIL and an overruling take precedence."""
-    if facts.failed:
-        return Gate(FAIL, facts.failed)
-    gate = gates.judge_stage(stage, facts.counts, overdue(stage, facts, now))
-    if facts.accepted and gate.verdict != FAIL:
-        return Gate(PASS, f"accepted by the operator: {facts.accepted}")
+def stage_gate(plan: Plan, facts: Facts, number: int, now: float) -> Gate:
+    """Returns the gate of stage `number` at `now`; an earlier FAIL and an overruling go first. The
+    evidence of roll-backs, which is about all opened devices, belongs to the newest stage."""
+    stage, found = plan.stages[number], facts.stages[number]
+    if found.failed:
+        return Gate(FAIL, found.failed)
+    newest = number == len(facts.stages) - 1
+    opened = gates.total(one.counts for one in facts.stages) if newest else gates.NOBODY
+    gate = gates.judge_stage(stage, found.counts, overdue(stage, found, now), opened)
+    if found.accepted and gate.verdict != FAIL:
+        return Gate(PASS, f"accepted by the operator: {found.accepted}")
     return gate
 
 
@@ -207,7 +211,7 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
         return _Situation(_way_back(plan, facts, facts.back, now), reason)
     if facts.revert_asked is not None:
         return _Situation("revert asked", facts.revert_asked)
-    judged = [stage_gate(*pair, now) for pair in zip(plan.stages, facts.stages, strict=False)]
+    judged = [stage_gate(plan, facts, number, now) for number in range(len(facts.stages))]
     for number, gate in enumerate(judged):
         if gate.verdict == FAIL:
             name = "failed, held" if facts.held else "failed, to be held"

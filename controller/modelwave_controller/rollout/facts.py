@@ -78,12 +78,13 @@ def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
     """Returns the slots that the rollout's next stage opens, by target; {} after the last stage,
     and for a stage of named devices."""
     created, stage = rollout.created, next_stage(rollout)
+    least = created.plan.judge.least_devices
     if stage is None or stage.percent is None:
         return {}
     found = {}
     for target in sorted(created.releases):
         counts, old = known.counts(target), rollout.width(target)
-        new = cohorts.widen(counts, created.start_slot, old, stage.percent)
+        new = cohorts.widen(counts, created.start_slot, old, stage.percent, least)
         found[target] = cohorts.opened(created.start_slot, old, new)
     return found
 

@@ -9,6 +9,8 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     time = "10m"                    # length of the trial on each device before it confirms
     inferences = 0                  # inferences that the trial needs
     max_failed_percent = 0          # of its inferences; more: the device rolls back
+    [judge]
+    least_devices = 3               # of each target; no stage of `percent` leaves fewer opened
     [[stages]]
     tags = ["canary"]               # devices that have one of these tags at the start, and
     devices = ["d1", "d2"]          # these; such stages come first
@@ -16,7 +18,7 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     percent = 1                     # of each target's known devices; increases, the last is 100
     soak = "1h"                     # at least this long before the next stage opens
     deadline = "1d"                 # after that, devices without an answer are silent
-    max_rolled_back_percent = 2     # more: FAIL
+    max_rolled_back_percent = 2     # more: FAIL; without it the evidence decides
     max_failed_percent = 10         # more: INCONCLUSIVE; the same for the next two
     max_rejected_percent = 5
     max_silent_percent = 10
@@ -43,6 +45,7 @@ from pydantic import (
 )
 
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.judge.looks import LEAST_CANARIES
 from modelwave_controller.rollout.durations import in_seconds
 from modelwave_controller.trust.field_types import (
     Name,
@@ -58,6 +61,7 @@ DEFAULT_TRIAL_SECONDS = 600
 MAX_PLAN_BYTES = 65536
 MAX_STAGES = 32
 MAX_NAMED_TAGS = 16
+MAX_LEAST_DEVICES = 1000
 MAX_NAMED_DEVICES = 100  # of a stage; each costs an order
 MAX_WAIT_SECONDS = 365 * 86400
 MAX_EXPIRES_SECONDS = 10 * 365 * 86400
@@ -90,6 +94,12 @@ class Trial(_Strict):
         return int(share(self.max_failed_percent) * MILLION)
 
 
+class Judge(_Strict):
+    """How the stages are judged. `least_devices`: of each target, as fewer can hardly be judged."""
+
+    least_devices: Annotated[int, Field(ge=1, le=MAX_LEAST_DEVICES)] = LEAST_CANARIES
+
+
 class Stage(_Strict):
     """A share of each target's devices, or named devices: each gets an order of its own. In the
     plan of a rollout that was started, `devices` has those of the tags too."""
@@ -99,7 +109,7 @@ class Stage(_Strict):
     devices: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_DEVICES, strict=False)] = ()
     soak_seconds: Seconds = 3600
     deadline_seconds: Seconds = 86400
-    max_rolled_back_percent: Percent = 2.0
+    max_rolled_back_percent: Percent | None = None
     max_failed_percent: Percent = 10.0
     max_rejected_percent: Percent = 5.0
     max_silent_percent: Percent = 10.0
@@ -132,6 +142,7 @@ class Plan(_Strict):
     trial: Trial = Trial(seconds=DEFAULT_TRIAL_SECONDS, inferences=0)
     expires_seconds: Annotated[int, Field(ge=60, le=MAX_EXPIRES_SECONDS)] = 365 * 86400
     on_fail: Literal["revert", "hold"] = "revert"
+    judge: Judge = Judge()
 
     @model_validator(mode="after")
     def _stages_rise_to_everyone(self) -> Self:
