@@ -31,8 +31,11 @@ def test_the_example_in_the_docstring_is_a_plan_with_the_defaults() -> None:
     named, last = made.stages
     assert (named.tags, named.devices) == (("canary",), ("d1", "d2"))
     default = plan.make_plan({"stages": [{"percent": 100}]})
-    last = last.model_copy(update={"max_rolled_back_percent": None})
-    assert made.model_copy(update={"stages": (last,)}) == default
+    assert len(made.gates or ()) == 4
+    assert last.gates == ("failures <= 0.001",)
+    last = last.model_copy(update={"max_rolled_back_percent": None, "gates": None})
+    judge = made.judge.model_copy(update={"inconclusive": None})
+    assert made.model_copy(update={"stages": (last,), "gates": None, "judge": judge}) == default
 
 
 def test_toml_and_options_make_the_same_plan() -> None:

@@ -4,13 +4,14 @@ It is made of plain values, from the log's state; cli/view.py draws them, --json
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from modelwave_controller.operations import recover, rollouts
 from modelwave_controller.operations.health import health
+from modelwave_controller.operations.judged import GateRow, gate_rows, next_look
 from modelwave_controller.operations.problems import Problem, problems_of, with_moments
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
@@ -87,6 +88,8 @@ class Status:
     rows: list[StageRow]
     problems: list[Problem]  # the first MAX_PROBLEMS of them
     more_problems: int = 0  # how many others there are
+    judged: list[GateRow] = field(default_factory=list)
+    next_look: str = ""
 
     @property
     def final(self) -> bool:
@@ -166,6 +169,8 @@ def describe(
         rows=_rows(rollout, known, times.clock),
         problems=problems[:MAX_PROBLEMS],
         more_problems=max(0, len(problems) - MAX_PROBLEMS),
+        judged=gate_rows(rollout),
+        next_look=next_look(rollout, times.clock),
     )
 
 

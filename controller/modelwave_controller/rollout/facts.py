@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from modelwave_controller.rollout import cohorts, formats, state
+from modelwave_controller.rollout import cohorts, course, formats, state
 from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
 from modelwave_controller.rollout.formats import Reader
@@ -53,8 +53,10 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
             counts=count_answers(stage, known, later_stage),
             failed=state.failed(stage),
             accepted=stage.accepted,
+            looked=course.looked(rollout.created.plan, number, stage.looks),
+            look_at=course.awaited(rollout.created.plan, number, stage),
         )
-        for stage in rollout.stages
+        for number, stage in enumerate(rollout.stages)
     )
     return Facts(
         stages=stages,
