@@ -39,6 +39,7 @@ class ObservingFleet:
         self.targets = (TARGET,)
         self.plan = judging()
         self.silent = False
+        self.idle: set[str] = set()  # who does not take the new release
         self.numbers = dict.fromkeys(world.devices, 0)
         self.sent: list[tuple[str, bytes]] = []
         self.arrange: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]] = list
@@ -64,7 +65,9 @@ class ObservingFleet:
 
     def step(self) -> None:
         self.before_step()
-        self.world.answer("SUCCEEDED", self.world.devices.values())
+        self.world.answer(
+            "SUCCEEDED", [d for d in self.world.devices.values() if d.name not in self.idle]
+        )
         self.world.now += WINDOW
         self.world.tick()
         self.observe(age=1)

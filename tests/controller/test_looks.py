@@ -214,6 +214,28 @@ def test_canaries_that_fall_silent_beside_controls_that_send_are_a_fail(dozen: W
     assert "silence: 6 of 6 canaries sent no window, and 0 of 6 controls" in found.reason
 
 
+def test_silent_canaries_hold_also_where_they_are_too_few_for_a_fail(tmp_path: Path) -> None:
+    with closing(World(tmp_path, devices=4)) as world:
+        fleet = short(world)
+        fleet.silent = True
+        found = finished_looks(world, fleet)
+        assert found.status == HELD
+        assert "silence: 3 of 3 canaries sent no window, and 0 of 1 controls" in found.reason
+        assert seen(world).next_look
+        fleet.silent = False
+        for _ in range(6):
+            fleet.step()
+        assert newest(world).status == FINISHED  # a further look has heard them
+
+
+def test_a_fleet_that_stopped_to_observe_is_not_held(dozen: World) -> None:
+    fleet = short(dozen)
+    fleet.begin(fleet.plan, before=4)
+    fleet.observe = lambda age: None  # type: ignore[method-assign]
+    assert fleet.run().status == FINISHED
+    assert "no observations" in newest(dozen).stages[0].verdict_reason
+
+
 def test_a_plan_that_names_nothing_judges_what_devices_measure(dozen: World) -> None:
     fleet = short(dozen)
     chance = random.Random(1)
@@ -276,3 +298,28 @@ def test_one_bad_target_is_named(tmp_path: Path) -> None:
         assert found.back is not None
         rows = {row.target: row.verdict for row in seen(world).judged if row.gate == ACCURACY}
         assert (rows["rp2040"], rows["linux-cpu"]) == ("FAIL", "INCONCLUSIVE")
+
+
+def test_only_windows_of_its_release_within_the_stage_count(dozen: World) -> None:
+    fleet = short(dozen, ACCURACY)
+    fleet.begin(fleet.plan, before=4)
+    canary = next(name for name, device in dozen.devices.items() if dozen.ordered(device))
+    fleet.idle = {canary}
+    dozen.now += WINDOW / 2
+    dozen.tick()
+    fleet.observe(age=1)  # began before the stage
+    for _ in range(3):
+        fleet.step()
+    first, second = (look.findings for look in looks(dozen))
+    # No window lies within the first minute; of the canary without the release none counts at all.
+    assert [(f.canaries, f.controls) for f in first] == [(0, 0), (6, 6)]
+    assert [(f.canaries, f.controls) for f in second] == [(5, 6), (6, 6)]
+
+
+def test_a_look_that_is_not_the_next_one_is_not_understood(dozen: World) -> None:
+    fleet = short(dozen, ACCURACY)
+    fleet.begin(fleet.plan, before=4)
+    fleet.run(2)
+    with dozen.store.write() as connection:
+        log.append(connection, 1, dozen.now, looks(dozen)[:1])
+    assert "look 0 of stage 0 is not the next one" in newest(dozen).not_understood

@@ -4,9 +4,10 @@ A stage is looked at after 1, 2, 4 … windows and at the soak's end (judge/look
 holds it also at twice and four times the soak, and so on. Of all looks so far:
 
     one says FAIL                                        FAIL
-    no device sends windows                              nothing: the answers alone decide
+    nobody sends windows in the stage                    nothing: the answers alone decide
     planned looks are still to come                      nothing yet
     each gate has passed at some look                    PASS
+    all canaries are silent, and controls are not        INCONCLUSIVE, unless the plan goes on
     otherwise, and the plan holds                        INCONCLUSIVE
     otherwise                                            PASS, with that word
 """
@@ -21,6 +22,7 @@ from modelwave_controller.rollout.state import StageState
 
 MAX_EXTENSIONS = 8  # the last one is after 256 soaks
 SILENCE = "silence"  # the gate that each plan has
+NOTHING = "no observations, so that nothing was judged by them"
 
 
 def planned_looks(plan: Plan, number: int) -> tuple[int, ...]:
@@ -38,7 +40,7 @@ def next_look(plan: Plan, number: int, done: int, held: bool) -> int | None:
     if done < len(looks):
         return looks[done]
     further = done - len(looks) + 1
-    if not (looks and held and plan.holds(number) and further <= MAX_EXTENSIONS):
+    if not (looks and held and plan.may_hold and further <= MAX_EXTENSIONS):
         return None
     return extension(looks[-1], further)
 
@@ -74,7 +76,7 @@ def budget(plan: Plan, number: int) -> Budget:
     quantities = max(len(plan.gates_of(n)) for n in counted) + 1
     alpha = plan.judge.max_false_fail_percent / 100
     looks = len(planned_looks(plan, number))
-    return Budget(quantities, len(counted), looks, plan.holds(number), alpha=alpha)
+    return Budget(quantities, len(counted), looks, plan.may_hold, alpha=alpha)
 
 
 def margins(plan: Plan, number: int) -> int:
@@ -109,13 +111,16 @@ def looked(plan: Plan, number: int, looks: Sequence[Looked]) -> Gate | None:
         if finding.verdict == FAIL:
             return Gate(FAIL, f"{finding.gate}: {finding.reason}")
     if looks and not any(look.observed for look in looks):
-        return Gate(PASS, "no observations, so that nothing was judged by them")
+        return Gate(PASS, NOTHING)
     if not looks or len(looks) < len(planned_looks(plan, number)):
         return None
     lacking = [finding for finding in stand if finding.verdict != PASS]
+    if not stand:
+        return Gate(PASS, NOTHING)
     if not lacking:
         return Gate(PASS, "each gate passed")
     words = "; ".join(f"{finding.gate}: {finding.reason}" for finding in lacking)
-    if plan.holds(number):
+    silent = plan.may_hold and any(finding.gate == SILENCE for finding in lacking)
+    if silent or plan.holds(number):
         return Gate(INCONCLUSIVE, words)
     return Gate(PASS, f"INCONCLUSIVE, and the plan goes on: {words}")

@@ -57,7 +57,7 @@ _REVERT_OR = (
     "every device as it is"
 )
 _RESUME_OR = (
-    "it goes on by itself when later answers let the gate pass; `modelwave rollout resume "
+    "it goes on by itself when later answers or looks let the gate pass; `modelwave rollout resume "
     "{rollout}` orders the devices anew that it waits for, with --accept REASON it overrules the "
     "gate; " + _REVERT_OR
 )

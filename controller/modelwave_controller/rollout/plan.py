@@ -205,6 +205,11 @@ class Plan(_Strict):
             return self.judge.inconclusive == "hold"
         return self.stages[number].gates is not None or self.gates is not None
 
+    @property
+    def may_hold(self) -> bool:
+        """Whether anything INCONCLUSIVE may hold it: silent canaries do, also by default."""
+        return self.judge.inconclusive != "go on"
+
     @model_validator(mode="after")
     def _stages_are_long_enough_for_their_gates(self) -> Self:
         window = self.judge.window_seconds

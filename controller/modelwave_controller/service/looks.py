@@ -308,6 +308,8 @@ class Looking:
         if not self.plan.stages[self.look.stage].has_controls:
             return []
         canaries, controls = _counted(self._seen, True), _counted(self._seen, False)
+        if not canaries[1] or controls[0] == controls[1]:
+            return []  # there is nothing to compare with
         found = judge_silence(*canaries, *controls, occasion.budget, self.look.look)
         return [
             Finding(
