@@ -193,6 +193,13 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
         world.answer("SUCCEEDED", world.devices.values())
 
 
+def test_a_stage_opens_three_devices_or_as_few_as_the_option_says(world: World, run: Run) -> None:
+    arguments = ("digits", "1", *QUICK, "--dry-run", "--json")
+    for options, expected in (((), 3), (("--least-devices", "1"), 2)):
+        planned = run("rollout", "start", *arguments, *options).json()
+        assert sum(device["stage"] == 0 for device in planned["devices"]) == expected
+
+
 def test_a_dry_run_prints_the_command_that_starts_exactly_what_it_has_shown(
     world: World, run: Run, tmp_path: Path
 ) -> None:
