@@ -23,6 +23,7 @@ from typer.main import get_command
 from modelwave_agent import machine
 from modelwave_controller.boards import package
 from modelwave_controller.cli import application, view
+from modelwave_controller.operations.judged import GateRow
 from modelwave_controller.operations.status import Problem, StageRow, Status
 from modelwave_controller.rollout import plan
 
@@ -80,6 +81,10 @@ def _is_argument(parameter: Any) -> bool:
     return bool(parameter.param_type_name == "argument" and parameter.required)
 
 
+def _gate_row(gate: str, harm: float, low: float, high: float, margin: float) -> GateRow:
+    return GateRow(3, gate, "", "PASS", harm, low, high, margin, 391, 400, 0.2, "", "", "2 of 3")
+
+
 def watch() -> str:
     """Returns the watch view of a running rollout, as SVG."""
     status = Status(
@@ -104,6 +109,11 @@ def watch() -> str:
                 "nano-0417", "REJECTED", "fit: flash: 17252 bytes missing (needs 50020, has 32768)"
             )
         ],
+        judged=[
+            _gate_row("accuracy >= baseline - 0.02", 0.003, 0.0012, 0.0048, 0.02),
+            _gate_row("mean(latency_ms) <= 1.2 * baseline", 0.08, 0.061, 0.099, 0.2),
+        ],
+        next_look="after 4 windows of stage 3, in 23 min",
     )
     console = Console(record=True, width=108, file=io.StringIO(), force_terminal=True)
     console.print(view.rollout(status))

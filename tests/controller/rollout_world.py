@@ -275,7 +275,7 @@ class Device:
 
 
 def quick(*percents: float, **changes: Any) -> Plan:
-    """A plan without soak: by default 10, 50, 100 %."""
+    """A plan without soak, whose stages may be of one device: by default 10, 50, 100 %."""
     stage = {
         "soak_seconds": 0,
         "deadline_seconds": 100,
@@ -286,7 +286,8 @@ def quick(*percents: float, **changes: Any) -> Plan:
         "min_succeeded_percent": 80,
     } | changes.pop("stage", {})
     stages = [{"percent": percent} | stage for percent in percents or (10, 50, 100)]
-    return make_plan({"stages": stages, "trial": {"seconds": 1}} | changes)
+    settings = {"stages": stages, "trial": {"seconds": 1}, "judge": {"least_devices": 1}}
+    return make_plan(settings | changes)
 
 
 def newest(world: World) -> Rollout:

@@ -26,6 +26,13 @@ def test_a_tenth_of_a_percent_of_1000_devices_is_one_device() -> None:
     assert cohorts.widen(dict.fromkeys(range(SLOTS), 1), start=0, width=0, percent=0.1) == 1
 
 
+def test_a_stage_opens_at_least_so_many_devices_where_there_are_so_many() -> None:
+    every = dict.fromkeys(range(SLOTS), 1)
+    assert cohorts.widen(every, start=0, width=0, percent=0.1, least=3) == 3
+    assert cohorts.widen(every, start=0, width=0, percent=10, least=3) == 100
+    assert cohorts.widen({5: 1, 900: 1}, start=0, width=0, percent=1, least=3) == 901
+
+
 def test_the_circle_goes_on_at_slot_0() -> None:
     width = cohorts.widen({998: 1, 2: 1}, start=997, width=0, percent=99)
     assert cohorts.opened(997, 0, width) == [997, 998, 999, 0, 1, 2]

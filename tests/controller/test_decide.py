@@ -121,8 +121,21 @@ def test_a_fail_holds_where_the_plan_says_so_and_only_once() -> None:
 
 
 def test_a_stage_that_passed_before_can_still_fail() -> None:
-    found = decide(plan(), Facts((stage(BAD), stage(WAITING, 50))), 60)
+    facts = Facts((stage(BAD), stage(WAITING, 50)))
+    stages = [{"percent": percent, "max_rolled_back_percent": 2} for percent in (10, 100)]
+    found = decide(plan(stages=stages), facts, 60)
     assert (found.verb, found.stage) == (REVERT, 0)
+
+
+def test_roll_backs_of_all_opened_devices_are_evidence_in_the_newest_stage() -> None:
+    one = Counts(devices=3, succeeded=2, rolled_back=1)
+    assert decide(plan(), Facts((stage(one),)), 60)[0] == HOLD
+    later = Facts((stage(one), stage(replace(GOOD, devices=50, succeeded=50), 0)))
+    assert decide(plan(), later, 60).verb == FINISH  # 1 of 53 is no evidence
+    two = replace(one, succeeded=1, rolled_back=2)
+    found = decide(plan(), replace(later, stages=(stage(two), stage(Counts(devices=10), 0))), 60)
+    assert (found.verb, found.stage) == (REVERT, 1)
+    assert "2 of 13 opened devices rolled back" in found.reason
 
 
 def test_a_stage_that_passed_before_holds_nothing_up_by_falling_silent() -> None:

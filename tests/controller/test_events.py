@@ -12,9 +12,12 @@ from modelwave_controller.rollout.events import (
     Continued,
     Created,
     Event,
+    Finding,
     Finished,
+    FrozenBaseline,
     Gated,
     Held,
+    Looked,
     Opened,
     OrderSent,
     Paused,
@@ -76,6 +79,25 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         Began(stage=None, clock=1.5),
         Reported(device="d", seq=4, outcome="FAILED", reason="é"),
         Gated(stage=0, verdict="PASS", reason=""),
+        Looked(
+            stage=0,
+            look=0,
+            windows=1,
+            observed=True,
+            findings=[
+                Finding(
+                    gate="failures <= 0.1",
+                    verdict="PASS",
+                    reason="r",
+                    canaries=3,
+                    controls=0,
+                    harm=0.5,
+                )
+            ],
+            frozen=[
+                FrozenBaseline(gate="failures <= 0.1", target="t", theta=0.5, mean_before=0.25)
+            ],
+        ),
         Held(reason="h"),
         Continued(reason="c"),
         Paused(reason="p"),

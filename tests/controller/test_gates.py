@@ -39,6 +39,39 @@ def test_rolled_back_beyond_its_limit_fails_at_once() -> None:
     assert "2 of 10 devices rolled back (20 %), the limit is 10 %" in gate.reason
 
 
+@pytest.mark.parametrize(
+    ("rolled_back", "opened", "verdict"),
+    [
+        *((1, 2, FAIL), (1, 3, INCONCLUSIVE), (1, 14, INCONCLUSIVE), (1, 15, PASS)),
+        *((2, 16, FAIL), (2, 17, INCONCLUSIVE), (2, 47, PASS), (5, 124, FAIL), (0, 1, PASS)),
+        *((21, 10_000, PASS), (90, 10_000, FAIL)),
+    ],
+)
+def test_without_a_limit_the_evidence_of_roll_backs_holds_and_reverts(
+    rolled_back: int, opened: int, verdict: str
+) -> None:
+    counts = Counts(devices=opened, succeeded=opened - rolled_back, rolled_back=rolled_back)
+    stage = Stage(percent=10)
+    assert judge_stage(stage, counts, False).verdict == verdict
+    pending = replace(counts, succeeded=0)  # a device that was opened and is silent counts too
+    expected = PENDING if verdict == PASS else verdict
+    assert judge_stage(stage, pending, False).verdict == expected
+
+
+def test_one_more_roll_back_never_makes_a_gate_milder_at_any_size() -> None:
+    order = [PASS, INCONCLUSIVE, FAIL]
+    for opened in (1, 2, 3, 5, 12, 50, 500):
+        found = [
+            order.index(judge_stage(Stage(percent=1), _fine_but(k, opened), False).verdict)
+            for k in range(opened + 1)
+        ]
+        assert found == sorted(found), opened
+
+
+def _fine_but(rolled_back: int, devices: int) -> Counts:
+    return Counts(devices, succeeded=devices - rolled_back, rolled_back=rolled_back)
+
+
 def test_rolled_back_at_its_limit_does_not_fail() -> None:
     assert of_ten(rolled_back=1, succeeded=9).verdict == PASS
 

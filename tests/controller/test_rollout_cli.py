@@ -196,7 +196,7 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
     by_stage = [
         {d["device"] for d in planned["devices"] if d["stage"] == stage} for stage in (0, 1, 2)
     ]
-    assert [len(names) for names in by_stage] == [2, 8, 10]
+    assert [len(names) for names in by_stage] == [3, 7, 10]
     assert [d["device"] for d in planned["devices"] if d["shortfalls"]] == ["d3"]
     # And these are the ones that are asked, in the end.
     run("rollout", "start", *arguments[:-1])
@@ -206,6 +206,13 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
         assert names <= ordered
         assert len(ordered) == sum(len(s) for s in by_stage[: by_stage.index(names) + 1])
         world.answer("SUCCEEDED", world.devices.values())
+
+
+def test_a_stage_opens_three_devices_or_as_few_as_the_option_says(world: World, run: Run) -> None:
+    arguments = ("digits", "1", *QUICK, "--dry-run", "--json")
+    for options, expected in (((), 3), (("--least-devices", "1"), 2)):
+        planned = run("rollout", "start", *arguments, *options).json()
+        assert sum(device["stage"] == 0 for device in planned["devices"]) == expected
 
 
 def test_a_dry_run_prints_the_command_that_starts_exactly_what_it_has_shown(
@@ -309,9 +316,10 @@ def test_a_gate_is_overruled_with_a_reason(world: World, run: Run) -> None:
 def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Run) -> None:
     run("rollout", "start", "digits", "1", *QUICK)
     world.tick()
-    asked = [device for device in world.devices.values() if world.ordered(device)]
+    *asked, good = [device for device in world.devices.values() if world.ordered(device)]
     world.answer("FAILED", asked[:1])
     world.answer("REJECTED", asked[1:])
+    world.answer("SUCCEEDED", [good])
     assert run("rollout", "retry", "--outcome", "failed").code == 0
     assert run("rollout", "retry", "1", "--device", asked[1].name, "--json").code == 0
     world.tick()
@@ -320,8 +328,8 @@ def test_devices_are_ordered_anew_from_the_command_line(world: World, run: Run) 
     ran = run("rollout", "retry", "1")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
-        "modelwave: rollout 1: no device to order anew: 2 QUEUED; name others with --outcome or "
-        "--device, such as `modelwave rollout retry 1 --outcome QUEUED`\n"
+        "modelwave: rollout 1: no device to order anew: 2 QUEUED, 1 SUCCEEDED; name others with "
+        "--outcome or --device, such as `modelwave rollout retry 1 --outcome QUEUED`\n"
     )
 
 
@@ -439,11 +447,11 @@ def test_list_says_of_a_rollout_under_way_why_it_is_where_it_is(world: World, ru
     run("rollout", "start", "digits", "1", *QUICK)
     assert listed() == "no stage has opened yet"
     world.tick()
-    assert listed() == "stage 1 (10 %): 0 of 2 devices succeeded, 2 without an answer yet"
+    assert listed() == "stage 1 (10 %): 0 of 3 devices succeeded, 3 without an answer yet"
     world.answer("SUCCEEDED", world.devices.values())
     run("rollout", "pause", "1", "--reason", "lunch")
     assert listed() == run("rollout", "status", "--json").json()["why"]
-    assert listed() == ("paused by the operator: lunch; stage 1 (10 %): 2 of 2 devices succeeded")
+    assert listed() == ("paused by the operator: lunch; stage 1 (10 %): 3 of 3 devices succeeded")
     run("rollout", "abort", "1", "--reason", "rain")
     assert listed() == "aborted by the operator: rain"
 
@@ -512,7 +520,7 @@ def test_fleet_status_shows_live_releases_and_rollouts(world: World, run: Run) -
     world.tick()
     world.answer("SUCCEEDED", world.devices.values())
     found = run("fleet", "status", "--json").json()
-    assert {row["release"]: row["devices"] for row in found["live"]} == {0: 18, 1: 2}
+    assert {row["release"]: row["devices"] for row in found["live"]} == {0: 17, 1: 3}
     assert found["rollouts"] == [{"rollout": 1, "model": "digits", "status": "RUNNING"}]
     assert "1 (digits) RUNNING" in run("fleet", "status").out
 

@@ -117,7 +117,9 @@ def test_held_it_says_what_the_operator_may_do(world: World) -> None:
     found = seen(world)
     assert found.status == "HELD"
     assert "2 of 2 devices failed (100 %), the limit is 10 %" in found.why
-    assert found.next.startswith("it goes on by itself when later answers let the gate pass; ")
+    assert found.next.startswith(
+        "it goes on by itself when later answers or looks let the gate pass; "
+    )
     for word in ("`modelwave rollout resume 1`", "--accept REASON", "revert 1`", "abort 1`"):
         assert word in found.next
     assert found.problems[0].reason == REASON

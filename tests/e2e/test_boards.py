@@ -23,7 +23,18 @@ BOARDS = ["pico-1", "pico-2"]
 HOSTS = [Device(f"pi-{n}", HOST, daemon=n == 1) for n in range(1, 4)]
 # Mosquitto writes each of thousands of retained orders to the disk, as it must: a minute.
 BROKERS = ["amqtt", "mosquitto"] if os.environ.get("MODELWAVE_LONG") else ["amqtt"]
-PLAN = ("--soak", "0", "--trial-seconds", "0", "--deadline", "60", "--max-rolled-back", "60")
+PLAN = (
+    "--soak",
+    "0",
+    "--trial-seconds",
+    "0",
+    "--deadline",
+    "60",
+    "--max-rolled-back",
+    "60",
+    "--least-devices",
+    "1",
+)
 
 
 def release(house: House, version: str, *more: str) -> None:

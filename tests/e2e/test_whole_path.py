@@ -12,7 +12,18 @@ from modelwave_shared import documents, dsse, roles
 from tests.e2e.conftest import DIGITS, House
 from tests.tools import needed
 
-PLAN = ("--soak", "0", "--trial-seconds", "0", "--deadline", "60", "--max-rolled-back", "20")
+PLAN = (
+    "--soak",
+    "0",
+    "--trial-seconds",
+    "0",
+    "--deadline",
+    "60",
+    "--max-rolled-back",
+    "20",
+    "--least-devices",
+    "1",
+)
 FLEET = [Device(f"pi-{n}", HOST, daemon=n == 1) for n in range(1, 7)]
 
 

@@ -33,6 +33,7 @@ PLAN = make_plan(
             for percent in (25, 100)
         ],
         "trial": {"seconds": TRIAL_SECONDS},
+        "judge": {"least_devices": 1},  # the fleet is small, and a canary should be one of few
     }
 )
 

@@ -68,7 +68,12 @@ def cliff(rng, runs, devices, share):
 def _fewest_that_fail(devices):
     for k in range(devices + 1):
         counts = gates.Counts(devices=devices, succeeded=devices - k, rolled_back=k)
-        if gates.judge_stage(Stage(percent=10), counts, overdue=False).verdict == gates.FAIL:
+        if (
+            gates.judge_stage(
+                Stage(percent=10, max_rolled_back_percent=2), counts, overdue=False
+            ).verdict
+            == gates.FAIL
+        ):
             return k
     return devices + 1
 

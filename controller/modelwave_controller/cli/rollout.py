@@ -11,6 +11,7 @@ import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
+from modelwave_controller.cli.lint import lint
 from modelwave_controller.cli.log import rollout_log
 from modelwave_controller.cli.options import WHICH_ROLLOUT, JsonOption, actor, duration, reason_of
 from modelwave_controller.cli.report import rollout_report
@@ -27,6 +28,7 @@ from modelwave_controller.terminal import console, print_json, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch, pause and revert rollouts.")
 app.command()(start)
+app.command()(lint)
 app.command("log")(rollout_log)
 app.command("report")(rollout_report)
 
@@ -251,7 +253,7 @@ def _changes(draw: Callable[[Status], None]) -> Callable[[Status], None]:
     drawn: list[Status] = []
 
     def draw_change(found: Status) -> None:
-        lasting = replace(found, next="", warnings=[])
+        lasting = replace(found, next="", warnings=[], next_look="")
         if drawn != [lasting]:
             draw(found)
             drawn[:] = [lasting]

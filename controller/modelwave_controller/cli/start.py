@@ -127,6 +127,14 @@ def start(
             help="More failed inferences on trial roll back; give --trial-inferences. (default 0)",
         ),
     ] = None,
+    least_devices: Annotated[
+        int | None,
+        typer.Option(
+            metavar="COUNT",
+            help="At least so many devices of each target in a stage. "
+            f"(default {plan.Judge().least_devices})",
+        ),
+    ] = None,
     on_fail: Annotated[
         str | None, typer.Option(help=f"revert or hold. {_default(Plan, 'on_fail')}")
     ] = None,
@@ -182,7 +190,8 @@ def start(
         "inferences": trial_inferences,
         "max_failed_percent": trial_max_failed,
     }
-    rest = {"on_fail": on_fail, "expires_seconds": expires}
+    judge = None if least_devices is None else {"least_devices": least_devices}
+    rest = {"on_fail": on_fail, "expires_seconds": expires, "judge": judge}
     home = home_of(ctx)
     releases = Releases(home)
     found = releases.find(model, release)

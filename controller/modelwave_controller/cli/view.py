@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from modelwave_controller.operations.judged import GateRow
 from modelwave_controller.operations.status import StageRow, Status
 from modelwave_controller.rollout import state
 from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS
@@ -50,6 +51,11 @@ _COLUMNS = (
 
 def rollout(status: Status) -> RenderableType:
     parts: list[RenderableType] = [heading(status), stages(status)]
+    newest = [row for row in status.judged if row.stage == max(r.stage for r in status.judged)]
+    if newest:
+        parts.append(judged(newest))
+    if status.next_look:
+        parts.append(Text(f"  next look {status.next_look}", "dim"))
     for problem in status.problems:
         reason = safe(problem.reason) or "no reason given"
         reason += f"; {problem.then}" if problem.then else ""
@@ -107,6 +113,35 @@ def shown_columns(rows: Sequence[StageRow]) -> list[Column]:
         if column.field not in ("canceled", "deferred")
         or any(getattr(row, column.field) for row in rows)
     ]
+
+
+def judged(rows: list[GateRow]) -> Table:
+    """Returns what the looks of a stage found, a row for each gate and target."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in (f"judged in stage {rows[0].stage}, look {rows[0].look}", "harm", "margin"):
+        table.add_column(title)
+    for title in ("canaries", "controls"):
+        table.add_column(title, justify="right")
+    table.add_column("verdict")
+    for row in rows:
+        name = f"  in {safe(row.target)}" if row.target else safe(row.gate)
+        word = Text(row.verdict, _GATE_STYLES.get(row.verdict, "dim"))
+        word.append(f"; {row.needs}" if row.needs else "", "dim")
+        table.add_row(
+            Text.from_markup(name),
+            _interval(row),
+            "–" if row.margin is None else f"{row.margin:.3g}",
+            str(row.canaries),
+            str(row.controls),
+            word,
+        )
+    return table
+
+
+def _interval(row: GateRow) -> str:
+    if row.harm is None or row.low is None or row.high is None:
+        return "–"
+    return f"{row.harm:.3g} ({row.low:.3g} to {row.high:.3g})"
 
 
 def _cell(number: int, style: str) -> Text:

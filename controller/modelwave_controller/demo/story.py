@@ -21,7 +21,7 @@ LABELLED_LEAST = 400  # labelled inferences of the fleet before its accuracy is 
 # The default stages, with short times. One device in twelve may be missing.
 PLAN = (
     *("--soak", "1", "--trial-seconds", "1", "--deadline", "50"),
-    *("--max-rolled-back", "9", "--max-rejected", "9"),
+    *("--max-rolled-back", "9", "--max-rejected", "9", "--least-devices", "1"),
 )
 
 

@@ -181,11 +181,11 @@ def _stages(created: Created, slots: list[int]) -> dict[int, int]:
     for slot in slots:
         counts[slot] += 1
     found: dict[int, int] = {}
-    width = 0
+    width, least = 0, created.plan.judge.least_devices
     for number, stage in enumerate(created.plan.stages):
         if stage.percent is None:
             continue
-        new = cohorts.widen(counts, created.start_slot, width, stage.percent)
+        new = cohorts.widen(counts, created.start_slot, width, stage.percent, least)
         found.update(dict.fromkeys(cohorts.opened(created.start_slot, width, new), number))
         width = new
     return found

@@ -36,7 +36,7 @@ from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import ahead, clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
 from modelwave_shared.limits import SLOTS
-from modelwave_shared.words import ROLLED_BACK
+from modelwave_shared.words import ROLLED_BACK, SUCCEEDED
 
 
 @dataclass(frozen=True)
@@ -376,7 +376,8 @@ def _counted(rollout: Rollout, outcomes: dict[str, str]) -> str:
             "`modelwave rollout list` shows the rollouts"
         )
     words = ", ".join(f"{number} {word}" for word, number in counts.most_common())
-    others = sorted(set(counts) - {ROLLED_BACK})
+    may_be = set(counts) - {ROLLED_BACK}
+    others = sorted(may_be - {SUCCEEDED} or may_be)
     if not others:
         return f"{words}; `modelwave rollout status {rollout.id}` says what leads on"
     return (

@@ -3,13 +3,14 @@
 It is made of plain values, from the log's state; cli/view.py draws them, --json prints them.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from modelwave_controller.operations import recover, rollouts, ways
 from modelwave_controller.operations.health import health
+from modelwave_controller.operations.judged import GateRow, gate_rows, next_look
 from modelwave_controller.operations.problems import (
     REFUSED,
     SILENT,
@@ -93,6 +94,8 @@ class Status:
     problems: list[Problem]  # the first of them
     more_problems: int = 0  # how many others there are
     find_others: str = ""  # the commands that name them
+    judged: list[GateRow] = field(default_factory=list)
+    next_look: str = ""
 
     @property
     def final(self) -> bool:
@@ -190,6 +193,8 @@ def describe(
         problems=problems[:max_problems],
         more_problems=max(0, len(problems) - max_problems),
         find_others=_find_others(rollout, problems[max_problems:]),
+        judged=gate_rows(rollout),
+        next_look=next_look(rollout, times.clock),
     )
 
 
@@ -344,7 +349,7 @@ def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
         if number < len(rollout.stages):
             fact = so_far.stages[number]
             counts, late = fact.counts, overdue(stage, fact, clock_now)
-            live = stage_gate(stage, fact, clock_now)
+            live = stage_gate(plan, so_far, number, clock_now)
             gate, reason = _gate(rollout, rollout.stages[number], live)
         rows.append(_row(label(plan, number), counts, late, gate, reason))
     if so_far.back and rollout.back and rollout.back.orders:

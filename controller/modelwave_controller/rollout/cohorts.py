@@ -3,7 +3,9 @@
 A rollout opens slots in a circle from its random start slot, so that the same devices are not
 always the canaries. Each target has its own width: the number of open slots from the start. A
 stage increases the width until the open slots hold the stage's share of the target's known
-devices, rounded up; the stage of 100 % opens every slot, also those without a known device.
+devices, rounded up, and at least the plan's `least_devices` of
+them, as fewer can hardly be judged. The stage of 100 % opens every slot, also those without a known
+device.
 
 The functions take counts, not devices: `counts` is {slot: known devices of the target in it}.
 """
@@ -15,12 +17,13 @@ from modelwave_controller.rollout.plan import share
 from modelwave_shared.limits import SLOTS
 
 
-def widen(counts: Mapping[int, int], start: int, width: int, percent: float) -> int:
-    """Returns the width, in slots, for a stage of `percent`; never below the old `width`."""
+def widen(counts: Mapping[int, int], start: int, width: int, percent: float, least: int = 1) -> int:
+    """Returns the width, in slots, for a stage of `percent`, which opens at least `least` devices
+    where there are so many; never below the old `width`."""
     if percent == 100:
         return SLOTS
     known = sum(counts.values())
-    wanted = ceil(share(percent) * known)
+    wanted = max(ceil(share(percent) * known), min(least, known))
     held = sum(counts.get(slot, 0) for slot in opened(start, 0, width))
     while held < wanted and width < SLOTS:
         held += counts.get((start + width) % SLOTS, 0)

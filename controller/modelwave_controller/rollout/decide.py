@@ -18,8 +18,11 @@ begin anew.
     6. An INCONCLUSIVE gate holds the rollout until the operator decides, or until the gate has
        passed by later answers: then the rollout continues by itself. The operator may overrule
        an INCONCLUSIVE gate (`accepted`), but not a FAIL.
-    7. A stage opens when the stage before it has passed and has soaked for `soak_seconds`. A
-       stage without known devices needs no soak time.
+    7. A stage opens when the stage before it has passed and has soaked for `soak_seconds`, and
+       its planned looks (course.py) were computed, if its devices send windows. A stage without
+       known devices needs no soak time. A FAIL of a look counts at once; a gate that has not
+       passed at the last planned look holds the rollout, if the plan says so, and further looks
+       come while it is held.
     8. When the last stage has passed and soaked, the rollout is finished.
     9. Devices that the operator asked to be ordered anew get their orders before anything else
        is decided, except after a FAIL. Until they answer, the rollout waits for them.
@@ -55,7 +58,7 @@ _REVERT_OR = (
 )
 _END = "`modelwave rollout abort {rollout}` ends it"
 _RESUME_OR = (
-    "it goes on by itself when later answers let the gate pass; `modelwave rollout resume "
+    "it goes on by itself when later answers or looks let the gate pass; `modelwave rollout resume "
     "{rollout}` orders the devices anew that it waits for, with --accept REASON it overrules the "
     "gate; " + _REVERT_OR
 )
@@ -116,6 +119,7 @@ TABLE = {
     "pending, unsent": (WAIT, _UNSENT),
     "soaking, unsent": (WAIT, _UNSENT),
     "soaking": (WAIT, "{next} in {soak}"),
+    "looking": (WAIT, "its last look at what its devices measured comes in {look}"),
     "last passed": (FINISH, "it ends as FINISHED"),
     "passed": (OPEN, "{next}"),
 }
@@ -131,6 +135,9 @@ class StageFacts:
     counts: Counts
     failed: str = ""  # the reason of a FAIL decided earlier
     accepted: str = ""  # the operator's reason for overruling the gate
+    # What its looks say (course.py), and when the one comes that it waits for; None: for none.
+    looked: Gate | None = None
+    look_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -189,14 +196,29 @@ def overdue(stage: Stage, facts: StageFacts, now: float) -> bool:
     return _passed(facts.waiting_since, stage.deadline_seconds, now)
 
 
-def stage_gate(stage: Stage, facts: StageFacts, now: float) -> Gate:
-    """Returns the stage's gate at `now`; an earlier FAIL and an overruling take precedence."""
-    if facts.failed:
-        return Gate(FAIL, facts.failed)
-    gate = gates.judge_stage(stage, facts.counts, overdue(stage, facts, now))
-    if facts.accepted and gate.verdict != FAIL:
-        return Gate(PASS, f"accepted by the operator: {facts.accepted}")
+def stage_gate(plan: Plan, facts: Facts, number: int, now: float) -> Gate:
+    """Returns the gate of stage `number` at `now`; an earlier FAIL and an overruling go first. The
+    evidence of roll-backs, which is about all opened devices, belongs to the newest stage."""
+    stage, found = plan.stages[number], facts.stages[number]
+    if found.failed:
+        return Gate(FAIL, found.failed)
+    newest = number == len(facts.stages) - 1
+    opened = gates.total(one.counts for one in facts.stages) if newest else gates.NOBODY
+    gate = gates.judge_stage(stage, found.counts, overdue(stage, found, now), opened)
+    gate = _with_looks(gate, found.looked)
+    if found.accepted and gate.verdict != FAIL:
+        return Gate(PASS, f"accepted by the operator: {found.accepted}")
     return gate
+
+
+def _with_looks(gate: Gate, looked: Gate | None) -> Gate:
+    """Returns the gate of the devices' answers, with what the looks say: a FAIL at once, everything
+    else when the answers pass."""
+    if looked is None or gate.verdict == FAIL:
+        return gate
+    if looked.verdict == FAIL or (gate.verdict == PASS and looked.verdict == INCONCLUSIVE):
+        return looked
+    return gate._replace(reason=f"{gate.reason}; {looked.reason}")
 
 
 def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
@@ -208,7 +230,7 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
         return _Situation(_way_back(plan, facts, facts.back, now), reason)
     if facts.revert_asked is not None:
         return _Situation("revert asked", facts.revert_asked)
-    judged = [stage_gate(*pair, now) for pair in zip(plan.stages, facts.stages, strict=False)]
+    judged = [stage_gate(plan, facts, number, now) for number in range(len(facts.stages))]
     for number, gate in enumerate(judged):
         if gate.verdict == FAIL:
             name = "failed, held" if facts.held else "failed, to be held"
@@ -282,6 +304,8 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
         return "soaking, unsent"
     if _soak_left(plan, facts, now) > 0:
         return "soaking"
+    if newest.look_at is not None and newest.counts.devices and not newest.accepted:
+        return "looking"
     return "last passed" if len(facts.stages) == len(plan.stages) else "passed"
 
 
@@ -315,5 +339,6 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
         since = now if since is None else min(since, now)  # a clock that is shown may be behind
         found["deadline"] = span(since + _deadline_seconds(plan, facts) - now)
         soak = plan.stages[number - 1].soak_seconds
+        found["look"] = span(max(0.0, (facts.stages[-1].look_at or now) - now))
         found["soak"] = span(min(_soak_left(plan, facts, now), soak))
     return found

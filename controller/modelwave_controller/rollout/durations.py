@@ -8,6 +8,7 @@ from modelwave_controller.phrases import whole_seconds_of
 PLAN = {"expires": "expires_seconds"}
 TRIAL = {"time": "seconds"}
 STAGE = {"soak": "soak_seconds", "deadline": "deadline_seconds"}
+JUDGE = {"window": "window_seconds", "grace": "grace_seconds"}
 
 
 def in_seconds(settings: dict[str, Any]) -> dict[str, Any]:
@@ -16,6 +17,8 @@ def in_seconds(settings: dict[str, Any]) -> dict[str, Any]:
     found = _converted(settings, PLAN, "")
     if isinstance(found.get("trial"), dict):
         found["trial"] = _converted(found["trial"], TRIAL, "trial.")
+    if isinstance(found.get("judge"), dict):
+        found["judge"] = _converted(found["judge"], JUDGE, "judge.")
     if isinstance(found.get("stages"), list):
         found["stages"] = [
             _converted(stage, STAGE, f"stages.{number}.") if isinstance(stage, dict) else stage

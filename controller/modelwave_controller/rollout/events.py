@@ -145,6 +145,50 @@ class Gated(_Body):
     reason: str
 
 
+class Finding(_Body):
+    """What a look found of a gate, in all targets together (`target` is "") or in one. `harm` is
+    how much worse canaries are than controls, or the mean itself where the gate is a limit; `low`
+    and `high` are its bounds. `p` is what a FAIL compares with its level."""
+
+    gate: str
+    target: str = ""
+    verdict: Annotated[str, _one_of(PASS, FAIL, INCONCLUSIVE)]
+    reason: str
+    canaries: int
+    controls: int
+    margin: float | None = None
+    harm: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    needs: str = ""
+
+
+class FrozenBaseline(_Body):
+    """What is fixed of a gate and target at the first look: `edge` is the bin of latencies from
+    which on they count as slow, and `margin` the share by which more may be."""
+
+    gate: str
+    target: str
+    theta: float
+    mean_before: float
+    edge: int = 0
+    margin: float = 0.0
+
+
+class Looked(_Body):
+    """Look `look`, from 0, of a stage, after so many windows. `observed`: a device sends windows.
+    It is computed once, and stands."""
+
+    kind: Literal["looked"] = "looked"
+    stage: int  # from 0
+    look: int
+    windows: int
+    observed: bool
+    findings: list[Finding]
+    frozen: list[FrozenBaseline] = []
+
+
 class Held(_Body):
     """The rollout is held by a gate that did not pass, by devices that cannot read the next stage's
     order (`format`), or because none of the devices that the next stage names is known (`nobody`);
@@ -295,6 +339,7 @@ Body = Annotated[
     | Began
     | Reported
     | Gated
+    | Looked
     | Held
     | Continued
     | Reverted

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from modelwave_controller.rollout import cohorts, formats, state
+from modelwave_controller.rollout import cohorts, course, formats, state
 from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
 from modelwave_controller.rollout.formats import Reader
@@ -53,8 +53,10 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
             counts=count_answers(stage, known, later_stage),
             failed=state.failed(stage),
             accepted=stage.accepted,
+            looked=course.looked(rollout.created.plan, number, stage.looks),
+            look_at=course.awaited(rollout.created.plan, number, stage),
         )
-        for stage in rollout.stages
+        for number, stage in enumerate(rollout.stages)
     )
     return Facts(
         stages=stages,
@@ -78,12 +80,13 @@ def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
     """Returns the slots that the rollout's next stage opens, by target; {} after the last stage,
     and for a stage of named devices."""
     created, stage = rollout.created, next_stage(rollout)
+    least = created.plan.judge.least_devices
     if stage is None or stage.percent is None:
         return {}
     found = {}
     for target in sorted(created.releases):
         counts, old = known.counts(target), rollout.width(target)
-        new = cohorts.widen(counts, created.start_slot, old, stage.percent)
+        new = cohorts.widen(counts, created.start_slot, old, stage.percent, least)
         found[target] = cohorts.opened(created.start_slot, old, new)
     return found
 

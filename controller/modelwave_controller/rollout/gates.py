@@ -2,13 +2,19 @@
 
 Shares are shares of the stage's known devices. The first row that applies decides:
 
-    rolled back above its limit              FAIL          the model is bad
+    rolled back above the plan's limit       FAIL          the model is bad
+    rolled back, and the evidence reverts    FAIL
+    rolled back, and the evidence holds      INCONCLUSIVE
     failed above its limit                   INCONCLUSIVE  devices cannot get or keep the files
     rejected above its limit                 INCONCLUSIVE  the release does not suit the devices
     silent above its limit                   INCONCLUSIVE  the result is unknown
     enough successes are no longer possible  INCONCLUSIVE
     pending answers cannot change the result PASS
     otherwise                                PENDING
+
+A plan without a limit of roll-backs is judged by evidence (judge/rollbacks.py), from the roll-backs
+among all devices that the rollout has opened: one of the first two reverts, and one of 14 holds,
+so there is no share at which the verdict jumps. A plan's own limit takes the evidence's place.
 
 A row applies as soon as it is certain: more roll-backs than the limit fail the stage at once.
 Before the deadline a device without an answer is pending, after it silent (TIMED_OUT). A
@@ -22,6 +28,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
+from modelwave_controller.judge.rollbacks import GO_ON, REVERT, RollBacks, judge_rollbacks
 from modelwave_controller.rollout.plan import Stage, share
 
 PASS, FAIL, INCONCLUSIVE, PENDING = "PASS", "FAIL", "INCONCLUSIVE", "PENDING"
@@ -68,12 +75,17 @@ class Gate(NamedTuple):
     reason: str
 
 
-def judge_stage(stage: Stage, counts: Counts, overdue: bool) -> Gate:
-    """Returns the gate by the rules above. `overdue` says that the stage's deadline has passed."""
+def judge_stage(stage: Stage, counts: Counts, overdue: bool, opened: Counts | None = None) -> Gate:
+    """Returns the gate by the rules above. `overdue` says that the stage's deadline has passed;
+    `opened` are the answers of all devices that the rollout has opened, None: of this stage's."""
     pending = 0 if overdue else counts.pending
     silent = counts.canceled + counts.pending - pending
+    evidence = _rolled_back(stage, counts if opened is None else opened)
+    if evidence is not None and evidence.word != GO_ON:
+        return Gate(FAIL if evidence.word == REVERT else INCONCLUSIVE, evidence.reason)
+    most_back = 100.0 if stage.max_rolled_back_percent is None else stage.max_rolled_back_percent
     bounds = (
-        (FAIL, counts.rolled_back, "rolled back", stage.max_rolled_back_percent),
+        (FAIL, counts.rolled_back, "rolled back", most_back),
         (INCONCLUSIVE, counts.failed, "failed", stage.max_failed_percent),
         (INCONCLUSIVE, counts.rejected, "rejected", stage.max_rejected_percent),
         (INCONCLUSIVE, silent, _silent_word(counts), stage.max_silent_percent),
@@ -91,6 +103,13 @@ def judge_stage(stage: Stage, counts: Counts, overdue: bool) -> Gate:
         _beyond(number + pending, counts.devices, limit) for _, number, _, limit in bounds
     )
     return Gate(PASS if certain else PENDING, tally(counts, overdue))
+
+
+def _rolled_back(stage: Stage, opened: Counts) -> RollBacks | None:
+    """Returns what the evidence says; None if the plan has a limit, or none has rolled back."""
+    if stage.max_rolled_back_percent is not None or not opened.rolled_back:
+        return None
+    return judge_rollbacks(opened.rolled_back, opened.devices)
 
 
 def tally(counts: Counts, overdue: bool) -> str:

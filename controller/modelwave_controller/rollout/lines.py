@@ -21,6 +21,7 @@ from modelwave_controller.rollout.events import (
     FoundNewer,
     Gated,
     Held,
+    Looked,
     NotUnderstood,
     Opened,
     OrderSent,
@@ -81,6 +82,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"{body.device} answered {body.outcome} to order {body.seq}"
         case Gated():
             return f"gate of stage {body.stage + 1}: {body.verdict}"
+        case Looked():
+            return f"look {body.look + 1} of stage {body.stage + 1}, after {_windows(body)}"
         case Held():
             return f"held by {_HELD_BY[body.by]}"
         case Continued():
@@ -124,6 +127,9 @@ def _reason(body: Body | NotUnderstood) -> str:
         return f"bans are lifted: {body.lift_ban}"
     if isinstance(body, NotUnderstood):
         return body.problem
+    if isinstance(body, Looked):
+        found = [f"{f.gate}: {f.verdict}" for f in body.findings if not f.target]
+        return "; ".join(found) if body.observed else "no device sends windows"
     if isinstance(body, FoundNewer):
         return f"`modelwave recover {body.model}`"
     return str(getattr(body, "reason", ""))
@@ -134,6 +140,10 @@ def _actor(body: Body | NotUnderstood) -> str:
         return DEVICE
     actor = getattr(body, "actor", None)
     return SERVICE if actor is None else actor or OPERATOR
+
+
+def _windows(body: Looked) -> str:
+    return plural(body.windows, "window")
 
 
 def _release(created: Created) -> str:

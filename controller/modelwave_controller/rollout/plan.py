@@ -4,26 +4,39 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
 `percent`, or `tags` or `devices`:
 
     on_fail = "revert"              # or "hold": stop and leave the decision to a person
+    gates = [                       # what its devices have to measure (docs/judging.md)
+        "accuracy >= baseline - 0.02",
+        "p95(latency_ms) <= 1.2 * baseline",
+        "failures <= 0.001",
+        "mean(power_mw) <= baseline + 20",
+    ]
     expires = "365d"                # how long its orders are valid
     [trial]
     time = "10m"                    # length of the trial on each device before it confirms
     inferences = 0                  # inferences that the trial needs
     max_failed_percent = 0          # of its inferences; more: the device rolls back
+    [judge]
+    least_devices = 3               # of each target; no stage of `percent` leaves fewer opened
+    window = "15m"                  # looks are after 1, 2, 4 … of these, and at the soak's end
+    grace = "5m"                    # how much later windows may arrive for a look
+    inconclusive = "hold"           # or "go on", if a gate has not passed at the soak's end
+    max_false_fail_percent = 5      # how often a good release may FAIL, for the whole rollout
     [[stages]]
     tags = ["canary"]               # devices that have one of these tags at the start, and
     devices = ["d1", "d2"]          # these; such stages come first
     [[stages]]
     percent = 1                     # of each target's known devices; increases, the last is 100
+    gates = ["failures <= 0.001"]   # in place of the plan's
     soak = "1h"                     # at least this long before the next stage opens
     deadline = "1d"                 # after that, devices without an answer are silent
-    max_rolled_back_percent = 2     # more: FAIL
+    max_rolled_back_percent = 2     # more: FAIL; without it the evidence decides
     max_failed_percent = 10         # more: INCONCLUSIVE; the same for the next two
     max_rejected_percent = 5
     max_silent_percent = 10
     min_succeeded_percent = 80      # fewer: INCONCLUSIVE
 
 Durations are such as "90s", "10m", "1h" or "2d"; in seconds the keys are expires_seconds, seconds
-(of the trial), soak_seconds and deadline_seconds.
+(of the trial), soak_seconds, deadline_seconds, window_seconds and grace_seconds.
 
 Types are strict and unknown keys are refused, so a mistyped limit is an error when the plan is
 made, and is never ignored.
@@ -34,6 +47,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -43,7 +57,9 @@ from pydantic import (
 )
 
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.judge.looks import ALPHA, LEAST_CANARIES
 from modelwave_controller.rollout.durations import in_seconds
+from modelwave_controller.rollout.planned_gates import LIMIT, PlannedGate, parse_gate
 from modelwave_controller.trust.field_types import (
     Name,
     TrialInferences,
@@ -58,12 +74,38 @@ DEFAULT_TRIAL_SECONDS = 600
 MAX_PLAN_BYTES = 65536
 MAX_STAGES = 32
 MAX_NAMED_TAGS = 16
+MAX_GATES = 8  # of a stage
+# Of a plan that names none: where devices send windows, accuracy where labels come. What is
+# INCONCLUSIVE goes on, as nobody has named a margin.
+DEFAULT_GATES = (
+    "accuracy >= baseline - 0.02",
+    "failures <= baseline + 0.01",
+    "mean(latency_ms) <= 1.2 * baseline",
+)
+MAX_LEAST_DEVICES = 1000
 MAX_NAMED_DEVICES = 100  # of a stage; each costs an order
 MAX_WAIT_SECONDS = 365 * 86400
 MAX_EXPIRES_SECONDS = 10 * 365 * 86400
 
 Percent = Annotated[float, Field(ge=0, le=100)]  # excludes NaN and infinity
 Seconds = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)]
+
+
+def _are_gates(texts: tuple[str, ...]) -> tuple[str, ...]:
+    named: dict[tuple[str, float], str] = {}
+    for text in texts:
+        quantity = parse_gate(text).quantity
+        if quantity in named:
+            raise ValueError(
+                f'"{text}": at 1: "{named[quantity]}" names it already; keep one of them'
+            )
+        named[quantity] = text
+    return texts
+
+
+Gates = Annotated[
+    tuple[str, ...], Field(max_length=MAX_GATES, strict=False), AfterValidator(_are_gates)
+]
 
 
 class _Strict(BaseModel):
@@ -90,16 +132,27 @@ class Trial(_Strict):
         return int(share(self.max_failed_percent) * MILLION)
 
 
+class Judge(_Strict):
+    """How the stages are judged. `least_devices`: of each target, as fewer can hardly be judged."""
+
+    least_devices: Annotated[int, Field(ge=1, le=MAX_LEAST_DEVICES)] = LEAST_CANARIES
+    window_seconds: Annotated[int, Field(ge=1, le=86400)] = 900
+    grace_seconds: Annotated[int, Field(ge=0, le=86400)] = 300
+    inconclusive: Literal["hold", "go on"] | None = None
+    max_false_fail_percent: Annotated[float, Field(ge=0.1, le=50)] = 100 * ALPHA
+
+
 class Stage(_Strict):
     """A share of each target's devices, or named devices: each gets an order of its own. In the
     plan of a rollout that was started, `devices` has those of the tags too."""
 
     percent: Annotated[Percent, Field(gt=0)] | None = None
+    gates: Gates | None = None
     tags: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_TAGS, strict=False)] = ()
     devices: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_DEVICES, strict=False)] = ()
     soak_seconds: Seconds = 3600
     deadline_seconds: Seconds = 86400
-    max_rolled_back_percent: Percent = 2.0
+    max_rolled_back_percent: Percent | None = None
     max_failed_percent: Percent = 10.0
     max_rejected_percent: Percent = 5.0
     max_silent_percent: Percent = 10.0
@@ -113,6 +166,10 @@ class Stage(_Strict):
         if self.tags:
             return f"{'tag' if len(self.tags) == 1 else 'tags'} {', '.join(self.tags)}"
         return self.devices[0] if len(self.devices) == 1 else f"{len(self.devices)} devices"
+
+    @property
+    def has_controls(self) -> bool:
+        return self.percent != 100
 
     @model_validator(mode="after")
     def _is_for_a_share_or_for_named_devices(self) -> Self:
@@ -132,6 +189,39 @@ class Plan(_Strict):
     trial: Trial = Trial(seconds=DEFAULT_TRIAL_SECONDS, inferences=0)
     expires_seconds: Annotated[int, Field(ge=60, le=MAX_EXPIRES_SECONDS)] = 365 * 86400
     on_fail: Literal["revert", "hold"] = "revert"
+    judge: Judge = Judge()
+    gates: Gates | None = None
+
+    def gates_of(self, number: int) -> list[PlannedGate]:
+        """Returns what is judged in stage `number`, from 0. Without controls only limits are."""
+        stage = self.stages[number]
+        texts = stage.gates if stage.gates is not None else self.gates
+        named = [parse_gate(text) for text in (DEFAULT_GATES if texts is None else texts)]
+        return [gate for gate in named if stage.has_controls or gate.kind == LIMIT]
+
+    def holds(self, number: int) -> bool:
+        """Returns whether gates that have not passed at the soak's end hold stage `number`."""
+        if self.judge.inconclusive is not None:
+            return self.judge.inconclusive == "hold"
+        return self.stages[number].gates is not None or self.gates is not None
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether anything INCONCLUSIVE may hold it: silent canaries do, also by default."""
+        return self.judge.inconclusive != "go on"
+
+    @model_validator(mode="after")
+    def _stages_are_long_enough_for_their_gates(self) -> Self:
+        window = self.judge.window_seconds
+        for number, stage in enumerate(self.stages):
+            named = stage.gates or (self.gates if stage.gates is None else None)
+            if named and self.gates_of(number) and stage.soak_seconds < window:
+                raise ValueError(
+                    f"stages.{number}.soak: shorter than a window of {window} s, so its gates "
+                    "could never be judged; give a longer soak or a shorter judge.window, or "
+                    "gates = [] for this stage"
+                )
+        return self
 
     @model_validator(mode="after")
     def _stages_rise_to_everyone(self) -> Self:

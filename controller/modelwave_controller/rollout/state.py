@@ -29,8 +29,10 @@ from modelwave_controller.rollout.events import (
     Event,
     Finished,
     FoundNewer,
+    FrozenBaseline,
     Gated,
     Held,
+    Looked,
     NotUnderstood,
     Opened,
     OrderSent,
@@ -84,6 +86,7 @@ class StageState(Wave):
     verdict: str = ""  # its gate's last decision
     verdict_reason: str = ""
     accepted: str = ""
+    looks: list[Looked] = field(default_factory=list)
 
 
 @dataclass
@@ -100,6 +103,9 @@ class Rollout:
     by_seq: dict[int, Wave] = field(default_factory=dict)  # {order: the wave that it counts for}
     retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
+    frozen: dict[tuple[str, str], FrozenBaseline] = field(
+        default_factory=dict
+    )  # by gate and target
     not_understood: str = ""  # the first event that this program does not understand, and why
 
     @property
@@ -244,6 +250,10 @@ def _apply(state: State, event: Event) -> None:
         case Gated():
             stage = rollout.stages[body.stage]
             stage.verdict, stage.verdict_reason = body.verdict, body.reason
+        case Looked():
+            rollout.stages[body.stage].looks.append(body)
+            for one in body.frozen:
+                rollout.frozen.setdefault((one.gate, one.target), one)
         case Held():
             rollout.status, rollout.reason = HELD, body.reason
             rollout.held_by = body.by
@@ -309,6 +319,10 @@ def _problem(rollout: Rollout, event: Event) -> str:
         return f"stage {body.stage} is not the next one"
     if isinstance(body, Gated) and not 0 <= body.stage < len(rollout.stages):
         return f"stage {body.stage} was not opened"
+    if isinstance(body, Looked):
+        known = 0 <= body.stage < len(rollout.stages)
+        if not known or body.look != len(rollout.stages[body.stage].looks):
+            return f"look {body.look} of stage {body.stage} is not the next one"
     if isinstance(body, Began) and not _has_wave(rollout, body.stage):
         return "its orders were not sent"
     if isinstance(body, Reordered) and not (body.settled or _has_wave(rollout, body.stage)):

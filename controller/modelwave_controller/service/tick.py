@@ -3,7 +3,8 @@
 One transaction reads the log, decides, and stores the events and the messages to publish. So a
 controller that is killed has done a step completely or not at all, and continues where it was.
 The tick publishes nothing itself: serve.py sends the messages of the outbox. When the broker has
-acknowledged all orders of a wave, the tick notes in the log that its clocks have begun.
+acknowledged all orders of a wave, the tick notes in the log that its clocks have begun. A look at
+what devices measured (looks.py) is a step of its own, after the others.
 """
 
 import logging
@@ -49,6 +50,7 @@ from modelwave_controller.rollout.state import (
     State,
     failed,
 )
+from modelwave_controller.service import looks
 from modelwave_controller.service.journal import EventJournal
 from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
@@ -56,6 +58,7 @@ from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
 from modelwave_controller.storage.store import Transactions
 
+LOOK_STEP_SECONDS = 0.5  # that a tick reads windows for a look, as the lease is to be renewed
 MAX_ORDERED_ANEW = 200  # orders for single devices that a tick signs
 
 logger = logging.getLogger(__name__)
@@ -69,6 +72,8 @@ class Ticker:
         self.issuer = issuer
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
+        self._seconds = 0.0  # of the rollout clock, at the last tick
+        self._looking: looks.Looking | None = None
         self._clock = clock.Keeper()
         self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()
@@ -79,7 +84,7 @@ class Ticker:
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
         set. Raises StorageError."""
         self._journal.begin(self.store)
-        acted = self._tick(now, steady)
+        acted = self._tick(now, steady) or self._look(now)
         self._journal.tell(self.store)
         return acted
 
@@ -87,6 +92,7 @@ class Ticker:
         with self.store.write() as connection:
             log.note_tick(connection, now)
             reading = self._clock.advance(connection, now, steady)
+            self._seconds = reading.seconds
             self._tell_doubt(reading.doubt)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
@@ -114,6 +120,30 @@ class Ticker:
             if FINISH in taken:
                 self._settle(connection, now, reading)
             return any(taken)
+
+    def _look(self, now: float) -> bool:
+        """Goes on with a look that is due, and stores it when it is computed, if nothing has
+        changed meanwhile; returns whether it did."""
+        if self._state is None:
+            return False
+        looking, self._looking = self._looking, None
+        if looking is None or not looks.is_still_due(looking.look, self._state):
+            look = looks.due_look(self._state, self._seconds)
+            if look is None:
+                return False
+            looking = looks.Looking(look)
+        with self.store.read() as connection:
+            found = looking.step(connection, LOOK_STEP_SECONDS)
+        if found is None:
+            self._looking = looking
+            return False
+        look = looking.look
+        with self.store.write() as connection:
+            self._state = self._caught_up(connection)
+            if not looks.is_still_due(look, self._state):
+                return False
+            log.append(connection, look.rollout.id, now, [found])
+        return True
 
     def _settle(self, connection: Connection, now: float, reading: Reading) -> None:
         """Puts the orders of a rollout that is over now together, in the same transaction. The

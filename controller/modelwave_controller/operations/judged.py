@@ -1,0 +1,74 @@
+"""What the looks of a rollout's stages found, for people: a row for each gate and target."""
+
+from dataclasses import dataclass
+
+from modelwave_controller.phrases import plural, span
+from modelwave_controller.rollout import course, state
+from modelwave_controller.rollout.events import Finding
+from modelwave_controller.rollout.state import Rollout
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """What stands of a gate in a stage, counted from 1; `target` is "" for all together. `harm` is
+    how much worse canaries are than controls, or the mean where the gate is a fixed limit, with
+    its bounds; None: there was nothing to compare. `look` is the newest one, such as "2 of 4"."""
+
+    stage: int
+    gate: str
+    target: str
+    verdict: str
+    harm: float | None
+    low: float | None
+    high: float | None
+    margin: float | None
+    canaries: int
+    controls: int
+    p: float | None
+    needs: str
+    reason: str
+    look: str
+
+
+def gate_rows(rollout: Rollout) -> list[GateRow]:
+    """Returns the rows of all opened stages."""
+    plan = rollout.created.plan
+    return [
+        _row(number, f"{len(stage.looks)} of {len(course.planned_looks(plan, number))}", finding)
+        for number, stage in enumerate(rollout.stages)
+        for finding in course.standing(stage.looks)
+    ]
+
+
+def next_look(rollout: Rollout, clock: float) -> str:
+    """Returns when the newest stage is looked at next, such as "after 4 windows, in 12 min"; "" if
+    it is not. `clock` is the rollout clock."""
+    if rollout.status not in state.ACTIVE or not rollout.stages:
+        return ""
+    plan, number, stage = rollout.created.plan, len(rollout.stages) - 1, rollout.stages[-1]
+    held = rollout.status == state.HELD
+    windows = course.next_look(plan, number, len(stage.looks), held)
+    if windows is None:
+        return ""
+    at = course.look_at(plan, number, stage, held)
+    when = "once the broker has its orders" if at is None else f"in {span(max(0.0, at - clock))}"
+    return f"after {plural(windows, 'window')} of stage {number + 1}, {when}"
+
+
+def _row(number: int, look: str, finding: Finding) -> GateRow:
+    return GateRow(
+        stage=number + 1,
+        gate=finding.gate,
+        target=finding.target,
+        verdict=finding.verdict,
+        harm=finding.harm,
+        low=finding.low,
+        high=finding.high,
+        margin=finding.margin,
+        canaries=finding.canaries,
+        controls=finding.controls,
+        p=finding.p,
+        needs=finding.needs,
+        reason=finding.reason,
+        look=look,
+    )

@@ -1,0 +1,80 @@
+"""What a plan will do, stage by stage: what is judged, when, and how strictly."""
+
+from dataclasses import dataclass
+
+from modelwave_controller.phrases import duration, plural
+from modelwave_controller.rollout import course
+from modelwave_controller.rollout.plan import Plan
+
+
+@dataclass(frozen=True)
+class LintedStage:
+    """A stage, counted from 1. `looks` says when, after the broker has its orders; it is empty
+    where nothing that devices measure is judged, and `why` says the reason."""
+
+    stage: int
+    whom: str
+    soak: str
+    gates: list[str]
+    looks: list[str]
+    margins: int
+    at_the_end: str
+    why: str
+
+
+def linted(plan: Plan) -> list[LintedStage]:
+    return [_stage(plan, number) for number in range(len(plan.stages))]
+
+
+def _stage(plan: Plan, number: int) -> LintedStage:
+    stage, looks = plan.stages[number], course.planned_looks(plan, number)
+    gates = [gate.text for gate in plan.gates_of(number)] if looks else []
+    gates += [course.SILENCE] if looks and stage.has_controls else []
+    return LintedStage(
+        stage=number + 1,
+        whom=stage.whom,
+        soak=duration(stage.soak_seconds),
+        gates=[*gates, _roll_backs(plan, number)],
+        looks=[_moment(plan, windows) for windows in looks],
+        margins=course.margins(plan, number),
+        at_the_end=_end(plan, number) if looks else "",
+        why="" if looks else _why_not(plan, number),
+    )
+
+
+def _moment(plan: Plan, windows: int) -> str:
+    seconds = windows * plan.judge.window_seconds + plan.judge.grace_seconds
+    return f"{duration(seconds)} (after {plural(windows, 'window')})"
+
+
+def _end(plan: Plan, number: int) -> str:
+    if plan.holds(number):
+        return "INCONCLUSIVE holds, with further looks after 2, 4 … soaks"
+    return "INCONCLUSIVE goes on"
+
+
+def _why_not(plan: Plan, number: int) -> str:
+    stage = plan.stages[number]
+    if stage.soak_seconds < plan.judge.window_seconds:
+        return f"its soak is shorter than a window of {duration(plan.judge.window_seconds)}"
+    return "it has no controls, and no gate that is a fixed limit"
+
+
+def _roll_backs(plan: Plan, number: int) -> str:
+    most = plan.stages[number].max_rolled_back_percent
+    return "roll-backs, by evidence" if most is None else f"roll-backs, at most {most:g} %"
+
+
+def lines(stages: list[LintedStage]) -> list[str]:
+    """Returns the stages in words."""
+    found = []
+    for stage in stages:
+        found.append(f"stage {stage.stage} ({stage.whom}), soak {stage.soak}")
+        found.append(f"  judged: {', '.join(stage.gates)}")
+        if not stage.looks:
+            found.append(f"  no looks at what devices measure: {stage.why}")
+            continue
+        found.append(f"  looks:  {', '.join(stage.looks)}")
+        within = "the margin" if stage.margins == 1 else f"{stage.margins} margins"
+        found.append(f"  passes within {within}; {stage.at_the_end}")
+    return found

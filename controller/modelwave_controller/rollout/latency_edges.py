@@ -1,0 +1,48 @@
+"""Chooses the edge of the latency histogram that stands for a quantile. Pure.
+
+Devices count latencies in bins that double, so that the share of inferences above an edge is known
+exactly, and a quantile is not. A gate such as `p95(latency_ms) <= 1.2 * baseline` becomes: the
+share above an edge is at most what it would be if each latency were 1.2 times as long. The edge is
+the one whose share above is nearest to the quantile's, within MIN_SHARE and MAX_SHARE: with rarer
+inferences harm is seen late, with more it says little about the slow ones.
+"""
+
+from collections.abc import Sequence
+from math import log, log2
+from typing import NamedTuple
+
+MIN_SHARE, MAX_SHARE = 0.02, 0.6
+
+
+class Edge(NamedTuple):
+    """`bin` is the first bin above the edge; 0: there is none, as nearly all latencies are in one
+    bin. `margin` is by how much the share above may grow."""
+
+    bin: int
+    margin: float
+
+
+NO_EDGE = Edge(0, 0.0)
+
+
+def find_edge(bins: Sequence[int], wanted: float, factor: float) -> Edge:
+    """Returns the edge whose share above is nearest to `wanted` on a scale of ratios. `bins` has
+    the inferences by bin, `factor` is how much slower they may be."""
+    total = sum(bins)
+    found = []
+    for first in range(1, len(bins)):
+        above = sum(bins[first:]) / total if total else 0.0
+        margin = _moved(bins, first, log2(factor)) / total if total else 0.0
+        if MIN_SHARE <= above <= MAX_SHARE and margin > 0:
+            found.append((abs(log(above / wanted)), Edge(first, margin)))
+    return min(found)[1] if found else NO_EDGE
+
+
+def _moved(bins: Sequence[int], first: int, octaves: float) -> float:
+    """Returns how many inferences come above the edge if each takes so many octaves longer; within
+    a bin they are taken to be spread evenly on a scale of ratios."""
+    moved = 0.0
+    for place in range(first - 1, -1, -1):
+        part = min(max(octaves - (first - 1 - place), 0.0), 1.0)
+        moved += part * bins[place]
+    return moved

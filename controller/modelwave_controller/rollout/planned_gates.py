@@ -1,0 +1,183 @@
+"""Parses the gates that a plan names, such as `accuracy >= baseline - 0.02`. Pure.
+
+    accuracy >= baseline - 0.02              correct of labelled inferences; or >= 0.9
+    failures <= 0.001                        failed of all inferences; or <= baseline + 0.002
+    mean(latency_ms) <= 1.2 * baseline       the mean of its logarithms
+    p95(latency_ms) <= 1.2 * baseline        p50 to p99: inferences above an edge of the histogram
+    mean(power_mw) <= baseline + 20          a number that programs observe; or a ratio, or a limit
+
+`baseline` is what the devices that were not opened measure at the same time. A gate without it is a
+fixed limit. A gate with it needs a margin: no fleet can prove a difference of 0.
+"""
+
+import re
+from typing import NamedTuple, NoReturn
+
+from modelwave_shared.window_format import MAX_NUMBER, MAX_WORD, is_word
+
+MAX_GATE = 120  # characters
+MAX_RATIO = 100.0
+ACCURACY, FAILURES, LATENCY = "accuracy", "failures", "latency_ms"
+LIMIT, DIFFERENCE, RATIO = "limit", "difference", "ratio"
+
+_NUMBER = r"-?\d{1,10}(?:\.\d{1,9})?"
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_NAME = re.compile(r"\(([^()]*)\)")
+_OPERATOR = re.compile(r"[<>=!]+")
+_BOUNDS = (
+    (DIFFERENCE, re.compile(rf"baseline\s*([+-])\s*({_NUMBER})")),
+    (RATIO, re.compile(rf"()({_NUMBER})\s*\*\s*baseline")),
+    (RATIO, re.compile(rf"baseline\s*(\*)\s*({_NUMBER})")),
+    (LIMIT, re.compile(rf"()({_NUMBER})")),
+)
+_QUANTITIES = "accuracy, failures, mean(NAME), mean(latency_ms) or p95(latency_ms)"
+
+
+class PlannedGate(NamedTuple):
+    """`quantile` is 0 for shares and means. `value` is the limit, or how much worse than the
+    baseline it may be: of a RATIO relative to it, 0.2 for a fifth."""
+
+    text: str
+    name: str  # accuracy, failures, latency_ms, or that of a number
+    quantile: float
+    higher_is_better: bool
+    kind: str
+    value: float
+
+    @property
+    def quantity(self) -> tuple[str, float]:
+        """What it is about: no plan may name it twice for one stage."""
+        return (self.name, self.quantile)
+
+    @property
+    def is_share(self) -> bool:
+        return self.name in (ACCURACY, FAILURES) or self.quantile > 0
+
+
+def parse_gate(text: str) -> PlannedGate:
+    """Returns the gate of a text. Raises ValueError, which names the text, the position from 1, and
+    what to write instead."""
+    if len(text) > MAX_GATE:
+        raise ValueError(
+            f"{text[:20]!r}…: at {MAX_GATE + 1}: a gate has at most {MAX_GATE} letters"
+        )
+    return _Parser(text).gate()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.place = 0
+
+    def gate(self) -> PlannedGate:
+        name, quantile = self._quantity()
+        higher = self._operator(name, quantile)
+        self._skip()
+        start = self.place
+        kind, value = self._bound(higher)
+        self._skip()
+        if self.place != len(self.text):
+            self._refuse("nothing may follow; give one gate a text")
+        self.place = start
+        made = PlannedGate(self.text, name, quantile, higher, kind, value)
+        self._require_fitting(made)
+        return made
+
+    def _quantity(self) -> tuple[str, float]:
+        word = self._take(_WORD)
+        if word is None:
+            self._refuse(f"begin with {_QUANTITIES}")
+        if word[0] in (ACCURACY, FAILURES):
+            return word[0], 0.0
+        percent = re.fullmatch(r"p(\d{1,4})", word[0])
+        if word[0] != "mean" and percent is None:
+            self.place = word.start()
+            self._refuse(f"{word[0][:20]!r} cannot be judged; give {_QUANTITIES}")
+        named = self._take(_NAME)
+        if named is None:
+            self._refuse(f"name in brackets what is meant, such as {word[0][:20]}(latency_ms)")
+        name = named[1].strip()
+        if not is_word(name):
+            self.place = named.start() + 1
+            self._refuse(
+                f"{name[:20]!r} is no name of a number: give 1 to {MAX_WORD} letters, digits, _ . -"
+            )
+        return name, self._quantile(percent, name, word.start())
+
+    def _quantile(self, percent: "re.Match[str] | None", name: str, place: int) -> float:
+        if percent is None:
+            return 0.0
+        self.place, after = place, self.place
+        if not 50 <= int(percent[1]) <= 99:
+            self._refuse("give p50 to p99")
+        if name != LATENCY:
+            self._refuse(f"only latency_ms has a histogram; give mean({name})")
+        self.place = after
+        return int(percent[1]) / 100
+
+    def _operator(self, name: str, quantile: float) -> bool:
+        """Returns whether higher is better."""
+        found = self._take(_OPERATOR)
+        if found is None or found[0] not in ("<=", ">="):
+            self.place = found.start() if found else self.place
+            self._refuse("give <= or >=")
+        higher = found[0] == ">="
+        wanted = {ACCURACY: ">=", FAILURES: "<=", LATENCY: "<="}.get(name, found[0])
+        if found[0] != wanted:
+            self.place = found.start()
+            self._refuse(f"{'more' if wanted == '>=' else 'less'} of it is better; give {wanted}")
+        return higher
+
+    def _bound(self, higher: bool) -> tuple[str, float]:
+        for kind, pattern in _BOUNDS:
+            found = self._take(pattern)
+            if found is not None:
+                return kind, self._value(kind, found, higher)
+        example = (
+            "baseline - 0.02 or 0.98 * baseline" if higher else "baseline + 2 or 1.2 * baseline"
+        )
+        if self.text[self.place :].startswith("baseline"):
+            self._refuse(f"a baseline needs a margin; give {example}")
+        self._refuse(f"give a limit, or {example}")
+
+    def _value(self, kind: str, found: "re.Match[str]", higher: bool) -> float:
+        self.place, after = found.start(), self.place
+        number = float(found[2])
+        if kind == DIFFERENCE:
+            if (found[1] == "-") != higher or number <= 0:
+                sign = "-" if higher else "+"
+                self._refuse(f"it must allow some harm; give baseline {sign} a margin above 0")
+        elif kind == RATIO:
+            if not (0 < number < 1 if higher else 1 < number <= MAX_RATIO):
+                what = "0.8, below 1" if higher else f"1.2, above 1 and at most {MAX_RATIO:g}"
+                self._refuse(f"it must allow some harm; give a factor such as {what}")
+            number = abs(number - 1)
+        self.place = after
+        return number
+
+    def _require_fitting(self, gate: PlannedGate) -> None:
+        if gate.name == LATENCY and gate.kind != RATIO:
+            self._refuse("latency is compared by a ratio; give 1.2 * baseline")
+        if gate.name in (ACCURACY, FAILURES):
+            if gate.kind == RATIO:
+                sign = "-" if gate.higher_is_better else "+"
+                self._refuse(f"a share is compared by a difference; give baseline {sign} 0.02")
+            if not 0 <= gate.value <= 1:
+                self._refuse("a share is from 0 to 1; give 0.02 for 2 %")
+        if abs(gate.value) > MAX_NUMBER:
+            self._refuse(f"give a number of at most {MAX_NUMBER}")
+
+    def _take(self, pattern: "re.Pattern[str]") -> "re.Match[str] | None":
+        self._skip()
+        found = pattern.match(self.text, self.place)
+        if found is not None:
+            self.place = found.end()
+        return found
+
+    def _skip(self) -> None:
+        while self.place < len(self.text) and self.text[self.place] == " ":
+            self.place += 1
+
+    def _refuse(self, remedy: str) -> NoReturn:
+        shown = "".join(c if c.isprintable() else "?" for c in self.text)
+        raise ValueError(f'"{shown}": at {self.place + 1}: {remedy}')
