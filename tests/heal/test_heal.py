@@ -47,13 +47,15 @@ def test_a_history_that_breaks_a_rule_is_shrunk_to_the_steps_that_do_it(monkeypa
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # as above
 def test_ctrl_c_ends_all_processes_and_names_the_seed_to_go_on_with() -> None:
-    """Ctrl-C reaches each process of the terminal, so the whole group gets it here."""
+    """Ctrl-C reaches each process of the terminal, so the whole group gets it here. Where these
+    tests run in the background of a shell, they ignore it, and what they start would too."""
     command = [sys.executable, "-m", "tests.heal", "--seed", "5", "--histories", "70"]
     with subprocess.Popen(
         [*command, "--processes", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as heal:
         told = b""
         while b"1 of 70 histories" not in told and heal.poll() is None:
