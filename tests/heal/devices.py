@@ -56,6 +56,7 @@ class Device:
         self.joined = world.loop.time()  # 0: it was there from the beginning
         self.has_model = False  # whether one was confirmed since the state was wiped
         self.life = None
+        self.heir = None  # the same machine under another id
 
     def start(self):
         if self.life is None:
@@ -90,9 +91,14 @@ class Device:
         was_on = self.life is not None
         self.wipe()
         other = Device(self.world, name, self.folder, self.has_clock)
+        self.heir = other
         if was_on:
             other.start()
         return other
+
+    @property
+    def newest(self):
+        return self.heir.newest if self.heir else self
 
     def drop_network(self):
         self.has_network = False

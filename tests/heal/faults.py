@@ -150,8 +150,9 @@ def medium_fails(world, number, how, seconds):
 
 
 def _power_on(world, device):
-    if device not in world.gone:
-        device.start()
+    """Also if it has got another id meanwhile."""
+    if device.newest not in world.gone:
+        device.newest.start()
 
 
 # The operator.
