@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli.options import WHICH_ROLLOUT, JsonOption, duration
+from modelwave_controller.cli.options import JsonOption, NewestArgument, duration
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations.history import History, LogEntry, number_of
 from modelwave_controller.phrases import moment, plural
@@ -38,14 +38,7 @@ LimitOption = Annotated[
 
 def rollout_log(
     ctx: typer.Context,
-    rollout: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="ROLLOUT",
-            show_default="the newest",
-            help=WHICH_ROLLOUT,
-        ),
-    ] = None,
+    rollout: NewestArgument = None,
     answers: AnswersOption = False,
     since: SinceOption = None,
     limit: LimitOption = DEFAULT_LIMIT,

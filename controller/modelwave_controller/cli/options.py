@@ -61,6 +61,10 @@ PassphraseFileOption = Annotated[
 
 
 WHICH_ROLLOUT = "Number of the rollout, or its model; digits are always a number."
+NewestArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="ROLLOUT", show_default="the newest", help=WHICH_ROLLOUT),
+]
 
 
 def home_of(ctx: typer.Context) -> "Home":

@@ -11,7 +11,7 @@ import typer
 from modelwave_controller import disk
 from modelwave_controller.cli import report_html, report_markdown
 from modelwave_controller.cli.log import UtcOption
-from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.cli.options import JsonOption, NewestArgument, home_of, path
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import report
@@ -31,14 +31,7 @@ _FORMS: dict[str, Draw] = {
 
 def rollout_report(
     ctx: typer.Context,
-    rollout: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="ROLLOUT",
-            show_default="the newest",
-            help="Number of the rollout, or its model.",
-        ),
-    ] = None,
+    rollout: NewestArgument = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -13,7 +13,14 @@ from rich.live import Live
 from modelwave_controller.cli import view
 from modelwave_controller.cli.lint import lint
 from modelwave_controller.cli.log import rollout_log
-from modelwave_controller.cli.options import WHICH_ROLLOUT, JsonOption, actor, duration, reason_of
+from modelwave_controller.cli.options import (
+    WHICH_ROLLOUT,
+    JsonOption,
+    NewestArgument,
+    actor,
+    duration,
+    reason_of,
+)
 from modelwave_controller.cli.report import rollout_report
 from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
@@ -35,10 +42,6 @@ app.command("report")(rollout_report)
 RolloutArgument = Annotated[
     str,
     typer.Argument(metavar="ROLLOUT", show_default=False, help=WHICH_ROLLOUT),
-]
-NewestArgument = Annotated[
-    str | None,
-    typer.Argument(metavar="ROLLOUT", show_default="the newest", help=WHICH_ROLLOUT),
 ]
 ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 
