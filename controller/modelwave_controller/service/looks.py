@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from modelwave_controller.judge.compare import FAIL, INCONCLUSIVE, PASS, Occasion, Pair, Verdict
+from modelwave_controller.judge.compare import Occasion, Pair, Verdict
 from modelwave_controller.judge.devices import (
     MAX_BEFORE_WINDOWS,
     NUMBER,
@@ -36,6 +36,7 @@ from modelwave_controller.judge.devices import (
 from modelwave_controller.judge.levels import judge
 from modelwave_controller.judge.limit import judge_limit
 from modelwave_controller.judge.silence import judge_silence
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout import course, planned_gates
 from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
 from modelwave_controller.rollout.facts import population_of

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE
 from modelwave_controller.rollout import formats, retry
 from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.decide import (
@@ -40,7 +41,6 @@ from modelwave_controller.rollout.events import (
     Reverted,
 )
 from modelwave_controller.rollout.facts import facts, next_named, next_slots
-from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE
 from modelwave_controller.rollout.state import (
     ACTIVE,
     FINAL,
