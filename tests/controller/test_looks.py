@@ -118,7 +118,7 @@ def test_a_service_killed_while_it_looks_computes_the_look_anew(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("modelwave_controller.service.looks.is_still_due", killed)
+        patched.setattr("modelwave_controller.service.tick.is_still_due", killed)
         with pytest.raises(KeyboardInterrupt):
             fleet.run(3)
     assert looks(dozen) == []

@@ -50,8 +50,9 @@ from modelwave_controller.rollout.state import (
     State,
     failed,
 )
-from modelwave_controller.service import looks
+from modelwave_controller.service.due_looks import due_look, is_still_due
 from modelwave_controller.service.journal import EventJournal
+from modelwave_controller.service.looks import Looking
 from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
@@ -73,7 +74,7 @@ class Ticker:
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
         self._seconds = 0.0  # of the rollout clock, at the last tick
-        self._looking: looks.Looking | None = None
+        self._looking: Looking | None = None
         self._clock = clock.Keeper()
         self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()
@@ -127,11 +128,11 @@ class Ticker:
         if self._state is None:
             return False
         looking, self._looking = self._looking, None
-        if looking is None or not looks.is_still_due(looking.look, self._state):
-            look = looks.due_look(self._state, self._seconds)
+        if looking is None or not is_still_due(looking.look, self._state):
+            look = due_look(self._state, self._seconds)
             if look is None:
                 return False
-            looking = looks.Looking(look)
+            looking = Looking(look)
         with self.store.read() as connection:
             found = looking.step(connection, LOOK_STEP_SECONDS)
         if found is None:
@@ -140,7 +141,7 @@ class Ticker:
         look = looking.look
         with self.store.write() as connection:
             self._state = self._caught_up(connection)
-            if not looks.is_still_due(look, self._state):
+            if not is_still_due(look, self._state):
                 return False
             log.append(connection, look.rollout.id, now, [found])
         return True
