@@ -26,6 +26,7 @@ from modelwave_controller.rollout.events import (
     Reported,
     Resumed,
     Reverted,
+    Unshadowed,
 )
 from modelwave_controller.rollout.state import (
     ABORTED,
@@ -79,6 +80,7 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         Began(stage=None, clock=1.5),
         Reported(device="d", seq=4, outcome="FAILED", reason="é"),
         Gated(stage=0, verdict="PASS", reason=""),
+        Unshadowed(orders=[], cleared=[]),
         Looked(
             stage=0,
             look=0,

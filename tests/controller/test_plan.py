@@ -9,6 +9,7 @@ import pytest
 from modelwave_controller import phrases
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.rollout import plan
+from modelwave_controller.rollout.shadow import Shadow
 
 
 def toml(text: str) -> plan.Plan:
@@ -28,14 +29,17 @@ def test_the_example_in_the_docstring_is_a_plan_with_the_defaults() -> None:
     with pytest.raises(OperatorError, match="end at 100"):
         toml("\n".join(example))  # one stage, of 1 %
     made = toml("\n".join(example).replace("percent = 1 ", "percent = 100 ", 1))
-    named, last = made.stages
+    shadow, named, last = made.stages
+    assert (shadow.whom, shadow.gates) == ("5 % in shadow", ("agreement >= 0.97",))
+    assert made.shadow == Shadow()
     assert (named.tags, named.devices) == (("canary",), ("d1", "d2"))
     default = plan.make_plan({"stages": [{"percent": 100}]})
     assert len(made.gates or ()) == 4
     assert last.gates == ("failures <= 0.001",)
     last = last.model_copy(update={"max_rolled_back_percent": None, "gates": None})
     judge = made.judge.model_copy(update={"inconclusive": None})
-    assert made.model_copy(update={"stages": (last,), "gates": None, "judge": judge}) == default
+    bare = {"stages": (last,), "gates": None, "judge": judge, "shadow": None}
+    assert made.model_copy(update=bare) == default
 
 
 def test_toml_and_options_make_the_same_plan() -> None:

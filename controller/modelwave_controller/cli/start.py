@@ -106,6 +106,14 @@ def start(
     min_succeeded: Annotated[
         float | None, _of_stage("min_succeeded_percent", "Fewer hold the rollout.")
     ] = None,
+    shadow: Annotated[
+        int | None,
+        typer.Option(
+            metavar="DURATION",
+            help="First run it beside the live model for this long, on the first stage's devices.",
+            parser=duration,
+        ),
+    ] = None,
     trial_seconds: Annotated[
         int | None,
         typer.Option(
@@ -191,7 +199,8 @@ def start(
         "max_failed_percent": trial_max_failed,
     }
     judge = None if least_devices is None else {"least_devices": least_devices}
-    rest = {"on_fail": on_fail, "expires_seconds": expires, "judge": judge}
+    shadows = None if shadow is None else {"seconds": shadow}
+    rest = {"on_fail": on_fail, "expires_seconds": expires, "judge": judge, "shadow": shadows}
     home = home_of(ctx)
     releases = Releases(home)
     found = releases.find(model, release)
@@ -335,7 +344,7 @@ def _stage_rows(
 ) -> list[tuple[str, int, str]]:
     rows = []
     for number, stage in enumerate(created.plan.stages):
-        names = [place.device for place in places if place.stage == number]
+        names = [place.device for place in places if number in (place.stage, place.shadow_stage)]
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         who = ", ".join(names[:SHOWN_NAMES]) + more
         rows.append((f"{number + 1} ({stage.whom})", len(names), who))

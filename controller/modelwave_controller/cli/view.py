@@ -40,6 +40,7 @@ _COLUMNS = (
     Column("devices", "devices"),
     Column("in progress", "in_progress", "blue"),
     Column("deferred", "deferred", "yellow"),
+    Column("shadowed", "shadowed", "green"),
     Column("succeeded", "succeeded", "green"),
     Column("rolled back", "rolled_back", "bold red"),
     Column("failed", "failed", "yellow"),
@@ -110,7 +111,7 @@ def shown_columns(rows: Sequence[StageRow]) -> list[Column]:
     return [
         column
         for column in _COLUMNS
-        if column.field not in ("canceled", "deferred")
+        if column.field not in ("canceled", "deferred", "shadowed")
         or any(getattr(row, column.field) for row in rows)
     ]
 

@@ -7,6 +7,7 @@ looks         when a stage is judged, and how much of the error each look may us
 compare       the two arms -> PASS, FAIL or INCONCLUSIVE, with estimate and interval
 permutation   how rare the canaries' sum is among all ways to choose canaries
 limit         a mean against a fixed limit, without controls
+agreement     a release beside the live one, against what its manifest expects
 levels        all devices, and each target by itself
 needs         how many more devices or windows a verdict needs, and the smallest harm seen
 rollbacks     roll-backs among the devices that were opened: an e-value

@@ -54,6 +54,10 @@ class Occasion(NamedTuple):
     allowance: int
     seed: int
 
+    def with_part(self, parts: int) -> "Occasion":
+        """Returns it with one of so many equal parts of its error."""
+        return self._replace(budget=self.budget._replace(share=self.budget.share / parts))
+
     @property
     def to_fail(self) -> float:
         return self.budget.to_fail(self.number)

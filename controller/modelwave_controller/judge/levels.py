@@ -36,15 +36,10 @@ def judge(
     if len(names) <= 1:
         whole = compare(everything, quantity, occasion, common_error)
         return Judged(whole.word, whole, {}, whole.reason)
-    whole = compare(everything, quantity, _with_share(occasion, 2), common_error)
-    part = _with_share(occasion, 2 * len(names))
+    whole = compare(everything, quantity, occasion.with_part(2), common_error)
+    part = occasion.with_part(2 * len(names))
     targets = {name: compare([pairs[name]], quantity, part, common_error) for name in names}
     return _together(whole, targets)
-
-
-def _with_share(occasion: Occasion, parts: int) -> Occasion:
-    budget = occasion.budget
-    return occasion._replace(budget=budget._replace(share=budget.share / parts))
 
 
 def _together(whole: Verdict, targets: dict[str, Verdict]) -> Judged:

@@ -20,11 +20,11 @@ class Interval(NamedTuple):
     most: float
 
 
-def wilson(share: float, n: int) -> Interval:
+def wilson(share: float, n: int, confidence: float = CONFIDENCE) -> Interval:
     """Returns the interval of a `share`, 0 to 1, of `n` examples. Raises ValueError for others."""
     if not (0 <= share <= 1 and n >= 1):
         raise ValueError(f"a share must be in 0…1 of at least 1 example, not {share} of {n}")
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     middle = share + z * z / (2 * n)
     reach = z * sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     whole = 1 + z * z / n

@@ -48,6 +48,9 @@ def _moment(plan: Plan, windows: int) -> str:
 
 
 def _end(plan: Plan, number: int) -> str:
+    if plan.stages[number].shadow and plan.may_hold and plan.gates_of(number):
+        rest = "INCONCLUSIVE holds" if plan.holds(number) else "INCONCLUSIVE goes on"
+        return f"{rest}; it holds where nothing was compared"
     if plan.holds(number):
         return "INCONCLUSIVE holds, with further looks after 2, 4 … soaks"
     return "INCONCLUSIVE goes on"

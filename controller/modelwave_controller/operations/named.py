@@ -14,12 +14,13 @@ from modelwave_controller.storage import devices, tags
 
 
 def with_devices(connection: Connection, plan: Plan, model: str, targets: Collection[str]) -> Plan:
-    """Returns the plan with the devices of its tags; one that is in several stages is in the first.
-    Raises OperatorError for a stage without devices, and for a device that does not report the
-    model or is of no target."""
-    taken: set[str] = set()
+    """Returns the plan with the devices of its tags; one that is in several stages is in the first,
+    and may be in a shadow stage before. Raises OperatorError for a stage without devices, and for a
+    device that does not report the model or is of no target."""
+    taken_by: dict[bool, set[str]] = {False: set(), True: set()}  # shadow stages, and the others
     stages: list[Stage] = []
     for number, stage in enumerate(plan.stages):
+        taken = taken_by[stage.shadow]
         if stage.percent is None:
             names = _names(connection, stage, f"stages.{number}", model, targets)
             stage = stage.model_copy(update={"devices": tuple(sorted(names - taken))})

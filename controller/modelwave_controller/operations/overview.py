@@ -16,7 +16,7 @@ from modelwave_controller.storage import clock, lease, log, metrics, tags
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
-from modelwave_shared.words import SUCCEEDED
+from modelwave_shared.words import SHADOWED, SUCCEEDED
 
 # Agents report every 15 minutes, give or take a fifth; one report may be lost.
 SILENT_SECONDS = 2 * 15 * 60 * 1.2
@@ -229,7 +229,7 @@ def _trouble(device: dict[str, Any], now: float) -> str:
     for model in device["models"]:
         if model["tries"]:
             return f"{model['model']}: {doing(model, device['seen_at'], now)}: {model['reason']}"
-        if model["outcome"] not in ("", SUCCEEDED):
+        if model["outcome"] not in ("", SUCCEEDED, SHADOWED):
             reason = f": {model['reason']}" if model["reason"] else ""
             return f"{model['model']}: {model['outcome']}{reason}"
     return "refused a message" if device.get("refused") else ""

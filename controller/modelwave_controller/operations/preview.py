@@ -2,8 +2,8 @@
 that run a newer one, and the held-out metrics of the release and of the one before it.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ from modelwave_shared.words import ROLLED_BACK, SUCCEEDED
 
 @dataclass(frozen=True)
 class PlannedDevice:
-    """A device in a stage (from 0). `shortfalls` says why it would reject the release, `unreadable`
-    why it cannot read the order or the manifest, so that its stage would not open."""
+    """A device in a stage (from 0), and in a shadow stage before it (None: in none). `shortfalls`
+    says why it would reject the release, `unreadable` why it cannot read the order or the manifest,
+    so that its stage would not open."""
 
     device: str
     target: str
@@ -35,6 +36,7 @@ class PlannedDevice:
     stage: int
     shortfalls: list[str]
     unreadable: list[str]
+    shadow_stage: int | None = None
 
 
 def preview(
@@ -47,25 +49,24 @@ def preview(
         devices.c.target.in_(created.releases), devices.c.device.in_(runs)
     )
     by_target: dict[str, list[Any]] = defaultdict(list)
-    named = {
-        device: number
-        for number, stage in enumerate(created.plan.stages)
-        for device in stage.devices
-    }
     for row in connection.execute(query.order_by(devices.c.device)):
         by_target[row.target].append(row)
     places = []
     for target, rows in sorted(by_target.items()):
-        stages = _stages(created, [row.slot for row in rows])
+        stages, shadows = (
+            _stages(created, {row.device: row.slot for row in rows}, shadow)
+            for shadow in (False, True)
+        )
         needs = releases[target].document["needs"]
         places += [
             PlannedDevice(
                 device=row.device,
                 target=target,
                 slot=row.slot,
-                stage=named.get(row.device, stages[row.slot]),
+                stage=stages[row.device],
                 shortfalls=_shortfalls(needs, row),
                 unreadable=formats.shortfalls(created.releases[target], stored.reads(row.reads)),
+                shadow_stage=shadows.get(row.device),
             )
             for row in rows
         ]
@@ -175,20 +176,27 @@ def _orders(wave: Wave, target: str, manifest: str) -> bool:
     )
 
 
-def _stages(created: Created, slots: list[int]) -> dict[int, int]:
-    """Returns {slot: stage that opens it}, computed as the ticks do."""
-    counts: dict[int, int] = defaultdict(int)
-    for slot in slots:
-        counts[slot] += 1
-    found: dict[int, int] = {}
+def _stages(created: Created, slots: Mapping[str, int], shadow: bool) -> dict[str, int]:
+    """Returns {device: the shadow stage, or the other one, that opens it}, computed as the ticks
+    do; `slots` are those of the devices."""
+    counts = Counter(slots.values())
+    opened: dict[int, int] = {}
+    named: dict[str, int] = {}
     width, least = 0, created.plan.judge.least_devices
     for number, stage in enumerate(created.plan.stages):
+        if stage.shadow != shadow:
+            continue
+        named.update(dict.fromkeys(stage.devices, number))
         if stage.percent is None:
             continue
         new = cohorts.widen(counts, created.start_slot, width, stage.percent, least)
-        found.update(dict.fromkeys(cohorts.opened(created.start_slot, width, new), number))
+        opened.update(dict.fromkeys(cohorts.opened(created.start_slot, width, new), number))
         width = new
-    return found
+    return {
+        device: found
+        for device, slot in slots.items()
+        if (found := named.get(device, opened.get(slot))) is not None
+    }
 
 
 def _shortfalls(needs: dict[str, Any], row: Any) -> list[str]:

@@ -9,12 +9,12 @@ from modelwave_controller.phrases import moment
 from modelwave_controller.rollout import retry, wanted
 from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
-from modelwave_controller.rollout.state import Answer, Rollout, State, Wave
+from modelwave_controller.rollout.state import Answer, Rollout, StageState, State, Wave
 from modelwave_controller.storage.ahead import Comparison
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.devices import RefusalNote
 from modelwave_controller.storage.tables import device_models, devices
-from modelwave_shared.words import SUCCEEDED
+from modelwave_shared.words import SHADOWED, SUCCEEDED
 
 # In place of an outcome:
 SILENT = "silent"  # for a device without an answer
@@ -108,11 +108,17 @@ def _answers(rollout: Rollout, known: Known) -> list[Answered]:
 def _unsuccessful(waves: Sequence[Answered]) -> list[Problem]:
     """Returns the devices that answered, and did not succeed; those in progress last, if they say
     what keeps them."""
+    newest: dict[str, int] = {}  # what a device answered to a shadow order may be over
+    for wave, answers in waves:
+        if isinstance(wave, StageState):
+            newest |= {d: max(newest.get(d, 0), answer.seq) for d, answer in answers.items()}
     found = [
         Problem(device, answer.outcome, answer.reason)
         for _, answers in waves
         for device, answer in answers.items()
-        if answer.outcome != SUCCEEDED and (answer.outcome != IN_PROGRESS or answer.reason)
+        if answer.outcome not in (SUCCEEDED, SHADOWED)
+        and (answer.outcome != IN_PROGRESS or answer.reason)
+        and answer.seq >= newest.get(device, 0)
     ]
     return sorted(found, key=lambda one: one.outcome == IN_PROGRESS)
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.operations import recover, ways
+from modelwave_controller.operations.expected import expected_agreement
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
@@ -104,6 +105,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         },
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
         lift_ban=request.lift_ban,
+        expected=expected_agreement(request.plan, chosen),
     )
 
 

@@ -21,7 +21,7 @@ from modelwave_controller.operations.problems import (
 )
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
-from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
+from modelwave_controller.rollout.decide import answers, decide, label, overdue, stage_gate
 from modelwave_controller.rollout.facts import (
     Known,
     count_answers,
@@ -64,6 +64,7 @@ class StageRow:
     gate: str
     reason: str
     deferred: int = 0
+    shadowed: int = 0
 
 
 @dataclass(frozen=True)
@@ -310,7 +311,7 @@ def _why(found: State, rollout: Rollout, known: Known, times: Times) -> tuple[st
 
 def _why_over(rollout: Rollout, known: Known) -> str:
     if rollout.status == state.FINISHED:
-        counts = gates.total(stage.counts for stage in facts(rollout, known).stages)
+        counts = answers(rollout.created.plan, facts(rollout, known))
         return _since(rollout.reason, counts)
     if rollout.status == state.REVERTED:
         return f"{rollout.reason}; {_back(rollout, known, True)}"
@@ -380,4 +381,5 @@ def _row(name: str, counts: Counts, late: bool, gate: str = "", reason: str = ""
         gate=gate,
         reason=reason,
         deferred=counts.deferred,
+        shadowed=counts.shadowed,
     )

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.phrases import plural
-from modelwave_controller.rollout import gates, state, wanted
 from modelwave_controller.rollout import retry as retrying
+from modelwave_controller.rollout import state, wanted
+from modelwave_controller.rollout.decide import answers
 from modelwave_controller.rollout.events import IN_PROGRESS, Release
 from modelwave_controller.rollout.facts import Known, facts
 from modelwave_controller.rollout.gates import Counts
@@ -77,7 +78,8 @@ def after_the_end(found: State, rollout: Rollout, known: Known, clock: float) ->
         anew = plural(len(rollout.retry), "device")
         return f"{anew} to be ordered anew at the service's next ticks{then}"
     if rollout.status == state.ABORTED:
-        return f"nothing: opened slots keep their order{then}"
+        ends = "; shadows end" if rollout.created.plan.shadow else ""
+        return f"nothing: opened slots keep their order{ends}{then}"
     counts = _counts(rollout, known)
     left = counts.devices - counts.succeeded
     if not left:
@@ -113,7 +115,7 @@ def _counts(rollout: Rollout, known: Known) -> Counts:
     """Returns the answers to the orders of a rollout that is over: of its revert, if it had one."""
     so_far = facts(rollout, known)
     if so_far.back is None:
-        return gates.total(stage.counts for stage in so_far.stages)
+        return answers(rollout.created.plan, so_far)
     return so_far.back
 
 

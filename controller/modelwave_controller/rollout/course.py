@@ -29,7 +29,8 @@ NOTHING = "no observations, so that nothing was judged by them"
 def planned_looks(plan: Plan, number: int) -> tuple[int, ...]:
     """Returns after how many windows the looks of stage `number`, from 0, are; () for none."""
     soak = plan.stages[number].soak_seconds // plan.judge.window_seconds
-    if soak < 1 or not (plan.stages[number].has_controls or plan.gates_of(number)):
+    stage = plan.stages[number]
+    if soak < 1 or not (stage.has_controls or stage.shadow or plan.gates_of(number)):
         return ()
     return planned(soak)
 
@@ -62,9 +63,14 @@ def look_at(plan: Plan, number: int, stage: StageState, held: bool) -> float | N
 
 def awaited(plan: Plan, number: int, stage: StageState) -> float | None:
     """Returns when the last planned look is, by the rollout clock, if it is still to come and there
-    may be something to see: None if no device has sent a window by the looks before it."""
+    may be something to see: None if no device has sent a window by the looks before it. A shadow
+    begins only when a device has the files, so it is waited for."""
     looks, course = planned_looks(plan, number), course_of(plan, stage)
-    unseen = bool(stage.looks) and not any(look.observed for look in stage.looks)
+    unseen = (
+        not plan.stages[number].shadow
+        and bool(stage.looks)
+        and not any(look.observed for look in stage.looks)
+    )
     if len(stage.looks) >= len(looks) or course is None or unseen:
         return None
     return course.watermark(looks[-1])
@@ -100,7 +106,7 @@ def standing(looks: Sequence[Looked]) -> list[Finding]:
             if (finding.gate, finding.target) == (newest.gate, newest.target)
         ]
         words = [finding.verdict for finding in same]
-        word = next((word for word in (FAIL, PASS) if word in words), INCONCLUSIVE)
+        word = next((word for word in (FAIL, PASS) if word in words), newest.verdict)
         found.append([finding for finding in same if finding.verdict == word][-1])
     return found
 

@@ -197,12 +197,19 @@ def stage_gate(plan: Plan, facts: Facts, number: int, now: float) -> Gate:
     if found.failed:
         return Gate(FAIL, found.failed)
     newest = number == len(facts.stages) - 1
-    opened = gates.total(one.counts for one in facts.stages) if newest else gates.NOBODY
+    opened = answers(plan, facts, stage.shadow) if newest else gates.NOBODY
     gate = gates.judge_stage(stage, found.counts, overdue(stage, found, now), opened)
     gate = _with_looks(gate, found.looked)
     if found.accepted and gate.verdict != FAIL:
         return Gate(PASS, f"accepted by the operator: {found.accepted}")
     return gate
+
+
+def answers(plan: Plan, facts: Facts, shadow: bool = False) -> Counts:
+    """Returns the answers of all opened shadow stages, or of all others. A device may be in one of
+    each kind."""
+    both = zip(plan.stages, facts.stages, strict=False)
+    return gates.total(found.counts for stage, found in both if stage.shadow == shadow)
 
 
 def _with_looks(gate: Gate, looked: Gate | None) -> Gate:
@@ -240,16 +247,16 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
     reason = f"{label(plan, last)}: {gate.reason}"
     name = _newest(plan, facts, gate, now)
     if name == "last passed":
-        reason = _with_all(reason, facts)
+        reason = _with_all(reason, plan, facts)
     return _unless_it_cannot_open(_Situation(name, reason, last, gate), plan, facts)
 
 
-def _with_all(reason: str, facts: Facts) -> str:
+def _with_all(reason: str, plan: Plan, facts: Facts) -> str:
     """Returns the reason of the last stage, with the answers of all stages: the last one alone may
     have no device."""
     if len(facts.stages) == 1:
         return reason
-    counts = gates.total(stage.counts for stage in facts.stages)
+    counts = answers(plan, facts)
     return f"{reason}; in all stages {gates.tally(counts, False)}"
 
 

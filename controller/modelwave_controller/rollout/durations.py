@@ -7,6 +7,7 @@ from modelwave_controller.phrases import whole_seconds_of
 # Key of a duration: the key of its seconds.
 PLAN = {"expires": "expires_seconds"}
 TRIAL = {"time": "seconds"}
+SHADOW = {"time": "seconds"}
 STAGE = {"soak": "soak_seconds", "deadline": "deadline_seconds"}
 JUDGE = {"window": "window_seconds", "grace": "grace_seconds"}
 
@@ -17,6 +18,8 @@ def in_seconds(settings: dict[str, Any]) -> dict[str, Any]:
     found = _converted(settings, PLAN, "")
     if isinstance(found.get("trial"), dict):
         found["trial"] = _converted(found["trial"], TRIAL, "trial.")
+    if isinstance(found.get("shadow"), dict):
+        found["shadow"] = _converted(found["shadow"], SHADOW, "shadow.")
     if isinstance(found.get("judge"), dict):
         found["judge"] = _converted(found["judge"], JUDGE, "judge.")
     if isinstance(found.get("stages"), list):

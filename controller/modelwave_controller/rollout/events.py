@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from modelwave_controller.errors import StorageError
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS, SHOWN
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.trust.field_types import SlotRange, first_problem
 from modelwave_shared.slots import contains
@@ -75,7 +75,8 @@ class Release(_Body):
 
 class OrderSent(_Body):
     """An order signed for slots of one target; `known` is the number of known devices in them at
-    that time. An order for one `device` has the slot that the device is in."""
+    that time. An order for one `device` has the slot that the device is in. `shadow`: to run the
+    release beside the live one."""
 
     target: str
     seq: int
@@ -83,6 +84,7 @@ class OrderSent(_Body):
     slots: list[SlotRange]
     known: int
     device: str = ""
+    shadow: bool = False
 
     def names(self, target: str, slot: int, device: str) -> bool:
         """Returns whether it is for this device."""
@@ -100,9 +102,17 @@ class Cleared(_Body):
     device: str = ""
 
 
+class Expected(_Body):
+    """The agreement with the release before that a manifest signs: a share of `n` held-out
+    examples."""
+
+    share: float
+    n: int
+
+
 class Created(_Act):
     """`lift_ban` is the operator's reason why devices that have banned the release may take it
-    again, or ""."""
+    again, or "". `expected`: by target, of those whose manifest signs an agreement."""
 
     kind: Literal["created"] = "created"
     model: str
@@ -111,6 +121,7 @@ class Created(_Act):
     previous: dict[str, Release]  # by target: the release to revert to; absent if there is none
     start_slot: int
     lift_ban: str = ""
+    expected: dict[str, Expected] = {}
 
 
 class Opened(_Body):
@@ -148,11 +159,12 @@ class Gated(_Body):
 class Finding(_Body):
     """What a look found of a gate, in all targets together (`target` is "") or in one. `harm` is
     how much worse canaries are than controls, or the mean itself where the gate is a limit; `low`
-    and `high` are its bounds. `p` is what a FAIL compares with its level."""
+    and `high` are its bounds. `p` is what a FAIL compares with its level. SHOWN is what a shadow
+    measured and no gate of it judges."""
 
     gate: str
     target: str = ""
-    verdict: Annotated[str, _one_of(PASS, FAIL, INCONCLUSIVE)]
+    verdict: Annotated[str, _one_of(PASS, FAIL, INCONCLUSIVE, SHOWN)]
     reason: str
     canaries: int
     controls: int
@@ -252,6 +264,15 @@ class Reordered(_Body):
     gone: list[str] = []
 
 
+class Unshadowed(_Body):
+    """The orders to run the release beside the live one that stood when the rollout was over were
+    replaced by orders for the release before, or withdrawn where there is none."""
+
+    kind: Literal["unshadowed"] = "unshadowed"
+    orders: list[OrderSent]
+    cleared: list[Cleared]
+
+
 class Finished(_Body):
     kind: Literal["finished"] = "finished"
     reason: str
@@ -344,6 +365,7 @@ Body = Annotated[
     | Continued
     | Reverted
     | Reordered
+    | Unshadowed
     | Finished
     | FoundNewer,
     Discriminator("kind"),

@@ -11,14 +11,22 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from modelwave_controller.rollout import cohorts, course, formats, state
+from modelwave_controller.rollout import cohorts, course, formats, shadow_course, state
 from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.rollout.gates import Counts
+from modelwave_controller.rollout.gates import Counts, Gate
 from modelwave_controller.rollout.plan import Stage
 from modelwave_controller.rollout.state import Answer, Rollout, Wave
-from modelwave_shared.words import CANCELED, DEFERRED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
+from modelwave_shared.words import (
+    CANCELED,
+    DEFERRED,
+    FAILED,
+    REJECTED,
+    ROLLED_BACK,
+    SHADOWED,
+    SUCCEEDED,
+)
 
 
 @dataclass(frozen=True)
@@ -46,17 +54,18 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
     """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
     why the controller must not sign now."""
     later_stage, later_back = later(rollout)
+    counted = [count_answers(stage, known, later_stage) for stage in rollout.stages]
     stages = tuple(
         StageFacts(
             soaking_since=stage.soaking_since,
             waiting_since=stage.waiting_since,
-            counts=count_answers(stage, known, later_stage),
+            counts=found,
             failed=state.failed(stage),
             accepted=stage.accepted,
-            looked=course.looked(rollout.created.plan, number, stage.looks),
+            looked=_looked(rollout, number, found),
             look_at=course.awaited(rollout.created.plan, number, stage),
         )
-        for number, stage in enumerate(rollout.stages)
+        for number, (stage, found) in enumerate(zip(rollout.stages, counted, strict=True))
     )
     return Facts(
         stages=stages,
@@ -76,6 +85,13 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
     )
 
 
+def _looked(rollout: Rollout, number: int, counts: Counts) -> Gate | None:
+    plan, looks = rollout.created.plan, rollout.stages[number].looks
+    if plan.stages[number].shadow:
+        return shadow_course.looked(plan, number, looks, counts)
+    return course.looked(plan, number, looks)
+
+
 def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
     """Returns the slots that the rollout's next stage opens, by target; {} after the last stage,
     and for a stage of named devices."""
@@ -85,7 +101,7 @@ def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
         return {}
     found = {}
     for target in sorted(created.releases):
-        counts, old = known.counts(target), rollout.width(target)
+        counts, old = known.counts(target), rollout.width(target, stage.shadow)
         new = cohorts.widen(counts, created.start_slot, old, stage.percent, least)
         found[target] = cohorts.opened(created.start_slot, old, new)
     return found
@@ -190,6 +206,7 @@ def count_answers(wave: Wave, known: Known, after: Wave | None = None) -> Counts
         in_progress=found[IN_PROGRESS],
         deferred=found[DEFERRED],
         succeeded=found[SUCCEEDED],
+        shadowed=found[SHADOWED],
         rolled_back=found[ROLLED_BACK],
         failed=found[FAILED],
         rejected=found[REJECTED],

@@ -20,8 +20,9 @@ A row applies as soon as it is certain: more roll-backs than the limit fail the 
 Before the deadline a device without an answer is pending, after it silent (TIMED_OUT). A
 canceled order says as little about the model as silence and is counted with it; so does one that
 the device's program defers, but only after the deadline, as until then it may still go on. Rejected
-is never counted with failed. A later answer replaces the earlier one, so a device that succeeded
-and then rolls back can still fail the stage.
+is never counted with failed. In a shadow stage SHADOWED is the success, and SUCCEEDED that of
+devices which went straight on trial because the plan allows it. A later answer replaces the earlier
+one, so a device that succeeded and then rolls back can still fail the stage.
 """
 
 from collections.abc import Iterable
@@ -48,10 +49,16 @@ class Counts:
     failed: int = 0
     rejected: int = 0
     canceled: int = 0
+    shadowed: int = 0
+
+    @property
+    def done(self) -> int:
+        """The devices that have done what they were ordered to do."""
+        return self.succeeded + self.shadowed
 
     @property
     def answered(self) -> int:
-        return self.succeeded + self.rolled_back + self.failed + self.rejected + self.canceled
+        return self.done + self.rolled_back + self.failed + self.rejected + self.canceled
 
     @property
     def pending(self) -> int:
@@ -95,12 +102,13 @@ def judge_stage(stage: Stage, counts: Counts, overdue: bool, opened: Counts | No
         if _beyond(number, counts.devices, limit):
             return Gate(verdict, f"{_of(number, counts, word)}, the limit is {limit:g} %")
     least = stage.min_succeeded_percent
-    if _short(counts.succeeded + pending, counts.devices, least):
+    if _short(counts.done + pending, counts.devices, least):
+        word = "shadowed" if stage.shadow else "succeeded"
         return Gate(
             INCONCLUSIVE,
-            f"{_of(counts.succeeded, counts, 'succeeded')}, at least {least:g} % must succeed",
+            f"{_of(counts.done, counts, word)}, at least {least:g} % must succeed",
         )
-    certain = not _short(counts.succeeded, counts.devices, least) and not any(
+    certain = not _short(counts.done, counts.devices, least) and not any(
         _beyond(number + pending, counts.devices, limit) for _, number, _, limit in bounds
     )
     return Gate(PASS if certain else PENDING, tally(counts, overdue))
@@ -118,6 +126,7 @@ def tally(counts: Counts, overdue: bool) -> str:
     if not counts.devices:
         return "no known device in its slots"
     rest = (
+        (counts.succeeded if counts.shadowed else 0, "succeeded"),
         (counts.rolled_back, "rolled back"),
         (counts.failed, "failed"),
         (counts.rejected, "rejected"),
@@ -127,7 +136,10 @@ def tally(counts: Counts, overdue: bool) -> str:
         (0 if overdue else counts.in_progress, "in progress"),
         (0 if overdue else counts.queued, "without an answer yet"),
     )
-    parts = [f"{counts.succeeded} of {_devices(counts.devices)} succeeded"]
+    first = f"{counts.shadowed} of {_devices(counts.devices)} shadowed"
+    if not counts.shadowed:
+        first = f"{counts.succeeded} of {_devices(counts.devices)} succeeded"
+    parts = [first]
     return ", ".join(parts + [f"{number} {word}" for number, word in rest if number])
 
 

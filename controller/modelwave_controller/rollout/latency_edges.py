@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from math import log, log2
 from typing import NamedTuple
 
+from modelwave_shared.window_format import FIRST_EDGE_MS
+
 MIN_SHARE, MAX_SHARE = 0.02, 0.6
 
 
@@ -36,6 +38,18 @@ def find_edge(bins: Sequence[int], wanted: float, factor: float) -> Edge:
         if MIN_SHARE <= above <= MAX_SHARE and margin > 0:
             found.append((abs(log(above / wanted)), Edge(first, margin)))
     return min(found)[1] if found else NO_EDGE
+
+
+def share_above(bins: Sequence[int], limit_ms: float) -> float:
+    """Returns how many inferences took longer than a limit above 0; within a bin they are taken to
+    be spread evenly on a scale of ratios; all in the last one, which has no end, took longer."""
+    edge, last = FIRST_EDGE_MS, len(bins) - 1
+    above = float(bins[last]) if bins else 0.0
+    for place in range(last):
+        octaves = log2(limit_ms / edge) if place else limit_ms / edge - 1.0
+        above += bins[place] * min(max(-octaves, 0.0), 1.0)
+        edge *= 2
+    return above
 
 
 def _moved(bins: Sequence[int], first: int, octaves: float) -> float:

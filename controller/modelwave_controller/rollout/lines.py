@@ -35,6 +35,7 @@ from modelwave_controller.rollout.events import (
     RevertAsked,
     Reverted,
     Tagged,
+    Unshadowed,
 )
 
 SERVICE, DEVICE, OPERATOR = "service", "device", "operator"
@@ -96,6 +97,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"ordered anew for all: {_orders(body.orders)}"
         case Reordered():
             return f"ordered anew: {_orders(body.orders)}"
+        case Unshadowed():
+            return f"shadows ended: {_orders(body.orders) if body.orders else 'orders withdrawn'}"
         case RevertAsked():
             return "revert asked for"
         case Reverted():

@@ -15,6 +15,12 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     time = "10m"                    # length of the trial on each device before it confirms
     inferences = 0                  # inferences that the trial needs
     max_failed_percent = 0          # of its inferences; more: the device rolls back
+    [shadow]                        # for stages with shadow = true: no answer is the release's
+    time = "1h"                     # how long a device runs the release beside the live one
+    share_percent = 10              # of the live inputs that it runs on
+    ram = "256 MiB"                 # of its process; more, or a longer mean latency, ends it
+    latency_ms = 1000
+    else_trial = false              # true: a device that cannot do this goes straight on trial
     [judge]
     least_devices = 3               # of each target; no stage of `percent` leaves fewer opened
     window = "15m"                  # looks are after 1, 2, 4 … of these, and at the soak's end
@@ -22,8 +28,12 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     inconclusive = "hold"           # or "go on", if a gate has not passed at the soak's end
     max_false_fail_percent = 5      # how often a good release may FAIL, for the whole rollout
     [[stages]]
+    shadow = true                   # such stages come first of all, and count their own percent
+    percent = 5
+    gates = ["agreement >= 0.97"]
+    [[stages]]
     tags = ["canary"]               # devices that have one of these tags at the start, and
-    devices = ["d1", "d2"]          # these; such stages come first
+    devices = ["d1", "d2"]          # these; such stages come before those with percent
     [[stages]]
     percent = 1                     # of each target's known devices; increases, the last is 100
     gates = ["failures <= 0.001"]   # in place of the plan's
@@ -36,13 +46,15 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     min_succeeded_percent = 80      # fewer: INCONCLUSIVE
 
 Durations are such as "90s", "10m", "1h" or "2d"; in seconds the keys are expires_seconds, seconds
-(of the trial), soak_seconds, deadline_seconds, window_seconds and grace_seconds.
+(of the trial and the shadow), soak_seconds, deadline_seconds, window_seconds and grace_seconds. A
+shadow stage without a soak has one of the shadow's time and a window; its deadline is a day more.
 
 Types are strict and unknown keys are refused, so a mistyped limit is an error when the plan is
 made, and is never ignored.
 """
 
 import tomllib
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
@@ -58,8 +70,10 @@ from pydantic import (
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.judge.looks import ALPHA, LEAST_CANARIES
+from modelwave_controller.rollout import shadow as shadows
 from modelwave_controller.rollout.durations import in_seconds
 from modelwave_controller.rollout.planned_gates import LIMIT, PlannedGate, parse_gate
+from modelwave_controller.rollout.shadow import Shadow
 from modelwave_controller.trust.field_types import (
     Name,
     TrialInferences,
@@ -144,8 +158,10 @@ class Judge(_Strict):
 
 class Stage(_Strict):
     """A share of each target's devices, or named devices: each gets an order of its own. In the
-    plan of a rollout that was started, `devices` has those of the tags too."""
+    plan of a rollout that was started, `devices` has those of the tags too. `shadow`: they run the
+    release beside the live one."""
 
+    shadow: bool = False
     percent: Annotated[Percent, Field(gt=0)] | None = None
     gates: Gates | None = None
     tags: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_TAGS, strict=False)] = ()
@@ -160,7 +176,11 @@ class Stage(_Strict):
 
     @property
     def whom(self) -> str:
-        """For whom it is: "10 %", "tag canary" or "2 devices"."""
+        """For whom it is: "10 %", "tag canary" or "2 devices", and "in shadow" if it is that."""
+        return f"{self._whom} in shadow" if self.shadow else self._whom
+
+    @property
+    def _whom(self) -> str:
         if self.percent is not None:
             return f"{self.percent:g} %"
         if self.tags:
@@ -169,7 +189,7 @@ class Stage(_Strict):
 
     @property
     def has_controls(self) -> bool:
-        return self.percent != 100
+        return self.percent != 100 and not self.shadow
 
     @model_validator(mode="after")
     def _is_for_a_share_or_for_named_devices(self) -> Self:
@@ -190,20 +210,29 @@ class Plan(_Strict):
     expires_seconds: Annotated[int, Field(ge=60, le=MAX_EXPIRES_SECONDS)] = 365 * 86400
     on_fail: Literal["revert", "hold"] = "revert"
     judge: Judge = Judge()
+    shadow: Shadow | None = None
     gates: Gates | None = None
 
     def gates_of(self, number: int) -> list[PlannedGate]:
         """Returns what is judged in stage `number`, from 0. Without controls only limits are."""
         stage = self.stages[number]
-        texts = stage.gates if stage.gates is not None else self.gates
-        named = [parse_gate(text) for text in (DEFAULT_GATES if texts is None else texts)]
-        return [gate for gate in named if stage.has_controls or gate.kind == LIMIT]
+        texts = self.named_gates(number)
+        if texts is None:
+            texts = shadows.DEFAULT_GATES if stage.shadow else DEFAULT_GATES
+        named = [parse_gate(text) for text in texts]
+        may_compare = stage.has_controls or stage.shadow
+        return [gate for gate in named if may_compare or gate.kind == LIMIT]
+
+    def named_gates(self, number: int) -> Sequence[str] | None:
+        """Returns the gates that the plan names for stage `number`, from 0; None: the defaults."""
+        stage = self.stages[number]
+        return shadows.gates_for(stage.shadow, self.gates) if stage.gates is None else stage.gates
 
     def holds(self, number: int) -> bool:
         """Returns whether gates that have not passed at the soak's end hold stage `number`."""
         if self.judge.inconclusive is not None:
             return self.judge.inconclusive == "hold"
-        return self.stages[number].gates is not None or self.gates is not None
+        return self.named_gates(number) is not None
 
     @property
     def may_hold(self) -> bool:
@@ -214,8 +243,8 @@ class Plan(_Strict):
     def _stages_are_long_enough_for_their_gates(self) -> Self:
         window = self.judge.window_seconds
         for number, stage in enumerate(self.stages):
-            named = stage.gates or (self.gates if stage.gates is None else None)
-            if named and self.gates_of(number) and stage.soak_seconds < window:
+            named = self.named_gates(number) and self.gates_of(number)
+            if named and stage.soak_seconds < window:
                 raise ValueError(
                     f"stages.{number}.soak: shorter than a window of {window} s, so its gates "
                     "could never be judged; give a longer soak or a shorter judge.window, or "
@@ -225,12 +254,18 @@ class Plan(_Strict):
 
     @model_validator(mode="after")
     def _stages_rise_to_everyone(self) -> Self:
-        named = [stage.percent is None for stage in self.stages]
-        if named != sorted(named, reverse=True):
-            raise ValueError("stages: those with tags or devices come before those with percent")
-        percents = [stage.percent for stage in self.stages if stage.percent is not None]
-        if not percents or percents != sorted(set(percents)) or percents[-1] != 100:
-            raise ValueError("stages: percent must rise from stage to stage and end at 100")
+        shadows.check(self.stages, self.shadow, self.gates, self.trial.seconds)
+        answering = [stage for stage in self.stages if not stage.shadow]
+        for group in (answering, [stage for stage in self.stages if stage.shadow]):
+            named = [stage.percent is None for stage in group]
+            if named != sorted(named, reverse=True):
+                raise ValueError(
+                    "stages: those with tags or devices come before those with percent"
+                )
+            percents = [stage.percent for stage in group if stage.percent is not None]
+            ends = group is not answering or (percents and percents[-1] == 100)
+            if percents != sorted(set(percents)) or not ends:
+                raise ValueError("stages: percent must rise from stage to stage and end at 100")
         for number, stage in enumerate(self.stages):
             if stage.deadline_seconds <= self.trial.seconds:
                 raise ValueError(
@@ -256,11 +291,17 @@ def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
     if not isinstance(trial, dict):
         raise OperatorError(f'{where}: trial: give a table: [trial], and below it time = "10m"')
     trial = {"seconds": DEFAULT_TRIAL_SECONDS, "inferences": 0} | trial
+    settings = settings | {"stages": stages, "trial": trial}
     try:
-        return Plan.model_validate(settings | {"stages": stages, "trial": trial})
+        return Plan.model_validate(shadows.with_times(settings, _window_seconds(settings)))
     except ValidationError as error:
         problem = first_problem(error).replace("unknown key", f"unknown key; {_KEYS} lists them")
         raise OperatorError(f"{where}: {problem}") from error
+
+
+def _window_seconds(settings: dict[str, Any]) -> Any:
+    judge = settings.get("judge")
+    return judge.get("window_seconds", Judge().window_seconds) if isinstance(judge, dict) else 900
 
 
 def parse_plan(data: bytes, where: str) -> Plan:
@@ -279,14 +320,18 @@ def from_options(
     rest: dict[str, Any],
 ) -> Plan:
     """Returns a plan of command-line options: `percents` such as "1,10,50,100", `stage` the
-    settings of every stage; None means the default. Raises OperatorError."""
+    settings of every stage; None means the default. With `shadow` in `rest` a shadow stage of the
+    first percent comes first; its soak and deadline follow from the shadow's time. Raises
+    OperatorError."""
     shares = DEFAULT_PERCENTS if percents is None else _percents(percents)
     alike = _given(stage)
-    settings = _given(rest) | {
-        "stages": [{"percent": percent} | alike for percent in shares],
-        "trial": _given(trial),
-    }
-    return make_plan(settings)
+    settings = _given(rest)
+    first = []
+    if "shadow" in settings:
+        limits = {name: limit for name, limit in alike.items() if name.endswith("_percent")}
+        first = [{"percent": shares[0], "shadow": True} | limits]
+    stages = first + [{"percent": percent} | alike for percent in shares]
+    return make_plan(settings | {"stages": stages, "trial": _given(trial)})
 
 
 def _percents(text: str) -> tuple[float, ...]:

@@ -5,21 +5,29 @@
     mean(latency_ms) <= 1.2 * baseline       the mean of its logarithms
     p95(latency_ms) <= 1.2 * baseline        p50 to p99: inferences above an edge of the histogram
     mean(power_mw) <= baseline + 20          a number that programs observe; or a ratio, or a limit
+    agreement >= 0.97                        of a shadow: outputs that agree with the live model's
+    agreement >= expected - 0.02             the same, against what the release signs
 
-`baseline` is what the devices that were not opened measure at the same time. A gate without it is a
-fixed limit. A gate with it needs a margin: no fleet can prove a difference of 0.
+`baseline` is what the devices that were not opened measure at the same time, `expected` the
+agreement on held-out data that the release's manifest has. A gate without them is a fixed limit. A
+gate with one needs a margin: no fleet can prove a difference of 0. Which gates a stage may have is
+checked where a plan is made (plan.py, shadow.py).
 """
 
 import re
 from typing import NamedTuple, NoReturn
 
-from modelwave_shared.window_format import MAX_NUMBER, MAX_WORD, is_word
+from modelwave_shared.window_format import BINS, FIRST_EDGE_MS, MAX_NUMBER, MAX_WORD, is_word
 
 MAX_GATE = 120  # characters
 MAX_RATIO = 100.0
-ACCURACY, FAILURES, LATENCY = "accuracy", "failures", "latency_ms"
-LIMIT, DIFFERENCE, RATIO = "limit", "difference", "ratio"
+# Of a quantile of latency: the histogram counts longer ones together.
+MAX_LIMIT_MS = FIRST_EDGE_MS * 2 ** (BINS - 2)
+ACCURACY, FAILURES, LATENCY, AGREEMENT = "accuracy", "failures", "latency_ms", "agreement"
+LIMIT, DIFFERENCE, RATIO, EXPECTED = "limit", "difference", "ratio", "expected"
+SHARES = (ACCURACY, FAILURES, AGREEMENT)
 
+_OPERATORS = {ACCURACY: ">=", FAILURES: "<=", AGREEMENT: ">=", LATENCY: "<="}
 _NUMBER = r"-?\d{1,10}(?:\.\d{1,9})?"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NAME = re.compile(r"\(([^()]*)\)")
@@ -28,9 +36,10 @@ _BOUNDS = (
     (DIFFERENCE, re.compile(rf"baseline\s*([+-])\s*({_NUMBER})")),
     (RATIO, re.compile(rf"()({_NUMBER})\s*\*\s*baseline")),
     (RATIO, re.compile(rf"baseline\s*(\*)\s*({_NUMBER})")),
+    (EXPECTED, re.compile(rf"expected\s*([+-])\s*({_NUMBER})")),
     (LIMIT, re.compile(rf"()({_NUMBER})")),
 )
-_QUANTITIES = "accuracy, failures, mean(NAME), mean(latency_ms) or p95(latency_ms)"
+_QUANTITIES = "accuracy, failures, agreement, mean(NAME), mean(latency_ms) or p95(latency_ms)"
 
 
 class PlannedGate(NamedTuple):
@@ -38,7 +47,7 @@ class PlannedGate(NamedTuple):
     baseline it may be: of a RATIO relative to it, 0.2 for a fifth."""
 
     text: str
-    name: str  # accuracy, failures, latency_ms, or that of a number
+    name: str  # accuracy, failures, agreement, latency_ms, or that of a number
     quantile: float
     higher_is_better: bool
     kind: str
@@ -51,7 +60,7 @@ class PlannedGate(NamedTuple):
 
     @property
     def is_share(self) -> bool:
-        return self.name in (ACCURACY, FAILURES) or self.quantile > 0
+        return self.name in SHARES or self.quantile > 0
 
 
 def parse_gate(text: str) -> PlannedGate:
@@ -87,7 +96,7 @@ class _Parser:
         word = self._take(_WORD)
         if word is None:
             self._refuse(f"begin with {_QUANTITIES}")
-        if word[0] in (ACCURACY, FAILURES):
+        if word[0] in SHARES:
             return word[0], 0.0
         percent = re.fullmatch(r"p(\d{1,4})", word[0])
         if word[0] != "mean" and percent is None:
@@ -122,7 +131,7 @@ class _Parser:
             self.place = found.start() if found else self.place
             self._refuse("give <= or >=")
         higher = found[0] == ">="
-        wanted = {ACCURACY: ">=", FAILURES: "<=", LATENCY: "<="}.get(name, found[0])
+        wanted = _OPERATORS.get(name, found[0])
         if found[0] != wanted:
             self.place = found.start()
             self._refuse(f"{'more' if wanted == '>=' else 'less'} of it is better; give {wanted}")
@@ -138,15 +147,18 @@ class _Parser:
         )
         if self.text[self.place :].startswith("baseline"):
             self._refuse(f"a baseline needs a margin; give {example}")
+        if self.text[self.place :].startswith("expected"):
+            self._refuse("what is expected needs a margin; give expected - 0.02")
         self._refuse(f"give a limit, or {example}")
 
     def _value(self, kind: str, found: "re.Match[str]", higher: bool) -> float:
         self.place, after = found.start(), self.place
         number = float(found[2])
-        if kind == DIFFERENCE:
+        if kind in (DIFFERENCE, EXPECTED):
             if (found[1] == "-") != higher or number <= 0:
                 sign = "-" if higher else "+"
-                self._refuse(f"it must allow some harm; give baseline {sign} a margin above 0")
+                whose = "baseline" if kind == DIFFERENCE else "expected"
+                self._refuse(f"it must allow some harm; give {whose} {sign} a margin above 0")
         elif kind == RATIO:
             if not (0 < number < 1 if higher else 1 < number <= MAX_RATIO):
                 what = "0.8, below 1" if higher else f"1.2, above 1 and at most {MAX_RATIO:g}"
@@ -156,9 +168,13 @@ class _Parser:
         return number
 
     def _require_fitting(self, gate: PlannedGate) -> None:
-        if gate.name == LATENCY and gate.kind != RATIO:
-            self._refuse("latency is compared by a ratio; give 1.2 * baseline")
-        if gate.name in (ACCURACY, FAILURES):
+        if gate.kind == EXPECTED and gate.name != AGREEMENT:
+            self._refuse("only agreement is compared with what a release expects; give a limit")
+        if gate.name == AGREEMENT and gate.kind in (DIFFERENCE, RATIO):
+            self._refuse("a release agrees with the live one itself; give 0.97, or expected - 0.02")
+        if gate.name == LATENCY:
+            self._require_fitting_latency(gate)
+        if gate.name in SHARES:
             if gate.kind == RATIO:
                 sign = "-" if gate.higher_is_better else "+"
                 self._refuse(f"a share is compared by a difference; give baseline {sign} 0.02")
@@ -166,6 +182,14 @@ class _Parser:
                 self._refuse("a share is from 0 to 1; give 0.02 for 2 %")
         if abs(gate.value) > MAX_NUMBER:
             self._refuse(f"give a number of at most {MAX_NUMBER}")
+
+    def _require_fitting_latency(self, gate: PlannedGate) -> None:
+        if gate.kind == DIFFERENCE:
+            self._refuse("latency is compared by a ratio; give 1.2 * baseline")
+        if gate.kind == LIMIT and gate.value <= 0:
+            self._refuse("give a limit above 0 ms")
+        if gate.kind == LIMIT and gate.quantile and gate.value > MAX_LIMIT_MS:
+            self._refuse(f"give at most {MAX_LIMIT_MS:g} ms: longer ones are counted together")
 
     def _take(self, pattern: "re.Pattern[str]") -> "re.Match[str] | None":
         self._skip()

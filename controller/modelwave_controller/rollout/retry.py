@@ -12,21 +12,23 @@ from modelwave_controller.rollout.decide import overdue
 from modelwave_controller.rollout.events import IN_PROGRESS, Release
 from modelwave_controller.rollout.facts import Known, facts, later, newest_answers, population_of
 from modelwave_controller.rollout.state import Rollout, State, Wave
-from modelwave_shared.words import OUTCOMES, REJECTED, ROLLED_BACK, SUCCEEDED
+from modelwave_shared.words import OUTCOMES, REJECTED, ROLLED_BACK, SHADOWED, SUCCEEDED
 
 QUEUED, TIMED_OUT = "QUEUED", "TIMED_OUT"
 WORDS = (*OUTCOMES, IN_PROGRESS, QUEUED, TIMED_OUT)
 # Ordering such a device anew changes nothing by itself.
-_NOT_BY_DEFAULT = (SUCCEEDED, ROLLED_BACK, REJECTED, IN_PROGRESS, QUEUED)
+_NOT_BY_DEFAULT = (SUCCEEDED, SHADOWED, ROLLED_BACK, REJECTED, IN_PROGRESS, QUEUED)
 BY_DEFAULT = tuple(word for word in WORDS if word not in _NOT_BY_DEFAULT)
 AFTER_A_HOLD = (*BY_DEFAULT, QUEUED)
 
 
 class Place(NamedTuple):
-    """The wave that a device belongs to (`stage` None: the revert), and its release there."""
+    """The wave that a device belongs to (`stage` None: the revert), and its release there, which
+    runs beside the live one in a `shadow` stage."""
 
     stage: int | None
     release: Release
+    shadow: bool = False
 
 
 def outcomes(
@@ -60,8 +62,9 @@ def place(state: State, rollout: Rollout, target: str, slot: int, device: str) -
     if rollout.back:
         return Place(None, release) if _names(rollout.back, target, slot, device) else None
     for number, stage in enumerate(rollout.stages):
-        if _names(stage, target, slot, device):
-            return Place(number, release)
+        is_its = created.plan.stages[number].shadow == order.shadow
+        if is_its and _names(stage, target, slot, device):
+            return Place(number, release, order.shadow)
     return None
 
 

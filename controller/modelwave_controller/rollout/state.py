@@ -25,6 +25,7 @@ from modelwave_controller.rollout.events import (
     Aborted,
     Began,
     Body,
+    Cleared,
     Continued,
     Created,
     Event,
@@ -47,6 +48,7 @@ from modelwave_controller.rollout.events import (
     Retried,
     RevertAsked,
     Reverted,
+    Unshadowed,
 )
 from modelwave_controller.rollout.plan import Plan
 from modelwave_shared.limits import SLOTS
@@ -100,6 +102,7 @@ class Rollout:
     stages: list[StageState] = field(default_factory=list)
     back: Wave | None = None
     settled: Wave | None = None  # orders for all that took the stages' place when it was over
+    unshadowed: Wave | None = None  # orders that took the place of shadow orders when it was over
     by_seq: dict[int, Wave] = field(default_factory=dict)  # {order: the wave that it counts for}
     retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
@@ -127,6 +130,12 @@ class Rollout:
     def newest_wave(self) -> Wave | None:
         return self.back or (self.stages[-1] if self.stages else None)
 
+    @property
+    def answering(self) -> list[StageState]:
+        """The opened stages in which the release answers."""
+        both = zip(self.created.plan.stages, self.stages, strict=False)
+        return [found for stage, found in both if not stage.shadow]
+
     def waves(self) -> list[Wave]:
         return [*self.stages, self.back] if self.back else [*self.stages]
 
@@ -137,24 +146,27 @@ class Rollout:
         stages = [number for number, stage in enumerate(self.stages) if stage is wave]
         return (stages[0], False) if stages else (None, wave is not self.back)
 
-    def width(self, target: str) -> int:
-        """Returns how many slots, from the start slot on, its stages have opened for the target."""
+    def width(self, target: str, shadow: bool = False) -> int:
+        """Returns how many slots, from the start slot on, its stages have opened for the target;
+        shadow stages and the others are counted apart."""
         return sum(
             last - first + 1
             for stage in self.stages
             for order in stage.orders
-            if order.target == target and not order.device
+            if order.target == target and order.shadow == shadow and not order.device
             for first, last in order.slots
         )
 
 
 class Wanted(NamedTuple):
-    """The newest order for a slot or a device. `whole`: it names all slots."""
+    """The newest order for a slot or a device. `whole`: it names all slots; `shadow`: it runs the
+    release beside the live one."""
 
     seq: int
     rollout: int
     release: Release
     whole: bool = False
+    shadow: bool = False
 
 
 class Alone(NamedTuple):
@@ -273,6 +285,10 @@ def _apply(state: State, event: Event) -> None:
             _revert(state, rollout, body, event.at)
         case Reordered():
             _reorder(state, rollout, body, event.at)
+        case Unshadowed():
+            rollout.unshadowed = Wave(event.at, body.orders)
+            _order(state, rollout, rollout.unshadowed, body.orders)
+            _withdraw(state, rollout.model, body.cleared)
         case Finished():
             _finish(state, rollout, body)
         case Aborted():
@@ -370,7 +386,7 @@ def _order(state: State, rollout: Rollout, wave: Wave, orders: list[OrderSent]) 
         state.seqs[model] = max(state.seqs.get(model, 0), order.seq)
         rollout.by_seq[order.seq] = wave
         whole = order.slots == [[0, SLOTS - 1]]
-        wanted = Wanted(order.seq, rollout.id, order.release, whole)
+        wanted = Wanted(order.seq, rollout.id, order.release, whole, order.shadow)
         if order.device:
             found = Alone(order.target, order.slots[0][0], wanted)
             state.alone.setdefault(model, {})[order.device] = found
@@ -413,15 +429,7 @@ def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
     rollout.settled = None
     rollout.retry.clear()
     _order(state, rollout, rollout.back, body.orders)
-    for cleared in body.cleared:
-        if cleared.device:
-            state.alone.get(rollout.model, {}).pop(cleared.device, None)
-            continue
-        _drop_alone(state, rollout.model, cleared.target, cleared.slots)
-        slots = state.desired.setdefault((rollout.model, cleared.target), {})
-        for first, last in cleared.slots:
-            for slot in range(first, last + 1):
-                slots.pop(slot, None)
+    _withdraw(state, rollout.model, body.cleared)
     for target, release in rollout.created.releases.items():
         if state.current.get((rollout.model, target)) != release:
             continue
@@ -429,6 +437,18 @@ def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
             state.current[rollout.model, target] = rollout.created.previous[target]
         else:
             del state.current[rollout.model, target]
+
+
+def _withdraw(state: State, model: str, withdrawn: Iterable[Cleared]) -> None:
+    for cleared in withdrawn:
+        if cleared.device:
+            state.alone.get(model, {}).pop(cleared.device, None)
+            continue
+        _drop_alone(state, model, cleared.target, cleared.slots)
+        slots = state.desired.setdefault((model, cleared.target), {})
+        for first, last in cleared.slots:
+            for slot in range(first, last + 1):
+                slots.pop(slot, None)
 
 
 def _reorder(state: State, rollout: Rollout, body: Reordered, at: float) -> None:

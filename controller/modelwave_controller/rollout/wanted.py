@@ -38,6 +38,8 @@ def settled(state: State) -> Iterator[Settled]:
         if len(slots) < SLOTS or not _is_over(state, model):
             continue
         found = {wanted.seq: wanted for wanted in slots.values()}
+        if any(wanted.shadow for wanted in found.values()):
+            continue  # an order for all would let the release answer
         newest = found[max(found)]
         manifests = {wanted.release.manifest for wanted in found.values()}
         if len(found) > 1 and len(manifests) == 1:
@@ -58,6 +60,32 @@ def standing(state: State) -> dict[str, set[int]]:
         if _is_over(state, model):
             found.setdefault(model, set()).update(wanted.seq for wanted in slots.values())
     return found
+
+
+def over_in_shadow(state: State) -> list[Rollout]:
+    """Returns the rollouts that are over, and of which orders still stand to run the release beside
+    the live one."""
+    slots = (wanted for held in state.desired.values() for wanted in held.values())
+    alone = (one.wanted for held in state.alone.values() for one in held.values())
+    found = {wanted.rollout for wanted in (*slots, *alone) if wanted.shadow}
+    rollouts = (state.rollouts[number] for number in sorted(found))
+    return [r for r in rollouts if r.over and not state.obstacle(r.model, r.id)]
+
+
+def slots_in_shadow(state: State, rollout: Rollout, target: str) -> list[int]:
+    """Returns the slots whose newest order is a shadow order of the rollout."""
+    held = state.desired.get((rollout.model, target), {})
+    return sorted(s for s, w in held.items() if w.shadow and w.rollout == rollout.id)
+
+
+def devices_in_shadow(state: State, rollout: Rollout, target: str) -> list[tuple[int, str]]:
+    """Returns (slot, id) of the devices whose own newest order is a shadow order of the rollout."""
+    held = state.alone.get(rollout.model, {})
+    return sorted(
+        (one.slot, device)
+        for device, one in held.items()
+        if one.target == target and one.wanted.shadow and one.wanted.rollout == rollout.id
+    )
 
 
 def parts(

@@ -18,6 +18,10 @@ class DueLook(NamedTuple):
     opened: float
     end: float
 
+    @property
+    def is_shadow(self) -> bool:
+        return self.rollout.created.plan.stages[self.stage].shadow
+
 
 def due_look(state: State, seconds: float) -> DueLook | None:
     """Returns a look whose watermark has passed at `seconds` of the rollout clock, if there is

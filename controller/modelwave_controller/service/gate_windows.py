@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from modelwave_controller.judge.devices import Window
 from modelwave_controller.rollout import planned_gates
+from modelwave_controller.rollout.latency_edges import share_above
 from modelwave_controller.rollout.planned_gates import PlannedGate
 from modelwave_controller.storage.windows import StoredWindow
 
@@ -20,6 +21,12 @@ def _measured(gate: PlannedGate, edge: int, row: StoredWindow) -> tuple[float, f
         return row.labelled, row.correct
     if gate.name == planned_gates.FAILURES:
         return row.inferences, row.failures
+    if gate.name == planned_gates.AGREEMENT:
+        measured = row.measures()
+        return measured.compared, measured.agreed
+    if gate.quantile and gate.kind == planned_gates.LIMIT:
+        latency = row.latency()
+        return sum(latency), share_above(latency, gate.value)
     if gate.name == planned_gates.LATENCY and not edge:
         return row.latency_count, row.latency_log
     if edge:

@@ -65,7 +65,9 @@ class Looking:
 
     def _all_steps(self) -> Iterator[None]:
         known = devices.known(self._connection, self.look.rollout.model)
-        opened = set[str]().union(*(population_of(s, known) for s in self.look.rollout.stages))
+        opened = set[str]().union(
+            *(population_of(stage, known) for stage in self.look.rollout.answering)
+        )
         for target in sorted(self.look.rollout.created.releases):
             ids = (name for names in known.devices.get(target, {}).values() for name in names)
             self._names[target] = sorted(ids)

@@ -6,6 +6,8 @@ right what differs. It runs within the tick, at a cost of what has changed:
     3. A device that goes on reporting an older order than its own is sent it again (repair.py).
     4. Orders that still stand are signed anew when half of their time has passed.
     5. All orders of a model are signed anew when the floor of its numbers was raised.
+    6. Orders to run a release beside the live one that stand when their rollout is over are
+       replaced by orders for the release before (unshadow.py).
 
 Nothing is signed while the clock is in doubt, nor for a model while its numbers are.
 """
@@ -18,10 +20,11 @@ from sqlalchemy import Connection
 
 from modelwave_controller.rollout import wanted
 from modelwave_controller.rollout.clock import Reading
-from modelwave_controller.rollout.events import Reordered
+from modelwave_controller.rollout.events import Body, Reordered, Unshadowed
 from modelwave_controller.rollout.repair import MARGIN_SECONDS, Repair, look
 from modelwave_controller.rollout.state import State, Wanted
 from modelwave_controller.service.sending import Issuer, Sender
+from modelwave_controller.service.unshadow import unshadow
 from modelwave_controller.storage import devices, floors, log, outbox, repairs, retained
 from modelwave_controller.storage.devices import HeardModel
 from modelwave_shared import topics
@@ -52,6 +55,7 @@ class Reconciler:
         self._asserted: dict[str, float] = {}  # {topic: the rollout clock when it was sent again}
         self._renewal = 0.0  # the rollout clock at the next look for orders that expire
         self._settled = -1  # the newest event at which nothing was left to put together
+        self._unshadowed = -1  # the same, of shadow orders to replace
 
     def run(self, connection: Connection, state: State, now: float, reading: Reading) -> bool:
         """Puts right what it can; returns whether it has signed orders, and then `state` is not up
@@ -61,6 +65,7 @@ class Reconciler:
             return False
         return (
             self._pass_floors(connection, state, now)
+            or self._unshadow(connection, state, now)
             or self.settle(connection, state, now, reading)
             or self._renew(connection, state, now, reading)
         )
@@ -89,6 +94,15 @@ class Reconciler:
                 logger.info("%s: orders %s are signed anew before they expire", model, sorted(old))
                 signed = sign_anew(connection, self.issuer, state, model, now, old) or signed
         return signed
+
+    def _unshadow(self, connection: Connection, state: State, now: float) -> bool:
+        """Ends the shadows of rollouts that are over; returns whether there were any."""
+        if self._unshadowed == state.last:
+            return False
+        if unshadow(connection, self.issuer, state, now):
+            return True
+        self._unshadowed = state.last
+        return False
 
     def settle(self, connection: Connection, state: State, now: float, reading: Reading) -> bool:
         """Signs one order for all where it says the same as many; returns whether it did."""
@@ -207,9 +221,11 @@ def sign_anew(
     for target, order, slots in found:
         rollout = state.rollouts[order.rollout]
         sent = Sender(connection, issuer, state, rollout, known, now).send(
-            target, order.release, slots, quiet=True
+            target, order.release, slots, quiet=True, shadow=order.shadow
         )
         stage, settled = rollout.place_of(order.seq)
-        event = Reordered(stage=stage, settled=settled, orders=sent)
+        event: Body = Reordered(stage=stage, settled=settled, orders=sent)
+        if rollout.by_seq[order.seq] is rollout.unshadowed:
+            event = Unshadowed(orders=sent, cleared=[])
         log.append(connection, rollout.id, now, [event])
     return True

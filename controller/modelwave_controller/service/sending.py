@@ -43,25 +43,40 @@ class Sender:
     now: float  # Unix seconds
 
     def send(
-        self, target: str, release: Release, slots: Sequence[int], quiet: bool = False
+        self,
+        target: str,
+        release: Release,
+        slots: Sequence[int],
+        quiet: bool = False,
+        shadow: bool = False,
     ) -> list[OrderSent]:
         """Orders `release` for the slots: one order, or several if it has too many slot ranges.
         `quiet`: it says again what earlier orders have said. It lifts no ban, and answers that a
-        device runs the release already are not logged."""
+        device runs the release already are not logged. `shadow`: it runs beside the live one."""
         ranges = ranges_of(slots)
         return [
-            self._send_slots(target, release, ranges[start : start + MAX_SLOT_RANGES], quiet)
+            self._send_slots(
+                target, release, ranges[start : start + MAX_SLOT_RANGES], quiet, shadow
+            )
             for start in range(0, len(ranges), MAX_SLOT_RANGES)
         ]
 
-    def send_alone(self, target: str, release: Release, slot: int, device: str) -> OrderSent:
+    def send_alone(
+        self, target: str, release: Release, slot: int, device: str, shadow: bool = False
+    ) -> OrderSent:
         """Orders `release` for one device, on its own topic."""
         place = [[slot, slot]]
-        seq, message = self._signed(target, release, {"device": device}, False, place)
+        seq, message = self._signed(target, release, {"device": device}, False, shadow, place)
         topic = topics.desired_device(self.fleet, device, self.rollout.model)
         outbox.put(self.connection, [topic], message)
         return OrderSent(
-            target=target, seq=seq, release=release, slots=place, known=1, device=device
+            target=target,
+            seq=seq,
+            release=release,
+            slots=place,
+            known=1,
+            device=device,
+            shadow=shadow,
         )
 
     def clear(self, target: str, slots: Sequence[int]) -> Cleared:
@@ -88,11 +103,11 @@ class Sender:
         return self.issuer.root.fleet
 
     def _send_slots(
-        self, target: str, release: Release, ranges: list[list[int]], quiet: bool
+        self, target: str, release: Release, ranges: list[list[int]], quiet: bool, shadow: bool
     ) -> OrderSent:
         """Signs an order for slots. It is put on the topics of the slots with known devices, and of
         those that hold an older order; on the one topic for all if it names all slots."""
-        seq, message = self._signed(target, release, {"slots": ranges}, quiet, ranges)
+        seq, message = self._signed(target, release, {"slots": ranges}, quiet, shadow, ranges)
         counts, model = self.known.counts(target), self.rollout.model
         if ranges == [[0, SLOTS - 1]]:
             self._clear(target, ranges)
@@ -104,7 +119,9 @@ class Sender:
             found = [topics.desired_slot(self.fleet, target, model, slot) for slot in slots]
         outbox.put(self.connection, found, message)
         known = cohorts.count_devices(counts, ranges)
-        return OrderSent(target=target, seq=seq, release=release, slots=ranges, known=known)
+        return OrderSent(
+            target=target, seq=seq, release=release, slots=ranges, known=known, shadow=shadow
+        )
 
     def _signed(
         self,
@@ -112,6 +129,7 @@ class Sender:
         release: Release,
         whom: dict[str, Any],
         quiet: bool,
+        shadow: bool,
         ranges: list[list[int]],
     ) -> tuple[int, bytes]:
         """Signs an order and keeps it; `whom` is its slots or its device, which is in `ranges`.
@@ -130,10 +148,10 @@ class Sender:
                 "issued": int(self.now),
                 "expires": int(self.now) + plan.expires_seconds,
                 "trial": {"seconds": plan.trial.seconds, "inferences": plan.trial.inferences},
-                "shadow": False,
+                "shadow": shadow,
             }
             | whom
-            | self._extra(target, release, quiet)
+            | self._extra(target, release, quiet, shadow)
         )
         payload = keys.canonical(of_our_format(ORDER, order))
         envelope = keys.sign(ORDER, payload, [self.issuer.key])
@@ -152,11 +170,12 @@ class Sender:
                 issued=order["issued"],
                 expires=order["expires"],
                 quiet=quiet,
+                shadow=shadow,
             )
         )
         return seq, message
 
-    def _extra(self, target: str, release: Release, quiet: bool) -> dict[str, Any]:
+    def _extra(self, target: str, release: Release, quiet: bool, shadow: bool) -> dict[str, Any]:
         """Returns the field `extra`, if the order needs it: old agents do not know it. A ban of the
         release to which a rollout reverts stays. So does one in spite of a `quiet` order: the
         device may have banned the release after it was given another try."""
@@ -165,6 +184,9 @@ class Sender:
             extra["max_failed_ppm"] = allowed
         if created.lift_ban and not quiet and release == created.releases[target]:
             extra["lift_ban"] = True
+        if shadow:
+            assert created.plan.shadow is not None, "the plan was checked"
+            extra["shadow"] = created.plan.shadow.in_order
         return {"extra": extra} if extra else {}
 
     def _clear(self, target: str, ranges: list[list[int]]) -> None:

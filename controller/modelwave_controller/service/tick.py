@@ -40,7 +40,7 @@ from modelwave_controller.rollout.events import (
     Reordered,
     Reverted,
 )
-from modelwave_controller.rollout.facts import facts, next_named, next_slots
+from modelwave_controller.rollout.facts import facts, next_named, next_slots, next_stage
 from modelwave_controller.rollout.state import (
     ACTIVE,
     FINAL,
@@ -55,6 +55,7 @@ from modelwave_controller.service.journal import EventJournal
 from modelwave_controller.service.looks import Looking
 from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
+from modelwave_controller.service.shadow_looks import ShadowLooking
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, log, outbox
 from modelwave_controller.storage.store import Transactions
@@ -74,7 +75,7 @@ class Ticker:
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
         self._seconds = 0.0  # of the rollout clock, at the last tick
-        self._looking: Looking | None = None
+        self._looking: Looking | ShadowLooking | None = None
         self._clock = clock.Keeper()
         self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()
@@ -132,7 +133,7 @@ class Ticker:
             look = due_look(self._state, self._seconds)
             if look is None:
                 return False
-            looking = Looking(look)
+            looking = ShadowLooking(look) if look.is_shadow else Looking(look)
         with self.store.read() as connection:
             found = looking.step(connection, LOOK_STEP_SECONDS)
         if found is None:
@@ -173,7 +174,7 @@ class Ticker:
         state = log.caught_up(connection, self._state)
         for rollout in state.rollouts.values():
             if rollout.status in FINAL:  # their answers are no longer needed
-                for wave in (*rollout.waves(), rollout.settled):
+                for wave in (*rollout.waves(), rollout.settled, rollout.unshadowed):
                     if wave is not None:
                         wave.answers.clear()
         return state
@@ -230,7 +231,7 @@ class _Step(Sender):
             if place is None or (reader and formats.shortfalls(place.release, reader.reads)):
                 gone.append(device)
             else:
-                order = self.send_alone(target, place.release, slot, device)
+                order = self.send_alone(target, place.release, slot, device, place.shadow)
                 sent.setdefault(place.stage, []).append(order)
         entries = [Reordered(stage=stage, orders=orders) for stage, orders in sent.items()]
         if gone:
@@ -267,11 +268,13 @@ class _Step(Sender):
 
     def _open(self, _decision: Decision) -> Body:
         sent = []
+        stage = next_stage(self.rollout)
+        shadow = stage is not None and stage.shadow
         for target, slots in next_slots(self.rollout, self.known).items():
-            sent += self.send(target, self.rollout.created.releases[target], slots)
+            sent += self.send(target, self.rollout.created.releases[target], slots, shadow=shadow)
         for target, slot, device in next_named(self.rollout, self.known):
             release = self.rollout.created.releases[target]
-            sent.append(self.send_alone(target, release, slot, device))
+            sent.append(self.send_alone(target, release, slot, device, shadow))
         return Opened(stage=len(self.rollout.stages), orders=sent)
 
     def _hold(self, decision: Decision) -> Body:

@@ -5,9 +5,10 @@ from typing import NamedTuple
 from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.trust.documents import ModelState
 from modelwave_shared import slots
-from modelwave_shared.words import SUCCEEDED
+from modelwave_shared.words import SHADOWED, SUCCEEDED
 
 CLAIM = "says SUCCEEDED, but another release is live"
+NO_SHADOW = "says SHADOWED, but was not ordered to run the release beside the live one"
 
 
 class GivenOrder(NamedTuple):
@@ -22,6 +23,7 @@ class GivenOrder(NamedTuple):
     slots: list[list[int]]
     device: str = ""
     quiet: bool = False
+    shadow: bool = False
 
 
 def answer(
@@ -29,13 +31,15 @@ def answer(
 ) -> tuple[str, str] | None:
     """Returns (outcome or IN_PROGRESS, reason) of a device of `target` in `slot` to `order`; None
     if the order is not for the device. SUCCEEDED counts only if the ordered release is live,
-    because it may open the next stage."""
+    because it may open the next stage; SHADOWED only if that was ordered."""
     if state.epoch != order.epoch or state.seq != order.seq or target != order.target:
         return None
     if order.device not in ("", device) or not slots.contains(order.slots, slot):
         return None
     if state.outcome == SUCCEEDED and state.sha256 != order.manifest:
         return IN_PROGRESS, CLAIM
+    if state.outcome == SHADOWED and not order.shadow:
+        return IN_PROGRESS, NO_SHADOW
     return state.outcome or IN_PROGRESS, state.reason
 
 

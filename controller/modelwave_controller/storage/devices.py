@@ -452,6 +452,7 @@ def _orders(
         orders.c.slots,
         orders.c.device,
         orders.c.quiet,
+        orders.c.shadow,
     )
     found = {}
     for chunk in chunks(sorted(wanted)):

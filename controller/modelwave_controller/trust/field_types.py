@@ -30,6 +30,8 @@ Url = Annotated[str, _by(fields.url)]
 SlotRange = Annotated[list[int], _by(orders.slot_range)]
 TrialSeconds = Annotated[int, _by(orders.TRIAL_SECONDS)]
 TrialInferences = Annotated[int, _by(orders.TRIAL_INFERENCES)]
+ShadowSeconds = Annotated[int, _by(orders.SHADOW_SECONDS)]
+ShadowRam = Annotated[int, _by(orders.SHADOW_RAM)]
 
 
 # Pydantic's types of problems in plain words; {names} are those of its context.
