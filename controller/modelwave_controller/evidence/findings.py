@@ -53,7 +53,7 @@ class Findings(NamedTuple):
         quantity = quantity_of(gate, [Edge(one.edge, one.margin) for one in frozen.values()])
         sums = (o for one in self.seen.values() for o in one.sums[gate.text].values())
         measured = any(o.now.weight for o in sums)
-        if not measured and not self._is_named(gate):
+        if not measured and not is_named(self.plan, self.stage, gate):
             return []
         if gate.kind == planned_gates.LIMIT:
             return [self._limited(gate, quantity)]
@@ -90,10 +90,6 @@ class Findings(NamedTuple):
         parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
         return [_finding(gate, "", whole), *parts]
 
-    def _is_named(self, gate: PlannedGate) -> bool:
-        own = self.plan.stages[self.stage].gates
-        return gate.text in (own or ()) or gate.text in (self.plan.gates or ())
-
     def _silence(self) -> list[Finding]:
         if not self.plan.stages[self.stage].has_controls:
             return []
@@ -111,6 +107,11 @@ class Findings(NamedTuple):
                 p=found.p,
             )
         ]
+
+
+def is_named(plan: Plan, stage: int, gate: PlannedGate) -> bool:
+    """Returns whether the plan itself names a gate of stage `stage`, from 0: it is no default."""
+    return gate.text in (plan.stages[stage].gates or ()) or gate.text in (plan.gates or ())
 
 
 def _of(baseline: FrozenBaseline) -> Frozen:
