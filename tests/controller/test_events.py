@@ -102,6 +102,13 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         Continued(reason="c"),
         Paused(reason="p"),
         Resumed(accepted="a"),
+        events.Promoted(
+            stage=0,
+            skipped="s",
+            reason="r",
+            full=True,
+            overruled=[events.Overruled(rolled_back=1, looks=2)],
+        ),
         events.Retried(devices=["d"], reason="r"),
         events.RevertAsked(reason="r"),
         BACK,

@@ -9,7 +9,8 @@ begin anew.
     2. A revert that the operator asked for is done in every case.
     3. A FAIL is final, also if it comes from a stage that passed before: the rollout is
        reverted, or held if the plan says so. This also applies while it is paused or held. No
-       stage opens after a FAIL.
+       stage opens after a FAIL, unless the operator overrules it (promotion.py): then the same
+       roll-backs and looks do not FAIL again, and one more does.
     4. While a rollout is paused or held, no stage opens.
     5. The first stage opens at once. No stage opens while a known device in its slots cannot
        read its order: the rollout is held until all can, and then continues by itself. Nor does
@@ -22,7 +23,7 @@ begin anew.
        its planned looks (course.py) were computed, if its devices send windows. A stage without
        known devices needs no soak time. A FAIL of a look counts at once; a gate that has not
        passed at the last planned look holds the rollout, if the plan says so, and further looks
-       come while it is held.
+       come while it is held. A stage that was promoted waits for neither soak nor looks.
     8. When the last stage has passed and soaked, the rollout is finished.
     9. Devices that the operator asked to be ordered anew get their orders before anything else
        is decided, except after a FAIL. Until they answer, the rollout waits for them.
@@ -51,6 +52,7 @@ _REVERT_OR = (
     "every device as it is"
 )
 _END = "`modelwave rollout abort {rollout}` ends it"
+_FORCE = "; `modelwave rollout promote {rollout} --force REASON` goes on in spite of it"
 _RESUME_OR = (
     "it goes on by itself when later answers or looks let the gate pass; `modelwave rollout resume "
     "{rollout}` orders the devices anew that it waits for, with --accept REASON it overrules the "
@@ -92,7 +94,7 @@ TABLE = {
     "revert asked": (REVERT, "the service orders its devices back at its next tick"),
     "failed": (REVERT, "its devices are ordered back"),
     "failed, to be held": (HOLD, _HOLDS),
-    "failed, held": (WAIT, _REVERT_OR),
+    "failed, held": (WAIT, _REVERT_OR + _FORCE),
     "to be ordered anew": (REORDER, _ANEW),
     "paused": (
         WAIT,
@@ -132,6 +134,9 @@ class StageFacts:
     # What its looks say (course.py), and when the one comes that it waits for; None: for none.
     looked: Gate | None = None
     look_at: float | None = None
+    promoted: bool = False  # by the operator: it does not soak
+    # How many had rolled back when the operator overruled its gate: they do not count again.
+    overruled: int = 0
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,9 @@ def stage_gate(plan: Plan, facts: Facts, number: int, now: float) -> Gate:
         return Gate(FAIL, found.failed)
     newest = number == len(facts.stages) - 1
     opened = gates.total(one.counts for one in facts.stages) if newest else gates.NOBODY
-    gate = gates.judge_stage(stage, found.counts, overdue(stage, found, now), opened)
+    known = sum(one.overruled for one in facts.stages) if newest else 0
+    judged = gates.without_overruled(stage, found.counts, found.overruled, opened, known)
+    gate = gates.judge_stage(judged, found.counts, overdue(stage, found, now), opened)
     gate = _with_looks(gate, found.looked)
     if found.accepted and gate.verdict != FAIL:
         return Gate(PASS, f"accepted by the operator: {found.accepted}")
@@ -294,16 +301,18 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
     newest = facts.stages[-1]
     if gate.verdict == PENDING:
         return "pending, unsent" if newest.waiting_since is None else "pending"
-    if newest.counts.devices and newest.soaking_since is None:
-        return "soaking, unsent"
-    if _soak_left(plan, facts, now) > 0:
-        return "soaking"
-    if newest.look_at is not None and newest.counts.devices and not newest.accepted:
-        return "looking"
+    if newest.counts.devices and not newest.promoted:
+        if newest.soaking_since is None:
+            return "soaking, unsent"
+        if soak_left(plan, facts, now) > 0:
+            return "soaking"
+        if newest.look_at is not None and not newest.accepted:
+            return "looking"
     return "last passed" if len(facts.stages) == len(plan.stages) else "passed"
 
 
-def _soak_left(plan: Plan, facts: Facts, now: float) -> float:
+def soak_left(plan: Plan, facts: Facts, now: float) -> float:
+    """Returns the seconds that the newest stage has still to soak; 0 before its soak begins."""
     newest = facts.stages[-1]
     if not newest.counts.devices or newest.soaking_since is None:
         return 0.0
@@ -334,5 +343,5 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
         found["deadline"] = span(since + _deadline_seconds(plan, facts) - now)
         soak = plan.stages[number - 1].soak_seconds
         found["look"] = span(max(0.0, (facts.stages[-1].look_at or now) - now))
-        found["soak"] = span(min(_soak_left(plan, facts, now), soak))
+        found["soak"] = span(min(soak_left(plan, facts, now), soak))
     return found

@@ -26,6 +26,7 @@ from modelwave_controller.rollout.events import (
     Opened,
     OrderSent,
     Paused,
+    Promoted,
     Recovered,
     Reordered,
     Reported,
@@ -90,6 +91,9 @@ def _what(body: Body | NotUnderstood) -> str:
             return "continued by itself"
         case Resumed(accepted=accepted):
             return "resumed, and its gate overruled" if accepted else "resumed"
+        case Promoted(full=full, forced=forced):
+            whom = "and those after it promoted" if full else "promoted"
+            return f"stage {body.stage + 1} {whom}{' by force' if forced else ''}"
         case Retried():
             return f"{plural(len(body.devices), 'device')} to be ordered anew"
         case Reordered(settled=True):
@@ -123,6 +127,8 @@ def _what(body: Body | NotUnderstood) -> str:
 def _reason(body: Body | NotUnderstood) -> str:
     if isinstance(body, Resumed):
         return body.accepted
+    if isinstance(body, Promoted):
+        return "; ".join(part for part in (body.reason, f"skipped {body.skipped}") if part)
     if isinstance(body, Created) and body.lift_ban:
         return f"bans are lifted: {body.lift_ban}"
     if isinstance(body, NotUnderstood):
