@@ -1,4 +1,4 @@
-"""`modelwave rollout promote`: ends the soak of a stage."""
+"""`modelwave rollout promote` and `approve`: end a soak, and the wait for an approval."""
 
 import time
 from typing import Annotated
@@ -52,3 +52,20 @@ def promote(
         show_heading(status_of(store, str(number)), as_json)
         if not as_json:
             say(f"  [yellow]skipped {safe(skipped)}[/]")
+
+
+def approve(
+    ctx: typer.Context,
+    rollout: RolloutArgument,
+    stage: Annotated[
+        int | None,
+        typer.Option(metavar="NUMBER", show_default="the next", help="Also ahead of time."),
+    ] = None,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve a stage before which the plan asks for approval, so that it may open."""
+    why = reason_of(reason, "--reason") if reason is not None else ""
+    with opened_store(ctx) as store:
+        number = control.approve(store, rollout, stage, why, time.time(), actor())
+        show_heading(status_of(store, str(number)), as_json)

@@ -11,7 +11,7 @@ import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
-from modelwave_controller.cli.control import ReasonOption, RolloutArgument, promote
+from modelwave_controller.cli.control import ReasonOption, RolloutArgument, approve, promote
 from modelwave_controller.cli.lint import lint
 from modelwave_controller.cli.log import rollout_log
 from modelwave_controller.cli.options import (
@@ -39,6 +39,7 @@ app.command()(lint)
 app.command("log")(rollout_log)
 app.command("report")(rollout_report)
 app.command()(promote)
+app.command()(approve)
 
 
 # Exit codes of `rollout watch`: it ends at these statuses. (1 and 2 are errors: errors.py.)

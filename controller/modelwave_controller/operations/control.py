@@ -1,4 +1,4 @@
-"""Lets an operator open what a rollout waits to open: promotes a stage.
+"""Lets an operator open what a rollout waits to open: promotes a stage, or approves one.
 
 `store`, `rollout`, `now` and `actor` are as in rollouts.py; refusals raise OperatorError.
 """
@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import ways
 from modelwave_controller.operations.rollouts import find, nothing_to, writing
-from modelwave_controller.rollout import promotion, state
+from modelwave_controller.rollout import promotion, state, waiting
 from modelwave_controller.rollout.decide import label
-from modelwave_controller.rollout.events import Promoted, by
+from modelwave_controller.rollout.events import Approved, Promoted, by
 from modelwave_controller.rollout.facts import facts
 from modelwave_controller.rollout.state import Rollout
 from modelwave_controller.storage import clock, devices, log
@@ -36,6 +36,49 @@ def promote(
         return chosen.id, act.skipped
 
 
+def approve(
+    store: Store,
+    rollout: str | None,
+    stage: int | None,
+    reason: str,
+    now: float,
+    actor: str = "",
+) -> int:
+    """Approves a stage, from 1 (None: the next one), before which the plan asks for approval; also
+    ahead of time. Returns the rollout's number."""
+    with writing(store) as (connection, found):
+        chosen = find(found, rollout)
+        act = Approved(stage=_to_approve(chosen, stage), reason=reason)
+        log.append(connection, chosen.id, now, [by(actor, act)])
+        return chosen.id
+
+
+def _to_approve(rollout: Rollout, stage: int | None) -> int:
+    """Returns the stage, from 0, that can be approved. Raises OperatorError if it cannot."""
+    _require_active(rollout, "approve")
+    opened = len(rollout.stages)
+    number = opened if stage is None else stage - 1
+    wanted = [n for n in waiting.approvals(rollout) if n >= opened and n not in rollout.approved]
+    if number in wanted:
+        return number
+    follow = f"`modelwave rollout watch {rollout.id}` follows it"
+    others = " or ".join(
+        f"`modelwave rollout approve {rollout.id} --stage {n + 1}`" for n in wanted
+    )
+    then = f"{others} approves one that does" if others else follow
+    stages = len(rollout.created.plan.stages)
+    if not 0 <= number < stages:
+        raise OperatorError(
+            f"--stage: rollout {rollout.id} has no stage {number + 1}, of {stages}; {then}"
+        )
+    where = f"rollout {rollout.id}: {label(rollout.created.plan, number)}"
+    if number < opened:
+        raise OperatorError(f"{where} has opened already; {then}")
+    if given := rollout.approved.get(number):
+        raise OperatorError(f"{where} was approved by {given.actor or 'the operator'}; {follow}")
+    raise OperatorError(f"{where} waits for no approval; {then}")
+
+
 def _promoted(
     connection: Connection, rollout: Rollout, reason: str, force: bool, full: bool
 ) -> Promoted:
@@ -52,7 +95,7 @@ def _promoted(
     if not (skips.told or full):
         raise OperatorError(
             f"rollout {rollout.id}: {label(rollout.created.plan, last)} has passed and soaked: "
-            f"there is nothing to skip; `modelwave rollout watch {rollout.id}` follows it"
+            f"there is nothing to skip; {_leads_on(rollout)}"
         )
     return Promoted(
         stage=last,
@@ -63,10 +106,14 @@ def _promoted(
     )
 
 
-def _require_promotable(rollout: Rollout) -> None:
+def _require_active(rollout: Rollout, verb: str) -> None:
     ways.require_understood(rollout, rollout.not_understood)
     if rollout.status not in state.ACTIVE or rollout.revert_asked is not None:
-        raise nothing_to("promote", rollout)
+        raise nothing_to(verb, rollout)
+
+
+def _require_promotable(rollout: Rollout) -> None:
+    _require_active(rollout, "promote")
     if rollout.status == state.PAUSED:
         raise OperatorError(
             f"rollout {rollout.id} is PAUSED: `modelwave rollout resume {rollout.id}` lets it go "
@@ -80,5 +127,11 @@ def _require_promotable(rollout: Rollout) -> None:
     if not rollout.stages:
         raise OperatorError(
             f"rollout {rollout.id} has opened no stage yet: there is nothing to skip; "
-            f"`modelwave rollout watch {rollout.id}` follows it"
+            f"{_leads_on(rollout)}"
         )
+
+
+def _leads_on(rollout: Rollout) -> str:
+    if waiting.approval(rollout) is not None:
+        return f"`modelwave rollout approve {rollout.id}` gives the approval that it waits for"
+    return f"`modelwave rollout watch {rollout.id}` follows it"

@@ -19,6 +19,7 @@ from modelwave_controller.operations.problems import (
     problems_of,
     with_moments,
 )
+from modelwave_controller.operations.waits import Waits, waits_for
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
@@ -98,6 +99,7 @@ class Status:
     find_others: str = ""  # the commands that name them
     judged: list[GateRow] = field(default_factory=list)
     next_look: str = ""
+    waits: Waits | None = None
 
     @property
     def final(self) -> bool:
@@ -197,6 +199,7 @@ def describe(
         find_others=_find_others(rollout, problems[max_problems:]),
         judged=gate_rows(rollout),
         next_look=next_look(rollout, times.clock),
+        waits=waits_for(rollout),
     )
 
 

@@ -15,7 +15,8 @@ begin anew.
     5. The first stage opens at once. No stage opens while a known device in its slots cannot
        read its order: the rollout is held until all can, and then continues by itself. Nor does
        a stage open that names devices of which none is known any more: others must not run the
-       release before its canaries, so the rollout is held until one of them reports again.
+       release before its canaries, so the rollout is held until one of them reports again. Before
+       all this it waits for the approval that the plan asks for (waiting.py).
     6. An INCONCLUSIVE gate holds the rollout until the operator decides, or until the gate has
        passed by later answers: then the rollout continues by itself. The operator may overrule
        an INCONCLUSIVE gate (`accepted`), but not a FAIL.
@@ -39,13 +40,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
-from modelwave_controller.phrases import listed, plural, span
+from modelwave_controller.phrases import listed, moment, plural, span
 from modelwave_controller.rollout import formats, gates
 from modelwave_controller.rollout.gates import PENDING, Counts, Gate
 from modelwave_controller.rollout.plan import Plan, Stage
+from modelwave_controller.rollout.waiting import Approval
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
-CONTINUE, REORDER = "continue", "reorder"
+CONTINUE, REORDER, ASK = "continue", "reorder", "ask"
 
 _REVERT_OR = (
     "`modelwave rollout revert {rollout}` reverts it, `modelwave rollout abort {rollout}` leaves "
@@ -68,6 +70,8 @@ _NOBODY = (
     "{next} by itself when one of them reports again; else " + _END + ", and the plan of the next "
     "one may name other devices"
 )
+
+_APPROVE = "`modelwave rollout approve {rollout}` lets it open; {end}"
 
 _UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
 
@@ -102,6 +106,8 @@ TABLE = {
     ),
     "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
     "held": (WAIT, _RESUME_OR),
+    "unapproved": (ASK, "the service notes at its next tick that it waits; " + _APPROVE),
+    "unapproved, asked": (WAIT, _APPROVE),
     "nobody": (HOLD, _HOLDS),
     "nobody, held": (WAIT, _NOBODY),
     "unreadable": (HOLD, _HOLDS),
@@ -150,6 +156,7 @@ class Facts:
     held_by_nobody: bool = False
     # The devices that the next stage names, if none of them is known any more.
     unknown: tuple[str, ...] = ()
+    approval: Approval | None = None  # that the next stage lacks
     # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
     reordering: int = 0  # how many devices are to be ordered anew
@@ -276,9 +283,14 @@ def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
 
 
 def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
-    """Returns `found`, or "nobody" or "unreadable" in place of one that would open a stage of which
-    no device is known, or whose order a known device cannot read."""
-    if found.name not in ("new", "passed") or not (facts.unknown or facts.unreadable):
+    """Returns `found`, or "unapproved", "nobody" or "unreadable" in place of one that would open a
+    stage that lacks approval, of which no device is known, or whose order a known device cannot
+    read."""
+    if found.name not in ("new", "passed"):
+        return found
+    if facts.approval is not None:
+        return _unapproved(found, label(plan, len(facts.stages)), facts.approval)
+    if not (facts.unknown or facts.unreadable):
         return found
     if facts.unknown:
         name, held = "nobody", facts.held_by_nobody
@@ -288,6 +300,14 @@ def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situ
         why = formats.told(facts.unreadable)
     reason = f"{label(plan, len(facts.stages))}: {why}"
     return _Situation(f"{name}, held" if held else name, reason, found.stage, found.gate)
+
+
+def _unapproved(found: _Situation, stage: str, lacking: Approval) -> _Situation:
+    since = "" if lacking.asked is None else f" since {moment(lacking.asked)}"
+    check = f" ({lacking.check})" if lacking.check else ""
+    name = "unapproved" if lacking.asked is None else "unapproved, asked"
+    reason = f"{stage} waits for approval{since}{check}; {found.reason}"
+    return found._replace(name=name, reason=reason)
 
 
 def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:

@@ -242,6 +242,21 @@ class Promoted(_Act):
         return bool(self.overruled)
 
 
+class ApprovalAsked(_Body):
+    """The stage waits for the operator's approval from now on."""
+
+    kind: Literal["approval_asked"] = "approval_asked"
+    stage: int  # from 0
+
+
+class Approved(_Act):
+    """The stage may open, as far as the operator's approval is concerned."""
+
+    kind: Literal["approved"] = "approved"
+    stage: int  # from 0
+    reason: str = ""
+
+
 class Retried(_Act):
     """The operator asked that these devices are ordered the release anew, each by an order for it
     alone."""
@@ -349,6 +364,7 @@ Act = (
     | Paused
     | Resumed
     | Promoted
+    | Approved
     | Retried
     | RevertAsked
     | Aborted
@@ -365,6 +381,7 @@ Body = Annotated[
     | Reported
     | Gated
     | Looked
+    | ApprovalAsked
     | Held
     | Continued
     | Reverted

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from modelwave_controller.rollout import cohorts, course, formats, state
+from modelwave_controller.rollout import cohorts, course, formats, state, waiting
 from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent
 from modelwave_controller.rollout.formats import Reader
@@ -68,6 +68,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
         held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
         unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
+        approval=waiting.approval(rollout),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from modelwave_controller.phrases import moment, plural
 from modelwave_controller.rollout.events import (
     Aborted,
+    ApprovalAsked,
+    Approved,
     Began,
     Body,
     ClockAccepted,
@@ -91,6 +93,10 @@ def _what(body: Body | NotUnderstood) -> str:
             return "continued by itself"
         case Resumed(accepted=accepted):
             return "resumed, and its gate overruled" if accepted else "resumed"
+        case ApprovalAsked():
+            return f"stage {body.stage + 1} waits for approval"
+        case Approved():
+            return f"stage {body.stage + 1} approved"
         case Promoted(full=full, forced=forced):
             whom = "and those after it promoted" if full else "promoted"
             return f"stage {body.stage + 1} {whom}{' by force' if forced else ''}"

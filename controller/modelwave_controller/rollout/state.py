@@ -23,6 +23,8 @@ from modelwave_controller.judge.verdicts import FAIL
 from modelwave_controller.rollout.events import (
     FLEET,
     Aborted,
+    ApprovalAsked,
+    Approved,
     Began,
     Body,
     Continued,
@@ -108,6 +110,9 @@ class Rollout:
     retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
     hurried: Promoted | None = None  # no stage soaks from then on
+    # By stage: since when it waits for approval, in Unix seconds; and who gave it.
+    asked: dict[int, float] = field(default_factory=dict)
+    approved: dict[int, Approved] = field(default_factory=dict)
     frozen: dict[tuple[str, str], FrozenBaseline] = field(
         default_factory=dict
     )  # by gate and target
@@ -268,6 +273,10 @@ def _apply(state: State, event: Event) -> None:
             rollout.status, rollout.reason = PAUSED, body.reason
         case Resumed():
             _resume(rollout, body)
+        case ApprovalAsked():
+            rollout.asked.setdefault(body.stage, event.at)
+        case Approved():
+            rollout.approved[body.stage] = body
         case Promoted():
             _promote(rollout, body)
         case Retried():
@@ -326,6 +335,9 @@ def _problem(rollout: Rollout, event: Event) -> str:
         return f"stage {body.stage} is not the next one"
     if isinstance(body, Gated | Promoted) and not 0 <= body.stage < len(rollout.stages):
         return f"stage {body.stage} was not opened"
+    if isinstance(body, ApprovalAsked | Approved):
+        stages = len(rollout.created.plan.stages)
+        return "" if 0 <= body.stage < stages else f"its plan has no stage {body.stage}"
     if isinstance(body, Looked):
         known = 0 <= body.stage < len(rollout.stages)
         if not known or body.look != len(rollout.stages[body.stage].looks):
