@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from modelwave_controller.judge.compare import Occasion
 from modelwave_controller.judge.devices import Quantity, Sums
+from modelwave_controller.judge.levels import divided
 from modelwave_controller.judge.limit import MIN_DEVICES, Limited, mean_and_error
 from modelwave_controller.judge.proportions import wilson
 from modelwave_controller.judge.statistics import t_quantile
@@ -97,11 +98,11 @@ def at_levels(
 ) -> AtLevels:
     """Judges all targets together and each by itself, as levels.py does: a half of the error is for
     all devices, the other half is divided among the targets, which may only FAIL."""
+    together, each = divided(occasion.budget, len(names))
+    whole = judged(names, occasion._replace(budget=together))
     if len(names) <= 1:
-        whole = judged(names, occasion)
         return AtLevels(whole.word, whole.reason, whole, {})
-    whole = judged(names, occasion.with_part(2))
-    part = occasion.with_part(2 * len(names))
+    part = occasion._replace(budget=each)
     targets = {name: judged([name], part) for name in names}
     bad = [name for name in names if targets[name].word == FAIL]
     if whole.word != FAIL and bad:

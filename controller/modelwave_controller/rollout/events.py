@@ -112,7 +112,8 @@ class Expected(_Body):
 
 class Created(_Act):
     """`lift_ban` is the operator's reason why devices that have banned the release may take it
-    again, or "". `expected`: by target, of those whose manifest signs an agreement."""
+    again, or "", `accept_blind` the one why gates may be named that a stage cannot judge.
+    `expected`: by target, of those whose manifest signs an agreement."""
 
     kind: Literal["created"] = "created"
     model: str
@@ -122,6 +123,7 @@ class Created(_Act):
     start_slot: int
     lift_ban: str = ""
     expected: dict[str, Expected] = {}
+    accept_blind: str = ""
 
 
 class Opened(_Body):
@@ -228,6 +230,45 @@ class Resumed(_Act):
 
     kind: Literal["resumed"] = "resumed"
     accepted: str
+
+
+class Overruled(_Body):
+    """What was known of a stage when the operator overruled its gate: it does not count again."""
+
+    rolled_back: int
+    looks: int
+
+
+class Promoted(_Act):
+    """The operator ended the soak of `stage`, which skips what `skipped` says; `full`: the stages
+    after it do not soak either. `overruled`, of each opened stage, if a gate that had not passed
+    was overruled too; then there is a reason."""
+
+    kind: Literal["promoted"] = "promoted"
+    stage: int  # from 0
+    skipped: str
+    reason: str = ""
+    full: bool = False
+    overruled: list[Overruled] = []
+
+    @property
+    def forced(self) -> bool:
+        return bool(self.overruled)
+
+
+class ApprovalAsked(_Body):
+    """The stage waits for the operator's approval from now on."""
+
+    kind: Literal["approval_asked"] = "approval_asked"
+    stage: int  # from 0
+
+
+class Approved(_Act):
+    """The stage may open, as far as the operator's approval is concerned."""
+
+    kind: Literal["approved"] = "approved"
+    stage: int  # from 0
+    reason: str = ""
 
 
 class Retried(_Act):
@@ -345,6 +386,8 @@ Act = (
     Created
     | Paused
     | Resumed
+    | Promoted
+    | Approved
     | Retried
     | RevertAsked
     | Aborted
@@ -361,6 +404,7 @@ Body = Annotated[
     | Reported
     | Gated
     | Looked
+    | ApprovalAsked
     | Held
     | Continued
     | Reverted

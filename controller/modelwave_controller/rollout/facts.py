@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from modelwave_controller.rollout import cohorts, course, formats, shadow_course, state
+from modelwave_controller.rollout import cohorts, course, formats, shadow_course, state, waiting
 from modelwave_controller.rollout.decide import Facts, StageFacts
-from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
+from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts, Gate
 from modelwave_controller.rollout.plan import Stage
-from modelwave_controller.rollout.state import Answer, Rollout, Wave
+from modelwave_controller.rollout.state import Answer, Rollout, StageState, Wave
 from modelwave_shared.words import (
     CANCELED,
     DEFERRED,
@@ -64,6 +64,8 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
             accepted=stage.accepted,
             looked=_looked(rollout, number, found),
             look_at=course.awaited(rollout.created.plan, number, stage),
+            promoted=stage.promoted is not None,
+            overruled=stage.overruled.rolled_back if stage.overruled else 0,
         )
         for number, (stage, found) in enumerate(zip(rollout.stages, counted, strict=True))
     )
@@ -75,6 +77,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
         held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
         unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
+        approval=waiting.approval(rollout),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,
@@ -86,10 +89,15 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
 
 
 def _looked(rollout: Rollout, number: int, counts: Counts) -> Gate | None:
-    plan, looks = rollout.created.plan, rollout.stages[number].looks
+    plan, looks = rollout.created.plan, _counting(rollout.stages[number])
     if plan.stages[number].shadow:
         return shadow_course.looked(plan, number, looks, counts)
     return course.looked(plan, number, looks)
+
+
+def _counting(stage: StageState) -> list[Looked]:
+    """Returns the looks of the stage that the operator has not overruled."""
+    return stage.looks[stage.overruled.looks :] if stage.overruled else stage.looks
 
 
 def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
