@@ -26,7 +26,6 @@ from modelwave_controller.operations.series import SeriesPoint, SeriesReader, wi
 from modelwave_controller.operations.status import Status, StatusReader
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.planned_gates import parse_gate
-from modelwave_controller.service.gate_windows import windows_of as measured
 from modelwave_controller.storage import (
     clock,
     devices,
@@ -35,6 +34,7 @@ from modelwave_controller.storage import (
     window_series,
     windows,
 )
+from modelwave_controller.storage.gate_windows import windows_of as measured
 from modelwave_controller.storage.store import Store
 from modelwave_controller.storage.window_series import StageWindows
 from modelwave_shared import topics
