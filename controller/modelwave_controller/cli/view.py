@@ -111,7 +111,8 @@ def _stages(rows: Sequence[StageRow], columns: Sequence[Column], between: str) -
 
 
 def _gate(row: StageRow) -> Text:
-    return Text(row.gate or "–", VERDICT_STYLES.get(row.gate, "dim"))
+    gate = Text(row.gate or "–", VERDICT_STYLES.get(row.gate, "dim"))
+    return gate.append(", promoted" if row.promoted else "", "yellow")
 
 
 def _line(row: StageRow, columns: Sequence[Column]) -> Text:
