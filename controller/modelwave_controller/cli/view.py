@@ -11,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.operations.judged import GateRow
 from modelwave_controller.operations.status import StageRow, Status
 from modelwave_controller.rollout import state
-from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.terminal import print_json, safe, show
 
 _STATUS_STYLES = {
@@ -101,6 +101,7 @@ def stages(status: Status) -> Table:
     for row in status.rows:
         cells = [_cell(getattr(row, field), style) for _, field, style in columns]
         gate = Text(row.gate or "–", _GATE_STYLES.get(row.gate, "dim"))
+        gate.append(", promoted" if row.promoted else "", "yellow")
         table.add_row(row.name, *cells, gate)
     return table
 

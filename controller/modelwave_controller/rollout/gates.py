@@ -29,9 +29,10 @@ from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 from modelwave_controller.judge.rollbacks import GO_ON, REVERT, RollBacks, judge_rollbacks
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout.plan import Stage, share
 
-PASS, FAIL, INCONCLUSIVE, PENDING = "PASS", "FAIL", "INCONCLUSIVE", "PENDING"
+PENDING = "PENDING"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,20 @@ def judge_stage(stage: Stage, counts: Counts, overdue: bool, opened: Counts | No
         _beyond(number + pending, counts.devices, limit) for _, number, _, limit in bounds
     )
     return Gate(PASS if certain else PENDING, tally(counts, overdue))
+
+
+def without_overruled(
+    stage: Stage, counts: Counts, overruled: int, opened: Counts, overruled_of_opened: int
+) -> Stage:
+    """Returns the stage, without its rule of roll-backs if no more have rolled back than when the
+    operator overruled its gate: a plan's limit is about the stage's devices, the evidence about all
+    `opened` ones."""
+    by_evidence = stage.max_rolled_back_percent is None
+    known = overruled_of_opened if by_evidence else overruled
+    number = opened.rolled_back if by_evidence else counts.rolled_back
+    if not known or number > known:
+        return stage
+    return stage.model_copy(update={"max_rolled_back_percent": 100.0})
 
 
 def _rolled_back(stage: Stage, opened: Counts) -> RollBacks | None:

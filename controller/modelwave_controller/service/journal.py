@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from modelwave_controller.judge.verdicts import PASS
 from modelwave_controller.phrases import plural
 from modelwave_controller.rollout.events import (
     FLEET,
@@ -17,10 +18,10 @@ from modelwave_controller.rollout.events import (
     Gated,
     Held,
     NotUnderstood,
+    Promoted,
     RevertAsked,
     Reverted,
 )
-from modelwave_controller.rollout.gates import PASS
 from modelwave_controller.rollout.lines import SERVICE, line_of
 from modelwave_controller.storage import log
 from modelwave_controller.storage.devices import Ignored
@@ -104,6 +105,8 @@ def _is_grave(event: Event) -> bool:
     body = event.body
     if isinstance(body, Gated):
         return body.verdict != PASS
+    if isinstance(body, Promoted):
+        return body.forced
     return isinstance(body, FoundNewer | Held | Reverted | RevertAsked | NotUnderstood)
 
 

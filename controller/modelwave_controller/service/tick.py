@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout import formats, retry
 from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.decide import (
+    ASK,
     CONTINUE,
     FINISH,
     HOLD,
@@ -27,6 +29,7 @@ from modelwave_controller.rollout.decide import (
     decide,
 )
 from modelwave_controller.rollout.events import (
+    ApprovalAsked,
     Began,
     Body,
     Continued,
@@ -40,7 +43,6 @@ from modelwave_controller.rollout.events import (
     Reverted,
 )
 from modelwave_controller.rollout.facts import facts, next_named, next_slots
-from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE
 from modelwave_controller.rollout.state import (
     ACTIVE,
     FINAL,
@@ -50,8 +52,9 @@ from modelwave_controller.rollout.state import (
     State,
     failed,
 )
-from modelwave_controller.service import looks
+from modelwave_controller.service.due_looks import due_look, is_still_due
 from modelwave_controller.service.journal import EventJournal
+from modelwave_controller.service.looks import Looking
 from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
@@ -73,7 +76,7 @@ class Ticker:
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
         self._seconds = 0.0  # of the rollout clock, at the last tick
-        self._looking: looks.Looking | None = None
+        self._looking: Looking | None = None
         self._clock = clock.Keeper()
         self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()
@@ -127,11 +130,11 @@ class Ticker:
         if self._state is None:
             return False
         looking, self._looking = self._looking, None
-        if looking is None or not looks.is_still_due(looking.look, self._state):
-            look = looks.due_look(self._state, self._seconds)
+        if looking is None or not is_still_due(looking.look, self._state):
+            look = due_look(self._state, self._seconds)
             if look is None:
                 return False
-            looking = looks.Looking(look)
+            looking = Looking(look)
         with self.store.read() as connection:
             found = looking.step(connection, LOOK_STEP_SECONDS)
         if found is None:
@@ -140,7 +143,7 @@ class Ticker:
         look = looking.look
         with self.store.write() as connection:
             self._state = self._caught_up(connection)
-            if not looks.is_still_due(look, self._state):
+            if not is_still_due(look, self._state):
                 return False
             log.append(connection, look.rollout.id, now, [found])
         return True
@@ -204,6 +207,7 @@ class _Step(Sender):
         if found.verb == REORDER:
             return self._order_anew()
         acts = {
+            ASK: self._ask,
             OPEN: self._open,
             HOLD: self._hold,
             CONTINUE: self._continue,
@@ -211,9 +215,22 @@ class _Step(Sender):
             FINISH: self._finish,
         }
         log.append(
-            self.connection, self.rollout.id, self.now, [*_gated(found), acts[found.verb](found)]
+            self.connection,
+            self.rollout.id,
+            self.now,
+            [*self._gated_anew(found), acts[found.verb](found)],
         )
         return found.verb
+
+    def _gated_anew(self, decision: Decision) -> list[Body]:
+        """Returns the gate's decision, if it is not the one that was noted when the rollout began
+        to wait for approval."""
+        found = _gated(decision)
+        if found and decision.stage is not None and decision.gate is not None:
+            stage = self.rollout.stages[decision.stage]
+            if decision.gate == (PASS, stage.verdict_reason) and stage.verdict == PASS:
+                return []
+        return found
 
     def _order_anew(self) -> str:
         """Orders the release anew for as many of the devices that wait for it as one tick may."""
@@ -272,6 +289,9 @@ class _Step(Sender):
             release = self.rollout.created.releases[target]
             sent.append(self.send_alone(target, release, slot, device))
         return Opened(stage=len(self.rollout.stages), orders=sent)
+
+    def _ask(self, _decision: Decision) -> Body:
+        return ApprovalAsked(stage=len(self.rollout.stages))
 
     def _hold(self, decision: Decision) -> Body:
         if decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE):
