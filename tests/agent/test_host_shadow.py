@@ -30,6 +30,10 @@ DATA = bytes(range(10))
 MIB = 2**20
 
 
+def element():
+    return "|i1"
+
+
 @pytest.fixture(autouse=True)
 def odd(monkeypatch):
     monkeypatch.setattr(shadow_process, "CHILD", ODD)
@@ -65,7 +69,7 @@ class Beside:
             async with asyncio.timeout(SECONDS):
                 is_stopped = False
                 while not task.done() and not (is_stopped := stop()):
-                    self.shadow.offer(data, live, "|i1")
+                    self.shadow.offer(data, live, element)
                     self.pid = self.pid or _child()
                     await asyncio.sleep(0.001)
             if is_stopped:
@@ -167,7 +171,7 @@ def test_candidate_that_hangs_holds_up_no_thread_of_the_program_and_inputs_are_b
 
     def program():
         for _ in range(1000):
-            beside.shadow.offer(DATA, DATA, "|i1")
+            beside.shadow.offer(DATA, DATA, element)
         done.append(True)
 
     def stop():
@@ -196,7 +200,7 @@ def test_large_inputs_wait_one_at_a_time(tmp_path):
         if worker is None:
             return False
         for _ in range(3):
-            beside.shadow.offer(large, DATA, "|i1")
+            beside.shadow.offer(large, DATA, element)
         return worker._waiting.qsize() <= 1 and worker.missed >= 1
 
     beside.run(order(), data=large, stop=stop)
@@ -211,7 +215,8 @@ def test_only_the_signed_share_of_inputs_is_drawn_and_the_programs_random_number
             return False
         before = random.getstate()
         for _ in range(20_000):
-            worker.offer((DATA, DATA, "|i1"))
+            worker.offer(DATA, DATA, element)
+        beside.shadow.offer(DATA, DATA, lambda: 1 / 0)  # raises nothing in the program
         assert random.getstate() == before
         assert 1600 < worker.missed < 2400  # 2,000 with a standard deviation of 42
         return True
@@ -232,7 +237,7 @@ def test_time_of_an_earlier_life_counts_and_the_time_is_recorded_now_and_then(
 
 def test_nothing_is_offered_where_no_shadow_runs(tmp_path):
     beside = Beside(tmp_path, "bytes")
-    beside.shadow.offer(DATA, DATA, "|i1")
+    beside.shadow.offer(DATA, DATA, element)
 
 
 def test_no_input_in_all_the_time_is_told(tmp_path):

@@ -223,7 +223,8 @@ class HostAgent:
                     self.observe(model, inferences=1, failures=1, release=live.release, reason=told)
                 raise
             self.observe(model, inferences=1, release=live.release, latency_ms=latency_ms)
-            self._shadows[model].offer(given, output, self._programs[model].output_type)
+            program = self._programs[model]
+            self._shadows[model].offer(given, output, lambda: program.output_type)
             return output
 
     def observe(

@@ -62,13 +62,13 @@ class HostShadow:
             return f"ram: {needed - free} bytes missing (needs {needed}, has {free})"
         return self.cannot
 
-    def offer(self, data: bytes, output: bytes, element: str) -> None:
-        """Takes an input of the live model and its output, whose elements have the type `element`.
-        It returns at once and raises nothing; any thread may call it."""
+    def offer(self, data: bytes, output: bytes, element: Callable[[], str]) -> None:
+        """Takes an input of the live model and its output; `element` tells the type of the output's
+        elements. It returns at once and raises nothing; any thread may call it."""
         worker = self._worker
         if worker is not None:
             with contextlib.suppress(Exception):
-                worker.offer((data, output, element))
+                worker.offer(data, output, element)
 
     async def run(
         self,
@@ -162,14 +162,14 @@ class _Worker:
         await asyncio.wait((self._loaded, self.ended), return_when=asyncio.FIRST_COMPLETED)
         return not self.ended.done()
 
-    def offer(self, given: Input) -> None:
+    def offer(self, data: bytes, output: bytes, element: Callable[[], str]) -> None:
         if self._drawn.random() * MILLION >= self.share_ppm:
             return
-        size = len(given[0]) + len(given[1])
+        size = len(data) + len(output)
         if self._waiting.qsize() >= min(MAX_WAITING, max(1, MAX_WAITING_BYTES // max(1, size))):
             self.missed = next(self._missed)
         else:
-            self._waiting.put(given)
+            self._waiting.put((data, output, element()))
 
     def end(self, event: str, reason: str) -> None:
         """Ends the shadow with this event; called in the event loop."""
