@@ -156,6 +156,13 @@ def start(
             help="Also devices on which the release failed a health check try it; kept in the log.",
         ),
     ] = None,
+    supersede: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="End a rollout that is under way for its targets; kept in the log.",
+        ),
+    ] = None,
     wait_devices: Annotated[
         float,
         typer.Option(
@@ -197,7 +204,10 @@ def start(
     found = releases.find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
     lifted = "" if lift_ban is None else reason_of(lift_ban, "--lift-ban")
-    request = Request(model, found, target or (), chosen, start_slot, lifted, home.root.epoch)
+    ending = "" if supersede is None else reason_of(supersede, "--supersede")
+    request = Request(
+        model, found, target or (), chosen, start_slot, lifted, home.root.epoch, ending
+    )
     with opened_store(ctx) as store:
         if dry_run:
             again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))
