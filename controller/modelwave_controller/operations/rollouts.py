@@ -9,13 +9,15 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
-from modelwave_controller.operations import recover, superseding, ways
+from modelwave_controller.evidence import sight
+from modelwave_controller.operations import preview, recover, superseding, ways
 from modelwave_controller.operations.named import with_devices
+from modelwave_controller.operations.sight import sights
 from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
@@ -50,6 +52,7 @@ class Request:
     start_slot: int | None = None  # None: a random one
     lift_ban: str = ""  # why devices that have banned the release may take it again
     epoch: int = 0  # of the fleet's root
+    accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
     supersede: str = ""  # why rollouts that are under way for its targets are to be ended for it
 
 
@@ -98,6 +101,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         },
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
         lift_ban=request.lift_ban,
+        accept_blind=request.accept_blind,
     )
 
 
@@ -115,7 +119,9 @@ def _instead(found: State, model: str, target: str, digest: str) -> str:
 
 
 def start(store: Store, request: Request, now: float, actor: str = "") -> int:
-    """Begins a rollout and returns its number. Raises OperatorError, as `propose`."""
+    """Begins a rollout and returns its number. Raises OperatorError, as `propose`, and for a gate
+    that the plan names and a stage cannot judge."""
+    request = _require_sight(store, request)
     with writing(store) as (connection, found):
         created = propose(connection, found, request)
         for signed in request.releases.values():
@@ -125,6 +131,21 @@ def start(store: Store, request: Request, now: float, actor: str = "") -> int:
         acts = [*superseding.ended(found, created, number, request.supersede), begun]
         log.append_all(connection, now, [(rollout, by(actor, act)) for rollout, act in acts])
         return number
+
+
+def _require_sight(store: Store, request: Request) -> Request:
+    """Returns the request with its start slot, if its stages can judge the gates that the plan
+    names. Windows are read before the write transaction, as the service waits for that."""
+    plan = request.plan
+    if request.accept_blind or not (plan.names_gates and plan.may_hold):
+        return request
+    with store.read() as connection:
+        created = propose(connection, log.under_way(connection), request)
+        places = preview.preview(connection, created, request.releases)
+        refused = sight.refusal(sights(connection, created, places))
+    if refused:
+        raise OperatorError(refused)
+    return replace(request, start_slot=created.start_slot)
 
 
 def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
