@@ -100,9 +100,9 @@ class Status:
     find_others: str = ""  # the commands that name them
     judged: list[GateRow] = field(default_factory=list)
     next_look: str = ""
+    waits: Waits | None = None
     series: Series = field(default_factory=dict)  # of the newest stage, `series_stage`, from 1
     series_stage: int = 0  # 0: there is none
-    waits: Waits | None = None
 
     @property
     def final(self) -> bool:
