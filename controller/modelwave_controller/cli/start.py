@@ -146,8 +146,12 @@ def start(
             parser=duration,
         ),
     ] = None,
-    start_slot: Annotated[
-        int | None, typer.Option(help="First slot of the first stage, 0 to 999; else random.")
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Draws the devices of the stages as another rollout did with it; else random.",
+        ),
     ] = None,
     lift_ban: Annotated[
         str | None,
@@ -197,10 +201,10 @@ def start(
     found = releases.find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
     lifted = "" if lift_ban is None else reason_of(lift_ban, "--lift-ban")
-    request = Request(model, found, target or (), chosen, start_slot, lifted, home.root.epoch)
+    request = Request(model, found, target or (), chosen, seed, lifted, home.root.epoch)
     with opened_store(ctx) as store:
         if dry_run:
-            again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))
+            again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "seed"))
             _awaiting_device(
                 lambda: _dry_run(store, releases, request, again, as_json), wait_devices
             )
@@ -265,7 +269,7 @@ def _plan(
 def _dry_run(
     store: Store, releases: Releases, request: Request, again: list[str], as_json: bool
 ) -> None:
-    """Shows what the rollout would do; `again` is the command without its start slot."""
+    """Shows what the rollout would do; `again` is the command without its seed."""
     with store.read() as connection:
         created = rollouts.propose(connection, log.under_way(connection), request)
         places = preview.preview(connection, created, request.releases)
@@ -273,7 +277,7 @@ def _dry_run(
         back = preview.downgrade(connection, created.model, created.releases, number)
         banned = [] if request.lift_ban else preview.banned(connection, created)
     metrics = preview.held_out(releases, created, request.releases)
-    command = [*again, "--start-slot", str(created.start_slot)]
+    command = [*again, "--seed", str(created.seed)]
     unfit = [place for place in places if place.shortfalls]
     if as_json:
         print_json(
@@ -281,7 +285,7 @@ def _dry_run(
                 "command": command,
                 "banned": banned,
                 "downgrade": back,
-                "start_slot": created.start_slot,
+                "seed": created.seed,
                 "plan": created.plan.model_dump(),
                 "devices": [asdict(place) for place in places],
                 "held_out": {of_target.target: of_target.json() for of_target in metrics},

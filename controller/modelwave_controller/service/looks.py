@@ -34,7 +34,6 @@ from modelwave_controller.service.gate_windows import windows_of
 from modelwave_controller.storage import devices, windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.windows import StoredWindow
-from modelwave_shared.limits import SLOTS
 from modelwave_shared.window_format import BINS
 
 SPAN_SECONDS = 3600  # older windows are put together by the hour
@@ -89,7 +88,7 @@ class Looking:
             self.look.look,
             self.look.windows,
             course.margins(self.plan, self.look.stage),
-            self.look.rollout.id * SLOTS + self.look.rollout.created.start_slot,
+            self.look.rollout.permutation_seed,
         )
         findings: list[Finding] = []
         if observed:
