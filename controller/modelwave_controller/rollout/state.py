@@ -25,6 +25,8 @@ from modelwave_controller.rollout.draw import MAX_SEED
 from modelwave_controller.rollout.events import (
     FLEET,
     Aborted,
+    ApprovalAsked,
+    Approved,
     Began,
     Body,
     Continued,
@@ -39,7 +41,9 @@ from modelwave_controller.rollout.events import (
     NotUnderstood,
     Opened,
     OrderSent,
+    Overruled,
     Paused,
+    Promoted,
     Recovered,
     Release,
     Reordered,
@@ -88,6 +92,8 @@ class StageState(Wave):
     verdict: str = ""  # its gate's last decision
     verdict_reason: str = ""
     accepted: str = ""
+    promoted: Promoted | None = None  # its soak was ended by the operator
+    overruled: Overruled | None = None
     looks: list[Looked] = field(default_factory=list)
 
 
@@ -105,6 +111,10 @@ class Rollout:
     by_seq: dict[int, Wave] = field(default_factory=dict)  # {order: the wave that it counts for}
     retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
+    hurried: Promoted | None = None  # no stage soaks from then on
+    # By stage: since when it waits for approval, in Unix seconds; and who gave it.
+    asked: dict[int, float] = field(default_factory=dict)
+    approved: dict[int, Approved] = field(default_factory=dict)
     frozen: dict[tuple[str, str], FrozenBaseline] = field(
         default_factory=dict
     )  # by gate and target
@@ -256,7 +266,7 @@ def _apply(state: State, event: Event) -> None:
     match body:
         case Opened():
             rollout.status = RUNNING
-            rollout.stages.append(StageState(event.at, body.orders))
+            rollout.stages.append(StageState(event.at, body.orders, promoted=rollout.hurried))
             _order(state, rollout, rollout.stages[-1], body.orders)
         case Began():
             _begin(rollout, body)
@@ -276,6 +286,12 @@ def _apply(state: State, event: Event) -> None:
             rollout.status, rollout.reason = PAUSED, body.reason
         case Resumed():
             _resume(rollout, body)
+        case ApprovalAsked():
+            rollout.asked.setdefault(body.stage, event.at)
+        case Approved():
+            rollout.approved[body.stage] = body
+        case Promoted():
+            _promote(rollout, body)
         case Retried():
             rollout.retry.update(dict.fromkeys(body.devices))
         case RevertAsked():
@@ -330,8 +346,11 @@ def _problem(rollout: Rollout, event: Event) -> str:
         return "its rollout exists already"
     if isinstance(body, Opened) and body.stage != len(rollout.stages):
         return f"stage {body.stage} is not the next one"
-    if isinstance(body, Gated) and not 0 <= body.stage < len(rollout.stages):
+    if isinstance(body, Gated | Promoted) and not 0 <= body.stage < len(rollout.stages):
         return f"stage {body.stage} was not opened"
+    if isinstance(body, ApprovalAsked | Approved):
+        stages = len(rollout.created.plan.stages)
+        return "" if 0 <= body.stage < stages else f"its plan has no stage {body.stage}"
     if isinstance(body, Looked):
         known = 0 <= body.stage < len(rollout.stages)
         if not known or body.look != len(rollout.stages[body.stage].looks):
@@ -416,6 +435,19 @@ def _resume(rollout: Rollout, body: Resumed) -> None:
         rollout.stages[-1].waiting_since = None
     if by_gate and rollout.stages:
         rollout.stages[-1].accepted = body.accepted
+
+
+def _promote(rollout: Rollout, body: Promoted) -> None:
+    rollout.status, rollout.reason = RUNNING, ""
+    rollout.stages[body.stage].promoted = body
+    rollout.hurried = body if body.full else rollout.hurried
+    if not body.forced:
+        return
+    rollout.stages[body.stage].accepted = body.reason
+    for stage, overruled in zip(rollout.stages, body.overruled, strict=False):
+        stage.overruled = overruled
+        if stage.verdict == FAIL:
+            stage.verdict = stage.verdict_reason = ""
 
 
 def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
