@@ -189,8 +189,8 @@ def _stages(created: Created, slots: Mapping[str, int], shadow: bool) -> dict[st
         named.update(dict.fromkeys(stage.devices, number))
         if stage.percent is None:
             continue
-        new = cohorts.widen(counts, created.start_slot, width, stage.percent, least)
-        opened.update(dict.fromkeys(cohorts.opened(created.start_slot, width, new), number))
+        new = cohorts.widen(counts, created.drawn, width, stage.percent, least)
+        opened.update(dict.fromkeys(created.drawn[width:new], number))
         width = new
     return {
         device: found
