@@ -40,7 +40,7 @@ BITMAP_BYTES = SLOTS // 8
 SHADOW_SECONDS = Integer(60, MAX_TRIAL_SECONDS)
 SHADOW_SHARE_PPM = Integer(1, MILLION)  # of the live model's inputs
 SHADOW_RAM = Integer(2**20, MAX_BYTES)  # bytes of its process
-SHADOW_LATENCY_US = Integer(1, 10**9)  # mean of an inference
+SHADOW_LATENCY_US = Integer(1, 10**9)  # of an inference, as a median
 SHADOW = Object(
     {
         "seconds": SHADOW_SECONDS,
