@@ -102,7 +102,8 @@ class Cleared(_Body):
 
 class Created(_Act):
     """`lift_ban` is the operator's reason why devices that have banned the release may take it
-    again, or "", `accept_blind` the one why gates may be named that a stage cannot judge."""
+    again, or "", `accept_blind` the one why gates may be named that a stage cannot judge. No stage
+    opens before `start_at`, in Unix seconds."""
 
     kind: Literal["created"] = "created"
     model: str
@@ -112,6 +113,7 @@ class Created(_Act):
     start_slot: int
     lift_ban: str = ""
     accept_blind: str = ""
+    start_at: float | None = None
 
 
 class Opened(_Body):
@@ -243,6 +245,13 @@ class Promoted(_Act):
         return bool(self.overruled)
 
 
+class StartedNow(_Act):
+    """The operator ended the wait for the rollout's start time."""
+
+    kind: Literal["started_now"] = "started_now"
+    reason: str = ""
+
+
 class ApprovalAsked(_Body):
     """The stage waits for the operator's approval from now on."""
 
@@ -365,6 +374,7 @@ Act = (
     | Paused
     | Resumed
     | Promoted
+    | StartedNow
     | Approved
     | Retried
     | RevertAsked
