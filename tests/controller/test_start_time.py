@@ -199,7 +199,7 @@ def test_the_command_line_takes_a_moment_or_a_duration(world: World, run: Run) -
     at = datetime.now(UTC).replace(microsecond=0).timestamp() + DAY
     text = datetime.fromtimestamp(at, UTC).isoformat()
     dry = run("rollout", "start", "digits", "1", "--in", "2h", "--dry-run")
-    assert "rollout start digits 1 --in 2h --start-slot" in dry.out
+    assert "rollout start digits 1 --in 2h --seed" in dry.out
     assert run("rollout", "start", "digits", "1", "--at", text).code == 0
     assert newest(world).created.start_at == at
     assert run("rollout", "abort", "1").code == 0

@@ -77,7 +77,7 @@ def _what(body: Body | NotUnderstood) -> str:
     match body:
         case Created():
             at = "" if body.start_at is None else f", to begin at {moment(body.start_at)}"
-            return f"created: {_release(body)}{at}"
+            return f"created: {_release(body)}, {_draw(body)}{at}"
         case Opened():
             return f"stage {body.stage + 1} opened: {_orders(body.orders)}"
         case Began(stage=stage):
@@ -175,6 +175,12 @@ def _release(created: Created) -> str:
     first = next(iter(created.releases.values()), None)
     named = f"release {first.release} ({first.version})" if first else "no release"
     return f"{created.model} {named} for {', '.join(sorted(created.releases))}"
+
+
+def _draw(created: Created) -> str:
+    if created.seed is None:
+        return f"slots from {created.start_slot} on"
+    return f"slots drawn by seed {created.seed}"
 
 
 def _orders(orders: Sequence[OrderSent]) -> str:

@@ -16,11 +16,9 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection
 
-from modelwave_controller.evidence.findings import Findings, Seen
+from modelwave_controller.evidence.findings import Findings, Seen, occasion_of
 from modelwave_controller.evidence.quantities import find_edge
-from modelwave_controller.judge.compare import Occasion
 from modelwave_controller.judge.devices import Observed, fold, fold_before, freeze
-from modelwave_controller.rollout import course
 from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.latency_edges import Edge
@@ -29,7 +27,6 @@ from modelwave_controller.storage import devices, gate_windows, windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.gate_windows import windows_of
 from modelwave_controller.storage.windows import StoredWindow
-from modelwave_shared.limits import SLOTS
 from modelwave_shared.window_format import BINS
 
 
@@ -77,13 +74,9 @@ class Looking:
 
     def _found(self) -> Looked:
         observed = any(one.observed for one in self._seen.values())
-        occasion = Occasion(
-            course.budget(self.plan, self.look.stage),
-            self.look.look,
-            self.look.windows,
-            course.margins(self.plan, self.look.stage),
-            self.look.rollout.id * SLOTS + self.look.rollout.created.start_slot,
-        )
+        look = self.look
+        seed = look.rollout.permutation_seed
+        occasion = occasion_of(self.plan, look.stage, look.look, look.windows, seed)
         findings: list[Finding] = []
         if observed:
             self._freeze()
