@@ -42,6 +42,10 @@ def world(tmp_path: Path) -> Iterator[World]:
         ("mean(power.mw-2) <= 310.5", ("power.mw-2", 0.0, False, LIMIT, 310.5)),
         ("mean(fps) >= 0.75 * baseline", ("fps", 0.0, True, RATIO, 0.25)),
         ("mean(temp) >= -40", ("temp", 0.0, True, LIMIT, -40.0)),
+        (
+            "estimated_accuracy >= baseline - 0.02",
+            ("estimated_accuracy", 0.0, True, DIFFERENCE, 0.02),
+        ),
     ],
 )
 def test_a_gate_becomes_values(text: str, expected: tuple[Any, ...]) -> None:
@@ -81,6 +85,9 @@ BAD_PLANS = [
     (with_gates("accuracy >= 0.9 0.8"), "at 17: nothing may follow; give one gate a text"),
     (with_gates("accuracy >= 0.9 and failures <= 0.1"), "at 17: nothing may follow"),
     (with_gates("accuracy >= nan"), "at 13: give a limit"),
+    (with_gates("estimated_accuracy >= 0.9"), "at 23: an estimate is compared with the controls'"),
+    (with_gates("estimated_accuracy >= 0.9 * baseline"), "a share is compared by a difference"),
+    (with_gates("estimated_accuracy <= baseline + 0.1"), "more of it is better; give >="),
     (with_gates("accuracy >= 1e-3"), "at 14: nothing may follow"),
     (with_gates("mean <= 20"), "at 6: name in brackets what is meant, such as mean(latency_ms)"),
     (with_gates("mean() <= 20"), "at 6: '' is no name of a number: give 1 to 16 letters"),
@@ -181,6 +188,9 @@ def test_lint_says_what_is_judged_at_each_stage_and_when(run: Run, tmp_path: Pat
         [],
         ["failures <= 0.001"],
     ]
+    file.write_text('gates = ["estimated_accuracy >= baseline - 0.02"]')
+    out = run("rollout", "lint", "--plan", str(file)).out
+    assert "estimated_accuracy >= baseline - 0.02 (by tables of reliability; may only HOLD)" in out
     file.write_text('gates = ["accuracy > 0.9"]')
     ran = run("rollout", "lint", "--plan", str(file))
     assert ran.code == 2

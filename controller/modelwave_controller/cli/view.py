@@ -11,7 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.cli import drift_words
+from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 from modelwave_controller.operations.judged import GateRow
 from modelwave_controller.operations.status import StageRow, Status
 from modelwave_controller.rollout import state
@@ -27,7 +28,7 @@ _STATUS_STYLES = {
     state.REVERTED: "bold red",
     state.ABORTED: "bold magenta",
 }
-_GATE_STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow"}
+_GATE_STYLES = {PASS: "green", FAIL: "bold red", HOLD: "bold yellow", INCONCLUSIVE: "yellow"}
 
 
 class Column(NamedTuple):
@@ -54,6 +55,8 @@ def rollout(status: Status) -> RenderableType:
     newest = [row for row in status.judged if row.stage == max(r.stage for r in status.judged)]
     if newest:
         parts.append(judged(newest))
+    newest_drift = [row for row in status.drift if row.stage == status.drift[-1].stage]
+    parts += [Text(f"  {safe(line)}", "dim") for line in map(drift_words.line, newest_drift)]
     if status.next_look:
         parts.append(Text(f"  next look {status.next_look}", "dim"))
     for problem in status.problems:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
-from modelwave_controller.operations import recover, ways
+from modelwave_controller.operations import estimable, recover, ways
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
@@ -93,7 +93,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         raise OperatorError(
             f"--start-slot: {request.start_slot}; give a slot from 0 to {SLOTS - 1}"
         )
-    return Created(
+    created = Created(
         model=request.model,
         plan=with_devices(connection, request.plan, request.model, list(chosen)),
         releases={target: _release(signed) for target, signed in chosen.items()},
@@ -105,6 +105,8 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
         lift_ban=request.lift_ban,
     )
+    estimable.require_tables(connection, created, chosen)
+    return created
 
 
 def _instead(found: State, model: str, target: str, digest: str) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.judge.verdicts import FAIL, PASS
 from modelwave_controller.operations import recover, rollouts, ways
+from modelwave_controller.operations.drifted import DriftRow, drift_rows
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.judged import GateRow, gate_rows, next_look
 from modelwave_controller.operations.problems import (
@@ -97,6 +98,7 @@ class Status:
     find_others: str = ""  # the commands that name them
     judged: list[GateRow] = field(default_factory=list)
     next_look: str = ""
+    drift: list[DriftRow] = field(default_factory=list)
 
     @property
     def final(self) -> bool:
@@ -196,6 +198,7 @@ def describe(
         find_others=_find_others(rollout, problems[max_problems:]),
         judged=gate_rows(rollout),
         next_look=next_look(rollout, times.clock),
+        drift=drift_rows(rollout),
     )
 
 

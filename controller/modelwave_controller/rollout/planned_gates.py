@@ -5,6 +5,7 @@
     mean(latency_ms) <= 1.2 * baseline       the mean of its logarithms
     p95(latency_ms) <= 1.2 * baseline        p50 to p99: inferences above an edge of the histogram
     mean(power_mw) <= baseline + 20          a number that programs observe; or a ratio, or a limit
+    estimated_accuracy >= baseline - 0.02    by confidences, without labels: it may only HOLD
 
 `baseline` is what the devices that were not opened measure at the same time. A gate without it is a
 fixed limit. A gate with it needs a margin: no fleet can prove a difference of 0.
@@ -18,19 +19,24 @@ from modelwave_shared.window_format import MAX_NUMBER, MAX_WORD, is_word
 MAX_GATE = 120  # characters
 MAX_RATIO = 100.0
 ACCURACY, FAILURES, LATENCY = "accuracy", "failures", "latency_ms"
+ESTIMATED = "estimated_accuracy"
+_WITHOUT_BRACKETS = (ACCURACY, FAILURES, ESTIMATED)
 LIMIT, DIFFERENCE, RATIO = "limit", "difference", "ratio"
 
 _NUMBER = r"-?\d{1,10}(?:\.\d{1,9})?"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NAME = re.compile(r"\(([^()]*)\)")
 _OPERATOR = re.compile(r"[<>=!]+")
+_OPERATORS = {ACCURACY: ">=", FAILURES: "<=", LATENCY: "<=", ESTIMATED: ">="}
 _BOUNDS = (
     (DIFFERENCE, re.compile(rf"baseline\s*([+-])\s*({_NUMBER})")),
     (RATIO, re.compile(rf"()({_NUMBER})\s*\*\s*baseline")),
     (RATIO, re.compile(rf"baseline\s*(\*)\s*({_NUMBER})")),
     (LIMIT, re.compile(rf"()({_NUMBER})")),
 )
-_QUANTITIES = "accuracy, failures, mean(NAME), mean(latency_ms) or p95(latency_ms)"
+_QUANTITIES = (
+    "accuracy, failures, mean(NAME), mean(latency_ms), p95(latency_ms) or estimated_accuracy"
+)
 
 
 class PlannedGate(NamedTuple):
@@ -38,7 +44,7 @@ class PlannedGate(NamedTuple):
     baseline it may be: of a RATIO relative to it, 0.2 for a fifth."""
 
     text: str
-    name: str  # accuracy, failures, latency_ms, or that of a number
+    name: str  # accuracy, failures, latency_ms, estimated_accuracy, or that of a number
     quantile: float
     higher_is_better: bool
     kind: str
@@ -48,6 +54,11 @@ class PlannedGate(NamedTuple):
     def quantity(self) -> tuple[str, float]:
         """What it is about: no plan may name it twice for one stage."""
         return (self.name, self.quantile)
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether it may FAIL and PASS; else it may only HOLD (judge/estimated.py)."""
+        return self.name != ESTIMATED
 
     @property
     def is_share(self) -> bool:
@@ -87,7 +98,7 @@ class _Parser:
         word = self._take(_WORD)
         if word is None:
             self._refuse(f"begin with {_QUANTITIES}")
-        if word[0] in (ACCURACY, FAILURES):
+        if word[0] in _WITHOUT_BRACKETS:
             return word[0], 0.0
         percent = re.fullmatch(r"p(\d{1,4})", word[0])
         if word[0] != "mean" and percent is None:
@@ -122,7 +133,7 @@ class _Parser:
             self.place = found.start() if found else self.place
             self._refuse("give <= or >=")
         higher = found[0] == ">="
-        wanted = {ACCURACY: ">=", FAILURES: "<=", LATENCY: "<="}.get(name, found[0])
+        wanted = _OPERATORS.get(name, found[0])
         if found[0] != wanted:
             self.place = found.start()
             self._refuse(f"{'more' if wanted == '>=' else 'less'} of it is better; give {wanted}")
@@ -158,7 +169,9 @@ class _Parser:
     def _require_fitting(self, gate: PlannedGate) -> None:
         if gate.name == LATENCY and gate.kind != RATIO:
             self._refuse("latency is compared by a ratio; give 1.2 * baseline")
-        if gate.name in (ACCURACY, FAILURES):
+        if gate.name == ESTIMATED and gate.kind == LIMIT:
+            self._refuse("an estimate is compared with the controls'; give baseline - 0.02")
+        if gate.name in _WITHOUT_BRACKETS:
             if gate.kind == RATIO:
                 sign = "-" if gate.higher_is_better else "+"
                 self._refuse(f"a share is compared by a difference; give baseline {sign} 0.02")

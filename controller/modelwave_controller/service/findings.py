@@ -6,26 +6,37 @@ from typing import NamedTuple
 
 from modelwave_controller.judge.compare import Occasion, Pair, Verdict
 from modelwave_controller.judge.devices import NUMBER, RATIO, SHARE, Frozen, Observed, Quantity, arm
+from modelwave_controller.judge.drift import class_drift
+from modelwave_controller.judge.estimated import common_error, estimated_accuracy
 from modelwave_controller.judge.levels import judge
 from modelwave_controller.judge.limit import judge_limit
 from modelwave_controller.judge.silence import judge_silence
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout import course, planned_gates
-from modelwave_controller.rollout.events import Finding, FrozenBaseline
+from modelwave_controller.rollout.events import ClassDrift, ClassMove, Finding, FrozenBaseline
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.planned_gates import PlannedGate
+from modelwave_controller.service.arms import ArmMeasures
+
+NOT_ESTIMATED = (
+    "an estimate needs confidences (`observe(confidence=…)`) and a table of reliability in the "
+    "releases of both sides (`modelwave release create --reliability`)"
+)
 
 
 @dataclass
 class Seen:
     """What was read of one target: by gate, {device: its sums}; the devices without any window in
-    the stage; and whether there was a window at all, also before."""
+    the stage; whether there was a window at all, also before; and what canaries (True) and controls
+    have sent besides."""
 
     canaries: list[str]
     controls: list[str]
     sums: dict[str, dict[str, Observed]] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     observed: bool = False
+    arms: dict[bool, ArmMeasures] = field(
+        default_factory=lambda: {True: ArmMeasures(), False: ArmMeasures()}
+    )
 
     def of(self, gate: PlannedGate, names: Sequence[str]) -> list[Observed]:
         return [self.sums[gate.text][name] for name in names]
@@ -83,8 +94,18 @@ class Findings(NamedTuple):
             )
             for target, one in self.seen.items()
         }
-        judged = judge(pairs, quantity, self.occasion)
+        errors = None
+        if gate.name == planned_gates.ESTIMATED:
+            errors = {
+                target: common_error(one.arms[True].confidences, one.arms[False].confidences)
+                for target, one in self.seen.items()
+            }
+        judged = judge(pairs, quantity, self.occasion, errors)
         whole = judged.whole._replace(word=judged.word, reason=judged.reason)
+        if gate.name == planned_gates.ESTIMATED and whole.harm is None:
+            if not self._is_named(gate):
+                return []
+            whole = whole._replace(reason=f"{whole.reason}: {NOT_ESTIMATED}")
         parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
         return [_finding(gate, "", whole), *parts]
 
@@ -129,11 +150,11 @@ def _finding(gate: PlannedGate, target: str, verdict: Verdict) -> Finding:
     return Finding(
         gate=gate.text,
         target=target,
-        verdict={PASS: PASS, FAIL: FAIL}.get(verdict.word, INCONCLUSIVE),
+        verdict=verdict.word,
         reason=verdict.reason,
         canaries=verdict.canaries,
         controls=verdict.controls,
-        margin=verdict.allowed,
+        margin=verdict.allowed if gate.may_fail else verdict.margin,
         harm=verdict.harm,
         low=verdict.low,
         high=verdict.high,
@@ -145,6 +166,8 @@ def _finding(gate: PlannedGate, target: str, verdict: Verdict) -> Finding:
 def _quantity(gate: PlannedGate, frozen: Sequence[FrozenBaseline]) -> Quantity:
     """Returns what is judged. A quantile is the share of inferences above an edge, with the
     smallest margin of all targets, or, without an edge, the mean of the logarithms."""
+    if gate.name == planned_gates.ESTIMATED:
+        return estimated_accuracy(gate.value)
     by_edge = gate.quantile > 0 and all(one.edge for one in frozen)
     if by_edge:
         return Quantity(gate.name, SHARE, False, min(one.margin for one in frozen))
@@ -152,3 +175,22 @@ def _quantity(gate: PlannedGate, frozen: Sequence[FrozenBaseline]) -> Quantity:
         return Quantity(gate.name, RATIO, gate.higher_is_better, gate.value)
     scale = SHARE if gate.is_share else NUMBER
     return Quantity(gate.name, scale, gate.higher_is_better, gate.value)
+
+
+def drifts(seen: Mapping[str, Seen]) -> list[ClassDrift]:
+    """Returns how far the predicted classes of both arms differ, by target."""
+    found = {
+        target: class_drift(one.arms[True].classes, one.arms[False].classes)
+        for target, one in sorted(seen.items())
+    }
+    return [
+        ClassDrift(
+            target=target,
+            distance=one.distance,
+            canaries=one.canaries,
+            controls=one.controls,
+            moved=[ClassMove(**move._asdict()) for move in one.moved],
+        )
+        for target, one in found.items()
+        if one is not None
+    ]

@@ -2,20 +2,30 @@
 
 from collections.abc import Sequence
 
+from modelwave_controller.judge import estimated
 from modelwave_controller.judge.devices import Window
 from modelwave_controller.rollout import planned_gates
 from modelwave_controller.rollout.planned_gates import PlannedGate
+from modelwave_controller.service.arms import TableOf
 from modelwave_controller.storage.windows import StoredWindow
 
 
-def windows_of(gate: PlannedGate, edge: int, rows: Sequence[StoredWindow]) -> list[Window]:
+def windows_of(
+    gate: PlannedGate, edge: int, rows: Sequence[StoredWindow], table_of: TableOf
+) -> list[Window]:
     """Returns what the rows add to the gate's quantity; those that add nothing are left out."""
-    found = (Window(number, *_measured(gate, edge, row)) for number, row in enumerate(rows))
+    found = (
+        Window(number, *_measured(gate, edge, row, table_of)) for number, row in enumerate(rows)
+    )
     return [window for window in found if window.weight]
 
 
-def _measured(gate: PlannedGate, edge: int, row: StoredWindow) -> tuple[float, float]:
+def _measured(
+    gate: PlannedGate, edge: int, row: StoredWindow, table_of: TableOf
+) -> tuple[float, float]:
     """Returns the weight and the total that a window adds to a gate's quantity."""
+    if gate.name == planned_gates.ESTIMATED:
+        return _estimated(row, table_of)
     if gate.name == planned_gates.ACCURACY:
         return row.labelled, row.correct
     if gate.name == planned_gates.FAILURES:
@@ -31,3 +41,12 @@ def _measured(gate: PlannedGate, edge: int, row: StoredWindow) -> tuple[float, f
     if gate.kind == planned_gates.RATIO:
         return number.count, number.count * (number.log or 0.0)
     return number.count, number.total
+
+
+def _estimated(row: StoredWindow, table_of: TableOf) -> tuple[float, float]:
+    """Without confidences, or a table of the release that the device ran, it does not count."""
+    confidences, table = row.measures().confidence, table_of(row.release)
+    if not confidences or table is None:
+        return 0.0, 0.0
+    found = estimated.window(0, confidences, table)
+    return found.weight, found.total

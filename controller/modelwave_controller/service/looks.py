@@ -9,10 +9,14 @@ Canaries are the devices that the rollout has opened, with their windows of its 
 are all others of the same targets, with their windows of any other release. A window counts if it
 lies between the beginning of the stage and the end of the look. Before are the last 16 windows of
 another release until the first order.
+
+Accuracy is estimated with the table that the release of the window has in its manifest. A window of
+a release that no rollout has ordered, or without a table, does not count for it.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -24,14 +28,16 @@ from modelwave_controller.judge.devices import (
     fold_before,
     freeze,
 )
+from modelwave_controller.judge.estimated import Table
+from modelwave_controller.releases import reliability
 from modelwave_controller.rollout import course
 from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.latency_edges import Edge, find_edge
 from modelwave_controller.service.due_looks import DueLook
-from modelwave_controller.service.findings import Findings, Seen
+from modelwave_controller.service.findings import Findings, Seen, drifts
 from modelwave_controller.service.gate_windows import windows_of
-from modelwave_controller.storage import devices, windows
+from modelwave_controller.storage import devices, outbox, windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.windows import StoredWindow
 from modelwave_shared.limits import SLOTS
@@ -52,6 +58,7 @@ class Looking:
         self._names: dict[str, list[str]] = {}  # by target
         self._edges: dict[str, dict[str, Edge]] = {}  # by gate and target
         self._seen: dict[str, Seen] = {}  # by target
+        self._tables: dict[tuple[str, int], Table | None] = {}  # by target and release
         self._work = self._all_steps()
 
     def step(self, connection: Connection, seconds: float) -> Looked | None:
@@ -71,15 +78,14 @@ class Looking:
             self._names[target] = sorted(ids)
         yield from self._find_edges()
         for target, names in self._names.items():
-            seen = self._seen[target] = Seen(
+            self._seen[target] = Seen(
                 [name for name in names if name in opened],
                 [name for name in names if name not in opened],
                 {gate.text: {} for gate in self.gates},
             )
-            bins = {text: by[target].bin for text, by in self._edges.items()}
             for part in self._rows(names):
                 for name, rows in part.items():
-                    self._take(seen, name, rows, name in opened, bins)
+                    self._take(target, name, rows, name in opened)
                 yield
 
     def _found(self) -> Looked:
@@ -104,6 +110,7 @@ class Looking:
             observed=observed,
             findings=findings,
             frozen=[one for key, one in sorted(self.frozen.items()) if key not in old],
+            drift=drifts(self._seen),
         )
 
     def _rows(self, names: Sequence[str]) -> Iterator[dict[str, list[StoredWindow]]]:
@@ -150,14 +157,8 @@ class Looking:
                 for place, count in enumerate(row.measures().latency):
                     bins[place] += count
 
-    def _take(
-        self,
-        seen: Seen,
-        name: str,
-        rows: list[StoredWindow],
-        is_canary: bool,
-        bins: dict[str, int],
-    ) -> None:
+    def _take(self, target: str, name: str, rows: list[StoredWindow], is_canary: bool) -> None:
+        seen, table_of = self._seen[target], partial(self._table, target)
         seen.observed = seen.observed or bool(rows)
         inside = [row for row in rows if row.end > self.look.opened]
         if not inside:
@@ -168,11 +169,23 @@ class Looking:
             if row.start >= self.look.opened and (row.release == self._release) == is_canary
         ]
         before = self._before(rows)
+        seen.arms[is_canary].take(now, table_of)
         for gate in self.gates:
-            edge = bins.get(gate.text, 0)
+            by_target = self._edges.get(gate.text, {})
+            edge = by_target[target].bin if by_target else 0
             seen.sums[gate.text][name] = Observed(
-                *fold_before(windows_of(gate, edge, before)), fold(windows_of(gate, edge, now))
+                *fold_before(windows_of(gate, edge, before, table_of)),
+                fold(windows_of(gate, edge, now, table_of)),
             )
+
+    def _table(self, target: str, release: int) -> Table | None:
+        """Returns the table of a release."""
+        key = (target, release)
+        if key not in self._tables:
+            known = self.look.releases.get(key)
+            envelope = outbox.blob(self._connection, known.envelope) if known else b""
+            self._tables[key] = reliability.of_envelope(envelope)
+        return self._tables[key]
 
     def _freeze(self) -> None:
         for gate in self.gates:
