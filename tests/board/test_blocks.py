@@ -13,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from modelwave_controller.demo.processes import processes
 from modelwave_controller.service.blocks import Blocks
-from modelwave_controller.service.link import ServiceBroker
+from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_shared import topics
 from tests import micropython
 from tests.board.updating import broker

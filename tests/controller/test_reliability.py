@@ -10,7 +10,7 @@ from tests.signing import Release
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.judge.estimated import Bin
-from modelwave_controller.releases import reliability
+from modelwave_controller.releases import reliability, signed_figures
 from modelwave_shared import documents
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 from modelwave_shared.window_format import BINS
@@ -107,7 +107,7 @@ def test_largest_table_is_a_valid_part_of_a_manifest_and_leaves_room_in_it() -> 
     made = Release(1, b"model", extra=reliability.recorded(table))
     documents.check(MANIFEST, made.document)
     assert reliability.of_manifest(made.document) == table
-    assert reliability.of_envelope(made.envelope) == table
+    assert signed_figures.of_envelope(made.envelope).table == table
     assert len(made.envelope) - len(Release(1, b"model").envelope) < MAX_ENVELOPE_BYTES / 6
 
 
@@ -131,4 +131,4 @@ def test_what_is_no_table_in_a_manifest_is_none(extra: dict[str, Any]) -> None:
     """A program that is not ours may have signed it; a release must be shown all the same."""
     assert reliability.of_manifest({"extra": extra}) is None
     assert reliability.of_manifest({}) is None
-    assert reliability.of_envelope(b"of a newer program") is None
+    assert signed_figures.of_envelope(b"of a newer program").table is None

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from modelwave_controller.judge.compare import Occasion, Pair, Verdict, compare
 from modelwave_controller.judge.devices import Quantity
+from modelwave_controller.judge.looks import Budget
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 
 
@@ -36,12 +37,12 @@ def judge(
     among them. `common_errors` has the standard error, in raw units, that all canaries of a target
     share; None: of none."""
     names, errors = sorted(pairs), common_errors or {}
+    together, each = divided(occasion.budget, len(names))
     everything, error = [pairs[name] for name in names], _mean_error(pairs, errors)
+    whole = compare(everything, quantity, occasion._replace(budget=together), error)
     if len(names) <= 1:
-        whole = compare(everything, quantity, occasion, error)
         return Judged(whole.word, whole, {}, whole.reason)
-    whole = compare(everything, quantity, _with_share(occasion, 2), error)
-    part = _with_share(occasion, 2 * len(names))
+    part = occasion._replace(budget=each)
     targets = {
         name: compare([pairs[name]], quantity, part, errors.get(name, 0.0)) for name in names
     }
@@ -57,9 +58,12 @@ def _mean_error(pairs: Mapping[str, Pair], errors: Mapping[str, float]) -> float
     return sum(weight * errors.get(name, 0.0) for name, weight in weights.items()) / (whole or 1)
 
 
-def _with_share(occasion: Occasion, parts: int) -> Occasion:
-    budget = occasion.budget
-    return occasion._replace(budget=budget._replace(share=budget.share / parts))
+def divided(budget: Budget, targets: int) -> tuple[Budget, Budget]:
+    """Returns the budget of all devices together, and of each of so many targets by itself."""
+    if targets <= 1:
+        return budget, budget
+    half = budget.share / 2
+    return budget._replace(share=half), budget._replace(share=half / targets)
 
 
 def _together(whole: Verdict, targets: dict[str, Verdict]) -> Judged:

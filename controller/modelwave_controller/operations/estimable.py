@@ -6,7 +6,7 @@ from typing import NoReturn
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.releases import reliability
+from modelwave_controller.releases import reliability, signed_figures
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.storage import outbox
@@ -22,7 +22,7 @@ def require_tables(connection: Connection, created: Created, new: Mapping[str, S
             _refuse(named[0].text, f"release {created.releases[target].release}", created, target)
         if before is None:
             _refuse(named[0].text, "", created, target)
-        if reliability.of_envelope(outbox.blob(connection, before.envelope)) is None:
+        if signed_figures.of_envelope(outbox.blob(connection, before.envelope)).table is None:
             _refuse(named[0].text, f"release {before.release}", created, target)
 
 

@@ -9,13 +9,15 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
-from modelwave_controller.operations import estimable, recover, ways
+from modelwave_controller.evidence import sight
+from modelwave_controller.operations import estimable, preview, recover, ways
 from modelwave_controller.operations.named import with_devices
+from modelwave_controller.operations.sight import sights
 from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
@@ -50,6 +52,7 @@ class Request:
     start_slot: int | None = None  # None: a random one
     lift_ban: str = ""  # why devices that have banned the release may take it again
     epoch: int = 0  # of the fleet's root
+    accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -104,6 +107,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         },
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
         lift_ban=request.lift_ban,
+        accept_blind=request.accept_blind,
     )
     estimable.require_tables(connection, created, chosen)
     return created
@@ -123,7 +127,9 @@ def _instead(found: State, model: str, target: str, digest: str) -> str:
 
 
 def start(store: Store, request: Request, now: float, actor: str = "") -> int:
-    """Begins a rollout and returns its number. Raises OperatorError, as `propose`."""
+    """Begins a rollout and returns its number. Raises OperatorError, as `propose`, and for a gate
+    that the plan names and a stage cannot judge."""
+    request = _require_sight(store, request)
     with _writing(store) as (connection, found):
         created = propose(connection, found, request)
         for signed in request.releases.values():
@@ -131,6 +137,21 @@ def start(store: Store, request: Request, now: float, actor: str = "") -> int:
         number = log.next_rollout(connection)
         log.append(connection, number, now, [by(actor, created)])
         return number
+
+
+def _require_sight(store: Store, request: Request) -> Request:
+    """Returns the request with its start slot, if its stages can judge the gates that the plan
+    names. Windows are read before the write transaction, as the service waits for that."""
+    plan = request.plan
+    if request.accept_blind or not (plan.names_gates and plan.may_hold):
+        return request
+    with store.read() as connection:
+        created = propose(connection, log.under_way(connection), request)
+        places = preview.preview(connection, created, request.releases)
+        refused = sight.refusal(sights(connection, created, places))
+    if refused:
+        raise OperatorError(refused)
+    return replace(request, start_slot=created.start_slot)
 
 
 def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:

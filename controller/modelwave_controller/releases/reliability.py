@@ -18,9 +18,7 @@ from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.judge.estimated import Bin, Table
 from modelwave_controller.releases.heldout import MAX_EXAMPLES
-from modelwave_shared import documents, dsse
 from modelwave_shared.window_format import BINS
-from modelwave_shared.words import MANIFEST
 
 MAX_TABLE_BYTES = 65536
 COLUMNS = ("bin", "n", "correct")
@@ -92,15 +90,6 @@ def _integer(where: str, value: object, most: int) -> int:
 def recorded(table: Sequence[Bin]) -> dict[str, list[int]]:
     """Returns the fields of a manifest's `extra` with the table."""
     return {EXAMPLES: [one.examples for one in table], RIGHT: [one.right for one in table]}
-
-
-def of_envelope(envelope: bytes) -> Table | None:
-    """Returns the table of a signed manifest that was verified before; None if it has none that can
-    be read."""
-    try:
-        return of_manifest(documents.read(MANIFEST, dsse.read(envelope).payload))
-    except ValueError:  # a newer program has stored it
-        return None
 
 
 def of_manifest(document: Mapping[str, Any]) -> Table | None:

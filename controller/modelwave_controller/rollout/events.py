@@ -102,7 +102,7 @@ class Cleared(_Body):
 
 class Created(_Act):
     """`lift_ban` is the operator's reason why devices that have banned the release may take it
-    again, or ""."""
+    again, or "", `accept_blind` the one why gates may be named that a stage cannot judge."""
 
     kind: Literal["created"] = "created"
     model: str
@@ -111,6 +111,7 @@ class Created(_Act):
     previous: dict[str, Release]  # by target: the release to revert to; absent if there is none
     start_slot: int
     lift_ban: str = ""
+    accept_blind: str = ""
 
 
 class Opened(_Body):

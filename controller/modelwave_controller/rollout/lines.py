@@ -123,8 +123,8 @@ def _what(body: Body | NotUnderstood) -> str:
 def _reason(body: Body | NotUnderstood) -> str:
     if isinstance(body, Resumed):
         return body.accepted
-    if isinstance(body, Created) and body.lift_ban:
-        return f"bans are lifted: {body.lift_ban}"
+    if isinstance(body, Created):
+        return _accepted(body)
     if isinstance(body, NotUnderstood):
         return body.problem
     if isinstance(body, Looked):
@@ -133,6 +133,15 @@ def _reason(body: Body | NotUnderstood) -> str:
     if isinstance(body, FoundNewer):
         return f"`modelwave recover {body.model}`"
     return str(getattr(body, "reason", ""))
+
+
+def _accepted(created: Created) -> str:
+    """Returns what the operator let pass at the start, and why."""
+    named = (
+        ("bans are lifted", created.lift_ban),
+        ("starts with a gate that it cannot judge", created.accept_blind),
+    )
+    return "; ".join(f"{what}: {why}" for what, why in named if why)
 
 
 def _actor(body: Body | NotUnderstood) -> str:

@@ -218,6 +218,10 @@ class Plan(_Strict):
         return self.stages[number].gates is not None or self.gates is not None
 
     @property
+    def names_gates(self) -> bool:
+        return bool(self.gates) or any(stage.gates for stage in self.stages)
+
+    @property
     def may_hold(self) -> bool:
         """Whether anything INCONCLUSIVE may hold it: silent canaries do, also by default."""
         return self.judge.inconclusive != "go on"

@@ -20,30 +20,23 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from modelwave_controller.evidence.figures import NO_FIGURES, ReleaseFigures
+from modelwave_controller.evidence.findings import Findings, Seen, drifts
+from modelwave_controller.evidence.quantities import find_edge
 from modelwave_controller.judge.compare import Occasion
-from modelwave_controller.judge.devices import (
-    MAX_BEFORE_WINDOWS,
-    Observed,
-    fold,
-    fold_before,
-    freeze,
-)
-from modelwave_controller.judge.estimated import Table
-from modelwave_controller.releases import reliability
+from modelwave_controller.judge.devices import Observed, fold, fold_before, freeze
+from modelwave_controller.releases import signed_figures
 from modelwave_controller.rollout import course
 from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
 from modelwave_controller.rollout.facts import population_of
-from modelwave_controller.rollout.latency_edges import Edge, find_edge
+from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.service.due_looks import DueLook
-from modelwave_controller.service.findings import Findings, Seen, drifts
-from modelwave_controller.service.gate_windows import windows_of
-from modelwave_controller.storage import devices, outbox, windows
+from modelwave_controller.storage import devices, gate_windows, outbox, windows
 from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.gate_windows import windows_of
 from modelwave_controller.storage.windows import StoredWindow
 from modelwave_shared.limits import SLOTS
 from modelwave_shared.window_format import BINS
-
-SPAN_SECONDS = 3600  # older windows are put together by the hour
 
 
 class Looking:
@@ -58,7 +51,7 @@ class Looking:
         self._names: dict[str, list[str]] = {}  # by target
         self._edges: dict[str, dict[str, Edge]] = {}  # by gate and target
         self._seen: dict[str, Seen] = {}  # by target
-        self._tables: dict[tuple[str, int], Table | None] = {}  # by target and release
+        self._figures: dict[tuple[str, int], ReleaseFigures] = {}  # by target and release
         self._work = self._all_steps()
 
     def step(self, connection: Connection, seconds: float) -> Looked | None:
@@ -116,17 +109,14 @@ class Looking:
     def _rows(self, names: Sequence[str]) -> Iterator[dict[str, list[StoredWindow]]]:
         """Yields the windows of the devices, some devices at a time, from those before the first
         order on."""
-        length = self.plan.judge.window_seconds
-        after = self.look.first - MAX_BEFORE_WINDOWS * length - SPAN_SECONDS
+        after = gate_windows.earliest(self.look.first, self.plan.judge.window_seconds)
         model = self.look.rollout.model
         for chunk in chunks(names):
             found = windows.between(self._connection, model, chunk, after, self.look.end)
             yield {name: found.get(name, []) for name in chunk}
 
     def _before(self, rows: Sequence[StoredWindow]) -> list[StoredWindow]:
-        return [row for row in rows if row.end <= self.look.first and row.release != self._release][
-            -MAX_BEFORE_WINDOWS:
-        ]
+        return gate_windows.before(rows, self.look.first, self._release)
 
     @property
     def _release(self) -> int:
@@ -142,23 +132,17 @@ class Looking:
             bins = [0] * BINS
             if any((gate.text, target) not in self.frozen for gate in wanted):
                 for part in self._rows(names):
-                    self._add_latencies(bins, part)
+                    for rows in part.values():
+                        gate_windows.add_latencies(bins, self._before(rows))
                     yield
             for gate in wanted:
                 old = self.frozen.get((gate.text, target))
-                new = find_edge(bins, 1 - gate.quantile, 1 + gate.value)
+                new = find_edge(gate, bins)
                 found[gate.text][target] = Edge(old.edge, old.margin) if old else new
         self._edges = {text: by for text, by in found.items() if all(e.bin for e in by.values())}
 
-    def _add_latencies(self, bins: list[int], part: dict[str, list[StoredWindow]]) -> None:
-        """Adds the latencies before the first order."""
-        for rows in part.values():
-            for row in self._before(rows):
-                for place, count in enumerate(row.measures().latency):
-                    bins[place] += count
-
     def _take(self, target: str, name: str, rows: list[StoredWindow], is_canary: bool) -> None:
-        seen, table_of = self._seen[target], partial(self._table, target)
+        seen, figures_of = self._seen[target], partial(self._figures_of, target)
         seen.observed = seen.observed or bool(rows)
         inside = [row for row in rows if row.end > self.look.opened]
         if not inside:
@@ -169,23 +153,24 @@ class Looking:
             if row.start >= self.look.opened and (row.release == self._release) == is_canary
         ]
         before = self._before(rows)
-        seen.arms[is_canary].take(now, table_of)
+        for row in now:
+            seen.arms[is_canary].take(gate_windows.measured(row), figures_of(row.release).table)
         for gate in self.gates:
             by_target = self._edges.get(gate.text, {})
             edge = by_target[target].bin if by_target else 0
             seen.sums[gate.text][name] = Observed(
-                *fold_before(windows_of(gate, edge, before, table_of)),
-                fold(windows_of(gate, edge, now, table_of)),
+                *fold_before(windows_of(gate, edge, before, figures_of)),
+                fold(windows_of(gate, edge, now, figures_of)),
             )
 
-    def _table(self, target: str, release: int) -> Table | None:
-        """Returns the table of a release."""
+    def _figures_of(self, target: str, release: int) -> ReleaseFigures:
+        """Returns what the manifest of a release has for windows to be judged by."""
         key = (target, release)
-        if key not in self._tables:
+        if key not in self._figures:
             known = self.look.releases.get(key)
             envelope = outbox.blob(self._connection, known.envelope) if known else b""
-            self._tables[key] = reliability.of_envelope(envelope)
-        return self._tables[key]
+            self._figures[key] = signed_figures.of_envelope(envelope) if known else NO_FIGURES
+        return self._figures[key]
 
     def _freeze(self) -> None:
         for gate in self.gates:

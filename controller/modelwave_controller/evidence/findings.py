@@ -4,18 +4,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from modelwave_controller.evidence.arms import ArmMeasures
+from modelwave_controller.evidence.quantities import quantity_of
 from modelwave_controller.judge.compare import Occasion, Pair, Verdict
-from modelwave_controller.judge.devices import NUMBER, RATIO, SHARE, Frozen, Observed, Quantity, arm
+from modelwave_controller.judge.devices import Frozen, Observed, Quantity, arm
 from modelwave_controller.judge.drift import class_drift
-from modelwave_controller.judge.estimated import common_error, estimated_accuracy
+from modelwave_controller.judge.estimated import common_error
 from modelwave_controller.judge.levels import judge
 from modelwave_controller.judge.limit import judge_limit
 from modelwave_controller.judge.silence import judge_silence
 from modelwave_controller.rollout import course, planned_gates
 from modelwave_controller.rollout.events import ClassDrift, ClassMove, Finding, FrozenBaseline
+from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.planned_gates import PlannedGate
-from modelwave_controller.service.arms import ArmMeasures
 
 NOT_ESTIMATED = (
     "an estimate needs confidences (`observe(confidence=…)`) and a table of reliability in the "
@@ -59,10 +61,10 @@ class Findings(NamedTuple):
     def _judged(self, gate: PlannedGate) -> list[Finding]:
         """Returns what is found of a gate; nothing if nobody measures it and no plan names it."""
         frozen = {target: self.frozen[gate.text, target] for target in self.seen}
-        quantity = _quantity(gate, list(frozen.values()))
+        quantity = quantity_of(gate, [Edge(one.edge, one.margin) for one in frozen.values()])
         sums = (o for one in self.seen.values() for o in one.sums[gate.text].values())
         measured = any(o.now.weight for o in sums)
-        if not measured and not self._is_named(gate):
+        if not measured and not is_named(self.plan, self.stage, gate):
             return []
         if gate.kind == planned_gates.LIMIT:
             return [self._limited(gate, quantity)]
@@ -103,15 +105,11 @@ class Findings(NamedTuple):
         judged = judge(pairs, quantity, self.occasion, errors)
         whole = judged.whole._replace(word=judged.word, reason=judged.reason)
         if gate.name == planned_gates.ESTIMATED and whole.harm is None:
-            if not self._is_named(gate):
+            if not is_named(self.plan, self.stage, gate):
                 return []
             whole = whole._replace(reason=f"{whole.reason}: {NOT_ESTIMATED}")
         parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
         return [_finding(gate, "", whole), *parts]
-
-    def _is_named(self, gate: PlannedGate) -> bool:
-        own = self.plan.stages[self.stage].gates
-        return gate.text in (own or ()) or gate.text in (self.plan.gates or ())
 
     def _silence(self) -> list[Finding]:
         if not self.plan.stages[self.stage].has_controls:
@@ -130,6 +128,11 @@ class Findings(NamedTuple):
                 p=found.p,
             )
         ]
+
+
+def is_named(plan: Plan, stage: int, gate: PlannedGate) -> bool:
+    """Returns whether the plan itself names a gate of stage `stage`, from 0: it is no default."""
+    return gate.text in (plan.stages[stage].gates or ()) or gate.text in (plan.gates or ())
 
 
 def _of(baseline: FrozenBaseline) -> Frozen:
@@ -161,20 +164,6 @@ def _finding(gate: PlannedGate, target: str, verdict: Verdict) -> Finding:
         p=verdict.t_p,
         needs=verdict.need.words if verdict.need else "",
     )
-
-
-def _quantity(gate: PlannedGate, frozen: Sequence[FrozenBaseline]) -> Quantity:
-    """Returns what is judged. A quantile is the share of inferences above an edge, with the
-    smallest margin of all targets, or, without an edge, the mean of the logarithms."""
-    if gate.name == planned_gates.ESTIMATED:
-        return estimated_accuracy(gate.value)
-    by_edge = gate.quantile > 0 and all(one.edge for one in frozen)
-    if by_edge:
-        return Quantity(gate.name, SHARE, False, min(one.margin for one in frozen))
-    if gate.kind == planned_gates.RATIO:
-        return Quantity(gate.name, RATIO, gate.higher_is_better, gate.value)
-    scale = SHARE if gate.is_share else NUMBER
-    return Quantity(gate.name, scale, gate.higher_is_better, gate.value)
 
 
 def drifts(seen: Mapping[str, Seen]) -> list[ClassDrift]:

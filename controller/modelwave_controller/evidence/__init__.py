@@ -1,0 +1,10 @@
+"""Judges by the gates of a plan: what devices have measured, and what they will measure. Pure.
+
+findings    what a look finds in what it has read
+sight       what the stages of a plan will see, before it starts
+figures     what a release signs for windows to be judged by
+arms        what both sides have sent beyond the gates' quantities
+quantities  what a gate judges, and on which scale
+
+The arithmetic is in judge/, the times of looks in rollout/course.py; reading is in storage/.
+"""
