@@ -19,10 +19,17 @@ from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.planned_gates import PlannedGate
 
-NOT_ESTIMATED = (
-    "an estimate needs confidences (`observe(confidence=…)`) and a table of reliability in the "
-    "releases of both sides (`modelwave release create --reliability`)"
-)
+# What gates that compare need of devices and of releases.
+NEEDS = {
+    planned_gates.ESTIMATED: (
+        "an estimate needs confidences (`observe(confidence=…)`) and a table of reliability in the "
+        "releases of both sides (`modelwave release create --reliability`)"
+    ),
+    planned_gates.OVER: (
+        "it needs agents that count against a limit, and the same limit in the releases of both "
+        "sides (`modelwave release create --latency-limit`)"
+    ),
+}
 
 
 @dataclass
@@ -104,10 +111,10 @@ class Findings(NamedTuple):
             }
         judged = judge(pairs, quantity, self.occasion, errors)
         whole = judged.whole._replace(word=judged.word, reason=judged.reason)
-        if gate.name == planned_gates.ESTIMATED and whole.harm is None:
+        if gate.name in NEEDS and whole.harm is None:
             if not is_named(self.plan, self.stage, gate):
                 return []
-            whole = whole._replace(reason=f"{whole.reason}: {NOT_ESTIMATED}")
+            whole = whole._replace(reason=f"{whole.reason}: {NEEDS[gate.name]}")
         parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
         return [_finding(gate, "", whole), *parts]
 

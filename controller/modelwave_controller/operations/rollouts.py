@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.evidence import sight
-from modelwave_controller.operations import estimable, preview, recover, ways
+from modelwave_controller.operations import judgeable, preview, recover, ways
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.operations.sight import sights
 from modelwave_controller.phrases import plural
@@ -109,7 +109,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         lift_ban=request.lift_ban,
         accept_blind=request.accept_blind,
     )
-    estimable.require_tables(connection, created, chosen)
+    judgeable.require_figures(connection, created, chosen)
     return created
 
 

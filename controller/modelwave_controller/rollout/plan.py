@@ -201,14 +201,13 @@ class Plan(_Strict):
         named = [parse_gate(text) for text in (DEFAULT_GATES if texts is None else texts)]
         return [gate for gate in named if stage.has_controls or gate.kind == LIMIT]
 
-    def estimates(self) -> list[PlannedGate]:
-        """Returns the gates about estimated accuracy that the plan itself names."""
+    def named_gates(self) -> list[PlannedGate]:
+        """Returns the gates that the plan itself names, of all stages."""
         return [
             gate
             for number, stage in enumerate(self.stages)
             if stage.gates is not None or self.gates is not None
             for gate in self.gates_of(number)
-            if not gate.may_fail
         ]
 
     def holds(self, number: int) -> bool:

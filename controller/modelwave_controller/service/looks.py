@@ -10,8 +10,9 @@ are all others of the same targets, with their windows of any other release. A w
 lies between the beginning of the stage and the end of the look. Before are the last 16 windows of
 another release until the first order.
 
-Accuracy is estimated with the table that the release of the window has in its manifest. A window of
-a release that no rollout has ordered, or without a table, does not count for it.
+Accuracy is estimated with the table that the release of the window has in its manifest, and slow
+inferences are counted above a limit there. A window of a release that no rollout has ordered,
+without a table, or with another limit than the new release, does not count for that gate.
 """
 
 import time
@@ -164,7 +165,12 @@ class Looking:
             )
 
     def _figures_of(self, target: str, release: int) -> ReleaseFigures:
-        """Returns what the manifest of a release has for windows to be judged by."""
+        """Returns what the manifest of a release has for windows to be judged by, beside those of
+        the new release."""
+        new = self._signed(target, self._release)
+        return self._signed(target, release).beside(new)
+
+    def _signed(self, target: str, release: int) -> ReleaseFigures:
         key = (target, release)
         if key not in self._figures:
             known = self.look.releases.get(key)

@@ -55,6 +55,8 @@ def _measured(
     """Returns the weight and the total that a window adds to a gate's quantity."""
     if gate.name == planned_gates.ESTIMATED:
         return _estimated(row, figures_of)
+    if gate.name == planned_gates.OVER:
+        return _over(row, figures_of)
     if gate.name == planned_gates.ACCURACY:
         return row.labelled, row.correct
     if gate.name == planned_gates.FAILURES:
@@ -79,3 +81,9 @@ def _estimated(row: StoredWindow, figures_of: FiguresOf) -> tuple[float, float]:
         return 0.0, 0.0
     found = estimated.window(0, confidences, table)
     return found.weight, found.total
+
+
+def _over(row: StoredWindow, figures_of: FiguresOf) -> tuple[float, float]:
+    """A window of a release without the limit does not count."""
+    over, compared = row.measures().over
+    return (compared, over) if figures_of(row.release).limit_us else (0.0, 0.0)

@@ -55,13 +55,15 @@ class NumberSummary:
 @dataclass(frozen=True)
 class WindowMeasures:
     """`latency` and `confidence`: inferences by bin, empty if they were not measured. `classes`: by
-    predicted class; `classes_rest`: of all others."""
+    predicted class; `classes_rest`: of all others. `over`: how many took longer than the limit of
+    their release, and how many were compared with it."""
 
     latency: list[int] = field(default_factory=list)
     confidence: list[int] = field(default_factory=list)
     classes: dict[str, int] = field(default_factory=dict)
     classes_rest: int = 0
     numbers: dict[str, NumberSummary] = field(default_factory=dict)
+    over: tuple[int, int] = (0, 0)
 
     def joined(self, other: "WindowMeasures") -> "WindowMeasures":
         """Returns what was measured in both."""
@@ -82,6 +84,7 @@ class WindowMeasures:
             {name: classes[name] for name in top[:MAX_CLASSES]},
             self.classes_rest + other.classes_rest + rest,
             numbers,
+            (self.over[0] + other.over[0], self.over[1] + other.over[1]),
         )
 
     def dump(self) -> str:
@@ -91,6 +94,7 @@ class WindowMeasures:
             "k": self.classes,
             "r": self.classes_rest,
             "n": {name: number.dump() for name, number in self.numbers.items()},
+            "o": self.over if self.over[1] else None,
         }
         return _compact({key: part for key, part in parts.items() if part})
 
@@ -104,6 +108,7 @@ def load(stored: str) -> WindowMeasures:
         found.get("k", {}),
         found.get("r", 0),
         {name: _number(values) for name, values in found.get("n", {}).items()},
+        tuple(found.get("o", (0, 0))),
     )
 
 
@@ -128,6 +133,7 @@ def of_document(metrics: Metrics) -> str:
         "k": metrics.classes,
         "r": metrics.classes_rest,
         "n": metrics.numbers,
+        "o": metrics.latency.get("over"),
     }
     return _compact({key: part for key, part in parts.items() if part})
 
