@@ -90,6 +90,21 @@ class Release:
         self.digest = dsse.read(self.envelope).digest()
 
 
+# The fields of an order to run a model beside the live one.
+SHADOW = {
+    "shadow": True,
+    "extra": {
+        "shadow": {
+            "seconds": 3600,
+            "share_ppm": 100_000,
+            "ram": 2**20,
+            "latency_us": 20_000,
+            "else_trial": False,
+        }
+    },
+}
+
+
 def order_document(release, seq, **changes):
     document = {
         "fleet": "demo",

@@ -6,7 +6,14 @@ from modelwave_agent import machine
 from modelwave_agent import record as records
 from modelwave_agent.driver import Driver
 from modelwave_agent.journal import Journal
-from modelwave_shared.limits import MAX_BYTES, MAX_EPOCH, MAX_SEQ, MAX_TEXT, MAX_TIME
+from modelwave_shared.limits import (
+    MAX_BYTES,
+    MAX_EPOCH,
+    MAX_SEQ,
+    MAX_TEXT,
+    MAX_TIME,
+    MAX_TRIAL_SECONDS,
+)
 from modelwave_shared.words import FILE_ROLES, OUTCOMES, STATES
 
 DETAIL = {
@@ -14,6 +21,7 @@ DETAIL = {
     "time": 7,
     "bank": {"manifest": "m2", "release": 2, "confirmed": False},
     "reason": "because",
+    "seconds": 600,
 }
 
 ROWS = [(state, event) for state, events in machine.TABLE.items() for event in events]
@@ -70,6 +78,7 @@ def test_only_a_confirmed_bank_becomes_live_and_only_then_is_it_succeeded():
             assert new["banks"][new["live"]]["confirmed"]
         if new["outcome"] == "SUCCEEDED":
             assert event in ("healthy", "running")
+        assert (new["outcome"] == "SHADOWED") == (event == "shadowed")
         assert new["outcome"] in ("", *OUTCOMES)
 
 
@@ -128,6 +137,28 @@ def test_last_try_is_worn_after_a_reset():
     assert machine.boot_event(tired) == "boot"
 
 
+def test_shadow_changes_neither_what_serves_nor_what_is_in_a_bank():
+    for event in machine.TABLE["shadow"]:
+        before = record("shadow")
+        new, _ = machine.step(before, event, DETAIL)
+        assert (new["live"], new["banks"]) == (before["live"], before["banks"])
+        assert new["state"] != "trial"
+    over, _ = machine.step(record("shadow"), "shadowed", DETAIL)
+    assert machine.order_event(over, "m2") == "held"
+
+
+def test_shadow_that_has_lasted_gives_its_try_back_and_a_new_order_begins_anew():
+    before = record("shadow")
+    before["tries"] = 2
+    new, effects = machine.step(before, "lasted", DETAIL)
+    assert (new["tries"], new["shadow_seconds"], effects) == (1, 600, [])
+    after_reset, _ = machine.step(new, "boot", {})
+    assert (after_reset["state"], after_reset["shadow_seconds"]) == ("fetching", 600)
+    idle, _ = machine.step(new, "superseded", DETAIL)
+    taken, _ = machine.step(idle, "held", DETAIL)
+    assert "shadow_seconds" not in taken
+
+
 def test_order_for_what_is_live_needs_no_download_nor_does_one_for_the_other_bank():
     assert machine.order_event(record("idle"), "m1") == "running"
     assert machine.order_event(record("idle"), "m2") == "held"
@@ -149,6 +180,7 @@ def test_largest_record_that_can_be_fits_the_journal(tmp_path):
         banks=[bank, bank],
         order={"epoch": MAX_EPOCH, "seq": MAX_SEQ, "sha256": "f" * 64},
         time=MAX_TIME,
+        shadow_seconds=MAX_TRIAL_SECONDS,
         outcome="ROLLED_BACK",
         reason="r" * MAX_TEXT,
         blacklist=["f" * 64] * machine.MAX_BLACKLIST,

@@ -16,7 +16,7 @@ from modelwave_controller.operations.status import Status
 from modelwave_shared.words import ORDER, READS, WRITES
 
 COMMAND = re.compile("`modelwave ([^`]+)`")
-OPERATIONS = ("pause", "resume", "abort", "revert", "retry")
+OPERATIONS = ("pause", "resume", "promote", "approve", "abort", "revert", "retry")
 REFUSED = 2
 
 
@@ -39,6 +39,32 @@ def running(world: World) -> None:
 
 def held(world: World) -> None:
     hold(world)
+
+
+def failed_and_held(world: World) -> None:
+    world.start(1, quick(50, 100, on_fail="hold"))
+    world.tick()
+    world.answer("ROLLED_BACK", world.devices.values())
+    world.tick()
+
+
+def soaking(world: World) -> None:
+    world.start(1, quick(50, 100, stage={"soak_seconds": 50}))
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+
+
+def waiting_for_approval(world: World) -> None:
+    plan = quick(50, 100)
+    first, last = plan.stages
+    stages = (first, last.model_copy(update={"approval": "the dashboard"}))
+    world.start(1, plan.model_copy(update={"stages": stages}))
+    for _ in range(2):
+        world.tick()
+        world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+    assert seen(world).waits is not None
 
 
 def paused(world: World) -> None:
@@ -132,6 +158,9 @@ STATES = (
     new,
     running,
     held,
+    failed_and_held,
+    soaking,
+    waiting_for_approval,
     paused,
     resumed_after_the_pause_of_a_hold,
     aborted,

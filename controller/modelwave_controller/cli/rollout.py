@@ -11,10 +11,10 @@ import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
+from modelwave_controller.cli.control import ReasonOption, RolloutArgument, approve, promote
 from modelwave_controller.cli.lint import lint
 from modelwave_controller.cli.log import rollout_log
 from modelwave_controller.cli.options import (
-    WHICH_ROLLOUT,
     JsonOption,
     NewestArgument,
     actor,
@@ -38,12 +38,8 @@ app.command()(start)
 app.command()(lint)
 app.command("log")(rollout_log)
 app.command("report")(rollout_report)
-
-RolloutArgument = Annotated[
-    str,
-    typer.Argument(metavar="ROLLOUT", show_default=False, help=WHICH_ROLLOUT),
-]
-ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
+app.command()(promote)
+app.command()(approve)
 
 
 # Exit codes of `rollout watch`: it ends at these statuses. (1 and 2 are errors: errors.py.)
@@ -63,7 +59,7 @@ def show_status(
 ) -> None:
     """Show a rollout's status, its reason, what happens next, and a row for each stage."""
     with opened_store(ctx) as store:
-        found = status_of(store, rollout)
+        found = status_of(store, rollout, with_series=True)
     if as_json:
         print_json(found.json())
     else:
@@ -106,7 +102,7 @@ def watch(
     """
     with opened_store(ctx) as store:
         with store.read() as connection:
-            reader = StatusReader(connection, rollout)
+            reader = StatusReader(connection, rollout, with_series=True)
 
         def read() -> Status:
             with store.read() as connection:
@@ -228,6 +224,7 @@ def _follow(read: Callable[[], Status], interval: float, as_json: bool, timeout:
     if not screen.is_terminal:
         draw = _changes(lambda found: show(view.rollout(found)))
         return _until_end(read, interval, draw, timeout)
+    screen.soft_wrap = False  # Live cuts what it does not wrap itself
     with Live(console=screen, auto_refresh=False) as live:
         return _until_end(
             read, interval, lambda found: live.update(view.rollout(found), refresh=True), timeout
@@ -251,12 +248,12 @@ def _until_end(
 
 
 def _changes(draw: Callable[[Status], None]) -> Callable[[Status], None]:
-    """Returns a function that draws only changes, for an output that cannot be redrawn; a
-    countdown does not count as a change."""
+    """Returns a function that draws only changes, for an output that cannot be redrawn. A countdown
+    does not count as a change, nor do further windows: what they say is judged by looks."""
     drawn: list[Status] = []
 
     def draw_change(found: Status) -> None:
-        lasting = replace(found, next="", warnings=[], next_look="")
+        lasting = replace(found, next="", warnings=[], next_look="", series={})
         if drawn != [lasting]:
             draw(found)
             drawn[:] = [lasting]

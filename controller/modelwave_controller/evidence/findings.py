@@ -74,49 +74,36 @@ class Findings(NamedTuple):
         if not measured and not is_named(self.plan, self.stage, gate):
             return []
         if gate.kind == planned_gates.LIMIT:
-            return [self._limited(gate, quantity)]
-        return self._compared(gate, quantity, frozen)
+            ours = [o for one in self.seen.values() for o in one.of(gate, one.canaries)]
+            return [limited(gate, quantity, ours, self.occasion)]
+        pairs, errors = self._pairs(gate, quantity, frozen), self._table_errors(gate)
+        found = compared(gate, quantity, pairs, self.occasion, errors)
+        if gate.name not in NEEDS or found[0].harm is not None:
+            return found
+        if not is_named(self.plan, self.stage, gate):
+            return []
+        reason = f"{found[0].reason}: {NEEDS[gate.name]}"
+        return [found[0].model_copy(update={"reason": reason}), *found[1:]]
 
-    def _limited(self, gate: PlannedGate, quantity: Quantity) -> Finding:
-        ours = [o for one in self.seen.values() for o in one.of(gate, one.canaries)]
-        found = judge_limit(ours, quantity, gate.value, self.occasion)
-        return Finding(
-            gate=gate.text,
-            verdict=found.word,
-            reason=found.reason,
-            canaries=found.devices,
-            controls=0,
-            margin=found.limit,
-            harm=found.mean,
-            low=found.low,
-            high=found.high,
-            p=found.t_p,
-        )
+    def _table_errors(self, gate: PlannedGate) -> dict[str, float] | None:
+        """Returns the errors of the tables, by target, that an estimate shares."""
+        if gate.name != planned_gates.ESTIMATED:
+            return None
+        return {
+            target: common_error(one.arms[True].confidences, one.arms[False].confidences)
+            for target, one in self.seen.items()
+        }
 
-    def _compared(
+    def _pairs(
         self, gate: PlannedGate, quantity: Quantity, frozen: Mapping[str, FrozenBaseline]
-    ) -> list[Finding]:
-        pairs = {
+    ) -> dict[str, Pair]:
+        return {
             target: Pair(
                 arm(one.of(gate, one.canaries), quantity, _of(frozen[target])),
                 arm(one.of(gate, one.controls), quantity, _of(frozen[target])),
             )
             for target, one in self.seen.items()
         }
-        errors = None
-        if gate.name == planned_gates.ESTIMATED:
-            errors = {
-                target: common_error(one.arms[True].confidences, one.arms[False].confidences)
-                for target, one in self.seen.items()
-            }
-        judged = judge(pairs, quantity, self.occasion, errors)
-        whole = judged.whole._replace(word=judged.word, reason=judged.reason)
-        if gate.name in NEEDS and whole.harm is None:
-            if not is_named(self.plan, self.stage, gate):
-                return []
-            whole = whole._replace(reason=f"{whole.reason}: {NEEDS[gate.name]}")
-        parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
-        return [_finding(gate, "", whole), *parts]
 
     def _silence(self) -> list[Finding]:
         if not self.plan.stages[self.stage].has_controls:
@@ -135,6 +122,46 @@ class Findings(NamedTuple):
                 p=found.p,
             )
         ]
+
+
+def occasion_of(plan: Plan, stage: int, look: int, windows: int, seed: int) -> Occasion:
+    """Returns the occasion of look `look` of stage `stage`, both from 0, after so many windows."""
+    budget, margins = course.budget(plan, stage), course.margins(plan, stage)
+    return Occasion(budget, look, windows, margins, seed)
+
+
+def limited(
+    gate: PlannedGate, quantity: Quantity, canaries: list[Observed], occasion: Occasion
+) -> Finding:
+    """Returns what is found of a gate that is a fixed limit."""
+    found = judge_limit(canaries, quantity, gate.value, occasion)
+    return Finding(
+        gate=gate.text,
+        verdict=found.word,
+        reason=found.reason,
+        canaries=found.devices,
+        controls=0,
+        margin=found.limit,
+        harm=found.mean,
+        low=found.low,
+        high=found.high,
+        p=found.t_p,
+    )
+
+
+def compared(
+    gate: PlannedGate,
+    quantity: Quantity,
+    pairs: Mapping[str, Pair],
+    occasion: Occasion,
+    common_errors: Mapping[str, float] | None = None,
+) -> list[Finding]:
+    """Returns what is found of a gate about a baseline: in all targets together, and in each.
+    `common_errors`: as of levels.judge."""
+    judged = judge(pairs, quantity, occasion, common_errors)
+    whole = judged.whole._replace(word=judged.word, reason=judged.reason)
+    parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
+    return [_finding(gate, "", whole), *parts]
 
 
 def is_named(plan: Plan, stage: int, gate: PlannedGate) -> bool:

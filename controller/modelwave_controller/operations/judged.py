@@ -1,7 +1,10 @@
 """What the looks of a rollout's stages found, for people: a row for each gate and target."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout import course, state
 from modelwave_controller.rollout.events import Finding
@@ -40,6 +43,19 @@ def gate_rows(rollout: Rollout) -> list[GateRow]:
     ]
 
 
+def worst_targets(rows: Sequence[GateRow], gate: str, most: int) -> tuple[list[GateRow], int]:
+    """Returns at most so many rows of the gate's targets, those with the worst verdict first, then
+    those whose harm may be nearest to the margin or most beyond it; and how many are left out."""
+    found = sorted((r for r in rows if r.gate == gate and r.target), key=_goodness)
+    return found[:most], max(0, len(found) - most)
+
+
+def _goodness(row: GateRow) -> tuple[int, float, str]:
+    verdict = {FAIL: 0, INCONCLUSIVE: 1}.get(row.verdict, 2)
+    room = inf if row.high is None or row.margin is None else row.margin - row.high
+    return verdict, room, row.target
+
+
 def next_look(rollout: Rollout, clock: float) -> str:
     """Returns when the newest stage is looked at next, such as "after 4 windows, in 12 min"; "" if
     it is not. `clock` is the rollout clock."""
@@ -53,6 +69,18 @@ def next_look(rollout: Rollout, clock: float) -> str:
     at = course.look_at(plan, number, stage, held)
     when = "once the broker has its orders" if at is None else f"in {span(max(0.0, at - clock))}"
     return f"after {plural(windows, 'window')} of stage {number + 1}, {when}"
+
+
+def promoted_by(rollout: Rollout, number: int) -> str:
+    """Returns who promoted the stage, from 0, and what was skipped; "" if nobody did."""
+    if number >= len(rollout.stages) or (found := rollout.stages[number].promoted) is None:
+        return ""
+    who = found.actor or "the operator"
+    if found.stage != number:
+        return f"{who} promoted stage {found.stage + 1} and those after it: no soak"
+    how = " by force" if found.forced else ""
+    why = f": {found.reason}" if found.reason else ""
+    return f"{who} skipped {found.skipped}{how}{why}"
 
 
 def _row(number: int, look: str, finding: Finding) -> GateRow:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.evidence import sight
-from modelwave_controller.operations import judgeable, preview, recover, ways
+from modelwave_controller.operations import judgeable, preview, recover, superseding, ways
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.operations.sight import sights
 from modelwave_controller.phrases import plural
@@ -53,6 +53,7 @@ class Request:
     lift_ban: str = ""  # why devices that have banned the release may take it again
     epoch: int = 0  # of the fleet's root
     accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
+    supersede: str = ""  # why rollouts that are under way for its targets are to be ended for it
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -62,14 +63,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
     chosen = _chosen(request)
     if obstacle := found.obstacle(request.model):
         raise OperatorError(f"cannot start a rollout of {request.model}: {obstacle}")
-    active = found.active(request.model)
-    if active:
-        may_end = active.status in state.ACTIVE
-        end = f", `modelwave rollout abort {active.id}` ends it" if may_end else ""
-        raise OperatorError(
-            f"rollout {active.id} of {request.model} is {active.status}: `modelwave rollout "
-            f"watch {active.id}` follows it{end}"
-        )
+    superseding.require_free(found, request.model, list(chosen), bool(request.supersede))
     if not devices.any_has(connection, list(chosen), request.model):
         raise NoDeviceError(
             f"no device of target {', '.join(chosen)} has reported {request.model}: start "
@@ -130,12 +124,14 @@ def start(store: Store, request: Request, now: float, actor: str = "") -> int:
     """Begins a rollout and returns its number. Raises OperatorError, as `propose`, and for a gate
     that the plan names and a stage cannot judge."""
     request = _require_sight(store, request)
-    with _writing(store) as (connection, found):
+    with writing(store) as (connection, found):
         created = propose(connection, found, request)
         for signed in request.releases.values():
             outbox.keep_blob(connection, signed.envelope)
         number = log.next_rollout(connection)
-        log.append(connection, number, now, [by(actor, created)])
+        begun: tuple[int, Act] = (number, created)
+        acts = [*superseding.ended(found, created, number, request.supersede), begun]
+        log.append_all(connection, now, [(rollout, by(actor, act)) for rollout, act in acts])
         return number
 
 
@@ -161,7 +157,7 @@ def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") 
 def resume(store: Store, rollout: str, accept: str, now: float, actor: str = "") -> int:
     """Resumes a rollout. `accept` is the reason to overrule the gate that holds it; "" orders the
     devices anew that it waits for, and waits for the gate again."""
-    with _writing(store) as (connection, found):
+    with writing(store) as (connection, found):
         held = find(found, rollout)
         entries: list[Act] = [_resume(held, accept)]
         if held.status == state.HELD and held.held_by == "gate" and not accept:
@@ -185,7 +181,7 @@ def retry(
     of `words` (retry.WORDS), or, without either, those that failed or are silent. Returns the
     rollout's number and how many devices these are. Raises OperatorError if there are none, or if
     they would refuse the order by its number."""
-    with _writing(store) as (connection, found):
+    with writing(store) as (connection, found):
         chosen = find(found, rollout)
         epoch = ahead.newest_epoch(connection, chosen.model)
         recover.require_not_behind(ahead.compare(connection, chosen.model, epoch), chosen.model)
@@ -261,7 +257,7 @@ def _release(signed: Signed) -> Release:
 
 
 @contextlib.contextmanager
-def _writing(store: Store) -> Iterator[tuple[Connection, State]]:
+def writing(store: Store) -> Iterator[tuple[Connection, State]]:
     """A write transaction and log.under_way in it. Most of the log is folded before: it takes
     long where many devices have answered, and the service waits for whoever writes."""
     with store.read() as connection:
@@ -273,7 +269,7 @@ def _writing(store: Store) -> Iterator[tuple[Connection, State]]:
 def _append(
     store: Store, wanted: str, now: float, actor: str, entry: Callable[[State, Rollout], Act]
 ) -> int:
-    with _writing(store) as (connection, found):
+    with writing(store) as (connection, found):
         rollout = find(found, wanted)
         log.append(connection, rollout.id, now, [by(actor, entry(found, rollout))])
         return rollout.id
@@ -284,11 +280,13 @@ def _require_not_failed(rollout: Rollout) -> None:
         raise OperatorError(
             f"rollout {rollout.id} has failed and cannot go on: `modelwave rollout revert "
             f"{rollout.id}` reverts it, `modelwave rollout abort {rollout.id}` leaves it; then "
-            "start a new one"
+            f"start a new one (`modelwave rollout promote {rollout.id} --force REASON` opens its "
+            "next stage in spite of it)"
         )
 
 
-def _nothing_to(verb: str, rollout: Rollout) -> OperatorError:
+def nothing_to(verb: str, rollout: Rollout) -> OperatorError:
+    """Returns the error for an operation that the rollout's status does not allow."""
     return OperatorError(
         f"rollout {rollout.id} is {rollout.status}: there is nothing to {verb}; "
         f"{ways.instead(rollout)}"
@@ -298,14 +296,14 @@ def _nothing_to(verb: str, rollout: Rollout) -> OperatorError:
 def _pause(rollout: Rollout, reason: str) -> Act:
     ways.require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.NEW, state.RUNNING, state.HELD):
-        raise _nothing_to("pause", rollout)
+        raise nothing_to("pause", rollout)
     return Paused(reason=reason)
 
 
 def _resume(rollout: Rollout, accept: str) -> Act:
     ways.require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.PAUSED, state.HELD):
-        raise _nothing_to("resume", rollout)
+        raise nothing_to("resume", rollout)
     _require_not_failed(rollout)
     if accept and rollout.status != state.HELD:
         raise OperatorError(
@@ -411,7 +409,7 @@ def _counted(rollout: Rollout, outcomes: dict[str, str]) -> str:
 
 def _abort(rollout: Rollout, reason: str) -> Act:
     if rollout.status not in (*state.ACTIVE, state.UNKNOWN):
-        raise _nothing_to("abort", rollout)
+        raise nothing_to("abort", rollout)
     return Aborted(reason=reason)
 
 

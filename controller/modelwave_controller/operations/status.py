@@ -12,7 +12,7 @@ from modelwave_controller.judge.verdicts import FAIL, PASS
 from modelwave_controller.operations import recover, rollouts, ways
 from modelwave_controller.operations.drifted import DriftRow, drift_rows
 from modelwave_controller.operations.health import health
-from modelwave_controller.operations.judged import GateRow, gate_rows, next_look
+from modelwave_controller.operations.judged import GateRow, gate_rows, next_look, promoted_by
 from modelwave_controller.operations.problems import (
     REFUSED,
     SILENT,
@@ -20,6 +20,8 @@ from modelwave_controller.operations.problems import (
     problems_of,
     with_moments,
 )
+from modelwave_controller.operations.series import Series, SeriesReader
+from modelwave_controller.operations.waits import Waits, waits_for
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
@@ -51,7 +53,7 @@ class Times(NamedTuple):
 class StageRow:
     """The row of a stage, or of a revert. `silent` counts devices without an answer, after the
     deadline also those still in progress; `deferred` those whose program does not let the update go
-    on now; `gate` is one word."""
+    on now; `gate` is one word. `promoted` says who ended its soak, and what was skipped."""
 
     name: str
     devices: int
@@ -65,6 +67,7 @@ class StageRow:
     gate: str
     reason: str
     deferred: int = 0
+    promoted: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ class Status:
     judged: list[GateRow] = field(default_factory=list)
     next_look: str = ""
     drift: list[DriftRow] = field(default_factory=list)
+    waits: Waits | None = None
+    series: Series = field(default_factory=dict)  # of the newest stage, `series_stage`, from 1
+    series_stage: int = 0  # 0: there is none
 
     @property
     def final(self) -> bool:
@@ -127,13 +133,15 @@ class StatusReader:
         wanted: str | None,
         max_problems: int = MAX_PROBLEMS,
         utc: bool = False,
+        with_series: bool = False,
     ) -> None:
-        """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time. Raises
-        OperatorError."""
+        """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time;
+        `with_series`: also what devices measured by window. Raises OperatorError."""
         self.rollout = rollouts.find(log.folded(connection, reports_of=[]), wanted).id
         self._state = State()
         self._max_problems = max_problems
         self._utc = utc
+        self._series = SeriesReader() if with_series else None
 
     @property
     def folded(self) -> Rollout:
@@ -166,7 +174,9 @@ class StatusReader:
             max_problems=self._max_problems,
         )
         problems = with_moments(connection, rollout.model, found.problems, now, self._utc)
-        return replace(found, problems=problems)
+        series = self._series.read(connection, rollout, known, times.clock) if self._series else {}
+        stage = len(rollout.stages) if series else 0
+        return replace(found, problems=problems, series=series, series_stage=stage)
 
 
 def describe(
@@ -199,6 +209,7 @@ def describe(
         judged=gate_rows(rollout),
         next_look=next_look(rollout, times.clock),
         drift=drift_rows(rollout),
+        waits=waits_for(rollout),
     )
 
 
@@ -355,7 +366,8 @@ def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
             counts, late = fact.counts, overdue(stage, fact, clock_now)
             live = stage_gate(plan, so_far, number, clock_now)
             gate, reason = _gate(rollout, rollout.stages[number], live)
-        rows.append(_row(label(plan, number), counts, late, gate, reason))
+        row = _row(label(plan, number), counts, late, gate, reason)
+        rows.append(replace(row, promoted=promoted_by(rollout, number)))
     if so_far.back and rollout.back and rollout.back.orders:
         rows.append(_row("way back", so_far.back, rollout.status == state.REVERTED))
     return rows

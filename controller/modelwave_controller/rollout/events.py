@@ -240,6 +240,45 @@ class Resumed(_Act):
     accepted: str
 
 
+class Overruled(_Body):
+    """What was known of a stage when the operator overruled its gate: it does not count again."""
+
+    rolled_back: int
+    looks: int
+
+
+class Promoted(_Act):
+    """The operator ended the soak of `stage`, which skips what `skipped` says; `full`: the stages
+    after it do not soak either. `overruled`, of each opened stage, if a gate that had not passed
+    was overruled too; then there is a reason."""
+
+    kind: Literal["promoted"] = "promoted"
+    stage: int  # from 0
+    skipped: str
+    reason: str = ""
+    full: bool = False
+    overruled: list[Overruled] = []
+
+    @property
+    def forced(self) -> bool:
+        return bool(self.overruled)
+
+
+class ApprovalAsked(_Body):
+    """The stage waits for the operator's approval from now on."""
+
+    kind: Literal["approval_asked"] = "approval_asked"
+    stage: int  # from 0
+
+
+class Approved(_Act):
+    """The stage may open, as far as the operator's approval is concerned."""
+
+    kind: Literal["approved"] = "approved"
+    stage: int  # from 0
+    reason: str = ""
+
+
 class Retried(_Act):
     """The operator asked that these devices are ordered the release anew, each by an order for it
     alone."""
@@ -346,6 +385,8 @@ Act = (
     Created
     | Paused
     | Resumed
+    | Promoted
+    | Approved
     | Retried
     | RevertAsked
     | Aborted
@@ -362,6 +403,7 @@ Body = Annotated[
     | Reported
     | Gated
     | Looked
+    | ApprovalAsked
     | Held
     | Continued
     | Reverted

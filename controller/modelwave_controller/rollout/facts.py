@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from modelwave_controller.rollout import cohorts, course, formats, state
+from modelwave_controller.rollout import cohorts, course, formats, state, waiting
 from modelwave_controller.rollout.decide import Facts, StageFacts
-from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
+from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.plan import Stage
-from modelwave_controller.rollout.state import Answer, Rollout, Wave
+from modelwave_controller.rollout.state import Answer, Rollout, StageState, Wave
 from modelwave_shared.words import CANCELED, DEFERRED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
 
 
@@ -53,8 +53,10 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
             counts=count_answers(stage, known, later_stage),
             failed=state.failed(stage),
             accepted=stage.accepted,
-            looked=course.looked(rollout.created.plan, number, stage.looks),
+            looked=course.looked(rollout.created.plan, number, _counting(stage)),
             look_at=course.awaited(rollout.created.plan, number, stage),
+            promoted=stage.promoted is not None,
+            overruled=stage.overruled.rolled_back if stage.overruled else 0,
         )
         for number, stage in enumerate(rollout.stages)
     )
@@ -66,6 +68,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
         held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
         unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
+        approval=waiting.approval(rollout),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,
@@ -74,6 +77,11 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
         numbers_doubt=numbers_doubt,
         rollout=rollout.id,
     )
+
+
+def _counting(stage: StageState) -> list[Looked]:
+    """Returns the looks of the stage that the operator has not overruled."""
+    return stage.looks[stage.overruled.looks :] if stage.overruled else stage.looks
 
 
 def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from modelwave_controller.phrases import moment, plural
 from modelwave_controller.rollout.events import (
     Aborted,
+    ApprovalAsked,
+    Approved,
     Began,
     Body,
     ClockAccepted,
@@ -26,6 +28,7 @@ from modelwave_controller.rollout.events import (
     Opened,
     OrderSent,
     Paused,
+    Promoted,
     Recovered,
     Reordered,
     Reported,
@@ -90,6 +93,13 @@ def _what(body: Body | NotUnderstood) -> str:
             return "continued by itself"
         case Resumed(accepted=accepted):
             return "resumed, and its gate overruled" if accepted else "resumed"
+        case ApprovalAsked():
+            return f"stage {body.stage + 1} waits for approval"
+        case Approved():
+            return f"stage {body.stage + 1} approved"
+        case Promoted(full=full, forced=forced):
+            whom = "and those after it promoted" if full else "promoted"
+            return f"stage {body.stage + 1} {whom}{' by force' if forced else ''}"
         case Retried():
             return f"{plural(len(body.devices), 'device')} to be ordered anew"
         case Reordered(settled=True):
@@ -123,6 +133,8 @@ def _what(body: Body | NotUnderstood) -> str:
 def _reason(body: Body | NotUnderstood) -> str:
     if isinstance(body, Resumed):
         return body.accepted
+    if isinstance(body, Promoted):
+        return "; ".join(part for part in (body.reason, f"skipped {body.skipped}") if part)
     if isinstance(body, Created):
         return _accepted(body)
     if isinstance(body, NotUnderstood):

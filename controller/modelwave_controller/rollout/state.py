@@ -23,6 +23,8 @@ from modelwave_controller.judge.verdicts import FAIL
 from modelwave_controller.rollout.events import (
     FLEET,
     Aborted,
+    ApprovalAsked,
+    Approved,
     Began,
     Body,
     Continued,
@@ -37,7 +39,9 @@ from modelwave_controller.rollout.events import (
     NotUnderstood,
     Opened,
     OrderSent,
+    Overruled,
     Paused,
+    Promoted,
     Recovered,
     Release,
     Reordered,
@@ -55,7 +59,12 @@ from modelwave_shared.slots import contains
 NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
 REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
 UNKNOWN = "UNKNOWN"
-ACTIVE = (NEW, RUNNING, PAUSED, HELD)  # may still open a stage; at most one such per model
+ACTIVE = (
+    NEW,
+    RUNNING,
+    PAUSED,
+    HELD,
+)  # may still open a stage; at most one such per model and target
 FINAL = (REVERTED, FINISHED, ABORTED)
 
 RESTORED = "the database was restored from a backup, and devices may have newer orders than it has"
@@ -86,6 +95,8 @@ class StageState(Wave):
     verdict: str = ""  # its gate's last decision
     verdict_reason: str = ""
     accepted: str = ""
+    promoted: Promoted | None = None  # its soak was ended by the operator
+    overruled: Overruled | None = None
     looks: list[Looked] = field(default_factory=list)
 
 
@@ -103,6 +114,10 @@ class Rollout:
     by_seq: dict[int, Wave] = field(default_factory=dict)  # {order: the wave that it counts for}
     retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
+    hurried: Promoted | None = None  # no stage soaks from then on
+    # By stage: since when it waits for approval, in Unix seconds; and who gave it.
+    asked: dict[int, float] = field(default_factory=dict)
+    approved: dict[int, Approved] = field(default_factory=dict)
     frozen: dict[tuple[str, str], FrozenBaseline] = field(
         default_factory=dict
     )  # by gate and target
@@ -190,14 +205,19 @@ class State:
             return FoundNewer(model=model, seq=self.behind[model]).told
         return RESTORED if model in self.restored else ""
 
-    def active(self, model: str) -> Rollout | None:
-        """Returns the rollout that may still send an order to further slots."""
-        found = [
+    def active(self, model: str, targets: Iterable[str]) -> list[Rollout]:
+        """Returns the rollouts that may still send an order to further slots of these targets."""
+        return [
             r
             for r in self.rollouts.values()
-            if r.model == model and (r.status in ACTIVE or r.revert_asked is not None)
+            if r.model == model
+            and (r.status in ACTIVE or r.revert_asked is not None)
+            and not r.created.releases.keys().isdisjoint(targets)
         ]
-        return found[-1] if found else None
+
+    def active_anywhere(self, model: str) -> list[Rollout]:
+        targets = {t for r in self.rollouts.values() for t in r.created.releases}
+        return self.active(model, targets)
 
     def alone_in(self, model: str, target: str, ranges: list[list[int]]) -> list[str]:
         """Returns the devices in these slots that have an order for them alone."""
@@ -243,7 +263,7 @@ def _apply(state: State, event: Event) -> None:
     match body:
         case Opened():
             rollout.status = RUNNING
-            rollout.stages.append(StageState(event.at, body.orders))
+            rollout.stages.append(StageState(event.at, body.orders, promoted=rollout.hurried))
             _order(state, rollout, rollout.stages[-1], body.orders)
         case Began():
             _begin(rollout, body)
@@ -263,6 +283,12 @@ def _apply(state: State, event: Event) -> None:
             rollout.status, rollout.reason = PAUSED, body.reason
         case Resumed():
             _resume(rollout, body)
+        case ApprovalAsked():
+            rollout.asked.setdefault(body.stage, event.at)
+        case Approved():
+            rollout.approved[body.stage] = body
+        case Promoted():
+            _promote(rollout, body)
         case Retried():
             rollout.retry.update(dict.fromkeys(body.devices))
         case RevertAsked():
@@ -317,8 +343,11 @@ def _problem(rollout: Rollout, event: Event) -> str:
         return "its rollout exists already"
     if isinstance(body, Opened) and body.stage != len(rollout.stages):
         return f"stage {body.stage} is not the next one"
-    if isinstance(body, Gated) and not 0 <= body.stage < len(rollout.stages):
+    if isinstance(body, Gated | Promoted) and not 0 <= body.stage < len(rollout.stages):
         return f"stage {body.stage} was not opened"
+    if isinstance(body, ApprovalAsked | Approved):
+        stages = len(rollout.created.plan.stages)
+        return "" if 0 <= body.stage < stages else f"its plan has no stage {body.stage}"
     if isinstance(body, Looked):
         known = 0 <= body.stage < len(rollout.stages)
         if not known or body.look != len(rollout.stages[body.stage].looks):
@@ -404,6 +433,19 @@ def _resume(rollout: Rollout, body: Resumed) -> None:
         rollout.stages[-1].waiting_since = None
     if by_gate and rollout.stages:
         rollout.stages[-1].accepted = body.accepted
+
+
+def _promote(rollout: Rollout, body: Promoted) -> None:
+    rollout.status, rollout.reason = RUNNING, ""
+    rollout.stages[body.stage].promoted = body
+    rollout.hurried = body if body.full else rollout.hurried
+    if not body.forced:
+        return
+    rollout.stages[body.stage].accepted = body.reason
+    for stage, overruled in zip(rollout.stages, body.overruled, strict=False):
+        stage.overruled = overruled
+        if stage.verdict == FAIL:
+            stage.verdict = stage.verdict_reason = ""
 
 
 def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout import formats, retry
 from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.decide import (
+    ASK,
     CONTINUE,
     FINISH,
     HOLD,
@@ -28,6 +29,7 @@ from modelwave_controller.rollout.decide import (
     decide,
 )
 from modelwave_controller.rollout.events import (
+    ApprovalAsked,
     Began,
     Body,
     Continued,
@@ -205,6 +207,7 @@ class _Step(Sender):
         if found.verb == REORDER:
             return self._order_anew()
         acts = {
+            ASK: self._ask,
             OPEN: self._open,
             HOLD: self._hold,
             CONTINUE: self._continue,
@@ -212,9 +215,22 @@ class _Step(Sender):
             FINISH: self._finish,
         }
         log.append(
-            self.connection, self.rollout.id, self.now, [*_gated(found), acts[found.verb](found)]
+            self.connection,
+            self.rollout.id,
+            self.now,
+            [*self._gated_anew(found), acts[found.verb](found)],
         )
         return found.verb
+
+    def _gated_anew(self, decision: Decision) -> list[Body]:
+        """Returns the gate's decision, if it is not the one that was noted when the rollout began
+        to wait for approval."""
+        found = _gated(decision)
+        if found and decision.stage is not None and decision.gate is not None:
+            stage = self.rollout.stages[decision.stage]
+            if decision.gate == (PASS, stage.verdict_reason) and stage.verdict == PASS:
+                return []
+        return found
 
     def _order_anew(self) -> str:
         """Orders the release anew for as many of the devices that wait for it as one tick may."""
@@ -273,6 +289,9 @@ class _Step(Sender):
             release = self.rollout.created.releases[target]
             sent.append(self.send_alone(target, release, slot, device))
         return Opened(stage=len(self.rollout.stages), orders=sent)
+
+    def _ask(self, _decision: Decision) -> Body:
+        return ApprovalAsked(stage=len(self.rollout.stages))
 
     def _hold(self, decision: Decision) -> Body:
         if decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE):

@@ -55,14 +55,17 @@ class NumberSummary:
 @dataclass(frozen=True)
 class WindowMeasures:
     """`latency` and `confidence`: inferences by bin, empty if they were not measured. `classes`: by
-    predicted class; `classes_rest`: of all others. `over`: how many took longer than the limit of
-    their release, and how many were compared with it."""
+    predicted class; `classes_rest`: of all others. `compared`: outputs of a release that ran beside
+    the live one that were compared with that one's, `agreed`: those that agreed. `over`: how many
+    took longer than the limit of their release, and how many were compared with it."""
 
     latency: list[int] = field(default_factory=list)
     confidence: list[int] = field(default_factory=list)
     classes: dict[str, int] = field(default_factory=dict)
     classes_rest: int = 0
     numbers: dict[str, NumberSummary] = field(default_factory=dict)
+    compared: int = 0
+    agreed: int = 0
     over: tuple[int, int] = (0, 0)
 
     def joined(self, other: "WindowMeasures") -> "WindowMeasures":
@@ -84,6 +87,8 @@ class WindowMeasures:
             {name: classes[name] for name in top[:MAX_CLASSES]},
             self.classes_rest + other.classes_rest + rest,
             numbers,
+            self.compared + other.compared,
+            self.agreed + other.agreed,
             (self.over[0] + other.over[0], self.over[1] + other.over[1]),
         )
 
@@ -95,6 +100,7 @@ class WindowMeasures:
             "r": self.classes_rest,
             "n": {name: number.dump() for name, number in self.numbers.items()},
             "o": self.over if self.over[1] else None,
+            "s": [self.compared, self.agreed] if self.compared else None,
         }
         return _compact({key: part for key, part in parts.items() if part})
 
@@ -102,12 +108,15 @@ class WindowMeasures:
 def load(stored: str) -> WindowMeasures:
     """Returns what `dump` has stored."""
     found: dict[str, Any] = json.loads(stored) if stored else {}
+    compared, agreed = found.get("s", (0, 0))
     return WindowMeasures(
         unpacked(found["l"]) if "l" in found else [],
         unpacked(found["c"]) if "c" in found else [],
         found.get("k", {}),
         found.get("r", 0),
         {name: _number(values) for name, values in found.get("n", {}).items()},
+        compared,
+        agreed,
         tuple(found.get("o", (0, 0))),
     )
 
@@ -134,6 +143,7 @@ def of_document(metrics: Metrics) -> str:
         "r": metrics.classes_rest,
         "n": metrics.numbers,
         "o": metrics.latency.get("over"),
+        "s": [metrics.compared, metrics.agreed] if metrics.compared else None,
     }
     return _compact({key: part for key, part in parts.items() if part})
 
