@@ -8,7 +8,8 @@ import pytest
 
 from modelwave_agent.host import HostAgent, agent
 from modelwave_agent.host.config import ConfigError, read_config
-from modelwave_shared import orders
+from modelwave_shared import orders, reports
+from modelwave_shared.words import METRICS, REPORT
 from tests import signing
 from tests.agent.host_places import refused_port
 from tests.agent.host_world import Digits, World
@@ -27,6 +28,10 @@ BUDGET = {**signing.SHADOW["extra"]["shadow"], "share_ppm": 500_000, "ram": 300 
 def short(monkeypatch):
     """A shadow may be shorter than a minute."""
     monkeypatch.setattr(orders.SHADOW_SECONDS, "least", 1)
+
+
+def in_shadow(report):
+    return report["models"]["digits"]["state"] == "shadow"
 
 
 class Program:
@@ -68,15 +73,17 @@ def test_candidate_runs_beside_the_live_model_and_goes_live_without_a_download(t
             budget = {**BUDGET, "seconds": 3, "latency_us": 10**6}
             with Program(host) as program:
                 await made.order(V2, shadow=budget)
-                state = await made.state(lambda state: state["state"] == "shadow")
+                report = await made.told("reported", in_shadow)
+                reports.check(REPORT, report)
+                state = report["models"]["digits"]
                 assert (state["release"], state["outcome"]) == (1, "")
                 beside = await made.told("metrics", lambda document: "shadow" in document)
+                reports.check(METRICS, beside)
                 state = await made.outcome()
             assert program.problems == []
             assert program.outputs == {expected}
             assert (state["outcome"], state["release"], state["state"]) == ("SHADOWED", 1, "idle")
             assert "outputs agree, 0 of" in state["reason"]
-            print(state["reason"], beside)
             assert beside["release"] == 2
             assert beside["shadow"]["compared"] == beside["inferences"] > 0
             assert beside["latency"]["bins"]

@@ -29,6 +29,10 @@ def provide(folder):
     (folder / "v1").write_bytes(signing.order(good, 1, **at_once))
     (folder / "v1.sha256").write_bytes(hashlib.sha256(b"the first model" * 50).digest())
     (folder / "v2-bad").write_bytes(signing.order(bad, 2, **at_once))
+    (folder / "shadow").write_bytes(signing.order(good, 1, **at_once, **signing.SHADOW))
+    budget = {**signing.SHADOW["extra"]["shadow"], "else_trial": True}
+    or_trial = {"shadow": True, "extra": {"shadow": budget}}
+    (folder / "shadow-or-trial").write_bytes(signing.order(good, 1, **at_once, **or_trial))
     # Of a controller of next year.
     extra = signing.order(good, 1, **at_once, extra={"site": "north"})
     (folder / "extra").write_bytes(extra)
@@ -50,7 +54,7 @@ def passed(folder, program, heap):
 
 def test_agent(tmp_path):
     provide(tmp_path)
-    assert passed(tmp_path, "agent_cases.py", "512k") == "25 passed, 0 failed"
+    assert passed(tmp_path, "agent_cases.py", "512k") == "27 passed, 0 failed"
 
 
 def test_parts(tmp_path):

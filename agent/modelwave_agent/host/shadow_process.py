@@ -200,7 +200,8 @@ class ShadowProcess:
             return ShadowEnded("stuck", f"it was ended from outside ({_name(code)})")
         if code < 0:
             return ShadowEnded("unhealthy", f"the model crashed its runtime ({_name(code)})")
-        event = "unhealthy" if self.is_loaded else "stuck"
+        # 0 is also what a program sees that lets the system forget its children (SIGCHLD ignored).
+        event = "unhealthy" if self.is_loaded and code else "stuck"
         return ShadowEnded(event, f"its process ended itself, with exit code {code}")
 
 
