@@ -477,7 +477,7 @@ def test_a_better_release_may_start_while_the_bad_one_is_still_coming_back(world
 
 def test_a_second_rollout_of_the_model_is_refused_while_one_is_active(world: World) -> None:
     world.start(1)
-    with pytest.raises(OperatorError, match="rollout 1 of digits is NEW"):
+    with pytest.raises(OperatorError, match="rollout 1 of digits for linux-cpu is NEW"):
         world.start(2)
     assert list(world.state().rollouts) == [1]
 

@@ -204,13 +204,14 @@ class HostAgent:
         against nothing: a wrong number of bytes raises InputError, which is a ProofError too."""
         self._update(model)
         given = as_bytes(data)
+        program = self._programs[model]
         self._tell_failure()
         while True:
             live = self.live(model)
             if live is None:
                 raise ProofError(self._nothing_live(model))
             try:
-                output, latency_ms = self._programs[model].run(live, given)
+                output, latency_ms = program.run(live, given)
             except Exception as error:
                 if differ(live, self.live(model)):
                     continue  # another model went live meanwhile, and its files were deleted
@@ -223,7 +224,6 @@ class HostAgent:
                     self.observe(model, inferences=1, failures=1, release=live.release, reason=told)
                 raise
             self.observe(model, inferences=1, release=live.release, latency_ms=latency_ms)
-            program = self._programs[model]
             self._shadows[model].offer(given, output, lambda: program.output_type)
             return output
 

@@ -166,6 +166,13 @@ def start(
             help="Also with gates that a stage of this fleet cannot judge; kept in the log.",
         ),
     ] = None,
+    supersede: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="End a rollout that is under way for its targets; kept in the log.",
+        ),
+    ] = None,
     wait_devices: Annotated[
         float,
         typer.Option(
@@ -212,8 +219,17 @@ def start(
     chosen = _plan(plan_file, stages, stage, trial, rest)
     lifted = "" if lift_ban is None else reason_of(lift_ban, "--lift-ban")
     blind = "" if accept_blind is None else reason_of(accept_blind, "--accept-blind")
-    epoch = home.root.epoch
-    request = Request(model, found, target or (), chosen, start_slot, lifted, epoch, blind)
+    request = Request(
+        model,
+        found,
+        target or (),
+        chosen,
+        start_slot,
+        lifted,
+        home.root.epoch,
+        accept_blind=blind,
+        supersede="" if supersede is None else reason_of(supersede, "--supersede"),
+    )
     with opened_store(ctx) as store:
         if dry_run:
             again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))

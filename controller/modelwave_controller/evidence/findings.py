@@ -56,39 +56,20 @@ class Findings(NamedTuple):
         if not measured and not is_named(self.plan, self.stage, gate):
             return []
         if gate.kind == planned_gates.LIMIT:
-            return [self._limited(gate, quantity)]
-        return self._compared(gate, quantity, frozen)
+            ours = [o for one in self.seen.values() for o in one.of(gate, one.canaries)]
+            return [limited(gate, quantity, ours, self.occasion)]
+        return compared(gate, quantity, self._pairs(gate, quantity, frozen), self.occasion)
 
-    def _limited(self, gate: PlannedGate, quantity: Quantity) -> Finding:
-        ours = [o for one in self.seen.values() for o in one.of(gate, one.canaries)]
-        found = judge_limit(ours, quantity, gate.value, self.occasion)
-        return Finding(
-            gate=gate.text,
-            verdict=found.word,
-            reason=found.reason,
-            canaries=found.devices,
-            controls=0,
-            margin=found.limit,
-            harm=found.mean,
-            low=found.low,
-            high=found.high,
-            p=found.t_p,
-        )
-
-    def _compared(
+    def _pairs(
         self, gate: PlannedGate, quantity: Quantity, frozen: Mapping[str, FrozenBaseline]
-    ) -> list[Finding]:
-        pairs = {
+    ) -> dict[str, Pair]:
+        return {
             target: Pair(
                 arm(one.of(gate, one.canaries), quantity, _of(frozen[target])),
                 arm(one.of(gate, one.controls), quantity, _of(frozen[target])),
             )
             for target, one in self.seen.items()
         }
-        judged = judge(pairs, quantity, self.occasion)
-        whole = judged.whole._replace(word=judged.word, reason=judged.reason)
-        parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
-        return [_finding(gate, "", whole), *parts]
 
     def _silence(self) -> list[Finding]:
         if not self.plan.stages[self.stage].has_controls:
@@ -107,6 +88,41 @@ class Findings(NamedTuple):
                 p=found.p,
             )
         ]
+
+
+def occasion_of(plan: Plan, stage: int, look: int, windows: int, seed: int) -> Occasion:
+    """Returns the occasion of look `look` of stage `stage`, both from 0, after so many windows."""
+    budget, margins = course.budget(plan, stage), course.margins(plan, stage)
+    return Occasion(budget, look, windows, margins, seed)
+
+
+def limited(
+    gate: PlannedGate, quantity: Quantity, canaries: list[Observed], occasion: Occasion
+) -> Finding:
+    """Returns what is found of a gate that is a fixed limit."""
+    found = judge_limit(canaries, quantity, gate.value, occasion)
+    return Finding(
+        gate=gate.text,
+        verdict=found.word,
+        reason=found.reason,
+        canaries=found.devices,
+        controls=0,
+        margin=found.limit,
+        harm=found.mean,
+        low=found.low,
+        high=found.high,
+        p=found.t_p,
+    )
+
+
+def compared(
+    gate: PlannedGate, quantity: Quantity, pairs: Mapping[str, Pair], occasion: Occasion
+) -> list[Finding]:
+    """Returns what is found of a gate about a baseline: in all targets together, and in each."""
+    judged = judge(pairs, quantity, occasion)
+    whole = judged.whole._replace(word=judged.word, reason=judged.reason)
+    parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
+    return [_finding(gate, "", whole), *parts]
 
 
 def is_named(plan: Plan, stage: int, gate: PlannedGate) -> bool:

@@ -60,12 +60,3 @@ def _together(whole: Verdict, targets: dict[str, Verdict]) -> Judged:
                 return Judged(word, whole, targets, f"{name}: {verdict.reason}")
     word = PASS if whole.word == PASS else INCONCLUSIVE
     return Judged(word, whole, targets, whole.reason)
-
-
-def standing(words: list[str]) -> str:
-    """Returns the word of a stage after its looks so far: a FAIL stays, and so does a PASS that no
-    FAIL or HOLD follows; otherwise that of the last look."""
-    for word in (FAIL, HOLD, PASS):
-        if word in words:
-            return word
-    return INCONCLUSIVE

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.evidence import sight
-from modelwave_controller.operations import preview, recover, ways
+from modelwave_controller.operations import preview, recover, superseding, ways
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.operations.sight import sights
 from modelwave_controller.phrases import plural
@@ -53,6 +53,7 @@ class Request:
     lift_ban: str = ""  # why devices that have banned the release may take it again
     epoch: int = 0  # of the fleet's root
     accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
+    supersede: str = ""  # why rollouts that are under way for its targets are to be ended for it
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -62,14 +63,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
     chosen = _chosen(request)
     if obstacle := found.obstacle(request.model):
         raise OperatorError(f"cannot start a rollout of {request.model}: {obstacle}")
-    active = found.active(request.model)
-    if active:
-        may_end = active.status in state.ACTIVE
-        end = f", `modelwave rollout abort {active.id}` ends it" if may_end else ""
-        raise OperatorError(
-            f"rollout {active.id} of {request.model} is {active.status}: `modelwave rollout "
-            f"watch {active.id}` follows it{end}"
-        )
+    superseding.require_free(found, request.model, list(chosen), bool(request.supersede))
     if not devices.any_has(connection, list(chosen), request.model):
         raise NoDeviceError(
             f"no device of target {', '.join(chosen)} has reported {request.model}: start "
@@ -133,7 +127,9 @@ def start(store: Store, request: Request, now: float, actor: str = "") -> int:
         for signed in request.releases.values():
             outbox.keep_blob(connection, signed.envelope)
         number = log.next_rollout(connection)
-        log.append(connection, number, now, [by(actor, created)])
+        begun: tuple[int, Act] = (number, created)
+        acts = [*superseding.ended(found, created, number, request.supersede), begun]
+        log.append_all(connection, now, [(rollout, by(actor, act)) for rollout, act in acts])
         return number
 
 

@@ -19,6 +19,7 @@ from modelwave_controller.operations.problems import (
     problems_of,
     with_moments,
 )
+from modelwave_controller.operations.series import Series, SeriesReader
 from modelwave_controller.operations.waits import Waits, waits_for
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
@@ -100,6 +101,8 @@ class Status:
     judged: list[GateRow] = field(default_factory=list)
     next_look: str = ""
     waits: Waits | None = None
+    series: Series = field(default_factory=dict)  # of the newest stage, `series_stage`, from 1
+    series_stage: int = 0  # 0: there is none
 
     @property
     def final(self) -> bool:
@@ -128,13 +131,15 @@ class StatusReader:
         wanted: str | None,
         max_problems: int = MAX_PROBLEMS,
         utc: bool = False,
+        with_series: bool = False,
     ) -> None:
-        """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time. Raises
-        OperatorError."""
+        """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time;
+        `with_series`: also what devices measured by window. Raises OperatorError."""
         self.rollout = rollouts.find(log.folded(connection, reports_of=[]), wanted).id
         self._state = State()
         self._max_problems = max_problems
         self._utc = utc
+        self._series = SeriesReader() if with_series else None
 
     @property
     def folded(self) -> Rollout:
@@ -167,7 +172,9 @@ class StatusReader:
             max_problems=self._max_problems,
         )
         problems = with_moments(connection, rollout.model, found.problems, now, self._utc)
-        return replace(found, problems=problems)
+        series = self._series.read(connection, rollout, known, times.clock) if self._series else {}
+        stage = len(rollout.stages) if series else 0
+        return replace(found, problems=problems, series=series, series_stage=stage)
 
 
 def describe(

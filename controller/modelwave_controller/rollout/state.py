@@ -59,7 +59,12 @@ from modelwave_shared.slots import contains
 NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
 REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
 UNKNOWN = "UNKNOWN"
-ACTIVE = (NEW, RUNNING, PAUSED, HELD)  # may still open a stage; at most one such per model
+ACTIVE = (
+    NEW,
+    RUNNING,
+    PAUSED,
+    HELD,
+)  # may still open a stage; at most one such per model and target
 FINAL = (REVERTED, FINISHED, ABORTED)
 
 RESTORED = "the database was restored from a backup, and devices may have newer orders than it has"
@@ -200,14 +205,19 @@ class State:
             return FoundNewer(model=model, seq=self.behind[model]).told
         return RESTORED if model in self.restored else ""
 
-    def active(self, model: str) -> Rollout | None:
-        """Returns the rollout that may still send an order to further slots."""
-        found = [
+    def active(self, model: str, targets: Iterable[str]) -> list[Rollout]:
+        """Returns the rollouts that may still send an order to further slots of these targets."""
+        return [
             r
             for r in self.rollouts.values()
-            if r.model == model and (r.status in ACTIVE or r.revert_asked is not None)
+            if r.model == model
+            and (r.status in ACTIVE or r.revert_asked is not None)
+            and not r.created.releases.keys().isdisjoint(targets)
         ]
-        return found[-1] if found else None
+
+    def active_anywhere(self, model: str) -> list[Rollout]:
+        targets = {t for r in self.rollouts.values() for t in r.created.releases}
+        return self.active(model, targets)
 
     def alone_in(self, model: str, target: str, ranges: list[list[int]]) -> list[str]:
         """Returns the devices in these slots that have an order for them alone."""

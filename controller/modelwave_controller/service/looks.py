@@ -16,11 +16,9 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection
 
-from modelwave_controller.evidence.findings import Findings, Seen
+from modelwave_controller.evidence.findings import Findings, Seen, occasion_of
 from modelwave_controller.evidence.quantities import find_edge
-from modelwave_controller.judge.compare import Occasion
 from modelwave_controller.judge.devices import Observed, fold, fold_before, freeze
-from modelwave_controller.rollout import course
 from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.latency_edges import Edge
@@ -77,13 +75,9 @@ class Looking:
 
     def _found(self) -> Looked:
         observed = any(one.observed for one in self._seen.values())
-        occasion = Occasion(
-            course.budget(self.plan, self.look.stage),
-            self.look.look,
-            self.look.windows,
-            course.margins(self.plan, self.look.stage),
-            self.look.rollout.id * SLOTS + self.look.rollout.created.start_slot,
-        )
+        look = self.look
+        seed = look.rollout.id * SLOTS + look.rollout.created.start_slot
+        occasion = occasion_of(self.plan, look.stage, look.look, look.windows, seed)
         findings: list[Finding] = []
         if observed:
             self._freeze()
