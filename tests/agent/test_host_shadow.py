@@ -118,6 +118,8 @@ def test_candidate_that_disagrees_says_how_often(tmp_path):
         ("leaves", "unhealthy", "its process ended itself, with exit code 3"),
         ("garbles", "unhealthy", "gave no answer that can be read"),
         ("fails", "unhealthy", "1 of 1 runs failed: a node failed to invoke"),
+        ("ends", "stuck", "its process ended itself, with exit code 0"),
+        ("reserves", "over", "ram: more reserved than 851443712 bytes"),
         ("is_killed", "stuck", "it was killed; the kernel does this when memory runs out"),
         ("unloadable", "over", "not loaded with 314572800 bytes of RAM"),
         ("is_slow", "over", "1000 allowed"),
