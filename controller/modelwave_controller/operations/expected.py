@@ -22,7 +22,7 @@ def expected_agreement(plan: Plan, releases: Mapping[str, Signed]) -> dict[str, 
         if (share := its.get(AGREEMENT)) is not None
     }
     for number, stage in enumerate(plan.stages):
-        if not stage.shadow or plan.named_gates(number) is None:
+        if not stage.shadow or plan.named_of(number) is None:
             continue
         needs = [gate.text for gate in plan.gates_of(number) if gate.kind == EXPECTED]
         lacking = sorted(releases.keys() - found)

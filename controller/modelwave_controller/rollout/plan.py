@@ -92,12 +92,14 @@ MAX_STAGES = 32
 MAX_NAMED_TAGS = 16
 MAX_GATES = 8  # of a stage
 MAX_APPROVAL = 200  # characters of what is to be checked
-# Of a plan that names none: where devices send windows, accuracy where labels come. What is
-# INCONCLUSIVE goes on, as nobody has named a margin.
+# Of a plan that names none: where devices send windows, accuracy where labels come, an estimate of
+# it where the releases have tables for it. What is INCONCLUSIVE goes on, as nobody has named a
+# margin; what is a HOLD holds.
 DEFAULT_GATES = (
     "accuracy >= baseline - 0.02",
     "failures <= baseline + 0.01",
     "mean(latency_ms) <= 1.2 * baseline",
+    "estimated_accuracy >= baseline - 0.02",
 )
 MAX_LEAST_DEVICES = 1000
 MAX_NAMED_DEVICES = 100  # of a stage; each costs an order
@@ -230,23 +232,32 @@ class Plan(_Strict):
     def gates_of(self, number: int) -> list[PlannedGate]:
         """Returns what is judged in stage `number`, from 0. Without controls only limits are."""
         stage = self.stages[number]
-        texts = self.named_gates(number)
+        texts = self.named_of(number)
         if texts is None:
             texts = shadows.DEFAULT_GATES if stage.shadow else DEFAULT_GATES
         named = [parse_gate(text) for text in texts]
         may_compare = stage.has_controls or stage.shadow
         return [gate for gate in named if may_compare or gate.kind == LIMIT]
 
-    def named_gates(self, number: int) -> Sequence[str] | None:
+    def named_of(self, number: int) -> Sequence[str] | None:
         """Returns the gates that the plan names for stage `number`, from 0; None: the defaults."""
         stage = self.stages[number]
         return shadows.gates_for(stage.shadow, self.gates) if stage.gates is None else stage.gates
+
+    def named_gates(self) -> list[PlannedGate]:
+        """Returns the gates that the plan itself names, of all stages."""
+        return [
+            gate
+            for number in range(len(self.stages))
+            if self.named_of(number) is not None
+            for gate in self.gates_of(number)
+        ]
 
     def holds(self, number: int) -> bool:
         """Returns whether gates that have not passed at the soak's end hold stage `number`."""
         if self.judge.inconclusive is not None:
             return self.judge.inconclusive == "hold"
-        return self.named_gates(number) is not None
+        return self.named_of(number) is not None
 
     @property
     def names_gates(self) -> bool:
@@ -261,7 +272,7 @@ class Plan(_Strict):
     def _stages_are_long_enough_for_their_gates(self) -> Self:
         window = self.judge.window_seconds
         for number, stage in enumerate(self.stages):
-            named = self.named_gates(number) and self.gates_of(number)
+            named = self.named_of(number) and self.gates_of(number)
             if named and stage.soak_seconds < window:
                 raise ValueError(
                     f"stages.{number}.soak: shorter than a window of {window} s, so its gates "

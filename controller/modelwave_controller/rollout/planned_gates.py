@@ -7,6 +7,8 @@
     mean(power_mw) <= baseline + 20          a number that programs observe; or a ratio, or a limit
     agreement >= 0.97                        of a shadow: outputs that agree with the live model's
     agreement >= expected - 0.02             the same, against what the release signs
+    over(latency_ms) <= 0.05                 inferences above the release's limit; or a difference
+    estimated_accuracy >= baseline - 0.02    by confidences, without labels: it may only HOLD
 
 `baseline` is what the devices that were not opened measure at the same time, `expected` the
 agreement on held-out data that the release's manifest has. A gate without them is a fixed limit. A
@@ -24,14 +26,19 @@ MAX_RATIO = 100.0
 # Of a quantile of latency: the histogram counts longer ones together.
 MAX_LIMIT_MS = FIRST_EDGE_MS * 2 ** (BINS - 2)
 ACCURACY, FAILURES, LATENCY, AGREEMENT = "accuracy", "failures", "latency_ms", "agreement"
+ESTIMATED = "estimated_accuracy"
+OVER = "over(latency_ms)"
+_WITHOUT_BRACKETS = (ACCURACY, FAILURES, ESTIMATED, AGREEMENT)
 LIMIT, DIFFERENCE, RATIO, EXPECTED = "limit", "difference", "ratio", "expected"
-SHARES = (ACCURACY, FAILURES, AGREEMENT)
 
-_OPERATORS = {ACCURACY: ">=", FAILURES: "<=", AGREEMENT: ">=", LATENCY: "<="}
 _NUMBER = r"-?\d{1,10}(?:\.\d{1,9})?"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NAME = re.compile(r"\(([^()]*)\)")
 _OPERATOR = re.compile(r"[<>=!]+")
+_OPERATORS = {
+    **dict.fromkeys((ACCURACY, ESTIMATED, AGREEMENT), ">="),
+    **dict.fromkeys((FAILURES, LATENCY, OVER), "<="),
+}
 _BOUNDS = (
     (DIFFERENCE, re.compile(rf"baseline\s*([+-])\s*({_NUMBER})")),
     (RATIO, re.compile(rf"()({_NUMBER})\s*\*\s*baseline")),
@@ -39,7 +46,10 @@ _BOUNDS = (
     (EXPECTED, re.compile(rf"expected\s*([+-])\s*({_NUMBER})")),
     (LIMIT, re.compile(rf"()({_NUMBER})")),
 )
-_QUANTITIES = "accuracy, failures, agreement, mean(NAME), mean(latency_ms) or p95(latency_ms)"
+_QUANTITIES = (
+    "accuracy, failures, agreement, mean(NAME), mean(latency_ms), p95(latency_ms), "
+    "over(latency_ms) or estimated_accuracy"
+)
 
 
 class PlannedGate(NamedTuple):
@@ -47,7 +57,8 @@ class PlannedGate(NamedTuple):
     baseline it may be: of a RATIO relative to it, 0.2 for a fifth."""
 
     text: str
-    name: str  # accuracy, failures, agreement, latency_ms, or that of a number
+    # accuracy, failures, agreement, latency_ms, one of the two above, or that of a number
+    name: str
     quantile: float
     higher_is_better: bool
     kind: str
@@ -59,8 +70,13 @@ class PlannedGate(NamedTuple):
         return (self.name, self.quantile)
 
     @property
+    def may_fail(self) -> bool:
+        """Whether it may FAIL and PASS; else it may only HOLD (judge/estimated.py)."""
+        return self.name != ESTIMATED
+
+    @property
     def is_share(self) -> bool:
-        return self.name in SHARES or self.quantile > 0
+        return self.name in (ACCURACY, FAILURES, AGREEMENT, OVER) or self.quantile > 0
 
 
 def parse_gate(text: str) -> PlannedGate:
@@ -96,10 +112,10 @@ class _Parser:
         word = self._take(_WORD)
         if word is None:
             self._refuse(f"begin with {_QUANTITIES}")
-        if word[0] in SHARES:
+        if word[0] in _WITHOUT_BRACKETS:
             return word[0], 0.0
         percent = re.fullmatch(r"p(\d{1,4})", word[0])
-        if word[0] != "mean" and percent is None:
+        if word[0] not in ("mean", "over") and percent is None:
             self.place = word.start()
             self._refuse(f"{word[0][:20]!r} cannot be judged; give {_QUANTITIES}")
         named = self._take(_NAME)
@@ -111,7 +127,18 @@ class _Parser:
             self._refuse(
                 f"{name[:20]!r} is no name of a number: give 1 to {MAX_WORD} letters, digits, _ . -"
             )
+        if name in _WITHOUT_BRACKETS:
+            self.place = word.start()
+            self._refuse(f"give {name} without {word[0]}(), or another name for a number of yours")
+        if word[0] == "over":
+            self._require_latency(name, named.start() + 1)
+            return OVER, 0.0
         return name, self._quantile(percent, name, word.start())
+
+    def _require_latency(self, name: str, place: int) -> None:
+        if name != LATENCY:
+            self.place = place
+            self._refuse(f"only latency_ms has a limit in releases; give mean({name})")
 
     def _quantile(self, percent: "re.Match[str] | None", name: str, place: int) -> float:
         if percent is None:
@@ -174,7 +201,9 @@ class _Parser:
             self._refuse("a release agrees with the live one itself; give 0.97, or expected - 0.02")
         if gate.name == LATENCY:
             self._require_fitting_latency(gate)
-        if gate.name in SHARES:
+        if gate.name == ESTIMATED and gate.kind == LIMIT:
+            self._refuse("an estimate is compared with the controls'; give baseline - 0.02")
+        if gate.name in (*_WITHOUT_BRACKETS, OVER):
             if gate.kind == RATIO:
                 sign = "-" if gate.higher_is_better else "+"
                 self._refuse(f"a share is compared by a difference; give baseline {sign} 0.02")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection
 
+from modelwave_controller.evidence.figures import NO_FIGURES
 from modelwave_controller.evidence.findings import occasion_of
 from modelwave_controller.evidence.shadow_findings import ShadowFindings, shown_beside
 from modelwave_controller.judge.devices import Sums, fold
@@ -62,7 +63,7 @@ class ShadowLooking:
         for rows in found.values():
             ours = [row for row in rows if row.release == release]
             for gate in self._measured:
-                sums = fold(windows_of(gate, 0, ours))
+                sums = fold(windows_of(gate, 0, ours, lambda _: NO_FIGURES))
                 if sums.weight:
                     self._sums[gate.text, target].append(sums)
 
