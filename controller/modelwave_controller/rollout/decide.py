@@ -291,7 +291,7 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
 def _with_all(reason: str, plan: Plan, facts: Facts) -> str:
     """Returns the reason of the last stage, with the answers of all stages: the last one alone may
     have no device."""
-    if len(facts.stages) == 1:
+    if sum(not stage.shadow for stage, _ in _both(plan, facts)) == 1:
         return reason
     counts = answers(plan, facts)
     return f"{reason}; in all stages {gates.tally(counts, False)}"
