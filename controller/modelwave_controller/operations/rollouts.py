@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.evidence import sight
-from modelwave_controller.operations import preview, recover, superseding, ways
+from modelwave_controller.operations import judgeable, preview, recover, superseding, ways
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.operations.sight import sights
 from modelwave_controller.phrases import plural
@@ -53,6 +53,7 @@ class Request:
     lift_ban: str = ""  # why devices that have banned the release may take it again
     epoch: int = 0  # of the fleet's root
     accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
+    start_at: float | None = None  # Unix seconds; None: at once
     supersede: str = ""  # why rollouts that are under way for its targets are to be ended for it
 
 
@@ -88,7 +89,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
     recover.require_not_behind(compared, request.model)
     if request.seed is not None and not 0 <= request.seed <= MAX_SEED:
         raise OperatorError(f"--seed: {request.seed}; give a number from 0 to {MAX_SEED}")
-    return Created(
+    created = Created(
         model=request.model,
         plan=with_devices(connection, request.plan, request.model, list(chosen)),
         releases={target: _release(signed) for target, signed in chosen.items()},
@@ -100,7 +101,10 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
         lift_ban=request.lift_ban,
         accept_blind=request.accept_blind,
+        start_at=request.start_at,
     )
+    judgeable.require_figures(connection, created, chosen)
+    return created
 
 
 def _instead(found: State, model: str, target: str, digest: str) -> str:

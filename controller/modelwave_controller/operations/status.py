@@ -4,12 +4,14 @@ It is made of plain values, from the log's state; cli/view.py draws them, --json
 """
 
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from modelwave_controller.judge.verdicts import FAIL, PASS
 from modelwave_controller.operations import recover, rollouts, ways
+from modelwave_controller.operations.drifted import DriftRow, drift_rows
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.judged import GateRow, gate_rows, next_look, promoted_by
 from modelwave_controller.operations.problems import (
@@ -41,11 +43,13 @@ MAX_PROBLEMS = 5
 
 class Times(NamedTuple):
     """The rollout clock, in seconds, and why no order may be signed now, or "": because of the wall
-    clock, or of the orders' numbers."""
+    clock, or of the orders' numbers. `wall` is what the wall clock is expected to show, in Unix
+    seconds."""
 
     clock: float
     doubt: str = ""
     numbers_doubt: str = ""
+    wall: float = inf
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class Status:
     find_others: str = ""  # the commands that name them
     judged: list[GateRow] = field(default_factory=list)
     next_look: str = ""
+    drift: list[DriftRow] = field(default_factory=list)
     waits: Waits | None = None
     series: Series = field(default_factory=dict)  # of the newest stage, `series_stage`, from 1
     series_stage: int = 0  # 0: there is none
@@ -206,7 +211,8 @@ def describe(
         find_others=_find_others(rollout, problems[max_problems:]),
         judged=gate_rows(rollout),
         next_look=next_look(rollout, times.clock),
-        waits=waits_for(rollout),
+        drift=drift_rows(rollout),
+        waits=waits_for(rollout, times.wall),
     )
 
 
@@ -229,7 +235,7 @@ def _find_others(rollout: Rollout, others: list[Problem]) -> str:
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
     clocks = clock.stored(connection)
     shown = clock.shown(clocks, log.service_seen_at(connection), now)
-    return Times(shown, clocks.doubt, found.doubt(model))
+    return Times(shown, clocks.doubt, found.doubt(model), clocks.wall if clocks.doubt else now)
 
 
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
@@ -307,7 +313,7 @@ def _why(found: State, rollout: Rollout, known: Known, times: Times) -> tuple[st
     if rollout.over:
         then = ways.after_the_end(found, rollout, known, times.clock)
         return _why_over(rollout, known), then
-    so_far = facts(rollout, known, times.doubt, times.numbers_doubt)
+    so_far = facts(rollout, known, times.doubt, times.numbers_doubt, times.wall)
     made = decide(rollout.created.plan, so_far, times.clock)
     if rollout.back is not None:
         return f"{rollout.reason}; {_back(rollout, known, False)}", made.next

@@ -12,11 +12,12 @@ begin anew.
        stage opens after a FAIL, unless the operator overrules it (promotion.py): then the same
        roll-backs and looks do not FAIL again, and one more does.
     4. While a rollout is paused or held, no stage opens.
-    5. The first stage opens at once. No stage opens while a known device in its slots cannot
-       read its order: the rollout is held until all can, and then continues by itself. Nor does
-       a stage open that names devices of which none is known any more: others must not run the
-       release before its canaries, so the rollout is held until one of them reports again. Before
-       all this it waits for the approval that the plan asks for (waiting.py).
+    5. The first stage opens at once, or at the rollout's start time. No stage opens while a known
+       device in its slots cannot read its order: the rollout is held until all can, and then
+       continues by itself. Nor does a stage open that names devices of which none is known any
+       more: others must not run the release before its canaries, so the rollout is held until one
+       of them reports again. Before all this it waits for the approval that the plan asks for
+       (waiting.py).
     6. An INCONCLUSIVE gate holds the rollout until the operator decides, or until the gate has
        passed by later answers: then the rollout continues by itself. The operator may overrule
        an INCONCLUSIVE gate (`accepted`), but not a FAIL.
@@ -24,7 +25,8 @@ begin anew.
        its planned looks (course.py) were computed, if its devices send windows. A stage without
        known devices needs no soak time. A FAIL of a look counts at once; a gate that has not
        passed at the last planned look holds the rollout, if the plan says so, and further looks
-       come while it is held. A stage that was promoted waits for neither soak nor looks.
+       come while it is held. A HOLD of a look holds it until the operator decides. A stage that was
+       promoted waits for neither soak nor looks.
     8. When the last stage has passed and soaked, the rollout is finished.
     9. Devices that the operator asked to be ordered anew get their orders before anything else
        is decided, except after a FAIL. Until they answer, the rollout waits for them.
@@ -39,12 +41,13 @@ decision anew; only the events are stored.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from modelwave_controller.judge import verdicts
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.phrases import listed, moment, plural, span
 from modelwave_controller.rollout import formats, gates
 from modelwave_controller.rollout.gates import PENDING, Counts, Gate
 from modelwave_controller.rollout.plan import Plan, Stage
-from modelwave_controller.rollout.waiting import Approval
+from modelwave_controller.rollout.waiting import Approval, Start
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
 CONTINUE, REORDER, ASK = "continue", "reorder", "ask"
@@ -59,6 +62,11 @@ _RESUME_OR = (
     "it goes on by itself when later answers or looks let the gate pass; `modelwave rollout resume "
     "{rollout}` orders the devices anew that it waits for, with --accept REASON it overrules the "
     "gate; " + _REVERT_OR
+)
+
+_DECIDE = (
+    "a person decides: `modelwave rollout resume {rollout} --accept REASON` goes on to the next "
+    "stage; " + _REVERT_OR
 )
 
 _UPDATE = (
@@ -106,8 +114,13 @@ TABLE = {
     ),
     "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
     "held": (WAIT, _RESUME_OR),
+    "held for a person": (WAIT, _DECIDE),
     "unapproved": (ASK, "the service notes at its next tick that it waits; " + _APPROVE),
     "unapproved, asked": (WAIT, _APPROVE),
+    "starting": (
+        WAIT,
+        "{next} at {start}; `modelwave rollout promote {rollout}` begins it at once, " + _END,
+    ),
     "nobody": (HOLD, _HOLDS),
     "nobody, held": (WAIT, _NOBODY),
     "unreadable": (HOLD, _HOLDS),
@@ -157,6 +170,7 @@ class Facts:
     # The devices that the next stage names, if none of them is known any more.
     unknown: tuple[str, ...] = ()
     approval: Approval | None = None  # that the next stage lacks
+    start: Start | None = None  # that it waits for
     # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
     reordering: int = 0  # how many devices are to be ordered anew
@@ -224,8 +238,10 @@ def _with_looks(gate: Gate, looked: Gate | None) -> Gate:
     else when the answers pass."""
     if looked is None or gate.verdict == FAIL:
         return gate
-    if looked.verdict == FAIL or (gate.verdict == PASS and looked.verdict == INCONCLUSIVE):
+    if looked.verdict == FAIL:
         return looked
+    if gate.verdict == PASS and looked.verdict in (INCONCLUSIVE, verdicts.HOLD):
+        return Gate(INCONCLUSIVE, looked.reason)
     return gate._replace(reason=f"{gate.reason}; {looked.reason}")
 
 
@@ -283,13 +299,15 @@ def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
 
 
 def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
-    """Returns `found`, or "unapproved", "nobody" or "unreadable" in place of one that would open a
-    stage that lacks approval, of which no device is known, or whose order a known device cannot
-    read."""
+    """Returns `found`, or the situation of what is in the way in place of one that would open a
+    stage."""
     if found.name not in ("new", "passed"):
         return found
     if facts.approval is not None:
         return _unapproved(found, label(plan, len(facts.stages)), facts.approval)
+    if facts.start is not None:
+        doubt = f"{facts.doubt}; " if facts.doubt else ""
+        return found._replace(name="starting", reason=f"{doubt}it waits for its start time")
     if not (facts.unknown or facts.unreadable):
         return found
     if facts.unknown:
@@ -315,7 +333,7 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
     if facts.paused:
         return "paused"
     if facts.held:
-        return "held, passed since" if gate.verdict == PASS else "held"
+        return "held, passed since" if gate.verdict == PASS else _held(facts.stages[-1])
     if gate.verdict == INCONCLUSIVE:
         return "inconclusive"
     newest = facts.stages[-1]
@@ -329,6 +347,12 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
         if newest.look_at is not None and not newest.accepted:
             return "looking"
     return "last passed" if len(facts.stages) == len(plan.stages) else "passed"
+
+
+def _held(newest: StageFacts) -> str:
+    """A HOLD of what devices measured stands, whatever comes later."""
+    by_a_look = newest.looked is not None and newest.looked.verdict == verdicts.HOLD
+    return "held for a person" if by_a_look else "held"
 
 
 def soak_left(plan: Plan, facts: Facts, now: float) -> float:
@@ -357,6 +381,8 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
     }
     # Without an opened stage there is nothing to revert.
     found["end"] = (_REVERT_OR if number else _END).format(**found)
+    if facts.start is not None:
+        found["start"] = f"{moment(facts.start.at)}, in {span(facts.start.left)}"
     if facts.stages:
         since = facts.stages[-1].waiting_since if facts.back is None else facts.back_since
         since = now if since is None else min(since, now)  # a clock that is shown may be behind
