@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from modelwave_controller.phrases import duration, plural
 from modelwave_controller.rollout import course
 from modelwave_controller.rollout.plan import Plan
+from modelwave_controller.rollout.planned_gates import PlannedGate
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def linted(plan: Plan) -> list[LintedStage]:
 
 def _stage(plan: Plan, number: int) -> LintedStage:
     stage, looks = plan.stages[number], course.planned_looks(plan, number)
-    gates = [gate.text for gate in plan.gates_of(number)] if looks else []
+    gates = [_told(gate) for gate in plan.gates_of(number)] if looks else []
     gates += [course.SILENCE] if looks and stage.has_controls else []
     return LintedStage(
         stage=number + 1,
@@ -42,6 +43,10 @@ def _stage(plan: Plan, number: int) -> LintedStage:
         why="" if looks else _why_not(plan, number),
         approval=stage.approval,
     )
+
+
+def _told(gate: PlannedGate) -> str:
+    return gate.text if gate.may_fail else f"{gate.text} (by tables of reliability; may only HOLD)"
 
 
 def _moment(plan: Plan, windows: int) -> str:
