@@ -103,7 +103,7 @@ def watch() -> str:
         release=2,
         version="v2",
         targets=["linux-cpu", "nano33ble"],
-        start_slot=421,
+        seed=421,
         status="RUNNING",
         why="stage 3 (50 %): 386 of 400 devices succeeded, 9 in progress, 5 without an answer yet",
         next="the gate decides when enough devices answered, in 23 h at the latest",

@@ -1,5 +1,6 @@
 """Signed documents for tests: a fleet's keys made from fixed seeds, and its documents."""
 
+import base64
 import copy
 import hashlib
 import json
@@ -127,6 +128,12 @@ def order(release, seq, key=ORDER_KEY, **changes):
     """Returns the two lines of a message on a desired topic."""
     document = order_document(release, seq, **changes)
     return envelope(words.ORDER, document, key) + b"\n" + release.envelope
+
+
+def bitmap(numbers):
+    """Returns the fields of an order for these slots, in format 2."""
+    bits = sum(1 << number for number in set(numbers))
+    return {"v": 2, "slots": base64.b64encode(bits.to_bytes(125, "little")).decode()}
 
 
 def sha(data):

@@ -147,6 +147,15 @@ def test_hostile_names_stay_text(world: World) -> None:
         assert not any(bad in page for bad in ("\u202e", "\x1b"))
 
 
+def test_who_promoted_a_stage_is_below_the_stages(world: World) -> None:
+    found = with_looks(world, look(0, 0, finding("PASS")))
+    first, *others = found.stages
+    row = replace(first.row, promoted=f"eve@desk skipped the soak: {HOSTILE}")
+    html, markdown = pages(replace(found, stages=[replace(first, row=row), *others]))
+    assert "stage 1 (20 %): eve@desk skipped the soak: &lt;script" in html
+    assert "stage 1 (20 %): eve&#64;desk skipped the soak: &#60;script" in markdown
+
+
 def huge() -> Rollout:
     """32 stages of 4 looks at 20 gates of 25 targets."""
     rows = [{"percent": 3 * (n + 1), "soak_seconds": 480} for n in range(31)]

@@ -24,7 +24,7 @@ from modelwave_controller.evidence.figures import ReleaseFigures
 from modelwave_controller.operations import series
 from modelwave_controller.operations.judged import GateRow, worst_targets
 from modelwave_controller.operations.series import SeriesPoint, SeriesReader, windows_of
-from modelwave_controller.operations.status import Status, StatusReader
+from modelwave_controller.operations.status import StageRow, Status, StatusReader
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.planned_gates import parse_gate
 from modelwave_controller.storage import (
@@ -199,6 +199,7 @@ def _documents() -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_windows_are_read_again_only_when_there_are_further_ones_and_not_too_often(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,11 +228,24 @@ def test_windows_are_read_again_only_when_there_are_further_ones_and_not_too_oft
     assert len(read) == 4
 
 
-def test_a_new_stage_begins_a_new_line(world: World) -> None:
-    judged(world, 40, "failures <= 0.5")
-    found = status_of(world)
-    assert (found.status, found.series) == ("FINISHED", {})
-    assert found.series_stage == 0
+@pytest.mark.slow
+def test_a_new_stage_begins_a_new_line_and_a_rollout_that_is_over_has_none(world: World) -> None:
+    fleet = ObservingFleet(world)
+    found = SeriesReader(lambda: 0.0)
+    lines: dict[int, list[list[int]]] = {}
+
+    def look() -> None:
+        points = reader(world, found).get("failures <= 0.5", [])
+        windows = lines.setdefault(len(newest(world).stages), [])
+        windows.append([point.window for point in points])
+
+    fleet.before_step = look
+    fleet.begin(judging("failures <= 0.5", stages=(25, 50, 100)), before=2)
+    assert fleet.run().status == "FINISHED"
+    assert lines[1] == [list(range(1, n + 1)) for n in range(len(lines[1]))]
+    assert lines[2] == [list(range(1, n + 1)) for n in range(len(lines[2]))]
+    assert len(lines[2]) >= 8
+    assert (status_of(world).series, status_of(world).series_stage) == ({}, 0)
 
 
 def test_statuses_that_nobody_watches_cost_nothing(world: World, run: Run) -> None:
@@ -275,9 +289,27 @@ def drawn(status: Status, width: int, encoding: str = "utf-8") -> str:
 
 
 @pytest.fixture
-def shown(world: World) -> Status:
-    judged(world)
-    return replace(status_of(world), series={GATES[0]: POINTS}, judged=[ROW])
+def shown() -> Status:
+    return Status(
+        rollout=3,
+        model="digits",
+        release=2,
+        version="v2",
+        targets=["rp2040"],
+        start_slot=7,
+        status="RUNNING",
+        why="stage 1 (50 %): 3 of 3 devices succeeded",
+        next="its last look at what its devices measured comes in 10 s",
+        warnings=[],
+        rows=[
+            StageRow("stage 1 (50 %)", 3, 0, 3, 0, 0, 0, 0, 0, "soaking", ""),
+            StageRow("stage 2 (100 %)", 0, 0, 0, 0, 0, 0, 0, 0, "", ""),
+        ],
+        problems=[],
+        judged=[ROW],
+        series={GATES[0]: POINTS},
+        series_stage=1,
+    )
 
 
 @pytest.mark.parametrize("width", [240, 80, 50, 30])

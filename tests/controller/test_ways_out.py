@@ -192,8 +192,8 @@ def test_every_command_that_a_status_or_a_refusal_names_works_as_printed(
 def test_a_rollout_that_is_held_before_its_first_stage_does_not_offer_to_revert_it(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(READS, ORDER, 2)
-    monkeypatch.setitem(WRITES, ORDER, 2)
+    monkeypatch.setitem(READS, ORDER, 3)
+    monkeypatch.setitem(WRITES, ORDER, 3)
     running(world)
     assert (newest(world).status, newest(world).stages) == ("HELD", [])
     require_ways_out(world, run)

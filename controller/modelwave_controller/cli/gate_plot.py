@@ -10,7 +10,7 @@ from modelwave_controller.cli.markup import Markup, element
 from modelwave_controller.judge.verdicts import FAIL, HOLD, PASS
 from modelwave_controller.operations.gate_courses import GateCourse, GateLook
 
-_LEFT, _RIGHT, _TOP, _HEIGHT, _BELOW = 62, 16, 26, 150, 52
+_LEFT, _RIGHT, _TOP, _HEIGHT, _BELOW = 62, 16, 26, 150, 56
 _MANY_STAGES = 8  # above it stages have no words, only their numbers
 _TICKS = 6
 
@@ -60,7 +60,7 @@ def svg(course: GateCourse) -> Markup:
     parts = [
         element("title", f"{course.gate}: {what} with its interval, by look"),
         _text(4, 14, title, "axis"),
-        _text(_LEFT - 10, _TOP + _HEIGHT + 14, "windows", "axis", "end"),
+        _text(_LEFT - 10, _TOP + _HEIGHT + 18, "windows", "axis", "end"),
         *_grid(scale, width, not course.is_limit),
     ]
     words = len(stages) <= _MANY_STAGES
@@ -101,12 +101,12 @@ def _drawn(stage: _Stage, scale: Scale, words: bool) -> Iterator[Markup]:
         yield from _look(look, scale, stage.left + each * (place + 0.5))
     foot = _TOP + _HEIGHT
     middle = stage.left + stage.width / 2
-    yield _line(stage.left, foot + 20, right, foot + 20, "zero")
+    yield _line(stage.left, foot + 24, right, foot + 24, "zero")
     name = f"stage {stage.number}" if words else str(stage.number)
-    yield _text(middle, foot + 33, name, "axis", "middle")
+    yield _text(middle, foot + 37, name, "axis", "middle")
     verdict = _verdict(stage.looks)
     if words:
-        yield _text(middle, foot + 47, verdict, f"word {verdict.lower()}", "middle")
+        yield _text(middle, foot + 51, verdict, f"word {verdict.lower()}", "middle")
 
 
 def _margin(stage: _Stage, scale: Scale) -> Markup:
@@ -123,7 +123,7 @@ def _verdict(looks: Sequence[GateLook]) -> str:
 
 
 def _look(look: GateLook, scale: Scale, x: float) -> Iterator[Markup]:
-    yield _text(x, _TOP + _HEIGHT + 14, str(look.windows), "axis", "middle")
+    yield _text(x, _TOP + _HEIGHT + 18, str(look.windows), "axis", "middle")
     if look.harm is None or look.low is None or look.high is None:
         yield _text(x, _TOP + _HEIGHT / 2, "–", "axis", "middle")
         return

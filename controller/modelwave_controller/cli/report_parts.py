@@ -86,8 +86,9 @@ def _stages(report: RolloutReport, utc: bool) -> Part:
         ]
         for stage in report.stages
     ]
-    note = "Began: the broker had all orders of the stage, so that its soak and deadline ran."
-    return Part("stages", "Stages", headings, rows, "No stage is known.", [note])
+    notes = ["Began: the broker had all orders of the stage, so that its soak and deadline ran."]
+    notes += [f"{one.row.name}: {one.row.promoted}." for one in report.stages if one.row.promoted]
+    return Part("stages", "Stages", headings, rows, "No stage is known.", notes)
 
 
 def _gates(report: RolloutReport, utc: bool) -> Part:

@@ -22,6 +22,7 @@ from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state, wanted
+from modelwave_controller.rollout.draw import MAX_SEED
 from modelwave_controller.rollout.events import (
     Aborted,
     Act,
@@ -37,7 +38,6 @@ from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import ahead, clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
-from modelwave_shared.limits import SLOTS
 from modelwave_shared.words import ROLLED_BACK, SUCCEEDED
 
 
@@ -49,7 +49,7 @@ class Request:
     releases: dict[str, Signed]  # by target
     targets: Sequence[str]
     plan: Plan
-    start_slot: int | None = None  # None: a random one
+    seed: int | None = None  # that draws the order of slots; None: a random one
     lift_ban: str = ""  # why devices that have banned the release may take it again
     epoch: int = 0  # of the fleet's root
     accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
@@ -86,10 +86,8 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         raise OperatorError(f"{doubt}: run `modelwave recover {request.model}`")
     compared = ahead.compare(connection, request.model, request.epoch)
     recover.require_not_behind(compared, request.model)
-    if request.start_slot is not None and not 0 <= request.start_slot < SLOTS:
-        raise OperatorError(
-            f"--start-slot: {request.start_slot}; give a slot from 0 to {SLOTS - 1}"
-        )
+    if request.seed is not None and not 0 <= request.seed <= MAX_SEED:
+        raise OperatorError(f"--seed: {request.seed}; give a number from 0 to {MAX_SEED}")
     created = Created(
         model=request.model,
         plan=with_devices(connection, request.plan, request.model, list(chosen)),
@@ -99,7 +97,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
             for target, signed in chosen.items()
             if (release := _before(found, request.model, target, signed.digest))
         },
-        start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
+        seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
         lift_ban=request.lift_ban,
         accept_blind=request.accept_blind,
     )
@@ -136,7 +134,7 @@ def start(store: Store, request: Request, now: float, actor: str = "") -> int:
 
 
 def _require_sight(store: Store, request: Request) -> Request:
-    """Returns the request with its start slot, if its stages can judge the gates that the plan
+    """Returns the request with its seed, if its stages can judge the gates that the plan
     names. Windows are read before the write transaction, as the service waits for that."""
     plan = request.plan
     if request.accept_blind or not (plan.names_gates and plan.may_hold):
@@ -147,7 +145,7 @@ def _require_sight(store: Store, request: Request) -> Request:
         refused = sight.refusal(sights(connection, created, places))
     if refused:
         raise OperatorError(refused)
-    return replace(request, start_slot=created.start_slot)
+    return replace(request, seed=created.seed)
 
 
 def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:

@@ -90,7 +90,7 @@ class Status:
     release: int  # 0, without targets, if the `created` event was not understood
     version: str
     targets: list[str]
-    start_slot: int
+    seed: int | None  # that has drawn the order of slots; None: of before there were seeds
     status: str
     why: str
     next: str
@@ -197,7 +197,7 @@ def describe(
         release=release.release if release else 0,
         version=release.version if release else "",
         targets=sorted(rollout.created.releases),
-        start_slot=rollout.created.start_slot,
+        seed=rollout.created.seed,
         status=rollout.status,
         why=why,
         next=then,
