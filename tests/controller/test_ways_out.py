@@ -12,6 +12,7 @@ from rollout_world import TARGET, World, newest, quick, seen
 from test_retry import finish_without, hold, lenient
 
 from modelwave_controller.operations import rollouts
+from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.operations.status import Status
 from modelwave_shared.words import ORDER, READS, WRITES
 
@@ -30,6 +31,14 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def new(world: World) -> None:
     world.start(1, quick(50, 100))
+
+
+def waiting_for_its_start(world: World) -> None:
+    request = Request(
+        "digits", world.release(1), (), quick(50, 100), 0, start_at=world.now + 86400 * 7
+    )
+    rollouts.start(world.store, request, world.now)
+    world.tick()
 
 
 def running(world: World) -> None:
@@ -156,6 +165,7 @@ def reverted_to_nothing(world: World) -> None:
 
 STATES = (
     new,
+    waiting_for_its_start,
     running,
     held,
     failed_and_held,

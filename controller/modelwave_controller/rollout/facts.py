@@ -10,6 +10,7 @@ report the model, and those that have answered with an outcome. So
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from modelwave_controller.rollout import cohorts, course, formats, state, waiting
 from modelwave_controller.rollout.decide import Facts, StageFacts
@@ -42,9 +43,15 @@ class Known:
             yield from ((slot, i) for i in ids if order.device in ("", i))
 
 
-def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = "") -> Facts:
+def facts(
+    rollout: Rollout,
+    known: Known,
+    doubt: str = "",
+    numbers_doubt: str = "",
+    wall: float = inf,
+) -> Facts:
     """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
-    why the controller must not sign now."""
+    why the controller must not sign now; `wall` is what the wall clock shows, in Unix seconds."""
     later_stage, later_back = later(rollout)
     stages = tuple(
         StageFacts(
@@ -69,6 +76,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
         unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
         approval=waiting.approval(rollout),
+        start=waiting.start(rollout, wall),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,

@@ -37,6 +37,7 @@ from modelwave_controller.rollout.events import (
     Retried,
     RevertAsked,
     Reverted,
+    StartedNow,
     Tagged,
 )
 
@@ -75,7 +76,8 @@ def line_of(event: Event) -> Line:
 def _what(body: Body | NotUnderstood) -> str:
     match body:
         case Created():
-            return f"created: {_release(body)}, {_draw(body)}"
+            at = "" if body.start_at is None else f", to begin at {moment(body.start_at)}"
+            return f"created: {_release(body)}, {_draw(body)}{at}"
         case Opened():
             return f"stage {body.stage + 1} opened: {_orders(body.orders)}"
         case Began(stage=stage):
@@ -93,6 +95,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return "continued by itself"
         case Resumed(accepted=accepted):
             return "resumed, and its gate overruled" if accepted else "resumed"
+        case StartedNow():
+            return "begins at once, before its start time"
         case ApprovalAsked():
             return f"stage {body.stage + 1} waits for approval"
         case Approved():
