@@ -37,6 +37,25 @@ def running(world: World) -> None:
     world.tick()
 
 
+def opening(world: World) -> None:
+    world.start(1, quick(100, devices_per_minute=12))
+    world.tick()
+
+
+def paused_while_it_opens(world: World) -> None:
+    opening(world)
+    rollouts.pause(world.store, "1", "night", world.now)
+
+
+def held_while_it_opens(world: World) -> None:
+    opening(world)
+    world.now += 10
+    world.tick()
+    world.answer("FAILED", world.devices.values())
+    world.tick()
+    assert newest(world).status == "HELD"
+
+
 def held(world: World) -> None:
     hold(world)
 
@@ -131,6 +150,9 @@ def reverted_to_nothing(world: World) -> None:
 STATES = (
     new,
     running,
+    opening,
+    paused_while_it_opens,
+    held_while_it_opens,
     held,
     paused,
     resumed_after_the_pause_of_a_hold,

@@ -15,6 +15,7 @@ class LintedStage:
     stage: int
     whom: str
     soak: str
+    opens: str
     gates: list[str]
     looks: list[str]
     margins: int
@@ -34,6 +35,7 @@ def _stage(plan: Plan, number: int) -> LintedStage:
         stage=number + 1,
         whom=stage.whom,
         soak=duration(stage.soak_seconds),
+        opens=f"{rate:,} devices a minute" if (rate := plan.rate_of(number)) else "all at once",
         gates=[*gates, _roll_backs(plan, number)],
         looks=[_moment(plan, windows) for windows in looks],
         margins=course.margins(plan, number),
@@ -70,6 +72,7 @@ def lines(stages: list[LintedStage]) -> list[str]:
     found = []
     for stage in stages:
         found.append(f"stage {stage.stage} ({stage.whom}), soak {stage.soak}")
+        found.append(f"  opens:  {stage.opens}")
         found.append(f"  judged: {', '.join(stage.gates)}")
         if not stage.looks:
             found.append(f"  no looks at what devices measure: {stage.why}")

@@ -49,7 +49,7 @@ class Times(NamedTuple):
 class StageRow:
     """The row of a stage, or of a revert. `silent` counts devices without an answer, after the
     deadline also those still in progress; `deferred` those whose program does not let the update go
-    on now; `gate` is one word."""
+    on now; `to_open` known devices that further parts of it open; `gate` is one word."""
 
     name: str
     devices: int
@@ -63,6 +63,7 @@ class StageRow:
     gate: str
     reason: str
     deferred: int = 0
+    to_open: int = 0
 
 
 @dataclass(frozen=True)
@@ -345,13 +346,14 @@ def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
     plan, so_far = rollout.created.plan, facts(rollout, known)
     rows = []
     for number, stage in enumerate(plan.stages):
-        counts, late, gate, reason = NOBODY, False, "", ""
+        counts, late, gate, reason, rest = NOBODY, False, "", "", None
         if number < len(rollout.stages):
             fact = so_far.stages[number]
-            counts, late = fact.counts, overdue(stage, fact, clock_now)
+            counts, late, rest = fact.counts, overdue(stage, fact, clock_now), fact.rest
             live = stage_gate(plan, so_far, number, clock_now)
             gate, reason = _gate(rollout, rollout.stages[number], live)
-        rows.append(_row(label(plan, number), counts, late, gate, reason))
+        row = _row(label(plan, number), counts, late, gate, reason)
+        rows.append(replace(row, to_open=rest.devices if rest else 0))
     if so_far.back and rollout.back and rollout.back.orders:
         rows.append(_row("way back", so_far.back, rollout.status == state.REVERTED))
     return rows
@@ -361,7 +363,8 @@ def _gate(rollout: Rollout, stage: StageState, live: gates.Gate) -> tuple[str, s
     """Returns the gate's final decision; while the rollout may go on, also its current state."""
     if stage.verdict in (PASS, FAIL) or rollout.status not in state.ACTIVE:
         return stage.verdict, stage.verdict_reason
-    words = {PASS: "soaking", PENDING: "pending"}
+    words = dict.fromkeys((PASS, PENDING), "opening") if stage.rest else {}
+    words = {PASS: "soaking", PENDING: "pending"} | words
     return words.get(live.verdict, live.verdict), live.reason
 
 

@@ -1,8 +1,8 @@
 """Decides what a rollout does next. Pure: `now` is an argument.
 
 All times are seconds of the rollout clock (clock.py), not of the wall clock. The deadline and
-the soak of a stage begin when the broker has acknowledged its orders; a resume lets the deadline
-begin anew.
+the soak of a stage begin when the broker has acknowledged its orders, of one that opens in parts
+(pace.py) when it has those of the last part; a resume lets the deadline begin anew.
 
     1. A reverted rollout waits for its devices, and is over when all have answered, or at the
        deadline of the last opened stage.
@@ -26,7 +26,10 @@ begin anew.
     8. When the last stage has passed and soaked, the rollout is finished.
     9. Devices that the operator asked to be ordered anew get their orders before anything else
        is decided, except after a FAIL. Until they answer, the rollout waits for them.
-   10. While the controller's wall clock is in doubt, or the numbers of its orders, because its
+   10. While a stage opens in parts, roll-backs and FAIL are judged by the devices opened so far,
+       and what holds it by the whole stage: the share of a first few devices says little.
+       Whatever keeps a stage from opening keeps the next part from it too.
+   11. While the controller's wall clock is in doubt, or the numbers of its orders, because its
        database is older than the orders at the broker or was restored, nothing is signed: no
        stage opens and nothing is reverted, also after a FAIL.
 
@@ -34,11 +37,12 @@ The first situation of TABLE, from the top, that applies decides. Each tick comp
 decision anew; only the events are stored.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from modelwave_controller.phrases import listed, plural, span
-from modelwave_controller.rollout import formats, gates
+from modelwave_controller.rollout import formats, gates, pace
+from modelwave_controller.rollout.events import Rest
 from modelwave_controller.rollout.gates import (
     FAIL,
     INCONCLUSIVE,
@@ -78,6 +82,7 @@ _UNSENT = "its soak and deadline begin when the broker has acknowledged its orde
 _HOLDS = "this holds it by itself at the service's next tick"
 _ANEW = "the service orders these devices anew at its next ticks"
 SIGNS = (OPEN, REVERT, REORDER)
+_OPENING = ("part due", "opening", "paused, opening")
 
 # Situation: (verb, what happens next).
 TABLE = {
@@ -104,6 +109,7 @@ TABLE = {
         WAIT,
         "no stage opens until `modelwave rollout resume {rollout}`; opened stages go on",
     ),
+    "paused, opening": (WAIT, "no further part opens until `modelwave rollout resume {rollout}`"),
     "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
     "held": (WAIT, _RESUME_OR),
     "nobody": (HOLD, _HOLDS),
@@ -111,6 +117,8 @@ TABLE = {
     "unreadable": (HOLD, _HOLDS),
     "unreadable, held": (WAIT, _UPDATE),
     "new": (OPEN, "{next}"),
+    "part due": (OPEN, "its next part opens"),
+    "opening": (WAIT, "its next part opens in {part}"),
     "inconclusive": (HOLD, _HOLDS),
     "pending": (
         WAIT,
@@ -138,6 +146,7 @@ class StageFacts:
     # What its looks say (course.py), and when the one comes that it waits for; None: for none.
     looked: Gate | None = None
     look_at: float | None = None
+    rest: Rest | None = None  # what further parts of it open
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,9 @@ def stage_gate(plan: Plan, facts: Facts, number: int, now: float) -> Gate:
     newest = number == len(facts.stages) - 1
     opened = gates.total(one.counts for one in facts.stages) if newest else gates.NOBODY
     gate = gates.judge_stage(stage, found.counts, overdue(stage, found, now), opened)
+    if found.rest and gate.verdict != FAIL:
+        whole = replace(found.counts, devices=found.counts.devices + found.rest.devices)
+        gate = gates.judge_stage(stage, whole, False, opened)
     gate = _with_looks(gate, found.looked)
     if found.accepted and gate.verdict != FAIL:
         return Gate(PASS, f"accepted by the operator: {found.accepted}")
@@ -245,9 +257,20 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
     gate = judged[last]
     reason = f"{label(plan, last)}: {gate.reason}"
     name = _newest(plan, facts, gate, now)
+    if name in _OPENING:
+        reason = f"{label(plan, last)}: {_opening(plan, facts)}{gate.reason}"
+        return _unless_it_cannot_open(_Situation(name, reason), plan, facts)
     if name == "last passed":
         reason = _with_all(reason, facts)
     return _unless_it_cannot_open(_Situation(name, reason, last, gate), plan, facts)
+
+
+def _opening(plan: Plan, facts: Facts) -> str:
+    """Returns how far the newest stage is opened, for one that opens in parts."""
+    newest, rate = facts.stages[-1], plan.rate_of(len(facts.stages) - 1)
+    if newest.rest is None or rate is None:
+        return ""
+    return f"{pace.told(newest.counts.devices, newest.rest, rate)}; "
 
 
 def _with_all(reason: str, facts: Facts) -> str:
@@ -277,7 +300,7 @@ def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
 def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
     """Returns `found`, or "nobody" or "unreadable" in place of one that would open a stage of which
     no device is known, or whose order a known device cannot read."""
-    if found.name not in ("new", "passed") or not (facts.unknown or facts.unreadable):
+    if found.name not in ("new", "passed", "part due") or not (facts.unknown or facts.unreadable):
         return found
     if facts.unknown:
         name, held = "nobody", facts.held_by_nobody
@@ -285,19 +308,23 @@ def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situ
     else:
         name, held = "unreadable", facts.held_by_format
         why = formats.told(facts.unreadable)
-    reason = f"{label(plan, len(facts.stages))}: {why}"
+    number = len(facts.stages) - (found.name == "part due")
+    reason = f"{label(plan, number)}: {why}"
     return _Situation(f"{name}, held" if held else name, reason, found.stage, found.gate)
 
 
 def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
     """Returns the situation that follows from the newest stage and its gate."""
+    newest = facts.stages[-1]
     if facts.paused:
-        return "paused"
+        return "paused, opening" if newest.rest else "paused"
     if facts.held:
-        return "held, passed since" if gate.verdict == PASS else "held"
+        passed = gate.verdict == PASS or (newest.rest and gate.verdict == PENDING)
+        return "held, passed since" if passed else "held"
     if gate.verdict == INCONCLUSIVE:
         return "inconclusive"
-    newest = facts.stages[-1]
+    if newest.rest:
+        return "part due" if now >= newest.rest.due else "opening"
     if gate.verdict == PENDING:
         return "pending, unsent" if newest.waiting_since is None else "pending"
     if newest.counts.devices and newest.soaking_since is None:
@@ -339,6 +366,7 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
         since = now if since is None else min(since, now)  # a clock that is shown may be behind
         found["deadline"] = span(since + _deadline_seconds(plan, facts) - now)
         soak = plan.stages[number - 1].soak_seconds
+        found["part"] = span(rest.due - now if (rest := facts.stages[-1].rest) else 0.0)
         found["look"] = span(max(0.0, (facts.stages[-1].look_at or now) - now))
         found["soak"] = span(min(_soak_left(plan, facts, now), soak))
     return found

@@ -113,10 +113,30 @@ class Created(_Act):
     lift_ban: str = ""
 
 
+class Rest(_Body):
+    """What further parts of a stage open (pace.py): so many known devices, the next part at `due`
+    of the rollout clock, in seconds."""
+
+    devices: int
+    due: float
+
+
 class Opened(_Body):
+    """A stage was opened; or its first part, if there is a rest."""
+
     kind: Literal["opened"] = "opened"
     stage: int  # from 0
     orders: list[OrderSent]
+    rest: Rest | None = None
+
+
+class OpenedPart(_Body):
+    """A further part of the newest stage was opened; without a rest it is the last one."""
+
+    kind: Literal["opened_part"] = "opened_part"
+    stage: int  # from 0
+    orders: list[OrderSent]
+    rest: Rest | None = None
 
 
 class Began(_Body):
@@ -336,6 +356,7 @@ Act = (
 Body = Annotated[
     Act
     | Opened
+    | OpenedPart
     | Began
     | Reported
     | Gated

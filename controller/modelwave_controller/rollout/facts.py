@@ -16,6 +16,7 @@ from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts
+from modelwave_controller.rollout.pace import Part, Place, first_part
 from modelwave_controller.rollout.plan import Stage
 from modelwave_controller.rollout.state import Answer, Rollout, Wave
 from modelwave_shared.words import CANCELED, DEFERRED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
@@ -55,6 +56,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
             accepted=stage.accepted,
             looked=course.looked(rollout.created.plan, number, stage.looks),
             look_at=course.awaited(rollout.created.plan, number, stage),
+            rest=stage.rest,
         )
         for number, stage in enumerate(rollout.stages)
     )
@@ -76,9 +78,23 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
     )
 
 
+def next_part(rollout: Rollout, known: Known) -> Part:
+    """Returns what the rollout opens next: its next stage, or a part of it, if the plan says so."""
+    places: dict[str, list[Place]] = {}
+    for target, slots in next_slots(rollout, known).items():
+        counts = known.counts(target)
+        places[target] = [Place(target, slot, counts.get(slot, 0)) for slot in slots]
+    for target, slot, device in next_named(rollout, known):
+        places.setdefault(target, []).append(Place(target, slot, 1, device))
+    number = next_number(rollout)
+    stages = rollout.created.plan.stages
+    rate = rollout.created.plan.rate_of(number) if number < len(stages) else None
+    return first_part(places, rate)
+
+
 def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
-    """Returns the slots that the rollout's next stage opens, by target; {} after the last stage,
-    and for a stage of named devices."""
+    """Returns the slots that the rollout's next stage opens, or the rest of one that opens in
+    parts, by target; {} after the last stage, and for a stage of named devices."""
     created, stage = rollout.created, next_stage(rollout)
     least = created.plan.judge.least_devices
     if stage is None or stage.percent is None:
@@ -92,9 +108,11 @@ def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
 
 
 def next_named(rollout: Rollout, known: Known) -> list[tuple[str, int, str]]:
-    """Returns (target, slot, id) of the known devices that the rollout's next stage names."""
+    """Returns (target, slot, id) of the known devices that the rollout's next stage names, or the
+    rest of one that opens in parts."""
     stage = next_stage(rollout)
     names = set(stage.devices) if stage else set()
+    names -= {order.device for order in (rollout.opening.orders if rollout.opening else ())}
     return sorted(
         (target, slot, device)
         for target in rollout.created.releases
@@ -117,6 +135,7 @@ def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
         there = here
         if number < len(rollout.stages):
             there = {order.device for order in rollout.stages[number].orders}
+            there |= here if rollout.stages[number].rest else set()
         if lacking := [device for device in stage.devices if device not in there]:
             found[number] = lacking
     return found
@@ -125,15 +144,21 @@ def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
 def _unknown(rollout: Rollout, known: Known) -> Sequence[str]:
     """Returns the devices that the next stage names, if none of them is known any more."""
     stage = next_stage(rollout)
-    if stage is None or not stage.devices:
+    if stage is None or not stage.devices or rollout.opening:
         return ()
     lacking = left_out(rollout, known).get(len(rollout.stages), [])
     return lacking if len(lacking) == len(stage.devices) else ()
 
 
 def next_stage(rollout: Rollout) -> Stage | None:
-    number, stages = len(rollout.stages), rollout.created.plan.stages
+    """Returns the stage that opens next, or that opens in parts; None after the last one."""
+    number, stages = next_number(rollout), rollout.created.plan.stages
     return stages[number] if number < len(stages) else None
+
+
+def next_number(rollout: Rollout) -> int:
+    """Returns the number, from 0, of the stage that opens next, or that opens in parts."""
+    return len(rollout.stages) - (1 if rollout.opening else 0)
 
 
 def _unreadable(rollout: Rollout, known: Known) -> list[str]:

@@ -11,6 +11,7 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
         "mean(power_mw) <= baseline + 20",
     ]
     expires = "365d"                # how long its orders are valid
+    devices_per_minute = 200        # a stage opens so many; without it all at once
     [trial]
     time = "10m"                    # length of the trial on each device before it confirms
     inferences = 0                  # inferences that the trial needs
@@ -29,6 +30,7 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     gates = ["failures <= 0.001"]   # in place of the plan's
     soak = "1h"                     # at least this long before the next stage opens
     deadline = "1d"                 # after that, devices without an answer are silent
+    devices_per_minute = 50         # in place of the plan's
     max_rolled_back_percent = 2     # more: FAIL; without it the evidence decides
     max_failed_percent = 10         # more: INCONCLUSIVE; the same for the next two
     max_rejected_percent = 5
@@ -84,11 +86,13 @@ DEFAULT_GATES = (
 )
 MAX_LEAST_DEVICES = 1000
 MAX_NAMED_DEVICES = 100  # of a stage; each costs an order
+MAX_DEVICES_PER_MINUTE = 10**6
 MAX_WAIT_SECONDS = 365 * 86400
 MAX_EXPIRES_SECONDS = 10 * 365 * 86400
 
 Percent = Annotated[float, Field(ge=0, le=100)]  # excludes NaN and infinity
 Seconds = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)]
+Rate = Annotated[int, Field(ge=1, le=MAX_DEVICES_PER_MINUTE)]
 
 
 def _are_gates(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -152,6 +156,7 @@ class Stage(_Strict):
     devices: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_DEVICES, strict=False)] = ()
     soak_seconds: Seconds = 3600
     deadline_seconds: Seconds = 86400
+    devices_per_minute: Rate | None = None
     max_rolled_back_percent: Percent | None = None
     max_failed_percent: Percent = 10.0
     max_rejected_percent: Percent = 5.0
@@ -191,6 +196,11 @@ class Plan(_Strict):
     on_fail: Literal["revert", "hold"] = "revert"
     judge: Judge = Judge()
     gates: Gates | None = None
+    devices_per_minute: Rate | None = None
+
+    def rate_of(self, number: int) -> int | None:
+        """Returns how many devices a minute stage `number`, from 0, opens; None: all at once."""
+        return self.stages[number].devices_per_minute or self.devices_per_minute
 
     def gates_of(self, number: int) -> list[PlannedGate]:
         """Returns what is judged in stage `number`, from 0. Without controls only limits are."""

@@ -35,12 +35,14 @@ from modelwave_controller.rollout.events import (
     Looked,
     NotUnderstood,
     Opened,
+    OpenedPart,
     OrderSent,
     Paused,
     Recovered,
     Release,
     Reordered,
     Reported,
+    Rest,
     Restored,
     Resumed,
     Retried,
@@ -86,6 +88,7 @@ class StageState(Wave):
     verdict: str = ""  # its gate's last decision
     verdict_reason: str = ""
     accepted: str = ""
+    rest: Rest | None = None  # what further parts of it open
     looks: list[Looked] = field(default_factory=list)
 
 
@@ -126,6 +129,12 @@ class Rollout:
     @property
     def newest_wave(self) -> Wave | None:
         return self.back or (self.stages[-1] if self.stages else None)
+
+    @property
+    def opening(self) -> StageState | None:
+        """The newest stage, if further parts of it are to be opened."""
+        newest = self.stages[-1] if self.stages else None
+        return newest if newest and newest.rest and self.back is None else None
 
     def waves(self) -> list[Wave]:
         return [*self.stages, self.back] if self.back else [*self.stages]
@@ -243,8 +252,14 @@ def _apply(state: State, event: Event) -> None:
     match body:
         case Opened():
             rollout.status = RUNNING
-            rollout.stages.append(StageState(event.at, body.orders))
+            rollout.stages.append(StageState(event.at, [*body.orders], rest=body.rest))
             _order(state, rollout, rollout.stages[-1], body.orders)
+        case OpenedPart():
+            rollout.status = RUNNING
+            stage = rollout.stages[body.stage]
+            stage.orders += body.orders
+            stage.rest = body.rest
+            _order(state, rollout, stage, body.orders)
         case Began():
             _begin(rollout, body)
         case Gated():
@@ -317,6 +332,8 @@ def _problem(rollout: Rollout, event: Event) -> str:
         return "its rollout exists already"
     if isinstance(body, Opened) and body.stage != len(rollout.stages):
         return f"stage {body.stage} is not the next one"
+    if isinstance(body, OpenedPart) and not _has_a_rest(rollout, body.stage):
+        return f"stage {body.stage} has no further part"
     if isinstance(body, Gated) and not 0 <= body.stage < len(rollout.stages):
         return f"stage {body.stage} was not opened"
     if isinstance(body, Looked):
@@ -328,6 +345,10 @@ def _problem(rollout: Rollout, event: Event) -> str:
     if isinstance(body, Reordered) and not (body.settled or _has_wave(rollout, body.stage)):
         return "its orders were not sent before"
     return ""
+
+
+def _has_a_rest(rollout: Rollout, stage: int) -> bool:
+    return rollout.opening is not None and stage == len(rollout.stages) - 1
 
 
 def _has_wave(rollout: Rollout, stage: int | None) -> bool:

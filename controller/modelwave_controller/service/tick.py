@@ -34,13 +34,14 @@ from modelwave_controller.rollout.events import (
     Gated,
     Held,
     Opened,
+    OpenedPart,
     OrderSent,
     Release,
     Reordered,
     Reverted,
 )
-from modelwave_controller.rollout.facts import facts, next_named, next_slots
-from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE
+from modelwave_controller.rollout.facts import facts, next_number, next_part
+from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PENDING
 from modelwave_controller.rollout.state import (
     ACTIVE,
     FINAL,
@@ -48,6 +49,7 @@ from modelwave_controller.rollout.state import (
     UNKNOWN,
     Rollout,
     State,
+    Wave,
     failed,
 )
 from modelwave_controller.service import looks
@@ -203,6 +205,8 @@ class _Step(Sender):
             return WAIT if self._note_fail(found) else ""
         if found.verb == REORDER:
             return self._order_anew()
+        if found.verb == OPEN and self.rollout.opening and self._unsent(self.rollout.opening):
+            return ""
         acts = {
             OPEN: self._open,
             HOLD: self._hold,
@@ -242,18 +246,22 @@ class _Step(Sender):
         """Notes that the clocks of the newest wave begin, if the broker has acknowledged its
         orders; returns whether they do."""
         rollout, wave = self.rollout, self.rollout.newest_wave
-        if wave is None or wave.waiting_since is not None:
+        if wave is None or wave.waiting_since is not None or rollout.opening:
             return False
-        fleet = self.issuer.root.fleet
-        if any(
-            outbox.any_left(self.connection, fleet, target, rollout.model)
-            for target in {order.target for order in wave.orders}
-        ):
+        if self._unsent(wave):
             return False
         stage = None if rollout.back else len(rollout.stages) - 1
         began = Began(stage=stage, clock=self.reading.seconds)
         log.append(self.connection, rollout.id, self.now, [began])
         return True
+
+    def _unsent(self, wave: Wave) -> bool:
+        """Returns whether the broker has orders of the wave still to acknowledge."""
+        fleet, model = self.issuer.root.fleet, self.rollout.model
+        return any(
+            outbox.any_left(self.connection, fleet, target, model)
+            for target in {order.target for order in wave.orders}
+        )
 
     def _note_fail(self, decision: Decision) -> bool:
         """Notes a FAIL that cannot be acted on yet, as it is final; returns whether it is new."""
@@ -265,13 +273,20 @@ class _Step(Sender):
         return True
 
     def _open(self, _decision: Decision) -> Body:
+        part, number = next_part(self.rollout, self.known), next_number(self.rollout)
+        slots: dict[str, list[int]] = {}
         sent = []
-        for target, slots in next_slots(self.rollout, self.known).items():
-            sent += self.send(target, self.rollout.created.releases[target], slots)
-        for target, slot, device in next_named(self.rollout, self.known):
-            release = self.rollout.created.releases[target]
-            sent.append(self.send_alone(target, release, slot, device))
-        return Opened(stage=len(self.rollout.stages), orders=sent)
+        for place in part.places:
+            if place.device:
+                release = self.rollout.created.releases[place.target]
+                sent.append(self.send_alone(place.target, release, place.slot, place.device))
+            else:
+                slots.setdefault(place.target, []).append(place.slot)
+        for target, its in sorted(slots.items()):
+            sent += self.send(target, self.rollout.created.releases[target], its)
+        rest = part.rest(self.rollout.created.plan.rate_of(number), self.reading.seconds)
+        kind = OpenedPart if self.rollout.opening else Opened
+        return kind(stage=number, orders=sent, rest=rest)
 
     def _hold(self, decision: Decision) -> Body:
         if decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE):
@@ -331,7 +346,7 @@ class _Step(Sender):
 
 
 def _gated(decision: Decision) -> list[Body]:
-    if decision.gate is None or decision.stage is None:
+    if decision.gate is None or decision.stage is None or decision.gate.verdict == PENDING:
         return []
     verdict, reason = decision.gate
     return [Gated(stage=decision.stage, verdict=verdict, reason=reason)]
