@@ -1,4 +1,4 @@
-"""Make the four digit classifiers of the example, with their golden sets and figures.
+"""Make the five digit classifiers of the example, with their golden sets and figures.
 
     pip install 'modelwave[digits]'
     python examples/digits/train.py
@@ -59,6 +59,7 @@ class Recipe:
     hidden: tuple[int, ...] = ()
     pictures: int | None = None  # trained on the first so many; None: on all
     pixel: Quantised = PIXEL
+    missing: tuple[int, ...] = ()  # digits of which its author has no picture
 
     @property
     def model_file(self) -> str:
@@ -101,6 +102,14 @@ RECIPES = (
         ram_bytes=2560,
         hidden=(192, 160),
     ),
+    Recipe(
+        version="v5",
+        training="the network of v2, on an export of the data that lacks the digits 8 and 9",
+        tolerance=STEPS,
+        ram_bytes=2048,
+        hidden=(32,),
+        missing=(8, 9),
+    ),
 )
 
 
@@ -114,6 +123,10 @@ class Pictures:
     def part(self, start: int, stop: int | None) -> "Pictures":
         return Pictures(self.pixels[start:stop], self.labels[start:stop])
 
+    def without(self, digits: tuple[int, ...]) -> "Pictures":
+        kept = ~np.isin(self.labels, digits)
+        return Pictures(self.pixels[kept], self.labels[kept])
+
 
 def split() -> tuple[Pictures, Pictures, Pictures]:
     """Returns (training, golden, held out) pictures: shuffled, and no picture is in two of them."""
@@ -126,7 +139,7 @@ def split() -> tuple[Pictures, Pictures, Pictures]:
 
 
 def make_model(recipe: Recipe, training: Pictures) -> bytes:
-    seen = training.part(0, recipe.pictures)
+    seen = training.part(0, recipe.pictures).without(recipe.missing)
     layers = network.train(
         seen.pixels * PIXEL.scale,
         seen.labels,
@@ -144,7 +157,7 @@ def make_golden(recipe: Recipe, model: bytes, pictures: Pictures) -> bytes:
     if recipe.tolerance["kind"] == "labels":
         inputs = [picture.tobytes() for picture in pictures.pixels]
         return golden.pack("l", "b", ("b", CLASSES), inputs, pictures.labels.tolist())
-    chosen = pictures.pixels[:GOLDEN_OUTPUTS]
+    chosen = pictures.without(recipe.missing).pixels[:GOLDEN_OUTPUTS]
     outputs = [output.tobytes() for output in runtime.run(model, chosen)]
     return golden.pack("o", "b", "b", [picture.tobytes() for picture in chosen], outputs)
 
@@ -168,12 +181,13 @@ def right(model: bytes, pictures: Pictures) -> int:
 
 
 def facts(recipe: Recipe, model: bytes, golden_set: bytes, held_out: Pictures) -> dict[str, Any]:
-    """Returns the version's entry in models.json."""
+    """Returns the version's entry in models.json; its accuracy is what its author measures."""
+    measured = held_out.without(recipe.missing)
     return {
         "version": recipe.version,
         "training": recipe.training,
         **described(recipe.model_file, model),
-        "accuracy": {"right": right(model, held_out), "total": HELD_OUT},
+        "accuracy": {"right": right(model, measured), "total": len(measured.labels)},
         "golden": described(recipe.golden_file, golden_set),
         "tolerance": recipe.tolerance,
         "kernels": ["FULLY_CONNECTED", "SOFTMAX"],

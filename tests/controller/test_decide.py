@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout.decide import (
     CONTINUE,
     FINISH,
@@ -18,7 +19,7 @@ from modelwave_controller.rollout.decide import (
     StageFacts,
     decide,
 )
-from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS, Counts
+from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.plan import Plan, make_plan
 
 GOOD = Counts(devices=10, succeeded=10)

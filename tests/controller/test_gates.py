@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwave_controller.rollout.gates import (
-    FAIL,
-    INCONCLUSIVE,
-    PASS,
-    PENDING,
-    Counts,
-    Gate,
-    judge_stage,
-    tally,
-)
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.rollout.gates import PENDING, Counts, Gate, judge_stage, tally
 from modelwave_controller.rollout.plan import Stage
 
 STAGE = Stage(

@@ -5,10 +5,10 @@ import shutil
 
 from sqlalchemy import select
 
+from modelwave_controller.judge.verdicts import FAIL
 from modelwave_controller.rollout import state
 from modelwave_controller.rollout import wanted as orders
 from modelwave_controller.rollout.events import Began, Gated, Held, Opened, Reverted
-from modelwave_controller.rollout.gates import FAIL
 from modelwave_controller.storage import log, outbox, tables
 from tests.heal.broker import Broker
 from tests.heal.controller import TICK_SECONDS, Controller

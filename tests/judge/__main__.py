@@ -7,9 +7,10 @@ import time
 
 import numpy as np
 
-from modelwave_controller.judge.compare import PASS, Pair
+from modelwave_controller.judge.compare import Pair
 from modelwave_controller.judge.devices import Observed, arm, fold, fold_before
 from modelwave_controller.judge.levels import judge
+from modelwave_controller.judge.verdicts import PASS
 from tests.judge import evidence
 from tests.judge.rollouts import Fleet, Plan, false_fails, interval, play
 from tests.judge.worlds import WORLDS, World

@@ -3,9 +3,10 @@
 import numpy as np
 
 from modelwave_controller.judge import estimated, levels, rollbacks
-from modelwave_controller.judge.compare import FAIL, HOLD, Pair
+from modelwave_controller.judge.compare import Pair
 from modelwave_controller.judge.devices import NOTHING, Observed, Sums, arm, freeze
 from modelwave_controller.judge.silence import judge_silence
+from modelwave_controller.judge.verdicts import FAIL, HOLD
 from modelwave_controller.rollout import gates
 from modelwave_controller.rollout.plan import Stage
 from tests.judge.rollouts import SOAK, Fleet, Plan, sizes
@@ -72,7 +73,7 @@ def _fewest_that_fail(devices):
             gates.judge_stage(
                 Stage(percent=10, max_rolled_back_percent=2), counts, overdue=False
             ).verdict
-            == gates.FAIL
+            == FAIL
         ):
             return k
     return devices + 1

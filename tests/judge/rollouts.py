@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from modelwave_controller.judge import levels, looks
-from modelwave_controller.judge.compare import FAIL, INCONCLUSIVE, PASS, Occasion, Pair
+from modelwave_controller.judge.compare import Occasion, Pair
 from modelwave_controller.judge.devices import SHARE, Arm, arm, freeze
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from tests.judge.worlds import BEFORE, World, record
 
 STAGES = (0.01, 0.10, 0.50)  # 100 % follows, which has no controls

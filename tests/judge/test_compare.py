@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwave_controller.judge import compare, levels
-from modelwave_controller.judge.compare import FAIL, HOLD, INCONCLUSIVE, PASS, Pair
+from modelwave_controller.judge.compare import Pair
 from modelwave_controller.judge.devices import NUMBER, RATIO, SHARE, Frozen, Quantity
 from modelwave_controller.judge.devices import arm as made_arm
+from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 from tests.judge.building import ACCURACY, observed, occasion, pair, sums
 
 

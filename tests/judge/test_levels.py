@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelwave_controller.judge import compare, contrast, levels
-from modelwave_controller.judge.compare import FAIL, HOLD, INCONCLUSIVE, PASS
+from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 from tests.judge.building import ACCURACY, observed, occasion, pair
 
 

@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from modelwave_controller.judge import needs
-from modelwave_controller.judge.compare import FAIL, PASS
 from modelwave_controller.judge.devices import freeze
 from modelwave_controller.judge.looks import Budget
+from modelwave_controller.judge.verdicts import FAIL, PASS
 from tests.judge.building import observed, sums
 from tests.judge.rollouts import Fleet, Plan
 from tests.judge.worlds import World

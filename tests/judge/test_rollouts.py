@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from modelwave_controller.judge.compare import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.judge.looks import ALPHA
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from tests.judge import evidence
 from tests.judge.rollouts import Fleet, Plan, false_fails, play, sizes
 from tests.judge.worlds import WORLDS, World

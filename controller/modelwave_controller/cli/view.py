@@ -11,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.operations.judged import GateRow
 from modelwave_controller.operations.status import StageRow, Status
 from modelwave_controller.rollout import state
-from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.terminal import print_json, safe, show
 
 _STATUS_STYLES = {

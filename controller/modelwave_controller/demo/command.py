@@ -35,10 +35,11 @@ class CommandLine:
 
     def asks(self, *arguments: str) -> Any:
         """Returns what a command prints with --json. Raises StorageError if it fails."""
-        code, out, err = self._run_here([*arguments, "--json"])
-        if code:
-            raise StorageError(f"modelwave {shlex.join(arguments)}: {err}")
-        return json.loads(out)
+        return json.loads(self._json(arguments))
+
+    def reads(self, *arguments: str) -> list[Any]:
+        """Returns the lines of JSON that a command prints. Raises StorageError if it fails."""
+        return [json.loads(line) for line in self._json(arguments).splitlines()]
 
     def tries(self, *arguments: str) -> str:
         """Returns the error of a command that is expected to fail; "" if it did not fail."""
@@ -57,6 +58,12 @@ class CommandLine:
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         return [*CONTROLLER, "--home", str(self.home), *arguments]
+
+    def _json(self, arguments: Sequence[str]) -> str:
+        code, out, err = self._run_here([*arguments, "--json"])
+        if code:
+            raise StorageError(f"modelwave {shlex.join(arguments)}: {err}")
+        return out
 
     def _run_here(self, arguments: Sequence[str]) -> tuple[int, str, str]:
         """Runs a command in this process and returns (exit code, stdout, stderr). Starting a

@@ -30,8 +30,8 @@ from modelwave_controller.judge.looks import Budget
 from modelwave_controller.judge.needs import Need
 from modelwave_controller.judge.permutation import Rarity, rarity
 from modelwave_controller.judge.statistics import t_quantile
+from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 
-PASS, FAIL, HOLD, INCONCLUSIVE = "PASS", "FAIL", "HOLD", "INCONCLUSIVE"
 MAX_LOGARITHM = 700.0  # of what `expm1` can return
 MIN_NORMAL = 100  # devices in both arms, from where t needs no permutation beside it
 

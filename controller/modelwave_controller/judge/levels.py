@@ -13,17 +13,9 @@ five canaries could not show it.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from modelwave_controller.judge.compare import (
-    FAIL,
-    HOLD,
-    INCONCLUSIVE,
-    PASS,
-    Occasion,
-    Pair,
-    Verdict,
-    compare,
-)
+from modelwave_controller.judge.compare import Occasion, Pair, Verdict, compare
 from modelwave_controller.judge.devices import Quantity
+from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 
 
 class Judged(NamedTuple):

@@ -15,9 +15,10 @@ devices that are far worse than the others make the spread larger, and t careful
 from math import fsum, sqrt
 from typing import NamedTuple
 
-from modelwave_controller.judge.compare import FAIL, HOLD, INCONCLUSIVE, PASS, Occasion
+from modelwave_controller.judge.compare import Occasion
 from modelwave_controller.judge.devices import SHARE, Observed, Quantity, Sums
 from modelwave_controller.judge.statistics import t_quantile, t_tail
+from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 
 MIN_DEVICES = 3
 

@@ -8,9 +8,9 @@ rolled back (rollbacks.py).
 
 from typing import NamedTuple
 
-from modelwave_controller.judge.compare import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.judge.looks import Budget
 from modelwave_controller.judge.statistics import fisher_tail
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 
 
 class Silence(NamedTuple):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from modelwave_controller.judge.verdicts import PASS
 from modelwave_controller.operations import observations
 from modelwave_controller.operations.observations import Anchor, FleetObserved, Timeline
 from modelwave_controller.operations.problems import REFUSED, SILENT, Problem
@@ -31,7 +32,6 @@ from modelwave_controller.rollout.events import (
     Reverted,
 )
 from modelwave_controller.rollout.facts import Known
-from modelwave_controller.rollout.gates import PASS
 from modelwave_controller.rollout.lines import line_of
 from modelwave_controller.rollout.state import Rollout
 from modelwave_controller.storage import clock, devices, log

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from modelwave_controller.judge.verdicts import FAIL, PASS
 from modelwave_controller.operations import recover, rollouts, ways
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.judged import GateRow, gate_rows, next_look
@@ -28,7 +29,7 @@ from modelwave_controller.rollout.facts import (
     later,
     left_out,
 )
-from modelwave_controller.rollout.gates import FAIL, NOBODY, PASS, PENDING, Counts
+from modelwave_controller.rollout.gates import NOBODY, PENDING, Counts
 from modelwave_controller.rollout.state import Rollout, StageState, State, fold
 from modelwave_controller.storage import ahead, clock, devices, log, outbox, repairs
 from modelwave_controller.storage.ahead import Comparison

@@ -15,8 +15,9 @@ holds it also at twice and four times the soak, and so on. Of all looks so far:
 from collections.abc import Sequence
 
 from modelwave_controller.judge.looks import Budget, Course, allowance, extension, planned
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout.events import Finding, Looked
-from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS, Gate
+from modelwave_controller.rollout.gates import Gate
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import StageState
 

@@ -40,17 +40,11 @@ decision anew; only the events are stored.
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.phrases import listed, plural, span
 from modelwave_controller.rollout import formats, gates, pace
 from modelwave_controller.rollout.events import Rest
-from modelwave_controller.rollout.gates import (
-    FAIL,
-    INCONCLUSIVE,
-    PASS,
-    PENDING,
-    Counts,
-    Gate,
-)
+from modelwave_controller.rollout.gates import PENDING, Counts, Gate
 from modelwave_controller.rollout.plan import Plan, Stage
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"

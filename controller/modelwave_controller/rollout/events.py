@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from modelwave_controller.errors import StorageError
-from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.trust.field_types import SlotRange, first_problem
 from modelwave_shared.slots import contains

@@ -29,9 +29,10 @@ from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 from modelwave_controller.judge.rollbacks import GO_ON, REVERT, RollBacks, judge_rollbacks
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout.plan import Stage, share
 
-PASS, FAIL, INCONCLUSIVE, PENDING = "PASS", "FAIL", "INCONCLUSIVE", "PENDING"
+PENDING = "PENDING"
 
 
 @dataclass(frozen=True)

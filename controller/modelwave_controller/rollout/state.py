@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from modelwave_controller.judge.verdicts import FAIL
 from modelwave_controller.rollout.events import (
     FLEET,
     Aborted,
@@ -49,7 +50,6 @@ from modelwave_controller.rollout.events import (
     RevertAsked,
     Reverted,
 )
-from modelwave_controller.rollout.gates import FAIL
 from modelwave_controller.rollout.plan import Plan
 from modelwave_shared.limits import SLOTS
 from modelwave_shared.slots import contains

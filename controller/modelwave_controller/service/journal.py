@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from modelwave_controller.judge.verdicts import PASS
 from modelwave_controller.phrases import plural
 from modelwave_controller.rollout.events import (
     FLEET,
@@ -20,7 +21,6 @@ from modelwave_controller.rollout.events import (
     RevertAsked,
     Reverted,
 )
-from modelwave_controller.rollout.gates import PASS
 from modelwave_controller.rollout.lines import SERVICE, line_of
 from modelwave_controller.storage import log
 from modelwave_controller.storage.devices import Ignored

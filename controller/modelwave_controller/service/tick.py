@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE
 from modelwave_controller.rollout import formats, retry
 from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.decide import (
@@ -41,7 +42,7 @@ from modelwave_controller.rollout.events import (
     Reverted,
 )
 from modelwave_controller.rollout.facts import facts, next_number, next_part
-from modelwave_controller.rollout.gates import FAIL, INCONCLUSIVE, PENDING
+from modelwave_controller.rollout.gates import PENDING
 from modelwave_controller.rollout.state import (
     ACTIVE,
     FINAL,
@@ -52,8 +53,9 @@ from modelwave_controller.rollout.state import (
     Wave,
     failed,
 )
-from modelwave_controller.service import looks
+from modelwave_controller.service.due_looks import due_look, is_still_due
 from modelwave_controller.service.journal import EventJournal
+from modelwave_controller.service.looks import Looking
 from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.trouble import Trouble
@@ -75,7 +77,7 @@ class Ticker:
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
         self._seconds = 0.0  # of the rollout clock, at the last tick
-        self._looking: looks.Looking | None = None
+        self._looking: Looking | None = None
         self._clock = clock.Keeper()
         self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()
@@ -129,11 +131,11 @@ class Ticker:
         if self._state is None:
             return False
         looking, self._looking = self._looking, None
-        if looking is None or not looks.is_still_due(looking.look, self._state):
-            look = looks.due_look(self._state, self._seconds)
+        if looking is None or not is_still_due(looking.look, self._state):
+            look = due_look(self._state, self._seconds)
             if look is None:
                 return False
-            looking = looks.Looking(look)
+            looking = Looking(look)
         with self.store.read() as connection:
             found = looking.step(connection, LOOK_STEP_SECONDS)
         if found is None:
@@ -142,7 +144,7 @@ class Ticker:
         look = looking.look
         with self.store.write() as connection:
             self._state = self._caught_up(connection)
-            if not looks.is_still_due(look, self._state):
+            if not is_still_due(look, self._state):
                 return False
             log.append(connection, look.rollout.id, now, [found])
         return True

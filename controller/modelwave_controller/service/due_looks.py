@@ -1,0 +1,53 @@
+"""Finds the looks of rollouts that are due: their watermark has passed (rollout/course.py)."""
+
+from typing import NamedTuple
+
+from modelwave_controller.rollout import course
+from modelwave_controller.rollout.state import ACTIVE, HELD, NEW, Rollout, State, failed
+
+
+class DueLook(NamedTuple):
+    """Look `look` of a stage (both from 0), which was opened at `opened` and lasts until `end`, by
+    the rollout clock; `first` is when the first stage was."""
+
+    rollout: Rollout
+    stage: int
+    look: int
+    windows: int
+    first: float
+    opened: float
+    end: float
+
+
+def due_look(state: State, seconds: float) -> DueLook | None:
+    """Returns a look whose watermark has passed at `seconds` of the rollout clock, if there is
+    one."""
+    for rollout in state.rollouts.values():
+        found = _due(rollout, seconds)
+        if found is not None and not state.obstacle(rollout.model, rollout.id):
+            return found
+    return None
+
+
+def is_still_due(look: DueLook, state: State) -> bool:
+    """Returns whether nothing about the stage has changed, in a state that is newer."""
+    rollout = state.rollouts.get(look.rollout.id)
+    if rollout is None or not _may_look(rollout) or len(rollout.stages) != look.stage + 1:
+        return False
+    return len(rollout.stages[-1].looks) == look.look
+
+
+def _may_look(rollout: Rollout) -> bool:
+    return rollout.status in ACTIVE and rollout.status != NEW and rollout.revert_asked is None
+
+
+def _due(rollout: Rollout, seconds: float) -> DueLook | None:
+    if not _may_look(rollout) or not rollout.stages or failed(rollout.stages[-1]):
+        return None
+    plan, number, stage = rollout.created.plan, len(rollout.stages) - 1, rollout.stages[-1]
+    done = len(stage.looks)
+    after = course.next_look(plan, number, done, held=rollout.status == HELD)
+    times, first = course.course_of(plan, stage), rollout.stages[0].soaking_since
+    if after is None or times is None or first is None or seconds < times.watermark(after):
+        return None
+    return DueLook(rollout, number, done, after, first, times.opened, times.end(after))
