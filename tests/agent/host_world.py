@@ -70,7 +70,7 @@ class World:
         path.write_text("\n".join(settings))
         return path
 
-    async def order(self, release, device="pi-1", **trial):
+    async def order(self, release, device="pi-1", extra=None, **trial):
         """Publishes an order for `release` to the device's slot."""
         self.seq += 1
         self.files.update(release.files)
@@ -82,6 +82,7 @@ class World:
             issued=now,
             expires=now + 3600,
             trial={"seconds": 0, "inferences": 0, **trial},
+            extra=extra or {},
         )
         slot = slots.slot("demo", device)
         topic = topics.desired_slot("demo", "linux-cpu", "digits", slot)

@@ -37,7 +37,8 @@ def test_the_example_in_the_docstring_is_a_plan_with_the_defaults() -> None:
     judge = made.judge.model_copy(update={"inconclusive": None})
     assert (made.rate_of(0), made.rate_of(1)) == (200, 50)
     last = last.model_copy(update={"devices_per_minute": None})
-    absent = {"gates": None, "devices_per_minute": None}
+    assert made.maintenance is not None
+    absent = {"gates": None, "devices_per_minute": None, "maintenance": None}
     assert made.model_copy(update={"stages": (last,), "judge": judge} | absent) == default
 
 

@@ -4,6 +4,7 @@ command that it prints works as printed."""
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from test_retry import finish_without, hold, lenient
 
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.status import Status
+from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.words import ORDER, READS, WRITES
 
 COMMAND = re.compile("`modelwave ([^`]+)`")
@@ -54,6 +56,32 @@ def held_while_it_opens(world: World) -> None:
     world.answer("FAILED", world.devices.values())
     world.tick()
     assert newest(world).status == "HELD"
+
+
+def outside_of_its_windows(world: World) -> None:
+    """Before the first stage; the windows are those of another day."""
+    day = datetime.fromtimestamp(world.now, UTC) + timedelta(days=2)
+    windows = {"windows": [f"{day:%a} 01:00-04:00".lower()]}
+    stage = {"deadline_seconds": 8 * 86400}
+    world.start(1, quick(50, 100, maintenance=windows, stage=stage))
+    world.tick()
+    assert "outside of its maintenance windows" in seen(world).why
+
+
+def between_two_windows(world: World) -> None:
+    """The first stage has passed."""
+    outside_of_its_windows(world)
+    for device in world.devices.values():
+        device.says["reads"] = {READS_MAINTENANCE: 1}
+    world.hear(world.devices.values())
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    for device in world.devices.values():
+        device.says["reads"] = {}
+    world.hear(world.devices.values())
+    world.tick()
+    assert "outside of its maintenance windows" in seen(world).why
+    assert len(newest(world).stages) == 1
 
 
 def held(world: World) -> None:
@@ -153,6 +181,8 @@ STATES = (
     opening,
     paused_while_it_opens,
     held_while_it_opens,
+    outside_of_its_windows,
+    between_two_windows,
     held,
     paused,
     resumed_after_the_pause_of_a_hold,

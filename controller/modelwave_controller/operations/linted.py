@@ -35,13 +35,22 @@ def _stage(plan: Plan, number: int) -> LintedStage:
         stage=number + 1,
         whom=stage.whom,
         soak=duration(stage.soak_seconds),
-        opens=f"{rate:,} devices a minute" if (rate := plan.rate_of(number)) else "all at once",
+        opens=_opens(plan, number),
         gates=[*gates, _roll_backs(plan, number)],
         looks=[_moment(plan, windows) for windows in looks],
         margins=course.margins(plan, number),
         at_the_end=_end(plan, number) if looks else "",
         why="" if looks else _why_not(plan, number),
     )
+
+
+def _opens(plan: Plan, number: int) -> str:
+    rate = plan.rate_of(number)
+    pace = f"{rate:,} devices a minute" if rate else "all at once"
+    if plan.maintenance is None:
+        return pace
+    windows = f"{', '.join(plan.maintenance.windows)} ({plan.maintenance.timezone})"
+    return f"{pace}; with devices that do not judge maintenance windows only in {windows}"
 
 
 def _moment(plan: Plan, windows: int) -> str:

@@ -39,11 +39,12 @@ MAX_PROBLEMS = 5
 
 class Times(NamedTuple):
     """The rollout clock, in seconds, and why no order may be signed now, or "": because of the wall
-    clock, or of the orders' numbers."""
+    clock, or of the orders' numbers. `wall`: the wall clock, in Unix seconds."""
 
     clock: float
     doubt: str = ""
     numbers_doubt: str = ""
+    wall: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ class Status:
 def entries(connection: Connection, now: float) -> list[Entry]:
     """Returns all rollouts, the newest last; `now` is in Unix seconds."""
     found = log.under_way(connection)
-    known = {m: devices.known(connection, m) for m in {r.model for r in found.rollouts.values()}}
+    models = {r.model for r in found.rollouts.values()}
+    known = {m: devices.known(connection, m, timed=True) for m in models}
     return [
         _entry(found, r, known[r.model], _times(connection, now, found, r.model))
         for r in found.rollouts.values()
@@ -143,7 +145,7 @@ class StatusReader:
         new = log.events_after(connection, after=self._state.last, reports_of=[self.rollout])
         state = fold(new, self._state)
         rollout = state.rollouts[self.rollout]
-        known = devices.known(connection, rollout.model)
+        known = devices.known(connection, rollout.model, timed=True)
         problem, left = health(connection, now).problem, outbox.left(connection)
         times = _times(connection, now, state, rollout.model)
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
@@ -219,7 +221,7 @@ def _find_others(rollout: Rollout, others: list[Problem]) -> str:
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
     clocks = clock.stored(connection)
     shown = clock.shown(clocks, log.service_seen_at(connection), now)
-    return Times(shown, clocks.doubt, found.doubt(model))
+    return Times(shown, clocks.doubt, found.doubt(model), now)
 
 
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
@@ -297,7 +299,7 @@ def _why(found: State, rollout: Rollout, known: Known, times: Times) -> tuple[st
     if rollout.over:
         then = ways.after_the_end(found, rollout, known, times.clock)
         return _why_over(rollout, known), then
-    so_far = facts(rollout, known, times.doubt, times.numbers_doubt)
+    so_far = facts(rollout, known, times.doubt, times.numbers_doubt, times.wall)
     made = decide(rollout.created.plan, so_far, times.clock)
     if rollout.back is not None:
         return f"{rollout.reason}; {_back(rollout, known, False)}", made.next

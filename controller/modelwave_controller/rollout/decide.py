@@ -29,7 +29,10 @@ the soak of a stage begin when the broker has acknowledged its orders, of one th
    10. While a stage opens in parts, roll-backs and FAIL are judged by the devices opened so far,
        and what holds it by the whole stage: the share of a first few devices says little.
        Whatever keeps a stage from opening keeps the next part from it too.
-   11. While the controller's wall clock is in doubt, or the numbers of its orders, because its
+   11. Outside of the plan's maintenance windows no stage opens, nor a part of one, with a device
+       that does not judge them by itself. A revert does not wait for them. The soak of a stage
+       begins when its devices have answered, as they may have waited for a window first.
+   12. While the controller's wall clock is in doubt, or the numbers of its orders, because its
        database is older than the orders at the broker or was restored, nothing is signed: no
        stage opens and nothing is reverted, also after a FAIL.
 
@@ -48,7 +51,7 @@ from modelwave_controller.rollout.gates import PENDING, Counts, Gate
 from modelwave_controller.rollout.plan import Plan, Stage
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
-CONTINUE, REORDER = "continue", "reorder"
+CONTINUE, REORDER, SOAK = "continue", "reorder", "soak"
 
 _REVERT_OR = (
     "`modelwave rollout revert {rollout}` reverts it, `modelwave rollout abort {rollout}` leaves "
@@ -110,6 +113,7 @@ TABLE = {
     "nobody, held": (WAIT, _NOBODY),
     "unreadable": (HOLD, _HOLDS),
     "unreadable, held": (WAIT, _UPDATE),
+    "outside": (WAIT, "{next} by itself then; {end}"),
     "new": (OPEN, "{next}"),
     "part due": (OPEN, "its next part opens"),
     "opening": (WAIT, "its next part opens in {part}"),
@@ -120,6 +124,7 @@ TABLE = {
     ),
     "pending, unsent": (WAIT, _UNSENT),
     "soaking, unsent": (WAIT, _UNSENT),
+    "answered": (SOAK, "its soak begins"),
     "soaking": (WAIT, "{next} in {soak}"),
     "looking": (WAIT, "its last look at what its devices measured comes in {look}"),
     "last passed": (FINISH, "it ends as FINISHED"),
@@ -156,6 +161,7 @@ class Facts:
     unknown: tuple[str, ...] = ()
     # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
+    closed: str = ""  # why the next stage cannot open now, by the maintenance windows
     reordering: int = 0  # how many devices are to be ordered anew
     revert_asked: str | None = None  # the operator's reason
     back: Counts | None = None  # the answers to the orders to revert, if they were sent
@@ -251,6 +257,8 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
     gate = judged[last]
     reason = f"{label(plan, last)}: {gate.reason}"
     name = _newest(plan, facts, gate, now)
+    if name == "answered":
+        return _Situation(name, reason)
     if name in _OPENING:
         reason = f"{label(plan, last)}: {_opening(plan, facts)}{gate.reason}"
         return _unless_it_cannot_open(_Situation(name, reason), plan, facts)
@@ -292,17 +300,22 @@ def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
 
 
 def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
-    """Returns `found`, or "nobody" or "unreadable" in place of one that would open a stage of which
-    no device is known, or whose order a known device cannot read."""
-    if found.name not in ("new", "passed", "part due") or not (facts.unknown or facts.unreadable):
+    """Returns `found`, or "nobody", "unreadable" or "outside" in place of one that would open a
+    stage of which no device is known, or whose order a known device cannot read, or outside of
+    the maintenance windows."""
+    obstacles = (facts.unknown, facts.unreadable, facts.closed)
+    if found.name not in ("new", "passed", "part due") or not any(obstacles):
         return found
+    number = len(facts.stages) - (found.name == "part due")
+    if not (facts.unknown or facts.unreadable):
+        reason = f"{label(plan, number)}: {facts.closed}"
+        return _Situation("outside", reason, found.stage, found.gate)
     if facts.unknown:
         name, held = "nobody", facts.held_by_nobody
         why = f"none of its devices is known any more: {listed(facts.unknown)}"
     else:
         name, held = "unreadable", facts.held_by_format
         why = formats.told(facts.unreadable)
-    number = len(facts.stages) - (found.name == "part due")
     reason = f"{label(plan, number)}: {why}"
     return _Situation(f"{name}, held" if held else name, reason, found.stage, found.gate)
 
@@ -322,7 +335,8 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
     if gate.verdict == PENDING:
         return "pending, unsent" if newest.waiting_since is None else "pending"
     if newest.counts.devices and newest.soaking_since is None:
-        return "soaking, unsent"
+        sent = newest.waiting_since is not None
+        return "answered" if sent and plan.maintenance else "soaking, unsent"
     if _soak_left(plan, facts, now) > 0:
         return "soaking"
     if newest.look_at is not None and newest.counts.devices and not newest.accepted:
@@ -355,6 +369,8 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
     }
     # Without an opened stage there is nothing to revert.
     found["end"] = (_REVERT_OR if number else _END).format(**found)
+    if facts.stages and facts.stages[-1].rest:
+        found["next"] = "its next part opens"
     if facts.stages:
         since = facts.stages[-1].waiting_since if facts.back is None else facts.back_since
         since = now if since is None else min(since, now)  # a clock that is shown may be behind

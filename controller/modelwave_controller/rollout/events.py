@@ -141,11 +141,13 @@ class OpenedPart(_Body):
 
 class Began(_Body):
     """The broker has acknowledged the orders of a stage (None: those of the revert): its deadline
-    begins, and the first time also its soak. `clock` is in seconds of the rollout clock."""
+    begins, and the first time also its soak. With maintenance windows the soak begins later, when
+    its devices have answered. `clock` is in seconds of the rollout clock."""
 
     kind: Literal["began"] = "began"
     stage: int | None  # from 0
     clock: float
+    begins: Literal["both", "deadline", "soak"] = "both"
 
 
 class Reported(_Body):

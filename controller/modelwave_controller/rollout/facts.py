@@ -9,7 +9,7 @@ report the model, and those that have answered with an outcome. So
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modelwave_controller.rollout import cohorts, course, formats, state
 from modelwave_controller.rollout.decide import Facts, StageFacts
@@ -29,6 +29,9 @@ class Known:
     devices: Mapping[str, Mapping[int, Sequence[str]]]  # {target: {slot: device ids}}
     # The devices that cannot read every format that this program may write.
     behind: Sequence[Reader] = ()
+    # As `devices`: those that do not judge maintenance windows by themselves. Only with a rollout
+    # whose plan has such windows.
+    timeless: Mapping[str, Mapping[int, Sequence[str]]] = field(default_factory=dict)
 
     def counts(self, target: str) -> dict[int, int]:
         """Returns {slot: number of devices}."""
@@ -43,9 +46,16 @@ class Known:
                 yield from ((slot, i) for i in ids if order.device in ("", i))
 
 
-def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = "") -> Facts:
+def facts(
+    rollout: Rollout,
+    known: Known,
+    doubt: str = "",
+    numbers_doubt: str = "",
+    wall: float | None = None,
+) -> Facts:
     """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
-    why the controller must not sign now."""
+    why the controller must not sign now. `wall`: the wall clock, in Unix seconds, by which
+    maintenance windows are judged; None: they are not."""
     later_stage, later_back = later(rollout)
     stages = tuple(
         StageFacts(
@@ -68,6 +78,7 @@ def facts(rollout: Rollout, known: Known, doubt: str = "", numbers_doubt: str = 
         held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
         unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
+        closed="" if wall is None else _closed(rollout, known, wall),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,
@@ -148,6 +159,19 @@ def _unknown(rollout: Rollout, known: Known) -> Sequence[str]:
         return ()
     lacking = left_out(rollout, known).get(len(rollout.stages), [])
     return lacking if len(lacking) == len(stage.devices) else ()
+
+
+def _closed(rollout: Rollout, known: Known, wall: float) -> str:
+    """Returns why the next stage cannot open at `wall`, by the plan's maintenance windows; "" if it
+    can. Devices that judge the windows by themselves do not need that."""
+    maintenance = rollout.created.plan.maintenance
+    if maintenance is None or not any(
+        place.device in ("", *known.timeless[place.target][place.slot])
+        for place in next_part(rollout, known).places
+        if known.timeless.get(place.target, {}).get(place.slot)
+    ):
+        return ""
+    return maintenance.closed(wall)
 
 
 def next_stage(rollout: Rollout) -> Stage | None:

@@ -78,6 +78,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"stage {body.stage + 1} opened: {_orders(body.orders)}"
         case OpenedPart():
             return f"part of stage {body.stage + 1} opened: {_orders(body.orders)}"
+        case Began(stage=stage, begins="soak"):
+            return f"enough devices of stage {(stage or 0) + 1} have answered: its soak begins"
         case Began(stage=stage):
             wave = "the revert" if stage is None else f"stage {stage + 1}"
             return f"the broker has the orders of {wave}: its deadline begins"

@@ -411,8 +411,9 @@ def _drop_alone(state: State, model: str, target: str, ranges: list[list[int]]) 
 def _begin(rollout: Rollout, body: Began) -> None:
     wave = rollout.back if body.stage is None else rollout.stages[body.stage]
     assert wave is not None, "_problem has looked"
-    wave.waiting_since = body.clock
-    if wave.soaking_since is None:
+    if body.begins != "soak":
+        wave.waiting_since = body.clock
+    if body.begins != "deadline" and wave.soaking_since is None:
         wave.soaking_since = body.clock
 
 

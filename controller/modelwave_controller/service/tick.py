@@ -23,6 +23,7 @@ from modelwave_controller.rollout.decide import (
     OPEN,
     REORDER,
     REVERT,
+    SOAK,
     WAIT,
     Decision,
     decide,
@@ -107,7 +108,8 @@ class Ticker:
                 for r in state.rollouts.values()
                 if _is_due(r) and not state.obstacle(r.model, r.id)
             ]
-            known = {m: devices.known(connection, m) for m in {r.model for r in due}}
+            timed = {r.model for r in due if r.created.plan.maintenance}
+            known = {m: devices.known(connection, m, m in timed) for m in {r.model for r in due}}
             steps = [
                 _Step(
                     connection,
@@ -201,7 +203,7 @@ class _Step(Sender):
             return "" if doubt or numbers_doubt else self._order_anew()
         if self._begins():
             return WAIT
-        so_far = facts(self.rollout, self.known, doubt, numbers_doubt)
+        so_far = facts(self.rollout, self.known, doubt, numbers_doubt, self.now)
         found = decide(self.rollout.created.plan, so_far, self.reading.seconds)
         if found.verb == WAIT:
             return WAIT if self._note_fail(found) else ""
@@ -212,6 +214,7 @@ class _Step(Sender):
         acts = {
             OPEN: self._open,
             HOLD: self._hold,
+            SOAK: self._soak,
             CONTINUE: self._continue,
             REVERT: self._revert,
             FINISH: self._finish,
@@ -253,7 +256,10 @@ class _Step(Sender):
         if self._unsent(wave):
             return False
         stage = None if rollout.back else len(rollout.stages) - 1
-        began = Began(stage=stage, clock=self.reading.seconds)
+        waits = not rollout.back and rollout.created.plan.maintenance
+        began = Began(
+            stage=stage, clock=self.reading.seconds, begins="deadline" if waits else "both"
+        )
         log.append(self.connection, rollout.id, self.now, [began])
         return True
 
@@ -295,6 +301,10 @@ class _Step(Sender):
             return Held(reason=decision.reason, by="gate")
         unknown = facts(self.rollout, self.known).unknown
         return Held(reason=decision.reason, by="nobody" if unknown else "format")
+
+    def _soak(self, _decision: Decision) -> Body:
+        stage = len(self.rollout.stages) - 1
+        return Began(stage=stage, clock=self.reading.seconds, begins="soak")
 
     def _continue(self, decision: Decision) -> Body:
         return Continued(reason=decision.reason)
