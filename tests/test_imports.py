@@ -62,6 +62,8 @@ DRAFTS = {
         controller.rollout      controller.home
         controller.rollout      controller.models.targets
         controller.home         controller.models.targets
+        controller.evidence     controller.storage.windows
+        controller.rollout      controller.evidence.findings
         controller.trust        controller.rollout.state
         controller.fit          controller.trust.keys
         controller.judge        controller.rollout.state
@@ -92,6 +94,11 @@ DRAFTS = {
         controller.judge.devices    numpy
         controller.judge.compare    shared.rules
         controller.judge.compare    controller.errors
+    """,
+    "What devices measure, or would, is judged without SQL, files, clock or network": """
+        controller.evidence.findings    sqlalchemy
+        controller.evidence.quantities  time
+        controller.evidence             numpy
     """,
     "SQL is in storage, and in the transactions of what stands on it": """
         controller.cli.view         sqlalchemy

@@ -3,6 +3,7 @@
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.fields import boolean, name, sha256, url
 from modelwave_shared.limits import (
+    MAX_BYTES,
     MAX_SEQ,
     MAX_SLOT_RANGES,
     MAX_TIME,
@@ -26,11 +27,27 @@ if TYPE_CHECKING:
 TIME = Integer(0, MAX_TIME)
 TRIAL_SECONDS = Integer(0, MAX_TRIAL_SECONDS)
 TRIAL_INFERENCES = Integer(0, MAX_TRIAL_INFERENCES)
+# What a shadow may take: the model runs beside the live one, and answers nothing.
+SHADOW_SECONDS = Integer(60, MAX_TRIAL_SECONDS)
+SHADOW_SHARE_PPM = Integer(1, MILLION)  # of the live model's inputs
+SHADOW_RAM = Integer(2**20, MAX_BYTES)  # bytes of its process
+SHADOW_LATENCY_US = Integer(1, 10**9)  # mean of an inference
+SHADOW = Object(
+    {
+        "seconds": SHADOW_SECONDS,
+        "share_ppm": SHADOW_SHARE_PPM,
+        "ram": SHADOW_RAM,
+        "latency_us": SHADOW_LATENCY_US,
+        "else_trial": boolean,  # a device that cannot do it goes straight to the trial
+    }
+)
 # The fields of `extra` that this program knows. A device that does not know them is only stricter:
 # the first failure ends its trial, and what it has banned stays banned (docs/documents.md).
 EXTRA: "dict[str, Rule]" = {
     "max_failed_ppm": Integer(0, MILLION),  # of the inferences on trial; 0, or absent: none
     "lift_ban": boolean,  # a device that has banned the release may take it again
+    # Of an order with `shadow`; without it a device refuses that order.
+    "shadow": SHADOW,
 }
 
 
@@ -49,6 +66,8 @@ def _agrees(document: "Document") -> None:
     for key in EXTRA:
         if key in extra:
             EXTRA[key](extra[key], "order.extra." + key)
+    if "shadow" in extra and not document["shadow"]:
+        raise DocumentError("order.extra.shadow", "order.shadow is false")
     issued, expires = document["issued"], document["expires"]
     if expires <= issued:
         problem = "%d is not after order.issued, %d" % (expires, issued)

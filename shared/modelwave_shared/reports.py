@@ -100,6 +100,9 @@ WINDOW: "dict[str, Rule]" = {
     "classes": MapOf(word, Integer(1, MAX_SEQ), 1, MAX_CLASSES),
     "classes_rest": Integer(1, MAX_SEQ),  # inferences with other predicted classes
     "numbers": MapOf(word, number, 1, MAX_NUMBERS),
+    # The release ran beside the live one. Outputs that were compared with those of the live one,
+    # and those of them that agreed.
+    "shadow": Object({"compared": COUNT, "agreed": COUNT}),
 }
 
 
@@ -116,6 +119,18 @@ def check_window(document: "Document") -> None:
         if document[part] > document[whole]:
             told = "%d, that is more than %s: %d" % (document[part], whole, document[whole])
             raise DocumentError("metrics." + part, told)
+    if "shadow" in document:
+        _check_shadow(document["shadow"], document["inferences"] - document["failures"])
+
+
+def _check_shadow(shadow: "Document", answered: int) -> None:
+    compared, agreed = shadow["compared"], shadow["agreed"]
+    if compared > answered:
+        told = "%d, but %d inferences did not fail" % (compared, answered)
+        raise DocumentError("metrics.shadow.compared", told)
+    if agreed > compared:
+        told = "%d, that is more than compared: %d" % (agreed, compared)
+        raise DocumentError("metrics.shadow.agreed", told)
 
 
 RELEASE_OR_NONE = Integer(0, MAX_EPOCH)  # live and confirmed; 0: none

@@ -11,17 +11,18 @@ WRITES = {MANIFEST: 1, ORDER: 1}
 SIGNER = {ROOT: "root", MANIFEST: "release", ORDER: "order"}
 
 # Outcomes that a device reports. The controller adds QUEUED, IN_PROGRESS, TIMED_OUT.
-SUCCEEDED, ROLLED_BACK, REJECTED, FAILED, DEFERRED, CANCELED = (
+SUCCEEDED, SHADOWED, ROLLED_BACK, REJECTED, FAILED, DEFERRED, CANCELED = (
     "SUCCEEDED",
+    "SHADOWED",
     "ROLLED_BACK",
     "REJECTED",
     "FAILED",
     "DEFERRED",
     "CANCELED",
 )
-OUTCOMES = (SUCCEEDED, ROLLED_BACK, REJECTED, FAILED, DEFERRED, CANCELED)
+OUTCOMES = (SUCCEEDED, SHADOWED, ROLLED_BACK, REJECTED, FAILED, DEFERRED, CANCELED)
 # States of a model on a device (agent/modelwave_agent/machine.py).
-STATES = ("idle", "clearing", "fetching", "proving", "trial")
+STATES = ("idle", "clearing", "fetching", "proving", "shadow", "trial")
 
 FORMATS = ("tflite",)
 FILE_ROLES = ("model", "golden", "labels")

@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from modelwave_controller.boards import compiling, romfs
 from modelwave_controller.demo.processes import processes
 from modelwave_controller.service.blocks import Blocks
-from modelwave_controller.service.link import ServiceBroker
+from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_shared import slots, topics
 from tests import micropython, signing
 from tests.board.releases import release, write_files

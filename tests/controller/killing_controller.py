@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from modelwave_controller.home import Home
-from modelwave_controller.service.link import Connection as LinkConnection
+from modelwave_controller.service.connection import Connection as LinkConnection
 from modelwave_controller.service.serve import Service
 from modelwave_controller.storage.outbox import Message
 from modelwave_controller.storage.store import Store

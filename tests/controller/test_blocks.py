@@ -18,9 +18,10 @@ from test_link import StubBroker
 from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller.service import blocks as service
+from modelwave_controller.service import connection as connections
 from modelwave_controller.service import link as links
 from modelwave_controller.service.blocks import BURST_BYTES, RATE_BYTES, Blocks, Job, Requests
-from modelwave_controller.service.link import ServiceBroker
+from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.serve import Service
 from modelwave_shared import blocks, topics
 from modelwave_shared.blocks import BLOCK_BYTES, MAX_BLOCKS
@@ -418,7 +419,7 @@ def test_broker_that_comes_back_is_served_again(tmp_path: Path) -> None:
 def test_broker_that_takes_nothing_holds_few_blocks_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.1)
     with StubBroker(deaf_after=2, grants=b"\x01") as stub:
         with serving(stub.port, tmp_path) as ours:
             (ours.folder / OTHER.hex()).write_bytes(bytes(MAX_BLOCKS * BLOCK_BYTES))

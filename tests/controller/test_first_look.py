@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from rollout_world import World
 
+from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.leader import Candidate
 from modelwave_controller.service.leading import Leading, Settings
-from modelwave_controller.service.link import ServiceBroker
 from modelwave_controller.service.writer import Inbox
 
 LOOKING = 3  # turns of the loop

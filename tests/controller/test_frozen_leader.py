@@ -10,9 +10,9 @@ import pytest
 from rollout_world import FLEET, World
 
 from modelwave_controller.service import leader
+from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.leader import SURE_SECONDS, Candidate
 from modelwave_controller.service.leading import Leading, Settings
-from modelwave_controller.service.link import broker_of
 from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import lease, outbox
 from modelwave_controller.storage.lease import LeaseLost

@@ -18,7 +18,7 @@ from simulated_fleet import any_broker, poll
 from two_services import LONG, Listener, Play, Services, database
 
 from modelwave_controller.rollout.state import FINISHED, REVERTED
-from modelwave_controller.service.link import WINDOW
+from modelwave_controller.service.connection import WINDOW
 
 DEVICES = 600 if LONG else 60
 BOTH, UP, DOWN = dict[str, bool](), {"down": False}, {"up": False}

@@ -20,6 +20,7 @@ from sqlalchemy import update
 from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.operations import overview
 from modelwave_controller.service import leader
+from modelwave_controller.service.connection import Connection
 from modelwave_controller.service.leader import (
     EXPIRED_SECONDS,
     FIRST_SECONDS,
@@ -31,7 +32,6 @@ from modelwave_controller.service.leader import (
     Candidate,
     LeaderStore,
 )
-from modelwave_controller.service.link import Connection
 from modelwave_controller.service.serve import Ready, Service
 from modelwave_controller.storage import lease, log, tables
 from modelwave_controller.storage.lease import LeaseLost

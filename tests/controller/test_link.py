@@ -28,8 +28,10 @@ from tests.certificates import Authority
 from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.service import connection as connections
 from modelwave_controller.service import link as links
-from modelwave_controller.service.link import ServiceBroker, ServiceLink, broker_of
+from modelwave_controller.service.broker_address import ServiceBroker, broker_of
+from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.storage.outbox import Message
 from modelwave_shared.authorities import Authorities
 
@@ -165,13 +167,13 @@ def test_it_ends_though_the_broker_never_answers() -> None:
 
 
 def test_it_ends_though_the_broker_takes_nothing_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "KEEPALIVE_SECONDS", 3600)  # that would end it, in the end
-    monkeypatch.setattr(links, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "KEEPALIVE_SECONDS", 3600)  # that would end it, in the end
+    monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.1)
     with StubBroker(deaf_after=2) as broker:
         with linked(broker.port) as ours:
             poll(ours.connected)
             assert ours.link.current is not None
-            for number in range(links.WINDOW):  # more than the buffers on the way hold
+            for number in range(connections.WINDOW):  # more than the buffers on the way hold
                 ours.link.current.send(Message(f"t/{number}", 1, b"x" * 2**16))
         broker.hears_again.set()
 
@@ -370,7 +372,7 @@ def test_a_link_that_is_frozen_for_less_than_it_takes_to_notice_is_not_silent() 
         poll(ours.connected)
         connection = ours.link.current
         assert connection is not None
-        for _ in range(links.SILENT_ASKS):  # the first one asks, the others find no answer
+        for _ in range(connections.SILENT_ASKS):  # the first one asks, the others find no answer
             assert not connection.silent
             connection.ask()
         connection.send(Message("t", 1, b"x"))
@@ -385,7 +387,7 @@ def test_brokers_answer_when_they_are_asked(
     """Also to a connection that subscribes to nothing, as that of a service that stands by."""
     monkeypatch.setattr(links, "ASK_SECONDS", 0.01)
     answers = threading.Semaphore(0)
-    monkeypatch.setattr(links.Connection, "_on_unsubscribe", _counted(answers))
+    monkeypatch.setattr(connections.Connection, "_on_unsubscribe", _counted(answers))
     host = embedded() if kind == "embedded" else mosquitto(tmp_path)
     with host as found:
         port = found if isinstance(found, int) else found.port
@@ -397,9 +399,9 @@ def test_brokers_answer_when_they_are_asked(
 
 
 def _counted(answers: threading.Semaphore) -> Any:
-    was = links.Connection._on_unsubscribe
+    was = connections.Connection._on_unsubscribe
 
-    def counted(self: links.Connection, *given: object) -> None:
+    def counted(self: connections.Connection, *given: object) -> None:
         was(self, *given)
         answers.release()
 

@@ -6,8 +6,8 @@ import pytest
 from broker_hosts import embedded
 from simulated_fleet import DEADLINE_SECONDS, free_port, poll
 
-from modelwave_controller.service import link as links
-from modelwave_controller.service.link import ServiceBroker
+from modelwave_controller.service import connection as connections
+from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.reach import Reach
 
 
@@ -40,12 +40,12 @@ def test_a_connect_that_hangs_does_not_keep_the_service_from_taking_the_lease(
 ) -> None:
     begun, answered = threading.Event(), threading.Event()
 
-    def hang(_connection: links.Connection) -> None:
+    def hang(_connection: connections.Connection) -> None:
         begun.set()
         answered.wait(DEADLINE_SECONDS)
         raise TimeoutError
 
-    monkeypatch.setattr(links.Connection, "open", hang)
+    monkeypatch.setattr(connections.Connection, "open", hang)
     tried = reach(free_port())
     tried.look(True)
     assert begun.wait(DEADLINE_SECONDS)

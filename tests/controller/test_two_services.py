@@ -16,7 +16,7 @@ from simulated_fleet import any_broker, poll
 from two_services import Listener, Play, Services, cases, database, in_trouble
 
 from modelwave_controller.rollout.state import FINISHED, REVERTED
-from modelwave_controller.service.link import WINDOW
+from modelwave_controller.service.connection import WINDOW
 
 SOME = [
     ("sqlite", "publish after 5"),

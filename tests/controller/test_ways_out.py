@@ -18,7 +18,7 @@ from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.words import ORDER, READS, WRITES
 
 COMMAND = re.compile("`modelwave ([^`]+)`")
-OPERATIONS = ("pause", "resume", "abort", "revert", "retry")
+OPERATIONS = ("pause", "resume", "promote", "approve", "abort", "revert", "retry")
 REFUSED = 2
 
 
@@ -86,6 +86,32 @@ def between_two_windows(world: World) -> None:
 
 def held(world: World) -> None:
     hold(world)
+
+
+def failed_and_held(world: World) -> None:
+    world.start(1, quick(50, 100, on_fail="hold"))
+    world.tick()
+    world.answer("ROLLED_BACK", world.devices.values())
+    world.tick()
+
+
+def soaking(world: World) -> None:
+    world.start(1, quick(50, 100, stage={"soak_seconds": 50}))
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+
+
+def waiting_for_approval(world: World) -> None:
+    plan = quick(50, 100)
+    first, last = plan.stages
+    stages = (first, last.model_copy(update={"approval": "the dashboard"}))
+    world.start(1, plan.model_copy(update={"stages": stages}))
+    for _ in range(2):
+        world.tick()
+        world.answer("SUCCEEDED", world.devices.values())
+    world.tick()
+    assert seen(world).waits is not None
 
 
 def paused(world: World) -> None:
@@ -184,6 +210,9 @@ STATES = (
     outside_of_its_windows,
     between_two_windows,
     held,
+    failed_and_held,
+    soaking,
+    waiting_for_approval,
     paused,
     resumed_after_the_pause_of_a_hold,
     aborted,

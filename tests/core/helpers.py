@@ -52,6 +52,7 @@ UNSIGNED = {
         "confidence": [14, 3, 6],
         "classes": {"3": 5, "cat": 3},
         "classes_rest": 1,
+        "shadow": {"compared": 8, "agreed": 7},
         "numbers": {"power_mw": [9, 310000000, 5000000, 300000000, 320000000, 5736572]},
     },
 }

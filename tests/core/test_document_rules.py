@@ -3,9 +3,9 @@
 from modelwave_shared import documents, dsse, roles
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_BYTES, MAX_SEQ, MAX_SIGNATURES
-from modelwave_shared.words import MANIFEST, ORDER, OUTCOMES, REPORT, ROOT, STATES
+from modelwave_shared.words import MANIFEST, METRICS, ORDER, OUTCOMES, REPORT, ROOT, STATES
 from tests.core import signed
-from tests.core.helpers import SHA256, accepted, none_accepted, refused, sample
+from tests.core.helpers import SHA256, accepted, changed, check, none_accepted, refused, sample
 
 # The root.
 
@@ -214,7 +214,76 @@ def test_what_is_known_of_an_orders_extra_keeps_its_type():
     none_accepted(ORDER, "extra", {"lift_ban": "because"}, {"lift_ban": 1})
 
 
+SHADOW = {
+    "seconds": 60,
+    "share_ppm": 10**6,
+    "ram": 2**20,
+    "latency_us": 1,
+    "else_trial": False,
+}
+
+
+def test_shadow_of_an_order_has_all_its_budgets_within_their_bounds():
+    order = changed(ORDER, "shadow", True)
+
+    def refused_with(shadow):
+        order["extra"] = {"shadow": shadow}
+        return refused(DocumentError, check, ORDER, order)
+
+    bounds = {
+        "seconds": (60, 604800),
+        "share_ppm": (1, 10**6),
+        "ram": (2**20, 2**31 - 1),
+        "latency_us": (1, 10**9),
+    }
+    for field, (least, most) in bounds.items():
+        for good in (least, most):
+            order["extra"] = {"shadow": changed_shadow(field, good)}
+            check(ORDER, order)
+        for bad in (least - 1, most + 1, True, "60", None):
+            message = refused_with(changed_shadow(field, bad))
+            assert message.startswith("order.extra.shadow." + field), message
+    assert "else_trial" in refused_with(changed_shadow("else_trial", 1))
+    for field in SHADOW:
+        fewer = changed_shadow(field, None)
+        del fewer[field]
+        assert field in refused_with(fewer)
+    assert "an unknown field" in refused_with(changed_shadow("gpu", 1))
+    refused_with(True)
+
+
+def changed_shadow(field, value):
+    found = dict(SHADOW)
+    found[field] = value
+    return found
+
+
+def test_budgets_of_a_shadow_in_an_order_without_shadow_are_refused():
+    # Else a device would put a model on trial that was to run beside the live one.
+    order = changed(ORDER, "extra", {"shadow": SHADOW})
+    assert "order.shadow is false" in refused(DocumentError, check, ORDER, order)
+
+
+def test_order_for_a_shadow_without_budgets_can_be_read():
+    # Devices refuse it by a reason of its own, as they always did (modelwave_agent/terms.py).
+    accepted(ORDER, "shadow", True)
+
+
 # What a device says.
+
+
+def test_window_of_a_shadow_compares_no_more_than_was_answered():
+    # The sample has 10 inferences, of which 1 failed.
+    accepted(METRICS, "shadow", {"compared": 9, "agreed": 9}, {"compared": 0, "agreed": 0})
+    none_accepted(
+        METRICS,
+        "shadow",
+        {"compared": 10, "agreed": 9},
+        {"compared": 8, "agreed": 9},
+        {"compared": 8},
+        {"compared": 8, "agreed": 8, "more": 1},
+        8,
+    )
 
 
 def test_report_outcomes_and_states_are_the_agreed_words():

@@ -65,7 +65,7 @@ def test_every_object_refuses_an_unknown_field():
         MANIFEST: ("needs", "tolerance", "lineage", "files.0"),
         ORDER: ("trial",),
         REPORT: ("free", "models.digits"),
-        METRICS: ("latency",),
+        METRICS: ("latency", "shadow"),
     }
     for kind in KINDS:
         none_accepted(kind, "condition", "x", None)
@@ -86,6 +86,7 @@ OPTIONAL[METRICS] = [
     "classes",
     "classes_rest",
     "numbers",
+    "shadow",
     "age_seconds",
     "window",
 ]

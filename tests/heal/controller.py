@@ -10,9 +10,10 @@ import sqlite3
 from collections import deque
 
 from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.leader import Candidate
 from modelwave_controller.service.leading import Leading, Settings, publish_root
-from modelwave_controller.service.link import HEARD, broker_of
+from modelwave_controller.service.link import HEARD
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import snapshot
@@ -227,7 +228,7 @@ class ServiceLink:
 
 
 class Connection:
-    """In the place of service/link.py's Connection."""
+    """In the place of service/connection.py's Connection."""
 
     def __init__(self, link):
         self.link = link

@@ -93,7 +93,7 @@ def halt(runs, seed):
                 rng = np.random.default_rng([seed, devices])
                 plan = Plan(devices, quantities=4)
                 ends = [play(Fleet(rng, plan, ACCURACY, harm)) for _ in range(number)]
-                cells.append(f"{100 * np.mean([end.share for end in ends]):.3g}")
+                cells.append(f"{100 * np.mean([end.open for end in ends]):.3g}")
             yield devices, *cells
 
     rows(["devices", "1 point", "2", "5", "10"], lines())
@@ -119,8 +119,8 @@ def finish(runs, seed):
                     rng = np.random.default_rng([seed, devices])
                     fleets = (Fleet(rng, plan, ACCURACY, harm) for _ in range(max(20, runs // 5)))
                     ends = [play(fleet) for fleet in fleets]
-                    cells.append(f"{100 * np.mean([end.word == PASS for end in ends]):.0f}")
-                cells.append(f"{100 * np.mean([end.share for end in ends]):.3g}")
+                    cells.append(f"{100 * np.mean([end.ended.word == PASS for end in ends]):.0f}")
+                cells.append(f"{100 * np.mean([end.open for end in ends]):.3g}")
                 yield devices, plan.stages, margin, extensions, *cells
 
     header = [

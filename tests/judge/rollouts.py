@@ -6,10 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from modelwave_controller.evidence import playing
+from modelwave_controller.evidence.simulated import Played
 from modelwave_controller.judge import levels, looks
 from modelwave_controller.judge.compare import Occasion, Pair
 from modelwave_controller.judge.devices import SHARE, Arm, arm, freeze
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.judge.verdicts import FAIL, PASS
+from modelwave_controller.rollout.events import Finding
+from modelwave_controller.rollout.plan import make_plan
 from tests.judge.worlds import BEFORE, World, record
 
 STAGES = (0.01, 0.10, 0.50)  # 100 % follows, which has no controls
@@ -136,26 +140,35 @@ class Fleet:
         return bool((low[1:] & low[:-1]).any())
 
 
-class Ended(NamedTuple):
-    word: str  # FAIL, INCONCLUSIVE (held), or PASS (all stages)
-    share: float  # of the fleet that is open at the end
-    stage: int
+GATE = "accuracy >= baseline - 0.02"
 
 
-def play(fleet: Fleet) -> Ended:
-    """Plays the rollout to its end by the words of its stages."""
+@lru_cache
+def _course(plan: Plan):
+    """A plan of the product with the same looks. The budget and the margin are not its own: no
+    plan has a single quantity, as silence is one, or a margin of 0."""
+    rows = [
+        {"percent": 100 * share, "soak_seconds": 60 * plan.soak, "gates": [GATE]}
+        for share in plan.shares
+    ]
+    judge = {"window_seconds": 60, "inconclusive": "go on" if plan.goes_on else "hold"}
+    everyone = {"percent": 100, "soak_seconds": 0, "gates": []}
+    return make_plan({"stages": [*rows, everyone], "judge": judge})
+
+
+def play(fleet: Fleet) -> Played:
+    """Plays the rollout to its end by the words of its stages, as the product does."""
     plan = fleet.plan
-    for stage, opened in enumerate(plan.stages):
-        words = []
-        for look in range(len(plan.windows)):
-            if look >= len(looks.planned(plan.soak)) and levels.standing(words) == PASS:
-                break
-            words.append(fleet.judged(stage, look).word)
-            if words[-1] == FAIL:
-                return Ended(FAIL, opened / plan.devices, stage)
-        if levels.standing(words) == INCONCLUSIVE and not plan.goes_on:
-            return Ended(INCONCLUSIVE, opened / plan.devices, stage)
-    return Ended(PASS, 1.0, len(plan.stages))
+
+    def judged(stage, look, windows):
+        found = fleet.judged(stage, look)
+        arms = found.whole.canaries, found.whole.controls
+        verdict = {"verdict": found.word, "canaries": arms[0], "controls": arms[1]}
+        return [Finding(gate=GATE, reason=found.reason, **verdict)]
+
+    ended = playing.play(_course(plan), judged, plan.extensions)
+    share = 1.0 if ended.word == PASS else plan.stages[ended.stage] / plan.devices
+    return Played(ended, share)
 
 
 def false_fails(rng, plan: Plan, world: World):

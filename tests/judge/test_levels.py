@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelwave_controller.judge import compare, contrast, levels
-from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from tests.judge.building import ACCURACY, observed, occasion, pair
 
 
@@ -73,20 +73,6 @@ def test_common_effect_is_the_least_squares_estimate_with_a_mean_for_each_target
     scale = np.sqrt(squares / (free - 1) * np.linalg.inv(matrix.T @ matrix)[0, 0])
     assert found.error == pytest.approx(scale)
     assert squares <= residual[0]
-
-
-@pytest.mark.parametrize(
-    ("words", "word"),
-    [
-        ([], INCONCLUSIVE),
-        ([INCONCLUSIVE], INCONCLUSIVE),
-        ([PASS, INCONCLUSIVE], PASS),
-        ([PASS, FAIL, PASS], FAIL),
-        ([HOLD, PASS], HOLD),
-    ],
-)
-def test_word_of_a_stage_after_its_looks(words, word):
-    assert levels.standing(words) == word
 
 
 def test_permutation_keeps_the_number_of_canaries_of_each_target():

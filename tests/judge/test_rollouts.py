@@ -49,21 +49,21 @@ def test_release_that_is_5_points_worse_is_stopped_at_50_devices():
     rng, runs = np.random.default_rng(6), 40
     plan = Plan(50, quantities=4)
     ends = [play(Fleet(rng, plan, ACCURACY, harm=0.05)) for _ in range(runs)]
-    assert all(end.word == FAIL for end in ends)
-    assert np.mean([end.share for end in ends]) < 0.10
+    assert all(end.ended.word == FAIL for end in ends)
+    assert np.mean([end.open for end in ends]) < 0.10
 
 
 def test_good_release_finishes_at_50_devices_with_a_margin_of_2_points():
     rng, runs = np.random.default_rng(7), 40
     plan = Plan(50, (0.06, 0.2, 0.5), 4, margin=0.02, goes_on=False)
-    words = [play(Fleet(rng, plan, ACCURACY)).word for _ in range(runs)]
+    words = [play(Fleet(rng, plan, ACCURACY)).ended.word for _ in range(runs)]
     assert at_least(words.count(PASS), runs, 0.9)
 
 
 def test_harm_at_the_margin_seldom_finishes_a_rollout():
     rng, runs = np.random.default_rng(8), 25
     plan = Plan(50, (0.06, 0.2, 0.5), 4, margin=0.02, goes_on=False, extensions=2)
-    words = [play(Fleet(rng, plan, ACCURACY, harm=0.02)).word for _ in range(runs)]
+    words = [play(Fleet(rng, plan, ACCURACY, harm=0.02)).ended.word for _ in range(runs)]
     assert at_most(words.count(PASS), runs, ALPHA)
     assert words.count(INCONCLUSIVE) > 0
 
@@ -71,7 +71,7 @@ def test_harm_at_the_margin_seldom_finishes_a_rollout():
 def test_margin_of_2_points_cannot_be_judged_by_12_devices():
     rng, runs = np.random.default_rng(9), 30
     plan = Plan(12, (0.25, 0.5), 4, margin=0.02, goes_on=False)
-    words = [play(Fleet(rng, plan, ACCURACY)).word for _ in range(runs)]
+    words = [play(Fleet(rng, plan, ACCURACY)).ended.word for _ in range(runs)]
     assert at_most(words.count(PASS), runs, 0.6)
 
 

@@ -4,6 +4,9 @@ A device differs from the others by a standard deviation of 0.05 in accuracy, wh
 average, and labels 100 inferences a window. All devices, opened or not, share a daily cycle of
 6 windows and one lasting shock of 5 points. A World says what else is the case. The worlds, with
 their sizes, are those that the rules were found with, but for the last one.
+
+The first world is also in the product, for `modelwave simulate judge` (evidence/fleets.py), which
+says why it is there a second time.
 """
 
 from typing import NamedTuple

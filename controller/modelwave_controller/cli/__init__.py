@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "model": ("model", None),
     "release": ("release", None),
     "rollout": ("rollout", None),
+    "simulate": ("simulate", None),
     "fleet": ("fleet", None),
     "device": ("device", None),
     "clock": ("clock", None),

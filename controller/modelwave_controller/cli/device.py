@@ -174,12 +174,19 @@ def _observed(one: dict[str, Any]) -> tuple[object, ...]:
     return (
         one["model"],
         measured,
-        one["release"],
+        f"{one['release']} in shadow" if one["shadow"] else one["release"],
         number(one["inferences"]),
         f"{percent(one['failed'])} ({number(one['failures'])})",
-        f"{percent(one['accuracy'])} of {number(one['labelled'])}" if one["labelled"] else "–",
+        _accuracy(one),
         milliseconds(one["median_ms"]),
     )
+
+
+def _accuracy(one: dict[str, Any]) -> str:
+    if one["shadow"]:
+        agreed = f"{percent(one['agreement'])} of {number(one['compared'])} agreed"
+        return agreed if one["compared"] else "nothing compared"
+    return f"{percent(one['accuracy'])} of {number(one['labelled'])}" if one["labelled"] else "–"
 
 
 def _warn(problem: str) -> None:

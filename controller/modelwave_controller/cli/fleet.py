@@ -11,7 +11,7 @@ from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import overview
 from modelwave_controller.operations.overview import Fleet
 from modelwave_controller.phrases import clones, plural
-from modelwave_controller.storage.metrics import ReleaseSums
+from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet, and its log.")
@@ -64,18 +64,26 @@ def _print(found: Fleet) -> None:
         rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]
         say("")
         show(table(("model", "live release", "devices"), rows))
+    _print_sums(found)
+
+
+def _print_sums(found: Fleet) -> None:
     if found.metrics:
         columns = ("model", "release", "devices", "inferences", "failures", "accuracy")
+        sums = [
+            (s.model, s.release, s.devices, s.inferences, s.failures, _accuracy(s))
+            for s in found.metrics
+        ]
         say("")
-        show(
-            table(
-                columns,
-                [
-                    (s.model, s.release, s.devices, s.inferences, s.failures, _accuracy(s))
-                    for s in found.metrics
-                ],
-            )
-        )
+        show(table(columns, sums))
+    if found.shadows:
+        columns = ("model", "in shadow", "devices", "inferences", "failures", "agreement")
+        sums = [
+            (s.model, s.release, s.devices, s.inferences, s.failures, _agreement(s))
+            for s in found.shadows
+        ]
+        say("")
+        show(table(columns, sums))
 
 
 def _service(found: Fleet) -> str:
@@ -87,3 +95,9 @@ def _accuracy(sums: ReleaseSums) -> str:
     if sums.accuracy is None:
         return "no labels"
     return f"{100 * sums.accuracy:.1f} % of {sums.labelled} labelled"
+
+
+def _agreement(sums: ShadowSums) -> str:
+    if sums.agreement is None:
+        return "nothing compared"
+    return f"{100 * sums.agreement:.1f} % of {sums.compared} compared"

@@ -11,10 +11,10 @@ import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
+from modelwave_controller.cli.control import ReasonOption, RolloutArgument, approve, promote
 from modelwave_controller.cli.lint import lint
 from modelwave_controller.cli.log import rollout_log
 from modelwave_controller.cli.options import (
-    WHICH_ROLLOUT,
     JsonOption,
     NewestArgument,
     actor,
@@ -38,12 +38,8 @@ app.command()(start)
 app.command()(lint)
 app.command("log")(rollout_log)
 app.command("report")(rollout_report)
-
-RolloutArgument = Annotated[
-    str,
-    typer.Argument(metavar="ROLLOUT", show_default=False, help=WHICH_ROLLOUT),
-]
-ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
+app.command()(promote)
+app.command()(approve)
 
 
 # Exit codes of `rollout watch`: it ends at these statuses. (1 and 2 are errors: errors.py.)

@@ -22,11 +22,14 @@ from modelwave_controller.cli.options import (
     short_duration,
 )
 from modelwave_controller.cli.release_view import metric_rows
+from modelwave_controller.cli.sight_view import show_sights
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
+from modelwave_controller.evidence.sight import refusal
 from modelwave_controller.operations import preview, rollouts
 from modelwave_controller.operations.rollouts import Request
+from modelwave_controller.operations.sight import sights
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.rollout import plan
 from modelwave_controller.rollout.events import Created
@@ -160,6 +163,13 @@ def start(
             help="Also devices on which the release failed a health check try it; kept in the log.",
         ),
     ] = None,
+    accept_blind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Also with gates that a stage of this fleet cannot judge; kept in the log.",
+        ),
+    ] = None,
     wait_devices: Annotated[
         float,
         typer.Option(
@@ -170,7 +180,11 @@ def start(
         ),
     ] = DEFAULT_WAIT_SECONDS,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print which device would be in which stage.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only print which device would be in which stage, and what harm that would show.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -206,7 +220,9 @@ def start(
     found = releases.find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
     lifted = "" if lift_ban is None else reason_of(lift_ban, "--lift-ban")
-    request = Request(model, found, target or (), chosen, start_slot, lifted, home.root.epoch)
+    blind = "" if accept_blind is None else reason_of(accept_blind, "--accept-blind")
+    epoch = home.root.epoch
+    request = Request(model, found, target or (), chosen, start_slot, lifted, epoch, blind)
     with opened_store(ctx) as store:
         if dry_run:
             again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))
@@ -281,6 +297,8 @@ def _dry_run(
         number = next(iter(created.releases.values())).release
         back = preview.downgrade(connection, created.model, created.releases, number)
         banned = [] if request.lift_ban else preview.banned(connection, created)
+        seen = sights(connection, created, places)
+    refused = "" if request.accept_blind else refusal(seen)
     metrics = preview.held_out(releases, created, request.releases)
     command = [*again, "--start-slot", str(created.start_slot)]
     unfit = [place for place in places if place.shortfalls]
@@ -294,14 +312,18 @@ def _dry_run(
                 "plan": created.plan.model_dump(),
                 "devices": [asdict(place) for place in places],
                 "held_out": {of_target.target: of_target.json() for of_target in metrics},
+                "sees": [asdict(one) for one in seen],
+                "refused": refused,
             }
         )
+        _refuse(refused)
         return
     show(table(("stage", "devices", "who"), _stage_rows(created, places)))
     if rows := metric_rows(metrics):
         say("\nOn held-out data:")
         columns = ("target", "metric", f"release {number}", "before")
         show(table((*columns, "difference", "95 % interval"), rows))
+    show_sights(seen)
     if unfit:
         say("\n[yellow]These devices would reject the release:[/]")
         show(
@@ -324,9 +346,15 @@ def _dry_run(
         say(f"\n[yellow]But {safe(_bans(banned))}.[/]")
     if back:
         say(f"\n[yellow]But {safe(back)}.[/]")
+    _refuse(refused)
     say(
         f"\nNothing was started. This starts it with these stages:\n\n  {safe(shlex.join(command))}"
     )
+
+
+def _refuse(refused: str) -> None:
+    if refused:
+        raise OperatorError(refused)
 
 
 def _bans(devices: list[str]) -> str:

@@ -101,6 +101,7 @@ def stages(status: Status) -> Table:
     for row in status.rows:
         cells = [_cell(getattr(row, field), style) for _, field, style in columns]
         gate = Text(row.gate or "–", _GATE_STYLES.get(row.gate, "dim"))
+        gate.append(", promoted" if row.promoted else "", "yellow")
         table.add_row(row.name, *cells, gate)
     return table
 

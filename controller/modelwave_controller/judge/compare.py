@@ -15,24 +15,27 @@ bound        the estimate plus t times its standard error, in raw units; early s
 A quantity that may not FAIL gets HOLD instead, and INCONCLUSIVE instead of PASS.
 
 A share has a smallest standard error, that of counting: where no device of few had a failure, there
-is no spread, but no proof either, and a single failure is none of harm. In raw units it is the
-binomial one, with one more of each kind (Agresti and Coull, The American Statistician 52, 1998).
+is no spread, but no proof either, and a single failure is none of harm.
 """
 
 from collections.abc import Sequence
-from math import expm1, fsum, log1p, sqrt
+from math import fsum, sqrt
 from typing import NamedTuple
 
 from modelwave_controller.judge import needs
-from modelwave_controller.judge.contrast import Contrast, contrast
-from modelwave_controller.judge.devices import RATIO, SHARE, Arm, Quantity
+from modelwave_controller.judge.contrast import (
+    Contrast,
+    bent_counting_variance,
+    contrast,
+    counting_variance,
+)
+from modelwave_controller.judge.devices import SHARE, Arm, Quantity
 from modelwave_controller.judge.looks import Budget
 from modelwave_controller.judge.needs import Need
 from modelwave_controller.judge.permutation import Rarity, rarity
 from modelwave_controller.judge.statistics import t_quantile
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 
-MAX_LOGARITHM = 700.0  # of what `expm1` can return
 MIN_NORMAL = 100  # devices in both arms, from where t needs no permutation beside it
 
 
@@ -114,7 +117,7 @@ class _Comparison(NamedTuple):
         rare = self._rarity(level)
         word = self._word(level, bounds[2], rare)
         need = self._need(tail) if word == INCONCLUSIVE and self.quantity.may_fail else None
-        harm, low, high = (_shown(self.quantity, value) for value in bounds)
+        harm, low, high = (self.quantity.shown(value) for value in bounds)
         reason = f"{self.quantity.name}: harm {harm:.3g} ({low:.3g} to {high:.3g}); "
         return _verdict(word, self.pairs, self.quantity, self.occasion)._replace(
             harm=harm,
@@ -133,16 +136,12 @@ class _Comparison(NamedTuple):
             f"{canaries} canaries, {controls} controls; the margin is {self.quantity.margin:.3g}"
         )
         if self.occasion.allowance > 1:
-            words += f", in this stage {_shown(self.quantity, self._allowed):.3g}"
+            words += f", in this stage {self.quantity.shown(self._allowed):.3g}"
         return words
 
     @property
-    def _margin(self) -> float:
-        return _on_scale(self.quantity)
-
-    @property
     def _allowed(self) -> float:
-        return self.occasion.allowance * self._margin
+        return self.occasion.allowance * self.quantity.margin_on_scale
 
     def _rarity(self, level: float) -> Rarity | None:
         """The permutation's, where it is needed."""
@@ -152,7 +151,7 @@ class _Comparison(NamedTuple):
 
     def _word(self, level: float, high: float, rare: Rarity | None) -> str:
         proven = self.judged.p <= level and (rare is None or rare.at_most(level))
-        if proven and self.shown.harm > self._margin:
+        if proven and self.shown.harm > self.quantity.margin_on_scale:
             return FAIL if self.quantity.may_fail else HOLD
         if self.quantity.may_fail and self.shown.error > 0 and high <= self._allowed:
             return PASS
@@ -177,7 +176,7 @@ def _verdict(
     word: str, pairs: Sequence[Pair], quantity: Quantity, occasion: Occasion, reason: str = ""
 ) -> Verdict:
     """Returns a verdict with what is known before anything is compared."""
-    allowed = _shown(quantity, occasion.allowance * _on_scale(quantity))
+    allowed = quantity.shown(occasion.allowance * quantity.margin_on_scale)
     return Verdict(word, *_numbers(pairs), quantity.margin, allowed, occasion.to_fail, reason)
 
 
@@ -192,33 +191,16 @@ def _counting_error(pairs: Sequence[Pair]) -> float:
 
 
 def _bent_counting_error(pairs: Sequence[Pair]) -> float:
-    """The arcsine of the root of a share that n were counted for has the variance 1/4n."""
     sides = (fsum(arms[side].weight for arms in pairs) for side in (0, 1))
-    return sqrt(sum(0.25 / weight for weight in sides))
+    return sqrt(sum(map(bent_counting_variance, sides)))
 
 
 def _binomial_variance(arms: Sequence[Arm]) -> float:
-    weight = fsum(arm.weight for arm in arms)
-    share = (fsum(arm.total for arm in arms) + 1) / (weight + 2)
-    return max(share * (1 - share), 0.0) / weight
+    weight, total = fsum(arm.weight for arm in arms), fsum(arm.total for arm in arms)
+    return counting_variance(weight, total)
 
 
 def _counting_noise(pairs: Sequence[Pair]) -> float:
     """Returns the variance of a canary's share that comes from counting alone."""
     arms = [pair.canaries for pair in pairs]
     return _binomial_variance(arms) * sum(len(arm.z) for arm in arms)
-
-
-def _on_scale(quantity: Quantity) -> float:
-    """Returns the margin on the scale of the raw numbers: of a RATIO their logarithms."""
-    if quantity.scale is not RATIO:
-        return quantity.margin
-    return -log1p(-quantity.margin) if quantity.higher_is_better else log1p(quantity.margin)
-
-
-def _shown(quantity: Quantity, harm: float) -> float:
-    """Returns a harm on the scale of the raw numbers in the units of people."""
-    if quantity.scale is not RATIO:
-        return harm
-    sign = -1.0 if quantity.higher_is_better else 1.0
-    return sign * expm1(min(sign * harm, MAX_LOGARITHM))

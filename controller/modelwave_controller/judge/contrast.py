@@ -73,3 +73,15 @@ def contrast(groups: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Contr
 
 def _spread_over(parts: Sequence[float], numbers: Sequence[int]) -> float:
     return fsum(part**2 / number for part, number in zip(parts, numbers, strict=True))
+
+
+def counting_variance(weight: float, total: float) -> float:
+    """Returns the variance of a share of which `total` of `weight` were counted: the binomial one,
+    with one more of each kind (Agresti and Coull, The American Statistician 52, 1998)."""
+    share = (total + 1) / (weight + 2)
+    return max(share * (1 - share), 0.0) / weight
+
+
+def bent_counting_variance(weight: float) -> float:
+    """Returns the same of the arcsine of its root."""
+    return 0.25 / weight

@@ -16,7 +16,7 @@ sums are exact (math.fsum).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from math import asin, fsum, sqrt
+from math import asin, expm1, fsum, log1p, sqrt
 from typing import NamedTuple
 
 # The windows before the first order that count: the last ones.
@@ -24,6 +24,7 @@ MAX_BEFORE_WINDOWS = 16
 # A window with a larger total, or with none that is a number, adds nothing: it would be all that
 # counts. What a device may send is far below it.
 MAX_TOTAL = 1e100
+MAX_LOGARITHM = 700.0  # of what `expm1` can return
 # With fewer devices that have odd and even windows, their correlation says nothing.
 MIN_CORRELATED = 3
 
@@ -63,6 +64,19 @@ class Quantity(NamedTuple):
     def sign(self) -> float:
         """What turns a value into one that is the better the higher it is."""
         return 1.0 if self.higher_is_better else -1.0
+
+    @property
+    def margin_on_scale(self) -> float:
+        """The margin on the scale of the raw numbers: of a RATIO their logarithms."""
+        if self.scale is not RATIO:
+            return self.margin
+        return -log1p(-self.margin) if self.higher_is_better else log1p(self.margin)
+
+    def shown(self, harm: float) -> float:
+        """Returns a harm on the scale of the raw numbers in the units of people."""
+        if self.scale is not RATIO:
+            return harm
+        return -self.sign * expm1(min(-self.sign * harm, MAX_LOGARITHM))
 
 
 class Window(NamedTuple):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from modelwave_controller.judge.compare import Occasion, Pair, Verdict, compare
 from modelwave_controller.judge.devices import Quantity
+from modelwave_controller.judge.looks import Budget
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 
 
@@ -32,19 +33,22 @@ def judge(
     name every target of the rollout, also one without a canary so far, as the error is divided
     among them."""
     names = sorted(pairs)
+    together, each = divided(occasion.budget, len(names))
     everything = [pairs[name] for name in names]
+    whole = compare(everything, quantity, occasion._replace(budget=together), common_error)
     if len(names) <= 1:
-        whole = compare(everything, quantity, occasion, common_error)
         return Judged(whole.word, whole, {}, whole.reason)
-    whole = compare(everything, quantity, _with_share(occasion, 2), common_error)
-    part = _with_share(occasion, 2 * len(names))
+    part = occasion._replace(budget=each)
     targets = {name: compare([pairs[name]], quantity, part, common_error) for name in names}
     return _together(whole, targets)
 
 
-def _with_share(occasion: Occasion, parts: int) -> Occasion:
-    budget = occasion.budget
-    return occasion._replace(budget=budget._replace(share=budget.share / parts))
+def divided(budget: Budget, targets: int) -> tuple[Budget, Budget]:
+    """Returns the budget of all devices together, and of each of so many targets by itself."""
+    if targets <= 1:
+        return budget, budget
+    half = budget.share / 2
+    return budget._replace(share=half), budget._replace(share=half / targets)
 
 
 def _together(whole: Verdict, targets: dict[str, Verdict]) -> Judged:
@@ -56,12 +60,3 @@ def _together(whole: Verdict, targets: dict[str, Verdict]) -> Judged:
                 return Judged(word, whole, targets, f"{name}: {verdict.reason}")
     word = PASS if whole.word == PASS else INCONCLUSIVE
     return Judged(word, whole, targets, whole.reason)
-
-
-def standing(words: list[str]) -> str:
-    """Returns the word of a stage after its looks so far: a FAIL stays, and so does a PASS that no
-    FAIL or HOLD follows; otherwise that of the last look."""
-    for word in (FAIL, HOLD, PASS):
-        if word in words:
-            return word
-    return INCONCLUSIVE

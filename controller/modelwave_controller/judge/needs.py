@@ -3,12 +3,13 @@ stage can see. All follow from the standard error, which shrinks with the number
 far as it comes from counting, with the number of windows."""
 
 from collections.abc import Sequence
-from math import ceil, fsum, sqrt
+from math import asin, ceil, fsum, pi, sin, sqrt
 from statistics import covariance, variance
 from typing import NamedTuple
 
+from modelwave_controller.judge.contrast import bent_counting_variance, counting_variance
 from modelwave_controller.judge.devices import Frozen, Observed
-from modelwave_controller.judge.statistics import t_quantile
+from modelwave_controller.judge.statistics import t_quantile, t_tail
 
 MAX_WINDOWS_NEEDED = 1000  # more are no help to anybody
 POWER = 0.8  # the smallest harm is that which is found in so many rollouts of ten
@@ -108,15 +109,72 @@ def spread_ahead(devices: Sequence[Observed], frozen: Frozen, weight: float) -> 
     return sqrt(lasting * (1 - theta) ** 2 + noise / weight + theta**2 * noise / before)
 
 
-def smallest_harm(spread: float, canaries: int, controls: int, level: float) -> float:
-    """Returns the harm that a look at `level` finds in 8 of 10 rollouts, in the unit of `spread`,
-    which is the standard deviation of the devices' numbers."""
-    error, freedom = spread * sqrt(1 / canaries + 1 / controls), canaries + controls - 2
-    return error * (t_quantile(level, freedom) + t_quantile(1 - POWER, freedom))
+class Crowd(NamedTuple):
+    """A target as a stage will find it: its canaries and controls, and the standard deviation of
+    their numbers in raw units; of a SHARE also its mean, and the labels or inferences that each
+    device has in the stage."""
+
+    canaries: int
+    controls: int
+    spread: float
+    share: float = 0.0
+    weight: float = 0.0
 
 
-def smallest_margin(spread: float, canaries: int, controls: int, tail: float) -> float:
+class Ahead(NamedTuple):
+    """The error that a comparison will have, in raw units. `bent` is the least one of a SHARE, of
+    the arcsine of its root, whose mean is `share`; else it is 0."""
+
+    error: float
+    freedom: int
+    bent: float
+    share: float
+
+
+def ahead(crowds: Sequence[Crowd]) -> Ahead | None:
+    """Returns the error of the comparison of these targets together, as contrast.py computes it;
+    None if they are too few devices, or if none will differ from another."""
+    crowds = [crowd for crowd in crowds if crowd.canaries and crowd.controls]
+    canaries, controls = sum(c.canaries for c in crowds), sum(c.controls for c in crowds)
+    freedom = canaries + controls - 2 * len(crowds)
+    if controls <= len(crowds) or freedom < 1:
+        return None
+    parts = [c.canaries * c.controls / (c.canaries + c.controls) for c in crowds]
+    squares = fsum(part * c.spread**2 for part, c in zip(parts, crowds, strict=True))
+    error, bent, share = sqrt(squares) / sum(parts), 0.0, 0.0
+    if all(c.weight > 0 for c in crowds):
+        sides = [[c.canaries for c in crowds], [c.controls for c in crowds]]
+        weights = [fsum(n * c.weight for n, c in zip(s, crowds, strict=True)) for s in sides]
+        totals = [
+            fsum(n * c.weight * c.share for n, c in zip(s, crowds, strict=True)) for s in sides
+        ]
+        error = max(error, sqrt(sum(map(counting_variance, weights, totals))))
+        bent = sqrt(sum(map(bent_counting_variance, weights)))
+        share = sum(totals) / sum(weights)
+    return Ahead(error, freedom, bent, share) if error > 0 else None
+
+
+def smallest_harm(found: Ahead, level: float, margin: float, rises: bool) -> float:
+    """Returns the harm that a look at `level` finds in 8 of 10 rollouts, in raw units. It must be
+    proven, and be estimated beyond the `margin`. `rises`: a share is the worse the higher it is."""
+    proof, reach = t_quantile(level, found.freedom), t_quantile(1 - POWER, found.freedom)
+    harm = max(proof * found.error, margin) + reach * found.error
+    return max(harm, _unbent((proof + reach) * found.bent, found.share, rises))
+
+
+def _unbent(reach: float, share: float, rises: bool) -> float:
+    """Returns how far a share moves if the arcsine of its root moves by `reach`."""
+    angle = asin(sqrt(min(max(share, 0.0), 1.0)))
+    moved = min(angle + reach, pi / 2) if rises else max(angle - reach, 0.0)
+    return abs(sin(moved) ** 2 - sin(angle) ** 2)
+
+
+def smallest_margin(found: Ahead, tail: float) -> float:
     """Returns the harm that a release without any is shown to be below of in 9 of 10 rollouts, at a
-    look whose bounds have the level `tail`."""
-    error, freedom = spread * sqrt(1 / canaries + 1 / controls), canaries + controls - 2
-    return error * (t_quantile(tail, freedom) + t_quantile(1 - SURE, freedom))
+    look whose bounds have the level `tail`; in raw units."""
+    return found.error * (t_quantile(tail, found.freedom) + t_quantile(1 - SURE, found.freedom))
+
+
+def passes(found: Ahead, allowed: float, tail: float) -> float:
+    """Returns how often a release without harm is shown to be below the harm `allowed`, there."""
+    return 1 - t_tail(allowed / found.error - t_quantile(tail, found.freedom), found.freedom)

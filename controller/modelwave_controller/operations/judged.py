@@ -55,6 +55,18 @@ def next_look(rollout: Rollout, clock: float) -> str:
     return f"after {plural(windows, 'window')} of stage {number + 1}, {when}"
 
 
+def promoted_by(rollout: Rollout, number: int) -> str:
+    """Returns who promoted the stage, from 0, and what was skipped; "" if nobody did."""
+    if number >= len(rollout.stages) or (found := rollout.stages[number].promoted) is None:
+        return ""
+    who = found.actor or "the operator"
+    if found.stage != number:
+        return f"{who} promoted stage {found.stage + 1} and those after it: no soak"
+    how = " by force" if found.forced else ""
+    why = f": {found.reason}" if found.reason else ""
+    return f"{who} skipped {found.skipped}{how}{why}"
+
+
 def _row(number: int, look: str, finding: Finding) -> GateRow:
     return GateRow(
         stage=number + 1,

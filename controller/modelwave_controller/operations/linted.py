@@ -21,6 +21,7 @@ class LintedStage:
     margins: int
     at_the_end: str
     why: str
+    approval: bool | str  # whether it waits for one, or what is to be checked for it
 
 
 def linted(plan: Plan) -> list[LintedStage]:
@@ -41,6 +42,7 @@ def _stage(plan: Plan, number: int) -> LintedStage:
         margins=course.margins(plan, number),
         at_the_end=_end(plan, number) if looks else "",
         why="" if looks else _why_not(plan, number),
+        approval=stage.approval,
     )
 
 
@@ -82,6 +84,9 @@ def lines(stages: list[LintedStage]) -> list[str]:
     for stage in stages:
         found.append(f"stage {stage.stage} ({stage.whom}), soak {stage.soak}")
         found.append(f"  opens:  {stage.opens}")
+        if stage.approval:
+            check = "" if stage.approval is True else f": {stage.approval}"
+            found.append(f"  opens after approval{check}")
         found.append(f"  judged: {', '.join(stage.gates)}")
         if not stage.looks:
             found.append(f"  no looks at what devices measure: {stage.why}")

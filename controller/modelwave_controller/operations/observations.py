@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from modelwave_controller.storage import windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.store import Store
+from modelwave_controller.storage.tables import LIVE, SHADOW
 from modelwave_controller.storage.window_folding import (
     DAY_SECONDS,
     HOUR_SECONDS,
@@ -154,7 +155,8 @@ class ReleaseObserved:
 class NewestObserved:
     """What a device observed of a model in its newest windows, all of one release. `windows`: how
     many, `seconds`: how long they measured, `age_seconds`: since the end of the newest one, by the
-    rollout clock; `failed` is a share."""
+    rollout clock; `failed` is a share. `shadow`: the release ran beside the live one; `agreement`
+    is the share of its `compared` outputs that agreed with the live one's."""
 
     model: str
     release: int
@@ -168,6 +170,9 @@ class NewestObserved:
     correct: int
     accuracy: float | None
     median_ms: float | None
+    shadow: bool = False
+    compared: int = 0
+    agreement: float | None = None
 
 
 @dataclass(frozen=True)
@@ -241,22 +246,28 @@ def newest(
 ) -> list[NewestObserved]:
     """Returns what a device observed of each of these models in its NEWEST_WINDOWS newest windows
     of the last two days, as far as they are of the newest one's release. `now` is the rollout
-    clock."""
+    clock. A release that ran beside the live one has a row of its own."""
     found = []
     for model in sorted(models):
-        read = windows.between(connection, model, [device], now - KEPT_SECONDS, inf)
-        measured = [one for one in read.get(device, []) if one.seconds]
-        if measured:
-            found.append(_newest(model, measured[-NEWEST_WINDOWS:], now))
+        for tables in (LIVE, SHADOW):
+            read = windows.between(connection, model, [device], now - KEPT_SECONDS, inf, tables)
+            measured = [one for one in read.get(device, []) if one.seconds]
+            if measured:
+                newest = measured[-NEWEST_WINDOWS:]
+                found.append(_newest(model, newest, now, tables is SHADOW))
     return found
 
 
-def _newest(model: str, measured: Sequence[StoredWindow], now: float) -> NewestObserved:
+def _newest(
+    model: str, measured: Sequence[StoredWindow], now: float, shadow: bool
+) -> NewestObserved:
     last = measured[-1]
     same = [one for one in measured if one.release == last.release]
     sums = WindowSums()
     for one in same:
         sums.add(one)
+    read = [one.measures() for one in same] if shadow else []
+    compared, agreed = sum(one.compared for one in read), sum(one.agreed for one in read)
     return NewestObserved(
         model=model,
         release=last.release,
@@ -270,6 +281,9 @@ def _newest(model: str, measured: Sequence[StoredWindow], now: float) -> NewestO
         correct=sums.correct,
         accuracy=sums.accuracy,
         median_ms=sums.median_ms,
+        shadow=shadow,
+        compared=compared,
+        agreement=agreed / compared if compared else None,
     )
 
 

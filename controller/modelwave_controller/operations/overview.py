@@ -14,7 +14,7 @@ from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
 from modelwave_controller.storage import clock, lease, log, metrics, tags
 from modelwave_controller.storage import devices as stored
-from modelwave_controller.storage.metrics import ReleaseSums
+from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
 from modelwave_shared.words import SUCCEEDED
 
@@ -32,6 +32,7 @@ class Fleet:
     live: list[dict[str, Any]]  # model, release (0: none), devices
     rollouts: list[dict[str, Any]]  # those that are not over
     metrics: list[ReleaseSums]
+    shadows: list[ShadowSums]  # of releases that ran beside the live one
     service_seen_at: int
     service_runs: bool
     problem: str  # of the service or its connection, and what to do; "": none
@@ -70,6 +71,7 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
             if r.status not in FINAL
         ],
         metrics=metrics.by_release(connection),
+        shadows=metrics.of_shadows(connection),
         service_seen_at=found.seen_at,
         service_runs=found.service_runs,
         problem=found.problem,

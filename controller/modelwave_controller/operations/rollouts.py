@@ -9,13 +9,15 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
-from modelwave_controller.operations import recover, ways
+from modelwave_controller.evidence import sight
+from modelwave_controller.operations import preview, recover, ways
 from modelwave_controller.operations.named import with_devices
+from modelwave_controller.operations.sight import sights
 from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
@@ -50,6 +52,7 @@ class Request:
     start_slot: int | None = None  # None: a random one
     lift_ban: str = ""  # why devices that have banned the release may take it again
     epoch: int = 0  # of the fleet's root
+    accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -104,6 +107,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         },
         start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
         lift_ban=request.lift_ban,
+        accept_blind=request.accept_blind,
     )
 
 
@@ -121,14 +125,31 @@ def _instead(found: State, model: str, target: str, digest: str) -> str:
 
 
 def start(store: Store, request: Request, now: float, actor: str = "") -> int:
-    """Begins a rollout and returns its number. Raises OperatorError, as `propose`."""
-    with _writing(store) as (connection, found):
+    """Begins a rollout and returns its number. Raises OperatorError, as `propose`, and for a gate
+    that the plan names and a stage cannot judge."""
+    request = _require_sight(store, request)
+    with writing(store) as (connection, found):
         created = propose(connection, found, request)
         for signed in request.releases.values():
             outbox.keep_blob(connection, signed.envelope)
         number = log.next_rollout(connection)
         log.append(connection, number, now, [by(actor, created)])
         return number
+
+
+def _require_sight(store: Store, request: Request) -> Request:
+    """Returns the request with its start slot, if its stages can judge the gates that the plan
+    names. Windows are read before the write transaction, as the service waits for that."""
+    plan = request.plan
+    if request.accept_blind or not (plan.names_gates and plan.may_hold):
+        return request
+    with store.read() as connection:
+        created = propose(connection, log.under_way(connection), request)
+        places = preview.preview(connection, created, request.releases)
+        refused = sight.refusal(sights(connection, created, places))
+    if refused:
+        raise OperatorError(refused)
+    return replace(request, start_slot=created.start_slot)
 
 
 def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
@@ -138,7 +159,7 @@ def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") 
 def resume(store: Store, rollout: str, accept: str, now: float, actor: str = "") -> int:
     """Resumes a rollout. `accept` is the reason to overrule the gate that holds it; "" orders the
     devices anew that it waits for, and waits for the gate again."""
-    with _writing(store) as (connection, found):
+    with writing(store) as (connection, found):
         held = find(found, rollout)
         entries: list[Act] = [_resume(held, accept)]
         if held.status == state.HELD and held.held_by == "gate" and not accept:
@@ -162,7 +183,7 @@ def retry(
     of `words` (retry.WORDS), or, without either, those that failed or are silent. Returns the
     rollout's number and how many devices these are. Raises OperatorError if there are none, or if
     they would refuse the order by its number."""
-    with _writing(store) as (connection, found):
+    with writing(store) as (connection, found):
         chosen = find(found, rollout)
         epoch = ahead.newest_epoch(connection, chosen.model)
         recover.require_not_behind(ahead.compare(connection, chosen.model, epoch), chosen.model)
@@ -238,7 +259,7 @@ def _release(signed: Signed) -> Release:
 
 
 @contextlib.contextmanager
-def _writing(store: Store) -> Iterator[tuple[Connection, State]]:
+def writing(store: Store) -> Iterator[tuple[Connection, State]]:
     """A write transaction and log.under_way in it. Most of the log is folded before: it takes
     long where many devices have answered, and the service waits for whoever writes."""
     with store.read() as connection:
@@ -250,7 +271,7 @@ def _writing(store: Store) -> Iterator[tuple[Connection, State]]:
 def _append(
     store: Store, wanted: str, now: float, actor: str, entry: Callable[[State, Rollout], Act]
 ) -> int:
-    with _writing(store) as (connection, found):
+    with writing(store) as (connection, found):
         rollout = find(found, wanted)
         log.append(connection, rollout.id, now, [by(actor, entry(found, rollout))])
         return rollout.id
@@ -261,11 +282,13 @@ def _require_not_failed(rollout: Rollout) -> None:
         raise OperatorError(
             f"rollout {rollout.id} has failed and cannot go on: `modelwave rollout revert "
             f"{rollout.id}` reverts it, `modelwave rollout abort {rollout.id}` leaves it; then "
-            "start a new one"
+            f"start a new one (`modelwave rollout promote {rollout.id} --force REASON` opens its "
+            "next stage in spite of it)"
         )
 
 
-def _nothing_to(verb: str, rollout: Rollout) -> OperatorError:
+def nothing_to(verb: str, rollout: Rollout) -> OperatorError:
+    """Returns the error for an operation that the rollout's status does not allow."""
     return OperatorError(
         f"rollout {rollout.id} is {rollout.status}: there is nothing to {verb}; "
         f"{ways.instead(rollout)}"
@@ -275,14 +298,14 @@ def _nothing_to(verb: str, rollout: Rollout) -> OperatorError:
 def _pause(rollout: Rollout, reason: str) -> Act:
     ways.require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.NEW, state.RUNNING, state.HELD):
-        raise _nothing_to("pause", rollout)
+        raise nothing_to("pause", rollout)
     return Paused(reason=reason)
 
 
 def _resume(rollout: Rollout, accept: str) -> Act:
     ways.require_understood(rollout, rollout.not_understood)
     if rollout.status not in (state.PAUSED, state.HELD):
-        raise _nothing_to("resume", rollout)
+        raise nothing_to("resume", rollout)
     _require_not_failed(rollout)
     if accept and rollout.status != state.HELD:
         raise OperatorError(
@@ -388,7 +411,7 @@ def _counted(rollout: Rollout, outcomes: dict[str, str]) -> str:
 
 def _abort(rollout: Rollout, reason: str) -> Act:
     if rollout.status not in (*state.ACTIVE, state.UNKNOWN):
-        raise _nothing_to("abort", rollout)
+        raise nothing_to("abort", rollout)
     return Aborted(reason=reason)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from modelwave_controller.judge.verdicts import FAIL, PASS
 from modelwave_controller.operations import recover, rollouts, ways
 from modelwave_controller.operations.health import health
-from modelwave_controller.operations.judged import GateRow, gate_rows, next_look
+from modelwave_controller.operations.judged import GateRow, gate_rows, next_look, promoted_by
 from modelwave_controller.operations.problems import (
     REFUSED,
     SILENT,
@@ -19,6 +19,7 @@ from modelwave_controller.operations.problems import (
     problems_of,
     with_moments,
 )
+from modelwave_controller.operations.waits import Waits, waits_for
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import decide, label, overdue, stage_gate
@@ -51,7 +52,8 @@ class Times(NamedTuple):
 class StageRow:
     """The row of a stage, or of a revert. `silent` counts devices without an answer, after the
     deadline also those still in progress; `deferred` those whose program does not let the update go
-    on now; `to_open` known devices that further parts of it open; `gate` is one word."""
+    on now; `to_open` known devices that further parts of it open; `gate` is one word. `promoted`
+    says who ended its soak, and what was skipped."""
 
     name: str
     devices: int
@@ -66,6 +68,7 @@ class StageRow:
     reason: str
     deferred: int = 0
     to_open: int = 0
+    promoted: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Status:
     find_others: str = ""  # the commands that name them
     judged: list[GateRow] = field(default_factory=list)
     next_look: str = ""
+    waits: Waits | None = None
 
     @property
     def final(self) -> bool:
@@ -199,6 +203,7 @@ def describe(
         find_others=_find_others(rollout, problems[max_problems:]),
         judged=gate_rows(rollout),
         next_look=next_look(rollout, times.clock),
+        waits=waits_for(rollout),
     )
 
 
@@ -356,7 +361,8 @@ def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
             live = stage_gate(plan, so_far, number, clock_now)
             gate, reason = _gate(rollout, rollout.stages[number], live)
         row = _row(label(plan, number), counts, late, gate, reason)
-        rows.append(replace(row, to_open=rest.devices if rest else 0))
+        to_open = rest.devices if rest else 0
+        rows.append(replace(row, to_open=to_open, promoted=promoted_by(rollout, number)))
     if so_far.back and rollout.back and rollout.back.orders:
         rows.append(_row("way back", so_far.back, rollout.status == state.REVERTED))
     return rows

@@ -9,12 +9,14 @@ the soak of a stage begin when the broker has acknowledged its orders, of one th
     2. A revert that the operator asked for is done in every case.
     3. A FAIL is final, also if it comes from a stage that passed before: the rollout is
        reverted, or held if the plan says so. This also applies while it is paused or held. No
-       stage opens after a FAIL.
+       stage opens after a FAIL, unless the operator overrules it (promotion.py): then the same
+       roll-backs and looks do not FAIL again, and one more does.
     4. While a rollout is paused or held, no stage opens.
     5. The first stage opens at once. No stage opens while a known device in its slots cannot
        read its order: the rollout is held until all can, and then continues by itself. Nor does
        a stage open that names devices of which none is known any more: others must not run the
-       release before its canaries, so the rollout is held until one of them reports again.
+       release before its canaries, so the rollout is held until one of them reports again. Before
+       all this it waits for the approval that the plan asks for (waiting.py).
     6. An INCONCLUSIVE gate holds the rollout until the operator decides, or until the gate has
        passed by later answers: then the rollout continues by itself. The operator may overrule
        an INCONCLUSIVE gate (`accepted`), but not a FAIL.
@@ -22,7 +24,7 @@ the soak of a stage begin when the broker has acknowledged its orders, of one th
        its planned looks (course.py) were computed, if its devices send windows. A stage without
        known devices needs no soak time. A FAIL of a look counts at once; a gate that has not
        passed at the last planned look holds the rollout, if the plan says so, and further looks
-       come while it is held.
+       come while it is held. A stage that was promoted waits for neither soak nor looks.
     8. When the last stage has passed and soaked, the rollout is finished.
     9. Devices that the operator asked to be ordered anew get their orders before anything else
        is decided, except after a FAIL. Until they answer, the rollout waits for them.
@@ -44,20 +46,22 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
-from modelwave_controller.phrases import listed, plural, span
+from modelwave_controller.phrases import listed, moment, plural, span
 from modelwave_controller.rollout import formats, gates, pace
 from modelwave_controller.rollout.events import Rest
 from modelwave_controller.rollout.gates import PENDING, Counts, Gate
 from modelwave_controller.rollout.plan import Plan, Stage
+from modelwave_controller.rollout.waiting import Approval
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
-CONTINUE, REORDER, SOAK = "continue", "reorder", "soak"
+CONTINUE, REORDER, ASK, SOAK = "continue", "reorder", "ask", "soak"
 
 _REVERT_OR = (
     "`modelwave rollout revert {rollout}` reverts it, `modelwave rollout abort {rollout}` leaves "
     "every device as it is"
 )
 _END = "`modelwave rollout abort {rollout}` ends it"
+_FORCE = "; `modelwave rollout promote {rollout} --force REASON` goes on in spite of it"
 _RESUME_OR = (
     "it goes on by itself when later answers or looks let the gate pass; `modelwave rollout resume "
     "{rollout}` orders the devices anew that it waits for, with --accept REASON it overrules the "
@@ -73,6 +77,8 @@ _NOBODY = (
     "{next} by itself when one of them reports again; else " + _END + ", and the plan of the next "
     "one may name other devices"
 )
+
+_APPROVE = "`modelwave rollout approve {rollout}` lets it open; {end}"
 
 _UNSENT = "its soak and deadline begin when the broker has acknowledged its orders"
 
@@ -100,7 +106,7 @@ TABLE = {
     "revert asked": (REVERT, "the service orders its devices back at its next tick"),
     "failed": (REVERT, "its devices are ordered back"),
     "failed, to be held": (HOLD, _HOLDS),
-    "failed, held": (WAIT, _REVERT_OR),
+    "failed, held": (WAIT, _REVERT_OR + _FORCE),
     "to be ordered anew": (REORDER, _ANEW),
     "paused": (
         WAIT,
@@ -109,6 +115,8 @@ TABLE = {
     "paused, opening": (WAIT, "no further part opens until `modelwave rollout resume {rollout}`"),
     "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
     "held": (WAIT, _RESUME_OR),
+    "unapproved": (ASK, "the service notes at its next tick that it waits; " + _APPROVE),
+    "unapproved, asked": (WAIT, _APPROVE),
     "nobody": (HOLD, _HOLDS),
     "nobody, held": (WAIT, _NOBODY),
     "unreadable": (HOLD, _HOLDS),
@@ -146,6 +154,9 @@ class StageFacts:
     looked: Gate | None = None
     look_at: float | None = None
     rest: Rest | None = None  # what further parts of it open
+    promoted: bool = False  # by the operator: it does not soak
+    # How many had rolled back when the operator overruled its gate: they do not count again.
+    overruled: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,6 +170,7 @@ class Facts:
     held_by_nobody: bool = False
     # The devices that the next stage names, if none of them is known any more.
     unknown: tuple[str, ...] = ()
+    approval: Approval | None = None  # that the next stage lacks
     # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
     closed: str = ""  # why the next stage cannot open now, by the maintenance windows
@@ -213,10 +225,12 @@ def stage_gate(plan: Plan, facts: Facts, number: int, now: float) -> Gate:
         return Gate(FAIL, found.failed)
     newest = number == len(facts.stages) - 1
     opened = gates.total(one.counts for one in facts.stages) if newest else gates.NOBODY
-    gate = gates.judge_stage(stage, found.counts, overdue(stage, found, now), opened)
+    known = sum(one.overruled for one in facts.stages) if newest else 0
+    judged = gates.without_overruled(stage, found.counts, found.overruled, opened, known)
+    gate = gates.judge_stage(judged, found.counts, overdue(stage, found, now), opened)
     if found.rest and gate.verdict != FAIL:
         whole = replace(found.counts, devices=found.counts.devices + found.rest.devices)
-        gate = gates.judge_stage(stage, whole, False, opened)
+        gate = gates.judge_stage(judged, whole, False, opened)
     gate = _with_looks(gate, found.looked)
     if found.accepted and gate.verdict != FAIL:
         return Gate(PASS, f"accepted by the operator: {found.accepted}")
@@ -300,11 +314,14 @@ def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
 
 
 def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
-    """Returns `found`, or "nobody", "unreadable" or "outside" in place of one that would open a
-    stage of which no device is known, or whose order a known device cannot read, or outside of
-    the maintenance windows."""
-    obstacles = (facts.unknown, facts.unreadable, facts.closed)
-    if found.name not in ("new", "passed", "part due") or not any(obstacles):
+    """Returns `found`, or "unapproved", "nobody", "unreadable" or "outside" in place of one that
+    would open a stage that lacks approval, of which no device is known, whose order a known device
+    cannot read, or outside of the maintenance windows."""
+    if found.name not in ("new", "passed", "part due"):
+        return found
+    if facts.approval is not None and found.name != "part due":
+        return _unapproved(found, label(plan, len(facts.stages)), facts.approval)
+    if not (facts.unknown or facts.unreadable or facts.closed):
         return found
     number = len(facts.stages) - (found.name == "part due")
     if not (facts.unknown or facts.unreadable):
@@ -318,6 +335,14 @@ def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situ
         why = formats.told(facts.unreadable)
     reason = f"{label(plan, number)}: {why}"
     return _Situation(f"{name}, held" if held else name, reason, found.stage, found.gate)
+
+
+def _unapproved(found: _Situation, stage: str, lacking: Approval) -> _Situation:
+    since = "" if lacking.asked is None else f" since {moment(lacking.asked)}"
+    check = f" ({lacking.check})" if lacking.check else ""
+    name = "unapproved" if lacking.asked is None else "unapproved, asked"
+    reason = f"{stage} waits for approval{since}{check}; {found.reason}"
+    return found._replace(name=name, reason=reason)
 
 
 def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
@@ -334,17 +359,19 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
         return "part due" if now >= newest.rest.due else "opening"
     if gate.verdict == PENDING:
         return "pending, unsent" if newest.waiting_since is None else "pending"
-    if newest.counts.devices and newest.soaking_since is None:
-        sent = newest.waiting_since is not None
-        return "answered" if sent and plan.maintenance else "soaking, unsent"
-    if _soak_left(plan, facts, now) > 0:
-        return "soaking"
-    if newest.look_at is not None and newest.counts.devices and not newest.accepted:
-        return "looking"
+    if newest.counts.devices and not newest.promoted:
+        if newest.soaking_since is None:
+            sent = newest.waiting_since is not None
+            return "answered" if sent and plan.maintenance else "soaking, unsent"
+        if soak_left(plan, facts, now) > 0:
+            return "soaking"
+        if newest.look_at is not None and not newest.accepted:
+            return "looking"
     return "last passed" if len(facts.stages) == len(plan.stages) else "passed"
 
 
-def _soak_left(plan: Plan, facts: Facts, now: float) -> float:
+def soak_left(plan: Plan, facts: Facts, now: float) -> float:
+    """Returns the seconds that the newest stage has still to soak; 0 before its soak begins."""
     newest = facts.stages[-1]
     if not newest.counts.devices or newest.soaking_since is None:
         return 0.0
@@ -378,5 +405,5 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
         soak = plan.stages[number - 1].soak_seconds
         found["part"] = span(rest.due - now if (rest := facts.stages[-1].rest) else 0.0)
         found["look"] = span(max(0.0, (facts.stages[-1].look_at or now) - now))
-        found["soak"] = span(min(_soak_left(plan, facts, now), soak))
+        found["soak"] = span(min(soak_left(plan, facts, now), soak))
     return found

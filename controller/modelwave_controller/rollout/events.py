@@ -102,7 +102,7 @@ class Cleared(_Body):
 
 class Created(_Act):
     """`lift_ban` is the operator's reason why devices that have banned the release may take it
-    again, or ""."""
+    again, or "", `accept_blind` the one why gates may be named that a stage cannot judge."""
 
     kind: Literal["created"] = "created"
     model: str
@@ -111,6 +111,7 @@ class Created(_Act):
     previous: dict[str, Release]  # by target: the release to revert to; absent if there is none
     start_slot: int
     lift_ban: str = ""
+    accept_blind: str = ""
 
 
 class Rest(_Body):
@@ -240,6 +241,45 @@ class Resumed(_Act):
     accepted: str
 
 
+class Overruled(_Body):
+    """What was known of a stage when the operator overruled its gate: it does not count again."""
+
+    rolled_back: int
+    looks: int
+
+
+class Promoted(_Act):
+    """The operator ended the soak of `stage`, which skips what `skipped` says; `full`: the stages
+    after it do not soak either. `overruled`, of each opened stage, if a gate that had not passed
+    was overruled too; then there is a reason."""
+
+    kind: Literal["promoted"] = "promoted"
+    stage: int  # from 0
+    skipped: str
+    reason: str = ""
+    full: bool = False
+    overruled: list[Overruled] = []
+
+    @property
+    def forced(self) -> bool:
+        return bool(self.overruled)
+
+
+class ApprovalAsked(_Body):
+    """The stage waits for the operator's approval from now on."""
+
+    kind: Literal["approval_asked"] = "approval_asked"
+    stage: int  # from 0
+
+
+class Approved(_Act):
+    """The stage may open, as far as the operator's approval is concerned."""
+
+    kind: Literal["approved"] = "approved"
+    stage: int  # from 0
+    reason: str = ""
+
+
 class Retried(_Act):
     """The operator asked that these devices are ordered the release anew, each by an order for it
     alone."""
@@ -346,6 +386,8 @@ Act = (
     Created
     | Paused
     | Resumed
+    | Promoted
+    | Approved
     | Retried
     | RevertAsked
     | Aborted
@@ -363,6 +405,7 @@ Body = Annotated[
     | Reported
     | Gated
     | Looked
+    | ApprovalAsked
     | Held
     | Continued
     | Reverted

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from modelwave_controller.rollout import cohorts, course, formats, state
+from modelwave_controller.rollout import cohorts, course, formats, state, waiting
 from modelwave_controller.rollout.decide import Facts, StageFacts
-from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent
+from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.pace import Part, Place, first_part
 from modelwave_controller.rollout.plan import Stage
-from modelwave_controller.rollout.state import Answer, Rollout, Wave
+from modelwave_controller.rollout.state import Answer, Rollout, StageState, Wave
 from modelwave_shared.words import CANCELED, DEFERRED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
 
 
@@ -64,9 +64,11 @@ def facts(
             counts=count_answers(stage, known, later_stage),
             failed=state.failed(stage),
             accepted=stage.accepted,
-            looked=course.looked(rollout.created.plan, number, stage.looks),
+            looked=course.looked(rollout.created.plan, number, _counting(stage)),
             look_at=course.awaited(rollout.created.plan, number, stage),
             rest=stage.rest,
+            promoted=stage.promoted is not None,
+            overruled=stage.overruled.rolled_back if stage.overruled else 0,
         )
         for number, stage in enumerate(rollout.stages)
     )
@@ -79,6 +81,7 @@ def facts(
         unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
         closed="" if wall is None else _closed(rollout, known, wall),
+        approval=waiting.approval(rollout),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,
@@ -101,6 +104,11 @@ def next_part(rollout: Rollout, known: Known) -> Part:
     stages = rollout.created.plan.stages
     rate = rollout.created.plan.rate_of(number) if number < len(stages) else None
     return first_part(places, rate)
+
+
+def _counting(stage: StageState) -> list[Looked]:
+    """Returns the looks of the stage that the operator has not overruled."""
+    return stage.looks[stage.overruled.looks :] if stage.overruled else stage.looks
 
 
 def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:

@@ -106,6 +106,20 @@ def judge_stage(stage: Stage, counts: Counts, overdue: bool, opened: Counts | No
     return Gate(PASS if certain else PENDING, tally(counts, overdue))
 
 
+def without_overruled(
+    stage: Stage, counts: Counts, overruled: int, opened: Counts, overruled_of_opened: int
+) -> Stage:
+    """Returns the stage, without its rule of roll-backs if no more have rolled back than when the
+    operator overruled its gate: a plan's limit is about the stage's devices, the evidence about all
+    `opened` ones."""
+    by_evidence = stage.max_rolled_back_percent is None
+    known = overruled_of_opened if by_evidence else overruled
+    number = opened.rolled_back if by_evidence else counts.rolled_back
+    if not known or number > known:
+        return stage
+    return stage.model_copy(update={"max_rolled_back_percent": 100.0})
+
+
 def _rolled_back(stage: Stage, opened: Counts) -> RollBacks | None:
     """Returns what the evidence says; None if the plan has a limit, or none has rolled back."""
     if stage.max_rolled_back_percent is not None or not opened.rolled_back:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from modelwave_controller.phrases import moment, plural
 from modelwave_controller.rollout.events import (
     Aborted,
+    ApprovalAsked,
+    Approved,
     Began,
     Body,
     ClockAccepted,
@@ -27,6 +29,7 @@ from modelwave_controller.rollout.events import (
     OpenedPart,
     OrderSent,
     Paused,
+    Promoted,
     Recovered,
     Reordered,
     Reported,
@@ -95,6 +98,13 @@ def _what(body: Body | NotUnderstood) -> str:
             return "continued by itself"
         case Resumed(accepted=accepted):
             return "resumed, and its gate overruled" if accepted else "resumed"
+        case ApprovalAsked():
+            return f"stage {body.stage + 1} waits for approval"
+        case Approved():
+            return f"stage {body.stage + 1} approved"
+        case Promoted(full=full, forced=forced):
+            whom = "and those after it promoted" if full else "promoted"
+            return f"stage {body.stage + 1} {whom}{' by force' if forced else ''}"
         case Retried():
             return f"{plural(len(body.devices), 'device')} to be ordered anew"
         case Reordered(settled=True):
@@ -128,8 +138,10 @@ def _what(body: Body | NotUnderstood) -> str:
 def _reason(body: Body | NotUnderstood) -> str:
     if isinstance(body, Resumed):
         return body.accepted
-    if isinstance(body, Created) and body.lift_ban:
-        return f"bans are lifted: {body.lift_ban}"
+    if isinstance(body, Promoted):
+        return "; ".join(part for part in (body.reason, f"skipped {body.skipped}") if part)
+    if isinstance(body, Created):
+        return _accepted(body)
     if isinstance(body, NotUnderstood):
         return body.problem
     if isinstance(body, Looked):
@@ -140,6 +152,15 @@ def _reason(body: Body | NotUnderstood) -> str:
     if isinstance(body, FoundNewer):
         return f"`modelwave recover {body.model}`"
     return str(getattr(body, "reason", ""))
+
+
+def _accepted(created: Created) -> str:
+    """Returns what the operator let pass at the start, and why."""
+    named = (
+        ("bans are lifted", created.lift_ban),
+        ("starts with a gate that it cannot judge", created.accept_blind),
+    )
+    return "; ".join(f"{what}: {why}" for what, why in named if why)
 
 
 def _actor(body: Body | NotUnderstood) -> str:

@@ -31,6 +31,7 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     [[stages]]
     percent = 1                     # of each target's known devices; increases, the last is 100
     gates = ["failures <= 0.001"]   # in place of the plan's
+    approval = "see the dashboard"  # what to check, or true: opens after `rollout approve`
     soak = "1h"                     # at least this long before the next stage opens
     deadline = "1d"                 # after that, devices without an answer are silent
     devices_per_minute = 50         # in place of the plan's
@@ -57,6 +58,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationError,
     field_validator,
     model_validator,
@@ -84,6 +86,7 @@ MAX_PLAN_BYTES = 65536
 MAX_STAGES = 32
 MAX_NAMED_TAGS = 16
 MAX_GATES = 8  # of a stage
+MAX_APPROVAL = 200  # characters of what is to be checked
 # Of a plan that names none: where devices send windows, accuracy where labels come. What is
 # INCONCLUSIVE goes on, as nobody has named a margin.
 DEFAULT_GATES = (
@@ -112,6 +115,16 @@ def _are_gates(texts: tuple[str, ...]) -> tuple[str, ...]:
             )
         named[quantity] = text
     return texts
+
+
+def _is_approval(value: object) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip() and value.isprintable():
+        if len(value) <= MAX_APPROVAL:
+            return value
+        raise ValueError(f"at most {MAX_APPROVAL} characters")
+    raise ValueError("give true, or in quotes and on one line what is to be checked")
 
 
 Gates = Annotated[
@@ -161,6 +174,7 @@ class Stage(_Strict):
     gates: Gates | None = None
     tags: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_TAGS, strict=False)] = ()
     devices: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_DEVICES, strict=False)] = ()
+    approval: Annotated[bool | str, PlainValidator(_is_approval)] = False
     soak_seconds: Seconds = 3600
     deadline_seconds: Seconds = 86400
     devices_per_minute: Rate | None = None
@@ -222,6 +236,10 @@ class Plan(_Strict):
         if self.judge.inconclusive is not None:
             return self.judge.inconclusive == "hold"
         return self.stages[number].gates is not None or self.gates is not None
+
+    @property
+    def names_gates(self) -> bool:
+        return bool(self.gates) or any(stage.gates for stage in self.stages)
 
     @property
     def may_hold(self) -> bool:

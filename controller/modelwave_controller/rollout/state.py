@@ -23,6 +23,8 @@ from modelwave_controller.judge.verdicts import FAIL
 from modelwave_controller.rollout.events import (
     FLEET,
     Aborted,
+    ApprovalAsked,
+    Approved,
     Began,
     Body,
     Continued,
@@ -38,7 +40,9 @@ from modelwave_controller.rollout.events import (
     Opened,
     OpenedPart,
     OrderSent,
+    Overruled,
     Paused,
+    Promoted,
     Recovered,
     Release,
     Reordered,
@@ -89,6 +93,8 @@ class StageState(Wave):
     verdict_reason: str = ""
     accepted: str = ""
     rest: Rest | None = None  # what further parts of it open
+    promoted: Promoted | None = None  # its soak was ended by the operator
+    overruled: Overruled | None = None
     looks: list[Looked] = field(default_factory=list)
 
 
@@ -106,6 +112,10 @@ class Rollout:
     by_seq: dict[int, Wave] = field(default_factory=dict)  # {order: the wave that it counts for}
     retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
+    hurried: Promoted | None = None  # no stage soaks from then on
+    # By stage: since when it waits for approval, in Unix seconds; and who gave it.
+    asked: dict[int, float] = field(default_factory=dict)
+    approved: dict[int, Approved] = field(default_factory=dict)
     frozen: dict[tuple[str, str], FrozenBaseline] = field(
         default_factory=dict
     )  # by gate and target
@@ -252,7 +262,9 @@ def _apply(state: State, event: Event) -> None:
     match body:
         case Opened():
             rollout.status = RUNNING
-            rollout.stages.append(StageState(event.at, [*body.orders], rest=body.rest))
+            promoted = rollout.hurried
+            rollout.stages.append(StageState(event.at, [*body.orders], promoted=promoted))
+            rollout.stages[-1].rest = body.rest
             _order(state, rollout, rollout.stages[-1], body.orders)
         case OpenedPart():
             rollout.status = RUNNING
@@ -278,6 +290,12 @@ def _apply(state: State, event: Event) -> None:
             rollout.status, rollout.reason = PAUSED, body.reason
         case Resumed():
             _resume(rollout, body)
+        case ApprovalAsked():
+            rollout.asked.setdefault(body.stage, event.at)
+        case Approved():
+            rollout.approved[body.stage] = body
+        case Promoted():
+            _promote(rollout, body)
         case Retried():
             rollout.retry.update(dict.fromkeys(body.devices))
         case RevertAsked():
@@ -334,8 +352,11 @@ def _problem(rollout: Rollout, event: Event) -> str:
         return f"stage {body.stage} is not the next one"
     if isinstance(body, OpenedPart) and not _has_a_rest(rollout, body.stage):
         return f"stage {body.stage} has no further part"
-    if isinstance(body, Gated) and not 0 <= body.stage < len(rollout.stages):
+    if isinstance(body, Gated | Promoted) and not 0 <= body.stage < len(rollout.stages):
         return f"stage {body.stage} was not opened"
+    if isinstance(body, ApprovalAsked | Approved):
+        stages = len(rollout.created.plan.stages)
+        return "" if 0 <= body.stage < stages else f"its plan has no stage {body.stage}"
     if isinstance(body, Looked):
         known = 0 <= body.stage < len(rollout.stages)
         if not known or body.look != len(rollout.stages[body.stage].looks):
@@ -426,6 +447,19 @@ def _resume(rollout: Rollout, body: Resumed) -> None:
         rollout.stages[-1].waiting_since = None
     if by_gate and rollout.stages:
         rollout.stages[-1].accepted = body.accepted
+
+
+def _promote(rollout: Rollout, body: Promoted) -> None:
+    rollout.status, rollout.reason = RUNNING, ""
+    rollout.stages[body.stage].promoted = body
+    rollout.hurried = body if body.full else rollout.hurried
+    if not body.forced:
+        return
+    rollout.stages[body.stage].accepted = body.reason
+    for stage, overruled in zip(rollout.stages, body.overruled, strict=False):
+        stage.overruled = overruled
+        if stage.verdict == FAIL:
+            stage.verdict = stage.verdict_reason = ""
 
 
 def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:

@@ -23,7 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelwave_controller.service.link import Connection, ServiceBroker, ServiceLink
+from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.connection import Connection
+from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.storage.outbox import Message
 from modelwave_shared import blocks, fields, topics
 from modelwave_shared.blocks import BLOCK_BYTES, MAX_BLOCKS

@@ -18,6 +18,7 @@ from modelwave_controller.rollout.events import (
     Gated,
     Held,
     NotUnderstood,
+    Promoted,
     RevertAsked,
     Reverted,
 )
@@ -104,6 +105,8 @@ def _is_grave(event: Event) -> bool:
     body = event.body
     if isinstance(body, Gated):
         return body.verdict != PASS
+    if isinstance(body, Promoted):
+        return body.forced
     return isinstance(body, FoundNewer | Held | Reverted | RevertAsked | NotUnderstood)
 
 

@@ -26,8 +26,10 @@ from dataclasses import dataclass
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.home import Home
 from modelwave_controller.service.blocks import Blocks
+from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.connection import WINDOW, Connection
 from modelwave_controller.service.leader import LeaderStore
-from modelwave_controller.service.link import WINDOW, Connection, ServiceBroker, ServiceLink
+from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.service.readback import ReadBack
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.tick import Ticker

@@ -16,28 +16,19 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection
 
-from modelwave_controller.judge.compare import Occasion
-from modelwave_controller.judge.devices import (
-    MAX_BEFORE_WINDOWS,
-    Observed,
-    fold,
-    fold_before,
-    freeze,
-)
-from modelwave_controller.rollout import course
+from modelwave_controller.evidence.findings import Findings, Seen, occasion_of
+from modelwave_controller.evidence.quantities import find_edge
+from modelwave_controller.judge.devices import Observed, fold, fold_before, freeze
 from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
 from modelwave_controller.rollout.facts import population_of
-from modelwave_controller.rollout.latency_edges import Edge, find_edge
+from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.service.due_looks import DueLook
-from modelwave_controller.service.findings import Findings, Seen
-from modelwave_controller.service.gate_windows import windows_of
-from modelwave_controller.storage import devices, windows
+from modelwave_controller.storage import devices, gate_windows, windows
 from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.gate_windows import windows_of
 from modelwave_controller.storage.windows import StoredWindow
 from modelwave_shared.limits import SLOTS
 from modelwave_shared.window_format import BINS
-
-SPAN_SECONDS = 3600  # older windows are put together by the hour
 
 
 class Looking:
@@ -84,13 +75,9 @@ class Looking:
 
     def _found(self) -> Looked:
         observed = any(one.observed for one in self._seen.values())
-        occasion = Occasion(
-            course.budget(self.plan, self.look.stage),
-            self.look.look,
-            self.look.windows,
-            course.margins(self.plan, self.look.stage),
-            self.look.rollout.id * SLOTS + self.look.rollout.created.start_slot,
-        )
+        look = self.look
+        seed = look.rollout.id * SLOTS + look.rollout.created.start_slot
+        occasion = occasion_of(self.plan, look.stage, look.look, look.windows, seed)
         findings: list[Finding] = []
         if observed:
             self._freeze()
@@ -109,17 +96,14 @@ class Looking:
     def _rows(self, names: Sequence[str]) -> Iterator[dict[str, list[StoredWindow]]]:
         """Yields the windows of the devices, some devices at a time, from those before the first
         order on."""
-        length = self.plan.judge.window_seconds
-        after = self.look.first - MAX_BEFORE_WINDOWS * length - SPAN_SECONDS
+        after = gate_windows.earliest(self.look.first, self.plan.judge.window_seconds)
         model = self.look.rollout.model
         for chunk in chunks(names):
             found = windows.between(self._connection, model, chunk, after, self.look.end)
             yield {name: found.get(name, []) for name in chunk}
 
     def _before(self, rows: Sequence[StoredWindow]) -> list[StoredWindow]:
-        return [row for row in rows if row.end <= self.look.first and row.release != self._release][
-            -MAX_BEFORE_WINDOWS:
-        ]
+        return gate_windows.before(rows, self.look.first, self._release)
 
     @property
     def _release(self) -> int:
@@ -135,20 +119,14 @@ class Looking:
             bins = [0] * BINS
             if any((gate.text, target) not in self.frozen for gate in wanted):
                 for part in self._rows(names):
-                    self._add_latencies(bins, part)
+                    for rows in part.values():
+                        gate_windows.add_latencies(bins, self._before(rows))
                     yield
             for gate in wanted:
                 old = self.frozen.get((gate.text, target))
-                new = find_edge(bins, 1 - gate.quantile, 1 + gate.value)
+                new = find_edge(gate, bins)
                 found[gate.text][target] = Edge(old.edge, old.margin) if old else new
         self._edges = {text: by for text, by in found.items() if all(e.bin for e in by.values())}
-
-    def _add_latencies(self, bins: list[int], part: dict[str, list[StoredWindow]]) -> None:
-        """Adds the latencies before the first order."""
-        for rows in part.values():
-            for row in self._before(rows):
-                for place, count in enumerate(row.measures().latency):
-                    bins[place] += count
 
     def _take(
         self,

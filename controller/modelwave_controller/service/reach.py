@@ -4,7 +4,8 @@ Otherwise it has no connection to the broker. The connection subscribes to nothi
 receive is the leader's to store.
 """
 
-from modelwave_controller.service.link import ServiceBroker, ServiceLink
+from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.link import ServiceLink
 
 PURPOSE = "standing by: "  # prefix of log lines
 

@@ -34,8 +34,8 @@ from typing import Any
 from modelwave_controller.phrases import plural
 from modelwave_controller.rollout.events import FLEET, FoundNewer
 from modelwave_controller.service import differences
+from modelwave_controller.service.connection import Connection
 from modelwave_controller.service.differences import NOTHING, Seen
-from modelwave_controller.service.link import Connection
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import log, outbox
 from modelwave_controller.storage.outbox import Message

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
 from modelwave_controller.service import files, leader
+from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.files import AddressInUse, FileServer
 from modelwave_controller.service.leader import Candidate, LeaderStore
 from modelwave_controller.service.leading import Leading, Settings
-from modelwave_controller.service.link import broker_of
 from modelwave_controller.service.reach import Reach
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.trouble import Trouble

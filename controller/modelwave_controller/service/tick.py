@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout import formats, retry
 from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.decide import (
+    ASK,
     CONTINUE,
     FINISH,
     HOLD,
@@ -29,6 +30,7 @@ from modelwave_controller.rollout.decide import (
     decide,
 )
 from modelwave_controller.rollout.events import (
+    ApprovalAsked,
     Began,
     Body,
     Continued,
@@ -212,6 +214,7 @@ class _Step(Sender):
         if found.verb == OPEN and self.rollout.opening and self._unsent(self.rollout.opening):
             return ""
         acts = {
+            ASK: self._ask,
             OPEN: self._open,
             HOLD: self._hold,
             SOAK: self._soak,
@@ -220,9 +223,22 @@ class _Step(Sender):
             FINISH: self._finish,
         }
         log.append(
-            self.connection, self.rollout.id, self.now, [*_gated(found), acts[found.verb](found)]
+            self.connection,
+            self.rollout.id,
+            self.now,
+            [*self._gated_anew(found), acts[found.verb](found)],
         )
         return found.verb
+
+    def _gated_anew(self, decision: Decision) -> list[Body]:
+        """Returns the gate's decision, if it is not the one that was noted when the rollout began
+        to wait for approval."""
+        found = _gated(decision)
+        if found and decision.stage is not None and decision.gate is not None:
+            stage = self.rollout.stages[decision.stage]
+            if decision.gate == (PASS, stage.verdict_reason) and stage.verdict == PASS:
+                return []
+        return found
 
     def _order_anew(self) -> str:
         """Orders the release anew for as many of the devices that wait for it as one tick may."""
@@ -295,6 +311,9 @@ class _Step(Sender):
         rest = part.rest(self.rollout.created.plan.rate_of(number), self.reading.seconds)
         kind = OpenedPart if self.rollout.opening else Opened
         return kind(stage=number, orders=sent, rest=rest)
+
+    def _ask(self, _decision: Decision) -> Body:
+        return ApprovalAsked(stage=len(self.rollout.stages))
 
     def _hold(self, decision: Decision) -> Body:
         if decision.gate is not None and decision.gate.verdict in (FAIL, INCONCLUSIVE):

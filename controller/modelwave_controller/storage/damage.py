@@ -63,10 +63,13 @@ _JSON: dict[tuple[str, str], Callable[[Any], bool]] = {
     ("devices", "reads"): _is_reads,
     ("devices", "installs"): _is_installs,
     ("metrics", "installs"): _is_installs,
+    ("shadow_metrics", "installs"): _is_installs,
     ("orders", "slots"): _is_slots,
     ("events", "body"): _is_object,
     ("windows", "measures"): _is_object,
     ("window_spans", "measures"): _is_object,
+    ("shadow_windows", "measures"): _is_object,
+    ("shadow_spans", "measures"): _is_object,
 }
 
 

@@ -36,16 +36,14 @@ from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
 from modelwave_controller.storage.messages import Bad, Incoming, Present, ReportMessage
 from modelwave_controller.storage.tables import (
+    WINDOW_TABLES,
     bad_messages,
     device_models,
     devices,
     heads,
-    metrics,
     orders,
     presence,
     repairs,
-    window_spans,
-    windows,
 )
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.maintenance import READS_MAINTENANCE
@@ -245,9 +243,7 @@ def forget(connection: Connection, device: str) -> bool:
         device_models,
         presence,
         bad_messages,
-        metrics,
-        windows,
-        window_spans,
+        *(table for kind in WINDOW_TABLES for table in (kind.windows, kind.spans, kind.sums)),
         repairs,
     )
     for table in about:

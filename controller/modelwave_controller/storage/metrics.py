@@ -2,10 +2,11 @@
 
 A document is counted once. Whether it was counted already, windows.py knows for two days. A
 document without a window, of an older agent, is added only if its (boot, n) is higher than that of
-those of the same install in the sum (installs.py).
+those of the same install in the sum (installs.py). Windows of a model that ran beside the live one
+have sums of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,8 @@ from modelwave_controller.storage import devices, installs
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import Heard
 from modelwave_controller.storage.messages import Incoming, Measured
-from modelwave_controller.storage.tables import metrics
-from modelwave_controller.storage.windows import COUNTS, MAX_SUM, WindowBatch
+from modelwave_controller.storage.tables import LIVE, SHADOW, WindowTables
+from modelwave_controller.storage.windows import MAX_SUM, WindowBatch
 
 # Models and releases; further ones of a device are ignored. An unknown id has one row.
 MAX_ROWS_OF_A_DEVICE = 64
@@ -37,31 +38,56 @@ class ReleaseSums:
     accuracy: float | None
 
 
+@dataclass(frozen=True)
+class ShadowSums:
+    """What inferences with a release that ran beside the live one came to. `agreement` None: no
+    output was compared with the live one's."""
+
+    model: str
+    release: int
+    devices: int
+    inferences: int
+    failures: int
+    compared: int
+    agreed: int
+    agreement: float | None
+
+
 def add_windows(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
     """Stores the windows among the messages, and adds them to the sums; `now` is the rollout
     clock."""
-    measured = _that_may_be_stored(connection, incoming)
+    found = [message for message in incoming if isinstance(message, Measured)]
+    _add(connection, LIVE, [one for one in found if not one.metrics.shadow], now)
+    _add(connection, SHADOW, [one for one in found if one.metrics.shadow], now)
+
+
+def _add(
+    connection: Connection, tables: WindowTables, found: Sequence[Measured], now: float
+) -> None:
+    measured = _that_may_be_stored(connection, tables, found)
     names = sorted({message.device for message in measured})
+    if not names:
+        return
     known = devices.places(connection, names)
-    held = _held(connection, names)
-    batch = WindowBatch(connection, measured, now)
+    held = _held(connection, tables, names)
+    batch = WindowBatch(connection, tables, measured, now)
     changed = set()
     for message in measured:
         rows, key = held[message.device], (message.metrics.model, message.metrics.release)
         row = rows.get(key)
         if row is None and len(rows) >= (MAX_ROWS_OF_A_DEVICE if message.device in known else 1):
             continue
-        added = _added(row, message, batch)
+        added = _added(row, message, batch, tables.counts)
         if added is not None:
             rows[key] = added
             changed.add((message.device, key))
     batch.write()
     if changed:
-        _write(connection, [held[device][key] for device, key in sorted(changed)])
+        _write(connection, tables, [held[device][key] for device, key in sorted(changed)])
 
 
 def _added(
-    row: dict[str, Any] | None, message: Measured, batch: WindowBatch
+    row: dict[str, Any] | None, message: Measured, batch: WindowBatch, counts: Sequence[str]
 ) -> dict[str, Any] | None:
     """Returns the sums with a document; None if it was counted already."""
     found = message.metrics
@@ -71,30 +97,39 @@ def _added(
         return None
     held = after or before
     assert held is not None, "the first document is above all"
-    start = row or dict.fromkeys(COUNTS, 0)
+    start = row or dict.fromkeys(counts, 0)
     return {
         "device": message.device,
         "model": found.model,
         "release": found.release,
         **held.current._asdict(),
         "installs": held.dump_others(),
-        **{name: min(MAX_SUM, start[name] + getattr(found, name)) for name in COUNTS},
+        **{name: min(MAX_SUM, start[name] + getattr(found, name)) for name in counts},
     }
 
 
-def _that_may_be_stored(connection: Connection, incoming: Sequence[Incoming]) -> list[Measured]:
+def _that_may_be_stored(
+    connection: Connection, tables: WindowTables, windows: Sequence[Measured]
+) -> list[Measured]:
     """Returns the windows that may be stored: anybody can send some under names of no device."""
-    windows = [message for message in incoming if isinstance(message, Measured)]
-    kept = devices.may_have_rows(connection, metrics, sorted({w.device for w in windows}))
+    kept = devices.may_have_rows(connection, tables.sums, sorted({w.device for w in windows}))
     return [window for window in windows if window.device in kept]
 
 
 def by_release(connection: Connection) -> list[ReleaseSums]:
-    sums = [func.sum(metrics.c[name]) for name in COUNTS]
-    query = select(metrics.c.model, metrics.c.release, func.count(), *sums)
-    query = query.group_by(metrics.c.model, metrics.c.release)
-    found = connection.execute(query.order_by(metrics.c.model, metrics.c.release))
-    return [_sums(*row) for row in found]
+    return [_sums(*row) for row in _by_release(connection, LIVE)]
+
+
+def of_shadows(connection: Connection) -> list[ShadowSums]:
+    """Returns the sums of releases that ran beside the live one, by model and release."""
+    return [_shadow_sums(*row) for row in _by_release(connection, SHADOW)]
+
+
+def _by_release(connection: Connection, tables: WindowTables) -> Iterable[Any]:
+    c = tables.sums.c
+    sums = [func.sum(c[name]) for name in tables.counts]
+    query = select(c.model, c.release, func.count(), *sums).group_by(c.model, c.release)
+    return connection.execute(query.order_by(c.model, c.release))
 
 
 def _sums(model: str, *numbers: Any) -> ReleaseSums:
@@ -112,22 +147,38 @@ def _sums(model: str, *numbers: Any) -> ReleaseSums:
     )
 
 
+def _shadow_sums(model: str, *numbers: Any) -> ShadowSums:
+    release, devices, inferences, failures, _, _, compared, agreed = map(int, numbers)
+    return ShadowSums(
+        model,
+        release,
+        devices,
+        inferences,
+        failures,
+        compared,
+        agreed,
+        agreement=agreed / compared if compared else None,
+    )
+
+
 def _held(
-    connection: Connection, names: list[str]
+    connection: Connection, tables: WindowTables, names: list[str]
 ) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
+    sums = tables.sums
     held: dict[str, dict[tuple[str, int], dict[str, Any]]] = {name: {} for name in names}
     for chunk in chunks(names):
-        for row in connection.execute(select(metrics).where(metrics.c.device.in_(chunk))):
+        for row in connection.execute(select(sums).where(sums.c.device.in_(chunk))):
             held[row.device][row.model, row.release] = row._asdict()
     return held
 
 
-def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
+def _write(connection: Connection, tables: WindowTables, rows: list[dict[str, Any]]) -> None:
+    sums = tables.sums
     connection.execute(
-        delete(metrics)
-        .where(metrics.c.device == bindparam("its_device"))
-        .where(metrics.c.model == bindparam("its_model"))
-        .where(metrics.c.release == bindparam("its_release")),
+        delete(sums)
+        .where(sums.c.device == bindparam("its_device"))
+        .where(sums.c.model == bindparam("its_model"))
+        .where(sums.c.release == bindparam("its_release")),
         [
             {
                 "its_device": row["device"],
@@ -137,4 +188,4 @@ def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
     )
-    connection.execute(insert(metrics), rows)
+    connection.execute(insert(sums), rows)

@@ -6,7 +6,7 @@ the event that causes them. The tables below them hold the newest messages of ea
 log has only what these mean for rollouts.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -104,6 +104,8 @@ orders = Table(
     Column("expires", BigInteger, nullable=False, server_default="0"),
     # A device that runs the release already says nothing new when it answers.
     Column("quiet", Boolean, nullable=False, server_default=false()),
+    # It runs the release beside the live one.
+    Column("shadow", Boolean, nullable=False, server_default=false()),
 )
 
 # By model: the sequence number that the controller's orders must be above.
@@ -217,22 +219,22 @@ bad_messages = Table(
     Column("at", Float(53), nullable=False),
 )
 
-# Sums of all windows of a device and a release (metrics.py).
-metrics = Table(
-    "metrics",
-    metadata,
-    Column("device", Text, primary_key=True),
-    Column("model", Text, primary_key=True),
-    Column("release", BigInteger, primary_key=True),
-    Column("boot", BigInteger, nullable=False),  # the newest window in the sums
-    Column("n", BigInteger, nullable=False),
-    Column("inferences", BigInteger, nullable=False),
-    Column("failures", BigInteger, nullable=False),
-    Column("labelled", BigInteger, nullable=False),
-    Column("correct", BigInteger, nullable=False),
-    Column("install", Text, nullable=False, server_default=""),  # as in devices
-    Column("installs", Text, nullable=False, server_default=""),
-)
+
+def _sums(name: str, *more: str) -> Table:
+    """Sums of all windows of a device and a release (metrics.py)."""
+    counts = ("inferences", "failures", "labelled", "correct", *more)
+    return Table(
+        name,
+        metadata,
+        Column("device", Text, primary_key=True),
+        Column("model", Text, primary_key=True),
+        Column("release", BigInteger, primary_key=True),
+        Column("boot", BigInteger, nullable=False),  # the newest window in the sums
+        Column("n", BigInteger, nullable=False),
+        *(Column(count, BigInteger, nullable=False) for count in counts),
+        Column("install", Text, nullable=False, server_default=""),  # as in devices
+        Column("installs", Text, nullable=False, server_default=""),
+    )
 
 
 def _measured() -> list[Column[Any]]:
@@ -249,32 +251,60 @@ def _measured() -> list[Column[Any]]:
     ]
 
 
-# The windows of the last two days, as devices sent them (windows.py).
-windows = Table(
-    "windows",
-    metadata,
-    Column("device", Text, primary_key=True),
-    Column("model", Text, primary_key=True),
-    Column("install", Text, primary_key=True),
-    Column("boot", BigInteger, primary_key=True),
-    Column("number", BigInteger, primary_key=True),  # of its first window since that boot
-    Column("release", BigInteger, primary_key=True),
-    Column("documents", Text, nullable=False),  # `n` of those that are in it
-    Column("ended", Float(53), nullable=False),  # by the rollout clock
-    Column("heard", BigInteger, nullable=False),  # by the rollout clock: its last document
-    *_measured(),
-    sqlite_with_rowid=False,
-)
+def _windows(name: str) -> Table:
+    """The windows of the last two days, as devices sent them (windows.py)."""
+    return Table(
+        name,
+        metadata,
+        Column("device", Text, primary_key=True),
+        Column("model", Text, primary_key=True),
+        Column("install", Text, primary_key=True),
+        Column("boot", BigInteger, primary_key=True),
+        Column("number", BigInteger, primary_key=True),  # of its first window since that boot
+        Column("release", BigInteger, primary_key=True),
+        Column("documents", Text, nullable=False),  # `n` of those that are in it
+        Column("ended", Float(53), nullable=False),  # by the rollout clock
+        Column("heard", BigInteger, nullable=False),  # by the rollout clock: its last document
+        *_measured(),
+        sqlite_with_rowid=False,
+    )
 
-# Older windows, put together by hour and then by day of the rollout clock.
-window_spans = Table(
-    "window_spans",
-    metadata,
-    Column("device", Text, primary_key=True),
-    Column("model", Text, primary_key=True),
-    Column("span", Integer, primary_key=True),  # 3600 or 86400 seconds
-    Column("number", BigInteger, primary_key=True),  # its windows ended in this span
-    Column("release", BigInteger, primary_key=True),
-    *_measured(),
-    sqlite_with_rowid=False,
+
+def _spans(name: str) -> Table:
+    """Older windows, put together by hour and then by day of the rollout clock."""
+    return Table(
+        name,
+        metadata,
+        Column("device", Text, primary_key=True),
+        Column("model", Text, primary_key=True),
+        Column("span", Integer, primary_key=True),  # 3600 or 86400 seconds
+        Column("number", BigInteger, primary_key=True),  # its windows ended in this span
+        Column("release", BigInteger, primary_key=True),
+        *_measured(),
+        sqlite_with_rowid=False,
+    )
+
+
+class WindowTables(NamedTuple):
+    """The tables of windows of one kind. `counts` are the columns that their sums have."""
+
+    windows: Table
+    spans: Table
+    sums: Table
+    counts: tuple[str, ...]
+
+
+COUNTS = ("inferences", "failures", "labelled", "correct")
+COMPARED = ("compared", "agreed")  # outputs of a model that runs beside the live one
+
+metrics, windows, window_spans = _sums("metrics"), _windows("windows"), _spans("window_spans")
+LIVE = WindowTables(windows, window_spans, metrics, COUNTS)
+# Of models that ran beside the live one. They have tables of their own, so that what asks for the
+# windows of a release finds those of its answers alone.
+SHADOW = WindowTables(
+    _windows("shadow_windows"),
+    _spans("shadow_spans"),
+    _sums("shadow_metrics", *COMPARED),
+    (*COUNTS, *COMPARED),
 )
+WINDOW_TABLES = (LIVE, SHADOW)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
 
 from modelwave_controller.storage.chunks import chunks
-from modelwave_controller.storage.tables import window_spans, windows
+from modelwave_controller.storage.tables import WINDOW_TABLES, WindowTables
 from modelwave_controller.storage.windows import KEPT_SECONDS, MAX_SUM, summed
 
 HOUR_SECONDS, DAY_SECONDS = 3600, 86400
@@ -29,13 +29,15 @@ _MEASURED = (
 def fold(connection: Connection, now: float, after: str) -> str:
     """Folds what is due of the next devices whose names are greater than `after`; `now` is the
     rollout clock. Returns the argument `after` of the next step, "" to begin anew."""
-    names = sorted(
-        {*_devices(connection, windows, after), *_devices(connection, window_spans, after)}
-    )
-    names = names[:STEP_DEVICES]
+    tables = [table for kind in WINDOW_TABLES for table in (kind.windows, kind.spans)]
+    found = {name for table in tables for name in _devices(connection, table, after)}
+    names = sorted(found)[:STEP_DEVICES]
     if not names:
         return ""
-    folded = _fold_windows(connection, names, now) + _fold_hours(connection, names, now)
+    folded = 0
+    for kind in WINDOW_TABLES:
+        folded += _fold_windows(connection, kind, names, now)
+        folded += _fold_hours(connection, kind, names, now)
     return after if folded >= STEP_ROWS else names[-1]
 
 
@@ -44,8 +46,11 @@ def _devices(connection: Connection, table: Any, after: str) -> Iterable[str]:
     return connection.scalars(query.order_by(table.c.device).limit(STEP_DEVICES))
 
 
-def _fold_windows(connection: Connection, names: list[str], now: float) -> int:
+def _fold_windows(
+    connection: Connection, tables: WindowTables, names: list[str], now: float
+) -> int:
     """Folds windows to hours; returns how many."""
+    windows = tables.windows
     due = (
         select(windows)
         .where(windows.c.device.in_(names), windows.c.heard < now - KEPT_SECONDS)
@@ -54,24 +59,24 @@ def _fold_windows(connection: Connection, names: list[str], now: float) -> int:
     )
     rows = [dict(row) for row in connection.execute(due).mappings()]
     spans = [_span(row, HOUR_SECONDS, row["ended"]) for row in rows]
-    _add(connection, spans)
+    _add(connection, tables.spans, spans)
     _remove(connection, windows, rows)
     return len(rows)
 
 
-def _fold_hours(connection: Connection, names: list[str], now: float) -> int:
+def _fold_hours(connection: Connection, tables: WindowTables, names: list[str], now: float) -> int:
     """Folds hours to days; returns how many."""
-    c = window_spans.c
+    spans, c = tables.spans, tables.spans.c
     oldest = (now - HOURS_KEPT_SECONDS) // HOUR_SECONDS
     due = (
-        select(window_spans)
+        select(spans)
         .where(c.device.in_(names), c.span == HOUR_SECONDS, c.number < oldest)
-        .order_by(*window_spans.primary_key)
+        .order_by(*spans.primary_key)
         .limit(STEP_ROWS)
     )
     rows = [dict(row) for row in connection.execute(due).mappings()]
-    _add(connection, [_span(row, DAY_SECONDS, row["number"] * HOUR_SECONDS) for row in rows])
-    _remove(connection, window_spans, rows)
+    _add(connection, spans, [_span(row, DAY_SECONDS, row["number"] * HOUR_SECONDS) for row in rows])
+    _remove(connection, spans, rows)
     return len(rows)
 
 
@@ -81,21 +86,21 @@ def _span(row: dict[str, Any], span: int, at: float) -> dict[str, Any]:
     return found | {"span": span, "number": int(at // span)}
 
 
-def _add(connection: Connection, spans: list[dict[str, Any]]) -> None:
+def _add(connection: Connection, table: Any, spans: list[dict[str, Any]]) -> None:
     """Adds to the spans that are stored."""
     held: dict[tuple[Any, ...], dict[str, Any]] = {}
     keys = sorted({_span_key(span) for span in spans})
-    columns = [window_spans.c[name] for name in _SPAN_KEY]
+    columns = [table.c[name] for name in _SPAN_KEY]
     for chunk in chunks(keys):
-        query = select(window_spans).where(tuple_(*columns).in_(chunk))
+        query = select(table).where(tuple_(*columns).in_(chunk))
         for row in connection.execute(query).mappings():
             held[_span_key(dict(row))] = dict(row)
-    _remove(connection, window_spans, list(held.values()))
+    _remove(connection, table, list(held.values()))
     for span in spans:
         before = held.get(_span_key(span))
         held[_span_key(span)] = span if before is None else _both(before, span)
     if held:
-        connection.execute(insert(window_spans), list(held.values()))
+        connection.execute(insert(table), list(held.values()))
 
 
 def _both(row: dict[str, Any], span: dict[str, Any]) -> dict[str, Any]:

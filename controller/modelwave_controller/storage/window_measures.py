@@ -55,13 +55,16 @@ class NumberSummary:
 @dataclass(frozen=True)
 class WindowMeasures:
     """`latency` and `confidence`: inferences by bin, empty if they were not measured. `classes`: by
-    predicted class; `classes_rest`: of all others."""
+    predicted class; `classes_rest`: of all others. `compared`: outputs of a release that ran beside
+    the live one that were compared with that one's, `agreed`: those that agreed."""
 
     latency: list[int] = field(default_factory=list)
     confidence: list[int] = field(default_factory=list)
     classes: dict[str, int] = field(default_factory=dict)
     classes_rest: int = 0
     numbers: dict[str, NumberSummary] = field(default_factory=dict)
+    compared: int = 0
+    agreed: int = 0
 
     def joined(self, other: "WindowMeasures") -> "WindowMeasures":
         """Returns what was measured in both."""
@@ -82,6 +85,8 @@ class WindowMeasures:
             {name: classes[name] for name in top[:MAX_CLASSES]},
             self.classes_rest + other.classes_rest + rest,
             numbers,
+            self.compared + other.compared,
+            self.agreed + other.agreed,
         )
 
     def dump(self) -> str:
@@ -91,6 +96,7 @@ class WindowMeasures:
             "k": self.classes,
             "r": self.classes_rest,
             "n": {name: number.dump() for name, number in self.numbers.items()},
+            "s": [self.compared, self.agreed] if self.compared else None,
         }
         return _compact({key: part for key, part in parts.items() if part})
 
@@ -104,6 +110,7 @@ def load(stored: str) -> WindowMeasures:
         found.get("k", {}),
         found.get("r", 0),
         {name: _number(values) for name, values in found.get("n", {}).items()},
+        *found.get("s", (0, 0)),
     )
 
 
@@ -128,6 +135,7 @@ def of_document(metrics: Metrics) -> str:
         "k": metrics.classes,
         "r": metrics.classes_rest,
         "n": metrics.numbers,
+        "s": [metrics.compared, metrics.agreed] if metrics.compared else None,
     }
     return _compact({key: part for key, part in parts.items() if part})
 

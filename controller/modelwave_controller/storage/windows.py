@@ -10,6 +10,9 @@ documents may come in any order and more than once: the window itself, a part th
     it is not, and ended before      it is new if its number is above all of its install; else it
                                      was stored once, and is folded by now (window_folding.py)
 
+Windows of a model that ran beside the live one are in tables of their own: a device sends both
+with one number, and the release may be the same.
+
 Its time is that of the rollout clock: of the reception, less the age that the document says. Where
 two documents differ the earlier time holds; labels that came later do not move it.
 """
@@ -22,23 +25,15 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
 from modelwave_controller.storage import window_measures
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.messages import Measured
-from modelwave_controller.storage.tables import window_spans, windows
+from modelwave_controller.storage.tables import COUNTS, LIVE, WindowTables
 from modelwave_controller.storage.window_measures import WindowMeasures
 from modelwave_shared.limits import MILLION
 
 KEPT_SECONDS = 48 * 3600
 MAX_SUM = 2**43  # of one device, so that the sum over a million devices fits in 64 bits
 MAX_DOCUMENTS = 64  # of one window; further ones are in the running sums only
-COUNTS = ("inferences", "failures", "labelled", "correct")
 
-_KEY = (
-    windows.c.device,
-    windows.c.model,
-    windows.c.install,
-    windows.c.boot,
-    windows.c.number,
-    windows.c.release,
-)
+_KEY = ("device", "model", "install", "boot", "number", "release")
 _COUNTED = ("seconds", *COUNTS, "latency_count", "latency_log", "measures")
 
 Key = tuple[str, str, str, int, int, int]
@@ -72,13 +67,17 @@ class StoredWindow(NamedTuple):
 
 
 class WindowBatch:
-    """The windows that a batch of messages adds to."""
+    """The windows of one kind that a batch of messages adds to."""
 
-    def __init__(self, connection: Connection, messages: Sequence[Measured], now: float) -> None:
+    def __init__(
+        self, connection: Connection, tables: WindowTables, messages: Sequence[Measured], now: float
+    ) -> None:
         """Reads what is stored of them. `now`: the rollout clock at their reception."""
         self.connection = connection
         self.now = now
-        self._stored = _read(connection, sorted({_key(m) for m in messages if m.metrics.window}))
+        self._table = tables.windows
+        keys = sorted({_key(m) for m in messages if m.metrics.window})
+        self._stored = _read(connection, self._table, keys)
         self._rows = dict(self._stored)
         self._changed: set[Key] = set()
 
@@ -104,23 +103,28 @@ class WindowBatch:
         changed = sorted(self._changed)
         again = [key for key in changed if key in self._stored]
         if again:
-            this = [column == bindparam(f"its_{column.name}") for column in _KEY]
-            names = [f"its_{column.name}" for column in _KEY]
+            this = [self._table.c[name] == bindparam(f"its_{name}") for name in _KEY]
+            names = [f"its_{name}" for name in _KEY]
             values = [dict(zip(names, key, strict=True)) for key in again]
-            self.connection.execute(delete(windows).where(*this), values)
+            self.connection.execute(delete(self._table).where(*this), values)
         if changed:
-            self.connection.execute(insert(windows), [self._rows[key] for key in changed])
+            self.connection.execute(insert(self._table), [self._rows[key] for key in changed])
 
 
 def between(
-    connection: Connection, model: str, devices: Sequence[str], after: float, until: float
+    connection: Connection,
+    model: str,
+    devices: Sequence[str],
+    after: float,
+    until: float,
+    tables: WindowTables = LIVE,
 ) -> dict[str, list[StoredWindow]]:
     """Returns the windows of `model` that ended after `after` and not after `until`, in seconds of
     the rollout clock, by device, in the order of time. Of more than two days ago it has hours, and
     of more than 30 days ago days. A device without any is not in it."""
     found: dict[str, list[StoredWindow]] = {}
     for chunk in chunks(devices):
-        for query in (_raw(model, chunk), _spans(model, chunk)):
+        for query in (_raw(tables, model, chunk), _spans(tables, model, chunk)):
             inner = query.subquery()
             wanted = select(inner).where(inner.c.end > after, inner.c.end <= until)
             for device, *values in connection.execute(wanted):
@@ -131,15 +135,15 @@ def between(
     return found
 
 
-def _raw(model: str, devices: Sequence[str]) -> Any:
-    c = windows.c
+def _raw(tables: WindowTables, model: str, devices: Sequence[str]) -> Any:
+    c = tables.windows.c
     start = (c.ended - c.seconds).label("start")
     columns = [c.device, c.release, start, c.ended.label("end"), *(c[name] for name in _COUNTED)]
     return select(*columns).where(c.device.in_(devices), c.model == model)
 
 
-def _spans(model: str, devices: Sequence[str]) -> Any:
-    c = window_spans.c
+def _spans(tables: WindowTables, model: str, devices: Sequence[str]) -> Any:
+    c = tables.spans.c
     start = (1.0 * c.number * c.span).label("start")
     end = (1.0 * (c.number + 1) * c.span).label("end")
     columns = [c.device, c.release, start, end, *(c[name] for name in _COUNTED)]
@@ -158,12 +162,13 @@ def _key(message: Measured) -> Key:
     )
 
 
-def _read(connection: Connection, keys: list[Key]) -> dict[Key, dict[str, Any]]:
+def _read(connection: Connection, table: Any, keys: list[Key]) -> dict[Key, dict[str, Any]]:
     found: dict[Key, dict[str, Any]] = {}
+    columns = [table.c[name] for name in _KEY]
     for chunk in chunks(keys):
-        query = select(windows).where(tuple_(*_KEY).in_(chunk))
+        query = select(table).where(tuple_(*columns).in_(chunk))
         for row in connection.execute(query).mappings():
-            key = tuple(row[column.name] for column in _KEY)
+            key = tuple(row[name] for name in _KEY)
             found[key] = dict(row)
     return found
 
@@ -174,7 +179,7 @@ def _row(message: Measured, now: float) -> dict[str, Any]:
     log = metrics.latency.get("log", 0) / MILLION
     latencies = min(MAX_SUM, sum(metrics.latency.get("bins", [0])[1:]))
     return {
-        **dict(zip((column.name for column in _KEY), _key(message), strict=True)),
+        **dict(zip(_KEY, _key(message), strict=True)),
         "documents": str(metrics.n),
         "ended": now - metrics.age_seconds,
         "heard": int(now),

@@ -133,6 +133,16 @@ class Metrics:
     classes: dict[str, int] = field(default_factory=dict)
     classes_rest: int = 0
     numbers: dict[str, list[int]] = field(default_factory=dict)
+    shadow: dict[str, int] = field(default_factory=dict)  # {}: the release answered
+
+    @property
+    def compared(self) -> int:
+        """Of a release that ran beside the live one: its outputs that were compared."""
+        return self.shadow.get("compared", 0)
+
+    @property
+    def agreed(self) -> int:
+        return self.shadow.get("agreed", 0)
 
 
 def view(cls: type[T], document: Mapping[str, Any]) -> T:

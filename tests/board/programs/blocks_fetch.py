@@ -5,7 +5,8 @@
 CONFIG.json: {path: what stands before sys.path, host, port, device, folder: the bank's,
 files: [{role, size, sha256}], url: of the file server, or "" for blocks over MQTT,
 gate: a byte of the first file at which the program stands still until the file `go` is in
-its folder; 0 for none}. Prints a JSON object a line: {connected}, {gate}, {end: what went
+its folder; 0 for none, silence: seconds without a block after which it asks again; 0
+for its own}. Prints a JSON object a line: {connected}, {gate}, {end: what went
 wrong, or ""; ms: from the first request; asked: requests for blocks; alloc: bytes of the
 heap in use after a collection; before: the same before the download}.
 """
@@ -23,7 +24,7 @@ import os  # noqa: E402
 import time  # noqa: E402
 
 from modelwave_agent.banks import Banks  # noqa: E402
-from modelwave_agent.board.blocks import BlockFetcher  # noqa: E402
+from modelwave_agent.board import blocks  # noqa: E402
 from modelwave_agent.board.clock import BoardClock  # noqa: E402
 from modelwave_agent.board.http import HttpFetcher  # noqa: E402
 from modelwave_agent.board.mqtt import MqttLink  # noqa: E402
@@ -33,6 +34,8 @@ from modelwave_agent.ports import FetchError, LinkLost  # noqa: E402
 from modelwave_agent.retries import Retries  # noqa: E402
 from modelwave_shared import topics  # noqa: E402
 
+if config["silence"]:
+    blocks.SILENCE_SECONDS = config["silence"]
 FLEET, DEVICE = "demo", config["device"]
 FOLDER = config["folder"]
 
@@ -83,7 +86,7 @@ async def stay_connected(link, fetcher, up):
 async def main():
     clock = BoardClock()
     link = CountingLink(config["host"], config["port"], DEVICE, keepalive=10)
-    fetcher = BlockFetcher(link, FLEET, DEVICE, clock)
+    fetcher = blocks.BlockFetcher(link, FLEET, DEVICE, clock)
     up = asyncio.Event()
     connection = asyncio.create_task(stay_connected(link, fetcher, up))
     await up.wait()

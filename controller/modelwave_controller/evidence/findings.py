@@ -4,14 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from modelwave_controller.evidence.quantities import quantity_of
 from modelwave_controller.judge.compare import Occasion, Pair, Verdict
-from modelwave_controller.judge.devices import NUMBER, RATIO, SHARE, Frozen, Observed, Quantity, arm
+from modelwave_controller.judge.devices import Frozen, Observed, Quantity, arm
 from modelwave_controller.judge.levels import judge
 from modelwave_controller.judge.limit import judge_limit
 from modelwave_controller.judge.silence import judge_silence
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout import course, planned_gates
 from modelwave_controller.rollout.events import Finding, FrozenBaseline
+from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.planned_gates import PlannedGate
 
@@ -48,49 +50,26 @@ class Findings(NamedTuple):
     def _judged(self, gate: PlannedGate) -> list[Finding]:
         """Returns what is found of a gate; nothing if nobody measures it and no plan names it."""
         frozen = {target: self.frozen[gate.text, target] for target in self.seen}
-        quantity = _quantity(gate, list(frozen.values()))
+        quantity = quantity_of(gate, [Edge(one.edge, one.margin) for one in frozen.values()])
         sums = (o for one in self.seen.values() for o in one.sums[gate.text].values())
         measured = any(o.now.weight for o in sums)
-        if not measured and not self._is_named(gate):
+        if not measured and not is_named(self.plan, self.stage, gate):
             return []
         if gate.kind == planned_gates.LIMIT:
-            return [self._limited(gate, quantity)]
-        return self._compared(gate, quantity, frozen)
+            ours = [o for one in self.seen.values() for o in one.of(gate, one.canaries)]
+            return [limited(gate, quantity, ours, self.occasion)]
+        return compared(gate, quantity, self._pairs(gate, quantity, frozen), self.occasion)
 
-    def _limited(self, gate: PlannedGate, quantity: Quantity) -> Finding:
-        ours = [o for one in self.seen.values() for o in one.of(gate, one.canaries)]
-        found = judge_limit(ours, quantity, gate.value, self.occasion)
-        return Finding(
-            gate=gate.text,
-            verdict=found.word,
-            reason=found.reason,
-            canaries=found.devices,
-            controls=0,
-            margin=found.limit,
-            harm=found.mean,
-            low=found.low,
-            high=found.high,
-            p=found.t_p,
-        )
-
-    def _compared(
+    def _pairs(
         self, gate: PlannedGate, quantity: Quantity, frozen: Mapping[str, FrozenBaseline]
-    ) -> list[Finding]:
-        pairs = {
+    ) -> dict[str, Pair]:
+        return {
             target: Pair(
                 arm(one.of(gate, one.canaries), quantity, _of(frozen[target])),
                 arm(one.of(gate, one.controls), quantity, _of(frozen[target])),
             )
             for target, one in self.seen.items()
         }
-        judged = judge(pairs, quantity, self.occasion)
-        whole = judged.whole._replace(word=judged.word, reason=judged.reason)
-        parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
-        return [_finding(gate, "", whole), *parts]
-
-    def _is_named(self, gate: PlannedGate) -> bool:
-        own = self.plan.stages[self.stage].gates
-        return gate.text in (own or ()) or gate.text in (self.plan.gates or ())
 
     def _silence(self) -> list[Finding]:
         if not self.plan.stages[self.stage].has_controls:
@@ -109,6 +88,46 @@ class Findings(NamedTuple):
                 p=found.p,
             )
         ]
+
+
+def occasion_of(plan: Plan, stage: int, look: int, windows: int, seed: int) -> Occasion:
+    """Returns the occasion of look `look` of stage `stage`, both from 0, after so many windows."""
+    budget, margins = course.budget(plan, stage), course.margins(plan, stage)
+    return Occasion(budget, look, windows, margins, seed)
+
+
+def limited(
+    gate: PlannedGate, quantity: Quantity, canaries: list[Observed], occasion: Occasion
+) -> Finding:
+    """Returns what is found of a gate that is a fixed limit."""
+    found = judge_limit(canaries, quantity, gate.value, occasion)
+    return Finding(
+        gate=gate.text,
+        verdict=found.word,
+        reason=found.reason,
+        canaries=found.devices,
+        controls=0,
+        margin=found.limit,
+        harm=found.mean,
+        low=found.low,
+        high=found.high,
+        p=found.t_p,
+    )
+
+
+def compared(
+    gate: PlannedGate, quantity: Quantity, pairs: Mapping[str, Pair], occasion: Occasion
+) -> list[Finding]:
+    """Returns what is found of a gate about a baseline: in all targets together, and in each."""
+    judged = judge(pairs, quantity, occasion)
+    whole = judged.whole._replace(word=judged.word, reason=judged.reason)
+    parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
+    return [_finding(gate, "", whole), *parts]
+
+
+def is_named(plan: Plan, stage: int, gate: PlannedGate) -> bool:
+    """Returns whether the plan itself names a gate of stage `stage`, from 0: it is no default."""
+    return gate.text in (plan.stages[stage].gates or ()) or gate.text in (plan.gates or ())
 
 
 def _of(baseline: FrozenBaseline) -> Frozen:
@@ -140,15 +159,3 @@ def _finding(gate: PlannedGate, target: str, verdict: Verdict) -> Finding:
         p=verdict.t_p,
         needs=verdict.need.words if verdict.need else "",
     )
-
-
-def _quantity(gate: PlannedGate, frozen: Sequence[FrozenBaseline]) -> Quantity:
-    """Returns what is judged. A quantile is the share of inferences above an edge, with the
-    smallest margin of all targets, or, without an edge, the mean of the logarithms."""
-    by_edge = gate.quantile > 0 and all(one.edge for one in frozen)
-    if by_edge:
-        return Quantity(gate.name, SHARE, False, min(one.margin for one in frozen))
-    if gate.kind == planned_gates.RATIO:
-        return Quantity(gate.name, RATIO, gate.higher_is_better, gate.value)
-    scale = SHARE if gate.is_share else NUMBER
-    return Quantity(gate.name, scale, gate.higher_is_better, gate.value)

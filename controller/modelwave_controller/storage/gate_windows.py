@@ -2,10 +2,32 @@
 
 from collections.abc import Sequence
 
-from modelwave_controller.judge.devices import Window
+from modelwave_controller.judge.devices import MAX_BEFORE_WINDOWS, Window
 from modelwave_controller.rollout import planned_gates
 from modelwave_controller.rollout.planned_gates import PlannedGate
 from modelwave_controller.storage.windows import StoredWindow
+
+SPAN_SECONDS = 3600  # older windows are put together by the hour
+
+
+def earliest(first: float, window_seconds: float) -> float:
+    """Returns after which moment the windows ended that count as before the moment `first`, in
+    seconds of the rollout clock."""
+    return first - MAX_BEFORE_WINDOWS * window_seconds - SPAN_SECONDS
+
+
+def before(rows: Sequence[StoredWindow], first: float, release: int) -> list[StoredWindow]:
+    """Returns those of a device's windows that are what it did before the moment `first`: the last
+    ones of another release than `release`. `rows` are in the order of time."""
+    found = [row for row in rows if row.end <= first and row.release != release]
+    return found[-MAX_BEFORE_WINDOWS:]
+
+
+def add_latencies(bins: list[int], rows: Sequence[StoredWindow]) -> None:
+    """Adds the inferences of the rows to `bins`, by bin of latency."""
+    for row in rows:
+        for place, count in enumerate(row.measures().latency):
+            bins[place] += count
 
 
 def windows_of(gate: PlannedGate, edge: int, rows: Sequence[StoredWindow]) -> list[Window]:

@@ -1,0 +1,71 @@
+"""`modelwave rollout promote` and `approve`: end a soak, and the wait for an approval."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from modelwave_controller.cli.options import (
+    WHICH_ROLLOUT,
+    JsonOption,
+    actor,
+    reason_of,
+)
+from modelwave_controller.cli.stores import opened_store, status_of
+from modelwave_controller.cli.view import show_heading
+from modelwave_controller.operations import control
+from modelwave_controller.terminal import safe, say
+
+RolloutArgument = Annotated[
+    str, typer.Argument(metavar="ROLLOUT", show_default=False, help=WHICH_ROLLOUT)
+]
+ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
+
+
+def promote(
+    ctx: typer.Context,
+    rollout: RolloutArgument,
+    full: Annotated[
+        bool, typer.Option("--full", help="The stages after it do not soak either.")
+    ] = False,
+    force: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Also if a gate is pending, INCONCLUSIVE or FAIL; kept."
+        ),
+    ] = None,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End the soak of the newest stage, so that the next one opens now.
+
+    It skips the soak, and looks that no gate of the plan waits for. The gate of each further stage
+    still decides by its devices' answers, also with --full.
+    """
+    why = reason_of(reason, "--reason") if reason is not None else ""
+    if force is not None:
+        why = reason_of(force, "--force")
+    with opened_store(ctx) as store:
+        number, skipped = control.promote(
+            store, rollout, why, time.time(), actor(), force is not None, full
+        )
+        show_heading(status_of(store, str(number)), as_json)
+        if not as_json:
+            say(f"  [yellow]skipped {safe(skipped)}[/]")
+
+
+def approve(
+    ctx: typer.Context,
+    rollout: RolloutArgument,
+    stage: Annotated[
+        int | None,
+        typer.Option(metavar="NUMBER", show_default="the next", help="Also ahead of time."),
+    ] = None,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve a stage before which the plan asks for approval, so that it may open."""
+    why = reason_of(reason, "--reason") if reason is not None else ""
+    with opened_store(ctx) as store:
+        number = control.approve(store, rollout, stage, why, time.time(), actor())
+        show_heading(status_of(store, str(number)), as_json)

@@ -1,0 +1,11 @@
+"""Judges by the gates of a plan: what devices have measured, and what they will measure. Pure.
+
+findings    what a look finds in what it has read
+sight       what the stages of a plan will see, before it starts
+playing     a rollout from look to look, until it ends
+fleets      simulated fleets that observe
+simulated   what a plan would do to a good release and to worse ones
+quantities  what a gate judges, and on which scale
+
+The arithmetic is in judge/, the times of looks in rollout/course.py; reading is in storage/.
+"""

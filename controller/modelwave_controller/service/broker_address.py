@@ -1,0 +1,42 @@
+"""Where the broker is, and as whom to connect to it."""
+
+from dataclasses import dataclass
+
+from modelwave_controller import disk
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.home import Home
+from modelwave_shared.authorities import Authorities
+
+MAX_PASSWORD_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class ServiceBroker:
+    """The broker's address and the user to connect as; `tls` None means plain TCP."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = ""
+    tls: Authorities | None = None
+
+
+def broker_of(home: Home) -> ServiceBroker:
+    """Returns the broker of controller.toml. Raises OperatorError, which names the setting."""
+    settings = home.config.broker
+    password = b""
+    if settings.password_file:
+        path = home.within(settings.password_file)
+        password = disk.read_input(path, "broker.password_file", MAX_PASSWORD_BYTES)
+    try:
+        ca = str(home.within(settings.ca)) if settings.ca else ""
+        tls = Authorities(ca) if settings.tls else None
+    except OSError as error:
+        raise OperatorError(f"broker.ca: {settings.ca}: {error.strerror or error}") from error
+    try:
+        words = password.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise OperatorError(
+            f"broker.password_file: {settings.password_file} is not UTF-8 text"
+        ) from error
+    return ServiceBroker(settings.host, settings.port, settings.user, words, tls)

@@ -1,0 +1,239 @@
+"""One connection to the broker, from CONNECT until it is lost: MQTT 3.1.1 with QoS 1, without
+features that only some brokers have.
+
+The network thread only receives. One thread sends over the connection and asks for its
+acknowledgements.
+"""
+
+import contextlib
+import logging
+import secrets
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.storage.outbox import Message
+
+WINDOW = 200  # messages sent and not yet acknowledged
+KEEPALIVE_SECONDS = 30
+SILENT_ASKS = 6  # calls of `ask` without an answer after which the broker counts as silent
+CONNECT_SECONDS = 10
+CLOSE_SECONDS = 3
+
+
+class Owner(Protocol):
+    """Who keeps the connection. All of it but `broker` and `heard`, the filters to subscribe to, is
+    called in the network thread, and must not block."""
+
+    broker: ServiceBroker
+    heard: list[str]
+    receive: Callable[[str, bytes], None]
+    wake: Callable[[], None]
+
+    def say(self, problem: str, level: int = logging.WARNING) -> None: ...
+
+    def stands(self, connection: "Connection") -> None: ...
+
+    def answers_again(self) -> None: ...
+
+
+class Connection:
+    """One connection, from CONNECT until it is lost."""
+
+    def __init__(self, link: Owner) -> None:
+        self.link = link
+        self.gone = threading.Event()  # it is lost or closed
+        self.over = threading.Event()  # it is gone, or has to be closed
+        self._acked: deque[int] = deque()  # message ids, from the network thread
+        self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
+        self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
+        self._asking = threading.Lock()
+        self._awaits = False  # an answer to `ask`
+        self._unanswered = 0
+        self.client_id = f"CONTROLLER-{secrets.token_hex(6)}"  # no device id has capitals
+        self._client = self._make_client()
+
+    def open(self) -> None:
+        """Connects. Raises OSError if nothing answers at the address."""
+        broker = self.link.broker
+        self._client.connect(broker.host, broker.port, KEEPALIVE_SECONDS)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Disconnects and ends the network thread, also if the broker no longer answers."""
+        self._client.disconnect()
+        if not self.gone.wait(CLOSE_SECONDS):
+            stuck: Any = self._client.socket()
+            if stuck is not None:
+                stuck.shutdown(socket.SHUT_RDWR)
+        self._client.loop_stop()
+
+    def drop(self) -> None:
+        """Breaks the connection off, so that as little as possible of what waits to be sent over it
+        reaches the broker."""
+        stuck: Any = self._client.socket()
+        if stuck is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                # The network thread sees an end and closes the socket; then what is unsent is lost.
+                stuck.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                stuck.shutdown(socket.SHUT_RD)
+
+    def subscribe(self, filters: Sequence[str], then: Callable[[bool], None]) -> None:
+        """Subscribes, perhaps again, at QoS 1; the broker then sends the retained messages. `then`
+        is called in the network thread with whether all were granted."""
+        with self._asking:
+            result, mid = self._client.subscribe([(topic, 1) for topic in filters])
+            if result == mqtt.MQTT_ERR_SUCCESS and mid is not None:
+                self._asked[mid] = then
+
+    def probe(self, topic: str, payload: bytes) -> None:
+        """Sends a message at QoS 1 that is not retained and whose acknowledgement is ignored."""
+        self._client.publish(topic, payload, 1, False)
+
+    def ask(self) -> None:
+        """Asks the broker for an answer, if none is awaited; call it every ASK_SECONDS.
+
+        It ends a subscription that does not exist: every broker has to acknowledge that, whatever
+        the user may do, and stores nothing. (MQTT's ping has no callback, and its deadline is the
+        keep-alive, after which the broker would break off a controller that was busy.)"""
+        if self._awaits:
+            self._unanswered += 1
+            return
+        self._awaits = True
+        self._client.unsubscribe(f"controller/{self.client_id}/none")
+
+    @property
+    def silent(self) -> bool:
+        """Whether the broker no longer answers. Calls of `ask` are counted and not seconds: a
+        process that hung does not take its own time for the broker's."""
+        return self._unanswered >= SILENT_ASKS
+
+    def on_their_way(self) -> set[str]:
+        return {message.topic for message in self._sent.values()}
+
+    @property
+    def unacknowledged(self) -> int:
+        """The number of messages whose acknowledgement `acknowledged` has not returned."""
+        return len(self._sent)
+
+    def send(self, message: Message) -> None:
+        """Sends a retained message at QoS 1."""
+        self._publish(message, qos=1, retain=True)
+
+    def send_once(self, message: Message) -> None:
+        """Sends a message at QoS 0; it counts as acknowledged once it was written to the socket."""
+        self._publish(message, qos=0, retain=False)
+
+    def _publish(self, message: Message, qos: int, retain: bool) -> None:
+        info = self._client.publish(message.topic, message.payload, qos, retain)
+        if info.rc == mqtt.MQTT_ERR_SUCCESS:
+            self._sent[info.mid] = message
+
+    def acknowledged(self) -> list[Message]:
+        """Returns the messages that the broker has acknowledged since the last call."""
+        found = []
+        while self._acked:
+            message = self._sent.pop(self._acked.popleft(), None)
+            if message is not None:
+                found.append(message)
+        return found
+
+    def _make_client(self) -> mqtt.Client:
+        broker = self.link.broker
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self.client_id,
+            protocol=mqtt.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_SECONDS
+        client.max_inflight_messages_set(WINDOW)
+        if broker.user:
+            client.username_pw_set(broker.user, broker.password)
+        if broker.tls:
+            client.tls_set_context(broker.tls.context())
+        client.on_socket_open = _no_delay
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        return client
+
+    # Called in the network thread.
+
+    def _on_connect(
+        self, client: mqtt.Client, _data: object, _flags: object, reason: Any, _properties: object
+    ) -> None:
+        if reason.is_failure:
+            self.link.say(f"the broker refused the connection: {reason}")
+            return
+        if self.link.heard:
+            client.subscribe([(topic, 1) for topic in self.link.heard])
+        else:
+            self.link.stands(self)
+
+    def _answered(self) -> None:
+        """Notes that the broker has answered. Each acknowledgement is an answer: one that is slow
+        is not silent. So are the retained messages that a subscription brings; others are not, as
+        they also come while nothing of ours arrives."""
+        if self._unanswered:
+            was, self._unanswered = self.silent, 0
+            if was:
+                self.link.answers_again()
+
+    def _on_unsubscribe(self, *_: object) -> None:
+        self._awaits = False
+        self._answered()
+
+    def _on_subscribe(
+        self, _client: object, _data: object, mid: int, codes: list[Any], _properties: object
+    ) -> None:
+        self._answered()
+        with self._asking:
+            then = self._asked.pop(mid, None)
+        if then is not None:
+            then(not any(code.is_failure for code in codes))
+        else:
+            self._on_heard(codes)
+
+    def _on_heard(self, codes: list[Any]) -> None:
+        """Uses the connection only if all subscriptions were granted: otherwise the controller
+        would send orders, receive no reports, and count all devices as silent."""
+        denied = [t for t, c in zip(self.link.heard, codes, strict=True) if c.is_failure]
+        if denied:
+            self.link.say(
+                f"the broker does not let the controller subscribe to {', '.join(denied)}: "
+                f"allow it for user {self.link.broker.user!r}",
+                logging.ERROR,
+            )
+            self.over.set()
+        else:
+            self.link.stands(self)
+
+    def _on_disconnect(self, *_: object) -> None:
+        self.gone.set()
+        self.over.set()
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        if message.retain:
+            self._answered()
+        self.link.receive(message.topic, bytes(message.payload))
+
+    def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, *_: object) -> None:
+        self._answered()
+        self._acked.append(mid)
+        if len(self._acked) >= min(WINDOW // 2, len(self._sent)):
+            self.link.wake()
+
+
+def _no_delay(_client: mqtt.Client, _data: object, connected: Any) -> None:
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
