@@ -24,6 +24,7 @@ from modelwave_agent import machine
 from modelwave_controller.boards import package
 from modelwave_controller.cli import application, view
 from modelwave_controller.operations.judged import GateRow
+from modelwave_controller.operations.series import SeriesPoint
 from modelwave_controller.operations.status import Problem, StageRow, Status
 from modelwave_controller.rollout import plan
 
@@ -81,6 +82,15 @@ def _is_argument(parameter: Any) -> bool:
     return bool(parameter.param_type_name == "argument" and parameter.required)
 
 
+def _points(canaries: str, controls: str, scale: float) -> list[SeriesPoint]:
+    """Returns a point for each pair of words."""
+    pairs = zip(canaries.split(), controls.split(), strict=True)
+    return [
+        SeriesPoint(window, float(ours) * scale, float(theirs) * scale, 791, 391)
+        for window, (ours, theirs) in enumerate(pairs, 1)
+    ]
+
+
 def _gate_row(gate: str, harm: float, low: float, high: float, margin: float) -> GateRow:
     return GateRow(3, gate, "", "PASS", harm, low, high, margin, 391, 400, 0.2, "", "", "2 of 3")
 
@@ -93,7 +103,7 @@ def watch() -> str:
         release=2,
         version="v2",
         targets=["linux-cpu", "nano33ble"],
-        start_slot=421,
+        seed=421,
         status="RUNNING",
         why="stage 3 (50 %): 386 of 400 devices succeeded, 9 in progress, 5 without an answer yet",
         next="the gate decides when enough devices answered, in 23 h at the latest",
@@ -114,6 +124,11 @@ def watch() -> str:
             _gate_row("mean(latency_ms) <= 1.2 * baseline", 0.08, 0.061, 0.099, 0.2),
         ],
         next_look="after 4 windows of stage 3, in 23 min",
+        series={
+            "accuracy >= baseline - 0.02": _points("967 965 964", "968 968 967", 0.001),
+            "mean(latency_ms) <= 1.2 * baseline": _points("129 131 130", "121 120 121", 0.1),
+        },
+        series_stage=3,
     )
     console = Console(record=True, width=108, file=io.StringIO(), force_terminal=True)
     console.print(view.rollout(status))

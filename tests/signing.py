@@ -1,5 +1,6 @@
 """Signed documents for tests: a fleet's keys made from fixed seeds, and its documents."""
 
+import base64
 import copy
 import hashlib
 import json
@@ -90,6 +91,21 @@ class Release:
         self.digest = dsse.read(self.envelope).digest()
 
 
+# The fields of an order to run a model beside the live one.
+SHADOW = {
+    "shadow": True,
+    "extra": {
+        "shadow": {
+            "seconds": 3600,
+            "share_ppm": 100_000,
+            "ram": 2**20,
+            "latency_us": 20_000,
+            "else_trial": False,
+        }
+    },
+}
+
+
 def order_document(release, seq, **changes):
     document = {
         "fleet": "demo",
@@ -112,6 +128,12 @@ def order(release, seq, key=ORDER_KEY, **changes):
     """Returns the two lines of a message on a desired topic."""
     document = order_document(release, seq, **changes)
     return envelope(words.ORDER, document, key) + b"\n" + release.envelope
+
+
+def bitmap(numbers):
+    """Returns the fields of an order for these slots, in format 2."""
+    bits = sum(1 << number for number in set(numbers))
+    return {"v": 2, "slots": base64.b64encode(bits.to_bytes(125, "little")).decode()}
 
 
 def sha(data):

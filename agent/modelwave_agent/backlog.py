@@ -84,7 +84,9 @@ def documents(window: Window, numbered: "Numbered") -> "list[Document]":
 
 
 def _are_alike(window: Window, other: Window) -> bool:
-    return window.model == other.model and window.release == other.release
+    # A model that runs beside the live one has windows of another class (host/shadow_windows.py).
+    alike = window.model == other.model and window.release == other.release
+    return alike and type(window) is type(other)
 
 
 def _pairs(waiting: "list[Window]") -> "list[tuple[int, int, int]]":

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
     from typing import Any
 
-    from modelwave_agent.types import Document, Enrolment, Record
+    from modelwave_agent.types import Document, Enrolment, Record, Shadow
     from modelwave_shared.dsse import Envelope
 
 
@@ -28,11 +28,12 @@ class Case:
         has: "Document",
         judged: "Container[str]" = (),
         wall: "int | None" = None,
+        shadow: "Shadow | None" = None,
     ) -> None:
         """`message`: the received bytes. `model`: the model that the topic names. `record`: the
         model's record from the journal. `has`: the device's resources (modelwave_shared.fit).
         `judged`: digests of payloads that were refused before. `wall`: Unix seconds, or None if
-        no clock can be trusted."""
+        no clock can be trusted. `shadow`: the port of that name (ports.Ports)."""
         self.message = message
         self.model = model
         self.device = device
@@ -40,6 +41,7 @@ class Case:
         self.has = has
         self.judged = judged
         self.wall = wall
+        self.shadow = shadow
         self.lines: "list[bytes]" = []  # the order's envelope and the manifest's
         self.envelopes: "list[Envelope]" = []  # both, decoded
         self.order: "Any" = None  # the checked document

@@ -149,7 +149,43 @@ class Driver:
         self.retries.forget()
         if verdict:
             return "unhealthy", {"reason": verdict}
+        if self._goes_beside():
+            return "beside", {}
         return ("deferred", {}) if await self._is_deferred() else ("proved", {})
+
+    def _goes_beside(self) -> bool:
+        """Whether the model, which has passed its golden set, runs beside the live one now."""
+        assert self.progress.order is not None
+        order = self.progress.order.document
+        if not order["shadow"]:
+            return False
+        return not (self._shadow_problem() and order["extra"]["shadow"]["else_trial"])
+
+    def _shadow_problem(self) -> str:
+        from modelwave_agent.shadow import problem
+
+        assert self.progress.order is not None
+        return problem(self.progress.order.document, self.ledger.record, self.ports.shadow)
+
+    async def _shadow(self) -> "Next":
+        assert self.progress.order is not None
+        if self.retries.is_over():
+            return "expired", {"reason": "the order expired before the shadow was over"}
+        event, told = "stuck", self._shadow_problem()
+        ports, ledger = self.ports, self.ledger
+        if not told:
+            assert ports.shadow is not None
+            try:
+                event, told = await ports.shadow.run(
+                    self.progress.order,
+                    ports.banks.path(spare(ledger.record), "model"),
+                    ledger.record.get("shadow_seconds", 0),
+                    lambda seconds: ledger.step("lasted", {"seconds": seconds}),
+                )
+            except (OSError, MemoryError) as error:
+                told = said(error)
+        self.fault = "shadow: " + told
+        return event, {"reason": self.fault}
 
     async def _verdict(self) -> str:
         """Runs the golden set. Returns "" or what is wrong with the model. Raises OSError or
@@ -207,6 +243,7 @@ class Driver:
         "defer": _defer,
         "fetch": _fetch,
         "prove": _prove,
+        "shadow": _shadow,
         "serve": _serve,
         "watch": _watch,
         "report": _report,

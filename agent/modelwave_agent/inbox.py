@@ -19,6 +19,7 @@ JUDGING = Phase(
     "modelwave_agent.envelopes",
     "modelwave_agent.terms",
     "modelwave_agent.case",
+    "modelwave_agent.shadow",
     "modelwave_shared.documents",
     "modelwave_shared.dsse",
     "modelwave_shared.fit",
@@ -79,6 +80,7 @@ class OrderInbox:
                 self.ports.has(spare(record)),
                 self.judged,
                 self.ports.clock.wall(),
+                self.ports.shadow,
             )
             try:
                 order = await judge(case, self.ports.clock.breathe)

@@ -6,6 +6,7 @@ A device has two banks. The live bank serves; the spare bank receives the new mo
     clearing  an order was accepted; the spare bank is being emptied for it
     fetching  the order's files are downloaded into the spare bank
     proving   the spare bank is complete; its golden set runs, the live bank still serves
+    shadow    the spare bank's model runs beside the live one, which serves; it answers nothing
     trial     the spare bank serves, but is not confirmed yet
 
 Rules:
@@ -15,11 +16,14 @@ Rules:
   2. Every state has a `boot` row: after a reset the device continues from the journal alone.
      If it needs the order for that, it waits: the broker retains the order and sends it again,
      and the same order (same payload) continues where it was (`again`).
-  3. A reset during proving or trial ends the attempt: the live bank serves again. There are
+  3. A reset during proving, shadow or trial ends the attempt: the live bank serves again. There are
      at most MAX_TRIES attempts; then the model is rolled back (`worn`). An attempt counts when
-     it begins; a clean stop gives it back (`stopped`), so a power cut in between counts.
+     it begins; a clean stop gives it back (`stopped`), so a power cut in between counts. A shadow
+     that has run for a while gives it back too (`lasted`), and the next life goes on with the rest
+     of its time: only a model that makes the device reset soon, again and again, wears out.
   4. Only a failed health check blacklists a release (`unhealthy`). A power cut never does, nor
-     does a golden set that this device could not run (`unproven`). An order may lift that ban.
+     does a golden set or a shadow that this device could not run (`unproven`, `stuck`), nor a
+     shadow that needs more than the order allows (`over`). An order may lift that ban.
   5. Only the record that confirms the bank says SUCCEEDED. The one exception: the ordered
      release is confirmed already (`running`).
   6. A newer order cancels the one in progress (`superseded`), then begins from idle.
@@ -28,12 +32,15 @@ Rules:
   8. The program is asked before the download, and again before the new model serves. If it says
      "not now" (`deferred`), the device waits in `fetching`, where a reset costs no attempt, and
      asks again until the order expires (`expired`).
+  9. An order may want a shadow instead of the trial (`beside`). Whatever ends it, the live bank is
+     as it was, and the spare bank is whole but not confirmed: an order for the same release takes
+     it from there (`held`). An order that has expired begins no shadow (`expired`).
 
 Nothing here reads a file, a clock or the network.
 """
 
 from modelwave_agent.record import spare
-from modelwave_shared.words import CANCELED, FAILED, ROLLED_BACK, SUCCEEDED
+from modelwave_shared.words import CANCELED, FAILED, ROLLED_BACK, SHADOWED, SUCCEEDED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +54,7 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 3
 MAX_BLACKLIST = 8
-ATTEMPTS = ("proving", "trial")  # the states that a reset ends
+ATTEMPTS = ("proving", "shadow", "trial")  # the states that a reset ends
 AFTER_A_RESET = ("boot", "worn")  # what boot_event gives
 
 
@@ -71,6 +78,7 @@ def take_floor(record: "Record", detail: "Detail") -> None:
     record["time"] = max(record["time"], detail["time"])
     record["tries"] = 0
     record["outcome"] = record["reason"] = ""
+    record.pop("shadow_seconds", None)
     if detail.get("lift_ban"):
         lifted = detail["bank"]["manifest"]
         record["blacklist"] = [banned for banned in record["blacklist"] if banned != lifted]
@@ -88,6 +96,20 @@ def count_try(record: "Record", detail: "Detail") -> None:
 def give_try_back(record: "Record", detail: "Detail") -> None:
     """The attempt said nothing about the model."""
     record["tries"] = max(0, record["tries"] - 1)
+
+
+def last(record: "Record", detail: "Detail") -> None:
+    """The shadow has run for `seconds` in all."""
+    record["shadow_seconds"] = detail["seconds"]
+    give_try_back(record, detail)
+
+
+def end_shadow(record: "Record", detail: "Detail") -> None:
+    record["outcome"], record["reason"] = SHADOWED, detail["reason"]
+
+
+def exceed(record: "Record", detail: "Detail") -> None:
+    record["outcome"], record["reason"] = ROLLED_BACK, detail["reason"]
 
 
 def confirm(record: "Record", detail: "Detail") -> None:
@@ -116,7 +138,7 @@ def worn_out(record: "Record", detail: "Detail") -> None:
 
 
 def roll_back(record: "Record", detail: "Detail") -> None:
-    record["outcome"], record["reason"] = ROLLED_BACK, detail["reason"]
+    exceed(record, detail)
     failed = record["banks"][spare(record)]["manifest"]
     record["blacklist"] = (record["blacklist"] + [failed])[-MAX_BLACKLIST:]
 
@@ -140,6 +162,7 @@ def lose_live(record: "Record", detail: "Detail") -> None:
 #     fetch   ask the program, then download the files into the spare bank
 #     prove   run its golden set, then ask the program again
 #     serve   tell the program which bank serves now
+#     shadow  run its model beside the live one until its time is over
 #     watch   wait until the trial is over
 #     report  send the device's report
 TABLE: "dict[str, dict[str, Row]]" = {
@@ -176,10 +199,25 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "stopped": ("fetching", give_try_back, ""),
         "again": ("proving", keep, "prove"),
         "proved": ("trial", keep, "serve report watch"),
+        "beside": ("shadow", keep, "report shadow"),
         "unproven": ("fetching", give_try_back, "rest fetch"),
         "deferred": ("fetching", give_try_back, "defer fetch"),
         "unhealthy": ("idle", roll_back, "serve report"),
         "superseded": ("idle", cancel, "serve report"),
+    },
+    "shadow": {
+        "boot": ("fetching", keep, "check serve report"),
+        "worn": ("idle", worn_out, "check serve report"),
+        "stopped": ("fetching", give_try_back, ""),
+        "again": ("shadow", keep, "shadow"),
+        "lasted": ("shadow", last, ""),
+        "stuck": ("shadow", give_try_back, "rest shadow"),
+        "failed": ("idle", fail, "report"),
+        "shadowed": ("idle", end_shadow, "report"),
+        "over": ("idle", exceed, "report"),
+        "unhealthy": ("idle", roll_back, "report"),
+        "expired": ("idle", cancel, "report"),
+        "superseded": ("idle", cancel, "report"),
     },
     "trial": {
         "boot": ("fetching", keep, "check serve report"),

@@ -3,7 +3,7 @@
 A platform (board/, host/) implements them in subclasses. The base classes define the contract
 and do what is the same on each platform. Fakes for tests implement the same classes
 (tests/agent/fakes.py). Journal and Banks are ports too; they work on each platform, and have
-modules of their own.
+modules of their own. So is Shadow, which no board has: types.py describes it.
 """
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from modelwave_agent.banks import Banks
     from modelwave_agent.intake import Intake
     from modelwave_agent.journal import Journal
-    from modelwave_agent.types import Breathe, Document, HookAnswer, Live, MayAnswer
+    from modelwave_agent.types import Breathe, Document, HookAnswer, Live, MayAnswer, Shadow
     from modelwave_agent.upcoming import Upcoming
 
 
@@ -167,13 +167,16 @@ class Ports:
         fetcher: Fetcher,
         hooks: Hooks,
         clock: Clock,
+        shadow: "Shadow | None" = None,
     ) -> None:
+        """`shadow`: None if the platform runs no model beside the live one."""
         self.journal = journal
         self.banks = banks
         self.runtime = runtime
         self.fetcher = fetcher
         self.hooks = hooks
         self.clock = clock
+        self.shadow = shadow
 
     def has(self, bank: int, ram: "int | None" = None) -> "Document":
         """Returns what the device has for a release in `bank`, in the form that

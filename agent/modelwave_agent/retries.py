@@ -54,7 +54,7 @@ class Retries:
         """Reports the fault and returns True when the next try is due; returns False at once if the
         order has expired. `retry_after` is the server's wish in seconds; at most half of
         MAX_PAUSE_SECONDS is granted."""
-        if self._is_over():
+        if self.is_over():
             return False
         if not self.tries:
             self.began = self.clock.now()
@@ -63,13 +63,13 @@ class Retries:
         outcome = FAILED if self.tries >= FAILED_TRIES else ""
         self.report.suffer(Fault(reason, self.tries, self.clock.now() + pause, outcome))
         await self.clock.sleep(pause)
-        return not self._is_over()
+        return not self.is_over()
 
     async def defer(self, reason: str, now: "asyncio.Event") -> bool:
         """Reports that the program defers the update, and returns True when it is to be asked
         again: after a pause, or soon if it sets `now`. Returns False if the order has
         expired. It may last for days, so the same reason triggers no report again."""
-        if self._is_over():
+        if self.is_over():
             return False
         self.deferrals += 1
         limit = min(_doubled(FIRST_PAUSE_SECONDS, self.deferrals), MAX_DEFERRAL_SECONDS)
@@ -84,7 +84,7 @@ class Retries:
         soon = min(pause, LEAST_DEFERRAL_SECONDS)
         await self.clock.sleep(soon)
         await self.clock.wait(now, pause - soon)
-        return not self._is_over()
+        return not self.is_over()
 
     def go_on(self) -> None:
         """Reports that the program defers the update no more, if it did."""
@@ -105,7 +105,8 @@ class Retries:
         span = min(max(limit, least), MAX_PAUSE_SECONDS - least)
         return least + span * random.random()
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """Whether the order has expired."""
         wall = self.clock.wall()
         return self.expires is not None and wall is not None and wall >= self.expires
 

@@ -86,7 +86,11 @@ def fit(case: "Case") -> None:
     from modelwave_shared.fit import shortfalls  # in memory only if an order reaches this check
 
     if case.order["shadow"]:
-        raise ValueError("shadow: this device runs no model beside the live one")
+        from modelwave_agent.shadow import refusal
+
+        told = refusal(case.order, case.record, case.shadow)
+        if told:
+            raise ValueError("shadow: " + told)
     found = shortfalls(case.manifest["needs"], case.has)
     if found:
         raise ValueError("; ".join(found))

@@ -8,7 +8,7 @@ from modelwave_shared.slots import slot
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from typing import Any
+    from typing import Any, Protocol
 
     from modelwave_shared.fields import Document as Document
 
@@ -26,6 +26,30 @@ if TYPE_CHECKING:
     HookAnswer = str | None | Awaitable[str | None]
     # Why an update may not go on now; False: no, without a reason. "", None and True: it may.
     MayAnswer = str | bool | None | Awaitable[str | bool | None]
+
+    class Shadow(Protocol):
+        """Runs the new release of one model beside the live one. No board has this port, so it is
+        no class there."""
+
+        def problem(self, budget: "Document") -> str:
+            """Returns why this device cannot run a model within `budget` (orders.SHADOW in
+            modelwave_shared) beside the live one now, "" if it can."""
+            ...
+
+        async def run(
+            self,
+            order: "AcceptedOrder",
+            path: str,
+            before: int,
+            lasted: "Callable[[int], Awaitable[object]]",
+        ) -> "tuple[str, str]":
+            """Runs the model of `order` in the file `path` on a share of the live model's inputs,
+            until its time is over; it has run for `before` seconds in earlier lives. Returns the
+            event of machine.TABLE and its reason: `shadowed`, `unhealthy` (it crashed, hung or
+            failed), `over` (it needs more than its budget), or `stuck` (this device could not run
+            it). Awaits `lasted` now and then with the seconds that it has run in all. May raise
+            OSError and MemoryError, which mean `stuck` too."""
+            ...
 
 
 class Enrolment:

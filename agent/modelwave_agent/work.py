@@ -19,6 +19,7 @@ WORKING = Phase(
     "modelwave_agent.machine",
     "modelwave_agent.trial",
     "modelwave_agent.retries",
+    "modelwave_agent.shadow",
     "modelwave_agent.upcoming",
 )
 AGAIN_SECONDS = (1, 5, 15, 60)  # pauses after a task that failed, before it is tried again

@@ -4,6 +4,7 @@ Text from devices, manifests and files goes through `safe` before it is printed:
 characters, no escape sequences, no right-to-left overrides.
 """
 
+import codecs
 import io
 import json
 import os
@@ -23,21 +24,33 @@ from rich.table import Table
 # and the line and paragraph separators (Unicode general categories).
 _HARMFUL = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
+# For terminals whose encoding lacks these characters of our own.
+_PLAIN = {"–": "-", "…": "...", "×": "x", "·": "."}
+_PLAINER = "modelwave.plainer"
+
 _FILE_WIDTH = 240  # columns
 _MAX_ERROR = 600  # characters; a message may contain a long argument
 
 
 def prepare_streams() -> None:
     """Makes printing safe where stdout or stderr is closed, and where the encoding of stdout lacks
-    a character: it prints "?" then. (Python makes stderr safe.)"""
+    a character: it prints a plain one then, or "?". (Python makes stderr safe.)"""
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+        codecs.register_error(_PLAINER, _plainer)
+        sys.stdout.reconfigure(errors=_PLAINER)
     sys.excepthook = _show_traceback
     threading.excepthook = lambda ended: _show_traceback(
         ended.exc_type, ended.exc_value, ended.exc_traceback
     )
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """Returns what is printed in place of characters that the encoding lacks."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(character, "?") for character in lacking), error.end
 
 
 def _show_traceback(

@@ -1,4 +1,11 @@
-"""The fields of an order: which slots, or which device, must run which release (see schema.py)."""
+"""The fields of an order: which slots, or which device, must run which release (see schema.py).
+
+Slots have two forms. In format version 1 they are a list of up to 16 ranges [first, last]. From
+version 2 on they are a text: the base64 of a bitmap of 125 bytes, in which slot k is bit k % 8 of
+byte k // 8; bit 0 is the lowest one, which counts 1.
+"""
+
+import binascii
 
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.fields import boolean, name, sha256, url
@@ -13,7 +20,7 @@ from modelwave_shared.limits import (
     MILLION,
     SLOTS,
 )
-from modelwave_shared.rules import Integer, ListOf, Object
+from modelwave_shared.rules import Integer, ListOf, Object, shown
 from modelwave_shared.schema import EPOCH, Kind, target
 from modelwave_shared.words import ORDER
 
@@ -27,11 +34,13 @@ if TYPE_CHECKING:
 TIME = Integer(0, MAX_TIME)
 TRIAL_SECONDS = Integer(0, MAX_TRIAL_SECONDS)
 TRIAL_INFERENCES = Integer(0, MAX_TRIAL_INFERENCES)
+BITMAP_FORMAT = 2  # the first format version whose slots are a bitmap
+BITMAP_BYTES = SLOTS // 8
 # What a shadow may take: the model runs beside the live one, and answers nothing.
 SHADOW_SECONDS = Integer(60, MAX_TRIAL_SECONDS)
 SHADOW_SHARE_PPM = Integer(1, MILLION)  # of the live model's inputs
 SHADOW_RAM = Integer(2**20, MAX_BYTES)  # bytes of its process
-SHADOW_LATENCY_US = Integer(1, 10**9)  # mean of an inference
+SHADOW_LATENCY_US = Integer(1, 10**9)  # of an inference, as a median
 SHADOW = Object(
     {
         "seconds": SHADOW_SECONDS,
@@ -59,9 +68,37 @@ def slot_range(value: "Any", where: str) -> None:
         raise DocumentError(where, "its first slot, %d, is above its last, %d" % (first, last))
 
 
+SLOT_RANGES = ListOf(slot_range, 1, MAX_SLOT_RANGES)
+
+
+def slot_set(value: "Any", where: str) -> None:
+    """Slot ranges or a bitmap."""
+    if type(value) is str:
+        _bitmap(value, where)
+    else:
+        SLOT_RANGES(value, where)
+
+
+def _bitmap(value: str, where: str) -> None:
+    try:
+        data = binascii.a2b_base64(value)
+    except ValueError:
+        data = b""
+    # The decoder skips characters that are no base64, and ignores the bits that the padding leaves.
+    if len(data) != BITMAP_BYTES or binascii.b2a_base64(data, newline=False) != value.encode():
+        allowed = "canonical base64 of %d bytes" % BITMAP_BYTES
+        raise DocumentError(where, "%s is not the %s" % (shown(value), allowed))
+    if not any(data):
+        raise DocumentError(where, "the bitmap names no slot")
+
+
 def _agrees(document: "Document") -> None:
     if ("slots" in document) == ("device" in document):
         raise DocumentError("order.slots", "an order has either slots or a device")
+    is_bitmap = type(document.get("slots")) is str
+    if "slots" in document and is_bitmap != (document.get("v", 1) >= BITMAP_FORMAT):
+        problem = "slot ranges are of format 1, a bitmap is of format %d" % BITMAP_FORMAT
+        raise DocumentError("order.slots", problem)
     extra = document.get("extra", {})
     for key in EXTRA:
         if key in extra:
@@ -89,6 +126,6 @@ KIND = Kind(
         "trial": Object({"seconds": TRIAL_SECONDS, "inferences": TRIAL_INFERENCES}),
         "shadow": boolean,
     },
-    {"slots": ListOf(slot_range, 1, MAX_SLOT_RANGES), "device": name},
+    {"slots": slot_set, "device": name},
     _agrees,
 )

@@ -1,12 +1,13 @@
 """Slots: 1,000 parts of a fleet. A hash of fleet and device id decides a device's slot."""
 
+import binascii
 import hashlib
 
 from modelwave_shared.limits import SLOTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 
 def slot(fleet: str, device: str) -> int:
@@ -16,17 +17,9 @@ def slot(fleet: str, device: str) -> int:
     return int.from_bytes(digest[:4], "big") % SLOTS
 
 
-def contains(ranges: "Iterable[Sequence[int]]", number: int) -> bool:
-    """Whether `ranges`, a list of [first, last], contains the slot `number`."""
-    return any(first <= number <= last for first, last in ranges)
-
-
-def ranges_of(numbers: "Iterable[int]") -> list[list[int]]:
-    """Returns the sorted [first, last] ranges that contain exactly these slots."""
-    ranges: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ranges
+def contains(slots: "Sequence[Sequence[int]] | str", number: int) -> bool:
+    """Whether the checked field `slots` of an order contains the slot `number`, 0…999. It is a list
+    of [first, last], or the text of a bitmap (orders.py)."""
+    if isinstance(slots, str):
+        return bool(binascii.a2b_base64(slots)[number // 8] >> number % 8 & 1)
+    return any(first <= number <= last for first, last in slots)

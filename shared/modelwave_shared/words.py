@@ -3,8 +3,9 @@
 ROOT, MANIFEST, ORDER, REPORT, METRICS = "root", "manifest", "order", "report", "metrics"
 
 # The format version of each kind, `v` in the document: the highest that this program reads, and
-# the one that it writes for the kinds that it signs. A document without `v` has version 1.
-READS = {ROOT: 1, MANIFEST: 1, ORDER: 1, REPORT: 1, METRICS: 1}
+# for the kinds that it signs the lowest that it writes: an order that version 1 cannot say has
+# version 2 (orders.py). A document without `v` has version 1.
+READS = {ROOT: 1, MANIFEST: 1, ORDER: 2, REPORT: 1, METRICS: 1}
 WRITES = {MANIFEST: 1, ORDER: 1}
 
 # {kind: the role, in the root document, whose keys must sign it}

@@ -16,6 +16,7 @@ import asyncio
 import json
 import os
 import tempfile
+from pathlib import Path
 
 from modelwave_agent import intake as real_intake
 from modelwave_agent import ports
@@ -53,6 +54,13 @@ class World:
         self.wall = signing.ISSUED + 60
         self.fetched = 0  # bytes sent by the file server
         self.ram = 100_000
+        self.runs_beside = True  # the device has the port Shadow
+        self.shadow_ram = 2**30
+        self.cannot_shadow = ""  # why it cannot run a model beside the live one now
+        self.shadow_ends = "shadowed"
+        self.shadow_lasts = 2  # how often a shadow says so; each time is 600 seconds
+        self.shadow_turns = 0  # that pass between
+        self.shadows = []  # seconds for which each had run before
         self.serve_turns = 0  # that the program takes to load a model
         self.served = []  # releases that it has loaded
         self.deliver = None  # hands a message to the connected agent
@@ -85,6 +93,7 @@ class World:
             FakeFetcher(self),
             FakeHooks(self),
             FakeClock(self),
+            FakeShadow(self) if self.runs_beside else None,
         )
         update = Update("digits", DEVICE, around)
         boots = Journal(self.folder, "device")
@@ -193,6 +202,33 @@ class FakeRuntime(ports.Runtime):
                 return "golden set: 1 of 1 outputs off" if file.read(3) == b"BAD" else ""
 
         return self.world.call(judge)
+
+
+class FakeShadow:
+    def __init__(self, world):
+        self.world = world
+
+    def problem(self, budget):
+        free = self.world.shadow_ram
+        if free < budget["ram"] and not self.world.cannot_shadow:
+            return f"ram: needs {budget['ram']}, has {free}"
+        return self.world.cannot_shadow
+
+    async def run(self, order, path, before, lasted):
+        world = self.world
+        record = world.durable()
+        if record["state"] != "shadow":
+            world.fault(f"runs beside the live one while the journal says {record['state']}")
+        for file in record["banks"][records.spare(record)]["files"]:
+            if file["role"] == "model" and _sha_of(path) != file["sha256"]:
+                world.fault("runs a damaged model beside the live one")
+        world.call(lambda: world.shadows.append(before))
+        for number in range(1, world.shadow_lasts + 1):
+            for _ in range(world.shadow_turns):
+                await asyncio.sleep(0)
+            await lasted(before + 600 * number)
+        crashes = world.call(lambda: Path(path).read_bytes().startswith(b"CRASH"))
+        return "unhealthy" if crashes else world.shadow_ends, "told"
 
 
 class FakeFetcher(ports.Fetcher):

@@ -6,7 +6,14 @@ from modelwave_agent import machine
 from modelwave_agent import record as records
 from modelwave_agent.driver import Driver
 from modelwave_agent.journal import Journal
-from modelwave_shared.limits import MAX_BYTES, MAX_EPOCH, MAX_SEQ, MAX_TEXT, MAX_TIME
+from modelwave_shared.limits import (
+    MAX_BYTES,
+    MAX_EPOCH,
+    MAX_SEQ,
+    MAX_TEXT,
+    MAX_TIME,
+    MAX_TRIAL_SECONDS,
+)
 from modelwave_shared.words import FILE_ROLES, OUTCOMES, STATES
 
 DETAIL = {
@@ -14,6 +21,7 @@ DETAIL = {
     "time": 7,
     "bank": {"manifest": "m2", "release": 2, "confirmed": False},
     "reason": "because",
+    "seconds": 600,
 }
 
 ROWS = [(state, event) for state, events in machine.TABLE.items() for event in events]
@@ -30,8 +38,8 @@ def record(state):
 
 
 def test_every_state_of_the_documents_has_a_boot_row_and_no_other_state_exists():
-    assert set(machine.TABLE) == set(STATES) - {"shadow"}  # no order brings a device there yet
-    assert {state for state, event in ROWS if event == "boot"} == set(machine.TABLE)
+    assert set(machine.TABLE) == set(STATES)
+    assert {state for state, event in ROWS if event == "boot"} == set(STATES)
     assert {machine.TABLE[state][event][0] for state, event in ROWS} <= set(STATES)
 
 
@@ -46,7 +54,7 @@ def test_every_effect_is_one_that_the_driver_knows():
 
 
 def test_every_state_can_be_left_for_idle_when_a_newer_order_comes():
-    for state in machine.TABLE:
+    for state in STATES:
         if state != "idle":
             assert machine.TABLE[state]["superseded"][0] == "idle"
 
@@ -70,6 +78,7 @@ def test_only_a_confirmed_bank_becomes_live_and_only_then_is_it_succeeded():
             assert new["banks"][new["live"]]["confirmed"]
         if new["outcome"] == "SUCCEEDED":
             assert event in ("healthy", "running")
+        assert (new["outcome"] == "SHADOWED") == (event == "shadowed")
         assert new["outcome"] in ("", *OUTCOMES)
 
 
@@ -97,7 +106,7 @@ def test_latest_signed_time_never_goes_back():
 
 
 def test_whatever_stopped_goes_on_when_the_order_comes_again():
-    for state in machine.TABLE:
+    for state in STATES:
         if state != "idle":
             assert machine.TABLE[state]["again"][0] == state
 
@@ -115,7 +124,7 @@ def test_a_proof_that_this_device_could_not_make_costs_no_try():
 
 
 def test_the_spare_bank_serves_on_trial_and_never_else():
-    for state in machine.TABLE:
+    for state in STATES:
         assert records.serving(record(state)) == (1 if state == "trial" else 0)
 
 
@@ -126,6 +135,28 @@ def test_last_try_is_worn_after_a_reset():
     assert machine.boot_event(tired) == "worn"
     tired["state"] = "fetching"
     assert machine.boot_event(tired) == "boot"
+
+
+def test_shadow_changes_neither_what_serves_nor_what_is_in_a_bank():
+    for event in machine.TABLE["shadow"]:
+        before = record("shadow")
+        new, _ = machine.step(before, event, DETAIL)
+        assert (new["live"], new["banks"]) == (before["live"], before["banks"])
+        assert new["state"] != "trial"
+    over, _ = machine.step(record("shadow"), "shadowed", DETAIL)
+    assert machine.order_event(over, "m2") == "held"
+
+
+def test_shadow_that_has_lasted_gives_its_try_back_and_a_new_order_begins_anew():
+    before = record("shadow")
+    before["tries"] = 2
+    new, effects = machine.step(before, "lasted", DETAIL)
+    assert (new["tries"], new["shadow_seconds"], effects) == (1, 600, [])
+    after_reset, _ = machine.step(new, "boot", {})
+    assert (after_reset["state"], after_reset["shadow_seconds"]) == ("fetching", 600)
+    idle, _ = machine.step(new, "superseded", DETAIL)
+    taken, _ = machine.step(idle, "held", DETAIL)
+    assert "shadow_seconds" not in taken
 
 
 def test_order_for_what_is_live_needs_no_download_nor_does_one_for_the_other_bank():
@@ -149,6 +180,7 @@ def test_largest_record_that_can_be_fits_the_journal(tmp_path):
         banks=[bank, bank],
         order={"epoch": MAX_EPOCH, "seq": MAX_SEQ, "sha256": "f" * 64},
         time=MAX_TIME,
+        shadow_seconds=MAX_TRIAL_SECONDS,
         outcome="ROLLED_BACK",
         reason="r" * MAX_TEXT,
         blacklist=["f" * 64] * machine.MAX_BLACKLIST,

@@ -168,6 +168,16 @@ UNPROVEN = {
         signing.order(NEW, 6, slots=[[(DEVICE.slot + 1) % 1000] * 2]),
         "addressed: the order is not for slot ",
     ),
+    "all slots but its own": (
+        signing.order(NEW, 6, **signing.bitmap(set(range(1000)) - {DEVICE.slot})),
+        "addressed: the order is not for slot ",
+    ),
+    "bitmap in format 1": (
+        signing.order(NEW, 6, **{**signing.bitmap(range(1000)), "v": 1}),
+        "fields: order.slots: slot ranges are of format 1, a bitmap is of format 2",
+    ),
+    "ranges in format 2": (signing.order(NEW, 6, v=2), "fields: order.slots: "),
+    "bitmap without a slot": (signing.order(NEW, 6, **signing.bitmap([])), "fields: order.slots: "),
     "size -1 in seq": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":-1')), "fields:"),
     "seq true": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":true')), "fields:"),
     "seq 007": (resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":007')), "fields:"),
@@ -178,11 +188,11 @@ UNPROVEN = {
     ),
     "unknown field": (
         resigned(NEW, 6, lambda p: p.replace(b'"seq":6', b'"seq":6,"x":1')),
-        "fields: order.x: an unknown field; order v 1 is read here; update the agent",
+        "fields: order.x: an unknown field; order v 2 is read here; update the agent",
     ),
     "format of next year": (
-        signing.order(NEW, 6, v=2, condition="only at night"),
-        "fields: order.v: 2 is a newer format; order v 1 is read here; update the agent",
+        signing.order(NEW, 6, v=3, condition="only at night"),
+        "fields: order.v: 3 is a newer format; order v 2 is read here; update the agent",
     ),
     "file url": (signing.order(NEW, 6, urls=["file:///etc"]), "fields: order.urls[0]"),
     "user in url": (signing.order(NEW, 6, urls=["http://u:p@h/"]), "fields: order.urls[0]"),
@@ -317,6 +327,11 @@ def test_what_a_newer_controller_lets_be_ignored_is_ignored(world):
     assert not is_taken(signing.order(release, 6, extra={"battery": {"a": {"b": 1}}}))
 
 
+def test_bitmap_with_its_own_slot_is_taken(world):
+    assert is_taken(signing.order(NEW, 6, **signing.bitmap([DEVICE.slot])))
+    assert is_taken(signing.order(NEW, 6, **signing.bitmap(range(1000))))
+
+
 def test_extra_of_a_manifest_takes_no_memory_in_an_update():
     release = signing.Release(2, b"new model " * 300, extra={"reliability_n": [10**9] * 16})
     message = signing.order(release, 6)
@@ -328,7 +343,7 @@ def test_extra_of_a_manifest_takes_no_memory_in_an_update():
 
 def test_report_says_which_formats_are_read(world):
     assert asyncio.run(live(world, lambda _: world.reports))
-    assert world.reports[-1]["reads"] == {"root": 1, "manifest": 1, "order": 1}
+    assert world.reports[-1]["reads"] == {"root": 1, "manifest": 1, "order": 2}
 
 
 def test_order_below_the_least_release_of_the_root_is_rejected():

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 OLD = signing.Release(1, b"old model " * 250)
 GOOD = signing.Release(2, b"new model " * 300)
 BAD = signing.Release(3, b"BAD model " * 300)
+CRASHES = signing.Release(4, b"CRASH model " * 300)  # not in its golden set
 MAX_CALLS = 200
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 
@@ -23,13 +24,14 @@ LONG = os.environ.get("MODELWAVE_LONG") == "1"
 class Case:
     """One case: a world after `before`, an order in it, and the expected result."""
 
-    def __init__(self, before, release, outcome, ends_with):
+    def __init__(self, before, release, outcome, ends_with, **order):
         self.before, self.release, self.outcome, self.ends_with = (
             before,
             release,
             outcome,
             ends_with,
         )
+        self.order = order
 
 
 CASES = {
@@ -37,6 +39,8 @@ CASES = {
     "unhealthy": Case([OLD], BAD, "ROLLED_BACK", OLD),
     "revert": Case([OLD, GOOD], OLD, "SUCCEEDED", OLD),
     "first": Case([], GOOD, "SUCCEEDED", GOOD),
+    "shadow": Case([OLD], GOOD, "SHADOWED", OLD, **signing.SHADOW),
+    "shadow that crashes": Case([OLD], CRASHES, "ROLLED_BACK", OLD, **signing.SHADOW),
 }
 
 
@@ -49,12 +53,12 @@ def until_settled(world, seq, cut_at=None):
 def prepared(folder, case, keeps_removals=True):
     folder.mkdir()
     world = World(folder, keeps_removals)
-    for release in (OLD, GOOD, BAD):
+    for release in (OLD, GOOD, BAD, CRASHES):
         world.files.update(release.files)
     for seq, release in enumerate(case.before, 1):
         world.retained[TOPIC] = signing.order(release, seq)
         assert until_settled(world, seq)
-    world.retained[TOPIC] = signing.order(case.release, len(case.before) + 1)
+    world.retained[TOPIC] = signing.order(case.release, len(case.before) + 1, **case.order)
     world.faults.clear()
     return world
 
@@ -74,7 +78,7 @@ def play(world, case, cuts):
     expected = (case.outcome, case.ends_with.document["release"])
     if found != expected:
         world.fault(f"ended as {found}, expected {expected}")
-    if (case.release.digest in world.durable()["blacklist"]) != (case.release is BAD):
+    if (case.release.digest in world.durable()["blacklist"]) != (case.release in (BAD, CRASHES)):
         world.fault("a power cut is no failed health check, and only that blacklists")
     return all(met)
 
@@ -107,7 +111,7 @@ def test_power_cut_at_every_port_call_leaves_a_whole_model_and_a_true_report(
     assert cases > 40
 
 
-@pytest.mark.parametrize("name", ["healthy", "unhealthy"])
+@pytest.mark.parametrize("name", ["healthy", "unhealthy", "shadow"])
 def test_power_cut_twice_in_a_row(tmp_path, name):
     """Every pair of calls in the long form, a spread of them every day."""
     step = 1 if LONG else 9

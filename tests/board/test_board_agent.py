@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from modelwave_shared import words
+from modelwave_shared.slots import slot
 from tests import micropython, signing
 from tests.board.releases import release, write_files
 
@@ -29,10 +30,15 @@ def provide(folder):
     (folder / "v1").write_bytes(signing.order(good, 1, **at_once))
     (folder / "v1.sha256").write_bytes(hashlib.sha256(b"the first model" * 50).digest())
     (folder / "v2-bad").write_bytes(signing.order(bad, 2, **at_once))
+    own = slot("demo", "pico-1")
+    bitmap = signing.bitmap(range(own % 2, 1000, 2))
+    (folder / "bitmap").write_bytes(signing.order(good, 1, **at_once, **bitmap))
+    others = signing.bitmap(range(1 - own % 2, 1000, 2))
+    (folder / "bitmap-of-others").write_bytes(signing.order(good, 1, **at_once, **others))
     # Of a controller of next year.
     extra = signing.order(good, 1, **at_once, extra={"site": "north"})
     (folder / "extra").write_bytes(extra)
-    (folder / "newer").write_bytes(signing.order(good, 1, **at_once, v=2, condition="at night"))
+    (folder / "newer").write_bytes(signing.order(good, 1, **at_once, v=3, condition="at night"))
     (folder / "condition").write_bytes(signing.order(good, 1, **at_once, condition="at night"))
     newer = release(3, b"the third model" * 50, v=2)
     (folder / "newer-manifest").write_bytes(signing.order(newer, 1, **at_once))
@@ -50,7 +56,7 @@ def passed(folder, program, heap):
 
 def test_agent(tmp_path):
     provide(tmp_path)
-    assert passed(tmp_path, "agent_cases.py", "512k") == "25 passed, 0 failed"
+    assert passed(tmp_path, "agent_cases.py", "512k") == "27 passed, 0 failed"
 
 
 def test_parts(tmp_path):

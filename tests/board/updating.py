@@ -33,6 +33,8 @@ ROM = "/rom"  # where FromRom's boards have their modules
 SOURCES = [str(REPO / "shared"), str(REPO / "agent")]
 FLEET, MODEL, DEVICE, TARGET = "demo", "digits", "pico-1", "rp2040"
 TOPIC = topics.desired_slot(FLEET, TARGET, MODEL, slots.slot(FLEET, DEVICE))
+# The form of an order that takes most memory.
+SLOTS = signing.bitmap(range(slots.slot(FLEET, DEVICE) % 2, 1000, 2))
 MODEL_BYTES = 100_000
 SECONDS = 60
 TOO_LITTLE_SECONDS = 10  # then a board is taken to have too little memory; it may try for ever
@@ -172,7 +174,7 @@ class Ground:
         made = release(self.number, os.urandom(size), healthy)
         write_files(self.folder / "files", made)
         trial = {"seconds": 0, "inferences": 0}
-        self._publish(signing.order(made, self.number, trial=trial))
+        self._publish(signing.order(made, self.number, trial=trial, **SLOTS))
         return self.number
 
     def listen(self, topic):

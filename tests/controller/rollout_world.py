@@ -225,6 +225,7 @@ def order_in(message: bytes) -> dict[str, Any]:
     return order
 
 
+READS_TODAY = {kind: words.READS[kind] for kind in words.SIGNER}  # as today's agents report
 NO_RELEASE = {  # a model that waits for its first
     "release": 0,
     "sha256": "",
@@ -272,6 +273,7 @@ class Device:
             "accelerator": "",
             "refused": "",
             "models": self.models,
+            "reads": READS_TODAY,
         }
         return json.dumps(document | self.says | changes).encode()
 

@@ -49,7 +49,7 @@ CREATED = Created(
     plan=quick(),
     releases={"rp2040": NEW_RELEASE},
     previous={"rp2040": OLD},
-    start_slot=7,
+    seed=7,
 )
 
 

@@ -373,17 +373,17 @@ def test_command_works_where_a_stream_is_closed(closed: str, arguments: str, cod
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == code
 
 
-def test_character_that_the_terminal_cannot_show_is_a_question_mark() -> None:
+def test_character_that_the_terminal_cannot_show_is_a_plain_one_or_a_question_mark() -> None:
     program = (
         "from modelwave_controller.terminal import prepare_streams, show\n"
-        "prepare_streams(); show('\\u2013')"
+        "prepare_streams(); show('\\u2013\\u2026\\u2588')"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         env=os.environ | {"PYTHONIOENCODING": "latin-1"},
     )
-    assert done.stdout == b"?\n"
+    assert done.stdout == b"-...?\n"
 
 
 def test_home_whose_path_has_a_question_mark_keeps_its_database(

@@ -56,7 +56,8 @@ def test_log_has_a_line_for_each_event_with_its_time_who_did_it_and_why(
     log_lines = run("rollout", "log").lines()
     assert all(re.match(r"2027-01-15 09:00:0[01] \+0100     1  ", line) for line in log_lines)
     first = log_lines[0]
-    assert first.endswith("operator              created: digits release 1 (v1) for linux-cpu")
+    created = "created: digits release 1 (v1) for linux-cpu, slots drawn by seed 0"
+    assert first.endswith(f"operator              {created}")
     assert any(
         re.search(r"service  +stage 1 opened: order 1 for \d+ known devices?$", line)
         for line in log_lines
@@ -100,7 +101,7 @@ def test_json_lines_have_the_time_in_utc_and_each_field(world: World, run: Run) 
         "model": "digits",
         "actor": "operator",
         "kind": "created",
-        "what": "created: digits release 1 (v1) for linux-cpu",
+        "what": "created: digits release 1 (v1) for linux-cpu, slots drawn by seed 0",
         "reason": "",
         "stage": None,
         "device": "",

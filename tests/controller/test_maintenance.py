@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rollout_world import World, newest, quick, seen
+from rollout_world import READS_TODAY, World, newest, quick, seen
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import linted, rollouts
@@ -218,7 +218,7 @@ def nightly(*percents: float, **changes: Any) -> Plan:
 def judge_themselves(world: World, *names: str) -> None:
     devices = [world.devices[name] for name in names or world.devices]
     for device in devices:
-        device.says["reads"] = {"order": 1, READS_MAINTENANCE: 1}
+        device.says["reads"] = READS_TODAY | {READS_MAINTENANCE: 1}
     world.hear(devices)
 
 

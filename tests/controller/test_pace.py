@@ -206,14 +206,15 @@ def test_no_part_opens_while_a_device_in_it_cannot_read_its_order(
 ) -> None:
     world.start(1, slow())
     world.tick()
-    monkeypatch.setitem(READS, ORDER, 2)
-    monkeypatch.setitem(WRITES, ORDER, 2)
+    newer = READS[ORDER] + 1
+    monkeypatch.setitem(READS, ORDER, newer)
+    monkeypatch.setitem(WRITES, ORDER, newer)
     before = len(opened(world))
     assert pass_time(world, 60)[-1] == before
     assert newest(world).status == "HELD"
     assert "cannot read it" in seen(world).why
     for device in world.devices.values():
-        device.says["reads"] = {"order": 2}
+        device.says["reads"] = {"order": newer}
     world.hear(world.devices.values())
     assert pass_time(world, 240)[-1] == DEVICES
 

@@ -137,11 +137,11 @@ def test_a_dry_run_shows_the_devices_that_run_the_model(world: World) -> None:
 def test_an_old_agent_that_does_not_run_the_model_holds_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for kind in (MANIFEST, ORDER):
-        monkeypatch.setitem(READS, kind, 2)
-    monkeypatch.setitem(WRITES, ORDER, 2)
+    monkeypatch.setitem(READS, MANIFEST, 2)
+    monkeypatch.setitem(READS, ORDER, 3)
+    monkeypatch.setitem(WRITES, ORDER, 3)
     (device,) = world.add(1)
-    device.says = {"reads": {"root": 1, "manifest": 2, "order": 2}}
+    device.says = {"reads": {"root": 1, "manifest": 2, "order": 3}}
     world.hear([device])
     add_others(world, 1)
     world.start(1, quick(100))

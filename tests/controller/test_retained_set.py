@@ -10,6 +10,7 @@ from rollout_world import FLEET, NO_RELEASE, TARGET, Device, World, newest, orde
 from sqlalchemy import func, select
 
 from modelwave_controller.operations import rollouts
+from modelwave_controller.rollout import slot_sets
 from modelwave_controller.rollout.state import ABORTED, FINISHED, REVERTED
 from modelwave_controller.storage import log, tables
 from modelwave_shared.limits import SLOTS
@@ -61,7 +62,7 @@ def test_an_open_stage_is_retained_for_slots_with_devices_only(world: World) -> 
     (order,) = newest(world).stages[0].orders
     signed = world.ordered(asked[0])
     assert signed is not None
-    assert signed["slots"] == order.slots
+    assert slot_sets.named_in(signed) == order.slots
     assert order.known == 10
     assert sum(last - first + 1 for first, last in order.slots) > 10
 

@@ -46,7 +46,7 @@ def test_start_keeps_the_reason_to_lift_a_ban_and_refuses_one_of_two_lines(
     assert run("rollout", "start", "digits", "v1", "--lift-ban", "two\nlines").code == 2
     assert run("rollout", "start", "digits", "v1", "--lift-ban", "a loose sensor").code == 0
     assert world.state().rollouts[1].created.lift_ban == "a loose sensor"
-    assert "for linux-cpu: bans are lifted: a loose sensor" in run("rollout", "log").out
+    assert ": bans are lifted: a loose sensor" in run("rollout", "log").out
 
 
 def test_start_waits_for_a_first_device_that_reports_the_model(
@@ -104,8 +104,8 @@ def test_ctrl_c_ends_the_wait_and_nothing_is_started(
 
 
 def test_start_takes_number_or_version_and_options_for_the_plan(world: World, run: Run) -> None:
-    started = run("rollout", "start", "digits", "1", *QUICK, "--start-slot", "42", "--json").json()
-    assert (started["status"], started["start_slot"]) == ("NEW", 42)
+    started = run("rollout", "start", "digits", "1", *QUICK, "--seed", "42", "--json").json()
+    assert (started["status"], started["seed"]) == ("NEW", 42)
     plan = world.state().rollouts[1].created.plan
     assert [stage.percent for stage in plan.stages] == [10, 50, 100]
     assert {stage.soak_seconds for stage in plan.stages} == {0}
@@ -164,7 +164,7 @@ def test_start_takes_a_plan_from_a_file(world: World, run: Run, tmp_path: Path) 
         (("digits", "1", "--wait-devices", "soon"), "--wait-devices"),
         (("digits", "1", "--soak", "soon"), "--soak"),
         (("digits", "1", "--on-fail", "shrug"), "on_fail"),
-        (("digits", "1", "--start-slot", "1000"), "--start-slot"),
+        (("digits", "1", "--seed", "4294967296"), "--seed"),
         (("digits", "1", "--plan", "no-such-file.toml"), "--plan"),
         (("digits", "1", "--plan", "x.toml", "--soak", "1"), "--plan"),
         (("digits",), "RELEASE"),
@@ -185,12 +185,12 @@ def test_a_dry_run_says_who_would_be_where_and_starts_nothing(world: World, run:
     small = world.devices["d3"]
     world.inbox.put(topics.reported(FLEET, "d3"), small.report(free={"flash": 100, "ram": 10**6}))
     world.hear([])
-    arguments = ("digits", "1", *QUICK, "--start-slot", "600", "--dry-run")
+    arguments = ("digits", "1", *QUICK, "--seed", "600", "--dry-run")
     ran = run("rollout", "start", *arguments)
     assert ran.code == 0
     assert "These devices would reject the release:" in ran.out
     assert "flash: 1400 bytes missing (needs 1500, has 100)" in ran.out
-    assert "--start-slot 600" in ran.out
+    assert "--seed 600" in ran.out
     planned = run("rollout", "start", *arguments, "--json").json()
     assert world.state().rollouts == {}
     by_stage = [
@@ -228,7 +228,7 @@ def test_a_dry_run_prints_the_command_that_starts_exactly_what_it_has_shown(
     first = {d["device"] for d in planned["devices"] if d["stage"] == 0}
     assert cli.run(planned["command"][1:]) == 0
     created = world.state().rollouts[1].created
-    assert created.start_slot == planned["start_slot"]
+    assert created.seed == planned["seed"]
     assert created.plan.model_dump(mode="json") == planned["plan"]
     assert created.lift_ban == "it's fixed"
     world.tick()
@@ -239,7 +239,7 @@ def test_a_dry_run_of_a_plan_in_a_file_names_the_file(run: Run, tmp_path: Path) 
     file = tmp_path / "a plan.toml"
     file.write_text("stages = [{ percent = 100 }]")
     ran = run("rollout", "start", "digits", "1", "--plan", str(file), "--dry-run")
-    assert f"--plan '{file}' --start-slot" in ran.out.splitlines()[-1]
+    assert f"--plan '{file}' --seed" in ran.out.splitlines()[-1]
 
 
 def test_start_of_an_older_release_says_whom_it_takes_back(world: World, run: Run) -> None:

@@ -22,6 +22,7 @@ from modelwave_controller import cli
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import overview, rollouts
 from modelwave_controller.operations.status import StatusReader
+from modelwave_controller.rollout.draw import drawn
 from modelwave_controller.rollout.state import (
     FINISHED,
     HELD,
@@ -35,8 +36,8 @@ from modelwave_shared import topics, words
 from modelwave_shared.slots import slot
 from modelwave_shared.words import MANIFEST, ORDER, READS, WRITES
 
-THIS_YEAR = {"root": 1, "manifest": 1, "order": 1}
-NEXT_YEAR = {"root": 1, "manifest": 2, "order": 2}
+THIS_YEAR = {"root": 1, "manifest": 1, "order": 2}
+NEXT_YEAR = {"root": 1, "manifest": 2, "order": 3}
 HAS = {
     "flash": 10**6,
     "ram": 10**6,
@@ -55,10 +56,10 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def next_year(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on the controller reads two formats, and writes the second of orders."""
+    """From here on the controller reads a further format, and writes it for orders."""
     monkeypatch.setitem(READS, MANIFEST, 2)
-    monkeypatch.setitem(READS, ORDER, 2)
-    monkeypatch.setitem(WRITES, ORDER, 2)
+    monkeypatch.setitem(READS, ORDER, 3)
+    monkeypatch.setitem(WRITES, ORDER, 3)
 
 
 def update(world: World, *devices: Device, reads: dict[str, int] | None = None) -> None:
@@ -90,8 +91,8 @@ def judged_by_an_agent(world: World, device: Device) -> Case:
         pass
 
     with pytest.MonkeyPatch.context() as present:
-        for kind in (MANIFEST, ORDER):
-            present.setitem(READS, kind, 1)
+        for kind, v in THIS_YEAR.items():
+            present.setitem(READS, kind, v)
         with contextlib.suppress(StopIteration):
             checks.judge(case, never_wait).send(None)
     return case
@@ -118,7 +119,7 @@ def test_order_that_a_device_cannot_read_is_not_signed_and_the_device_is_named(
     finish_or_hold(world)
     held = newest(world)
     assert held.status == HELD
-    assert "1 known device cannot read it: d7 reads order v 1 at most, v 2 is needed" in (
+    assert "1 known device cannot read it: d7 reads order v 2 at most, v 3 is needed" in (
         held.reason
     )
     assert world.ordered(world.devices["d7"]) is None
@@ -137,7 +138,7 @@ def finish_or_hold(world: World) -> None:
 
 
 def test_stages_without_such_a_device_open_before(world: World, next_year: None) -> None:
-    last = max(world.devices.values(), key=lambda device: slot(FLEET, device.name))
+    last = max(world.devices.values(), key=lambda device: drawn(0).index(slot(FLEET, device.name)))
     update_all_but(world, last.name)
     world.start(1)
     finish_or_hold(world)
@@ -153,7 +154,7 @@ def test_it_goes_on_by_itself_when_the_device_reads_it(world: World, next_year: 
     assert newest(world).status == HELD
     update(world, world.devices["d7"])
     finish(world)
-    assert judge_order(world, "d7")["v"] == 2
+    assert judge_order(world, "d7")["v"] == 3
 
 
 def judge_order(world: World, name: str) -> dict[str, Any]:
@@ -191,7 +192,7 @@ def test_many_such_devices_are_counted_and_a_few_named(world: World, next_year: 
     world.tick()
     reason = newest(world).reason
     assert reason.startswith("stage 1 (100 %): 20 known devices cannot read it: ")
-    assert reason.count("reads order v 1 at most") == 3
+    assert reason.count("reads order v 2 at most") == 3
     assert reason.endswith("; and 17 more")
 
 
@@ -266,18 +267,18 @@ def test_the_way_back_is_ordered_all_the_same_and_names_who_cannot_read_it(
     finish(world)
     world.start(2)
     finish_or_hold(world)
-    for kind in (MANIFEST, ORDER):  # the controller is updated in between
-        monkeypatch.setitem(READS, kind, 2)
-    monkeypatch.setitem(WRITES, ORDER, 2)
+    for kind, newest_v in NEXT_YEAR.items():  # the controller is updated in between
+        monkeypatch.setitem(READS, kind, newest_v)
+    monkeypatch.setitem(WRITES, ORDER, 3)
     update_all_but(world, "d7")
     rollouts.revert(world.store, "2", "it drifts", world.now)
     world.tick()
     assert newest(world).status == REVERTING
     assert newest(world).reason == (
         "it drifts; the orders to revert are sent, but 1 known device cannot read it: "
-        "d7 reads order v 1 at most, v 2 is needed"
+        "d7 reads order v 2 at most, v 3 is needed"
     )
-    assert judge_order(world, "d7")["v"] == 2
+    assert judge_order(world, "d7")["v"] == 3
 
 
 # A manifest of next year.
@@ -311,7 +312,7 @@ def test_documents_of_the_first_format_hold_nothing_up_next_year(
 @pytest.mark.parametrize(
     ("writes", "changes", "problem"),
     [
-        (2, {}, "fields: order.v: 2 is a newer format; order v 1 is read here; update the agent"),
+        (3, {}, "fields: order.v: 3 is a newer format; order v 2 is read here; update the agent"),
         (1, {"v": 2}, "manifest: manifest.v: 2 is a newer format; manifest v 1 is read here"),
     ],
 )
@@ -398,7 +399,7 @@ def test_dry_run_names_who_could_not_read_it(
     assert cli.run(command) == 0
     out = capsys.readouterr().out
     assert "These devices cannot read the order; the rollout will wait for them:" in out
-    assert "reads order v 1 at most, v 2 is needed" in out
+    assert "reads order v 2 at most, v 3 is needed" in out
     assert cli.run([*command, "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)["devices"]
     assert [d["device"] for d in planned if d["unreadable"]] == ["d7"]
@@ -407,12 +408,12 @@ def test_dry_run_names_who_could_not_read_it(
 def test_device_is_shown_with_what_it_reads(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    update(world, world.devices["d1"], reads={"order": 3, "heartbeat": 1})
+    update(world, world.devices["d1"], reads={"order": 4, "heartbeat": 1})
     assert cli.run(["--home", str(world.home.path), "device", "show", "d1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["reads"] == {"root": 1, "manifest": 1, "order": 3, "heartbeat": 1}
+    assert found["reads"] == {"root": 1, "manifest": 1, "order": 4, "heartbeat": 1}
     assert cli.run(["--home", str(world.home.path), "device", "show", "d2"]) == 0
-    assert "root v 1, manifest v 1, order v 1" in capsys.readouterr().out
+    assert "root v 1, manifest v 1, order v 2" in capsys.readouterr().out
 
 
 # Reports and metrics of next year.

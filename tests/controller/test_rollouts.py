@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts, status
 from modelwave_controller.operations.rollouts import Request
-from modelwave_controller.rollout import events
+from modelwave_controller.rollout import events, slot_sets
+from modelwave_controller.rollout.draw import MAX_SEED
 from modelwave_controller.rollout.state import (
     ABORTED,
     FINISHED,
@@ -146,7 +147,7 @@ def test_an_order_is_one_signature_for_all_slots_of_a_stage(world: World) -> Non
     manifest = dsse.read(lines[1])
     documents.open_signed(words.MANIFEST, manifest, world.home.root_document)
     assert order["manifest"] == manifest.digest()
-    assert order["slots"] == orders[0].slots
+    assert slot_sets.named_in(order) == orders[0].slots
     assert order["seq"] == orders[0].seq == 1
     assert (order["issued"], order["expires"]) == (1_800_000_000, 1_800_000_000 + 365 * 86400)
     assert (order["epoch"], order["shadow"]) == (0, False)
@@ -477,7 +478,7 @@ def test_a_better_release_may_start_while_the_bad_one_is_still_coming_back(world
 
 def test_a_second_rollout_of_the_model_is_refused_while_one_is_active(world: World) -> None:
     world.start(1)
-    with pytest.raises(OperatorError, match="rollout 1 of digits is NEW"):
+    with pytest.raises(OperatorError, match="rollout 1 of digits for linux-cpu is NEW"):
         world.start(2)
     assert list(world.state().rollouts) == [1]
 
@@ -499,19 +500,19 @@ def test_a_target_that_the_release_is_not_for_is_refused(world: World) -> None:
         rollouts.start(world.store, request, world.now)
 
 
-@pytest.mark.parametrize("slot", [-1, SLOTS, 10**30])
-def test_a_start_slot_that_is_none_is_refused(world: World, slot: int) -> None:
-    with pytest.raises(OperatorError, match="--start-slot"):
+@pytest.mark.parametrize("seed", [-1, MAX_SEED + 1, 10**30])
+def test_a_seed_that_is_none_is_refused(world: World, seed: int) -> None:
+    with pytest.raises(OperatorError, match=r"--seed: .*; give a number from 0 to 4294967295"):
         rollouts.start(
-            world.store, Request("digits", world.release(1), (), quick(), slot), world.now
+            world.store, Request("digits", world.release(1), (), quick(), seed), world.now
         )
 
 
-def test_without_a_start_slot_it_is_random_and_recorded(world: World) -> None:
+def test_without_a_seed_it_is_random_and_recorded(world: World) -> None:
     found = set()
     for _ in range(8):
         rollouts.start(world.store, Request("digits", world.release(1), (), quick()), world.now)
-        found.add(newest(world).created.start_slot)
+        found.add(newest(world).created.seed)
         rollouts.abort(world.store, "digits", "", world.now)
     assert len(found) > 1
 

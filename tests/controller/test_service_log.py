@@ -47,7 +47,8 @@ def test_rollout_that_ends_well_has_a_line_for_each_step(
     world.tick()
     found = told(caplog)
     assert found[:4] == [
-        "INFO rollout 1 (digits): created: digits release 1 (v1) for linux-cpu by operator",
+        "INFO rollout 1 (digits): created: digits release 1 (v1) for linux-cpu, "
+        "slots drawn by seed 0 by operator",
         "INFO rollout 1 (digits): paused by eve@desk: lunch",
         "INFO rollout 1 (digits): resumed by eve@desk",
         "INFO rollout 1 (digits): stage 1 opened: order 1 for 2 known devices",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from rollout_commands import Run
-from rollout_world import TARGET, World, newest, quick, seen
+from rollout_world import READS_TODAY, TARGET, World, newest, quick, seen
 from test_retry import finish_without, hold, lenient
 
 from modelwave_controller.operations import rollouts
@@ -72,12 +72,12 @@ def between_two_windows(world: World) -> None:
     """The first stage has passed."""
     outside_of_its_windows(world)
     for device in world.devices.values():
-        device.says["reads"] = {READS_MAINTENANCE: 1}
+        device.says["reads"] = READS_TODAY | {READS_MAINTENANCE: 1}
     world.hear(world.devices.values())
     world.tick()
     world.answer("SUCCEEDED", world.devices.values())
     for device in world.devices.values():
-        device.says["reads"] = {}
+        device.says["reads"] = READS_TODAY
     world.hear(world.devices.values())
     world.tick()
     assert "outside of its maintenance windows" in seen(world).why
@@ -244,8 +244,8 @@ def test_every_command_that_a_status_or_a_refusal_names_works_as_printed(
 def test_a_rollout_that_is_held_before_its_first_stage_does_not_offer_to_revert_it(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(READS, ORDER, 2)
-    monkeypatch.setitem(WRITES, ORDER, 2)
+    monkeypatch.setitem(READS, ORDER, 3)
+    monkeypatch.setitem(WRITES, ORDER, 3)
     running(world)
     assert (newest(world).status, newest(world).stages) == ("HELD", [])
     require_ways_out(world, run)

@@ -100,9 +100,9 @@ ORDER_NEXT_FORMAT = (
     b"ZWRlMWZjM2ViN2U2NjE2YTVmZjk5YTIzOWE1NmRkMjliOWViMmEzNGU1ZWM4OTgxIiwibW9kZWwiOiJkaWdpdHMi"
     b"LCJzZXEiOjcsInNoYWRvdyI6ZmFsc2UsInNsb3RzIjpbWzAsOTk5XV0sInRhcmdldCI6ImxpbnV4LWNwdSIsInRy"
     b"aWFsIjp7ImluZmVyZW5jZXMiOjAsInNlY29uZHMiOjEwfSwidXJscyI6WyJodHRwOi8vZmlsZXMudGVzdCJdLCJ2"
-    b'IjoyfQ==","payloadType":"application/vnd.modelwave.order+json","signatures":[{"keyid":"7'
-    b'599776c","sig":"s6jR/nQuLUVMeZgSB5FFgLB0fvrukXP63S03zx7AI82f6F+3K8h6a63okQBg42qEl1BA8aGv'
-    b'9pcUFGoIHZFZAw=="}]}'
+    b'IjozfQ==","payloadType":"application/vnd.modelwave.order+json","signatures":[{"keyid":"7'
+    b'599776c","sig":"Uw5q1M7Uz8xPw4zj6n007oFDdqKdhulNc7nXXyXm9gevNzVoizyzOd6hlDEowjwyXUo3T+NT'
+    b'tvwNZtQQvnnxDA=="}]}'
 )
 
 # an order without fields, by the online key

@@ -189,6 +189,64 @@ def test_order_slots_are_ranges_that_rise():
     )
 
 
+BITMAP = "AQIA" + "AAAA" * 40 + "AIA="  # slots 0, 9 and 999
+
+
+def of_format_2(slots):
+    order = changed(ORDER, "slots", slots)
+    order["v"] = 2
+    return order
+
+
+def test_order_of_format_2_names_its_slots_by_a_bitmap():
+    documents.check(ORDER, of_format_2(BITMAP))
+    documents.check(ORDER, of_format_2("/" * 166 + "8="))
+    documents.check(ORDER, of_format_2("AAAA" * 41 + "AIA="))
+    order = of_format_2(BITMAP)
+    del order["slots"]
+    refused(DocumentError, documents.check, ORDER, order)
+    order["device"] = "pump-1"
+    documents.check(ORDER, order)
+
+
+def test_bitmap_is_the_one_base64_of_125_bytes_with_a_bit():
+    for bad in (
+        "",
+        "=",
+        "A" * 168,  # 126 bytes
+        BITMAP[:-4],
+        BITMAP + "AAAA",
+        BITMAP[:-1],
+        BITMAP[:-1] + "A",
+        BITMAP[:-2] + "B=",  # a bit that the padding leaves
+        BITMAP[:-2] + "==",
+        BITMAP + "=",
+        BITMAP + "\n",
+        " " + BITMAP,
+        BITMAP[:80] + " " + BITMAP[80:],
+        BITMAP[:80] + "-" + BITMAP[81:],
+        BITMAP[:80] + "_" + BITMAP[81:],
+        BITMAP[:80] + "=" + BITMAP[81:],
+        BITMAP[:80] + "\0" + BITMAP[81:],
+        BITMAP[:80] + "\xe9" + BITMAP[81:],
+        BITMAP[:80] + "\u2713" + BITMAP[80:],
+        "AAAA" * 41 + "AAA=",  # no slot
+    ):
+        message = refused(DocumentError, documents.check, ORDER, of_format_2(bad))
+        assert message.startswith("order.slots: "), message
+        assert len(message) < 200, message
+
+
+def test_ranges_are_of_format_1_and_a_bitmap_of_format_2():
+    none_accepted(ORDER, "slots", BITMAP)
+    explicit = changed(ORDER, "slots", BITMAP)
+    explicit["v"] = 1
+    refused(DocumentError, documents.check, ORDER, explicit)
+    for bad in ([[0, 999]], [[0, 0]] * 17, [], [BITMAP], True, False, None, 1, 2**1000, {}):
+        message = refused(DocumentError, documents.check, ORDER, of_format_2(bad))
+        assert message.startswith("order.slots"), message
+
+
 def test_order_that_expires_when_it_is_issued_is_refused():
     issued = sample(ORDER)["issued"]
     accepted(ORDER, "expires", issued + 1, 2**40)

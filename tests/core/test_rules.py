@@ -85,7 +85,7 @@ def test_objects_have_exactly_their_fields():
 def test_unknown_field_is_refused_by_name_in_printable_ascii():
     rule = Object({})
     message = refused(NewerFormatError, rule, {"spare": 1}, "order.trial")
-    assert message == "order.trial.spare: an unknown field; order v 1 is read here"
+    assert message == "order.trial.spare: an unknown field; order v 2 is read here"
     message = refused(DocumentError, rule, {"\x1b[2J\n\u202e": 1}, "order")
     assert message.startswith("order.?: an unknown field"), message
     assert len(refused(DocumentError, rule, {"x" * 4000: 1}, "order")) < 150

@@ -1,4 +1,4 @@
-"""Tests a device's slot against vectors from openssl, and ranges of slots."""
+"""Tests a device's slot against vectors from openssl, and the two forms of sets of slots."""
 
 from modelwave_shared import slots
 from modelwave_shared.limits import MAX_NAME, SLOTS
@@ -31,8 +31,9 @@ def test_ranges_hold_both_their_ends():
     assert not slots.contains([], 0)
 
 
-def test_ranges_are_sorted_joined_and_hold_exactly_their_slots():
-    assert slots.ranges_of([]) == []
-    assert slots.ranges_of([5]) == [[5, 5]]
-    assert slots.ranges_of([3, 1, 2, 2, 7, 999, 0]) == [[0, 3], [7, 7], [999, 999]]
-    assert slots.ranges_of(range(SLOTS)) == [[0, SLOTS - 1]]
+def test_bit_k_of_a_bitmap_is_slot_k_the_lowest_bit_of_a_byte_first():
+    # printf '\001\002' ; head -c 122 /dev/zero ; printf '\200'  piped into base64
+    text = "AQIA" + "AAAA" * 40 + "AIA="
+    assert [n for n in range(SLOTS) if slots.contains(text, n)] == [0, 9, 999]
+    every = "/" * 166 + "8="
+    assert all(slots.contains(every, n) for n in range(SLOTS))

@@ -68,12 +68,12 @@ def test_a_stranger_kind_is_not_repeated_in_the_message():
 
 def test_unknown_field_is_refused_even_when_well_signed():
     message = refused(DocumentError, opened, ORDER, signed.ORDER_UNKNOWN_FIELD)
-    assert message == "order.condition: an unknown field; order v 1 is read here"
+    assert message == "order.condition: an unknown field; order v 2 is read here"
 
 
 def test_order_of_a_newer_format_is_refused_for_that_even_when_well_signed():
     message = refused(NewerFormatError, opened, ORDER, signed.ORDER_NEXT_FORMAT)
-    assert message == "order.v: 2 is a newer format; order v 1 is read here"
+    assert message == "order.v: 3 is a newer format; order v 2 is read here"
 
 
 def test_extra_is_covered_by_the_signature():

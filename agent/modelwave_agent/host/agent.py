@@ -39,11 +39,14 @@ from modelwave_agent.host.config import AgentConfig
 from modelwave_agent.host.hooks import CommandHooks, MayUpdate
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
-from modelwave_agent.host.litert import InputError, LiteRT
+from modelwave_agent.host.litert import EDGETPU, InputError, LiteRT
 from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.program import Program, as_bytes, differ
+from modelwave_agent.host.shadow import HostShadow
+from modelwave_agent.host.shadow_messages import Answer
+from modelwave_agent.host.shadow_windows import HostObservations
 from modelwave_agent.journal import Journal
 from modelwave_agent.model_report import ModelReport
 from modelwave_agent.observations import (
@@ -77,13 +80,17 @@ class HostAgent:
     """The agent of one device. Its methods may be called from any thread."""
 
     def __init__(
-        self, settings: AgentConfig, may_update: "MayUpdateFunction | None" = None
+        self,
+        settings: AgentConfig,
+        may_update: "MayUpdateFunction | None" = None,
+        runs_models: bool = True,
     ) -> None:
         """Locks the state folder, because two agents must not share one. `may_update(upcoming)` is
         called before the download of the release `upcoming` (model, release, version), and again
         before it serves, in a thread of its own, or if it is async in the agent's event loop. It
         returns "", None or True if the update may go on now, else why not, or False: then the
-        report says DEFERRED, and it is called again later. Raises ConfigError, and ProofError if
+        report says DEFERRED, and it is called again later. `runs_models`: whether the program calls
+        `run`; else no release can run beside the live one. Raises ConfigError, and ProofError if
         no runtime is installed."""
         self.settings = settings
         self.device = Enrolment(settings.device, settings.target, settings.root)
@@ -92,6 +99,8 @@ class HostAgent:
         self._hooks = {
             model: _ProgramHooks(settings, self._tell, may_update) for model in settings.models
         }
+        cannot = _no_shadow(settings, runs_models)
+        self._shadows = {model: self._shadow(model, cannot) for model in settings.models}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._begun = threading.Event()
@@ -108,6 +117,13 @@ class HostAgent:
             self._unlock()
             raise
         _AGENTS.add(self)
+
+    def _shadow(self, model: str, cannot: str) -> HostShadow:
+        def observe(release: int, answer: Answer) -> None:
+            self._observations.add_shadow(model, release, answer)
+
+        settings = self.settings
+        return HostShadow(settings.accelerator, settings.proof_seconds, cannot, observe)
 
     @classmethod
     def from_config(cls, path: str | Path, may_update: "MayUpdateFunction | None" = None) -> Self:
@@ -190,13 +206,14 @@ class HostAgent:
         against nothing: a wrong number of bytes raises InputError, which is a ProofError too."""
         self._update(model)
         given = as_bytes(data)
+        program = self._programs[model]
         self._tell_failure()
         while True:
             live = self.live(model)
             if live is None:
                 raise ProofError(self._nothing_live(model))
             try:
-                output, latency_ms = self._programs[model].run(live, given)
+                output, latency_ms = program.run(live, given)
             except Exception as error:
                 if differ(live, self.live(model)):
                     continue  # another model went live meanwhile, and its files were deleted
@@ -209,6 +226,7 @@ class HostAgent:
                     self.observe(model, inferences=1, failures=1, release=live.release, reason=told)
                 raise
             self.observe(model, inferences=1, release=live.release, latency_ms=latency_ms)
+            self._shadows[model].offer(given, output, lambda: program.output_type)
             return output
 
     def observe(
@@ -369,6 +387,7 @@ class HostAgent:
     def _made(self) -> Agent:
         settings = self.settings
         clock, fetcher = HostClock(), _fetcher(settings)
+        self._observations = HostObservations(settings.metrics_seconds, clock.now())
         runtime = _runtime(settings)
         updates = {}
         for model in settings.models:
@@ -382,6 +401,7 @@ class HostAgent:
                 fetcher,
                 self._hooks[model],
                 clock,
+                self._shadows[model],
             )
             updates[model] = Update(model, self.device, ports)
             gate = MaintenanceGate(updates[model], clock, settings.zone)
@@ -397,6 +417,7 @@ class HostAgent:
             settings.metrics_seconds,
             version=checkout.described(),
         )
+        agent.observations = self._observations
         if agent.trouble:
             logger.warning("%s: no order is taken until it can be written", agent.trouble)
         for update in updates.values():
@@ -488,6 +509,17 @@ def _is_asked_to_end(error: BaseException | None) -> bool:
     if isinstance(error, SystemExit):
         return not error.code
     return error is None or isinstance(error, KeyboardInterrupt)
+
+
+def _no_shadow(settings: AgentConfig, runs_models: bool) -> str:
+    """Why no release can run beside the live one on this device; "" if one can."""
+    if not settings.shadow:
+        return "runtime.shadow is false in this device's agent.toml"
+    if not runs_models:
+        return "no program runs models through this agent"
+    if settings.accelerator == EDGETPU:
+        return "only one process can use an Edge TPU"
+    return ""
 
 
 def _fetcher(settings: AgentConfig) -> HostHttpFetcher:

@@ -44,6 +44,7 @@ class AgentConfig:
     kernels: tuple[str, ...]  # the operators of a board that this host simulates; (): all
     accelerator: str
     proof_seconds: float
+    shadow: bool  # whether releases may run beside the live ones
     download_ca: str
     redirect_hosts: tuple[RedirectHost, ...]
     swap: tuple[str, ...]
@@ -101,6 +102,7 @@ class _SettingsReader:
             kernels=self.take("limits.kernels", _kernels, ()),
             accelerator=self.take("runtime.accelerator", _accelerator, ""),
             proof_seconds=self.take("runtime.proof_seconds", _seconds, PROOF_SECONDS),
+            shadow=self.take("runtime.shadow", _yes_or_no, True),
             download_ca=self.authorities("download.ca"),
             redirect_hosts=self.take("download.redirect_hosts", _redirect_hosts, ()),
             swap=self.take("hooks.swap", _command, ()),
@@ -228,6 +230,12 @@ def _accelerator(value: Any) -> str:
     if value not in ACCELERATORS:
         raise ValueError("give one of " + ", ".join(f'"{name}"' for name in ACCELERATORS))
     return str(value)
+
+
+def _yes_or_no(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError("give true or false")
+    return value
 
 
 def _seconds(value: Any) -> float:

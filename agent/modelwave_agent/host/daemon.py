@@ -59,7 +59,7 @@ def _run(path: Path) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S %z",
     )
-    agent = HostAgent.from_config(path)
+    agent = HostAgent(config.read_config(path), runs_models=False)
     asyncio.run(_until_signal(agent))
     return 0
 

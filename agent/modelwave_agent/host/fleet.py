@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwave_agent.host.agent import HostAgent
-from modelwave_agent.host.config import ConfigError
+from modelwave_agent.host.config import ConfigError, read_config
 from modelwave_agent.ports import ProofError
 
 
@@ -29,8 +29,8 @@ def main() -> None:
             raise ConfigError(
                 f"--configs: {options.configs} has no *.toml; name a folder of agent.toml files"
             )
-        agents = [HostAgent.from_config(path) for path in paths]
         samples = _samples(options.inputs) if options.inputs else []
+        agents = [HostAgent(read_config(path), runs_models=bool(samples)) for path in paths]
     except (ConfigError, ProofError, OSError, ValueError, KeyError) as error:
         print(f"modelwave-agent: {error}", file=sys.stderr)
         sys.exit(2)

@@ -24,8 +24,8 @@ EDGETPU_LIBRARY = "libedgetpu.so.1"
 PROOF_SECONDS = 60
 PROVE = (sys.executable, "-P", "-m", "modelwave_agent.host.prove")
 
-# Signals of a person or the system; a proof that they end says nothing about the model.
-_NOT_ITS_FAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Signals of a person or the system; a process that they end says nothing about the model.
+NOT_ITS_FAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class InputError(ProofError, ValueError):
@@ -114,11 +114,18 @@ class LiteRT(Runtime):
             raise ProofError(f"the model cannot be run: {_line(error)}") from error
         return result
 
+    @property
+    def output_type(self) -> str:
+        """The type of the output's elements as numpy writes it ("|i1", "<f4"); "" if no model is
+        loaded."""
+        result = self._result
+        return str(_numpy().dtype(result["dtype"]).str) if result else ""
+
     def unload(self) -> None:
         self._interpreter = self._given = self._result = None
 
     def free_ram(self) -> int:
-        free = _available_bytes()
+        free = available_bytes()
         return min(free, self.ram_bytes) if self.ram_bytes else free
 
     async def prove(
@@ -151,7 +158,7 @@ class LiteRT(Runtime):
 def _verdict(ended: process.Ended) -> str:
     if ended.code == -signal.SIGKILL:
         raise MemoryError("the proof was killed; the kernel does this when memory runs out")
-    if -ended.code in _NOT_ITS_FAULT:
+    if -ended.code in NOT_ITS_FAULT:
         raise OSError(f"the proof was ended from outside ({signal.Signals(-ended.code).name})")
     if ended.code < 0:
         return f"proof: the model crashed its runtime ({signal.Signals(-ended.code).name})"
@@ -193,7 +200,7 @@ def _only(details: list[Any], what: str) -> Any:
     return details[0]
 
 
-def _available_bytes() -> int:
+def available_bytes() -> int:
     """Returns the memory that Linux can provide without swapping (proc(5), MemAvailable)."""
     with open("/proc/meminfo", encoding="ascii") as file:
         for line in file:

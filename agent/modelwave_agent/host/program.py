@@ -23,6 +23,11 @@ class Program:
         loaded = self.loaded
         return loaded.release if loaded else None
 
+    @property
+    def output_type(self) -> str:
+        """The type of the output's elements as numpy writes it; "" if the runtime does not tell."""
+        return str(getattr(self.runtime, "output_type", ""))
+
     def run(self, live: Live, data: bytes) -> tuple[bytes, float]:
         """Loads `live` if it is new, and runs it. Returns the output and the milliseconds of the
         inference alone. Raises ProofError, OSError if its file cannot be read, and RuntimeError if

@@ -11,14 +11,13 @@ it.
 
 import argparse
 import asyncio
-import contextlib
 import json
-import resource
 import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from modelwave_agent.host.expendable import be_expendable
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS, LiteRT
 from modelwave_agent.ports import ProofError
 from modelwave_agent.proof import judge_golden
@@ -30,7 +29,8 @@ MAX_REASON = 1000  # characters; a runtime may list all missing operators
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
-    _be_expendable(options.seconds)
+    be_expendable()
+    signal.setitimer(signal.ITIMER_REAL, options.seconds)  # also if its parent was killed
     try:
         runtime = LiteRT(options.accelerator)
         reason = asyncio.run(judge(runtime, options.model, options.golden, options.tolerance))
@@ -67,15 +67,6 @@ async def judge(runtime: LiteRT, model: str, golden: str, tolerance: Any) -> str
 
 async def _never_wait() -> None:
     """Does nothing, as this process has no other tasks."""
-
-
-def _be_expendable(seconds: float) -> None:
-    """Makes this process leave no core file, be the first that the kernel kills when memory runs
-    out, and end after `seconds` even if its parent was killed."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
-    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -3,19 +3,18 @@ style is report.css, which is written into it."""
 
 from importlib.resources import files
 
-from modelwave_controller.cli import sparkline
+from modelwave_controller.cli import gate_plot, intervals, sparkline
 from modelwave_controller.cli.markup import Markup, element, html, joined, words
-from modelwave_controller.cli.report_parts import (
+from modelwave_controller.cli.report_cells import (
     Cell,
+    Interval,
     Moment,
     Part,
     Series,
     Shares,
     Word,
-    facts_of,
-    parts_of,
-    title_of,
 )
+from modelwave_controller.cli.report_parts import facts_of, parts_of, title_of
 from modelwave_controller.operations.report import RolloutReport
 
 # Besides that nothing in the page asks for it, a browser may load and run nothing.
@@ -51,7 +50,12 @@ def _header(report: RolloutReport, title: str, utc: bool) -> Markup:
 def _section(part: Part) -> Markup:
     notes = [element("p", words(note), class_="note") for note in part.notes]
     contents = _table(part) if part.rows else element("p", part.empty)
-    return element("section", element("h2", part.title), contents, *notes, id=part.name)
+    plot = gate_plot.svg(part.course) if part.course else Markup("")
+    drawn = element("div", plot, class_="wide") if plot else plot
+    lead = element("p", words(part.lead)) if part.lead else Markup("")
+    return element(
+        "section", element("h2", part.title), lead, drawn, contents, *notes, id=part.name
+    )
 
 
 def _table(part: Part) -> Markup:
@@ -88,6 +92,10 @@ def _cell(cell: Cell) -> Markup:
         case Series():
             line = sparkline.svg(cell.values, cell.least, cell.most, cell.told)
             return joined(element("span", cell.text), line)
+        case Interval():
+            mark = gate_plot.mark(cell.verdict)
+            drawn = intervals.svg(cell.estimate, cell.scale, mark, f"{cell.verdict}: {cell.text}")
+            return joined(element("span", cell.text), drawn)
     return words(cell)
 
 

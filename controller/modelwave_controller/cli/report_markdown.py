@@ -5,19 +5,18 @@ Every text is escaped: nothing from outside is a link, HTML, a mention, or an ed
 
 import re
 
-from modelwave_controller.cli import sparkline
+from modelwave_controller.cli import intervals, sparkline
 from modelwave_controller.cli.markup import COMMAND, bounded
-from modelwave_controller.cli.report_parts import (
+from modelwave_controller.cli.report_cells import (
     Cell,
+    Interval,
     Moment,
     Part,
     Series,
     Shares,
     Word,
-    facts_of,
-    parts_of,
-    title_of,
 )
+from modelwave_controller.cli.report_parts import facts_of, parts_of, title_of
 from modelwave_controller.operations.report import RolloutReport
 
 # Each is written as a numeric reference: programs that draw Markdown differ in what a backslash
@@ -30,7 +29,9 @@ def page(report: RolloutReport, utc: bool) -> str:
     lines = [f"# {escaped(title_of(report))} {escaped(report.status.status)}", ""]
     lines += [f"- **{name}** {_words(text)}" for name, text in facts_of(report, utc)]
     for part in parts_of(report, utc):
-        lines += ["", f"## {escaped(part.title)}", "", *_table(part)]
+        lines += ["", f"## {escaped(part.title)}", ""]
+        lines += [_words(part.lead), ""] if part.lead else []
+        lines += _table(part)
         for note in part.notes:
             lines += ["", _words(note)]
     return "\n".join(lines) + "\n"
@@ -68,4 +69,6 @@ def _cell(cell: Cell) -> str:
         case Series():
             line = sparkline.blocks(cell.values, cell.least, cell.most)
             return f"{escaped(cell.text)} {line}"
+        case Interval():
+            return f"{escaped(cell.text)} `{intervals.text(cell.estimate, cell.scale)}`"
     return _words(cell)

@@ -2,64 +2,23 @@
 report_markdown.py draw them, and escape every text."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from modelwave_controller.cli.amounts import milliseconds, number, percent
+from modelwave_controller.cli.report_cells import (
+    NONE,
+    Cell,
+    Heading,
+    Moment,
+    Part,
+    Series,
+    Shares,
+    Word,
+)
+from modelwave_controller.cli.report_gates import gate_parts
 from modelwave_controller.cli.view import shown_columns
 from modelwave_controller.operations.observations import BEFORE, NEW, ReleaseObserved
 from modelwave_controller.operations.report import RolloutReport, StageTimes, TroubledDevices
 from modelwave_controller.phrases import moment, plural, span
-
-NONE = "–"
-
-
-class Word(NamedTuple):
-    """A status, a verdict or an outcome: it has a colour."""
-
-    text: str
-
-
-class Moment(NamedTuple):
-    """A date, a time and its offset, with a space between them; or NONE."""
-
-    text: str
-
-
-class Shares(NamedTuple):
-    """A name, and parts of a whole by what they are, as a bar."""
-
-    text: str
-    parts: Sequence[tuple[str, int]]
-
-
-class Series(NamedTuple):
-    """A figure, and its values by time, None where it was not observed; `least` and `most` of all
-    rows that are compared with it. `told` says what the values are."""
-
-    text: str
-    values: Sequence[float | None]
-    least: float
-    most: float
-    told: str
-
-
-Cell = str | Word | Moment | Shares | Series
-
-
-class Heading(NamedTuple):
-    title: str
-    is_number: bool = False
-
-
-class Part(NamedTuple):
-    """A section. `empty`: what it says without rows."""
-
-    name: str
-    title: str
-    headings: Sequence[Heading]
-    rows: Sequence[Sequence[Cell]]
-    empty: str
-    notes: Sequence[str] = ()
 
 
 def title_of(report: RolloutReport) -> str:
@@ -79,8 +38,7 @@ def facts_of(report: RolloutReport, utc: bool) -> Iterator[tuple[str, str]]:
         targets = ", ".join(status.targets)
         what = f"{status.model} release {status.release} ({status.version})"
         yield "what", f"{what} for {targets}, fleet {report.fleet}"
-    before = [f"{target}: {named}" for target, named in report.before.items()]
-    yield "before", ", ".join(before) or "no earlier release"
+    yield "before", "; ".join(_before(report)) or "no earlier release"
     if report.created is not None:
         yield "started", f"{moment(report.created, utc)} by {report.actor}"
     if report.ended is not None:
@@ -88,9 +46,17 @@ def facts_of(report: RolloutReport, utc: bool) -> Iterator[tuple[str, str]]:
     yield "report", _made(report, utc)
 
 
+def _before(report: RolloutReport) -> Iterator[str]:
+    """Yields each release to revert to, with its targets."""
+    for named in dict.fromkeys(report.before.values()):
+        targets = [target for target, one in report.before.items() if one == named]
+        yield f"{named} for {', '.join(targets)}"
+
+
 def parts_of(report: RolloutReport, utc: bool) -> Iterator[Part]:
     yield _stages(report, utc)
     yield _gates(report, utc)
+    yield from gate_parts(report)
     yield _observed(report, utc)
     yield from _troubles(report)
     yield _timeline(report, utc)
@@ -117,8 +83,9 @@ def _stages(report: RolloutReport, utc: bool) -> Part:
         ]
         for stage in report.stages
     ]
-    note = "Began: the broker had all orders of the stage, so that its soak and deadline ran."
-    return Part("stages", "Stages", headings, rows, "No stage is known.", [note])
+    notes = ["Began: the broker had all orders of the stage, so that its soak and deadline ran."]
+    notes += [f"{one.row.name}: {one.row.promoted}." for one in report.stages if one.row.promoted]
+    return Part("stages", "Stages", headings, rows, "No stage is known.", notes)
 
 
 def _gates(report: RolloutReport, utc: bool) -> Part:
@@ -222,19 +189,26 @@ def _troubles(report: RolloutReport) -> Iterator[Part]:
             (one.device, one.reason or "no reason given", one.then)[: len(headings)]
             for one in trouble.devices
         ]
-        yield Part(name, title, headings, rows, "", _trouble_notes(trouble, report))
+        notes = _trouble_notes(trouble, report)
+        yield Part(name, title, headings, rows, "", notes, _often(trouble))
+
+
+def _often(trouble: TroubledDevices) -> str:
+    """Returns the most frequent reasons, if the rows do not name all devices."""
+    if not trouble.more:
+        return ""
+    often = "; ".join(
+        f"{number(count)} × {reason or 'no reason given'}" for reason, count in trouble.reasons
+    )
+    return f"The most frequent reasons: {often}."
 
 
 def _trouble_notes(trouble: TroubledDevices, report: RolloutReport) -> list[str]:
     if not trouble.more:
         return []
-    often = "; ".join(
-        f"{number(count)} × {reason or 'no reason given'}" for reason, count in trouble.reasons
-    )
     return [
-        f"The most frequent reasons: {often}.",
         f"{plural(trouble.more, 'more device')} left out; `modelwave rollout log "
-        f"{report.status.rollout} --answers` has all answers.",
+        f"{report.status.rollout} --answers` has all answers."
     ]
 
 

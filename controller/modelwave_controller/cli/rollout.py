@@ -59,7 +59,7 @@ def show_status(
 ) -> None:
     """Show a rollout's status, its reason, what happens next, and a row for each stage."""
     with opened_store(ctx) as store:
-        found = status_of(store, rollout)
+        found = status_of(store, rollout, with_series=True)
     if as_json:
         print_json(found.json())
     else:
@@ -102,7 +102,7 @@ def watch(
     """
     with opened_store(ctx) as store:
         with store.read() as connection:
-            reader = StatusReader(connection, rollout)
+            reader = StatusReader(connection, rollout, with_series=True)
 
         def read() -> Status:
             with store.read() as connection:
@@ -224,6 +224,7 @@ def _follow(read: Callable[[], Status], interval: float, as_json: bool, timeout:
     if not screen.is_terminal:
         draw = _changes(lambda found: show(view.rollout(found)))
         return _until_end(read, interval, draw, timeout)
+    screen.soft_wrap = False  # Live cuts what it does not wrap itself
     with Live(console=screen, auto_refresh=False) as live:
         return _until_end(
             read, interval, lambda found: live.update(view.rollout(found), refresh=True), timeout
@@ -247,12 +248,12 @@ def _until_end(
 
 
 def _changes(draw: Callable[[Status], None]) -> Callable[[Status], None]:
-    """Returns a function that draws only changes, for an output that cannot be redrawn; a
-    countdown does not count as a change."""
+    """Returns a function that draws only changes, for an output that cannot be redrawn. A countdown
+    does not count as a change, nor do further windows: what they say is judged by looks."""
     drawn: list[Status] = []
 
     def draw_change(found: Status) -> None:
-        lasting = replace(found, next="", warnings=[], next_look="")
+        lasting = replace(found, next="", warnings=[], next_look="", series={})
         if drawn != [lasting]:
             draw(found)
             drawn[:] = [lasting]

@@ -24,10 +24,19 @@ def svg(values: Values, least: float, most: float, told: str) -> Markup:
 
 def blocks(values: Values, least: float, most: float) -> str:
     """Returns a character a value."""
+    return _characters(values, least, most, _BLOCKS, _GAP)
+
+
+def digits(values: Values, least: float, most: float) -> str:
+    """Returns a digit a value, 0 at the bottom and 9 at the top, for a terminal without blocks."""
+    return _characters(values, least, most, "0123456789", ".")
+
+
+def _characters(values: Values, least: float, most: float, levels: str, gap: str) -> str:
     span = most - least
-    top = len(_BLOCKS) - 1
+    top = len(levels) - 1
     return "".join(
-        _GAP if value is None else _BLOCKS[round(top * (value - least) / span) if span else 0]
+        gap if value is None else levels[round(top * (value - least) / span) if span else 0]
         for value in values
     )
 

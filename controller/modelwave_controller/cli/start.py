@@ -153,8 +153,12 @@ def start(
         int | None,
         typer.Option(metavar="COUNT", help="A stage opens so many. (default all at once)"),
     ] = None,
-    start_slot: Annotated[
-        int | None, typer.Option(help="First slot of the first stage, 0 to 999; else random.")
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Draws the devices of the stages as another rollout did with it; else random.",
+        ),
     ] = None,
     lift_ban: Annotated[
         str | None,
@@ -168,6 +172,13 @@ def start(
         typer.Option(
             metavar="REASON",
             help="Also with gates that a stage of this fleet cannot judge; kept in the log.",
+        ),
+    ] = None,
+    supersede: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="End a rollout that is under way for its targets; kept in the log.",
         ),
     ] = None,
     wait_devices: Annotated[
@@ -221,11 +232,20 @@ def start(
     chosen = _plan(plan_file, stages, stage, trial, rest)
     lifted = "" if lift_ban is None else reason_of(lift_ban, "--lift-ban")
     blind = "" if accept_blind is None else reason_of(accept_blind, "--accept-blind")
-    epoch = home.root.epoch
-    request = Request(model, found, target or (), chosen, start_slot, lifted, epoch, blind)
+    request = Request(
+        model,
+        found,
+        target or (),
+        chosen,
+        seed,
+        lifted,
+        home.root.epoch,
+        accept_blind=blind,
+        supersede="" if supersede is None else reason_of(supersede, "--supersede"),
+    )
     with opened_store(ctx) as store:
         if dry_run:
-            again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "start_slot"))
+            again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "seed"))
             _awaiting_device(
                 lambda: _dry_run(store, releases, request, again, as_json), wait_devices
             )
@@ -290,7 +310,7 @@ def _plan(
 def _dry_run(
     store: Store, releases: Releases, request: Request, again: list[str], as_json: bool
 ) -> None:
-    """Shows what the rollout would do; `again` is the command without its start slot."""
+    """Shows what the rollout would do; `again` is the command without its seed."""
     with store.read() as connection:
         created = rollouts.propose(connection, log.under_way(connection), request)
         places = preview.preview(connection, created, request.releases)
@@ -300,7 +320,7 @@ def _dry_run(
         seen = sights(connection, created, places)
     refused = "" if request.accept_blind else refusal(seen)
     metrics = preview.held_out(releases, created, request.releases)
-    command = [*again, "--start-slot", str(created.start_slot)]
+    command = [*again, "--seed", str(created.seed)]
     unfit = [place for place in places if place.shortfalls]
     if as_json:
         print_json(
@@ -308,7 +328,7 @@ def _dry_run(
                 "command": command,
                 "banned": banned,
                 "downgrade": back,
-                "start_slot": created.start_slot,
+                "seed": created.seed,
                 "plan": created.plan.model_dump(),
                 "devices": [asdict(place) for place in places],
                 "held_out": {of_target.target: of_target.json() for of_target in metrics},

@@ -18,8 +18,9 @@ def opened_store(ctx: typer.Context) -> closing[Store]:
     return closing(Store(home.database_url))
 
 
-def status_of(store: Store, rollout: str | None) -> Status:
+def status_of(store: Store, rollout: str | None, with_series: bool = False) -> Status:
     """Returns the status of the rollout with this number or of this model; of the newest for
-    None. Raises OperatorError."""
+    None. `with_series`: also what devices measured by window. Raises OperatorError."""
     with store.read() as connection:
-        return StatusReader(connection, rollout).read(connection, time.time())
+        reader = StatusReader(connection, rollout, with_series=with_series)
+        return reader.read(connection, time.time())

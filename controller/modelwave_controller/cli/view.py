@@ -11,8 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
-from modelwave_controller.operations.judged import GateRow
+from modelwave_controller.cli.view_judged import VERDICT_STYLES, ByWindow, Fitting, looked
 from modelwave_controller.operations.status import StageRow, Status
 from modelwave_controller.rollout import state
 from modelwave_controller.terminal import print_json, safe, show
@@ -27,7 +26,6 @@ _STATUS_STYLES = {
     state.REVERTED: "bold red",
     state.ABORTED: "bold magenta",
 }
-_GATE_STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow"}
 
 
 class Column(NamedTuple):
@@ -53,7 +51,9 @@ def rollout(status: Status) -> RenderableType:
     parts: list[RenderableType] = [heading(status), stages(status)]
     newest = [row for row in status.judged if row.stage == max(r.stage for r in status.judged)]
     if newest:
-        parts.append(judged(newest))
+        parts.append(looked(newest))
+    if status.series:
+        parts.append(ByWindow(status.series_stage, status.series))
     if status.next_look:
         parts.append(Text(f"  next look {status.next_look}", "dim"))
     for problem in status.problems:
@@ -91,19 +91,35 @@ def heading(status: Status) -> RenderableType:
     return Text.from_markup("\n".join(lines))
 
 
-def stages(status: Status) -> Table:
+def stages(status: Status) -> Fitting:
+    columns = shown_columns(status.rows)
+    tables = [_stages(status.rows, columns, between) for between in (" ", "\n")]
+    return Fitting(tables, [_line(row, columns) for row in status.rows])
+
+
+def _stages(rows: Sequence[StageRow], columns: Sequence[Column], between: str) -> Table:
+    """Returns the table; `between`: what is between the words of its headings."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage")
-    columns = shown_columns(status.rows)
     for column in columns:
-        table.add_column(column.title, justify="right")
+        table.add_column(column.title.replace(" ", between), justify="right")
     table.add_column("gate")
-    for row in status.rows:
+    for row in rows:
         cells = [_cell(getattr(row, field), style) for _, field, style in columns]
-        gate = Text(row.gate or "–", _GATE_STYLES.get(row.gate, "dim"))
-        gate.append(", promoted" if row.promoted else "", "yellow")
-        table.add_row(row.name, *cells, gate)
+        table.add_row(row.name, *cells, _gate(row))
     return table
+
+
+def _gate(row: StageRow) -> Text:
+    gate = Text(row.gate or "–", VERDICT_STYLES.get(row.gate, "dim"))
+    return gate.append(", promoted" if row.promoted else "", "yellow")
+
+
+def _line(row: StageRow, columns: Sequence[Column]) -> Text:
+    """Returns the row without the counts that are 0."""
+    counts = [(column, getattr(row, column.field)) for column in columns]
+    told = [Text(f", {count} {column.title}", column.style) for column, count in counts if count]
+    return Text(f"{row.name}: ").append_text(_gate(row)).append_text(Text("").join(told))
 
 
 def shown_columns(rows: Sequence[StageRow]) -> list[Column]:
@@ -114,35 +130,6 @@ def shown_columns(rows: Sequence[StageRow]) -> list[Column]:
         if column.field not in ("canceled", "deferred")
         or any(getattr(row, column.field) for row in rows)
     ]
-
-
-def judged(rows: list[GateRow]) -> Table:
-    """Returns what the looks of a stage found, a row for each gate and target."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in (f"judged in stage {rows[0].stage}, look {rows[0].look}", "harm", "margin"):
-        table.add_column(title)
-    for title in ("canaries", "controls"):
-        table.add_column(title, justify="right")
-    table.add_column("verdict")
-    for row in rows:
-        name = f"  in {safe(row.target)}" if row.target else safe(row.gate)
-        word = Text(row.verdict, _GATE_STYLES.get(row.verdict, "dim"))
-        word.append(f"; {row.needs}" if row.needs else "", "dim")
-        table.add_row(
-            Text.from_markup(name),
-            _interval(row),
-            "–" if row.margin is None else f"{row.margin:.3g}",
-            str(row.canaries),
-            str(row.controls),
-            word,
-        )
-    return table
-
-
-def _interval(row: GateRow) -> str:
-    if row.harm is None or row.low is None or row.high is None:
-        return "–"
-    return f"{row.harm:.3g} ({row.low:.3g} to {row.high:.3g})"
 
 
 def _cell(number: int, style: str) -> Text:

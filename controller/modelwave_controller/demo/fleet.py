@@ -1,9 +1,11 @@
 """The demo's devices, their folders and their processes."""
 
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from modelwave_controller.demo.processes import AGENT, FLEET, Processes
+from modelwave_controller.rollout.draw import drawn
 from modelwave_shared.slots import slot
 
 FLEET_NAME = "demo"
@@ -33,6 +35,17 @@ def devices(number: int) -> list[Device]:
     them a daemon."""
     hosts = [Device(f"pi-{n:02}", HOST, daemon=n <= 3) for n in range(1, number - 1)]
     return [*hosts, Device("nano-01", SMALL, daemon=True), Device("nano-02", SMALL, daemon=False)]
+
+
+def seed_that_ends_with(last: Device, fleet: list[Device]) -> int:
+    """Returns the first seed of a rollout that opens the slot of `last` after those of all other
+    devices."""
+
+    def ends(seed: int) -> bool:
+        places = {slot: place for place, slot in enumerate(drawn(seed))}
+        return max(places[device.slot] for device in fleet) == places[last.slot]
+
+    return next(seed for seed in count() if ends(seed))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,15 @@ from modelwave_controller.demo import boards
 from modelwave_controller.demo.boards import Boards
 from modelwave_controller.demo.command import CommandLine
 from modelwave_controller.demo.examples import catalogue, release_arguments
-from modelwave_controller.demo.fleet import FLEET_NAME, HOST, SMALL, Device, Parts, devices
+from modelwave_controller.demo.fleet import (
+    FLEET_NAME,
+    HOST,
+    SMALL,
+    Device,
+    Parts,
+    devices,
+    seed_that_ends_with,
+)
 from modelwave_controller.demo.processes import Processes
 from modelwave_controller.demo.service import settle, start_broker, start_serve
 from modelwave_controller.rollout.state import FINISHED, NEW, REVERTED, RUNNING
@@ -62,10 +70,9 @@ class Story:
         self.operator = operator
         self.folder = folder
         self.seen: list[Observation] = []
-        # The daemon that will be offline. The first stage starts at the slot after its own, so
-        # that it is the last device of the rollout.
+        # The daemon that will be offline. Its slot is to be the last one that a stage opens.
         self.absent = self.fleet[0]
-        self.start_slot = (self.absent.slot + 1) % 1000
+        self.seed = seed_that_ends_with(self.absent, self.fleet)
 
     def tell(self) -> list[Observation]:
         acts = [
@@ -276,7 +283,7 @@ class Story:
 
     def _roll_out(self, version: str, *options: str, watch: bool = True) -> None:
         start = ("rollout", "start", "digits", version, *PLAN)
-        self.operator.shows(*start, "--start-slot", str(self.start_slot), *options)
+        self.operator.shows(*start, "--seed", str(self.seed), *options)
         if watch:
             self.operator.shows("rollout", "watch")
 

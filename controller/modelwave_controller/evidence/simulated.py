@@ -78,7 +78,7 @@ def opened(plan: Plan, devices: Mapping[str, int]) -> list[dict[str, int]]:
             open_now[largest] = min(more, devices[largest])
         for target, slots in counts.items() if stage.percent else ():
             least = plan.judge.least_devices
-            width = cohorts.widen(slots, 0, widths[target], stage.percent or 0, least)
+            width = cohorts.widen(slots, range(SLOTS), widths[target], stage.percent or 0, least)
             widths[target] = width
             inside = cohorts.count_devices(slots, [[0, width - 1]])
             open_now[target] = max(open_now[target], inside)

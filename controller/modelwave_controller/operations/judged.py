@@ -1,7 +1,10 @@
 """What the looks of a rollout's stages found, for people: a row for each gate and target."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
+from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout import course, state
 from modelwave_controller.rollout.events import Finding
@@ -38,6 +41,19 @@ def gate_rows(rollout: Rollout) -> list[GateRow]:
         for number, stage in enumerate(rollout.stages)
         for finding in course.standing(stage.looks)
     ]
+
+
+def worst_targets(rows: Sequence[GateRow], gate: str, most: int) -> tuple[list[GateRow], int]:
+    """Returns at most so many rows of the gate's targets, those with the worst verdict first, then
+    those whose harm may be nearest to the margin or most beyond it; and how many are left out."""
+    found = sorted((r for r in rows if r.gate == gate and r.target), key=_goodness)
+    return found[:most], max(0, len(found) - most)
+
+
+def _goodness(row: GateRow) -> tuple[int, float, str]:
+    verdict = {FAIL: 0, INCONCLUSIVE: 1}.get(row.verdict, 2)
+    room = inf if row.high is None or row.margin is None else row.margin - row.high
+    return verdict, room, row.target
 
 
 def next_look(rollout: Rollout, clock: float) -> str:

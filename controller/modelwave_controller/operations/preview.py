@@ -185,8 +185,8 @@ def _stages(created: Created, slots: list[int]) -> dict[int, int]:
     for number, stage in enumerate(created.plan.stages):
         if stage.percent is None:
             continue
-        new = cohorts.widen(counts, created.start_slot, width, stage.percent, least)
-        found.update(dict.fromkeys(cohorts.opened(created.start_slot, width, new), number))
+        new = cohorts.widen(counts, created.drawn, width, stage.percent, least)
+        found.update(dict.fromkeys(created.drawn[width:new], number))
         width = new
     return found
 

@@ -170,8 +170,11 @@ def _runs(connection: Connection, found: State, model: str) -> list[Running]:
     most: dict[str, Running] = {}
     for target, release, sha256, number in ahead.releases(connection, model):
         most.setdefault(target, Running(target, release, sha256, number))
-    active = found.active(model)
-    ours = dict(active.created.releases) if active else {}
+    ours = {
+        target: release
+        for active in found.active_anywhere(model)
+        for target, release in active.created.releases.items()
+    }
     return [
         one
         for target, one in sorted(most.items())

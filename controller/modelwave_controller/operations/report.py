@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.judge.verdicts import PASS
 from modelwave_controller.operations import observations
+from modelwave_controller.operations.gate_courses import GateCourse, gate_courses
 from modelwave_controller.operations.observations import Anchor, FleetObserved, Timeline
 from modelwave_controller.operations.problems import REFUSED, SILENT, Problem
 from modelwave_controller.operations.status import (
@@ -98,7 +99,8 @@ class EventLine:
 @dataclass(frozen=True)
 class RolloutReport:
     """All times are in Unix seconds. `before`: by target, the release to revert to. `ended` None:
-    it goes on. `answers`: how many answers of devices are not among the events."""
+    it goes on. `courses`: how gates were judged, of which `more_courses` are left out. `answers`:
+    how many answers of devices are not among the events."""
 
     fleet: str
     made_at: float
@@ -111,6 +113,8 @@ class RolloutReport:
     stages: list[StageTimes]
     decisions: list[GateDecision]
     more_decisions: int
+    courses: list[GateCourse]
+    more_courses: int
     troubles: list[TroubledDevices]
     events: list[EventLine]
     more_events: int
@@ -135,6 +139,7 @@ def make(
         clock_now = clock.shown(stored, log.service_seen_at(connection), now)
     ended = found.ended if status.final else None
     times = Timeline([*found.began_anchors, Anchor(now, clock_now)])
+    courses, more_courses = gate_courses(rollout)
     return RolloutReport(
         fleet=fleet,
         made_at=now,
@@ -147,6 +152,8 @@ def make(
         stages=list(_stages(status, len(rollout.created.plan.stages), found)),
         decisions=list(found.decisions),
         more_decisions=found.gated - len(found.decisions),
+        courses=courses,
+        more_courses=more_courses,
         troubles=troubles(status.problems),
         events=list(found.entries),
         more_events=found.count - len(found.entries),
@@ -181,9 +188,11 @@ def _observed(
 
 
 def _short(status: Status) -> Status:
-    """Returns the status with as few problems as elsewhere: the report has them by outcome."""
+    """Returns the status without what the report has elsewhere: it has problems by outcome, and
+    what looks found by gate."""
     shown = status.problems[:MAX_PROBLEMS]
-    return replace(status, problems=shown, more_problems=len(status.problems) - len(shown))
+    more = len(status.problems) - len(shown)
+    return replace(status, problems=shown, more_problems=more, judged=[])
 
 
 def troubles(problems: Sequence[Problem]) -> list[TroubledDevices]:

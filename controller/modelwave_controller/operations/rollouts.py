@@ -15,13 +15,14 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.evidence import sight
-from modelwave_controller.operations import preview, recover, ways
+from modelwave_controller.operations import preview, recover, superseding, ways
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.operations.sight import sights
 from modelwave_controller.phrases import plural
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state, wanted
+from modelwave_controller.rollout.draw import MAX_SEED
 from modelwave_controller.rollout.events import (
     Aborted,
     Act,
@@ -37,7 +38,6 @@ from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import ahead, clock, devices, log, outbox
 from modelwave_controller.storage.store import Store
-from modelwave_shared.limits import SLOTS
 from modelwave_shared.words import ROLLED_BACK, SUCCEEDED
 
 
@@ -49,10 +49,11 @@ class Request:
     releases: dict[str, Signed]  # by target
     targets: Sequence[str]
     plan: Plan
-    start_slot: int | None = None  # None: a random one
+    seed: int | None = None  # that draws the order of slots; None: a random one
     lift_ban: str = ""  # why devices that have banned the release may take it again
     epoch: int = 0  # of the fleet's root
     accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
+    supersede: str = ""  # why rollouts that are under way for its targets are to be ended for it
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
@@ -62,14 +63,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
     chosen = _chosen(request)
     if obstacle := found.obstacle(request.model):
         raise OperatorError(f"cannot start a rollout of {request.model}: {obstacle}")
-    active = found.active(request.model)
-    if active:
-        may_end = active.status in state.ACTIVE
-        end = f", `modelwave rollout abort {active.id}` ends it" if may_end else ""
-        raise OperatorError(
-            f"rollout {active.id} of {request.model} is {active.status}: `modelwave rollout "
-            f"watch {active.id}` follows it{end}"
-        )
+    superseding.require_free(found, request.model, list(chosen), bool(request.supersede))
     if not devices.any_has(connection, list(chosen), request.model):
         raise NoDeviceError(
             f"no device of target {', '.join(chosen)} has reported {request.model}: start "
@@ -92,10 +86,8 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         raise OperatorError(f"{doubt}: run `modelwave recover {request.model}`")
     compared = ahead.compare(connection, request.model, request.epoch)
     recover.require_not_behind(compared, request.model)
-    if request.start_slot is not None and not 0 <= request.start_slot < SLOTS:
-        raise OperatorError(
-            f"--start-slot: {request.start_slot}; give a slot from 0 to {SLOTS - 1}"
-        )
+    if request.seed is not None and not 0 <= request.seed <= MAX_SEED:
+        raise OperatorError(f"--seed: {request.seed}; give a number from 0 to {MAX_SEED}")
     return Created(
         model=request.model,
         plan=with_devices(connection, request.plan, request.model, list(chosen)),
@@ -105,7 +97,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
             for target, signed in chosen.items()
             if (release := _before(found, request.model, target, signed.digest))
         },
-        start_slot=secrets.randbelow(SLOTS) if request.start_slot is None else request.start_slot,
+        seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
         lift_ban=request.lift_ban,
         accept_blind=request.accept_blind,
     )
@@ -133,12 +125,14 @@ def start(store: Store, request: Request, now: float, actor: str = "") -> int:
         for signed in request.releases.values():
             outbox.keep_blob(connection, signed.envelope)
         number = log.next_rollout(connection)
-        log.append(connection, number, now, [by(actor, created)])
+        begun: tuple[int, Act] = (number, created)
+        acts = [*superseding.ended(found, created, number, request.supersede), begun]
+        log.append_all(connection, now, [(rollout, by(actor, act)) for rollout, act in acts])
         return number
 
 
 def _require_sight(store: Store, request: Request) -> Request:
-    """Returns the request with its start slot, if its stages can judge the gates that the plan
+    """Returns the request with its seed, if its stages can judge the gates that the plan
     names. Windows are read before the write transaction, as the service waits for that."""
     plan = request.plan
     if request.accept_blind or not (plan.names_gates and plan.may_hold):
@@ -149,7 +143,7 @@ def _require_sight(store: Store, request: Request) -> Request:
         refused = sight.refusal(sights(connection, created, places))
     if refused:
         raise OperatorError(refused)
-    return replace(request, start_slot=created.start_slot)
+    return replace(request, seed=created.seed)
 
 
 def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:

@@ -19,6 +19,7 @@ from modelwave_controller.operations.problems import (
     problems_of,
     with_moments,
 )
+from modelwave_controller.operations.series import Series, SeriesReader
 from modelwave_controller.operations.waits import Waits, waits_for
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
@@ -91,7 +92,7 @@ class Status:
     release: int  # 0, without targets, if the `created` event was not understood
     version: str
     targets: list[str]
-    start_slot: int
+    seed: int | None  # that has drawn the order of slots; None: of before there were seeds
     status: str
     why: str
     next: str
@@ -103,6 +104,8 @@ class Status:
     judged: list[GateRow] = field(default_factory=list)
     next_look: str = ""
     waits: Waits | None = None
+    series: Series = field(default_factory=dict)  # of the newest stage, `series_stage`, from 1
+    series_stage: int = 0  # 0: there is none
 
     @property
     def final(self) -> bool:
@@ -132,13 +135,15 @@ class StatusReader:
         wanted: str | None,
         max_problems: int = MAX_PROBLEMS,
         utc: bool = False,
+        with_series: bool = False,
     ) -> None:
-        """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time. Raises
-        OperatorError."""
+        """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time;
+        `with_series`: also what devices measured by window. Raises OperatorError."""
         self.rollout = rollouts.find(log.folded(connection, reports_of=[]), wanted).id
         self._state = State()
         self._max_problems = max_problems
         self._utc = utc
+        self._series = SeriesReader() if with_series else None
 
     @property
     def folded(self) -> Rollout:
@@ -171,7 +176,9 @@ class StatusReader:
             max_problems=self._max_problems,
         )
         problems = with_moments(connection, rollout.model, found.problems, now, self._utc)
-        return replace(found, problems=problems)
+        series = self._series.read(connection, rollout, known, times.clock) if self._series else {}
+        stage = len(rollout.stages) if series else 0
+        return replace(found, problems=problems, series=series, series_stage=stage)
 
 
 def describe(
@@ -192,7 +199,7 @@ def describe(
         release=release.release if release else 0,
         version=release.version if release else "",
         targets=sorted(rollout.created.releases),
-        start_slot=rollout.created.start_slot,
+        seed=rollout.created.seed,
         status=rollout.status,
         why=why,
         next=then,

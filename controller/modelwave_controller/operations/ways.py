@@ -34,11 +34,12 @@ def require_revertible(found: State, rollout: Rollout) -> None:
     if rollout.back or rollout.revert_asked is not None:
         word = "was" if rollout.over else "is being"
         raise OperatorError(f"rollout {rollout.id} {word} reverted already; {instead(rollout)}")
-    active = found.active(rollout.model)
-    if active and active.id != rollout.id:
-        raise OperatorError(
-            f"rollout {active.id} of {rollout.model} is {active.status}: {_first(active)}"
-        )
+    active = found.active(rollout.model, rollout.created.releases)
+    for other in active:
+        if other.id != rollout.id:
+            raise OperatorError(
+                f"rollout {other.id} of {rollout.model} is {other.status}: {_first(other)}"
+            )
     if not any(_ordered(found, rollout, target) for target in rollout.created.releases):
         end = "`modelwave rollout list` shows what came after it"
         raise OperatorError(
@@ -61,11 +62,10 @@ def before_a_start(found: State, model: str) -> str:
     one can."""
     if obstacle := found.obstacle(model):
         return obstacle
-    active = found.active(model)
-    if active is None:
-        return ""
-    verb = "abort" if active.status in state.ACTIVE else "watch"
-    return f"`modelwave rollout {verb} {active.id}`"
+    return " and ".join(
+        f"`modelwave rollout {'abort' if one.status in state.ACTIVE else 'watch'} {one.id}`"
+        for one in found.active_anywhere(model)
+    )
 
 
 def after_the_end(found: State, rollout: Rollout, known: Known, clock: float) -> str:
@@ -89,10 +89,9 @@ def after_the_end(found: State, rollout: Rollout, known: Known, clock: float) ->
 
 def lifting(found: State, rollout: Rollout, known: Known, banned: Sequence[str]) -> str:
     """Returns how devices may try the release again that they have banned."""
-    active = found.active(rollout.model)
-    if active:
-        return f"it can be tried again when rollout {active.id} is over: {_first(active)}"
     created = rollout.created
+    for active in found.active(rollout.model, created.releases):
+        return f"it can be tried again when rollout {active.id} is over: {_first(active)}"
     releases = created.previous if rollout.back else created.releases
     starts = " and ".join(
         f"`modelwave rollout start {rollout.model} {number}{options} --lift-ban REASON`"

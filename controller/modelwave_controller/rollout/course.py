@@ -91,18 +91,14 @@ def margins(plan: Plan, number: int) -> int:
 def standing(looks: Sequence[Looked]) -> list[Finding]:
     """Returns what stands of each gate, in the order of the newest look: its FAIL, else its PASS,
     else what the newest look says."""
-    found = []
-    for newest in looks[-1].findings if looks else ():
-        same = [
-            finding
-            for look in looks
-            for finding in look.findings
-            if (finding.gate, finding.target) == (newest.gate, newest.target)
-        ]
-        words = [finding.verdict for finding in same]
-        word = next((word for word in (FAIL, PASS) if word in words), INCONCLUSIVE)
-        found.append([finding for finding in same if finding.verdict == word][-1])
-    return found
+    weights = {FAIL: 2, PASS: 1}
+    found: dict[tuple[str, str], Finding] = {}
+    for look in looks:
+        for one in look.findings:
+            held = found.setdefault((one.gate, one.target), one)
+            if weights.get(one.verdict, 0) >= weights.get(held.verdict, 0):
+                found[one.gate, one.target] = one
+    return [found[one.gate, one.target] for one in looks[-1].findings] if looks else []
 
 
 def looked(plan: Plan, number: int, looks: Sequence[Looked]) -> Gate | None:

@@ -11,23 +11,26 @@ means for the rollout. A body that is not a JSON object is damage, and raises St
 """
 
 import json
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
+    Field,
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.rollout.draw import MAX_SEED, circle, drawn
 from modelwave_controller.rollout.plan import Plan
+from modelwave_controller.rollout.slot_sets import contains
 from modelwave_controller.trust.field_types import SlotRange, first_problem
-from modelwave_shared.slots import contains
 from modelwave_shared.words import OUTCOMES
 
 # A device's answer is this, or one of the OUTCOMES of modelwave_shared.words.
@@ -101,17 +104,31 @@ class Cleared(_Body):
 
 
 class Created(_Act):
-    """`lift_ban` is the operator's reason why devices that have banned the release may take it
-    again, or "", `accept_blind` the one why gates may be named that a stage cannot judge."""
+    """`seed` draws the order in which its stages open the slots (draw.py); a rollout of before
+    there were seeds has a `start_slot`. `lift_ban` is the operator's reason why devices that have
+    banned the release may take it again, or "", `accept_blind` the one why gates may be named that
+    a stage cannot judge."""
 
     kind: Literal["created"] = "created"
     model: str
     plan: Plan
     releases: dict[str, Release]  # by target
     previous: dict[str, Release]  # by target: the release to revert to; absent if there is none
-    start_slot: int
+    seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = None
+    start_slot: int | None = None
     lift_ban: str = ""
     accept_blind: str = ""
+
+    @model_validator(mode="after")
+    def _has_one_order_of_slots(self) -> Self:
+        if (self.seed is None) == (self.start_slot is None):
+            raise ValueError("it has to have either a seed or a start slot")
+        return self
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        """All slots, in the order in which its stages open them."""
+        return circle(self.start_slot or 0) if self.seed is None else drawn(self.seed)
 
 
 class Rest(_Body):

@@ -18,6 +18,7 @@ from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.pace import Part, Place, first_part
 from modelwave_controller.rollout.plan import Stage
+from modelwave_controller.rollout.slot_sets import numbers_in
 from modelwave_controller.rollout.state import Answer, Rollout, StageState, Wave
 from modelwave_shared.words import CANCELED, DEFERRED, FAILED, REJECTED, ROLLED_BACK, SUCCEEDED
 
@@ -40,10 +41,9 @@ class Known:
     def inside(self, order: OrderSent) -> Iterator[tuple[int, str]]:
         """Yields the devices that the order is for, with their slots."""
         slots = self.devices.get(order.target, {})
-        for first, last in order.slots:
-            for slot in range(first, last + 1):
-                ids = slots.get(slot, ())
-                yield from ((slot, i) for i in ids if order.device in ("", i))
+        for slot in numbers_in(order.slots):
+            ids = slots.get(slot, ())
+            yield from ((slot, i) for i in ids if order.device in ("", i))
 
 
 def facts(
@@ -121,8 +121,8 @@ def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
     found = {}
     for target in sorted(created.releases):
         counts, old = known.counts(target), rollout.width(target)
-        new = cohorts.widen(counts, created.start_slot, old, stage.percent, least)
-        found[target] = cohorts.opened(created.start_slot, old, new)
+        new = cohorts.widen(counts, created.drawn, old, stage.percent, least)
+        found[target] = list(created.drawn[old:new])
     return found
 
 

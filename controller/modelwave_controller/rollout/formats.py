@@ -1,15 +1,19 @@
 """Finds the known devices that cannot read the documents of a rollout.
 
 A device reports the highest format version `v` that it reads of each kind of document. The
-controller never signs for its slot a document that it cannot read: the rollout holds and names
-the device.
+controller never signs for its slot a document that it cannot read. Where an order of format 1 can
+say the same, it writes that: orders with few slots, in place of one with a bitmap. Otherwise the
+rollout holds and names the device.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from modelwave_controller.phrases import plural
-from modelwave_controller.rollout.events import Release
+from modelwave_controller.rollout import slot_sets
+from modelwave_controller.rollout.events import OrderSent, Release
+from modelwave_shared.limits import MAX_SLOT_RANGES, SLOTS
+from modelwave_shared.orders import BITMAP_FORMAT
 from modelwave_shared.words import MANIFEST, ORDER, WRITES
 
 SHOWN_DEVICES = 3
@@ -22,6 +26,27 @@ class Reader(NamedTuple):
     target: str
     slot: int
     reads: Mapping[str, int]
+
+
+def of_order(order: OrderSent) -> int:
+    """Returns the format version of an order."""
+    return WRITES[ORDER] if order.device else slot_sets.format_of(order.slots)
+
+
+def most_ranges(readers: Sequence[Reader], target: str, slots: Collection[int]) -> int:
+    """Returns how many slot ranges an order for these slots may have: as many as all of the readers
+    in them can read."""
+    some_lack = any(
+        reader.target == target and reader.slot in slots and reader.reads[ORDER] < BITMAP_FORMAT
+        for reader in readers
+    )
+    return MAX_SLOT_RANGES if some_lack else SLOTS
+
+
+def needs_its_own(v: int, reads: Mapping[str, int]) -> bool:
+    """Returns whether a device that `reads` these formats can read an order for it alone, but not
+    its slot's order, which has format version `v`."""
+    return WRITES[ORDER] <= reads[ORDER] < v
 
 
 def shortfalls(release: Release, reads: Mapping[str, int]) -> list[str]:

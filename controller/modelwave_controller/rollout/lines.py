@@ -76,7 +76,7 @@ def line_of(event: Event) -> Line:
 def _what(body: Body | NotUnderstood) -> str:
     match body:
         case Created():
-            return f"created: {_release(body)}"
+            return f"created: {_release(body)}, {_draw(body)}"
         case Opened():
             return f"stage {body.stage + 1} opened: {_orders(body.orders)}"
         case OpenedPart():
@@ -178,6 +178,12 @@ def _release(created: Created) -> str:
     first = next(iter(created.releases.values()), None)
     named = f"release {first.release} ({first.version})" if first else "no release"
     return f"{created.model} {named} for {', '.join(sorted(created.releases))}"
+
+
+def _draw(created: Created) -> str:
+    if created.seed is None:
+        return f"slots from {created.start_slot} on"
+    return f"slots drawn by seed {created.seed}"
 
 
 def _orders(orders: Sequence[OrderSent]) -> str:

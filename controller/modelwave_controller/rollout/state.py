@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelwave_controller.judge.verdicts import FAIL
+from modelwave_controller.rollout import formats
+from modelwave_controller.rollout.draw import MAX_SEED
 from modelwave_controller.rollout.events import (
     FLEET,
     Aborted,
@@ -55,13 +57,18 @@ from modelwave_controller.rollout.events import (
     Reverted,
 )
 from modelwave_controller.rollout.plan import Plan
+from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, numbers_in
 from modelwave_shared.limits import SLOTS
-from modelwave_shared.slots import contains
 
 NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
 REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
 UNKNOWN = "UNKNOWN"
-ACTIVE = (NEW, RUNNING, PAUSED, HELD)  # may still open a stage; at most one such per model
+ACTIVE = (
+    NEW,
+    RUNNING,
+    PAUSED,
+    HELD,
+)  # may still open a stage; at most one such per model and target
 FINAL = (REVERTED, FINISHED, ABORTED)
 
 RESTORED = "the database was restored from a backup, and devices may have newer orders than it has"
@@ -132,6 +139,15 @@ class Rollout:
         return next(iter(self.created.releases.values()), None)
 
     @property
+    def permutation_seed(self) -> int:
+        """The seed for the permutations of its devices when it is judged: another one for each
+        rollout, also where an operator repeats a draw."""
+        created = self.created
+        if created.seed is None:
+            return self.id * SLOTS + (created.start_slot or 0)
+        return self.id * (MAX_SEED + 1) + created.seed
+
+    @property
     def over(self) -> bool:
         """Nothing more happens with it by itself."""
         return self.status in FINAL and self.revert_asked is None
@@ -157,23 +173,25 @@ class Rollout:
         return (stages[0], False) if stages else (None, wave is not self.back)
 
     def width(self, target: str) -> int:
-        """Returns how many slots, from the start slot on, its stages have opened for the target."""
+        """Returns how many slots, the first that were drawn, its stages have opened for the
+        target."""
         return sum(
-            last - first + 1
+            len(numbers_in(order.slots))
             for stage in self.stages
             for order in stage.orders
             if order.target == target and not order.device
-            for first, last in order.slots
         )
 
 
 class Wanted(NamedTuple):
-    """The newest order for a slot or a device. `whole`: it names all slots."""
+    """The newest order for a slot or a device. `whole`: it names all slots. `v`: its format
+    version."""
 
     seq: int
     rollout: int
     release: Release
     whole: bool = False
+    v: int = 1
 
 
 class Alone(NamedTuple):
@@ -209,14 +227,19 @@ class State:
             return FoundNewer(model=model, seq=self.behind[model]).told
         return RESTORED if model in self.restored else ""
 
-    def active(self, model: str) -> Rollout | None:
-        """Returns the rollout that may still send an order to further slots."""
-        found = [
+    def active(self, model: str, targets: Iterable[str]) -> list[Rollout]:
+        """Returns the rollouts that may still send an order to further slots of these targets."""
+        return [
             r
             for r in self.rollouts.values()
-            if r.model == model and (r.status in ACTIVE or r.revert_asked is not None)
+            if r.model == model
+            and (r.status in ACTIVE or r.revert_asked is not None)
+            and not r.created.releases.keys().isdisjoint(targets)
         ]
-        return found[-1] if found else None
+
+    def active_anywhere(self, model: str) -> list[Rollout]:
+        targets = {t for r in self.rollouts.values() for t in r.created.releases}
+        return self.active(model, targets)
 
     def alone_in(self, model: str, target: str, ranges: list[list[int]]) -> list[str]:
         """Returns the devices in these slots that have an order for them alone."""
@@ -411,15 +434,14 @@ def _order(state: State, rollout: Rollout, wave: Wave, orders: list[OrderSent]) 
     for order in orders:
         state.seqs[model] = max(state.seqs.get(model, 0), order.seq)
         rollout.by_seq[order.seq] = wave
-        whole = order.slots == [[0, SLOTS - 1]]
-        wanted = Wanted(order.seq, rollout.id, order.release, whole)
+        whole = order.slots == EVERY_SLOT
+        wanted = Wanted(order.seq, rollout.id, order.release, whole, formats.of_order(order))
         if order.device:
             found = Alone(order.target, order.slots[0][0], wanted)
             state.alone.setdefault(model, {})[order.device] = found
             continue
         slots = state.desired.setdefault((model, order.target), {})
-        for first, last in order.slots:
-            slots.update(dict.fromkeys(range(first, last + 1), wanted))
+        slots.update(dict.fromkeys(numbers_in(order.slots), wanted))
         _drop_alone(state, model, order.target, order.slots)
 
 
@@ -475,9 +497,8 @@ def _revert(state: State, rollout: Rollout, body: Reverted, at: float) -> None:
             continue
         _drop_alone(state, rollout.model, cleared.target, cleared.slots)
         slots = state.desired.setdefault((rollout.model, cleared.target), {})
-        for first, last in cleared.slots:
-            for slot in range(first, last + 1):
-                slots.pop(slot, None)
+        for slot in numbers_in(cleared.slots):
+            slots.pop(slot, None)
     for target, release in rollout.created.releases.items():
         if state.current.get((rollout.model, target)) != release:
             continue

@@ -35,7 +35,7 @@ def standing_for(state: State, model: str, target: str) -> list[Wanted]:
 def settled(state: State) -> Iterator[Settled]:
     """Yields the targets whose rollouts are over, and which many orders are not needed for."""
     for (model, target), slots in state.desired.items():
-        if len(slots) < SLOTS or not _is_over(state, model):
+        if len(slots) < SLOTS or not _is_over(state, model, target):
             continue
         found = {wanted.seq: wanted for wanted in slots.values()}
         newest = found[max(found)]
@@ -44,18 +44,20 @@ def settled(state: State) -> Iterator[Settled]:
             yield Settled(model, target, newest)
 
 
-def _is_over(state: State, model: str) -> bool:
-    """Returns whether no rollout of the model changes anything by itself."""
+def _is_over(state: State, model: str, target: str) -> bool:
+    """Returns whether no rollout of the model for the target changes anything by itself."""
     of_model: Iterator[Rollout] = (r for r in state.rollouts.values() if r.model == model)
-    return all(r.over and not r.not_understood for r in of_model)
+    return all(
+        not r.not_understood and (r.over or target not in r.created.releases) for r in of_model
+    )
 
 
 def standing(state: State) -> dict[str, set[int]]:
-    """Returns {model: numbers of the orders for slots that stand} of the models whose rollouts are
+    """Returns {model: numbers of the orders for slots that stand} of the targets whose rollouts are
     over."""
     found: dict[str, set[int]] = {}
-    for (model, _), slots in state.desired.items():
-        if _is_over(state, model):
+    for (model, target), slots in state.desired.items():
+        if _is_over(state, model, target):
             found.setdefault(model, set()).update(wanted.seq for wanted in slots.values())
     return found
 

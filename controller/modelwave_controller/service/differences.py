@@ -26,12 +26,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import TrustError
+from modelwave_controller.rollout import slot_sets
+from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains
 from modelwave_controller.storage import ahead, outbox, retained
 from modelwave_controller.storage.outbox import Held
 from modelwave_controller.trust import roots
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, SLOTS
-from modelwave_shared.slots import contains
 from modelwave_shared.words import ORDER
 
 
@@ -117,8 +118,9 @@ def _is_for(order: Mapping[str, Any], parts: list[str]) -> bool:
     _, second, third, last = parts
     if "device" in order:
         return ["device", order["device"], order["model"]] == [second, third, last]
-    every = order["slots"] == [[0, SLOTS - 1]]
-    place = every if last == "all" else last.isdecimal() and contains(order["slots"], int(last))
+    slots = slot_sets.named_in(order)
+    is_slot = last.isdecimal() and len(last) <= len(str(SLOTS - 1))
+    place = slots == EVERY_SLOT if last == "all" else is_slot and contains(slots, int(last))
     return bool(place and [second, third] == [order["target"], order["model"]])
 
 

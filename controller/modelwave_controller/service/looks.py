@@ -27,7 +27,6 @@ from modelwave_controller.storage import devices, gate_windows, windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.gate_windows import windows_of
 from modelwave_controller.storage.windows import StoredWindow
-from modelwave_shared.limits import SLOTS
 from modelwave_shared.window_format import BINS
 
 
@@ -76,7 +75,7 @@ class Looking:
     def _found(self) -> Looked:
         observed = any(one.observed for one in self._seen.values())
         look = self.look
-        seed = look.rollout.id * SLOTS + look.rollout.created.start_slot
+        seed = look.rollout.permutation_seed
         occasion = occasion_of(self.plan, look.stage, look.look, look.windows, seed)
         findings: list[Finding] = []
         if observed:

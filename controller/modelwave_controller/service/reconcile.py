@@ -2,7 +2,8 @@
 right what differs. It runs within the tick, at a cost of what has changed:
 
     1. Where all rollouts of a model are over, one order for all takes the place of many.
-    2. A device that was first heard in an opened slot gets the slot's order.
+    2. A device that was first heard in an opened slot gets the slot's order, or if it cannot read
+       that, one of its own (own_orders.py).
     3. A device that goes on reporting an older order than its own is sent it again (repair.py).
     4. Orders that still stand are signed anew when half of their time has passed.
     5. All orders of a model are signed anew when the floor of its numbers was raised.
@@ -12,6 +13,7 @@ Nothing is signed while the clock is in doubt, nor for a model while its numbers
 
 import logging
 from collections.abc import Collection, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -21,6 +23,7 @@ from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.events import Reordered
 from modelwave_controller.rollout.repair import MARGIN_SECONDS, Repair, look
 from modelwave_controller.rollout.state import State, Wanted
+from modelwave_controller.service import own_orders
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.storage import devices, floors, log, outbox, repairs, retained
 from modelwave_controller.storage.devices import HeardModel
@@ -29,6 +32,7 @@ from modelwave_shared.limits import SLOTS
 
 MAX_HEARD = 1000  # devices that a tick looks at
 MAX_REPAIRS = 200  # topics that a tick sends again
+MAX_ORDERED_ALONE = 200  # orders for single devices that a tick signs
 MAX_REMEMBERED = 10_000  # topics
 RENEW_SECONDS = 600
 
@@ -52,6 +56,8 @@ class Reconciler:
         self._asserted: dict[str, float] = {}  # {topic: the rollout clock when it was sent again}
         self._renewal = 0.0  # the rollout clock at the next look for orders that expire
         self._settled = -1  # the newest event at which nothing was left to put together
+        # Devices, by id and model, that need an order of their own.
+        self._unread: dict[tuple[str, str], HeardModel] = {}
 
     def run(self, connection: Connection, state: State, now: float, reading: Reading) -> bool:
         """Puts right what it can; returns whether it has signed orders, and then `state` is not up
@@ -61,6 +67,7 @@ class Reconciler:
             return False
         return (
             self._pass_floors(connection, state, now)
+            or self._order_alone(connection, state, now)
             or self.settle(connection, state, now, reading)
             or self._renew(connection, state, now, reading)
         )
@@ -73,6 +80,19 @@ class Reconciler:
             if not state.obstacle(model) and not state.doubt(model)
         ]
         return any(done)
+
+    def _order_alone(self, connection: Connection, state: State, now: float) -> bool:
+        """Signs orders for devices that cannot read their slot's order, so many as a tick may."""
+        unread = {
+            key: one
+            for key, one in self._unread.items()
+            if own_orders.is_due(state, one) and not state.obstacle(one.model)
+        }
+        due = {k: one for k, one in unread.items() if not state.doubt(one.model)}
+        due = dict(islice(due.items(), MAX_ORDERED_ALONE))
+        self._unread = {k: one for k, one in unread.items() if k not in due}
+        own_orders.send(connection, self.issuer, state, list(due.values()), now)
+        return bool(due)
 
     def _renew(self, connection: Connection, state: State, now: float, reading: Reading) -> bool:
         """Signs orders anew before they expire, if their rollout is over: a device that is replaced
@@ -112,12 +132,27 @@ class Reconciler:
         if not heard:
             return
         behind = [found for one in heard if (found := self._behind(state, one))]
+        behind = self._but_unread(state, heard, behind)
         held = retained.on(connection, [found.topic for found in behind])
         for found in behind:
             if found.topic not in held:
                 _put(connection, found)
         late = [found for found in behind if found.topic in held and held[found.topic].acked]
         self._repair(connection, heard, late)
+
+    def _but_unread(
+        self, state: State, heard: Sequence[HeardModel], behind: Sequence[Behind]
+    ) -> list[Behind]:
+        """Notes the devices that need an order of their own; returns the others of `behind`."""
+        for one in heard:
+            self._unread.pop((one.device, one.model), None)
+        others = []
+        for found in behind:
+            if own_orders.is_due(state, found.heard):
+                self._unread[found.heard.device, found.heard.model] = found.heard
+            else:
+                others.append(found)
+        return others
 
     def _repair(
         self, connection: Connection, heard: Sequence[HeardModel], late: Sequence[Behind]

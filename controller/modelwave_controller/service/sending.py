@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
-from modelwave_controller.rollout import cohorts
+from modelwave_controller.rollout import cohorts, formats, slot_sets
 from modelwave_controller.rollout.events import Cleared, OrderSent, Release
 from modelwave_controller.rollout.facts import Known
+from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, ranges_of
 from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import floors, outbox, retained
 from modelwave_controller.storage.tables import orders
@@ -17,9 +18,7 @@ from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import Root, of_our_format
 from modelwave_controller.trust.keys import SigningKey
 from modelwave_shared import topics
-from modelwave_shared.limits import MAX_SLOT_RANGES, SLOTS
 from modelwave_shared.maintenance import in_extra
-from modelwave_shared.slots import contains, ranges_of
 from modelwave_shared.words import ORDER
 
 
@@ -46,13 +45,14 @@ class Sender:
     def send(
         self, target: str, release: Release, slots: Sequence[int], quiet: bool = False
     ) -> list[OrderSent]:
-        """Orders `release` for the slots: one order, or several if it has too many slot ranges.
-        `quiet`: it says again what earlier orders have said. It lifts no ban, and answers that a
-        device runs the release already are not logged."""
+        """Orders `release` for the slots: one order, or several with few slot ranges each if a
+        known device in the slots reads no other. `quiet`: it says again what earlier orders have
+        said. It lifts no ban, and answers that a device runs the release already are not logged."""
         ranges = ranges_of(slots)
+        most = formats.most_ranges(self.known.behind, target, set(slots))
         return [
-            self._send_slots(target, release, ranges[start : start + MAX_SLOT_RANGES], quiet)
-            for start in range(0, len(ranges), MAX_SLOT_RANGES)
+            self._send_slots(target, release, ranges[start : start + most], quiet)
+            for start in range(0, len(ranges), most)
         ]
 
     def send_alone(self, target: str, release: Release, slot: int, device: str) -> OrderSent:
@@ -93,9 +93,12 @@ class Sender:
     ) -> OrderSent:
         """Signs an order for slots. It is put on the topics of the slots with known devices, and of
         those that hold an older order; on the one topic for all if it names all slots."""
-        seq, message = self._signed(target, release, {"slots": ranges}, quiet, ranges)
+        whom = {"slots": slot_sets.named(ranges)}
+        seq, message = self._signed(
+            target, release, whom, quiet, ranges, slot_sets.format_of(ranges)
+        )
         counts, model = self.known.counts(target), self.rollout.model
-        if ranges == [[0, SLOTS - 1]]:
+        if ranges == EVERY_SLOT:
             self._clear(target, ranges)
             found = [topics.desired_all(self.fleet, target, model)]
         else:
@@ -114,9 +117,10 @@ class Sender:
         whom: dict[str, Any],
         quiet: bool,
         ranges: list[list[int]],
+        v: int = 1,
     ) -> tuple[int, bytes]:
-        """Signs an order and keeps it; `whom` is its slots or its device, which is in `ranges`.
-        Returns its number and its message."""
+        """Signs an order of format version `v` and keeps it; `whom` is its slots or its device,
+        which is in `ranges`. Returns its number and its message."""
         model, seq = self.rollout.model, self._next_seq()
         plan = self.rollout.created.plan
         order = (
@@ -136,7 +140,7 @@ class Sender:
             | whom
             | self._extra(target, release, quiet)
         )
-        payload = keys.canonical(of_our_format(ORDER, order))
+        payload = keys.canonical(of_our_format(ORDER, order, v))
         envelope = keys.sign(ORDER, payload, [self.issuer.key])
         message = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
         self.connection.execute(

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from modelwave_controller.rollout.events import IN_PROGRESS
+from modelwave_controller.rollout.slot_sets import contains
 from modelwave_controller.trust.documents import ModelState
-from modelwave_shared import slots
 from modelwave_shared.words import SUCCEEDED
 
 CLAIM = "says SUCCEEDED, but another release is live"
@@ -32,7 +32,7 @@ def answer(
     because it may open the next stage."""
     if state.epoch != order.epoch or state.seq != order.seq or target != order.target:
         return None
-    if order.device not in ("", device) or not slots.contains(order.slots, slot):
+    if order.device not in ("", device) or not contains(order.slots, slot):
         return None
     if state.outcome == SUCCEEDED and state.sha256 != order.manifest:
         return IN_PROGRESS, CLAIM

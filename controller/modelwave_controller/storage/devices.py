@@ -60,7 +60,7 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _PLACE = (devices.c.heard, devices.c.device)
 # Made once, as each tick asks this.
 _HEARD_AFTER = (
-    select(*_PLACE, devices.c.target, devices.c.slot, devices.c.seen_clock)
+    select(*_PLACE, devices.c.target, devices.c.slot, devices.c.seen_clock, devices.c.reads)
     .where(tuple_(*_PLACE) > tuple_(bindparam("batch", type_=BigInteger), bindparam("name")))
     .order_by(*_PLACE)
     .limit(bindparam("number", type_=BigInteger))
@@ -76,13 +76,14 @@ class RefusalNote(NamedTuple):
 
 class HeardModel(NamedTuple):
     """What a device reports of one model: its newest order there. `batch` is the number of the
-    batch of its last report, `clock` the rollout clock then."""
+    batch of its last report, `clock` the rollout clock then, `reads` the column of that name."""
 
     batch: int
     device: str
     target: str
     slot: int
     clock: float
+    reads: str
     model: str
     epoch: int
     seq: int
@@ -164,16 +165,19 @@ def _reporting(query: Any, model: str) -> Any:
 def _behind(connection: Connection, model: str) -> list[Reader]:
     """Returns the devices that report the model, and cannot read the newest format of orders and
     manifests that this program knows; it never writes a newer one."""
-    old = []
-    for stored in connection.scalars(select(devices.c.reads).distinct()):
-        found = reads(stored)
-        if any(found[kind] < READS[kind] for kind in (MANIFEST, ORDER)):
-            old.append(stored)
+    stored = connection.scalars(select(devices.c.reads).distinct())
+    old = {
+        text: found
+        for text, found in ((text, reads(text)) for text in stored)
+        if any(found[kind] < READS[kind] for kind in (MANIFEST, ORDER))
+    }
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.reads)
     query = _reporting(query, model)
     return [
-        Reader(row.device, row.target, row.slot, reads(row.reads))
-        for row in _rows(connection, query.order_by(devices.c.device), devices.c.reads, old)
+        Reader(device, target, slot, old[text])
+        for device, target, slot, text in _rows(
+            connection, query.order_by(devices.c.device), devices.c.reads, list(old)
+        )
     ]
 
 

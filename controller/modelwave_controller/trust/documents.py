@@ -171,10 +171,11 @@ def _maker(kind: Any) -> Callable[[Any], Any]:
     return lambda value: value
 
 
-def of_our_format(kind: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Returns the document with the format version that this program writes. Version 1 is left out,
-    because the first agents refuse the field."""
-    return document | ({"v": WRITES[kind]} if WRITES[kind] > 1 else {})
+def of_our_format(kind: str, document: dict[str, Any], v: int = 1) -> dict[str, Any]:
+    """Returns the document with its format version: `v`, but at least the lowest that this program
+    writes. Version 1 is left out, because the first agents refuse the field."""
+    v = max(v, WRITES[kind])
+    return document | ({"v": v} if v > 1 else {})
 
 
 def require(rule: Callable[[Any, str], None], value: object, where: str) -> None:

@@ -310,7 +310,7 @@ def test_watchdog_is_fed_during_an_update():
 
 def test_report_says_which_formats_are_read():
     life = Life("reads", []).run(lambda life: "reads" in life.report())
-    assert life.report()["reads"] == {"root": 1, "manifest": 1, "order": 1}
+    assert life.report()["reads"] == {"root": 1, "manifest": 1, "order": 2}
 
 
 def test_board_draws_an_install_id_once_for_its_folder():
@@ -327,14 +327,27 @@ def test_order_with_extra_is_taken():
     assert life.reported()["outcome"] == "SUCCEEDED", life.reported()
 
 
+def test_order_whose_bitmap_has_its_slot_is_taken():
+    life = Life("bitmap-here", [ordered("bitmap")]).run(has_outcome)
+    assert life.reported()["outcome"] == "SUCCEEDED", life.reported()
+
+
+def test_order_whose_bitmap_has_other_slots_is_refused():
+    life = Life("bitmap-elsewhere", [ordered("bitmap-of-others")])
+    life.run(lambda life: life.report()["refused"])
+    refused = life.report()["refused"]
+    assert refused.startswith("addressed: the order is not for slot "), refused
+    assert life.agent.live("digits") is None
+
+
 def test_order_of_a_newer_format_and_one_with_a_condition_are_refused_by_name():
     for name, problem in (
-        ("newer", "order.v: 2 is a newer format"),
+        ("newer", "order.v: 3 is a newer format"),
         ("condition", "order.condition: an unknown field"),
     ):
         life = Life("refuses-" + name, [ordered(name)])
         life.run(lambda life: life.report()["refused"])
-        said = "fields: " + problem + "; order v 1 is read here; update the agent"
+        said = "fields: " + problem + "; order v 2 is read here; update the agent"
         assert life.report()["refused"] == said, life.report()
         assert life.agent.live("digits") is None
 

@@ -1,0 +1,152 @@
+"""The process of a shadow: runs the candidate on the inputs that the agent sends, and compares its
+outputs with those of the live model.
+
+    python -m modelwave_agent.host.shadow_child --model F --tolerance JSON --ram BYTES
+        --accelerator NAME --socket FD --parent PID
+
+It ends when the agent closes its socket, and is killed when the agent's process has gone.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from modelwave_agent.host import agreement
+from modelwave_agent.host.expendable import be_expendable
+from modelwave_agent.host.litert import ACCELERATORS, LiteRT
+from modelwave_agent.host.shadow_messages import (
+    FAILED,
+    INPUT,
+    LOADED,
+    NO_CLASS,
+    RAN,
+    UNABLE,
+    UNLOADABLE,
+    Answer,
+)
+from modelwave_agent.ports import ProofError
+from modelwave_agent.record import said
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+NICE = 10  # the live model goes first
+# The agent watches the memory that is used; this limits what is reserved, should the model take
+# much between two looks of the agent.
+RESERVED_BYTES = 512 * 2**20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parse(arguments)
+    _end_with(options.parent)
+    be_expendable()
+    with contextlib.suppress(OSError):
+        os.nice(NICE)
+    with contextlib.suppress(ValueError, OSError):
+        limit = options.ram + RESERVED_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    with socket.socket(fileno=options.socket) as line:
+        try:
+            runtime = LiteRT(options.accelerator)
+            runtime.load(options.model)
+        except (ProofError, OSError, MemoryError) as error:
+            kind = UNLOADABLE if isinstance(error, ProofError) else UNABLE
+            line.sendall(Answer(kind, text=said(error)).packed())
+            return 1
+        line.sendall(Answer(LOADED, peak_bytes=peak_bytes()).packed())
+        while True:
+            try:
+                element, data, live = _received(line)
+            except EOFError:
+                return 0
+            answer = judged(runtime, options.tolerance, data, live, element)
+            line.sendall(answer.packed())
+
+
+def judged(runtime: LiteRT, tolerance: Any, data: bytes, live: bytes, element: str) -> Answer:
+    """Runs the model on `data`, and compares with the live model's output, whose elements have the
+    type `element`, "" if that is not known."""
+    start = time.perf_counter()
+    try:
+        output = runtime.run(data)
+    except MemoryError as error:
+        return Answer(UNABLE, peak_bytes=peak_bytes(), text=said(error))
+    except Exception as error:
+        return Answer(FAILED, peak_bytes=peak_bytes(), text=str(error) or said(error))
+    latency_ms = (time.perf_counter() - start) * 1000
+    array = _array(output, runtime.output_type)
+    live_array = _array(live, element or runtime.output_type)
+    agreed = agreement.agree(array, live_array, tolerance, runtime.name)
+    predicted = None
+    if tolerance["kind"] == "labels" and agreement.is_numeric(array):
+        predicted = agreement.greatest(array)
+    return Answer(
+        RAN, agreed, NO_CLASS if predicted is None else predicted, latency_ms, peak_bytes()
+    )
+
+
+def _array(data: bytes, element: str) -> Any:
+    """`data` as numbers of the type `element`, or as bytes if they are none."""
+    with contextlib.suppress(ValueError, TypeError):
+        return numpy.frombuffer(data, element)
+    return numpy.array(data, numpy.bytes_)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had. getrusage(2) would tell that of the agent too,
+    from before the start of this program."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _received(line: socket.socket) -> tuple[str, bytes, bytes]:
+    element, given, live = INPUT.unpack(_exactly(line, INPUT.size))
+    return element.rstrip(b"\0").decode(), _exactly(line, given), _exactly(line, live)
+
+
+def _exactly(line: socket.socket, size: int) -> bytes:
+    """Receives `size` bytes. Raises EOFError if the agent has closed the socket."""
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        got = line.recv_into(view)
+        if not got:
+            raise EOFError
+        view = view[got:]
+    return bytes(data)
+
+
+def _end_with(parent: int) -> None:
+    """Has the kernel kill this process when the agent's process `parent` has gone, in whatever
+    way. Its socket alone might be held open by a process that the program has forked."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(0)  # it had gone before
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="shadow", description="Run a model beside the live one.")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--tolerance", required=True, type=json.loads)
+    parser.add_argument("--ram", required=True, type=int)
+    parser.add_argument("--accelerator", default="", choices=ACCELERATORS)
+    parser.add_argument("--socket", required=True, type=int)
+    parser.add_argument("--parent", required=True, type=int)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
