@@ -73,6 +73,7 @@ def test_a_stage_waits_for_approval_and_says_since_when_what_to_check_and_how(
         "what": "approval",
         "stage": 2,
         "since": world.now - 1000,
+        "until": None,
         "check": "see the dashboard",
         "command": "modelwave rollout approve 1",
     }

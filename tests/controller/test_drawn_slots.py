@@ -231,10 +231,12 @@ def test_orders_that_are_signed_anew_past_a_floor_have_the_form_that_is_read(wor
 def newcomer(world: World, reads: dict[str, int], opened: bool = True) -> Device:
     """A device that was not known, in a slot of the first half or of the second."""
     half = place(by_place(world)[9])
-    number = 100
-    while (place(Device(f"d{number}")) < half) != opened:
-        number += 1
-    device = Device(f"d{number}")
+    names = (f"d{number}" for number in range(100, 1000))
+    device = next(
+        device
+        for name in names
+        if name not in world.devices and (place(device := Device(name)) < half) == opened
+    )
     device.says["reads"] = reads
     world.devices[device.name] = device
     world.hear([device])
@@ -308,31 +310,36 @@ def test_it_gets_none_in_a_slot_that_is_not_open(world: World) -> None:
     assert "device" not in ordered(world, late)
 
 
-def test_it_waits_while_no_order_may_be_signed_and_an_update_of_its_agent_ends_that(
+def test_it_waits_while_the_numbers_of_orders_are_in_doubt(world: World) -> None:
+    world.start(1, quick(50, 100))
+    world.tick()
+    late = newcomer(world, FIRST_AGENTS)
+    recover.note_restored(world.store, world.now)
+    world.tick()
+    assert topics_of(world, late) == []
+    recover.recover(world.store, "digits", 0, None, world.now)
+    world.tick()
+    assert is_taken(world, late, by_first_agent=True)
+
+
+def test_it_waits_while_the_clock_is_in_doubt_and_an_update_of_its_agent_ends_that(
     world: World,
 ) -> None:
     world.start(1, quick(50, 100))
     world.tick()
-    late, later = newcomer(world, FIRST_AGENTS), newcomer(world, FIRST_AGENTS)
-    del world.devices[later.name]
-    later.name = next(n for n in (f"d{i}" for i in range(500, 900)) if is_open(world, n))
-    world.devices[later.name] = later
-    recover.note_restored(world.store, world.now)
-    world.hear([late, later])
+    world.jump(-1000)
+    late, updated = newcomer(world, FIRST_AGENTS), newcomer(world, FIRST_AGENTS)
     world.tick()
-    assert topics_of(world, late) == topics_of(world, later) == []
-    later.says["reads"] = READS_TODAY
-    world.hear([later])
+    assert topics_of(world, late) == topics_of(world, updated) == []
+    updated.says["reads"] = READS_TODAY
+    world.hear([updated])
     world.tick()
-    assert topics_of(world, later) == [f"{TARGET}/digits/{slot(FLEET, later.name)}"]
-    recover.recover(world.store, "digits", 0, None, world.now)
+    its_slot = [f"{TARGET}/digits/{slot(FLEET, updated.name)}"]
+    assert topics_of(world, updated) == its_slot
+    world.jump(1000)
     world.tick()
-    assert is_taken(world, late, by_first_agent=True)
-    assert is_taken(world, later)
-
-
-def is_open(world: World, name: str) -> bool:
-    return slot(FLEET, name) in slots_of(newest(world).stages[0].orders)
+    assert topics_of(world, late) == [f"device/{late.name}/digits"]
+    assert topics_of(world, updated) == its_slot
 
 
 # The seed.

@@ -110,6 +110,7 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
             full=True,
             overruled=[events.Overruled(rolled_back=1, looks=2)],
         ),
+        events.StartedNow(reason="r"),
         events.ApprovalAsked(stage=0),
         events.Approved(stage=0, reason="r"),
         events.Retried(devices=["d"], reason="r"),

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import overview, recover, rollouts
 from modelwave_controller.operations.recover import MARGIN
+from modelwave_controller.rollout import slot_sets
 from modelwave_controller.rollout.events import FoundNewer
 from modelwave_controller.rollout.state import FINISHED, NEW
 from modelwave_controller.service import readback
@@ -318,6 +319,22 @@ def test_what_is_no_newer_order_of_ours_is_repaired_and_cleared_as_ever(
     site.run(2)
     assert site.retained == before
     assert found(site.world) == []
+
+
+def test_a_newer_order_with_a_bitmap_counts_on_the_topics_of_its_slots_only(site: Site) -> None:
+    site.roll_out(1)
+    before = dict(site.retained)
+    newer = site.signed(seq=99, v=2, slots=slot_sets.named([[n, n] for n in range(0, 100, 2)]))
+    start = ALL.removesuffix("all")
+    elsewhere = [start + end for end in ("1", "98x", "098", "999", "9" * 5000, "\u0669\u0668")]
+    for topic in (*elsewhere, ALL):
+        site.reading.broker.send(Message(topic, 0, newer))
+    site.run(2)
+    assert site.retained == before
+    assert found(site.world) == []
+    site.reading.broker.send(Message(f"{start}98", 0, newer))
+    site.run(2)
+    assert found(site.world) == [99]
 
 
 def _by_another_key(site: Site) -> bytes:

@@ -162,7 +162,7 @@ def huge() -> Rollout:
     plan = make_plan({"stages": [*rows, {"percent": 100, "soak_seconds": 480}]})
     gates = [f"mean(number_{n}) <= baseline + 2" for n in range(20)]
     names = ["", *(f"target-{n}" for n in range(25))]
-    created = Created(model="digits", plan=plan, releases={}, previous={}, start_slot=0)
+    created = Created(model="digits", plan=plan, releases={}, previous={}, seed=0)
     rollout = Rollout(1, 0.0, created)
     for stage in range(32):
         looks = [

@@ -287,7 +287,7 @@ def shown() -> Status:
         release=2,
         version="v2",
         targets=["rp2040"],
-        start_slot=7,
+        seed=7,
         status="RUNNING",
         why="stage 1 (50 %): 3 of 3 devices succeeded",
         next="its last look at what its devices measured comes in 10 s",

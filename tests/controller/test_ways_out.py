@@ -13,6 +13,7 @@ from rollout_world import READS_TODAY, TARGET, World, newest, quick, seen
 from test_retry import finish_without, hold, lenient
 
 from modelwave_controller.operations import rollouts
+from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.operations.status import Status
 from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.words import ORDER, READS, WRITES
@@ -32,6 +33,14 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def new(world: World) -> None:
     world.start(1, quick(50, 100))
+
+
+def waiting_for_its_start(world: World) -> None:
+    request = Request(
+        "digits", world.release(1), (), quick(50, 100), 0, start_at=world.now + 86400 * 7
+    )
+    rollouts.start(world.store, request, world.now)
+    world.tick()
 
 
 def running(world: World) -> None:
@@ -203,6 +212,7 @@ def reverted_to_nothing(world: World) -> None:
 
 STATES = (
     new,
+    waiting_for_its_start,
     running,
     opening,
     paused_while_it_opens,

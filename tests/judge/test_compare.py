@@ -165,3 +165,9 @@ def test_order_of_devices_does_not_matter(chance, harm):
     chance.shuffle(rows)
     again = pair([row[0] for row in rows], [row[1] for row in rows], ACCURACY)
     assert levels.judge({"a": again}, ACCURACY, occasion()) == before
+
+
+def test_harm_within_the_margin_needs_no_permutation_however_certain_it_is():
+    verdict = found(0.1, ACCURACY._replace(margin=0.2))
+    assert verdict.t_p <= verdict.level
+    assert (verdict.word, verdict.permutation_p) == (PASS, None)

@@ -85,14 +85,15 @@ def agree(ours, theirs, word):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", [0.0, 0.02, 0.05])
-@pytest.mark.parametrize("devices", [12, 50])
-def test_rollouts_end_as_those_of_make_judge_do(devices, harm):
+@pytest.mark.parametrize(("devices", "end"), [(12, "hold"), (50, "hold"), (50, "go on")])
+def test_rollouts_end_as_those_of_make_judge_do(devices, end, harm):
     """The same world, and the same plan; the windows are drawn one by one there."""
-    runs, settings = 60, {"judge": {"inconclusive": "hold"}}
+    runs, settings, holds = 60, {"judge": {"inconclusive": end}}, end == "hold"
     of_product = [
         Rollout(plan(**settings), World({"": devices}), harm, f"{n}").play() for n in range(runs)
     ]
-    theirs = Plan(devices, quantities=4, margin=0.02, goes_on=False, extensions=FURTHER_LOOKS)
+    further = FURTHER_LOOKS if holds else 0
+    theirs = Plan(devices, quantities=4, margin=0.02, goes_on=not holds, extensions=further)
     rng = np.random.default_rng(devices)
     of_numpy = [play(Fleet(rng, theirs, worlds.World(), harm)) for _ in range(runs)]
     for word in (PASS, FAIL, INCONCLUSIVE):

@@ -37,7 +37,8 @@ def promote(
     reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """End the soak of the newest stage, so that the next one opens now.
+    """End the soak of the newest stage, so that the next one opens now; or the wait for a start
+    time.
 
     It skips the soak, and looks that no gate of the plan waits for. The gate of each further stage
     still decides by its devices' answers, also with --full.

@@ -27,7 +27,7 @@ from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.evidence.sight import refusal
-from modelwave_controller.operations import preview, rollouts
+from modelwave_controller.operations import preview, rollouts, starting
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.operations.sight import sights
 from modelwave_controller.releases.catalog import Releases
@@ -174,6 +174,17 @@ def start(
             help="Also with gates that a stage of this fleet cannot judge; kept in the log.",
         ),
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Open no stage before this moment, such as 2026-11-30T02:00+01:00.",
+        ),
+    ] = None,
+    within: Annotated[
+        int | None,
+        typer.Option("--in", metavar="DURATION", help="The same, from now on.", parser=duration),
+    ] = None,
     supersede: Annotated[
         str | None,
         typer.Option(
@@ -241,6 +252,7 @@ def start(
         lifted,
         home.root.epoch,
         accept_blind=blind,
+        start_at=starting.start_at(at, within, time.time()),
         supersede="" if supersede is None else reason_of(supersede, "--supersede"),
     )
     with opened_store(ctx) as store:

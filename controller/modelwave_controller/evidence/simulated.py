@@ -8,6 +8,7 @@ four times the soak; what still holds then counts as held.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from math import fsum
 from random import Random
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from modelwave_controller.evidence.findings import compared, limited, occasion_o
 from modelwave_controller.evidence.fleets import Drift, SimulatedTarget, World
 from modelwave_controller.evidence.playing import Ended, play
 from modelwave_controller.evidence.quantities import quantity_of
+from modelwave_controller.judge.looks import extension
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout import cohorts, course, planned_gates
 from modelwave_controller.rollout.events import Finding
@@ -95,6 +97,14 @@ def _slots(devices: int) -> Counter[int]:
     return Counter(number * SLOTS // devices for number in range(devices))
 
 
+def _lengths(plan: Plan) -> list[int]:
+    """Returns how many windows each stage may last, with its further looks. The next one begins
+    after them, held or not."""
+    looks = [course.planned_looks(plan, number) for number in range(len(plan.stages))]
+    further = [FURTHER_LOOKS if plan.holds(number) else 0 for number in range(len(plan.stages))]
+    return [extension(of[-1], n) if of else 0 for of, n in zip(looks, further, strict=True)]
+
+
 class Rollout:
     """One simulated rollout. Equal seeds give equal ones, the same fleet for each harm."""
 
@@ -102,9 +112,8 @@ class Rollout:
         chance = Random(seed)
         self.plan, self.harm, self.seed = plan, harm, chance.getrandbits(32)
         self.opened = opened(plan, world.devices)
-        self.now = world.before
-        looks = [course.planned_looks(plan, number) for number in range(len(plan.stages))]
-        drift = Drift(chance, world.before + sum(of[-1] for of in looks if of))
+        *self.begins, end = accumulate(_lengths(plan), initial=world.before)
+        drift = Drift(chance, end)
         self.targets = {
             target: SimulatedTarget(chance, world, number, drift)
             for target, number in world.devices.items()
@@ -124,10 +133,10 @@ class Rollout:
             self._seen = 0
             for fleet in self.targets.values():
                 fleet.begin()
-        more = windows - self._seen
+        first = self.begins[number] + self._seen
         for target, fleet in self.targets.items():
-            fleet.observe(self.now, more, here[target], self.harm)
-        self.now, self._seen = self.now + more, windows
+            fleet.observe(first, windows - self._seen, here[target], self.harm)
+        self._seen = windows
         if gate is None:
             return []
         quantity = quantity_of(gate, ())

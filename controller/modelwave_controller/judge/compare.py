@@ -7,7 +7,7 @@
 
 t            one-sided, on the devices' numbers: p at most the level that the look's budget gives
 permutation  the same level; not computed from MIN_NORMAL devices in both arms on, where t alone is
-             exact enough, nor where t does not say harm
+             exact enough, nor where t does not say harm, or the estimate does not
 estimate     in raw units; with a margin of 0 any proven harm FAILs
 bound        the estimate plus t times its standard error, in raw units; early stages, with few
              canaries, allow two or three margins, but not to harm that is proven to be beyond one
@@ -145,7 +145,9 @@ class _Comparison(NamedTuple):
 
     def _rarity(self, level: float) -> Rarity | None:
         """The permutation's, where it is needed."""
-        if self.judged.p > level or min(_numbers(self.pairs)) >= MIN_NORMAL:
+        if self.judged.p > level or self.shown.harm <= self.quantity.margin_on_scale:
+            return None
+        if min(_numbers(self.pairs)) >= MIN_NORMAL:
             return None
         return rarity([(a.z, b.z) for a, b in self.pairs], self.occasion.seed)
 

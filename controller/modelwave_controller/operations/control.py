@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import ways
 from modelwave_controller.operations.rollouts import find, nothing_to, writing
+from modelwave_controller.phrases import span
 from modelwave_controller.rollout import promotion, state, waiting
 from modelwave_controller.rollout.decide import label
-from modelwave_controller.rollout.events import Approved, Promoted, by
+from modelwave_controller.rollout.events import Approved, Promoted, StartedNow, by
 from modelwave_controller.rollout.facts import facts
 from modelwave_controller.rollout.state import Rollout
 from modelwave_controller.storage import clock, devices, log
@@ -27,10 +28,16 @@ def promote(
     full: bool = False,
 ) -> tuple[int, str]:
     """Ends the soak of the rollout's newest stage, so that the next one opens; `full`: the stages
-    after it do not soak either. `force`: also if its gate has not passed, with the reason. Returns
-    the rollout's number, and what was skipped."""
+    after it do not soak either. Of one that waits for its start time it ends this wait. `force`:
+    also if its gate has not passed, with the reason. Returns the rollout's number, and what was
+    skipped."""
     with writing(store) as (connection, found):
         chosen = find(found, rollout)
+        _require_promotable(chosen)
+        start = waiting.start(chosen, now)
+        if start is not None and not full:
+            log.append(connection, chosen.id, now, [by(actor, StartedNow(reason=reason))])
+            return chosen.id, f"{span(start.left)} until its start time"
         act = _promoted(connection, chosen, reason, force, full)
         log.append(connection, chosen.id, now, [by(actor, act)])
         return chosen.id, act.skipped
@@ -82,7 +89,11 @@ def _to_approve(rollout: Rollout, stage: int | None) -> int:
 def _promoted(
     connection: Connection, rollout: Rollout, reason: str, force: bool, full: bool
 ) -> Promoted:
-    _require_promotable(rollout)
+    if not rollout.stages:
+        raise OperatorError(
+            f"rollout {rollout.id} has opened no stage yet: there is nothing to skip; "
+            f"{_leads_on(rollout)}"
+        )
     so_far = facts(rollout, devices.known(connection, rollout.model))
     skips = promotion.skipped(rollout, so_far, clock.stored(connection).seconds)
     last = len(rollout.stages) - 1
@@ -124,14 +135,11 @@ def _require_promotable(rollout: Rollout) -> None:
             f"rollout {rollout.id} is HELD: its next stage cannot open yet, which no promotion "
             f"changes: `modelwave rollout status {rollout.id}` says why"
         )
-    if not rollout.stages:
-        raise OperatorError(
-            f"rollout {rollout.id} has opened no stage yet: there is nothing to skip; "
-            f"{_leads_on(rollout)}"
-        )
 
 
 def _leads_on(rollout: Rollout) -> str:
     if waiting.approval(rollout) is not None:
         return f"`modelwave rollout approve {rollout.id}` gives the approval that it waits for"
+    if rollout.start_at is not None and not rollout.stages:
+        return f"`modelwave rollout promote {rollout.id}` ends the wait for its start time"
     return f"`modelwave rollout watch {rollout.id}` follows it"

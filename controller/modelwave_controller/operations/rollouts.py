@@ -53,6 +53,7 @@ class Request:
     lift_ban: str = ""  # why devices that have banned the release may take it again
     epoch: int = 0  # of the fleet's root
     accept_blind: str = ""  # why the plan may name gates that a stage cannot judge
+    start_at: float | None = None  # Unix seconds; None: at once
     supersede: str = ""  # why rollouts that are under way for its targets are to be ended for it
 
 
@@ -100,6 +101,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
         lift_ban=request.lift_ban,
         accept_blind=request.accept_blind,
+        start_at=request.start_at,
     )
 
 

@@ -4,6 +4,7 @@ It is made of plain values, from the log's state; cli/view.py draws them, --json
 """
 
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -41,12 +42,13 @@ MAX_PROBLEMS = 5
 
 class Times(NamedTuple):
     """The rollout clock, in seconds, and why no order may be signed now, or "": because of the wall
-    clock, or of the orders' numbers. `wall`: the wall clock, in Unix seconds."""
+    clock, or of the orders' numbers. `wall` is what the wall clock is expected to show, in Unix
+    seconds."""
 
     clock: float
     doubt: str = ""
     numbers_doubt: str = ""
-    wall: float | None = None
+    wall: float = inf
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ def describe(
         find_others=_find_others(rollout, problems[max_problems:]),
         judged=gate_rows(rollout),
         next_look=next_look(rollout, times.clock),
-        waits=waits_for(rollout),
+        waits=waits_for(rollout, times.wall),
     )
 
 
@@ -233,7 +235,7 @@ def _find_others(rollout: Rollout, others: list[Problem]) -> str:
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
     clocks = clock.stored(connection)
     shown = clock.shown(clocks, log.service_seen_at(connection), now)
-    return Times(shown, clocks.doubt, found.doubt(model), now)
+    return Times(shown, clocks.doubt, found.doubt(model), clocks.wall if clocks.doubt else now)
 
 
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:

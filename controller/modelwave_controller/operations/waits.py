@@ -8,22 +8,30 @@ from modelwave_controller.rollout.state import Rollout
 
 @dataclass(frozen=True)
 class Waits:
-    """It waits for `what`, "approval", before `stage`, from 1, `since` a moment in Unix seconds.
-    `check` is what the plan says is to be checked; `command` gives it."""
+    """It waits for `what`, "approval" or "start", before `stage`, from 1, `since` a moment in Unix
+    seconds and `until` another one, if that ends it. `check` is what the plan says is to be
+    checked; `command` ends it at once."""
 
     what: str
     stage: int
     since: float
+    until: float | None
     check: str
     command: str
 
 
-def waits_for(rollout: Rollout) -> Waits | None:
+def waits_for(rollout: Rollout, wall: float) -> Waits | None:
+    """Returns it for a wall clock that shows `wall`, Unix seconds."""
     if rollout.status not in (state.NEW, state.RUNNING):
         return None
+    number, command = len(rollout.stages) + 1, f"modelwave rollout {{}} {rollout.id}".format
     lacking = waiting.approval(rollout)
-    if lacking is None or lacking.asked is None:
+    if lacking is not None:
+        since, check = lacking
+        if since is None:  # the service notes it at its next tick
+            return None
+        return Waits("approval", number, since, None, check, command("approve"))
+    start = waiting.start(rollout, wall)
+    if start is None:
         return None
-    number = len(rollout.stages) + 1
-    command = f"modelwave rollout approve {rollout.id}"
-    return Waits("approval", number, lacking.asked, lacking.check, command)
+    return Waits("start", number, rollout.created_at, start.at, "", command("promote"))

@@ -12,11 +12,12 @@ the soak of a stage begin when the broker has acknowledged its orders, of one th
        stage opens after a FAIL, unless the operator overrules it (promotion.py): then the same
        roll-backs and looks do not FAIL again, and one more does.
     4. While a rollout is paused or held, no stage opens.
-    5. The first stage opens at once. No stage opens while a known device in its slots cannot
-       read its order: the rollout is held until all can, and then continues by itself. Nor does
-       a stage open that names devices of which none is known any more: others must not run the
-       release before its canaries, so the rollout is held until one of them reports again. Before
-       all this it waits for the approval that the plan asks for (waiting.py).
+    5. The first stage opens at once, or at the rollout's start time. No stage opens while a known
+       device in its slots cannot read its order: the rollout is held until all can, and then
+       continues by itself. Nor does a stage open that names devices of which none is known any
+       more: others must not run the release before its canaries, so the rollout is held until one
+       of them reports again. Before all this it waits for the approval that the plan asks for
+       (waiting.py).
     6. An INCONCLUSIVE gate holds the rollout until the operator decides, or until the gate has
        passed by later answers: then the rollout continues by itself. The operator may overrule
        an INCONCLUSIVE gate (`accepted`), but not a FAIL.
@@ -51,7 +52,7 @@ from modelwave_controller.rollout import formats, gates, pace
 from modelwave_controller.rollout.events import Rest
 from modelwave_controller.rollout.gates import PENDING, Counts, Gate
 from modelwave_controller.rollout.plan import Plan, Stage
-from modelwave_controller.rollout.waiting import Approval
+from modelwave_controller.rollout.waiting import Approval, Start
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
 CONTINUE, REORDER, ASK, SOAK = "continue", "reorder", "ask", "soak"
@@ -117,6 +118,10 @@ TABLE = {
     "held": (WAIT, _RESUME_OR),
     "unapproved": (ASK, "the service notes at its next tick that it waits; " + _APPROVE),
     "unapproved, asked": (WAIT, _APPROVE),
+    "starting": (
+        WAIT,
+        "{next} at {start}; `modelwave rollout promote {rollout}` begins it at once, " + _END,
+    ),
     "nobody": (HOLD, _HOLDS),
     "nobody, held": (WAIT, _NOBODY),
     "unreadable": (HOLD, _HOLDS),
@@ -171,6 +176,7 @@ class Facts:
     # The devices that the next stage names, if none of them is known any more.
     unknown: tuple[str, ...] = ()
     approval: Approval | None = None  # that the next stage lacks
+    start: Start | None = None  # that it waits for
     # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
     closed: str = ""  # why the next stage cannot open now, by the maintenance windows
@@ -314,18 +320,20 @@ def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
 
 
 def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
-    """Returns `found`, or "unapproved", "nobody", "unreadable" or "outside" in place of one that
-    would open a stage that lacks approval, of which no device is known, whose order a known device
-    cannot read, or outside of the maintenance windows."""
+    """Returns `found`, or the situation of what is in the way in place of one that would open a
+    stage, or a part of one."""
     if found.name not in ("new", "passed", "part due"):
         return found
     if facts.approval is not None and found.name != "part due":
         return _unapproved(found, label(plan, len(facts.stages)), facts.approval)
+    doubt = f"{facts.doubt}; " if facts.doubt else ""
+    if facts.start is not None and found.name != "part due":
+        return found._replace(name="starting", reason=f"{doubt}it waits for its start time")
     if not (facts.unknown or facts.unreadable or facts.closed):
         return found
     number = len(facts.stages) - (found.name == "part due")
     if not (facts.unknown or facts.unreadable):
-        reason = f"{label(plan, number)}: {facts.closed}"
+        reason = f"{doubt}{label(plan, number)}: {facts.closed}"
         return _Situation("outside", reason, found.stage, found.gate)
     if facts.unknown:
         name, held = "nobody", facts.held_by_nobody
@@ -398,6 +406,8 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
     found["end"] = (_REVERT_OR if number else _END).format(**found)
     if facts.stages and facts.stages[-1].rest:
         found["next"] = "its next part opens"
+    if facts.start is not None:
+        found["start"] = f"{moment(facts.start.at)}, in {span(facts.start.left)}"
     if facts.stages:
         since = facts.stages[-1].waiting_since if facts.back is None else facts.back_since
         since = now if since is None else min(since, now)  # a clock that is shown may be behind

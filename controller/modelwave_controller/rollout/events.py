@@ -107,7 +107,7 @@ class Created(_Act):
     """`seed` draws the order in which its stages open the slots (draw.py); a rollout of before
     there were seeds has a `start_slot`. `lift_ban` is the operator's reason why devices that have
     banned the release may take it again, or "", `accept_blind` the one why gates may be named that
-    a stage cannot judge."""
+    a stage cannot judge. No stage opens before `start_at`, in Unix seconds."""
 
     kind: Literal["created"] = "created"
     model: str
@@ -118,6 +118,7 @@ class Created(_Act):
     start_slot: int | None = None
     lift_ban: str = ""
     accept_blind: str = ""
+    start_at: float | None = None
 
     @model_validator(mode="after")
     def _has_one_order_of_slots(self) -> Self:
@@ -282,6 +283,13 @@ class Promoted(_Act):
         return bool(self.overruled)
 
 
+class StartedNow(_Act):
+    """The operator ended the wait for the rollout's start time."""
+
+    kind: Literal["started_now"] = "started_now"
+    reason: str = ""
+
+
 class ApprovalAsked(_Body):
     """The stage waits for the operator's approval from now on."""
 
@@ -404,6 +412,7 @@ Act = (
     | Paused
     | Resumed
     | Promoted
+    | StartedNow
     | Approved
     | Retried
     | RevertAsked

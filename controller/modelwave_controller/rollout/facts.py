@@ -10,6 +10,7 @@ report the model, and those that have answered with an outcome. So
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from modelwave_controller.rollout import cohorts, course, formats, state, waiting
 from modelwave_controller.rollout.decide import Facts, StageFacts
@@ -51,11 +52,11 @@ def facts(
     known: Known,
     doubt: str = "",
     numbers_doubt: str = "",
-    wall: float | None = None,
+    wall: float = inf,
 ) -> Facts:
     """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
-    why the controller must not sign now. `wall`: the wall clock, in Unix seconds, by which
-    maintenance windows are judged; None: they are not."""
+    why the controller must not sign now; `wall` is what the wall clock shows, in Unix seconds (inf:
+    neither its start time nor its maintenance windows are judged)."""
     later_stage, later_back = later(rollout)
     stages = tuple(
         StageFacts(
@@ -80,8 +81,9 @@ def facts(
         held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
         unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
-        closed="" if wall is None else _closed(rollout, known, wall),
+        closed="" if wall == inf else _closed(rollout, known, wall),
         approval=waiting.approval(rollout),
+        start=waiting.start(rollout, wall),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
         back=count_answers(rollout.back, known, later_back) if rollout.back else None,

@@ -38,6 +38,7 @@ from modelwave_controller.rollout.events import (
     Retried,
     RevertAsked,
     Reverted,
+    StartedNow,
     Tagged,
 )
 
@@ -76,7 +77,8 @@ def line_of(event: Event) -> Line:
 def _what(body: Body | NotUnderstood) -> str:
     match body:
         case Created():
-            return f"created: {_release(body)}, {_draw(body)}"
+            at = "" if body.start_at is None else f", to begin at {moment(body.start_at)}"
+            return f"created: {_release(body)}, {_draw(body)}{at}"
         case Opened():
             return f"stage {body.stage + 1} opened: {_orders(body.orders)}"
         case OpenedPart():
@@ -98,6 +100,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return "continued by itself"
         case Resumed(accepted=accepted):
             return "resumed, and its gate overruled" if accepted else "resumed"
+        case StartedNow():
+            return "begins at once, before its start time"
         case ApprovalAsked():
             return f"stage {body.stage + 1} waits for approval"
         case Approved():

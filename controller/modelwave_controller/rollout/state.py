@@ -55,6 +55,7 @@ from modelwave_controller.rollout.events import (
     Retried,
     RevertAsked,
     Reverted,
+    StartedNow,
 )
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, numbers_in
@@ -120,6 +121,7 @@ class Rollout:
     retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
     hurried: Promoted | None = None  # no stage soaks from then on
+    start_at: float | None = None  # Unix seconds; no stage opens before it
     # By stage: since when it waits for approval, in Unix seconds; and who gave it.
     asked: dict[int, float] = field(default_factory=dict)
     approved: dict[int, Approved] = field(default_factory=dict)
@@ -313,6 +315,8 @@ def _apply(state: State, event: Event) -> None:
             rollout.status, rollout.reason = PAUSED, body.reason
         case Resumed():
             _resume(rollout, body)
+        case StartedNow():
+            rollout.start_at = None
         case ApprovalAsked():
             rollout.asked.setdefault(body.stage, event.at)
         case Approved():
@@ -352,7 +356,7 @@ def _act(state: State, body: Body) -> None:
 def _begun(event: Event) -> Rollout:
     """Returns the rollout that starts with this event."""
     if isinstance(event.body, Created):
-        return Rollout(event.rollout, event.at, event.body)
+        return Rollout(event.rollout, event.at, event.body, start_at=event.body.start_at)
     body = event.body
     model = body.model if isinstance(body, NotUnderstood) else ""
     nothing = Created.model_construct(

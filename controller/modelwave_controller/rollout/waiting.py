@@ -1,5 +1,8 @@
 """Says what keeps a rollout's next stage from opening but its gates. Pure.
 
+A rollout may have a start time, before which its first stage does not open. It is a time of the
+wall clock, as people mean one; a clock in doubt (clock.py) neither reaches it nor opens a stage.
+
 A plan may ask for an operator's approval before a stage. The stage does not open until somebody has
 given it; it may be given before the rollout comes to the stage. The service notes in the log since
 when the stage waits for it.
@@ -16,6 +19,22 @@ class Approval(NamedTuple):
 
     asked: float | None
     check: str
+
+
+class Start(NamedTuple):
+    """A start that is still to come: at Unix seconds `at`, in `left` seconds."""
+
+    at: float
+    left: float
+
+
+def start(rollout: Rollout, wall: float) -> Start | None:
+    """Returns the start that the rollout waits for, when the wall clock shows `wall`, Unix
+    seconds."""
+    at = rollout.start_at
+    if rollout.stages or at is None or wall >= at:
+        return None
+    return Start(at, at - wall)
 
 
 def approval(rollout: Rollout) -> Approval | None:

@@ -26,13 +26,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import TrustError
-from modelwave_controller.rollout import slot_sets
-from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains
+from modelwave_controller.rollout.slot_sets import EVERY_SLOT, named_in
 from modelwave_controller.storage import ahead, outbox, retained
 from modelwave_controller.storage.outbox import Held
 from modelwave_controller.trust import roots
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, SLOTS
+from modelwave_shared.slots import contains
 from modelwave_shared.words import ORDER
 
 
@@ -45,6 +45,7 @@ class Seen(NamedTuple):
 
 
 NOTHING = Seen("")
+_SLOTS = {str(slot): slot for slot in range(SLOTS)}  # {end of a topic: slot}
 
 
 class Verdict(NamedTuple):
@@ -118,9 +119,10 @@ def _is_for(order: Mapping[str, Any], parts: list[str]) -> bool:
     _, second, third, last = parts
     if "device" in order:
         return ["device", order["device"], order["model"]] == [second, third, last]
-    slots = slot_sets.named_in(order)
-    is_slot = last.isdecimal() and len(last) <= len(str(SLOTS - 1))
-    place = slots == EVERY_SLOT if last == "all" else is_slot and contains(slots, int(last))
+    if last == "all":
+        place = named_in(order) == EVERY_SLOT
+    else:
+        place = last in _SLOTS and contains(order["slots"], _SLOTS[last])
     return bool(place and [second, third] == [order["target"], order["model"]])
 
 

@@ -205,7 +205,7 @@ class _Step(Sender):
             return "" if doubt or numbers_doubt else self._order_anew()
         if self._begins():
             return WAIT
-        so_far = facts(self.rollout, self.known, doubt, numbers_doubt, self.now)
+        so_far = facts(self.rollout, self.known, doubt, numbers_doubt, self.reading.wall)
         found = decide(self.rollout.created.plan, so_far, self.reading.seconds)
         if found.verb == WAIT:
             return WAIT if self._note_fail(found) else ""
