@@ -149,6 +149,10 @@ def start(
             parser=duration,
         ),
     ] = None,
+    devices_per_minute: Annotated[
+        int | None,
+        typer.Option(metavar="COUNT", help="A stage opens so many. (default all at once)"),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -227,7 +231,12 @@ def start(
         "max_failed_percent": trial_max_failed,
     }
     judge = None if least_devices is None else {"least_devices": least_devices}
-    rest = {"on_fail": on_fail, "expires_seconds": expires, "judge": judge}
+    rest = {
+        "on_fail": on_fail,
+        "expires_seconds": expires,
+        "judge": judge,
+        "devices_per_minute": devices_per_minute,
+    }
     home = home_of(ctx)
     releases = Releases(home)
     found = releases.find(model, release)

@@ -9,7 +9,7 @@ report the model, and those that have answered with an outcome. So
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from modelwave_controller.rollout import cohorts, course, formats, state, waiting
@@ -17,6 +17,7 @@ from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts
+from modelwave_controller.rollout.pace import Part, Place, first_part
 from modelwave_controller.rollout.plan import Stage
 from modelwave_controller.rollout.slot_sets import numbers_in
 from modelwave_controller.rollout.state import Answer, Rollout, StageState, Wave
@@ -30,6 +31,9 @@ class Known:
     devices: Mapping[str, Mapping[int, Sequence[str]]]  # {target: {slot: device ids}}
     # The devices that cannot read every format that this program may write.
     behind: Sequence[Reader] = ()
+    # As `devices`: those that do not judge maintenance windows by themselves. Only with a rollout
+    # whose plan has such windows.
+    timeless: Mapping[str, Mapping[int, Sequence[str]]] = field(default_factory=dict)
 
     def counts(self, target: str) -> dict[int, int]:
         """Returns {slot: number of devices}."""
@@ -51,7 +55,8 @@ def facts(
     wall: float = inf,
 ) -> Facts:
     """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
-    why the controller must not sign now; `wall` is what the wall clock shows, in Unix seconds."""
+    why the controller must not sign now; `wall` is what the wall clock shows, in Unix seconds (inf:
+    neither its start time nor its maintenance windows are judged)."""
     later_stage, later_back = later(rollout)
     stages = tuple(
         StageFacts(
@@ -62,6 +67,7 @@ def facts(
             accepted=stage.accepted,
             looked=course.looked(rollout.created.plan, number, _counting(stage)),
             look_at=course.awaited(rollout.created.plan, number, stage),
+            rest=stage.rest,
             promoted=stage.promoted is not None,
             overruled=stage.overruled.rolled_back if stage.overruled else 0,
         )
@@ -75,6 +81,7 @@ def facts(
         held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
         unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
+        closed="" if wall == inf else _closed(rollout, known, wall),
         approval=waiting.approval(rollout),
         start=waiting.start(rollout, wall),
         reordering=len(rollout.retry),
@@ -87,14 +94,28 @@ def facts(
     )
 
 
+def next_part(rollout: Rollout, known: Known) -> Part:
+    """Returns what the rollout opens next: its next stage, or a part of it, if the plan says so."""
+    places: dict[str, list[Place]] = {}
+    for target, slots in next_slots(rollout, known).items():
+        counts = known.counts(target)
+        places[target] = [Place(target, slot, counts.get(slot, 0)) for slot in slots]
+    for target, slot, device in next_named(rollout, known):
+        places.setdefault(target, []).append(Place(target, slot, 1, device))
+    number = next_number(rollout)
+    stages = rollout.created.plan.stages
+    rate = rollout.created.plan.rate_of(number) if number < len(stages) else None
+    return first_part(places, rate)
+
+
 def _counting(stage: StageState) -> list[Looked]:
     """Returns the looks of the stage that the operator has not overruled."""
     return stage.looks[stage.overruled.looks :] if stage.overruled else stage.looks
 
 
 def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
-    """Returns the slots that the rollout's next stage opens, by target; {} after the last stage,
-    and for a stage of named devices."""
+    """Returns the slots that the rollout's next stage opens, or the rest of one that opens in
+    parts, by target; {} after the last stage, and for a stage of named devices."""
     created, stage = rollout.created, next_stage(rollout)
     least = created.plan.judge.least_devices
     if stage is None or stage.percent is None:
@@ -108,9 +129,11 @@ def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
 
 
 def next_named(rollout: Rollout, known: Known) -> list[tuple[str, int, str]]:
-    """Returns (target, slot, id) of the known devices that the rollout's next stage names."""
+    """Returns (target, slot, id) of the known devices that the rollout's next stage names, or the
+    rest of one that opens in parts."""
     stage = next_stage(rollout)
     names = set(stage.devices) if stage else set()
+    names -= {order.device for order in (rollout.opening.orders if rollout.opening else ())}
     return sorted(
         (target, slot, device)
         for target in rollout.created.releases
@@ -133,6 +156,7 @@ def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
         there = here
         if number < len(rollout.stages):
             there = {order.device for order in rollout.stages[number].orders}
+            there |= here if rollout.stages[number].rest else set()
         if lacking := [device for device in stage.devices if device not in there]:
             found[number] = lacking
     return found
@@ -141,15 +165,34 @@ def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
 def _unknown(rollout: Rollout, known: Known) -> Sequence[str]:
     """Returns the devices that the next stage names, if none of them is known any more."""
     stage = next_stage(rollout)
-    if stage is None or not stage.devices:
+    if stage is None or not stage.devices or rollout.opening:
         return ()
     lacking = left_out(rollout, known).get(len(rollout.stages), [])
     return lacking if len(lacking) == len(stage.devices) else ()
 
 
+def _closed(rollout: Rollout, known: Known, wall: float) -> str:
+    """Returns why the next stage cannot open at `wall`, by the plan's maintenance windows; "" if it
+    can. Devices that judge the windows by themselves do not need that."""
+    maintenance = rollout.created.plan.maintenance
+    if maintenance is None or not any(
+        place.device in ("", *known.timeless[place.target][place.slot])
+        for place in next_part(rollout, known).places
+        if known.timeless.get(place.target, {}).get(place.slot)
+    ):
+        return ""
+    return maintenance.closed(wall)
+
+
 def next_stage(rollout: Rollout) -> Stage | None:
-    number, stages = len(rollout.stages), rollout.created.plan.stages
+    """Returns the stage that opens next, or that opens in parts; None after the last one."""
+    number, stages = next_number(rollout), rollout.created.plan.stages
     return stages[number] if number < len(stages) else None
+
+
+def next_number(rollout: Rollout) -> int:
+    """Returns the number, from 0, of the stage that opens next, or that opens in parts."""
+    return len(rollout.stages) - (1 if rollout.opening else 0)
 
 
 def _unreadable(rollout: Rollout, known: Known) -> list[str]:
