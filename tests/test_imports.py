@@ -46,6 +46,7 @@ DRAFTS = {
         agent.board.clock       agent.host.clock
         agent.board.clock       shared.checkout
         agent.board.clock       shared.authorities
+        agent.board.clock       shared.local_time
         shared.version          shared.checkout
         agent.machine           enum
         shared.rules            dataclasses

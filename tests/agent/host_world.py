@@ -70,7 +70,7 @@ class World:
         path.write_text("\n".join(settings))
         return path
 
-    async def order(self, release, device="pi-1", shadow=None, **trial):
+    async def order(self, release, device="pi-1", shadow=None, extra=None, **trial):
         """Publishes an order for `release` to the device's slot. `shadow`: the budget, if it is to
         run beside the live one."""
         self.seq += 1
@@ -83,7 +83,7 @@ class World:
             issued=now,
             expires=now + 3600,
             trial={"seconds": 0, "inferences": 0, **trial},
-            **({"shadow": True, "extra": {"shadow": shadow}} if shadow else {}),
+            **({"shadow": True, "extra": {"shadow": shadow}} if shadow else {"extra": extra or {}}),
         )
         slot = slots.slot("demo", device)
         topic = topics.desired_slot("demo", "linux-cpu", "digits", slot)

@@ -4,13 +4,16 @@ import asyncio
 import shutil
 import struct
 import threading
+import time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from modelwave_agent.host import HostAgent, ProofError
 from modelwave_agent.host.config import ConfigError
-from modelwave_shared import checkout, golden
+from modelwave_shared import checkout, golden, local_time
+from modelwave_shared.maintenance import LENGTHS, READS_MAINTENANCE, STARTS
 from tests.agent.host_places import Mosquitto, refused_port
 from tests.agent.host_world import MODELS, Digits, World, world
 from tests.certificates import Authority
@@ -139,6 +142,25 @@ def test_program_defers_an_update_until_it_says_that_it_may_go_on(tmp_path):
             agent.update_now()
             state = await made.state(lambda state: state["outcome"] == "SUCCEEDED")
             assert state["release"] == 1
+
+    run(tmp_path, main)
+
+
+def test_model_goes_live_only_inside_the_maintenance_windows_of_its_order(tmp_path):
+    def window(minutes):
+        start = local_time.minute_of_week(time.time() + minutes * 60, ZoneInfo("Asia/Tokyo"))
+        return {STARTS: [start], LENGTHS: [60]}
+
+    async def main(made):
+        with HostAgent.from_config(made.toml('timezone = "Asia/Tokyo"')) as agent:
+            report = await made.told("reported", lambda report: "reads" in report)
+            assert report["reads"][READS_MAINTENANCE] == 1
+            await made.order(V1, extra=window(minutes=120))
+            state = await made.state(lambda state: state["outcome"] == "DEFERRED")
+            assert state["reason"].startswith("outside of its maintenance windows; the next one")
+            assert agent.live("digits") is None
+            await made.order(V1, extra=window(minutes=-30))
+            assert (await made.outcome())["outcome"] == "SUCCEEDED"
 
     run(tmp_path, main)
 

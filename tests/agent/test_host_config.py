@@ -58,6 +58,7 @@ def test_least_configuration_has_defaults(folder):
     assert (found.broker.host, found.broker.port, found.broker.tls) == ("broker.test", 1883, False)
     assert (found.flash_bytes, found.ram_bytes, found.accelerator) == (0, 0, "")
     assert (found.swap, found.health, found.metrics_seconds) == ((), (), 900)
+    assert found.zone is None
 
 
 def test_example_is_a_configuration_and_names_every_default(folder):
@@ -184,6 +185,14 @@ def test_password_in_the_url_is_refused_and_not_repeated(folder):
 def test_wrong_value_in_a_table_is_refused_by_its_name(folder, table, line):
     said = problem(folder, f"{LEAST}\n[{table}]\n{line}\n")
     assert said.startswith(f"{table}.{line.split(' ')[0]}: ")
+
+
+def test_time_zone_is_one_that_this_machine_knows(folder):
+    assert str(read(folder, 'timezone = "Europe/Berlin"\n' + LEAST).zone) == "Europe/Berlin"
+    for name in ("Nowhere/Land", "../etc/passwd", "x" * 65):
+        said = problem(folder, f'timezone = "{name}"\n' + LEAST)
+        assert said.startswith("timezone: ")
+        assert "give one such as Europe/Berlin" in said
 
 
 def test_table_that_is_none_is_refused(folder):

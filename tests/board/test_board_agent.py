@@ -60,7 +60,7 @@ def passed(folder, program, heap):
 
 def test_agent(tmp_path):
     provide(tmp_path)
-    assert passed(tmp_path, "agent_cases.py", "512k") == "27 passed, 0 failed"
+    assert passed(tmp_path, "agent_cases.py", "512k") == "29 passed, 0 failed"
 
 
 def test_parts(tmp_path):

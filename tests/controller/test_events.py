@@ -77,6 +77,7 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
     bodies: list[events.Body] = [
         CREATED,
         OPENED,
+        events.OpenedPart(stage=0, orders=[], rest=events.Rest(devices=3, due=1.5)),
         Began(stage=None, clock=1.5),
         Reported(device="d", seq=4, outcome="FAILED", reason="é"),
         Gated(stage=0, verdict="PASS", reason=""),

@@ -40,8 +40,11 @@ def test_the_example_in_the_docstring_is_a_plan_with_the_defaults() -> None:
     changes = {"max_rolled_back_percent": None, "gates": None, "approval": False}
     last = last.model_copy(update=changes)
     judge = made.judge.model_copy(update={"inconclusive": None})
-    bare = {"stages": (last,), "gates": None, "judge": judge, "shadow": None}
-    assert made.model_copy(update=bare) == default
+    assert (made.rate_of(1), made.rate_of(2)) == (200, 50)
+    last = last.model_copy(update={"devices_per_minute": None})
+    assert made.maintenance is not None
+    absent = dict.fromkeys(("gates", "devices_per_minute", "maintenance", "shadow"))
+    assert made.model_copy(update={"stages": (last,), "judge": judge} | absent) == default
 
 
 def test_toml_and_options_make_the_same_plan() -> None:

@@ -178,13 +178,19 @@ def test_a_named_estimate_that_no_device_sends_confidences_for_holds_with_the_re
 
 def test_a_window_of_a_release_that_no_rollout_has_ordered_does_not_count(dozen: World) -> None:
     fleet = UnlabelledFleet(dozen)
-    named, strange = fleet.document, next(iter(dozen.devices))
+    named, strange = fleet.document, list[str]()
+
+    def choose_a_control() -> None:
+        orders = {name: dozen.ordered(device) for name, device in dozen.devices.items()}
+        names = (name for name, order in orders.items() if order and order["seq"] == fleet.old_seq)
+        strange.extend(() if strange else [next(names)])
 
     def document(device: Any, release: int, age: int) -> dict[str, Any]:
         found = named(device, release, age)
-        return found | ({"release": 7} if device.name == strange and release == OLD else {})
+        return found | ({"release": 7} if device.name in strange and release == OLD else {})
 
     fleet.document = document  # type: ignore[method-assign]
+    fleet.before_step = choose_a_control
     fleet.judged()
     last = estimates(dozen)[-1]
     assert (last.canaries, last.controls) == (6, 5)

@@ -4,16 +4,18 @@ command that it prints works as printed."""
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from rollout_commands import Run
-from rollout_world import TARGET, World, newest, quick, seen
+from rollout_world import READS_TODAY, TARGET, World, newest, quick, seen
 from test_retry import finish_without, hold, lenient
 
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.operations.status import Status
+from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.words import ORDER, READS, WRITES
 
 COMMAND = re.compile("`modelwave ([^`]+)`")
@@ -44,6 +46,51 @@ def waiting_for_its_start(world: World) -> None:
 def running(world: World) -> None:
     world.start(1, quick(50, 100))
     world.tick()
+
+
+def opening(world: World) -> None:
+    world.start(1, quick(100, devices_per_minute=12))
+    world.tick()
+
+
+def paused_while_it_opens(world: World) -> None:
+    opening(world)
+    rollouts.pause(world.store, "1", "night", world.now)
+
+
+def held_while_it_opens(world: World) -> None:
+    opening(world)
+    world.now += 10
+    world.tick()
+    world.answer("FAILED", world.devices.values())
+    world.tick()
+    assert newest(world).status == "HELD"
+
+
+def outside_of_its_windows(world: World) -> None:
+    """Before the first stage; the windows are those of another day."""
+    day = datetime.fromtimestamp(world.now, UTC) + timedelta(days=2)
+    windows = {"windows": [f"{day:%a} 01:00-04:00".lower()]}
+    stage = {"deadline_seconds": 8 * 86400}
+    world.start(1, quick(50, 100, maintenance=windows, stage=stage))
+    world.tick()
+    assert "outside of its maintenance windows" in seen(world).why
+
+
+def between_two_windows(world: World) -> None:
+    """The first stage has passed."""
+    outside_of_its_windows(world)
+    for device in world.devices.values():
+        device.says["reads"] = READS_TODAY | {READS_MAINTENANCE: 1}
+    world.hear(world.devices.values())
+    world.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    for device in world.devices.values():
+        device.says["reads"] = READS_TODAY
+    world.hear(world.devices.values())
+    world.tick()
+    assert "outside of its maintenance windows" in seen(world).why
+    assert len(newest(world).stages) == 1
 
 
 def held(world: World) -> None:
@@ -167,6 +214,11 @@ STATES = (
     new,
     waiting_for_its_start,
     running,
+    opening,
+    paused_while_it_opens,
+    held_while_it_opens,
+    outside_of_its_windows,
+    between_two_windows,
     held,
     failed_and_held,
     soaking,

@@ -42,6 +42,7 @@ from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.litert import EDGETPU, InputError, LiteRT
 from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
+from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.program import Program, as_bytes, differ
 from modelwave_agent.host.shadow import HostShadow
 from modelwave_agent.host.shadow_messages import Answer
@@ -62,9 +63,10 @@ from modelwave_agent.upcoming import Upcoming
 from modelwave_agent.update import Update
 from modelwave_shared import checkout
 from modelwave_shared.limits import MAX_EPOCH
+from modelwave_shared.maintenance import READS_MAINTENANCE
 
 if TYPE_CHECKING:
-    from modelwave_agent.types import MayAnswer
+    from modelwave_agent.types import Document, MayAnswer
 
     MayUpdateFunction = Callable[[Upcoming], MayAnswer]
 
@@ -402,9 +404,11 @@ class HostAgent:
                 self._shadows[model],
             )
             updates[model] = Update(model, self.device, ports)
+            gate = MaintenanceGate(updates[model], clock, settings.zone)
+            self._hooks[model].maintenance = gate
         link = PahoLink(settings.broker, settings.device)
         boots = Journal(str(settings.state), "device")
-        agent = Agent(
+        agent = _TimedAgent(
             self.device,
             updates,
             link,
@@ -428,6 +432,15 @@ class HostAgent:
         return agent
 
 
+class _TimedAgent(Agent):
+    """An agent that judges maintenance windows by the host's local time, and says so."""
+
+    def state(self) -> "Document":
+        document = super().state()
+        document["reads"][READS_MAINTENANCE] = 1
+        return document
+
+
 class _ProgramHooks(CommandHooks):
     """The commands of one model and its function `may_update`, and whether a model of it has been
     served yet. `tell` is called when another one serves."""
@@ -442,8 +455,11 @@ class _ProgramHooks(CommandHooks):
         self.served = False
         self.tell = tell
         self.asked = MayUpdate(may_update, settings.hook_seconds) if may_update else None
+        self.maintenance: MaintenanceGate | None = None
 
     async def may_update(self, upcoming: Upcoming) -> str | bool | None:
+        if self.maintenance and (closed := self.maintenance.closed()):
+            return closed
         answer = await super().may_update(upcoming)
         return await self.asked(upcoming) if self.asked and not answer else answer
 

@@ -8,6 +8,7 @@ import ssl
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
 from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
-from modelwave_shared import documents, fields, schema
+from modelwave_shared import documents, fields, local_time, schema
 from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
 from modelwave_shared.rules import ListOf
@@ -51,6 +52,7 @@ class AgentConfig:
     may_update: tuple[str, ...]
     hook_seconds: float
     metrics_seconds: float
+    zone: tzinfo | None  # the time zone; None: the system's
 
 
 def read_config(path: Path) -> AgentConfig:
@@ -108,6 +110,7 @@ class _SettingsReader:
             may_update=self.take("hooks.may_update", _command, ()),
             hook_seconds=self.take("hooks.seconds", _seconds, HOOK_SECONDS),
             metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
+            zone=self.take("timezone", _zone, None),
         )
         self.refuse_the_rest()
         return found
@@ -191,6 +194,10 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.isprintable():
         raise ValueError("give a text in quotes, on one line")
     return value
+
+
+def _zone(value: Any) -> tzinfo | None:
+    return local_time.zone_of(value) if _text(value) else None
 
 
 def _path(value: Any) -> str:

@@ -157,6 +157,10 @@ def start(
             parser=duration,
         ),
     ] = None,
+    devices_per_minute: Annotated[
+        int | None,
+        typer.Option(metavar="COUNT", help="A stage opens so many. (default all at once)"),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -235,8 +239,13 @@ def start(
         "max_failed_percent": trial_max_failed,
     }
     judge = None if least_devices is None else {"least_devices": least_devices}
-    shadows = None if shadow is None else {"seconds": shadow}
-    rest = {"on_fail": on_fail, "expires_seconds": expires, "judge": judge, "shadow": shadows}
+    rest = {
+        "on_fail": on_fail,
+        "expires_seconds": expires,
+        "judge": judge,
+        "devices_per_minute": devices_per_minute,
+        "shadow": None if shadow is None else {"seconds": shadow},
+    }
     home = home_of(ctx)
     releases = Releases(home)
     found = releases.find(model, release)

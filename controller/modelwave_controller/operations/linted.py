@@ -16,6 +16,7 @@ class LintedStage:
     stage: int
     whom: str
     soak: str
+    opens: str
     gates: list[str]
     looks: list[str]
     margins: int
@@ -36,6 +37,7 @@ def _stage(plan: Plan, number: int) -> LintedStage:
         stage=number + 1,
         whom=stage.whom,
         soak=duration(stage.soak_seconds),
+        opens=_opens(plan, number),
         gates=[*gates, _roll_backs(plan, number)],
         looks=[_moment(plan, windows) for windows in looks],
         margins=course.margins(plan, number),
@@ -47,6 +49,15 @@ def _stage(plan: Plan, number: int) -> LintedStage:
 
 def _told(gate: PlannedGate) -> str:
     return gate.text if gate.may_fail else f"{gate.text} (by tables of reliability; may only HOLD)"
+
+
+def _opens(plan: Plan, number: int) -> str:
+    rate = plan.rate_of(number)
+    pace = f"{rate:,} devices a minute" if rate else "all at once"
+    if plan.maintenance is None:
+        return pace
+    windows = f"{', '.join(plan.maintenance.windows)} ({plan.maintenance.timezone})"
+    return f"{pace}; with devices that do not judge maintenance windows only in {windows}"
 
 
 def _moment(plan: Plan, windows: int) -> str:
@@ -80,6 +91,7 @@ def lines(stages: list[LintedStage]) -> list[str]:
     found = []
     for stage in stages:
         found.append(f"stage {stage.stage} ({stage.whom}), soak {stage.soak}")
+        found.append(f"  opens:  {stage.opens}")
         if stage.approval:
             check = "" if stage.approval is True else f": {stage.approval}"
             found.append(f"  opens after approval{check}")

@@ -56,7 +56,8 @@ class Times(NamedTuple):
 class StageRow:
     """The row of a stage, or of a revert. `silent` counts devices without an answer, after the
     deadline also those still in progress; `deferred` those whose program does not let the update go
-    on now; `gate` is one word. `promoted` says who ended its soak, and what was skipped."""
+    on now; `to_open` known devices that further parts of it open; `gate` is one word. `promoted`
+    says who ended its soak, and what was skipped."""
 
     name: str
     devices: int
@@ -71,6 +72,7 @@ class StageRow:
     reason: str
     deferred: int = 0
     shadowed: int = 0
+    to_open: int = 0
     promoted: str = ""
 
 
@@ -121,7 +123,8 @@ class Status:
 def entries(connection: Connection, now: float) -> list[Entry]:
     """Returns all rollouts, the newest last; `now` is in Unix seconds."""
     found = log.under_way(connection)
-    known = {m: devices.known(connection, m) for m in {r.model for r in found.rollouts.values()}}
+    models = {r.model for r in found.rollouts.values()}
+    known = {m: devices.known(connection, m, timed=True) for m in models}
     return [
         _entry(found, r, known[r.model], _times(connection, now, found, r.model))
         for r in found.rollouts.values()
@@ -156,7 +159,7 @@ class StatusReader:
         new = log.events_after(connection, after=self._state.last, reports_of=[self.rollout])
         state = fold(new, self._state)
         rollout = state.rollouts[self.rollout]
-        known = devices.known(connection, rollout.model)
+        known = devices.known(connection, rollout.model, timed=True)
         problem, left = health(connection, now).problem, outbox.left(connection)
         times = _times(connection, now, state, rollout.model)
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
@@ -364,14 +367,15 @@ def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
     plan, so_far = rollout.created.plan, facts(rollout, known)
     rows = []
     for number, stage in enumerate(plan.stages):
-        counts, late, gate, reason = NOBODY, False, "", ""
+        counts, late, gate, reason, rest = NOBODY, False, "", "", None
         if number < len(rollout.stages):
             fact = so_far.stages[number]
-            counts, late = fact.counts, overdue(stage, fact, clock_now)
+            counts, late, rest = fact.counts, overdue(stage, fact, clock_now), fact.rest
             live = stage_gate(plan, so_far, number, clock_now)
             gate, reason = _gate(rollout, rollout.stages[number], live)
         row = _row(label(plan, number), counts, late, gate, reason)
-        rows.append(replace(row, promoted=promoted_by(rollout, number)))
+        to_open = rest.devices if rest else 0
+        rows.append(replace(row, to_open=to_open, promoted=promoted_by(rollout, number)))
     if so_far.back and rollout.back and rollout.back.orders:
         rows.append(_row("way back", so_far.back, rollout.status == state.REVERTED))
     return rows
@@ -381,7 +385,8 @@ def _gate(rollout: Rollout, stage: StageState, live: gates.Gate) -> tuple[str, s
     """Returns the gate's final decision; while the rollout may go on, also its current state."""
     if stage.verdict in (PASS, FAIL) or rollout.status not in state.ACTIVE:
         return stage.verdict, stage.verdict_reason
-    words = {PASS: "soaking", PENDING: "pending"}
+    words = dict.fromkeys((PASS, PENDING), "opening") if stage.rest else {}
+    words = {PASS: "soaking", PENDING: "pending"} | words
     return words.get(live.verdict, live.verdict), live.reason
 
 

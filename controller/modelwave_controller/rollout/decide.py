@@ -1,8 +1,8 @@
 """Decides what a rollout does next. Pure: `now` is an argument.
 
 All times are seconds of the rollout clock (clock.py), not of the wall clock. The deadline and
-the soak of a stage begin when the broker has acknowledged its orders; a resume lets the deadline
-begin anew.
+the soak of a stage begin when the broker has acknowledged its orders, of one that opens in parts
+(pace.py) when it has those of the last part; a resume lets the deadline begin anew.
 
     1. A reverted rollout waits for its devices, and is over when all have answered, or at the
        deadline of the last opened stage.
@@ -30,7 +30,13 @@ begin anew.
     8. When the last stage has passed and soaked, the rollout is finished.
     9. Devices that the operator asked to be ordered anew get their orders before anything else
        is decided, except after a FAIL. Until they answer, the rollout waits for them.
-   10. While the controller's wall clock is in doubt, or the numbers of its orders, because its
+   10. While a stage opens in parts, roll-backs and FAIL are judged by the devices opened so far,
+       and what holds it by the whole stage: the share of a first few devices says little.
+       Whatever keeps a stage from opening keeps the next part from it too.
+   11. Outside of the plan's maintenance windows no stage opens, nor a part of one, with a device
+       that does not judge them by itself. A revert does not wait for them. The soak of a stage
+       begins when its devices have answered, as they may have waited for a window first.
+   12. While the controller's wall clock is in doubt, or the numbers of its orders, because its
        database is older than the orders at the broker or was restored, nothing is signed: no
        stage opens and nothing is reverted, also after a FAIL.
 
@@ -39,19 +45,20 @@ decision anew; only the events are stored.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from modelwave_controller.judge import verdicts
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.phrases import listed, moment, plural, span
-from modelwave_controller.rollout import formats, gates
+from modelwave_controller.rollout import formats, gates, pace
+from modelwave_controller.rollout.events import Rest
 from modelwave_controller.rollout.gates import PENDING, Counts, Gate
 from modelwave_controller.rollout.plan import Plan, Stage
 from modelwave_controller.rollout.waiting import Approval, Start
 
 WAIT, OPEN, HOLD, REVERT, FINISH = "wait", "open", "hold", "revert", "finish"
-CONTINUE, REORDER, ASK = "continue", "reorder", "ask"
+CONTINUE, REORDER, ASK, SOAK = "continue", "reorder", "ask", "soak"
 
 _REVERT_OR = (
     "`modelwave rollout revert {rollout}` reverts it, `modelwave rollout abort {rollout}` leaves "
@@ -87,6 +94,7 @@ _UNSENT = "its soak and deadline begin when the broker has acknowledged its orde
 _HOLDS = "this holds it by itself at the service's next tick"
 _ANEW = "the service orders these devices anew at its next ticks"
 SIGNS = (OPEN, REVERT, REORDER)
+_OPENING = ("part due", "opening", "paused, opening")
 
 # Situation: (verb, what happens next).
 TABLE = {
@@ -113,6 +121,7 @@ TABLE = {
         WAIT,
         "no stage opens until `modelwave rollout resume {rollout}`; opened stages go on",
     ),
+    "paused, opening": (WAIT, "no further part opens until `modelwave rollout resume {rollout}`"),
     "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
     "held": (WAIT, _RESUME_OR),
     "held for a person": (WAIT, _DECIDE),
@@ -126,7 +135,10 @@ TABLE = {
     "nobody, held": (WAIT, _NOBODY),
     "unreadable": (HOLD, _HOLDS),
     "unreadable, held": (WAIT, _UPDATE),
+    "outside": (WAIT, "{next} by itself then; {end}"),
     "new": (OPEN, "{next}"),
+    "part due": (OPEN, "its next part opens"),
+    "opening": (WAIT, "its next part opens in {part}"),
     "inconclusive": (HOLD, _HOLDS),
     "pending": (
         WAIT,
@@ -134,6 +146,7 @@ TABLE = {
     ),
     "pending, unsent": (WAIT, _UNSENT),
     "soaking, unsent": (WAIT, _UNSENT),
+    "answered": (SOAK, "its soak begins"),
     "soaking": (WAIT, "{next} in {soak}"),
     "looking": (WAIT, "its last look at what its devices measured comes in {look}"),
     "last passed": (FINISH, "it ends as FINISHED"),
@@ -154,6 +167,7 @@ class StageFacts:
     # What its looks say (course.py), and when the one comes that it waits for; None: for none.
     looked: Gate | None = None
     look_at: float | None = None
+    rest: Rest | None = None  # what further parts of it open
     promoted: bool = False  # by the operator: it does not soak
     # How many had rolled back when the operator overruled its gate: they do not count again.
     overruled: int = 0
@@ -174,6 +188,7 @@ class Facts:
     start: Start | None = None  # that it waits for
     # A text for each known device that cannot read the order or manifest of the next stage.
     unreadable: tuple[str, ...] = ()
+    closed: str = ""  # why the next stage cannot open now, by the maintenance windows
     reordering: int = 0  # how many devices are to be ordered anew
     revert_asked: str | None = None  # the operator's reason
     back: Counts | None = None  # the answers to the orders to revert, if they were sent
@@ -229,6 +244,9 @@ def stage_gate(plan: Plan, facts: Facts, number: int, now: float) -> Gate:
     known = sum(one.overruled for one in alike) if newest else 0
     judged = gates.without_overruled(stage, found.counts, found.overruled, opened, known)
     gate = gates.judge_stage(judged, found.counts, overdue(stage, found, now), opened)
+    if found.rest and gate.verdict != FAIL:
+        whole = replace(found.counts, devices=found.counts.devices + found.rest.devices)
+        gate = gates.judge_stage(judged, whole, False, opened)
     gate = _with_looks(gate, found.looked)
     if found.accepted and gate.verdict != FAIL:
         return Gate(PASS, f"accepted by the operator: {found.accepted}")
@@ -283,9 +301,22 @@ def _situation(plan: Plan, facts: Facts, now: float) -> _Situation:
     gate = judged[last]
     reason = f"{label(plan, last)}: {gate.reason}"
     name = _newest(plan, facts, gate, now)
+    if name == "answered":
+        return _Situation(name, reason)
+    if name in _OPENING:
+        reason = f"{label(plan, last)}: {_opening(plan, facts)}{gate.reason}"
+        return _unless_it_cannot_open(_Situation(name, reason), plan, facts)
     if name == "last passed":
         reason = _with_all(reason, plan, facts)
     return _unless_it_cannot_open(_Situation(name, reason, last, gate), plan, facts)
+
+
+def _opening(plan: Plan, facts: Facts) -> str:
+    """Returns how far the newest stage is opened, for one that opens in parts."""
+    newest, rate = facts.stages[-1], plan.rate_of(len(facts.stages) - 1)
+    if newest.rest is None or rate is None:
+        return ""
+    return f"{pace.told(newest.counts.devices, newest.rest, rate)}; "
 
 
 def _with_all(reason: str, plan: Plan, facts: Facts) -> str:
@@ -314,23 +345,27 @@ def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
 
 def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situation:
     """Returns `found`, or the situation of what is in the way in place of one that would open a
-    stage."""
-    if found.name not in ("new", "passed"):
+    stage, or a part of one."""
+    if found.name not in ("new", "passed", "part due"):
         return found
-    if facts.approval is not None:
+    if facts.approval is not None and found.name != "part due":
         return _unapproved(found, label(plan, len(facts.stages)), facts.approval)
-    if facts.start is not None:
-        doubt = f"{facts.doubt}; " if facts.doubt else ""
+    doubt = f"{facts.doubt}; " if facts.doubt else ""
+    if facts.start is not None and found.name != "part due":
         return found._replace(name="starting", reason=f"{doubt}it waits for its start time")
-    if not (facts.unknown or facts.unreadable):
+    if not (facts.unknown or facts.unreadable or facts.closed):
         return found
+    number = len(facts.stages) - (found.name == "part due")
+    if not (facts.unknown or facts.unreadable):
+        reason = f"{doubt}{label(plan, number)}: {facts.closed}"
+        return _Situation("outside", reason, found.stage, found.gate)
     if facts.unknown:
         name, held = "nobody", facts.held_by_nobody
         why = f"none of its devices is known any more: {listed(facts.unknown)}"
     else:
         name, held = "unreadable", facts.held_by_format
         why = formats.told(facts.unreadable)
-    reason = f"{label(plan, len(facts.stages))}: {why}"
+    reason = f"{label(plan, number)}: {why}"
     return _Situation(f"{name}, held" if held else name, reason, found.stage, found.gate)
 
 
@@ -344,18 +379,22 @@ def _unapproved(found: _Situation, stage: str, lacking: Approval) -> _Situation:
 
 def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
     """Returns the situation that follows from the newest stage and its gate."""
+    newest = facts.stages[-1]
     if facts.paused:
-        return "paused"
+        return "paused, opening" if newest.rest else "paused"
     if facts.held:
-        return "held, passed since" if gate.verdict == PASS else _held(facts.stages[-1])
+        passed = gate.verdict == PASS or (newest.rest and gate.verdict == PENDING)
+        return "held, passed since" if passed else _held(newest)
     if gate.verdict == INCONCLUSIVE:
         return "inconclusive"
-    newest = facts.stages[-1]
+    if newest.rest:
+        return "part due" if now >= newest.rest.due else "opening"
     if gate.verdict == PENDING:
         return "pending, unsent" if newest.waiting_since is None else "pending"
     if newest.counts.devices and not newest.promoted:
         if newest.soaking_since is None:
-            return "soaking, unsent"
+            sent = newest.waiting_since is not None
+            return "answered" if sent and plan.maintenance else "soaking, unsent"
         if soak_left(plan, facts, now) > 0:
             return "soaking"
         if newest.look_at is not None and not newest.accepted:
@@ -395,6 +434,8 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
     }
     # Without an opened stage there is nothing to revert.
     found["end"] = (_REVERT_OR if number else _END).format(**found)
+    if facts.stages and facts.stages[-1].rest:
+        found["next"] = "its next part opens"
     if facts.start is not None:
         found["start"] = f"{moment(facts.start.at)}, in {span(facts.start.left)}"
     if facts.stages:
@@ -402,6 +443,7 @@ def _times(plan: Plan, facts: Facts, now: float) -> dict[str, str]:
         since = now if since is None else min(since, now)  # a clock that is shown may be behind
         found["deadline"] = span(since + _deadline_seconds(plan, facts) - now)
         soak = plan.stages[number - 1].soak_seconds
+        found["part"] = span(rest.due - now if (rest := facts.stages[-1].rest) else 0.0)
         found["look"] = span(max(0.0, (facts.stages[-1].look_at or now) - now))
         found["soak"] = span(min(soak_left(plan, facts, now), soak))
     return found

@@ -144,19 +144,41 @@ class Created(_Act):
         return circle(self.start_slot or 0) if self.seed is None else drawn(self.seed)
 
 
+class Rest(_Body):
+    """What further parts of a stage open (pace.py): so many known devices, the next part at `due`
+    of the rollout clock, in seconds."""
+
+    devices: int
+    due: float
+
+
 class Opened(_Body):
+    """A stage was opened; or its first part, if there is a rest."""
+
     kind: Literal["opened"] = "opened"
     stage: int  # from 0
     orders: list[OrderSent]
+    rest: Rest | None = None
+
+
+class OpenedPart(_Body):
+    """A further part of the newest stage was opened; without a rest it is the last one."""
+
+    kind: Literal["opened_part"] = "opened_part"
+    stage: int  # from 0
+    orders: list[OrderSent]
+    rest: Rest | None = None
 
 
 class Began(_Body):
     """The broker has acknowledged the orders of a stage (None: those of the revert): its deadline
-    begins, and the first time also its soak. `clock` is in seconds of the rollout clock."""
+    begins, and the first time also its soak. With maintenance windows the soak begins later, when
+    its devices have answered. `clock` is in seconds of the rollout clock."""
 
     kind: Literal["began"] = "began"
     stage: int | None  # from 0
     clock: float
+    begins: Literal["both", "deadline", "soak"] = "both"
 
 
 class Reported(_Body):
@@ -447,6 +469,7 @@ Act = (
 Body = Annotated[
     Act
     | Opened
+    | OpenedPart
     | Began
     | Reported
     | Gated

@@ -9,7 +9,7 @@ report the model, and those that have answered with an outcome. So
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from modelwave_controller.rollout import cohorts, course, formats, shadow_course, state, waiting
@@ -17,6 +17,7 @@ from modelwave_controller.rollout.decide import Facts, StageFacts
 from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.rollout.gates import Counts, Gate
+from modelwave_controller.rollout.pace import Part, Place, first_part
 from modelwave_controller.rollout.plan import Stage
 from modelwave_controller.rollout.slot_sets import numbers_in
 from modelwave_controller.rollout.state import Answer, Rollout, StageState, Wave
@@ -38,6 +39,9 @@ class Known:
     devices: Mapping[str, Mapping[int, Sequence[str]]]  # {target: {slot: device ids}}
     # The devices that cannot read every format that this program may write.
     behind: Sequence[Reader] = ()
+    # As `devices`: those that do not judge maintenance windows by themselves. Only with a rollout
+    # whose plan has such windows.
+    timeless: Mapping[str, Mapping[int, Sequence[str]]] = field(default_factory=dict)
 
     def counts(self, target: str) -> dict[int, int]:
         """Returns {slot: number of devices}."""
@@ -59,7 +63,8 @@ def facts(
     wall: float = inf,
 ) -> Facts:
     """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
-    why the controller must not sign now; `wall` is what the wall clock shows, in Unix seconds."""
+    why the controller must not sign now; `wall` is what the wall clock shows, in Unix seconds (inf:
+    neither its start time nor its maintenance windows are judged)."""
     later_stage, later_back = later(rollout)
     counted = [count_answers(stage, known, later_stage) for stage in rollout.stages]
     stages = tuple(
@@ -71,6 +76,7 @@ def facts(
             accepted=stage.accepted,
             looked=_looked(rollout, number, found),
             look_at=course.awaited(rollout.created.plan, number, stage),
+            rest=stage.rest,
             promoted=stage.promoted is not None,
             overruled=stage.overruled.rolled_back if stage.overruled else 0,
         )
@@ -84,6 +90,7 @@ def facts(
         held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
         unknown=tuple(_unknown(rollout, known)),
         unreadable=tuple(_unreadable(rollout, known)),
+        closed="" if wall == inf else _closed(rollout, known, wall),
         approval=waiting.approval(rollout),
         start=waiting.start(rollout, wall),
         reordering=len(rollout.retry),
@@ -103,14 +110,28 @@ def _looked(rollout: Rollout, number: int, counts: Counts) -> Gate | None:
     return course.looked(plan, number, looks)
 
 
+def next_part(rollout: Rollout, known: Known) -> Part:
+    """Returns what the rollout opens next: its next stage, or a part of it, if the plan says so."""
+    places: dict[str, list[Place]] = {}
+    for target, slots in next_slots(rollout, known).items():
+        counts = known.counts(target)
+        places[target] = [Place(target, slot, counts.get(slot, 0)) for slot in slots]
+    for target, slot, device in next_named(rollout, known):
+        places.setdefault(target, []).append(Place(target, slot, 1, device))
+    number = next_number(rollout)
+    stages = rollout.created.plan.stages
+    rate = rollout.created.plan.rate_of(number) if number < len(stages) else None
+    return first_part(places, rate)
+
+
 def _counting(stage: StageState) -> list[Looked]:
     """Returns the looks of the stage that the operator has not overruled."""
     return stage.looks[stage.overruled.looks :] if stage.overruled else stage.looks
 
 
 def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
-    """Returns the slots that the rollout's next stage opens, by target; {} after the last stage,
-    and for a stage of named devices."""
+    """Returns the slots that the rollout's next stage opens, or the rest of one that opens in
+    parts, by target; {} after the last stage, and for a stage of named devices."""
     created, stage = rollout.created, next_stage(rollout)
     least = created.plan.judge.least_devices
     if stage is None or stage.percent is None:
@@ -124,9 +145,11 @@ def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
 
 
 def next_named(rollout: Rollout, known: Known) -> list[tuple[str, int, str]]:
-    """Returns (target, slot, id) of the known devices that the rollout's next stage names."""
+    """Returns (target, slot, id) of the known devices that the rollout's next stage names, or the
+    rest of one that opens in parts."""
     stage = next_stage(rollout)
     names = set(stage.devices) if stage else set()
+    names -= {order.device for order in (rollout.opening.orders if rollout.opening else ())}
     return sorted(
         (target, slot, device)
         for target in rollout.created.releases
@@ -149,6 +172,7 @@ def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
         there = here
         if number < len(rollout.stages):
             there = {order.device for order in rollout.stages[number].orders}
+            there |= here if rollout.stages[number].rest else set()
         if lacking := [device for device in stage.devices if device not in there]:
             found[number] = lacking
     return found
@@ -157,15 +181,34 @@ def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
 def _unknown(rollout: Rollout, known: Known) -> Sequence[str]:
     """Returns the devices that the next stage names, if none of them is known any more."""
     stage = next_stage(rollout)
-    if stage is None or not stage.devices:
+    if stage is None or not stage.devices or rollout.opening:
         return ()
     lacking = left_out(rollout, known).get(len(rollout.stages), [])
     return lacking if len(lacking) == len(stage.devices) else ()
 
 
+def _closed(rollout: Rollout, known: Known, wall: float) -> str:
+    """Returns why the next stage cannot open at `wall`, by the plan's maintenance windows; "" if it
+    can. Devices that judge the windows by themselves do not need that."""
+    maintenance = rollout.created.plan.maintenance
+    if maintenance is None or not any(
+        place.device in ("", *known.timeless[place.target][place.slot])
+        for place in next_part(rollout, known).places
+        if known.timeless.get(place.target, {}).get(place.slot)
+    ):
+        return ""
+    return maintenance.closed(wall)
+
+
 def next_stage(rollout: Rollout) -> Stage | None:
-    number, stages = len(rollout.stages), rollout.created.plan.stages
+    """Returns the stage that opens next, or that opens in parts; None after the last one."""
+    number, stages = next_number(rollout), rollout.created.plan.stages
     return stages[number] if number < len(stages) else None
+
+
+def next_number(rollout: Rollout) -> int:
+    """Returns the number, from 0, of the stage that opens next, or that opens in parts."""
+    return len(rollout.stages) - (1 if rollout.opening else 0)
 
 
 def _unreadable(rollout: Rollout, known: Known) -> list[str]:

@@ -26,6 +26,7 @@ from modelwave_controller.rollout.events import (
     Looked,
     NotUnderstood,
     Opened,
+    OpenedPart,
     OrderSent,
     Paused,
     Promoted,
@@ -81,6 +82,10 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"created: {_release(body)}, {_draw(body)}{at}"
         case Opened():
             return f"stage {body.stage + 1} opened: {_orders(body.orders)}"
+        case OpenedPart():
+            return f"part of stage {body.stage + 1} opened: {_orders(body.orders)}"
+        case Began(stage=stage, begins="soak"):
+            return f"enough devices of stage {(stage or 0) + 1} have answered: its soak begins"
         case Began(stage=stage):
             wave = "the revert" if stage is None else f"stage {stage + 1}"
             return f"the broker has the orders of {wave}: its deadline begins"
@@ -149,6 +154,8 @@ def _reason(body: Body | NotUnderstood) -> str:
     if isinstance(body, Looked):
         found = [f"{f.gate}: {f.verdict}" for f in body.findings if not f.target]
         return "; ".join(found) if body.observed else "no device sends windows"
+    if isinstance(body, Opened | OpenedPart) and body.rest:
+        return f"{plural(body.rest.devices, 'device')} in further parts"
     if isinstance(body, FoundNewer):
         return f"`modelwave recover {body.model}`"
     return str(getattr(body, "reason", ""))

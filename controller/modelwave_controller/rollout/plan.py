@@ -11,6 +11,7 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
         "mean(power_mw) <= baseline + 20",
     ]
     expires = "365d"                # how long its orders are valid
+    devices_per_minute = 200        # a stage opens so many; without it all at once
     [trial]
     time = "10m"                    # length of the trial on each device before it confirms
     inferences = 0                  # inferences that the trial needs
@@ -21,6 +22,9 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     ram = "256 MiB"                 # of its process; more, or a longer mean latency, ends it
     latency_ms = 1000
     else_trial = false              # true: a device that cannot do this goes straight on trial
+    [maintenance]                   # without it devices change their model at any time
+    windows = ["mon-fri 01:00-04:00", "sat,sun 00:00-24:00"]
+    timezone = "Europe/Berlin"      # of devices without a local time; else UTC
     [judge]
     least_devices = 3               # of each target; no stage of `percent` leaves fewer opened
     window = "15m"                  # looks are after 1, 2, 4 … of these, and at the soak's end
@@ -40,6 +44,7 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     approval = "see the dashboard"  # what to check, or true: opens after `rollout approve`
     soak = "1h"                     # at least this long before the next stage opens
     deadline = "1d"                 # after that, devices without an answer are silent
+    devices_per_minute = 50         # in place of the plan's
     max_rolled_back_percent = 2     # more: FAIL; without it the evidence decides
     max_failed_percent = 10         # more: INCONCLUSIVE; the same for the next two
     max_rejected_percent = 5
@@ -57,6 +62,7 @@ made, and is never ignored.
 import tomllib
 from collections.abc import Sequence
 from fractions import Fraction
+from math import ceil
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -72,8 +78,10 @@ from pydantic import (
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.judge.looks import ALPHA, LEAST_CANARIES
+from modelwave_controller.phrases import span
 from modelwave_controller.rollout import shadow as shadows
 from modelwave_controller.rollout.durations import in_seconds
+from modelwave_controller.rollout.maintenance import Maintenance
 from modelwave_controller.rollout.planned_gates import LIMIT, PlannedGate, parse_gate
 from modelwave_controller.rollout.shadow import Shadow
 from modelwave_controller.trust.field_types import (
@@ -82,6 +90,7 @@ from modelwave_controller.trust.field_types import (
     TrialSeconds,
     first_problem,
 )
+from modelwave_shared import local_time
 from modelwave_shared.limits import MILLION
 
 _KEYS = 'docs/operations.md, "A plan in a file",'
@@ -103,11 +112,13 @@ DEFAULT_GATES = (
 )
 MAX_LEAST_DEVICES = 1000
 MAX_NAMED_DEVICES = 100  # of a stage; each costs an order
+MAX_DEVICES_PER_MINUTE = 10**6
 MAX_WAIT_SECONDS = 365 * 86400
 MAX_EXPIRES_SECONDS = 10 * 365 * 86400
 
 Percent = Annotated[float, Field(ge=0, le=100)]  # excludes NaN and infinity
 Seconds = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)]
+Rate = Annotated[int, Field(ge=1, le=MAX_DEVICES_PER_MINUTE)]
 
 
 def _are_gates(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -184,6 +195,7 @@ class Stage(_Strict):
     approval: Annotated[bool | str, PlainValidator(_is_approval)] = False
     soak_seconds: Seconds = 3600
     deadline_seconds: Seconds = 86400
+    devices_per_minute: Rate | None = None
     max_rolled_back_percent: Percent | None = None
     max_failed_percent: Percent = 10.0
     max_rejected_percent: Percent = 5.0
@@ -228,6 +240,12 @@ class Plan(_Strict):
     judge: Judge = Judge()
     shadow: Shadow | None = None
     gates: Gates | None = None
+    devices_per_minute: Rate | None = None
+    maintenance: Maintenance | None = None
+
+    def rate_of(self, number: int) -> int | None:
+        """Returns how many devices a minute stage `number`, from 0, opens; None: all at once."""
+        return self.stages[number].devices_per_minute or self.devices_per_minute
 
     def gates_of(self, number: int) -> list[PlannedGate]:
         """Returns what is judged in stage `number`, from 0. Without controls only limits are."""
@@ -282,6 +300,21 @@ class Plan(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _deadlines_are_longer_than_any_wait_for_a_window(self) -> Self:
+        if self.maintenance is None:
+            return self
+        longest = self.maintenance.longest_wait_seconds + self.trial.seconds
+        for number, stage in enumerate(self.stages):
+            if stage.deadline_seconds <= longest:
+                raise ValueError(
+                    f"stages.{number}.deadline: {span(stage.deadline_seconds)}, but a device may "
+                    "wait for a maintenance window and be on trial for "
+                    f"{ceil(longest / 3600)} h (with an hour for a change of daylight saving "
+                    "time); give a longer deadline, or more windows"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _stages_rise_to_everyone(self) -> Self:
         shadows.check(self.stages, self.shadow, self.gates, self.trial.seconds)
         answering = [stage for stage in self.stages if not stage.shadow]
@@ -322,10 +355,15 @@ def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
     trial = {"seconds": DEFAULT_TRIAL_SECONDS, "inferences": 0} | trial
     settings = settings | {"stages": stages, "trial": trial}
     try:
-        return Plan.model_validate(shadows.with_times(settings, _window_seconds(settings)))
+        plan = Plan.model_validate(shadows.with_times(settings, _window_seconds(settings)))
+        if plan.maintenance is not None:  # not for a plan in the log: another machine has made it
+            local_time.zone_of(plan.maintenance.timezone)
+        return plan
     except ValidationError as error:
         problem = first_problem(error).replace("unknown key", f"unknown key; {_KEYS} lists them")
         raise OperatorError(f"{where}: {problem}") from error
+    except ValueError as error:
+        raise OperatorError(f"{where}: maintenance.timezone: {error}") from error
 
 
 def _window_seconds(settings: dict[str, Any]) -> Any:

@@ -41,6 +41,7 @@ from modelwave_controller.rollout.events import (
     Looked,
     NotUnderstood,
     Opened,
+    OpenedPart,
     OrderSent,
     Overruled,
     Paused,
@@ -49,6 +50,7 @@ from modelwave_controller.rollout.events import (
     Release,
     Reordered,
     Reported,
+    Rest,
     Restored,
     Resumed,
     Retried,
@@ -100,6 +102,7 @@ class StageState(Wave):
     verdict: str = ""  # its gate's last decision
     verdict_reason: str = ""
     accepted: str = ""
+    rest: Rest | None = None  # what further parts of it open
     promoted: Promoted | None = None  # its soak was ended by the operator
     overruled: Overruled | None = None
     looks: list[Looked] = field(default_factory=list)
@@ -163,6 +166,12 @@ class Rollout:
         """The opened stages in which the release answers."""
         both = zip(self.created.plan.stages, self.stages, strict=False)
         return [found for stage, found in both if not stage.shadow]
+
+    @property
+    def opening(self) -> StageState | None:
+        """The newest stage, if further parts of it are to be opened."""
+        newest = self.stages[-1] if self.stages else None
+        return newest if newest and newest.rest and self.back is None else None
 
     def waves(self) -> list[Wave]:
         return [*self.stages, self.back] if self.back else [*self.stages]
@@ -288,8 +297,16 @@ def _apply(state: State, event: Event) -> None:
     match body:
         case Opened():
             rollout.status = RUNNING
-            rollout.stages.append(StageState(event.at, body.orders, promoted=rollout.hurried))
+            promoted = rollout.hurried
+            rollout.stages.append(StageState(event.at, [*body.orders], promoted=promoted))
+            rollout.stages[-1].rest = body.rest
             _order(state, rollout, rollout.stages[-1], body.orders)
+        case OpenedPart():
+            rollout.status = RUNNING
+            stage = rollout.stages[body.stage]
+            stage.orders += body.orders
+            stage.rest = body.rest
+            _order(state, rollout, stage, body.orders)
         case Began():
             _begin(rollout, body)
         case Gated():
@@ -374,6 +391,8 @@ def _problem(rollout: Rollout, event: Event) -> str:
         return "its rollout exists already"
     if isinstance(body, Opened) and body.stage != len(rollout.stages):
         return f"stage {body.stage} is not the next one"
+    if isinstance(body, OpenedPart) and not _has_a_rest(rollout, body.stage):
+        return f"stage {body.stage} has no further part"
     if isinstance(body, Gated | Promoted) and not 0 <= body.stage < len(rollout.stages):
         return f"stage {body.stage} was not opened"
     if isinstance(body, ApprovalAsked | Approved):
@@ -388,6 +407,10 @@ def _problem(rollout: Rollout, event: Event) -> str:
     if isinstance(body, Reordered) and not (body.settled or _has_wave(rollout, body.stage)):
         return "its orders were not sent before"
     return ""
+
+
+def _has_a_rest(rollout: Rollout, stage: int) -> bool:
+    return rollout.opening is not None and stage == len(rollout.stages) - 1
 
 
 def _has_wave(rollout: Rollout, stage: int | None) -> bool:
@@ -449,8 +472,9 @@ def _drop_alone(state: State, model: str, target: str, ranges: list[list[int]]) 
 def _begin(rollout: Rollout, body: Began) -> None:
     wave = rollout.back if body.stage is None else rollout.stages[body.stage]
     assert wave is not None, "_problem has looked"
-    wave.waiting_since = body.clock
-    if wave.soaking_since is None:
+    if body.begins != "soak":
+        wave.waiting_since = body.clock
+    if body.begins != "deadline" and wave.soaking_since is None:
         wave.soaking_since = body.clock
 
 

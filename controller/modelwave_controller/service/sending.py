@@ -18,6 +18,7 @@ from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import Root, of_our_format
 from modelwave_controller.trust.keys import SigningKey
 from modelwave_shared import topics
+from modelwave_shared.maintenance import in_extra
 from modelwave_shared.words import ORDER
 
 
@@ -179,7 +180,8 @@ class Sender:
     def _extra(self, target: str, release: Release, quiet: bool, shadow: bool) -> dict[str, Any]:
         """Returns the field `extra`, if the order needs it: old agents do not know it. A ban of the
         release to which a rollout reverts stays. So does one in spite of a `quiet` order: the
-        device may have banned the release after it was given another try."""
+        device may have banned the release after it was given another try. A revert waits for no
+        maintenance window."""
         created, extra = self.rollout.created, dict[str, Any]()
         if allowed := created.plan.trial.max_failed_ppm:
             extra["max_failed_ppm"] = allowed
@@ -188,6 +190,8 @@ class Sender:
         if shadow:
             assert created.plan.shadow is not None, "the plan was checked"
             extra["shadow"] = created.plan.shadow.in_order
+        if created.plan.maintenance and release == created.releases[target]:
+            extra |= in_extra(created.plan.maintenance.week)
         return {"extra": extra} if extra else {}
 
     def _clear(self, target: str, ranges: list[list[int]]) -> None:

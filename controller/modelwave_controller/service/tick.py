@@ -24,6 +24,7 @@ from modelwave_controller.rollout.decide import (
     OPEN,
     REORDER,
     REVERT,
+    SOAK,
     WAIT,
     Decision,
     decide,
@@ -37,12 +38,14 @@ from modelwave_controller.rollout.events import (
     Gated,
     Held,
     Opened,
+    OpenedPart,
     OrderSent,
     Release,
     Reordered,
     Reverted,
 )
-from modelwave_controller.rollout.facts import facts, next_named, next_slots, next_stage
+from modelwave_controller.rollout.facts import facts, next_number, next_part
+from modelwave_controller.rollout.gates import PENDING
 from modelwave_controller.rollout.state import (
     ACTIVE,
     FINAL,
@@ -50,6 +53,7 @@ from modelwave_controller.rollout.state import (
     UNKNOWN,
     Rollout,
     State,
+    Wave,
     failed,
 )
 from modelwave_controller.service.due_looks import due_look, is_still_due
@@ -107,7 +111,8 @@ class Ticker:
                 for r in state.rollouts.values()
                 if _is_due(r) and not state.obstacle(r.model, r.id)
             ]
-            known = {m: devices.known(connection, m) for m in {r.model for r in due}}
+            timed = {r.model for r in due if r.created.plan.maintenance}
+            known = {m: devices.known(connection, m, m in timed) for m in {r.model for r in due}}
             steps = [
                 _Step(
                     connection,
@@ -207,10 +212,13 @@ class _Step(Sender):
             return WAIT if self._note_fail(found) else ""
         if found.verb == REORDER:
             return self._order_anew()
+        if found.verb == OPEN and self.rollout.opening and self._unsent(self.rollout.opening):
+            return ""
         acts = {
             ASK: self._ask,
             OPEN: self._open,
             HOLD: self._hold,
+            SOAK: self._soak,
             CONTINUE: self._continue,
             REVERT: self._revert,
             FINISH: self._finish,
@@ -260,18 +268,25 @@ class _Step(Sender):
         """Notes that the clocks of the newest wave begin, if the broker has acknowledged its
         orders; returns whether they do."""
         rollout, wave = self.rollout, self.rollout.newest_wave
-        if wave is None or wave.waiting_since is not None:
+        if wave is None or wave.waiting_since is not None or rollout.opening:
             return False
-        fleet = self.issuer.root.fleet
-        if any(
-            outbox.any_left(self.connection, fleet, target, rollout.model)
-            for target in {order.target for order in wave.orders}
-        ):
+        if self._unsent(wave):
             return False
         stage = None if rollout.back else len(rollout.stages) - 1
-        began = Began(stage=stage, clock=self.reading.seconds)
+        waits = not rollout.back and rollout.created.plan.maintenance
+        began = Began(
+            stage=stage, clock=self.reading.seconds, begins="deadline" if waits else "both"
+        )
         log.append(self.connection, rollout.id, self.now, [began])
         return True
+
+    def _unsent(self, wave: Wave) -> bool:
+        """Returns whether the broker has orders of the wave still to acknowledge."""
+        fleet, model = self.issuer.root.fleet, self.rollout.model
+        return any(
+            outbox.any_left(self.connection, fleet, target, model)
+            for target in {order.target for order in wave.orders}
+        )
 
     def _note_fail(self, decision: Decision) -> bool:
         """Notes a FAIL that cannot be acted on yet, as it is final; returns whether it is new."""
@@ -283,15 +298,23 @@ class _Step(Sender):
         return True
 
     def _open(self, _decision: Decision) -> Body:
+        part, number = next_part(self.rollout, self.known), next_number(self.rollout)
+        slots: dict[str, list[int]] = {}
         sent = []
-        stage = next_stage(self.rollout)
-        shadow = stage is not None and stage.shadow
-        for target, slots in next_slots(self.rollout, self.known).items():
-            sent += self.send(target, self.rollout.created.releases[target], slots, shadow=shadow)
-        for target, slot, device in next_named(self.rollout, self.known):
-            release = self.rollout.created.releases[target]
-            sent.append(self.send_alone(target, release, slot, device, shadow))
-        return Opened(stage=len(self.rollout.stages), orders=sent)
+        shadow = self.rollout.created.plan.stages[number].shadow
+        for place in part.places:
+            if place.device:
+                release = self.rollout.created.releases[place.target]
+                sent.append(
+                    self.send_alone(place.target, release, place.slot, place.device, shadow)
+                )
+            else:
+                slots.setdefault(place.target, []).append(place.slot)
+        for target, its in sorted(slots.items()):
+            sent += self.send(target, self.rollout.created.releases[target], its, shadow=shadow)
+        rest = part.rest(self.rollout.created.plan.rate_of(number), self.reading.seconds)
+        kind = OpenedPart if self.rollout.opening else Opened
+        return kind(stage=number, orders=sent, rest=rest)
 
     def _ask(self, _decision: Decision) -> Body:
         return ApprovalAsked(stage=len(self.rollout.stages))
@@ -301,6 +324,10 @@ class _Step(Sender):
             return Held(reason=decision.reason, by="gate")
         unknown = facts(self.rollout, self.known).unknown
         return Held(reason=decision.reason, by="nobody" if unknown else "format")
+
+    def _soak(self, _decision: Decision) -> Body:
+        stage = len(self.rollout.stages) - 1
+        return Began(stage=stage, clock=self.reading.seconds, begins="soak")
 
     def _continue(self, decision: Decision) -> Body:
         return Continued(reason=decision.reason)
@@ -354,7 +381,7 @@ class _Step(Sender):
 
 
 def _gated(decision: Decision) -> list[Body]:
-    if decision.gate is None or decision.stage is None:
+    if decision.gate is None or decision.stage is None or decision.gate.verdict == PENDING:
         return []
     verdict, reason = decision.gate
     return [Gated(stage=decision.stage, verdict=verdict, reason=reason)]

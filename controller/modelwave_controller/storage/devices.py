@@ -46,6 +46,7 @@ from modelwave_controller.storage.tables import (
     repairs,
 )
 from modelwave_controller.trust.documents import ModelState, Report
+from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.slots import slot as slot_of
 from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER, SUCCEEDED
 
@@ -130,9 +131,22 @@ def any_has(connection: Connection, targets: Sequence[str], model: str) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def known(connection: Connection, model: str) -> Known:
-    """Returns the devices that report the model, as the decision about its rollouts needs them."""
-    return Known(that_report(connection, model), _behind(connection, model))
+def known(connection: Connection, model: str, timed: bool = False) -> Known:
+    """Returns the devices that report the model, as the decision about its rollouts needs them;
+    `timed`: one of them has maintenance windows."""
+    timeless = _timeless(connection, model) if timed else {}
+    return Known(that_report(connection, model), _behind(connection, model), timeless)
+
+
+def _timeless(connection: Connection, model: str) -> dict[str, dict[int, list[str]]]:
+    """Returns the devices that do not judge maintenance windows by themselves, as that_report."""
+    found: dict[str, dict[int, list[str]]] = defaultdict(dict)
+    place = (devices.c.target, devices.c.slot, devices.c.reads)
+    query = _reporting(select(*place, func.aggregate_strings(devices.c.device, ",")), model)
+    for target, slot, said, names in connection.execute(query.group_by(*place)):
+        if READS_MAINTENANCE not in reads(said):
+            found[target].setdefault(slot, []).extend(names.split(","))
+    return found
 
 
 def reads(stored: str) -> dict[str, int]:

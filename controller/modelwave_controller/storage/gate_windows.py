@@ -83,7 +83,8 @@ def _measured(
 
 def _estimated(row: StoredWindow, figures_of: FiguresOf) -> tuple[float, float]:
     """Without confidences, or a table of the release that the device ran, it does not count."""
-    confidences, table = row.measures().confidence, figures_of(row.release).table
+    table = figures_of(row.release).table
+    confidences = row.measures().confidence if table is not None else []
     if not confidences or table is None:
         return 0.0, 0.0
     found = estimated.window(0, confidences, table)
@@ -92,5 +93,7 @@ def _estimated(row: StoredWindow, figures_of: FiguresOf) -> tuple[float, float]:
 
 def _over(row: StoredWindow, figures_of: FiguresOf) -> tuple[float, float]:
     """A window of a release without the limit does not count."""
+    if not figures_of(row.release).limit_us:
+        return 0.0, 0.0
     over, compared = row.measures().over
-    return (compared, over) if figures_of(row.release).limit_us else (0.0, 0.0)
+    return compared, over
