@@ -321,6 +321,7 @@ def _detail(order: "AcceptedOrder") -> "Detail":
             "release": manifest["release"],
             "version": clean(manifest["version"]),
             "files": manifest["files"],
+            "limit_us": manifest["limit_us"],
             "confirmed": False,
         },
     }

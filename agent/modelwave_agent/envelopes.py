@@ -60,7 +60,9 @@ def manifest(case: "Case") -> None:
     if given.digest() != order["manifest"]:
         raise ValueError("the second line is not the manifest that the order names")
     case.manifest = found = documents.open_signed(MANIFEST, given, case.device.root)
-    found.pop("extra", None)  # no device uses it, and the manifest stays in memory in an update
+    # The manifest stays in memory in an update, and of `extra` one number is used.
+    limit = found.pop("extra", {}).get("latency_limit_us")
+    found["limit_us"] = limit if type(limit) is int else 0
     for field in ("fleet", "model", "target"):
         if found[field] != order[field]:
             raise ValueError(

@@ -45,9 +45,16 @@ class Sample:
         self.confidence = None if confidence is None else real(confidence, "confidence", 0, 1)
         self.predicted = None if predicted is None else _class(predicted)
         self.latency_ms = None if latency_ms is None else real(latency_ms, "latency_ms", 0, MAX_MS)
+        self.limit_us = 0  # above which its latency counts as slow; 0: none is known
         self.numbers: "dict[str, int]" = {}  # in millionths
         if numbers is not None:
             self._take(numbers)
+
+    def limit(self, banks: "list[Any]", release: int) -> None:
+        """Takes the limit of `release` from the bank that holds it; an older agent stored none."""
+        for bank in banks:
+            if bank and bank["release"] == release:
+                self.limit_us = bank.get("limit_us", 0)
 
     def _take(self, numbers: "Any") -> None:
         if not isinstance(numbers, dict):
@@ -157,6 +164,7 @@ class Measures:
     def __init__(self) -> None:
         self.latency: "list[int]" = []
         self.logs = 0  # of the milliseconds, in millionths
+        self.over = [0, 0]  # above their limit, and how many were compared with it
         self.confidence: "list[int]" = []
         self.classes: "dict[str, int]" = {}
         self.rest = 0  # predicted classes beyond MAX_TRACKED
@@ -167,6 +175,10 @@ class Measures:
             self.latency = self.latency or [0] * BINS
             self.latency[latency_bin(sample.latency_ms)] += 1
             self.logs += _log(max(sample.latency_ms, LEAST_MS))
+            if sample.limit_us > 0:
+                self.over[1] += 1
+                if sample.latency_ms * 1000 > sample.limit_us:
+                    self.over[0] += 1
         if sample.confidence is not None:
             self.confidence = self.confidence or [0] * BINS
             self.confidence[confidence_bin(sample.confidence)] += 1
@@ -180,6 +192,7 @@ class Measures:
     def join(self, other: "Measures") -> None:
         self.latency = _added(self.latency, other.latency)
         self.logs += other.logs
+        self.over = _added(self.over, other.over)
         self.confidence = _added(self.confidence, other.confidence)
         self.rest += other.rest
         for name in other.classes:
@@ -208,7 +221,10 @@ class Measures:
         found: "list[tuple[str, Any]]" = []
         if self.latency:
             log = _mean(self.logs, sum(self.latency))
-            found.append(("latency", {"bins": packed(self.latency), "log": log}))
+            latency: "dict[str, Any]" = {"bins": packed(self.latency), "log": log}
+            if self.over[1]:
+                latency["over"] = self.over
+            found.append(("latency", latency))
         if self.confidence:
             found.append(("confidence", packed(self.confidence)))
         if self.classes:

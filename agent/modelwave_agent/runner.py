@@ -160,6 +160,8 @@ class Agent:
             release = live.release if live else 0
         if window is not None:
             return self.observations.add_late(model, release, counts, window)
+        if sample:
+            sample.limit(update.record["banks"], release)
         self.observations.add(model, release, counts, sample)
         update.observe(release, counts[0], counts[1], reason)
 

@@ -67,8 +67,23 @@ def histogram(value: "Any", where: str) -> None:
 
 
 _LOG = Integer(-MAX_LOG, MAX_LOG)
+_COUNTS = ListOf(COUNT, 2, 2)
 _VALUE = Integer(-MAX_NUMBER * MILLION, MAX_NUMBER * MILLION)
 _NUMBER = ListOf(Integer(-MAX_SEQ, MAX_SEQ), 5, 6)
+
+
+_LATENCY = Object(
+    {"bins": histogram, "log": _LOG},  # log: mean of ln(ms), in millionths
+    {"over": _COUNTS},  # above the manifest's limit, and how many were compared with it
+)
+
+
+def latency(value: "Any", where: str) -> None:
+    _LATENCY(value, where)
+    over, compared = value.get("over", (0, 0))
+    if not over <= compared <= sum(value["bins"][1:]):
+        told = "%d above the limit of %d compared, and %d inferences"
+        raise DocumentError(where + ".over", told % (over, compared, sum(value["bins"][1:])))
 
 
 def number(value: "Any", where: str) -> None:
@@ -95,7 +110,7 @@ WINDOW: "dict[str, Rule]" = {
     "windows": Integer(2, MAX_EPOCH),  # how many it spans; absent: 1
     "seconds": Integer(1, MAX_EPOCH),  # its length; absent: labels that came late
     "age_seconds": Integer(0, MAX_EPOCH),  # since its end, when the document was sent
-    "latency": Object({"bins": histogram, "log": _LOG}),  # log: mean of ln(ms), in millionths
+    "latency": latency,
     "confidence": histogram,
     "classes": MapOf(word, Integer(1, MAX_SEQ), 1, MAX_CLASSES),
     "classes_rest": Integer(1, MAX_SEQ),  # inferences with other predicted classes

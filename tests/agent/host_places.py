@@ -6,12 +6,29 @@ import os
 import shutil
 import socket
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
 from tests.tools import MOSQUITTO_MISSING
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def wait_until_gone(pid, seconds=60):
+    """Waits until the process has ended, whether somebody has asked for its result or not."""
+    end = time.monotonic() + seconds
+    while _is_running(pid):
+        assert time.monotonic() < end, f"process {pid} still runs"
+        time.sleep(0.01)
+
+
+def _is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @contextlib.contextmanager

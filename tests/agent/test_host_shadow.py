@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from modelwave_agent.host.shadow import MAX_WAITING, MAX_WAITING_BYTES, HostShad
 from modelwave_agent.host.shadow_messages import FAILED, RAN
 from modelwave_agent.types import AcceptedOrder
 from tests import signing
+from tests.agent.host_places import wait_until_gone
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +118,8 @@ def test_candidate_that_disagrees_says_how_often(tmp_path):
         ("leaves", "unhealthy", "its process ended itself, with exit code 3"),
         ("garbles", "unhealthy", "gave no answer that can be read"),
         ("fails", "unhealthy", "1 of 1 runs failed: a node failed to invoke"),
+        ("ends", "stuck", "its process ended itself, with exit code 0"),
+        ("reserves", "over", "ram: more reserved than 851443712 bytes"),
         ("is_killed", "stuck", "it was killed; the kernel does this when memory runs out"),
         ("unloadable", "over", "not loaded with 314572800 bytes of RAM"),
         ("is_slow", "over", "1000 allowed"),
@@ -284,17 +286,7 @@ def test_process_ends_with_an_agent_that_is_killed_though_a_forked_program_goes_
         pid = int(agent.stdout.readline())
         agent.kill()
         agent.wait()
-        end = time.monotonic() + SECONDS
-        while _is_running(pid) and time.monotonic() < end:
-            time.sleep(0.01)
-        assert not _is_running(pid)
+        wait_until_gone(pid)
     finally:
         os.killpg(agent.pid, signal.SIGKILL)
         agent.stdout.close()
-
-
-def _is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except FileNotFoundError:
-        return False

@@ -1,16 +1,20 @@
 """A shadow from its order to the swap, with a real broker, real models and a program of many
 threads."""
 
+import asyncio
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from modelwave_agent.host import HostAgent, agent
 from modelwave_agent.host.config import ConfigError, read_config
-from modelwave_shared import orders
+from modelwave_shared import orders, reports
+from modelwave_shared.words import METRICS, REPORT
 from tests import signing
-from tests.agent.host_places import refused_port
+from tests.agent.host_places import refused_port, wait_until_gone
 from tests.agent.host_world import Digits, World
 from tests.agent.test_host_agent import PICTURE, V2_SCORES, close, run
 
@@ -27,6 +31,10 @@ BUDGET = {**signing.SHADOW["extra"]["shadow"], "share_ppm": 500_000, "ram": 300 
 def short(monkeypatch):
     """A shadow may be shorter than a minute."""
     monkeypatch.setattr(orders.SHADOW_SECONDS, "least", 1)
+
+
+def in_shadow(report):
+    return report["models"]["digits"]["state"] == "shadow"
 
 
 class Program:
@@ -68,15 +76,17 @@ def test_candidate_runs_beside_the_live_model_and_goes_live_without_a_download(t
             budget = {**BUDGET, "seconds": 3, "latency_us": 10**6}
             with Program(host) as program:
                 await made.order(V2, shadow=budget)
-                state = await made.state(lambda state: state["state"] == "shadow")
+                report = await made.told("reported", in_shadow)
+                reports.check(REPORT, report)
+                state = report["models"]["digits"]
                 assert (state["release"], state["outcome"]) == (1, "")
                 beside = await made.told("metrics", lambda document: "shadow" in document)
+                reports.check(METRICS, beside)
                 state = await made.outcome()
             assert program.problems == []
             assert program.outputs == {expected}
             assert (state["outcome"], state["release"], state["state"]) == ("SHADOWED", 1, "idle")
             assert "outputs agree, 0 of" in state["reason"]
-            print(state["reason"], beside)
             assert beside["release"] == 2
             assert beside["shadow"]["compared"] == beside["inferences"] > 0
             assert beside["latency"]["bins"]
@@ -103,6 +113,56 @@ def test_stop_of_the_agent_during_a_shadow_ends_it_and_the_next_start_goes_on(tm
         with HostAgent.from_config(path) as host, Program(host):
             host.wait_live("digits")
             assert (await made.outcome())["outcome"] == "SHADOWED"
+
+    run(tmp_path, main)
+
+
+PROGRAM = """
+import sys, time
+from modelwave_agent.host import HostAgent
+from modelwave_shared import orders
+orders.SHADOW_SECONDS.least = 1
+with HostAgent.from_config(sys.argv[1]) as agent:
+    agent.wait_live("digits")
+    while True:
+        agent.run("digits", bytes(64))
+        time.sleep(0.01)
+"""
+
+
+def shadow_of(pid):
+    """The process of the shadow of program `pid`."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            if "shadow_child" in Path(f"/proc/{child}/cmdline").read_text():
+                return int(child)
+    raise AssertionError("the program has no shadow")
+
+
+def test_program_that_is_killed_takes_its_shadow_with_it_and_the_next_one_needs_no_download(
+    tmp_path,
+):
+    async def main(made):
+        path = made.toml("metrics_seconds = 0.5")
+        program = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, str(path))
+        try:
+            await made.order(V1)
+            assert (await made.outcome())["outcome"] == "SUCCEEDED"
+            await made.order(V2, shadow={**BUDGET, "seconds": 600, "latency_us": 10**6})
+            await made.told("metrics", lambda document: "shadow" in document)
+            beside = shadow_of(program.pid)
+        finally:
+            program.kill()
+            await program.wait()
+        await asyncio.to_thread(wait_until_gone, beside)
+        made.files.clear()
+        with HostAgent.from_config(path) as host:
+            assert host.wait_live("digits").release == 1
+            await made.told("reported", in_shadow)
+            await made.order(V2)
+            made.files.clear()
+            state = await made.outcome()
+            assert (state["outcome"], state["release"]) == ("SUCCEEDED", 2)
 
     run(tmp_path, main)
 

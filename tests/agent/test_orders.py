@@ -341,6 +341,17 @@ def test_extra_of_a_manifest_takes_no_memory_in_an_update():
     assert "extra" not in case.manifest
 
 
+@pytest.mark.parametrize(
+    ("signed", "known"), [(50_000, 50_000), (True, 0), ("50", 0), ([1] * 16, 0), (None, 0)]
+)
+def test_only_a_number_is_taken_from_a_manifests_extra_as_its_limit(signed, known):
+    extra = {"latency_limit_us": signed} if signed is not None else {}
+    message = signing.order(signing.Release(2, b"new model " * 300, extra=extra), 6)
+    case = Case(message, "digits", DEVICE, new_record(), ROOM, wall=signing.ISSUED)
+    judge(case)
+    assert (case.manifest["limit_us"], type(case.manifest["limit_us"])) == (known, int)
+
+
 def test_report_says_which_formats_are_read(world):
     assert asyncio.run(live(world, lambda _: world.reports))
     assert world.reports[-1]["reads"] == {"root": 1, "manifest": 1, "order": 2}

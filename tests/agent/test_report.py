@@ -60,3 +60,23 @@ def test_observations_that_the_agent_sends_can_be_read(tmp_path, monkeypatch, pu
     (found,) = published[METRICS]
     counts = [found[name] for name in ("inferences", "failures", "labelled", "correct")]
     assert counts == [3, 1, 2, 1]
+
+
+def test_limit_of_a_release_is_durable_and_its_slow_inferences_are_counted(
+    tmp_path, monkeypatch, published
+):
+    """As is that of a release with another limit, or none."""
+    limited = signing.Release(1, b"model one " * 300, extra={"latency_limit_us": 20_500})
+    world = World(tmp_path)
+    world.files.update(limited.files)
+    world.retained[TOPIC] = signing.order(limited, 1)
+    agent, update = world.boot()
+    assert asyncio.run(lived(agent, lambda: update.record["outcome"] == "SUCCEEDED"))
+    monkeypatch.setattr(FakeClock, "METRICS_SECONDS", 1000)
+    agent, _ = world.boot()
+    for latency_ms in (20, 20.5, 21):
+        agent.observe("digits", release=1, latency_ms=latency_ms)
+        agent.observe("digits", release=7, latency_ms=latency_ms)
+    assert asyncio.run(lived(agent, lambda: len(published[METRICS]) == 2))
+    over = {found["release"]: found["latency"].get("over") for found in published[METRICS]}
+    assert over == {1: [1, 3], 7: None}

@@ -35,6 +35,10 @@ def provide(folder):
     (folder / "bitmap").write_bytes(signing.order(good, 1, **at_once, **bitmap))
     others = signing.bitmap(range(1 - own % 2, 1000, 2))
     (folder / "bitmap-of-others").write_bytes(signing.order(good, 1, **at_once, **others))
+    (folder / "shadow").write_bytes(signing.order(good, 1, **at_once, **signing.SHADOW))
+    budget = {**signing.SHADOW["extra"]["shadow"], "else_trial": True}
+    or_trial = {"shadow": True, "extra": {"shadow": budget}}
+    (folder / "shadow-or-trial").write_bytes(signing.order(good, 1, **at_once, **or_trial))
     # Of a controller of next year.
     extra = signing.order(good, 1, **at_once, extra={"site": "north"})
     (folder / "extra").write_bytes(extra)
@@ -56,7 +60,7 @@ def passed(folder, program, heap):
 
 def test_agent(tmp_path):
     provide(tmp_path)
-    assert passed(tmp_path, "agent_cases.py", "512k") == "27 passed, 0 failed"
+    assert passed(tmp_path, "agent_cases.py", "512k") == "29 passed, 0 failed"
 
 
 def test_parts(tmp_path):

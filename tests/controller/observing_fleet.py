@@ -5,10 +5,10 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rollout_world import FLEET, TARGET, Device, World, newest
+from rollout_world import FLEET, TARGET, Device, World, newest, quick
 
 from modelwave_controller.rollout.plan import Plan, make_plan
-from modelwave_controller.rollout.state import FINAL, HELD, Rollout
+from modelwave_controller.rollout.state import FINAL, FINISHED, HELD, Rollout
 from modelwave_shared import topics
 
 OLD, NEW = 1, 2  # releases
@@ -45,14 +45,27 @@ class ObservingFleet:
         self.arrange: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]] = list
         self.before_step: Callable[[], None] = lambda: None
         self.extra: Callable[[int], dict[str, Any]] = lambda release: {}
+        self.signed: dict[str, Any] = {}  # what the new release's manifest has beside, or instead
+        self.old_seq = 0  # of the order that has brought the old release
 
     def begin(self, plan: Plan, before: int = 16) -> Rollout:
         self.world.tick()
         for window in range(before, 0, -1):
             self.observe(age=(window - 1) * WINDOW + 1)
-        self.world.start(NEW, plan, self.targets)
+        self.world.start(NEW, plan, self.targets, **self.signed)
         self.world.tick()
         return newest(self.world)
+
+    def bring_old(self, **signed: Any) -> None:
+        """Brings the old release to all devices, by a rollout that finishes."""
+        self.world.tick()
+        self.world.start(OLD, quick(100), self.targets, **signed)
+        self.world.tick()
+        self.world.answer("SUCCEEDED", self.world.devices.values())
+        self.world.tick()
+        assert newest(self.world).status == FINISHED
+        orders = (self.world.ordered(device) for device in self.world.devices.values())
+        self.old_seq = max(order["seq"] for order in orders if order)
 
     def run(self, windows: int = 60) -> Rollout:
         """Lets time pass until the rollout is over or held, or so many windows have."""
@@ -92,7 +105,7 @@ class ObservingFleet:
 
     def release_of(self, device: Device) -> int:
         held = device.models["digits"]
-        return NEW if held["outcome"] == "SUCCEEDED" and held["seq"] else OLD
+        return NEW if held["outcome"] == "SUCCEEDED" and held["seq"] > self.old_seq else OLD
 
     def document(self, device: Device, release: int, age: int) -> dict[str, Any]:
         number = self.numbers[device.name]

@@ -249,6 +249,16 @@ def test_what_is_shown_is_what_is_signed(
     assert json.loads(err[err.index("{") : err.rindex("}") + 1]) == json.loads(out)["manifest"]
 
 
+def test_limit_of_latency_is_signed_and_shown(
+    home: Home, tmp_path: Path, modelwave: Run, prover: Any
+) -> None:
+    assert modelwave(*create(tmp_path, latency_limit="12.5"))[0] == 0
+    found = Releases(home).find("digits", "v1")["linux-cpu"]
+    assert found.document["extra"] == {"latency_limit_us": 12_500}
+    shown = modelwave("release", "show", "digits", "v1")[1]
+    assert "12.5 ms" in next(line for line in shown.splitlines() if "latency limit" in line)
+
+
 @pytest.mark.parametrize(("answer", "signed"), [("y", True), ("n", False), ("", False)])
 def test_nothing_is_signed_before_the_answer(
     home: Home,
@@ -332,6 +342,7 @@ def test_key_that_is_no_release_key_is_refused(
         ({"metric": "a=1.5"}, "--metric"),
         ({"metric": "é=1"}, "--metric"),
         ({"metric": f"a={'9' * 18}"}, "lineage.metrics"),
+        ({"latency_limit": "0"}, "--latency-limit: 0; give milliseconds"),
         ({"kernel": "a b"}, "needs.kernels"),
         ({"runtime": "tf lite"}, "--runtime: 'tf lite', but linux-cpu runs tflite"),
         ({"runtime": "foo"}, "--runtime: 'foo', but linux-cpu runs tflite"),

@@ -42,6 +42,15 @@ def world(tmp_path: Path) -> Iterator[World]:
         ("mean(power.mw-2) <= 310.5", ("power.mw-2", 0.0, False, LIMIT, 310.5)),
         ("mean(fps) >= 0.75 * baseline", ("fps", 0.0, True, RATIO, 0.25)),
         ("mean(temp) >= -40", ("temp", 0.0, True, LIMIT, -40.0)),
+        ("over(latency_ms) <= 0.05", ("over(latency_ms)", 0.0, False, LIMIT, 0.05)),
+        (
+            "over(latency_ms) <= baseline + 0.01",
+            ("over(latency_ms)", 0.0, False, DIFFERENCE, 0.01),
+        ),
+        (
+            "estimated_accuracy >= baseline - 0.02",
+            ("estimated_accuracy", 0.0, True, DIFFERENCE, 0.02),
+        ),
     ],
 )
 def test_a_gate_becomes_values(text: str, expected: tuple[Any, ...]) -> None:
@@ -81,6 +90,15 @@ BAD_PLANS = [
     (with_gates("accuracy >= 0.9 0.8"), "at 17: nothing may follow; give one gate a text"),
     (with_gates("accuracy >= 0.9 and failures <= 0.1"), "at 17: nothing may follow"),
     (with_gates("accuracy >= nan"), "at 13: give a limit"),
+    (with_gates("over(power_mw) <= 0.1"), "at 6: only latency_ms has a limit in releases"),
+    (with_gates("over(latency_ms) <= 50"), "at 21: a share is from 0 to 1; give 0.02 for 2 %"),
+    (with_gates("over(latency_ms) <= 1.2 * baseline"), "a share is compared by a difference"),
+    (with_gates("over(latency_ms) >= 0.1"), "at 18: less of it is better; give <="),
+    (with_gates("mean(accuracy) <= 0.9"), "at 1: give accuracy without mean(), or another name"),
+    (with_gates("p95(failures) <= 0.9"), "at 1: give failures without p95(), or another name"),
+    (with_gates("estimated_accuracy >= 0.9"), "at 23: an estimate is compared with the controls'"),
+    (with_gates("estimated_accuracy >= 0.9 * baseline"), "a share is compared by a difference"),
+    (with_gates("estimated_accuracy <= baseline + 0.1"), "more of it is better; give >="),
     (with_gates("accuracy >= 1e-3"), "at 14: nothing may follow"),
     (with_gates("mean <= 20"), "at 6: name in brackets what is meant, such as mean(latency_ms)"),
     (with_gates("mean() <= 20"), "at 6: '' is no name of a number: give 1 to 16 letters"),
@@ -181,6 +199,9 @@ def test_lint_says_what_is_judged_at_each_stage_and_when(run: Run, tmp_path: Pat
         [],
         ["failures <= 0.001"],
     ]
+    file.write_text('gates = ["estimated_accuracy >= baseline - 0.02"]')
+    out = run("rollout", "lint", "--plan", str(file)).out
+    assert "estimated_accuracy >= baseline - 0.02 (by tables of reliability; may only HOLD)" in out
     file.write_text('gates = ["accuracy > 0.9"]')
     ran = run("rollout", "lint", "--plan", str(file))
     assert ran.code == 2

@@ -1,6 +1,7 @@
 """Reliability tables: read from the operator's file, signed in a manifest, and read from one."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,16 @@ from tests.signing import Release
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.judge.estimated import Bin
-from modelwave_controller.releases import reliability
+from modelwave_controller.releases import reliability, signed_figures
 from modelwave_shared import documents
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 from modelwave_shared.window_format import BINS
 from modelwave_shared.words import MANIFEST
 
-TABLE = [Bin(number * 3, number * 2) for number in range(BINS)]
+TABLE = tuple(Bin(number * 3, number * 2) for number in range(BINS))
 
 
-def rows(table: list[Bin] = TABLE) -> list[dict[str, int]]:
+def rows(table: Sequence[Bin] = TABLE) -> list[dict[str, int]]:
     return [
         {"bin": number, "n": one.examples, "correct": one.right} for number, one in enumerate(table)
     ]
@@ -102,10 +103,11 @@ def test_bad_table_is_refused_with_its_row(tmp_path: Path, text: str, words: str
 
 
 def test_largest_table_is_a_valid_part_of_a_manifest_and_leaves_room_in_it() -> None:
-    table = [Bin(10**9, 10**9)] * BINS
+    table = (Bin(10**9, 10**9),) * BINS
     made = Release(1, b"model", extra=reliability.recorded(table))
     documents.check(MANIFEST, made.document)
     assert reliability.of_manifest(made.document) == table
+    assert signed_figures.of_envelope(made.envelope).table == table
     assert len(made.envelope) - len(Release(1, b"model").envelope) < MAX_ENVELOPE_BYTES / 6
 
 
@@ -129,3 +131,4 @@ def test_what_is_no_table_in_a_manifest_is_none(extra: dict[str, Any]) -> None:
     """A program that is not ours may have signed it; a release must be shown all the same."""
     assert reliability.of_manifest({"extra": extra}) is None
     assert reliability.of_manifest({}) is None
+    assert signed_figures.of_envelope(b"of a newer program").table is None

@@ -20,6 +20,7 @@ from rollout_world import World, newest
 
 from modelwave_controller.cli import rollout as rollout_cli
 from modelwave_controller.cli import sparkline, view, view_judged
+from modelwave_controller.evidence.figures import ReleaseFigures
 from modelwave_controller.operations import series
 from modelwave_controller.operations.judged import GateRow, worst_targets
 from modelwave_controller.operations.series import SeriesPoint, SeriesReader, windows_of
@@ -46,6 +47,8 @@ GATES = (
     "mean(power_mw) <= baseline + 900",
     "mean(queue.length) <= 9 * baseline",
 )
+# Of which looks and lines take other parts of a window.
+OVER, ESTIMATED = "over(latency_ms) <= 0.9", "estimated_accuracy >= baseline - 0.5"
 
 
 @pytest.fixture
@@ -58,8 +61,13 @@ def extra(chance: random.Random, release: int) -> dict[str, Any]:
     """Latencies and two numbers, of which the second has no logarithm in one window of three."""
     milli = chance.randint(300, 400) * 10**6
     logs = [] if chance.random() < 1 / 3 else [round(1e6 * math.log(7 + release))]
+    bins = [6, chance.randint(1, 90), 9]
     return {
-        "latency": {"bins": [6, chance.randint(1, 90), 9], "log": chance.randint(2, 4) * 10**6},
+        "latency": {
+            "bins": bins,
+            "log": chance.randint(2, 4) * 10**6,
+            "over": [bins[1] // 3, bins[1]],
+        },
         "numbers": {
             "power_mw": [chance.randint(1, 90), milli, 0, milli, milli],
             "queue.length": [50, 8 * 10**6, 0, 8 * 10**6, 8 * 10**6, *logs],
@@ -120,7 +128,7 @@ def test_sums_in_sql_are_those_of_the_windows_that_a_look_reads(world: World) ->
         wanted = windows_of(rollout, clock.stored(connection).seconds)
         assert wanted is not None
         rows = windows.between(connection, "digits", canaries, wanted.opened, 1e9)
-        for text in (*GATES[:2], *GATES[3:]):
+        for text in (*GATES[:2], *GATES[3:], OVER):
             gate = parse_gate(text)
             means = window_series.means(connection, "digits", canaries, [gate], NEW, True, wanted)
             for window in range(wanted.first, wanted.last + 1):
@@ -130,7 +138,7 @@ def test_sums_in_sql_are_those_of_the_windows_that_a_look_reads(world: World) ->
                     for name in canaries
                     for row in rows[name]
                     if row.release == NEW and end - WINDOW < row.end <= end
-                    for one in measured(gate, 0, [row])
+                    for one in measured(gate, 0, [row], lambda _: ReleaseFigures(limit_us=1))
                 ]
                 [sums] = means[window]
                 assert sums.devices == len(mine)
@@ -142,16 +150,17 @@ def test_databases_give_the_same_sums(url: str) -> None:
         with store.write() as connection:
             metrics.add_windows(connection, _documents(), 1000.0)
         with store.read() as connection:
-            gates = [parse_gate(text) for text in GATES]
+            gates = [parse_gate(text) for text in (*GATES, OVER, ESTIMATED)]
             found = window_series.means(
                 connection, "digits", ["d0"], gates, NEW, True, StageWindows(880.0, 60, 1, 2)
             )
             mark = window_series.mark(connection, "digits")
         assert {window: [one.devices for one in sums] for window, sums in found.items()} == {
-            1: [1, 1, 1, 1, 1],
-            2: [1, 1, 1, 1, 1],
+            1: [1, 1, 1, 1, 1, 1, 0],
+            2: [1, 1, 1, 1, 1, 1, 0],
         }
         assert found[1][0].total == pytest.approx(0.9)
+        assert found[1][5].total == pytest.approx(7 / 90)
         assert found[1][3].total == pytest.approx(310.0)
         assert found[1][4].total == pytest.approx(math.log(8))
         assert found[2][4].total == pytest.approx(math.log(8))
@@ -177,7 +186,7 @@ def _documents() -> list[Any]:
             **{"boot": 1, "n": number, "install": "a" * 16, "model": "digits", "release": NEW},
             **{"window": number, "seconds": seconds, "age_seconds": age, "inferences": LABELS},
             **{"failures": 0, "labelled": LABELS, "correct": 90},
-            "latency": {"bins": [6, 60, 40], "log": 2500000},
+            "latency": {"bins": [6, 60, 40], "log": 2500000, "over": [7, 90]},
             "numbers": {
                 "power_mw": [count, power * 10**6, 0, power * 10**6, power * 10**6],
                 "queue.length": [5, 8 * 10**6, 0, 8 * 10**6, 8 * 10**6, *logs],
@@ -340,12 +349,12 @@ def test_a_gate_of_a_newer_program_cannot_act_on_the_terminal(shown: Status) -> 
 
 
 def test_worst_targets_come_first_and_the_others_are_counted(shown: Status) -> None:
+    words = {7: "FAIL", 3: "HOLD"}
     rows = [ROW] + [
-        replace(ROW, target=f"t{n}", verdict="FAIL" if n == 7 else "PASS", high=n / 1000)
-        for n in range(9)
+        replace(ROW, target=f"t{n}", verdict=words.get(n, "PASS"), high=n / 1000) for n in range(9)
     ]
     found, more = worst_targets(rows, ROW.gate, 3)
-    assert ([row.target for row in found], more) == (["t7", "t8", "t6"], 6)
+    assert ([row.target for row in found], more) == (["t7", "t3", "t8"], 6)
     text = drawn(replace(shown, judged=rows), 240)
     assert "and 4 targets more, no worse" in text
     assert "in t7" in text

@@ -155,6 +155,18 @@ def test_what_was_measured_is_read_as_it_was_sent(store: Store) -> None:
     assert (number.total, number.squares) == (31000.0, 100 * (310.0**2 + 25))
 
 
+def test_inferences_above_a_limit_are_summed_also_with_windows_that_have_none(
+    store: Store,
+) -> None:
+    limited = {"bins": [6, 60, 40], "log": 2500000, "over": [7, 90]}
+    take(store, [document(1, latency=limited), document(2, window=1, latency=limited)])
+    (found,) = stored(store)
+    assert found.measures().over == (14, 180)
+    plain = window_measures.load(window_measures.joined(found.packed, '{"l":[6,1]}'))
+    assert plain.over == (14, 180)
+    assert window_measures.load(plain.dump()) == plain
+
+
 def test_window_that_only_counts_has_no_measures(store: Store) -> None:
     take(store, [document(1)])
     (found,) = stored(store)

@@ -48,7 +48,7 @@ UNSIGNED = {
         "windows": 2,
         "seconds": 1800,
         "age_seconds": 3,
-        "latency": {"bins": [5, 1, 0, 8], "log": 2302585},
+        "latency": {"bins": [5, 1, 0, 8], "log": 2302585, "over": [1, 1]},
         "confidence": [14, 3, 6],
         "classes": {"3": 5, "cat": 3},
         "classes_rest": 1,

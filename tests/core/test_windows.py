@@ -86,6 +86,24 @@ def measured(*calls):
     return document
 
 
+def test_inferences_above_the_limit_of_their_release_are_counted():
+    def window(*limits):
+        measures = Measures()
+        for number, limit_us in enumerate(limits):
+            sample = checked_sample(None, None, 10 * (number + 1), None)
+            sample.limit_us = limit_us
+            measures.add(sample)
+        return measures
+
+    measures = window(20000, 20000, 20000, 0)
+    assert measures.over == [1, 3]  # 30 ms; the limit itself is not above, 40 ms has none
+    measures.join(window(9999))
+    assert measures.over == [2, 4]
+    (document,) = measures.spread({"n": 1}, dict)
+    assert document["latency"]["over"] == [2, 4]
+    assert "over" not in measured({"latency_ms": 10})["latency"]
+
+
 def near(found, wanted):
     return abs(found - wanted) <= max(1, FEW * abs(wanted))
 
@@ -407,6 +425,7 @@ def test_largest_window_is_sent_in_documents_of_less_than_1_kib():
     measures = window.measures = Measures()
     measures.latency = measures.confidence = [10**15] * BINS
     measures.logs = -6907755 * BINS * 10**15
+    measures.over = [10**15] * 2
     measures.classes = {"%02d" % n + "c" * 14: 10**14 for n in range(MAX_TRACKED)}
     for index in range(MAX_NUMBERS):
         number = measures.numbers["%d" % index + "n" * 15] = Number()
@@ -465,6 +484,8 @@ def test_measures_without_their_window_are_refused():
 def test_part_that_is_more_than_its_whole_is_refused():
     none_accepted(METRICS, "correct", 6)
     none_accepted(METRICS, "failures", 11)
+    accepted(METRICS, "latency.over", [0, 1], [9, 9], [0, 0])
+    none_accepted(METRICS, "latency.over", [1, 0], [0, 10], [-1, 0], [1], [1, 1, 1], 1, [True, 1])
 
 
 def test_histogram_beyond_its_bins_is_refused():

@@ -2,10 +2,16 @@
 that disconnect each other. Clients without a session: what comes while one is away is lost."""
 
 import asyncio
+import json
 
 from modelwave_agent import ports
+from modelwave_shared import dsse
+from modelwave_shared.words import SIGNER
 
 LATENCY_SECONDS = 0.05
+
+
+FIRST_FORMATS = dict.fromkeys(SIGNER, 1)
 
 
 class Lost(Exception):
@@ -99,10 +105,13 @@ def _matches(topic, filters):
 
 
 class DeviceLink(ports.BrokerLink):
-    """The link of a device. While `reachable()` is false there is no network."""
+    """The link of a device. While `reachable()` is false there is no network. `old`: its agent is
+    one of the first, which reads only slot ranges. Here the link says so in its place, and drops
+    the other orders: that agent only notes that it cannot read them."""
 
-    def __init__(self, broker, name, reachable):
+    def __init__(self, broker, name, reachable, old=False):
         self.broker = broker
+        self.old = old
         self.name = name
         self.reachable = reachable
         self.client = None
@@ -125,13 +134,17 @@ class DeviceLink(ports.BrokerLink):
         await self._do("subscribe", topics)
 
     async def publish(self, topic, payload, retain):
+        if self.old and "/reported/" in topic:
+            payload = json.dumps(json.loads(payload) | {"reads": FIRST_FORMATS}).encode()
         await self._do("publish", topic, payload, retain)
 
     async def receive(self):
-        message = await self.arrived.get()
-        if message is None:
-            raise ports.LinkLost("the connection is lost")
-        return message
+        while True:
+            message = await self.arrived.get()
+            if message is None:
+                raise ports.LinkLost("the connection is lost")
+            if not (self.old and has_bitmap(*message)):
+                return message
 
     async def close(self):
         if self.client:
@@ -157,3 +170,10 @@ class DeviceLink(ports.BrokerLink):
         await asyncio.sleep(LATENCY_SECONDS)  # the acknowledgement
         if not self.client.alive:
             raise ports.LinkLost("the connection was lost before the acknowledgement")
+
+
+def has_bitmap(topic, payload):
+    """Whether the message is an order that names its slots by a bitmap."""
+    if not payload or "/desired/" not in topic:
+        return False
+    return b'"v":2' in dsse.read(payload.split(b"\n")[0]).payload

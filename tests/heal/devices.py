@@ -57,6 +57,8 @@ class Device:
         self.has_model = False  # whether one was confirmed since the state was wiped
         self.life = None
         self.heir = None  # the same machine under another id
+        # It comes from a shelf, where agents are not updated.
+        self.has_old_agent = self.joined > 0
 
     def start(self):
         if self.life is None:
@@ -155,7 +157,9 @@ class Life:
         self.off = False
         self.loop = asyncio.get_running_loop()
         self.born = self.loop.time()
-        self.link = DeviceLink(self.world.broker, device.name, self._reachable)
+        self.link = DeviceLink(
+            self.world.broker, device.name, self._reachable, device.has_old_agent
+        )
         folder = str(device.folder)
         clock = DeviceClock(self)
         around = ports.Ports(

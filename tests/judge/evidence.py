@@ -156,9 +156,9 @@ class Confident:
         drawn = self.rng.beta(8 * means, 8 * (1 - means))
         right = self.rng.random(EXAMPLES) < drawn + too_modest
         bins = np.minimum((drawn * BINS).astype(int), BINS - 1)
-        return [
+        return tuple(
             estimated.Bin(int((bins == b).sum()), int(right[bins == b].sum())) for b in range(BINS)
-        ]
+        )
 
     def _sums(self, counts, table):
         windows = [estimated.window(0, row, table) for row in counts.tolist()]
@@ -182,13 +182,9 @@ class Confident:
         now = [*self._sums(ours, self.new), *self._sums(others, self.old)]
         devices = list(map(Observed, *self.halves, now))
         arms = [arm(part, self.quantity, self.frozen) for part in _split(devices, opened)]
-        error = 0.0
-        if self.new is not self.old:
-            tables = ((ours, self.new), (others, self.old))
-            error = estimated.common_error(
-                *(estimated.table_error(counts.sum(0).tolist(), table) for counts, table in tables)
-            )
-        return levels.judge({"": Pair(*arms)}, self.quantity, occasion, error).word
+        sides = ({self.new: ours.sum(0).tolist()}, {self.old: others.sum(0).tolist()})
+        errors = {"": estimated.common_error(*sides)}
+        return levels.judge({"": Pair(*arms)}, self.quantity, occasion, errors).word
 
 
 def _split(devices, opened):

@@ -8,7 +8,7 @@ from modelwave_controller.judge.devices import Observed, fold, fold_before
 from modelwave_controller.judge.estimated import Bin
 from tests.judge.building import occasion, pair
 
-TABLE = [Bin(1000, round(1000 * (b + 0.5) / 16)) for b in range(16)]
+TABLE = tuple(Bin(1000, round(1000 * (b + 0.5) / 16)) for b in range(16))
 
 
 def test_window_holds_the_expected_right_ones():
@@ -29,12 +29,31 @@ def test_bin_that_no_example_fell_into_is_worth_a_half_and_much_doubt():
 
 
 def test_small_table_has_a_larger_error():
-    small = [Bin(10, 9)] * 16
-    large = [Bin(1000, 900)] * 16
+    small, large = (Bin(10, 9),) * 16, (Bin(1000, 900),) * 16
     histogram = [10] * 16
-    assert estimated.table_error(histogram, small) > 5 * estimated.table_error(histogram, large)
-    assert estimated.table_error([0] * 16, small) == 0
-    assert estimated.common_error(0.03, 0.04) == pytest.approx(0.05)
+
+    def error(table):
+        return estimated.common_error({table: histogram}, {})
+
+    assert error(small) > 5 * error(large)
+    assert estimated.common_error({small: [0] * 16}, {}) == 0
+    both = estimated.common_error({small: histogram}, {large: histogram})
+    assert both == pytest.approx((error(small) ** 2 + error(large) ** 2) ** 0.5)
+
+
+def test_one_table_for_both_arms_errs_only_where_they_differ():
+    table = (Bin(10, 9),) * 16
+    canaries, controls = [10] * 16, [20] * 16
+    assert estimated.common_error({table: canaries}, {table: controls}) == 0
+    other = [40, *[0] * 15]
+    assert estimated.common_error({table: canaries}, {table: other}) > 0
+
+
+def test_controls_of_two_releases_count_with_the_table_of_each():
+    one, other = (Bin(10, 9),) * 16, (Bin(11, 9),) * 16
+    canaries, half = {TABLE: [10] * 16}, [5] * 16
+    mixed = estimated.common_error(canaries, {one: half, other: half})
+    assert mixed < estimated.common_error(canaries, {one: [10] * 16})
 
 
 def fleet(fall):

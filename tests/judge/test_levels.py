@@ -81,3 +81,16 @@ def test_permutation_keeps_the_number_of_canaries_of_each_target():
     rarity = compare.rarity(groups, 1)
     assert rarity.p == pytest.approx(1 / 12)
     assert rarity.extreme
+
+
+def test_a_table_of_few_examples_weighs_by_the_devices_of_its_target():
+    """Both targets' estimates err by as much as their tables do; all together by the mean."""
+    pairs = {"few": target(0.9, canaries=3, seed=1), "many": target(0.8, canaries=30, seed=2)}
+    errors = {"few": 0.2, "many": 0.0}
+    without = levels.judge(pairs, ACCURACY, occasion())
+    judged = levels.judge(pairs, ACCURACY, occasion(), errors)
+    width = {name: one.high - one.low for name, one in judged.targets.items()}
+    assert width["few"] > 2 * (without.targets["few"].high - without.targets["few"].low)
+    assert judged.targets["many"] == without.targets["many"]
+    wider = (judged.whole.high - judged.whole.low) - (without.whole.high - without.whole.low)
+    assert 0 < wider < width["few"] / 4

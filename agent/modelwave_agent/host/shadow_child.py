@@ -1,7 +1,7 @@
 """The process of a shadow: runs the candidate on the inputs that the agent sends, and compares its
 outputs with those of the live model.
 
-    python -m modelwave_agent.host.shadow_child --model F --tolerance JSON --ram BYTES
+    python -m modelwave_agent.host.shadow_child --model F --tolerance JSON --reserved BYTES
         --accelerator NAME --socket FD --parent PID
 
 It ends when the agent closes its socket, and is killed when the agent's process has gone.
@@ -31,6 +31,7 @@ from modelwave_agent.host.shadow_messages import (
     LOADED,
     NO_CLASS,
     RAN,
+    TOO_LARGE,
     UNABLE,
     UNLOADABLE,
     Answer,
@@ -40,9 +41,6 @@ from modelwave_agent.record import said
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 NICE = 10  # the live model goes first
-# The agent watches the memory that is used; this limits what is reserved, should the model take
-# much between two looks of the agent.
-RESERVED_BYTES = 512 * 2**20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,16 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.suppress(OSError):
         os.nice(NICE)
     with contextlib.suppress(ValueError, OSError):
-        limit = options.ram + RESERVED_BYTES
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_DATA, (options.reserved, options.reserved))
     with socket.socket(fileno=options.socket) as line:
         try:
             runtime = LiteRT(options.accelerator)
             runtime.load(options.model)
-        except (ProofError, OSError, MemoryError) as error:
-            kind = UNLOADABLE if isinstance(error, ProofError) else UNABLE
-            line.sendall(Answer(kind, text=said(error)).packed())
-            return 1
+        except ProofError as error:
+            return _unloaded(line, UNLOADABLE, error)
+        except MemoryError as error:
+            return _unloaded(line, TOO_LARGE, error)
+        except OSError as error:
+            return _unloaded(line, UNABLE, error)
         line.sendall(Answer(LOADED, peak_bytes=peak_bytes()).packed())
         while True:
             try:
@@ -72,6 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             line.sendall(answer.packed())
 
 
+def _unloaded(line: socket.socket, kind: int, error: Exception) -> int:
+    line.sendall(Answer(kind, text=said(error)).packed())
+    return 1
+
+
 def judged(runtime: LiteRT, tolerance: Any, data: bytes, live: bytes, element: str) -> Answer:
     """Runs the model on `data`, and compares with the live model's output, whose elements have the
     type `element`, "" if that is not known."""
@@ -79,7 +83,7 @@ def judged(runtime: LiteRT, tolerance: Any, data: bytes, live: bytes, element: s
     try:
         output = runtime.run(data)
     except MemoryError as error:
-        return Answer(UNABLE, peak_bytes=peak_bytes(), text=said(error))
+        return Answer(TOO_LARGE, peak_bytes=peak_bytes(), text=said(error))
     except Exception as error:
         return Answer(FAILED, peak_bytes=peak_bytes(), text=str(error) or said(error))
     latency_ms = (time.perf_counter() - start) * 1000
@@ -141,7 +145,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="shadow", description="Run a model beside the live one.")
     parser.add_argument("--model", required=True)
     parser.add_argument("--tolerance", required=True, type=json.loads)
-    parser.add_argument("--ram", required=True, type=int)
+    parser.add_argument("--reserved", required=True, type=int)
     parser.add_argument("--accelerator", default="", choices=ACCELERATORS)
     parser.add_argument("--socket", required=True, type=int)
     parser.add_argument("--parent", required=True, type=int)

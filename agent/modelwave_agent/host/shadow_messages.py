@@ -10,7 +10,7 @@ from dataclasses import dataclass
 INPUT = struct.Struct("<4sII")
 _ANSWER = struct.Struct("<2sBBidQH")
 _MAGIC = b"MW"
-LOADED, RAN, FAILED, UNLOADABLE, UNABLE = range(5)  # kinds of an answer
+LOADED, RAN, FAILED, UNLOADABLE, TOO_LARGE, UNABLE = range(6)  # kinds of an answer
 NO_CLASS = -1
 MAX_TEXT_BYTES = 400
 MAX_LATENCY_MS = 1e9

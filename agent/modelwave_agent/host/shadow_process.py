@@ -20,6 +20,7 @@ from modelwave_agent.host.litert import NOT_ITS_FAULT
 from modelwave_agent.host.shadow_messages import (
     INPUT,
     LOADED,
+    TOO_LARGE,
     UNABLE,
     UNLOADABLE,
     Answer,
@@ -28,6 +29,9 @@ from modelwave_agent.host.shadow_messages import (
 
 CHILD = (sys.executable, "-P", "-m", "modelwave_agent.host.shadow_child")
 LOOK_SECONDS = 0.1  # between two looks at its memory
+# The agent looks at the memory that is used. What is reserved may be this much above the budget: a
+# limit for a model that takes much between two looks.
+RESERVED_BYTES = 512 * 2**20
 END_SECONDS = 5  # for a killed process to end
 _PIECE_BYTES = 65536
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -86,7 +90,7 @@ class ShadowProcess:
     def load(self) -> Answer:
         """Waits until the model is loaded."""
         answer = self._answer(b"")
-        if answer.kind == UNLOADABLE:
+        if answer.kind in (UNLOADABLE, TOO_LARGE):
             # It was loaded a moment ago, for its golden set, without the limit.
             raise ShadowEnded(
                 "over", f"not loaded with {self.settings.ram_bytes} bytes of RAM: {answer.text}"
@@ -101,10 +105,11 @@ class ShadowProcess:
         `element`."""
         head = INPUT.pack(element.encode()[:4], len(data), len(live))
         answer = self._answer(head, data, live)
-        if answer.kind in (LOADED, UNLOADABLE):
+        if answer.kind in (LOADED, UNLOADABLE, UNABLE):
             raise ShadowEnded("unhealthy", "the model's process gave no answer that can be read")
-        if answer.kind == UNABLE:
-            raise ShadowEnded("stuck", answer.text)
+        if answer.kind == TOO_LARGE:
+            told = f"ram: more reserved than {self.settings.ram_bytes + RESERVED_BYTES} bytes"
+            raise ShadowEnded("over", told)
         return answer
 
     def check(self) -> None:
@@ -200,7 +205,8 @@ class ShadowProcess:
             return ShadowEnded("stuck", f"it was ended from outside ({_name(code)})")
         if code < 0:
             return ShadowEnded("unhealthy", f"the model crashed its runtime ({_name(code)})")
-        event = "unhealthy" if self.is_loaded else "stuck"
+        # 0 is also what a program sees that lets the system forget its children (SIGCHLD ignored).
+        event = "unhealthy" if self.is_loaded and code else "stuck"
         return ShadowEnded(event, f"its process ended itself, with exit code {code}")
 
 
@@ -214,7 +220,7 @@ def _command(settings: ShadowSettings, line: int) -> list[str]:
     options = {
         "--model": settings.model_path,
         "--tolerance": json.dumps(settings.tolerance),
-        "--ram": str(settings.ram_bytes),
+        "--reserved": str(settings.ram_bytes + RESERVED_BYTES),
         "--accelerator": settings.accelerator,
         "--socket": str(line),
         "--parent": str(os.getpid()),

@@ -25,6 +25,7 @@ from modelwave_controller.models.targets import Targets
 from modelwave_controller.releases import bundles, figures, heldout, manifests
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.releases.golden_sets import Proof
+from modelwave_controller.releases.latency_limit import microseconds
 from modelwave_controller.releases.manifests import Wanted
 from modelwave_controller.releases.reliability import read_table
 from modelwave_controller.terminal import print_json, safe, say
@@ -89,6 +90,12 @@ def create(
             parser=path,
         ),
     ] = None,
+    latency_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS", help="Devices count inferences that take longer; gates may limit them."
+        ),
+    ] = None,
     kernel: Annotated[
         list[str] | None, typer.Option(help="Operator that it needs; repeat it; else the model's.")
     ] = None,
@@ -148,6 +155,7 @@ def create(
         metrics=figures.metrics(metric or [], n),
         quantisation=quantisation,
         reliability=read_table(reliability) if reliability else None,
+        latency_limit_us=0 if latency_limit is None else microseconds(latency_limit),
     )
     reason = "" if force is None else reason_of(force, "--force")
     if not yes and not sys.stdin.isatty():

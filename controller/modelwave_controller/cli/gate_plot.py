@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from modelwave_controller.cli.intervals import Estimate, Scale, scale_of
 from modelwave_controller.cli.markup import Markup, element
-from modelwave_controller.judge.verdicts import FAIL, PASS
+from modelwave_controller.judge.verdicts import FAIL, HOLD, PASS
 from modelwave_controller.operations.gate_courses import GateCourse, GateLook
 
 _LEFT, _RIGHT, _TOP, _HEIGHT, _BELOW = 62, 16, 26, 150, 56
@@ -119,7 +119,7 @@ def _margin(stage: _Stage, scale: Scale) -> Markup:
 def _verdict(looks: Sequence[GateLook]) -> str:
     """Returns what stands after the looks of a stage (rollout/course.py)."""
     words = [look.verdict for look in looks]
-    return next((word for word in (FAIL, PASS) if word in words), words[-1])
+    return next((word for word in (FAIL, HOLD, PASS) if word in words), words[-1])
 
 
 def _look(look: GateLook, scale: Scale, x: float) -> Iterator[Markup]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from modelwave_controller.releases import heldout, reliability
+from modelwave_controller.releases import heldout, latency_limit, reliability
 from modelwave_controller.releases.catalog import StoredRelease
 from modelwave_controller.terminal import safe
 
@@ -34,6 +34,7 @@ def release_facts(stored: StoredRelease) -> list[tuple[str, object]]:
         ("dataset", lineage.dataset),
         ("held-out", heldout.listed(lineage.metrics)),
         ("reliability", _reliability(stored)),
+        ("latency limit", latency_limit.shown(latency_limit.of_manifest(stored.document))),
         ("quantisation", lineage.quantisation),
     ]
 

@@ -3,6 +3,7 @@ report_markdown.py draw them, and escape every text."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from modelwave_controller.cli import drift_words
 from modelwave_controller.cli.amounts import milliseconds, number, percent
 from modelwave_controller.cli.report_cells import (
     NONE,
@@ -58,6 +59,8 @@ def parts_of(report: RolloutReport, utc: bool) -> Iterator[Part]:
     yield _gates(report, utc)
     yield from gate_parts(report)
     yield _observed(report, utc)
+    if report.status.drift:
+        yield _drift(report)
     yield from _troubles(report)
     yield _timeline(report, utc)
 
@@ -173,6 +176,30 @@ def _bounds(values: Iterable[float | None]) -> tuple[float, float]:
 def _release(row: ReleaseObserved) -> str:
     roles = {NEW: f"{row.release}, new", BEFORE: f"{row.release}, the one before"}
     return roles.get(row.role, str(row.release))
+
+
+def _drift(report: RolloutReport) -> Part:
+    """The predicted classes of canaries beside those of controls."""
+    words = ("stage", "target", "differ", "canaries", "controls", "moved most")
+    headings = [Heading(word, word in ("canaries", "controls")) for word in words]
+    rows: list[list[Cell]] = [
+        [
+            f"stage {row.stage}",
+            row.target,
+            percent(row.distance),
+            number(row.canaries),
+            number(row.controls),
+            drift_words.moved(row),
+        ]
+        for row in report.status.drift
+    ]
+    note = (
+        "Differ: the share of predictions of canaries that would have to be others to have the "
+        "classes of controls in the same time (total variation). Canaries, controls: how many "
+        f"predictions; few of them differ by chance alone. Last: the share among those of canaries "
+        f"beside that of controls. {drift_words.JUDGES_NOTHING.capitalize()}."
+    )
+    return Part("classes", "Predicted classes", headings, rows, "", [note])
 
 
 def _troubles(report: RolloutReport) -> Iterator[Part]:

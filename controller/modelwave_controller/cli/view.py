@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from modelwave_controller.cli import drift_words
 from modelwave_controller.cli.view_judged import VERDICT_STYLES, ByWindow, Fitting, looked
 from modelwave_controller.operations.status import StageRow, Status
 from modelwave_controller.rollout import state
@@ -54,6 +55,8 @@ def rollout(status: Status) -> RenderableType:
         parts.append(looked(newest))
     if status.series:
         parts.append(ByWindow(status.series_stage, status.series))
+    newest_drift = [row for row in status.drift if row.stage == status.drift[-1].stage]
+    parts += [Text(f"  {safe(line)}", "dim") for line in map(drift_words.line, newest_drift)]
     if status.next_look:
         parts.append(Text(f"  next look {status.next_look}", "dim"))
     for problem in status.problems:

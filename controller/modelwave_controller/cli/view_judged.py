@@ -7,13 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from modelwave_controller.cli import sparkline
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 from modelwave_controller.operations.judged import GateRow, worst_targets
 from modelwave_controller.operations.series import Series, SeriesPoint
 from modelwave_controller.phrases import plural
 from modelwave_controller.terminal import plain
 
-VERDICT_STYLES = {PASS: "green", FAIL: "bold red", INCONCLUSIVE: "yellow"}
+VERDICT_STYLES = {PASS: "green", FAIL: "bold red", HOLD: "bold yellow", INCONCLUSIVE: "yellow"}
 LEAST_WINDOWS = 4  # that are drawn, however narrow the terminal is
 _WIDE = 1000  # columns: wider than any table
 MAX_TARGETS = 5  # of a gate: the worst; the others are counted

@@ -4,30 +4,48 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from modelwave_controller.evidence.arms import ArmMeasures
 from modelwave_controller.evidence.quantities import quantity_of
 from modelwave_controller.judge.compare import Occasion, Pair, Verdict
 from modelwave_controller.judge.devices import Frozen, Observed, Quantity, arm
+from modelwave_controller.judge.drift import class_drift
+from modelwave_controller.judge.estimated import common_error
 from modelwave_controller.judge.levels import judge
 from modelwave_controller.judge.limit import judge_limit
 from modelwave_controller.judge.silence import judge_silence
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout import course, planned_gates
-from modelwave_controller.rollout.events import Finding, FrozenBaseline
+from modelwave_controller.rollout.events import ClassDrift, ClassMove, Finding, FrozenBaseline
 from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.planned_gates import PlannedGate
+
+# What gates that compare need of devices and of releases.
+NEEDS = {
+    planned_gates.ESTIMATED: (
+        "an estimate needs confidences (`observe(confidence=…)`) and a table of reliability in the "
+        "releases of both sides (`modelwave release create --reliability`)"
+    ),
+    planned_gates.OVER: (
+        "it needs agents that count against a limit, and the same limit in the releases of both "
+        "sides (`modelwave release create --latency-limit`)"
+    ),
+}
 
 
 @dataclass
 class Seen:
     """What was read of one target: by gate, {device: its sums}; the devices without any window in
-    the stage; and whether there was a window at all, also before."""
+    the stage; whether there was a window at all, also before; and what canaries (True) and controls
+    have sent besides."""
 
     canaries: list[str]
     controls: list[str]
     sums: dict[str, dict[str, Observed]] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     observed: bool = False
+    arms: dict[bool, ArmMeasures] = field(
+        default_factory=lambda: {True: ArmMeasures(), False: ArmMeasures()}
+    )
 
     def of(self, gate: PlannedGate, names: Sequence[str]) -> list[Observed]:
         return [self.sums[gate.text][name] for name in names]
@@ -58,7 +76,23 @@ class Findings(NamedTuple):
         if gate.kind == planned_gates.LIMIT:
             ours = [o for one in self.seen.values() for o in one.of(gate, one.canaries)]
             return [limited(gate, quantity, ours, self.occasion)]
-        return compared(gate, quantity, self._pairs(gate, quantity, frozen), self.occasion)
+        pairs, errors = self._pairs(gate, quantity, frozen), self._table_errors(gate)
+        found = compared(gate, quantity, pairs, self.occasion, errors)
+        if gate.name not in NEEDS or found[0].harm is not None:
+            return found
+        if not is_named(self.plan, self.stage, gate):
+            return []
+        reason = f"{found[0].reason}: {NEEDS[gate.name]}"
+        return [found[0].model_copy(update={"reason": reason}), *found[1:]]
+
+    def _table_errors(self, gate: PlannedGate) -> dict[str, float] | None:
+        """Returns the errors of the tables, by target, that an estimate shares."""
+        if gate.name != planned_gates.ESTIMATED:
+            return None
+        return {
+            target: common_error(one.arms[True].confidences, one.arms[False].confidences)
+            for target, one in self.seen.items()
+        }
 
     def _pairs(
         self, gate: PlannedGate, quantity: Quantity, frozen: Mapping[str, FrozenBaseline]
@@ -116,10 +150,15 @@ def limited(
 
 
 def compared(
-    gate: PlannedGate, quantity: Quantity, pairs: Mapping[str, Pair], occasion: Occasion
+    gate: PlannedGate,
+    quantity: Quantity,
+    pairs: Mapping[str, Pair],
+    occasion: Occasion,
+    common_errors: Mapping[str, float] | None = None,
 ) -> list[Finding]:
-    """Returns what is found of a gate about a baseline: in all targets together, and in each."""
-    judged = judge(pairs, quantity, occasion)
+    """Returns what is found of a gate about a baseline: in all targets together, and in each.
+    `common_errors`: as of levels.judge."""
+    judged = judge(pairs, quantity, occasion, common_errors)
     whole = judged.whole._replace(word=judged.word, reason=judged.reason)
     parts = [_finding(gate, target, one) for target, one in judged.targets.items()]
     return [_finding(gate, "", whole), *parts]
@@ -148,14 +187,33 @@ def _finding(gate: PlannedGate, target: str, verdict: Verdict) -> Finding:
     return Finding(
         gate=gate.text,
         target=target,
-        verdict={PASS: PASS, FAIL: FAIL}.get(verdict.word, INCONCLUSIVE),
+        verdict=verdict.word,
         reason=verdict.reason,
         canaries=verdict.canaries,
         controls=verdict.controls,
-        margin=verdict.allowed,
+        margin=verdict.allowed if gate.may_fail else verdict.margin,
         harm=verdict.harm,
         low=verdict.low,
         high=verdict.high,
         p=verdict.t_p,
         needs=verdict.need.words if verdict.need else "",
     )
+
+
+def drifts(seen: Mapping[str, Seen]) -> list[ClassDrift]:
+    """Returns how far the predicted classes of both arms differ, by target."""
+    found = {
+        target: class_drift(one.arms[True].classes, one.arms[False].classes)
+        for target, one in sorted(seen.items())
+    }
+    return [
+        ClassDrift(
+            target=target,
+            distance=one.distance,
+            canaries=one.canaries,
+            controls=one.controls,
+            moved=[ClassMove(**move._asdict()) for move in one.moved],
+        )
+        for target, one in found.items()
+        if one is not None
+    ]

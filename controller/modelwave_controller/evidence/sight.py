@@ -76,13 +76,14 @@ class Sight:
 
 
 def compared_gates(plan: Plan) -> list[tuple[int, PlannedGate]]:
-    """Returns the gates about a baseline that looks judge, each with its stage."""
+    """Returns the gates about a baseline that looks judge and that may pass, each with its
+    stage."""
     return [
         (number, gate)
         for number in range(len(plan.stages))
         if course.planned_looks(plan, number)
         for gate in plan.gates_of(number)
-        if gate.kind != planned_gates.LIMIT
+        if gate.kind != planned_gates.LIMIT and gate.may_fail
     ]
 
 

@@ -135,7 +135,7 @@ class _Comparison(NamedTuple):
         words = (
             f"{canaries} canaries, {controls} controls; the margin is {self.quantity.margin:.3g}"
         )
-        if self.occasion.allowance > 1:
+        if self.occasion.allowance > 1 and self.quantity.may_fail:
             words += f", in this stage {self.quantity.shown(self._allowed):.3g}"
         return words
 

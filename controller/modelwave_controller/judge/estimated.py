@@ -6,11 +6,11 @@ and how many of them were right. The estimate is a quantity like any other, whos
 inferences and whose total the expected right ones (reliability tables: Guo et al., On Calibration
 of Modern Neural Networks, ICML 2017). It may HOLD and never FAIL or PASS: a model that is wrong
 with the same confidence as before is invisible to it, and a wrong table looks like harm. What the
-table does not know for lack of examples is added to the standard error.
+tables do not know for lack of examples is added to the standard error.
 """
 
-from collections.abc import Sequence
-from math import hypot, sqrt
+from collections.abc import Mapping, Sequence
+from math import sqrt
 from typing import NamedTuple
 
 from modelwave_controller.judge.devices import NUMBER, Quantity, Window
@@ -32,6 +32,11 @@ class Bin(NamedTuple):
         return self.accuracy * (1 - self.accuracy) / (self.examples + 3)
 
 
+Table = tuple[Bin, ...]
+# The confidences of all devices of an arm, by the table that they are estimated with.
+Histograms = Mapping[Table, Sequence[int]]
+
+
 def estimated_accuracy(margin: float) -> Quantity:
     """Returns the quantity that the windows of this module are judged as."""
     return Quantity("estimated accuracy", NUMBER, True, margin, may_fail=False)
@@ -45,21 +50,24 @@ def window(number: int, confidences: Sequence[int], table: Sequence[Bin]) -> Win
     return Window(number, sum(confidences), right)
 
 
-def table_error(confidences: Sequence[int], table: Sequence[Bin]) -> float:
-    """Returns the standard error of the estimate that comes from the table, where `confidences` is
-    the histogram of all devices of an arm."""
-    _check(confidences, table)
-    whole = sum(confidences)
-    if not whole:
-        return 0.0
+def common_error(ours: Histograms, others: Histograms) -> float:
+    """Returns the standard error of the two arms' difference that comes from the tables, which all
+    canaries share. What one table says of both arms counts only as far as the arms differ."""
+    shares: dict[Table, list[float]] = {}
+    for sign, arm in ((1.0, ours), (-1.0, others)):
+        whole = sum(sum(confidences) for confidences in arm.values())
+        for table, confidences in arm.items() if whole else ():
+            _check(confidences, table)
+            row = shares.setdefault(table, [0.0] * len(table))
+            for number, count in enumerate(confidences):
+                row[number] += sign * count / whole
     return sqrt(
-        sum((n / whole) ** 2 * row.variance for n, row in zip(confidences, table, strict=True))
+        sum(
+            share**2 * one.variance
+            for table, row in shares.items()
+            for share, one in zip(row, table, strict=True)
+        )
     )
-
-
-def common_error(new: float, old: float) -> float:
-    """Returns the error that all canaries share, of the errors of the two releases' tables."""
-    return hypot(new, old)
 
 
 def _check(confidences: Sequence[int], table: Sequence[Bin]) -> None:

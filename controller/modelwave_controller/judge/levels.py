@@ -27,20 +27,35 @@ class Judged(NamedTuple):
 
 
 def judge(
-    pairs: Mapping[str, Pair], quantity: Quantity, occasion: Occasion, common_error: float = 0.0
+    pairs: Mapping[str, Pair],
+    quantity: Quantity,
+    occasion: Occasion,
+    common_errors: Mapping[str, float] | None = None,
 ) -> Judged:
     """Returns the verdict of a quantity at a look. `pairs` has the arms of each target; it must
     name every target of the rollout, also one without a canary so far, as the error is divided
-    among them."""
-    names = sorted(pairs)
+    among them. `common_errors` has the standard error, in raw units, that all canaries of a target
+    share; None: of none."""
+    names, errors = sorted(pairs), common_errors or {}
     together, each = divided(occasion.budget, len(names))
-    everything = [pairs[name] for name in names]
-    whole = compare(everything, quantity, occasion._replace(budget=together), common_error)
+    everything, error = [pairs[name] for name in names], _mean_error(pairs, errors)
+    whole = compare(everything, quantity, occasion._replace(budget=together), error)
     if len(names) <= 1:
         return Judged(whole.word, whole, {}, whole.reason)
     part = occasion._replace(budget=each)
-    targets = {name: compare([pairs[name]], quantity, part, common_error) for name in names}
+    targets = {
+        name: compare([pairs[name]], quantity, part, errors.get(name, 0.0)) for name in names
+    }
     return _together(whole, targets)
+
+
+def _mean_error(pairs: Mapping[str, Pair], errors: Mapping[str, float]) -> float:
+    """Returns the error that all canaries of all targets share at most, with the weights that the
+    targets have (contrast.py): one table may be behind the errors of all of them."""
+    sizes = {name: (len(one.canaries.z), len(one.controls.z)) for name, one in pairs.items()}
+    weights = {name: a * b / (a + b) for name, (a, b) in sizes.items() if a and b}
+    whole = sum(weights.values())
+    return sum(weight * errors.get(name, 0.0) for name, weight in weights.items()) / (whole or 1)
 
 
 def divided(budget: Budget, targets: int) -> tuple[Budget, Budget]:

@@ -4,7 +4,7 @@ bounded, whatever the plan and the fleet are."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE
+from modelwave_controller.judge.verdicts import rank
 from modelwave_controller.operations.judged import GateRow, gate_rows, worst_targets
 from modelwave_controller.rollout import planned_gates
 from modelwave_controller.rollout.events import Finding
@@ -56,7 +56,7 @@ def gate_courses(rollout: Rollout) -> tuple[list[GateCourse], int]:
     rows = gate_rows(rollout)
     gates = list(dict.fromkeys(row.gate for row in rows))
     found = [_course(rollout, gate, [row for row in rows if row.gate == gate]) for gate in gates]
-    found.sort(key=lambda one: {FAIL: 0, INCONCLUSIVE: 1}.get(one.verdict, 2))
+    found.sort(key=lambda one: rank(one.verdict))
     return found[:MAX_COURSES], max(0, len(found) - MAX_COURSES)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE
+from modelwave_controller.judge.verdicts import rank
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout import course, state
 from modelwave_controller.rollout.events import Finding
@@ -51,9 +51,8 @@ def worst_targets(rows: Sequence[GateRow], gate: str, most: int) -> tuple[list[G
 
 
 def _goodness(row: GateRow) -> tuple[int, float, str]:
-    verdict = {FAIL: 0, INCONCLUSIVE: 1}.get(row.verdict, 2)
     room = inf if row.high is None or row.margin is None else row.margin - row.high
-    return verdict, room, row.target
+    return rank(row.verdict), room, row.target
 
 
 def next_look(rollout: Rollout, clock: float) -> str:

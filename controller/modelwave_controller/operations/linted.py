@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from modelwave_controller.phrases import duration, plural
 from modelwave_controller.rollout import course
 from modelwave_controller.rollout.plan import Plan
+from modelwave_controller.rollout.planned_gates import PlannedGate
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def linted(plan: Plan) -> list[LintedStage]:
 
 def _stage(plan: Plan, number: int) -> LintedStage:
     stage, looks = plan.stages[number], course.planned_looks(plan, number)
-    gates = [gate.text for gate in plan.gates_of(number)] if looks else []
+    gates = [_told(gate) for gate in plan.gates_of(number)] if looks else []
     gates += [course.SILENCE] if looks and stage.has_controls else []
     return LintedStage(
         stage=number + 1,
@@ -53,6 +54,10 @@ def _opens(plan: Plan, number: int) -> str:
         return pace
     windows = f"{', '.join(plan.maintenance.windows)} ({plan.maintenance.timezone})"
     return f"{pace}; with devices that do not judge maintenance windows only in {windows}"
+
+
+def _told(gate: PlannedGate) -> str:
+    return gate.text if gate.may_fail else f"{gate.text} (by tables of reliability; may only HOLD)"
 
 
 def _moment(plan: Plan, windows: int) -> str:

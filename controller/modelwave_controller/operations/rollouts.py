@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.evidence import sight
-from modelwave_controller.operations import preview, recover, superseding, ways
+from modelwave_controller.operations import judgeable, preview, recover, superseding, ways
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.operations.sight import sights
 from modelwave_controller.phrases import plural
@@ -89,7 +89,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
     recover.require_not_behind(compared, request.model)
     if request.seed is not None and not 0 <= request.seed <= MAX_SEED:
         raise OperatorError(f"--seed: {request.seed}; give a number from 0 to {MAX_SEED}")
-    return Created(
+    created = Created(
         model=request.model,
         plan=with_devices(connection, request.plan, request.model, list(chosen)),
         releases={target: _release(signed) for target, signed in chosen.items()},
@@ -103,6 +103,8 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
         accept_blind=request.accept_blind,
         start_at=request.start_at,
     )
+    judgeable.require_figures(connection, created, chosen)
+    return created
 
 
 def _instead(found: State, model: str, target: str, digest: str) -> str:

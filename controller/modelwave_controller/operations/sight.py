@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from modelwave_controller.evidence.figures import ReleaseFigures
 from modelwave_controller.evidence.quantities import find_edge
 from modelwave_controller.evidence.sight import Arms, Before, Sight, compared_gates, sight
 from modelwave_controller.judge.devices import fold_before
@@ -23,6 +24,10 @@ from modelwave_shared.window_format import BINS
 
 MAX_SAMPLED = 1000  # devices of all targets
 LEAST_SAMPLED = 50  # of each target
+
+# Which limit it is does not matter here: a plan whose gate needs one has been refused unless it is
+# that of both releases (judgeable.py).
+LIMITED = ReleaseFigures(limit_us=1)
 
 Rows = Mapping[str, Sequence[StoredWindow]]  # by device
 
@@ -82,7 +87,7 @@ def _edge(gate: PlannedGate, rows: Rows) -> Edge:
 def _measured(gate: PlannedGate, edge: Edge, rows: Rows) -> Before:
     halves, rates = [], []
     for one in rows.values():
-        if found := windows_of(gate, edge.bin, one):
+        if found := windows_of(gate, edge.bin, one, lambda _: LIMITED):
             halves.append(fold_before(found))
             seconds = one[-1].end - min(row.start for row in one)
             rates.append(sum(window.weight for window in found) / max(seconds, 1.0))

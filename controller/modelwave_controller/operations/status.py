@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.judge.verdicts import FAIL, PASS
 from modelwave_controller.operations import recover, rollouts, ways
+from modelwave_controller.operations.drifted import DriftRow, drift_rows
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.judged import GateRow, gate_rows, next_look, promoted_by
 from modelwave_controller.operations.problems import (
@@ -105,6 +106,7 @@ class Status:
     find_others: str = ""  # the commands that name them
     judged: list[GateRow] = field(default_factory=list)
     next_look: str = ""
+    drift: list[DriftRow] = field(default_factory=list)
     waits: Waits | None = None
     series: Series = field(default_factory=dict)  # of the newest stage, `series_stage`, from 1
     series_stage: int = 0  # 0: there is none
@@ -212,6 +214,7 @@ def describe(
         find_others=_find_others(rollout, problems[max_problems:]),
         judged=gate_rows(rollout),
         next_look=next_look(rollout, times.clock),
+        drift=drift_rows(rollout),
         waits=waits_for(rollout, times.wall),
     )
 

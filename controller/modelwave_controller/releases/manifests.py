@@ -23,7 +23,7 @@ from modelwave_controller.judge.estimated import Bin
 from modelwave_controller.models import needs
 from modelwave_controller.models.needs import Asked, ModelNeeds
 from modelwave_controller.models.targets import Target
-from modelwave_controller.releases import golden_sets, reliability
+from modelwave_controller.releases import golden_sets, latency_limit, reliability
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.trust.documents import of_our_format, require
 from modelwave_shared import documents, fields, golden
@@ -55,6 +55,7 @@ class Wanted:
     metrics: dict[str, int]
     quantisation: str
     reliability: Sequence[Bin] | None = None
+    latency_limit_us: int = 0  # 0: none
 
 
 def require_version(version: str) -> None:
@@ -158,8 +159,11 @@ def draft(
             "deltas": [],
         },
     )
-    if wanted.reliability:
-        manifest["extra"] = reliability.recorded(wanted.reliability)
+    extra: dict[str, Any] = reliability.recorded(wanted.reliability) if wanted.reliability else {}
+    if wanted.latency_limit_us:
+        extra |= latency_limit.recorded(wanted.latency_limit_us)
+    if extra:
+        manifest["extra"] = extra
     try:
         documents.check(MANIFEST, manifest)
     except DocumentError as error:

@@ -16,7 +16,7 @@ from typing import Any
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.judge.estimated import Bin
+from modelwave_controller.judge.estimated import Bin, Table
 from modelwave_controller.releases.heldout import MAX_EXAMPLES
 from modelwave_shared.window_format import BINS
 
@@ -26,7 +26,7 @@ EXAMPLES, RIGHT = "reliability_n", "reliability_correct"  # in a manifest's `ext
 _OPTION = "--reliability"
 
 
-def read_table(path: Path) -> list[Bin]:
+def read_table(path: Path) -> Table:
     """Reads the operator's file. Raises OperatorError, which names the row."""
     data = disk.read_input(path, _OPTION, MAX_TABLE_BYTES)
     text = data.decode("utf-8-sig", errors="replace").strip()
@@ -46,7 +46,7 @@ def read_table(path: Path) -> list[Bin]:
         )
     if not any(one.examples for one in found.values()):
         raise OperatorError(f"{_OPTION}: {path}: no examples in any bin")
-    return [found[number] for number in range(BINS)]
+    return tuple(found[number] for number in range(BINS))
 
 
 def _json_rows(path: Path, text: str) -> list[tuple[Any, ...]]:
@@ -92,13 +92,13 @@ def recorded(table: Sequence[Bin]) -> dict[str, list[int]]:
     return {EXAMPLES: [one.examples for one in table], RIGHT: [one.right for one in table]}
 
 
-def of_manifest(document: Mapping[str, Any]) -> list[Bin] | None:
+def of_manifest(document: Mapping[str, Any]) -> Table | None:
     """Returns the table of a checked manifest; None if it has none that can be read."""
     extra = document.get("extra", {})
     columns = extra.get(EXAMPLES), extra.get(RIGHT)
     if not all(type(column) is list and len(column) == BINS for column in columns):
         return None
-    table = [Bin(examples, right) for examples, right in zip(*columns, strict=True)]
+    table = tuple(Bin(examples, right) for examples, right in zip(*columns, strict=True))
     return table if all(map(_is_valid, table)) and any(one.examples for one in table) else None
 
 

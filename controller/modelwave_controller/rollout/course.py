@@ -4,18 +4,23 @@ A stage is looked at after 1, 2, 4 … windows and at the soak's end (judge/look
 holds it also at twice and four times the soak, and so on. Of all looks so far:
 
     one says FAIL                                        FAIL
+    one says HOLD                                        HOLD, until a person decides
     nobody sends windows in the stage                    nothing: the answers alone decide
     planned looks are still to come                      nothing yet
     each gate has passed at some look                    PASS
     all canaries are silent, and controls are not        INCONCLUSIVE, unless the plan goes on
     otherwise, and the plan holds                        INCONCLUSIVE
     otherwise                                            PASS, with that word
+
+A gate that may only HOLD, estimated accuracy, never passes: it lets the rollout go on if it has
+compared something and does not hold. Its HOLD is evidence of harm, and no lack of evidence: it
+counts at once, holds also where the plan goes on, and stands for the stage.
 """
 
 from collections.abc import Sequence
 
 from modelwave_controller.judge.looks import Budget, Course, allowance, extension, planned
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 from modelwave_controller.rollout.events import Finding, Looked
 from modelwave_controller.rollout.gates import Gate
 from modelwave_controller.rollout.plan import Plan
@@ -72,9 +77,9 @@ def awaited(plan: Plan, number: int, stage: StageState) -> float | None:
 
 def budget(plan: Plan, number: int) -> Budget:
     """Returns the error that each gate of the stage may make, silence included. Every gate of every
-    stage has the same part."""
+    stage has the same part. Those that cannot FAIL take nothing from the others."""
     counted = [n for n in range(len(plan.stages)) if planned_looks(plan, n)]
-    quantities = max(len(plan.gates_of(n)) for n in counted) + 1
+    quantities = max(sum(gate.may_fail for gate in plan.gates_of(n)) for n in counted) + 1
     alpha = plan.judge.max_false_fail_percent / 100
     looks = len(planned_looks(plan, number))
     return Budget(quantities, len(counted), looks, plan.may_hold, alpha=alpha)
@@ -89,9 +94,9 @@ def margins(plan: Plan, number: int) -> int:
 
 
 def standing(looks: Sequence[Looked]) -> list[Finding]:
-    """Returns what stands of each gate, in the order of the newest look: its FAIL, else its PASS,
-    else what the newest look says."""
-    weights = {FAIL: 2, PASS: 1}
+    """Returns what stands of each gate, in the order of the newest look: its FAIL, else its HOLD,
+    else its PASS, else what the newest look says."""
+    weights = {FAIL: 3, HOLD: 2, PASS: 1}
     found: dict[tuple[str, str], Finding] = {}
     for look in looks:
         for one in look.findings:
@@ -106,18 +111,32 @@ def looked(plan: Plan, number: int, looks: Sequence[Looked]) -> Gate | None:
     stand = [finding for finding in standing(looks) if not finding.target]
     for finding in stand:
         if finding.verdict == FAIL:
-            return Gate(FAIL, f"{finding.gate}: {finding.reason}")
+            return Gate(FAIL, _words(finding))
+    for finding in stand:
+        if finding.verdict == HOLD:
+            return Gate(HOLD, f"HOLD: {_words(finding)}")
     if looks and not any(look.observed for look in looks):
         return Gate(PASS, NOTHING)
     if not looks or len(looks) < len(planned_looks(plan, number)):
         return None
-    lacking = [finding for finding in stand if finding.verdict != PASS]
     if not stand:
         return Gate(PASS, NOTHING)
+    quiet = _quiet(plan, number, stand)
+    lacking = [finding for finding in stand if finding.verdict != PASS and finding not in quiet]
     if not lacking:
-        return Gate(PASS, "each gate passed")
-    words = "; ".join(f"{finding.gate}: {finding.reason}" for finding in lacking)
+        return Gate(PASS, "; ".join(["each gate passed", *(_words(one) for one in quiet)]))
+    words = "; ".join(_words(finding) for finding in lacking)
     silent = plan.may_hold and any(finding.gate == SILENCE for finding in lacking)
     if silent or plan.holds(number):
         return Gate(INCONCLUSIVE, words)
     return Gate(PASS, f"INCONCLUSIVE, and the plan goes on: {words}")
+
+
+def _quiet(plan: Plan, number: int, stand: Sequence[Finding]) -> list[Finding]:
+    """Returns what stands of the gates that may only HOLD, have compared something and do not."""
+    only_hold = [gate.text for gate in plan.gates_of(number) if not gate.may_fail]
+    return [one for one in stand if one.gate in only_hold and one.harm is not None]
+
+
+def _words(finding: Finding) -> str:
+    return f"{finding.gate}: {finding.reason}"

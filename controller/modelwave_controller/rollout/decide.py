@@ -25,7 +25,8 @@ the soak of a stage begin when the broker has acknowledged its orders, of one th
        its planned looks (course.py) were computed, if its devices send windows. A stage without
        known devices needs no soak time. A FAIL of a look counts at once; a gate that has not
        passed at the last planned look holds the rollout, if the plan says so, and further looks
-       come while it is held. A stage that was promoted waits for neither soak nor looks.
+       come while it is held. A HOLD of a look holds it until the operator decides. A stage that was
+       promoted waits for neither soak nor looks.
     8. When the last stage has passed and soaked, the rollout is finished.
     9. Devices that the operator asked to be ordered anew get their orders before anything else
        is decided, except after a FAIL. Until they answer, the rollout waits for them.
@@ -46,6 +47,7 @@ decision anew; only the events are stored.
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from modelwave_controller.judge import verdicts
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.phrases import listed, moment, plural, span
 from modelwave_controller.rollout import formats, gates, pace
@@ -67,6 +69,11 @@ _RESUME_OR = (
     "it goes on by itself when later answers or looks let the gate pass; `modelwave rollout resume "
     "{rollout}` orders the devices anew that it waits for, with --accept REASON it overrules the "
     "gate; " + _REVERT_OR
+)
+
+_DECIDE = (
+    "a person decides: `modelwave rollout resume {rollout} --accept REASON` goes on to the next "
+    "stage; " + _REVERT_OR
 )
 
 _UPDATE = (
@@ -116,6 +123,7 @@ TABLE = {
     "paused, opening": (WAIT, "no further part opens until `modelwave rollout resume {rollout}`"),
     "held, passed since": (CONTINUE, "it continues by itself at the service's next tick"),
     "held": (WAIT, _RESUME_OR),
+    "held for a person": (WAIT, _DECIDE),
     "unapproved": (ASK, "the service notes at its next tick that it waits; " + _APPROVE),
     "unapproved, asked": (WAIT, _APPROVE),
     "starting": (
@@ -248,8 +256,10 @@ def _with_looks(gate: Gate, looked: Gate | None) -> Gate:
     else when the answers pass."""
     if looked is None or gate.verdict == FAIL:
         return gate
-    if looked.verdict == FAIL or (gate.verdict == PASS and looked.verdict == INCONCLUSIVE):
+    if looked.verdict == FAIL:
         return looked
+    if gate.verdict == PASS and looked.verdict in (INCONCLUSIVE, verdicts.HOLD):
+        return Gate(INCONCLUSIVE, looked.reason)
     return gate._replace(reason=f"{gate.reason}; {looked.reason}")
 
 
@@ -360,7 +370,7 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
         return "paused, opening" if newest.rest else "paused"
     if facts.held:
         passed = gate.verdict == PASS or (newest.rest and gate.verdict == PENDING)
-        return "held, passed since" if passed else "held"
+        return "held, passed since" if passed else _held(newest)
     if gate.verdict == INCONCLUSIVE:
         return "inconclusive"
     if newest.rest:
@@ -376,6 +386,12 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
         if newest.look_at is not None and not newest.accepted:
             return "looking"
     return "last passed" if len(facts.stages) == len(plan.stages) else "passed"
+
+
+def _held(newest: StageFacts) -> str:
+    """A HOLD of what devices measured stands, whatever comes later."""
+    by_a_look = newest.looked is not None and newest.looked.verdict == verdicts.HOLD
+    return "held for a person" if by_a_look else "held"
 
 
 def soak_left(plan: Plan, facts: Facts, now: float) -> float:

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from modelwave_controller.errors import StorageError
-from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
+from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 from modelwave_controller.rollout.draw import MAX_SEED, circle, drawn
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.slot_sets import contains
@@ -193,7 +193,7 @@ class Finding(_Body):
 
     gate: str
     target: str = ""
-    verdict: Annotated[str, _one_of(PASS, FAIL, INCONCLUSIVE)]
+    verdict: Annotated[str, _one_of(PASS, FAIL, HOLD, INCONCLUSIVE)]
     reason: str
     canaries: int
     controls: int
@@ -217,9 +217,29 @@ class FrozenBaseline(_Body):
     margin: float = 0.0
 
 
+class ClassMove(_Body):
+    """The shares of a class, "" for all without a name, among the predictions of both arms."""
+
+    name: str
+    canaries: float
+    controls: float
+
+
+class ClassDrift(_Body):
+    """How far the classes that canaries of a target predict differ from those of controls, and
+    which differ most (judge/drift.py). It judges nothing. `canaries` and `controls`: how many
+    predictions."""
+
+    target: str
+    distance: float
+    canaries: int
+    controls: int
+    moved: list[ClassMove]
+
+
 class Looked(_Body):
     """Look `look`, from 0, of a stage, after so many windows. `observed`: a device sends windows.
-    It is computed once, and stands."""
+    It is computed once, and stands. Looks of older programs have no drift."""
 
     kind: Literal["looked"] = "looked"
     stage: int  # from 0
@@ -228,6 +248,7 @@ class Looked(_Body):
     observed: bool
     findings: list[Finding]
     frozen: list[FrozenBaseline] = []
+    drift: list[ClassDrift] = []  # by target, where windows have classes
 
 
 class Held(_Body):

@@ -87,12 +87,14 @@ MAX_STAGES = 32
 MAX_NAMED_TAGS = 16
 MAX_GATES = 8  # of a stage
 MAX_APPROVAL = 200  # characters of what is to be checked
-# Of a plan that names none: where devices send windows, accuracy where labels come. What is
-# INCONCLUSIVE goes on, as nobody has named a margin.
+# Of a plan that names none: where devices send windows, accuracy where labels come, an estimate of
+# it where the releases have tables for it. What is INCONCLUSIVE goes on, as nobody has named a
+# margin; what is a HOLD holds.
 DEFAULT_GATES = (
     "accuracy >= baseline - 0.02",
     "failures <= baseline + 0.01",
     "mean(latency_ms) <= 1.2 * baseline",
+    "estimated_accuracy >= baseline - 0.02",
 )
 MAX_LEAST_DEVICES = 1000
 MAX_NAMED_DEVICES = 100  # of a stage; each costs an order
@@ -230,6 +232,15 @@ class Plan(_Strict):
         texts = stage.gates if stage.gates is not None else self.gates
         named = [parse_gate(text) for text in (DEFAULT_GATES if texts is None else texts)]
         return [gate for gate in named if stage.has_controls or gate.kind == LIMIT]
+
+    def named_gates(self) -> list[PlannedGate]:
+        """Returns the gates that the plan itself names, of all stages."""
+        return [
+            gate
+            for number, stage in enumerate(self.stages)
+            if stage.gates is not None or self.gates is not None
+            for gate in self.gates_of(number)
+        ]
 
     def holds(self, number: int) -> bool:
         """Returns whether gates that have not passed at the soak's end hold stage `number`."""

@@ -5,6 +5,8 @@
     mean(latency_ms) <= 1.2 * baseline       the mean of its logarithms
     p95(latency_ms) <= 1.2 * baseline        p50 to p99: inferences above an edge of the histogram
     mean(power_mw) <= baseline + 20          a number that programs observe; or a ratio, or a limit
+    over(latency_ms) <= 0.05                 inferences above the release's limit; or a difference
+    estimated_accuracy >= baseline - 0.02    by confidences, without labels: it may only HOLD
 
 `baseline` is what the devices that were not opened measure at the same time. A gate without it is a
 fixed limit. A gate with it needs a margin: no fleet can prove a difference of 0.
@@ -18,19 +20,26 @@ from modelwave_shared.window_format import MAX_NUMBER, MAX_WORD, is_word
 MAX_GATE = 120  # characters
 MAX_RATIO = 100.0
 ACCURACY, FAILURES, LATENCY = "accuracy", "failures", "latency_ms"
+ESTIMATED = "estimated_accuracy"
+OVER = "over(latency_ms)"
+_WITHOUT_BRACKETS = (ACCURACY, FAILURES, ESTIMATED)
 LIMIT, DIFFERENCE, RATIO = "limit", "difference", "ratio"
 
 _NUMBER = r"-?\d{1,10}(?:\.\d{1,9})?"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NAME = re.compile(r"\(([^()]*)\)")
 _OPERATOR = re.compile(r"[<>=!]+")
+_OPERATORS = {ACCURACY: ">=", FAILURES: "<=", LATENCY: "<=", OVER: "<=", ESTIMATED: ">="}
 _BOUNDS = (
     (DIFFERENCE, re.compile(rf"baseline\s*([+-])\s*({_NUMBER})")),
     (RATIO, re.compile(rf"()({_NUMBER})\s*\*\s*baseline")),
     (RATIO, re.compile(rf"baseline\s*(\*)\s*({_NUMBER})")),
     (LIMIT, re.compile(rf"()({_NUMBER})")),
 )
-_QUANTITIES = "accuracy, failures, mean(NAME), mean(latency_ms) or p95(latency_ms)"
+_QUANTITIES = (
+    "accuracy, failures, mean(NAME), mean(latency_ms), p95(latency_ms), over(latency_ms) or "
+    "estimated_accuracy"
+)
 
 
 class PlannedGate(NamedTuple):
@@ -38,7 +47,7 @@ class PlannedGate(NamedTuple):
     baseline it may be: of a RATIO relative to it, 0.2 for a fifth."""
 
     text: str
-    name: str  # accuracy, failures, latency_ms, or that of a number
+    name: str  # accuracy, failures, latency_ms, one of the two above, or that of a number
     quantile: float
     higher_is_better: bool
     kind: str
@@ -50,8 +59,13 @@ class PlannedGate(NamedTuple):
         return (self.name, self.quantile)
 
     @property
+    def may_fail(self) -> bool:
+        """Whether it may FAIL and PASS; else it may only HOLD (judge/estimated.py)."""
+        return self.name != ESTIMATED
+
+    @property
     def is_share(self) -> bool:
-        return self.name in (ACCURACY, FAILURES) or self.quantile > 0
+        return self.name in (ACCURACY, FAILURES, OVER) or self.quantile > 0
 
 
 def parse_gate(text: str) -> PlannedGate:
@@ -87,10 +101,10 @@ class _Parser:
         word = self._take(_WORD)
         if word is None:
             self._refuse(f"begin with {_QUANTITIES}")
-        if word[0] in (ACCURACY, FAILURES):
+        if word[0] in _WITHOUT_BRACKETS:
             return word[0], 0.0
         percent = re.fullmatch(r"p(\d{1,4})", word[0])
-        if word[0] != "mean" and percent is None:
+        if word[0] not in ("mean", "over") and percent is None:
             self.place = word.start()
             self._refuse(f"{word[0][:20]!r} cannot be judged; give {_QUANTITIES}")
         named = self._take(_NAME)
@@ -102,7 +116,18 @@ class _Parser:
             self._refuse(
                 f"{name[:20]!r} is no name of a number: give 1 to {MAX_WORD} letters, digits, _ . -"
             )
+        if name in _WITHOUT_BRACKETS:
+            self.place = word.start()
+            self._refuse(f"give {name} without {word[0]}(), or another name for a number of yours")
+        if word[0] == "over":
+            self._require_latency(name, named.start() + 1)
+            return OVER, 0.0
         return name, self._quantile(percent, name, word.start())
+
+    def _require_latency(self, name: str, place: int) -> None:
+        if name != LATENCY:
+            self.place = place
+            self._refuse(f"only latency_ms has a limit in releases; give mean({name})")
 
     def _quantile(self, percent: "re.Match[str] | None", name: str, place: int) -> float:
         if percent is None:
@@ -122,7 +147,7 @@ class _Parser:
             self.place = found.start() if found else self.place
             self._refuse("give <= or >=")
         higher = found[0] == ">="
-        wanted = {ACCURACY: ">=", FAILURES: "<=", LATENCY: "<="}.get(name, found[0])
+        wanted = _OPERATORS.get(name, found[0])
         if found[0] != wanted:
             self.place = found.start()
             self._refuse(f"{'more' if wanted == '>=' else 'less'} of it is better; give {wanted}")
@@ -158,7 +183,9 @@ class _Parser:
     def _require_fitting(self, gate: PlannedGate) -> None:
         if gate.name == LATENCY and gate.kind != RATIO:
             self._refuse("latency is compared by a ratio; give 1.2 * baseline")
-        if gate.name in (ACCURACY, FAILURES):
+        if gate.name == ESTIMATED and gate.kind == LIMIT:
+            self._refuse("an estimate is compared with the controls'; give baseline - 0.02")
+        if gate.name in (*_WITHOUT_BRACKETS, OVER):
             if gate.kind == RATIO:
                 sign = "-" if gate.higher_is_better else "+"
                 self._refuse(f"a share is compared by a difference; give baseline {sign} 0.02")

@@ -9,21 +9,28 @@ Canaries are the devices that the rollout has opened, with their windows of its 
 are all others of the same targets, with their windows of any other release. A window counts if it
 lies between the beginning of the stage and the end of the look. Before are the last 16 windows of
 another release until the first order.
+
+Accuracy is estimated with the table that the release of the window has in its manifest, and slow
+inferences are counted above a limit there. A window of a release that no rollout has ordered,
+without a table, or with another limit than the new release, does not count for that gate.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
-from modelwave_controller.evidence.findings import Findings, Seen, occasion_of
+from modelwave_controller.evidence.figures import NO_FIGURES, ReleaseFigures
+from modelwave_controller.evidence.findings import Findings, Seen, drifts, occasion_of
 from modelwave_controller.evidence.quantities import find_edge
 from modelwave_controller.judge.devices import Observed, fold, fold_before, freeze
+from modelwave_controller.releases import signed_figures
 from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.service.due_looks import DueLook
-from modelwave_controller.storage import devices, gate_windows, windows
+from modelwave_controller.storage import devices, gate_windows, outbox, windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.gate_windows import windows_of
 from modelwave_controller.storage.windows import StoredWindow
@@ -42,6 +49,7 @@ class Looking:
         self._names: dict[str, list[str]] = {}  # by target
         self._edges: dict[str, dict[str, Edge]] = {}  # by gate and target
         self._seen: dict[str, Seen] = {}  # by target
+        self._figures: dict[tuple[str, int], ReleaseFigures] = {}  # by target and release
         self._work = self._all_steps()
 
     def step(self, connection: Connection, seconds: float) -> Looked | None:
@@ -61,15 +69,14 @@ class Looking:
             self._names[target] = sorted(ids)
         yield from self._find_edges()
         for target, names in self._names.items():
-            seen = self._seen[target] = Seen(
+            self._seen[target] = Seen(
                 [name for name in names if name in opened],
                 [name for name in names if name not in opened],
                 {gate.text: {} for gate in self.gates},
             )
-            bins = {text: by[target].bin for text, by in self._edges.items()}
             for part in self._rows(names):
                 for name, rows in part.items():
-                    self._take(seen, name, rows, name in opened, bins)
+                    self._take(target, name, rows, name in opened)
                 yield
 
     def _found(self) -> Looked:
@@ -90,6 +97,7 @@ class Looking:
             observed=observed,
             findings=findings,
             frozen=[one for key, one in sorted(self.frozen.items()) if key not in old],
+            drift=drifts(self._seen),
         )
 
     def _rows(self, names: Sequence[str]) -> Iterator[dict[str, list[StoredWindow]]]:
@@ -127,14 +135,8 @@ class Looking:
                 found[gate.text][target] = Edge(old.edge, old.margin) if old else new
         self._edges = {text: by for text, by in found.items() if all(e.bin for e in by.values())}
 
-    def _take(
-        self,
-        seen: Seen,
-        name: str,
-        rows: list[StoredWindow],
-        is_canary: bool,
-        bins: dict[str, int],
-    ) -> None:
+    def _take(self, target: str, name: str, rows: list[StoredWindow], is_canary: bool) -> None:
+        seen, figures_of = self._seen[target], partial(self._figures_of, target)
         seen.observed = seen.observed or bool(rows)
         inside = [row for row in rows if row.end > self.look.opened]
         if not inside:
@@ -145,11 +147,29 @@ class Looking:
             if row.start >= self.look.opened and (row.release == self._release) == is_canary
         ]
         before = self._before(rows)
+        for row in now:
+            seen.arms[is_canary].take(gate_windows.measured(row), figures_of(row.release).table)
         for gate in self.gates:
-            edge = bins.get(gate.text, 0)
+            by_target = self._edges.get(gate.text, {})
+            edge = by_target[target].bin if by_target else 0
             seen.sums[gate.text][name] = Observed(
-                *fold_before(windows_of(gate, edge, before)), fold(windows_of(gate, edge, now))
+                *fold_before(windows_of(gate, edge, before, figures_of)),
+                fold(windows_of(gate, edge, now, figures_of)),
             )
+
+    def _figures_of(self, target: str, release: int) -> ReleaseFigures:
+        """Returns what the manifest of a release has for windows to be judged by, beside those of
+        the new release."""
+        new = self._signed(target, self._release)
+        return self._signed(target, release).beside(new)
+
+    def _signed(self, target: str, release: int) -> ReleaseFigures:
+        key = (target, release)
+        if key not in self._figures:
+            known = self.look.releases.get(key)
+            envelope = outbox.blob(self._connection, known.envelope) if known else b""
+            self._figures[key] = signed_figures.of_envelope(envelope) if known else NO_FIGURES
+        return self._figures[key]
 
     def _freeze(self) -> None:
         for gate in self.gates:

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from modelwave_controller.evidence.arms import ArmWindow
+from modelwave_controller.evidence.figures import FiguresOf
+from modelwave_controller.judge import estimated
 from modelwave_controller.judge.devices import MAX_BEFORE_WINDOWS, Window
 from modelwave_controller.rollout import planned_gates
 from modelwave_controller.rollout.planned_gates import PlannedGate
@@ -30,14 +33,30 @@ def add_latencies(bins: list[int], rows: Sequence[StoredWindow]) -> None:
             bins[place] += count
 
 
-def windows_of(gate: PlannedGate, edge: int, rows: Sequence[StoredWindow]) -> list[Window]:
+def measured(row: StoredWindow) -> ArmWindow:
+    """Returns what a window adds to an arm beyond the gates' quantities."""
+    found = row.measures()
+    return ArmWindow(found.classes, found.classes_rest, found.confidence)
+
+
+def windows_of(
+    gate: PlannedGate, edge: int, rows: Sequence[StoredWindow], figures_of: FiguresOf
+) -> list[Window]:
     """Returns what the rows add to the gate's quantity; those that add nothing are left out."""
-    found = (Window(number, *_measured(gate, edge, row)) for number, row in enumerate(rows))
+    found = (
+        Window(number, *_measured(gate, edge, row, figures_of)) for number, row in enumerate(rows)
+    )
     return [window for window in found if window.weight]
 
 
-def _measured(gate: PlannedGate, edge: int, row: StoredWindow) -> tuple[float, float]:
+def _measured(
+    gate: PlannedGate, edge: int, row: StoredWindow, figures_of: FiguresOf
+) -> tuple[float, float]:
     """Returns the weight and the total that a window adds to a gate's quantity."""
+    if gate.name == planned_gates.ESTIMATED:
+        return _estimated(row, figures_of)
+    if gate.name == planned_gates.OVER:
+        return _over(row, figures_of)
     if gate.name == planned_gates.ACCURACY:
         return row.labelled, row.correct
     if gate.name == planned_gates.FAILURES:
@@ -53,3 +72,21 @@ def _measured(gate: PlannedGate, edge: int, row: StoredWindow) -> tuple[float, f
     if gate.kind == planned_gates.RATIO:
         return number.count, number.count * (number.log or 0.0)
     return number.count, number.total
+
+
+def _estimated(row: StoredWindow, figures_of: FiguresOf) -> tuple[float, float]:
+    """Without confidences, or a table of the release that the device ran, it does not count."""
+    table = figures_of(row.release).table
+    confidences = row.measures().confidence if table is not None else []
+    if not confidences or table is None:
+        return 0.0, 0.0
+    found = estimated.window(0, confidences, table)
+    return found.weight, found.total
+
+
+def _over(row: StoredWindow, figures_of: FiguresOf) -> tuple[float, float]:
+    """A window of a release without the limit does not count."""
+    if not figures_of(row.release).limit_us:
+        return 0.0, 0.0
+    over, compared = row.measures().over
+    return compared, over

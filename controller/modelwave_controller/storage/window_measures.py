@@ -56,7 +56,8 @@ class NumberSummary:
 class WindowMeasures:
     """`latency` and `confidence`: inferences by bin, empty if they were not measured. `classes`: by
     predicted class; `classes_rest`: of all others. `compared`: outputs of a release that ran beside
-    the live one that were compared with that one's, `agreed`: those that agreed."""
+    the live one that were compared with that one's, `agreed`: those that agreed. `over`: how many
+    took longer than the limit of their release, and how many were compared with it."""
 
     latency: list[int] = field(default_factory=list)
     confidence: list[int] = field(default_factory=list)
@@ -65,6 +66,7 @@ class WindowMeasures:
     numbers: dict[str, NumberSummary] = field(default_factory=dict)
     compared: int = 0
     agreed: int = 0
+    over: tuple[int, int] = (0, 0)
 
     def joined(self, other: "WindowMeasures") -> "WindowMeasures":
         """Returns what was measured in both."""
@@ -87,6 +89,7 @@ class WindowMeasures:
             numbers,
             self.compared + other.compared,
             self.agreed + other.agreed,
+            (self.over[0] + other.over[0], self.over[1] + other.over[1]),
         )
 
     def dump(self) -> str:
@@ -96,6 +99,7 @@ class WindowMeasures:
             "k": self.classes,
             "r": self.classes_rest,
             "n": {name: number.dump() for name, number in self.numbers.items()},
+            "o": self.over if self.over[1] else None,
             "s": [self.compared, self.agreed] if self.compared else None,
         }
         return _compact({key: part for key, part in parts.items() if part})
@@ -104,13 +108,16 @@ class WindowMeasures:
 def load(stored: str) -> WindowMeasures:
     """Returns what `dump` has stored."""
     found: dict[str, Any] = json.loads(stored) if stored else {}
+    compared, agreed = found.get("s", (0, 0))
     return WindowMeasures(
         unpacked(found["l"]) if "l" in found else [],
         unpacked(found["c"]) if "c" in found else [],
         found.get("k", {}),
         found.get("r", 0),
         {name: _number(values) for name, values in found.get("n", {}).items()},
-        *found.get("s", (0, 0)),
+        compared,
+        agreed,
+        tuple(found.get("o", (0, 0))),
     )
 
 
@@ -135,6 +142,7 @@ def of_document(metrics: Metrics) -> str:
         "k": metrics.classes,
         "r": metrics.classes_rest,
         "n": metrics.numbers,
+        "o": metrics.latency.get("over"),
         "s": [metrics.compared, metrics.agreed] if metrics.compared else None,
     }
     return _compact({key: part for key, part in parts.items() if part})

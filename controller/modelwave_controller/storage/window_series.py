@@ -16,6 +16,7 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    null,
     select,
     type_coerce,
 )
@@ -130,7 +131,8 @@ def _measured(
     connection: Connection, gate: PlannedGate
 ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """Returns the weight and the total that a window adds to a gate's quantity; of a quantile
-    those of the mean, as the histogram is not to be had in SQL."""
+    those of the mean, as the histogram is not to be had in SQL, and of estimated accuracy
+    nothing."""
     c = windows.c
     if gate.name == planned_gates.ACCURACY:
         return c.labelled, c.correct
@@ -138,9 +140,13 @@ def _measured(
         return c.inferences, c.failures
     if gate.name == planned_gates.LATENCY:
         return c.latency_count, c.latency_log
+    if gate.name == planned_gates.ESTIMATED:
+        return cast(null(), Integer), cast(null(), Integer)
     text = func.nullif(c.measures, "")
     is_postgres = connection.dialect.name == "postgresql"
     document = cast(text, JSON) if is_postgres else type_coerce(text, JSON)
+    if gate.name == planned_gates.OVER:
+        return document["o", 1].as_float(), document["o", 0].as_float()
     count = document["n", gate.name, _COUNT].as_float()
     place = _LOG if gate.kind == planned_gates.RATIO else _MEAN
     value = document["n", gate.name, place].as_float()

@@ -18,6 +18,7 @@ two documents differ the earlier time holds; labels that came later do not move 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
@@ -35,6 +36,9 @@ MAX_DOCUMENTS = 64  # of one window; further ones are in the running sums only
 
 _KEY = ("device", "model", "install", "boot", "number", "release")
 _COUNTED = ("seconds", *COUNTS, "latency_count", "latency_log", "measures")
+
+# The gates of a look ask for the measures of a device's windows one after the other.
+_load = lru_cache(maxsize=64)(window_measures.load)
 
 Key = tuple[str, str, str, int, int, int]
 
@@ -59,7 +63,7 @@ class StoredWindow(NamedTuple):
 
     def measures(self) -> WindowMeasures:
         """Returns the histograms, classes and named numbers."""
-        return window_measures.load(self.packed)
+        return _load(self.packed)
 
     def latency(self) -> list[int]:
         """Returns the histogram of latencies alone, [] if they were not measured."""

@@ -109,6 +109,20 @@ def test_model_is_proven_served_on_trial_and_confirmed():
     assert life.served == [(1, True)], life.served
 
 
+def test_model_that_is_to_run_beside_the_live_one_is_rejected():
+    life = Life("no-shadow", [ordered("shadow")]).run(has_outcome)
+    told = life.reported()
+    assert told["outcome"] == "REJECTED", told
+    assert told["reason"] == "fit: shadow: this device runs no model beside the live one", told
+
+
+def test_model_that_is_to_run_beside_the_live_one_goes_on_trial_where_its_order_allows_that():
+    life = Life("or-trial", [ordered("shadow-or-trial")]).run(has_outcome)
+    assert life.reported()["outcome"] == "SUCCEEDED", life.reported()
+    assert life.served == [(1, True)], life.served
+    assert "modelwave_agent.shadow" not in sys.modules  # its memory is free again
+
+
 def test_model_is_live_after_a_reset_only_once_it_was_hashed():
     Life("reset", [ordered("v1")]).run(has_outcome)
     life = Life("reset", [])
