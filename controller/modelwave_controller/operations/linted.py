@@ -47,6 +47,10 @@ def _stage(plan: Plan, number: int) -> LintedStage:
     )
 
 
+def _told(gate: PlannedGate) -> str:
+    return gate.text if gate.may_fail else f"{gate.text} (by tables of reliability; may only HOLD)"
+
+
 def _opens(plan: Plan, number: int) -> str:
     rate = plan.rate_of(number)
     pace = f"{rate:,} devices a minute" if rate else "all at once"
@@ -54,10 +58,6 @@ def _opens(plan: Plan, number: int) -> str:
         return pace
     windows = f"{', '.join(plan.maintenance.windows)} ({plan.maintenance.timezone})"
     return f"{pace}; with devices that do not judge maintenance windows only in {windows}"
-
-
-def _told(gate: PlannedGate) -> str:
-    return gate.text if gate.may_fail else f"{gate.text} (by tables of reliability; may only HOLD)"
 
 
 def _moment(plan: Plan, windows: int) -> str:
