@@ -15,11 +15,8 @@ inferences are counted above a limit there. A window of a release that no rollou
 without a table, or with another limit than the new release, does not count for that gate.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-
-from sqlalchemy import Connection
 
 from modelwave_controller.evidence.figures import NO_FIGURES, ReleaseFigures
 from modelwave_controller.evidence.findings import Findings, Seen, drifts, occasion_of
@@ -30,6 +27,7 @@ from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.service.due_looks import DueLook
+from modelwave_controller.service.look_steps import LookInSteps
 from modelwave_controller.storage import devices, gate_windows, outbox, windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.gate_windows import windows_of
@@ -37,29 +35,18 @@ from modelwave_controller.storage.windows import StoredWindow
 from modelwave_shared.window_format import BINS
 
 
-class Looking:
-    """A look that is under way. It only reads."""
+class Looking(LookInSteps):
+    """A look of a stage in which the release answers."""
 
     def __init__(self, look: DueLook) -> None:
-        self.look = look
+        super().__init__(look)
         self.plan = look.rollout.created.plan
         self.gates = self.plan.gates_of(look.stage)
         self.frozen = dict(look.rollout.frozen)
-        self._connection: Connection
         self._names: dict[str, list[str]] = {}  # by target
         self._edges: dict[str, dict[str, Edge]] = {}  # by gate and target
         self._seen: dict[str, Seen] = {}  # by target
         self._figures: dict[tuple[str, int], ReleaseFigures] = {}  # by target and release
-        self._work = self._all_steps()
-
-    def step(self, connection: Connection, seconds: float) -> Looked | None:
-        """Reads for about so many seconds; returns what the look finds when everything is read."""
-        self._connection = connection
-        until = time.monotonic() + seconds
-        for _ in self._work:
-            if time.monotonic() >= until:
-                return None
-        return self._found()
 
     def _all_steps(self) -> Iterator[None]:
         known = devices.known(self._connection, self.look.rollout.model)
