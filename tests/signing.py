@@ -100,6 +100,7 @@ SHADOW = {
             "share_ppm": 100_000,
             "ram": 2**20,
             "latency_us": 20_000,
+            "classes": False,
             "else_trial": False,
         }
     },

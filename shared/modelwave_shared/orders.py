@@ -37,7 +37,7 @@ TRIAL_INFERENCES = Integer(0, MAX_TRIAL_INFERENCES)
 BITMAP_FORMAT = 2  # the first format version whose slots are a bitmap
 BITMAP_BYTES = SLOTS // 8
 # What a shadow may take: the model runs beside the live one, and answers nothing.
-SHADOW_SECONDS = Integer(60, MAX_TRIAL_SECONDS)
+SHADOW_SECONDS = Integer(1, MAX_TRIAL_SECONDS)
 SHADOW_SHARE_PPM = Integer(1, MILLION)  # of the live model's inputs
 SHADOW_RAM = Integer(2**20, MAX_BYTES)  # bytes of its process
 SHADOW_LATENCY_US = Integer(1, 10**9)  # of an inference, as a median
@@ -47,6 +47,9 @@ SHADOW = Object(
         "share_ppm": SHADOW_SHARE_PPM,
         "ram": SHADOW_RAM,
         "latency_us": SHADOW_LATENCY_US,
+        # Whether outputs agree that have their greatest value at the same place; else as the golden
+        # set's tolerance says.
+        "classes": boolean,
         "else_trial": boolean,  # a device that cannot do it goes straight to the trial
     }
 )

@@ -11,7 +11,7 @@ import pytest
 
 from modelwave_agent.host import HostAgent, agent
 from modelwave_agent.host.config import ConfigError, read_config
-from modelwave_shared import orders, reports
+from modelwave_shared import reports
 from modelwave_shared.words import METRICS, REPORT
 from tests import signing
 from tests.agent.host_places import refused_port, wait_until_gone
@@ -25,12 +25,6 @@ pytest.importorskip("numpy")
 V1, V2 = Digits(1, "v1"), Digits(2, "v2")
 THREADS = 8
 BUDGET = {**signing.SHADOW["extra"]["shadow"], "share_ppm": 500_000, "ram": 300 * 2**20}
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """A shadow may be shorter than a minute."""
-    monkeypatch.setattr(orders.SHADOW_SECONDS, "least", 1)
 
 
 def in_shadow(report):
@@ -99,6 +93,21 @@ def test_candidate_runs_beside_the_live_model_and_goes_live_without_a_download(t
     run(tmp_path, main)
 
 
+def test_two_networks_agree_by_their_classes_if_the_order_says_so(tmp_path):
+    async def main(made):
+        with HostAgent.from_config(made.toml("metrics_seconds = 0.5")) as host:
+            await made.order(V1)
+            assert (await made.outcome())["outcome"] == "SUCCEEDED"
+            budget = {**BUDGET, "seconds": 2, "latency_us": 10**6, "classes": True}
+            with Program(host):
+                await made.order(V2, shadow=budget)
+                beside = await made.told("metrics", lambda document: "shadow" in document)
+            assert beside["shadow"]["agreed"] == beside["shadow"]["compared"] > 0
+            assert beside["classes"]
+
+    run(tmp_path, main)
+
+
 def test_stop_of_the_agent_during_a_shadow_ends_it_and_the_next_start_goes_on(tmp_path):
     async def main(made):
         path = made.toml("metrics_seconds = 0.5")
@@ -120,8 +129,6 @@ def test_stop_of_the_agent_during_a_shadow_ends_it_and_the_next_start_goes_on(tm
 PROGRAM = """
 import sys, time
 from modelwave_agent.host import HostAgent
-from modelwave_shared import orders
-orders.SHADOW_SECONDS.least = 1
 with HostAgent.from_config(sys.argv[1]) as agent:
     agent.wait_live("digits")
     while True:

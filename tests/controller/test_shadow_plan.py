@@ -29,6 +29,7 @@ def test_shadow_is_read_and_signed_in_the_units_of_an_order() -> None:
     share_percent = 0.5
     ram = "64 MiB"
     latency_ms = 12.5
+    compare = "classes"
     else_trial = true
     [[stages]]
     shadow = true
@@ -43,6 +44,7 @@ def test_shadow_is_read_and_signed_in_the_units_of_an_order() -> None:
         "share_ppm": 5000,
         "ram": 64 * 2**20,
         "latency_us": 12500,
+        "classes": True,
         "else_trial": True,
     }
     assert [stage.whom for stage in made.stages] == ["5 % in shadow", "100 %"]
@@ -106,7 +108,8 @@ BAD = [
         {"shadow": {}, "stages": [{"percent": p, "shadow": True} for p in (5, 2)] + [LAST]},
         "percent must rise from stage to stage",
     ),
-    (with_shadow(seconds=59), "shadow.seconds: "),
+    (with_shadow(seconds=0), "shadow.seconds: "),
+    (with_shadow(compare="labels"), "shadow.compare: "),
     (with_shadow(time=60), 'shadow.time: give a duration in quotes, such as "90s" or "1h"'),
     (with_shadow(time="8d"), "shadow.seconds: "),
     (with_shadow(share_percent=0), "shadow.share_percent: give a number above 0"),

@@ -277,6 +277,7 @@ SHADOW = {
     "share_ppm": 10**6,
     "ram": 2**20,
     "latency_us": 1,
+    "classes": False,
     "else_trial": False,
 }
 
@@ -289,7 +290,7 @@ def test_shadow_of_an_order_has_all_its_budgets_within_their_bounds():
         return refused(DocumentError, check, ORDER, order)
 
     bounds = {
-        "seconds": (60, 604800),
+        "seconds": (1, 604800),
         "share_ppm": (1, 10**6),
         "ram": (2**20, 2**31 - 1),
         "latency_us": (1, 10**9),
@@ -302,6 +303,7 @@ def test_shadow_of_an_order_has_all_its_budgets_within_their_bounds():
             message = refused_with(changed_shadow(field, bad))
             assert message.startswith("order.extra.shadow." + field), message
     assert "else_trial" in refused_with(changed_shadow("else_trial", 1))
+    assert "classes" in refused_with(changed_shadow("classes", 1))
     for field in SHADOW:
         fewer = changed_shadow(field, None)
         del fewer[field]

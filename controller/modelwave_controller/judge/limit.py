@@ -59,10 +59,16 @@ def judge_limit(
     elif quantity.may_fail and error > 0 and beyond + reach <= 0:
         word = PASS
     shown = exp if quantity.scale is RATIO else float
-    low, high, mean, limit = (shown(x) for x in (mean - reach, mean + reach, mean, limit))
+    low, high = within_share(quantity, mean - reach, mean + reach)
+    low, high, mean, limit = (shown(x) for x in (low, high, mean, limit))
     reason = f"{quantity.name} is {mean:.3g} ({low:.3g} to {high:.3g}) on {len(seen)} devices"
     reason += f"; the limit is {limit:g}"
     return Limited(word, len(seen), limit, occasion.to_fail, reason, mean, low, high, p)
+
+
+def within_share(quantity: Quantity, low: float, high: float) -> tuple[float, float]:
+    """Returns the bounds as people see them: a share is between 0 and 1."""
+    return (max(low, 0.0), min(high, 1.0)) if quantity.scale is SHARE else (low, high)
 
 
 def mean_and_error(

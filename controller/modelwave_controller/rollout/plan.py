@@ -21,6 +21,7 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     share_percent = 10              # of the live inputs that it runs on
     ram = "256 MiB"                 # of its process; more, or a longer mean latency, ends it
     latency_ms = 1000
+    compare = "golden"              # as the golden set does; "classes": by the greatest output
     else_trial = false              # true: a device that cannot do this goes straight on trial
     [maintenance]                   # without it devices change their model at any time
     windows = ["mon-fri 01:00-04:00", "sat,sun 00:00-24:00"]

@@ -6,6 +6,7 @@ it ever answers; and its checks. Pure.
     share_percent = 10              # of the live inputs that it runs on
     ram = "256 MiB"                 # of its process: more ends the shadow; a device needs it free
     latency_ms = 1000               # mean of an inference: more ends the shadow
+    compare = "golden"              # as the golden set does; "classes": by the greatest output
     else_trial = false              # true: a device that cannot do this goes straight on trial
 
 A shadow stage has its own `gates`, or else those of the plan that are about agreement, or else
@@ -16,7 +17,7 @@ are for the stages in which the release answers.
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -41,7 +42,7 @@ DAY_SECONDS = 86400
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _SIZE = re.compile(r"(\d{1,16}) ?(B|KiB|MiB|GiB|)", re.ASCII)
 _JUDGED = (AGREEMENT, FAILURES, LATENCY)
-_HOW = '[shadow] with time = "1h", and with share_percent, ram, latency_ms or else_trial if needed'
+_HOW = '[shadow] with time = "1h", and with share_percent, ram, latency_ms, compare or else_trial'
 
 
 def _bytes(value: Any) -> Any:
@@ -55,7 +56,8 @@ def _bytes(value: Any) -> Any:
 
 
 class Shadow(BaseModel):
-    """How devices run the release beside the live one. `ram` is in bytes."""
+    """How devices run the release beside the live one. `ram` is in bytes. `compare`: golden sets of
+    outputs want the outputs of one network, from which those of another differ by more."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -63,6 +65,7 @@ class Shadow(BaseModel):
     share_percent: Annotated[float, Field(gt=0, le=100)] = 10.0
     ram: Annotated[ShadowRam, BeforeValidator(_bytes)] = 256 * 2**20
     latency_ms: Annotated[float, Field(gt=0, le=MAX_LATENCY_MS)] = 1000.0
+    compare: Literal["golden", "classes"] = "golden"
     else_trial: bool = False
 
     @property
@@ -73,6 +76,7 @@ class Shadow(BaseModel):
             "share_ppm": max(1, round(self.share_percent * MILLION / 100)),
             "ram": self.ram,
             "latency_us": max(1, round(self.latency_ms * 1000)),
+            "classes": self.compare == "classes",
             "else_trial": self.else_trial,
         }
 
