@@ -113,6 +113,16 @@ def test_no_failure_in_few_inferences_is_no_proof():
     assert compare.compare([pair(many, opened, failures)], failures, occasion()).word == PASS
 
 
+@pytest.mark.parametrize("targets", [1, 4])
+def test_one_canary_with_very_many_inferences_is_no_proof_for_the_others(targets):
+    failures, opened = Quantity("failures", SHARE, False, margin=0.001), [True] * 3 + [False] * 17
+    arms = [pair([sums(10, 0)] * 20, opened, failures)] * (targets - 1)
+    arms.append(
+        pair([sums(10**9, 0), *[sums(10, 0)] * 2, *[sums(10**6, 0)] * 17], opened, failures)
+    )
+    assert compare.compare(arms, failures, occasion()).word == INCONCLUSIVE
+
+
 def test_a_failure_in_each_canary_of_few_inferences_is_no_proof_of_harm():
     """Only one control has some: devices that are nearly alike have next to no spread."""
     failures, opened = Quantity("failures", SHARE, False, margin=0.0), [True] * 3 + [False] * 9

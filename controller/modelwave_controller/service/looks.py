@@ -32,7 +32,6 @@ from modelwave_controller.storage import devices, gate_windows, outbox, windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.gate_windows import windows_of
 from modelwave_controller.storage.windows import StoredWindow
-from modelwave_shared.window_format import BINS
 
 
 class Looking(LookInSteps):
@@ -112,15 +111,16 @@ class Looking(LookInSteps):
         wanted = [gate for gate in self.gates if gate.quantile]
         found: dict[str, dict[str, Edge]] = {gate.text: {} for gate in wanted}
         for target, names in self._names.items() if wanted else ():
-            bins = [0] * BINS
+            devices_bins = []
             if any((gate.text, target) not in self.frozen for gate in wanted):
                 for part in self._rows(names):
-                    for rows in part.values():
-                        gate_windows.add_latencies(bins, self._before(rows))
+                    devices_bins += [
+                        gate_windows.latencies(self._before(rows)) for rows in part.values()
+                    ]
                     yield
             for gate in wanted:
                 old = self.frozen.get((gate.text, target))
-                new = find_edge(gate, bins)
+                new = find_edge(gate, devices_bins)
                 found[gate.text][target] = Edge(old.edge, old.margin) if old else new
         self._edges = {text: by for text, by in found.items() if all(e.bin for e in by.values())}
 
