@@ -180,14 +180,35 @@ def test_a_deadline_within_which_no_window_may_come_is_refused_with_the_figure()
         make_plan(weekdays)
     assert str(error.value) == (
         "plan: stages.0.deadline: 24 h, but a device may wait for a maintenance window and be on "
-        "trial for 71 h (with an hour for a change of daylight saving time); give a longer "
-        "deadline, or more windows"
+        "trial for 71 h (a change of daylight saving time adds an hour, or leaves a short window "
+        "out); give a longer deadline, or more or longer windows"
     )
     stages = [{"percent": 100, "deadline": "3d"}]
     assert make_plan(weekdays | {"stages": stages}).maintenance is not None
     made = make_plan({"maintenance": {"windows": [NIGHT]}})  # 21 hours to the next one
     assert made.maintenance is not None
     assert made.maintenance.longest_wait_seconds == 22 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("Europe/Berlin", "2026-03-28"),
+        ("America/New_York", "2026-03-07"),
+        ("America/Nuuk", "2026-03-27"),
+    ],
+)
+@pytest.mark.parametrize("days", ["mon-sun", "sat,sun", "sun", "sat"])
+@pytest.mark.parametrize("times", ["02:30-02:45", "02:00-03:00", "22:15-22:20", "01:30-03:30"])
+def test_a_window_that_a_change_of_the_clock_leaves_out_is_within_the_longest_wait(
+    zone: str, day: str, days: str, times: str
+) -> None:
+    made = Maintenance(windows=(f"{days} {times}",), timezone=zone)
+    start = at(f"{day}T00:00", ZoneInfo(zone))
+    for half_hour in range(3 * 24 * 2):
+        moment = start + half_hour * HOUR / 2
+        waits = local_time.opens_at(made.week, moment, ZoneInfo(zone)) - moment
+        assert waits <= made.longest_wait_seconds
 
 
 def test_lint_says_the_windows() -> None:

@@ -24,6 +24,8 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_TEXT = 64  # characters of a window
 # By how much a change of daylight saving time may lengthen the wait for a window.
 CLOCK_CHANGE_SECONDS = 3600
+# The hours of a day that such a change leaves out somewhere, with all windows within them.
+LEFT_OUT_HOURS = (0, 1, 2, 3, 22, 23)
 _TIMES = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
 
 
@@ -55,8 +57,10 @@ class Maintenance(BaseModel):
     @property
     def longest_wait_seconds(self) -> int:
         """The longest time between two windows, and an hour for a change of daylight saving
-        time."""
-        return 60 * self.week.longest_wait() + CLOCK_CHANGE_SECONDS
+        time, which may also leave out windows of at most an hour at night."""
+        hours = (day * DAY + 60 * hour for day in range(7) for hour in LEFT_OUT_HOURS)
+        longest = max(_longest_wait_without(self.week, hour) for hour in hours)
+        return 60 * longest + CLOCK_CHANGE_SECONDS
 
     def closed(self, now: float) -> str:
         """Returns "" if a window is open at `now`, in Unix seconds; else that none is, and when
@@ -75,6 +79,16 @@ class Maintenance(BaseModel):
 @functools.cache
 def _week(texts: tuple[str, ...]) -> Windows:
     return Windows(_joined([one for text in texts for one in parse_window(text)]))
+
+
+def _longest_wait_without(week: Windows, hour: int) -> int:
+    """Returns the longest wait, in minutes, if the hour from minute `hour` of the week is left
+    out once."""
+    inside = [(a, length) for a, length in week.ranges if hour <= a and a + length <= hour + 60]
+    rest = [one for one in week.ranges if one not in inside]
+    if not rest:
+        return WEEK + week.longest_wait()
+    return max(week.longest_wait(), Windows(rest).longest_wait())
 
 
 def parse_window(text: str) -> list[tuple[int, int]]:

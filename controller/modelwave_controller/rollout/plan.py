@@ -310,8 +310,8 @@ class Plan(_Strict):
                 raise ValueError(
                     f"stages.{number}.deadline: {span(stage.deadline_seconds)}, but a device may "
                     "wait for a maintenance window and be on trial for "
-                    f"{ceil(longest / 3600)} h (with an hour for a change of daylight saving "
-                    "time); give a longer deadline, or more windows"
+                    f"{ceil(longest / 3600)} h (a change of daylight saving time adds an hour, or "
+                    "leaves a short window out); give a longer deadline, or more or longer windows"
                 )
         return self
 
