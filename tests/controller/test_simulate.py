@@ -44,6 +44,12 @@ def test_good_release_finishes_and_a_bad_one_is_reverted_early(run: Run, tmp_pat
     assert [file.name for file in tmp_path.iterdir()] == ["plan.toml"]
 
 
+def test_fleet_of_one_device_is_played(run: Run) -> None:
+    code, out, _ = run("--devices", "1", "--runs", "1")
+    assert code == 0
+    assert out.startswith("1 device; accuracy 0.9")
+
+
 def test_json_has_the_same_and_equal_seeds_give_equal_figures(run: Run) -> None:
     arguments = ("--targets", "a=20, b=5", "--runs", "2", "--seed", "7", "--json")
     code, out, _ = run(*arguments)

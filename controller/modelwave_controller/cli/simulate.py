@@ -169,7 +169,8 @@ def _json(one: Outcomes) -> dict[str, Any]:
 
 def _print(plan: Plan, world: World, added: str, found: Sequence[Outcomes]) -> None:
     fleet = ", ".join(
-        f"{number:,} {target or 'devices'}" for target, number in world.devices.items()
+        f"{number:,} {target or phrases.plural(number, 'device').partition(' ')[2]}"
+        for target, number in world.devices.items()
     )
     say(
         safe(
