@@ -26,6 +26,7 @@ def world(tmp_path, monkeypatch):
     def with_gate(self):
         agent, update = boot(self)
         self.gate = MaintenanceGate(update, FakeClock(self), UTC)
+        self.agent = agent
         return agent, update
 
     async def counted(self, *arguments):
@@ -88,6 +89,40 @@ def test_while_it_waits_it_neither_fetches_nor_proves_again(world):
 
 def test_inside_a_window_it_goes_live_at_once(world):
     order(world, 2, NEW, in_hours=-0.5)
+    assert asyncio.run(live(world, settled(world, 2)))
+    assert world.last_report()["outcome"] == "SUCCEEDED"
+
+
+def shadow_order(world, seq, in_hours, **budget):
+    extra = {"shadow": signing.SHADOW["extra"]["shadow"] | budget}
+    start = local_time.minute_of_week(world.wall + in_hours * HOUR, UTC)
+    extra |= {STARTS: [start], LENGTHS: [60]}
+    world.retained[TOPIC] = signing.order(NEW, seq, shadow=True, extra=extra)
+
+
+@pytest.mark.parametrize("else_trial", [False, True])
+def test_shadow_waits_for_no_window_also_if_the_release_is_there_already(world, else_trial):
+    shadow_order(world, 2, in_hours=2, else_trial=else_trial)
+    first, second = settled(world, 2), settled(world, 3)
+
+    def done(update):
+        if first(update):
+            shadow_order(world, 3, in_hours=2, else_trial=else_trial)
+            world.agent.link.deliver(TOPIC, world.retained[TOPIC])
+        return second(update)
+
+    assert asyncio.run(live(world, done))
+    assert world.last_report()["outcome"] == "SHADOWED"
+    assert len(world.shadows) == 2
+    assert world.faults == []
+
+
+def test_trial_in_place_of_a_shadow_waits_for_a_window(world):
+    world.cannot_shadow = "no"
+    shadow_order(world, 2, in_hours=2, else_trial=True)
+    assert asyncio.run(live(world, wait(world)))
+    assert (is_deferred(world)["release"], world.proofs) == (1, 1)
+    world.wall += 2 * HOUR
     assert asyncio.run(live(world, settled(world, 2)))
     assert world.last_report()["outcome"] == "SUCCEEDED"
 

@@ -2,14 +2,16 @@
 
 A release is downloaded and proven at any time, but goes live only inside the windows; else the
 update is deferred until the next one begins. A trial that has begun goes on after a window's end.
-Nothing goes live while the clock is not set.
+Nothing goes live while the clock is not set. A release runs beside the live one at any time.
 """
 
 import asyncio
 from datetime import tzinfo
+from typing import Any
 
 from modelwave_agent.ports import Clock
 from modelwave_agent.record import spare
+from modelwave_agent.shadow import problem
 from modelwave_agent.update import Update
 from modelwave_shared import local_time
 from modelwave_shared.maintenance import LENGTHS, STARTS, of_extra
@@ -31,7 +33,7 @@ class MaintenanceGate:
         if self._alarm:
             self._alarm.cancel()
         order = self.update.work.progress.order
-        if order is None or not self._is_ready():
+        if order is None or not self._is_ready() or self._goes_beside(order.document):
             return ""
         try:
             windows = of_extra(order.extra(STARTS), order.extra(LENGTHS))
@@ -49,6 +51,14 @@ class MaintenanceGate:
         self._alarm = asyncio.get_running_loop().call_later(opens - now, ask)
         told = local_time.told(opens, self.zone)
         return f"outside of its maintenance windows; the next one begins {told}"
+
+    def _goes_beside(self, order: dict[str, Any]) -> bool:
+        """Whether the order wants a shadow, which leaves the live model as it is, and no trial in
+        its place."""
+        if not order["shadow"]:
+            return False
+        on_trial = order.get("extra", {}).get("shadow", {}).get("else_trial")
+        return not (on_trial and problem(order, self.update.record, self.update.ports.shadow))
 
     def _is_ready(self) -> bool:
         """Whether the release was downloaded: it would be the next step to prove it, or to swap."""

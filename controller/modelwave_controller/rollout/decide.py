@@ -34,8 +34,9 @@ the soak of a stage begin when the broker has acknowledged its orders, of one th
        and what holds it by the whole stage: the share of a first few devices says little.
        Whatever keeps a stage from opening keeps the next part from it too.
    11. Outside of the plan's maintenance windows no stage opens, nor a part of one, with a device
-       that does not judge them by itself. A revert does not wait for them. The soak of a stage
-       begins when its devices have answered, as they may have waited for a window first.
+       that does not judge them by itself. A revert does not wait for them, nor does a shadow,
+       which changes no live model. The soak of a stage that waits begins when its devices have
+       answered, as they may have waited for a window first.
    12. While the controller's wall clock is in doubt, or the numbers of its orders, because its
        database is older than the orders at the broker or was restored, nothing is signed: no
        stage opens and nothing is reverted, also after a FAIL.
@@ -394,7 +395,8 @@ def _newest(plan: Plan, facts: Facts, gate: Gate, now: float) -> str:
     if newest.counts.devices and not newest.promoted:
         if newest.soaking_since is None:
             sent = newest.waiting_since is not None
-            return "answered" if sent and plan.maintenance else "soaking, unsent"
+            waits = plan.waits_for_windows(len(facts.stages) - 1)
+            return "answered" if sent and waits else "soaking, unsent"
         if soak_left(plan, facts, now) > 0:
             return "soaking"
         if newest.look_at is not None and not newest.accepted:

@@ -153,12 +153,14 @@ class Rest(_Body):
 
 
 class Opened(_Body):
-    """A stage was opened; or its first part, if there is a rest."""
+    """A stage was opened; or its first part, if there is a rest. `clock` is in seconds of the
+    rollout clock; None in events from before the log had it."""
 
     kind: Literal["opened"] = "opened"
     stage: int  # from 0
     orders: list[OrderSent]
     rest: Rest | None = None
+    clock: float | None = None
 
 
 class OpenedPart(_Body):

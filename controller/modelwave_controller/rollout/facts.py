@@ -190,8 +190,11 @@ def _unknown(rollout: Rollout, known: Known) -> Sequence[str]:
 def _closed(rollout: Rollout, known: Known, wall: float) -> str:
     """Returns why the next stage cannot open at `wall`, by the plan's maintenance windows; "" if it
     can. Devices that judge the windows by themselves do not need that."""
-    maintenance = rollout.created.plan.maintenance
-    if maintenance is None or not any(
+    plan, number = rollout.created.plan, next_number(rollout)
+    maintenance = plan.maintenance
+    if maintenance is None or number == len(plan.stages) or not plan.waits_for_windows(number):
+        return ""
+    if not any(
         place.device in ("", *known.timeless[place.target][place.slot])
         for place in next_part(rollout, known).places
         if known.timeless.get(place.target, {}).get(place.slot)

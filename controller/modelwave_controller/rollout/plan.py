@@ -248,6 +248,13 @@ class Plan(_Strict):
         """Returns how many devices a minute stage `number`, from 0, opens; None: all at once."""
         return self.stages[number].devices_per_minute or self.devices_per_minute
 
+    def waits_for_windows(self, number: int) -> bool:
+        """Returns whether devices of stage `number`, from 0, change their model, and so may wait
+        for a maintenance window first: a shadow alone changes nothing."""
+        if self.maintenance is None or not self.stages[number].shadow:
+            return self.maintenance is not None
+        return self.shadow is not None and self.shadow.else_trial
+
     def gates_of(self, number: int) -> list[PlannedGate]:
         """Returns what is judged in stage `number`, from 0. Without controls only limits are."""
         stage = self.stages[number]
@@ -288,25 +295,12 @@ class Plan(_Strict):
         return self.judge.inconclusive != "go on"
 
     @model_validator(mode="after")
-    def _stages_are_long_enough_for_their_gates(self) -> Self:
-        window = self.judge.window_seconds
-        for number, stage in enumerate(self.stages):
-            named = self.named_of(number) and self.gates_of(number)
-            if named and stage.soak_seconds < window:
-                raise ValueError(
-                    f"stages.{number}.soak: shorter than a window of {window} s, so its gates "
-                    "could never be judged; give a longer soak or a shorter judge.window, or "
-                    "gates = [] for this stage"
-                )
-        return self
-
-    @model_validator(mode="after")
     def _deadlines_are_longer_than_any_wait_for_a_window(self) -> Self:
         if self.maintenance is None:
             return self
         longest = self.maintenance.longest_wait_seconds + self.trial.seconds
         for number, stage in enumerate(self.stages):
-            if stage.deadline_seconds <= longest:
+            if self.waits_for_windows(number) and stage.deadline_seconds <= longest:
                 raise ValueError(
                     f"stages.{number}.deadline: {span(stage.deadline_seconds)}, but a device may "
                     "wait for a maintenance window and be on trial for "
@@ -334,6 +328,19 @@ class Plan(_Strict):
                 raise ValueError(
                     f"stages.{number}.deadline_seconds: not longer than trial.seconds, "
                     "so no device could answer in time"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_are_long_enough_for_their_gates(self) -> Self:
+        window = self.judge.window_seconds
+        for number, stage in enumerate(self.stages):
+            named = (stage.shadow or self.named_of(number)) and self.gates_of(number)
+            if named and stage.soak_seconds < window:
+                raise ValueError(
+                    f"stages.{number}.soak: shorter than a window of {window} s, so its gates "
+                    "could never be judged; give a longer soak or a shorter judge.window, or "
+                    "gates = [] for this stage"
                 )
         return self
 

@@ -103,6 +103,7 @@ class StageState(Wave):
     verdict_reason: str = ""
     accepted: str = ""
     rest: Rest | None = None  # what further parts of it open
+    opened: float | None = None  # its first part, by the rollout clock, if the log says so
     promoted: Promoted | None = None  # its soak was ended by the operator
     overruled: Overruled | None = None
     looks: list[Looked] = field(default_factory=list)
@@ -298,8 +299,9 @@ def _apply(state: State, event: Event) -> None:
         case Opened():
             rollout.status = RUNNING
             promoted = rollout.hurried
-            rollout.stages.append(StageState(event.at, [*body.orders], promoted=promoted))
-            rollout.stages[-1].rest = body.rest
+            opened = StageState(event.at, [*body.orders], promoted=promoted, opened=body.clock)
+            rollout.stages.append(opened)
+            opened.rest = body.rest
             _order(state, rollout, rollout.stages[-1], body.orders)
         case OpenedPart():
             rollout.status = RUNNING

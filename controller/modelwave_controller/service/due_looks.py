@@ -10,8 +10,9 @@ from modelwave_controller.rollout.state import ACTIVE, HELD, NEW, Rollout, State
 
 class DueLook(NamedTuple):
     """Look `look` of a stage (both from 0), which was opened at `opened` and lasts until `end`, by
-    the rollout clock; `first` is when the first stage was. `releases`: by target and number, those
-    of the model that rollouts have ordered."""
+    the rollout clock; `first` is when the first stage was, for a look at a shadow since when its
+    windows count. `releases`: by target and number, those of the model that rollouts have
+    ordered."""
 
     rollout: Rollout
     stage: int
@@ -58,6 +59,10 @@ def _due(state: State, rollout: Rollout, seconds: float) -> DueLook | None:
     times, first = course.course_of(plan, stage), rollout.stages[0].soaking_since
     if after is None or times is None or first is None or seconds < times.watermark(after):
         return None
+    if plan.stages[number].shadow and rollout.stages[0].opened is not None:
+        # Shadows of the first part, or of who did not wait for a maintenance window, may have
+        # ended before the soak began.
+        first = rollout.stages[0].opened
     end, releases = times.end(after), _releases(state, rollout.model)
     return DueLook(rollout, number, done, after, first, times.opened, end, releases)
 

@@ -274,7 +274,7 @@ class _Step(Sender):
         if self._unsent(wave):
             return False
         stage = None if rollout.back else len(rollout.stages) - 1
-        waits = not rollout.back and rollout.created.plan.maintenance
+        waits = stage is not None and rollout.created.plan.waits_for_windows(stage)
         began = Began(
             stage=stage, clock=self.reading.seconds, begins="deadline" if waits else "both"
         )
@@ -314,8 +314,9 @@ class _Step(Sender):
         for target, its in sorted(slots.items()):
             sent += self.send(target, self.rollout.created.releases[target], its, shadow=shadow)
         rest = part.rest(self.rollout.created.plan.rate_of(number), self.reading.seconds)
-        kind = OpenedPart if self.rollout.opening else Opened
-        return kind(stage=number, orders=sent, rest=rest)
+        if self.rollout.opening:
+            return OpenedPart(stage=number, orders=sent, rest=rest)
+        return Opened(stage=number, orders=sent, rest=rest, clock=self.reading.seconds)
 
     def _ask(self, _decision: Decision) -> Body:
         return ApprovalAsked(stage=len(self.rollout.stages))

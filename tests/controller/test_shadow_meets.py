@@ -1,0 +1,135 @@
+"""Tests of shadow stages together with what else a plan may have: parts, maintenance windows."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from rollout_world import World, newest, seen
+from shadow_fleet import ShadowFleet, shadowing
+from test_maintenance import NIGHT, at, judge_themselves
+from test_shadow_stages import AGREES, finding, in_shadow, live
+
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.operations import control
+from modelwave_controller.rollout.plan import make_plan
+from modelwave_controller.rollout.state import FINISHED, HELD
+from modelwave_controller.service.tick import Ticker
+
+DAYS = 86400
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path, devices=12)) as made:
+        yield made
+
+
+def until_judged(world: World, fleet: ShadowFleet) -> None:
+    for _ in range(40):
+        if newest(world).stages[0].verdict:
+            return
+        fleet.step()
+    pytest.fail(seen(world).why)
+
+
+def test_what_the_first_part_has_compared_counts_when_the_last_part_opens_later(
+    world: World,
+) -> None:
+    fleet = live(world)
+    fleet.begin(shadowing(AGREES, first={"devices_per_minute": 1}), before=4)
+    assert len(in_shadow(world)) < 6
+    until_judged(world, fleet)
+    found = finding(newest(world), AGREES)
+    assert (found.verdict, found.canaries) == ("PASS", 6)
+    assert fleet.run(40).status == FINISHED
+
+
+def test_a_shadow_opens_at_any_time_and_the_trial_waits_for_a_maintenance_window(
+    world: World,
+) -> None:
+    fleet = live(world)
+    world.now = at("2027-02-01 12:00")
+    world._ticked = world.steady
+    nightly = {"windows": [NIGHT], "timezone": "Europe/Berlin"}
+    fleet.begin(shadowing(AGREES, maintenance=nightly), before=4)
+    assert len(in_shadow(world)) == 6
+    for _ in range(8):
+        fleet.step()
+    assert len(newest(world).stages) == 1
+    assert finding(newest(world), AGREES).canaries == 6
+    assert seen(world).why.startswith("stage 2 (20 %): outside of its maintenance windows")
+
+
+def test_devices_that_may_go_straight_on_trial_wait_for_a_window(world: World) -> None:
+    fleet = live(world)
+    world.now = at("2027-02-01 12:00")
+    world._ticked = world.steady
+    nightly = {"windows": [NIGHT], "timezone": "Europe/Berlin"}
+    plan = shadowing(AGREES, maintenance=nightly, shadow={"seconds": 120, "else_trial": True})
+    fleet.begin(plan, before=4)
+    assert in_shadow(world) == []
+    judge_themselves(world)
+    world.tick()
+    assert len(in_shadow(world)) == 6
+    until_judged(world, fleet)
+    assert finding(newest(world), AGREES).canaries == 6
+
+
+def test_a_shadow_stage_needs_no_deadline_that_a_maintenance_window_is_in() -> None:
+    weekdays = {"windows": ["mon 01:00-04:00"]}
+    first = {"deadline_seconds": DAYS}
+    others = [{"percent": 100, "deadline_seconds": 8 * DAYS}]
+    settings = {"maintenance": weekdays, "shadow": {"seconds": 600}}
+    stages = [{"percent": 5, "shadow": True} | first, *others]
+    assert make_plan(settings | {"stages": stages}).maintenance is not None
+    with pytest.raises(OperatorError, match=r"stages\.0\.deadline"):
+        make_plan(settings | {"stages": stages, "shadow": {"seconds": 600, "else_trial": True}})
+
+
+def test_a_shadow_stage_too_short_for_a_look_is_refused() -> None:
+    stage = {"percent": 5, "shadow": True, "soak_seconds": 600}
+    settings = {"shadow": {"seconds": 600}, "judge": {"window_seconds": 900}}
+    with pytest.raises(OperatorError, match=r"stages\.0\.soak: shorter than a window"):
+        make_plan(settings | {"stages": [stage, {"percent": 100}]})
+    blind = [stage | {"gates": []}, {"percent": 100}]
+    assert make_plan(settings | {"stages": blind}).stages[0].shadow
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_promotion_of_a_shadow_needs_force_and_then_the_release_answers(
+    world: World, full: bool
+) -> None:
+    fleet = live(world)
+    fleet.begin(shadowing(AGREES), before=4)
+    fleet.step()
+    with pytest.raises(OperatorError, match="--force"):
+        control.promote(world.store, "2", "", world.now, full=full)
+    control.promote(world.store, "2", "urgent", world.now, full=full, force=True)
+    for _ in range(3):
+        world.tick()
+    assert len(newest(world).stages) == 2
+    assert fleet.run(30).status == FINISHED
+    assert in_shadow(world) == []
+
+
+def test_a_service_that_is_killed_in_each_window_finds_the_same(world: World) -> None:
+    fleet = live(world)
+    fleet.begin(shadowing(AGREES, first={"devices_per_minute": 2}), before=4)
+    for _ in range(40):
+        fleet.step()
+        world.ticker = Ticker(world.store, world.issuer)
+        world.tick()
+    assert newest(world).status == FINISHED
+    assert finding(newest(world), AGREES).canaries == 6
+
+
+def test_named_devices_run_it_beside_the_live_one_and_then_answer(world: World) -> None:
+    fleet = live(world)
+    first = {"percent": None, "devices": ["d0", "d1", "d2"], "devices_per_minute": 1}
+    fleet.begin(shadowing(AGREES, first=first), before=4)
+    until_judged(world, fleet)
+    assert finding(newest(world), AGREES).canaries == 3
+    found = fleet.run(60)
+    assert found.status in (FINISHED, HELD)
+    assert in_shadow(world) == []
