@@ -220,11 +220,11 @@ def test_lint_says_what_is_judged_at_each_stage_and_when(run: Run, tmp_path: Pat
 def test_the_edge_for_a_quantile_is_near_it_and_has_something_below(
     bins: list[int], edge: tuple[int, float]
 ) -> None:
-    found = find_edge(bins, 0.05, 1.2)
+    found = find_edge([bins], 0.05, 1.2)
     assert found.bin == edge[0]
     assert found.margin == pytest.approx(edge[1])
 
 
 def test_twice_and_more_as_slow_moves_whole_bins_above_the_edge() -> None:
-    assert find_edge([10, 20, 40, 30], 0.3, 2.0) == Edge(3, 0.4)
-    assert find_edge([10, 20, 40, 30], 0.3, 4.0) == Edge(3, 0.6)
+    assert find_edge([[10, 20, 40, 30]], 0.3, 2.0) == pytest.approx(Edge(3, 0.4))
+    assert find_edge([[10, 20, 40, 30]], 0.3, 4.0) == pytest.approx(Edge(3, 0.6))

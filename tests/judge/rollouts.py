@@ -10,6 +10,7 @@ from modelwave_controller.evidence import playing
 from modelwave_controller.evidence.simulated import Played
 from modelwave_controller.judge import levels, looks
 from modelwave_controller.judge.compare import Occasion, Pair
+from modelwave_controller.judge.contrast import Counted, pooled
 from modelwave_controller.judge.devices import SHARE, Arm, arm, freeze
 from modelwave_controller.judge.verdicts import FAIL, PASS
 from modelwave_controller.rollout.events import Finding
@@ -82,7 +83,10 @@ class Numbers:
 
 def _arm(weight, total, z, raw):
     kept = weight > 0
-    return Arm(z[kept].tolist(), raw[kept].tolist(), float(weight.sum()), float(total.sum()))
+    devices = [
+        Counted(1, *sums) for sums in zip(weight[kept].tolist(), total[kept].tolist(), strict=True)
+    ]
+    return Arm(z[kept].tolist(), raw[kept].tolist(), pooled(devices))
 
 
 class Fleet:

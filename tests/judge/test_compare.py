@@ -113,13 +113,35 @@ def test_no_failure_in_few_inferences_is_no_proof():
     assert compare.compare([pair(many, opened, failures)], failures, occasion()).word == PASS
 
 
+@pytest.mark.parametrize("targets", [1, 4])
+def test_one_canary_with_very_many_inferences_is_no_proof_for_the_others(targets):
+    failures, opened = Quantity("failures", SHARE, False, margin=0.001), [True] * 3 + [False] * 17
+    arms = [pair([sums(10, 0)] * 20, opened, failures)] * (targets - 1)
+    arms.append(
+        pair([sums(10**9, 0), *[sums(10, 0)] * 2, *[sums(10**6, 0)] * 17], opened, failures)
+    )
+    assert compare.compare(arms, failures, occasion()).word == INCONCLUSIVE
+
+
 def test_a_failure_in_each_canary_of_few_inferences_is_no_proof_of_harm():
-    """Only one control has one: devices that are nearly alike have next to no spread."""
+    """Only one control has some: devices that are nearly alike have next to no spread."""
     failures, opened = Quantity("failures", SHARE, False, margin=0.0), [True] * 3 + [False] * 9
     for labels, word in ((50, INCONCLUSIVE), (10_000, FAIL)):
-        shares = (0.02, 0.02, 0.02, 0.02, *[0.0] * 8)
+        shares = (0.02, 0.02, 0.02, 0.019, *[0.0] * 8)
         arms = [pair([sums(labels, labels * share) for share in shares], opened, failures)]
         assert compare.compare(arms, failures, occasion()).word == word
+
+
+@pytest.mark.parametrize("devices", [50, 500])
+def test_one_device_among_others_that_are_alike_does_not_fail_a_release(devices):
+    """By chance it is among the canaries: broken, or lying about its power."""
+    power = Quantity("power_mw", NUMBER, False, margin=20)
+    opened = [True] * 3 + [False] * (devices - 3)
+    for bad, word in ((1, INCONCLUSIVE), (3, FAIL)):
+        numbers = [sums(10, 1e10 + n) for n in range(bad)] + [sums(10, 3100)] * (devices - bad)
+        verdict = compare.compare([pair(numbers, opened, power)], power, occasion())
+        assert verdict.t_p <= verdict.level
+        assert verdict.word == word
 
 
 def test_equal_numbers_without_counts_are_no_proof():

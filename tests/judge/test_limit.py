@@ -35,6 +35,22 @@ def test_no_failure_in_few_inferences_is_no_proof():
     assert judge_limit([sums(30, 0)] * 5, FAILURES, 0.001, occasion()).word == "INCONCLUSIVE"
 
 
+def test_one_device_with_very_many_inferences_is_no_proof_for_the_others():
+    """It is busy, or it lies: the mean is that of the devices, and two of them have seen few."""
+    devices = [sums(30, 0), sums(30, 0), sums(10**9, 0)]
+    assert judge_limit(devices, FAILURES, 0.001, occasion()).word == "INCONCLUSIVE"
+
+
+def test_interval_of_a_share_is_one():
+    found = judge_limit([sums(30, 0)] * 3, FAILURES, 0.001, occasion())
+    assert (found.low, found.mean) == (0.0, 0.0)
+    assert 0 < found.high <= 1
+    accuracy = Quantity("accuracy", SHARE, True, margin=0.0)
+    found = judge_limit([sums(10, 10), sums(10, 10), sums(10, 9)], accuracy, 0.8, occasion())
+    assert found.high == 1.0
+    assert 0 <= found.low < found.mean
+
+
 def test_two_devices_are_too_few():
     found = judge_limit([sums(1000, 900)] * 2 + [sums(0, 0)], FAILURES, 0.001, occasion())
     assert (found.word, found.devices, found.mean) == ("INCONCLUSIVE", 2, None)

@@ -43,7 +43,7 @@ def looked(rows: Sequence[GateRow]) -> Fitting:
     """Returns what the looks of one stage found, a row for each gate and its worst targets."""
     title = f"judged in stage {rows[0].stage}, look {rows[0].look}"
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in (title, "harm", "margin"):
+    for heading in (title, "estimate", "margin"):
         table.add_column(heading)
     for heading in ("canaries", "controls"):
         table.add_column(heading, justify="right")

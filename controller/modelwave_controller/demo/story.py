@@ -34,6 +34,34 @@ PLAN = (
 )
 
 
+# The default stages after one in shadow, for those devices whose program runs through the agent.
+SHADOW_PLAN = """\
+trial = { time = "1s" }
+judge = { window = "3s", grace = "2s", least_devices = 1 }
+
+[shadow]
+time = "6s"
+share_percent = 100
+ram = "128 MiB"
+compare = "classes"
+else_trial = true
+
+[[stages]]
+shadow = true
+percent = 10
+deadline = "50s"
+""" + "".join(
+    f"""
+[[stages]]
+percent = {percent}
+soak = "1s"
+deadline = "50s"
+max_rolled_back_percent = 9
+max_rejected_percent = 9
+"""
+    for percent in (1, 10, 50, 100)
+)
+
 # Windows of some seconds, so that a stage is judged within the time of a demo. A small fleet cannot
 # judge the margin in them, and need not: v5 is much worse.
 JUDGED_PLAN = """\
@@ -122,18 +150,19 @@ class Story:
         say(f"  the fleet's own inferences with v1: {_percent(self.accuracy)} right")
 
     def better_model_goes_out_in_waves(self) -> None:
-        """2. v2 is better: 1 % → 10 % → 50 % → 100 %, while one device is offline"""
+        """2. v2 is better: in shadow, then 1 % → 10 % → 50 % → 100 %, with one device offline"""
         self.running.end(self.absent.name)
         say(f"  {self.absent.name} is offline from now on")
-        self._roll_out("v2")
+        self._roll_out_by_plan("v2", "waves", SHADOW_PLAN, "--seed", str(self.seed))
         rollout = self.operator.asks("rollout", "status")
+        self._saw_shadow(rollout["rollout"])
         gates = [row["gate"] for row in rollout["rows"]]
-        targets = [row["devices"] for row in rollout["rows"]]
+        targets = [row["devices"] for row in rollout["rows"][1:]]
         # The first stage has a device of each target, so it may be larger than the second.
         waves = targets[1:] == sorted(targets[1:])
         self.saw(
             "v2 passed every stage",
-            rollout["status"] == FINISHED and gates == ["PASS"] * 4 and waves,
+            rollout["status"] == FINISHED and gates == ["PASS"] * 5 and waves,
             ", ".join(f"{row['name']}: {row['devices']} {row['gate']}" for row in rollout["rows"]),
         )
         silent = rollout["rows"][-1]["silent"]
@@ -192,11 +221,7 @@ class Story:
 
     def worse_model_is_seen_by_its_windows(self) -> None:
         """6. v5 passes its golden set, and is wrong on live pictures: a gate sees it"""
-        plan = self.folder / "judged.toml"
-        plan.write_text(JUDGED_PLAN)
-        start = ("rollout", "start", "digits", "v5", "--target", HOST, "--plan", str(plan))
-        self.operator.shows(*start)
-        self.operator.shows("rollout", "watch")
+        self._roll_out_by_plan("v5", "judged", JUDGED_PLAN, "--target", HOST)
         rollout = self.operator.asks("rollout", "status")
         opened = sum(row["devices"] for row in rollout["rows"] if row["name"] != "way back")
         self.saw(
@@ -286,6 +311,27 @@ class Story:
         self.operator.shows(*start, "--seed", str(self.seed), *options)
         if watch:
             self.operator.shows("rollout", "watch")
+
+    def _roll_out_by_plan(self, version: str, name: str, plan: str, *options: str) -> None:
+        path = self.folder / f"{name}.toml"
+        path.write_text(plan)
+        start = ("rollout", "start", "digits", version, "--plan", str(path))
+        self.operator.shows(*start, *options)
+        self.operator.shows("rollout", "watch")
+
+    def _saw_shadow(self, rollout: int) -> None:
+        """Sees that devices of the shadow stage reported agreement before any stage opened in which
+        the new release answers."""
+        events = self.operator.reads("rollout", "log", str(rollout), "--answers")
+        kinds = [(event["kind"], event["stage"]) for event in events]
+        before = events[: kinds.index(("opened", 2))]
+        agreed = [event for event in before if "outputs agree" in event["reason"]]
+        told = [f"{e['device']}: {e['reason'].split(',')[0]}" for e in agreed if e["device"]]
+        self.saw(
+            "devices reported how v2 agrees with v1 before its first answer",
+            bool(told) and not any("shadow: 0 of" in one for one in told),
+            "; ".join(told) or "none did",
+        )
 
     def _everyone_runs(self, release: int, fleet: list[Device]) -> None:
         names = {device.name for device in fleet}

@@ -17,6 +17,7 @@ from random import Random
 from typing import NamedTuple
 
 from modelwave_controller.judge.compare import Pair
+from modelwave_controller.judge.contrast import Counted
 from modelwave_controller.judge.devices import NOTHING, Arm, Observed, Sums, freeze
 
 CYCLE_WINDOWS, CYCLE, SHOCK = 6, 0.02, 0.05
@@ -87,10 +88,10 @@ class SimulatedTarget:
         z = [asin(sqrt(m)) - b for m, b in zip(means, self._bent_before, strict=True)]
         raw = [m - b for m, b in zip(means, self._before, strict=True)]
         total = fsum(self._right[:opened])
-        ours = Arm(z[:opened], raw[:opened], labels * opened, total)
+        ours = Arm(z[:opened], raw[:opened], Counted(opened, labels * opened, total))
         others = len(means) - opened
         rest = fsum(self._right[opened:])
-        return Pair(ours, Arm(z[opened:], raw[opened:], labels * others, rest))
+        return Pair(ours, Arm(z[opened:], raw[opened:], Counted(others, labels * others, rest)))
 
     def observed(self) -> list[Observed]:
         """Returns the devices, as a look reads them."""

@@ -9,9 +9,10 @@ from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.rollout.planned_gates import PlannedGate
 
 
-def find_edge(gate: PlannedGate, bins: Sequence[int]) -> Edge:
-    """Returns the edge that stands for the quantile of a gate, from the inferences by bin."""
-    return latency_edges.find_edge(bins, 1 - gate.quantile, 1 + gate.value)
+def find_edge(gate: PlannedGate, devices: Sequence[Sequence[int]]) -> Edge:
+    """Returns the edge that stands for the quantile of a gate, from each device's inferences by
+    bin."""
+    return latency_edges.find_edge(devices, 1 - gate.quantile, 1 + gate.value)
 
 
 def quantity_of(gate: PlannedGate, edges: Sequence[Edge]) -> Quantity:

@@ -16,7 +16,13 @@ from modelwave_controller.judge.devices import (
     Quantity,
     Sums,
 )
-from modelwave_controller.judge.limit import MIN_DEVICES, Limited, judge_limit, mean_and_error
+from modelwave_controller.judge.limit import (
+    MIN_DEVICES,
+    Limited,
+    judge_limit,
+    mean_and_error,
+    within_share,
+)
 from modelwave_controller.judge.statistics import t_quantile
 from modelwave_controller.judge.verdicts import SHOWN
 from modelwave_controller.phrases import plural
@@ -132,7 +138,7 @@ def _shown(name: str, gate: PlannedGate, seen: Sequence[Sums]) -> Finding:
     if len(seen) >= MIN_DEVICES:
         mean, error = mean_and_error(seen, quantity, seen)
         reach = t_quantile(TAIL, len(seen) - 1) * error
-        low, high = people(mean - reach), people(mean + reach)
+        low, high = map(people, within_share(quantity, mean - reach, mean + reach))
         words = f" ({low:.3g} to {high:.3g})"
     return Finding(
         gate=name,

@@ -19,7 +19,7 @@ is no spread, but no proof either, and a single failure is none of harm.
 """
 
 from collections.abc import Sequence
-from math import fsum, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 from modelwave_controller.judge import needs
@@ -28,6 +28,7 @@ from modelwave_controller.judge.contrast import (
     bent_counting_variance,
     contrast,
     counting_variance,
+    pooled,
 )
 from modelwave_controller.judge.devices import SHARE, Arm, Quantity
 from modelwave_controller.judge.looks import Budget
@@ -193,13 +194,13 @@ def _counting_error(pairs: Sequence[Pair]) -> float:
 
 
 def _bent_counting_error(pairs: Sequence[Pair]) -> float:
-    sides = (fsum(arms[side].weight for arms in pairs) for side in (0, 1))
-    return sqrt(sum(map(bent_counting_variance, sides)))
+    sides = (pooled([arms[side].counted for arms in pairs]) for side in (0, 1))
+    return sqrt(sum(bent_counting_variance(side.weight) for side in sides))
 
 
 def _binomial_variance(arms: Sequence[Arm]) -> float:
-    weight, total = fsum(arm.weight for arm in arms), fsum(arm.total for arm in arms)
-    return counting_variance(weight, total)
+    found = pooled([arm.counted for arm in arms])
+    return counting_variance(found.weight, found.total)
 
 
 def _counting_noise(pairs: Sequence[Pair]) -> float:

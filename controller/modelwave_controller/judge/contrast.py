@@ -75,6 +75,27 @@ def _spread_over(parts: Sequence[float], numbers: Sequence[int]) -> float:
     return fsum(part**2 / number for part, number in zip(parts, numbers, strict=True))
 
 
+class Counted(NamedTuple):
+    """A share of `weight` labels or inferences, `total` of which were counted, that so many
+    `devices` measured."""
+
+    devices: int
+    weight: float
+    total: float
+
+
+def pooled(parts: Sequence[Counted]) -> Counted:
+    """Returns how many labels or inferences the mean of all these devices is worth: for each device
+    the harmonic mean of their weights, as all devices count alike. One that has 10^9 of them makes
+    nothing known of the others."""
+    number = sum(part.devices for part in parts)
+    if not number:
+        return Counted(0, 0.0, 0.0)
+    weight = number**2 / fsum(part.devices**2 / part.weight for part in parts)
+    share = fsum(part.devices * (part.total / part.weight) for part in parts) / number
+    return Counted(number, weight, weight * share)
+
+
 def counting_variance(weight: float, total: float) -> float:
     """Returns the variance of a share of which `total` of `weight` were counted: the binomial one,
     with one more of each kind (Agresti and Coull, The American Statistician 52, 1998)."""

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Sequence
 from math import asin, expm1, fsum, log1p, sqrt
 from typing import NamedTuple
 
+from modelwave_controller.judge.contrast import Counted, pooled
+
 # The windows before the first order that count: the last ones.
 MAX_BEFORE_WINDOWS = 16
 # A window with a larger total, or with none that is a number, adds nothing: it would be all that
@@ -123,12 +125,11 @@ class Frozen(NamedTuple):
 
 class Arm(NamedTuple):
     """The devices of one side of a comparison: `z` judges, `raw` is the same in the units of
-    people, `weight` and `total` are the sums over all devices in this stage."""
+    people, `counted` is what the mean of all devices is worth in this stage."""
 
     z: Sequence[float]
     raw: Sequence[float]
-    weight: float
-    total: float
+    counted: Counted
 
 
 def fold(windows: Iterable[Window]) -> Sums:
@@ -189,5 +190,4 @@ def arm(devices: Iterable[Observed], quantity: Quantity, frozen: Frozen) -> Arm:
         mean = now.total / now.weight
         z.append(sign * (bend(mean) - theta * bend(before)))
         raw.append(sign * (mean - theta * before))
-    weight, total = fsum(d.now.weight for d in seen), fsum(d.now.total for d in seen)
-    return Arm(z, raw, weight, total)
+    return Arm(z, raw, pooled([Counted(1, *device.now) for device in seen]))

@@ -17,6 +17,7 @@ from math import exp, fsum, sqrt
 from typing import NamedTuple
 
 from modelwave_controller.judge.compare import Occasion
+from modelwave_controller.judge.contrast import Counted, counting_variance, pooled
 from modelwave_controller.judge.devices import RATIO, SHARE, Observed, Quantity, Sums
 from modelwave_controller.judge.statistics import t_quantile, t_tail
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
@@ -58,10 +59,16 @@ def judge_limit(
     elif quantity.may_fail and error > 0 and beyond + reach <= 0:
         word = PASS
     shown = exp if quantity.scale is RATIO else float
-    low, high, mean, limit = (shown(x) for x in (mean - reach, mean + reach, mean, limit))
+    low, high = within_share(quantity, mean - reach, mean + reach)
+    low, high, mean, limit = (shown(x) for x in (low, high, mean, limit))
     reason = f"{quantity.name} is {mean:.3g} ({low:.3g} to {high:.3g}) on {len(seen)} devices"
     reason += f"; the limit is {limit:g}"
     return Limited(word, len(seen), limit, occasion.to_fail, reason, mean, low, high, p)
+
+
+def within_share(quantity: Quantity, low: float, high: float) -> tuple[float, float]:
+    """Returns the bounds as people see them: a share is between 0 and 1."""
+    return (max(low, 0.0), min(high, 1.0)) if quantity.scale is SHARE else (low, high)
 
 
 def mean_and_error(
@@ -74,13 +81,6 @@ def mean_and_error(
     squares = fsum([(value - mean) * (value - mean) for value in means])
     error = sqrt(squares / (len(means) - 1) / len(means))
     if quantity.scale is SHARE:
-        weight = fsum(sums.weight for sums in counted)
-        total = fsum(sums.total for sums in counted)
-        error = max(error, _counting_error(weight, total))
+        whole = pooled([Counted(1, *sums) for sums in counted])
+        error = max(error, sqrt(counting_variance(whole.weight, whole.total)))
     return mean, error
-
-
-def _counting_error(weight: float, total: float) -> float:
-    """The binomial standard error of a share, with one more of each kind (compare.py says why)."""
-    share = (total + 1) / (weight + 2)
-    return sqrt(max(share * (1 - share), 0.0) / weight)

@@ -17,7 +17,7 @@ DRAWS = 6000
 
 class Rarity(NamedTuple):
     p: float
-    extreme: bool  # no other choice is more extreme; with few devices p cannot be small
+    extreme: bool  # no other choice is as extreme; with few devices p cannot be small
 
     def at_most(self, level: float) -> bool:
         return self.extreme or self.p <= level
@@ -44,7 +44,14 @@ def rarity(groups: Sequence[tuple[Sequence[float], Sequence[float]]], seed: int)
         sums, extra = list(_drawn_sums(pools, Random(seed))), 1  # the real choice counts as one
     as_low = sum(1 for value in sums if value <= observed + near)
     lower = any(value < observed - near for value in sums)
-    return Rarity((as_low + extra) / (len(sums) + extra), not lower)
+    tied = as_low + extra > 1 and _tied(groups, near)
+    return Rarity((as_low + extra) / (len(sums) + extra), not (lower or tied))
+
+
+def _tied(groups: Sequence[tuple[Sequence[float], Sequence[float]]], near: float) -> bool:
+    """Whether a control is as low as some canary, so that other choices are as low as theirs. Where
+    all devices but one are alike, each choice with that one is."""
+    return any(max(ours) >= min(others) - near for ours, others in groups if ours and others)
 
 
 def _pool(canaries: Sequence[float], controls: Sequence[float]) -> _Pool:

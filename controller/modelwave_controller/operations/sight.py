@@ -20,7 +20,6 @@ from modelwave_controller.rollout.planned_gates import PlannedGate
 from modelwave_controller.storage import clock, gate_windows, windows
 from modelwave_controller.storage.gate_windows import windows_of
 from modelwave_controller.storage.windows import StoredWindow
-from modelwave_shared.window_format import BINS
 
 MAX_SAMPLED = 1000  # devices of all targets
 LEAST_SAMPLED = 50  # of each target
@@ -78,10 +77,7 @@ def _before(gate: PlannedGate, rows: Mapping[str, Rows]) -> dict[str, Before]:
 def _edge(gate: PlannedGate, rows: Rows) -> Edge:
     if not gate.quantile:
         return NO_EDGE
-    bins = [0] * BINS
-    for one in rows.values():
-        gate_windows.add_latencies(bins, one)
-    return find_edge(gate, bins)
+    return find_edge(gate, [gate_windows.latencies(one) for one in rows.values()])
 
 
 def _measured(gate: PlannedGate, edge: Edge, rows: Rows) -> Before:

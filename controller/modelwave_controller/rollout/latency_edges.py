@@ -8,7 +8,7 @@ inferences harm is seen late, with more it says little about the slow ones.
 """
 
 from collections.abc import Sequence
-from math import log, log2
+from math import fsum, log, log2
 from typing import NamedTuple
 
 from modelwave_shared.window_format import FIRST_EDGE_MS
@@ -27,17 +27,29 @@ class Edge(NamedTuple):
 NO_EDGE = Edge(0, 0.0)
 
 
-def find_edge(bins: Sequence[int], wanted: float, factor: float) -> Edge:
-    """Returns the edge whose share above is nearest to `wanted` on a scale of ratios. `bins` has
-    the inferences by bin, `factor` is how much slower they may be."""
-    total = sum(bins)
+def find_edge(devices: Sequence[Sequence[int]], wanted: float, factor: float) -> Edge:
+    """Returns the edge whose share above is nearest to `wanted` on a scale of ratios. `devices` has
+    the inferences of each by bin, `factor` is how much slower they may be.
+
+    Each device counts with its shares, also one with very many inferences. Those that are furthest
+    out do not count for the choice, so that none of them alone chooses an edge at which nothing can
+    be seen of the others."""
+    shares = [[count / sum(bins) for count in bins] for bins in devices if any(bins)]
     found = []
-    for first in range(1, len(bins)):
-        above = sum(bins[first:]) / total if total else 0.0
-        margin = _moved(bins, first, log2(factor)) / total if total else 0.0
+    for first in range(1, len(shares[0]) if shares else 0):
+        above = _trimmed_mean([sum(bins[first:]) for bins in shares])
+        margin = fsum(_moved(bins, first, log2(factor)) for bins in shares) / len(shares)
         if MIN_SHARE <= above <= MAX_SHARE and margin > 0:
             found.append((abs(log(above / wanted)), Edge(first, margin)))
     return min(found)[1] if found else NO_EDGE
+
+
+def _trimmed_mean(values: Sequence[float]) -> float:
+    """Returns the mean without the highest and the lowest tenth, at least one of each if any are
+    left."""
+    out = max(1, len(values) // 10) if len(values) > 2 else 0
+    kept = sorted(values)[out : len(values) - out]
+    return fsum(kept) / len(kept)
 
 
 def share_above(bins: Sequence[int], limit_ms: float) -> float:
@@ -52,7 +64,7 @@ def share_above(bins: Sequence[int], limit_ms: float) -> float:
     return above
 
 
-def _moved(bins: Sequence[int], first: int, octaves: float) -> float:
+def _moved(bins: Sequence[float], first: int, octaves: float) -> float:
     """Returns how many inferences come above the edge if each takes so many octaves longer; within
     a bin they are taken to be spread evenly on a scale of ratios."""
     moved = 0.0

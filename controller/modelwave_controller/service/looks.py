@@ -15,11 +15,8 @@ inferences are counted above a limit there. A window of a release that no rollou
 without a table, or with another limit than the new release, does not count for that gate.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-
-from sqlalchemy import Connection
 
 from modelwave_controller.evidence.figures import NO_FIGURES, ReleaseFigures
 from modelwave_controller.evidence.findings import Findings, Seen, drifts, occasion_of
@@ -30,36 +27,25 @@ from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.service.due_looks import DueLook
+from modelwave_controller.service.look_steps import LookInSteps
 from modelwave_controller.storage import devices, gate_windows, outbox, windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.gate_windows import windows_of
 from modelwave_controller.storage.windows import StoredWindow
-from modelwave_shared.window_format import BINS
 
 
-class Looking:
-    """A look that is under way. It only reads."""
+class Looking(LookInSteps):
+    """A look of a stage in which the release answers."""
 
     def __init__(self, look: DueLook) -> None:
-        self.look = look
+        super().__init__(look)
         self.plan = look.rollout.created.plan
         self.gates = self.plan.gates_of(look.stage)
         self.frozen = dict(look.rollout.frozen)
-        self._connection: Connection
         self._names: dict[str, list[str]] = {}  # by target
         self._edges: dict[str, dict[str, Edge]] = {}  # by gate and target
         self._seen: dict[str, Seen] = {}  # by target
         self._figures: dict[tuple[str, int], ReleaseFigures] = {}  # by target and release
-        self._work = self._all_steps()
-
-    def step(self, connection: Connection, seconds: float) -> Looked | None:
-        """Reads for about so many seconds; returns what the look finds when everything is read."""
-        self._connection = connection
-        until = time.monotonic() + seconds
-        for _ in self._work:
-            if time.monotonic() >= until:
-                return None
-        return self._found()
 
     def _all_steps(self) -> Iterator[None]:
         known = devices.known(self._connection, self.look.rollout.model)
@@ -125,15 +111,16 @@ class Looking:
         wanted = [gate for gate in self.gates if gate.quantile]
         found: dict[str, dict[str, Edge]] = {gate.text: {} for gate in wanted}
         for target, names in self._names.items() if wanted else ():
-            bins = [0] * BINS
+            devices_bins = []
             if any((gate.text, target) not in self.frozen for gate in wanted):
                 for part in self._rows(names):
-                    for rows in part.values():
-                        gate_windows.add_latencies(bins, self._before(rows))
+                    devices_bins += [
+                        gate_windows.latencies(self._before(rows)) for rows in part.values()
+                    ]
                     yield
             for gate in wanted:
                 old = self.frozen.get((gate.text, target))
-                new = find_edge(gate, bins)
+                new = find_edge(gate, devices_bins)
                 found[gate.text][target] = Edge(old.edge, old.margin) if old else new
         self._edges = {text: by for text, by in found.items() if all(e.bin for e in by.values())}
 

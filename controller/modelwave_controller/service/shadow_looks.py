@@ -4,10 +4,7 @@ Each device of a shadow stage so far counts with all its shadow windows of the r
 after the first order and until the end of the look. looks.py says how a look is read and stored.
 """
 
-import time
 from collections.abc import Iterator, Sequence
-
-from sqlalchemy import Connection
 
 from modelwave_controller.evidence.figures import NO_FIGURES
 from modelwave_controller.evidence.findings import occasion_of
@@ -16,32 +13,22 @@ from modelwave_controller.judge.devices import Sums, fold
 from modelwave_controller.rollout.events import Looked
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.service.due_looks import DueLook
+from modelwave_controller.service.look_steps import LookInSteps
 from modelwave_controller.storage import devices, windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.gate_windows import windows_of
 from modelwave_controller.storage.tables import SHADOW
 
 
-class ShadowLooking:
-    """A look that is under way. It only reads."""
+class ShadowLooking(LookInSteps):
+    """A look of a shadow stage."""
 
     def __init__(self, look: DueLook) -> None:
-        self.look = look
+        super().__init__(look)
         self.created = look.rollout.created
         self.gates = self.created.plan.gates_of(look.stage)
         self._measured = [*self.gates, *shown_beside(self.gates).values()]
-        self._connection: Connection
         self._sums: dict[tuple[str, str], list[Sums]] = {}  # by gate and target: of each device
-        self._work = self._all_steps()
-
-    def step(self, connection: Connection, seconds: float) -> Looked | None:
-        """Reads for about so many seconds; returns what the look finds when everything is read."""
-        self._connection = connection
-        until = time.monotonic() + seconds
-        for _ in self._work:
-            if time.monotonic() >= until:
-                return None
-        return self._found()
 
     def _all_steps(self) -> Iterator[None]:
         rollout = self.look.rollout

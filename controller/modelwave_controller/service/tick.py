@@ -58,6 +58,7 @@ from modelwave_controller.rollout.state import (
 )
 from modelwave_controller.service.due_looks import due_look, is_still_due
 from modelwave_controller.service.journal import EventJournal
+from modelwave_controller.service.look_steps import LookInSteps
 from modelwave_controller.service.looks import Looking
 from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
@@ -81,7 +82,7 @@ class Ticker:
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
         self._seconds = 0.0  # of the rollout clock, at the last tick
-        self._looking: Looking | ShadowLooking | None = None
+        self._looking: LookInSteps | None = None
         self._clock = clock.Keeper()
         self._reconciler = Reconciler(issuer)
         self._doubt = Trouble()

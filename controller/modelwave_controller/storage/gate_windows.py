@@ -10,6 +10,7 @@ from modelwave_controller.rollout import planned_gates
 from modelwave_controller.rollout.latency_edges import share_above
 from modelwave_controller.rollout.planned_gates import PlannedGate
 from modelwave_controller.storage.windows import StoredWindow
+from modelwave_shared.window_format import BINS
 
 SPAN_SECONDS = 3600  # older windows are put together by the hour
 
@@ -27,11 +28,13 @@ def before(rows: Sequence[StoredWindow], first: float, release: int) -> list[Sto
     return found[-MAX_BEFORE_WINDOWS:]
 
 
-def add_latencies(bins: list[int], rows: Sequence[StoredWindow]) -> None:
-    """Adds the inferences of the rows to `bins`, by bin of latency."""
+def latencies(rows: Sequence[StoredWindow]) -> list[int]:
+    """Returns the inferences in a device's windows, by bin of latency."""
+    bins = [0] * BINS
     for row in rows:
         for place, count in enumerate(row.measures().latency):
             bins[place] += count
+    return bins
 
 
 def measured(row: StoredWindow) -> ArmWindow:
