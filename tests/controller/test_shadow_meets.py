@@ -2,20 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from rollout_world import World, newest, seen
+from rollout_world import TARGET, Device, World, newest, seen
 from shadow_fleet import ShadowFleet, shadowing
 from test_maintenance import NIGHT, at, judge_themselves
 from test_shadow_stages import AGREES, finding, in_shadow, live
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import control
+from modelwave_controller.operations import control, linted, rollouts
 from modelwave_controller.rollout.plan import make_plan
 from modelwave_controller.rollout.state import FINISHED, HELD
 from modelwave_controller.service.tick import Ticker
 
+BOARD = "rp2350"
 DAYS = 86400
 
 
@@ -132,4 +135,108 @@ def test_named_devices_run_it_beside_the_live_one_and_then_answer(world: World) 
     assert finding(newest(world), AGREES).canaries == 3
     found = fleet.run(60)
     assert found.status in (FINISHED, HELD)
+    assert in_shadow(world) == []
+
+
+def test_lint_says_windows_of_no_stage_that_does_not_wait_for_them() -> None:
+    stages = [{"percent": 5, "shadow": True}, {"percent": 100}]
+    settings = {"shadow": {}, "maintenance": {"windows": [NIGHT]}, "stages": stages}
+    first, second = linted.linted(make_plan(settings))
+    assert first.opens == "all at once"
+    assert "maintenance windows" in second.opens
+
+
+def test_a_newer_rollout_ends_the_shadow_of_one_that_it_supersedes(world: World) -> None:
+    fleet = live(world)
+    fleet.begin(shadowing(AGREES, first={"devices_per_minute": 4}), before=4)
+    fleet.step()
+    request = rollouts.Request("digits", world.release(3), (), shadowing(AGREES), 0)
+    rollouts.start(world.store, replace(request, supersede="a fix"), world.now)
+    world.tick()
+    orders = [world.ordered(device) for device in world.devices.values()]
+    beside = {order["manifest"] for order in orders if order and order["shadow"]}
+    assert beside == {fleet.new_manifest}
+    others = {order["manifest"] for order in orders if order and not order["shadow"]}
+    assert others == {world.state().rollouts[1].created.releases[TARGET].manifest}
+
+
+def test_a_device_that_has_failed_goes_on_by_a_resume_or_a_retry_in_shadow(world: World) -> None:
+    fleet = live(world)
+    fleet.begin(shadowing(AGREES), before=4)
+    failed, rejected = in_shadow(world)[:2]
+    fleet.outcomes = {failed: "FAILED", rejected: "REJECTED"}
+    assert fleet.run(20).status == HELD
+    rollouts.resume(world.store, "2", "", world.now)
+    rollouts.retry(world.store, "2", [rejected], [], "again", world.now)
+    world.tick()
+    for name in (failed, rejected):
+        order = world.ordered(world.devices[name])
+        assert order is not None
+        assert (order["shadow"], order["device"]) == (True, name)
+    fleet.outcomes = {}
+    for _ in range(40):
+        fleet.step()
+    assert newest(world).status == FINISHED, seen(world).why
+
+
+def test_one_device_is_too_few_for_a_gate_and_the_status_says_so(tmp_path: Path) -> None:
+    with closing(World(tmp_path, devices=1)) as world:
+        fleet = live(world)
+        fleet.begin(shadowing(AGREES), before=4)
+        assert fleet.run(20).status == HELD
+        assert "too few to judge" in seen(world).why
+        rollouts.resume(world.store, "2", "it is one device", world.now)
+        assert fleet.run(20).status == FINISHED
+
+
+def test_a_device_that_says_it_compared_very_much_weighs_as_one(world: World) -> None:
+    fleet = live(world)
+    fleet.begin(shadowing(AGREES), before=4)
+    document, liar = fleet._shadow_document, in_shadow(world)[0]
+
+    def lies(device: Device, number: int) -> dict[str, Any]:
+        made = document(device, number)
+        if device.name == liar:
+            made |= {"inferences": 10**9, "shadow": {"compared": 10**9, "agreed": 0}}
+        return made
+
+    fleet._shadow_document = lies  # type: ignore[method-assign]
+    fleet.run(20)
+    found = finding(newest(world), AGREES)
+    assert (found.verdict, found.canaries) == ("INCONCLUSIVE", 6)
+
+
+def test_boards_that_cannot_shadow_hold_or_go_on_trial_beside_hosts_that_can(
+    tmp_path: Path,
+) -> None:
+    for else_trial in (False, True):
+        with closing(World(tmp_path / str(else_trial), devices=6)) as world:
+            boards = {device.name for device in world.add(6, BOARD)}
+            fleet = ShadowFleet(world)
+            fleet.targets = (TARGET, BOARD)
+            fleet.bring_old()
+            fleet.outcomes = dict.fromkeys(boards, "SUCCEEDED" if else_trial else "REJECTED")
+            shadow = {"seconds": 120, "else_trial": else_trial}
+            fleet.begin(shadowing(AGREES, shadow=shadow), before=4)
+            found = fleet.run(40)
+            if else_trial:
+                assert found.status == FINISHED
+                agreement = finding(found, AGREES)
+                assert (agreement.verdict, agreement.canaries) == ("PASS", 3)
+            else:
+                assert found.status == HELD
+                assert "3 of 6 devices rejected" in seen(world).why
+
+
+def test_a_device_that_joins_a_shadow_stage_late_is_waited_for(world: World) -> None:
+    fleet = live(world)
+    fleet.begin(shadowing(AGREES), before=4)
+    fleet.step()
+    late = world.add(6)
+    fleet.numbers |= dict.fromkeys((device.name for device in late), 0)
+    world.tick()
+    joined = [device.name for device in late if device.name in in_shadow(world)]
+    assert joined
+    found = fleet.run(60)
+    assert found.status == FINISHED, seen(world).why
     assert in_shadow(world) == []

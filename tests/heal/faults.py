@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tests.heal.fleet import GOOD, UNWELL, WRONG
+from tests.heal.fleet import GOOD, SHADOW_PLAN, UNWELL, WRONG
 from tests.heal.world import DEVICES
 
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
@@ -162,6 +162,11 @@ def starts(world, quality):
     world.person.tries("start", quality)
 
 
+def starts_beside(world, quality):
+    """Devices run it beside the live one first, and its stages open in parts."""
+    world.person.tries("start", quality, SHADOW_PLAN)
+
+
 def does(world, what):
     world.person.tries(what)
 
@@ -212,6 +217,7 @@ KINDS = {
         medium_fails, lambda r: (device(r), r.choice(["ENOSPC", "EIO", "EMFILE"]), long(r))
     ),
     "starts": Kind(starts, lambda r: (r.choice([GOOD, GOOD, WRONG, UNWELL]),), 6),
+    "starts_beside": Kind(starts_beside, lambda r: (r.choice([GOOD, GOOD, WRONG, UNWELL]),), 3),
     "does": Kind(does, lambda r: (r.choice(ACTS),), 3),
     "forgets": Kind(forgets, lambda r: (device(r),)),
 }

@@ -20,21 +20,25 @@ GOOD, WRONG, UNWELL = "good", "wrong", "unwell"
 TRIAL_SECONDS = 60
 DEADLINE_SECONDS = 2 * 3600
 SOAK_SECONDS = 1800
+SHADOW_SECONDS = 600
 MODEL_BYTES = 1000
 
-PLAN = make_plan(
-    {
-        "stages": [
-            {
-                "percent": percent,
-                "soak_seconds": SOAK_SECONDS,
-                "deadline_seconds": DEADLINE_SECONDS,
-            }
-            for percent in (25, 100)
-        ],
-        "trial": {"seconds": TRIAL_SECONDS},
-        "judge": {"least_devices": 1},  # the fleet is small, and a canary should be one of few
-    }
+
+def planned(first, **settings):
+    """A plan of the stages `first`, of a quarter and of all."""
+    times = {"soak_seconds": SOAK_SECONDS, "deadline_seconds": DEADLINE_SECONDS}
+    stages = [stage | times for stage in (*first, {"percent": 25}, {"percent": 100})]
+    # The fleet is small, and a canary should be one of few.
+    common = {"trial": {"seconds": TRIAL_SECONDS}, "judge": {"least_devices": 1}}
+    return make_plan({"stages": stages} | common | settings)
+
+
+PLAN = planned([])
+# Devices run the release beside the live one first, and stages open in parts.
+SHADOW_PLAN = planned(
+    [{"percent": 50, "shadow": True, "gates": []}],
+    shadow={"seconds": SHADOW_SECONDS},
+    devices_per_minute=1,
 )
 
 

@@ -60,12 +60,13 @@ class Person:
 
     # Commands.
 
-    def start(self, quality=GOOD):
+    def start(self, quality=GOOD, plan=PLAN):
         self.number += 1
         release = self.world.fleet.release(self.number, quality)
-        request = Request(MODEL, release.signed, (), PLAN, self.random.randrange(1000))
+        request = Request(MODEL, release.signed, (), plan, self.random.randrange(1000))
         rollout = rollouts.start(self.store, request, self.now)
-        self._note(f"rollout start {self.number} ({quality})")
+        beside = " in shadow first" if plan.shadow else ""
+        self._note(f"rollout start {self.number} ({quality}){beside}")
         return rollout
 
     def start_as_told(self):

@@ -13,7 +13,7 @@ from modelwave_controller.storage import log, outbox, tables
 from tests.heal.broker import Broker
 from tests.heal.controller import TICK_SECONDS, Controller
 from tests.heal.devices import Device, FileServer
-from tests.heal.fleet import DEADLINE_SECONDS, MODEL, PLAN, SOAK_SECONDS, TARGET, fleet
+from tests.heal.fleet import DEADLINE_SECONDS, MODEL, SHADOW_PLAN, SOAK_SECONDS, TARGET, fleet
 from tests.heal.person import PATIENCE, Person
 
 START = 1_800_000_000  # Unix seconds
@@ -27,7 +27,7 @@ REPORT_SECONDS = 1200  # in which each device has repeated its report
 # just before. Then come the download, the trial, and a report that is repeated.
 DEVICE_SECONDS = 2 * 3600 + 1800
 # Each stage may wait for its deadline, as often as the person lets it, and so does the way back.
-STAGES_SECONDS = (len(PLAN.stages) + 1) * (PATIENCE + 1) * (DEADLINE_SECONDS + 600)
+STAGES_SECONDS = (len(SHADOW_PLAN.stages) + 1) * (PATIENCE + 1) * (DEADLINE_SECONDS + 600)
 HEAL_SECONDS = STAGES_SECONDS + DEVICE_SECONDS
 # Where nothing is wrong, a rollout takes its soaks, trials and downloads, and needs nobody.
 QUIET_SECONDS = 2 * 3600 - 600
@@ -246,7 +246,7 @@ class World:
             slots = {slot for order in wave.orders for slot in slots_of(order.slots)}
             ids = len({d.name for d in self.devices if d.enrolment.slot in slots})
             answers = row.in_progress + row.succeeded + row.rolled_back + row.failed
-            answers += row.rejected + row.canceled + row.silent
+            answers += row.rejected + row.canceled + row.silent + row.shadowed
             if not answers <= row.devices <= ids:
                 self.fault("counts", f"{row}")
 

@@ -54,7 +54,7 @@ def _told(gate: PlannedGate) -> str:
 def _opens(plan: Plan, number: int) -> str:
     rate = plan.rate_of(number)
     pace = f"{rate:,} devices a minute" if rate else "all at once"
-    if plan.maintenance is None:
+    if plan.maintenance is None or not plan.waits_for_windows(number):
         return pace
     windows = f"{', '.join(plan.maintenance.windows)} ({plan.maintenance.timezone})"
     return f"{pace}; with devices that do not judge maintenance windows only in {windows}"
