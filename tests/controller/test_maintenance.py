@@ -181,7 +181,7 @@ def test_a_deadline_within_which_no_window_may_come_is_refused_with_the_figure()
     assert str(error.value) == (
         "plan: stages.0.deadline: 24 h, but a device may wait for a maintenance window and be on "
         "trial for 71 h (with an hour for a change of daylight saving time); give a longer "
-        "deadline, or more windows"
+        "deadline, or more windows (stages.0 is stage 1)"
     )
     stages = [{"percent": 100, "deadline": "3d"}]
     assert make_plan(weekdays | {"stages": stages}).maintenance is not None
