@@ -181,7 +181,8 @@ def test_a_deadline_within_which_no_window_may_come_is_refused_with_the_figure()
     assert str(error.value) == (
         "plan: stages.0.deadline: 24 h, but a device may wait for a maintenance window and be on "
         "trial for 71 h (a change of daylight saving time adds an hour, or leaves a short window "
-        "out); give a longer deadline, or more or longer windows"
+        "out); give a longer deadline, or more or longer windows (stages.0 is "
+        "stage 1)"
     )
     stages = [{"percent": 100, "deadline": "3d"}]
     assert make_plan(weekdays | {"stages": stages}).maintenance is not None

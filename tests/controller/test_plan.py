@@ -149,6 +149,12 @@ def test_a_bad_plan_is_refused_in_plain_words(settings: dict[str, Any], words: s
         assert jargon not in message
 
 
+@pytest.mark.parametrize("stage", [{"percent": 0}, {"percent": 100, "soak": "soon"}])
+def test_a_refused_key_of_a_stage_has_the_number_that_the_status_shows(stage: Any) -> None:
+    with pytest.raises(OperatorError, match=r"stages\.1\..* \(stages\.1 is stage 2\)$"):
+        plan.make_plan({"stages": [{"percent": 5}, stage]})
+
+
 def test_durations_with_units_are_those_in_seconds() -> None:
     short = """
         expires = "90d"

@@ -87,7 +87,10 @@ BAD_PLANS = [
     (with_gates("accuracy >= 90"), "at 13: a share is from 0 to 1"),
     (with_gates("failures <= -0.1"), "at 13: a share is from 0 to 1"),
     (with_gates("accuracy >= 0.98 * baseline"), "a share is compared by a difference"),
-    (with_gates("accuracy >= 0.9 0.8"), "at 17: nothing may follow; give one gate a text"),
+    (
+        with_gates("accuracy >= 0.9 0.8"),
+        "at 17: nothing may follow; write each gate as a text of its own",
+    ),
     (with_gates("accuracy >= 0.9 and failures <= 0.1"), "at 17: nothing may follow"),
     (with_gates("accuracy >= nan"), "at 13: give a limit"),
     (with_gates("over(power_mw) <= 0.1"), "at 6: only latency_ms has a limit in releases"),

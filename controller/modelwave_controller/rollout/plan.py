@@ -60,6 +60,7 @@ Types are strict and unknown keys are refused, so a mistyped limit is an error w
 made, and is never ignored.
 """
 
+import re
 import tomllib
 from collections.abc import Sequence
 from fractions import Fraction
@@ -355,7 +356,7 @@ def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
     try:
         settings = in_seconds(settings)
     except ValueError as error:
-        raise OperatorError(f"{where}: {error}") from error
+        raise OperatorError(f"{where}: {_with_stage(str(error))}") from error
     stages = settings.get("stages", [{"percent": percent} for percent in DEFAULT_PERCENTS])
     trial = settings.get("trial", {})
     if not isinstance(trial, dict):
@@ -369,9 +370,15 @@ def make_plan(settings: dict[str, Any], where: str = "plan") -> Plan:
         return plan
     except ValidationError as error:
         problem = first_problem(error).replace("unknown key", f"unknown key; {_KEYS} lists them")
-        raise OperatorError(f"{where}: {problem}") from error
+        raise OperatorError(f"{where}: {_with_stage(problem)}") from error
     except ValueError as error:
         raise OperatorError(f"{where}: maintenance.timezone: {error}") from error
+
+
+def _with_stage(problem: str) -> str:
+    """Keys count stages from 0; operators know them by the numbers of `rollout status`, from 1."""
+    found = re.match(r"stages\.(\d+)\b", problem)
+    return f"{problem} ({found[0]} is stage {int(found[1]) + 1})" if found else problem
 
 
 def _window_seconds(settings: dict[str, Any]) -> Any:

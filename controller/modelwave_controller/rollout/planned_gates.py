@@ -102,7 +102,7 @@ class _Parser:
         kind, value = self._bound(higher)
         self._skip()
         if self.place != len(self.text):
-            self._refuse("nothing may follow; give one gate a text")
+            self._refuse("nothing may follow; write each gate as a text of its own")
         self.place = start
         made = PlannedGate(self.text, name, quantile, higher, kind, value)
         self._require_fitting(made)
