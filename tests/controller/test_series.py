@@ -348,6 +348,13 @@ def test_a_gate_of_a_newer_program_cannot_act_on_the_terminal(shown: Status) -> 
         assert "[red]x" in text
 
 
+def test_estimate_of_too_few_devices_for_an_interval_is_shown(shown: Status) -> None:
+    one = replace(ROW, gate="agreement", harm=0.9, low=None, high=None, margin=None)
+    shown = replace(shown, judged=[one], series={})
+    for width in (120, 40):
+        assert "0.9" in drawn(shown, width).replace("\n", " ")
+
+
 def test_worst_targets_come_first_and_the_others_are_counted(shown: Status) -> None:
     words = {7: "FAIL", 3: "HOLD"}
     rows = [ROW] + [

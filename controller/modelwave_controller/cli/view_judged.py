@@ -71,7 +71,8 @@ def _word(row: GateRow) -> Text:
 
 
 def _line(row: GateRow) -> Text:
-    found = f"harm {_interval(row)}, margin {row.margin:.3g}, " if row.margin is not None else ""
+    found = f"estimate {_interval(row)}, " if row.harm is not None else ""
+    found += f"margin {row.margin:.3g}, " if row.margin is not None else ""
     canaries = "1 canary" if row.canaries == 1 else f"{row.canaries} canaries"
     counts = f"{canaries}, {plural(row.controls, 'control')}"
     return Text(f"{_name(row)}: ").append_text(_word(row)).append(f"; {found}{counts}", "dim")
@@ -89,8 +90,11 @@ def _add(table: Table, row: GateRow) -> None:
 
 
 def _interval(row: GateRow) -> str:
-    if row.harm is None or row.low is None or row.high is None:
+    """Returns the estimate, with its interval where the devices are enough for one."""
+    if row.harm is None:
         return "–"
+    if row.low is None or row.high is None:
+        return f"{row.harm:.3g}"
     return f"{row.harm:.3g} ({row.low:.3g} to {row.high:.3g})"
 
 
