@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rollout_world import FLEET, World, newest, quick, seen
+from sqlalchemy import func, select
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import acts, rollouts
 from modelwave_controller.rollout.pace import PART_SECONDS, Part, Place, first_part
 from modelwave_controller.rollout.plan import Plan, make_plan
 from modelwave_controller.service.tick import Ticker
+from modelwave_controller.storage import tables
 from modelwave_shared.words import ORDER, READS, WRITES
 
 DEVICES = 40
@@ -37,12 +39,21 @@ def opened(world: World) -> list[str]:
 
 def pass_time(world: World, seconds: float) -> list[int]:
     """Ticks each second; returns how many devices were opened after each."""
-    found = []
+    found: list[int] = []
+    last = -1
     for _ in range(round(seconds)):
         world.now += 1
         world.tick()
-        found.append(len(opened(world)))
+        now = signed(world)
+        found.append(found[-1] if now == last else len(opened(world)))
+        last = now
     return found
+
+
+def signed(world: World) -> int:
+    """The number of orders that were signed so far."""
+    with world.store.read() as connection:
+        return connection.scalar(select(func.count()).select_from(tables.orders)) or 0
 
 
 def most_in_a_minute(numbers: Sequence[int]) -> int:

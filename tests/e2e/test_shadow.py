@@ -14,7 +14,6 @@ from tests.e2e.conftest import DIGITS, House
 
 FLEET = [Device(f"pi-{n}", HOST, daemon=False) for n in range(1, 4)]
 DEADLINE_SECONDS = 300
-# A shadow lasts a minute at least.
 PLAN = """
 gates = ["agreement >= 0.5"]
 [trial]
@@ -23,7 +22,7 @@ time = "0s"
 window = "5s"
 grace = "5s"
 [shadow]
-time = "60s"
+time = "10s"
 share_percent = 100
 ram = "512 MiB"
 latency_ms = 10000
