@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from modelwave_controller.judge.agreement import Group, at_levels, judge_expected
+from modelwave_controller.judge.agreement import Group, judge_expected
 from modelwave_controller.judge.compare import Occasion
 from modelwave_controller.judge.devices import SHARE, Quantity, Sums
+from modelwave_controller.judge.levels import at_levels
 from modelwave_controller.judge.limit import Limited
 from modelwave_controller.judge.looks import Budget
 from modelwave_controller.judge.proportions import difference

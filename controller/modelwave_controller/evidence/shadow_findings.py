@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import exp, fsum, log
 from typing import NamedTuple
 
-from modelwave_controller.judge.agreement import AtLevels, Group, at_levels, judge_expected
+from modelwave_controller.judge.agreement import Group, judge_expected
 from modelwave_controller.judge.compare import Occasion
 from modelwave_controller.judge.devices import (
     NOTHING,
@@ -16,6 +16,7 @@ from modelwave_controller.judge.devices import (
     Quantity,
     Sums,
 )
+from modelwave_controller.judge.levels import Judged, at_levels
 from modelwave_controller.judge.limit import (
     MIN_DEVICES,
     Limited,
@@ -102,7 +103,7 @@ class ShadowFindings(NamedTuple):
         return judge_expected(groups, Quantity(gate.name, SHARE, True, gate.value), occasion)
 
 
-def _findings(gate: PlannedGate, found: AtLevels) -> list[Finding]:
+def _findings(gate: PlannedGate, found: Judged[Limited]) -> list[Finding]:
     whole = found.whole._replace(word=found.word, reason=found.reason)
     parts = [_finding(gate, target, one) for target, one in found.targets.items()]
     return [_finding(gate, "", whole), *parts]

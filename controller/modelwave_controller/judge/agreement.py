@@ -20,13 +20,12 @@ expectation is the root of the sum of squares, each weighted by its share of the
     otherwise                                               INCONCLUSIVE
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import fsum, hypot
 from typing import NamedTuple
 
 from modelwave_controller.judge.compare import Occasion
 from modelwave_controller.judge.devices import Quantity, Sums
-from modelwave_controller.judge.levels import divided
 from modelwave_controller.judge.limit import MIN_DEVICES, Limited, mean_and_error
 from modelwave_controller.judge.proportions import wilson
 from modelwave_controller.judge.statistics import t_quantile
@@ -80,31 +79,3 @@ def _bounds(
         below.append(weight * (most - group.expected))
         above.append(weight * (group.expected - least))
     return mean - hypot(*below), mean + hypot(*above)
-
-
-class AtLevels(NamedTuple):
-    """The verdicts of all devices together and, where there are several, of each target."""
-
-    word: str
-    reason: str
-    whole: Limited
-    targets: dict[str, Limited]
-
-
-def at_levels(
-    names: Sequence[str],
-    judged: Callable[[Sequence[str], Occasion], Limited],
-    occasion: Occasion,
-) -> AtLevels:
-    """Judges all targets together and each by itself, as levels.py does: a half of the error is for
-    all devices, the other half is divided among the targets, which may only FAIL."""
-    together, each = divided(occasion.budget, len(names))
-    whole = judged(names, occasion._replace(budget=together))
-    if len(names) <= 1:
-        return AtLevels(whole.word, whole.reason, whole, {})
-    part = occasion._replace(budget=each)
-    targets = {name: judged([name], part) for name in names}
-    bad = [name for name in names if targets[name].word == FAIL]
-    if whole.word != FAIL and bad:
-        return AtLevels(FAIL, f"{bad[0]}: {targets[bad[0]].reason}", whole, targets)
-    return AtLevels(whole.word, whole.reason, whole, targets)

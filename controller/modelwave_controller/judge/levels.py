@@ -10,8 +10,8 @@ five canaries could not show it.
     otherwise                 INCONCLUSIVE
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from modelwave_controller.judge.compare import Occasion, Pair, Verdict, compare
 from modelwave_controller.judge.devices import Quantity
@@ -19,10 +19,20 @@ from modelwave_controller.judge.looks import Budget
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 
 
-class Judged(NamedTuple):
+class _Verdict(Protocol):
+    @property
+    def word(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
+V = TypeVar("V", bound=_Verdict)
+
+
+class Judged(NamedTuple, Generic[V]):
     word: str
-    whole: Verdict
-    targets: dict[str, Verdict]  # empty if there is only one
+    whole: V
+    targets: dict[str, V]  # empty if there is only one
     reason: str
 
 
@@ -31,22 +41,31 @@ def judge(
     quantity: Quantity,
     occasion: Occasion,
     common_errors: Mapping[str, float] | None = None,
-) -> Judged:
+) -> Judged[Verdict]:
     """Returns the verdict of a quantity at a look. `pairs` has the arms of each target; it must
     name every target of the rollout, also one without a canary so far, as the error is divided
     among them. `common_errors` has the standard error, in raw units, that all canaries of a target
     share; None: of none."""
-    names, errors = sorted(pairs), common_errors or {}
+    errors = common_errors or {}
+
+    def judged(names: Sequence[str], occasion: Occasion) -> Verdict:
+        its = {name: pairs[name] for name in names}
+        return compare(list(its.values()), quantity, occasion, _mean_error(its, errors))
+
+    return at_levels(sorted(pairs), judged, occasion)
+
+
+def at_levels(
+    names: Sequence[str], judged: Callable[[Sequence[str], Occasion], V], occasion: Occasion
+) -> Judged[V]:
+    """Returns the verdict of the targets `names` by the rules above. `judged` gives that of some of
+    them together, at the occasion that they have."""
     together, each = divided(occasion.budget, len(names))
-    everything, error = [pairs[name] for name in names], _mean_error(pairs, errors)
-    whole = compare(everything, quantity, occasion._replace(budget=together), error)
+    whole = judged(names, occasion._replace(budget=together))
     if len(names) <= 1:
         return Judged(whole.word, whole, {}, whole.reason)
     part = occasion._replace(budget=each)
-    targets = {
-        name: compare([pairs[name]], quantity, part, errors.get(name, 0.0)) for name in names
-    }
-    return _together(whole, targets)
+    return _together(whole, {name: judged([name], part) for name in names})
 
 
 def _mean_error(pairs: Mapping[str, Pair], errors: Mapping[str, float]) -> float:
@@ -66,7 +85,7 @@ def divided(budget: Budget, targets: int) -> tuple[Budget, Budget]:
     return budget._replace(share=half), budget._replace(share=half / targets)
 
 
-def _together(whole: Verdict, targets: dict[str, Verdict]) -> Judged:
+def _together(whole: V, targets: dict[str, V]) -> Judged[V]:
     for word in (FAIL, HOLD):
         if whole.word == word:
             return Judged(word, whole, targets, whole.reason)
