@@ -70,9 +70,8 @@ def accuracy_gate(plan: Plan, number: int) -> PlannedGate | None:
 
 def opened(plan: Plan, devices: Mapping[str, int]) -> list[dict[str, int]]:
     """Returns how many devices of each target each stage has opened to let the release answer, as
-    the service would. The
-    devices of a stage that names some are of the largest target, and those of its tags are as many
-    as the plan's least_devices."""
+    the service would. The devices of a stage that names some are of the largest target, and those
+    of its tags are as many as the plan's least_devices."""
     largest = max(devices, key=lambda target: devices[target])
     open_now, widths = dict.fromkeys(devices, 0), dict.fromkeys(devices, 0)
     counts = {target: _slots(number) for target, number in devices.items()}

@@ -172,10 +172,7 @@ def _observed(
     end = now.clock
     if ended is not None:
         end = min(end, times.clock(ended) + observations.AFTER_SECONDS)
-    here = {
-        target: [one for ids in known.devices.get(target, {}).values() for one in ids]
-        for target in created.releases
-    }
+    here = {target: sorted(known.of([target])) for target in created.releases}
     return observations.observed(
         store,
         rollout.model,

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from modelwave_controller.rollout import course, planned_gates, state
-from modelwave_controller.rollout.facts import Known, population_of
+from modelwave_controller.rollout.facts import Known, opened_by
 from modelwave_controller.rollout.planned_gates import PlannedGate
 from modelwave_controller.rollout.state import Rollout
 from modelwave_controller.storage import window_series
@@ -111,13 +111,8 @@ def _sums(
     release = rollout.release
     if not gates or release is None:
         return {}, {}
-    opened = set[str]().union(*(population_of(stage, known) for stage in rollout.stages))
-    ids = {
-        one
-        for target in rollout.created.releases
-        for names in known.devices.get(target, {}).values()
-        for one in names
-    }
+    opened = opened_by(rollout.stages, known)
+    ids = known.of(rollout.created.releases)
     query = partial(window_series.means, connection, rollout.model)
     return (
         query(sorted(ids & opened), gates, release.release, True, wanted),

@@ -291,12 +291,7 @@ def _left_out(rollout: Rollout, known: Known) -> list[str]:
 
 def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]:
     """Returns a warning if two devices use an id of the rollout's targets."""
-    here = {
-        device
-        for target in rollout.created.releases
-        for ids in known.devices.get(target, {}).values()
-        for device in ids
-    }
+    here = known.of(rollout.created.releases)
     found = [device for device in devices.cloned(connection) if device in here]
     return [clones(found)] if found else []
 

@@ -148,8 +148,7 @@ def _starts(
     targets: on another one all devices may run it already, and then the start is refused."""
     targets: dict[int, list[str]] = {}
     for target, release in sorted(releases.items()):
-        its = {device for ids in known.devices.get(target, {}).values() for device in ids}
-        if its & banned:
+        if known.of([target]) & banned:
             targets.setdefault(release.release, []).append(target)
     for number, those in targets.items():
         every = len(those) == len(releases)

@@ -8,7 +8,7 @@ report the model, and those that have answered with an outcome. So
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -46,6 +46,11 @@ class Known:
     def counts(self, target: str) -> dict[int, int]:
         """Returns {slot: number of devices}."""
         return {slot: len(ids) for slot, ids in self.devices.get(target, {}).items()}
+
+    def of(self, targets: Iterable[str]) -> set[str]:
+        """Returns the devices of these targets."""
+        slots = (self.devices.get(target, {}) for target in targets)
+        return {device for its in slots for ids in its.values() for device in ids}
 
     def inside(self, order: OrderSent) -> Iterator[tuple[int, str]]:
         """Yields the devices that the order is for, with their slots."""
@@ -161,12 +166,7 @@ def next_named(rollout: Rollout, known: Known) -> list[tuple[str, int, str]]:
 def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
     """Returns {stage, from 0: the devices that it names and that have no order of it, because they
     are not known, or were not when it opened}; without stages that lack nobody."""
-    here = {
-        device
-        for target in rollout.created.releases
-        for ids in known.devices.get(target, {}).values()
-        for device in ids
-    }
+    here = known.of(rollout.created.releases)
     found = {}
     for number, stage in enumerate(rollout.created.plan.stages):
         there = here
@@ -251,6 +251,11 @@ def newest_answers(
 
 def population_of(wave: Wave, known: Known) -> set[str]:
     return {device for order in wave.orders for _, device in known.inside(order)}
+
+
+def opened_by(waves: Iterable[Wave], known: Known) -> set[str]:
+    """Returns the devices that any of the waves is for."""
+    return {device for wave in waves for device in population_of(wave, known)}
 
 
 def count_answers(wave: Wave, known: Known, after: Wave | None = None) -> Counts:

@@ -24,8 +24,8 @@ from modelwave_controller.evidence.quantities import find_edge
 from modelwave_controller.judge.devices import Observed, fold, fold_before, freeze
 from modelwave_controller.releases import signed_figures
 from modelwave_controller.rollout.events import Finding, FrozenBaseline, Looked
-from modelwave_controller.rollout.facts import population_of
-from modelwave_controller.rollout.latency_edges import Edge
+from modelwave_controller.rollout.facts import opened_by
+from modelwave_controller.rollout.latency_edges import NO_EDGE, Edge
 from modelwave_controller.service.due_looks import DueLook
 from modelwave_controller.service.look_steps import LookInSteps
 from modelwave_controller.storage import devices, gate_windows, outbox, windows
@@ -49,12 +49,9 @@ class Looking(LookInSteps):
 
     def _all_steps(self) -> Iterator[None]:
         known = devices.known(self._connection, self.look.rollout.model)
-        opened = set[str]().union(
-            *(population_of(stage, known) for stage in self.look.rollout.answering)
-        )
+        opened = opened_by(self.look.rollout.answering, known)
         for target in sorted(self.look.rollout.created.releases):
-            ids = (name for names in known.devices.get(target, {}).values() for name in names)
-            self._names[target] = sorted(ids)
+            self._names[target] = sorted(known.of([target]))
         yield from self._find_edges()
         for target, names in self._names.items():
             self._seen[target] = Seen(
@@ -69,19 +66,17 @@ class Looking(LookInSteps):
 
     def _found(self) -> Looked:
         observed = any(one.observed for one in self._seen.values())
-        look = self.look
+        look, old = self.look, self.look.rollout.frozen
         seed = look.rollout.permutation_seed
         occasion = occasion_of(self.plan, look.stage, look.look, look.windows, seed)
         findings: list[Finding] = []
         if observed:
             self._freeze()
-            found = Findings(self.plan, self.look.stage, occasion, self._seen, self.frozen)
-            findings = found.all()
-        old = self.look.rollout.frozen
+            findings = Findings(self.plan, look.stage, occasion, self._seen, self.frozen).all()
         return Looked(
-            stage=self.look.stage,
-            look=self.look.look,
-            windows=self.look.windows,
+            stage=look.stage,
+            look=look.look,
+            windows=look.windows,
             observed=observed,
             findings=findings,
             frozen=[one for key, one in sorted(self.frozen.items()) if key not in old],
@@ -166,7 +161,7 @@ class Looking(LookInSteps):
                 if (gate.text, target) in self.frozen:
                     continue
                 found = freeze(list(one.sums[gate.text].values()))
-                edge = self._edges.get(gate.text, {}).get(target, Edge(0, 0.0))
+                edge = self._edges.get(gate.text, {}).get(target, NO_EDGE)
                 self.frozen[gate.text, target] = FrozenBaseline(
                     gate=gate.text,
                     target=target,

@@ -11,7 +11,7 @@ from modelwave_controller.evidence.findings import occasion_of
 from modelwave_controller.evidence.shadow_findings import ShadowFindings, shown_beside
 from modelwave_controller.judge.devices import Sums, fold
 from modelwave_controller.rollout.events import Looked
-from modelwave_controller.rollout.facts import population_of
+from modelwave_controller.rollout.facts import opened_by
 from modelwave_controller.service.due_looks import DueLook
 from modelwave_controller.service.look_steps import LookInSteps
 from modelwave_controller.storage import devices, windows
@@ -33,12 +33,11 @@ class ShadowLooking(LookInSteps):
     def _all_steps(self) -> Iterator[None]:
         rollout = self.look.rollout
         known = devices.known(self._connection, rollout.model)
-        opened = set[str]().union(*(population_of(stage, known) for stage in rollout.stages))
+        opened = opened_by(rollout.stages, known)
         for target, release in sorted(self.created.releases.items()):
-            ids = {name for names in known.devices.get(target, {}).values() for name in names}
             for gate in self._measured:
                 self._sums[gate.text, target] = []
-            for chunk in chunks(sorted(ids & opened)):
+            for chunk in chunks(sorted(known.of([target]) & opened)):
                 self._read(target, release.release, chunk)
                 yield
 
