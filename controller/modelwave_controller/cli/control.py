@@ -6,20 +6,17 @@ from typing import Annotated
 import typer
 
 from modelwave_controller.cli.options import (
-    WHICH_ROLLOUT,
     JsonOption,
+    ReasonOption,
+    RolloutArgument,
     actor,
     reason_of,
+    reason_or_none,
 )
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.operations import control
 from modelwave_controller.terminal import safe, say
-
-RolloutArgument = Annotated[
-    str, typer.Argument(metavar="ROLLOUT", show_default=False, help=WHICH_ROLLOUT)
-]
-ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 
 
 def promote(
@@ -43,7 +40,7 @@ def promote(
     It skips the soak, and looks that no gate of the plan waits for. The gate of each further stage
     still decides by its devices' answers, also with --full.
     """
-    why = reason_of(reason, "--reason") if reason is not None else ""
+    why = reason_or_none(reason, "--reason")
     if force is not None:
         why = reason_of(force, "--force")
     with opened_store(ctx) as store:
@@ -66,7 +63,7 @@ def approve(
     as_json: JsonOption = False,
 ) -> None:
     """Approve a stage before which the plan asks for approval, so that it may open."""
-    why = reason_of(reason, "--reason") if reason is not None else ""
+    why = reason_or_none(reason, "--reason")
     with opened_store(ctx) as store:
         number = control.approve(store, rollout, stage, why, time.time(), actor())
         show_heading(status_of(store, str(number)), as_json)

@@ -15,7 +15,7 @@ from modelwave_controller.cli.options import (
     asker,
     home_of,
     path,
-    reason_of,
+    reason_or_none,
 )
 from modelwave_controller.cli.release_view import forced, json_entry
 from modelwave_controller.errors import OperatorError
@@ -157,7 +157,7 @@ def create(
         reliability=read_table(reliability) if reliability else None,
         latency_limit_us=0 if latency_limit is None else microseconds(latency_limit),
     )
-    reason = "" if force is None else reason_of(force, "--force")
+    reason = reason_or_none(force, "--force")
     if not yes and not sys.stdin.isatty():
         raise OperatorError("--yes: there is no terminal to ask on; give --yes to sign anyway")
     key = key or home.offline / "release.key"

@@ -61,10 +61,14 @@ PassphraseFileOption = Annotated[
 
 
 WHICH_ROLLOUT = "Number of the rollout, or its model; digits are always a number."
+RolloutArgument = Annotated[
+    str, typer.Argument(metavar="ROLLOUT", show_default=False, help=WHICH_ROLLOUT)
+]
 NewestArgument = Annotated[
     str | None,
     typer.Argument(metavar="ROLLOUT", show_default="the newest", help=WHICH_ROLLOUT),
 ]
+ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 
 
 def home_of(ctx: typer.Context) -> "Home":
@@ -86,6 +90,11 @@ def reason_of(given: str, option: str) -> str:
     if len(given) > MAX_REASON or not given.isprintable():
         raise OperatorError(f"{option}: one line of at most {MAX_REASON} characters")
     return given.strip()
+
+
+def reason_or_none(given: str | None, option: str) -> str:
+    """Returns the reason as `reason_of`, "" if the option was not given."""
+    return "" if given is None else reason_of(given, option)
 
 
 def command_again(ctx: typer.Context, without: Collection[str]) -> list[str]:

@@ -11,15 +11,18 @@ import typer
 from rich.live import Live
 
 from modelwave_controller.cli import view
-from modelwave_controller.cli.control import ReasonOption, RolloutArgument, approve, promote
+from modelwave_controller.cli.control import approve, promote
 from modelwave_controller.cli.lint import lint
 from modelwave_controller.cli.log import rollout_log
 from modelwave_controller.cli.options import (
     JsonOption,
     NewestArgument,
+    ReasonOption,
+    RolloutArgument,
     actor,
     duration,
     reason_of,
+    reason_or_none,
 )
 from modelwave_controller.cli.report import rollout_report
 from modelwave_controller.cli.start import start
@@ -136,7 +139,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on after a pause; after a hold, order its devices anew or overrule the gate."""
-    why = "" if accept is None else reason_of(accept, "--accept")
+    why = reason_or_none(accept, "--accept")
     _do(ctx, rollouts.resume, rollout, why, as_json)
 
 

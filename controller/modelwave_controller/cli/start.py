@@ -18,7 +18,7 @@ from modelwave_controller.cli.options import (
     duration,
     home_of,
     path,
-    reason_of,
+    reason_or_none,
     short_duration,
 )
 from modelwave_controller.cli.release_view import metric_rows
@@ -250,8 +250,8 @@ def start(
     releases = Releases(home)
     found = releases.find(model, release)
     chosen = _plan(plan_file, stages, stage, trial, rest)
-    lifted = "" if lift_ban is None else reason_of(lift_ban, "--lift-ban")
-    blind = "" if accept_blind is None else reason_of(accept_blind, "--accept-blind")
+    lifted = reason_or_none(lift_ban, "--lift-ban")
+    blind = reason_or_none(accept_blind, "--accept-blind")
     request = Request(
         model,
         found,
@@ -262,7 +262,7 @@ def start(
         home.root.epoch,
         accept_blind=blind,
         start_at=starting.start_at(at, within, time.time()),
-        supersede="" if supersede is None else reason_of(supersede, "--supersede"),
+        supersede=reason_or_none(supersede, "--supersede"),
     )
     with opened_store(ctx) as store:
         if dry_run:
