@@ -92,6 +92,15 @@ class Release:
 
 
 # The fields of an order to run a model beside the live one.
+# What a device has, for the manifests of this module.
+ROOM = {
+    "flash": 10**6,
+    "ram": 10**6,
+    "runtime": "tflite",
+    "runtime_version": "2.14.0",
+    "accelerator": "",
+    "kernels": None,
+}
 SHADOW = {
     "shadow": True,
     "extra": {

@@ -19,6 +19,7 @@ from rollout_world import (
     seen,
 )
 from sqlalchemy import select
+from tests.signing import ROOM
 
 from modelwave_agent import checks
 from modelwave_agent.case import Case
@@ -38,14 +39,6 @@ from modelwave_shared.words import ORDER, READS
 
 FIRST_AGENTS = READS_TODAY | {"order": 1}
 SEED = 0  # of World.start
-HAS = {
-    "flash": 10**6,
-    "ram": 10**6,
-    "runtime": "tflite",
-    "runtime_version": "2.14.0",
-    "accelerator": "",
-    "kernels": None,
-}
 
 
 @pytest.fixture
@@ -80,7 +73,7 @@ def is_taken(world: World, device: Device, by_first_agent: bool = False) -> bool
     message = world.message_for(device)
     assert message is not None
     enrolment = Enrolment(device.name, TARGET, world.home.root_document)
-    case = Case(message, "digits", enrolment, new_record(), HAS)
+    case = Case(message, "digits", enrolment, new_record(), ROOM)
 
     async def never_wait() -> None:
         pass

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from rollout_world import FLEET, TARGET, Device, World, newest, quick, seen
+from tests.signing import ROOM
 
 from modelwave_agent import checks
 from modelwave_agent.case import Case
@@ -38,14 +39,6 @@ from modelwave_shared.words import MANIFEST, ORDER, READS, WRITES
 
 THIS_YEAR = {"root": 1, "manifest": 1, "order": 2}
 NEXT_YEAR = {"root": 1, "manifest": 2, "order": 3}
-HAS = {
-    "flash": 10**6,
-    "ram": 10**6,
-    "runtime": "tflite",
-    "runtime_version": "2.14.0",
-    "accelerator": "",
-    "kernels": None,
-}
 
 
 @pytest.fixture
@@ -85,7 +78,7 @@ def judged_by_an_agent(world: World, device: Device) -> Case:
     message = world.message_for(device)
     assert message is not None
     enrolment = Enrolment(device.name, TARGET, world.home.root_document)
-    case = Case(message, "digits", enrolment, new_record(), HAS)
+    case = Case(message, "digits", enrolment, new_record(), ROOM)
 
     async def never_wait() -> None:
         pass

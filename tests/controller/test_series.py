@@ -17,6 +17,7 @@ from observing_fleet import LABELS, NEW, WINDOW, ObservingFleet, judging
 from rich.console import Console
 from rollout_commands import Run
 from rollout_world import World, newest
+from shown_status import STATUS
 
 from modelwave_controller.cli import rollout as rollout_cli
 from modelwave_controller.cli import sparkline, view, view_judged
@@ -290,22 +291,14 @@ def drawn(status: Status, width: int, encoding: str = "utf-8") -> str:
 
 @pytest.fixture
 def shown() -> Status:
-    return Status(
-        rollout=3,
-        model="digits",
-        release=2,
-        version="v2",
-        targets=["rp2040"],
-        seed=7,
-        status="RUNNING",
+    return replace(
+        STATUS,
         why="stage 1 (50 %): 3 of 3 devices succeeded",
         next="its last look at what its devices measured comes in 10 s",
-        warnings=[],
         rows=[
             StageRow("stage 1 (50 %)", 3, 0, 3, 0, 0, 0, 0, 0, "soaking", ""),
             StageRow("stage 2 (100 %)", 0, 0, 0, 0, 0, 0, 0, 0, "", ""),
         ],
-        problems=[],
         judged=[ROW],
         series={GATES[0]: POINTS},
         series_stage=1,

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 from rollout_commands import Run
 from rollout_world import World, quick, seen
+from shown_status import STATUS
 
 from modelwave_controller import cli
 from modelwave_controller.cli import view
@@ -21,7 +22,7 @@ from modelwave_controller.cli.rollout import _changes, _until_end
 from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations import rollouts, status
 from modelwave_controller.operations.problems import Problem
-from modelwave_controller.operations.status import StageRow, Status
+from modelwave_controller.operations.status import Status
 from modelwave_controller.phrases import moment, seconds_of
 from modelwave_controller.rollout.state import FINAL
 
@@ -275,24 +276,6 @@ def test_reading_again_is_reading_anew(world: World) -> None:
 
 
 # Drawn.
-
-STATUS = Status(
-    rollout=3,
-    model="digits",
-    release=2,
-    version="v2",
-    targets=["rp2040"],
-    seed=7,
-    status="RUNNING",
-    why="stage 1 (10 %): 1 of 2 devices succeeded, 1 in progress",
-    next="the gate decides when enough devices answered, in 50 s at the latest",
-    warnings=[],
-    rows=[
-        StageRow("stage 1 (10 %)", 2, 1, 1, 0, 0, 0, 0, 0, "pending", ""),
-        StageRow("stage 2 (100 %)", 0, 0, 0, 0, 0, 0, 0, 0, "", ""),
-    ],
-    problems=[],
-)
 
 
 def test_it_is_drawn_as_a_heading_and_a_row_a_stage() -> None:
