@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from observing_fleet import WINDOW
 from rollout_world import TARGET, Device, World, newest, seen
 from shadow_fleet import ShadowFleet, shadowing
 from test_maintenance import NIGHT, at, judge_themselves
@@ -14,6 +15,7 @@ from test_shadow_stages import AGREES, finding, in_shadow, live
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import control, linted, rollouts
+from modelwave_controller.operations.status import StatusReader
 from modelwave_controller.rollout.plan import make_plan
 from modelwave_controller.rollout.state import FINISHED, HELD
 from modelwave_controller.service.tick import Ticker
@@ -46,6 +48,24 @@ def test_what_the_first_part_has_compared_counts_when_the_last_part_opens_later(
     found = finding(newest(world), AGREES)
     assert (found.verdict, found.canaries) == ("PASS", 6)
     assert fleet.run(40).status == FINISHED
+
+
+def test_devices_that_only_shadowed_are_controls_in_the_lines_by_window(world: World) -> None:
+    fleet = live(world)
+    plan = shadowing(AGREES, gates=["accuracy >= baseline - 0.5"])
+    answering = plan.stages[1].model_copy(update={"gates": None, "soak_seconds": 8 * WINDOW})
+    stages = (plan.stages[0], answering, plan.stages[2])
+    fleet.begin(plan.model_copy(update={"stages": stages}), before=4)
+    for _ in range(40):
+        fleet.step()
+        if len(newest(world).stages) == 2 and newest(world).stages[1].looks:
+            break
+    found = next(one for one in newest(world).stages[1].looks[-1].findings if not one.target)
+    with world.store.read() as connection:
+        reader = StatusReader(connection, None, with_series=True)
+        point = reader.read(connection, world.now).series[found.gate][0]
+    assert (found.canaries, found.controls) == (3, 9)
+    assert (point.canary_devices, point.devices) == (3, 12)
 
 
 def test_a_shadow_opens_at_any_time_and_the_trial_waits_for_a_maintenance_window(

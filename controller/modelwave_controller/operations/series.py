@@ -111,7 +111,7 @@ def _sums(
     release = rollout.release
     if not gates or release is None:
         return {}, {}
-    opened = opened_by(rollout.stages, known)
+    opened = opened_by(rollout.answering, known)
     ids = known.of(rollout.created.releases)
     query = partial(window_series.means, connection, rollout.model)
     return (
