@@ -70,7 +70,8 @@ def inspect(
 
     Each target has a row: the weights, which are part of the model file; TFLM's code with the
     model's operators; the planned part of the arena and the rest. The arena is exact, to the
-    byte. Figures that were never measured are unknown, not guessed (docs/fit.md).
+    byte; where a part of it was never measured but follows from TFLM's source, a note says
+    that it is derived. What nobody knows is unknown, not guessed (docs/fit.md).
     """
     if target and profile:
         raise OperatorError("--profile: replaces a target; give one or the other")
@@ -253,6 +254,7 @@ def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) ->
             "arena_used_bytes": fit.used,
             "arena_need_bytes": fit.need,
             "refused": fit.refused or (f"unknown: {fit.unknown}" if fit.unknown else None),
+            **({"derived": fit.derived} if fit.derived else {}),
         }
 
 
@@ -267,6 +269,9 @@ def _show_profiles(fits: list[Fit]) -> None:
         for fit in fits
     ]
     show(table(("profile", "arena used", "arena needed", "refused"), rows))
+    for fit in fits:
+        if fit.derived:
+            say(f"[bold]{safe(fit.profile)}[/]: {safe(fit.derived)}")
 
 
 def _show_targets(inspection: Inspection, targets: list[Target], rows: list[ModelOnTarget]) -> None:
