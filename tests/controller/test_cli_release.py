@@ -21,7 +21,7 @@ from operator_home import (
     tflite,
 )
 
-from modelwave_agent.host.litert import LiteRT
+from modelwave_agent.host.runtimes.litert import LiteRT
 from modelwave_controller.cli import run
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
@@ -128,13 +128,13 @@ def test_release_says_its_format_from_the_second_on(
 ) -> None:
     assert "v" not in as_json(modelwave(*digits("v1"), "--json"))["manifest"]
     with monkeypatch.context() as next_year:
-        next_year.setitem(words.READS, words.MANIFEST, 2)
-        next_year.setitem(words.WRITES, words.MANIFEST, 2)
-        assert as_json(modelwave(*digits("v2"), "--json"))["manifest"]["v"] == 2
-        assert Releases(home).find("digits", "v2")["linux-cpu"].manifest.v == 2
+        next_year.setitem(words.READS, words.MANIFEST, 3)
+        next_year.setitem(words.WRITES, words.MANIFEST, 3)
+        assert as_json(modelwave(*digits("v2"), "--json"))["manifest"]["v"] == 3
+        assert Releases(home).find("digits", "v2")["linux-cpu"].manifest.v == 3
     refused(
         modelwave("release", "list"),
-        "manifest.v: 2 is a newer format; manifest v 1 is read here; update the controller",
+        "manifest.v: 3 is a newer format; manifest v 2 is read here; update the controller",
         code=1,
     )
 

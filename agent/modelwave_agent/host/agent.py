@@ -34,16 +34,18 @@ from typing import TYPE_CHECKING, Any, Self
 from modelwave_agent.backlog import check_late
 from modelwave_agent.banks import Banks
 from modelwave_agent.host import config
+from modelwave_agent.host.accelerators import EDGETPU
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.config import AgentConfig
 from modelwave_agent.host.hooks import CommandHooks, MayUpdate
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
-from modelwave_agent.host.litert import EDGETPU, InputError, LiteRT
 from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.program import Program, as_bytes, differ
+from modelwave_agent.host.proving import DeviceRuntimes
+from modelwave_agent.host.runtimes.specs import InputError
 from modelwave_agent.host.shadow import HostShadow
 from modelwave_agent.host.shadow_messages import Answer
 from modelwave_agent.host.shadow_windows import HostObservations
@@ -111,7 +113,7 @@ class HostAgent:
         self._is_claimed = False  # it was started
         self._is_forked = False  # this is another process than the agent's
         try:
-            self._programs = {model: Program(_runtime(settings)) for model in settings.models}
+            self._programs = {model: Program(settings.runtime) for model in settings.models}
             self._agent = self._made()
         except BaseException:
             self._unlock()
@@ -123,7 +125,7 @@ class HostAgent:
             self._observations.add_shadow(model, release, answer)
 
         settings = self.settings
-        return HostShadow(settings.accelerator, settings.proof_seconds, cannot, observe)
+        return HostShadow(settings.runtime, settings.proof_seconds, cannot, observe)
 
     @classmethod
     def from_config(cls, path: str | Path, may_update: "MayUpdateFunction | None" = None) -> Self:
@@ -388,7 +390,7 @@ class HostAgent:
         settings = self.settings
         clock, fetcher = HostClock(), _fetcher(settings)
         self._observations = HostObservations(settings.metrics_seconds, clock.now())
-        runtime = _runtime(settings)
+        runtime = _runtimes(settings)
         updates = {}
         for model in settings.models:
             folder = settings.state / model
@@ -517,7 +519,7 @@ def _no_shadow(settings: AgentConfig, runs_models: bool) -> str:
         return "runtime.shadow is false in this device's agent.toml"
     if not runs_models:
         return "no program runs models through this agent"
-    if settings.accelerator == EDGETPU:
+    if settings.runtime.accelerator == EDGETPU:
         return "only one process can use an Edge TPU"
     return ""
 
@@ -526,7 +528,7 @@ def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
     return HostHttpFetcher(settings.download_ca, redirect_hosts=settings.redirect_hosts)
 
 
-def _runtime(settings: AgentConfig) -> LiteRT:
-    return LiteRT(
-        settings.accelerator, settings.ram_bytes, settings.proof_seconds, settings.kernels
+def _runtimes(settings: AgentConfig) -> DeviceRuntimes:
+    return DeviceRuntimes(
+        settings.runtime, settings.ram_bytes, settings.proof_seconds, settings.kernels
     )
