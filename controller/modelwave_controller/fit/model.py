@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import prod
 from struct import Struct
 
-from modelwave_controller.fit import tflite_schema
+from modelwave_controller.fit import flexbuffer, tflite_schema
 from modelwave_controller.fit.errors import ModelError, ModelRefused, Unknown
 from modelwave_controller.fit.flatbuffer import File, Table
 from modelwave_controller.fit.tflite_schema import Slot
@@ -56,7 +56,8 @@ class Tensor:
 @dataclass(slots=True)
 class Operator:
     """One operator. `inputs` and `outputs` are tensors of the same subgraph; None stands for an
-    optional input that is left out."""
+    optional input that is left out. `custom_options` are those of a custom operator, without those
+    that are longer than any that TFLM knows."""
 
     index: int
     name: str  # "CONV_2D", or the custom operator's own
@@ -65,6 +66,7 @@ class Operator:
     outputs: tuple[Tensor, ...]
     intermediates: tuple[Tensor, ...]
     options: dict[str, int]
+    custom_options: bytes = b""
 
 
 @dataclass(slots=True)
@@ -212,7 +214,15 @@ class _ModelReader:
             _pick(tensors, table.ints(Slot.OPERATOR_OUTPUTS)),
             _pick(tensors, table.ints(Slot.OPERATOR_INTERMEDIATES)),
             values,
+            self._custom_options(table) if custom else b"",
         )
+
+    def _custom_options(self, table: Table) -> bytes:
+        start, count = table.vector(Slot.OPERATOR_CUSTOM_OPTIONS, 1)
+        if count > flexbuffer.MAX_BYTES:
+            return b""
+        self.root.file.spend(count // 4)
+        return self.root.file.data[start : start + count]
 
     def _variable(self, options: Table | None) -> int:
         """Returns the number of the resource variable that a handle names; NO_VARIABLE if it
