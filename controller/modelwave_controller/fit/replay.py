@@ -180,6 +180,7 @@ class Replay:
 
     def _prepare_node(self, node: Node, kernel: Kernel) -> None:
         operator = node.operator
+        _check_readable(operator)
         data = operator.inputs[kernel.data] if kernel.data < len(operator.inputs) else None
         if kernel.takes and data is not None and data.kind not in kernel.takes:
             raise ModelRefused(f"it takes {', '.join(sorted(kernel.takes))}, not {data.kind}")
@@ -278,6 +279,15 @@ class Replay:
     def _array(self, name: str, count: int) -> None:
         size, alignment = self.abi.core[name]
         self.arena.persistent(size * count, alignment)
+
+
+def _check_readable(operator: Operator) -> None:
+    """Raises ModelRefused if TFLM cannot read the operator's options or constants."""
+    if operator.unreadable:
+        raise ModelRefused(operator.unreadable)
+    for tensor in operator.inputs:
+        if tensor and tensor.unreadable:
+            raise ModelRefused(f"tensor {tensor.index} {tensor.name}: {tensor.unreadable}")
 
 
 @contextmanager
