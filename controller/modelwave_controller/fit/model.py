@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from math import prod
 from struct import Struct
 
-from modelwave_controller.fit import tflite_schema
+from modelwave_controller.fit import formats, tflite_schema
 from modelwave_controller.fit.errors import ModelError, ModelRefused, Unknown
 from modelwave_controller.fit.flatbuffer import File, Table
+from modelwave_controller.fit.format_signs import sample_bytes
 from modelwave_controller.fit.tflite_schema import Slot
 
 # Limits for all subgraphs together. The largest models people run with TFLM have some hundred
@@ -93,8 +94,8 @@ class Model:
 def read_model(data: bytes) -> Model:
     """Reads a .tflite file. Raises ModelError if it is not a model, and Unknown or Refused if
     TFLM does not support the tensors' shapes or types."""
-    if len(data) < 8 or data[4:8] != tflite_schema.IDENTIFIER:
-        raise ModelError("not a TensorFlow Lite file: no TFL3 at byte 4")
+    if why := formats.why_not_tflite(sample_bytes(data)):
+        raise ModelError(why)
     root = File(data).root()
     version = root.u32(Slot.MODEL_VERSION)
     if version != tflite_schema.VERSION:

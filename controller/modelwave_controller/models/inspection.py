@@ -143,6 +143,9 @@ class Inspection:
     def _on_edgetpu(self, row: ModelOnTarget, target: Target) -> None:
         try:
             package = edgetpu.package(self.data)
+        except edgetpu.OldFormatError as old:
+            row.refused = str(old)
+            return
         except ModelError as error:
             raise OperatorError(f"{self.name}: {error}") from error
         row.notes.append(
