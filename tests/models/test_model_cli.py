@@ -218,6 +218,35 @@ def test_an_edge_tpu_model_of_the_old_format_is_named(tmp_path: Path, modelwave:
     assert "compile the .tflite anew with edgetpu_compiler" in rows[0]["refused"]
 
 
+HOST = """\
+[gateway]
+description = "a host with little flash"
+class = "host"
+flash_bytes = 100
+runtime = "tflite"
+source = "nobody"
+"""
+
+
+def test_what_is_said_of_a_host_does_not_speak_of_boards(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    (home.targets / "gateway.toml").write_text(HOST)
+    string = saved(tmp_path, small_models.one("RELU", "STRING"))
+    results = [
+        modelwave("model", "inspect", string, V2, "--target", "gateway"),
+        modelwave("target", "show", "gateway"),
+        modelwave("model", "export", V2, "--target", "gateway", "--out", tmp_path),
+    ]
+    told = "\n".join(out.split("\n", 1)[1] for code, out, _ in results if code == 0)
+    assert "is of type STRING: its size is not in the file" in told
+    assert "flash: 3,676 bytes missing" in told
+    assert "a host has no arena" in told
+    for word in ("TFLM", "tflite-micro", "with the code", "firmware", "kernels"):
+        assert word not in told
+    refused(results[2], "gateway is a host, which has no arena")
+
+
 @pytest.mark.parametrize("option", [("--layers",), ("--plot", "x.svg")])
 def test_layers_of_a_host_alone_are_refused(modelwave: Run, option: tuple[str, ...]) -> None:
     result = modelwave("model", "inspect", V2, "--target", "linux-cpu", *option)

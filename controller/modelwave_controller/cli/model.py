@@ -156,10 +156,10 @@ def export_model(
     if target is not None:
         hardware = Targets(home_of(ctx).targets).get(target)
         if hardware.profile is None:
-            why = "has none" if hardware.kind == "host" else "is unknown"
-            raise OperatorError(
-                f"--target: the arena on {hardware.name} {why}; name another board, or leave it out"
-            )
+            what = f"the arena on {hardware.name} is unknown"
+            if hardware.kind == "host":
+                what = f"{hardware.name} is a host, which has no arena"
+            raise OperatorError(f"--target: {what}; name another board, or leave it out")
         profiles = [hardware.profile]
     written = c_export.write_c_array(inspection, name or file.stem, profiles, out)
     if as_json:

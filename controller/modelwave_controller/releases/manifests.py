@@ -173,7 +173,7 @@ def _check_limits(needed: dict[str, Any], target: Target) -> None:
     for name, limit in (("flash", target.flash_bytes), ("ram", target.ram_bytes)):
         if limit is not None and needed[name] > limit:
             raise OperatorError(
-                f"needs.{name}: {needed[name]} bytes, but {target.name} has {limit}; for boards "
+                f"needs.{name}: {needed[name]} bytes, but {target.name} has {limit}; for devices "
                 "with more add a target of your own (modelwave target add)"
             )
 
