@@ -14,6 +14,7 @@ from tests.fit import measured
 from tests.models import small_models
 
 V2 = DIGITS / "digits-v2.tflite"
+STREAMING = measured.FEW / "streaming" / "vad_v2.tflite"
 BOARD = """\
 [small]
 description = "a board with little"
@@ -61,6 +62,22 @@ def test_json_says_refused_and_unknown_apart(tmp_path: Path, modelwave: Run) -> 
     assert signal["refused"].startswith("unknown: SignalFft")
     for one in (tile, signal):
         assert one["arena_used_bytes"] is one["arena_need_bytes"] is None
+
+
+def test_figure_that_was_derived_says_so_everywhere(modelwave: Run, tmp_path: Path) -> None:
+    word = "derived from tflite-micro's source, not measured on cortex-m4:cmsis-nn"
+    board, profile = ("--target", "nano33ble"), ("--profile", "cortex-m4:cmsis-nn")
+    for options in (board, profile):
+        (row,) = as_json(modelwave("model", "inspect", STREAMING, *options, "--json"))
+        assert row["derived"].startswith(word)
+        assert word in modelwave("model", "inspect", STREAMING, *options)[1].replace("\n", " ")
+    modelwave("model", "export", STREAMING, *board, "--out", tmp_path)
+    assert f"// {word}" in (tmp_path / "vad_v2_model.h").read_text()
+
+
+def test_note_says_how_many_resource_variables_the_firmware_must_create(modelwave: Run) -> None:
+    (row,) = as_json(modelwave("model", "inspect", STREAMING, "--target", "nano33ble", "--json"))
+    assert any("MicroResourceVariables::Create(allocator, 4)" in note for note in row["notes"])
 
 
 def test_columns_add_up_on_a_measured_board(home: Home, modelwave: Run) -> None:

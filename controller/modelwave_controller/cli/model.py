@@ -71,7 +71,8 @@ def inspect(
 
     Each target has a row: the weights, which are part of the model file; on boards TFLM's code
     with the model's operators, the planned part of the arena and the rest. The arena is exact, to
-    the byte. Figures that were never measured are unknown, not guessed (docs/fit.md).
+    the byte; where a part of it was never measured but follows from TFLM's source, a note says
+    that it is derived. What nobody knows is unknown, not guessed (docs/fit.md).
 
     A file that cannot be inspected is answered with the reason, and the others are shown; the
     exit code is 2 then.
@@ -292,6 +293,7 @@ def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) ->
             "arena_used_bytes": fit.used,
             "arena_need_bytes": fit.need,
             "refused": fit.refused or (f"unknown: {fit.unknown}" if fit.unknown else None),
+            **({"derived": fit.derived} if fit.derived else {}),
         }
 
 
@@ -306,6 +308,9 @@ def _show_profiles(fits: list[Fit]) -> None:
         for fit in fits
     ]
     show(table(("profile", "arena used", "arena needed", "refused"), rows))
+    for fit in fits:
+        if fit.derived:
+            say(f"[bold]{safe(fit.profile)}[/]: {safe(fit.derived)}")
 
 
 def _show_targets(inspection: Inspection, targets: list[Target], rows: list[ModelOnTarget]) -> None:

@@ -79,11 +79,13 @@ class Subgraph:
 @dataclass(slots=True)
 class Model:
     """A model as TFLM sees it. `weights` are the bytes of all constants; `offline_plan` has an
-    offset or -1 for each tensor of all subgraphs, or is None."""
+    offset or -1 for each tensor of all subgraphs, or is None; `variables` is the number of its
+    resource variables."""
 
     subgraphs: list[Subgraph]
     weights: int
     offline_plan: tuple[int, ...] | None
+    variables: int = 0
 
     @property
     def operators(self) -> list[Operator]:
@@ -113,6 +115,7 @@ class _ModelReader:
         self.codes = [self._code(code) for code in root.tables(Slot.MODEL_CODES, MAX_CODES)]
         self.tensors_left = MAX_TENSORS
         self.operators_left = MAX_OPERATORS
+        self.variables: dict[tuple[bytes, bytes], int] = {}
 
     def model(self) -> Model:
         tables = self.root.tables(Slot.MODEL_SUBGRAPHS, MAX_SUBGRAPHS)
@@ -128,7 +131,8 @@ class _ModelReader:
                         f"{operator.name} {operator.index} calls a subgraph that is not there"
                     )
         tensors = sum(len(graph.tensors) for graph in subgraphs)
-        return Model(subgraphs, sum(count for _, count in self.buffers), self._plan(tensors))
+        weights = sum(count for _, count in self.buffers)
+        return Model(subgraphs, weights, self._plan(tensors), len(self.variables))
 
     def _code(self, table: Table) -> tuple[str, bool]:
         # Codes beyond 127 are in the newer field only, older files have the older one only.
@@ -198,6 +202,8 @@ class _ModelReader:
             key: getattr(options, kind)(slot, default) if options else default
             for key, (slot, kind, default) in fields.items()
         }
+        if name == tflite_schema.VARIABLE_HANDLE and not custom:
+            values["variable"] = self._variable(table.table(Slot.OPERATOR_OPTIONS))
         return Operator(
             index,
             name,
@@ -210,6 +216,14 @@ class _ModelReader:
             _pick(tensors, table.ints(Slot.OPERATOR_INTERMEDIATES)),
             values,
         )
+
+    def _variable(self, options: Table | None) -> int:
+        """Returns the number of the resource variable that a handle names; NO_VARIABLE if it
+        names none."""
+        if options is None or not options.has(Slot.VARIABLE_NAME):
+            return tflite_schema.NO_VARIABLE
+        container, name = options.name(Slot.VARIABLE_CONTAINER), options.name(Slot.VARIABLE_NAME)
+        return self.variables.setdefault((container, name), len(self.variables))
 
     def _plan(self, tensors: int) -> tuple[int, ...] | None:
         """Reads the offsets that an offline planner (Vela, for example) wrote into the metadata:

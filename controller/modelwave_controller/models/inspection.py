@@ -28,7 +28,8 @@ Verdict = Literal["yes", "no", "unknown"]
 @dataclass(slots=True)
 class ModelOnTarget:
     """The needs of one model on one target; all sizes in bytes. `refused` and `unknown` say why
-    there is no figure, `shortfalls` say how many bytes are missing."""
+    there is no figure, `derived` which part of the arena was not measured, `shortfalls` how many
+    bytes are missing."""
 
     target: str
     kind: Literal["mcu", "host"]
@@ -44,6 +45,7 @@ class ModelOnTarget:
     refused: str | None = None
     unknown: str | None = None
     shortfalls: list[str] = field(default_factory=list)
+    derived: str | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -115,7 +117,8 @@ class Inspection:
             return
         fit = self.fit(target.profile)
         row.refused, row.unknown = fit.refused, fit.unknown
-        row.weights_flash, row.arena_need = fit.weights, fit.need
+        row.weights_flash, row.arena_need, row.derived = fit.weights, fit.need, fit.derived
+        row.notes += _arena_notes(fit)
         if fit.need is None or fit.activations is None:
             return
         code = firmware.code(target.profile, fit.operators)
@@ -163,6 +166,16 @@ class Inspection:
         except (ModelRefused, Unknown) as beyond:
             row.unknown = row.unknown or str(beyond)
         return None
+
+
+def _arena_notes(fit: Fit) -> list[str]:
+    notes = [f"arena: {fit.derived}"] if fit.derived else []
+    if fit.variables:
+        notes.append(
+            f"arena: with MicroResourceVariables::Create(allocator, {fit.variables}), which the "
+            "firmware must call; each variable more that it creates there takes 20 bytes"
+        )
+    return notes
 
 
 def _whose(code: firmware.Code, profile: str) -> str:

@@ -99,6 +99,7 @@ def _ram(
             return asked.ram, "RAM as given"
         return host.ram(model, len(inspection.data)), "RAM: an estimate for hosts (docs/fit.md)"
     unknown, need = f"never measured: {target.kernels or 'its kernels'}", None
+    how = f"exact for {target.profile}"
     if target.profile:
         fit = inspection.fit(target.profile)
         if fit.refused and not forced:
@@ -106,10 +107,11 @@ def _ram(
                 f"--file: {target.name} ({target.profile}) refuses the model: {fit.refused}"
             )
         need, unknown = fit.need, fit.refused or fit.unknown or ""
+        how = fit.derived or how
     if asked.ram is None:
         if need is None:
             raise OperatorError(f"--ram: not given, and unknown for {target.name}: {unknown}")
-        return need, f"arena: {need:,} bytes, exact for {target.profile}"
+        return need, f"arena: {need:,} bytes, {how}"
     if need is None:
         return asked.ram, f"RAM as given; unknown for {target.name}: {unknown}"
     if asked.ram < need:
