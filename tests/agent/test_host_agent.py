@@ -330,6 +330,16 @@ def test_model_may_have_any_name(tmp_path):
             assert agent._agent.state()["refused"] == ""
 
 
+def test_report_has_all_runtimes_that_the_host_offers(tmp_path):
+    with refused_port() as port:
+        agent = HostAgent.from_config(World(tmp_path, port, 1, None, {}).toml())._agent
+    document = agent.state()
+    runtimes = document["extra"]["runtimes"]
+    assert runtimes[document["runtime"]] == document["runtime_version"]
+    assert set(runtimes) & {"tflite-runtime", "ai-edge-litert"}
+    assert document["runtime"] == "tflite"
+
+
 def test_state_folder_that_cannot_be_made_is_named(tmp_path):
     with refused_port() as port:
         config = World(tmp_path, port, 1, None, {}).toml()

@@ -356,7 +356,8 @@ def test_key_that_is_no_release_key_is_refused(
         ({"force": "x" * 201}, "--force"),
         ({"file": "/no/such"}, "--file: cannot read"),
         ({"file": "/"}, "--file: cannot read"),
-        ({"file": "/dev/null"}, "is empty"),
+        ({"file": "/dev/null"}, "--file: /dev/null is a device or a pipe"),
+        ({"labels": "/dev/zero"}, "--labels: /dev/zero is a device or a pipe"),
         ({"golden": "/no/such"}, "--golden: cannot read"),
         ({"labels": "/no/such"}, "--labels: cannot read"),
         ({"key": "/no/such"}, "key: cannot read"),
@@ -384,13 +385,14 @@ def test_bad_argument_is_refused_by_name(
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\x08\0\0\0TFL4" + bytes(16), "not a TFLite file"),
-        (b"TFL3" + bytes(20), "not a TFLite file"),
-        (b"\x08\0\0\0TFL", "not a TFLite file"),
+        (b"\x08\0\0\0TFL4" + bytes(16), "not a TensorFlow Lite file"),
+        (b"TFL3" + bytes(20), "not a TensorFlow Lite file"),
+        (b"\x08\0\0\0TFL", "not a TensorFlow Lite file"),
         (b"\x08\0\0\0TFL3", "truncated or damaged"),
         (b"\xff\xff\xff\xffTFL3" + bytes(16), "truncated or damaged"),
         (b"\0\0\0\0TFL3" + bytes(16), "truncated or damaged"),
-        (b"PK\x03\x04" + bytes(100), "not a TFLite file"),
+        (b"PK\x03\x04" + bytes(100), "it is a zip; unpack it"),
+        (b"\x08\x09\x42\x02\x10\x11", "it is an ONNX model; a host target"),
     ],
 )
 def test_model_file_that_is_not_tflite_is_refused(

@@ -43,6 +43,7 @@ from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
+from modelwave_agent.host.offers import HostPorts, offered
 from modelwave_agent.host.program import Program, as_bytes, differ
 from modelwave_agent.host.proving import DeviceRuntimes
 from modelwave_agent.host.runtimes.specs import InputError
@@ -57,7 +58,7 @@ from modelwave_agent.observations import (
     checked_sample,
     whole_number,
 )
-from modelwave_agent.ports import Ports, ProofError
+from modelwave_agent.ports import ProofError
 from modelwave_agent.record import said
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment, Live
@@ -396,7 +397,7 @@ class HostAgent:
             folder = settings.state / model
             with contextlib.suppress(OSError):  # the journal says what is wrong with the folder
                 folder.mkdir(exist_ok=True)
-            ports = Ports(
+            ports = HostPorts(
                 Journal(str(folder), "journal"),
                 Banks(str(folder), settings.flash_bytes),
                 runtime,
@@ -410,7 +411,7 @@ class HostAgent:
             self._hooks[model].maintenance = gate
         link = PahoLink(settings.broker, settings.device)
         boots = Journal(str(settings.state), "device")
-        agent = _TimedAgent(
+        agent = _ReportingAgent(
             self.device,
             updates,
             link,
@@ -419,6 +420,7 @@ class HostAgent:
             settings.metrics_seconds,
             version=checkout.described(),
         )
+        agent.runtimes = runtime
         agent.observations = self._observations
         if agent.trouble:
             logger.warning("%s: no order is taken until it can be written", agent.trouble)
@@ -434,12 +436,16 @@ class HostAgent:
         return agent
 
 
-class _TimedAgent(Agent):
-    """An agent that judges maintenance windows by the host's local time, and says so."""
+class _ReportingAgent(Agent):
+    """An agent whose report also says what only hosts have: it judges maintenance windows, by the
+    host's local time, and offers runtimes under several names."""
+
+    runtimes: DeviceRuntimes
 
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1
+        document["extra"] = {"runtimes": offered(self.runtimes.installed)}
         return document
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from math import prod
 from struct import Struct
 
-from modelwave_controller.fit import flexbuffer, tflite_schema
+from modelwave_controller.fit import flexbuffer, formats, tflite_schema
 from modelwave_controller.fit.errors import ModelError, ModelRefused, Unknown
 from modelwave_controller.fit.flatbuffer import File, Table
+from modelwave_controller.fit.format_signs import sample_bytes
 from modelwave_controller.fit.stored import INSIDE, Stored, stored_buffer, stored_options
 from modelwave_controller.fit.tflite_schema import ELEMENT_BYTES, Slot
 
@@ -19,7 +20,7 @@ MAX_OPERATORS = 4096
 MAX_BUFFERS = 2 * MAX_TENSORS
 MAX_SUBGRAPHS = MAX_CODES = MAX_METADATA = 256
 MAX_DIMENSIONS = 32
-MAX_ADDRESSABLE_BYTES = 2**31 - 1  # TFLM counts in int32
+MAX_ADDRESSABLE_BYTES = 2**31 - 1  # of one tensor: TFLM counts in int32
 
 
 @dataclass(slots=True)
@@ -99,9 +100,9 @@ class Model:
 
 def read_model(data: bytes) -> Model:
     """Reads a .tflite file. Raises ModelError if it is not a model, and Unknown or Refused if
-    TFLM does not support the tensors' shapes or types."""
-    if len(data) < 8 or data[4:8] != tflite_schema.IDENTIFIER:
-        raise ModelError("not a TensorFlow Lite file: no TFL3 at byte 4")
+    the tensors' shapes or types are not supported; the reason holds for boards and hosts."""
+    if why := formats.why_not_tflite(sample_bytes(data)):
+        raise ModelError(why)
     root = File(data).root()
     version = root.u32(Slot.MODEL_VERSION)
     if version != tflite_schema.VERSION:
@@ -173,11 +174,13 @@ class _ModelReader:
         if min(shape, default=0) < 0:
             raise Unknown(f"dynamic shape {list(shape)} of tensor {index} {name}")
         if kind not in tflite_schema.ELEMENT_BYTES:
-            raise ModelRefused(f"tensor {index} {name} is of type {kind}, which TFLM cannot size")
+            raise ModelRefused(
+                f"tensor {index} {name} is of type {kind}: its size is not in the file"
+            )
         size = prod(shape) * tflite_schema.ELEMENT_BYTES[kind]
         if size > MAX_ADDRESSABLE_BYTES:
             raise ModelRefused(
-                f"tensor {index} {name} has {size} bytes, more than TFLM can address"
+                f"tensor {index} {name} has {size} bytes, {MAX_ADDRESSABLE_BYTES} at most"
             )
         if table.u32(Slot.TENSOR_EXTERNAL):
             raise ModelRefused(

@@ -146,6 +146,9 @@ class Inspection:
     def _on_edgetpu(self, row: ModelOnTarget, target: Target) -> None:
         try:
             package = edgetpu.package(self.data)
+        except edgetpu.OldFormatError as old:
+            row.refused = str(old)
+            return
         except ModelError as error:
             raise OperatorError(f"{self.name}: {error}") from error
         row.notes.append(
@@ -182,10 +185,11 @@ def _whose(code: firmware.Code, profile: str) -> str:
 def _compare(row: ModelOnTarget, target: Target) -> None:
     """Adds a shortfall for each limit that is exceeded. The model file must fit into the flash
     that the firmware leaves free; the code is part of the firmware, so model and code together
-    must fit into the whole flash."""
+    must fit into the whole flash. A host has no such code."""
+    code = [("flash with the code", row.total_flash, target.flash_bytes)]
     for name, needed, free in (
         ("flash", row.model_flash, row.free_flash),
-        ("flash with the code", row.total_flash, target.flash_bytes),
+        *(code if target.kind == "mcu" else []),
         ("RAM", row.total_ram, row.free_ram),
     ):
         if needed is not None and free is not None and needed > free:

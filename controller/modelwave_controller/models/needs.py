@@ -26,6 +26,9 @@ from modelwave_controller.models.targets import Target
 # The analysis reads the file into memory. Larger files run on hosts only, with --ram given.
 MAX_ANALYSED_BYTES = 1 << 28
 
+# Under which names, with a version of its own each, a host may offer a format's runtime.
+_DISTRIBUTIONS = {"tflite": ("tflite-runtime", "ai-edge-litert"), "onnx": ("onnxruntime",)}
+
 _LEAST_RUNTIME = "min_runtime_version"  # 16 bytes, padded with NUL (TensorFlow's converter)
 
 
@@ -72,11 +75,14 @@ def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> ModelNeeds:
 
 def _check_runtime(target: Target, asked: Asked) -> None:
     """Raises OperatorError unless the runtime is the target's, as no device of the target has
-    another one."""
-    if asked.runtime is not None and asked.runtime.partition(">=")[0] != target.runtime:
+    another one, or on a host a distribution of it."""
+    names = [target.runtime]
+    if target.kind == "host":
+        names += _DISTRIBUTIONS.get(target.runtime, ())
+    if asked.runtime is not None and asked.runtime.partition(">=")[0] not in names:
         raise OperatorError(
             f"--runtime: {asked.runtime[:100]!r}, but {target.name} runs {target.runtime}: give "
-            f"{target.runtime} or {target.runtime}>=VERSION, or leave it out"
+            f"{' or '.join(f'{name} or {name}>=VERSION' for name in names)}, or leave it out"
         )
 
 
