@@ -178,7 +178,7 @@ def test_bundle_is_made_where_the_key_is_and_added_where_the_service_is(
     (offline / "root.json").write_bytes(home.root_envelope)
     monkeypatch.setenv("MODELWAVE_HOME", str(offline))
     labels = tmp_path / "labels.txt"
-    labels.write_text("zero\none\n")
+    labels.write_text("zero\none\ntwo\n")
     out = tmp_path / "stick" / "digits-v1"
     made = as_json(modelwave(*json_of(create(tmp_path, out=out, labels=labels, release=1))))
     assert made["bundle"] == str(out)

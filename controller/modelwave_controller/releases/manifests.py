@@ -48,7 +48,7 @@ class Wanted:
     release: int
     version: str
     target: Target
-    sources: Mapping[str, Path]  # by role: model, golden, labels
+    sources: Mapping[str, Path]  # by role: model, golden
     tolerance: dict[str, Any]
     asked: Asked
     dataset: str
