@@ -197,7 +197,7 @@ class Driver:
                 return await self.ports.runtime.prove(
                     banks.path(bank, "model"),
                     banks.path(bank, "golden"),
-                    self.progress.order.manifest["tolerance"],
+                    self.progress.order.manifest,
                     self.ports.clock.breathe,
                 )
         except (OSError, MemoryError):
@@ -322,6 +322,8 @@ def _detail(order: "AcceptedOrder") -> "Detail":
             "version": clean(manifest["version"]),
             "files": manifest["files"],
             "limit_us": manifest["limit_us"],
+            "format": manifest["format"],
+            "loading": manifest.get("loading", {}),
             "confirmed": False,
         },
     }

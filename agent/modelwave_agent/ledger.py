@@ -3,7 +3,7 @@
 from modelwave_agent.banks import NAMES
 from modelwave_agent.record import clean, new_record, serving
 from modelwave_agent.types import Live
-from modelwave_shared.words import SUCCEEDED
+from modelwave_shared.words import SUCCEEDED, TFLITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class Ledger:
             self.banks.path(bank, "model"),
             self.banks.path(bank, "labels") if "labels" in roles else None,
             record["state"] == "trial",
+            entry.get("format", TFLITE),  # a record from before there were others has none
+            entry.get("loading"),
         )
 
     async def step(self, event: str, detail: "Detail") -> "list[str]":

@@ -95,18 +95,20 @@ class Runtime:
         raise NotImplementedError
 
     async def prove(
-        self, model_path: str, golden_path: str, tolerance: "Document", breathe: "Breathe"
+        self, model_path: str, golden_path: str, manifest: "Document", breathe: "Breathe"
     ) -> str:
-        """Runs the golden set. Returns "" if the model is healthy, else what is wrong with it.
-        Raises OSError or MemoryError if this device could not find out. `breathe` is awaited
-        between inputs. This method runs the model in this process; a host uses a process of
-        its own, as a model may crash or hang."""
+        """Runs the golden set of the release with this manifest. Returns "" if the model is
+        healthy, else what is wrong with it. Raises OSError or MemoryError if this device could
+        not find out. `breathe` is awaited between inputs. This method runs the model in this
+        process; a host uses a process of its own, as a model may crash or hang."""
         from modelwave_agent.proof import judge_golden
 
         try:
             self.load(model_path)
             try:
-                return await judge_golden(self.run, self.name, golden_path, tolerance, breathe)
+                return await judge_golden(
+                    self.run, self.name, golden_path, manifest["tolerance"], breathe
+                )
             finally:
                 self.unload()
         except ProofError as error:

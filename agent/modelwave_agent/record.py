@@ -12,7 +12,8 @@ def new_record() -> "Record":
     return {
         "state": "idle",
         "live": 0,  # the bank that serves, unless the other is on trial or this one is empty
-        "banks": [None, None],  # {manifest, release, version, files, limit_us, confirmed}
+        # {manifest, release, version, files, limit_us, format, loading, confirmed}
+        "banks": [None, None],
         "order": {"epoch": 0, "seq": 0, "sha256": ""},  # the floor: newest accepted order
         "time": 0,  # latest signed time seen
         "tries": 0,  # attempts at proving and trial of this order

@@ -4,6 +4,7 @@ This module imports no other module of the agent, so each of them can import it.
 """
 
 from modelwave_shared.slots import slot
+from modelwave_shared.words import TFLITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,13 +118,18 @@ class Live:
         path: str,
         labels_path: "str | None",
         on_trial: bool,
+        format: str = TFLITE,
+        loading: "Document | None" = None,
     ) -> None:
+        """`format` and `loading`: of its manifest; how the model is loaded."""
         self.model = model
         self.release = release
         self.version = version
         self.path = path
         self.labels_path = labels_path
         self.on_trial = on_trial
+        self.format = format
+        self.loading = loading or {}
 
 
 COUNTS = ("inferences", "failures", "labelled", "correct")  # of a window

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,11 +34,11 @@ def read_input(path: Path, what: str, limit: int) -> bytes:
 
 
 def copy_hashed(source: Path, folder: Path, what: str, limit: int) -> tuple[str, int]:
-    """Copies a file that the operator named into `folder`, under its sha256. Returns (sha256, size
-    in bytes). Raises as `read_input`."""
+    """Copies a plain file that the operator named into `folder`, under its sha256. Returns (sha256,
+    size in bytes). Raises as `read_input`, and for a device or a pipe."""
     digest, size = hashlib.sha256(), 0
     taken = folder / ".taken"
-    with _opened(source, what) as given, naming(taken), open(taken, "wb") as file:
+    with open_plain(source, what) as given, naming(taken), open(taken, "wb") as file:
         while chunk := _read(given, source, _CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
@@ -50,6 +51,16 @@ def copy_hashed(source: Path, folder: Path, what: str, limit: int) -> tuple[str,
         raise OperatorError(f"{what}: {source} is empty")
     os.rename(taken, folder / digest.hexdigest())
     return digest.hexdigest(), size
+
+
+def open_plain(path: Path, what: str) -> BinaryIO:
+    """Opens a file that the operator named with the option `what`. Raises OperatorError if it
+    cannot be opened or is no plain file; it does not wait for the other end of a pipe."""
+    file = _opened(path, what, os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OperatorError(f"{what}: {path} is a device or a pipe; save its contents in a file")
+    return file
 
 
 def require_place(path: Path, what: str, force: bool) -> None:
@@ -103,9 +114,9 @@ def copy_verified(source: Path, path: Path, sha256: str, size: int) -> None:
             raise TrustError(f"{source} is not what was signed; get the bundle again")
 
 
-def _opened(path: Path, what: str) -> BinaryIO:
+def _opened(path: Path, what: str, more_flags: int = 0) -> BinaryIO:
     try:
-        return open(path, "rb")
+        return open(path, "rb", opener=lambda name, flags: os.open(name, flags | more_flags))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise OperatorError(f"{what}: cannot read {path}: {why}") from error

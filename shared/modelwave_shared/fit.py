@@ -4,7 +4,8 @@ The controller does this before it starts a rollout (from the device's last repo
 before it accepts an order. `has` is
     {"flash": free bytes, "ram": largest free piece, "runtime": name or "",
      "runtime_version": "2.14.0" or "", "accelerator": "", name or "name/detail",
-     "kernels": list of operators, or None if the runtime has all of them}
+     "kernels": list of operators, or None if the runtime has all of them,
+     "runtimes": {name: version} of all runtimes; absent: only the one in "runtime"}
 """
 
 TYPE_CHECKING = False
@@ -23,10 +24,10 @@ def shortfalls(needs: "Document", has: "Document") -> list[str]:
             found.append(
                 "%s: %d bytes missing (needs %d, has %d)" % (field, wanted - there, wanted, there)
             )
-    version = has["runtime_version"]
-    if not runtime_serves(needs["runtime"], has["runtime"], version):
-        runtime = (has["runtime"] + " " + version).strip()
-        found.append(_TEXT % ("runtime", needs["runtime"], runtime or "none"))
+    offers = has.get("runtimes") or {has["runtime"]: has["runtime_version"]}
+    if not any([runtime_serves(needs["runtime"], name, offers[name]) for name in offers]):
+        there = ", ".join(sorted([(name + " " + offers[name]).strip() for name in offers]))
+        found.append(_TEXT % ("runtime", needs["runtime"], there or "none"))
     wanted, there = needs["accelerator"], has["accelerator"]
     if wanted and not accelerator_serves(wanted, there):
         found.append(_TEXT % ("accelerator", wanted, there or "none"))

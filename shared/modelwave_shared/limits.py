@@ -42,6 +42,10 @@ MAX_TRIAL_INFERENCES = 10**9
 MAX_GOLDEN_RECORDS = 4096
 MAX_TENSOR_BYTES = 2**24
 
+# How a host loads a model. The journal's record holds it for both banks.
+MAX_TENSOR_NAME = 100  # characters of the name of an input or output
+MAX_SHAPES = 4  # inputs whose shape the manifest gives
+
 # A device's report: the controller refuses longer ones.
 MAX_REPORT_BYTES = 16384
 

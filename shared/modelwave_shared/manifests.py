@@ -5,7 +5,7 @@ from modelwave_shared.fields import integer, name, sha256, text, token
 from modelwave_shared.limits import MAX_BYTES, MAX_DELTAS, MAX_FILES, MAX_KERNELS
 from modelwave_shared.rules import Integer, ListOf, MapOf, Object, OneOf
 from modelwave_shared.schema import COUNT, RELEASE, Kind, target, token_or_empty
-from modelwave_shared.words import FILE_ROLES, FORMATS, MANIFEST
+from modelwave_shared.words import FILE_ROLES, MANIFEST, TENSORS, TFLITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,16 +17,43 @@ SIZE = Integer(0, MAX_BYTES)
 FILE_SIZE = Integer(1, MAX_BYTES)
 
 
+# From this format version on there are other formats, `loading`, and tolerances of kind "tensors".
+TENSORS_FORMAT = 2
+
+
 def tolerance(value: "Any", where: str) -> None:
     """The tolerance of a golden set (golden.py): `kind` decides which other field it has."""
-    if type(value) is dict and value.get("kind") == "labels":
+    kind = value.get("kind") if type(value) is dict else ""
+    if kind == TENSORS:
+        from modelwave_shared import tensors  # not in memory without need
+
+        rule = tensors.TOLERANCE
+    elif kind == "labels":
         rule = Object({"kind": OneOf("labels"), "least_ppm": Integer(0, 1000000)})
     else:
-        rule = Object({"kind": OneOf("labels", "outputs"), "steps": MapOf(token, COUNT, 1, 8)})
+        kinds = OneOf("labels", "outputs", TENSORS)
+        rule = Object({"kind": kinds, "steps": MapOf(token, COUNT, 1, 8)})
     rule(value, where)
 
 
+def loading(value: "Any", where: str) -> None:
+    """How a host loads the model (tensors.py)."""
+    from modelwave_shared.tensors import LOADING
+
+    LOADING(value, where)
+
+
+def format_version(document: "Document") -> int:
+    """Returns the lowest format version that can say what `document` says."""
+    tensors = document["tolerance"]["kind"] == TENSORS
+    return TENSORS_FORMAT if tensors or "loading" in document or document["format"] != TFLITE else 1
+
+
 def _agrees(document: "Document") -> None:
+    lowest = format_version(document)
+    if document.get("v", 1) < lowest:
+        told = "%d, but its format, loading or tolerance are of format %d"
+        raise DocumentError("manifest.v", told % (document.get("v", 1), lowest))
     roles = []
     total = 0
     for file in document["files"]:
@@ -60,7 +87,7 @@ KIND = Kind(
         "release": RELEASE,
         "version": text,
         "target": target,
-        "format": OneOf(*FORMATS),
+        "format": name,  # of the model's file: tflite, onnx, or that of a runtime of your own
         "files": ListOf(FILE, 2, MAX_FILES),
         "needs": NEEDS,
         "tolerance": tolerance,
@@ -68,5 +95,6 @@ KIND = Kind(
         "forced": text,  # why it was released although it failed a check; "": it passed all
         "deltas": ListOf(DELTA, 0, MAX_DELTAS),  # optional; the whole file is always available
     },
-    between=_agrees,
+    {"loading": loading},
+    _agrees,
 )

@@ -3,9 +3,9 @@
 ROOT, MANIFEST, ORDER, REPORT, METRICS = "root", "manifest", "order", "report", "metrics"
 
 # The format version of each kind, `v` in the document: the highest that this program reads, and
-# for the kinds that it signs the lowest that it writes: an order that version 1 cannot say has
-# version 2 (orders.py). A document without `v` has version 1.
-READS = {ROOT: 1, MANIFEST: 1, ORDER: 2, REPORT: 1, METRICS: 1}
+# for the kinds that it signs the lowest that it writes: an order or a manifest that version 1
+# cannot say has version 2 (orders.py, manifests.py). A document without `v` has version 1.
+READS = {ROOT: 1, MANIFEST: 2, ORDER: 2, REPORT: 1, METRICS: 1}
 WRITES = {MANIFEST: 1, ORDER: 1}
 
 # {kind: the role, in the root document, whose keys must sign it}
@@ -25,5 +25,6 @@ OUTCOMES = (SUCCEEDED, SHADOWED, ROLLED_BACK, REJECTED, FAILED, DEFERRED, CANCEL
 # States of a model on a device (agent/modelwave_agent/machine.py).
 STATES = ("idle", "clearing", "fetching", "proving", "shadow", "trial")
 
-FORMATS = ("tflite",)
+TFLITE, ONNX = "tflite", "onnx"  # formats of models that this program knows
+TENSORS = "tensors"  # the kind of a tolerance for several outputs (tensors.py)
 FILE_ROLES = ("model", "golden", "labels")

@@ -196,7 +196,7 @@ class FakeRuntime(ports.Runtime):
     def free_ram(self):
         return self.world.ram
 
-    async def prove(self, model_path, golden_path, tolerance, breathe):
+    async def prove(self, model_path, golden_path, manifest, breathe):
         def judge():
             with open(model_path, "rb") as file:
                 return "golden set: 1 of 1 outputs off" if file.read(3) == b"BAD" else ""

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 from modelwave_agent.host import shadow_child
+from modelwave_agent.host.runtimes import registry
+from modelwave_agent.host.runtimes.specs import TensorSpec
 from modelwave_agent.ports import ProofError
 
 RESERVED_BYTES = 2**30  # and never used
@@ -17,19 +19,19 @@ MOST_BLOCKS = 50  # it must not take the machine with it, should nobody end it
 
 
 class OddRuntime:
-    name = "tflite-runtime"
-    output_type = "|i1"
+    configuration = "tflite-runtime"
+    outputs = (TensorSpec("output", "|i1", (10,)),)
 
-    def __init__(self, accelerator):
+    def __init__(self):
         self.eaten = []
         self.runs = 0
 
-    def load(self, path):
+    def load(self, path, loading):
         self.way = Path(path).read_text()
         if self.way == "unloadable":
             raise ProofError("the model cannot be loaded")
 
-    def run(self, data):
+    def run_bytes(self, data):
         self.runs += 1
         return getattr(self, self.way, bytes)(data)
 
@@ -82,7 +84,7 @@ class OddRuntime:
         return data
 
 
-shadow_child.LiteRT = OddRuntime
+registry.make = lambda format_, settings: OddRuntime()
 
 if __name__ == "__main__":
     sys.exit(shadow_child.main())

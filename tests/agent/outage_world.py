@@ -109,7 +109,7 @@ class _Healthy(Runtime):
     def free_ram(self):
         return 100_000
 
-    async def prove(self, model_path, golden_path, tolerance, breathe):
+    async def prove(self, model_path, golden_path, manifest, breathe):
         return ""
 
 

@@ -1,12 +1,14 @@
 """Coral and Jetson without the hardware: a fake libedgetpu, a fake /proc and nvpmodel."""
 
 import asyncio
+import json
 import subprocess
 
 import pytest
 
-from modelwave_agent.host import edgetpu, jetson, litert
-from modelwave_agent.host.litert import LiteRT
+from modelwave_agent.host import accelerators, edgetpu, jetson, proving
+from modelwave_agent.host.proving import DeviceRuntimes
+from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.ports import ProofError
 from modelwave_shared import fields
 from modelwave_shared.fit import shortfalls
@@ -38,7 +40,7 @@ def library(tmp_path, monkeypatch):
         source.write_text(LIBRARY.format(version=version, devices=devices))
         command = [compiler, "-shared", "-fPIC", "-o", str(made), str(source)]
         subprocess.run(command, check=True)
-        monkeypatch.setattr(litert, "EDGETPU_LIBRARY", str(made))
+        monkeypatch.setattr(accelerators, "EDGETPU_LIBRARY", str(made))
         return str(made)
 
     return put
@@ -57,7 +59,7 @@ def has(runtime):
 
 def test_the_librarys_runtime_version_is_what_a_release_is_held_against(library):
     library()
-    runtime = LiteRT(accelerator="edgetpu")
+    runtime = DeviceRuntimes(RuntimeSettings("edgetpu"))
     assert runtime.accelerator == "edgetpu/14"
     fields.token(runtime.accelerator, "accelerator")
     assert shortfalls({**NEEDS, "accelerator": "edgetpu>=14"}, has(runtime)) == []
@@ -86,7 +88,7 @@ def test_a_library_that_crashes_hangs_or_finds_nothing_leaves_the_agent_alive(
         monkeypatch.setattr(edgetpu, "SECONDS", 1)
     library(version, devices)
     with pytest.raises(ProofError, match=words):
-        LiteRT(accelerator="edgetpu")
+        DeviceRuntimes(RuntimeSettings("edgetpu"))
 
 
 def test_a_file_that_is_no_library_is_named(tmp_path):
@@ -116,7 +118,7 @@ def orin(tmp_path, monkeypatch):
 
 
 def test_a_jetson_tells_the_power_mode_that_is_set_now(orin):
-    runtime = LiteRT(accelerator="jetson")
+    runtime = DeviceRuntimes(RuntimeSettings("jetson"))
     assert runtime.accelerator == "jetson/MAXN_SUPER"
     assert shortfalls({**NEEDS, "accelerator": "jetson"}, has(runtime)) == []
     assert shortfalls({**NEEDS, "accelerator": "jetson/15W"}, has(runtime)) == [
@@ -144,7 +146,7 @@ def test_a_power_mode_that_cannot_be_read_is_told_as_far_as_it_goes(
         (orin / name).unlink()
         if text is not None:
             (orin / name).write_text(text)
-    found = LiteRT(accelerator="jetson").accelerator
+    found = DeviceRuntimes(RuntimeSettings("jetson")).accelerator
     assert found == accelerator
     fields.token(found, "accelerator")
 
@@ -152,27 +154,27 @@ def test_a_power_mode_that_cannot_be_read_is_told_as_far_as_it_goes(
 def test_a_host_that_is_no_jetson_says_so_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(jetson, "ROOT", tmp_path)
     with pytest.raises(ProofError, match="not a Jetson"):
-        LiteRT(accelerator="jetson")
+        DeviceRuntimes(RuntimeSettings("jetson"))
 
 
 def test_a_jetson_computes_on_its_cpu_and_proves_as_one(orin, monkeypatch):
     """No delegate is loaded, and the proof's process is told the kind without its detail."""
-    runtime = LiteRT(accelerator="jetson")
-    assert runtime._delegates() is None
+    runtime = DeviceRuntimes(RuntimeSettings("jetson"))
+    assert runtime.installed[0]._delegates() is None
     told = []
 
     async def run(command, env=None):
         told.extend(command)
         raise OSError("seen")
 
-    monkeypatch.setattr(litert.process, "run", run)
+    monkeypatch.setattr(proving.process, "run", run)
     with pytest.raises(OSError, match="seen"):
-        asyncio.run(runtime.prove("m", "g", {}))
-    assert told[told.index("--accelerator") + 1] == "jetson"
+        asyncio.run(runtime.prove("m", "g", {"format": "tflite", "tolerance": {}}))
+    assert json.loads(told[told.index("--settings") + 1])["accelerator"] == "jetson"
 
 
 def test_operators_of_a_board_that_a_host_stands_in_for_are_all_it_has():
-    runtime = LiteRT(kernels=("SOFTMAX",))
+    runtime = DeviceRuntimes(kernels=("SOFTMAX",))
     wanted = {**NEEDS, "kernels": ["FULLY_CONNECTED", "SOFTMAX"]}
     assert shortfalls(wanted, has(runtime)) == ["kernels: lacks FULLY_CONNECTED"]
-    assert shortfalls(wanted, has(LiteRT())) == []
+    assert shortfalls(wanted, has(DeviceRuntimes())) == []

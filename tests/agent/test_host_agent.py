@@ -12,6 +12,7 @@ import pytest
 
 from modelwave_agent.host import HostAgent, ProofError
 from modelwave_agent.host.config import ConfigError
+from modelwave_agent.host.runtimes.litert import LiteRT
 from modelwave_shared import checkout, golden, local_time
 from modelwave_shared.maintenance import LENGTHS, READS_MAINTENANCE, STARTS
 from tests.agent.host_places import Mosquitto, refused_port
@@ -103,19 +104,18 @@ def test_program_takes_the_new_model_over_at_its_next_run_and_confirms_it(tmp_pa
     run(tmp_path, main)
 
 
-def fails(data):
+def fails(runtime, data):
     raise ProofError("a node failed to invoke")
 
 
-def test_inference_that_fails_on_trial_brings_the_old_model_back(tmp_path):
+def test_inference_that_fails_on_trial_brings_the_old_model_back(tmp_path, monkeypatch):
     async def main(made):
         with HostAgent.from_config(made.toml()) as agent:
             await made.order(V1)
             await made.outcome()
             await made.order(V2, seconds=600)
             await made.state(lambda state: state["state"] == "trial")
-            program = agent._programs["digits"]
-            program.runtime.run = fails
+            monkeypatch.setattr(LiteRT, "run_bytes", fails)
             with pytest.raises(ProofError, match="a node failed"):
                 agent.run("digits", PICTURE)
             state = await made.outcome()
@@ -328,6 +328,16 @@ def test_model_may_have_any_name(tmp_path):
         config.write_text(config.read_text().replace('models = ["digits"]', models))
         with HostAgent.from_config(config) as agent:
             assert agent._agent.state()["refused"] == ""
+
+
+def test_report_has_all_runtimes_that_the_host_offers(tmp_path):
+    with refused_port() as port:
+        agent = HostAgent.from_config(World(tmp_path, port, 1, None, {}).toml())._agent
+    document = agent.state()
+    runtimes = document["extra"]["runtimes"]
+    assert runtimes[document["runtime"]] == document["runtime_version"]
+    assert set(runtimes) & {"tflite-runtime", "ai-edge-litert"}
+    assert document["runtime"] == "tflite"
 
 
 def test_state_folder_that_cannot_be_made_is_named(tmp_path):

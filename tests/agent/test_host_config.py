@@ -56,7 +56,7 @@ def test_least_configuration_has_defaults(folder):
     assert found.state == folder / "state"
     assert found.root["fleet"] == "demo"
     assert (found.broker.host, found.broker.port, found.broker.tls) == ("broker.test", 1883, False)
-    assert (found.flash_bytes, found.ram_bytes, found.accelerator) == (0, 0, "")
+    assert (found.flash_bytes, found.ram_bytes, found.runtime.accelerator) == (0, 0, "")
     assert (found.swap, found.health, found.metrics_seconds) == ((), (), 900)
     assert found.zone is None
 

@@ -13,8 +13,10 @@ import pytest
 from modelwave_agent import runner
 from modelwave_agent.host import AgentStopped, HostAgent, InputError, ProofError
 from modelwave_agent.host.program import Program
+from modelwave_agent.host.runtimes import registry
+from modelwave_agent.host.runtimes.litert import LiteRT
+from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.observations import MAX_OPEN
-from modelwave_agent.ports import Runtime
 from modelwave_agent.types import Live, Window
 from tests.agent.host_places import refused_port
 from tests.agent.host_world import Digits, World
@@ -187,7 +189,7 @@ def test_fault_of_the_device_on_trial_counts_against_nothing(tmp_path, monkeypat
             await made.order(V2, inferences=1)
             await made.state(lambda state: state["state"] == "trial")
             with monkeypatch.context() as faulty:
-                faulty.setattr(agent._programs["digits"].runtime, "load", raising(error))
+                faulty.setattr(LiteRT, "load", raising(error))
                 kind = ProofError if isinstance(error, OSError) else type(error)
                 with pytest.raises(kind, match=r"Too many open files|^$"):
                     agent.run("digits", PICTURE)
@@ -390,16 +392,19 @@ def test_process_that_is_forked_from_the_agents_is_told(config):
     assert told[5] == "left\n"
 
 
-def test_run_within_a_run_of_the_same_thread_is_refused():
-    class Within(Runtime):
-        def load(self, path):
+def test_run_within_a_run_of_the_same_thread_is_refused(monkeypatch):
+    class Within(HostRuntime):
+        format = "tflite"
+
+        def load(self, path, loading):
             pass
 
-        def run(self, data):
+        def run_bytes(self, data):
             return program.run(live, data)  # as a signal handler of the program could
 
     live = Live("digits", 1, "v1", "a.model", None, False)
-    program = Program(Within())
+    program = Program(RuntimeSettings())
+    monkeypatch.setattr(registry, "make", lambda format_, settings: Within(settings))
     for _ in range(2):
         with pytest.raises(RuntimeError, match=r"^run: it was called within itself"):
             program.run(live, b"")

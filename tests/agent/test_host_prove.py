@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from modelwave_agent.host import litert
+from modelwave_agent.host import accelerators, proving
 from modelwave_agent.host import prove as prover
-from modelwave_agent.host.litert import LiteRT
 from modelwave_agent.host.process import MAX_TAIL_BYTES, Ended
+from modelwave_agent.host.proving import DeviceRuntimes
+from modelwave_agent.host.runtimes import litert
+from modelwave_agent.host.runtimes.litert import LiteRT
+from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.ports import ProofError
 from modelwave_shared import golden
 from tests.agent.hand import Hand
@@ -36,8 +39,9 @@ SECONDS = 20  # for what takes a fraction of one
 
 
 def prove(model=V2, golden_file=V2_GOLDEN, tolerance=OUTPUTS, seconds=SECONDS):
-    runtime = LiteRT(proof_seconds=seconds)
-    return asyncio.run(runtime.prove(str(model), str(golden_file), tolerance))
+    runtimes = DeviceRuntimes(proof_seconds=seconds)
+    manifest = {"format": "tflite", "tolerance": tolerance}
+    return asyncio.run(runtimes.prove(str(model), str(golden_file), manifest))
 
 
 def program(*arguments, **options):
@@ -54,7 +58,9 @@ def test_runs_bytes_to_bytes():
     data = Path(V2_GOLDEN).read_bytes()
     given, wanted = data[20 : 20 + 64], data[20 + 64 : 20 + 74]
     assert (
-        golden.furthest(struct.unpack("10b", runtime.run(given)), struct.unpack("10b", wanted), "b")
+        golden.furthest(
+            struct.unpack("10b", runtime.run_bytes(given)), struct.unpack("10b", wanted), "b"
+        )
         <= 1
     )
 
@@ -64,7 +70,7 @@ def test_input_of_another_length_is_refused():
     runtime.load(V2)
     for size in (0, 63, 65, 64_000):
         with pytest.raises(ProofError, match=f"needs 64 bytes of input, and got {size}"):
-            runtime.run(bytes(size))
+            runtime.run_bytes(bytes(size))
 
 
 def test_nothing_loaded_is_a_proof_error():
@@ -72,7 +78,7 @@ def test_nothing_loaded_is_a_proof_error():
     runtime.load(V2)
     runtime.unload()
     with pytest.raises(ProofError, match="no model is loaded"):
-        runtime.run(bytes(64))
+        runtime.run_bytes(bytes(64))
 
 
 @pytest.mark.parametrize("cut", [0, 7, 100, 2000])
@@ -86,13 +92,13 @@ def test_cut_model_is_a_proof_error(tmp_path, cut):
 
 def test_lines_before_the_proof_s_result_are_passed_over():
     said = b'INFO: a line of the runtime\n{"healthy": true}\n'
-    assert litert._verdict(Ended(0, said, b"")) == ""
+    assert proving._verdict(Ended(0, said, b"")) == ""
 
 
 @pytest.mark.parametrize("said", [b"", b"\n", b"no result", b'{"healthy": tr'])
 def test_proof_without_a_result_says_nothing_about_the_model(said):
     with pytest.raises(OSError, match="the proof gave no result"):
-        litert._verdict(Ended(0, said, b""))
+        proving._verdict(Ended(0, said, b""))
 
 
 def test_longest_reason_of_a_proof_fits_into_what_is_kept():
@@ -104,8 +110,8 @@ def test_version_and_free_ram_are_of_this_machine():
     runtime = LiteRT()
     assert runtime.name in litert.RUNTIMES
     assert runtime.version.count(".") == 2
-    assert runtime.free_ram() > 1_000_000
-    assert LiteRT(ram_bytes=65536).free_ram() == 65536
+    assert DeviceRuntimes().free_ram() > 1_000_000
+    assert DeviceRuntimes(ram_bytes=65536).free_ram() == 65536
 
 
 def test_missing_runtime_says_what_to_install(monkeypatch):
@@ -121,9 +127,9 @@ def test_successor_is_taken_where_the_older_is_not_installed(monkeypatch):
 
 
 def test_missing_accelerator_library_is_said_at_once(monkeypatch):
-    monkeypatch.setattr(litert, "EDGETPU_LIBRARY", "libno-such-thing.so.1")
+    monkeypatch.setattr(accelerators, "EDGETPU_LIBRARY", "libno-such-thing.so.1")
     with pytest.raises(ProofError, match=r"accelerator's library.*libno-such-thing"):
-        LiteRT(accelerator="edgetpu")
+        DeviceRuntimes(RuntimeSettings("edgetpu"))
 
 
 # Verdicts.
@@ -168,7 +174,7 @@ def test_garbage_model_is_unhealthy(tmp_path):
 
 def pretend(monkeypatch, code):
     """Runs this program in place of the one that runs golden sets."""
-    monkeypatch.setattr(litert, "PROVE", (sys.executable, "-c", f"import os, time\n{code}"))
+    monkeypatch.setattr(proving, "PROVE", (sys.executable, "-c", f"import os, time\n{code}"))
 
 
 def test_model_that_crashes_its_runtime_is_unhealthy(monkeypatch):
@@ -184,11 +190,12 @@ async def hanging(monkeypatch, tmp_path, proof_seconds=60):
     told = tmp_path / "told"
     os.mkfifo(told)
     pretend(monkeypatch, f"file = open({str(told)!r}, 'wb', 0); file.write(b'x'); time.sleep(60)")
-    runtime = LiteRT(proof_seconds=proof_seconds)
-    proving = asyncio.create_task(runtime.prove(V2, V2_GOLDEN, OUTPUTS))
+    runtimes = DeviceRuntimes(proof_seconds=proof_seconds)
+    manifest = {"format": "tflite", "tolerance": OUTPUTS}
+    proof = asyncio.create_task(runtimes.prove(V2, V2_GOLDEN, manifest))
     reading = await asyncio.to_thread(os.open, told, os.O_RDONLY)
     assert await asyncio.to_thread(os.read, reading, 1) == b"x"
-    yield proving
+    yield proof
     os.set_blocking(reading, False)
     assert os.read(reading, 1) == b"", "it is still open there"
     os.close(reading)
@@ -197,19 +204,19 @@ async def hanging(monkeypatch, tmp_path, proof_seconds=60):
 def test_model_that_hangs_is_unhealthy_and_killed(monkeypatch, tmp_path):
     async def main():
         hand = Hand()
-        async with hanging(monkeypatch, tmp_path, proof_seconds=30) as proving:
+        async with hanging(monkeypatch, tmp_path, proof_seconds=30) as proof:
             await hand.move(30)
-            assert await proving == "proof: no result within 30 seconds"
+            assert await proof == "proof: no result within 30 seconds"
 
     asyncio.run(main())
 
 
 def test_cancelled_proof_is_killed(monkeypatch, tmp_path):
     async def main():
-        async with hanging(monkeypatch, tmp_path) as proving:
-            proving.cancel()
+        async with hanging(monkeypatch, tmp_path) as proof:
+            proof.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await proving
+                await proof
 
     asyncio.run(main())
 
@@ -234,7 +241,7 @@ def test_proof_that_memory_ran_out_for_does_not_condemn_the_model(monkeypatch):
 def test_proof_that_could_not_be_made_does_not_condemn_the_model(monkeypatch):
     with pytest.raises(OSError, match="No such file"):
         prove(golden_file="/nowhere/golden")
-    monkeypatch.setattr(litert, "PROVE", ("/nowhere/python",))
+    monkeypatch.setattr(proving, "PROVE", ("/nowhere/python",))
     with pytest.raises(OSError, match="No such file"):
         prove()
 

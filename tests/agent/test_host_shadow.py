@@ -14,6 +14,7 @@ import pytest
 
 from modelwave_agent.host import shadow as host_shadow
 from modelwave_agent.host import shadow_process
+from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.host.shadow import MAX_WAITING, MAX_WAITING_BYTES, HostShadow
 from modelwave_agent.host.shadow_messages import FAILED, RAN
 from modelwave_agent.types import AcceptedOrder
@@ -42,7 +43,8 @@ def odd(monkeypatch):
 
 def order(max_failed_ppm=0, tolerance=None, **budget):
     wanted = {**signing.SHADOW["extra"]["shadow"], "share_ppm": 10**6, "ram": 300 * MIB, **budget}
-    manifest = {"release": 2, "tolerance": tolerance or {"kind": "labels", "least_ppm": 1}}
+    tolerance = tolerance or {"kind": "labels", "least_ppm": 1}
+    manifest = {"release": 2, "format": "tflite", "tolerance": tolerance}
     extra = {"shadow": wanted, "max_failed_ppm": max_failed_ppm}
     return AcceptedOrder({"extra": extra}, manifest, "d")
 
@@ -56,7 +58,9 @@ class Beside:
         self.seen = []
         self.lasted = []
         self.pid = None
-        self.shadow = HostShadow("", hang_seconds, "", lambda *seen: self.seen.append(seen))
+        self.shadow = HostShadow(
+            RuntimeSettings(), hang_seconds, "", lambda *seen: self.seen.append(seen)
+        )
 
     async def keep(self, seconds):
         self.lasted.append(seconds)
@@ -252,20 +256,21 @@ def test_no_input_in_all_the_time_is_told(tmp_path):
 
 def test_device_without_the_memory_says_how_much_is_missing(monkeypatch):
     monkeypatch.setattr(host_shadow, "available_bytes", lambda: 50 * MIB)
-    shadow = HostShadow("", 1, "", print)
+    shadow = HostShadow(RuntimeSettings(), 1, "", print)
     told = shadow.problem({"ram": 60 * MIB})
     assert told == f"ram: {10 * MIB} bytes missing (needs {60 * MIB}, has {50 * MIB})"
     assert shadow.problem({"ram": 50 * MIB}) == ""
-    assert HostShadow("", 1, "it may not", print).problem({"ram": 1}) == "it may not"
+    assert HostShadow(RuntimeSettings(), 1, "it may not", print).problem({"ram": 1}) == "it may not"
 
 
 AGENT = """
 import os, sys, threading, time
 from pathlib import Path
 from modelwave_agent.host import shadow_process
+from modelwave_agent.host.runtimes.port import RuntimeSettings
 shadow_process.CHILD = (sys.executable, sys.argv[1])
 settings = shadow_process.ShadowSettings(
-    sys.argv[2], {"kind": "labels", "least_ppm": 1}, "", 2**30, 60
+    sys.argv[2], "tflite", {}, {"kind": "labels", "least_ppm": 1}, RuntimeSettings(), 2**30, 60
 )
 process = shadow_process.ShadowProcess(settings, threading.Event())
 process.load()

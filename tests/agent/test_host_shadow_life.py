@@ -192,6 +192,6 @@ def test_device_that_runs_no_shadow_says_why(tmp_path, monkeypatch):
     path.write_text(text + '\n[runtime]\nshadow = "no"\n')
     with pytest.raises(ConfigError, match=r"runtime.shadow: give true or false"):
         read_config(path)
-    monkeypatch.setattr(agent, "_runtime", lambda settings: None)
+    monkeypatch.setattr(agent, "_runtimes", lambda settings: None)
     path.write_text(text + '\n[runtime]\naccelerator = "edgetpu"\n')
     assert "Edge TPU" in problem(path)

@@ -245,14 +245,14 @@ def rejected(name, message, reason, **setting):
         ),
         rejected(
             "manifest in a format of next year",
-            signing.order(signing.Release(9, b"m", v=2), 6),
-            "manifest: manifest.v: 2 is a newer format; manifest v 1 is read here; update the "
+            signing.order(signing.Release(9, b"m", v=3), 6),
+            "manifest: manifest.v: 3 is a newer format; manifest v 2 is read here; update the "
             "agent",
         ),
         rejected(
             "manifest with a condition of next year",
             signing.order(signing.Release(9, b"m", condition="only at night"), 6),
-            "manifest: manifest.condition: an unknown field; manifest v 1 is read here",
+            "manifest: manifest.condition: an unknown field; manifest v 2 is read here",
         ),
         rejected("shadow", signing.order(NEW, 6, shadow=True), "fit: shadow"),
     ],
@@ -345,7 +345,7 @@ def test_only_a_number_is_taken_from_a_manifests_extra_as_its_limit(signed, know
 
 def test_report_says_which_formats_are_read(world):
     assert asyncio.run(live(world, lambda _: world.reports))
-    assert world.reports[-1]["reads"] == {"root": 1, "manifest": 1, "order": 2}
+    assert world.reports[-1]["reads"] == {"root": 1, "manifest": 2, "order": 2}
 
 
 def test_order_below_the_least_release_of_the_root_is_rejected():

@@ -44,7 +44,7 @@ def provide(folder):
     (folder / "extra").write_bytes(extra)
     (folder / "newer").write_bytes(signing.order(good, 1, **at_once, v=3, condition="at night"))
     (folder / "condition").write_bytes(signing.order(good, 1, **at_once, condition="at night"))
-    newer = release(3, b"the third model" * 50, v=2)
+    newer = release(3, b"the third model" * 50, v=3)
     (folder / "newer-manifest").write_bytes(signing.order(newer, 1, **at_once))
     (folder / "newer-root.json").write_bytes(signing.root_envelope(signing.root(v=2)))
     (folder / "words-v1").write_bytes(signing.order(other, 1, model="words", **at_once))

@@ -21,7 +21,7 @@ from operator_home import (
     tflite,
 )
 
-from modelwave_agent.host.litert import LiteRT
+from modelwave_agent.host.runtimes.litert import LiteRT
 from modelwave_controller.cli import run
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
@@ -128,13 +128,13 @@ def test_release_says_its_format_from_the_second_on(
 ) -> None:
     assert "v" not in as_json(modelwave(*digits("v1"), "--json"))["manifest"]
     with monkeypatch.context() as next_year:
-        next_year.setitem(words.READS, words.MANIFEST, 2)
-        next_year.setitem(words.WRITES, words.MANIFEST, 2)
-        assert as_json(modelwave(*digits("v2"), "--json"))["manifest"]["v"] == 2
-        assert Releases(home).find("digits", "v2")["linux-cpu"].manifest.v == 2
+        next_year.setitem(words.READS, words.MANIFEST, 3)
+        next_year.setitem(words.WRITES, words.MANIFEST, 3)
+        assert as_json(modelwave(*digits("v2"), "--json"))["manifest"]["v"] == 3
+        assert Releases(home).find("digits", "v2")["linux-cpu"].manifest.v == 3
     refused(
         modelwave("release", "list"),
-        "manifest.v: 2 is a newer format; manifest v 1 is read here; update the controller",
+        "manifest.v: 3 is a newer format; manifest v 2 is read here; update the controller",
         code=1,
     )
 
@@ -356,7 +356,8 @@ def test_key_that_is_no_release_key_is_refused(
         ({"force": "x" * 201}, "--force"),
         ({"file": "/no/such"}, "--file: cannot read"),
         ({"file": "/"}, "--file: cannot read"),
-        ({"file": "/dev/null"}, "is empty"),
+        ({"file": "/dev/null"}, "--file: /dev/null is a device or a pipe"),
+        ({"labels": "/dev/zero"}, "--labels: /dev/zero is a device or a pipe"),
         ({"golden": "/no/such"}, "--golden: cannot read"),
         ({"labels": "/no/such"}, "--labels: cannot read"),
         ({"key": "/no/such"}, "key: cannot read"),
@@ -384,13 +385,14 @@ def test_bad_argument_is_refused_by_name(
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\x08\0\0\0TFL4" + bytes(16), "not a TFLite file"),
-        (b"TFL3" + bytes(20), "not a TFLite file"),
-        (b"\x08\0\0\0TFL", "not a TFLite file"),
+        (b"\x08\0\0\0TFL4" + bytes(16), "not a TensorFlow Lite file"),
+        (b"TFL3" + bytes(20), "not a TensorFlow Lite file"),
+        (b"\x08\0\0\0TFL", "not a TensorFlow Lite file"),
         (b"\x08\0\0\0TFL3", "truncated or damaged"),
         (b"\xff\xff\xff\xffTFL3" + bytes(16), "truncated or damaged"),
         (b"\0\0\0\0TFL3" + bytes(16), "truncated or damaged"),
-        (b"PK\x03\x04" + bytes(100), "not a TFLite file"),
+        (b"PK\x03\x04" + bytes(100), "it is a zip; unpack it"),
+        (b"\x08\x09\x42\x02\x10\x11", "it is an ONNX model; a host target"),
     ],
 )
 def test_model_file_that_is_not_tflite_is_refused(

@@ -37,8 +37,8 @@ from modelwave_shared import topics, words
 from modelwave_shared.slots import slot
 from modelwave_shared.words import MANIFEST, ORDER, READS, WRITES
 
-THIS_YEAR = {"root": 1, "manifest": 1, "order": 2}
-NEXT_YEAR = {"root": 1, "manifest": 2, "order": 3}
+THIS_YEAR = {"root": 1, "manifest": 2, "order": 2}
+NEXT_YEAR = {"root": 1, "manifest": 3, "order": 3}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def next_year(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on the controller reads a further format, and writes it for orders."""
-    monkeypatch.setitem(READS, MANIFEST, 2)
+    monkeypatch.setitem(READS, MANIFEST, 3)
     monkeypatch.setitem(READS, ORDER, 3)
     monkeypatch.setitem(WRITES, ORDER, 3)
 
@@ -282,10 +282,10 @@ def test_manifest_that_a_device_cannot_read_holds_the_rollout(
 ) -> None:
     monkeypatch.setitem(WRITES, ORDER, 1)
     update_all_but(world, "d7")
-    world.start(1, v=2)
+    world.start(1, v=3)
     finish_or_hold(world)
     assert newest(world).status == HELD
-    assert "d7 reads manifest v 1 at most, v 2 is needed" in newest(world).reason
+    assert "d7 reads manifest v 2 at most, v 3 is needed" in newest(world).reason
     update(world, world.devices["d7"])
     finish(world)
 
@@ -306,7 +306,7 @@ def test_documents_of_the_first_format_hold_nothing_up_next_year(
     ("writes", "changes", "problem"),
     [
         (3, {}, "fields: order.v: 3 is a newer format; order v 2 is read here; update the agent"),
-        (1, {"v": 2}, "manifest: manifest.v: 2 is a newer format; manifest v 1 is read here"),
+        (1, {"v": 3}, "manifest: manifest.v: 3 is a newer format; manifest v 2 is read here"),
     ],
 )
 def test_late_joiner_that_cannot_read_it_is_shown_with_what_it_says(
@@ -406,7 +406,7 @@ def test_device_is_shown_with_what_it_reads(
     found = json.loads(capsys.readouterr().out)
     assert found["reads"] == {"root": 1, "manifest": 1, "order": 4, "heartbeat": 1}
     assert cli.run(["--home", str(world.home.path), "device", "show", "d2"]) == 0
-    assert "root v 1, manifest v 1, order v 2" in capsys.readouterr().out
+    assert "root v 1, manifest v 2, order v 2" in capsys.readouterr().out
 
 
 # Reports and metrics of next year.

@@ -136,3 +136,13 @@ def test_kernels_that_the_firmware_lacks_are_named():
 def test_a_runtime_with_no_kernel_at_all_is_not_one_with_all():
     assert found({"kernels": ["ADD"]}, {"kernels": []}) == ["kernels: lacks ADD"]
     assert found({"kernels": ["ADD"]}, {"kernels": None}) == []
+
+
+def test_a_need_is_met_by_any_of_the_offered_runtimes_in_its_own_numbering():
+    has = {"runtimes": {"tflite": "2.23.0", "ai-edge-litert": "2.3.0", "onnx": "1.32.0"}}
+    for needed in ("tflite>=2.6.0", "ai-edge-litert>=2.1", "ai-edge-litert", "onnx>=1.20"):
+        assert found({"runtime": needed}, has) == [], needed
+    for needed in ("tflite>=2.24", "ai-edge-litert>=2.6.0", "tflite-runtime", "onnx>=2"):
+        assert found({"runtime": needed}, has) == [
+            "runtime: needs %s, has ai-edge-litert 2.3.0, onnx 1.32.0, tflite 2.23.0" % needed
+        ]

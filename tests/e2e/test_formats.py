@@ -99,7 +99,7 @@ def test_controller_of_next_year_with_agents_of_today(house: House, tmp_path: Pa
     fleet.roll_out("v2")
     why = fleet.wait_for_status("HELD")["why"]
     assert "2 known devices cannot read it: " in why
-    lacks = "reads manifest v 1 at most, v 2 is needed and reads order v 2 at most, v 3 is needed"
+    lacks = "reads manifest v 2 at most, v 3 is needed and reads order v 2 at most, v 3 is needed"
     for name in (PI, PICO):
         assert f"{name} {lacks}" in why
 

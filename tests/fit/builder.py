@@ -16,13 +16,15 @@ Step = Callable[["Builder", int], int | None]
 
 class Builder:
     """A graph that grows: each step takes a tensor and returns the new one, or None where its
-    operator does not go with the tensor. `called` are the subgraphs that operators run."""
+    operator does not go with the tensor. `called` are the subgraphs that operators run,
+    `variables` the shapes of resource variables."""
 
     def __init__(self, rng: Random, kind: str) -> None:
         self.rng = rng
         self.kind = kind
         self.graph = Graph()
         self.called: list[Graph] = []
+        self.variables: dict[str, Shape] = {}
 
     def shape(self, tensor: int) -> Shape:
         return list(self.graph.tensors[tensor].shape or [])

@@ -1,20 +1,17 @@
 """Gives the true figures for a model: PyPI's tflite_micro, the reference kernels on x86-64.
 
-Its build differs from plain firmware in the ways that wheel.toml lists: it records its allocations
-and reads compressed models, so some structures are larger. If the arena is too small, it fails and
-sometimes crashes, so it runs in a process of its own.
+Our profile x86-64:pypi is of its build. If the arena is too small, it fails and sometimes crashes,
+so it runs in a process of its own.
 """
 
 import subprocess
 import sys
-import tomllib
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from modelwave_controller.fit.kernel_data import Tables, load_tables
+from modelwave_controller.fit.kernel_data import load_tables
 from modelwave_controller.fit.model import Model, read_model
 from modelwave_controller.fit.profiles import PROFILES
 from modelwave_controller.fit.replay import Replay
@@ -28,25 +25,13 @@ try:
 except metadata.PackageNotFoundError:
     INSTALLED = "none"
 MISSING = f"tflite_micro {WHEEL} is not there to agree, but {INSTALLED}: pip install tflite-micro"
-X86 = PROFILES["x86-64:reference"]
-
-
-def wheel_tables() -> Tables:
-    """Our tables for x86-64 with what the wheel has otherwise."""
-    plain = load_tables(X86.abi, X86.library)
-    wheel = tomllib.loads((Path(__file__).parent / "wheel.toml").read_text("utf-8"))
-    core = {name: (size, alignment) for name, (size, alignment) in wheel["core"].items()}
-    kernels = {
-        name: replace(plain.kernels[name], op_data=size) for name, size in wheel["op_data"].items()
-    }
-    abi = replace(plain.abi, core={**plain.abi.core, **core})
-    return replace(plain, abi=abi, kernels={**plain.kernels, **kernels})
+PYPI = PROFILES["x86-64:pypi"]
 
 
 def replay(data: bytes) -> Replay:
     """What we say of the model in the wheel. Raises Refused or Unknown."""
     model: Model = read_model(data)
-    return Replay(model, X86, wheel_tables())
+    return Replay(model, PYPI, load_tables(PYPI.abi, PYPI.library))
 
 
 class Oracle:

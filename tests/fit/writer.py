@@ -174,14 +174,17 @@ class _Writer:
         if operator.options is None:
             return None
         b, table = self.builder, f"{operator.options}Options"
-        values = {
-            key: self._ints(value) if isinstance(value, list) else value
-            for key, value in operator.values.items()
-        }
+        values = {key: self._option(value) for key, value in operator.values.items()}
         getattr(tflite, f"{table}Start")(b)
         for key, value in values.items():
             getattr(tflite, f"{table}Add{key}")(b, value)
         return int(getattr(tflite, f"{table}End")(b))
+
+    def _option(self, value: Any) -> Any:
+        """A number stays; lists and texts lie outside the table."""
+        if isinstance(value, str):
+            return self.builder.CreateString(value)
+        return self._ints(value) if isinstance(value, list) else value
 
     def _code(self, name: str) -> int:
         b = self.builder

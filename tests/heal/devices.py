@@ -295,7 +295,7 @@ class DeviceRuntime(ports.Runtime):
     def free_ram(self):
         return 1_000_000
 
-    async def prove(self, model_path, golden_path, tolerance, breathe):
+    async def prove(self, model_path, golden_path, manifest, breathe):
         await asyncio.sleep(PROOF_SECONDS)
         self.life.check_read()
         release = self.life.release_at(model_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwave_controller.fit import analyse
+from modelwave_controller.fit import PROFILES, analyse
 from modelwave_controller.fit.kernel_data import load_tables
 from modelwave_controller.models import export
 from tests.controller.operator_home import DIGITS, Run, as_json, refused
@@ -95,10 +95,9 @@ def test_program_holds_the_file_aligned_with_its_arena_and_operators(
 def test_without_a_target_every_profile_has_its_arena(tmp_path: Path, modelwave: Run) -> None:
     assert modelwave("model", "export", V2, "--out", tmp_path, "--name", "8 bit!")[0] == 0
     header = (tmp_path / "model_8_bit_model.h").read_text()
-    assert (
-        len(re.findall(r"^constexpr unsigned int kModel8BitArenaBytes_\w+ = \d+;", header, re.M))
-        == 5
-    )
+    assert len(
+        re.findall(r"^constexpr unsigned int kModel8BitArenaBytes_\w+ = \d+;", header, re.M)
+    ) == len(PROFILES)
     compiled(tmp_path, "model_8_bit_model.cc", "-c", "-o", "/dev/null")
 
 

@@ -1,6 +1,7 @@
 """`modelwave model inspect`: columns, verdicts, advice, and what is refused."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.fit import measured
 from tests.models import small_models
 
 V2 = DIGITS / "digits-v2.tflite"
+STREAMING = measured.FEW / "streaming" / "vad_v2.tflite"
 BOARD = """\
 [small]
 description = "a board with little"
@@ -60,6 +62,22 @@ def test_json_says_refused_and_unknown_apart(tmp_path: Path, modelwave: Run) -> 
     assert signal["refused"].startswith("unknown: SignalFft")
     for one in (tile, signal):
         assert one["arena_used_bytes"] is one["arena_need_bytes"] is None
+
+
+def test_figure_that_was_derived_says_so_everywhere(modelwave: Run, tmp_path: Path) -> None:
+    word = "derived from tflite-micro's source, not measured on cortex-m4:cmsis-nn"
+    board, profile = ("--target", "nano33ble"), ("--profile", "cortex-m4:cmsis-nn")
+    for options in (board, profile):
+        (row,) = as_json(modelwave("model", "inspect", STREAMING, *options, "--json"))
+        assert row["derived"].startswith(word)
+        assert word in modelwave("model", "inspect", STREAMING, *options)[1].replace("\n", " ")
+    modelwave("model", "export", STREAMING, *board, "--out", tmp_path)
+    assert f"// {word}" in (tmp_path / "vad_v2_model.h").read_text()
+
+
+def test_note_says_how_many_resource_variables_the_firmware_must_create(modelwave: Run) -> None:
+    (row,) = as_json(modelwave("model", "inspect", STREAMING, "--target", "nano33ble", "--json"))
+    assert any("MicroResourceVariables::Create(allocator, 4)" in note for note in row["notes"])
 
 
 def test_columns_add_up_on_a_measured_board(home: Home, modelwave: Run) -> None:
@@ -148,7 +166,108 @@ def test_file_that_is_no_model_is_refused_by_name(
 ) -> None:
     file = saved(tmp_path, data)
     refused(modelwave("model", "inspect", file), "model.tflite", words)
-    refused(modelwave("model", "inspect", V2, file, "--json"), "model.tflite", words)
+    refused(modelwave("model", "inspect", file, "--json"), "model.tflite", words)
+    refused(modelwave("model", "export", file, "--out", tmp_path), "model.tflite", words)
+
+
+def bad_files(folder: Path) -> dict[Path, str]:
+    """Files that cannot be inspected, each with a word of the reason."""
+    pipe, loop, huge, saved_model = (folder / n for n in ("pipe", "loop", "huge.bin", "saved"))
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    with open(huge, "wb") as file:
+        file.write(b"GGUF")
+        file.truncate(1 << 30)
+    saved_model.mkdir()
+    saved(saved_model, b"", "saved_model.pb")
+    return {
+        saved(folder, b"hello", "hello"): "it is a text",
+        saved(folder, small_models.dense()[:100], "cut"): "cut off",
+        saved(folder, small_models.edgetpu(options=b"\xff" * 40), "tpu"): "FlexBuffers",
+        pipe: "is a device or a pipe",
+        loop: "cannot read",
+        huge: "it is a GGUF",
+        saved_model: "from_saved_model",
+        Path("/dev/zero"): "is a device or a pipe",
+        folder / "none": "No such file",
+    }
+
+
+def test_bad_files_do_not_end_the_answers_for_the_others(tmp_path: Path, modelwave: Run) -> None:
+    bad = bad_files(tmp_path)
+    files = [*bad, V2]
+    options = ("--target", "linux-cpu", "--target", "rp2040")
+    code, out, err = modelwave("model", "inspect", *files, *options, "--json")
+    assert code == 2
+    assert f"{len(bad)} of {len(files)} not inspected" in err
+    assert err.count("\n") == 1
+    *errors, host, board = json.loads(out)
+    assert [Path(one["file"]) for one in errors] == list(bad)
+    for one, words in zip(errors, bad.values(), strict=True):
+        assert set(one) == {"file", "error"}
+        assert words in one["error"]
+    assert (host["fits"], board["fits"]) == ("yes", "yes")
+
+    code, out, err = modelwave("model", "inspect", *files, *options)
+    assert code == 2
+    for file, words in bad.items():
+        (line,) = [line for line in out.splitlines() if line.startswith(f"{file} not inspected")]
+        assert words in line
+    assert "linux-cpu" in out
+
+
+def test_one_bad_file_alone_is_one_line_of_error(tmp_path: Path, modelwave: Run) -> None:
+    for file, words in bad_files(tmp_path).items():
+        refused(modelwave("model", "inspect", file, "--target", "coral-usb", "--json"), words)
+
+
+def test_a_model_is_no_list_of_layers(tmp_path: Path, modelwave: Run) -> None:
+    refused(modelwave("model", "estimate", V2), "modelwave model inspect")
+    file = saved(tmp_path, b"\x89HDF\r\n\x1a\n" + bytes(9), "m.h5")
+    refused(modelwave("model", "estimate", file), "it is an HDF5 file")
+
+
+def test_an_edge_tpu_model_of_the_old_format_is_named(tmp_path: Path, modelwave: Run) -> None:
+    old = small_models.package_options(b"\xbc\x0e" + bytes(60))
+    files = [saved(tmp_path, small_models.edgetpu(options=old), "old"), V2]
+    rows = as_json(modelwave("model", "inspect", *files, "--target", "coral-usb", "--json"))
+    assert [row["fits"] for row in rows] == ["no", "yes"]
+    assert "compile the .tflite anew with edgetpu_compiler" in rows[0]["refused"]
+
+
+HOST = """\
+[gateway]
+description = "a host with little flash"
+class = "host"
+flash_bytes = 100
+runtime = "tflite"
+source = "nobody"
+"""
+
+
+def test_what_is_said_of_a_host_does_not_speak_of_boards(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    (home.targets / "gateway.toml").write_text(HOST)
+    string = saved(tmp_path, small_models.one("RELU", "STRING"))
+    results = [
+        modelwave("model", "inspect", string, V2, "--target", "gateway"),
+        modelwave("target", "show", "gateway"),
+        modelwave("model", "export", V2, "--target", "gateway", "--out", tmp_path),
+    ]
+    told = "\n".join(out.split("\n", 1)[1] for code, out, _ in results if code == 0)
+    assert "is of type STRING: its size is not in the file" in told
+    assert "flash: 3,676 bytes missing" in told
+    assert "a host has no arena" in told
+    for word in ("TFLM", "tflite-micro", "with the code", "firmware", "kernels"):
+        assert word not in told
+    refused(results[2], "gateway is a host, which has no arena")
+
+
+@pytest.mark.parametrize("option", [("--layers",), ("--plot", "x.svg")])
+def test_layers_of_a_host_alone_are_refused(modelwave: Run, option: tuple[str, ...]) -> None:
+    result = modelwave("model", "inspect", V2, "--target", "linux-cpu", *option)
+    refused(result, "linux-cpu has no arena")
 
 
 def test_truncated_file_is_refused_at_every_length(tmp_path: Path, modelwave: Run) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelwave_agent.host.agent import AgentStopped, HostAgent
-    from modelwave_agent.host.litert import InputError
+    from modelwave_agent.host.runtimes.specs import InputError
     from modelwave_agent.ports import ProofError
 
 __all__ = ["AgentStopped", "HostAgent", "InputError", "ProofError"]
@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(agent, name)
     if name == "InputError":
-        from modelwave_agent.host.litert import InputError
+        from modelwave_agent.host.runtimes.specs import InputError
 
         return InputError
     if name == "ProofError":

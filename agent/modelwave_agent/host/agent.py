@@ -34,16 +34,19 @@ from typing import TYPE_CHECKING, Any, Self
 from modelwave_agent.backlog import check_late
 from modelwave_agent.banks import Banks
 from modelwave_agent.host import config
+from modelwave_agent.host.accelerators import EDGETPU
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.config import AgentConfig
 from modelwave_agent.host.hooks import CommandHooks, MayUpdate
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
-from modelwave_agent.host.litert import EDGETPU, InputError, LiteRT
 from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
+from modelwave_agent.host.offers import HostPorts, offered
 from modelwave_agent.host.program import Program, as_bytes, differ
+from modelwave_agent.host.proving import DeviceRuntimes
+from modelwave_agent.host.runtimes.specs import InputError
 from modelwave_agent.host.shadow import HostShadow
 from modelwave_agent.host.shadow_messages import Answer
 from modelwave_agent.host.shadow_windows import HostObservations
@@ -55,7 +58,7 @@ from modelwave_agent.observations import (
     checked_sample,
     whole_number,
 )
-from modelwave_agent.ports import Ports, ProofError
+from modelwave_agent.ports import ProofError
 from modelwave_agent.record import said
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment, Live
@@ -111,7 +114,7 @@ class HostAgent:
         self._is_claimed = False  # it was started
         self._is_forked = False  # this is another process than the agent's
         try:
-            self._programs = {model: Program(_runtime(settings)) for model in settings.models}
+            self._programs = {model: Program(settings.runtime) for model in settings.models}
             self._agent = self._made()
         except BaseException:
             self._unlock()
@@ -123,7 +126,7 @@ class HostAgent:
             self._observations.add_shadow(model, release, answer)
 
         settings = self.settings
-        return HostShadow(settings.accelerator, settings.proof_seconds, cannot, observe)
+        return HostShadow(settings.runtime, settings.proof_seconds, cannot, observe)
 
     @classmethod
     def from_config(cls, path: str | Path, may_update: "MayUpdateFunction | None" = None) -> Self:
@@ -388,13 +391,13 @@ class HostAgent:
         settings = self.settings
         clock, fetcher = HostClock(), _fetcher(settings)
         self._observations = HostObservations(settings.metrics_seconds, clock.now())
-        runtime = _runtime(settings)
+        runtime = _runtimes(settings)
         updates = {}
         for model in settings.models:
             folder = settings.state / model
             with contextlib.suppress(OSError):  # the journal says what is wrong with the folder
                 folder.mkdir(exist_ok=True)
-            ports = Ports(
+            ports = HostPorts(
                 Journal(str(folder), "journal"),
                 Banks(str(folder), settings.flash_bytes),
                 runtime,
@@ -408,7 +411,7 @@ class HostAgent:
             self._hooks[model].maintenance = gate
         link = PahoLink(settings.broker, settings.device)
         boots = Journal(str(settings.state), "device")
-        agent = _TimedAgent(
+        agent = _ReportingAgent(
             self.device,
             updates,
             link,
@@ -432,12 +435,15 @@ class HostAgent:
         return agent
 
 
-class _TimedAgent(Agent):
-    """An agent that judges maintenance windows by the host's local time, and says so."""
+class _ReportingAgent(Agent):
+    """An agent whose report also says what only hosts have: it judges maintenance windows, by the
+    host's local time, and offers runtimes under several names."""
 
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1
+        runtimes = (update.ports.runtime for update in self.updates.values())
+        document["extra"] = {"runtimes": offered(*runtimes)}
         return document
 
 
@@ -517,7 +523,7 @@ def _no_shadow(settings: AgentConfig, runs_models: bool) -> str:
         return "runtime.shadow is false in this device's agent.toml"
     if not runs_models:
         return "no program runs models through this agent"
-    if settings.accelerator == EDGETPU:
+    if settings.runtime.accelerator == EDGETPU:
         return "only one process can use an Edge TPU"
     return ""
 
@@ -526,7 +532,7 @@ def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
     return HostHttpFetcher(settings.download_ca, redirect_hosts=settings.redirect_hosts)
 
 
-def _runtime(settings: AgentConfig) -> LiteRT:
-    return LiteRT(
-        settings.accelerator, settings.ram_bytes, settings.proof_seconds, settings.kernels
+def _runtimes(settings: AgentConfig) -> DeviceRuntimes:
+    return DeviceRuntimes(
+        settings.runtime, settings.ram_bytes, settings.proof_seconds, settings.kernels
     )

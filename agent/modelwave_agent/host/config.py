@@ -13,17 +13,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from modelwave_agent.host.accelerators import ACCELERATORS
 from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import BrokerAddress
-from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS
+from modelwave_agent.host.proving import PROOF_SECONDS
 from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
+from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_shared import documents, fields, local_time, schema
 from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
 from modelwave_shared.rules import ListOf
+from modelwave_shared.tensors import DELEGATES, PROVIDERS
 
 MAX_CONFIG_BYTES = 65536
 MAX_SECRET_BYTES = 1024
+MAX_THREADS = 256
 MQTT_PORT, MQTTS_PORT = 1883, 8883
 
 
@@ -42,7 +46,7 @@ class AgentConfig:
     flash_bytes: int  # the limit of one bank; 0: the free space
     ram_bytes: int  # the limit of a model; 0: the free memory
     kernels: tuple[str, ...]  # the operators of a board that this host simulates; (): all
-    accelerator: str
+    runtime: RuntimeSettings
     proof_seconds: float
     shadow: bool  # whether releases may run beside the live ones
     download_ca: str
@@ -100,7 +104,7 @@ class _SettingsReader:
             flash_bytes=self.take("limits.flash_bytes", _bytes, 0),
             ram_bytes=self.take("limits.ram_bytes", _bytes, 0),
             kernels=self.take("limits.kernels", _kernels, ()),
-            accelerator=self.take("runtime.accelerator", _accelerator, ""),
+            runtime=self.runtime(),
             proof_seconds=self.take("runtime.proof_seconds", _seconds, PROOF_SECONDS),
             shadow=self.take("runtime.shadow", _yes_or_no, True),
             download_ca=self.authorities("download.ca"),
@@ -114,6 +118,14 @@ class _SettingsReader:
         )
         self.refuse_the_rest()
         return found
+
+    def runtime(self) -> RuntimeSettings:
+        return RuntimeSettings(
+            accelerator=self.take("runtime.accelerator", _accelerator, ""),
+            threads=self.take("runtime.threads", _threads, 0),
+            delegates=self.take("runtime.delegates", _some_of(DELEGATES), DELEGATES),
+            providers=self.take("runtime.providers", _some_of(PROVIDERS), PROVIDERS),
+        )
 
     def broker(self) -> BrokerAddress:
         scheme, host, port = self.take("broker.url", _broker_url)
@@ -230,6 +242,23 @@ def _accelerator(value: Any) -> str:
     if value not in ACCELERATORS:
         raise ValueError("give one of " + ", ".join(f'"{name}"' for name in ACCELERATORS))
     return str(value)
+
+
+def _threads(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_THREADS:
+        raise ValueError(f"give threads, from 1 to {MAX_THREADS}; 0 leaves it to the runtime")
+    return value
+
+
+def _some_of(words: tuple[str, ...]) -> Callable[[Any], tuple[str, ...]]:
+    def checked(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(one in words for one in value):
+            raise ValueError("give a list of " + ", ".join(f'"{one}"' for one in words) + "; or []")
+        if len(set(value)) != len(value):
+            raise ValueError("one of them is named twice; name it once")
+        return tuple(value)
+
+    return checked
 
 
 def _yes_or_no(value: Any) -> bool:

@@ -1,5 +1,5 @@
 """Reads whether this is a Jetson, and its power mode, which determines its speed. Its CPU and GPU
-share the memory, so Linux's available memory is the limit for both (litert.py).
+share the memory, so Linux's available memory is the limit for both (memory.py).
 
     /proc/device-tree/compatible   names a Tegra chip
     /var/lib/nvpmodel/status       "pmode:0002 …": number of the mode

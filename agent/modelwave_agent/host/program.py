@@ -4,15 +4,17 @@ import threading
 import time
 from typing import Any
 
-from modelwave_agent.ports import Runtime
+from modelwave_agent.host.runtimes import registry
+from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.types import Live
 
 
 class Program:
-    """A runtime for the program's own inferences; it loads the live model."""
+    """Runs the program's own inferences, on a runtime for the live model's format."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self.settings = settings
+        self.runtime: HostRuntime | None = None  # of the model that was loaded last
         self.loaded: Live | None = None
         self.lock = threading.RLock()
         self.is_busy = False
@@ -25,8 +27,9 @@ class Program:
 
     @property
     def output_type(self) -> str:
-        """The type of the output's elements as numpy writes it; "" if the runtime does not tell."""
-        return str(getattr(self.runtime, "output_type", ""))
+        """The type of the output's elements as numpy writes it; "" if no model is loaded."""
+        runtime = self.runtime
+        return runtime.outputs[0].dtype if runtime and runtime.outputs else ""
 
     def run(self, live: Live, data: bytes) -> tuple[bytes, float]:
         """Loads `live` if it is new, and runs it. Returns the output and the milliseconds of the
@@ -39,16 +42,25 @@ class Program:
                 )
             self.is_busy = True
             try:
-                if differ(live, self.loaded):
-                    self.loaded = None
-                    self.runtime.unload()
-                    self.runtime.load(live.path)
-                    self.loaded = live
+                runtime = self._ready(live)
                 start = time.perf_counter()
-                output = self.runtime.run(data)
+                output = runtime.run_bytes(data)
                 return output, (time.perf_counter() - start) * 1000
             finally:
                 self.is_busy = False
+
+    def _ready(self, live: Live) -> HostRuntime:
+        """Returns the runtime that has loaded `live`."""
+        if self.runtime and not differ(live, self.loaded):
+            return self.runtime
+        self.loaded = None
+        if self.runtime:
+            self.runtime.unload()
+        if not self.runtime or self.runtime.format != live.format:
+            self.runtime = registry.make(live.format, self.settings)
+        self.runtime.load(live.path, live.loading)
+        self.loaded = live
+        return self.runtime
 
 
 def differ(live: Live, other: Live | None) -> bool:

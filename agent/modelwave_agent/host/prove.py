@@ -2,6 +2,7 @@
 controller's `release create`.
 
     python -m modelwave_agent.host.prove --model F --golden F --tolerance JSON
+        --format tflite --loading JSON --settings JSON
 
 Prints one JSON line {"healthy", "reason", "runtime", "version"} and exits with 0 if the golden
 set was run. Exits with 1 and a line on stderr if it could not be run (no runtime, no memory, an
@@ -14,15 +15,19 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from modelwave_agent.host.accelerators import Accelerator
 from modelwave_agent.host.expendable import be_expendable
-from modelwave_agent.host.litert import ACCELERATORS, PROOF_SECONDS, LiteRT
+from modelwave_agent.host.proving import PROOF_SECONDS
+from modelwave_agent.host.runtimes import registry
+from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.ports import ProofError
 from modelwave_agent.proof import judge_golden
-from modelwave_shared import strict_json
-from modelwave_shared.manifests import tolerance
+from modelwave_shared import fields, manifests, strict_json
+from modelwave_shared.errors import DocumentError
+from modelwave_shared.words import TFLITE
 
 MAX_REASON = 1000  # characters; a runtime may list all missing operators
 
@@ -32,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     be_expendable()
     signal.setitimer(signal.ITIMER_REAL, options.seconds)  # also if its parent was killed
     try:
-        runtime = LiteRT(options.accelerator)
-        reason = asyncio.run(judge(runtime, options.model, options.golden, options.tolerance))
+        Accelerator(options.settings.accelerator)  # before its library is loaded here
+        runtime = registry.make(options.format, options.settings)
+        reason = asyncio.run(judge(runtime, options))
     except (ProofError, OSError, MemoryError) as error:
         print(f"prove: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
@@ -52,15 +58,21 @@ def _printable(text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
-async def judge(runtime: LiteRT, model: str, golden: str, tolerance: Any) -> str:
+async def judge(runtime: HostRuntime, options: argparse.Namespace) -> str:
     """Runs the golden set; returns "" if the model is healthy, else the reason. Raises OSError or
     MemoryError if this machine cannot run it."""
-    for path in (model, golden):
+    for path in (options.model, options.golden):
         with open(path, "rb"):
             pass  # the runtime's own error is the same for a missing file and a bad one
     try:
-        runtime.load(model)
-        return await judge_golden(runtime.run, runtime.name, golden, tolerance, _never_wait)
+        runtime.load(options.model, options.loading)
+        return await judge_golden(
+            runtime.run_bytes,
+            runtime.configuration,
+            options.golden,
+            options.tolerance,
+            _never_wait,
+        )
     except ProofError as error:
         return str(error)
 
@@ -74,20 +86,61 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, metavar="FILE")
     parser.add_argument("--golden", required=True, metavar="FILE")
     parser.add_argument(
-        "--tolerance", required=True, type=_tolerance, metavar="JSON", help="as in the manifest"
+        "--tolerance",
+        required=True,
+        type=_checked_by(manifests.tolerance, "tolerance"),
+        metavar="JSON",
+        help="as in the manifest",
     )
-    parser.add_argument("--accelerator", default="", choices=ACCELERATORS)
+    add_runtime_options(parser)
     parser.add_argument("--seconds", default=PROOF_SECONDS, type=float, help="time limit")
     return parser.parse_args(arguments)
 
 
-def _tolerance(text: str) -> Any:
+def add_runtime_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say how a model is loaded: format, loading, settings."""
+    parser.add_argument("--format", default=TFLITE, type=_format, help="of the model's file")
+    parser.add_argument(
+        "--loading",
+        default={},
+        type=_checked_by(manifests.loading, "loading"),
+        metavar="JSON",
+        help="as in the manifest",
+    )
+    parser.add_argument(
+        "--settings",
+        default=RuntimeSettings(),
+        type=_settings,
+        metavar="JSON",
+        help="what this device allows its runtimes",
+    )
+
+
+def _checked_by(rule: Callable[[Any, str], None], field: str) -> Callable[[str], Any]:
+    def checked(text: str) -> Any:
+        try:
+            value = strict_json.loads(text.encode())
+            rule(value, field)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return value
+
+    return checked
+
+
+def _format(text: str) -> str:
     try:
-        value = strict_json.loads(text.encode())
-        tolerance(value, "tolerance")
-    except ValueError as error:
+        fields.name(text, "format")
+    except DocumentError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    return value
+    return text
+
+
+def _settings(text: str) -> RuntimeSettings:
+    try:
+        return RuntimeSettings(**strict_json.loads(text.encode()))
+    except (ValueError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"settings: {error}") from error
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from modelwave_agent.host.litert import available_bytes
+from modelwave_agent.host.memory import available_bytes
+from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.host.shadow_messages import Answer
 from modelwave_agent.host.shadow_process import (
     END_SECONDS,
@@ -44,7 +45,7 @@ class HostShadow:
 
     def __init__(
         self,
-        accelerator: str,
+        runtime: RuntimeSettings,
         answer_seconds: float,
         cannot: str,
         observe: Callable[[int, Answer], None],
@@ -52,7 +53,7 @@ class HostShadow:
         """`answer_seconds`: after which a model that has not answered hangs. `cannot`: why this
         device runs no shadow, "" if it does. `observe`: called with the release and each run, in
         the agent's event loop."""
-        self.accelerator = accelerator
+        self.runtime = runtime
         self.answer_seconds = answer_seconds
         self.cannot = cannot
         self.observe = observe
@@ -82,8 +83,10 @@ class HostShadow:
         budget = order.extra("shadow")
         settings = ShadowSettings(
             path,
+            order.manifest["format"],
+            order.manifest.get("loading", {}),
             CLASSES if budget["classes"] else order.manifest["tolerance"],
-            self.accelerator,
+            self.runtime,
             budget["ram"],
             self.answer_seconds,
         )

@@ -2,7 +2,7 @@
 outputs with those of the live model.
 
     python -m modelwave_agent.host.shadow_child --model F --tolerance JSON --reserved BYTES
-        --accelerator NAME --socket FD --parent PID
+        --format tflite --loading JSON --settings JSON --socket FD --parent PID
 
 It ends when the agent closes its socket, and is killed when the agent's process has gone.
 """
@@ -24,7 +24,9 @@ import numpy
 
 from modelwave_agent.host import agreement
 from modelwave_agent.host.expendable import be_expendable
-from modelwave_agent.host.litert import ACCELERATORS, LiteRT
+from modelwave_agent.host.prove import add_runtime_options
+from modelwave_agent.host.runtimes import registry
+from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.host.shadow_messages import (
     FAILED,
     INPUT,
@@ -53,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         resource.setrlimit(resource.RLIMIT_DATA, (options.reserved, options.reserved))
     with socket.socket(fileno=options.socket) as line:
         try:
-            runtime = LiteRT(options.accelerator)
-            runtime.load(options.model)
+            runtime = registry.make(options.format, options.settings)
+            runtime.load(options.model, options.loading)
         except ProofError as error:
             return _unloaded(line, UNLOADABLE, error)
         except MemoryError as error:
@@ -76,20 +78,20 @@ def _unloaded(line: socket.socket, kind: int, error: Exception) -> int:
     return 1
 
 
-def judged(runtime: LiteRT, tolerance: Any, data: bytes, live: bytes, element: str) -> Answer:
+def judged(runtime: HostRuntime, tolerance: Any, data: bytes, live: bytes, element: str) -> Answer:
     """Runs the model on `data`, and compares with the live model's output, whose elements have the
     type `element`, "" if that is not known."""
     start = time.perf_counter()
     try:
-        output = runtime.run(data)
+        output = runtime.run_bytes(data)
     except MemoryError as error:
         return Answer(TOO_LARGE, peak_bytes=peak_bytes(), text=said(error))
     except Exception as error:
         return Answer(FAILED, peak_bytes=peak_bytes(), text=str(error) or said(error))
     latency_ms = (time.perf_counter() - start) * 1000
-    array = _array(output, runtime.output_type)
-    live_array = _array(live, element or runtime.output_type)
-    agreed = agreement.agree(array, live_array, tolerance, runtime.name)
+    kind = runtime.outputs[0].dtype
+    array, live_array = _array(output, kind), _array(live, element or kind)
+    agreed = agreement.agree(array, live_array, tolerance, runtime.configuration)
     predicted = None
     if tolerance["kind"] == "labels" and agreement.is_numeric(array):
         predicted = agreement.greatest(array)
@@ -146,7 +148,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", required=True)
     parser.add_argument("--tolerance", required=True, type=json.loads)
     parser.add_argument("--reserved", required=True, type=int)
-    parser.add_argument("--accelerator", default="", choices=ACCELERATORS)
+    add_runtime_options(parser)
     parser.add_argument("--socket", required=True, type=int)
     parser.add_argument("--parent", required=True, type=int)
     return parser.parse_args(arguments)

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from modelwave_agent.host.litert import NOT_ITS_FAULT
+from modelwave_agent.host.proving import NOT_ITS_FAULT
+from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.host.shadow_messages import (
     INPUT,
     LOADED,
@@ -56,8 +57,10 @@ class ShadowSettings:
     not answered hangs."""
 
     model_path: str
+    format: str
+    loading: Any
     tolerance: Any
-    accelerator: str
+    runtime: RuntimeSettings
     ram_bytes: int
     answer_seconds: float
 
@@ -221,7 +224,9 @@ def _command(settings: ShadowSettings, line: int) -> list[str]:
         "--model": settings.model_path,
         "--tolerance": json.dumps(settings.tolerance),
         "--reserved": str(settings.ram_bytes + RESERVED_BYTES),
-        "--accelerator": settings.accelerator,
+        "--format": settings.format,
+        "--loading": json.dumps(settings.loading),
+        "--settings": json.dumps(asdict(settings.runtime)),
         "--socket": str(line),
         "--parent": str(os.getpid()),
     }

@@ -58,7 +58,10 @@ def create(
     ],
     labels: Annotated[Path | None, typer.Option(help="Names of the classes.", parser=path)] = None,
     ram: Annotated[
-        int | None, typer.Option(help="Arena in bytes; else what the model needs on the target.")
+        int | None,
+        typer.Option(
+            help="RAM in bytes (a board: the arena); else what the model needs on the target."
+        ),
     ] = None,
     least_correct: Annotated[
         str | None, typer.Option(metavar="SHARE", help="For a golden set of labels, such as 0.9.")

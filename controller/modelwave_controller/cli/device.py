@@ -208,7 +208,7 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
         ("presence", _presence(device, now)),
     ]
     if "target" in device:
-        runtime = f"{device['runtime'] or 'none'} {device['runtime_version']}".strip()
+        runtimes = (f"{name} {version}".strip() for name, version in device["runtimes"].items())
         rows += [
             ("target", device["target"]),
             ("slot", device["slot"]),
@@ -219,7 +219,7 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
             ("reads", ", ".join(f"{kind} v {v}" for kind, v in device["reads"].items())),
             ("free flash", f"{device['free_flash']:,} bytes"),
             ("free RAM", f"{device['free_ram']:,} bytes, largest piece"),
-            ("runtime", runtime),
+            ("runtimes", ", ".join(runtimes) or "none"),
             ("accelerator", device["accelerator"] or "none"),
         ]
         if device["install"]:

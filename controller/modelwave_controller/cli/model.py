@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwave_controller import disk
+from modelwave_controller import disk, phrases
 from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import PROFILES, Fit
@@ -18,6 +18,7 @@ from modelwave_controller.models.advice import advice
 from modelwave_controller.models.estimate import ARENA_RANGE, FILE_RANGE, estimate
 from modelwave_controller.models.inspection import Inspection, ModelOnTarget
 from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
+from modelwave_controller.models.opening import read_model_file, require_text
 from modelwave_controller.models.targets import Target, Targets
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
@@ -68,9 +69,13 @@ def inspect(
 ) -> None:
     """Show the flash and RAM that models need, and whether they fit.
 
-    Each target has a row: the weights, which are part of the model file; TFLM's code with the
-    model's operators; the planned part of the arena and the rest. The arena is exact, to the
-    byte. Figures that were never measured are unknown, not guessed (docs/fit.md).
+    Each target has a row: the weights, which are part of the model file; on boards TFLM's code
+    with the model's operators, the planned part of the arena and the rest. The arena is exact, to
+    the byte; where a part of it was never measured but follows from TFLM's source, a note says
+    that it is derived. What nobody knows is unknown, not guessed (docs/fit.md).
+
+    A file that cannot be inspected is answered with the reason, and the others are shown; the
+    exit code is 2 then.
     """
     if target and profile:
         raise OperatorError("--profile: replaces a target; give one or the other")
@@ -78,26 +83,51 @@ def inspect(
         raise OperatorError("--plot: draws one model; give one FILE")
     targets = [] if profile else _targets(ctx, target)
     profiles = [profile_named(name).name for name in profile or []]
-    inspections = [_opened(path) for path in file]
+    layers_of = ""
+    if show_layers or plot_file:
+        layers_of = _one_profile(profiles, targets if target else [])
     if plot_file:
-        _plot(inspections[0], _one_profile(profiles, targets if target else []), plot_file)
+        _plot(_opened(file[0]), layers_of, plot_file)
+    entries: list[Any] = []
+    failed: list[Path] = []
+    for one in file:
+        try:
+            inspection = _opened(one)
+            if as_json:
+                entries += _json(inspection, profiles, targets)
+            else:
+                _show(inspection, profiles, targets, layers_of if show_layers else "")
+        except (OperatorError, OSError) as error:
+            if len(file) == 1:
+                raise
+            failed.append(one)
+            entries.append({"file": str(one), "error": str(error)})
+            if not as_json:
+                say(f"[bold]{safe(one)}[/] [red]not inspected[/]: {safe(error)}")
     if as_json:
-        print_json([one for each in inspections for one in _json(each, profiles, targets)])
-        return
-    layers_of = _one_profile(profiles, targets if target else [])
-    # All files are analysed before the first is shown, so an error does not leave half a table.
-    shown = [
-        (one, [one.fit(name) for name in profiles], [] if profiles else one.rows(targets))
-        for one in inspections
-    ]
-    for inspection, fits, rows in shown:
-        say(f"[bold]{safe(inspection.name)}[/], {len(inspection.data):,} bytes")
-        if profiles:
-            _show_profiles(fits)
-        else:
-            _show_targets(inspection, targets, rows)
-        if show_layers:
-            _show_layers(inspection.fit(layers_of))
+        print_json(entries)
+    if failed:
+        raise OperatorError(
+            f"FILES: {len(failed)} of {len(file)} not inspected, see above: "
+            f"{phrases.listed([str(one) for one in failed])}"
+        )
+
+
+def _show(
+    inspection: Inspection, profiles: list[str], targets: list[Target], layers_of: str
+) -> None:
+    """Prints one file's tables; everything is analysed before, so an error leaves no half of one.
+    `layers_of` is the profile whose layers are shown, "" for none."""
+    fits = [inspection.fit(name) for name in profiles]
+    rows = [] if profiles else inspection.rows(targets)
+    layers = inspection.fit(layers_of) if layers_of else None
+    say(f"[bold]{safe(inspection.name)}[/], {len(inspection.data):,} bytes")
+    if profiles:
+        _show_profiles(fits)
+    else:
+        _show_targets(inspection, targets, rows)
+    if layers:
+        _show_layers(layers)
 
 
 @app.command("export")
@@ -127,7 +157,10 @@ def export_model(
     if target is not None:
         hardware = Targets(home_of(ctx).targets).get(target)
         if hardware.profile is None:
-            raise OperatorError(f"--target: the arena on {hardware.name} is unknown; leave it out")
+            what = f"the arena on {hardware.name} is unknown"
+            if hardware.kind == "host":
+                what = f"{hardware.name} is a host, which has no arena"
+            raise OperatorError(f"--target: {what}; name another board, or leave it out")
         profiles = [hardware.profile]
     written = c_export.write_c_array(inspection, name or file.stem, profiles, out)
     if as_json:
@@ -160,6 +193,7 @@ def estimate_model(
     """
     if kind.upper() not in layers.KINDS:
         raise OperatorError(f"--type: {kind[:20]!r}; use {', '.join(layers.KINDS).lower()}")
+    require_text(file, "FILE")
     data = disk.read_input(file, "FILE", MAX_LAYERS_FILE_BYTES)
     model = layers.read_layers(data.decode(errors="replace"), str(file), kind.upper())
     boards = [one for one in _targets(ctx, target) if one.profile]
@@ -209,7 +243,7 @@ def _verdict(file: int, arena: int | None, board: Target) -> str:
 
 
 def _opened(path: Path) -> Inspection:
-    return Inspection(str(path), disk.read_input(path, "FILE", MAX_ANALYSED_BYTES))
+    return Inspection(str(path), read_model_file(path, "FILE", MAX_ANALYSED_BYTES))
 
 
 def _targets(ctx: typer.Context, names: Sequence[str] | None) -> list[Target]:
@@ -218,8 +252,14 @@ def _targets(ctx: typer.Context, names: Sequence[str] | None) -> list[Target]:
 
 
 def _one_profile(profiles: list[str], targets: list[Target]) -> str:
-    """Returns the first profile named, for the options that show one profile only."""
+    """Returns the profile for the options that show one only: the first that was named. Raises
+    OperatorError if only targets without one were."""
     named = profiles or [target.profile for target in targets if target.profile]
+    if targets and not named:
+        raise OperatorError(
+            f"--layers, --plot: {targets[0].name} has no arena that is known; give a board's "
+            "--target, or a --profile"
+        )
     return named[0] if named else DEFAULT_PROFILE
 
 
@@ -253,6 +293,7 @@ def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) ->
             "arena_used_bytes": fit.used,
             "arena_need_bytes": fit.need,
             "refused": fit.refused or (f"unknown: {fit.unknown}" if fit.unknown else None),
+            **({"derived": fit.derived} if fit.derived else {}),
         }
 
 
@@ -267,6 +308,9 @@ def _show_profiles(fits: list[Fit]) -> None:
         for fit in fits
     ]
     show(table(("profile", "arena used", "arena needed", "refused"), rows))
+    for fit in fits:
+        if fit.derived:
+            say(f"[bold]{safe(fit.profile)}[/]: {safe(fit.derived)}")
 
 
 def _show_targets(inspection: Inspection, targets: list[Target], rows: list[ModelOnTarget]) -> None:

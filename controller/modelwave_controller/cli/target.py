@@ -46,12 +46,12 @@ def show_target(
         ("ram bytes", _size(target.ram_bytes)),
         ("source", target.source),
         ("firmware", target.firmware),
-        ("firmware flash", _taken(target.firmware_flash_bytes)),
-        ("firmware ram", _taken(target.firmware_ram_bytes)),
+        ("firmware flash", _taken(target, target.firmware_flash_bytes)),
+        ("firmware ram", _taken(target, target.firmware_ram_bytes)),
         ("source", target.firmware_source),
         ("abi", target.abi),
         ("kernels", target.kernels),
-        ("profile", target.profile or "none: the memory of its kernels was never measured"),
+        ("profile", target.profile or _no_profile(target)),
         ("runtime", target.runtime),
         ("accelerator", f"{target.accelerator} {target.chip}".strip()),
         ("note", target.note),
@@ -91,5 +91,14 @@ def _size(size: int | None) -> str:
     return "as reported" if size is None else f"{size:,}"
 
 
-def _taken(size: int | None) -> str:
-    return "unknown" if size is None else f"{size:,}"
+def _taken(target: Target, size: int | None) -> str:
+    """Returns what a firmware takes of a board; "" for a host, which has none."""
+    if size is None:
+        return "" if target.kind == "host" else "unknown"
+    return f"{size:,}"
+
+
+def _no_profile(target: Target) -> str:
+    if target.kind == "host":
+        return "none: a host has no arena; its RAM is an estimate (docs/fit.md)"
+    return "none: the memory of its kernels was never measured"

@@ -8,7 +8,7 @@ from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.kernel_data import load_tables
 from modelwave_controller.fit.model import Model, read_model
 from modelwave_controller.fit.planner import Buffer
-from modelwave_controller.fit.profiles import profile
+from modelwave_controller.fit.profiles import Profile, profile
 from modelwave_controller.fit.replay import Phases, Replay
 
 
@@ -46,7 +46,9 @@ class Fit:
     return, `need` the smallest arena, in steps of 16, with which AllocateTensors succeeds;
     both are None if TFLM refuses the model or if it uses something that was never measured.
     `activations` is the planned part of `used`, `weights` the size of the constants in the
-    file."""
+    file. `derived` says which part was computed from TFLM's source and never measured; None if
+    all was measured. `variables` is the number of resource variables that the firmware must
+    create."""
 
     profile: str
     weights: int
@@ -57,6 +59,8 @@ class Fit:
     phases: Phases | None = None
     refused: str | None = None
     unknown: str | None = None
+    derived: str | None = None
+    variables: int = 0
     layers: tuple[Layer, ...] = ()
     boxes: tuple[Box, ...] = ()
 
@@ -87,8 +91,20 @@ def analyse(data: bytes, profile_name: str, registered: frozenset[str] | None = 
         replay.need,
         replay.head,
         replay.phases,
+        derived=_derived(on, replay),
+        variables=model.variables,
         layers=_layers(model, replay),
         boxes=tuple(_box(buffer) for buffer in replay.buffers),
+    )
+
+
+def _derived(on: Profile, replay: Replay) -> str | None:
+    """Returns what was derived, as a sentence for people that begins with that word."""
+    if not replay.derived:
+        return None
+    return (
+        f"derived from tflite-micro's source, not measured on {on.name}: "
+        f"{', '.join(replay.derived)}"
     )
 
 

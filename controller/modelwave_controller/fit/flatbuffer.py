@@ -109,6 +109,16 @@ class Table:
         text = raw.decode("utf-8", "replace")
         return "".join(letter if letter.isprintable() else "?" for letter in text)
 
+    def has(self, slot: int) -> bool:
+        """Returns whether the field is there, empty or not."""
+        return self._field(slot) is not None
+
+    def name(self, slot: int) -> bytes:
+        """Returns a string to compare with others: as it stands, up to the first NUL."""
+        start, count = self.vector(slot, 1)
+        self.file.spend(count // 4)
+        return self.file.data[start : start + count].partition(b"\0")[0]
+
     def vector(self, slot: int, width: int) -> tuple[int, int]:
         """Returns (first byte, count) of a vector whose elements take `width` bytes each."""
         at = self._target(slot)

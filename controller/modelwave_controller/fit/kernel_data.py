@@ -14,7 +14,8 @@ from modelwave_controller.fit.node import Look, Node
 
 @dataclass(frozen=True, slots=True)
 class Abi:
-    """(size, alignment) in bytes of TFLM's structures as one compiler lays them out."""
+    """(size, alignment) in bytes of TFLM's structures as one compiler lays them out. A name such as
+    "x86-64-pypi" is of one build for the ABI before the last dash."""
 
     name: str
     core: dict[str, tuple[int, int]]
@@ -28,27 +29,26 @@ class Abi:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One row of kernels.toml, for one library and one size of pointers."""
+    """One row of kernels.toml, for one library and one size of pointers. `measured` is the only
+    ABI on which it was measured, in any build; None stands for all."""
 
     params: str | None
     op_data: int
     takes: frozenset[str]  # empty: any type
     data: int
     prepare: Callable[[Node], None]
+    measured: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
     """Kernels that exist but were never measured."""
 
-    builtin: frozenset[str]
     custom: frozenset[str]
     custom_prefix: str
 
     def has(self, name: str, custom: bool) -> bool:
-        if not custom:
-            return name in self.builtin
-        return name in self.custom or name.startswith(self.custom_prefix)
+        return custom and (name in self.custom or name.startswith(self.custom_prefix))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,13 @@ def load_tables(abi_name: str, library: str) -> Tables:
 
 def _abi(name: str) -> Abi:
     table = _toml("sizes.toml")
-    column = table["abis"].index(name)
+    other = table.get(name, {})
+    column = table["abis"].index(other.get("like", name))
     core, params = (
         {key: (row[column][0], row[column][1]) for key, row in table[part].items()}
         for part in ("core", "params")
     )
+    core |= {key: (row[0], row[1]) for key, row in other.items() if key != "like"}
     return Abi(name, core, params, table["planner_bytes_per_buffer"])
 
 
@@ -88,9 +90,7 @@ def _kernels(library: str, pointer: int) -> dict[str, Kernel]:
 
 def _unmeasured() -> Unmeasured:
     table = _toml("kernels.toml")["unmeasured"]
-    return Unmeasured(
-        frozenset(table["builtin"]), frozenset(table["custom"]), table["custom_prefix"]
-    )
+    return Unmeasured(frozenset(table["custom"]), table["custom_prefix"])
 
 
 def _kernel(row: dict[str, Any], column: int) -> Kernel:
@@ -101,6 +101,7 @@ def _kernel(row: dict[str, Any], column: int) -> Kernel:
         frozenset(row.get("takes", "").split()),
         row.get("data", 0),
         _FUNCTIONS[prepare] if prepare else Look(row.get("looks", "")),
+        row.get("measured"),
     )
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from math import prod
 from struct import Struct
 
-from modelwave_controller.fit import tflite_schema
+from modelwave_controller.fit import formats, tflite_schema
 from modelwave_controller.fit.errors import ModelError, ModelRefused, Unknown
 from modelwave_controller.fit.flatbuffer import File, Table
+from modelwave_controller.fit.format_signs import sample_bytes
 from modelwave_controller.fit.tflite_schema import Slot
 
 # Limits for all subgraphs together. The largest models people run with TFLM have some hundred
@@ -18,7 +19,7 @@ MAX_OPERATORS = 4096
 MAX_BUFFERS = 2 * MAX_TENSORS
 MAX_SUBGRAPHS = MAX_CODES = MAX_METADATA = 256
 MAX_DIMENSIONS = 32
-MAX_ADDRESSABLE_BYTES = 2**31 - 1  # TFLM counts in int32
+MAX_ADDRESSABLE_BYTES = 2**31 - 1  # of one tensor: TFLM counts in int32
 
 
 @dataclass(slots=True)
@@ -78,11 +79,13 @@ class Subgraph:
 @dataclass(slots=True)
 class Model:
     """A model as TFLM sees it. `weights` are the bytes of all constants; `offline_plan` has an
-    offset or -1 for each tensor of all subgraphs, or is None."""
+    offset or -1 for each tensor of all subgraphs, or is None; `variables` is the number of its
+    resource variables."""
 
     subgraphs: list[Subgraph]
     weights: int
     offline_plan: tuple[int, ...] | None
+    variables: int = 0
 
     @property
     def operators(self) -> list[Operator]:
@@ -92,9 +95,9 @@ class Model:
 
 def read_model(data: bytes) -> Model:
     """Reads a .tflite file. Raises ModelError if it is not a model, and Unknown or Refused if
-    TFLM does not support the tensors' shapes or types."""
-    if len(data) < 8 or data[4:8] != tflite_schema.IDENTIFIER:
-        raise ModelError("not a TensorFlow Lite file: no TFL3 at byte 4")
+    the tensors' shapes or types are not supported; the reason holds for boards and hosts."""
+    if why := formats.why_not_tflite(sample_bytes(data)):
+        raise ModelError(why)
     root = File(data).root()
     version = root.u32(Slot.MODEL_VERSION)
     if version != tflite_schema.VERSION:
@@ -112,6 +115,7 @@ class _ModelReader:
         self.codes = [self._code(code) for code in root.tables(Slot.MODEL_CODES, MAX_CODES)]
         self.tensors_left = MAX_TENSORS
         self.operators_left = MAX_OPERATORS
+        self.variables: dict[tuple[bytes, bytes], int] = {}
 
     def model(self) -> Model:
         tables = self.root.tables(Slot.MODEL_SUBGRAPHS, MAX_SUBGRAPHS)
@@ -127,7 +131,8 @@ class _ModelReader:
                         f"{operator.name} {operator.index} calls a subgraph that is not there"
                     )
         tensors = sum(len(graph.tensors) for graph in subgraphs)
-        return Model(subgraphs, sum(count for _, count in self.buffers), self._plan(tensors))
+        weights = sum(count for _, count in self.buffers)
+        return Model(subgraphs, weights, self._plan(tensors), len(self.variables))
 
     def _code(self, table: Table) -> tuple[str, bool]:
         # Codes beyond 127 are in the newer field only, older files have the older one only.
@@ -164,11 +169,13 @@ class _ModelReader:
         if min(shape, default=0) < 0:
             raise Unknown(f"dynamic shape {list(shape)} of tensor {index} {name}")
         if kind not in tflite_schema.ELEMENT_BYTES:
-            raise ModelRefused(f"tensor {index} {name} is of type {kind}, which TFLM cannot size")
+            raise ModelRefused(
+                f"tensor {index} {name} is of type {kind}: its size is not in the file"
+            )
         size = prod(shape) * tflite_schema.ELEMENT_BYTES[kind]
         if size > MAX_ADDRESSABLE_BYTES:
             raise ModelRefused(
-                f"tensor {index} {name} has {size} bytes, more than TFLM can address"
+                f"tensor {index} {name} has {size} bytes, {MAX_ADDRESSABLE_BYTES} at most"
             )
         quantization = table.table(Slot.TENSOR_QUANTIZATION)
         return Tensor(
@@ -195,6 +202,8 @@ class _ModelReader:
             key: getattr(options, kind)(slot, default) if options else default
             for key, (slot, kind, default) in fields.items()
         }
+        if name == tflite_schema.VARIABLE_HANDLE and not custom:
+            values["variable"] = self._variable(table.table(Slot.OPERATOR_OPTIONS))
         return Operator(
             index,
             name,
@@ -207,6 +216,14 @@ class _ModelReader:
             _pick(tensors, table.ints(Slot.OPERATOR_INTERMEDIATES)),
             values,
         )
+
+    def _variable(self, options: Table | None) -> int:
+        """Returns the number of the resource variable that a handle names; NO_VARIABLE if it
+        names none."""
+        if options is None or not options.has(Slot.VARIABLE_NAME):
+            return tflite_schema.NO_VARIABLE
+        container, name = options.name(Slot.VARIABLE_CONTAINER), options.name(Slot.VARIABLE_NAME)
+        return self.variables.setdefault((container, name), len(self.variables))
 
     def _plan(self, tensors: int) -> tuple[int, ...] | None:
         """Reads the offsets that an offline planner (Vela, for example) wrote into the metadata:

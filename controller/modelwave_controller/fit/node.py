@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from modelwave_controller.fit.arena import Arena
 from modelwave_controller.fit.errors import ModelRefused
 from modelwave_controller.fit.model import Operator, Tensor
+from modelwave_controller.fit.variables import ResourceVariables
 
 MAX_SCRATCH_REQUESTS = 12  # of one node: kMaxScratchBuffersPerOp, micro_allocator.cc
 
@@ -22,11 +23,12 @@ class TensorSizes:
 @dataclass(slots=True)
 class Node:
     """One operator during Prepare. `dsp`: the core has Arm's DSP instructions, and CMSIS-NN
-    uses them."""
+    uses them. `variables` are the model's."""
 
     operator: Operator
     arena: Arena
     sizes: TensorSizes
+    variables: ResourceVariables
     dsp: bool
     scratches: list[int] = field(default_factory=list)
 

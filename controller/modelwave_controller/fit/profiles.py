@@ -37,6 +37,7 @@ PROFILES = {
         Profile("cortex-m0plus:cmsis-nn", "arm-eabi", "cmsis-nn", False, "Cortex-M0+, CMSIS-NN"),
         Profile("esp32:reference", "esp32", "reference", False, "ESP32, reference kernels"),
         Profile("x86-64:reference", "x86-64", "reference", False, "x86-64, reference kernels"),
+        Profile("x86-64:pypi", "x86-64-pypi", "pypi", False, "x86-64, PyPI's tflite_micro"),
     )
 }
 

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from modelwave_controller.fit.errors import ModelRefused
 from modelwave_controller.fit.model import Tensor
 from modelwave_controller.fit.node import Node
+from modelwave_controller.fit.tflite_schema import NO_VARIABLE
 
 MAX_CONCATENATED = 10  # kMaxInputNum, concatenation.cc
 SOFTMAX_TABLE_BYTES = 513 * 2  # LUTSize<int16_t>, for exp(x) and for 1 / (1 + x)
 ADD_N_DATA_BYTES = 40  # OpData of add_n.cc
+HANDLE_TYPES = ("RESOURCE", "INT32")  # of a resource variable
 
 
 def concatenation(node: Node) -> None:
@@ -131,10 +133,55 @@ def l2_pool(node: Node) -> None:
     node.persistent_dims(len(output.shape))
 
 
+def var_handle(node: Node) -> None:
+    if not node.operator.outputs:
+        raise ModelRefused("output 0 is missing")
+    if node.option("variable") == NO_VARIABLE:
+        raise ModelRefused("it names no variable")
+    node.variables.name(node.operator.outputs[0], node.option("variable"))
+
+
+def read_variable(node: Node) -> None:
+    _handle(node, inputs=1, outputs=1)
+    node.input(0)
+
+
+def assign_variable(node: Node) -> None:
+    handle = _handle(node, inputs=2, outputs=0)
+    size = node.variables.allocate(handle, node.input(1))
+    if size is not None:
+        node.persistent(size)
+
+
+def call_once(node: Node) -> None:
+    _count(node, 0, 0)
+
+
+def _handle(node: Node, inputs: int, outputs: int) -> Tensor:
+    _count(node, inputs, outputs)
+    handle = node.operator.inputs[0]
+    if handle is None:
+        raise ModelRefused("input 0 is missing")
+    if handle.kind not in HANDLE_TYPES or handle.elements != 1 or handle.constant:
+        raise ModelRefused(f"tensor {handle.index} is not the handle of a variable")
+    return handle
+
+
+def _count(node: Node, inputs: int, outputs: int) -> None:
+    operator = node.operator
+    if (len(operator.inputs), len(operator.outputs)) != (inputs, outputs):
+        raise ModelRefused(
+            f"it has {len(operator.inputs)} inputs and {len(operator.outputs)} outputs, not "
+            f"{inputs} and {outputs}"
+        )
+
+
 FUNCTIONS: dict[str, Callable[[Node], None]] = {
     function.__name__: function
     for function in (
         add_n,
+        assign_variable,
+        call_once,
         concatenation,
         cumsum,
         embedding_lookup,
@@ -143,9 +190,11 @@ FUNCTIONS: dict[str, Callable[[Node], None]] = {
         log_softmax,
         mean,
         mirror_pad,
+        read_variable,
         reduce_all,
         reduce_max,
         resized_output,
         softmax,
+        var_handle,
     )
 }

@@ -10,6 +10,8 @@ The arena can be fullest in one of three phases:
 arena_used_bytes() returns the need of the last phase; AllocateTensors succeeds only if all
 three fit."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from modelwave_controller.fit.arena import Arena, align
@@ -21,7 +23,9 @@ from modelwave_controller.fit.node import MAX_SCRATCH_REQUESTS, Node, TensorSize
 from modelwave_controller.fit.planner import Buffer, plan
 from modelwave_controller.fit.profiles import Profile
 from modelwave_controller.fit.refusals import reason
+from modelwave_controller.fit.variables import ResourceVariables
 
+USE_VARIABLES = ("READ_VARIABLE", "ASSIGN_VARIABLE")
 ONLINE = -1  # kOnlinePlannedBuffer: no offset planned offline
 
 
@@ -45,7 +49,8 @@ class Scratch:
 
 class Replay:
     """Runs AllocateTensors for a model. `used` is arena_used_bytes() in bytes, of which `head`
-    are the planned buffers. Raises Refused or Unknown, with the operator in the text."""
+    are the planned buffers; `derived` names the operators that were not measured on this ABI.
+    Raises Refused or Unknown, with the operator in the text."""
 
     def __init__(
         self,
@@ -67,10 +72,12 @@ class Replay:
         self.scratches: list[Scratch] = []
         self.lifetimes = Lifetimes(model)
         self.buffers: list[Buffer] = []
+        self.variables = ResourceVariables(model)
 
         self._create()
         self._start_model_allocation()
         chosen = self._find_kernels()
+        self.derived = sorted(self._derived(chosen))
         self._parse_options(chosen)
         self._init(chosen)
         self._prepare(chosen)
@@ -87,6 +94,17 @@ class Replay:
         """MicroAllocator::Create."""
         for name in ("SingleArenaBufferAllocator", "GreedyMemoryPlanner", "MicroAllocator"):
             self.arena.persistent(*self.abi.core[name])
+        self._create_variables()
+
+    def _create_variables(self) -> None:
+        """MicroResourceVariables::Create, for just as many variables as the model has."""
+        if self.model.variables:
+            for name, count in (
+                ("MicroResourceVariables", 1),
+                ("MicroResourceVariable", self.model.variables),
+            ):
+                size, _ = self.abi.core[name]
+                self.arena.persistent(size * count)
 
     def _start_model_allocation(self) -> None:
         """MicroAllocator::StartModelAllocation."""
@@ -107,6 +125,14 @@ class Replay:
             names = ", ".join(sorted({operator.name for operator in unknown}))
             raise Unknown(f"{names}: its memory was never measured")
         return [self._kernel(operator) for operator in self.model.operators]
+
+    def _derived(self, chosen: list[Kernel]) -> set[str]:
+        """Returns the operators whose kernels were not measured on this ABI."""
+        return {
+            operator.name
+            for operator, kernel in zip(self.model.operators, chosen, strict=True)
+            if kernel.measured and not self.abi.name.startswith(kernel.measured)
+        }
 
     def _is_unmeasured(self, operator: Operator) -> bool:
         return self.tables.unmeasured.has(operator.name, operator.custom)
@@ -135,13 +161,15 @@ class Replay:
         rest = iter(chosen)
         for number, graph in enumerate(self.model.subgraphs):
             for operator in graph.operators:
-                node = Node(operator, self.arena, self.sizes, self.profile.dsp)
-                try:
+                node = Node(operator, self.arena, self.sizes, self.variables, self.profile.dsp)
+                with _named(operator):
                     self._prepare_node(node, next(rest))
-                except ModelRefused as refused:
-                    raise ModelRefused(f"{_label(operator)}: {refused}") from None
                 self.scratches += [Scratch(number, operator.index, size) for size in node.scratches]
                 self._resize_scratch_requests()
+        for operator in self.model.operators:
+            if operator.name in USE_VARIABLES:
+                with _named(operator):
+                    self.variables.check(operator)
 
     def _prepare_node(self, node: Node, kernel: Kernel) -> None:
         operator = node.operator
@@ -207,7 +235,7 @@ class Replay:
         allocated for good unless they were planned offline."""
         if tensor.variable:
             return offset != ONLINE
-        return not tensor.constant and tensor.bytes > 0
+        return not tensor.constant and not self.variables.is_handle(tensor) and tensor.bytes > 0
 
     def _planned_scratches(self) -> list[Buffer]:
         buffers = []
@@ -241,6 +269,15 @@ class Replay:
     def _array(self, name: str, count: int) -> None:
         size, alignment = self.abi.core[name]
         self.arena.persistent(size * count, alignment)
+
+
+@contextmanager
+def _named(operator: Operator) -> Iterator[None]:
+    """Puts the operator's name before the reason of a refusal."""
+    try:
+        yield
+    except ModelRefused as refused:
+        raise ModelRefused(f"{_label(operator)}: {refused}") from None
 
 
 def _label(operator: Operator) -> str:

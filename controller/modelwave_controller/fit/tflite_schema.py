@@ -81,6 +81,7 @@ class Slot:
     QUANTIZATION_SCALE, QUANTIZATION_ZERO_POINT, QUANTIZATION_AXIS = 2, 3, 6
     OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS = 0, 1, 2, 4
     OPERATOR_INTERMEDIATES = 8
+    VARIABLE_CONTAINER, VARIABLE_NAME = 0, 1
     BUFFER_DATA = 0
     METADATA_NAME, METADATA_BUFFER = 0, 1
 
@@ -112,3 +113,6 @@ OPTIONS = {
 }
 # Operators that run other subgraphs, and the options that name them.
 CALLS = {"IF": ("then", "else"), "WHILE": ("cond", "body"), "CALL_ONCE": ("init",)}
+# The operator that names a resource variable. Its option `variable` is not in the file: it is the
+# number of the variable, counted from 0 in the order of their first appearance.
+VARIABLE_HANDLE, NO_VARIABLE = "VAR_HANDLE", -1

@@ -63,7 +63,8 @@ def _smaller_file(inspection: Inspection, missing: int) -> list[str]:
     }.values()
     largest = sorted(constants, key=lambda tensor: tensor.bytes, reverse=True)[:LARGEST]
     names = ", ".join(f"{tensor.name} ({tensor.bytes:,})" for tensor in largest)
-    found = [f"the file must lose {missing:,} bytes; its largest weights: {names}"]
+    weights = f"; its largest weights: {names}" if names else ""
+    found = [f"the file must lose {missing:,} bytes{weights}"]
     floats = sum(tensor.bytes for tensor in constants if tensor.kind == "FLOAT32")
     if floats * 3 // 4 >= missing:
         found.append(

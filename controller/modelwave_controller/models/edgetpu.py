@@ -3,7 +3,8 @@
 The compiler replaces everything that runs on the chip by one operator, `edgetpu-custom-op`.
 The operator's options are a FlexBuffers map, whose entry "4" is a package: a FlatBuffers table
 with the least version of the runtime, the compiler's name, and executables, each with its chip
-and parameters. Operators that the compiler could not map stay in the model and run on the CPU.
+and parameters. The first compilers wrote executables without a package, which libedgetpu
+no longer reads. Operators that the compiler could not map stay in the model and run on the CPU.
 
 The layout of packages is libedgetpu's executable.fbs; that of FlexBuffers is at
 flatbuffers.dev/internals. Every offset is checked before it is followed."""
@@ -20,12 +21,17 @@ OPERATOR = "edgetpu-custom-op"
 ACCELERATOR = "edgetpu"
 MAX_EXECUTABLES = 16  # the compiler makes two: one loads parameters, one runs
 PARAMETER_CACHING = 1
+_PACKAGE_IDENTIFIER = b"DWN1"  # at byte 4 (executable.fbs)
 
 _OPERATOR_CUSTOM_OPTIONS = 5
 _PACKAGE_LEAST_RUNTIME, _PACKAGE_EXECUTABLES, _PACKAGE_COMPILER = 0, 1, 4
 _EXECUTABLE_PARAMETERS, _EXECUTABLE_CHIP, _EXECUTABLE_TYPE = 6, 10, 13
 _FLEX_MAP, _FLEX_STRING, _FLEX_BLOB = 9, 5, 25
 _UNSIGNED = {1: Struct("<B"), 2: Struct("<H"), 4: Struct("<I"), 8: Struct("<Q")}
+
+
+class OldFormatError(ModelError):
+    """Compiled by a compiler whose output libedgetpu no longer reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,8 @@ def is_compiled(model: Model) -> bool:
 
 def package(data: bytes) -> Package:
     """Returns the package of a compiled model; of several, the one that needs the newest
-    runtime. Raises ModelError if there is none, or if one cannot be read."""
+    runtime. Raises ModelError if there is none, or if one cannot be read; OldFormatError if the
+    model was compiled before there were packages."""
     found = [_package(options) for options in _custom_options(data)]
     if not found:
         raise ModelError(f"{OPERATOR} without a package")
@@ -72,7 +79,13 @@ def _bytes(table: Table, slot: int) -> bytes:
 
 
 def _package(options: bytes) -> Package:
-    table = File(_entry(options, b"4")).root()
+    data = _entry(options, b"4")
+    if data[4:8] != _PACKAGE_IDENTIFIER:
+        raise OldFormatError(
+            "compiled for the Edge TPU in an old format (no DWN1 at byte 4 of its package), which "
+            "libedgetpu no longer reads; compile the .tflite anew with edgetpu_compiler"
+        )
+    table = File(data).root()
     chip, cached, streamed = "", 0, 0
     for executable in _executables(_bytes(table, _PACKAGE_EXECUTABLES)):
         chip = executable.text(_EXECUTABLE_CHIP) or chip

@@ -88,15 +88,16 @@ def header(inspection: Inspection, names: Names, arenas: dict[str, int | None]) 
         f"// The smallest tensor arena for this model; align it to {ALIGNMENT} bytes.",
     ]
     for profile, need in arenas.items():
+        fit = inspection.fit(profile)
         suffix = "" if len(arenas) == 1 else "_" + re.sub(r"[^a-z0-9]", "_", profile)
         if need is None:
-            lines.append(
-                f"// {profile}: unknown: {_comment(inspection.fit(profile).unknown or '')}"
-            )
-        else:
-            lines.append(
-                f"constexpr unsigned int k{names.camel}ArenaBytes{suffix} = {need};  // {profile}"
-            )
+            lines.append(f"// {profile}: unknown: {_comment(fit.unknown or '')}")
+            continue
+        if fit.derived:
+            lines.append(f"// {_comment(fit.derived)}")
+        lines.append(
+            f"constexpr unsigned int k{names.camel}ArenaBytes{suffix} = {need};  // {profile}"
+        )
     return "\n".join([*lines, "", f"#endif  // {guard}", ""])
 
 

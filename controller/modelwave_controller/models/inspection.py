@@ -28,7 +28,8 @@ Verdict = Literal["yes", "no", "unknown"]
 @dataclass(slots=True)
 class ModelOnTarget:
     """The needs of one model on one target; all sizes in bytes. `refused` and `unknown` say why
-    there is no figure, `shortfalls` say how many bytes are missing."""
+    there is no figure, `derived` which part of the arena was not measured, `shortfalls` how many
+    bytes are missing."""
 
     target: str
     kind: Literal["mcu", "host"]
@@ -44,6 +45,7 @@ class ModelOnTarget:
     refused: str | None = None
     unknown: str | None = None
     shortfalls: list[str] = field(default_factory=list)
+    derived: str | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -115,7 +117,8 @@ class Inspection:
             return
         fit = self.fit(target.profile)
         row.refused, row.unknown = fit.refused, fit.unknown
-        row.weights_flash, row.arena_need = fit.weights, fit.need
+        row.weights_flash, row.arena_need, row.derived = fit.weights, fit.need, fit.derived
+        row.notes += _arena_notes(fit)
         if fit.need is None or fit.activations is None:
             return
         code = firmware.code(target.profile, fit.operators)
@@ -143,6 +146,9 @@ class Inspection:
     def _on_edgetpu(self, row: ModelOnTarget, target: Target) -> None:
         try:
             package = edgetpu.package(self.data)
+        except edgetpu.OldFormatError as old:
+            row.refused = str(old)
+            return
         except ModelError as error:
             raise OperatorError(f"{self.name}: {error}") from error
         row.notes.append(
@@ -162,6 +168,16 @@ class Inspection:
         return None
 
 
+def _arena_notes(fit: Fit) -> list[str]:
+    notes = [f"arena: {fit.derived}"] if fit.derived else []
+    if fit.variables:
+        notes.append(
+            f"arena: with MicroResourceVariables::Create(allocator, {fit.variables}), which the "
+            "firmware must call; each variable more that it creates there takes 20 bytes"
+        )
+    return notes
+
+
 def _whose(code: firmware.Code, profile: str) -> str:
     return ", ".join(code.unmeasured) or profile
 
@@ -169,10 +185,11 @@ def _whose(code: firmware.Code, profile: str) -> str:
 def _compare(row: ModelOnTarget, target: Target) -> None:
     """Adds a shortfall for each limit that is exceeded. The model file must fit into the flash
     that the firmware leaves free; the code is part of the firmware, so model and code together
-    must fit into the whole flash."""
+    must fit into the whole flash. A host has no such code."""
+    code = [("flash with the code", row.total_flash, target.flash_bytes)]
     for name, needed, free in (
         ("flash", row.model_flash, row.free_flash),
-        ("flash with the code", row.total_flash, target.flash_bytes),
+        *(code if target.kind == "mcu" else []),
         ("RAM", row.total_ram, row.free_ram),
     ):
         if needed is not None and free is not None and needed > free:

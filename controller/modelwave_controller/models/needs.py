@@ -25,6 +25,9 @@ from modelwave_controller.models.targets import Target
 # The analysis reads the file into memory. Larger files run on hosts only, with --ram given.
 MAX_ANALYSED_BYTES = 1 << 28
 
+# Under which names, with a version of its own each, a host may offer a format's runtime.
+_DISTRIBUTIONS = {"tflite": ("tflite-runtime", "ai-edge-litert"), "onnx": ("onnxruntime",)}
+
 _LEAST_RUNTIME = "min_runtime_version"  # 16 bytes, padded with NUL (TensorFlow's converter)
 
 
@@ -71,11 +74,14 @@ def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> ModelNeeds:
 
 def _check_runtime(target: Target, asked: Asked) -> None:
     """Raises OperatorError unless the runtime is the target's, as no device of the target has
-    another one."""
-    if asked.runtime is not None and asked.runtime.partition(">=")[0] != target.runtime:
+    another one, or on a host a distribution of it."""
+    names = [target.runtime]
+    if target.kind == "host":
+        names += _DISTRIBUTIONS.get(target.runtime, ())
+    if asked.runtime is not None and asked.runtime.partition(">=")[0] not in names:
         raise OperatorError(
             f"--runtime: {asked.runtime[:100]!r}, but {target.name} runs {target.runtime}: give "
-            f"{target.runtime} or {target.runtime}>=VERSION, or leave it out"
+            f"{' or '.join(f'{name} or {name}>=VERSION' for name in names)}, or leave it out"
         )
 
 
@@ -99,6 +105,7 @@ def _ram(
             return asked.ram, "RAM as given"
         return host.ram(model, len(inspection.data)), "RAM: an estimate for hosts (docs/fit.md)"
     unknown, need = f"never measured: {target.kernels or 'its kernels'}", None
+    how = f"exact for {target.profile}"
     if target.profile:
         fit = inspection.fit(target.profile)
         if fit.refused and not forced:
@@ -106,10 +113,11 @@ def _ram(
                 f"--file: {target.name} ({target.profile}) refuses the model: {fit.refused}"
             )
         need, unknown = fit.need, fit.refused or fit.unknown or ""
+        how = fit.derived or how
     if asked.ram is None:
         if need is None:
             raise OperatorError(f"--ram: not given, and unknown for {target.name}: {unknown}")
-        return need, f"arena: {need:,} bytes, exact for {target.profile}"
+        return need, f"arena: {need:,} bytes, {how}"
     if need is None:
         return asked.ram, f"RAM as given; unknown for {target.name}: {unknown}"
     if asked.ram < need:

@@ -12,7 +12,7 @@ from modelwave_controller.operations import observations
 from modelwave_controller.operations.health import Health, health
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, lease, log, metrics, tags
+from modelwave_controller.storage import clock, lease, log, metrics, offers, tags
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
@@ -205,7 +205,10 @@ def _require_one_model(entries: Iterable[dict[str, Any]]) -> None:
 def _reported(row: dict[str, Any], clock_now: float) -> dict[str, Any]:
     """Returns the columns of a row of `devices` as they are shown."""
     shown = {name: value for name, value in row.items() if name not in ("installs", "clone_clock")}
+    runtimes = offers.runtimes(row["runtime"], row["runtime_version"])
     return shown | {
+        "runtime": next(iter(runtimes), ""),
+        "runtimes": runtimes,
         "reads": stored.reads(row["reads"]),
         "cloned": stored.is_cloned(row["clones"], row["clone_clock"], clock_now),
     }

@@ -18,10 +18,15 @@ from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.rollout.state import Rollout, Wave
 from modelwave_controller.storage import devices as stored
-from modelwave_controller.storage import log
+from modelwave_controller.storage import log, offers
 from modelwave_controller.storage.tables import device_models, devices
 from modelwave_shared.fit import shortfalls
 from modelwave_shared.words import ROLLED_BACK, SUCCEEDED
+
+_OWN_NUMBERING = (
+    " (the version of ai-edge-litert, which its agent compares with TensorFlow Lite's: update the"
+    " agent, or create the release with --runtime tflite)"
+)
 
 
 @dataclass(frozen=True)
@@ -202,12 +207,17 @@ def _stages(created: Created, slots: Mapping[str, int], shadow: bool) -> dict[st
 def _shortfalls(needs: dict[str, Any], row: Any) -> list[str]:
     """Returns why the device, by its last report, would reject the release. Kernels are not
     checked: only the board knows them."""
+    runtimes = offers.runtimes(row.runtime, row.runtime_version)
     has = {
         "flash": row.free_flash,
         "ram": row.free_ram,
-        "runtime": row.runtime,
+        "runtime": next(iter(runtimes), ""),
         "runtime_version": row.runtime_version,
+        "runtimes": runtimes,
         "accelerator": row.accelerator,
         "kernels": None,
     }
-    return list(shortfalls(needs, has))
+    found = list(shortfalls(needs, has))
+    if offers.own_numbering(runtimes):
+        return [text + _OWN_NUMBERING * text.startswith("runtime: ") for text in found]
+    return found

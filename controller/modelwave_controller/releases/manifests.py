@@ -22,6 +22,7 @@ from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.judge.estimated import Bin
 from modelwave_controller.models import needs
 from modelwave_controller.models.needs import Asked, ModelNeeds
+from modelwave_controller.models.opening import require_no_folder, require_tflite
 from modelwave_controller.models.targets import Target
 from modelwave_controller.releases import golden_sets, latency_limit, reliability
 from modelwave_controller.releases.golden_sets import Proof
@@ -33,10 +34,9 @@ from modelwave_shared.words import MANIFEST
 
 FORMAT = "tflite"
 JETSON = "jetson"
-# A FlatBuffer starts with the offset of its root table and its file identifier.
-_FLATBUFFER_HEAD = "<I4s"
+# A FlatBuffer starts with the offset of its root table, and four bytes that name its kind.
+_ROOT = struct.Struct("<I")
 _FLATBUFFER_HEAD_BYTES = 8
-_TFLITE_IDENTIFIER = b"TFL3"
 
 
 @dataclass(frozen=True)
@@ -74,27 +74,24 @@ def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
     taken = []
     for role, source in wanted.sources.items():
         what = "--file" if role == "model" else f"--{role}"
+        require_no_folder(source, what)
         sha256, size = disk.copy_hashed(source, folder, what, MAX_BYTES)
         taken.append({"role": role, "sha256": sha256, "size": size})
-        with open(folder / sha256, "rb") as file:
-            head = file.read(golden.HEADER_BYTES)
         if role == "model":
-            _check_tflite(head, size, source)
+            _check_tflite(folder / sha256, source)
         elif role == "golden":
+            with open(folder / sha256, "rb") as file:
+                head = file.read(golden.HEADER_BYTES)
             _check_golden(head, size, source, wanted.tolerance)
     return taken
 
 
-def _check_tflite(head: bytes, size: int, source: Path) -> None:
-    if len(head) >= _FLATBUFFER_HEAD_BYTES:
-        root, identifier = struct.unpack_from(_FLATBUFFER_HEAD, head)
-        if identifier == _TFLITE_IDENTIFIER:
-            if not _FLATBUFFER_HEAD_BYTES <= root <= size - 4:
-                raise OperatorError(
-                    f"--file: {source} is truncated or damaged: its root table is outside"
-                )
-            return
-    raise OperatorError(f"--file: {source} is not a TFLite file (no TFL3 at byte 4)")
+def _check_tflite(copied: Path, source: Path) -> None:
+    require_tflite(copied, source, "--file")
+    with open(copied, "rb") as file:
+        head = file.read(_ROOT.size)
+    if not _FLATBUFFER_HEAD_BYTES <= _ROOT.unpack(head)[0] <= copied.stat().st_size - 4:
+        raise OperatorError(f"--file: {source} is truncated or damaged: its root table is outside")
 
 
 def _check_golden(head: bytes, size: int, source: Path, tolerance: dict[str, Any]) -> None:
@@ -176,7 +173,7 @@ def _check_limits(needed: dict[str, Any], target: Target) -> None:
     for name, limit in (("flash", target.flash_bytes), ("ram", target.ram_bytes)):
         if limit is not None and needed[name] > limit:
             raise OperatorError(
-                f"needs.{name}: {needed[name]} bytes, but {target.name} has {limit}; for boards "
+                f"needs.{name}: {needed[name]} bytes, but {target.name} has {limit}; for devices "
                 "with more add a target of your own (modelwave target add)"
             )
 

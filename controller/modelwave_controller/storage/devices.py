@@ -30,7 +30,7 @@ from modelwave_controller.rollout.events import Body
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.storage import clock, installs, log
+from modelwave_controller.storage import clock, installs, log, offers
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
@@ -368,7 +368,7 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "agent": report.agent,
         "free_flash": report.free.flash,
         "free_ram": report.free.ram,
-        "runtime": report.runtime,
+        "runtime": offers.column(report),
         "runtime_version": report.runtime_version,
         "accelerator": report.accelerator,
         "refused": report.refused,

@@ -111,6 +111,7 @@ class Report:
     models: dict[str, ModelState]
     reads: dict[str, int] = field(default_factory=dict)
     install: str = ""  # "": an agent from before there were install ids
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

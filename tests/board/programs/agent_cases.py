@@ -324,7 +324,7 @@ def test_watchdog_is_fed_during_an_update():
 
 def test_report_says_which_formats_are_read():
     life = Life("reads", []).run(lambda life: "reads" in life.report())
-    assert life.report()["reads"] == {"root": 1, "manifest": 1, "order": 2}
+    assert life.report()["reads"] == {"root": 1, "manifest": 2, "order": 2}
 
 
 def test_board_draws_an_install_id_once_for_its_folder():
@@ -368,7 +368,7 @@ def test_order_of_a_newer_format_and_one_with_a_condition_are_refused_by_name():
 
 def test_manifest_of_a_newer_format_is_rejected_by_name():
     life = Life("newer-manifest-here", [ordered("newer-manifest")]).run(has_outcome)
-    said = "manifest: manifest.v: 2 is a newer format; manifest v 1 is read here; update the agent"
+    said = "manifest: manifest.v: 3 is a newer format; manifest v 2 is read here; update the agent"
     assert life.reported()["outcome"] == "REJECTED", life.reported()
     assert life.reported()["reason"] == said, life.reported()
 

@@ -178,7 +178,7 @@ async def breathe():
 
 def verdict(runtime, model, proof, **steps):
     tolerance = {"kind": "outputs", "steps": steps or {"any": 0}}
-    return asyncio.run(runtime.prove(model, proof, tolerance, breathe))
+    return asyncio.run(runtime.prove(model, proof, {"tolerance": tolerance}, breathe))
 
 
 def test_function_is_proven_and_let_go():

@@ -1,0 +1,94 @@
+"""The device's runtimes as its agent sees them: what they can run, and golden sets, each in a
+process of its own (prove.py), so that a model that crashes its runtime or makes it hang counts as
+unhealthy and does no other harm."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from modelwave_agent.host import process
+from modelwave_agent.host.accelerators import Accelerator
+from modelwave_agent.host.memory import available_bytes
+from modelwave_agent.host.runtimes import registry
+from modelwave_agent.host.runtimes.port import RuntimeSettings
+from modelwave_agent.ports import Runtime
+
+PROOF_SECONDS = 60
+PROVE = (sys.executable, "-P", "-m", "modelwave_agent.host.prove")
+
+# Signals of a person or the system; a process that they end says nothing about the model.
+NOT_ITS_FAULT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class DeviceRuntimes(Runtime):
+    """All runtimes of a host. The report names the first; a model runs on that of its format."""
+
+    def __init__(
+        self,
+        settings: RuntimeSettings = RuntimeSettings(),
+        ram_bytes: int = 0,
+        proof_seconds: float = PROOF_SECONDS,
+        kernels: Sequence[str] = (),
+    ) -> None:
+        """`ram_bytes` is the limit for a model; 0 means the free memory. `kernels` are the
+        operators of a board that this host simulates; () means all. Raises ProofError if no
+        runtime is installed, or the accelerator is not there."""
+        self.settings = settings
+        self.installed = registry.installed(settings)
+        first = self.installed[0]
+        self.format, self.name, self.version = first.format, first.name, first.version
+        self._accelerator = Accelerator(settings.accelerator)
+        self.kernels = list(kernels) or None
+        self.ram_bytes = ram_bytes
+        self.proof_seconds = proof_seconds
+
+    @property
+    def accelerator(self) -> str:  # type: ignore[override]  # read each time: the mode may change
+        return self._accelerator.described()
+
+    def free_ram(self) -> int:
+        free = available_bytes()
+        return min(free, self.ram_bytes) if self.ram_bytes else free
+
+    async def prove(
+        self, model_path: str, golden_path: str, manifest: Any, breathe: object = None
+    ) -> str:
+        """Runs the golden set. Returns "" or the reason. Raises OSError or MemoryError if the
+        device could not run it."""
+        options = {
+            "--model": model_path,
+            "--golden": golden_path,
+            "--format": manifest["format"],
+            "--tolerance": json.dumps(manifest["tolerance"]),
+            "--loading": json.dumps(manifest.get("loading", {})),
+            "--settings": json.dumps(asdict(self.settings)),
+            "--seconds": str(self.proof_seconds),
+        }
+        arguments = [text for pair in options.items() for text in pair]
+        try:
+            async with asyncio.timeout(self.proof_seconds):
+                ended = await process.run((*PROVE, *arguments))
+        except TimeoutError:
+            return f"proof: no result within {self.proof_seconds:g} seconds"
+        return _verdict(ended)
+
+
+def _verdict(ended: process.Ended) -> str:
+    if ended.code == -signal.SIGKILL:
+        raise MemoryError("the proof was killed; the kernel does this when memory runs out")
+    if -ended.code in NOT_ITS_FAULT:
+        raise OSError(f"the proof was ended from outside ({signal.Signals(-ended.code).name})")
+    if ended.code < 0:
+        return f"proof: the model crashed its runtime ({signal.Signals(-ended.code).name})"
+    if ended.code > 0:
+        raise OSError(ended.last_line() or f"exit code {ended.code}")
+    try:
+        # The last line: a runtime, or the system's Python, may print lines of its own before.
+        judgement = json.loads(ended.out.splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        raise OSError(f"the proof gave no result, but {ended.out[-40:]!r}") from error
+    return "" if judgement["healthy"] else str(judgement["reason"])

@@ -1,0 +1,1 @@
+"""The runtimes of a host: port.py describes them, registry.py finds them by the model's format."""

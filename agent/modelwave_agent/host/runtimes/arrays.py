@@ -1,0 +1,90 @@
+"""Checks the arrays that a program passes to a model, and turns bytes into arrays."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+
+from modelwave_agent.host.runtimes.specs import OPEN, InputError, TensorSpec
+
+TEXTS = "SUO"  # numpy's kinds of arrays that may hold texts
+
+Array = numpy.ndarray[Any, Any]
+
+
+def checked(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Returns `inputs` in the shapes of `specs`. Raises InputError, which names the input."""
+    names = [spec.name for spec in specs]
+    for name in inputs:
+        if name not in names:
+            raise InputError(f"{name!r:.80}: the model has no such input; it has {_listed(names)}")
+    for name in names:
+        if name not in inputs:
+            raise InputError(f"input {name}: missing; the model has {_listed(names)}")
+    return {spec.name: _fitted(spec, inputs[spec.name]) for spec in specs}
+
+
+def _fitted(spec: TensorSpec, given: Any) -> Array:
+    array = given if isinstance(given, numpy.ndarray) else _converted(spec, given)
+    wanted = numpy.dtype(spec.dtype)
+    is_text = wanted.kind == "S" and array.dtype.kind in TEXTS
+    if array.dtype != wanted and not is_text:
+        raise InputError(
+            f"input {spec.name}: the model takes {wanted.name}, and got {array.dtype.name}; "
+            f"convert it with .astype({wanted.name!r})"
+        )
+    if _matches(array.shape, spec.shape):
+        return array
+    # One record without the dimension that counts records.
+    if spec.shape[:1] in ((1,), (OPEN,)) and _matches((1, *array.shape), spec.shape):
+        return array[numpy.newaxis]
+    raise InputError(
+        f"input {spec.name}: the model takes the shape {_shown(spec.shape)}, "
+        f"and got {_shown(array.shape)}"
+    )
+
+
+def _converted(spec: TensorSpec, given: Any) -> Array:
+    """Numbers and lists of them become an array of the input's own type."""
+    try:
+        return numpy.asarray(given, None if spec.dtype[1] == "S" else spec.dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"input {spec.name}: no array: {error}") from error
+
+
+def from_bytes(spec: TensorSpec, data: bytes) -> Array:
+    """Returns the tensor whose bytes are `data`. Raises InputError if they are more or fewer than
+    it has, or if it has no fixed number of bytes."""
+    if OPEN in spec.shape or spec.dtype[1] == "S":
+        raise InputError(
+            f"input {spec.name}: its size is not fixed ({_shown(spec.shape)} of {spec.dtype}); "
+            "give an array"
+        )
+    array = numpy.dtype(spec.dtype)
+    wanted = int(numpy.prod(spec.shape, dtype=numpy.int64)) * array.itemsize
+    if len(data) != wanted:
+        raise InputError(f"the model needs {wanted} bytes of input, and got {len(data)}")
+    return numpy.frombuffer(data, array).reshape(spec.shape)
+
+
+def only(specs: Sequence[TensorSpec], what: str) -> TensorSpec:
+    """Returns the only one of the model's inputs, or outputs. Raises InputError if there are
+    more: bytes alone do not say which one they are."""
+    if len(specs) != 1:
+        named = _listed([spec.name for spec in specs])
+        raise InputError(f"the model has {len(specs)} {what}s ({named}): run it on arrays by name")
+    return specs[0]
+
+
+def _matches(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        expected in (OPEN, size) for size, expected in zip(shape, wanted, strict=True)
+    )
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return "[" + ", ".join("?" if size == OPEN else str(size) for size in shape) + "]"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")

@@ -1,0 +1,57 @@
+"""Opens a model file that a person named, and says what it is if it is no .tflite file."""
+
+from itertools import islice
+from pathlib import Path
+
+from modelwave_controller import disk
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.fit import formats
+from modelwave_controller.fit.format_signs import sample_file
+
+MAX_LISTED_FILES = 10_000
+
+
+def read_model_file(path: Path, what: str, limit: int) -> bytes:
+    """Returns the contents of a .tflite file that was named with the option `what`. Raises
+    OperatorError if it cannot be read, is none, or has more than `limit` bytes."""
+    require_no_folder(path, what)
+    with disk.open_plain(path, what) as file, disk.naming(path):
+        sample = sample_file(file, path.suffix)
+        if why := formats.why_not_tflite(sample):
+            raise OperatorError(f"{what}: {path} is {why}")
+        if sample.size > limit:
+            raise OperatorError(
+                f"{what}: {path} has {sample.size:,} bytes, {limit:,} at most are analysed; "
+                "`release create --ram` releases it for a host all the same"
+            )
+        return file.read(limit)
+
+
+def require_tflite(copied: Path, named: Path, what: str) -> None:
+    """Raises OperatorError unless the copy of the file `named` may be a .tflite file."""
+    with open(copied, "rb") as file:
+        if why := formats.why_not_tflite(sample_file(file, named.suffix)):
+            raise OperatorError(f"{what}: {named} is {why}")
+
+
+def require_text(path: Path, what: str) -> None:
+    """Raises OperatorError if a list of layers that was named with `what` is a model in truth."""
+    require_no_folder(path, what)
+    with disk.open_plain(path, what) as file, disk.naming(path):
+        found = formats.format_of(sample_file(file, path.suffix))
+    if found is None or found.key in (formats.TEXT, formats.EMPTY):
+        return
+    advice = found.advice
+    if found.key == formats.TFLITE:
+        advice = "it has its exact needs: modelwave model inspect"
+    raise OperatorError(f"{what}: {path} is no list of layers: it is {found.name}; {advice}")
+
+
+def require_no_folder(path: Path, what: str) -> None:
+    """Raises OperatorError, which says what helps, if the operator named a folder."""
+    try:
+        if path.is_dir():
+            files = {entry.name for entry in islice(path.iterdir(), MAX_LISTED_FILES)}
+            raise OperatorError(f"{what}: cannot read {path}: {formats.why_no_folder(files)}")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise OperatorError(f"{what}: cannot read {path}: {error}") from error
