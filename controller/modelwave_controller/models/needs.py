@@ -17,6 +17,7 @@ from modelwave_controller.fit import ModelError
 from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.flatbuffer import File
 from modelwave_controller.fit.model import MAX_BUFFERS, MAX_METADATA, Model, read_model
+from modelwave_controller.fit.stored import stored_buffer
 from modelwave_controller.fit.tflite_schema import Slot
 from modelwave_controller.models import edgetpu, host
 from modelwave_controller.models.inspection import Inspection, accelerator_problem
@@ -158,8 +159,12 @@ def least_runtime(data: bytes) -> str:
     for entry in root.tables(Slot.MODEL_METADATA, MAX_METADATA):
         number = entry.u32(Slot.METADATA_BUFFER)
         if entry.text(Slot.METADATA_NAME) == _LEAST_RUNTIME and number < len(buffers):
-            start, count = buffers[number].vector(Slot.BUFFER_DATA, 1)
-            text = data[start : start + min(count, 16)].rstrip(b"\0").decode("ascii", "replace")
+            buffer = stored_buffer(buffers[number])
+            text = (
+                data[buffer.start : buffer.start + min(buffer.count, 16)]
+                .rstrip(b"\0")
+                .decode("ascii", "replace")
+            )
             if re.fullmatch(r"\d{1,4}(\.\d{1,4}){0,3}", text):
                 return text
     return ""
