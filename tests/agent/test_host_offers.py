@@ -14,6 +14,7 @@ NEEDS = {"flash": 0, "ram": 0, "kernels": [], "accelerator": ""}
 class Installed(Runtime):
     def __init__(self, name, version, format="tflite"):
         self.name, self.version, self.format = name, version, format
+        self.installed = [self]
 
     def free_ram(self):
         return 1
@@ -71,7 +72,7 @@ def test_the_table_goes_down_in_both_columns():
 def test_several_runtimes_are_offered_together_and_the_first_counts():
     lite, onnx = Installed("ai-edge-litert", "2.3.0"), Installed("onnxruntime", "1.22.0", "onnx")
     older = Installed("tflite-runtime", "2.14.0")
-    assert offered(lite, onnx, older) == {
+    assert offered([lite, onnx, older]) == {
         "tflite": "2.23.0",
         "ai-edge-litert": "2.3.0",
         "onnx": "1.22.0",

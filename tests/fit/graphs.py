@@ -6,6 +6,7 @@ from random import Random
 from tests.fit import steps_control as control
 from tests.fit import steps_elementwise as elementwise
 from tests.fit import steps_shape as shape
+from tests.fit import steps_signal as signal
 from tests.fit import steps_state as state
 from tests.fit import steps_weighted as weighted
 from tests.fit.builder import Builder, Shape, Step
@@ -73,6 +74,7 @@ STEPS: tuple[Step, ...] = (
     shape.space_and_depth,
     shape.split,
     shape.squeeze,
+    signal.signal,
     state.streaming,
     weighted.svdf,
     shape.take,

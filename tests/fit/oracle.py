@@ -61,17 +61,20 @@ class Oracle:
         return self._ask(f"run {LARGEST_ARENA} {path}").isdigit()
 
     def need(self, path: Path, most: int) -> int:
-        """The smallest arena from which on it allocates, found by bisection below `most`.
+        """The smallest arena from which on it allocates all, found by bisection below `most`.
         Below it a single size may do by luck, where a kernel overwrites what it does not read
-        again; so the sizes above what was found are tried too."""
+        again; so the sizes above what was found are tried too. Some kernels take no notice of an
+        allocation that failed; then less is used."""
+        whole = self.used(path)
         low, high = 0, -(-most // STEP)
         while high - low > 1:
             middle = (low + high) // 2
-            if self.used(path, STEP * middle) is None:
+            if self.used(path, STEP * middle) != whole:
                 low = middle
             else:
                 high = middle
-        failed = [size for size in range(high, high + NEAR) if self.used(path, STEP * size) is None]
+        near = range(high, high + NEAR)
+        failed = [size for size in near if self.used(path, STEP * size) != whole]
         return STEP * (max(failed) + 1 if failed else high)
 
     def _ask(self, question: str) -> str:

@@ -3,12 +3,14 @@ that a test can say in a few lines which graph it means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from struct import pack
 from typing import Any
 
 import flatbuffers
 import numpy as np
 import tflite
 
+MARK = 0x5EA4C4ED_00000000
 ALIGNMENT = 16  # schema.fbs: `force_align: 16` on a buffer's data
 DTYPES = {
     "FLOAT32": "<f4", "INT32": "<i4", "INT8": "<i1", "INT16": "<i2", "INT64": "<i8",
@@ -25,6 +27,7 @@ class Tensor:
     zero_points: Sequence[int] = ()
     axis: int = 0
     variable: bool = False
+    signature: Sequence[int] = ()  # the shape with -1 where the model leaves it open
 
 
 @dataclass
@@ -75,13 +78,16 @@ class Graph:
         )
 
 
-def write(*graphs: Graph, metadata: dict[str, bytes] | None = None) -> bytes:
-    """The bytes of the file; the first graph is the one that runs."""
-    return _Writer().model(graphs, metadata or {})
+def write(*graphs: Graph, metadata: dict[str, bytes] | None = None, behind: bool = False) -> bytes:
+    """The bytes of the file; the first graph is the one that runs. With `behind`, buffers and
+    options of custom operators lie behind the flatbuffer, as in large models."""
+    writer = _Writer(behind)
+    return writer.place_behind(writer.model(graphs, metadata or {}))
 
 
 class _Writer:
-    def __init__(self) -> None:
+    def __init__(self, behind: bool) -> None:
+        self.behind: list[bytes] | None = [] if behind else None
         self.builder = flatbuffers.Builder(4096)
         self.buffers: list[bytes | None] = [None]
         self.codes: list[str] = []
@@ -124,6 +130,7 @@ class _Writer:
         b = self.builder
         name = b.CreateString(f"tensor{index}")
         shape = None if tensor.shape is None else self._ints(tensor.shape)
+        signature = self._ints(tensor.signature) if tensor.signature else None
         quantization = self._quantization(tensor)
         tflite.TensorStart(b)
         if shape is not None:
@@ -134,6 +141,8 @@ class _Writer:
         if quantization is not None:
             tflite.TensorAddQuantization(b, quantization)
         tflite.TensorAddIsVariable(b, tensor.variable)
+        if signature is not None:
+            tflite.TensorAddShapeSignature(b, signature)
         return int(tflite.TensorEnd(b))
 
     def _quantization(self, tensor: Tensor) -> int | None:
@@ -154,7 +163,9 @@ class _Writer:
             self.codes.append(operator.code)
         inputs, outputs = self._ints(operator.inputs), self._ints(operator.outputs)
         intermediates = self._ints(operator.intermediates) if operator.intermediates else None
-        custom = b.CreateByteVector(operator.custom) if operator.custom is not None else None
+        custom = None
+        if operator.custom is not None and self.behind is None:
+            custom = b.CreateByteVector(operator.custom)
         options = self._options(operator)
         tflite.OperatorStart(b)
         tflite.OperatorAddOpcodeIndex(b, self.codes.index(operator.code))
@@ -168,6 +179,9 @@ class _Writer:
             tflite.OperatorAddIntermediates(b, intermediates)
         if custom is not None:
             tflite.OperatorAddCustomOptions(b, custom)
+        elif operator.custom is not None:
+            tflite.OperatorAddLargeCustomOptionsOffset(b, self._later(operator.custom))
+            tflite.OperatorAddLargeCustomOptionsSize(b, len(operator.custom))
         return int(tflite.OperatorEnd(b))
 
     def _options(self, operator: Operator) -> int | None:
@@ -216,7 +230,7 @@ class _Writer:
     def _buffer(self, data: bytes | None) -> int:
         b = self.builder
         vector = None
-        if data is not None:
+        if data is not None and self.behind is None:
             b.StartVector(1, len(data), ALIGNMENT)
             b.head -= len(data)
             b.Bytes[b.head : b.head + len(data)] = data
@@ -224,7 +238,22 @@ class _Writer:
         tflite.BufferStart(b)
         if vector is not None:
             tflite.BufferAddData(b, vector)
+        elif data is not None:
+            tflite.BufferAddOffset(b, self._later(data))
+            tflite.BufferAddSize(b, len(data))
         return int(tflite.BufferEnd(b))
+
+    def _later(self, data: bytes) -> int:
+        """A mark in place of an offset that is not known yet."""
+        assert self.behind is not None
+        self.behind.append(data)
+        return MARK + len(self.behind) - 1
+
+    def place_behind(self, data: bytes) -> bytes:
+        for number, one in enumerate(self.behind or ()):
+            data += bytes(-len(data) % ALIGNMENT)
+            data = data.replace(pack("<Q", MARK + number), pack("<Q", len(data))) + one
+        return data
 
     def _ints(self, values: Sequence[int]) -> int:
         return int(self.builder.CreateNumpyVector(np.asarray(values, "<i4")))

@@ -120,6 +120,8 @@ def test_methods_are_those_of_tflm() -> None:
         ("RESIZE_NEAREST_NEIGHBOR", "AddResizeNearestNeighbor"),
         ("SELECT_V2", "AddSelectV2"),
         ("SVDF", "AddSvdf"),
+        ("SignalPCAN", "AddPCAN"),
+        ("SignalRfft", "AddRfft"),
         ("UNIDIRECTIONAL_SEQUENCE_LSTM", "AddUnidirectionalSequenceLSTM"),
     ):
         assert export.method(operator) == method
@@ -134,10 +136,10 @@ def test_a_models_name_and_operators_stay_inside_their_comments(
     evil.write_bytes(small_models.one('X\\\n");evil("'))
     options = ("--target", "nano33ble", "--out", tmp_path, "--name", "x")
     refused(modelwave("model", "export", evil, *options), "tflite-micro has no kernel")
-    evil.write_bytes(small_models.one("SignalFft\\\nevil"))
+    evil.write_bytes(small_models.one("TFLM_DECODE"))
     assert modelwave("model", "export", evil, *options)[0] == 0
     header = (tmp_path / "x_model.h").read_text()
-    assert "unknown: SignalFft" in header
+    assert "unknown: TFLM_DECODE" in header
     assert "ArenaBytes" not in header
     resolver = (tmp_path / "x_resolver.h").read_text()
     for line in [*header.splitlines(), *resolver.splitlines()]:

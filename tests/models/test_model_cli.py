@@ -54,13 +54,13 @@ def test_json_of_profiles_has_exactly_the_promised_keys(modelwave: Run) -> None:
 def test_json_says_refused_and_unknown_apart(tmp_path: Path, modelwave: Run) -> None:
     files = [
         saved(tmp_path, small_models.one("TILE"), "tile"),
-        saved(tmp_path, small_models.one("SignalFft"), "signal"),
+        saved(tmp_path, small_models.one("TFLM_DECODE"), "decode"),
     ]
     options = ("--profile", "cortex-m4:reference", "--json")
-    tile, signal = as_json(modelwave("model", "inspect", *files, *options))
+    tile, decode = as_json(modelwave("model", "inspect", *files, *options))
     assert tile["refused"] == "operator 0 TILE: tflite-micro has no kernel for it"
-    assert signal["refused"].startswith("unknown: SignalFft")
-    for one in (tile, signal):
+    assert decode["refused"].startswith("unknown: TFLM_DECODE")
+    for one in (tile, decode):
         assert one["arena_used_bytes"] is one["arena_need_bytes"] is None
 
 

@@ -108,7 +108,7 @@ def test_an_arena_smaller_than_the_model_needs_is_refused(
     ("data", "target", "why"),
     [
         (V2, "esp32s3", "never measured: esp-nn"),
-        (small_models.one("SignalFft"), "nano33ble", "SignalFft"),
+        (small_models.one("TFLM_DECODE"), "nano33ble", "TFLM_DECODE"),
         (b"\x08\0\0\0TFL3" + bytes(8), "nano33ble", "the model does not say it"),
     ],
     ids=["kernels", "operator", "file"],

@@ -420,6 +420,7 @@ class HostAgent:
             settings.metrics_seconds,
             version=checkout.described(),
         )
+        agent.runtimes = runtime
         agent.observations = self._observations
         if agent.trouble:
             logger.warning("%s: no order is taken until it can be written", agent.trouble)
@@ -439,11 +440,12 @@ class _ReportingAgent(Agent):
     """An agent whose report also says what only hosts have: it judges maintenance windows, by the
     host's local time, and offers runtimes under several names."""
 
+    runtimes: DeviceRuntimes
+
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1
-        runtimes = (update.ports.runtime for update in self.updates.values())
-        document["extra"] = {"runtimes": offered(*runtimes)}
+        document["extra"] = {"runtimes": offered(self.runtimes.installed)}
         return document
 
 

@@ -8,9 +8,12 @@ compared with:
 tflite-runtime has the number of the TensorFlow that it was built from. ai-edge-litert, which
 followed it, counts anew from 1.0, so LITERT_VERSIONS translates."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from modelwave_agent.ports import Ports, Runtime
+from modelwave_agent.host.proving import DeviceRuntimes
+from modelwave_agent.host.runtimes.port import HostRuntime
+from modelwave_agent.ports import Ports
 from modelwave_shared.fit import numbers
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ def format_version(name: str, version: str) -> str:
     return next(known, "")
 
 
-def offered(*runtimes: Runtime) -> dict[str, str]:
+def offered(runtimes: Iterable[HostRuntime]) -> dict[str, str]:
     """Returns {name: version} of what these runtimes offer; the first one counts where two have
     the same name."""
     found: dict[str, str] = {}
@@ -57,11 +60,13 @@ def offered(*runtimes: Runtime) -> dict[str, str]:
 
 
 class HostPorts(Ports):
-    """The ports of a host, which may offer a runtime under several names."""
+    """The ports of a host, which may offer several runtimes, each under several names."""
+
+    runtime: DeviceRuntimes
 
     def has(self, bank: int, ram: "int | None" = None) -> "Document":
         found = super().has(bank, ram)
-        runtimes = offered(self.runtime)
+        runtimes = offered(self.runtime.installed)
         return found | {
             "runtime_version": runtimes[self.runtime.format],
             "runtimes": runtimes,

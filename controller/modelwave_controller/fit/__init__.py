@@ -6,12 +6,14 @@ fit.need        the smallest arena, in bytes; None if refused or unknown
 fit.layers      the memory operator by operator
 fit.boxes       where each tensor lies in the arena, and when
 
-flatbuffer, model    read the file and check everything in it
+flatbuffer, flexbuffer, model
+                     read the file and check everything in it
 lifetimes, planner   when tensors are alive, and where the plan puts them
-node, reference, cmsis_nn, kernels.toml
+node, reference, weighted, signal, cmsis_nn, kernels.toml
                      what each kernel allocates; a new kernel is a row and a small function
 sizes.toml           the sizes of TFLM's structures, by ABI
-refusals             what TFLM refuses, one row each
+refusals, signature  what TFLM refuses, one row each
+variables            the state that a streaming model keeps
 arena, replay        AllocateTensors, allocation by allocation
 """
 

@@ -19,7 +19,7 @@ MAX_TEXT_BYTES = 200  # of a name; the rest is cut off
 MAX_INTS = 65_536  # of a shape or a list of tensors
 
 _I8, _U8, _U16 = Struct("<b"), Struct("<B"), Struct("<H")
-_I32, _U32, _F32, _I64 = Struct("<i"), Struct("<I"), Struct("<f"), Struct("<q")
+_I32, _U32, _F32, _I64, _U64 = (Struct(form) for form in ("<i", "<I", "<f", "<q", "<Q"))
 
 
 class File:
@@ -71,6 +71,9 @@ class Table:
 
     def u32(self, slot: int, default: int = 0) -> int:
         return self._number(_U32, slot, default)
+
+    def u64(self, slot: int, default: int = 0) -> int:
+        return self._number(_U64, slot, default)
 
     def table(self, slot: int) -> "Table | None":
         at = self._target(slot)

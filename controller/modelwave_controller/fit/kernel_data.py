@@ -8,8 +8,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from modelwave_controller.fit import cmsis_nn, reference, weighted
+from modelwave_controller.fit import cmsis_nn, reference, signal, weighted
 from modelwave_controller.fit.node import Look, Node
+from modelwave_controller.fit.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ class Kernel:
     takes: frozenset[str]  # empty: any type
     data: int
     prepare: Callable[[Node], None]
+    init: Callable[[Node], None] | None = None
+    signature: Signature | None = None
+    custom: bool = False
     measured: str | None = None
 
 
@@ -45,10 +49,9 @@ class Unmeasured:
     """Kernels that exist but were never measured."""
 
     custom: frozenset[str]
-    custom_prefix: str
 
     def has(self, name: str, custom: bool) -> bool:
-        return custom and (name in self.custom or name.startswith(self.custom_prefix))
+        return custom and name in self.custom
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +93,20 @@ def _kernels(library: str, pointer: int) -> dict[str, Kernel]:
 
 def _unmeasured() -> Unmeasured:
     table = _toml("kernels.toml")["unmeasured"]
-    return Unmeasured(frozenset(table["custom"]), table["custom_prefix"])
+    return Unmeasured(frozenset(table["custom"]))
 
 
 def _kernel(row: dict[str, Any], column: int) -> Kernel:
-    prepare = row.get("prepare")
+    prepare, init, signature = row.get("prepare"), row.get("init"), row.get("signature")
     return Kernel(
         row.get("params"),
         row["op_data"][column] if "op_data" in row else 0,
         frozenset(row.get("takes", "").split()),
         row.get("data", 0),
         _FUNCTIONS[prepare] if prepare else Look(row.get("looks", "")),
+        _FUNCTIONS[init] if init else None,
+        Signature.read(signature) if signature else None,
+        row.get("custom", False),
         row.get("measured"),
     )
 
@@ -109,6 +115,7 @@ _FUNCTIONS: dict[str, Callable[[Node], None]] = {
     **reference.FUNCTIONS,
     **weighted.FUNCTIONS,
     **cmsis_nn.FUNCTIONS,
+    **signal.FUNCTIONS,
 }
 
 

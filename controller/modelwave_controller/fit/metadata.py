@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from modelwave_controller.fit.errors import ModelError
 from modelwave_controller.fit.flatbuffer import File, Table
 from modelwave_controller.fit.model import MAX_BUFFERS, MAX_METADATA
+from modelwave_controller.fit.stored import stored_buffer
 from modelwave_controller.fit.tflite_schema import Slot
 
 MAX_DESCRIBED = 256  # subgraphs, tensors and files, each
@@ -44,8 +45,8 @@ def entry(data: bytes, name: str) -> bytes:
     for table in root.tables(Slot.MODEL_METADATA, MAX_METADATA):
         number = table.u32(Slot.METADATA_BUFFER)
         if table.text(Slot.METADATA_NAME) == name and number < len(buffers):
-            start, count = buffers[number].vector(Slot.BUFFER_DATA, 1)
-            return data[start : start + count]
+            buffer = stored_buffer(buffers[number])
+            return data[buffer.start : buffer.start + buffer.count]
     return b""
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from math import prod
 from struct import Struct
 
-from modelwave_controller.fit import formats, tflite_schema
+from modelwave_controller.fit import flexbuffer, formats, tflite_schema
 from modelwave_controller.fit.errors import ModelError, ModelRefused, Unknown
 from modelwave_controller.fit.flatbuffer import File, Table
 from modelwave_controller.fit.format_signs import sample_bytes
-from modelwave_controller.fit.tflite_schema import Slot
+from modelwave_controller.fit.stored import INSIDE, Stored, stored_buffer, stored_options
+from modelwave_controller.fit.tflite_schema import ELEMENT_BYTES, Slot
 
 # Limits for all subgraphs together. The largest models people run with TFLM have some hundred
 # of each; the time for planning grows with the square of the tensors.
@@ -38,6 +39,7 @@ class Tensor:
     scale: float  # the first of them, and its zero point
     zero_point: int
     axis: int  # along which the scales go
+    unreadable: str | None = None  # why TFLM cannot read its constant data
 
     @property
     def constant(self) -> bool:
@@ -57,7 +59,8 @@ class Tensor:
 @dataclass(slots=True)
 class Operator:
     """One operator. `inputs` and `outputs` are tensors of the same subgraph; None stands for an
-    optional input that is left out."""
+    optional input that is left out. `custom_options` are those of a custom operator, without those
+    that are longer than any that TFLM knows. `unreadable` says why TFLM cannot read them."""
 
     index: int
     name: str  # "CONV_2D", or the custom operator's own
@@ -66,6 +69,8 @@ class Operator:
     outputs: tuple[Tensor, ...]
     intermediates: tuple[Tensor, ...]
     options: dict[str, int]
+    custom_options: bytes = b""
+    unreadable: str | None = None
 
 
 @dataclass(slots=True)
@@ -111,7 +116,7 @@ class _ModelReader:
     def __init__(self, root: Table) -> None:
         self.root = root
         buffers = root.tables(Slot.MODEL_BUFFERS, MAX_BUFFERS)
-        self.buffers = [buffer.vector(Slot.BUFFER_DATA, 1) for buffer in buffers]
+        self.buffers = [stored_buffer(buffer) for buffer in buffers]
         self.codes = [self._code(code) for code in root.tables(Slot.MODEL_CODES, MAX_CODES)]
         self.tensors_left = MAX_TENSORS
         self.operators_left = MAX_OPERATORS
@@ -131,7 +136,7 @@ class _ModelReader:
                         f"{operator.name} {operator.index} calls a subgraph that is not there"
                     )
         tensors = sum(len(graph.tensors) for graph in subgraphs)
-        weights = sum(count for _, count in self.buffers)
+        weights = sum(buffer.count for buffer in self.buffers)
         return Model(subgraphs, weights, self._plan(tensors), len(self.variables))
 
     def _code(self, table: Table) -> tuple[str, bool]:
@@ -177,16 +182,22 @@ class _ModelReader:
             raise ModelRefused(
                 f"tensor {index} {name} has {size} bytes, {MAX_ADDRESSABLE_BYTES} at most"
             )
+        if table.u32(Slot.TENSOR_EXTERNAL):
+            raise ModelRefused(
+                f"the data of tensor {index} {name} are in another file; a release has one"
+            )
         quantization = table.table(Slot.TENSOR_QUANTIZATION)
+        buffer = self._buffer(table.u32(Slot.TENSOR_BUFFER))
         return Tensor(
             index,
             name,
             shape,
             kind,
             size,
-            self._buffer_bytes(table.u32(Slot.TENSOR_BUFFER)),
+            buffer.count,
             bool(table.u8(Slot.TENSOR_VARIABLE)),
             *_quantization(quantization),
+            _unreadable(table, buffer, kind, prod(shape)),
         )
 
     def _operator(self, index: int, table: Table, tensors: list[Tensor]) -> Operator:
@@ -215,7 +226,18 @@ class _ModelReader:
             _pick(tensors, table.ints(Slot.OPERATOR_OUTPUTS)),
             _pick(tensors, table.ints(Slot.OPERATOR_INTERMEDIATES)),
             values,
+            self._custom_options(table) if custom else b"",
+            f"its options are behind the flatbuffer: {INSIDE}"
+            if custom and stored_options(table).behind
+            else None,
         )
+
+    def _custom_options(self, table: Table) -> bytes:
+        options = stored_options(table)
+        if options.count > flexbuffer.MAX_BYTES:
+            return b""
+        self.root.file.spend(options.count // 4)
+        return self.root.file.data[options.start : options.start + options.count]
 
     def _variable(self, options: Table | None) -> int:
         """Returns the number of the resource variable that a handle names; NO_VARIABLE if it
@@ -229,14 +251,16 @@ class _ModelReader:
         """Reads the offsets that an offline planner (Vela, for example) wrote into the metadata:
         version, subgraph, number of tensors, then an int32 for each."""
         for entry in self.root.tables(Slot.MODEL_METADATA, MAX_METADATA):
-            if entry.text(Slot.METADATA_NAME) != tflite_schema.OFFLINE_PLAN:
+            name = entry.text(Slot.METADATA_NAME)
+            if name == tflite_schema.COMPRESSED:
+                raise Unknown("compressed tensors: their memory was never measured")
+            if name != tflite_schema.OFFLINE_PLAN:
                 continue
             buffer = entry.u32(Slot.METADATA_BUFFER)
-            if self._buffer_bytes(buffer) < 12 + 4 * tensors:
+            if self._buffer(buffer).count < 12 + 4 * tensors:
                 raise ModelError("the offline memory plan is cut off")
-            start, _ = self.buffers[buffer]
             _, _, planned, *offsets = Struct(f"<{3 + tensors}i").unpack_from(
-                self.root.file.data, start
+                self.root.file.data, self.buffers[buffer].start
             )
             if planned != tensors:
                 raise ModelRefused(f"the offline memory plan has {planned} tensors, not {tensors}")
@@ -245,15 +269,28 @@ class _ModelReader:
             return tuple(offsets)
         return None
 
-    def _buffer_bytes(self, number: int) -> int:
+    def _buffer(self, number: int) -> Stored:
         if number >= len(self.buffers):
             raise ModelError(f"refers to buffer {number} of {len(self.buffers)}")
-        return self.buffers[number][1]
+        return self.buffers[number]
 
 
 def _kind(number: int) -> str:
     known = 0 <= number < len(tflite_schema.TENSOR_TYPES)
     return tflite_schema.TENSOR_TYPES[number] if known else f"number {number}"
+
+
+def _unreadable(table: Table, buffer: Stored, kind: str, elements: int) -> str | None:
+    """Returns why TFLM cannot read the data of a constant tensor. It checks none of this, and
+    computes with whatever it finds."""
+    if buffer.behind:
+        return f"its data are behind the flatbuffer, where TFLM does not read: {INSIDE}"
+    if table.has(Slot.TENSOR_SPARSITY):
+        return "its data are sparse, and TFLM takes them for dense; convert it without sparsity"
+    wanted = (elements + 1) // 2 if kind == "INT4" else elements * ELEMENT_BYTES[kind]
+    if 0 < buffer.count < wanted:
+        return f"it has {buffer.count} bytes in the file, and its shape takes {wanted}"
+    return None
 
 
 def _quantization(table: Table | None) -> tuple[int, float, int, int]:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from modelwave_controller.fit.arena import Arena
+from modelwave_controller.fit.arena import Arena, align
 from modelwave_controller.fit.errors import ModelRefused
+from modelwave_controller.fit.flexbuffer import FlexMap, read_flex_map
 from modelwave_controller.fit.model import Operator, Tensor
 from modelwave_controller.fit.variables import ResourceVariables
 
@@ -58,6 +59,12 @@ class Node:
         """context->AllocatePersistentBuffer."""
         self.arena.persistent(size)
 
+    def persistent_each(self, count: int, size: int) -> None:
+        """Allocates `count` buffers of that size, one after the other."""
+        if count:
+            self.persistent(size)
+            self.persistent(align(size) * (count - 1))  # the end is aligned by now
+
     def persistent_dims(self, dimensions: int) -> None:
         """Allocates a TfLiteIntArray: its length, then each dimension."""
         self.persistent(4 + 4 * dimensions)
@@ -73,6 +80,11 @@ class Node:
         """The type of input 0."""
         first = self.operator.inputs[0] if self.operator.inputs else None
         return first.kind if first else None
+
+    @property
+    def flex(self) -> FlexMap:
+        """The options of a custom operator. Raises ModelRefused if they cannot be read."""
+        return read_flex_map(self.operator.custom_options)
 
     def option(self, name: str) -> int:
         return self.operator.options[name]

@@ -138,11 +138,12 @@ class Replay:
         return self.tables.unmeasured.has(operator.name, operator.custom)
 
     def _kernel(self, operator: Operator) -> Kernel:
-        if operator.custom or operator.name not in self.tables.kernels:
+        kernel = self.tables.kernels.get(operator.name)
+        if kernel is None or kernel.custom != operator.custom:
             raise ModelRefused(f"{_label(operator)}: tflite-micro has no kernel for it")
         if self.registered is not None and operator.name not in self.registered:
             raise ModelRefused(f"{_label(operator)}: not registered in the firmware")
-        return self.tables.kernels[operator.name]
+        return kernel
 
     def _parse_options(self, chosen: list[Kernel]) -> None:
         """MicroInterpreter::PrepareNodeAndRegistrationDataFromFlatbuffer."""
@@ -152,16 +153,19 @@ class Replay:
 
     def _init(self, chosen: list[Kernel]) -> None:
         """MicroInterpreterGraph::InitSubgraphs."""
-        for kernel in chosen:
+        for operator, kernel in zip(self.model.operators, chosen, strict=True):
             if kernel.op_data:
                 self.arena.persistent(kernel.op_data)
+            if kernel.init:
+                with _named(operator):
+                    kernel.init(self._node(operator))
 
     def _prepare(self, chosen: list[Kernel]) -> None:
         """MicroInterpreterGraph::PrepareSubgraphs."""
         rest = iter(chosen)
         for number, graph in enumerate(self.model.subgraphs):
             for operator in graph.operators:
-                node = Node(operator, self.arena, self.sizes, self.variables, self.profile.dsp)
+                node = self._node(operator)
                 with _named(operator):
                     self._prepare_node(node, next(rest))
                 self.scratches += [Scratch(number, operator.index, size) for size in node.scratches]
@@ -171,11 +175,17 @@ class Replay:
                 with _named(operator):
                     self.variables.check(operator)
 
+    def _node(self, operator: Operator) -> Node:
+        return Node(operator, self.arena, self.sizes, self.variables, self.profile.dsp)
+
     def _prepare_node(self, node: Node, kernel: Kernel) -> None:
         operator = node.operator
+        _check_readable(operator)
         data = operator.inputs[kernel.data] if kernel.data < len(operator.inputs) else None
         if kernel.takes and data is not None and data.kind not in kernel.takes:
             raise ModelRefused(f"it takes {', '.join(sorted(kernel.takes))}, not {data.kind}")
+        if kernel.signature:
+            kernel.signature.check(operator)
         for tensor in operator.outputs:
             if not tensor.elements:
                 raise ModelRefused(f"its output {tensor.index} is empty: no dynamic tensors")
@@ -269,6 +279,15 @@ class Replay:
     def _array(self, name: str, count: int) -> None:
         size, alignment = self.abi.core[name]
         self.arena.persistent(size * count, alignment)
+
+
+def _check_readable(operator: Operator) -> None:
+    """Raises ModelRefused if TFLM cannot read the operator's options or constants."""
+    if operator.unreadable:
+        raise ModelRefused(operator.unreadable)
+    for tensor in operator.inputs:
+        if tensor and tensor.unreadable:
+            raise ModelRefused(f"tensor {tensor.index} {tensor.name}: {tensor.unreadable}")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from struct import Struct
 from modelwave_controller.fit import ModelError
 from modelwave_controller.fit.flatbuffer import File, Table
 from modelwave_controller.fit.model import MAX_CODES, MAX_OPERATORS, MAX_SUBGRAPHS, Model
+from modelwave_controller.fit.stored import stored_options
 from modelwave_controller.fit.tflite_schema import Slot
 
 OPERATOR = "edgetpu-custom-op"
@@ -23,7 +24,6 @@ MAX_EXECUTABLES = 16  # the compiler makes two: one loads parameters, one runs
 PARAMETER_CACHING = 1
 _PACKAGE_IDENTIFIER = b"DWN1"  # at byte 4 (executable.fbs)
 
-_OPERATOR_CUSTOM_OPTIONS = 5
 _PACKAGE_LEAST_RUNTIME, _PACKAGE_EXECUTABLES, _PACKAGE_COMPILER = 0, 1, 4
 _EXECUTABLE_PARAMETERS, _EXECUTABLE_CHIP, _EXECUTABLE_TYPE = 6, 10, 13
 _FLEX_MAP, _FLEX_STRING, _FLEX_BLOB = 9, 5, 25
@@ -69,7 +69,8 @@ def _custom_options(data: bytes) -> list[bytes]:
         for operator in graph.tables(Slot.GRAPH_OPERATORS, MAX_OPERATORS):
             code = operator.u32(Slot.OPERATOR_CODE)
             if code < len(codes) and codes[code] == OPERATOR:
-                found.append(_bytes(operator, _OPERATOR_CUSTOM_OPTIONS))
+                options = stored_options(operator)
+                found.append(data[options.start : options.start + options.count])
     return found
 
 

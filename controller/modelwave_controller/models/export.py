@@ -12,11 +12,13 @@ from pathlib import Path
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.fit.kernel_data import load_tables
 from modelwave_controller.models.inspection import Inspection
 
 ALIGNMENT = 16  # as tflite-micro aligns its models; kernels read the weights in place
 BYTES_A_LINE = 12
 # Add… methods of MicroMutableOpResolver whose names do not follow the rule of `method`.
+SIGNAL = "Signal"  # custom operators that TFLM has: AddRfft for SignalRfft
 METHODS = {"BATCH_MATMUL": "BatchMatMul", "CUMSUM": "CumSum", "PADV2": "PadV2"}
 
 
@@ -46,10 +48,9 @@ def write_c_array(
     Raises OperatorError if a profile refuses the model."""
     names = Names.of(name)
     arenas = {profile: _arena(inspection, profile) for profile in profiles}
-    operators = sorted(
-        {operator.name for operator in inspection.model().operators if not operator.custom}
-    )
-    custom = sorted({operator.name for operator in inspection.model().operators if operator.custom})
+    names_of = {operator.name: operator.custom for operator in inspection.model().operators}
+    custom = sorted(name for name, is_custom in names_of.items() if is_custom and not known(name))
+    operators = sorted(names_of.keys() - set(custom))
     files = {
         f"{names.snake}_model.h": [header(inspection, names, arenas)],
         f"{names.snake}_model.cc": source(inspection, names),
@@ -139,11 +140,19 @@ def resolver(names: Names, operators: list[str], custom: list[str]) -> str:
     return "\n".join(lines)
 
 
+def known(custom: str) -> bool:
+    """Returns whether TFLM has a kernel for a custom operator."""
+    kernel = load_tables("arm-eabi", "reference").kernels.get(custom)
+    return kernel is not None and kernel.custom
+
+
 def method(operator: str) -> str:
     """Returns the resolver's method for an operator: AddConv2D for "CONV_2D",
     AddBatchToSpaceNd for "BATCH_TO_SPACE_ND"."""
     if operator in METHODS:
         return f"Add{METHODS[operator]}"
+    if operator.startswith(SIGNAL):
+        return f"Add{operator.removeprefix(SIGNAL)}"
     words = (
         word if re.fullmatch(r"\d+D", word) or word == "LSTM" else word.capitalize()
         for word in operator.split("_")
