@@ -402,6 +402,19 @@ def test_model_file_that_is_not_tflite_is_refused(
     refused(modelwave(*create(tmp_path, file=tmp_path / "m")), "--file", words)
 
 
+def test_a_file_of_another_format_is_named_before_it_is_copied(
+    home: Home, tmp_path: Path, modelwave: Run, prover: Any
+) -> None:
+    with open(tmp_path / "large.gguf", "wb") as file:
+        file.write(b"GGUF")
+        file.truncate(3 << 30)  # more than a release may have; takes no space on the disk
+    refused(modelwave(*create(tmp_path, file=tmp_path / "large.gguf")), "it is a GGUF")
+    saved_model = tmp_path / "saved"
+    saved_model.mkdir()
+    (saved_model / "saved_model.pb").write_bytes(b"x")
+    refused(modelwave(*create(tmp_path, file=saved_model)), "--file", "from_saved_model")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -444,7 +444,11 @@ FORMATS = (
         "c-array",
         "C source with bytes in an array",
         "give the .tflite file that it was made of, or turn it back as docs/fit.md says",
-        every(is_text, holds(rb"\b(char|uint8_t|byte)\s+\w+\s*\[[^\]]*\]"), holds(rb"0x[0-9a-f]")),
+        every(
+            is_text,
+            holds(rb"\b(char|uint8_t|byte)\s+\w+\s{0,9}\[[^\]]{0,200}\]"),
+            holds(rb"0x[0-9a-f]"),
+        ),
         "xxd -i",
     ),
     Format(
