@@ -376,7 +376,7 @@ FORMATS = (
     Format(
         "picture",
         "a picture or a document",
-        "give the model",
+        "give the model's file",
         starts(b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF"),
         "magic numbers of PNG, JPEG, GIF, PDF",
     ),
@@ -465,7 +465,13 @@ FORMATS = (
         every(begins(rb"<"), holds(rb"<PMML\b")),
         "dmg.org PMML",
     ),
-    Format(TEXT, "a text", "give the model", is_text, "-"),
+    Format(
+        TEXT,
+        "a text",
+        "give the model's file; a list of layers is for `modelwave model estimate`",
+        is_text,
+        "-",
+    ),
     # What is left.
     Format(
         "shifted",
