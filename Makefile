@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-long heal boards-sweep lint bench outage retained fit board footprint judge docs clean
+.PHONY: help setup demo check test test-long heal boards-sweep lint bench outage retained fit models board footprint judge docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ retained: $(STAMP) ## retained orders after a rollout; seconds until an emptied 
 
 fit: $(STAMP) ## how exact the memory planner is: firmware, tflite_micro, others' rules
 	$(BIN)/python -m benchmarks.fit
+
+models: $(STAMP) ## what becomes of 68 public models, as docs/models.md; PYTHONS="…" adds interpreters
+	$(BIN)/python -m benchmarks.models $(PYTHONS:%=--python %)
 
 board: $(STAMP) ## the agent for MicroPython boards, in build/board
 	$(BIN)/modelwave board build build/board

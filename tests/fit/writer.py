@@ -27,6 +27,7 @@ class Tensor:
     zero_points: Sequence[int] = ()
     axis: int = 0
     variable: bool = False
+    signature: Sequence[int] = ()  # the shape with -1 where the model leaves it open
 
 
 @dataclass
@@ -129,6 +130,7 @@ class _Writer:
         b = self.builder
         name = b.CreateString(f"tensor{index}")
         shape = None if tensor.shape is None else self._ints(tensor.shape)
+        signature = self._ints(tensor.signature) if tensor.signature else None
         quantization = self._quantization(tensor)
         tflite.TensorStart(b)
         if shape is not None:
@@ -139,6 +141,8 @@ class _Writer:
         if quantization is not None:
             tflite.TensorAddQuantization(b, quantization)
         tflite.TensorAddIsVariable(b, tensor.variable)
+        if signature is not None:
+            tflite.TensorAddShapeSignature(b, signature)
         return int(tflite.TensorEnd(b))
 
     def _quantization(self, tensor: Tensor) -> int | None:

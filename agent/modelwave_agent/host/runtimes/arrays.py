@@ -47,9 +47,15 @@ def _fitted(spec: TensorSpec, given: Any) -> Array:
 def _converted(spec: TensorSpec, given: Any) -> Array:
     """Numbers and lists of them become an array of the input's own type."""
     try:
-        return numpy.asarray(given, None if spec.dtype[1] == "S" else spec.dtype)
+        array = numpy.asarray(given)
+        wanted = array.dtype if spec.dtype[1] == "S" else numpy.dtype(spec.dtype)
+        with numpy.errstate(all="ignore"):
+            converted = array.astype(wanted)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"input {spec.name}: no array: {error}") from error
+    if wanted.kind in "iub" and not numpy.array_equal(converted, array):
+        raise InputError(f"input {spec.name}: no array: it has values that are no {wanted.name}")
+    return converted
 
 
 def from_bytes(spec: TensorSpec, data: bytes) -> Array:

@@ -59,8 +59,8 @@ class LiteRT(HostRuntime):
         )
         try:
             interpreter = self._opened(path)
-            interpreter.allocate_tensors()
             _resize(interpreter, loading.get("shapes", {}))
+            interpreter.allocate_tensors()  # not before: in the file's shapes it may not work
             self._look_at(interpreter)
         except (ValueError, RuntimeError) as error:
             self.unload()
@@ -172,7 +172,6 @@ def _resize(interpreter: Any, shapes: Mapping[str, Sequence[int]]) -> None:
         if name not in inputs:
             raise ValueError(f"the manifest has a shape for {name}, the inputs are {list(inputs)}")
         interpreter.resize_tensor_input(inputs[name]["index"], list(shape), strict=True)
-    interpreter.allocate_tensors()
 
 
 def _line(error: Exception) -> str:

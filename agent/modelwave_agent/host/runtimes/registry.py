@@ -27,12 +27,12 @@ def make(format_: str, settings: RuntimeSettings) -> HostRuntime:
         raise ProofError(f"no runtime for the format {format_}: here are {', '.join(known)}")
     module, _, name = known[format_].partition(":")
     try:
-        made = getattr(import_module(module), name)(settings)
+        found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ProofError(f"the runtime for the format {format_}: {said(error)}") from error
-    if not isinstance(made, HostRuntime) or made.format != format_:
+    if not (isinstance(found, type) and issubclass(found, HostRuntime)):
         raise ProofError(f"the runtime for the format {format_}: {known[format_]} is none")
-    return made
+    return found(settings)
 
 
 @cache

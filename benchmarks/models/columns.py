@@ -1,0 +1,122 @@
+"""What becomes of one model: each column of the table is a function here."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.models.corpus import ROOT, Model, cache_folder
+
+BARE = Path(__file__).with_name("bare.py")
+PARTS = ("shared", "agent", "controller", ".")
+SECONDS = 300
+TARGET = "linux-cpu"
+YES = "yes"
+
+
+@dataclass
+class Row:
+    """`loads` and `served` are by interpreter. Each answer is "yes" or why not."""
+
+    name: str
+    what: str
+    package: str
+    loads: dict[str, str] = field(default_factory=dict)
+    fits: str = ""
+    golden: str = ""
+    released: str = ""
+    served: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it is said to fit, and loads nowhere."""
+        return self.fits == YES and YES not in self.loads.values()
+
+
+@dataclass(frozen=True)
+class Python:
+    """An interpreter, and its runtimes, such as "ai-edge-litert 2.3.0"."""
+
+    path: str
+    version: str
+    runtimes: list[str]
+
+    @property
+    def name(self) -> str:
+        return f"Python {self.version}"
+
+
+def environment() -> dict[str, str]:
+    """With the packages of this repository, for interpreters that have not installed them."""
+    paths = os.pathsep.join(str(ROOT / part) for part in PARTS)
+    return {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def asked(path: str) -> Python:
+    """Asks an interpreter what it is. Raises OSError with the reason if it has no runtime."""
+    script = f"import sys; sys.path.insert(0, {str(BARE.parent)!r}); import bare; bare.introduce()"
+    done = subprocess.run([path, "-c", script], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"{path} cannot run models: {done.stderr.strip().splitlines()[-1]}")
+    return Python(path, *json.loads(done.stdout.splitlines()[-1]))
+
+
+def loads(python: Python, model: Model, file: Path, answers: Path, inputs: Path | None) -> str:
+    """Runs the model with the runtime alone; `answers` gets its outputs."""
+    command = [python.path, "-I", str(BARE), str(file), str(answers), "--name", model.name]
+    command += ["--shapes", json.dumps(model.shapes), "--values", json.dumps(model.values)]
+    if inputs:
+        command += ["--inputs", str(inputs)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"no answer within {SECONDS} seconds"
+    if done.returncode < 0:
+        return f"it crashes the runtime (signal {-done.returncode})"
+    if done.returncode:
+        return done.stderr.strip().splitlines()[-1]
+    said = json.loads(done.stdout.splitlines()[-1])
+    if said["loads"]:
+        return YES
+    return "only with XNNPACK" if said["loads_with_delegates"] else said["error"]
+
+
+def fits(file: Path) -> str:
+    """What `modelwave model inspect` says for the target linux-cpu."""
+    done = modelwave("model", "inspect", "--target", TARGET, "--json", str(file))
+    try:
+        found = json.loads(done.stdout)[0]
+    except (ValueError, IndexError, KeyError):
+        return last_line(done)
+    if found.get("fits") == YES:
+        return YES
+    return _why(found)
+
+
+def _why(found: dict[str, Any]) -> str:
+    reasons = [found.get("error"), found.get("refused"), found.get("unknown")]
+    reasons += found.get("shortfalls") or []
+    return "; ".join(str(reason) for reason in reasons if reason) or str(found.get("fits"))
+
+
+def modelwave(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "modelwave_controller", *arguments],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def last_line(done: "subprocess.CompletedProcess[str]") -> str:
+    """Returns the last line that a command said, without its name and the folder of the models."""
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    if not lines:
+        return f"exit code {done.returncode}"
+    said = " ".join(lines[-1].split()).removeprefix("modelwave: ")
+    return said.replace(f"{cache_folder()}/", "")

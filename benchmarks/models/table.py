@@ -1,0 +1,107 @@
+"""Writes what became of the models: docs/models.json for programs, docs/models.md for people."""
+
+import dataclasses
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.models.columns import YES, Row
+from benchmarks.models.corpus import ROOT
+
+FACTS = ROOT / "docs/models.json"
+PAGE = ROOT / "docs/models.md"
+HEAD = """\
+# Public models
+
+What becomes of {count} models that packages on PyPI carry: {packages}.
+`make models` fetches them with pip, each wheel and each model pinned by its sha256
+([models.toml](../benchmarks/models/models.toml)), tries them, and writes this page. No code of a
+package runs, and none of the files is part of this repository: they are kept in `.models/`, or the
+folder `$MODELWAVE_MODELS`. `make models PYTHONS=/path/to/python3.12` adds an interpreter with
+other runtimes.
+
+| column | yes means |
+| --- | --- |
+| loads | the runtime alone loads and runs the model ([bare.py](../benchmarks/models/bare.py)) |
+| fits | `modelwave model inspect --target linux-cpu` says so |
+"""
+REFUSED = """
+## What is refused, and why
+"""
+
+
+@dataclass
+class Table:
+    """`runtimes` of each interpreter by its name, and the rows."""
+
+    runtimes: dict[str, list[str]]
+    rows: list[Row]
+
+    @property
+    def wrong(self) -> list[str]:
+        """The models that are said to fit, and load nowhere."""
+        return [row.name for row in self.rows if row.is_wrong]
+
+
+def write(table: Table, facts: Path = FACTS, page: Path = PAGE) -> None:
+    facts.write_text(json.dumps(dataclasses.asdict(table), indent=1) + "\n")
+    page.write_text(text(table))
+
+
+def read(facts: Path = FACTS) -> Table:
+    found = json.loads(facts.read_text())
+    return Table(found["runtimes"], [Row(**row) for row in found["rows"]])
+
+
+def text(table: Table) -> str:
+    """Returns the page."""
+    packages = ", ".join(sorted({row.package.partition("==")[0] for row in table.rows}))
+    lines = [HEAD.format(count=len(table.rows), packages=packages), *_totals(table), ""]
+    columns = list(dict.fromkeys(column for row in table.rows for column in answers(row)))
+    heads = ["model", "what it does", *columns]
+    lines += [_line(heads), _line(["---"] * len(heads))]
+    for row in table.rows:
+        found = answers(row)
+        shown = [_short(found.get(column, "")) for column in columns]
+        lines.append(_line([f"`{row.name}`", row.what, *shown]))
+    lines += [REFUSED, *_refusals(table.rows)]
+    return "\n".join(lines) + "\n"
+
+
+def answers(row: Row) -> dict[str, str]:
+    """Returns the answer of each column."""
+    loads = {f"loads, {python}": answer for python, answer in row.loads.items()}
+    return {**loads, "fits": row.fits}
+
+
+def _totals(table: Table) -> list[str]:
+    """Returns how many models have a yes in each column, and what ran them."""
+    counts = Counter(
+        column for row in table.rows for column, answer in answers(row).items() if answer == YES
+    )
+    lines = [f"{name} has {', '.join(found)}." for name, found in table.runtimes.items()]
+    said = "; ".join(f"{column}: {count}" for column, count in counts.items())
+    wrong = ", ".join(f"`{name}`" for name in table.wrong) or "none"
+    return [*lines, f"Yes of {len(table.rows)}: {said}.", f"Fits, and loads nowhere: {wrong}."]
+
+
+def _short(answer: str) -> str:
+    return answer if answer in ("", YES) else "no"
+
+
+def _refusals(rows: list[Row]) -> list[str]:
+    heads = ["model", "column", "why"]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for row in rows:
+        reasons: dict[str, list[str]] = {}  # an answer that several columns give stands once
+        for column, answer in answers(row).items():
+            if _short(answer) == "no":
+                reasons.setdefault(answer, []).append(column)
+        for answer, columns in reasons.items():
+            lines.append(_line([f"`{row.name}`", "; ".join(columns), answer]))
+    return lines
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,150 @@
+"""The runtimes of a host: named arrays in and out, and what a program may do wrong with them."""
+
+import pytest
+
+from modelwave_agent.host.runtimes import registry
+from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
+from modelwave_agent.host.runtimes.specs import OPEN, InputError, TensorSpec
+from modelwave_agent.ports import ProofError
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("tflite", reason="the package tflite, which writes models, is not installed")
+
+from modelwave_agent.host.runtimes import arrays  # noqa: E402
+from modelwave_agent.host.runtimes.litert import LiteRT  # noqa: E402
+from tests.fit.writer import Graph, write  # noqa: E402
+
+
+def sums(shape=(1, 3), dtype="FLOAT32", open_shape=None):
+    """A model that adds its two inputs, and also gives their difference."""
+    graph = Graph()
+    left, right = graph.tensor(shape, dtype), graph.tensor(shape, dtype)
+    added, taken = graph.tensor(shape, dtype), graph.tensor(shape, dtype)
+    graph.op("ADD", [left, right], [added], "Add")
+    graph.op("SUB", [left, right], [taken], "Sub")
+    graph.inputs, graph.outputs = [left, right], [added, taken]
+    for tensor in graph.tensors if open_shape else ():
+        tensor.signature = open_shape
+    return write(graph)
+
+
+def loaded(tmp_path, data, loading=None):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(data)
+    runtime = LiteRT()
+    runtime.load(str(path), loading or {})
+    return runtime
+
+
+def test_a_model_with_two_inputs_and_two_outputs_runs_on_arrays_by_name(tmp_path):
+    runtime = loaded(tmp_path, sums())
+    (left, right), (added, taken) = runtime.inputs, runtime.outputs
+    assert (left.dtype, left.shape) == ("<f4", (1, 3))
+    given = {left.name: np.float32([[1, 2, 3]]), right.name: np.float32([[10, 20, 30]])}
+    found = runtime.run(given)
+    assert found[added.name].tolist() == [[11, 22, 33]]
+    assert found[taken.name].tolist() == [[-9, -18, -27]]
+    again = runtime.run({name: array + 1 for name, array in given.items()})
+    assert found[added.name].tolist() == [[11, 22, 33]], "the first result is the caller's own"
+    assert again[added.name].tolist() == [[13, 24, 35]]
+
+
+def test_bytes_do_not_say_which_of_two_inputs_they_are(tmp_path):
+    runtime = loaded(tmp_path, sums())
+    with pytest.raises(InputError, match=r"2 inputs .*: run it on arrays by name"):
+        runtime.run_bytes(bytes(12))
+
+
+def test_an_open_shape_is_what_the_manifest_says(tmp_path):
+    data = sums(shape=(1, 1), open_shape=(1, OPEN))
+    names = [spec.name for spec in loaded(tmp_path, data).inputs]
+    runtime = loaded(tmp_path, data, {"shapes": {name: [1, 5] for name in names}})
+    assert [spec.shape for spec in runtime.inputs + runtime.outputs] == [(1, 5)] * 4
+    given = {name: np.ones((1, 5), np.float32) for name in names}
+    assert [array.sum() for array in runtime.run(given).values()] == [10, 0]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "problem"),
+    [
+        ({"other": [1, 3]}, "a shape for other, the inputs are"),
+        ({"first": [1, 4]}, "cannot be loaded"),  # that of the file is not open
+        ({"first": [1, 2, 3]}, "cannot be loaded"),
+    ],
+)
+def test_a_shape_that_the_model_does_not_take_is_a_fault_of_the_release(tmp_path, shapes, problem):
+    first = loaded(tmp_path, sums()).inputs[0].name
+    shapes = {first if name == "first" else name: shape for name, shape in shapes.items()}
+    with pytest.raises(ProofError, match=problem) as raised:
+        loaded(tmp_path, sums(), {"shapes": shapes})
+    assert not isinstance(raised.value, InputError)
+
+
+SPECS = [
+    TensorSpec("image", "|u1", (1, 2, 2)),
+    TensorSpec("scale", "<f4", ()),
+    TensorSpec("words", "|S0", (OPEN,)),
+]
+GOOD = {
+    "image": np.zeros((1, 2, 2), np.uint8),
+    "scale": np.float32(2),
+    "words": np.array(["a", "bc"]),
+}
+
+
+def test_inputs_are_taken_in_the_shapes_of_the_model():
+    assert list(arrays.checked(SPECS, GOOD)) == ["image", "scale", "words"]
+    one_record = GOOD | {"image": np.zeros((2, 2), np.uint8), "scale": 2.5, "words": ["x"]}
+    found = arrays.checked(SPECS, one_record)
+    assert found["image"].shape == (1, 2, 2)
+    assert (found["scale"].dtype, found["words"].shape) == (np.float32, (1,))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"image": None}, "input image"),
+        ({"image": np.zeros((1, 2, 2))}, r"takes uint8, and got float64; convert it with .astype"),
+        ({"image": np.zeros((1, 2, 3), np.uint8)}, r"shape \[1, 2, 2\], and got \[1, 2, 3\]"),
+        ({"image": np.zeros((2, 2, 2), np.uint8)}, r"and got \[2, 2, 2\]"),
+        ({"image": [[[1, 2], [3, 999]]]}, "input image: no array"),
+        ({"image": [[1, 2], [3]]}, "input image: no array"),
+        ({"scale": "two"}, "input scale: no array"),
+        ({"scale": np.float32([1, 2])}, r"shape \[\], and got \[2\]"),
+        ({"words": np.zeros((1, 1), "S1")}, r"shape \[\?\], and got \[1, 1\]"),
+        ({"words": np.zeros(2, np.int8)}, "takes bytes, and got int8"),
+        ({"mask": np.zeros(1)}, "'mask': the model has no such input; it has image, scale, words"),
+    ],
+)
+def test_a_wrong_input_is_named(change, problem):
+    with pytest.raises(InputError, match=problem):
+        arrays.checked(SPECS, GOOD | change)
+
+
+def test_a_missing_input_is_named():
+    with pytest.raises(InputError, match="input scale: missing"):
+        arrays.checked(SPECS, {"image": GOOD["image"], "words": GOOD["words"]})
+
+
+def test_bytes_of_an_input_without_a_fixed_size_are_refused():
+    with pytest.raises(InputError, match="its size is not fixed"):
+        arrays.from_bytes(SPECS[2], b"abc")
+
+
+def test_a_format_without_a_runtime_is_named():
+    with pytest.raises(ProofError, match="no runtime for the format hef: here are tflite"):
+        registry.make("hef", RuntimeSettings())
+
+
+@pytest.mark.parametrize(
+    "value", ["no.such.module:Runtime", "json:NoSuchClass", "json:JSONDecoder"]
+)
+def test_an_entry_point_that_is_no_runtime_is_named(monkeypatch, value):
+    monkeypatch.setitem(registry.formats(), "trees", value)
+    with pytest.raises(ProofError, match="the runtime for the format trees: "):
+        registry.make("trees", RuntimeSettings())
+
+
+def test_nothing_is_run_before_a_model_is_loaded():
+    with pytest.raises(ProofError, match="no model is loaded"):
+        HostRuntime(RuntimeSettings()).run({})

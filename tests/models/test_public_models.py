@@ -1,0 +1,118 @@
+"""Tests the list of public models, its page, and the trial of one model on models that are here."""
+
+import json
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from benchmarks.models import columns, fetch, table
+from benchmarks.models.corpus import Model, Wheel, digest, wheels
+
+from modelwave_controller.cli import run
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = [*ROOT.glob("tests/data/fit/models/*.tflite"), *ROOT.glob("examples/digits/models/*.tflite")]
+LEAST = 60
+READS_A_VARIABLE_UNASSIGNED = ("zoo__lstm_float_010",)  # it loads, and no host can run it
+SHA256 = re.compile("[0-9a-f]{64}")
+NAME = re.compile("[a-z0-9][a-z0-9-]{0,62}")
+
+
+def test_every_model_of_the_list_has_a_name_of_its_own_and_pinned_bytes() -> None:
+    found = wheels()
+    models = [model for wheel in found for model in wheel.models]
+    assert len(models) >= LEAST
+    assert len({model.name for model in models}) == len({m.sha256 for m in models}) == len(models)
+    assert all(NAME.fullmatch(model.name) for model in models)
+    assert all(SHA256.fullmatch(one.sha256) for one in [*found, *models])
+    assert all(re.fullmatch(r"[\d.]+", wheel.version) for wheel in found)
+
+
+def test_page_of_public_models_is_what_the_last_trial_found_for_the_whole_list() -> None:
+    found = table.read()
+    assert table.text(found) == table.PAGE.read_text(), "run `make models`"
+    listed = [(model.name, model.what) for wheel in wheels() for model in wheel.models]
+    assert [(row.name, row.what) for row in found.rows] == listed, "run `make models`"
+
+
+def packed(folder: Path, files: dict[str, bytes]) -> Path:
+    path = folder / "a-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_wheel_with_other_bytes_than_pinned_gives_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "good").write_bytes(b"good")
+    pinned = Model("a", "a/a.tflite", digest(tmp_path / "good"), "")
+    wheel = Wheel("a", "1", "", [pinned])
+    archive = packed(tmp_path, {"a/a.tflite": b"other"})
+    monkeypatch.setattr(fetch, "_download", lambda *_: archive)
+    assert fetch.fetch([wheel], tmp_path) == {"a": "a==1: a/a.tflite is not the pinned file"}
+    assert not pinned.file(tmp_path).exists()
+    packed(tmp_path, {})
+    assert fetch.fetch([wheel], tmp_path) == {"a": "a==1: the wheel has no a/a.tflite"}
+    packed(tmp_path, {"a/a.tflite": b"good"})
+    assert fetch.fetch([wheel], tmp_path) == {}
+    monkeypatch.delattr(fetch, "_download")  # what is here is not fetched again
+    assert fetch.fetch([wheel], tmp_path) == {}
+
+
+def test_a_model_that_fits_and_loads_nowhere_is_named_as_wrong() -> None:
+    rows = [
+        columns.Row("a", "", "p==1", {"x": "no operator", "y": "yes"}, "yes"),
+        columns.Row("b", "", "p==1", {"x": "no operator", "y": "no | operator"}, "yes"),
+        columns.Row("c", "", "p==1", {"x": "no operator", "y": "no operator"}, "too large"),
+    ]
+    found = table.Table({"x": ["runtime 1"]}, rows)
+    assert found.wrong == ["b"]
+    page = table.text(found)
+    assert "Fits, and loads nowhere: `b`." in page
+    assert "| `b` | loads, y | no \\| operator |" in page
+    assert "| `c` | loads, x; loads, y | no operator |" in page
+
+
+def test_models_of_this_repository_load_and_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The trial of `make models` in short: without a network, without processes."""
+    pytest.importorskip("numpy")
+    bare = pytest.importorskip("benchmarks.models.bare")
+    try:
+        bare.first_runtime()
+    except SystemExit:
+        pytest.skip("no TFLite runtime: pip install 'modelwave[tflite]'")
+    assert run(["model", "inspect", "--target", columns.TARGET, "--json", *map(str, HERE)]) == 0
+    fits = {Path(one["file"]): one["fits"] for one in json.loads(capsys.readouterr().out)}
+    assert len(fits) == len(HERE) > 30
+    for file in HERE:
+        model, error = bare.tried(str(file), {}, delegates=False)
+        assert error == ""
+        assert fits[file] == columns.YES
+        if file.stem in READS_A_VARIABLE_UNASSIGNED:
+            continue
+        found = bare.answers(model, bare.drawn(file.stem, model.specs(), {}))
+        assert all(len(array) == bare.RECORDS for array in found.values())
+
+
+@pytest.mark.slow
+def test_each_column_of_one_model_in_processes_of_their_own(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    python = columns.asked(sys.executable)
+    file = ROOT / "examples/digits/models/digits-v2.tflite"
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(file.read_bytes()[:2000])
+    first, again = tmp_path / "first.npz", tmp_path / "again.npz"
+    model = Model("digits", file.name, "", "")
+    assert columns.loads(python, model, file, first, None) == columns.YES
+    assert columns.loads(python, model, file, again, first) == columns.YES
+    assert again.read_bytes() == first.read_bytes()
+    assert columns.fits(file) == columns.YES
+    for answer in (columns.loads(python, model, broken, again, None), columns.fits(broken)):
+        assert answer
+        assert answer != columns.YES
