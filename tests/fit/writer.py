@@ -76,16 +76,22 @@ class Graph:
         )
 
 
-def write(*graphs: Graph, metadata: dict[str, bytes] | None = None) -> bytes:
-    """The bytes of the file; the first graph is the one that runs."""
-    return _Writer().model(graphs, metadata or {})
+def write(
+    *graphs: Graph,
+    metadata: dict[str, bytes] | None = None,
+    versions: dict[str, int] | None = None,
+) -> bytes:
+    """The bytes of the file; the first graph is the one that runs. `versions` of operators, 1 if
+    not given; those that no graph uses are in the file's list of operators all the same."""
+    return _Writer(versions or {}).model(graphs, metadata or {})
 
 
 class _Writer:
-    def __init__(self) -> None:
+    def __init__(self, versions: dict[str, int]) -> None:
         self.builder = flatbuffers.Builder(4096)
         self.buffers: list[bytes | None] = [None]
-        self.codes: list[str] = []
+        self.versions = versions
+        self.codes = list(versions)
 
     def model(self, graphs: Sequence[Graph], metadata: dict[str, bytes]) -> bytes:
         b = self.builder
@@ -199,7 +205,7 @@ class _Writer:
         tflite.OperatorCodeAddDeprecatedBuiltinCode(b, min(number, 127))
         if custom is not None:
             tflite.OperatorCodeAddCustomCode(b, custom)
-        tflite.OperatorCodeAddVersion(b, 1)
+        tflite.OperatorCodeAddVersion(b, self.versions.get(name, 1))
         tflite.OperatorCodeAddBuiltinCode(b, number)
         return int(tflite.OperatorCodeEnd(b))
 
