@@ -178,7 +178,7 @@ def test_bundle_is_made_where_the_key_is_and_added_where_the_service_is(
     (offline / "root.json").write_bytes(home.root_envelope)
     monkeypatch.setenv("MODELWAVE_HOME", str(offline))
     labels = tmp_path / "labels.txt"
-    labels.write_text("zero\none\n")
+    labels.write_text("zero\none\ntwo\n")
     out = tmp_path / "stick" / "digits-v1"
     made = as_json(modelwave(*json_of(create(tmp_path, out=out, labels=labels, release=1))))
     assert made["bundle"] == str(out)
@@ -400,6 +400,19 @@ def test_model_file_that_is_not_tflite_is_refused(
 ) -> None:
     (tmp_path / "m").write_bytes(data)
     refused(modelwave(*create(tmp_path, file=tmp_path / "m")), "--file", words)
+
+
+def test_a_file_of_another_format_is_named_before_it_is_copied(
+    home: Home, tmp_path: Path, modelwave: Run, prover: Any
+) -> None:
+    with open(tmp_path / "large.gguf", "wb") as file:
+        file.write(b"GGUF")
+        file.truncate(3 << 30)  # more than a release may have; takes no space on the disk
+    refused(modelwave(*create(tmp_path, file=tmp_path / "large.gguf")), "it is a GGUF")
+    saved_model = tmp_path / "saved"
+    saved_model.mkdir()
+    (saved_model / "saved_model.pb").write_bytes(b"x")
+    refused(modelwave(*create(tmp_path, file=saved_model)), "--file", "from_saved_model")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """`release create` reads a release's needs out of the model, for the target."""
 
-import json
 import struct
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,14 +16,10 @@ from modelwave_controller.releases import golden_sets
 from tests.controller.operator_home import DIGITS, Run, as_json, golden_labels, refused
 from tests.models import small_models
 
-HEALTHY = {"healthy": True, "reason": "", "runtime": "fake", "version": "1"}
 V2 = (DIGITS / "digits-v2.tflite").read_bytes()
 
 
-@pytest.fixture(autouse=True)
-def _prover(monkeypatch: pytest.MonkeyPatch) -> None:
-    command = (sys.executable, "-c", f"print({json.dumps(HEALTHY)!r})")
-    monkeypatch.setattr(golden_sets, "PROVE_COMMAND", command)
+pytestmark = pytest.mark.usefixtures("prover")
 
 
 def create(tmp_path: Path, data: bytes, target: str, *more: object) -> list[object]:

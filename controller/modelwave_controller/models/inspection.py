@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.fit import Fit, ModelError, analyse
+from modelwave_controller.fit import Fit, ModelError, analyse, metadata
 from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.model import Model, read_model
-from modelwave_controller.models import edgetpu, firmware, host
+from modelwave_controller.models import edgetpu, firmware, host, labels
+from modelwave_controller.models.labels import LabelFile
 from modelwave_controller.models.targets import Target
 
 Verdict = Literal["yes", "no", "unknown"]
@@ -90,6 +91,14 @@ class Inspection:
             return read_model(self.data)
         except ModelError as error:
             raise OperatorError(f"{self.name}: {error}") from error
+
+    def labels(self) -> list[LabelFile]:
+        """Returns the files of labels in the model. Damaged metadata, without which a model runs
+        all the same, are a file with a problem."""
+        try:
+            return labels.in_model(self.data)
+        except ModelError as error:
+            return [LabelFile(metadata.NAME, "metadata", "", None, str(error))]
 
     def rows(self, targets: Iterable[Target]) -> list[ModelOnTarget]:
         return [self.row(target) for target in targets]

@@ -13,12 +13,9 @@ import re
 from dataclasses import dataclass
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.fit import ModelError
+from modelwave_controller.fit import ModelError, metadata
 from modelwave_controller.fit.errors import ModelRefused, Unknown
-from modelwave_controller.fit.flatbuffer import File
-from modelwave_controller.fit.model import MAX_BUFFERS, MAX_METADATA, Model, read_model
-from modelwave_controller.fit.stored import stored_buffer
-from modelwave_controller.fit.tflite_schema import Slot
+from modelwave_controller.fit.model import Model, read_model
 from modelwave_controller.models import edgetpu, host
 from modelwave_controller.models.inspection import Inspection, accelerator_problem
 from modelwave_controller.models.targets import Target
@@ -154,17 +151,5 @@ def _runtime(data: bytes, target: Target) -> str:
 def least_runtime(data: bytes) -> str:
     """Returns the least version of TensorFlow Lite that has all operators in the versions that
     the file uses, such as "2.5.0"; "" if the converter did not write it."""
-    root = File(data).root()
-    buffers = root.tables(Slot.MODEL_BUFFERS, MAX_BUFFERS)
-    for entry in root.tables(Slot.MODEL_METADATA, MAX_METADATA):
-        number = entry.u32(Slot.METADATA_BUFFER)
-        if entry.text(Slot.METADATA_NAME) == _LEAST_RUNTIME and number < len(buffers):
-            buffer = stored_buffer(buffers[number])
-            text = (
-                data[buffer.start : buffer.start + min(buffer.count, 16)]
-                .rstrip(b"\0")
-                .decode("ascii", "replace")
-            )
-            if re.fullmatch(r"\d{1,4}(\.\d{1,4}){0,3}", text):
-                return text
-    return ""
+    text = metadata.entry(data, _LEAST_RUNTIME)[:16].rstrip(b"\0").decode("ascii", "replace")
+    return text if re.fullmatch(r"\d{1,4}(\.\d{1,4}){0,3}", text) else ""

@@ -48,7 +48,7 @@ class Wanted:
     release: int
     version: str
     target: Target
-    sources: Mapping[str, Path]  # by role: model, golden, labels
+    sources: Mapping[str, Path]  # by role: model, golden
     tolerance: dict[str, Any]
     asked: Asked
     dataset: str
@@ -75,6 +75,8 @@ def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
     for role, source in wanted.sources.items():
         what = "--file" if role == "model" else f"--{role}"
         require_no_folder(source, what)
+        if role == "model":
+            require_tflite(source, source, what)  # before the copy, which may take long
         sha256, size = disk.copy_hashed(source, folder, what, MAX_BYTES)
         taken.append({"role": role, "sha256": sha256, "size": size})
         if role == "model":
