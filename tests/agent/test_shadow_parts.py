@@ -63,7 +63,8 @@ def test_outputs_agree_by_the_tolerance_of_the_manifest(output, live, tolerance,
         kind, *values = text.split()
         return numpy.array([v if kind[0] == "S" else float(v) for v in values], kind)
 
-    assert agreement.agree(array(output), array(live), tolerance, "tflite-runtime") is agree
+    outputs, others = {"a": array(output)}, {"b": array(live)}
+    assert agreement.agree(outputs, others, tolerance, "tflite-runtime") is agree
 
 
 def test_answer_is_what_was_packed_and_nothing_else_is_one():
