@@ -5,7 +5,8 @@ candidate's manifest.
     outputs   the same type and number of elements, none of which differs by more than the steps:
               of the last digit of integers, of millionths of floats (golden.py)
     tensors   each output that the tolerance names, by its judge: elements and boxes as a golden set
-              whose expected outputs are those of the live model (golden/judges.py), labels as above
+              whose expected outputs are those of the live model (golden/judges.py), boxes also the
+              other way round; labels as above
 
 Outputs of the same bytes always agree. Those that are no numbers agree in no other way, and a NaN
 agrees with nothing. An output that the live model does not have agrees with nothing; if both have
@@ -87,20 +88,18 @@ def _judged(
         return True
     if rule["judge"] == LABELS:
         return _greatest_agree(outputs[name], live[name])
-    expected = {EXPECTED + one: live[one] for one in needed}
     try:
         judge = judges.make(name, rule, configuration)
-        right, seen = judge.count(outputs, expected)
+        both = [_count(judge, outputs, live)]
+        if rule["judge"] != ELEMENTS:
+            both.append(_count(judge, live, outputs))  # else boxes that are too many would agree
     except GoldenError:  # other types or shapes, or no figure for this runtime
         return False
-    if not seen:  # the live model found no box
-        return _boxes(judge, outputs) == 0
-    return judge.is_enough(right, seen)
+    return all(judge.is_enough(right, seen) for right, seen in both)
 
 
-def _boxes(judge: judges.OutputJudge, outputs: "Arrays") -> int:
-    """Returns how many boxes there are in `outputs`."""
-    return judge.count(outputs, {EXPECTED + name: outputs[name] for name in judge.outputs})[1]
+def _count(judge: judges.OutputJudge, outputs: "Arrays", expected: "Arrays") -> tuple[int, int]:
+    return judge.count(outputs, {EXPECTED + name: expected[name] for name in judge.outputs})
 
 
 def are_same(output: Any, live: Any) -> bool:
