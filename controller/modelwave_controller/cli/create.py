@@ -80,6 +80,14 @@ def create(
             help="For a golden set of outputs: tolerance in steps, such as any=8; repeat it.",
         ),
     ] = None,
+    tolerance: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For an .npz: JSON, in place of what the set itself proposes.",
+            parser=path,
+        ),
+    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -159,7 +167,7 @@ def create(
         version=version,
         target=hardware,
         sources={"model": file, "golden": golden},
-        tolerance=figures.tolerance(least_correct, steps or []),
+        tolerance=figures.tolerance(least_correct, steps or [], tolerance),
         asked=Asked(ram, None if kernel is None else tuple(kernel), runtime, accelerator),
         dataset=dataset,
         metrics=figures.metrics(metric or [], n),
@@ -175,6 +183,7 @@ def create(
     roots.require_signer(home.root_document, MANIFEST, signer)
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
+        wanted, remark = manifests.as_described(wanted, taken, folder)
         named = label_files.take(labels, labels_from_model, taken, folder)
         if named:
             taken.append(named.file)
@@ -188,7 +197,8 @@ def create(
             say(safe(line), stderr=as_json)
         for line in named.said if named else ():
             say(safe(line), stderr=as_json)
-        say(safe(needs.how), stderr=as_json)
+        for line in filter(None, (needs.how, remark)):
+            say(safe(line), stderr=as_json)
         if not yes:
             typer.confirm("Sign it?", abort=True, err=True)
         disk.create_file(folder / bundles.MANIFEST_FILE, keys.sign(MANIFEST, payload, [signer]))
@@ -225,8 +235,8 @@ def _show_what_is_signed(
         say(forced(manifest["forced"]), stderr)
     if proof.healthy:
         say(f"[green]golden set passed[/] on {safe(proof.runtime)}", stderr)
-    else:
-        say(safe(proof.reason), stderr)
+    for problem in filter(None, (proof.reason, proof.weak)):
+        say(safe(problem), stderr)
 
 
 def _beside(releases: Releases, wanted: Wanted) -> "Beside | None":
