@@ -104,6 +104,22 @@ def test_an_arena_smaller_than_the_model_needs_is_refused(
     assert needs(modelwave, create(tmp_path, V2, "nano33ble", "--ram", need))["ram"] == need
 
 
+def test_arena_may_be_smaller_than_one_that_was_derived(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    need = analyse(V2, "esp32s3:esp-nn").need
+    assert need is not None
+    told = modelwave(*create(tmp_path, V2, "esp32s3", "--ram", need - 16))[1]
+    said = f"esp32s3:esp-nn needs {need:,} bytes, derived from the source of esp-nn"
+    assert said in " ".join(told.split())
+
+
+def test_arena_that_was_derived_says_so(home: Home, tmp_path: Path, modelwave: Run) -> None:
+    need = analyse(V2, "esp32s3:esp-nn").need
+    told = " ".join(modelwave(*create(tmp_path, V2, "esp32s3"))[1].split())
+    assert f"arena: {need:,} bytes, derived from the source of esp-nn" in told
+
+
 @pytest.mark.parametrize(
     ("data", "target", "why"),
     [
