@@ -75,7 +75,7 @@ def main() -> int:
 def row(cost: Cost) -> str:
     def against(value: Times) -> list[str]:
         added, ratio = value.median - cost.bare.median, value.median / cost.bare.median
-        return [f"+{added:.0f}", f"{ratio:.3f}", f"{value.mean / cost.bare.mean:.3f}"]
+        return [f"{added:+.0f}", f"{ratio:.3f}", f"{value.mean / cost.bare.mean:.3f}"]
 
     cells = [f"{cost.bare.median:.0f}", *against(cost.array), *against(cost.data)[:2]]
     faster = cost.delegate.median / cost.array.median
