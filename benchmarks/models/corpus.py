@@ -21,6 +21,8 @@ class Model:
     what: str
     shapes: dict[str, list[int]] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
+    limits: list[float] = field(default_factory=list)
+    records: int = 16
 
     @property
     def format(self) -> str:
