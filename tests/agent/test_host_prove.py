@@ -150,9 +150,52 @@ def test_outputs_of_another_model_are_unhealthy():
 def test_golden_set_of_another_shape_is_unhealthy(tmp_path):
     other = tmp_path / "other.golden"
     other.write_bytes(golden.pack("o", "b", "b", [bytes(65)], [bytes(10)]))
-    assert prove(golden_file=other) == "the model needs 64 bytes of input, and got 65"
+    assert "the set's input has 65 elements, and the model's input pictures 64" in prove(
+        golden_file=other
+    )
     other.write_bytes(golden.pack("o", "b", "b", [bytes(64)], [bytes(11)]))
-    assert "output has 10 bytes" in prove(golden_file=other)
+    assert "the set's output has 11 elements" in prove(golden_file=other)
+
+
+@pytest.mark.parametrize("kind", ["o", "l"])
+@pytest.mark.parametrize(("given", "output"), [("B", "b"), ("b", "B")])
+def test_golden_set_of_other_types_is_unhealthy(tmp_path, kind, given, output):
+    """Labels read as uint8 of an int8 model, for one."""
+    other = tmp_path / "other.golden"
+    expected, types = ([0], (output, 10)) if kind == "l" else ([bytes(10)], output)
+    other.write_bytes(golden.pack(kind, given, types, [bytes(64)], expected))
+    tolerance = LABELS if kind == "l" else {"kind": "outputs", "steps": {"any": 255}}
+    what = "input" if given == "B" else "output"
+    assert f"the set's {what} has uint8, and the model's {what} " in prove(
+        golden_file=other, tolerance=tolerance
+    )
+
+
+def npz(path, **changes):
+    """v2's golden set as an archive."""
+    data = np.frombuffer(Path(V2_GOLDEN).read_bytes()[20:], "|i1").reshape(-1, 74)
+    arrays = {"inputs/pictures": data[:, :64], "outputs/classes": data[:, 64:]}
+    np.savez_compressed(path, **arrays | changes)
+    return path
+
+
+def tensors(**rule):
+    rule = {"judge": "elements", "absolute": {"any": 1}} | rule
+    return {"kind": "tensors", "outputs": {"classes": rule}}
+
+
+def test_archive_judges_as_the_binary_form(tmp_path):
+    archive = npz(tmp_path / "set.npz")
+    assert prove(golden_file=archive, tolerance=tensors()) == ""
+    assert "records are off by more than 1 on " in prove(V3, archive, tensors())
+    assert "tolerance.kind is outputs, and the golden set needs tensors" in prove(
+        golden_file=archive
+    )
+    wrong = np.zeros((32, 10), "<i8")
+    other = npz(tmp_path / "other.npz", **{"outputs/classes": wrong})
+    assert "outputs/classes has int64, and the model's output int8" in prove(
+        golden_file=other, tolerance=tensors()
+    )
 
 
 def test_golden_set_that_is_none_or_cut_off_is_unhealthy(tmp_path):

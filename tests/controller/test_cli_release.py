@@ -5,6 +5,7 @@ import os
 import pty
 import stat
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def test_bundle_is_made_where_the_key_is_and_added_where_the_service_is(
     (offline / "root.json").write_bytes(home.root_envelope)
     monkeypatch.setenv("MODELWAVE_HOME", str(offline))
     labels = tmp_path / "labels.txt"
-    labels.write_text("zero\none\n")
+    labels.write_text("zero\none\ntwo\n")
     out = tmp_path / "stick" / "digits-v1"
     made = as_json(modelwave(*json_of(create(tmp_path, out=out, labels=labels, release=1))))
     assert made["bundle"] == str(out)
@@ -402,6 +403,19 @@ def test_model_file_that_is_not_tflite_is_refused(
     refused(modelwave(*create(tmp_path, file=tmp_path / "m")), "--file", words)
 
 
+def test_a_file_of_another_format_is_named_before_it_is_copied(
+    home: Home, tmp_path: Path, modelwave: Run, prover: Any
+) -> None:
+    with open(tmp_path / "large.gguf", "wb") as file:
+        file.write(b"GGUF")
+        file.truncate(3 << 30)  # more than a release may have; takes no space on the disk
+    refused(modelwave(*create(tmp_path, file=tmp_path / "large.gguf")), "it is a GGUF")
+    saved_model = tmp_path / "saved"
+    saved_model.mkdir()
+    (saved_model / "saved_model.pb").write_bytes(b"x")
+    refused(modelwave(*create(tmp_path, file=saved_model)), "--file", "from_saved_model")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -500,3 +514,90 @@ def test_negative_steps_are_named_before_anything_else(texts: list[str]) -> None
 
 def test_figures_are_read() -> None:
     assert figures.pairs(["tflite>=2.14=1", "any=8"], "--steps") == {"tflite>=2.14": 1, "any": 8}
+
+
+# Golden sets of hosts (.npz).
+
+
+def npz(path: Path, description: object = None, copies: int = 1) -> Path:
+    """v2's golden set as an archive; `copies` of its first record, if above 1."""
+    numpy = pytest.importorskip("numpy")
+    data = numpy.frombuffer((DIGITS / "digits-v2.golden").read_bytes()[20:], "|i1")
+    data = data.reshape(-1, 74)
+    if copies > 1:
+        data = numpy.repeat(data[:1], copies, 0)
+    numpy.savez_compressed(
+        path, **{"inputs/pictures": data[:, :64], "outputs/classes": data[:, 64:]}
+    )
+    if description is not None:
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("golden.json", json.dumps(description))
+    return path
+
+
+def tensors(absolute: int) -> dict[str, Any]:
+    rule = {"judge": "elements", "absolute": {"any": absolute}}
+    return {"kind": "tensors", "outputs": {"classes": rule}}
+
+
+def from_npz(golden_set: Path, target: str = "linux-cpu", **options: object) -> list[object]:
+    words = ["release", "create", "digits", "v2", "--target", target, "--yes", "--json"]
+    words += ["--file", DIGITS / "digits-v2.tflite", "--golden", golden_set]
+    words += ["--dataset=UCI digits", "--quantisation=int8"]
+    return [*words, *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+@pytest.mark.slow
+def test_npz_set_is_released_with_the_tolerance_that_it_proposes(
+    home: Home, modelwave: Run, tmp_path: Path
+) -> None:
+    said = {"tolerance": tensors(1), "inputs": "random", "loading": {"delegates": ["xnnpack"]}}
+    code, out, err = modelwave(*from_npz(npz(tmp_path / "set.npz", said)))
+    assert code == 0, err
+    made = json.loads(out)["manifest"]
+    assert (made["v"], made["tolerance"]) == (2, tensors(1))
+    assert made["loading"] == {"delegates": ["xnnpack"]}
+    assert "inputs are random numbers" in err
+    given = tmp_path / "tolerance.json"
+    given.write_text(json.dumps(tensors(2)))
+    again = from_npz(tmp_path / "set.npz", tolerance=given)
+    made = as_json(modelwave(*("v3" if one == "v2" else one for one in again)))
+    assert made["manifest"]["tolerance"] == tensors(2)
+
+
+@pytest.mark.slow
+def test_npz_set_without_its_tolerance_or_for_a_board_is_refused(
+    home: Home, modelwave: Run, tmp_path: Path
+) -> None:
+    bare = npz(tmp_path / "set.npz")
+    refused(modelwave(*from_npz(bare)), "does not say its tolerance: give it with --tolerance FILE")
+    refused(modelwave(*from_npz(bare, steps="any=1")), "leave --steps and --least-correct out")
+    refused(modelwave(*from_npz(bare, "rp2040")), "rp2040 is a board", "golden make --board")
+    wrong = npz(tmp_path / "wrong.npz", {"tolerance": {"kind": "tensors", "outputs": {}}})
+    refused(modelwave(*from_npz(wrong)), "wrong.npz: tolerance.outputs")
+    bare.write_bytes(bare.read_bytes()[:-1])
+    refused(modelwave(*from_npz(bare)), "set.npz: golden: ", "the end of the zip is missing")
+    given = tmp_path / "tolerance.json"
+    given.write_text("{")
+    refused(modelwave(*from_npz(bare, tolerance=given)), "--tolerance: ", "is no JSON")
+    assert stored(home) == []
+
+
+@pytest.mark.slow
+def test_set_that_cannot_fail_is_refused_unless_forced(
+    home: Home, modelwave: Run, tmp_path: Path
+) -> None:
+    """Of both forms: `--steps any=255`, and records that are all alike."""
+    wide = digits("v2", release=7)
+    wide = ["--steps=any=255" if str(one).startswith("--steps=any") else one for one in wide]
+    refused(modelwave(*wide), "not released: the golden set cannot fail: ", "any=255", code=1)
+    alike = npz(tmp_path / "set.npz", {"tolerance": tensors(1)}, copies=5)
+    refused(modelwave(*from_npz(alike)), "answers all 5 records alike passes", code=1)
+    made = as_json(modelwave(*from_npz(alike, force="a first try")))
+    assert made["manifest"]["forced"] == "a first try"
+
+
+@pytest.mark.slow
+def test_accelerator_of_a_model_reaches_its_proof(home: Home, modelwave: Run) -> None:
+    done = modelwave(*digits("v2", accelerator="edgetpu>=13"))
+    refused(done, "the golden set could not be run on this host", "libedgetpu", code=1)

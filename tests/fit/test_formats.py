@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -142,6 +143,27 @@ def test_format_is_known_by_another_sign(given: bytes, key: str) -> None:
     found = format_of(sample_bytes(given))
     assert found is not None
     assert found.key == key
+
+
+def test_damaged_files_end_in_no_error() -> None:
+    rng = Random(5)
+    for given in SAMPLES.values():
+        data, suffix = split(given)
+        for _ in range(20):
+            changed = bytearray(data or b"\0")
+            for _ in range(3):
+                changed[rng.randrange(len(changed))] = rng.randrange(256)
+            cut = changed[: rng.randrange(len(changed)) + 1]
+            assert isinstance(why_not_tflite(sample_bytes(bytes(cut), suffix)), str)
+
+
+@pytest.mark.timeout(5)  # a few milliseconds each; two of them took 8 and 3 seconds
+@pytest.mark.parametrize(
+    "data",
+    [b" ", b"\n", b"PK\3\4PK\1\2", b"char a[", b"char  ", b"{", b"<?xml ", b"PK\1\2", b"\n\0"],
+)
+def test_no_file_takes_long_to_name(data: bytes) -> None:
+    assert why_not_tflite(sample_bytes(data * SAMPLE_BYTES))
 
 
 def test_a_zip_is_named_by_files_beyond_the_first_bytes() -> None:

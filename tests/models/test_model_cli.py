@@ -9,6 +9,7 @@ import pytest
 from modelwave_controller.fit import PROFILES, analyse
 from modelwave_controller.home import Home
 from modelwave_controller.models import firmware
+from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
 from tests.controller.operator_home import DIGITS, Run, as_json, refused
 from tests.fit import measured
 from tests.models import small_models
@@ -180,7 +181,11 @@ def bad_files(folder: Path) -> dict[Path, str]:
         file.truncate(1 << 30)
     saved_model.mkdir()
     saved(saved_model, b"", "saved_model.pb")
+    with open(folder / "large", "wb") as file:
+        file.write(small_models.dense())
+        file.truncate(MAX_ANALYSED_BYTES + 1)  # takes no space on the disk
     return {
+        folder / "large": "at most are analysed",
         saved(folder, b"hello", "hello"): "it is a text",
         saved(folder, small_models.dense()[:100], "cut"): "cut off",
         saved(folder, small_models.edgetpu(options=b"\xff" * 40), "tpu"): "FlexBuffers",

@@ -115,9 +115,10 @@ def test_models_of_this_repository_load_and_fit(
     for file in HERE:
         model, error = bare.tried(str(file), {}, delegates=False)
         assert error == ""
-        assert fits[file] == columns.YES
         if file.stem in READS_A_VARIABLE_UNASSIGNED:
+            assert fits[file] == "no"
             continue
+        assert fits[file] == columns.YES
         found = bare.answers(model, bare.drawn(file.stem, model.specs(), {}))
         assert all(len(array) == bare.RECORDS for array in found.values())
 

@@ -1,8 +1,6 @@
 """`release create` reads a release's needs out of the model, for the target."""
 
-import json
 import struct
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,14 +16,10 @@ from modelwave_controller.releases import golden_sets
 from tests.controller.operator_home import DIGITS, Run, as_json, golden_labels, refused
 from tests.models import small_models
 
-HEALTHY = {"healthy": True, "reason": "", "runtime": "fake", "version": "1"}
 V2 = (DIGITS / "digits-v2.tflite").read_bytes()
 
 
-@pytest.fixture(autouse=True)
-def _prover(monkeypatch: pytest.MonkeyPatch) -> None:
-    command = (sys.executable, "-c", f"print({json.dumps(HEALTHY)!r})")
-    monkeypatch.setattr(golden_sets, "PROVE_COMMAND", command)
+pytestmark = pytest.mark.usefixtures("prover")
 
 
 def create(tmp_path: Path, data: bytes, target: str, *more: object) -> list[object]:
@@ -186,3 +180,23 @@ def test_a_host_may_be_asked_for_a_distribution_in_its_own_numbering(
     found = needs(modelwave, create(tmp_path, V2, "linux-cpu", *asked))
     assert found["runtime"] == "ai-edge-litert>=2.1"
     refused(modelwave(*create(tmp_path, V2, "rp2040", *asked)), "--runtime", "rp2040 runs tflite")
+
+
+def test_a_model_that_no_runtime_of_a_host_runs_is_refused_by_its_operator(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    flex = create(tmp_path, small_models.one("FlexErf", "FLOAT32"), "linux-cpu")
+    refused(modelwave(*flex), "--file: linux-cpu refuses the model", "FlexErf", "SELECT_TF_OPS")
+    assert needs(modelwave, [*flex, "--force", "a reason"])["kernels"] == ["FlexErf"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [(b"2.5.0", "2.18.0"), (b"", "2.18.0"), (b"2.20.0", "2.20.0")]
+)
+def test_the_newest_runtime_that_converter_or_operators_ask_for_counts(
+    home: Home, tmp_path: Path, modelwave: Run, said: bytes, expected: str
+) -> None:
+    metadata = {"min_runtime_version": said}
+    data = small_models.dense(metadata=metadata, versions={"FULLY_CONNECTED": 13})
+    found = needs(modelwave, create(tmp_path, data, "linux-cpu"))
+    assert found["runtime"] == f"tflite>={expected}"

@@ -5,9 +5,9 @@ controller's `release create`.
         --format tflite --loading JSON --settings JSON
 
 Prints one JSON line {"healthy", "reason", "runtime", "version"} and exits with 0 if the golden
-set was run. Exits with 1 and a line on stderr if it could not be run (no runtime, no memory, an
-unreadable file), and with 2 for wrong arguments. A model may also crash it, or its alarm ends
-it.
+set was run; with --weigh also {"weak"}: why the set cannot fail, "" if it can. Exits with 1 and a
+line on stderr if it could not be run (no runtime, no memory, an unreadable file), and with 2 for
+wrong arguments. A model may also crash it, or its alarm ends it.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from modelwave_agent.ports import ProofError
 from modelwave_agent.proof import judge_golden
 from modelwave_shared import fields, manifests, strict_json
 from modelwave_shared.errors import DocumentError
+from modelwave_shared.golden import GoldenError
 from modelwave_shared.words import TFLITE
 
 MAX_REASON = 1000  # characters; a runtime may list all missing operators
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "runtime": runtime.name,
         "version": runtime.version,
     }
+    if options.weigh:
+        judgement["weak"] = _printable(_weakness(options)[:MAX_REASON])
     print(json.dumps(judgement))
     return 0
 
@@ -64,8 +67,15 @@ async def judge(runtime: HostRuntime, options: argparse.Namespace) -> str:
     for path in (options.model, options.golden):
         with open(path, "rb"):
             pass  # the runtime's own error is the same for a missing file and a bad one
+    # numpy comes with a runtime, and without one there is another message.
+    from modelwave_agent.host.golden import binary, proof
+    from modelwave_agent.host.golden.archive import is_archive
+
     try:
         runtime.load(options.model, options.loading)
+        if is_archive(options.golden):
+            return proof.judge(runtime, options.golden, options.tolerance)
+        binary.require_fit(binary.read_header(options.golden), runtime.inputs, runtime.outputs)
         return await judge_golden(
             runtime.run_bytes,
             runtime.configuration,
@@ -73,8 +83,17 @@ async def judge(runtime: HostRuntime, options: argparse.Namespace) -> str:
             options.tolerance,
             _never_wait,
         )
-    except ProofError as error:
+    except (ProofError, GoldenError) as error:
         return str(error)
+
+
+def _weakness(options: argparse.Namespace) -> str:
+    from modelwave_agent.host.golden.weakness import weakness
+
+    try:
+        return weakness(options.golden, options.tolerance)
+    except GoldenError:
+        return ""  # the verdict says it
 
 
 async def _never_wait() -> None:
@@ -93,6 +112,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="as in the manifest",
     )
     add_runtime_options(parser)
+    parser.add_argument("--weigh", action="store_true", help="also say why it cannot fail")
     parser.add_argument("--seconds", default=PROOF_SECONDS, type=float, help="time limit")
     return parser.parse_args(arguments)
 
@@ -138,8 +158,10 @@ def _format(text: str) -> str:
 
 def _settings(text: str) -> RuntimeSettings:
     try:
-        return RuntimeSettings(**strict_json.loads(text.encode()))
-    except (ValueError, TypeError) as error:
+        given = strict_json.loads(text.encode())
+        lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+        return RuntimeSettings(**(given | lists))
+    except (ValueError, TypeError, AttributeError) as error:
         raise argparse.ArgumentTypeError(f"settings: {error}") from error
 
 

@@ -22,7 +22,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.models.needs import Asked
 from modelwave_controller.models.targets import Targets
-from modelwave_controller.releases import bundles, figures, heldout, manifests
+from modelwave_controller.releases import bundles, figures, heldout, label_files, manifests
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.releases.latency_limit import microseconds
@@ -56,7 +56,14 @@ def create(
     quantisation: Annotated[
         str, typer.Option(show_default=False, help="How it is quantised, or none.")
     ],
-    labels: Annotated[Path | None, typer.Option(help="Names of the classes.", parser=path)] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Names of the classes, one a line, in UTF-8.", parser=path),
+    ] = None,
+    labels_from_model: Annotated[
+        bool,
+        typer.Option("--labels-from-model", help="Take them from the model's own metadata."),
+    ] = False,
     ram: Annotated[
         int | None,
         typer.Option(
@@ -71,6 +78,14 @@ def create(
         typer.Option(
             metavar="RUNTIME=N",
             help="For a golden set of outputs: tolerance in steps, such as any=8; repeat it.",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For an .npz: JSON, in place of what the set itself proposes.",
+            parser=path,
         ),
     ] = None,
     metric: Annotated[
@@ -151,8 +166,8 @@ def create(
         else release,
         version=version,
         target=hardware,
-        sources={"model": file, "golden": golden} | ({"labels": labels} if labels else {}),
-        tolerance=figures.tolerance(least_correct, steps or []),
+        sources={"model": file, "golden": golden},
+        tolerance=figures.tolerance(least_correct, steps or [], tolerance),
         asked=Asked(ram, None if kernel is None else tuple(kernel), runtime, accelerator),
         dataset=dataset,
         metrics=figures.metrics(metric or [], n),
@@ -168,6 +183,10 @@ def create(
     roots.require_signer(home.root_document, MANIFEST, signer)
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
+        wanted, remark = manifests.as_described(wanted, taken, folder)
+        named = label_files.take(labels, labels_from_model, taken, folder)
+        if named:
+            taken.append(named.file)
         needs = manifests.find_needs(wanted, taken, folder, reason)
         draft = manifests.draft(wanted, taken, needs, reason)
         beside = _beside(releases, wanted)
@@ -176,7 +195,10 @@ def create(
         _show_what_is_signed(manifest, payload, proof, signer.keyid, stderr=as_json)
         for line in beside.lines() if beside else []:
             say(safe(line), stderr=as_json)
-        say(safe(needs.how), stderr=as_json)
+        for line in named.said if named else ():
+            say(safe(line), stderr=as_json)
+        for line in filter(None, (needs.how, remark)):
+            say(safe(line), stderr=as_json)
         if not yes:
             typer.confirm("Sign it?", abort=True, err=True)
         disk.create_file(folder / bundles.MANIFEST_FILE, keys.sign(MANIFEST, payload, [signer]))
@@ -213,8 +235,8 @@ def _show_what_is_signed(
         say(forced(manifest["forced"]), stderr)
     if proof.healthy:
         say(f"[green]golden set passed[/] on {safe(proof.runtime)}", stderr)
-    else:
-        say(safe(proof.reason), stderr)
+    for problem in filter(None, (proof.reason, proof.weak)):
+        say(safe(problem), stderr)
 
 
 def _beside(releases: Releases, wanted: Wanted) -> "Beside | None":

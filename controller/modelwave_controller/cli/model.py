@@ -17,6 +17,7 @@ from modelwave_controller.models import layers, plot
 from modelwave_controller.models.advice import advice
 from modelwave_controller.models.estimate import ARENA_RANGE, FILE_RANGE, estimate
 from modelwave_controller.models.inspection import Inspection, ModelOnTarget
+from modelwave_controller.models.labels import LabelFile
 from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
 from modelwave_controller.models.opening import read_model_file, require_text
 from modelwave_controller.models.targets import Target, Targets
@@ -121,7 +122,10 @@ def _show(
     fits = [inspection.fit(name) for name in profiles]
     rows = [] if profiles else inspection.rows(targets)
     layers = inspection.fit(layers_of) if layers_of else None
+    said = [_told(file) for file in inspection.labels()]
     say(f"[bold]{safe(inspection.name)}[/], {len(inspection.data):,} bytes")
+    for line in said:
+        say(safe(line))
     if profiles:
         _show_profiles(fits)
     else:
@@ -276,6 +280,7 @@ def _plot(inspection: Inspection, profile: str, file: Path) -> None:
 
 def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) -> Iterable[Any]:
     if not profiles:
+        labels = [_label_entry(file) for file in inspection.labels()]
         for target, row in zip(targets, inspection.rows(targets), strict=True):
             yield {
                 "file": inspection.name,
@@ -284,6 +289,7 @@ def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) ->
                 "total_ram": row.total_ram,
                 "fits": row.fits,
                 "advice": advice(inspection, row, target),
+                "labels": labels,
             }
     for profile in profiles:
         fit = inspection.fit(profile)
@@ -295,6 +301,28 @@ def _json(inspection: Inspection, profiles: list[str], targets: list[Target]) ->
             "refused": fit.refused or (f"unknown: {fit.unknown}" if fit.unknown else None),
             **({"derived": fit.derived} if fit.derived else {}),
         }
+
+
+def _label_entry(file: LabelFile) -> dict[str, Any]:
+    return {
+        "file": file.name,
+        "of": file.owner,
+        "locale": file.locale,
+        "count": len(file.labels.names) if file.labels else None,
+        "notes": list(file.labels.notes) if file.labels else [],
+        "problem": file.problem or None,
+    }
+
+
+def _told(file: LabelFile) -> str:
+    """Returns one line about a file of labels in a model."""
+    if file.labels is None:
+        return f"labels in it: {file.name} ({file.owner}) cannot be used: {file.problem}"
+    notes = "".join(f"; {note}" for note in file.labels.notes)
+    return (
+        f"labels in it: {file.name} ({file.owner}), {file.labels.summary()}{notes}; "
+        "`release create --labels-from-model` takes them"
+    )
 
 
 def _show_profiles(fits: list[Fit]) -> None:

@@ -27,7 +27,7 @@ def release_facts(stored: StoredRelease) -> list[tuple[str, object]]:
         ("sha256", stored.digest),
         *((file.role, f"{file.sha256}, {file.size:,} bytes") for file in manifest.files),
         ("needs flash", f"{needs.flash:,} bytes"),
-        ("needs ram", f"{needs.ram:,} bytes in one piece"),
+        ("needs ram", f"{needs.ram:,} bytes (on a board in one piece)"),
         ("needs runtime", " ".join((needs.runtime, needs.accelerator)).strip()),
         ("needs kernels", ", ".join(needs.kernels) or "not named"),
         ("tolerance", _pairs(tolerance.get("steps", tolerance))),

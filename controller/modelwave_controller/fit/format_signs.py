@@ -60,8 +60,8 @@ def at(place: int, *magics: bytes) -> Sign:
 
 def begins(pattern: bytes) -> Sign:
     """Matches a text at its start, after white space, in any case."""
-    form = re.compile(rb"(?:\xef\xbb\xbf)?\s*" + pattern, re.IGNORECASE)
-    return lambda sample: form.match(sample.head) is not None
+    form = re.compile(pattern, re.IGNORECASE)
+    return lambda sample: form.match(sample.head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
 
 
 def holds(pattern: bytes) -> Sign:

@@ -376,7 +376,7 @@ FORMATS = (
     Format(
         "picture",
         "a picture or a document",
-        "give the model",
+        "give the model's file",
         starts(b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF"),
         "magic numbers of PNG, JPEG, GIF, PDF",
     ),
@@ -444,7 +444,11 @@ FORMATS = (
         "c-array",
         "C source with bytes in an array",
         "give the .tflite file that it was made of, or turn it back as docs/fit.md says",
-        every(is_text, holds(rb"\b(char|uint8_t|byte)\s+\w+\s*\[[^\]]*\]"), holds(rb"0x[0-9a-f]")),
+        every(
+            is_text,
+            holds(rb"\b(char|uint8_t|byte)\s+\w+\s{0,9}\[[^\]]{0,200}\]"),
+            holds(rb"0x[0-9a-f]"),
+        ),
         "xxd -i",
     ),
     Format(
@@ -461,7 +465,13 @@ FORMATS = (
         every(begins(rb"<"), holds(rb"<PMML\b")),
         "dmg.org PMML",
     ),
-    Format(TEXT, "a text", "give the model", is_text, "-"),
+    Format(
+        TEXT,
+        "a text",
+        "give the model's file; a list of layers is for `modelwave model estimate`",
+        is_text,
+        "-",
+    ),
     # What is left.
     Format(
         "shifted",

@@ -105,7 +105,7 @@ def _kernel(row: dict[str, Any], column: int) -> Kernel:
         row.get("data", 0),
         _FUNCTIONS[prepare] if prepare else Look(row.get("looks", "")),
         _FUNCTIONS[init] if init else None,
-        Signature.read(signature) if signature else None,
+        Signature.read(signature, row.get("data", 0)) if signature else None,
         row.get("custom", False),
         row.get("measured"),
     )

@@ -11,6 +11,7 @@ from datetime import date
 from modelwave_controller.errors import OperatorError
 
 MEASURED = date(2026, 8, 20)  # tflite-micro 90b983c2
+PYPI = date(2026, 9, 30)  # tflite_micro 0.dev20260930024714
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ PROFILES = {
         Profile("cortex-m0plus:cmsis-nn", "arm-eabi", "cmsis-nn", False, "Cortex-M0+, CMSIS-NN"),
         Profile("esp32:reference", "esp32", "reference", False, "ESP32, reference kernels"),
         Profile("x86-64:reference", "x86-64", "reference", False, "x86-64, reference kernels"),
-        Profile("x86-64:pypi", "x86-64-pypi", "pypi", False, "x86-64, PyPI's tflite_micro"),
+        Profile("x86-64:pypi", "x86-64-pypi", "pypi", False, "x86-64, PyPI's tflite_micro", PYPI),
     )
 }
 

@@ -109,8 +109,6 @@ def svdf(node: Node) -> None:
     node.input(4)
     node.output(0)
     batches, filters, rank = data.dim(0), features.dim(0), node.option("rank")
-    if rank < 1:
-        raise ModelRefused(f"its rank is {rank}")
     node.scratch(4 * batches * filters)
     if data.kind == "INT8":
         node.scratch(4 * batches * (filters // rank))

@@ -13,6 +13,7 @@ from struct import Struct, error, unpack_from
 
 MAX_ENTRIES = 256
 _MAX_COMMENT_BYTES = 65_535
+_MAX_NAME_BYTES = 500  # longer ones are cut off
 
 _END = Struct("<4s4H2IH")  # …, entries, bytes of the directory, its position, bytes of a comment
 _ENTRY = Struct("<4s6H3I5H2I")
@@ -64,7 +65,7 @@ def _directory(data: bytes, at: int, end: int, shift: int) -> Iterator[Entry]:
         if magic != _ENTRY_MAGIC:
             return
         first = at + _ENTRY.size
-        text = data[first : first + name].decode("utf-8", "replace")
+        text = data[first : first + min(name, _MAX_NAME_BYTES)].decode("utf-8", "replace")
         encrypted = bool(flags & _ENCRYPTED)
         yield Entry(text, method, encrypted, crc, packed, size, fields[-1] + shift)
         at = first + name + extra + comment
@@ -110,6 +111,7 @@ def names(head: bytes, tail: bytes) -> set[str]:
         at = part.find(magic)
         while 0 <= at <= len(part) - size:
             (length,) = unpack_from("<H", part, at + place)
+            length = min(length, _MAX_NAME_BYTES)
             found.add(part[at + size : at + size + length].decode("utf-8", "replace"))
             at = part.find(magic, at + 4)
     return found

@@ -16,11 +16,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.fit import Fit, ModelError, analyse
+from modelwave_controller.fit import Fit, ModelError, analyse, metadata
 from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.model import Model, read_model
-from modelwave_controller.models import edgetpu, firmware, host
+from modelwave_controller.models import (
+    edgetpu,
+    firmware,
+    host,
+    host_operators,
+    host_refusals,
+    labels,
+)
+from modelwave_controller.models.labels import LabelFile
 from modelwave_controller.models.targets import Target
+from modelwave_shared.words import TFLITE
 
 Verdict = Literal["yes", "no", "unknown"]
 
@@ -91,6 +100,14 @@ class Inspection:
         except ModelError as error:
             raise OperatorError(f"{self.name}: {error}") from error
 
+    def labels(self) -> list[LabelFile]:
+        """Returns the files of labels in the model. Damaged metadata, without which a model runs
+        all the same, are a file with a problem."""
+        try:
+            return labels.in_model(self.data)
+        except ModelError as error:
+            return [LabelFile(metadata.NAME, "metadata", "", None, str(error))]
+
     def rows(self, targets: Iterable[Target]) -> list[ModelOnTarget]:
         return [self.row(target) for target in targets]
 
@@ -134,6 +151,8 @@ class Inspection:
 
     def _on_host(self, row: ModelOnTarget, target: Target) -> None:
         model = self.model_or_reason(row)
+        if target.runtime == TFLITE:
+            self._on_tflite(row, model)
         if model is None:
             return
         row.weights_flash = model.weights
@@ -142,6 +161,17 @@ class Inspection:
         row.notes.append("RAM: an estimate for hosts, not exact (docs/fit.md)")
         if edgetpu.is_compiled(model):
             self._on_edgetpu(row, target)
+
+    def _on_tflite(self, row: ModelOnTarget, model: Model | None) -> None:
+        try:
+            asks = host_operators.on_hosts(self.data)
+        except ModelError as error:
+            raise OperatorError(f"{self.name}: {error}") from error
+        row.refused = asks.refused or (host_refusals.refusal(model) if model else "") or None
+        if asks.open_shape and row.unknown is None:
+            row.unknown = f"{asks.open_shape}: it may have to be given another one"
+        if asks.least_that_excludes:
+            row.notes.append(f"runtime: {TFLITE}>={asks.least}, which has {asks.by}")
 
     def _on_edgetpu(self, row: ModelOnTarget, target: Target) -> None:
         try:

@@ -27,9 +27,10 @@ def read_model_file(path: Path, what: str, limit: int) -> bytes:
         return file.read(limit)
 
 
-def require_tflite(copied: Path, named: Path, what: str) -> None:
-    """Raises OperatorError unless the copy of the file `named` may be a .tflite file."""
-    with open(copied, "rb") as file:
+def require_tflite(path: Path, named: Path, what: str) -> None:
+    """Raises OperatorError unless `path`, the file `named` or a copy of it, may be a .tflite
+    file."""
+    with disk.open_plain(path, what) as file, disk.naming(path):
         if why := formats.why_not_tflite(sample_file(file, named.suffix)):
             raise OperatorError(f"{what}: {named} is {why}")
 

@@ -1,17 +1,21 @@
 """Parses the numbers of an operator exactly: shares, NAME=INTEGER pairs and held-out metrics."""
 
+import json
 import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
+from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.releases import heldout
 from modelwave_controller.releases.heldout import MAX_EXAMPLES, Share
 from modelwave_controller.trust.documents import require
-from modelwave_shared import fields
+from modelwave_shared import fields, manifests
 
 _PPM = 1_000_000
+_MAX_TOLERANCE_BYTES = 1 << 16
 _MAX_CHARACTERS = 20  # longer than any number that a document allows
 # The three forms of a metric's value. The digits of shares are checked apart.
 _SHARE = re.compile(r"-?\d{1,19}\.\d{1,19}", re.ASCII)
@@ -115,13 +119,29 @@ def _share_of(name: str, value: str, n: int | None) -> Share:
     return Share(int(share), n)
 
 
-def tolerance(least_correct: str | None, steps: Sequence[str]) -> dict[str, Any]:
-    """Returns the manifest's tolerance from one of the two options. Raises OperatorError."""
-    if (least_correct is None) == (not steps):
+def tolerance(
+    least_correct: str | None, steps: Sequence[str], file: Path | None = None
+) -> dict[str, Any] | None:
+    """Returns the manifest's tolerance from one of the three options, None if none was given.
+    Raises OperatorError."""
+    given = [least_correct is not None, bool(steps), file is not None]
+    if sum(given) > 1:
         raise OperatorError(
-            "tolerance: give --least-correct for a golden set of labels, or --steps for one "
-            "of outputs"
+            "tolerance: give one of --least-correct for a golden set of labels, --steps for one "
+            "of outputs, and --tolerance for an .npz"
         )
     if least_correct is not None:
         return {"kind": "labels", "least_ppm": ppm(least_correct, "--least-correct")}
-    return {"kind": "outputs", "steps": pairs(steps, "--steps")}
+    if steps:
+        return {"kind": "outputs", "steps": pairs(steps, "--steps")}
+    return _of_file(file) if file else None
+
+
+def _of_file(file: Path) -> dict[str, Any]:
+    data = disk.read_input(file, "--tolerance", _MAX_TOLERANCE_BYTES)
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise OperatorError(f"--tolerance: {file} is no JSON: {error}") from error
+    require(manifests.tolerance, value, "--tolerance")
+    return dict(value)

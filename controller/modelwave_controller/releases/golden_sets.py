@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,24 +29,33 @@ class _Verdict(BaseModel):
     reason: str
     runtime: str
     version: str
+    weak: str = ""
 
 
 @dataclass(frozen=True)
 class Proof:
     """The result of a golden set. `reason` is "" only if `healthy`; `runtime` is "" if the golden
-    set could not be run."""
+    set could not be run; `weak` is why no model would fail it, "" if one may."""
 
     healthy: bool
     reason: str
     runtime: str = ""
+    weak: str = ""
 
 
-def prove(model: Path, golden: Path, tolerance: dict[str, Any], accelerator: str = "") -> Proof:
-    """Runs `model` on the inputs of `golden` and compares its outputs with the expected ones by the
-    manifest's `tolerance`."""
-    arguments = ["--model", model, "--golden", golden, "--tolerance", json.dumps(tolerance)]
-    arguments += ["--seconds", PROVE_SECONDS]
-    arguments += ["--accelerator", accelerator] if accelerator else []
+def prove(model: Path, golden: Path, manifest: Mapping[str, Any], accelerator: str = "") -> Proof:
+    """Runs `model` on the inputs of `golden` and compares its outputs with the expected ones, as
+    the devices of this manifest do."""
+    options = {
+        "--model": model,
+        "--golden": golden,
+        "--tolerance": json.dumps(manifest["tolerance"]),
+        "--format": manifest["format"],
+        "--loading": json.dumps(manifest.get("loading", {})),
+        "--settings": json.dumps({"accelerator": accelerator}),
+        "--seconds": PROVE_SECONDS,
+    }
+    arguments = [word for option in options.items() for word in option] + ["--weigh"]
     try:
         done = subprocess.run(
             [*PROVE_COMMAND, *map(str, arguments)],
@@ -60,13 +70,14 @@ def prove(model: Path, golden: Path, tolerance: dict[str, Any], accelerator: str
     if done.returncode > 0:
         return _not_judged(_last_line(done.stderr) or f"it ended with code {done.returncode}")
     try:
-        verdict = _Verdict.model_validate(json.loads(_last_line(done.stdout)))
-    except (ValueError, ValidationError):
+        verdict = _Verdict.model_validate(json.loads(done.stdout.splitlines()[-1]))
+    except (ValueError, IndexError, RecursionError, ValidationError):
         return _not_judged("its result cannot be read")
     runtime = f"{verdict.runtime} {verdict.version}".strip()
+    weak = verdict.weak and f"the golden set cannot fail: {verdict.weak}"
     if verdict.healthy:
-        return Proof(True, "", runtime)
-    return Proof(False, f"{verdict.reason or 'unhealthy'} (on {runtime})", runtime)
+        return Proof(True, "", runtime, weak)
+    return Proof(False, f"{verdict.reason or 'unhealthy'} (on {runtime})", runtime, weak)
 
 
 def _not_judged(why: str) -> Proof:

@@ -13,7 +13,7 @@ between.
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,19 @@ from modelwave_controller.models import needs
 from modelwave_controller.models.needs import Asked, ModelNeeds
 from modelwave_controller.models.opening import require_no_folder, require_tflite
 from modelwave_controller.models.targets import Target
-from modelwave_controller.releases import golden_sets, latency_limit, reliability
+from modelwave_controller.releases import (
+    golden_archives,
+    golden_sets,
+    latency_limit,
+    reliability,
+)
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.trust.documents import of_our_format, require
 from modelwave_shared import documents, fields, golden
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_BYTES
-from modelwave_shared.words import MANIFEST
+from modelwave_shared.manifests import format_version
+from modelwave_shared.words import MANIFEST, TENSORS
 
 FORMAT = "tflite"
 JETSON = "jetson"
@@ -48,14 +54,15 @@ class Wanted:
     release: int
     version: str
     target: Target
-    sources: Mapping[str, Path]  # by role: model, golden, labels
-    tolerance: dict[str, Any]
+    sources: Mapping[str, Path]  # by role: model, golden
+    tolerance: dict[str, Any] | None  # None: the golden set says it
     asked: Asked
     dataset: str
     metrics: dict[str, int]
     quantisation: str
     reliability: Sequence[Bin] | None = None
     latency_limit_us: int = 0  # 0: none
+    loading: dict[str, Any] = field(default_factory=dict)  # {}: nothing to say
 
 
 def require_version(version: str) -> None:
@@ -75,15 +82,45 @@ def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
     for role, source in wanted.sources.items():
         what = "--file" if role == "model" else f"--{role}"
         require_no_folder(source, what)
+        if role == "model":
+            require_tflite(source, source, what)  # before the copy, which may take long
         sha256, size = disk.copy_hashed(source, folder, what, MAX_BYTES)
         taken.append({"role": role, "sha256": sha256, "size": size})
         if role == "model":
             _check_tflite(folder / sha256, source)
-        elif role == "golden":
+        elif role == "golden" and not golden_archives.is_archive(folder / sha256):
             with open(folder / sha256, "rb") as file:
                 head = file.read(golden.HEADER_BYTES)
-            _check_golden(head, size, source, wanted.tolerance)
+            golden_archives.check_binary(head, size, source, wanted.tolerance)
     return taken
+
+
+def as_described(wanted: Wanted, files: list[dict[str, Any]], folder: Path) -> tuple[Wanted, str]:
+    """Returns `wanted` with what the copied golden set says of itself, an .npz, unless the operator
+    gave a tolerance; and a remark for people, or "". Raises OperatorError."""
+    sha256 = next(file["sha256"] for file in files if file["role"] == "golden")
+    source = wanted.sources["golden"]
+    if not golden_archives.is_archive(folder / sha256):
+        return wanted, ""
+    said = golden_archives.described(folder / sha256, source, wanted.target)
+    tolerance = wanted.tolerance or said.tolerance
+    if not tolerance:
+        raise OperatorError(
+            f"--golden: {source} does not say its tolerance: give it with --tolerance FILE, or "
+            "make the set with `modelwave golden make`, which measures one (docs/golden.md)"
+        )
+    if tolerance["kind"] != TENSORS:
+        raise OperatorError(
+            f"--golden: {source} is an .npz, whose tolerance says each output's: leave --steps and "
+            "--least-correct out, or give it with --tolerance FILE (docs/golden.md)"
+        )
+    remark = ""
+    if said.is_random:
+        remark = (
+            "the golden set's inputs are random numbers: it notices a broken file or runtime, but "
+            "not a model that is wrong on real inputs"
+        )
+    return replace(wanted, tolerance=tolerance, loading=said.loading), remark
 
 
 def _check_tflite(copied: Path, source: Path) -> None:
@@ -92,20 +129,6 @@ def _check_tflite(copied: Path, source: Path) -> None:
         head = file.read(_ROOT.size)
     if not _FLATBUFFER_HEAD_BYTES <= _ROOT.unpack(head)[0] <= copied.stat().st_size - 4:
         raise OperatorError(f"--file: {source} is truncated or damaged: its root table is outside")
-
-
-def _check_golden(head: bytes, size: int, source: Path, tolerance: dict[str, Any]) -> None:
-    try:
-        header = golden.Header(head)
-    except golden.GoldenError as error:
-        raise OperatorError(f"--golden: {source}: {error}") from error
-    if size != header.file_bytes:
-        raise OperatorError(
-            f"--golden: {source} has {size} bytes, its header says {header.file_bytes}"
-        )
-    kind, option = {"l": ("labels", "--least-correct"), "o": ("outputs", "--steps")}[header.kind]
-    if tolerance["kind"] != kind:
-        raise OperatorError(f"--golden: {source} holds {kind}: give {option} for its tolerance")
 
 
 def find_needs(
@@ -129,33 +152,33 @@ def draft(
     """Returns the manifest. Raises OperatorError for a field outside its range, or for needs above
     the target's limits."""
     require_version(wanted.version)
-    manifest = of_our_format(
-        MANIFEST,
-        {
-            "fleet": wanted.fleet,
-            "model": wanted.model,
-            "release": wanted.release,
-            "version": wanted.version,
-            "target": wanted.target.name,
-            "format": FORMAT,
-            "files": files,
-            "needs": {
-                "flash": sum(file["size"] for file in files),
-                "ram": found.ram,
-                "kernels": list(found.kernels),
-                "runtime": found.runtime,
-                "accelerator": found.accelerator,
-            },
-            "tolerance": wanted.tolerance,
-            "lineage": {
-                "dataset": wanted.dataset,
-                "metrics": wanted.metrics,
-                "quantisation": wanted.quantisation,
-            },
-            "forced": forced,
-            "deltas": [],
+    document: dict[str, Any] = {
+        "fleet": wanted.fleet,
+        "model": wanted.model,
+        "release": wanted.release,
+        "version": wanted.version,
+        "target": wanted.target.name,
+        "format": FORMAT,
+        "files": files,
+        "needs": {
+            "flash": sum(file["size"] for file in files),
+            "ram": found.ram,
+            "kernels": list(found.kernels),
+            "runtime": found.runtime,
+            "accelerator": found.accelerator,
         },
-    )
+        "tolerance": wanted.tolerance,
+        "lineage": {
+            "dataset": wanted.dataset,
+            "metrics": wanted.metrics,
+            "quantisation": wanted.quantisation,
+        },
+        "forced": forced,
+        "deltas": [],
+    }
+    if wanted.loading:
+        document["loading"] = wanted.loading
+    manifest = of_our_format(MANIFEST, document, format_version(document))
     extra: dict[str, Any] = reliability.recorded(wanted.reliability) if wanted.reliability else {}
     if wanted.latency_limit_us:
         extra |= latency_limit.recorded(wanted.latency_limit_us)
@@ -180,18 +203,18 @@ def _check_limits(needed: dict[str, Any], target: Target) -> None:
 
 def settle(manifest: dict[str, Any], folder: Path, worse: str = "") -> tuple[dict[str, Any], Proof]:
     """Runs the golden set on the files in `folder`. Returns the manifest to sign and the result.
-    Raises TrustError if it failed, or for `worse`, which says in what the model is worse than the
-    one that runs ("": in nothing), unless the manifest has a reason in `forced`; a reason that was
-    not needed is removed."""
+    Raises TrustError if it failed or cannot fail, or for `worse`, which says in what the model is
+    worse than the one that runs ("": in nothing), unless the manifest has a reason in `forced`; a
+    reason that was not needed is removed."""
     by_role = {file["role"]: folder / file["sha256"] for file in manifest["files"]}
     proved = golden_sets.prove(
         by_role["model"],
         by_role["golden"],
-        manifest["tolerance"],
+        manifest,
         _accelerator_to_prove_on(manifest["needs"]["accelerator"]),
     )
-    problems = [problem for problem in (proved.reason, worse) if problem]
-    if proved.healthy and not worse:
+    problems = [problem for problem in (proved.reason, proved.weak, worse) if problem]
+    if not problems:
         return manifest | {"forced": ""}, proved
     if not manifest["forced"]:
         raise TrustError(
