@@ -69,12 +69,12 @@ def text(table: Table) -> str:
     """Returns the page."""
     packages = ", ".join(sorted({row.package.partition("==")[0] for row in table.rows}))
     lines = [HEAD.format(count=len(table.rows), packages=packages), *_totals(table), ""]
-    columns = list(dict.fromkeys(column for row in table.rows for column in answers(row)))
+    all_answers = [answers(row) for row in table.rows]
+    columns = [one for one in all_answers[0] if any(found[one] for found in all_answers)]
     heads = ["model", "what it does", *columns]
     lines += [_line(heads), _line(["---"] * len(heads))]
-    for row in table.rows:
-        found = answers(row)
-        shown = [_short(found.get(column, "")) for column in columns]
+    for row, found in zip(table.rows, all_answers, strict=True):
+        shown = [_short(found[column]) for column in columns]
         lines.append(_line([f"`{row.name}`", row.what, *shown]))
     lines += [REFUSED, *_refusals(table.rows)]
     if any(row.needs for row in table.rows):
