@@ -19,6 +19,7 @@ from importlib import metadata
 import numpy as np
 
 RECORDS = 16
+VOICE_FRAMES = 90
 WARM_RUNS = 3
 MEMORY_BYTES = 8 << 30
 LITERT = ("tflite_runtime", "ai_edge_litert")
@@ -138,13 +139,13 @@ def introduce():
     print(json.dumps([version, [f"{name} {metadata.version(name)}" for name in runtimes]]))
 
 
-def drawn(name, specs, values, limits=None, records=RECORDS):
-    """Returns so many inputs, the same for all runtimes. `values`: of inputs that are settings;
+def drawn(name, specs, values, limits=None):
+    """Returns RECORDS inputs, the same for all runtimes. `values`: of inputs that are settings;
     `limits`: the least and the greatest number of the others."""
     seeded = np.random.default_rng(zlib.crc32(name.encode()))
     return {
         key: one_input(
-            seeded, kind, (records, *shape), values.get(key), limits or usual(kind, scale)
+            seeded, kind, (RECORDS, *shape), values.get(key), limits or usual(kind, scale)
         )
         for key, (kind, shape, scale) in specs.items()
     }
@@ -164,6 +165,25 @@ def one_input(seeded, kind, shape, value, limits):
     low, high = limits
     made = low + np.stack([texture(seeded, n, shape[1:]) for n in range(shape[0])]) * (high - low)
     return made.astype(kind) if kind.kind == "f" else made.round().astype(kind)
+
+
+def voice(seed, specs):
+    """Returns inputs for a model that hears spectra frame by frame: three formants that last and
+    move as in speech. The seed is one with which the model answers: noise never wakes it."""
+    ((name, (kind, shape, _)),) = specs.items()
+    seeded = np.random.default_rng(seed)
+    bands = np.arange(shape[-1]) / shape[-1]
+    frames = np.empty((VOICE_FRAMES, shape[-1]))
+    n = 0
+    while n < VOICE_FRAMES:
+        length = seeded.integers(2, 12)
+        places, widths, heights = seeded.random(3), 0.03 + 0.2 * seeded.random(3), seeded.random(3)
+        formants = zip(places, widths, heights, strict=True)
+        spectrum = sum(h * np.exp(-(((bands - c) / w) ** 2)) for c, w, h in formants)
+        frames[n : n + length] = spectrum * seeded.random()
+        n += length
+    heard = np.clip(frames * 1.2 + 0.1 * seeded.random(frames.shape), 0, 1)
+    return {name: (-128 + heard * 255).astype(kind).reshape(-1, *shape)}
 
 
 def texture(seeded, n, shape):
@@ -211,7 +231,8 @@ def main():
     parser.add_argument("--warm", default="", help="a small model, run before")
     parser.add_argument("--values", type=json.loads, default={})
     parser.add_argument("--limits", type=json.loads, default=None)
-    parser.add_argument("--records", type=int, default=RECORDS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--voice", action="store_true")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     if options.warm:  # what the runtime takes once is not the model's
@@ -256,9 +277,7 @@ def ran(model, options, memory):
     """Writes the answers, and returns what more is to be said of the model."""
     memory.look()
     try:
-        inputs = read(options.inputs) or drawn(
-            options.name, model.specs(), options.values, options.limits, options.records
-        )
+        inputs = read(options.inputs) or made(model.specs(), options)
         memory.forget()
         answers(model, {name: array[:WARM_RUNS] for name, array in inputs.items()})
         memory.look(sum(array.nbytes for array in inputs.values()))
@@ -270,6 +289,13 @@ def ran(model, options, memory):
     arrays |= {f"{OUTPUTS}{name}": array for name, array in outputs.items()}
     np.savez_compressed(options.answers, **arrays)
     return {"ram": memory.peak}
+
+
+def made(specs, options):
+    if options.voice:
+        return voice(options.seed, specs)
+    name = f"{options.name} {options.seed}" if options.seed else options.name
+    return drawn(name, specs, options.values, options.limits)
 
 
 def read(path):

@@ -76,7 +76,8 @@ def loads(
     RAM that it takes."""
     command = [python.path, "-I", str(BARE), str(file), str(answers), "--name", model.name]
     command += ["--shapes", json.dumps(model.shapes), "--values", json.dumps(model.values)]
-    command += ["--limits", json.dumps(model.limits or None), "--records", str(model.records)]
+    command += ["--limits", json.dumps(model.limits or None), "--seed", str(model.seed)]
+    command += ["--voice"] if model.voice else []
     command += ["--warm", str(DIGITS)] if model.format == "tflite" else []
     command += ["--inputs", str(inputs)] if inputs else []
     try:

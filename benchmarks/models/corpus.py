@@ -22,7 +22,8 @@ class Model:
     shapes: dict[str, list[int]] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
     limits: list[float] = field(default_factory=list)
-    records: int = 16
+    seed: int = 0
+    voice: bool = False
 
     @property
     def format(self) -> str:

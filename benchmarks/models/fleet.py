@@ -41,7 +41,7 @@ class Fleet:
         try:
             made = self.operator.asks(*command)
         except StorageError as error:
-            return columns.said(str(error)), 0
+            return columns.said(str(error).rpartition("modelwave: ")[2]), 0
         return YES, int(made["manifest"]["needs"]["ram"])
 
     def serve(self, models: dict[str, Path], pythons: Sequence[Python]) -> "Answers":
