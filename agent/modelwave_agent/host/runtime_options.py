@@ -54,6 +54,8 @@ def _format(text: str) -> str:
 
 def _settings(text: str) -> RuntimeSettings:
     try:
-        return RuntimeSettings(**strict_json.loads(text.encode()))
-    except (ValueError, TypeError) as error:
+        given = strict_json.loads(text.encode())
+        lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+        return RuntimeSettings(**(given | lists))
+    except (ValueError, TypeError, AttributeError) as error:
         raise argparse.ArgumentTypeError(f"settings: {error}") from error
