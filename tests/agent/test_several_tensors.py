@@ -7,8 +7,8 @@ import json
 import pytest
 
 from modelwave_agent.host import HostAgent, shadow_process
-from modelwave_agent.host.prove import _settings
 from modelwave_agent.host.proving import DeviceRuntimes
+from modelwave_agent.host.runtime_options import _settings
 from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.host.shadow import HostShadow
 from modelwave_agent.host.shadow_messages import FAILED
