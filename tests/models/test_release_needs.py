@@ -107,7 +107,7 @@ def test_an_arena_smaller_than_the_model_needs_is_refused(
 @pytest.mark.parametrize(
     ("data", "target", "why"),
     [
-        (V2, "esp32s3", "never measured: esp-nn"),
+        (V2, "coral-devboard-micro", "never measured: tflite-micro"),
         (small_models.one("TFLM_DECODE"), "nano33ble", "TFLM_DECODE"),
         (b"\x08\0\0\0TFL3" + bytes(8), "nano33ble", "the model does not say it"),
     ],

@@ -36,7 +36,8 @@ class OperatorView:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One reason to refuse an operator. `before`: firmware of that day or later accepts it."""
+    """One reason to refuse an operator. `library` is the beginning of the names of the kernel
+    libraries that it holds for; firmware of the day `before` or later accepts it."""
 
     operators: tuple[str, ...]
     wrong: Callable[[OperatorView], str | None]
@@ -46,7 +47,7 @@ class Rule:
     def concerns(self, operator: Operator, profile: Profile) -> bool:
         return (
             operator.name in self.operators
-            and self.library in (None, profile.library)
+            and (self.library is None or profile.library.startswith(self.library))
             and (self.before is None or profile.released < self.before)
         )
 

@@ -102,6 +102,7 @@ OPTIONS = {
         "padding": (0, "i8", 0),
         "stride_w": (1, "i32", 0),
         "stride_h": (2, "i32", 0),
+        "multiplier": (3, "i32", 0),
         "dilation_w": (5, "i32", 1),
         "dilation_h": (6, "i32", 1),
     },
