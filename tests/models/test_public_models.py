@@ -73,6 +73,7 @@ def test_a_model_that_fits_and_loads_nowhere_is_named_as_wrong() -> None:
     assert found.wrong == ["b"]
     page = table.text(found)
     assert "Fits, and loads nowhere: `b`." in page
+    assert "Loads, and does not fit: none." in page
     assert "| `b` | loads, y | no \\| operator |" in page
     assert "| `c` | loads, x; loads, y | no operator |" in page
 
