@@ -65,6 +65,15 @@ def read(facts: Path = FACTS) -> Table:
     return Table(found["runtimes"], [Row(**row) for row in found["rows"]])
 
 
+def merged(old: Table, new: Table) -> Table:
+    """Returns the old table with the rows of the new one in their places. Raises ValueError if they
+    are of other interpreters or runtimes."""
+    if old.runtimes != new.runtimes:
+        raise ValueError(f"the page has {old.runtimes}: try all models on {new.runtimes}")
+    rows = {row.name: row for row in new.rows}
+    return Table(old.runtimes, [rows.get(row.name, row) for row in old.rows])
+
+
 def text(table: Table) -> str:
     """Returns the page."""
     packages = ", ".join(sorted({row.package.partition("==")[0] for row in table.rows}))
