@@ -252,6 +252,14 @@ def test_window_of_a_shadow_stands_beside_the_live_one_with_its_number():
     assert sum(beside["latency"]["bins"][1:]) == 3
 
 
+def test_counts_that_wait_are_in_the_window_that_closes():
+    sender = Sender()
+    sender.seen.take = lambda: sender.seen.add("digits", 1, (3, 0, 0, 0))
+    sender.close()
+    (document,) = sender.sent()
+    assert (document["window"], document["inferences"]) == (1, 3)
+
+
 def test_window_of_a_shadow_with_failures_alone_compares_nothing():
     sender = Sender()
     sender.seen.add_shadow("digits", 2, BAD)

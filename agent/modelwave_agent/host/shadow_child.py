@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwave_agent.host import agreement, given, shadow_input
 from modelwave_agent.host.expendable import be_expendable
-from modelwave_agent.host.prove import add_runtime_options
+from modelwave_agent.host.runtime_options import add_runtime_options
 from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.host.shadow_input import HEAD
