@@ -196,6 +196,13 @@ def test_expected_boxes_are_matched_once_each(found, right):
     assert Boxes("b", DETECTOR).count(found, wanted) == (right, 2)
 
 
+def test_found_box_serves_for_one_expected_box_only():
+    expected = detected([CAT, CAT], [1, 1], [0.9, 0.9])
+    wanted = {f"outputs/{name}": array for name, array in expected.items()}
+    found = detected([CAT, DOG], [1, 2], [0.9, 0.8])
+    assert Boxes("b", DETECTOR).count(found, wanted) == (1, 2)
+
+
 def test_rows_without_a_score_are_no_expected_boxes():
     rule = {name: value for name, value in DETECTOR.items() if name != "count"}
     wanted = detected([CAT, NOTHING, NOTHING], [1, 0, 0], [0.9, 0, 0])

@@ -66,12 +66,13 @@ def random(specs: Sequence[TensorSpec], records: int, seed: int) -> dict[str, Ar
 
 
 def _random(spec: TensorSpec, records: int, numbers: Any) -> Array:
-    if OPEN in spec.shape:
+    sides = (1, *spec.shape[1:]) if spec.shape[:1] == (OPEN,) else spec.shape  # one record
+    if OPEN in sides:
         raise GoldenError(
             f"--random: the input {spec.name} leaves its shape open {list(spec.shape)}; give it "
             "with --shape"
         )
-    shape = (records, *spec.shape)
+    shape = (records, *sides)
     found: Array
     if spec.dtype[1] == "S":
         letters = numbers.integers(97, 123, (*shape, WORD_LETTERS), numpy.uint8)
