@@ -140,11 +140,11 @@ def test_inputs_are_found_by_name_or_alone(tmp_path):
     assert given.read(str(tmp_path / "i.npz"), [one])["a"].tolist() == [1, 1, 1]
     np.save(tmp_path / "i.npy", np.ones(3))
     assert given.read(str(tmp_path / "i.npy"), [one])["a"].tolist() == [1, 1, 1]
-    with pytest.raises(GoldenError, match="an .npy is for one input; save an .npz with a, b"):
+    with pytest.raises(GoldenError, match=r"an \.npy is for one input; save an \.npz with a, b"):
         given.read(str(tmp_path / "i.npy"), [one, two])
 
 
 def test_npy_with_objects_is_never_unpickled(tmp_path):
     np.save(tmp_path / "i.npy", np.array([{}, []], object), allow_pickle=True)
-    with pytest.raises(GoldenError, match="no .npy file"):
+    with pytest.raises(GoldenError, match=r"no \.npy file"):
         given.read_npy(str(tmp_path / "i.npy"))
