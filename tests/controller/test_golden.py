@@ -210,7 +210,7 @@ def test_check_of_another_model_and_of_a_weak_set_says_so(modelwave: Run) -> Non
     check = ["golden", "check", DIGITS / "digits-v3.tflite", V2_GOLDEN, "--faults=0", "--json"]
     found = as_json(modelwave(*check, "--steps=any=1"))
     assert "records are off by more than 1" in str(found["configurations"][0]["outputs"])
-    assert as_json(modelwave(*check, "--steps=any=255"))["weak"].startswith("output ")
+    assert as_json(modelwave(*check, "--steps=any=255"))["weak"].startswith("its output: ")
     refused(modelwave(*check[:-1]), "does not say its tolerance")
 
 

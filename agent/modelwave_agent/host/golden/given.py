@@ -20,10 +20,17 @@ def read(path: str, specs: Sequence[TensorSpec]) -> dict[str, Array]:
     OSError."""
     if Path(path).suffix == ".npy":
         return {_only(specs).name: read_npy(path)}
-    with Archive(path) as archive:
+    with _inputs(path) as archive:
         names = {spec.name: _array_of(spec, specs, list(archive.arrays)) for spec in specs}
         rows = list(archive.rows())
     return {spec: numpy.stack([row[array] for row in rows]) for spec, array in names.items()}
+
+
+def _inputs(path: str) -> Archive:
+    try:
+        return Archive(path)
+    except GoldenError as error:
+        raise GoldenError(f"--inputs: {str(error).removeprefix('golden: ')}") from error
 
 
 def _array_of(spec: TensorSpec, specs: Sequence[TensorSpec], arrays: list[str]) -> str:
