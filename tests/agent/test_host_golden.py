@@ -10,12 +10,13 @@ import pytest
 
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.host.runtimes.specs import OPEN, TensorSpec
+from modelwave_agent.ports import ProofError
 from modelwave_shared import golden
 from modelwave_shared.golden import GoldenError
 
 np = pytest.importorskip("numpy")
 
-from modelwave_agent.host.golden import archive, proof  # noqa: E402
+from modelwave_agent.host.golden import archive, faulty, proof  # noqa: E402
 from modelwave_agent.host.golden.archive import Archive  # noqa: E402
 from modelwave_agent.host.golden.judges import Boxes, overlap  # noqa: E402
 from modelwave_agent.host.golden.weakness import weakness  # noqa: E402
@@ -403,6 +404,40 @@ def test_one_record_at_a_time_is_in_memory(tmp_path):
         sizes = [row["inputs/x"].nbytes for row in opened.rows()]
     assert sizes == [2**16] * 64
     assert archive.MAX_UNPACKED_BYTES == 2**30  # documented in docs/golden.md
+
+
+# Faults.
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("shape"), ProofError("no")])
+def test_fault_that_raises_anything_is_noticed_and_undone(tmp_path, error):
+    path = npz(tmp_path / "s.npz", inputs__x=np.arange(2.0), outputs__y=np.arange(2.0))
+    copied = tmp_path / "model"
+    copied.write_bytes(bytes(4))
+    seen = []
+
+    class Faulty(Model):
+        def load(self, path, loading):
+            seen.append(copied.read_bytes())
+            self.inputs = (TensorSpec("x", "<f8", (1,)),)
+            self.outputs = (TensorSpec("y", "<f8", (1,)),)
+            if len(seen) == 2:
+                raise error
+
+        def unload(self):
+            pass
+
+        def _run(self, inputs):
+            # The first model is sound, the third is wrong in its second record.
+            return {"y": inputs["x"] + (len(seen) == 3 and inputs["x"][0] == 1)}
+
+    tolerance = {"kind": "tensors", "outputs": {"y": elements()}}
+    faults = [(0, 1), (1, 2), (3, 128)]
+    model = Faulty([], [], [])
+    found = list(faulty.results(model, copied, path, tolerance, {}, faults, 60))
+    assert found == [None, 1, 2]
+    assert seen == [b"\1\0\0\0", b"\0\2\0\0", b"\0\0\0\x80"]
+    assert copied.read_bytes() == bytes(4)
 
 
 # Sets that cannot fail.
