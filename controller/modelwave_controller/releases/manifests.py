@@ -120,7 +120,8 @@ def as_described(wanted: Wanted, files: list[dict[str, Any]], folder: Path) -> t
             "the golden set's inputs are random numbers: it notices a broken file or runtime, but "
             "not a model that is wrong on real inputs"
         )
-    return replace(wanted, tolerance=tolerance, loading=said.loading), remark
+    loading = {**said.loading, **wanted.loading}  # what was asked for comes before
+    return replace(wanted, tolerance=tolerance, loading=loading), remark
 
 
 def _check_tflite(copied: Path, source: Path) -> None:

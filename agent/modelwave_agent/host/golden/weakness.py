@@ -48,6 +48,10 @@ def _watch(output: str, rule: Mapping[str, Any], records: int) -> "_Elements | _
     return made
 
 
+def _said(output: str) -> str:
+    return f"output {output}" if output else "its output"  # the binary form has no names
+
+
 class _Elements:
     """For each configuration, the span of answers that are right in all records so far."""
 
@@ -82,16 +86,16 @@ class _Elements:
     def weakness(self) -> str:
         if not self.spans:
             same = self.is_same_text and self.records > 1
-            return f"output {self.output}: all records expect the same text; {MORE}" if same else ""
+            return f"{_said(self.output)}: all records expect the same text; {MORE}" if same else ""
         for name, (least, most) in self.spans.items():
             if bool((least.max() <= most.min()).all()):
                 return (
-                    f"output {self.output}: a model whose outputs are all one same number passes "
+                    f"{_said(self.output)}: a model whose outputs are all one same number passes "
                     f"it ({name}={self.absolute[name]}); lower the tolerance, or {MORE}"
                 )
             if self.records > 1 and bool((least <= most).all()):
                 return (
-                    f"output {self.output}: a model that answers all {self.records} records alike "
+                    f"{_said(self.output)}: a model that answers all {self.records} records alike "
                     f"passes it ({name}={self.absolute[name]}); lower the tolerance, or {MORE}"
                 )
         return ""
@@ -111,7 +115,7 @@ class _Labels:
         if count * MILLION < self.least_ppm * total:
             return ""
         return (
-            f"output {self.output}: a model that always answers {label} passes it, {count} of "
+            f"{_said(self.output)}: a model that always answers {label} passes it, {count} of "
             f"{total} labels are {label}, and least is {self.least_ppm} ppm; raise that, or take "
             "records of more classes"
         )
@@ -137,7 +141,7 @@ class _Boxes:
 
     def weakness(self) -> str:
         if not self.has_box:
-            return f"output {self.output}: no record expects a box; take some with objects"
+            return f"{_said(self.output)}: no record expects a box; take some with objects"
         if self.alike and self.records > 1:
-            return f"output {self.output}: all records expect the same boxes; {MORE}"
+            return f"{_said(self.output)}: all records expect the same boxes; {MORE}"
         return ""
