@@ -3,9 +3,10 @@
     python -m benchmarks.models [--python PYTHON]... [NAME]...
     make models [PYTHONS="/path/to/python3.12"]
 
-Models run on this interpreter, and on each of --python, which needs a runtime of its own. With
-names it tries only those, prints what it found, and writes nothing. The exit code is 1 if a model
-could not be fetched, or is said to fit and loads nowhere."""
+Models run on this interpreter, and on each of --python, which needs a runtime, and the packages
+paho-mqtt and cryptography of the agent. With names it tries only those, and writes their rows anew,
+if the others are of the same runtimes. The exit code is 1 if a model could not be fetched, or is
+said to fit and loads nowhere."""
 
 import argparse
 import sys
@@ -13,9 +14,12 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.models import columns, table
-from benchmarks.models.columns import Python, Row
+from benchmarks.models.agreement import agreement
+from benchmarks.models.columns import YES, Python, Row
 from benchmarks.models.corpus import Model, cache_folder, wheels
 from benchmarks.models.fetch import fetch
+from benchmarks.models.fleet import Fleet, fleet
+from benchmarks.models.table import Table
 
 
 def main() -> int:
@@ -23,36 +27,74 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--python", action="append", default=[], metavar="PYTHON")
     options = parser.parse_args()
-    wanted, cache = wheels(), cache_folder()
-    missing = fetch(wanted, cache)
+    wanted = wheels()
+    missing = fetch(wanted, cache_folder())
     for name, reason in missing.items():
         print(f"missing: {name}: {reason}", file=sys.stderr)
+    chosen = {
+        model.name: (model, Row(model.name, model.what, wheel.requirement))
+        for wheel in wanted
+        for model in wheel.models
+        if model.name not in missing and model.name in (options.names or [model.name])
+    }
     pythons = [columns.asked(path) for path in (sys.executable, *options.python)]
-    found = table.Table({python.name: python.runtimes for python in pythons}, [])
-    with tempfile.TemporaryDirectory() as folder:
-        for wheel in wanted:
-            for model in wheel.models:
-                if model.name in missing or (options.names and model.name not in options.names):
-                    continue
-                row = Row(model.name, model.what, wheel.requirement)
-                try_one(row, model, model.file(cache), pythons, Path(folder))
-                print(row.name, table.answers(row), flush=True)
-                found.rows.append(row)
-    if not options.names and not missing:
-        table.write(found)
+    with tempfile.TemporaryDirectory() as folder, fleet(Path(folder) / "fleet") as devices:
+        trial = Trial(Path(folder), pythons, devices)
+        for model, row in chosen.values():
+            trial.before_serving(model, row)
+            print(row.name, table.answers(row), flush=True)
+        for row in trial.serve([row for _, row in chosen.values() if row.released == YES]):
+            print(row.name, row.served, flush=True)
+    found = Table(
+        {python.name: python.runtimes for python in pythons}, [r for _, r in chosen.values()]
+    )
+    if not missing:
+        table.write(table.merged(table.read(), found) if options.names else found)
     if found.wrong:
         print(f"said to fit, but load nowhere: {', '.join(found.wrong)}", file=sys.stderr)
     return 1 if found.wrong or missing else 0
 
 
-def try_one(row: Row, model: Model, file: Path, pythons: list[Python], folder: Path) -> None:
-    inputs = None  # all interpreters get those that the first one drew
-    for number, python in enumerate(pythons):
-        answers = folder / f"{model.name}-{number}.npz"
-        row.loads[python.name] = columns.loads(python, model, file, answers, inputs)
-        if answers.exists():
-            inputs = inputs or answers
-    row.fits = columns.fits(file)
+class Trial:
+    """Fills in the rows."""
+
+    def __init__(self, folder: Path, pythons: list[Python], devices: Fleet) -> None:
+        self.folder = folder
+        self.pythons = pythons
+        self.devices = devices
+
+    def before_serving(self, model: Model, row: Row) -> None:
+        file = model.file(cache_folder())
+        first = self._answers(row.name, self.pythons[0])  # all get the inputs that it drew
+        for python in self.pythons:
+            answers, drawn = self._answers(row.name, python), first if first.exists() else None
+            answer, ram = columns.loads(python, model, file, answers, drawn)
+            row.loads[python.name] = answer
+            row.takes |= {python.name: ram} if ram else {}
+        row.fits = columns.fits(model, file)
+        if not first.exists():
+            return
+        golden = self.folder / f"{row.name}.golden.npz"
+        others = [python.path for python in self.pythons[1:]]
+        row.golden = columns.golden(model, file, first, golden, others)
+        if row.golden == YES:
+            row.released, row.needs = self.devices.release(model, row.package, golden)
+
+    def serve(self, rows: list[Row]) -> list[Row]:
+        inputs = {row.name: self._answers(row.name, self.pythons[0]) for row in rows}
+        found = self.devices.serve(inputs, self.pythons)
+        for row in rows:
+            for python in self.pythons:
+                answer = found[row.name, python.name]
+                expected = self._answers(row.name, python)
+                if isinstance(answer, Path):
+                    answer = agreement(answer, expected) if expected.exists() else YES
+                row.served[python.name] = answer
+        return rows
+
+    def _answers(self, name: str, python: Python) -> Path:
+        """The file with the inputs, and with the outputs of the runtime alone."""
+        return self.folder / f"{name}-{python.version}.npz"
 
 
 if __name__ == "__main__":

@@ -18,10 +18,12 @@ from importlib import metadata
 
 import numpy as np
 
-RECORDS = 8
+RECORDS = 16
+VOICE_FRAMES = 90
+WARM_RUNS = 3
 MEMORY_BYTES = 8 << 30
 LITERT = ("tflite_runtime", "ai_edge_litert")
-LARGEST_INTEGER = 128
+LARGEST_INTEGER = 127
 INPUTS, OUTPUTS = "inputs/", "outputs/"  # of names in an .npz
 
 
@@ -43,17 +45,18 @@ class LiteRT:
         self.inputs, self.outputs = self._named()
 
     def _named(self):
-        """Returns the tensors by the names of the model's signature, if it has exactly one, else
-        by their own."""
+        """Returns the tensors in the file's order."""
         made = self._interpreter
-        details = made.get_input_details(), made.get_output_details()
-        signatures = made.get_signature_list()
-        if len(signatures) != 1:
-            return tuple({one["name"]: one for one in kind} for kind in details)
-        runner = made.get_signature_runner(next(iter(signatures)))
-        by_index = {one["index"]: one for kind in details for one in kind}
-        named = runner.get_input_details(), runner.get_output_details()
-        return tuple({key: by_index[one["index"]] for key, one in kind.items()} for kind in named)
+        names = signature_names(made)
+        details = {"input": made.get_input_details(), "output": made.get_output_details()}
+        return tuple(
+            dict(
+                zip(
+                    named([names.get(d["index"], d["name"]) for d in kind], what), kind, strict=True
+                )
+            )
+            for what, kind in details.items()
+        )
 
     def specs(self):
         return {
@@ -72,6 +75,24 @@ class LiteRT:
         return {
             name: self._interpreter.get_tensor(one["index"]) for name, one in self.outputs.items()
         }
+
+
+def signature_names(interpreter):
+    """Returns {tensor: name} of the model's signature, if it has exactly one."""
+    signatures = list(interpreter.get_signature_list())
+    if len(signatures) != 1:
+        return {}
+    runner = interpreter.get_signature_runner(signatures[0])
+    kinds = runner.get_input_details(), runner.get_output_details()
+    return {one["index"]: name for kind in kinds for name, one in kind.items()}
+
+
+def named(names, what):
+    """Returns the names, or "output_0" and so on, if one of them has a space or is there twice:
+    modelwave says so too (docs/golden.md)."""
+    if len(set(names)) == len(names) and all(re.fullmatch("[!-~]+", name) for name in names):
+        return names
+    return [f"{what}_{place}" for place in range(len(names))]
 
 
 ONNX_TYPES = {"float": "float32", "double": "float64", "string": "object"}  # others: numpy's
@@ -95,7 +116,7 @@ class Onnx:
         return found
 
     def run(self, given):
-        names = [one.name for one in self._session.get_outputs()]
+        names = named([one.name for one in self._session.get_outputs()], "output")
         return dict(zip(names, self._session.run(None, given), strict=True))
 
 
@@ -118,24 +139,62 @@ def introduce():
     print(json.dumps([version, [f"{name} {metadata.version(name)}" for name in runtimes]]))
 
 
-def drawn(name, specs, values):
-    """Returns RECORDS inputs, the same for all runtimes."""
+def drawn(name, specs, values, limits=None):
+    """Returns RECORDS inputs, the same for all runtimes. `values`: of inputs that are settings;
+    `limits`: the least and the greatest number of the others."""
     seeded = np.random.default_rng(zlib.crc32(name.encode()))
-    return {key: one_input(seeded, *spec, values.get(key)) for key, spec in specs.items()}
+    return {
+        key: one_input(
+            seeded, kind, (RECORDS, *shape), values.get(key), limits or usual(kind, scale)
+        )
+        for key, (kind, shape, scale) in specs.items()
+    }
 
 
-def one_input(seeded, kind, shape, scale, value):
-    shape = (RECORDS, *shape)
+def usual(kind, scale):
+    if kind.kind == "f":
+        return 0, 1
+    if scale:  # quantised: all of its range
+        return np.iinfo(kind).min, np.iinfo(kind).max
+    return 0, 1 if kind.kind == "b" else LARGEST_INTEGER
+
+
+def one_input(seeded, kind, shape, value, limits):
     if value is not None:
         return np.full(shape, value, kind)
-    if kind.kind == "f":
-        return seeded.random(shape).astype(kind)
-    if kind.kind == "b":
-        return seeded.integers(0, 2, shape).astype(kind)
-    if scale:  # quantised: all of its range
-        limits = np.iinfo(kind)
-        return seeded.integers(limits.min, limits.max, shape, dtype=kind, endpoint=True)
-    return seeded.integers(0, LARGEST_INTEGER, shape).astype(kind)
+    low, high = limits
+    made = low + np.stack([texture(seeded, n, shape[1:]) for n in range(shape[0])]) * (high - low)
+    return made.astype(kind) if kind.kind == "f" else made.round().astype(kind)
+
+
+def voice(seed, specs):
+    """Returns inputs for a model that hears spectra frame by frame: three formants that last and
+    move as in speech. The seed is one with which the model answers: noise never wakes it."""
+    ((name, (kind, shape, _)),) = specs.items()
+    seeded = np.random.default_rng(seed)
+    bands = np.arange(shape[-1]) / shape[-1]
+    frames = np.empty((VOICE_FRAMES, shape[-1]))
+    n = 0
+    while n < VOICE_FRAMES:
+        length = seeded.integers(2, 12)
+        places, widths, heights = seeded.random(3), 0.03 + 0.2 * seeded.random(3), seeded.random(3)
+        formants = zip(places, widths, heights, strict=True)
+        spectrum = sum(h * np.exp(-(((bands - c) / w) ** 2)) for c, w, h in formants)
+        frames[n : n + length] = spectrum * seeded.random()
+        n += length
+    heard = np.clip(frames * 1.2 + 0.1 * seeded.random(frames.shape), 0, 1)
+    return {name: (-128 + heard * 255).astype(kind).reshape(-1, *shape)}
+
+
+def texture(seeded, n, shape):
+    """Returns numbers from 0 to 1. Records that differ in more than noise make outputs that
+    differ, too."""
+    noise = seeded.random(shape)
+    place = np.arange(noise.size).reshape(shape) / max(noise.size, 1)
+    wave = 0.5 + 0.5 * np.sin(place * 2 * np.pi * 7 * (n + 1))
+    held = np.broadcast_to(seeded.random(shape[-1:]), shape)
+    kinds = noise, wave, held, wave * noise, noise**4, 1 - noise**4, place, held * noise
+    return kinds[n % len(kinds)]
 
 
 def tried(path, shapes, delegates):
@@ -169,9 +228,17 @@ def main():
     parser.add_argument("--name", default="")
     parser.add_argument("--inputs", default="")
     parser.add_argument("--shapes", type=json.loads, default={})
+    parser.add_argument("--warm", default="", help="a small model, run before")
     parser.add_argument("--values", type=json.loads, default={})
+    parser.add_argument("--limits", type=json.loads, default=None)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--voice", action="store_true")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    if options.warm:  # what the runtime takes once is not the model's
+        warm = tried(options.warm, {}, delegates=False)[0]
+        answers(warm, drawn("warm", warm.specs(), {}))
+    memory = Memory()
     model, error = tried(options.model, options.shapes, delegates=False)
     plain = model is not None
     if model is None and not options.model.endswith(".onnx"):
@@ -179,14 +246,43 @@ def main():
     said = {"loads": plain, "loads_with_delegates": model is not None, "error": error}
     if model is not None:
         said |= {"runtime": f"{model.runtime} {model.version}"}
-        said |= ran(model, options)
+        said |= ran(model, options, memory, with_delegates=not plain)
     print(json.dumps(said))
 
 
-def ran(model, options):
+class Memory:
+    """What this process takes more than at the start, at its peak (proc(5): VmRSS, VmHWM)."""
+
+    def __init__(self):
+        self.start = status("VmRSS")
+        self.peak = 0
+        self.forget()
+
+    def forget(self):
+        """Begins a new peak."""
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+
+    def look(self, others=0):
+        """`others`: bytes that are not the model's."""
+        self.peak = max(self.peak, status("VmHWM") - self.start - others)
+
+
+def status(name):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name + ":"))
+
+
+def ran(model, options, memory, with_delegates):
     """Writes the answers, and returns what more is to be said of the model."""
+    memory.look()
     try:
-        inputs = read(options.inputs) or drawn(options.name, model.specs(), options.values)
+        inputs = read(options.inputs) or made(model.specs(), options)
+        memory.forget()
+        answers(model, {name: array[:WARM_RUNS] for name, array in inputs.items()})
+        memory.look(sum(array.nbytes for array in inputs.values()))
+        # Anew, as a model with resource variables answers by what it heard before.
+        model, _ = tried(options.model, options.shapes, with_delegates)
         outputs = answers(model, inputs)
     except Exception as problem:
         error = f"it does not run: {one_line(problem)}"
@@ -194,7 +290,14 @@ def ran(model, options):
     arrays = {f"{INPUTS}{name}": array for name, array in inputs.items()}
     arrays |= {f"{OUTPUTS}{name}": array for name, array in outputs.items()}
     np.savez_compressed(options.answers, **arrays)
-    return {"inputs": len(inputs), "outputs": len(outputs)}
+    return {"ram": memory.peak}
+
+
+def made(specs, options):
+    if options.voice:
+        return voice(options.seed, specs)
+    name = f"{options.name} {options.seed}" if options.seed else options.name
+    return drawn(name, specs, options.values, options.limits)
 
 
 def read(path):

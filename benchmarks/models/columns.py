@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.models.corpus import ROOT, Model, cache_folder
 
+DIGITS = ROOT / "examples/digits/models/digits-v1.tflite"
 BARE = Path(__file__).with_name("bare.py")
 PARTS = ("shared", "agent", "controller", ".")
 SECONDS = 300
@@ -19,13 +20,17 @@ YES = "yes"
 
 @dataclass
 class Row:
-    """`loads` and `served` are by interpreter. Each answer is "yes" or why not."""
+    """Each answer is "yes" or why not. By interpreter are `loads`, `takes` and `served`. `takes`
+    and `needs` are bytes of RAM: what the runtime alone takes for the model, and what its release
+    asks for."""
 
     name: str
     what: str
     package: str
     loads: dict[str, str] = field(default_factory=dict)
+    takes: dict[str, int] = field(default_factory=dict)
     fits: str = ""
+    needs: int = 0
     golden: str = ""
     released: str = ""
     served: dict[str, str] = field(default_factory=dict)
@@ -64,36 +69,55 @@ def asked(path: str) -> Python:
     return Python(path, *json.loads(done.stdout.splitlines()[-1]))
 
 
-def loads(python: Python, model: Model, file: Path, answers: Path, inputs: Path | None) -> str:
-    """Runs the model with the runtime alone; `answers` gets its outputs."""
+def loads(
+    python: Python, model: Model, file: Path, answers: Path, inputs: Path | None
+) -> tuple[str, int]:
+    """Runs the model with the runtime alone; `answers` gets its outputs. Returns also the bytes of
+    RAM that it takes."""
     command = [python.path, "-I", str(BARE), str(file), str(answers), "--name", model.name]
     command += ["--shapes", json.dumps(model.shapes), "--values", json.dumps(model.values)]
-    if inputs:
-        command += ["--inputs", str(inputs)]
+    command += ["--limits", json.dumps(model.limits or None), "--seed", str(model.seed)]
+    command += ["--voice"] if model.voice else []
+    command += ["--warm", str(DIGITS)] if model.format == "tflite" else []
+    command += ["--inputs", str(inputs)] if inputs else []
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return f"no answer within {SECONDS} seconds"
+        return f"no answer within {SECONDS} seconds", 0
     if done.returncode < 0:
-        return f"it crashes the runtime (signal {-done.returncode})"
+        return f"it crashes the runtime (signal {-done.returncode})", 0
     if done.returncode:
-        return done.stderr.strip().splitlines()[-1]
-    said = json.loads(done.stdout.splitlines()[-1])
-    if said["loads"]:
-        return YES
-    return "only with XNNPACK" if said["loads_with_delegates"] else said["error"]
+        return done.stderr.strip().splitlines()[-1], 0
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found["loads"]:
+        return YES, found["ram"]
+    return "only with XNNPACK" if found["loads_with_delegates"] else found["error"], 0
 
 
-def fits(file: Path) -> str:
+def fits(model: Model, file: Path) -> str:
     """What `modelwave model inspect` says for the target linux-cpu."""
     done = modelwave("model", "inspect", "--target", TARGET, "--json", str(file))
     try:
         found = json.loads(done.stdout)[0]
     except (ValueError, IndexError, KeyError):
-        return last_line(done)
+        return said(done.stderr or done.stdout) or f"exit code {done.returncode}"
     if found.get("fits") == YES:
         return YES
     return _why(found)
+
+
+def golden(model: Model, file: Path, inputs: Path, made: Path, others: list[str]) -> str:
+    """Makes a golden set of the inputs, with the runtimes of all interpreters. Returns "yes" or
+    why there is none."""
+    options = [part for path in others for part in ("--python", path)]
+    for name, shape in model.shapes.items():
+        options += ["--shape", f"{name}={'x'.join(map(str, shape))}"]
+    done = modelwave(
+        "golden", "make", str(file), "--inputs", str(inputs), "--out", str(made), *options
+    )
+    if done.returncode == 0 and made.exists():
+        return YES
+    return said(done.stderr or done.stdout) or f"exit code {done.returncode}"
 
 
 def _why(found: dict[str, Any]) -> str:
@@ -113,10 +137,8 @@ def modelwave(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def last_line(done: "subprocess.CompletedProcess[str]") -> str:
+def said(text: str) -> str:
     """Returns the last line that a command said, without its name and the folder of the models."""
-    lines = (done.stderr or done.stdout).strip().splitlines()
-    if not lines:
-        return f"exit code {done.returncode}"
-    said = " ".join(lines[-1].split()).removeprefix("modelwave: ")
-    return said.replace(f"{cache_folder()}/", "")
+    lines = text.strip().splitlines()
+    last = " ".join(lines[-1].split()).removeprefix("modelwave: ") if lines else ""
+    return last.replace(f"{cache_folder()}/", "")

@@ -21,6 +21,9 @@ class Model:
     what: str
     shapes: dict[str, list[int]] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
+    limits: list[float] = field(default_factory=list)
+    seed: int = 0
+    voice: bool = False
 
     @property
     def format(self) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import statistics
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,20 @@ package runs, and none of the files is part of this repository: they are kept in
 folder `$MODELWAVE_MODELS`. `make models PYTHONS=/path/to/python3.12` adds an interpreter with
 other runtimes.
 
-| column | yes means |
-| --- | --- |
-| loads | the runtime alone loads and runs the model ([bare.py](../benchmarks/models/bare.py)) |
-| fits | `modelwave model inspect --target linux-cpu` says so |
+The columns say yes if
+
+- loads: the runtime alone loads and runs the model ([bare.py](../benchmarks/models/bare.py));
+- fits: `modelwave model inspect --target linux-cpu` says so;
+- golden: `modelwave golden make` makes a golden set of random inputs, and proposes a tolerance;
+- released: `modelwave release create` proves the model with that set, and signs the release;
+- served: a device with that Python gets the release in a rollout, proves and confirms it, and its
+  program runs the inputs through the agent; the outputs are those of the runtime alone.
+"""
+RAM = """
+## RAM
+
+What each released model asks for, beside what the runtime alone takes more at its peak with it, in
+a process that has run a small model before; 3 runs, in millions of bytes.
 """
 REFUSED = """
 ## What is refused, and why
@@ -54,25 +65,37 @@ def read(facts: Path = FACTS) -> Table:
     return Table(found["runtimes"], [Row(**row) for row in found["rows"]])
 
 
+def merged(old: Table, new: Table) -> Table:
+    """Returns the old table with the rows of the new one in their places. Raises ValueError if they
+    are of other interpreters or runtimes."""
+    if old.runtimes != new.runtimes:
+        raise ValueError(f"the page has {old.runtimes}: try all models on {new.runtimes}")
+    rows = {row.name: row for row in new.rows}
+    return Table(old.runtimes, [rows.get(row.name, row) for row in old.rows])
+
+
 def text(table: Table) -> str:
     """Returns the page."""
     packages = ", ".join(sorted({row.package.partition("==")[0] for row in table.rows}))
     lines = [HEAD.format(count=len(table.rows), packages=packages), *_totals(table), ""]
-    columns = list(dict.fromkeys(column for row in table.rows for column in answers(row)))
+    all_answers = [answers(row) for row in table.rows]
+    columns = [one for one in all_answers[0] if any(found[one] for found in all_answers)]
     heads = ["model", "what it does", *columns]
     lines += [_line(heads), _line(["---"] * len(heads))]
-    for row in table.rows:
-        found = answers(row)
-        shown = [_short(found.get(column, "")) for column in columns]
+    for row, found in zip(table.rows, all_answers, strict=True):
+        shown = [_short(found[column]) for column in columns]
         lines.append(_line([f"`{row.name}`", row.what, *shown]))
     lines += [REFUSED, *_refusals(table.rows)]
+    if any(row.needs for row in table.rows):
+        lines += [RAM, *_ram(table)]
     return "\n".join(lines) + "\n"
 
 
 def answers(row: Row) -> dict[str, str]:
     """Returns the answer of each column."""
     loads = {f"loads, {python}": answer for python, answer in row.loads.items()}
-    return {**loads, "fits": row.fits}
+    served = {f"served, {python}": row.served.get(python, "") for python in row.loads}
+    return {**loads, "fits": row.fits, "golden": row.golden, "released": row.released, **served}
 
 
 def _totals(table: Table) -> list[str]:
@@ -82,8 +105,17 @@ def _totals(table: Table) -> list[str]:
     )
     lines = [f"{name} has {', '.join(found)}." for name, found in table.runtimes.items()]
     said = "; ".join(f"{column}: {count}" for column, count in counts.items())
-    wrong = ", ".join(f"`{name}`" for name in table.wrong) or "none"
-    return [*lines, f"Yes of {len(table.rows)}: {said}.", f"Fits, and loads nowhere: {wrong}."]
+    refused = [row.name for row in table.rows if row.fits != YES and YES in row.loads.values()]
+    lines += [
+        f"Yes of {len(table.rows)}: {said}.",
+        f"Fits, and loads nowhere: {_listed(table.wrong)}.",
+        f"Loads, and does not fit: {_listed(refused)}.",
+    ]
+    return [f"- {line}" for line in lines]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
 
 
 def _short(answer: str) -> str:
@@ -100,6 +132,20 @@ def _refusals(rows: list[Row]) -> list[str]:
                 reasons.setdefault(answer, []).append(column)
         for answer, columns in reasons.items():
             lines.append(_line([f"`{row.name}`", "; ".join(columns), answer]))
+    return lines
+
+
+def _ram(table: Table) -> list[str]:
+    rows = [row for row in table.rows if row.needs and row.takes]
+    over = [row.needs / max(row.takes.values()) - 1 for row in rows]
+    under = [row.name for row, share in zip(rows, over, strict=True) if share < 0]
+    median = f"of {len(rows)} the median asks for {statistics.median(over):+.0%} more"
+    lines = [f"Asks for less than it takes: {_listed(under)}; {median} than it takes at most."]
+    heads = ["model", "asks for", *(f"takes, {python}" for python in table.runtimes)]
+    lines += ["", _line(heads), _line(["---"] * len(heads))]
+    for row in rows:
+        figures = [row.needs, *(row.takes.get(python, 0) for python in table.runtimes)]
+        lines.append(_line([f"`{row.name}`", *(f"{bytes_ / 1e6:.1f}" for bytes_ in figures)]))
     return lines
 
 

@@ -18,7 +18,9 @@ from modelwave_controller.interruption import held_back
 
 _CHUNK_BYTES = 1 << 20
 # As tempfile names them; a folder with a date in its name is a person's.
-_WORK = re.compile(r"\.modelwave-(backup|restore|init|sign)-(?![0-9]{8}$)[a-z0-9_]{8}", re.ASCII)
+_WORK = re.compile(
+    r"\.modelwave-(backup|restore|init|sign|golden)-(?![0-9]{8}$)[a-z0-9_]{8}", re.ASCII
+)
 
 
 def read_input(path: Path, what: str, limit: int) -> bytes:

@@ -7,8 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy
+
 from modelwave_agent.host import shadow_child
 from modelwave_agent.host.runtimes import registry
+from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.host.runtimes.specs import TensorSpec
 from modelwave_agent.ports import ProofError
 
@@ -18,8 +21,9 @@ BLOCK_BYTES = 8 * 2**20
 MOST_BLOCKS = 50  # it must not take the machine with it, should nobody end it
 
 
-class OddRuntime:
+class OddRuntime(HostRuntime):
     configuration = "tflite-runtime"
+    inputs = (TensorSpec("input", "|i1", (10,)),)
     outputs = (TensorSpec("output", "|i1", (10,)),)
 
     def __init__(self):
@@ -31,9 +35,10 @@ class OddRuntime:
         if self.way == "unloadable":
             raise ProofError("the model cannot be loaded")
 
-    def run_bytes(self, data):
+    def _run(self, inputs):
         self.runs += 1
-        return getattr(self, self.way, bytes)(data)
+        output = getattr(self, self.way, bytes)(inputs["input"].tobytes())
+        return {"output": numpy.frombuffer(output, numpy.int8)}
 
     def reverses(self, data):
         return data[::-1]

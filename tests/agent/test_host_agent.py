@@ -21,7 +21,7 @@ from tests.certificates import Authority
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("numpy")
+numpy = pytest.importorskip("numpy")
 
 V1, V2, V3 = Digits(1, "v1"), Digits(2, "v2"), Digits(3, "v3")
 
@@ -115,7 +115,7 @@ def test_inference_that_fails_on_trial_brings_the_old_model_back(tmp_path, monke
             await made.outcome()
             await made.order(V2, seconds=600)
             await made.state(lambda state: state["state"] == "trial")
-            monkeypatch.setattr(LiteRT, "run_bytes", fails)
+            monkeypatch.setattr(LiteRT, "_run", fails)
             with pytest.raises(ProofError, match="a node failed"):
                 agent.run("digits", PICTURE)
             state = await made.outcome()
@@ -366,14 +366,16 @@ def test_model_that_went_while_it_was_loaded_is_not_a_failure(tmp_path, gone, ne
     failures = []
     agent.observe = lambda model, failures=0, **_: failures.append(failures) if failures else None
 
+    scores = numpy.int8([1, 2])
+
     class Program:
         def run(self, live, data):
             if (live.release, live.path) == gone:
                 raise ProofError("its file is gone")
-            return b"scores", 1.0
+            return {"scores": scores}, 1.0
 
     agent._programs["digits"] = Program()
-    assert agent.run("digits", PICTURE) == b"scores"
+    assert agent.run("digits", PICTURE) == scores.tobytes()
     assert not failures
 
 

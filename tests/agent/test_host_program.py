@@ -16,6 +16,7 @@ from modelwave_agent.host.program import Program
 from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.litert import LiteRT
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
+from modelwave_agent.host.runtimes.specs import TensorSpec
 from modelwave_agent.observations import MAX_OPEN
 from modelwave_agent.types import Live, Window
 from tests.agent.host_places import refused_port
@@ -96,7 +97,7 @@ def test_bools_and_scalars_of_numpy_count_and_no_wrong_call_spoils_a_window(tmp_
         with HostAgent.from_config(made.toml("metrics_seconds = 0.5")) as agent:
             await made.order(V2)
             await made.outcome()
-            agent.run("digits", numpy.frombuffer(PICTURE, numpy.int8).reshape(8, 8))
+            agent.run("digits", numpy.frombuffer(PICTURE, numpy.int8))
             agent.observe("digits", labelled=numpy.int64(1), correct=numpy.bool_(True))
             agent.observe("digits", labelled=numpy.array(1), correct=True)
             for counts, kind, _ in WRONG_COUNTS:
@@ -172,8 +173,10 @@ def test_wrong_arguments_on_trial_count_against_nothing(tmp_path):
             await made.state(lambda state: state["state"] == "trial")
             with pytest.raises(InputError, match=r"^data: the model needs 64 bytes of input, and"):
                 agent.run("digits", PICTURE[1:])
-            with pytest.raises(ValueError, match="64 bytes"):
-                agent.run("digits", numpy.zeros((8, 8), numpy.float32))
+            with pytest.raises(InputError, match=r"^data: input pictures: the model takes int8"):
+                agent.run("digits", numpy.zeros((1, 64), numpy.float32))
+            with pytest.raises(InputError, match=r"^data: 'image': the model has no such input"):
+                agent.run("digits", {"image": numpy.zeros((1, 64), numpy.int8)})
             with pytest.raises(TypeError, match=r"^data: "):
                 agent.run("digits", "a text")
             assert close(agent.run("digits", PICTURE), V2_SCORES)
@@ -396,11 +399,13 @@ def test_run_within_a_run_of_the_same_thread_is_refused(monkeypatch):
     class Within(HostRuntime):
         format = "tflite"
 
+        inputs = outputs = (TensorSpec("a", "|u1", (0,)),)
+
         def load(self, path, loading):
             pass
 
-        def run_bytes(self, data):
-            return program.run(live, data)  # as a signal handler of the program could
+        def _run(self, inputs):
+            return program.run(live, b"")  # as a signal handler of the program could
 
     live = Live("digits", 1, "v1", "a.model", None, False)
     program = Program(RuntimeSettings())

@@ -23,16 +23,13 @@ from tests.agent.host_places import wait_until_gone
 
 pytestmark = pytest.mark.slow
 
-pytest.importorskip("numpy")
+numpy = pytest.importorskip("numpy")
 
 SECONDS = 60  # for what takes a second or two
 ODD = (sys.executable, Path(__file__).with_name("odd_candidate.py"))
 DATA = bytes(range(10))
+LIVE = {"output": numpy.frombuffer(DATA, numpy.int8)}
 MIB = 2**20
-
-
-def element():
-    return "|i1"
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +62,7 @@ class Beside:
     async def keep(self, seconds):
         self.lasted.append(seconds)
 
-    def run(self, wanted, before=0, data=DATA, live=DATA, stop=lambda: False):
+    def run(self, wanted, before=0, data=DATA, live=LIVE, stop=lambda: False):
         """What the shadow answers, while it is offered inputs."""
 
         async def main():
@@ -73,7 +70,7 @@ class Beside:
             async with asyncio.timeout(SECONDS):
                 is_stopped = False
                 while not task.done() and not (is_stopped := stop()):
-                    self.shadow.offer(data, live, element)
+                    self.shadow.offer(data, live)
                     self.pid = self.pid or _child()
                     await asyncio.sleep(0.001)
             if is_stopped:
@@ -177,7 +174,7 @@ def test_candidate_that_hangs_holds_up_no_thread_of_the_program_and_inputs_are_b
 
     def program():
         for _ in range(1000):
-            beside.shadow.offer(DATA, DATA, element)
+            beside.shadow.offer(DATA, LIVE)
         done.append(True)
 
     def stop():
@@ -206,7 +203,7 @@ def test_large_inputs_wait_one_at_a_time(tmp_path):
         if worker is None:
             return False
         for _ in range(3):
-            beside.shadow.offer(large, DATA, element)
+            beside.shadow.offer(large, LIVE)
         return worker._waiting.qsize() <= 1 and worker.missed >= 1
 
     beside.run(order(), data=large, stop=stop)
@@ -221,8 +218,8 @@ def test_only_the_signed_share_of_inputs_is_drawn_and_the_programs_random_number
             return False
         before = random.getstate()
         for _ in range(20_000):
-            worker.offer(DATA, DATA, element)
-        beside.shadow.offer(DATA, DATA, lambda: 1 / 0)  # raises nothing in the program
+            worker.offer(DATA, LIVE)
+        beside.shadow.offer(DATA, {"output": None})  # raises nothing in the program
         assert random.getstate() == before
         assert 1600 < worker.missed < 2400  # 2,000 with a standard deviation of 42
         return True
@@ -243,7 +240,7 @@ def test_time_of_an_earlier_life_counts_and_the_time_is_recorded_now_and_then(
 
 def test_nothing_is_offered_where_no_shadow_runs(tmp_path):
     beside = Beside(tmp_path, "bytes")
-    beside.shadow.offer(DATA, DATA, element)
+    beside.shadow.offer(DATA, LIVE)
 
 
 def test_no_input_in_all_the_time_is_told(tmp_path):

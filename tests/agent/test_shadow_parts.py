@@ -63,7 +63,82 @@ def test_outputs_agree_by_the_tolerance_of_the_manifest(output, live, tolerance,
         kind, *values = text.split()
         return numpy.array([v if kind[0] == "S" else float(v) for v in values], kind)
 
-    assert agreement.agree(array(output), array(live), tolerance, "tflite-runtime") is agree
+    outputs, others = {"a": array(output)}, {"b": array(live)}
+    assert agreement.agree(outputs, others, tolerance, "tflite-runtime") is agree
+
+
+DETECTOR = {
+    "kind": "tensors",
+    "outputs": {
+        "boxes": {
+            "judge": "boxes",
+            "classes": "classes",
+            "scores": "scores",
+            "count": "count",
+            "iou_ppm": 500_000,
+            "score_ppm": 100_000,
+            "least_ppm": 600_000,
+        },
+        "where": {"judge": "elements", "absolute": {"any": 1}, "relative": {"any": 10_000}},
+        "kind": {"judge": "labels", "least_ppm": 900_000},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "agree", "by_classes"),
+    [
+        ({}, True, True),
+        ({"boxes": [[0, 0, 1, 1.2], [5, 5, 7, 7]]}, True, True),
+        ({"boxes": [[5, 5, 7, 7], [0, 0, 1, 1]], "scores": [0.8, 0.9]}, False, False),  # classes
+        ({"boxes": [[0, 0, 1, 1], [5, 5, 7, 10]]}, False, False),  # one of two is 50 %
+        ({"scores": [0.9, 0.6]}, False, False),
+        ({"count": [1]}, False, False),
+        ({"boxes": [[0, 0, 1, 1]]}, False, False),  # another shape
+        ({"where": [202]}, True, True),  # 1 % of 200
+        ({"where": [204]}, False, True),
+        ({"where": [float("nan")]}, False, True),
+        ({"kind": [0, 9]}, False, False),
+        ({"kind": [2, 1]}, True, True),
+        ({"kind": None}, False, False),
+    ],
+)
+def test_each_output_of_a_detector_agrees_by_its_judge(changes, agree, by_classes):
+    numpy = pytest.importorskip("numpy")
+    from modelwave_agent.host import agreement
+
+    live = {
+        "boxes": [[0, 0, 1, 1], [5, 5, 7, 7]],
+        "classes": [1, 2],
+        "scores": [0.9, 0.8],
+        "count": [2],
+        "where": [200],
+        "kind": [3, 1],
+    }
+    made = {
+        name: numpy.float32(values)
+        for name, values in (live | changes).items()
+        if values is not None
+    }
+    arrays = {name: numpy.float32(values) for name, values in live.items()}
+    assert agreement.agree(made, arrays, DETECTOR, "tflite-runtime") is agree
+    classes = agreement.by_classes(DETECTOR)
+    assert agreement.agree(made, arrays, classes, "tflite-runtime") is by_classes
+    assert agreement.predicted(arrays, DETECTOR) == agreement.predicted(arrays, classes) == 0
+    none, one = ({**arrays, "count": numpy.float32([number])} for number in (0, 1))
+    for fewer in (none, one):  # boxes that the live model does not have
+        assert agreement.agree(arrays, fewer, DETECTOR, "tflite-runtime") is False
+    assert agreement.agree(none, dict(none), DETECTOR, "tflite-runtime") is True
+
+
+def test_two_networks_of_plain_numbers_agree_by_the_place_of_the_greatest_one():
+    pytest.importorskip("numpy")
+    from modelwave_agent.host import agreement
+
+    rule = {"judge": "elements", "absolute": {"any": 1}}
+    found = agreement.by_classes({"kind": "tensors", "outputs": {"a": rule}})
+    assert found == {"kind": "tensors", "outputs": {"a": {"judge": "labels"}}}
+    assert agreement.by_classes(STEPS) == {"kind": "labels"}
 
 
 def test_answer_is_what_was_packed_and_nothing_else_is_one():
@@ -175,6 +250,14 @@ def test_window_of_a_shadow_stands_beside_the_live_one_with_its_number():
     assert beside["shadow"] == {"compared": 3, "agreed": 2}
     assert beside["classes"] == {"3": 2}
     assert sum(beside["latency"]["bins"][1:]) == 3
+
+
+def test_counts_that_wait_are_in_the_window_that_closes():
+    sender = Sender()
+    sender.seen.take = lambda: sender.seen.add("digits", 1, (3, 0, 0, 0))
+    sender.close()
+    (document,) = sender.sent()
+    assert (document["window"], document["inferences"]) == (1, 3)
 
 
 def test_window_of_a_shadow_with_failures_alone_compares_nothing():

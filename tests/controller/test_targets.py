@@ -9,7 +9,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.models.targets import Targets
 
 NAMED = (
-    "rp2040 pico-w rp2350 pico2-w esp32 esp32s3 esp32s3-n16r8 nano33ble stm32f746 pyboard "
+    "rp2040 pico-w rp2350 pico2-w esp32 esp32s3 esp32s3-n16r8 nano33ble stm32f746 stm32n6 pyboard "
     "teensy41 coral-devboard-micro coral-devboard coral-devboard-mini coral-usb jetson-nano "
     "jetson-xavier-nx jetson-agx-xavier jetson-orin-nano jetson-orin-nx jetson-agx-orin "
     "raspberry-pi raspberry-pi-4 raspberry-pi-5 linux-cpu"

@@ -177,8 +177,11 @@ def reduce(b: Builder, x: int) -> int | None:
     keep = b.rng.random() < 0.5
     kept = [1 if axis in axes else side for axis, side in enumerate(shape)]
     wanted = kept if keep else [side for axis, side in enumerate(shape) if axis not in axes]
-    output = b.tensor(wanted)
-    b.graph.op(b.rng.choice(codes), [x, b.ints(axes)], [output], "Reducer", KeepDims=keep)
+    code, output = b.rng.choice(codes), b.tensor(wanted)
+    if code.startswith("REDUCE"):  # they compare only, and want one quantisation
+        data, made = b.graph.tensors[x], b.graph.tensors[output]
+        made.scales, made.zero_points = data.scales, data.zero_points
+    b.graph.op(code, [x, b.ints(axes)], [output], "Reducer", KeepDims=keep)
     return output
 
 

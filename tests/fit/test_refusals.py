@@ -14,7 +14,7 @@ from tests.fit.builder import count, size
 from tests.fit.oracle import INSTALLED, MISSING, WHEEL, Oracle
 from tests.fit.writer import Graph, write
 
-REFERENCE, CMSIS = "x86-64:reference", "cortex-m4:cmsis-nn"
+REFERENCE, CMSIS, PYPI = "x86-64:reference", "cortex-m4:cmsis-nn", "x86-64:pypi"
 PICTURE = [1, 4, 4, 4]
 STRIDES = {"StrideW": 1, "StrideH": 1}
 WINDOW = {**STRIDES, "FilterWidth": 1, "FilterHeight": 1}
@@ -66,6 +66,51 @@ def dense(data: Given, weights: Given, output: Given, bias: Given | None = None)
 
 def weights(channels: int = 1, kind: str = "INT8", **more: Any) -> Given:
     return constant([5, 3, 3, 4], kind, **quantised(channels=channels), **more)
+
+
+def svdf(output: list[int] | None = None, rank: int = 1) -> bytes:
+    graph = Graph()
+    x, features, time = (graph.tensor(shape, "FLOAT32") for shape in ([1, 4], [3, 4], [3, 2]))
+    state = graph.tensor([1, 6], "FLOAT32", variable=True)
+    bias, y = graph.tensor([3], "FLOAT32"), graph.tensor(output or [1, 3], "FLOAT32")
+    for number in (features, time, bias):
+        graph.tensors[number].data = bytes(4 * count(list(graph.tensors[number].shape or [])))
+    graph.op("SVDF", [x, features, time, bias, state], [y], "SVDF", Rank=rank)
+    graph.inputs, graph.outputs = [x], [y]
+    return write(graph)
+
+
+def lstm(extra: int | None = None, width: int = 5) -> bytes:
+    """5 units on data of 4; `extra` is an input that TFLM does not know."""
+    graph = Graph()
+
+    def weight(*shape: int) -> int:
+        return graph.tensor(list(shape), "FLOAT32", data=bytes(4 * count(list(shape))))
+
+    x = graph.tensor([1, 3, 4], "FLOAT32")
+    inputs = [x, *(weight(5, 4) for _ in range(4)), *(weight(5, 5) for _ in range(4))]
+    inputs += [-1, -1, -1, *(weight(5) for _ in range(4)), -1, -1]
+    inputs += [graph.tensor([1, width], "FLOAT32", variable=True) for _ in range(2)]
+    inputs += [-1] * 4
+    if extra is not None:
+        inputs[extra] = weight(5)
+    y = graph.tensor([1, 3, 5], "FLOAT32")
+    graph.op("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [y], "UnidirectionalSequenceLSTM",
+             FusedActivationFunction=4)  # fmt: skip
+    graph.inputs, graph.outputs = [x], [y]
+    return write(graph)
+
+
+def conditional(inputs: list[list[int]], outputs: list[list[int]]) -> bytes:
+    """IF passes a vector of 4 to a subgraph that takes `inputs` and gives `outputs`."""
+    main, branch = Graph(), Graph()
+    flag, x, y = main.tensor([1], "BOOL"), main.tensor([4], "FLOAT32"), main.tensor([4], "FLOAT32")
+    main.op("IF", [flag, x], [y], "If", ThenSubgraphIndex=1, ElseSubgraphIndex=1)
+    main.inputs, main.outputs = [flag, x], [y]
+    branch.inputs = [branch.tensor(shape, "FLOAT32") for shape in inputs]
+    branch.outputs = [branch.tensor(shape, "FLOAT32") for shape in outputs]
+    branch.op("RELU", [branch.inputs[0]], [branch.outputs[0]])
+    return write(main, branch)
 
 
 MADE = ([1, 4, 4, 5], "INT8")
@@ -150,13 +195,49 @@ BOTH = {
         "SVDF",
         Rank=1,
     ),
+    "tensor 2 is INT64, not INT32": one(
+        "ARG_MAX", [SAME, constant([1], "INT32")], ([1, 4, 4], "INT64"), "ArgMax", OutputType=4
+    ),
+    "tensor 1 is UINT8, not INT8 or INT16": one("CAST", [(PICTURE, "FLOAT32")], (PICTURE, "UINT8")),
+    "tensor 0 has 6 dimensions, not 0 to 5": one(
+        "BROADCAST_TO",
+        [([1] * 6, "FLOAT32"), constant([6], "INT32")],
+        ([1] * 6, "FLOAT32"),
+    ),
+    "it squeezes axis 1, which is 4 wide and not 1": one(
+        "SQUEEZE", [SAME], ([1, 4, 4, 4], "INT8"), "Squeeze", SqueezeDims=[1]
+    ),
+    "its data have 64 elements and its output 16": one(
+        "SQUEEZE", [SAME], ([1, 4, 4], "INT8"), "Squeeze", SqueezeDims=[0]
+    ),
+    "tensor 5 has the shape [1, 6], not [1, 3]": svdf(output=[1, 6]),
+    "which does not divide its 3 filters": svdf(rank=2),
+    "it has layer normalisation, which TFLM does not support": lstm(extra=20),
+    "it has peepholes, which TFLM does not support": lstm(extra=9),
+    "it has a projection, which TFLM does not support": lstm(extra=16),
+    "tensor 1 has the shape [5, 4], not [6, 4]": lstm(width=6),
+    "it multiplies rows of 4 by columns of 5": one(
+        "BATCH_MATMUL",
+        [([1, 3, 4], "FLOAT32"), ([1, 5, 5], "FLOAT32")],
+        ([1, 3, 5], "FLOAT32"),
+        "BatchMatMul",
+    ),
+    "its slope is INT16, not INT8": one("PRELU", [(PICTURE, "INT16")] * 2, (PICTURE, "INT16")),
+    "its output is quantised otherwise than its data": one(
+        "REDUCE_MAX",
+        [FLAT, constant([1], "INT32")],
+        ([1], "INT8", quantised(0.2)),
+        "Reducer",
+    ),
+    "it passes 1 tensors for 2": conditional(outputs=[[4]], inputs=[[4], [4]]),
+    "it copies 16 bytes of tensor 1 to 20 bytes": conditional(outputs=[[4]], inputs=[[5]]),
     "it has 3 inputs, not 24": one(
         "UNIDIRECTIONAL_SEQUENCE_LSTM",
         [([1, 4, 4], "FLOAT32"), constant([5, 4], "FLOAT32"), constant([5, 4], "FLOAT32")],
         ([1, 4, 5], "FLOAT32"),
         "UnidirectionalSequenceLSTM",
     ),
-    "input 1 is missing": one("ADD", [SAME], SAME, "Add"),
+    "it has 1 inputs, not 2": one("ADD", [SAME], SAME, "Add"),
     "is of type STRING": one("RESHAPE", [([1, 3], "STRING")], ([3, 1], "STRING"), "Reshape"),
 }
 
@@ -204,6 +285,12 @@ def test_per_channel_fully_connected_is_refused_by_older_firmware_only() -> None
     day_before = replace(mended, released=date(2024, 9, 26))
     assert "2024-09-27 or later" in (reason(operator, day_before) or "")
     assert reason(operator, replace(mended, released=date(2024, 9, 27))) is None
+
+
+def test_cast_to_bool_is_refused_by_older_firmware_only() -> None:
+    data = one("CAST", [(PICTURE, "FLOAT32")], (PICTURE, "BOOL"))
+    assert "needs a tflite-micro of 2026-09-30" in (analyse(data, REFERENCE).refused or "")
+    assert analyse(data, PYPI).refused is None
 
 
 def test_operator_that_the_firmware_left_out_is_refused_by_its_name() -> None:

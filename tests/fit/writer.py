@@ -78,19 +78,26 @@ class Graph:
         )
 
 
-def write(*graphs: Graph, metadata: dict[str, bytes] | None = None, behind: bool = False) -> bytes:
+def write(
+    *graphs: Graph,
+    metadata: dict[str, bytes] | None = None,
+    behind: bool = False,
+    versions: dict[str, int] | None = None,
+) -> bytes:
     """The bytes of the file; the first graph is the one that runs. With `behind`, buffers and
-    options of custom operators lie behind the flatbuffer, as in large models."""
-    writer = _Writer(behind)
+    options of custom operators lie behind the flatbuffer, as in large models. `versions` of
+    operators, 1 if not given; those that no graph uses are in the file's list all the same."""
+    writer = _Writer(behind, versions or {})
     return writer.place_behind(writer.model(graphs, metadata or {}))
 
 
 class _Writer:
-    def __init__(self, behind: bool) -> None:
+    def __init__(self, behind: bool, versions: dict[str, int]) -> None:
         self.behind: list[bytes] | None = [] if behind else None
         self.builder = flatbuffers.Builder(4096)
         self.buffers: list[bytes | None] = [None]
-        self.codes: list[str] = []
+        self.versions = versions
+        self.codes = list(versions)
 
     def model(self, graphs: Sequence[Graph], metadata: dict[str, bytes]) -> bytes:
         b = self.builder
@@ -209,7 +216,7 @@ class _Writer:
         tflite.OperatorCodeAddDeprecatedBuiltinCode(b, min(number, 127))
         if custom is not None:
             tflite.OperatorCodeAddCustomCode(b, custom)
-        tflite.OperatorCodeAddVersion(b, 1)
+        tflite.OperatorCodeAddVersion(b, self.versions.get(name, 1))
         tflite.OperatorCodeAddBuiltinCode(b, number)
         return int(tflite.OperatorCodeEnd(b))
 

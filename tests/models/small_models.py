@@ -78,12 +78,17 @@ def _classes(graph: Graph, given: int, wide: int, units: int) -> int:
     return result
 
 
-def dense(units: int = 4, wide: int = 8, metadata: dict[str, bytes] | None = None) -> bytes:
+def dense(
+    units: int = 4,
+    wide: int = 8,
+    metadata: dict[str, bytes] | None = None,
+    versions: dict[str, int] | None = None,
+) -> bytes:
     """FULLY_CONNECTED and SOFTMAX, int8."""
     graph = Graph()
     given = graph.tensor([1, wide])
     graph.inputs, graph.outputs = [given], [_classes(graph, given, wide, units)]
-    return write(graph, metadata=metadata)
+    return write(graph, metadata=metadata, versions=versions)
 
 
 def wide_add(elements: int) -> bytes:

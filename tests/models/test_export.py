@@ -151,7 +151,7 @@ def test_a_models_name_and_operators_stay_inside_their_comments(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--target", "esp32s3"], "is unknown"),
+        (["--target", "coral-devboard-micro"], "is unknown"),
         (["--target", "rp2041"], "perhaps rp2040"),
         (["--name", "---"], "--name"),
         (["--out", "/dev/null/x"], "/dev/null"),

@@ -45,7 +45,9 @@ def test_json_of_profiles_has_exactly_the_promised_keys(modelwave: Run) -> None:
     found = as_json(modelwave("model", "inspect", *files, *options, "--json"))
     assert len(found) == len(files) * len(PROFILES)
     for one in found:
-        assert set(one) == {"file", "profile", "arena_used_bytes", "arena_need_bytes", "refused"}
+        keys = {"file", "profile", "arena_used_bytes", "arena_need_bytes", "refused"}
+        derived = {"derived"} if PROFILES[one["profile"]].derived else set()
+        assert set(one) == keys | derived
         fit = analyse(Path(one["file"]).read_bytes(), one["profile"])
         assert (one["arena_used_bytes"], one["arena_need_bytes"]) == (fit.used, fit.need)
         assert one["refused"] is None
@@ -107,8 +109,11 @@ def test_every_target_has_a_row_without_a_home(
     rows = as_json(modelwave("model", "inspect", V2, "--json"))
     assert {row["target"] for row in rows} == listed
     by_name = {row["target"]: row for row in rows}
-    assert by_name["esp32s3"]["fits"] == "unknown"
-    assert by_name["esp32s3"]["arena_need"] is None
+    assert by_name["coral-devboard-micro"]["fits"] == "unknown"
+    assert by_name["coral-devboard-micro"]["arena_need"] is None
+    for name in ("esp32s3", "stm32n6"):
+        assert by_name[name]["derived"].startswith("derived from the source of")
+        assert by_name[name]["arena_need"] > 0
     assert by_name["esp32"]["code_flash"] is None
     assert by_name["linux-cpu"]["arena_need"] is None
     assert {row["fits"] for row in rows} == {"yes", "unknown"}

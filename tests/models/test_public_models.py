@@ -65,16 +65,50 @@ def test_a_wheel_with_other_bytes_than_pinned_gives_no_model(
 
 def test_a_model_that_fits_and_loads_nowhere_is_named_as_wrong() -> None:
     rows = [
-        columns.Row("a", "", "p==1", {"x": "no operator", "y": "yes"}, "yes"),
-        columns.Row("b", "", "p==1", {"x": "no operator", "y": "no | operator"}, "yes"),
-        columns.Row("c", "", "p==1", {"x": "no operator", "y": "no operator"}, "too large"),
+        columns.Row("a", "", "p==1", {"x": "no operator", "y": "yes"}, fits="yes"),
+        columns.Row("b", "", "p==1", {"x": "no operator", "y": "no | operator"}, fits="yes"),
+        columns.Row("c", "", "p==1", {"x": "no operator", "y": "no operator"}, fits="too large"),
     ]
     found = table.Table({"x": ["runtime 1"]}, rows)
     assert found.wrong == ["b"]
     page = table.text(found)
     assert "Fits, and loads nowhere: `b`." in page
+    assert "Loads, and does not fit: none." in page
     assert "| `b` | loads, y | no \\| operator |" in page
     assert "| `c` | loads, x; loads, y | no operator |" in page
+
+
+def test_rows_tried_again_replace_the_old_ones_of_the_same_runtimes() -> None:
+    def of(runtime: str, **fits: str) -> table.Table:
+        rows = [columns.Row(name, "", "p==1", {}, fits=said) for name, said in fits.items()]
+        return table.Table({"x": [runtime]}, rows)
+
+    found = table.merged(of("runtime 1", a="no", b="no"), of("runtime 1", b="yes"))
+    assert [(row.name, row.fits) for row in found.rows] == [("a", "no"), ("b", "yes")]
+    with pytest.raises(ValueError, match="try all models"):
+        table.merged(of("runtime 1"), of("runtime 2"))
+
+
+def test_outputs_that_an_agent_answers_are_compared_with_those_of_the_runtime(
+    tmp_path: Path,
+) -> None:
+    np = pytest.importorskip("numpy")
+    from benchmarks.models.agreement import agreement
+
+    def says(found: dict[str, list[float]], kind: str = "<f4") -> str:
+        for path, arrays in ((answers, found), (expected, {"a": [1, 100], "b": [0]})):
+            np.savez(path, **{f"outputs/{k}": np.array(v, kind) for k, v in arrays.items()})
+        return agreement(answers, expected)
+
+    answers, expected = tmp_path / "answers.npz", tmp_path / "expected.npz"
+    assert says({"x": [1.5, 100.9], "b": [0]}) == columns.YES
+    assert says({"a": [1, 98.5], "b": [0]}) == "a: off by 1.5, and 1 is allowed"
+    assert says({"a": [1, 100], "b": [0.1]}) == "b: off by 0.1, and 0 is allowed"
+    assert says({"a": [1, float("nan")], "b": [0]}).startswith("a: off by nan")
+    assert says({"a": [1, 84], "b": [0]}, "|i1") == columns.YES
+    assert says({"a": [1, 83], "b": [0]}, "|i1") == "a: off by 17 steps"
+    assert says({"a": [1, 100]}) == "1 outputs in place of 2"
+    assert says({"a": [1], "b": [0]}).startswith("a: float32 (1,) in place of float32 (2,)")
 
 
 def test_models_of_this_repository_load_and_fit(
@@ -93,9 +127,10 @@ def test_models_of_this_repository_load_and_fit(
     for file in HERE:
         model, error = bare.tried(str(file), {}, delegates=False)
         assert error == ""
-        assert fits[file] == columns.YES
         if file.stem in READS_A_VARIABLE_UNASSIGNED:
+            assert fits[file] == "no"
             continue
+        assert fits[file] == columns.YES
         found = bare.answers(model, bare.drawn(file.stem, model.specs(), {}))
         assert all(len(array) == bare.RECORDS for array in found.values())
 
@@ -109,10 +144,13 @@ def test_each_column_of_one_model_in_processes_of_their_own(tmp_path: Path) -> N
     broken.write_bytes(file.read_bytes()[:2000])
     first, again = tmp_path / "first.npz", tmp_path / "again.npz"
     model = Model("digits", file.name, "", "")
-    assert columns.loads(python, model, file, first, None) == columns.YES
-    assert columns.loads(python, model, file, again, first) == columns.YES
+    for answers, inputs in ((first, None), (again, first)):
+        answer, ram = columns.loads(python, model, file, answers, inputs)
+        assert answer == columns.YES
+        assert 0 <= ram < 10**8
     assert again.read_bytes() == first.read_bytes()
-    assert columns.fits(file) == columns.YES
-    for answer in (columns.loads(python, model, broken, again, None), columns.fits(broken)):
-        assert answer
-        assert answer != columns.YES
+    assert columns.fits(model, file) == columns.YES
+    answer, _ = columns.loads(python, model, broken, again, None)
+    for said in (answer, columns.fits(model, broken)):
+        assert said
+        assert said != columns.YES

@@ -107,7 +107,7 @@ def test_an_arena_smaller_than_the_model_needs_is_refused(
 @pytest.mark.parametrize(
     ("data", "target", "why"),
     [
-        (V2, "esp32s3", "never measured: esp-nn"),
+        (V2, "coral-devboard-micro", "never measured: tflite-micro"),
         (small_models.one("TFLM_DECODE"), "nano33ble", "TFLM_DECODE"),
         (b"\x08\0\0\0TFL3" + bytes(8), "nano33ble", "the model does not say it"),
     ],
@@ -180,3 +180,23 @@ def test_a_host_may_be_asked_for_a_distribution_in_its_own_numbering(
     found = needs(modelwave, create(tmp_path, V2, "linux-cpu", *asked))
     assert found["runtime"] == "ai-edge-litert>=2.1"
     refused(modelwave(*create(tmp_path, V2, "rp2040", *asked)), "--runtime", "rp2040 runs tflite")
+
+
+def test_a_model_that_no_runtime_of_a_host_runs_is_refused_by_its_operator(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    flex = create(tmp_path, small_models.one("FlexErf", "FLOAT32"), "linux-cpu")
+    refused(modelwave(*flex), "--file: linux-cpu refuses the model", "FlexErf", "SELECT_TF_OPS")
+    assert needs(modelwave, [*flex, "--force", "a reason"])["kernels"] == ["FlexErf"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [(b"2.5.0", "2.18.0"), (b"", "2.18.0"), (b"2.20.0", "2.20.0")]
+)
+def test_the_newest_runtime_that_converter_or_operators_ask_for_counts(
+    home: Home, tmp_path: Path, modelwave: Run, said: bytes, expected: str
+) -> None:
+    metadata = {"min_runtime_version": said}
+    data = small_models.dense(metadata=metadata, versions={"FULLY_CONNECTED": 13})
+    found = needs(modelwave, create(tmp_path, data, "linux-cpu"))
+    assert found["runtime"] == f"tflite>={expected}"

@@ -33,10 +33,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from modelwave_agent.backlog import check_late
 from modelwave_agent.banks import Banks
-from modelwave_agent.host import config
+from modelwave_agent.host import config, given
 from modelwave_agent.host.accelerators import EDGETPU
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.config import AgentConfig
+from modelwave_agent.host.handover import Handover
 from modelwave_agent.host.hooks import CommandHooks, MayUpdate
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
@@ -44,7 +45,7 @@ from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.offers import HostPorts, offered
-from modelwave_agent.host.program import Program, as_bytes, differ
+from modelwave_agent.host.program import Program, differ
 from modelwave_agent.host.proving import DeviceRuntimes
 from modelwave_agent.host.runtimes.specs import InputError
 from modelwave_agent.host.shadow import HostShadow
@@ -72,6 +73,8 @@ if TYPE_CHECKING:
     from modelwave_agent.types import Document, MayAnswer
 
     MayUpdateFunction = Callable[[Upcoming], MayAnswer]
+
+ONE_INFERENCE = (1, 0, 0, 0)  # as COUNTS
 
 
 class AgentStopped(Exception):
@@ -116,6 +119,8 @@ class HostAgent:
         try:
             self._programs = {model: Program(settings.runtime) for model in settings.models}
             self._agent = self._made()
+            self._handover = Handover(self._agent.count)
+            self._observations.take = self._handover.take
         except BaseException:
             self._unlock()
             raise
@@ -141,7 +146,7 @@ class HostAgent:
         await self._run_in_loop()
 
     async def _run_in_loop(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = self._handover.loop = asyncio.get_running_loop()
         self._begun.set()
         try:
             await self._agent.run()
@@ -149,7 +154,7 @@ class HostAgent:
             self._failure = error
             raise
         finally:
-            self._loop = None
+            self._loop = self._handover.loop = None
             self._unlock()
             self._ended = True
             self._tell()
@@ -201,14 +206,16 @@ class HostAgent:
             raise AgentStopped("the agent has ended")
         raise TimeoutError(f"{self._nothing_live(model)}, after {seconds:g} seconds")
 
-    def run(self, model: str, data: bytes) -> bytes:
-        """Runs the live model on the bytes of the input tensor (bytes, or an array of that many)
-        and returns those of the output tensor. If another model went live, it is loaded first.
-        Raises ProofError if there is no model yet, its files cannot be read, or it fails; failures
-        count against a model on trial. Wrong arguments raise TypeError or ValueError, and count
-        against nothing: a wrong number of bytes raises InputError, which is a ProofError too."""
+    def run(self, model: str, data: Any) -> Any:
+        """Runs the live model on `data`, and returns its output: bytes for the bytes of the only
+        input, an array for an array (a dict of arrays, if the model has several outputs), a dict of
+        arrays for a dict of arrays, by name. What it returns is the caller's own. If another model
+        went live, it is loaded first. Raises ProofError if there is no model yet, its files cannot
+        be read, or it fails; failures count against a model on trial. Wrong arguments raise
+        TypeError or ValueError, and count against nothing: an input that the model does not take
+        raises InputError, which names it and is a ProofError too."""
         self._update(model)
-        given = as_bytes(data)
+        data = given.checked(data)
         program = self._programs[model]
         self._tell_failure()
         while True:
@@ -216,7 +223,7 @@ class HostAgent:
             if live is None:
                 raise ProofError(self._nothing_live(model))
             try:
-                output, latency_ms = program.run(live, given)
+                outputs, latency_ms = program.run(live, data)
             except Exception as error:
                 if differ(live, self.live(model)):
                     continue  # another model went live meanwhile, and its files were deleted
@@ -228,9 +235,10 @@ class HostAgent:
                     told = str(error)
                     self.observe(model, inferences=1, failures=1, release=live.release, reason=told)
                 raise
-            self.observe(model, inferences=1, release=live.release, latency_ms=latency_ms)
-            self._shadows[model].offer(given, output, lambda: program.output_type)
-            return output
+            sample = checked_sample(None, None, latency_ms, None)
+            self._handover.give(model, ONE_INFERENCE, live.release, "", sample, None)
+            self._shadows[model].offer(data, outputs)
+            return given.result(data, outputs)
 
     def observe(
         self,
@@ -270,13 +278,7 @@ class HostAgent:
         else:
             release = whole_number(release, "release", MAX_EPOCH)
             self._agent.observations.require_room(update.model, release)
-        loop = self._loop
-        if loop is None:
-            return
-        with contextlib.suppress(RuntimeError):  # the loop has just ended
-            loop.call_soon_threadsafe(
-                self._agent.count, update.model, counts, release, reason, sample, window
-            )
+        self._handover.give(update.model, counts, release, reason, sample, window)
 
     def window(self) -> int:
         """Returns the number of the window that inferences are counted in now. Windows are counted
@@ -319,6 +321,7 @@ class HostAgent:
         self._agent.crashed = not _is_asked_to_end(error)
         with contextlib.suppress(RuntimeError):
             if self._loop:
+                self._loop.call_soon_threadsafe(self._handover.take)
                 self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
         self._forget_sigterm()

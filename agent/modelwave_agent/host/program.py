@@ -1,12 +1,23 @@
-"""The inferences of the program: which model is loaded, and the bytes that it runs on."""
+"""The inferences of the program: which model is loaded, and what it runs on (given.py)."""
 
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
+from modelwave_agent.host import given
 from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.types import Live
+
+if TYPE_CHECKING:
+    from modelwave_agent.host.given import Arrays, Given
+
+
+class Ran(NamedTuple):
+    """An inference: the outputs by name, and the milliseconds that it took alone."""
+
+    outputs: "Arrays"
+    latency_ms: float
 
 
 class Program:
@@ -25,16 +36,10 @@ class Program:
         loaded = self.loaded
         return loaded.release if loaded else None
 
-    @property
-    def output_type(self) -> str:
-        """The type of the output's elements as numpy writes it; "" if no model is loaded."""
-        runtime = self.runtime
-        return runtime.outputs[0].dtype if runtime and runtime.outputs else ""
-
-    def run(self, live: Live, data: bytes) -> tuple[bytes, float]:
-        """Loads `live` if it is new, and runs it. Returns the output and the milliseconds of the
-        inference alone. Raises ProofError, OSError if its file cannot be read, and RuntimeError if
-        it is called again in the same thread before it has returned."""
+    def run(self, live: Live, data: "Given") -> Ran:
+        """Loads `live` if it is new, and runs it. Raises as HostRuntime.run, OSError if its file
+        cannot be read, and RuntimeError if it is called again in the same thread before it has
+        returned."""
         with self.lock:
             if self.is_busy:
                 raise RuntimeError(
@@ -44,8 +49,8 @@ class Program:
             try:
                 runtime = self._ready(live)
                 start = time.perf_counter()
-                output = runtime.run_bytes(data)
-                return output, (time.perf_counter() - start) * 1000
+                outputs = given.run(runtime, data)
+                return Ran(outputs, (time.perf_counter() - start) * 1000)
             finally:
                 self.is_busy = False
 
@@ -68,15 +73,3 @@ def differ(live: Live, other: Live | None) -> bool:
     updates a bank has another release, after a repeated download a release is in the other
     bank."""
     return other is None or (live.release, live.path) != (other.release, other.path)
-
-
-def as_bytes(data: Any) -> bytes:
-    """Returns the bytes of an input tensor. Raises TypeError if `data` has none."""
-    if type(data) is bytes:
-        return data
-    try:
-        return memoryview(data).tobytes()
-    except (TypeError, ValueError, BufferError, NotImplementedError) as error:
-        raise TypeError(
-            f"data: give the bytes of the input tensor, not a {type(data).__name__}"
-        ) from error

@@ -15,20 +15,18 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from modelwave_agent.host.accelerators import Accelerator
 from modelwave_agent.host.expendable import be_expendable
 from modelwave_agent.host.proving import PROOF_SECONDS
+from modelwave_agent.host.runtime_options import add_runtime_options, checked_by
 from modelwave_agent.host.runtimes import registry
-from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
+from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.ports import ProofError
 from modelwave_agent.proof import judge_golden
-from modelwave_shared import fields, manifests, strict_json
-from modelwave_shared.errors import DocumentError
+from modelwave_shared import manifests
 from modelwave_shared.golden import GoldenError
-from modelwave_shared.words import TFLITE
 
 MAX_REASON = 1000  # characters; a runtime may list all missing operators
 
@@ -107,7 +105,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tolerance",
         required=True,
-        type=_checked_by(manifests.tolerance, "tolerance"),
+        type=checked_by(manifests.tolerance, "tolerance"),
         metavar="JSON",
         help="as in the manifest",
     )
@@ -115,52 +113,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--weigh", action="store_true", help="also say why it cannot fail")
     parser.add_argument("--seconds", default=PROOF_SECONDS, type=float, help="time limit")
     return parser.parse_args(arguments)
-
-
-def add_runtime_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say how a model is loaded: format, loading, settings."""
-    parser.add_argument("--format", default=TFLITE, type=_format, help="of the model's file")
-    parser.add_argument(
-        "--loading",
-        default={},
-        type=_checked_by(manifests.loading, "loading"),
-        metavar="JSON",
-        help="as in the manifest",
-    )
-    parser.add_argument(
-        "--settings",
-        default=RuntimeSettings(),
-        type=_settings,
-        metavar="JSON",
-        help="what this device allows its runtimes",
-    )
-
-
-def _checked_by(rule: Callable[[Any, str], None], field: str) -> Callable[[str], Any]:
-    def checked(text: str) -> Any:
-        try:
-            value = strict_json.loads(text.encode())
-            rule(value, field)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-        return value
-
-    return checked
-
-
-def _format(text: str) -> str:
-    try:
-        fields.name(text, "format")
-    except DocumentError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return text
-
-
-def _settings(text: str) -> RuntimeSettings:
-    try:
-        return RuntimeSettings(**strict_json.loads(text.encode()))
-    except (ValueError, TypeError) as error:
-        raise argparse.ArgumentTypeError(f"settings: {error}") from error
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import queue
 import random
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelwave_agent.host.memory import available_bytes
 from modelwave_agent.host.runtimes.port import RuntimeSettings
@@ -29,15 +29,14 @@ from modelwave_agent.record import said
 from modelwave_agent.types import AcceptedOrder
 from modelwave_shared.limits import MAX_TENSOR_BYTES, MILLION
 
+if TYPE_CHECKING:
+    from modelwave_agent.host.given import Arrays, Given
+
 MAX_WAITING = 4  # inputs
 MAX_WAITING_BYTES = MAX_TENSOR_BYTES  # of all of them; one may always wait
 PAUSE_SECONDS = 0.01  # after each run: no more than 100 a second take time from the program
 IDLE_SECONDS = 1.0  # between two looks at a process that has nothing to do
 LASTED_SECONDS = 600  # between two records of the time that it has run
-# The tolerance by which outputs agree that have their greatest value at the same place.
-CLASSES = {"kind": "labels"}
-
-Input = tuple[bytes, bytes, str]  # input, live output, type of the output's elements
 
 
 class HostShadow:
@@ -65,13 +64,13 @@ class HostShadow:
             return f"ram: {needed - free} bytes missing (needs {needed}, has {free})"
         return self.cannot
 
-    def offer(self, data: bytes, output: bytes, element: Callable[[], str]) -> None:
-        """Takes an input of the live model and its output; `element` tells the type of the output's
-        elements. It returns at once and raises nothing; any thread may call it."""
+    def offer(self, given: "Given", outputs: "Arrays") -> None:
+        """Takes what the program gave to the live model, and its outputs; copies them, if they are
+        drawn. It returns at once and raises nothing; any thread may call it."""
         worker = self._worker
         if worker is not None:
             with contextlib.suppress(Exception):
-                worker.offer(data, output, element)
+                worker.offer(given, outputs)
 
     async def run(
         self,
@@ -85,7 +84,7 @@ class HostShadow:
             path,
             order.manifest["format"],
             order.manifest.get("loading", {}),
-            CLASSES if budget["classes"] else order.manifest["tolerance"],
+            _tolerance(order),
             self.runtime,
             budget["ram"],
             self.answer_seconds,
@@ -110,6 +109,14 @@ class HostShadow:
         finally:
             self._worker = None
             await worker.stop()
+
+
+def _tolerance(order: AcceptedOrder) -> Any:
+    """Returns the tolerance by which the candidate's outputs agree with the live ones."""
+    from modelwave_agent.host import agreement
+
+    tolerance = order.manifest["tolerance"]
+    return agreement.by_classes(tolerance) if order.extra("shadow")["classes"] else tolerance
 
 
 async def _last(
@@ -151,7 +158,7 @@ class _Worker:
         self._missed = itertools.count(1)
         self._drawn = random.Random()
         # SimpleQueue.put may be interrupted by a signal handler that calls it.
-        self._waiting: queue.SimpleQueue[Input | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[bytes, ...] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="modelwave-shadow", daemon=True)
 
     def start(self) -> None:
@@ -167,14 +174,23 @@ class _Worker:
         await asyncio.wait((self._loaded, self.ended), return_when=asyncio.FIRST_COMPLETED)
         return not self.ended.done()
 
-    def offer(self, data: bytes, output: bytes, element: Callable[[], str]) -> None:
+    def offer(self, given: "Given", outputs: "Arrays") -> None:
         if self._drawn.random() * MILLION >= self.share_ppm:
             return
-        size = len(data) + len(output)
-        if self._waiting.qsize() >= min(MAX_WAITING, max(1, MAX_WAITING_BYTES // max(1, size))):
+        from modelwave_agent.host import shadow_input
+
+        if not self._has_room(shadow_input.rough_bytes(given, outputs)):
             self.missed = next(self._missed)
+            return
+        message = shadow_input.packed(given, outputs)
+        if self._has_room(sum(map(len, message))):
+            self._waiting.put(message)
         else:
-            self._waiting.put((data, output, element()))
+            self.missed = next(self._missed)
+
+    def _has_room(self, size: int) -> bool:
+        most = min(MAX_WAITING, max(1, MAX_WAITING_BYTES // max(1, size)))
+        return self._waiting.qsize() < most
 
     def end(self, event: str, reason: str) -> None:
         """Ends the shadow with this event; called in the event loop."""
@@ -206,13 +222,13 @@ class _Worker:
             self._tell(self._loaded.set_result, None)
             while not self._stopping.is_set():
                 try:
-                    given = self._waiting.get(timeout=IDLE_SECONDS)
+                    message = self._waiting.get(timeout=IDLE_SECONDS)
                 except queue.Empty:
                     process.check()
                     continue
-                if given is None:
+                if message is None:
                     return
-                self._tell(self.saw, process.ask(*given))
+                self._tell(self.saw, process.ask(message))
                 self._stopping.wait(PAUSE_SECONDS)
         finally:
             process.end()

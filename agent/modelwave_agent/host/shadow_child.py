@@ -18,18 +18,16 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy
-
-from modelwave_agent.host import agreement
+from modelwave_agent.host import agreement, given, shadow_input
 from modelwave_agent.host.expendable import be_expendable
-from modelwave_agent.host.prove import add_runtime_options
+from modelwave_agent.host.runtime_options import add_runtime_options
 from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime
+from modelwave_agent.host.shadow_input import HEAD
 from modelwave_agent.host.shadow_messages import (
     FAILED,
-    INPUT,
     LOADED,
     NO_CLASS,
     RAN,
@@ -40,6 +38,9 @@ from modelwave_agent.host.shadow_messages import (
 )
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import said
+
+if TYPE_CHECKING:
+    from modelwave_agent.host.given import Arrays, Given
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 NICE = 10  # the live model goes first
@@ -66,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line.sendall(Answer(LOADED, peak_bytes=peak_bytes()).packed())
         while True:
             try:
-                element, data, live = _received(line)
+                message = _received(line)
             except EOFError:
                 return 0
-            answer = judged(runtime, options.tolerance, data, live, element)
+            answer = judged(runtime, options.tolerance, *shadow_input.unpacked(*message))
             line.sendall(answer.packed())
 
 
@@ -78,33 +79,23 @@ def _unloaded(line: socket.socket, kind: int, error: Exception) -> int:
     return 1
 
 
-def judged(runtime: HostRuntime, tolerance: Any, data: bytes, live: bytes, element: str) -> Answer:
-    """Runs the model on `data`, and compares with the live model's output, whose elements have the
-    type `element`, "" if that is not known."""
+def judged(runtime: HostRuntime, tolerance: Any, inputs: "Given", live: "Arrays") -> Answer:
+    """Runs the model on what the program gave to the live one, and compares with the outputs of
+    that."""
     start = time.perf_counter()
     try:
-        output = runtime.run_bytes(data)
+        outputs = given.run(runtime, inputs)
     except MemoryError as error:
         return Answer(TOO_LARGE, peak_bytes=peak_bytes(), text=said(error))
     except Exception as error:
         return Answer(FAILED, peak_bytes=peak_bytes(), text=str(error) or said(error))
     latency_ms = (time.perf_counter() - start) * 1000
-    kind = runtime.outputs[0].dtype
-    array, live_array = _array(output, kind), _array(live, element or kind)
-    agreed = agreement.agree(array, live_array, tolerance, runtime.configuration)
-    predicted = None
-    if tolerance["kind"] == "labels" and agreement.is_numeric(array):
-        predicted = agreement.greatest(array)
+    outputs = {name: shadow_input.plain(array) for name, array in outputs.items()}
+    agreed = agreement.agree(outputs, live, tolerance, runtime.configuration)
+    predicted = agreement.predicted(outputs, tolerance)
     return Answer(
         RAN, agreed, NO_CLASS if predicted is None else predicted, latency_ms, peak_bytes()
     )
-
-
-def _array(data: bytes, element: str) -> Any:
-    """`data` as numbers of the type `element`, or as bytes if they are none."""
-    with contextlib.suppress(ValueError, TypeError):
-        return numpy.frombuffer(data, element)
-    return numpy.array(data, numpy.bytes_)
 
 
 def peak_bytes() -> int:
@@ -117,9 +108,10 @@ def peak_bytes() -> int:
     return 0
 
 
-def _received(line: socket.socket) -> tuple[str, bytes, bytes]:
-    element, given, live = INPUT.unpack(_exactly(line, INPUT.size))
-    return element.rstrip(b"\0").decode(), _exactly(line, given), _exactly(line, live)
+def _received(line: socket.socket) -> tuple[bytes, bytes]:
+    """Receives a message: its description, and its data."""
+    description, data = HEAD.unpack(_exactly(line, HEAD.size))
+    return _exactly(line, description), _exactly(line, data)
 
 
 def _exactly(line: socket.socket, size: int) -> bytes:

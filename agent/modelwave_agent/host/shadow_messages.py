@@ -1,13 +1,11 @@
-"""The messages between the agent and the process of a shadow (shadow_child.py), over a pair of
-sockets. To the process goes an input with the live model's output, back comes how the candidate
-did. The process runs a model that may do anything, so its answers are checked."""
+"""The answers of the process of a shadow (shadow_child.py) to the agent, over a pair of sockets.
+shadow_input.py has what goes to the process. It runs a model that may do anything, so its answers
+are checked."""
 
 import math
 import struct
 from dataclasses import dataclass
 
-# The type of the live output's elements as numpy writes it; the bytes of input and of output.
-INPUT = struct.Struct("<4sII")
 _ANSWER = struct.Struct("<2sBBidQH")
 _MAGIC = b"MW"
 LOADED, RAN, FAILED, UNLOADABLE, TOO_LARGE, UNABLE = range(6)  # kinds of an answer

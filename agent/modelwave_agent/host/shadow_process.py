@@ -13,13 +13,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from modelwave_agent.host.proving import NOT_ITS_FAULT
 from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.host.shadow_messages import (
-    INPUT,
     LOADED,
     TOO_LARGE,
     UNABLE,
@@ -103,11 +103,9 @@ class ShadowProcess:
         self.is_loaded = True
         return answer
 
-    def ask(self, data: bytes, live: bytes, element: str) -> Answer:
-        """Runs the model on `data`; `live` is the live model's output, of elements of the type
-        `element`."""
-        head = INPUT.pack(element.encode()[:4], len(data), len(live))
-        answer = self._answer(head, data, live)
+    def ask(self, message: Sequence[bytes]) -> Answer:
+        """Runs the model on the message of shadow_input.py, in pieces."""
+        answer = self._answer(*message)
         if answer.kind in (LOADED, UNLOADABLE, UNABLE):
             raise ShadowEnded("unhealthy", "the model's process gave no answer that can be read")
         if answer.kind == TOO_LARGE:

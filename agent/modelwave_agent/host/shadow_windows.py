@@ -3,6 +3,7 @@
 They have the numbers of the live windows, and wait with these for the broker.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from modelwave_agent.host.shadow_messages import FAILED, NO_CLASS, Answer
@@ -44,6 +45,7 @@ class HostObservations(Observations):
     def __init__(self, seconds: float, now: float) -> None:
         super().__init__(seconds, now)
         self.shadows: dict[tuple[str, int], ShadowWindow] = {}  # open, by model and release
+        self.take: Callable[[], object] = lambda: None  # brings the counts that still wait
 
     def add_shadow(self, model: str, release: int, answer: Answer) -> None:
         """Adds a run of `release` beside the live model."""
@@ -60,6 +62,7 @@ class HostObservations(Observations):
         window.measures.add(Sample(None, predicted, answer.latency_ms, None))
 
     def close(self, now: float) -> None:
+        self.take()
         for window in self.shadows.values():
             window.end = now
             window.seconds = now - self.start

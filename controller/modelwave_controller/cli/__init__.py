@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "key": ("key", None),
     "target": ("target", None),
     "model": ("model", None),
+    "golden": ("golden", None),
     "release": ("release", None),
     "rollout": ("rollout", None),
     "simulate": ("simulate", None),

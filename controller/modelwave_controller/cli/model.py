@@ -202,7 +202,7 @@ def estimate_model(
     model = layers.read_layers(data.decode(errors="replace"), str(file), kind.upper())
     boards = [one for one in _targets(ctx, target) if one.profile]
     if not boards:
-        raise OperatorError("--target: none of them is a board whose kernels were measured")
+        raise OperatorError("--target: none of them is a board whose kernels are known")
     found = [(board, estimate(model, board.profile or "")) for board in boards]
     if as_json:
         print_json(
@@ -225,6 +225,9 @@ def estimate_model(
         for board, one in found
     ]
     show(table(("target", "weights", "file", "activations", "arena", "fits?"), rows))
+    for board, one in found:
+        if one.derived:
+            say(f"[bold]{safe(board.name)}[/]: {safe(one.derived)}")
     say(
         f"error, measured on models with known files: arena {_range(ARENA_RANGE)}, "
         f"file {_range(FILE_RANGE)} (docs/fit.md)"

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.fit import PROFILES
 from modelwave_controller.models.targets import Target, Targets
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 
@@ -51,7 +52,7 @@ def show_target(
         ("source", target.firmware_source),
         ("abi", target.abi),
         ("kernels", target.kernels),
-        ("profile", target.profile or _no_profile(target)),
+        ("profile", _profile(target)),
         ("runtime", target.runtime),
         ("accelerator", f"{target.accelerator} {target.chip}".strip()),
         ("note", target.note),
@@ -98,7 +99,13 @@ def _taken(target: Target, size: int | None) -> str:
     return f"{size:,}"
 
 
-def _no_profile(target: Target) -> str:
+def _profile(target: Target) -> str:
+    """Returns the profile, and whether it was measured; or why there is none."""
+    if target.profile:
+        source = PROFILES[target.profile].derived
+        return (
+            f"{target.profile}, derived from the source of {source}" if source else target.profile
+        )
     if target.kind == "host":
         return "none: a host has no arena; its RAM is an estimate (docs/fit.md)"
-    return "none: the memory of its kernels was never measured"
+    return "none: the memory of its kernels is unknown"

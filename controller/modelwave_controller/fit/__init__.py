@@ -12,7 +12,8 @@ lifetimes, planner   when tensors are alive, and where the plan puts them
 node, reference, weighted, signal, cmsis_nn, kernels.toml
                      what each kernel allocates; a new kernel is a row and a small function
 sizes.toml           the sizes of TFLM's structures, by ABI
-refusals, signature  what TFLM refuses, one row each
+refusals, recurrent, signature, shapes
+                     what TFLM refuses, one row each
 variables            the state that a streaming model keeps
 arena, replay        AllocateTensors, allocation by allocation
 """

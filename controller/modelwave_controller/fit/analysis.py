@@ -91,15 +91,17 @@ def analyse(data: bytes, profile_name: str, registered: frozenset[str] | None = 
         replay.need,
         replay.head,
         replay.phases,
-        derived=_derived(on, replay),
+        derived=what_is_derived(on, replay),
         variables=model.variables,
         layers=_layers(model, replay),
         boxes=tuple(_box(buffer) for buffer in replay.buffers),
     )
 
 
-def _derived(on: Profile, replay: Replay) -> str | None:
+def what_is_derived(on: Profile, replay: Replay) -> str | None:
     """Returns what was derived, as a sentence for people that begins with that word."""
+    if on.derived:
+        return f"derived from the source of {on.derived}; {on.name} was never measured"
     if not replay.derived:
         return None
     return (

@@ -1,12 +1,11 @@
 """The Prepare functions of CMSIS-NN's kernels where they differ from the reference kernels
 (tensorflow/lite/micro/kernels/cmsis_nn/*.cc), and the scratch memory that CMSIS-NN asks for
 (Source/*/arm_*_get_buffer_sizes_*.c) on cores with the DSP instructions (Cortex-M4, M7, M33)
-and without (M0+, M3). Helium (MVE, Cortex-M55) has other sizes and was never measured."""
+and without (M0+, M3). helium.py has what differs on cores with Helium."""
 
 from collections.abc import Callable
 
 from modelwave_controller.fit.arena import align
-from modelwave_controller.fit.errors import ModelRefused
 from modelwave_controller.fit.model import Tensor
 from modelwave_controller.fit.node import Node
 from modelwave_controller.fit.weighted import (
@@ -14,16 +13,17 @@ from modelwave_controller.fit.weighted import (
     convolution_data,
     fully_connected_data,
     lstm_state,
+    padding_before,
     per_channel,
     transpose_conv_data,
     transposed_operands,
 )
 
-SAME_PADDING = 0  # enum Padding
 REVERSE_CONVOLUTION_FROM = 17  # input channels: REVERSE_TCOL_EFFICIENT_THRESHOLD is 16
 
 
-def cmsis_conv(node: Node) -> None:
+def cmsis_conv_data(node: Node) -> tuple[Tensor, Tensor]:
+    """Allocates what a convolution needs beside its scratch buffer. Returns data and weights."""
     # The kernel looks for the bias among the outputs and does not find it, so there is no
     # temporary for it.
     data, weights = node.input(0), node.input(1)
@@ -31,56 +31,49 @@ def cmsis_conv(node: Node) -> None:
     if data.kind != "FLOAT32":
         per_channel(node, weights.dim(0))
     convolution_data(node)
+    return data, weights
+
+
+def cmsis_conv(node: Node) -> None:
+    data, weights = cmsis_conv_data(node)
     columns = weights.dim(1) * weights.dim(2) * data.dim(3)
     if data.kind == "INT16":
         node.scratch(2 * 2 * columns)
-    elif data.kind == "INT8" and not _is_1x1(node, data, weights):
+    elif data.kind == "INT8" and not is_1x1(node, data, weights):
         node.scratch(2 * 2 * align(columns, 4))  # two columns of int16
 
 
-def _is_1x1(node: Node, data: Tensor, weights: Tensor) -> bool:
+def is_1x1(node: Node, data: Tensor, weights: Tensor) -> bool:
     """arm_nn_is_convolve_1x1: such a convolution is a matrix product and needs no columns."""
     return (
         (weights.dim(1), weights.dim(2)) == (1, 1)
         and (node.option("dilation_h"), node.option("dilation_w")) == (1, 1)
-        and _padding(node, data, weights) == (0, 0)
+        and padding_before(node, data, weights) == (0, 0)
         and data.dim(3) == weights.dim(3)
     )
 
 
-def _padding(node: Node, data: Tensor, weights: Tensor) -> tuple[int, int]:
-    """Returns the padding (above, left) of the input as ComputePaddingHeightWidth computes it
-    (kernels/padding.h)."""
-    return (
-        _padding_before(node, "h", data.dim(1), weights.dim(1)),
-        _padding_before(node, "w", data.dim(2), weights.dim(2)),
-    )
-
-
-def _padding_before(node: Node, axis: str, size: int, taps: int) -> int:
-    stride, dilation = node.option(f"stride_{axis}"), node.option(f"dilation_{axis}")
-    if stride < 1:
-        raise ModelRefused(f"its stride is {stride}")
-    if node.option("padding") != SAME_PADDING:
-        return 0
-    outputs = -(-size // stride)
-    return max((outputs - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
-
-
-def cmsis_depthwise_conv(node: Node) -> None:
+def cmsis_depthwise_data(node: Node) -> tuple[Tensor, Tensor, Tensor]:
+    """Allocates what a depthwise convolution needs beside its scratch buffer. Returns data,
+    weights and output."""
     data, weights = node.input(0), node.input(1)
     output = node.output(0)
     if data.kind != "FLOAT32":
         per_channel(node, weights.dim(3))
     convolution_data(node)
-    if data.kind != "INT8" or not _is_plain_depthwise(node, data, output):
+    return data, weights, output
+
+
+def cmsis_depthwise_conv(node: Node) -> None:
+    data, weights, output = cmsis_depthwise_data(node)
+    if data.kind != "INT8" or not is_plain_depthwise(node, data, output):
         return
     window = 2 * data.dim(3) * weights.dim(1) * weights.dim(2)  # of int16, for all channels
     if weights.kind == "INT4" or (node.dsp and not _is_3x3(node, data, weights)):
         node.scratch(window)
 
 
-def _is_plain_depthwise(node: Node, data: Tensor, output: Tensor) -> bool:
+def is_plain_depthwise(node: Node, data: Tensor, output: Tensor) -> bool:
     return (
         data.dim(0) == 1
         and data.dim(3) == output.dim(3)
@@ -90,17 +83,21 @@ def _is_plain_depthwise(node: Node, data: Tensor, output: Tensor) -> bool:
 
 def _is_3x3(node: Node, data: Tensor, weights: Tensor) -> bool:
     """arm_depthwise_conv_3x3_s8 takes no scratch."""
-    above, left = _padding(node, data, weights)
+    above, left = padding_before(node, data, weights)
     return (weights.dim(1), weights.dim(2)) == (3, 3) and above <= 1 and left <= 1
 
 
 def cmsis_fully_connected(node: Node) -> None:
     weights = fully_connected_data(node)
     output = node.operator.outputs[0]
-    per_tensor_int8 = node.input_kind == weights.kind == "INT8" and weights.channels <= 1
-    if per_tensor_int8 and len(output.shape) > 2 and weights.dim(-1) % 4 == 0:
-        # It runs as a 1×1 convolution, whose multipliers and shifts are per channel.
+    int8 = node.input_kind == weights.kind == "INT8"
+    if int8 and weights.channels <= 1 and runs_as_convolution(weights, output):
+        # The multipliers and shifts of a 1×1 convolution are per channel.
         node.scratch(2 * 4 * output.dim(-1))
+
+
+def runs_as_convolution(weights: Tensor, output: Tensor) -> bool:
+    return len(output.shape) > 2 and weights.dim(-1) % 4 == 0
 
 
 def cmsis_average_pool(node: Node) -> None:
@@ -126,14 +123,14 @@ def cmsis_transpose_conv(node: Node) -> None:
     data, weights = node.input(2), node.input(1)
     per_channel(node, weights.dim(0))
     if data.kind == "INT8":
-        for size in _transpose_conv_scratch(node, data, weights, output):
+        for size in transpose_conv_scratch(node, data, weights, output):
             node.scratch(size)
     elif data.kind == "INT16":
         node.scratch(8 * output.elements)  # sums in int64
     transpose_conv_data(node, data)
 
 
-def _transpose_conv_scratch(
+def transpose_conv_scratch(
     node: Node, data: Tensor, weights: Tensor, output: Tensor
 ) -> tuple[int, int]:
     """arm_transpose_conv_s8_get_buffer_size, and the size of the buffer for the reversed

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from modelwave_controller.fit import cmsis_nn, reference, signal, weighted
+from modelwave_controller.fit import cmsis_nn, esp_nn, helium, reference, signal, weighted
 from modelwave_controller.fit.node import Look, Node
 from modelwave_controller.fit.signature import Signature
 
@@ -86,9 +86,17 @@ def _abi(name: str) -> Abi:
 def _kernels(library: str, pointer: int) -> dict[str, Kernel]:
     table = _toml("kernels.toml")
     rows = table["reference"]
-    if library != "reference":
-        rows = {name: {**row, **table[library].get(name, {})} for name, row in rows.items()}
+    for own in _layers(table, library):
+        rows = {name: {**row, **own.get(name, {})} for name, row in rows.items()}
     return {name: _kernel(row, column=0 if pointer == 4 else 1) for name, row in rows.items()}
+
+
+def _layers(table: dict[str, Any], library: str) -> list[dict[str, Any]]:
+    """Returns the tables whose rows replace those of the reference kernels, the last one wins."""
+    if library == "reference":
+        return []
+    own = table[library]
+    return [*_layers(table, own.get("like", "reference")), own]
 
 
 def _unmeasured() -> Unmeasured:
@@ -105,7 +113,7 @@ def _kernel(row: dict[str, Any], column: int) -> Kernel:
         row.get("data", 0),
         _FUNCTIONS[prepare] if prepare else Look(row.get("looks", "")),
         _FUNCTIONS[init] if init else None,
-        Signature.read(signature) if signature else None,
+        Signature.read(signature, row.get("data", 0)) if signature else None,
         row.get("custom", False),
         row.get("measured"),
     )
@@ -115,6 +123,8 @@ _FUNCTIONS: dict[str, Callable[[Node], None]] = {
     **reference.FUNCTIONS,
     **weighted.FUNCTIONS,
     **cmsis_nn.FUNCTIONS,
+    **helium.FUNCTIONS,
+    **esp_nn.FUNCTIONS,
     **signal.FUNCTIONS,
 }
 

@@ -71,6 +71,7 @@ class Operator:
     options: dict[str, int]
     custom_options: bytes = b""
     unreadable: str | None = None
+    lists: dict[str, tuple[int, ...]] = field(default_factory=dict)  # further options
 
 
 @dataclass(slots=True)
@@ -127,7 +128,7 @@ class _ModelReader:
         if not tables:
             raise ModelError("no subgraph: nothing to run")
         subgraphs = [self._subgraph(table) for table in tables]
-        if not subgraphs[0].tensors or not subgraphs[0].operators:
+        if not subgraphs[0].tensors:
             raise ModelError("the main subgraph is empty: nothing to run")
         for operator in (operator for graph in subgraphs for operator in graph.operators):
             for option in tflite_schema.CALLS.get(operator.name, ()):
@@ -213,6 +214,11 @@ class _ModelReader:
             key: getattr(options, kind)(slot, default) if options else default
             for key, (slot, kind, default) in fields.items()
         }
+        lists = {}
+        if name in tflite_schema.LISTS and not custom:
+            given = table.table(Slot.OPERATOR_OPTIONS)
+            key, slot = tflite_schema.LISTS[name]
+            lists[key] = given.ints(slot) if given else ()
         if name == tflite_schema.VARIABLE_HANDLE and not custom:
             values["variable"] = self._variable(table.table(Slot.OPERATOR_OPTIONS))
         return Operator(
@@ -230,6 +236,7 @@ class _ModelReader:
             f"its options are behind the flatbuffer: {INSIDE}"
             if custom and stored_options(table).behind
             else None,
+            lists,
         )
 
     def _custom_options(self, table: Table) -> bytes:

@@ -1,8 +1,8 @@
 """Profiles of firmware: the compiler's ABI, the kernel library, and the date of its release.
 Their names are the values of `--profile`.
 
-Cortex-M55 (Helium), ESP32-S3 with esp-nn and the like are missing on purpose: they were
-never measured."""
+Where `derived` names a source, no such firmware was measured: all figures follow from that source,
+and every output says so."""
 
 import difflib
 from dataclasses import dataclass
@@ -11,13 +11,15 @@ from datetime import date
 from modelwave_controller.errors import OperatorError
 
 MEASURED = date(2026, 8, 20)  # tflite-micro 90b983c2
+ESP_NN = "esp-nn d45b843 and esp-tflite-micro 99f49e1"
+PYPI = date(2026, 9, 30)  # tflite_micro 0.dev20260930024714
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """One kind of firmware. `abi` is one of sizes.toml, `library` one of kernels.toml.
     `released` is the day of the tflite-micro commit: firmware built from an older one refuses
-    more."""
+    more. `derived` is the source of the figures if no firmware was measured."""
 
     name: str
     abi: str
@@ -25,6 +27,7 @@ class Profile:
     dsp: bool
     description: str
     released: date = MEASURED
+    derived: str = ""
 
 
 PROFILES = {
@@ -36,8 +39,18 @@ PROFILES = {
         Profile("cortex-m4:cmsis-nn", "arm-eabi", "cmsis-nn", True, "Cortex-M4, CMSIS-NN"),
         Profile("cortex-m0plus:cmsis-nn", "arm-eabi", "cmsis-nn", False, "Cortex-M0+, CMSIS-NN"),
         Profile("esp32:reference", "esp32", "reference", False, "ESP32, reference kernels"),
+        Profile(
+            "cortex-m55:cmsis-nn",
+            "arm-eabi",
+            "cmsis-nn-mve",
+            True,
+            "Cortex-M55, CMSIS-NN",
+            derived="CMSIS-NN 4ab83cc3",
+        ),
+        Profile("esp32:esp-nn", "esp32", "esp-nn", False, "ESP32, esp-nn", derived=ESP_NN),
+        Profile("esp32s3:esp-nn", "esp32", "esp-nn-s3", False, "ESP32-S3, esp-nn", derived=ESP_NN),
         Profile("x86-64:reference", "x86-64", "reference", False, "x86-64, reference kernels"),
-        Profile("x86-64:pypi", "x86-64-pypi", "pypi", False, "x86-64, PyPI's tflite_micro"),
+        Profile("x86-64:pypi", "x86-64-pypi", "pypi", False, "x86-64, PyPI's tflite_micro", PYPI),
     )
 }
 

@@ -7,12 +7,13 @@ and from running tflite_micro on graphs that break them; some kernels fail only 
 which counts as a refusal here too."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from math import isclose
 
-from modelwave_controller.fit.model import Operator, Tensor
-from modelwave_controller.fit.profiles import Profile
+from modelwave_controller.fit import recurrent
+from modelwave_controller.fit.model import Operator
+from modelwave_controller.fit.operator_view import OperatorView, Rule
+from modelwave_controller.fit.profiles import PYPI, Profile
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 WEIGHTED = (*CONVOLUTIONS, "FULLY_CONNECTED")
@@ -34,6 +35,7 @@ SAME_TYPE = (
 WEIGHTS_FOR = {"FLOAT32": ("FLOAT32",), "INT8": ("INT8", "INT4"), "INT16": ("INT8",)}
 OUTPUTS_FOR: dict[str, dict[str, tuple[str, ...]]] = {
     "DEQUANTIZE": {"INT8": ("FLOAT32",), "INT16": ("FLOAT32",), "UINT8": ("FLOAT32",)},
+    "SOFTMAX": {"FLOAT32": ("FLOAT32",), "INT8": ("INT8", "INT16"), "INT16": ("INT16",)},
     "QUANTIZE": {
         "FLOAT32": ("INT8", "INT16"),
         "INT8": ("INT8", "INT16", "INT32", "UINT8"),
@@ -68,54 +70,12 @@ OUTPUT_QUANTISATION: dict[tuple[str, str, str], tuple[float | None, int]] = {
     ("TANH", "INT16", "INT16"): (1 / 32768, 0),
 }
 MOST_DIMENSIONS = {"STRIDED_SLICE": 4, "TRANSPOSE": 5}
-LSTM_INPUTS = 24
+BIASES_FOR = {"FLOAT32": ("FLOAT32",), "INT8": ("INT32",), "INT16": ("INT32", "INT64")}
 BIAS_SCALE_TOLERANCE = 0.02  # of the output's scale: GetQuantizedConvolutionMultipler
 INT16_SCALE_TOLERANCE = 1e-3  # of the scale itself; an INT8's must be met exactly
 POOL_SCALE_TOLERANCE = 1e-6
 PER_CHANNEL_FULLY_CONNECTED = date(2024, 9, 27)
-
-
-class OperatorView:
-    """An operator as a rule sees it. Raises LookupError for a tensor that the operator does not
-    have: then the rule does not apply, and Prepare will report the missing tensor."""
-
-    def __init__(self, operator: Operator) -> None:
-        self.operator = operator
-
-    def input(self, index: int) -> Tensor:
-        tensor = self.operator.inputs[index]
-        if tensor is None:
-            raise LookupError
-        return tensor
-
-    @property
-    def data(self) -> Tensor:
-        return self.input(2 if self.operator.name == "TRANSPOSE_CONV" else 0)
-
-    @property
-    def weights(self) -> Tensor:
-        return self.input(1)
-
-    @property
-    def output(self) -> Tensor:
-        return self.operator.outputs[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One reason to refuse an operator. `before`: firmware of that day or later accepts it."""
-
-    operators: tuple[str, ...]
-    wrong: Callable[[OperatorView], str | None]
-    library: str | None = None
-    before: date | None = None
-
-    def concerns(self, operator: Operator, profile: Profile) -> bool:
-        return (
-            operator.name in self.operators
-            and self.library in (None, profile.library)
-            and (self.before is None or profile.released < self.before)
-        )
+CAST_TO_BOOL = PYPI  # the first that was seen to do it; that of 2026-08-20 does not
 
 
 def reason(operator: Operator, profile: Profile) -> str | None:
@@ -189,8 +149,8 @@ def _per_channel_unless_int8(seen: OperatorView) -> str | None:
 
 
 def _int16_zero_point(seen: OperatorView) -> str | None:
-    for tensor in (seen.data, seen.output):
-        if tensor.kind == "INT16" and tensor.zero_point:
+    for tensor in (*seen.operator.inputs, seen.output):
+        if tensor and tensor.kind == "INT16" and tensor.zero_point:
             return f"tensor {tensor.index} is INT16 with zero point {tensor.zero_point}, not 0"
     return None
 
@@ -243,7 +203,7 @@ def _unlike_parts(seen: OperatorView) -> str | None:
 
 def _pool_scale(seen: OperatorView) -> str | None:
     data, output = seen.data, seen.output
-    if data.kind != "INT8" or abs(data.scale - output.scale) <= POOL_SCALE_TOLERANCE:
+    if data.kind == "FLOAT32" or abs(data.scale - output.scale) <= POOL_SCALE_TOLERANCE:
         return None
     return f"its data have the scale {data.scale:g} and its output has {output.scale:g}"
 
@@ -260,13 +220,62 @@ def _dimensions(seen: OperatorView) -> str | None:
     return None if dimensions <= most else f"its data have {dimensions} dimensions, {most} at most"
 
 
-def _lasting_state(seen: OperatorView) -> str | None:
-    return None if seen.input(4).variable else "its state is not a variable tensor"
+def _prelu_slope(seen: OperatorView) -> str | None:
+    wanted = "FLOAT32" if seen.data.kind == "FLOAT32" else "INT8"
+    return (
+        None if seen.weights.kind == wanted else f"its slope is {seen.weights.kind}, not {wanted}"
+    )
 
 
-def _lstm_inputs(seen: OperatorView) -> str | None:
-    inputs = len(seen.operator.inputs)
-    return None if inputs == LSTM_INPUTS else f"it has {inputs} inputs, not {LSTM_INPUTS}"
+def _other_quantisation(seen: OperatorView) -> str | None:
+    data, output = seen.data, seen.output
+    if data.kind != "INT8" or (data.scale, data.zero_point) == (output.scale, output.zero_point):
+        return None
+    return "its output is quantised otherwise than its data"
+
+
+def _other_zero_point(seen: OperatorView) -> str | None:
+    data, output = seen.data.zero_point, seen.output.zero_point
+    if seen.data.kind == "FLOAT32" or data == output:
+        return None
+    return f"its data have the zero point {data} and its output has {output}"
+
+
+def _int16_data_zero_point(seen: OperatorView) -> str | None:
+    if seen.data.kind != "INT16" or not seen.data.zero_point:
+        return None
+    return f"its data are INT16 with zero point {seen.data.zero_point}, not 0"
+
+
+def _unquantised_data(seen: OperatorView) -> str | None:
+    if seen.data.kind not in ("INT8", "INT16") or seen.data.channels:
+        return None
+    return f"its {seen.data.kind} data are not quantised: no scale"
+
+
+def _quantised_along_an_axis(seen: OperatorView) -> str | None:
+    channels = seen.output.channels
+    return f"its output has {channels} scales, not 1" if channels > 1 else None
+
+
+def _to_bool(seen: OperatorView) -> str | None:
+    if seen.output.kind != "BOOL":
+        return None
+    return f"it casts to BOOL, which needs a tflite-micro of {CAST_TO_BOOL} or later"
+
+
+def _bias_type(seen: OperatorView) -> str | None:
+    bias = seen.input(3 if seen.operator.name == "TRANSPOSE_CONV" else 2)
+    kinds = BIASES_FOR[seen.data.kind]
+    return None if bias.kind in kinds else f"its bias is {bias.kind}, not {' or '.join(kinds)}"
+
+
+def _filler(seen: OperatorView) -> str | None:
+    filler, output = seen.input(2), seen.output
+    same = (filler.scale, filler.zero_point) == (output.scale, output.zero_point)
+    if seen.data.kind != "INT8" or same:
+        return None
+    return "its constant value is quantised otherwise than its output"
 
 
 RULES = (
@@ -275,13 +284,13 @@ RULES = (
     Rule(("BATCH_MATMUL",), _unlike_operands),
     Rule(("CONV_2D", "DEPTHWISE_CONV_2D"), _unquantised_weights),
     Rule(("ABS", "ADD", "QUANTIZE", "RSQRT", "SUB"), _unquantised_output),
-    Rule(("CONV_2D",), _channels(0)),
+    Rule(("CONV_2D", "FULLY_CONNECTED"), _channels(0)),
     Rule(("DEPTHWISE_CONV_2D",), _channels(3)),
     Rule(("CONV_2D", "DEPTHWISE_CONV_2D"), _quantised_axis),
     Rule(("FULLY_CONNECTED",), _per_channel, before=PER_CHANNEL_FULLY_CONNECTED),
     Rule(("FULLY_CONNECTED",), _per_channel_unless_int8, library="cmsis-nn"),
     Rule(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), _int16_zero_point, "cmsis-nn"),
-    Rule(("MUL",), _int16_zero_point),
+    Rule(("BATCH_MATMUL", "CONCATENATION", "MUL"), _int16_zero_point),
     Rule(("FULLY_CONNECTED",), _bias_scale),
     Rule(SAME_TYPE, _other_type),
     Rule(tuple(OUTPUTS_FOR), _other_output),
@@ -290,6 +299,14 @@ RULES = (
     Rule(("CONCATENATION",), _unlike_parts),
     Rule(("AVERAGE_POOL_2D", "MAX_POOL_2D"), _pool_scale),
     Rule(tuple(MOST_DIMENSIONS), _dimensions),
-    Rule(("SVDF",), _lasting_state),
-    Rule(("UNIDIRECTIONAL_SEQUENCE_LSTM",), _lstm_inputs),
+    Rule(("CAST",), _to_bool, before=CAST_TO_BOOL),
+    Rule(CONVOLUTIONS, _bias_type),
+    Rule(("PADV2",), _filler),
+    Rule(("PRELU",), _prelu_slope),
+    Rule(("REDUCE_MAX", "REDUCE_MIN"), _other_quantisation),
+    Rule(("AVERAGE_POOL_2D", "MAX_POOL_2D"), _other_zero_point),
+    Rule(("TANH", "LOGISTIC"), _int16_data_zero_point),
+    Rule(CONVOLUTIONS, _unquantised_data),
+    Rule(("QUANTIZE",), _quantised_along_an_axis),
+    *recurrent.RULES,
 )

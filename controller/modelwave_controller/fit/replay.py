@@ -23,6 +23,7 @@ from modelwave_controller.fit.node import MAX_SCRATCH_REQUESTS, Node, TensorSize
 from modelwave_controller.fit.planner import Buffer, plan
 from modelwave_controller.fit.profiles import Profile
 from modelwave_controller.fit.refusals import reason
+from modelwave_controller.fit.shapes import wrong_call, wrong_shape
 from modelwave_controller.fit.variables import ResourceVariables
 
 USE_VARIABLES = ("READ_VARIABLE", "ASSIGN_VARIABLE")
@@ -184,12 +185,14 @@ class Replay:
         data = operator.inputs[kernel.data] if kernel.data < len(operator.inputs) else None
         if kernel.takes and data is not None and data.kind not in kernel.takes:
             raise ModelRefused(f"it takes {', '.join(sorted(kernel.takes))}, not {data.kind}")
-        if kernel.signature:
-            kernel.signature.check(operator)
         for tensor in operator.outputs:
             if not tensor.elements:
                 raise ModelRefused(f"its output {tensor.index} is empty: no dynamic tensors")
         if wrong := reason(operator, self.profile):
+            raise ModelRefused(wrong)
+        if kernel.signature:
+            kernel.signature.check(operator)
+        if wrong := wrong_shape(operator) or wrong_call(operator, self.model.subgraphs):
             raise ModelRefused(wrong)
         kernel.prepare(node)
 

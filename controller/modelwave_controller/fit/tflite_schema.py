@@ -102,10 +102,13 @@ OPTIONS = {
         "padding": (0, "i8", 0),
         "stride_w": (1, "i32", 0),
         "stride_h": (2, "i32", 0),
+        "multiplier": (3, "i32", 0),
         "dilation_w": (5, "i32", 1),
         "dilation_h": (6, "i32", 1),
     },
     "TRANSPOSE_CONV": {"stride_w": (1, "i32", 0), "stride_h": (2, "i32", 0)},
+    "DEPTH_TO_SPACE": {"block": (0, "i32", 0)},
+    "CONCATENATION": {"axis": (0, "i32", 0)},
     "SVDF": {"rank": (0, "i32", 0)},
     "UNIDIRECTIONAL_SEQUENCE_LSTM": {"time_major": (3, "u8", 0)},
     "BATCH_MATMUL": {"adj_x": (0, "u8", 0), "adj_y": (1, "u8", 0)},
@@ -113,6 +116,8 @@ OPTIONS = {
     "WHILE": {"cond": (0, "i32", 0), "body": (1, "i32", 0)},
     "CALL_ONCE": {"init": (0, "i32", 0)},
 }
+# Options that are lists of int32: name and slot.
+LISTS = {"SQUEEZE": ("axes", 0)}
 # Operators that run other subgraphs, and the options that name them.
 CALLS = {"IF": ("then", "else"), "WHILE": ("cond", "body"), "CALL_ONCE": ("init",)}
 # The operator that names a resource variable. Its option `variable` is not in the file: it is the

@@ -8,6 +8,7 @@ from modelwave_controller.fit.model import Tensor
 from modelwave_controller.fit.node import Node
 from modelwave_controller.fit.tflite_schema import ELEMENT_BYTES
 
+SAME_PADDING = 0  # enum Padding
 MATMUL_QUANTIZATION_BYTES = 28  # OpDataBatchMatmul::quantization
 
 
@@ -43,6 +44,25 @@ def convolution_data(node: Node) -> None:
     node.input(1)
     node.optional_input(2)
     node.output(0)
+
+
+def padding_before(node: Node, data: Tensor, weights: Tensor) -> tuple[int, int]:
+    """Returns the padding (above, left) of a convolution's input as ComputePaddingHeightWidth
+    computes it (kernels/padding.h)."""
+    return (
+        _padding_along(node, "h", data.dim(1), weights.dim(1)),
+        _padding_along(node, "w", data.dim(2), weights.dim(2)),
+    )
+
+
+def _padding_along(node: Node, axis: str, size: int, taps: int) -> int:
+    stride, dilation = node.option(f"stride_{axis}"), node.option(f"dilation_{axis}")
+    if stride < 1:
+        raise ModelRefused(f"its stride is {stride}")
+    if node.option("padding") != SAME_PADDING:
+        return 0
+    outputs = -(-size // stride)
+    return max((outputs - 1) * stride + (taps - 1) * dilation + 1 - size, 0) // 2
 
 
 def transpose_conv(node: Node) -> None:
@@ -109,8 +129,6 @@ def svdf(node: Node) -> None:
     node.input(4)
     node.output(0)
     batches, filters, rank = data.dim(0), features.dim(0), node.option("rank")
-    if rank < 1:
-        raise ModelRefused(f"its rank is {rank}")
     node.scratch(4 * batches * filters)
     if data.kind == "INT8":
         node.scratch(4 * batches * (filters // rank))

@@ -10,6 +10,7 @@ LARGEST = 3  # tensors to name
 OTHER_LIBRARY = {
     "cortex-m4:cmsis-nn": "cortex-m4:reference",
     "cortex-m4:reference": "cortex-m4:cmsis-nn",
+    "esp32s3:esp-nn": "esp32:reference",
 }
 
 

@@ -8,6 +8,7 @@ errors come from how the converter quantises a dense layer."""
 
 from dataclasses import dataclass
 
+from modelwave_controller.fit.analysis import what_is_derived
 from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.kernel_data import load_tables
 from modelwave_controller.fit.model import Model
@@ -25,7 +26,8 @@ _FILE, _TENSOR, _OPERATOR, _SCALE = 700, 85, 200, 12
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The estimated sizes in bytes; None if `refused` or `unknown` says why there is none."""
+    """The estimated sizes in bytes; None if `refused` or `unknown` says why there is none.
+    `derived` says that no such firmware was measured."""
 
     weights: int
     file: int
@@ -33,6 +35,7 @@ class Estimate:
     arena_need: int | None = None
     refused: str | None = None
     unknown: str | None = None
+    derived: str | None = None
 
 
 def estimate(model: Model, profile_name: str) -> Estimate:
@@ -46,7 +49,7 @@ def estimate(model: Model, profile_name: str) -> Estimate:
         return Estimate(weights, size, refused=str(refused))
     except Unknown as unknown:
         return Estimate(weights, size, unknown=str(unknown))
-    return Estimate(weights, size, replay.head, replay.need)
+    return Estimate(weights, size, replay.head, replay.need, derived=what_is_derived(on, replay))
 
 
 def file_bytes(model: Model) -> int:

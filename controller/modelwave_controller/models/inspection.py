@@ -19,9 +19,17 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import Fit, ModelError, analyse, metadata
 from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.model import Model, read_model
-from modelwave_controller.models import edgetpu, firmware, host, labels
+from modelwave_controller.models import (
+    edgetpu,
+    firmware,
+    host,
+    host_operators,
+    host_refusals,
+    labels,
+)
 from modelwave_controller.models.labels import LabelFile
 from modelwave_controller.models.targets import Target
+from modelwave_shared.words import TFLITE
 
 Verdict = Literal["yes", "no", "unknown"]
 
@@ -143,6 +151,8 @@ class Inspection:
 
     def _on_host(self, row: ModelOnTarget, target: Target) -> None:
         model = self.model_or_reason(row)
+        if target.runtime == TFLITE:
+            self._on_tflite(row, model)
         if model is None:
             return
         row.weights_flash = model.weights
@@ -151,6 +161,17 @@ class Inspection:
         row.notes.append("RAM: an estimate for hosts, not exact (docs/fit.md)")
         if edgetpu.is_compiled(model):
             self._on_edgetpu(row, target)
+
+    def _on_tflite(self, row: ModelOnTarget, model: Model | None) -> None:
+        try:
+            asks = host_operators.on_hosts(self.data)
+        except ModelError as error:
+            raise OperatorError(f"{self.name}: {error}") from error
+        row.refused = asks.refused or (host_refusals.refusal(model) if model else "") or None
+        if asks.open_shape and row.unknown is None:
+            row.unknown = f"{asks.open_shape}: it may have to be given another one"
+        if asks.least_that_excludes:
+            row.notes.append(f"runtime: {TFLITE}>={asks.least}, which has {asks.by}")
 
     def _on_edgetpu(self, row: ModelOnTarget, target: Target) -> None:
         try:

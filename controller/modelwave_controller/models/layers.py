@@ -241,7 +241,8 @@ def _conv2d(builder: _Builder, words: Words) -> None:
 def _depthwise(builder: _Builder, words: Words) -> None:
     _, _, channels = builder.picture()
     height, width, options = _slid(builder, words, 1)
-    filters = channels * words.named.get("multiplier", 1)
+    multiplier = words.named.get("multiplier", 1)
+    filters, options["multiplier"] = channels * multiplier, multiplier
     weights = builder.weights((1, *words.sizes[0], filters), channels=filters, axis=3)
     inputs = (builder.data, weights, builder.bias(filters, filters))
     builder.operator("DEPTHWISE_CONV_2D", inputs, (1, height, width, filters), **options)

@@ -3,7 +3,8 @@
     ram          a board: the arena, exact (modelwave_controller.fit); a host: models.host
     kernels      the operators, by name
     runtime      the target's; on a host with the least version that the converter wrote into
-                 the file (metadata `min_runtime_version`)
+                 the file (metadata `min_runtime_version`), or a later one that the versions of
+                 its operators ask for (models.host_operators)
     accelerator  edgetpu>=N for a model compiled for the Edge TPU, N its package's least
                  runtime version
 
@@ -16,9 +17,11 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import ModelError, metadata
 from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.model import Model, read_model
-from modelwave_controller.models import edgetpu, host
+from modelwave_controller.models import edgetpu, host, host_operators, host_refusals
 from modelwave_controller.models.inspection import Inspection, accelerator_problem
 from modelwave_controller.models.targets import Target
+from modelwave_shared.fit import numbers
+from modelwave_shared.words import TFLITE
 
 # The analysis reads the file into memory. Larger files run on hosts only, with --ram given.
 MAX_ANALYSED_BYTES = 1 << 28
@@ -55,16 +58,19 @@ def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> ModelNeeds:
     names the option, if a value is neither in the file nor given, or if the target refuses the
     model and it is not `forced`."""
     _check_runtime(target, asked)
+    runtime = asked.runtime or _runtime(data, target, forced)
     inspection = Inspection("--file", data)
     try:
         model = read_model(data)
     except (ModelError, ModelRefused, Unknown) as beyond:
-        return _as_asked(target, asked, str(beyond))
+        return _as_asked(runtime, asked, str(beyond))
+    if target.runtime == TFLITE and target.kind == "host" and not forced:
+        _refuse(target, host_refusals.refusal(model))
     ram, how = _ram(inspection, model, target, asked, forced)
     return ModelNeeds(
         ram,
         asked.kernels if asked.kernels is not None else _kernels(model),
-        asked.runtime or _runtime(data, target),
+        runtime,
         asked.accelerator if asked.accelerator is not None else _accelerator(data, model, target),
         how,
     )
@@ -83,13 +89,13 @@ def _check_runtime(target: Target, asked: Asked) -> None:
         )
 
 
-def _as_asked(target: Target, asked: Asked, why: str) -> ModelNeeds:
+def _as_asked(runtime: str, asked: Asked, why: str) -> ModelNeeds:
     if asked.ram is None:
         raise OperatorError(f"--ram: not given, and the model does not say it: {why}")
     return ModelNeeds(
         asked.ram,
         asked.kernels or (),
-        asked.runtime or target.runtime,
+        runtime,
         asked.accelerator or "",
         f"needs as given; the model does not say them: {why}",
     )
@@ -141,11 +147,25 @@ def _accelerator(data: bytes, model: Model, target: Target) -> str:
     return f"{edgetpu.ACCELERATOR}>={package.least_runtime}"
 
 
-def _runtime(data: bytes, target: Target) -> str:
-    """Returns the runtime, on a host with its least version; a board's firmware is built from
-    tflite-micro, which has no such versions."""
-    least = least_runtime(data) if target.kind == "host" else ""
+def _runtime(data: bytes, target: Target, forced: bool) -> str:
+    """Returns the runtime, on a host with the least version that has the model's operators; a
+    board's firmware is built from tflite-micro, which has no such versions. Raises OperatorError
+    if no version has them and it is not `forced`."""
+    if target.kind != "host" or target.runtime != TFLITE:
+        return target.runtime
+    try:
+        asks = host_operators.on_hosts(data)
+        least = max(least_runtime(data), asks.least_that_excludes, key=numbers)
+    except ModelError:
+        return target.runtime  # the file is damaged, or too large to be read here
+    if not forced:
+        _refuse(target, asks.refused)
     return f"{target.runtime}>={least}" if least else target.runtime
+
+
+def _refuse(target: Target, why: str) -> None:
+    if why:
+        raise OperatorError(f"--file: {target.name} refuses the model: {why}")
 
 
 def least_runtime(data: bytes) -> str:

@@ -85,7 +85,7 @@ def _title(svg: Svg, fit: Fit, worst: Peak, name: str) -> None:
         LEFT,
         46,
         f"{fit.profile}: {worst.bytes:,} bytes planned, {fit.used:,} used, "
-        f"an arena of {fit.need:,} bytes needed",
+        f"an arena of {fit.need:,} bytes needed{', derived' if fit.derived else ''}",
         font_size="12",
         fill=GREY,
     )

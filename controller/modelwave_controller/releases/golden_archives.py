@@ -34,26 +34,37 @@ def is_archive(path: Path) -> bool:
 
 
 def described(path: Path, source: Path, target: Target) -> Described:
-    """Reads the copy `path` of the file `source`. Raises OperatorError if it is no golden set, or
-    none for this target."""
+    """Returns what the copy `path` of the file `source` says of itself. Raises OperatorError if it
+    is no golden set, or none for this target."""
     if target.kind != "host":
         raise OperatorError(
             f"--golden: {source} is an .npz, and {target.name} is a board, which reads the binary "
             "form alone; make it with `modelwave golden make --board`"
         )
-    shown = _shown(path, source)
-    said = shown[_DESCRIPTION]
+    return _described(shown(path, source, "--golden"), f"--golden: {source}")
+
+
+def read_description(path: Path, what: str) -> Described:
+    """Returns what a golden set of either form says of itself. Raises OperatorError, which names
+    `what`."""
+    return _described(shown(path, path, what), f"{what}: {path}")
+
+
+def _described(values: Any, where: str) -> Described:
+    said = values[_DESCRIPTION]
     found = Described(
         said.get("tolerance", {}), said.get("loading", {}), said.get("inputs") == "random"
     )
     if found.tolerance:
-        require(manifests.tolerance, found.tolerance, f"--golden: {source}: tolerance")
+        require(manifests.tolerance, found.tolerance, f"{where}: tolerance")
     if found.loading:
-        require(manifests.loading, found.loading, f"--golden: {source}: loading")
+        require(manifests.loading, found.loading, f"{where}: loading")
     return found
 
 
-def _shown(path: Path, source: Path) -> Any:
+def shown(path: Path, source: Path, what: str) -> Any:
+    """Returns what the agent's program says of the copy `path` of the file `source`. Raises
+    OperatorError, which names the option `what`."""
     try:
         done = subprocess.run(
             [*GOLDEN_COMMAND, "show", str(path)],
@@ -62,11 +73,11 @@ def _shown(path: Path, source: Path) -> Any:
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired as error:
-        raise OperatorError(f"--golden: {source} was not read in {_SHOW_SECONDS} s") from error
+        raise OperatorError(f"{what}: {source} was not read in {_SHOW_SECONDS} s") from error
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     if done.returncode:
         why = lines[-1] if lines else f"its reader ended with code {done.returncode}"
-        raise OperatorError(f"--golden: {source}: {why}")
+        raise OperatorError(f"{what}: {source}: {why}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

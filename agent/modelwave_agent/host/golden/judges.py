@@ -17,7 +17,7 @@ import numpy
 
 from modelwave_agent.host.golden.archive import CLASSES, EXPECTED, Array, Arrays
 from modelwave_shared.golden import GoldenError
-from modelwave_shared.limits import MILLION
+from modelwave_shared.limits import MAX_SEQ, MILLION
 
 ANY = "any"  # of a tolerance: all other configurations
 TEXTS = "SUO"  # numpy's kinds of arrays of texts
@@ -82,6 +82,7 @@ class Elements(OutputJudge):
         relative = rule.get("relative", {})
         self.relative_ppm = relative.get(configuration, relative.get(ANY, 0))
         self.worst = 0.0
+        self.worst_ppm = 0  # of floats, of the expected element, where that is not 0
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -94,6 +95,7 @@ class Elements(OutputJudge):
             return int(texts(got).tolist() == texts(wanted).tolist()), 1
         off = distance(got, wanted)
         self.worst = max(self.worst, float(off.max(initial=0)))
+        self.worst_ppm = max(self.worst_ppm, _relative_ppm(off, wanted))
         return int((off <= allowed(wanted, self.absolute, self.relative_ppm)).all()), 1
 
     def problem(self) -> str:
@@ -221,6 +223,15 @@ def distance(got: Array, wanted: Array) -> Array:
         off = numpy.abs(_wide(got) - _wide(wanted))
         off = numpy.where(got == wanted, 0, off)  # both may be infinite
         return numpy.where(numpy.isnan(off), numpy.inf, off * MILLION)
+
+
+def _relative_ppm(off: Array, wanted: Array) -> int:
+    """Returns the greatest difference as a part of the expected element, where that is known."""
+    if wanted.dtype.kind not in "fc":
+        return 0
+    size = numpy.abs(_wide(wanted))
+    known = numpy.isfinite(off) & numpy.isfinite(size) & (size > 0)
+    return int(min((off[known] / size[known]).max(initial=0), MAX_SEQ))
 
 
 def _above(a: Array, b: Array) -> Array:

@@ -33,6 +33,8 @@ def _fitted(spec: TensorSpec, given: Any) -> Array:
             f"input {spec.name}: the model takes {wanted.name}, and got {array.dtype.name}; "
             f"convert it with .astype({wanted.name!r})"
         )
+    if array.dtype.kind == "O":
+        _check_texts(spec, array)
     if _matches(array.shape, spec.shape):
         return array
     # One record without the dimension that counts records.
@@ -42,6 +44,13 @@ def _fitted(spec: TensorSpec, given: Any) -> Array:
         f"input {spec.name}: the model takes the shape {_shown(spec.shape)}, "
         f"and got {_shown(array.shape)}"
     )
+
+
+def _check_texts(spec: TensorSpec, array: Array) -> None:
+    for text in array.flat:
+        if not isinstance(text, str | bytes):
+            told = type(text).__name__
+            raise InputError(f"input {spec.name}: a text is str or bytes, and got a {told}")
 
 
 def _converted(spec: TensorSpec, given: Any) -> Array:
@@ -58,7 +67,7 @@ def _converted(spec: TensorSpec, given: Any) -> Array:
     return converted
 
 
-def from_bytes(spec: TensorSpec, data: bytes) -> Array:
+def from_bytes(spec: TensorSpec, data: bytes | memoryview) -> Array:
     """Returns the tensor whose bytes are `data`. Raises InputError if they are more or fewer than
     it has, or if it has no fixed number of bytes."""
     if OPEN in spec.shape or spec.dtype[1] == "S":
@@ -83,8 +92,9 @@ def only(specs: Sequence[TensorSpec], what: str) -> TensorSpec:
 
 
 def _matches(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    return len(shape) == len(wanted) and all(
-        expected in (OPEN, size) for size, expected in zip(shape, wanted, strict=True)
+    return shape == wanted or (
+        len(shape) == len(wanted)
+        and all(expected in (OPEN, size) for size, expected in zip(shape, wanted, strict=True))
     )
 
 

@@ -1,0 +1,62 @@
+"""Runs the agent's programs that make and examine golden sets, with their progress. They run
+models, so they are processes of their own, which end with the command, also after a signal."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.interruption import held_back
+from modelwave_controller.releases.golden_archives import GOLDEN_COMMAND
+
+_MAX_REASON = 500  # characters
+
+
+def run(arguments: Sequence[str], what: str, progress: Callable[[str], None]) -> Any:
+    """Returns the result of a program, and calls `progress` with lines for people. Raises
+    OperatorError, which names `what` ("MODEL"), if it fails."""
+    with tempfile.TemporaryFile() as errors, _started(arguments, errors.fileno()) as process:
+        result = None
+        assert process.stdout
+        for line in process.stdout:
+            with contextlib.suppress(ValueError, RecursionError):  # a line of the runtime
+                value = json.loads(line)
+                if isinstance(value, dict) and "progress" in value:
+                    progress(str(value["progress"]))
+                elif isinstance(value, dict):
+                    result = value
+        code = process.wait()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip().splitlines()
+    if code == 0 and result is not None:
+        return result
+    why = said[-1][:_MAX_REASON] if said and code > 0 else f"its program ended with code {code}"
+    raise OperatorError(f"{what}: {why}")
+
+
+@contextlib.contextmanager
+def _started(arguments: Sequence[str], errors: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """A program in a session of its own, which is killed with all its processes at the end."""
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with held_back():
+            process = subprocess.Popen(
+                [*GOLDEN_COMMAND, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+        yield process
+    finally:
+        if process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
