@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from modelwave_shared.fields import Document
     from modelwave_shared.rules import Rule
 
 MAX_OUTPUTS = 16
@@ -36,6 +37,7 @@ MAX_CONFIGURATIONS = 8
 XNNPACK = "xnnpack"
 DELEGATES = (XNNPACK,)
 PROVIDERS = ("tensorrt", "cuda", "cpu")
+_PROVIDER = "onnxruntime+"
 NAME_LETTERS = bytes(range(0x21, 0x7F)).decode()
 _SHARE = Integer(1, MILLION)
 
@@ -105,3 +107,14 @@ def _known() -> str:
 
 OUTPUTS = MapOf(tensor_name, _judged, 1, MAX_OUTPUTS)
 TOLERANCE = Object({"kind": OneOf("tensors"), "outputs": OUTPUTS})
+
+
+def shortfalls(loading: "Document", offers: "Document") -> list[str]:
+    """Returns why a device that offers these runtimes, {name: version}, cannot load a model in
+    this way; [] if it can. It offers each provider as "onnxruntime+cuda"."""
+    wanted = loading.get("providers", [])
+    if not wanted or any(_PROVIDER + one in offers for one in wanted):
+        return []
+    there = [name[len(_PROVIDER) :] for name in sorted(offers) if name.startswith(_PROVIDER)]
+    told = "providers: needs %s, has %s"
+    return [told % (" or ".join(wanted), ", ".join(there) or "none")]

@@ -12,6 +12,8 @@ NEEDS = {"flash": 0, "ram": 0, "kernels": [], "accelerator": ""}
 
 
 class Installed(Runtime):
+    offers = ()
+
     def __init__(self, name, version, format="tflite"):
         self.name, self.version, self.format = name, version, format
         self.installed = [self]

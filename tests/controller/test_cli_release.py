@@ -393,7 +393,7 @@ def test_bad_argument_is_refused_by_name(
         (b"\xff\xff\xff\xffTFL3" + bytes(16), "truncated or damaged"),
         (b"\0\0\0\0TFL3" + bytes(16), "truncated or damaged"),
         (b"PK\x03\x04" + bytes(100), "it is a zip; unpack it"),
-        (b"\x08\x09\x42\x02\x10\x11", "it is an ONNX model; a host target"),
+        (b"\x08\x09\x42\x02\x10\x11", "an ONNX file without a graph"),
     ],
 )
 def test_model_file_that_is_not_tflite_is_refused(

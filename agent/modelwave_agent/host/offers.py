@@ -2,6 +2,7 @@
 compared with:
 
     the distribution   ai-edge-litert 2.3.0   in its own numbering
+    with a provider    onnxruntime+cuda 1.32.0   where ONNX Runtime may compute, one name for each
     the format         tflite 2.23.0          in TensorFlow Lite's numbering, in which converters
                                               write the least version that a model needs
 
@@ -55,7 +56,8 @@ def offered(runtimes: Iterable[HostRuntime]) -> dict[str, str]:
     found: dict[str, str] = {}
     for runtime in runtimes:
         found.setdefault(runtime.format, format_version(runtime.name, runtime.version))
-        found.setdefault(runtime.name, runtime.version)
+        for name in (runtime.name, *runtime.offers):
+            found.setdefault(name, runtime.version)
     return found
 
 

@@ -90,6 +90,17 @@ def _check_runtime(target: Target, asked: Asked) -> None:
         )
 
 
+def of_own_format(format_: str, target: Target, asked: Asked) -> ModelNeeds:
+    """Returns the needs of a model in a format that only a runtime of the operator's own knows.
+    Raises OperatorError, which names the option."""
+    if format_ not in target.all_runtimes:
+        raise OperatorError(
+            f"--format: {format_}, but {target.name} runs {', '.join(target.all_runtimes)}: name "
+            "the runtime in `other_runtimes` of a target of your own (modelwave target add)"
+        )
+    return _as_asked(asked.runtime or format_, asked, f"its format is {format_}")
+
+
 def _as_asked(runtime: str, asked: Asked, why: str) -> ModelNeeds:
     if asked.ram is None:
         raise OperatorError(f"--ram: not given, and the model does not say it: {why}")

@@ -20,7 +20,7 @@ from typing import Any
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.judge.estimated import Bin
-from modelwave_controller.models import needs
+from modelwave_controller.models import needs, onnx_needs
 from modelwave_controller.models.needs import Asked, ModelNeeds
 from modelwave_controller.models.opening import require_no_folder, require_tflite
 from modelwave_controller.models.targets import Target
@@ -36,9 +36,8 @@ from modelwave_shared import documents, fields, golden
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_BYTES
 from modelwave_shared.manifests import format_version
-from modelwave_shared.words import MANIFEST, TENSORS
+from modelwave_shared.words import MANIFEST, ONNX, TENSORS, TFLITE
 
-FORMAT = "tflite"
 JETSON = "jetson"
 # A FlatBuffer starts with the offset of its root table, and four bytes that name its kind.
 _ROOT = struct.Struct("<I")
@@ -63,6 +62,7 @@ class Wanted:
     reliability: Sequence[Bin] | None = None
     latency_limit_us: int = 0  # 0: none
     loading: dict[str, Any] = field(default_factory=dict)  # {}: nothing to say
+    format: str = TFLITE
 
 
 def require_version(version: str) -> None:
@@ -82,11 +82,11 @@ def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
     for role, source in wanted.sources.items():
         what = "--file" if role == "model" else f"--{role}"
         require_no_folder(source, what)
-        if role == "model":
+        if role == "model" and wanted.format == TFLITE:
             require_tflite(source, source, what)  # before the copy, which may take long
         sha256, size = disk.copy_hashed(source, folder, what, MAX_BYTES)
         taken.append({"role": role, "sha256": sha256, "size": size})
-        if role == "model":
+        if role == "model" and wanted.format == TFLITE:
             _check_tflite(folder / sha256, source)
         elif role == "golden" and not golden_archives.is_archive(folder / sha256):
             with open(folder / sha256, "rb") as file:
@@ -144,6 +144,10 @@ def find_needs(
         )
     with open(path, "rb") as file:
         data = file.read(needs.MAX_ANALYSED_BYTES)
+    if wanted.format == ONNX:
+        return onnx_needs.fill(data, wanted.target, wanted.asked)
+    if wanted.format != TFLITE:
+        return needs.of_own_format(wanted.format, wanted.target, wanted.asked)
     return needs.fill(data, wanted.target, wanted.asked, bool(forced))
 
 
@@ -159,7 +163,7 @@ def draft(
         "release": wanted.release,
         "version": wanted.version,
         "target": wanted.target.name,
-        "format": FORMAT,
+        "format": wanted.format,
         "files": files,
         "needs": {
             "flash": sum(file["size"] for file in files),

@@ -12,11 +12,11 @@ from importlib import metadata
 from typing import Any
 
 from modelwave_agent.host.accelerators import EDGETPU, EDGETPU_LIBRARY
+from modelwave_agent.host.runtimes import naming
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.host.runtimes.specs import TensorSpec
 from modelwave_agent.ports import ProofError
-from modelwave_shared.errors import DocumentError
-from modelwave_shared.tensors import XNNPACK, tensor_name
+from modelwave_shared.tensors import XNNPACK
 from modelwave_shared.words import TFLITE
 
 RUNTIMES = ("tflite-runtime", "ai-edge-litert")  # distributions; the older one first
@@ -144,17 +144,7 @@ def _signature(
 
 def _named(details: Sequence[Any], signature: dict[int, str] | None, what: str) -> dict[str, Any]:
     names = [signature[one["index"]] if signature else one["name"] for one in details]
-    if len(set(names)) < len(names) or not all(map(_is_name, names)):
-        names = [f"{what}_{place}" for place in range(len(details))]
-    return dict(zip(names, details, strict=True))
-
-
-def _is_name(name: str) -> bool:
-    try:
-        tensor_name(name, "")
-    except DocumentError:
-        return False
-    return True
+    return dict(zip(naming.usable(names, what), details, strict=True))
 
 
 def _spec(name: str, detail: Any) -> TensorSpec:

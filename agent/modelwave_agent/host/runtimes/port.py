@@ -39,6 +39,8 @@ class HostRuntime:
     format = ""  # of models that it loads, as in a manifest
     name = ""  # of its distribution, as in a manifest's tolerance: tflite-runtime
     version = ""  # of its distribution
+    # Other names that the device offers it under, in the same version: "onnxruntime+cuda".
+    offers: tuple[str, ...] = ()
     inputs: tuple[TensorSpec, ...] = ()  # of the loaded model; () if there is none
     outputs: tuple[TensorSpec, ...] = ()
 

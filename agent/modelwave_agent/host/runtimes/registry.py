@@ -13,10 +13,13 @@ from modelwave_agent.ports import ProofError
 from modelwave_agent.record import said
 from modelwave_shared import fields
 from modelwave_shared.errors import DocumentError
-from modelwave_shared.words import TFLITE
+from modelwave_shared.words import ONNX, TFLITE
 
 GROUP = "modelwave.runtimes"
-OURS = {TFLITE: "modelwave_agent.host.runtimes.litert:LiteRT"}
+OURS = {
+    TFLITE: "modelwave_agent.host.runtimes.litert:LiteRT",
+    ONNX: "modelwave_agent.host.runtimes.onnx:OnnxRuntime",
+}
 
 
 def make(format_: str, settings: RuntimeSettings) -> HostRuntime:
