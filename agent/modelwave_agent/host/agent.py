@@ -32,9 +32,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from modelwave_agent.backlog import check_late
-from modelwave_agent.banks import Banks
 from modelwave_agent.host import config, given
 from modelwave_agent.host.accelerators import EDGETPU
+from modelwave_agent.host.banks import HostBanks
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.config import AgentConfig
 from modelwave_agent.host.handover import Handover
@@ -402,7 +402,7 @@ class HostAgent:
                 folder.mkdir(exist_ok=True)
             ports = HostPorts(
                 Journal(str(folder), "journal"),
-                Banks(str(folder), settings.flash_bytes),
+                HostBanks(str(folder), settings.flash_bytes),
                 runtime,
                 fetcher,
                 self._hooks[model],
@@ -539,5 +539,10 @@ def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
 
 def _runtimes(settings: AgentConfig) -> DeviceRuntimes:
     return DeviceRuntimes(
-        settings.runtime, settings.ram_bytes, settings.proof_seconds, settings.kernels
+        settings.runtime,
+        settings.ram_bytes,
+        settings.proof_seconds,
+        settings.kernels,
+        settings.engine_seconds,
+        settings.flash_bytes,
     )
