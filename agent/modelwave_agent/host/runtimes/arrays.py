@@ -6,6 +6,7 @@ from typing import Any
 import numpy
 
 from modelwave_agent.host.runtimes.specs import OPEN, InputError, TensorSpec
+from modelwave_agent.ports import ProofError
 
 TEXTS = "SUO"  # numpy's kinds of arrays that may hold texts
 
@@ -65,6 +66,20 @@ def _converted(spec: TensorSpec, given: Any) -> Array:
     if wanted.kind in "iub" and not numpy.array_equal(converted, array):
         raise InputError(f"input {spec.name}: no array: it has values that are no {wanted.name}")
     return converted
+
+
+def returned(specs: Sequence[TensorSpec], outputs: Any) -> dict[str, Array]:
+    """Returns the outputs that `specs` name, of what a runtime gave. Raises ProofError if it is no
+    dict of arrays."""
+    if not isinstance(outputs, dict):
+        raise ProofError(f"the runtime gave a {type(outputs).__name__}, no dict of arrays")
+    for spec in specs:
+        array = outputs.get(spec.name)
+        if not isinstance(array, numpy.ndarray | numpy.generic):
+            raise ProofError(
+                f"output {spec.name}: the runtime gave a {type(array).__name__}, no array"
+            )
+    return {spec.name: numpy.asarray(outputs[spec.name]) for spec in specs}
 
 
 def from_bytes(spec: TensorSpec, data: bytes | memoryview) -> Array:

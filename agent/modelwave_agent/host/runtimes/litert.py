@@ -15,6 +15,7 @@ from modelwave_agent.host.accelerators import EDGETPU, EDGETPU_LIBRARY
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.host.runtimes.specs import TensorSpec
 from modelwave_agent.ports import ProofError
+from modelwave_agent.record import said
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.tensors import XNNPACK, tensor_name
 from modelwave_shared.words import TFLITE
@@ -112,8 +113,8 @@ def _import_runtime() -> tuple[str, Any]:
     for name in RUNTIMES:
         try:
             return name, importlib.import_module(name.replace("-", "_") + ".interpreter")
-        except ImportError as error:
-            problems.append(str(error))
+        except Exception as error:  # a broken one may raise anything; the other one may be whole
+            problems.append(said(error))
     raise ProofError(f"no TFLite runtime: pip install 'modelwave[tflite]' ({'; '.join(problems)})")
 
 
