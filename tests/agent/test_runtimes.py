@@ -115,6 +115,13 @@ def test_inputs_are_taken_in_the_shapes_of_the_model():
         ({"image": [[[1, 2], [3, 999]]]}, "input image: no array"),
         ({"image": [[1, 2], [3]]}, "input image: no array"),
         ({"scale": "two"}, "input scale: no array"),
+        ({"scale": "2"}, "input scale: no array: it has texts"),
+        ({"scale": 2j}, "input scale: no array: it has complex numbers"),
+        ({"scale": np.array(2, ">f4")}, r"takes float32, and got >f4; convert it with .astype"),
+        (
+            {"image": np.ma.masked_equal(np.zeros((1, 2, 2), np.uint8), 0)},
+            r"input image: 4 elements are masked, .*\.filled\(",
+        ),
         ({"scale": np.float32([1, 2])}, r"shape \[\], and got \[2\]"),
         ({"words": np.zeros((1, 1), "S1")}, r"shape \[\?\], and got \[1, 1\]"),
         ({"words": np.zeros(2, np.int8)}, "takes bytes, and got int8"),
@@ -124,6 +131,16 @@ def test_inputs_are_taken_in_the_shapes_of_the_model():
 def test_a_wrong_input_is_named(change, problem):
     with pytest.raises(InputError, match=problem):
         arrays.checked(SPECS, GOOD | change)
+
+
+def test_subclasses_of_arrays_are_taken_as_plain_arrays():
+    for given in (
+        np.matrix([[1, 2], [3, 4]], np.uint8),
+        np.ma.masked_array(np.uint8([[1, 2], [3, 4]]), False),
+    ):
+        image = arrays.checked(SPECS, GOOD | {"image": given})["image"]
+        assert type(image) is np.ndarray
+        assert image.tolist() == [[[1, 2], [3, 4]]]
 
 
 def test_a_missing_input_is_named():
