@@ -25,6 +25,7 @@ from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.ports import ProofError
 from modelwave_agent.proof import judge_golden
+from modelwave_agent.record import said
 from modelwave_shared import manifests
 from modelwave_shared.golden import GoldenError
 
@@ -83,6 +84,10 @@ async def judge(runtime: HostRuntime, options: argparse.Namespace) -> str:
         )
     except (ProofError, GoldenError) as error:
         return str(error)
+    except (OSError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:  # a runtime of another package may raise anything
+        return f"proof: {said(error)}"
 
 
 def _weakness(options: argparse.Namespace) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy
 
-from modelwave_agent.host.golden.archive import CLASSES, EXPECTED, Array, Arrays
-from modelwave_agent.host.golden.judges import ANY, TEXTS, allowed, texts
+from modelwave_agent.host.golden.archive import EXPECTED, Array, Arrays
+from modelwave_agent.host.golden.judges import ANY, TEXTS, allowed, label_of, numbers, texts
 from modelwave_agent.host.golden.sets import GoldenSet
 from modelwave_shared.limits import MILLION
 
@@ -108,7 +108,7 @@ class _Labels:
         self.labels: Counter[int] = Counter()
 
     def add(self, row: Arrays) -> None:
-        self.labels[int(row[CLASSES + self.output])] += 1
+        self.labels[label_of(row, self.output)] += 1
 
     def weakness(self) -> str:
         (label, count), total = self.labels.most_common(1)[0], self.labels.total()
@@ -132,11 +132,11 @@ class _Boxes:
         self.first: Array | None = None
 
     def add(self, row: Arrays) -> None:
-        corners = row[EXPECTED + self.output]
+        corners = numbers(row, EXPECTED + self.output)
         self.first = corners if self.first is None else self.first
         self.alike = self.alike and numpy.array_equal(corners, self.first)
-        scores = row[EXPECTED + self.scores] if self.scores else numpy.ones(1)
-        count = row[EXPECTED + self.count].reshape(-1) if self.count else numpy.ones(1)
+        scores = numbers(row, EXPECTED + self.scores) if self.scores else numpy.ones(1)
+        count = numbers(row, EXPECTED + self.count).reshape(-1) if self.count else numpy.ones(1)
         self.has_box = self.has_box or bool((scores > 0).any() and (count > 0).any())
 
     def weakness(self) -> str:
