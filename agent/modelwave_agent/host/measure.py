@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with open(options.model, "rb"):
             pass  # the runtime's own error is the same for a missing file and a bad one
         runtime = registry.make(options.format, options.settings)
-        _warm_up(runtime, options.format)
+        warm_up(runtime, options.format)
     except (ProofError, OSError, MemoryError) as error:
         print(f"measure: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
@@ -103,7 +103,7 @@ def grown(runtime: HostRuntime, path: str, loading: Mapping[str, Any]) -> int:
     return max(peak(), resident("Rss")) - before
 
 
-def _warm_up(runtime: HostRuntime, format_: str) -> None:
+def warm_up(runtime: HostRuntime, format_: str) -> None:
     """Loads and runs the smallest model, and unloads it."""
     if format_ not in SMALLEST:
         return
