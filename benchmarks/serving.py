@@ -1,11 +1,12 @@
 """Measures what `agent.run` adds to an inference with the runtime alone, for docs/agent.md.
 
-    python -m benchmarks.serving [--runs 3000] [--layers 0,1,6,16] [--threads 1]
+    python -m benchmarks.serving [--runs 3000] [--layers 0,1,6,16] [--threads 1] [FILE.tflite …]
 
-Each model is a network of float convolutions, which an agent without a broker serves. Blocks of
-runs with the bare interpreter and with the agent take turns, so that both see the same machine. A
-figure is the median of all runs; the mean also has what the agent's thread takes now and then. The
-columns with XNNPACK compare it, as a manifest may allow it, with the runtime's own kernels."""
+Each model is a network of float convolutions, or a file with one input and one output, which an
+agent without a broker serves. Blocks of runs with the bare interpreter and with the agent take
+turns, so that both see the same machine. A figure is the median of all runs; the mean also has what
+the agent's thread takes now and then. The columns with XNNPACK compare it, as a manifest may allow
+it, with the runtime's own kernels."""
 
 import argparse
 import statistics
@@ -63,11 +64,14 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3000, help="of each kind")
     parser.add_argument("--layers", default="0,1,6,16", help="of the network")
     parser.add_argument("--threads", type=int, default=1, help="of the runtime")
+    parser.add_argument("files", nargs="*", type=Path, help="in place of the networks")
     options = parser.parse_args()
+    models = [file.read_bytes() for file in options.files]
+    models = models or [network(int(layers)) for layers in options.layers.split(",")]
     print(f"| {' | '.join(COLUMNS)} |")
     print("|" + " ---: |" * len(COLUMNS))
-    for layers in map(int, options.layers.split(",")):
-        found = measured(layers, options.runs, RuntimeSettings(threads=options.threads))
+    for model in models:
+        found = measured(model, options.runs, RuntimeSettings(threads=options.threads))
         print(row(found), flush=True)
     return 0
 
@@ -82,32 +86,34 @@ def row(cost: Cost) -> str:
     return f"| {' | '.join([*cells, f'{cost.delegate.median:.0f}', f'{faster:.2f}'])} |"
 
 
-def measured(layers: int, runs: int, settings: RuntimeSettings) -> Cost:
-    """Runs a network of so many layers `runs` times in each way."""
-    given = numpy.random.default_rng(1).standard_normal(SHAPE, numpy.float32)
-    data = given.tobytes()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        model = network(layers)
-        lines = ["[runtime]", f"threads = {settings.threads}"]
-        with serving(folder / "own", model, lines=lines) as agent:
-            path = agent.live(MODEL).path
-            bare = bare_call(path, given, settings)
-            calls: list[Call] = [
-                bare,
-                lambda: agent.run(MODEL, given),
-                lambda: agent.run(MODEL, data),
-            ]
-            own = alternating(calls, runs)
-            with serving(folder / "xnnpack", model, XNNPACK, lines) as faster:
-                (delegate,) = alternating([lambda: faster.run(MODEL, given)], runs)
-    return Cost(*own, delegate)
+def measured(model: bytes, runs: int, settings: RuntimeSettings) -> Cost:
+    """Runs the model `runs` times in each way."""
+    lines = ["[runtime]", f"threads = {settings.threads}"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(Path(folder) / "own", model, lines=lines) as agent,
+        serving(Path(folder) / "xnnpack", model, XNNPACK, lines) as faster,
+    ):
+        runtime = LiteRT(settings)
+        runtime.load(agent.live(MODEL).path)
+        given = random_input(runtime)
+        data = given.tobytes()
+        calls: list[Call] = [
+            bare_call(runtime, given),
+            lambda: agent.run(MODEL, given),
+            lambda: agent.run(MODEL, data),
+            lambda: faster.run(MODEL, given),
+        ]
+        return Cost(*alternating(calls, runs))
 
 
-def bare_call(path: str, given: Any, settings: RuntimeSettings) -> Call:
+def random_input(runtime: LiteRT) -> Any:
+    (spec,) = runtime.inputs
+    return numpy.random.default_rng(1).uniform(-1, 1, spec.shape).astype(spec.dtype)
+
+
+def bare_call(runtime: LiteRT, given: Any) -> Call:
     """An inference as a program without an agent does it, on the same interpreter."""
-    runtime = LiteRT(settings)
-    runtime.load(path)
     interpreter = runtime._interpreter
     (taken,), (made,) = runtime._given.values(), runtime._results.values()
 

@@ -109,7 +109,8 @@ class Update:
     def observe(self, release: int, inferences: int, failures: int, reason: str = "") -> None:
         """Counts `inferences` of the program with `release`, of which `failures` failed, the last
         for `reason` ("": not known)."""
-        live, trial = self.live(), self.work.progress.trial
+        trial = self.work.progress.trial
+        live = self.live() if trial else None
         if trial and live and live.on_trial and live.release == release:
             trial.observe(inferences, failures, reason)
 

@@ -4,9 +4,9 @@
     make models [PYTHONS="/path/to/python3.12"]
 
 Models run on this interpreter, and on each of --python, which needs a runtime, and the packages
-paho-mqtt and cryptography of the agent. With names it tries only those, prints what it found, and
-writes nothing. The exit code is 1 if a model could not be fetched, or is said to fit and loads
-nowhere."""
+paho-mqtt and cryptography of the agent. With names it tries only those, and writes their rows anew,
+if the others are of the same runtimes. The exit code is 1 if a model could not be fetched, or is
+said to fit and loads nowhere."""
 
 import argparse
 import sys
@@ -48,8 +48,8 @@ def main() -> int:
     found = Table(
         {python.name: python.runtimes for python in pythons}, [r for _, r in chosen.values()]
     )
-    if not options.names and not missing:
-        table.write(found)
+    if not missing:
+        table.write(table.merged(table.read(), found) if options.names else found)
     if found.wrong:
         print(f"said to fit, but load nowhere: {', '.join(found.wrong)}", file=sys.stderr)
     return 1 if found.wrong or missing else 0

@@ -65,6 +65,15 @@ def read(facts: Path = FACTS) -> Table:
     return Table(found["runtimes"], [Row(**row) for row in found["rows"]])
 
 
+def merged(old: Table, new: Table) -> Table:
+    """Returns the old table with the rows of the new one in their places. Raises ValueError if they
+    are of other interpreters or runtimes."""
+    if old.runtimes != new.runtimes:
+        raise ValueError(f"the page has {old.runtimes}: try all models on {new.runtimes}")
+    rows = {row.name: row for row in new.rows}
+    return Table(old.runtimes, [rows.get(row.name, row) for row in old.rows])
+
+
 def text(table: Table) -> str:
     """Returns the page."""
     packages = ", ".join(sorted({row.package.partition("==")[0] for row in table.rows}))
@@ -96,8 +105,17 @@ def _totals(table: Table) -> list[str]:
     )
     lines = [f"{name} has {', '.join(found)}." for name, found in table.runtimes.items()]
     said = "; ".join(f"{column}: {count}" for column, count in counts.items())
-    wrong = ", ".join(f"`{name}`" for name in table.wrong) or "none"
-    return [*lines, f"Yes of {len(table.rows)}: {said}.", f"Fits, and loads nowhere: {wrong}."]
+    refused = [row.name for row in table.rows if row.fits != YES and YES in row.loads.values()]
+    lines += [
+        f"Yes of {len(table.rows)}: {said}.",
+        f"Fits, and loads nowhere: {_listed(table.wrong)}.",
+        f"Loads, and does not fit: {_listed(refused)}.",
+    ]
+    return [f"- {line}" for line in lines]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
 
 
 def _short(answer: str) -> str:
@@ -121,9 +139,8 @@ def _ram(table: Table) -> list[str]:
     rows = [row for row in table.rows if row.needs and row.takes]
     over = [row.needs / max(row.takes.values()) - 1 for row in rows]
     under = [row.name for row, share in zip(rows, over, strict=True) if share < 0]
-    named = ", ".join(f"`{name}`" for name in under) or "none"
-    lines = [f"Asks for less than it takes: {named}; of {len(rows)} the median asks for "]
-    lines[0] += f"{statistics.median(over):+.0%} of what it takes at most."
+    median = f"of {len(rows)} the median asks for {statistics.median(over):+.0%} more"
+    lines = [f"Asks for less than it takes: {_listed(under)}; {median} than it takes at most."]
     heads = ["model", "asks for", *(f"takes, {python}" for python in table.runtimes)]
     lines += ["", _line(heads), _line(["---"] * len(heads))]
     for row in rows:

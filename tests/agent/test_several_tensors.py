@@ -1,14 +1,15 @@
 """Models of several tensors beside the live one, and the settings of the device: what proves a
 model, runs it in shadow and serves it loads it in the same way."""
 
+import argparse
 import asyncio
 import json
 
 import pytest
 
 from modelwave_agent.host import HostAgent, shadow_process
-from modelwave_agent.host.prove import _settings
 from modelwave_agent.host.proving import DeviceRuntimes
+from modelwave_agent.host.runtime_options import add_runtime_options
 from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.host.shadow import HostShadow
 from modelwave_agent.host.shadow_messages import FAILED
@@ -97,8 +98,10 @@ def test_threads_and_delegates_of_agent_toml_reach_proof_shadow_and_program(tmp_
     command = shadow_process._command(
         shadow_process.ShadowSettings("m", "tflite", XNNPACK, {}, shadow.runtime, 1, 1), 3
     )
-    assert _settings(command[command.index("--settings") + 1]) == wanted
-    assert json.loads(command[command.index("--loading") + 1]) == XNNPACK
+    parser = argparse.ArgumentParser()
+    add_runtime_options(parser)
+    options, _ = parser.parse_known_args(command)
+    assert (options.settings, options.loading) == (wanted, XNNPACK)
 
 
 @pytest.mark.parametrize("threads", [0, 3])

@@ -73,8 +73,20 @@ def test_a_model_that_fits_and_loads_nowhere_is_named_as_wrong() -> None:
     assert found.wrong == ["b"]
     page = table.text(found)
     assert "Fits, and loads nowhere: `b`." in page
+    assert "Loads, and does not fit: none." in page
     assert "| `b` | loads, y | no \\| operator |" in page
     assert "| `c` | loads, x; loads, y | no operator |" in page
+
+
+def test_rows_tried_again_replace_the_old_ones_of_the_same_runtimes() -> None:
+    def of(runtime: str, **fits: str) -> table.Table:
+        rows = [columns.Row(name, "", "p==1", {}, fits=said) for name, said in fits.items()]
+        return table.Table({"x": [runtime]}, rows)
+
+    found = table.merged(of("runtime 1", a="no", b="no"), of("runtime 1", b="yes"))
+    assert [(row.name, row.fits) for row in found.rows] == [("a", "no"), ("b", "yes")]
+    with pytest.raises(ValueError, match="try all models"):
+        table.merged(of("runtime 1"), of("runtime 2"))
 
 
 def test_outputs_that_an_agent_answers_are_compared_with_those_of_the_runtime(

@@ -28,12 +28,12 @@ def checked(data: Any) -> "Given":
     """Returns `data` in one of its forms, without a copy. Raises TypeError if it has none."""
     if type(data) is bytes:
         return data
-    if isinstance(data, Mapping):
-        return _by_name(data)
     if is_array(data):
         if data.dtype.kind not in _KINDS:
             raise TypeError(f"data: give {ALLOWED}, not an array of {data.dtype}")
         return data  # type: ignore[no-any-return]
+    if isinstance(data, Mapping):
+        return _by_name(data)
     try:
         view = memoryview(data)
         return view.cast("B") if view.c_contiguous else view.tobytes()

@@ -14,15 +14,19 @@ from modelwave_agent.host.golden import board_form, distances, proposals, runs, 
 from modelwave_agent.host.golden.archive import CLASSES, INPUTS, Archive, Array
 from modelwave_agent.host.golden.children import StepError, say
 from modelwave_agent.host.golden.distances import Apart
+from modelwave_agent.host.golden.judges import ANY
 from modelwave_agent.host.golden.judges import make as make_judge
 from modelwave_agent.host.golden.labels import read as read_labels
 from modelwave_agent.host.golden.runs import Order, Run
 from modelwave_agent.host.golden.weakness import weakness
+from modelwave_agent.host.proving import PROOF_SECONDS
 from modelwave_shared.golden import GoldenError
+from modelwave_shared.tensors import MAX_OUTPUTS
 from modelwave_shared.words import TENSORS
 
-# Of the tolerance in JSON; a manifest has 4 KiB with its signature.
-MAX_TOLERANCE_CHARACTERS = 1800
+# Of the tolerance in JSON: the envelope of a manifest has 4 KiB, and it is in base64 there.
+MAX_TOLERANCE_CHARACTERS = 1000
+LONG_SECONDS = PROOF_SECONDS / 3  # a device may be slower than this machine
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,7 @@ def make(order: Order) -> dict[str, Any]:
         "reference": _named(reference),
         "configurations": [_shown(one) for one in measured],
         "problems": problems,
-        "remarks": [
-            remark
-            for spec in reference.said["outputs"]
-            if spec["name"] in rules
-            for remark in proposals.remarks(spec["name"], spec["dtype"], rules[spec["name"]])
-        ],
+        "remarks": _remarks(reference, rules),
         "tolerance": tolerance,
         "loading": dict(order.loading),
         "random": bool(order.random),
@@ -90,6 +89,29 @@ def _others(order: Order) -> tuple[list[Run], list[dict[str, str]]]:
             problems.append({"python": named, "problem": str(error)})
             say(f"{named}: {error}")
     return found, problems
+
+
+def _remarks(reference: Run, rules: Mapping[str, Any]) -> list[str]:
+    """Returns what a person should know of the set."""
+    found = []
+    for spec in reference.said["outputs"]:
+        if spec["name"] in rules:
+            found += proposals.remarks(spec["name"], spec["dtype"], rules[spec["name"]])
+    judged = {output for name, rule in rules.items() for output in _read_by(name, rule)}
+    left = [spec["name"] for spec in reference.said["outputs"] if spec["name"] not in judged]
+    if left:
+        found.append(f"not judged, as a manifest has no place for more: {', '.join(left)}")
+    if reference.said["seconds"] > LONG_SECONDS:
+        found.append(
+            f"the set took {reference.said['seconds']:.0f} s here, and devices give it "
+            f"{PROOF_SECONDS} s (runtime.proof_seconds); take fewer records"
+        )
+    return found
+
+
+def _read_by(output: str, rule: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the outputs that a rule reads."""
+    return make_judge(output, {"absolute": {ANY: 0}, **rule}, ANY).outputs
 
 
 def _named(run: Run) -> str:
@@ -126,10 +148,16 @@ def _rules(
         else:
             found = _greatest(measured, name)
             rules[name] = proposals.elements(spec["dtype"], usual.get(name, 0), found)
-    if len(json.dumps(rules)) > MAX_TOLERANCE_CHARACTERS:
-        say("many outputs: the tolerance has one figure for all configurations of each")
+    if _is_long(rules):
         rules = {name: proposals.fewer_figures(rule) for name, rule in rules.items()}
+    while _is_long(rules):
+        rules.popitem()
     return rules
+
+
+def _is_long(rules: Mapping[str, Any]) -> bool:
+    """Whether a manifest has no place for the rules."""
+    return len(rules) > MAX_OUTPUTS or len(json.dumps(rules)) > MAX_TOLERANCE_CHARACTERS
 
 
 def _greatest(measured: Iterable[Measured], output: str) -> dict[str, Apart]:

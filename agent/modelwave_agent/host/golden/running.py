@@ -1,5 +1,6 @@
 """Runs a model on the inputs of a golden set, in one configuration of one runtime."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,11 +25,13 @@ def run(runtime: HostRuntime, inputs: str, random: int, seed: int, out: Path) ->
         stacked = given.read(inputs, runtime.inputs)
     records = given.checked(stacked)
     outputs: dict[str, list[Array]] = {spec.name: [] for spec in runtime.outputs}
+    began = time.monotonic()
     for index, row in enumerate(given.rows(stacked, records)):
         if index % EVERY == 0:
             children.say(f"{runtime.configuration} {runtime.version}: record {index} of {records}")
         for name, array in runtime.run({n: _input(a) for n, a in row.items()}).items():
             outputs[name].append(_trimmed(array))
+    took = time.monotonic() - began
     arrays = {INPUTS + name: array for name, array in stacked.items()}
     arrays |= {EXPECTED + name: _stacked(name, found) for name, found in outputs.items()}
     writing.write(out, arrays)
@@ -37,6 +40,7 @@ def run(runtime: HostRuntime, inputs: str, random: int, seed: int, out: Path) ->
         "runtime": runtime.name,
         "version": runtime.version,
         "records": records,
+        "seconds": round(took, 3),
         "inputs": [asdict(spec) for spec in runtime.inputs],
         "outputs": [asdict(spec) for spec in runtime.outputs],
     }

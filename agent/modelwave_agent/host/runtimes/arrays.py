@@ -92,8 +92,9 @@ def only(specs: Sequence[TensorSpec], what: str) -> TensorSpec:
 
 
 def _matches(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    return len(shape) == len(wanted) and all(
-        expected in (OPEN, size) for size, expected in zip(shape, wanted, strict=True)
+    return shape == wanted or (
+        len(shape) == len(wanted)
+        and all(expected in (OPEN, size) for size, expected in zip(shape, wanted, strict=True))
     )
 
 

@@ -1,0 +1,112 @@
+"""The tolerance that `golden make` proposes from the distances between runtimes."""
+
+import json
+
+import pytest
+
+from modelwave_shared import manifests
+
+np = pytest.importorskip("numpy")
+
+from modelwave_agent.host.golden import distances, make, proposals, writing  # noqa: E402
+from modelwave_agent.host.golden.distances import Apart  # noqa: E402
+from modelwave_agent.host.golden.judges import make as make_judge  # noqa: E402
+from modelwave_agent.host.golden.runs import Run  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("dtype", "measured", "proposed"),
+    [
+        ("|i1", {"a": 0}, {"a": 1, "any": 8}),
+        ("|i1", {"a": 0, "b": 3}, {"a": 1, "b": 6, "any": 12}),
+        ("|i1", {"a": 14}, {"a": 28, "any": 32}),  # an eighth of the range at most
+        ("|i1", {"a": 58}, {"a": 116, "any": 116}),
+        ("<i2", {"a": 14}, {"a": 28, "any": 56}),
+        ("<i8", {"a": 0}, {"a": 0, "any": 0}),  # a class or a count
+        ("<i4", {"a": 2}, {"a": 4, "any": 8}),
+        ("|b1", {"a": 0}, {"a": 0, "any": 0}),
+        ("|S0", {"a": 0}, {"any": 0}),
+    ],
+)
+def test_integers_have_a_margin_over_what_was_measured(dtype, measured, proposed):
+    found = {name: Apart(worst) for name, worst in measured.items()}
+    assert proposals.elements(dtype, 1, found)["absolute"] == proposed
+
+
+def test_floats_have_a_relative_margin_and_that_part_of_the_usual_size():
+    found = {"a": Apart(0, 0), "b": Apart(900, 300)}
+    rule = proposals.elements("<f4", 2.5, found)
+    assert rule["relative"] == {"a": 10, "b": 600, "any": 1200}
+    assert rule["absolute"] == {"a": 25, "b": 1500, "any": 3000}
+    assert proposals.elements("<f2", 1, found)["relative"] == {"a": 1000, "b": 1000, "any": 10000}
+
+
+def archive(path, *records):
+    writing.write(path, {"inputs/x": np.zeros(len(records)), "outputs/y": np.stack(records)})
+    return path
+
+
+def test_each_configuration_passes_the_tolerance_that_was_proposed_from_it(tmp_path):
+    """For random outputs of all sizes, with elements near 0."""
+    numbers = np.random.default_rng(1)
+    for power in range(-7, 7):
+        size = 10.0**power
+        ones = (numbers.normal(size=(6, 50)) * size).astype("<f4")
+        others = (ones + numbers.normal(size=(6, 50)) * size * 1e-4).astype("<f4")
+        one, other = archive(tmp_path / "a", *ones), archive(tmp_path / "b", *others)
+        usual = distances.sizes(one)
+        rule = proposals.elements("<f4", usual["y"], {"o": distances.apart(one, other, usual)["y"]})
+        judge = make_judge("y", rule, "o")
+        for got, wanted in zip(others, ones, strict=True):
+            judge.add({"y": got}, {"outputs/y": wanted})
+        assert judge.verdict() == "", (power, rule)
+
+
+def test_nan_or_another_shape_is_infinitely_far(tmp_path):
+    one = archive(tmp_path / "a", np.zeros(3))
+    for place, other in enumerate([np.array([0, np.nan, 0]), np.zeros(4), np.zeros(3, "<f4")]):
+        far = distances.apart(one, archive(tmp_path / f"b{place}", other), {})["y"]
+        assert far.json() == {"worst": None, "relative_ppm": None}
+
+
+def test_detector_is_known_by_its_four_shapes():
+    shapes = [[1, 10, 4], [1, 10], [1, 10], [1]]
+    specs = [{"name": str(n), "dtype": "<f4", "shape": shape} for n, shape in enumerate(shapes)]
+    assert proposals.is_detector(specs)
+    rule = proposals.boxes([spec["name"] for spec in specs])
+    manifests.tolerance({"kind": "tensors", "outputs": {"0": rule}}, "tolerance")
+    assert (rule["classes"], rule["scores"], rule["count"]) == ("1", "2", "3")
+    assert not proposals.is_detector(specs[:3])
+    assert not proposals.is_detector([*specs[1:], specs[0]])
+    assert proposals.boxes_reached(rule, [(9, 10), (1, 2)])["least_ppm"] == 475_000
+
+
+def measured_model(outputs, tmp_path):
+    path = tmp_path / "run.npz"
+    arrays = {f"outputs/{name}": np.arange(4.0) for name in outputs}
+    writing.write(path, {"inputs/x": np.arange(4.0), **dict(list(arrays.items())[:40])})
+    said = {
+        "configuration": "tflite-runtime",
+        "outputs": [{"name": name, "dtype": "<f8", "shape": [1]} for name in outputs],
+        "seconds": 1,
+    }
+    apart = {name: Apart() for name in outputs}
+    return make.Measured(Run(said, path), apart, True)
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 17, 40])
+def test_tolerance_of_many_outputs_still_fits_into_a_manifest(tmp_path, count):
+    names = [f"StatefulPartitionedCall:{number}" for number in range(count)]
+    one = measured_model(names, tmp_path)
+    rules = make._rules([one], dict.fromkeys(names, 1.0), {})
+    assert len(json.dumps(rules)) <= make.MAX_TOLERANCE_CHARACTERS
+    manifests.tolerance({"kind": "tensors", "outputs": rules}, "tolerance")
+    left = [name for name in names if name not in rules]
+    remarks = make._remarks(one.run, rules)
+    assert bool(left) == any("not judged" in remark for remark in remarks)
+
+
+def test_configuration_that_is_far_away_is_named():
+    rule = proposals.elements("|i1", 1, {"a": Apart(0), "b": Apart(58)})
+    (remark,) = proposals.remarks("scores", "|i1", rule)
+    assert remark.startswith("b is so far from the reference in scores that 116 steps are allowed")
