@@ -255,7 +255,7 @@ def test_limit_of_latency_is_signed_and_shown(
 ) -> None:
     assert modelwave(*create(tmp_path, latency_limit="12.5"))[0] == 0
     found = Releases(home).find("digits", "v1")["linux-cpu"]
-    assert found.document["extra"] == {"latency_limit_us": 12_500}
+    assert found.document["extra"]["latency_limit_us"] == 12_500
     shown = modelwave("release", "show", "digits", "v1")[1]
     assert "12.5 ms" in next(line for line in shown.splitlines() if "latency limit" in line)
 

@@ -45,17 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     judgement = {
         "healthy": not reason,
-        "reason": _printable(reason[:MAX_REASON]),
+        "reason": printable(reason[:MAX_REASON]),
         "runtime": runtime.name,
         "version": runtime.version,
     }
     if options.weigh:
-        judgement["weak"] = _printable(_weakness(options)[:MAX_REASON])
+        judgement["weak"] = printable(_weakness(options)[:MAX_REASON])
     print(json.dumps(judgement))
     return 0
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Returns `text` in printable ASCII: the agent keeps only the end of a long line."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 

@@ -140,6 +140,14 @@ def create(
     accelerator: Annotated[
         str | None, typer.Option(help="Such as edgetpu or jetson/15W; else the model's.")
     ] = None,
+    python: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PROGRAM",
+            help="Python of another environment with a runtime, on which the RAM is measured, too; "
+            "repeat it.",
+        ),
+    ] = None,
     release: Annotated[
         int | None, typer.Option(help="Its number; else that of the same version, or the next.")
     ] = None,
@@ -194,6 +202,7 @@ def create(
         latency_limit_us=0 if latency_limit is None else microseconds(latency_limit),
         format=model_format,
         loading=_providers(provider or [], model_format),
+        pythons=tuple(python or ()),
     )
     reason = reason_or_none(force, "--force")
     if not yes and not sys.stdin.isatty():

@@ -5,8 +5,8 @@ knows. LEAST_RUNTIME was found by loading a model of each with the packages 1.17
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import ModelError
-from modelwave_controller.models import onnx_file
-from modelwave_controller.models.needs import Asked, ModelNeeds
+from modelwave_controller.models import needs, onnx_file
+from modelwave_controller.models.needs import Asked, Measure, ModelNeeds
 from modelwave_controller.models.onnx_file import OnnxModel
 from modelwave_controller.models.targets import Target
 from modelwave_shared.fit import numbers
@@ -23,13 +23,13 @@ LEAST_RUNTIME = (
     (13, 26, "1.25"),
 )
 NEWEST = "1.32"  # for what no row has; it has IR version 14 and opset 28
-# Beside the file, which is read into memory and then copied into the session, the runtime takes
-# this much for itself and small models.
+# Where nothing can be measured: the file is read into memory and then copied into the session, and
+# the runtime takes this much for itself and small models.
 RUNTIME_BYTES = 24 << 20
 COPIES = 3
 
 
-def fill(data: bytes, target: Target, asked: Asked) -> ModelNeeds:
+def fill(data: bytes, target: Target, asked: Asked, measure: Measure) -> ModelNeeds:
     """Returns the needs from the file and from what was asked. Raises OperatorError, which names
     the option."""
     if ONNX not in target.all_runtimes:
@@ -47,13 +47,13 @@ def fill(data: bytes, target: Target, asked: Asked) -> ModelNeeds:
             "onnx.save(model, path, save_as_external_data=False)"
         )
     runtime = _runtime(model, asked.runtime)
-    ram = ram_bytes(data) if asked.ram is None else asked.ram
-    how = "RAM: an estimate for ONNX, not measured" if asked.ram is None else "RAM as given"
-    return ModelNeeds(ram, asked.kernels or (), runtime, asked.accelerator or "", how)
+    ram, how, ram_from = needs.host_ram(asked, needs.measured_by(asked, measure), planned(data))
+    accelerator = asked.accelerator or ""
+    return ModelNeeds(ram, asked.kernels or (), runtime, accelerator, how, ram_from)
 
 
-def ram_bytes(data: bytes) -> int:
-    """Returns an estimate of the bytes that a process grows by when it loads and runs the model."""
+def planned(data: bytes) -> int:
+    """Returns an estimate of the bytes of RAM that the model takes, loaded and run."""
     return RUNTIME_BYTES + COPIES * len(data)
 
 

@@ -13,7 +13,6 @@ from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import said
 from modelwave_shared import fields
-from modelwave_shared.errors import DocumentError
 from modelwave_shared.rules import shown
 from modelwave_shared.words import ONNX, TFLITE
 
