@@ -18,9 +18,17 @@ computes; "any" is for all others. A device of format version 1 reads none of th
 only where it is needed. Boards import this module only if a manifest has it.
 """
 
+import json
+
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.fields import token
-from modelwave_shared.limits import MAX_BYTES, MAX_SHAPES, MAX_TENSOR_NAME, MILLION
+from modelwave_shared.limits import (
+    MAX_BYTES,
+    MAX_LOADING_BYTES,
+    MAX_SHAPES,
+    MAX_TENSOR_NAME,
+    MILLION,
+)
 from modelwave_shared.rules import Integer, ListOf, MapOf, Object, OneOf, shown
 from modelwave_shared.schema import COUNT
 
@@ -65,7 +73,7 @@ class _Choice:
             raise DocumentError(where, "names one of them twice")
 
 
-LOADING = Object(
+_LOADING = Object(
     {},
     {
         "shapes": MapOf(tensor_name, ListOf(Integer(1, MAX_BYTES), 0, MAX_RANK), 1, MAX_SHAPES),
@@ -73,6 +81,15 @@ LOADING = Object(
         "providers": _Choice(*PROVIDERS),
     },
 )
+
+
+def loading(value: "Any", where: str) -> None:
+    _LOADING(value, where)
+    size = len(json.dumps(value))
+    if size > MAX_LOADING_BYTES:
+        allowed = "allowed are %d: give fewer shapes, or inputs shorter names" % MAX_LOADING_BYTES
+        raise DocumentError(where, "%d bytes as JSON, %s" % (size, allowed))
+
 
 _BY_CONFIGURATION = MapOf(token, COUNT, 1, MAX_CONFIGURATIONS)
 JUDGES: "dict[str, Rule]" = {

@@ -44,7 +44,7 @@ from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
-from modelwave_agent.host.offers import HostPorts, offered
+from modelwave_agent.host.offers import HostPorts, reported
 from modelwave_agent.host.program import Program, differ
 from modelwave_agent.host.proving import DeviceRuntimes
 from modelwave_agent.host.runtimes.specs import InputError
@@ -448,7 +448,7 @@ class _ReportingAgent(Agent):
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1
-        document["extra"] = {"runtimes": offered(self.runtimes.installed)}
+        document["extra"] = {"runtimes": reported(self.runtimes.installed)}
         return document
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from modelwave_agent.host.proving import DeviceRuntimes
 from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.ports import Ports
+from modelwave_shared import fields
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.fit import numbers
 
 if TYPE_CHECKING:
@@ -58,6 +60,20 @@ def offered(runtimes: Iterable[HostRuntime]) -> dict[str, str]:
         found.setdefault(runtime.format, format_version(runtime.name, runtime.version))
         for name in (runtime.name, *runtime.offers):
             found.setdefault(name, runtime.version)
+    return found
+
+
+def reported(runtimes: Iterable[HostRuntime]) -> dict[str, str]:
+    """Returns as many of the names that `offered` gives as a report has room for, the first ones:
+    a controller refuses a report with more."""
+    found: dict[str, str] = {}
+    for name, version in offered(runtimes).items():
+        more = found | {name: version}
+        try:
+            fields.extra({"runtimes": more}, "extra")
+        except DocumentError:
+            break
+        found = more
     return found
 
 

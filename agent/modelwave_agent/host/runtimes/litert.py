@@ -16,6 +16,7 @@ from modelwave_agent.host.runtimes import naming
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.host.runtimes.specs import TensorSpec
 from modelwave_agent.ports import ProofError
+from modelwave_agent.record import said
 from modelwave_shared.tensors import XNNPACK
 from modelwave_shared.words import TFLITE
 
@@ -112,8 +113,8 @@ def _import_runtime() -> tuple[str, Any]:
     for name in RUNTIMES:
         try:
             return name, importlib.import_module(name.replace("-", "_") + ".interpreter")
-        except ImportError as error:
-            problems.append(str(error))
+        except Exception as error:  # a broken one may raise anything; the other one may be whole
+            problems.append(said(error))
     raise ProofError(f"no TFLite runtime: pip install 'modelwave[tflite]' ({'; '.join(problems)})")
 
 
