@@ -1,9 +1,11 @@
 """Tests the fields of a manifest of format version 2: how a model is loaded, and tolerances of
 several outputs."""
 
+import json
+
 from modelwave_shared import documents, manifests
 from modelwave_shared.errors import DocumentError, NewerFormatError
-from modelwave_shared.limits import MAX_SHAPES, MAX_TENSOR_NAME
+from modelwave_shared.limits import MAX_LOADING_BYTES, MAX_SHAPES, MAX_TENSOR_NAME
 from modelwave_shared.words import MANIFEST
 from tests.core.helpers import refused, sample
 
@@ -106,6 +108,18 @@ def test_wrong_ways_of_loading_are_refused_by_their_path():
         ({"threads": 4}, ".threads"),
     ):
         assert problem(second(loading=loading)).startswith("manifest.loading" + field), loading
+
+
+def test_loading_fits_the_journal_of_a_device_twice():
+    def shapes(backslashes):  # each is two bytes of JSON
+        return {"shapes": {"x" + "\\" * (backslashes // 2): [1], "y" + "\\" * 70: [10]}}
+
+    size = len(json.dumps(shapes(0)))
+    room = MAX_LOADING_BYTES - size
+    documents.check(MANIFEST, second(loading=shapes(room)))
+    told = problem(second(loading=shapes(room + 2)))
+    assert told.startswith("manifest.loading: "), told
+    assert "bytes as JSON, allowed are %d: give fewer shapes" % MAX_LOADING_BYTES in told
 
 
 def test_a_format_is_a_name():

@@ -35,6 +35,7 @@ def test_page_of_public_models_is_what_the_last_trial_found_for_the_whole_list()
     assert table.text(found) == table.PAGE.read_text(), "run `make models`"
     listed = [(model.name, model.what) for wheel in wheels() for model in wheel.models]
     assert [(row.name, row.what) for row in found.rows] == listed, "run `make models`"
+    assert found.wrong == []
 
 
 def packed(folder: Path, files: dict[str, bytes]) -> Path:
