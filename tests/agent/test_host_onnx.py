@@ -223,3 +223,9 @@ def test_the_gpu_is_named_by_its_driver_or_by_the_device_tree(tmp_path, monkeypa
     told.parent.mkdir(parents=True)
     told.write_text("Model: \t\t NVIDIA L4\nIRQ: 1\n")
     assert engines.gpu() == "NVIDIA L4"
+
+
+def test_a_text_that_is_no_utf8_is_a_fault_of_the_input(tmp_path):
+    runtime = loaded(tmp_path, onnx_models.same(TensorProto.STRING))
+    with pytest.raises(InputError, match="a text is no UTF-8"):
+        runtime.run({"x": np.array([[b"a", b"\xff"]])})

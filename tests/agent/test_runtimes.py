@@ -217,6 +217,10 @@ TOLERANCE = {
         "    name, version = 'odd', None",
         "from modelwave_agent.host.runtimes.port import HostRuntime\n"
         "class Runtime(HostRuntime):\n"
+        "    format, name, version = 'odd', 'odd', '1'\n"
+        "    offers = 5",
+        "from modelwave_agent.host.runtimes.port import HostRuntime\n"
+        "class Runtime(HostRuntime):\n"
         "    format = 'other'\n"
         "    name, version = 'odd', '1'",
     ],

@@ -21,7 +21,7 @@ import numpy
 
 from modelwave_agent.host.runtimes import engines, naming
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
-from modelwave_agent.host.runtimes.specs import OPEN, TensorSpec
+from modelwave_agent.host.runtimes.specs import OPEN, InputError, TensorSpec
 from modelwave_agent.ports import ProofError
 from modelwave_shared.words import ONNX
 
@@ -223,7 +223,10 @@ def _with_texts(array: Any) -> Any:
     """Returns texts as ONNX Runtime takes them: as str objects."""
     if array.dtype.kind not in "SUO":
         return array
-    texts = [one.decode() if isinstance(one, bytes) else str(one) for one in array.ravel()]
+    try:
+        texts = [one.decode() if isinstance(one, bytes) else str(one) for one in array.ravel()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"a text is no UTF-8: {error}") from error
     return numpy.array(texts, object).reshape(array.shape)
 
 

@@ -49,6 +49,8 @@ def _made(format_: str, value: str, settings: RuntimeSettings) -> HostRuntime:
         raise ProofError(f"{value} says that its format is {shown(runtime.format)}")
     fields.token(runtime.name, "its name")  # both are in the device's report
     fields.token(runtime.version, "its version")
+    for offer in runtime.offers:
+        fields.token(offer, "its offers")
     return runtime
 
 
