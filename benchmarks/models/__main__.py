@@ -78,7 +78,8 @@ class Trial:
         others = [python.path for python in self.pythons[1:]]
         row.golden = columns.golden(model, file, first, golden, others)
         if row.golden == YES:
-            row.released, row.needs = self.devices.release(model, row.package, golden)
+            measured = [part for path in others for part in ("--python", path)]
+            row.released, row.needs = self.devices.release(model, row.package, golden, *measured)
 
     def serve(self, rows: list[Row]) -> list[Row]:
         inputs = {row.name: self._answers(row.name, self.pythons[0]) for row in rows}
