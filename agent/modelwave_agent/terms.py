@@ -92,5 +92,9 @@ def fit(case: "Case") -> None:
         if told:
             raise ValueError("shadow: " + told)
     found = shortfalls(case.manifest["needs"], case.has)
+    if "loading" in case.manifest:
+        from modelwave_shared import tensors
+
+        found += tensors.shortfalls(case.manifest["loading"], case.has.get("runtimes", {}))
     if found:
         raise ValueError("; ".join(found))

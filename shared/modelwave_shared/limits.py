@@ -45,9 +45,11 @@ MAX_TENSOR_BYTES = 2**24
 # How a host loads a model. The journal's record holds it for both banks.
 MAX_TENSOR_NAME = 100  # characters of the name of an input or output
 MAX_SHAPES = 4  # inputs whose shape the manifest gives
+MAX_LOADING_BYTES = 360  # all of it as JSON
 
 # A device's report: the controller refuses longer ones.
 MAX_REPORT_BYTES = 16384
 
-# A model's journal record: two banks of three files and the floor are under 2 KiB.
+# A model's journal record: two banks of three files, with `loading` and a version of backslashes
+# (two bytes each in JSON), and the floor.
 MAX_JOURNAL_BYTES = 4096

@@ -38,9 +38,9 @@ def tolerance(value: "Any", where: str) -> None:
 
 def loading(value: "Any", where: str) -> None:
     """How a host loads the model (tensors.py)."""
-    from modelwave_shared.tensors import LOADING
+    from modelwave_shared import tensors
 
-    LOADING(value, where)
+    tensors.loading(value, where)
 
 
 def format_version(document: "Document") -> int:

@@ -18,9 +18,17 @@ computes; "any" is for all others. A device of format version 1 reads none of th
 only where it is needed. Boards import this module only if a manifest has it.
 """
 
+import json
+
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.fields import token
-from modelwave_shared.limits import MAX_BYTES, MAX_SHAPES, MAX_TENSOR_NAME, MILLION
+from modelwave_shared.limits import (
+    MAX_BYTES,
+    MAX_LOADING_BYTES,
+    MAX_SHAPES,
+    MAX_TENSOR_NAME,
+    MILLION,
+)
 from modelwave_shared.rules import Integer, ListOf, MapOf, Object, OneOf, shown
 from modelwave_shared.schema import COUNT
 
@@ -28,6 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from modelwave_shared.fields import Document
     from modelwave_shared.rules import Rule
 
 MAX_OUTPUTS = 16
@@ -36,6 +45,7 @@ MAX_CONFIGURATIONS = 8
 XNNPACK = "xnnpack"
 DELEGATES = (XNNPACK,)
 PROVIDERS = ("tensorrt", "cuda", "cpu")
+_PROVIDER = "onnxruntime+"
 NAME_LETTERS = bytes(range(0x21, 0x7F)).decode()
 _SHARE = Integer(1, MILLION)
 
@@ -63,7 +73,7 @@ class _Choice:
             raise DocumentError(where, "names one of them twice")
 
 
-LOADING = Object(
+_LOADING = Object(
     {},
     {
         "shapes": MapOf(tensor_name, ListOf(Integer(1, MAX_BYTES), 0, MAX_RANK), 1, MAX_SHAPES),
@@ -71,6 +81,15 @@ LOADING = Object(
         "providers": _Choice(*PROVIDERS),
     },
 )
+
+
+def loading(value: "Any", where: str) -> None:
+    _LOADING(value, where)
+    size = len(json.dumps(value))
+    if size > MAX_LOADING_BYTES:
+        allowed = "allowed are %d: give fewer shapes, or inputs shorter names" % MAX_LOADING_BYTES
+        raise DocumentError(where, "%d bytes as JSON, %s" % (size, allowed))
+
 
 _BY_CONFIGURATION = MapOf(token, COUNT, 1, MAX_CONFIGURATIONS)
 JUDGES: "dict[str, Rule]" = {
@@ -105,3 +124,14 @@ def _known() -> str:
 
 OUTPUTS = MapOf(tensor_name, _judged, 1, MAX_OUTPUTS)
 TOLERANCE = Object({"kind": OneOf("tensors"), "outputs": OUTPUTS})
+
+
+def shortfalls(loading: "Document", offers: "Document") -> list[str]:
+    """Returns why a device that offers these runtimes, {name: version}, cannot load a model in
+    this way; [] if it can. It offers each provider as "onnxruntime+cuda"."""
+    wanted = loading.get("providers", [])
+    if not wanted or any(_PROVIDER + one in offers for one in wanted):
+        return []
+    there = [name[len(_PROVIDER) :] for name in sorted(offers) if name.startswith(_PROVIDER)]
+    told = "providers: needs %s, has %s"
+    return [told % (" or ".join(wanted), ", ".join(there) or "none")]

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from modelwave_agent.host.runtimes.specs import OPEN, TensorSpec
 from modelwave_shared import manifests
+from modelwave_shared.golden import GoldenError
 
 np = pytest.importorskip("numpy")
 
-from modelwave_agent.host.golden import distances, make, proposals, writing  # noqa: E402
+from modelwave_agent.host.golden import distances, given, make, proposals, writing  # noqa: E402
 from modelwave_agent.host.golden.distances import Apart  # noqa: E402
 from modelwave_agent.host.golden.judges import make as make_judge  # noqa: E402
 from modelwave_agent.host.golden.runs import Run  # noqa: E402
@@ -110,3 +112,39 @@ def test_configuration_that_is_far_away_is_named():
     rule = proposals.elements("|i1", 1, {"a": Apart(0), "b": Apart(58)})
     (remark,) = proposals.remarks("scores", "|i1", rule)
     assert remark.startswith("b is so far from the reference in scores that 116 steps are allowed")
+
+
+# The inputs.
+
+
+@pytest.mark.parametrize(
+    "dtype", ["|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<f2", "<f4", "<f8", "<c8", "|S0"]
+)
+def test_random_inputs_have_each_type_and_the_shape(dtype):
+    specs = [TensorSpec("x", dtype, (OPEN, 3))]
+    made = given.random(specs, 5, seed=0)["x"]
+    assert made.shape == (5, 1, 3)
+    assert made.dtype == ("|S8" if dtype == "|S0" else dtype)
+    assert len(set(made.reshape(5, -1).tobytes())) > 1
+    assert made.tobytes() == given.random(specs, 5, seed=0)["x"].tobytes()
+    with pytest.raises(GoldenError, match="leaves its shape open"):
+        given.random([TensorSpec("x", dtype, (1, OPEN))], 5, seed=0)
+
+
+def test_inputs_are_found_by_name_or_alone(tmp_path):
+    one, two = TensorSpec("a", "<f4", (1,)), TensorSpec("b", "<f4", (1,))
+    np.savez(tmp_path / "i.npz", **{"inputs/a": np.zeros(3), "b": np.ones(3), "c": np.ones(3)})
+    found = given.read(str(tmp_path / "i.npz"), [one, two])
+    assert [array.tolist() for array in found.values()] == [[0, 0, 0], [1, 1, 1]]
+    np.savez(tmp_path / "i.npz", anything=np.ones(3))
+    assert given.read(str(tmp_path / "i.npz"), [one])["a"].tolist() == [1, 1, 1]
+    np.save(tmp_path / "i.npy", np.ones(3))
+    assert given.read(str(tmp_path / "i.npy"), [one])["a"].tolist() == [1, 1, 1]
+    with pytest.raises(GoldenError, match=r"an \.npy is for one input; save an \.npz with a, b"):
+        given.read(str(tmp_path / "i.npy"), [one, two])
+
+
+def test_npy_with_objects_is_never_unpickled(tmp_path):
+    np.save(tmp_path / "i.npy", np.array([{}, []], object), allow_pickle=True)
+    with pytest.raises(GoldenError, match=r"no \.npy file"):
+        given.read_npy(str(tmp_path / "i.npy"))

@@ -10,12 +10,13 @@ import pytest
 
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.host.runtimes.specs import OPEN, TensorSpec
+from modelwave_agent.ports import ProofError
 from modelwave_shared import golden
 from modelwave_shared.golden import GoldenError
 
 np = pytest.importorskip("numpy")
 
-from modelwave_agent.host.golden import archive, proof  # noqa: E402
+from modelwave_agent.host.golden import archive, faulty, proof  # noqa: E402
 from modelwave_agent.host.golden.archive import Archive  # noqa: E402
 from modelwave_agent.host.golden.judges import Boxes, overlap  # noqa: E402
 from modelwave_agent.host.golden.weakness import weakness  # noqa: E402
@@ -194,6 +195,13 @@ CAT, DOG, NOTHING = [0, 0, 2, 2], [4, 4, 6, 6], [0, 0, 0, 0]
 def test_expected_boxes_are_matched_once_each(found, right):
     wanted = {f"outputs/{name}": a for name, a in detected([CAT, DOG], [1, 2], [0.9, 0.8]).items()}
     assert Boxes("b", DETECTOR).count(found, wanted) == (right, 2)
+
+
+def test_found_box_serves_for_one_expected_box_only():
+    expected = detected([CAT, CAT], [1, 1], [0.9, 0.9])
+    wanted = {f"outputs/{name}": array for name, array in expected.items()}
+    found = detected([CAT, DOG], [1, 2], [0.9, 0.8])
+    assert Boxes("b", DETECTOR).count(found, wanted) == (1, 2)
 
 
 def test_rows_without_a_score_are_no_expected_boxes():
@@ -398,6 +406,40 @@ def test_one_record_at_a_time_is_in_memory(tmp_path):
     assert archive.MAX_UNPACKED_BYTES == 2**30  # documented in docs/golden.md
 
 
+# Faults.
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("shape"), ProofError("no")])
+def test_fault_that_raises_anything_is_noticed_and_undone(tmp_path, error):
+    path = npz(tmp_path / "s.npz", inputs__x=np.arange(2.0), outputs__y=np.arange(2.0))
+    copied = tmp_path / "model"
+    copied.write_bytes(bytes(4))
+    seen = []
+
+    class Faulty(Model):
+        def load(self, path, loading):
+            seen.append(copied.read_bytes())
+            self.inputs = (TensorSpec("x", "<f8", (1,)),)
+            self.outputs = (TensorSpec("y", "<f8", (1,)),)
+            if len(seen) == 2:
+                raise error
+
+        def unload(self):
+            pass
+
+        def _run(self, inputs):
+            # The first model is sound, the third is wrong in its second record.
+            return {"y": inputs["x"] + (len(seen) == 3 and inputs["x"][0] == 1)}
+
+    tolerance = {"kind": "tensors", "outputs": {"y": elements()}}
+    faults = [(0, 1), (1, 2), (3, 128)]
+    model = Faulty([], [], [])
+    found = list(faulty.results(model, copied, path, tolerance, {}, faults, 60))
+    assert found == [None, 1, 2]
+    assert seen == [b"\1\0\0\0", b"\0\2\0\0", b"\0\0\0\x80"]
+    assert copied.read_bytes() == bytes(4)
+
+
 # Sets that cannot fail.
 
 
@@ -426,6 +468,7 @@ def test_outputs_that_one_constant_answer_passes_are_a_set_that_cannot_fail(
     tmp_path, expected, steps, words
 ):
     said = weakness(binary(tmp_path, expected), {"kind": "outputs", "steps": steps})
+    assert said == "" or said.startswith("its output: ")
     assert words in said
     assert bool(said) == bool(words)
 

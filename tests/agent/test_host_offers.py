@@ -3,8 +3,15 @@ numbers."""
 
 import pytest
 
-from modelwave_agent.host.offers import LITERT_VERSIONS, HostPorts, format_version, offered
+from modelwave_agent.host.offers import (
+    LITERT_VERSIONS,
+    HostPorts,
+    format_version,
+    offered,
+    reported,
+)
 from modelwave_agent.ports import Runtime
+from modelwave_shared import fields
 from modelwave_shared.fit import numbers, shortfalls
 from tests.agent.fakes import World
 
@@ -12,6 +19,8 @@ NEEDS = {"flash": 0, "ram": 0, "kernels": [], "accelerator": ""}
 
 
 class Installed(Runtime):
+    offers = ()
+
     def __init__(self, name, version, format="tflite"):
         self.name, self.version, self.format = name, version, format
         self.installed = [self]
@@ -79,3 +88,13 @@ def test_several_runtimes_are_offered_together_and_the_first_counts():
         "onnxruntime": "1.22.0",
         "tflite-runtime": "2.14.0",
     }
+
+
+def test_more_runtimes_than_a_report_has_room_for_do_not_spoil_it():
+    first = Installed("tflite-runtime", "2.14.0")
+    many = [Installed(f"runtime-{n}", "1" * 60, f"format-{n}") for n in range(40)]
+    told = reported([first, *many])
+    assert told["tflite"] == "2.14.0"
+    assert len(told) > 8
+    fields.extra({"runtimes": told}, "extra")
+    assert reported([first]) == offered([first])

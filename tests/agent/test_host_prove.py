@@ -102,7 +102,7 @@ def test_proof_without_a_result_says_nothing_about_the_model(said):
 
 
 def test_longest_reason_of_a_proof_fits_into_what_is_kept():
-    reason = prover._printable('"\u2028\x01' * 1000)[: prover.MAX_REASON]
+    reason = prover.printable('"\u2028\x01' * 1000)[: prover.MAX_REASON]
     assert len(json.dumps({"reason": reason})) < MAX_TAIL_BYTES - 200
 
 

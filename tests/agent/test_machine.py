@@ -1,15 +1,21 @@
 """Tests that each row of the state table keeps the rules of machine.py."""
 
+import json
+
 import pytest
 
 from modelwave_agent import machine
 from modelwave_agent import record as records
 from modelwave_agent.driver import Driver
 from modelwave_agent.journal import Journal
+from modelwave_shared import manifests
 from modelwave_shared.limits import (
     MAX_BYTES,
     MAX_EPOCH,
+    MAX_LOADING_BYTES,
+    MAX_NAME,
     MAX_SEQ,
+    MAX_TENSOR_NAME,
     MAX_TEXT,
     MAX_TIME,
     MAX_TRIAL_SECONDS,
@@ -166,13 +172,22 @@ def test_order_for_what_is_live_needs_no_download_nor_does_one_for_the_other_ban
 
 
 def test_largest_record_that_can_be_fits_the_journal(tmp_path):
-    """Every text at its limit, as the documents and the machine bound them."""
+    """Every text at its limit, as the documents and the machine bound them. A backslash takes two
+    bytes of JSON."""
     largest = records.new_record()
+    loading = {"shapes": {"x" * MAX_TENSOR_NAME: [1] * 8, "y" * MAX_TENSOR_NAME: [1], "z": [1]}}
+    name = "z" * (1 + MAX_LOADING_BYTES - len(json.dumps(loading)))
+    loading["shapes"][name] = loading["shapes"].pop("z")
+    assert len(json.dumps(loading)) == MAX_LOADING_BYTES
+    manifests.loading(loading, "loading")
     bank = {
         "manifest": "f" * 64,
         "release": 2**31 - 1,
-        "version": "v" * MAX_TEXT,
+        "version": "\\" * MAX_TEXT,
         "files": [{"role": role, "sha256": "f" * 64, "size": MAX_BYTES} for role in FILE_ROLES],
+        "limit_us": MAX_TIME,
+        "format": "f" * MAX_NAME,
+        "loading": loading,
         "confirmed": False,
     }
     largest.update(
@@ -182,7 +197,7 @@ def test_largest_record_that_can_be_fits_the_journal(tmp_path):
         time=MAX_TIME,
         shadow_seconds=MAX_TRIAL_SECONDS,
         outcome="ROLLED_BACK",
-        reason="r" * MAX_TEXT,
+        reason="\\" * MAX_TEXT,
         blacklist=["f" * 64] * machine.MAX_BLACKLIST,
     )
     journal = Journal(str(tmp_path), "journal")

@@ -1,7 +1,12 @@
 """The runtimes of a host: named arrays in and out, and what a program may do wrong with them."""
 
+import argparse
+import asyncio
+import sys
+
 import pytest
 
+from modelwave_agent.host import prove
 from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.host.runtimes.specs import OPEN, InputError, TensorSpec
@@ -110,6 +115,13 @@ def test_inputs_are_taken_in_the_shapes_of_the_model():
         ({"image": [[[1, 2], [3, 999]]]}, "input image: no array"),
         ({"image": [[1, 2], [3]]}, "input image: no array"),
         ({"scale": "two"}, "input scale: no array"),
+        ({"scale": "2"}, "input scale: no array: it has texts"),
+        ({"scale": 2j}, "input scale: no array: it has complex numbers"),
+        ({"scale": np.array(2, ">f4")}, r"takes float32, and got >f4; convert it with .astype"),
+        (
+            {"image": np.ma.masked_equal(np.zeros((1, 2, 2), np.uint8), 0)},
+            r"input image: 4 elements are masked, .*\.filled\(",
+        ),
         ({"scale": np.float32([1, 2])}, r"shape \[\], and got \[2\]"),
         ({"words": np.zeros((1, 1), "S1")}, r"shape \[\?\], and got \[1, 1\]"),
         ({"words": np.zeros(2, np.int8)}, "takes bytes, and got int8"),
@@ -119,6 +131,16 @@ def test_inputs_are_taken_in_the_shapes_of_the_model():
 def test_a_wrong_input_is_named(change, problem):
     with pytest.raises(InputError, match=problem):
         arrays.checked(SPECS, GOOD | change)
+
+
+def test_subclasses_of_arrays_are_taken_as_plain_arrays():
+    for given in (
+        np.matrix([[1, 2], [3, 4]], np.uint8),
+        np.ma.masked_array(np.uint8([[1, 2], [3, 4]]), False),
+    ):
+        image = arrays.checked(SPECS, GOOD | {"image": given})["image"]
+        assert type(image) is np.ndarray
+        assert image.tolist() == [[[1, 2], [3, 4]]]
 
 
 def test_a_missing_input_is_named():
@@ -148,3 +170,112 @@ def test_an_entry_point_that_is_no_runtime_is_named(monkeypatch, value):
 def test_nothing_is_run_before_a_model_is_loaded():
     with pytest.raises(ProofError, match="no model is loaded"):
         HostRuntime(RuntimeSettings()).run({})
+
+
+# Runtimes of other packages, which may do anything.
+
+
+class Odd(HostRuntime):
+    """What a test sets is what it does."""
+
+    format = "odd"
+    name = "odd-runtime"
+    version = "1.0"
+    inputs = (TensorSpec("x", "<f4", (1,)),)
+    outputs = (TensorSpec("y", "<f4", (1,)),)
+    answer = None
+
+    def _run(self, inputs):
+        return self.answer
+
+
+TOLERANCE = {
+    "kind": "tensors",
+    "outputs": {"y": {"judge": "elements", "absolute": {"any": 0}}},
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "raise RuntimeError('no driver')",
+        "raise OSError('libodd.so.1: cannot open shared object file')",
+        "raise SystemExit(3)",
+        "1 / 0",
+        "this is no Python",
+        "from modelwave_agent.ports import ProofError\nRuntime = lambda settings: None",
+        "from modelwave_agent.host.runtimes.port import HostRuntime\n"
+        "class Runtime(HostRuntime):\n"
+        "    def __init__(self, settings): raise KeyError('odd')",
+        "from modelwave_agent.host.runtimes.port import HostRuntime\n"
+        "class Runtime(HostRuntime):\n"
+        "    format = 'odd'\n"
+        "    name, version = 'a name', '1'",
+        "from modelwave_agent.host.runtimes.port import HostRuntime\n"
+        "class Runtime(HostRuntime):\n"
+        "    format = 'odd'\n"
+        "    name, version = 'odd', None",
+        "from modelwave_agent.host.runtimes.port import HostRuntime\n"
+        "class Runtime(HostRuntime):\n"
+        "    format, name, version = 'odd', 'odd', '1'\n"
+        "    offers = 5",
+        "from modelwave_agent.host.runtimes.port import HostRuntime\n"
+        "class Runtime(HostRuntime):\n"
+        "    format = 'other'\n"
+        "    name, version = 'odd', '1'",
+    ],
+)
+def test_a_runtime_of_another_package_cannot_end_the_agent(monkeypatch, tmp_path, text):
+    (tmp_path / "odd_runtime_module.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "odd_runtime_module", raising=False)
+    monkeypatch.setitem(registry.formats(), "odd", "odd_runtime_module:Runtime")
+    with pytest.raises(ProofError, match="the runtime for the format odd: "):
+        registry.make("odd", RuntimeSettings())
+    assert "odd" not in [one.format for one in registry.installed(RuntimeSettings())]
+
+
+def test_packages_whose_metadata_cannot_be_read_are_passed_over(monkeypatch, tmp_path):
+    for name, text in (("broken", b"\xff\xfe["), ("empty", b""), ("odd", b"[x\n=\n[[\n")):
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "entry_points.txt").write_bytes(text)
+    good = tmp_path / "good-1.0.dist-info"
+    good.mkdir()
+    (good / "METADATA").write_text("Metadata-Version: 2.1\nName: good\nVersion: 1.0\n")
+    (good / "entry_points.txt").write_text("[modelwave.runtimes]\ntrees = good:Trees\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert registry.formats.__wrapped__()["trees"] == "good:Trees"
+
+
+@pytest.mark.parametrize("raised", [KeyError("y"), RuntimeError("no"), SystemExit(1)])
+@pytest.mark.parametrize("where", ["load", "_run"])
+def test_whatever_a_runtime_raises_in_its_proof_counts_against_the_model(
+    monkeypatch, tmp_path, raised, where
+):
+    def fail(*_arguments):
+        raise raised
+
+    path = tmp_path / "set.npz"
+    np.savez(path, **{"inputs/x": np.float32([[1]]), "outputs/y": np.float32([[1]])})
+    monkeypatch.setattr(Odd, "load", lambda *_arguments: None)
+    monkeypatch.setattr(Odd, where, fail)
+    options = argparse.Namespace(model=path, golden=path, loading={}, tolerance=TOLERANCE)
+    told = asyncio.run(prove.judge(Odd(RuntimeSettings()), options))
+    assert told.startswith(f"proof: {type(raised).__name__}"), told
+
+
+@pytest.mark.parametrize("answer", [None, [1.0], {}, {"y": None}, {"y": [1.0]}, {"y": 1.0}])
+def test_an_output_that_is_no_array_is_a_failure_of_the_model(answer):
+    runtime = Odd(RuntimeSettings())
+    runtime.answer = answer
+    with pytest.raises(ProofError, match="the runtime"):
+        runtime.run({"x": np.float32([1])})
+
+
+def test_only_the_outputs_of_the_model_are_given_back():
+    runtime = Odd(RuntimeSettings())
+    runtime.answer = {"z": np.float32([2]), "y": np.float32(3)}
+    found = runtime.run({"x": np.float32([1])})
+    assert list(found) == ["y"]
+    assert isinstance(found["y"], np.ndarray)

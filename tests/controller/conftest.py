@@ -11,6 +11,8 @@ from rollout_commands import Run, commands
 from rollout_world import World
 from two_services import Services
 
+from modelwave_controller.releases import measuring
+
 
 @pytest.fixture(scope="module")
 def postgres_url() -> Iterator[str]:
@@ -43,3 +45,10 @@ def forks() -> Iterator[Services]:
 def services(forks: Services) -> Iterator[Services]:
     yield forks
     forks.end_all()
+
+
+@pytest.fixture(autouse=True)
+def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No release is run to measure its memory, which takes a second; as if no runtime were
+    installed. test_measuring.py has the tests of it."""
+    monkeypatch.setattr(measuring, "measure", lambda *_: None)

@@ -160,6 +160,29 @@ def test_model_that_is_none_is_called_by_its_name(modelwave: Run, tmp_path: Path
     refused(modelwave("golden", "show", tmp_path / "none.npz"), "GOLDEN_SET: cannot read")
 
 
+@pytest.mark.slow
+def test_detector_and_model_of_two_inputs_get_a_set_with_their_judges(
+    modelwave: Run, tmp_path: Path
+) -> None:
+    several = pytest.importorskip("tests.agent.several_tensors")
+    for name, model in (("detector", several.detector()), ("joined", several.joined())):
+        (tmp_path / f"{name}.tflite").write_bytes(model)
+        words = ["--random=12", "--seed=3", "--json"]
+        made = as_json(modelwave("golden", "make", f"{name}.tflite", *words))
+        judges = [rule["judge"] for rule in made["tolerance"]["outputs"].values()]
+        assert judges == (["boxes"] if name == "detector" else ["elements"] * len(judges))
+        check = ["golden", "check", f"{name}.tflite", f"{name}.npz", "--json"]
+        found = as_json(modelwave(*check, "--faults=30"))
+        problems = [one["problem"] for one in found["configurations"][0]["outputs"].values()]
+        assert set(problems) == {""}
+        assert found["faults"]["noticed"] > 0
+    (tmp_path / "moved.tflite").write_bytes(several.detector(shift=5.0))
+    check = ["golden", "check", "moved.tflite", "detector.npz", "--faults=0"]
+    code, out, _ = modelwave(*check)
+    assert code == 0
+    assert "boxes found" in out
+
+
 # What it notices.
 
 
@@ -187,7 +210,7 @@ def test_check_of_another_model_and_of_a_weak_set_says_so(modelwave: Run) -> Non
     check = ["golden", "check", DIGITS / "digits-v3.tflite", V2_GOLDEN, "--faults=0", "--json"]
     found = as_json(modelwave(*check, "--steps=any=1"))
     assert "records are off by more than 1" in str(found["configurations"][0]["outputs"])
-    assert as_json(modelwave(*check, "--steps=any=255"))["weak"].startswith("output ")
+    assert as_json(modelwave(*check, "--steps=any=255"))["weak"].startswith("its output: ")
     refused(modelwave(*check[:-1]), "does not say its tolerance")
 
 

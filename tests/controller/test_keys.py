@@ -138,7 +138,7 @@ def test_nothing_is_signed_that_a_device_would_refuse() -> None:
     long = ORDER | {"urls": ["http://h/" + "p" * 190] * 4, "slots": [[0, 1]] * 16}
     assert documents.read("order", keys.canonical(long))
     assert len(keys.sign("order", keys.canonical(long), [key])) <= 4096
-    with pytest.raises(OperatorError, match="at most 4096 are allowed"):
+    with pytest.raises(OperatorError, match="at most 4096 are allowed; give it fewer or shorter"):
         keys.sign("order", keys.canonical(long) + b" " * 3000, [key])
 
 

@@ -231,9 +231,10 @@ def test_reliability_table_is_signed_and_shown(
     assert made["manifest"]["extra"] == {
         "reliability_n": [3 * number for number in range(16)],
         "reliability_correct": [2 * number for number in range(16)],
+        "ram_from": "given",
     }
     assert "240 of 360 right, in 16 bins of confidence" in run("release", "show", "digits", "1").out
-    assert "extra" not in create("v2", "--json").json()["manifest"]
+    assert create("v2", "--json").json()["manifest"]["extra"] == {"ram_from": "given"}
     table.write_text(f"bin,n,correct\n{lines}".replace("15,45,30", "15,45,46"))
     refused = create("v3", "--reliability", str(table))
     assert refused.code == 2

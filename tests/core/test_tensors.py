@@ -1,9 +1,11 @@
 """Tests the fields of a manifest of format version 2: how a model is loaded, and tolerances of
 several outputs."""
 
-from modelwave_shared import documents, manifests
+import json
+
+from modelwave_shared import documents, manifests, tensors
 from modelwave_shared.errors import DocumentError, NewerFormatError
-from modelwave_shared.limits import MAX_SHAPES, MAX_TENSOR_NAME
+from modelwave_shared.limits import MAX_LOADING_BYTES, MAX_SHAPES, MAX_TENSOR_NAME
 from modelwave_shared.words import MANIFEST
 from tests.core.helpers import refused, sample
 
@@ -108,7 +110,30 @@ def test_wrong_ways_of_loading_are_refused_by_their_path():
         assert problem(second(loading=loading)).startswith("manifest.loading" + field), loading
 
 
+def test_loading_fits_the_journal_of_a_device_twice():
+    def shapes(backslashes):  # each is two bytes of JSON
+        return {"shapes": {"x" + "\\" * (backslashes // 2): [1], "y" + "\\" * 70: [10]}}
+
+    size = len(json.dumps(shapes(0)))
+    room = MAX_LOADING_BYTES - size
+    documents.check(MANIFEST, second(loading=shapes(room)))
+    told = problem(second(loading=shapes(room + 2)))
+    assert told.startswith("manifest.loading: "), told
+    assert "bytes as JSON, allowed are %d: give fewer shapes" % MAX_LOADING_BYTES in told
+
+
 def test_a_format_is_a_name():
     documents.check(MANIFEST, second(format="sklearn-json"))
     for wrong in ("", "ONNX", "a b", "../x", 1, None):
         assert problem(second(format=wrong)).startswith("manifest.format")
+
+
+def test_one_of_the_providers_that_a_release_allows_is_enough():
+    cuda = {"tflite": "2.14.0", "onnx": "1.32.0", "onnxruntime+cuda": "1.32.0"}
+    cpu = {"onnx": "1.32.0", "onnxruntime": "1.32.0", "onnxruntime+cpu": "1.32.0"}
+    wanted = {"providers": ["tensorrt", "cuda"]}
+    assert tensors.shortfalls(wanted, cuda) == []
+    assert tensors.shortfalls(wanted, cpu) == ["providers: needs tensorrt or cuda, has cpu"]
+    assert tensors.shortfalls(wanted, {}) == ["providers: needs tensorrt or cuda, has none"]
+    for loading in ({}, {"shapes": {"x": [1]}}, {"delegates": ["xnnpack"]}):
+        assert tensors.shortfalls(loading, {}) == [], loading

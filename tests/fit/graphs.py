@@ -4,6 +4,7 @@ no real model: towers and branches of layers, some with state, some with control
 from random import Random
 
 from tests.fit import steps_control as control
+from tests.fit import steps_custom as custom
 from tests.fit import steps_elementwise as elementwise
 from tests.fit import steps_shape as shape
 from tests.fit import steps_signal as signal
@@ -57,6 +58,7 @@ STEPS: tuple[Step, ...] = (
     shape.concatenation,
     control.conditional,
     elementwise.cumsum,
+    custom.custom,
     shape.embedding_lookup,
     shape.expand_dims,
     shape.fill_and_update,

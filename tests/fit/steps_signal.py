@@ -11,7 +11,7 @@ from tests.fit.builder import Builder, Shape
 TYPES = {"INT16": 7, "INT32": 2, "FLOAT32": 0}  # enum TensorType
 
 
-def options(**values: int | bool) -> bytes:
+def options(**values: float) -> bytes:
     """FlexBuffers, as the operators' own converters write them."""
     return bytes(flexbuffers.Dumps(values))
 

@@ -20,9 +20,11 @@ from tests.fit.damage import damage
 from tests.fit.graphs import KINDS, STEPS, random_graph
 from tests.fit.oracle import INSTALLED, MISSING, WHEEL, Oracle, replay
 from tests.fit.steps_control import conditional
+from tests.fit.steps_custom import custom
 from tests.fit.writer import Graph, write
 
 GRAPHS = 400 if os.environ.get("MODELWAVE_LONG") == "1" else 40
+ENDLESS = (conditional, custom)  # damaged, they may never end
 DAMAGED = 20 if os.environ.get("MODELWAVE_LONG") == "1" else 2  # hundreds of graphs
 SHAPES = ([1, 6, 6, 4], [1, 6, 6, 3], [1, 1, 6, 4], [1, 16], [1, 4, 3])
 SEEDS = 200  # of each step: so many that one_to_one has made each of its kernels
@@ -115,7 +117,7 @@ def test_damaged_graph_that_tflite_micro_refuses_is_nearly_always_refused(
 def damaged(seeds: range) -> Iterator[bytes]:
     for seed in seeds:
         rng = Random(seed)
-        step = rng.choice([step for step in STEPS if step is not conditional])  # it may never end
+        step = rng.choice([step for step in STEPS if step not in ENDLESS])
         b = alone(step, rng.choice(KINDS), seed)
         if b.graph.operators:
             damage(b, rng)

@@ -309,7 +309,7 @@ def test_missing_operator_is_told_before_one_that_does_not_fit() -> None:
     assert (analyse(write(graph), REFERENCE).refused or "").startswith("operator 1 GELU")
 
 
-@pytest.mark.parametrize("name", ["TFLM_DECODE", "CIRCULAR_BUFFER"])
+@pytest.mark.parametrize("name", ["TFLM_DECODE", "ethos-u"])
 def test_operator_that_nobody_measured_is_unknown_by_its_name(name: str) -> None:
     fit = analyse(one(name, [SAME], SAME), REFERENCE)
     assert (fit.used, fit.need, fit.refused) == (None, None, None)

@@ -104,6 +104,22 @@ def test_an_arena_smaller_than_the_model_needs_is_refused(
     assert needs(modelwave, create(tmp_path, V2, "nano33ble", "--ram", need))["ram"] == need
 
 
+def test_arena_may_be_smaller_than_one_that_was_derived(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    need = analyse(V2, "esp32s3:esp-nn").need
+    assert need is not None
+    told = modelwave(*create(tmp_path, V2, "esp32s3", "--ram", need - 16))[1]
+    said = f"esp32s3:esp-nn needs {need:,} bytes, derived from the source of esp-nn"
+    assert said in " ".join(told.split())
+
+
+def test_arena_that_was_derived_says_so(home: Home, tmp_path: Path, modelwave: Run) -> None:
+    need = analyse(V2, "esp32s3:esp-nn").need
+    told = " ".join(modelwave(*create(tmp_path, V2, "esp32s3"))[1].split())
+    assert f"arena: {need:,} bytes, derived from the source of esp-nn" in told
+
+
 @pytest.mark.parametrize(
     ("data", "target", "why"),
     [
@@ -170,7 +186,8 @@ def test_golden_set_is_run_on_the_accelerator_whatever_its_version(
 
 def test_where_the_figures_are_from_is_said(home: Home, tmp_path: Path, modelwave: Run) -> None:
     assert "exact for cortex-m0plus:cmsis-nn" in modelwave(*create(tmp_path, V2, "rp2040"))[1]
-    assert "an estimate for hosts" in modelwave(*create(tmp_path, V2, "linux-cpu"))[1]
+    said = "planned from the file, not measured (docs/fit.md#hosts): no runtime"
+    assert said in modelwave(*create(tmp_path, V2, "linux-cpu"))[1]
 
 
 def test_a_host_may_be_asked_for_a_distribution_in_its_own_numbering(

@@ -32,9 +32,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from modelwave_agent.backlog import check_late
-from modelwave_agent.banks import Banks
 from modelwave_agent.host import config, given
 from modelwave_agent.host.accelerators import EDGETPU
+from modelwave_agent.host.banks import HostBanks
 from modelwave_agent.host.clock import HostClock
 from modelwave_agent.host.config import AgentConfig
 from modelwave_agent.host.handover import Handover
@@ -44,7 +44,7 @@ from modelwave_agent.host.link import PahoLink
 from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
-from modelwave_agent.host.offers import HostPorts, offered
+from modelwave_agent.host.offers import HostPorts, reported
 from modelwave_agent.host.program import Program, differ
 from modelwave_agent.host.proving import DeviceRuntimes
 from modelwave_agent.host.runtimes.specs import InputError
@@ -402,7 +402,7 @@ class HostAgent:
                 folder.mkdir(exist_ok=True)
             ports = HostPorts(
                 Journal(str(folder), "journal"),
-                Banks(str(folder), settings.flash_bytes),
+                HostBanks(str(folder), settings.flash_bytes),
                 runtime,
                 fetcher,
                 self._hooks[model],
@@ -448,7 +448,7 @@ class _ReportingAgent(Agent):
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1
-        document["extra"] = {"runtimes": offered(self.runtimes.installed)}
+        document["extra"] = {"runtimes": reported(self.runtimes.installed)}
         return document
 
 
@@ -539,5 +539,10 @@ def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
 
 def _runtimes(settings: AgentConfig) -> DeviceRuntimes:
     return DeviceRuntimes(
-        settings.runtime, settings.ram_bytes, settings.proof_seconds, settings.kernels
+        settings.runtime,
+        settings.ram_bytes,
+        settings.proof_seconds,
+        settings.kernels,
+        settings.engine_seconds,
+        settings.flash_bytes,
     )

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from modelwave_agent.host.accelerators import ACCELERATORS
 from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import BrokerAddress
-from modelwave_agent.host.proving import PROOF_SECONDS
+from modelwave_agent.host.proving import ENGINE_SECONDS, PROOF_SECONDS
 from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
 from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_shared import documents, fields, local_time, schema
@@ -48,6 +48,7 @@ class AgentConfig:
     kernels: tuple[str, ...]  # the operators of a board that this host simulates; (): all
     runtime: RuntimeSettings
     proof_seconds: float
+    engine_seconds: float  # more, for the proof that builds an engine of TensorRT
     shadow: bool  # whether releases may run beside the live ones
     download_ca: str
     redirect_hosts: tuple[RedirectHost, ...]
@@ -106,6 +107,7 @@ class _SettingsReader:
             kernels=self.take("limits.kernels", _kernels, ()),
             runtime=self.runtime(),
             proof_seconds=self.take("runtime.proof_seconds", _seconds, PROOF_SECONDS),
+            engine_seconds=self.take("runtime.engine_seconds", _seconds, ENGINE_SECONDS),
             shadow=self.take("runtime.shadow", _yes_or_no, True),
             download_ca=self.authorities("download.ca"),
             redirect_hosts=self.take("download.redirect_hosts", _redirect_hosts, ()),

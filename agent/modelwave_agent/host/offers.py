@@ -2,6 +2,7 @@
 compared with:
 
     the distribution   ai-edge-litert 2.3.0   in its own numbering
+    with a provider    onnxruntime+cuda 1.32.0   where ONNX Runtime may compute, one name for each
     the format         tflite 2.23.0          in TensorFlow Lite's numbering, in which converters
                                               write the least version that a model needs
 
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 from modelwave_agent.host.proving import DeviceRuntimes
 from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.ports import Ports
+from modelwave_shared import fields
+from modelwave_shared.errors import DocumentError
 from modelwave_shared.fit import numbers
 
 if TYPE_CHECKING:
@@ -55,7 +58,22 @@ def offered(runtimes: Iterable[HostRuntime]) -> dict[str, str]:
     found: dict[str, str] = {}
     for runtime in runtimes:
         found.setdefault(runtime.format, format_version(runtime.name, runtime.version))
-        found.setdefault(runtime.name, runtime.version)
+        for name in (runtime.name, *runtime.offers):
+            found.setdefault(name, runtime.version)
+    return found
+
+
+def reported(runtimes: Iterable[HostRuntime]) -> dict[str, str]:
+    """Returns as many of the names that `offered` gives as a report has room for, the first ones:
+    a controller refuses a report with more."""
+    found: dict[str, str] = {}
+    for name, version in offered(runtimes).items():
+        more = found | {name: version}
+        try:
+            fields.extra({"runtimes": more}, "extra")
+        except DocumentError:
+            break
+        found = more
     return found
 
 

@@ -25,6 +25,7 @@ from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.ports import ProofError
 from modelwave_agent.proof import judge_golden
+from modelwave_agent.record import said
 from modelwave_shared import manifests
 from modelwave_shared.golden import GoldenError
 
@@ -44,17 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     judgement = {
         "healthy": not reason,
-        "reason": _printable(reason[:MAX_REASON]),
+        "reason": printable(reason[:MAX_REASON]),
         "runtime": runtime.name,
         "version": runtime.version,
     }
     if options.weigh:
-        judgement["weak"] = _printable(_weakness(options)[:MAX_REASON])
+        judgement["weak"] = printable(_weakness(options)[:MAX_REASON])
     print(json.dumps(judgement))
     return 0
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Returns `text` in printable ASCII: the agent keeps only the end of a long line."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
@@ -83,6 +84,10 @@ async def judge(runtime: HostRuntime, options: argparse.Namespace) -> str:
         )
     except (ProofError, GoldenError) as error:
         return str(error)
+    except (OSError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:  # a runtime of another package may raise anything
+        return f"proof: {said(error)}"
 
 
 def _weakness(options: argparse.Namespace) -> str:

@@ -13,11 +13,14 @@ from typing import Any
 from modelwave_agent.host import process
 from modelwave_agent.host.accelerators import Accelerator
 from modelwave_agent.host.memory import available_bytes
-from modelwave_agent.host.runtimes import registry
+from modelwave_agent.host.runtimes import engines, registry
 from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.ports import Runtime
+from modelwave_shared.tensors import PROVIDERS
 
 PROOF_SECONDS = 60
+ENGINE_SECONDS = 1800  # for TensorRT to build its engine, which takes minutes on a Jetson
+TENSORRT = PROVIDERS[0]
 PROVE = (sys.executable, "-P", "-m", "modelwave_agent.host.prove")
 
 # Signals of a person or the system; a process that they end says nothing about the model.
@@ -33,10 +36,14 @@ class DeviceRuntimes(Runtime):
         ram_bytes: int = 0,
         proof_seconds: float = PROOF_SECONDS,
         kernels: Sequence[str] = (),
+        engine_seconds: float = ENGINE_SECONDS,
+        flash_bytes: int = 0,
     ) -> None:
         """`ram_bytes` is the limit for a model; 0 means the free memory. `kernels` are the
-        operators of a board that this host simulates; () means all. Raises ProofError if no
-        runtime is installed, or the accelerator is not there."""
+        operators of a board that this host simulates; () means all. `engine_seconds`: more time
+        for a proof that may build an engine of TensorRT. `flash_bytes` is the limit of a bank with
+        its engine; 0 means none. Raises ProofError if no runtime is installed, or the accelerator
+        is not there."""
         self.settings = settings
         self.installed = registry.installed(settings)
         first = self.installed[0]
@@ -45,6 +52,8 @@ class DeviceRuntimes(Runtime):
         self.kernels = list(kernels) or None
         self.ram_bytes = ram_bytes
         self.proof_seconds = proof_seconds
+        self.engine_seconds = engine_seconds
+        self.flash_bytes = flash_bytes
 
     @property
     def accelerator(self) -> str:  # type: ignore[override]  # read each time: the mode may change
@@ -59,6 +68,7 @@ class DeviceRuntimes(Runtime):
     ) -> str:
         """Runs the golden set. Returns "" or the reason. Raises OSError or MemoryError if the
         device could not run it."""
+        seconds = self.proof_seconds + self.engine_seconds * self._builds_engine(manifest)
         options = {
             "--model": model_path,
             "--golden": golden_path,
@@ -66,15 +76,33 @@ class DeviceRuntimes(Runtime):
             "--tolerance": json.dumps(manifest["tolerance"]),
             "--loading": json.dumps(manifest.get("loading", {})),
             "--settings": json.dumps(asdict(self.settings)),
-            "--seconds": str(self.proof_seconds),
+            "--seconds": str(seconds),
         }
         arguments = [text for pair in options.items() for text in pair]
         try:
-            async with asyncio.timeout(self.proof_seconds):
+            async with asyncio.timeout(seconds):
                 ended = await process.run((*PROVE, *arguments))
         except TimeoutError:
-            return f"proof: no result within {self.proof_seconds:g} seconds"
-        return _verdict(ended)
+            return f"proof: no result within {seconds:g} seconds"
+        return _verdict(ended) or self._too_large(model_path, manifest)
+
+    def _builds_engine(self, manifest: Any) -> bool:
+        """Whether TensorRT may compute a model with this manifest here."""
+        return TENSORRT in manifest.get("loading", {}).get("providers", ()) and any(
+            name.endswith("+" + TENSORRT) for one in self.installed for name in one.offers
+        )
+
+    def _too_large(self, model_path: str, manifest: Any) -> str:
+        """Returns why the bank is too large with the engine that the proof has built, or ""."""
+        folder = engines.folder_of(model_path)
+        built = engines.held_bytes(folder) if folder and self._builds_engine(manifest) else 0
+        whole = built + sum(file["size"] for file in manifest["files"]) if built else 0
+        if not self.flash_bytes or whole <= self.flash_bytes:
+            return ""
+        return (
+            f"flash: {whole - self.flash_bytes} bytes missing: the release takes {whole} with the "
+            f"engine of {built} that TensorRT built of it, limits.flash_bytes is {self.flash_bytes}"
+        )
 
 
 def _verdict(ended: process.Ended) -> str:

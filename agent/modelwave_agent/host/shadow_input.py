@@ -2,7 +2,8 @@
 outputs.
 
     head          bytes of the description, bytes of what follows it
-    description   JSON: the form of what was given, and of each array (name, type, shape)
+    description   JSON: the form of what was given, and of each array (name, type, shape, whether
+                  the program gave an array: numbers and lists have the model's type, not numpy's)
     data          the arrays, one after the other
 
 It is a copy, as the program may change its arrays after `run`.
@@ -42,7 +43,10 @@ def packed(given: "Given", outputs: "Arrays") -> tuple[bytes, ...]:
     for arrays in (inputs, outputs):
         held = {name: plain(array) for name, array in arrays.items()}
         described.append(
-            [[name, array.dtype.str, list(array.shape)] for name, array in held.items()]
+            [
+                [name, array.dtype.str, array.shape, isinstance(arrays[name], numpy.ndarray)]
+                for name, array in held.items()
+            ]
         )
         pieces += [array.tobytes() for array in held.values()]
     description = json.dumps(described).encode()
@@ -63,6 +67,8 @@ def plain(given: Any) -> Array:
     array = numpy.asarray(given)
     if array.dtype.kind not in TEXTS or array.dtype.kind == "S":
         return array
+    if not all(isinstance(text, str | bytes) for text in array.flat):
+        raise ValueError("neither texts nor numbers of a size that numpy has")
     texts = [text.encode() if isinstance(text, str) else text for text in array.flat]
     return numpy.array(texts, numpy.bytes_).reshape(array.shape)
 
@@ -73,9 +79,10 @@ def unpacked(description: bytes, data: bytes) -> tuple["Given", "Arrays"]:
     at, found = 0, []
     for part in described:
         arrays: Arrays = {}
-        for name, kind, shape in part:
+        for name, kind, shape, was_array in part:
             dtype = numpy.dtype(kind)
-            arrays[name] = numpy.ndarray(shape, dtype, data, at)
+            array: Array = numpy.ndarray(shape, dtype, data, at)
+            arrays[name] = array if was_array else array.tolist()
             at += prod(shape) * dtype.itemsize
         found.append(arrays)
     inputs, outputs = found

@@ -20,6 +20,7 @@ from modelwave_controller.cli.options import (
 from modelwave_controller.cli.release_view import forced, json_entry
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
+from modelwave_controller.models import opening
 from modelwave_controller.models.needs import Asked
 from modelwave_controller.models.targets import Targets
 from modelwave_controller.releases import bundles, figures, heldout, label_files, manifests
@@ -30,8 +31,10 @@ from modelwave_controller.releases.manifests import Wanted
 from modelwave_controller.releases.reliability import read_table
 from modelwave_controller.terminal import print_json, safe, say
 from modelwave_controller.trust import keys, roots
+from modelwave_controller.trust.documents import require
 from modelwave_shared import digests
-from modelwave_shared.words import MANIFEST
+from modelwave_shared import manifests as documents_of_releases
+from modelwave_shared.words import MANIFEST, ONNX
 
 if TYPE_CHECKING:
     from modelwave_controller.operations.running import Beside
@@ -49,7 +52,10 @@ def create(
     ],
     target: Annotated[str, typer.Option(show_default=False, help="See `modelwave target list`.")],
     file: Annotated[
-        Path, typer.Option(show_default=False, help="The model, a .tflite file.", parser=path)
+        Path,
+        typer.Option(
+            show_default=False, help="The model: a .tflite, for hosts also a .onnx.", parser=path
+        ),
     ],
     golden: Annotated[Path, typer.Option(show_default=False, help="Its golden set.", parser=path)],
     dataset: Annotated[str, typer.Option(show_default=False, help="What it was trained on.")],
@@ -120,8 +126,27 @@ def create(
     runtime: Annotated[
         str | None, typer.Option(help="Such as tflite>=2.14; else the target's, as the model asks.")
     ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="Of the model, for a runtime of your own."),
+    ] = None,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where ONNX Runtime may compute: tensorrt, cuda, cpu; the preferred one first, "
+            "repeat it; else the CPU."
+        ),
+    ] = None,
     accelerator: Annotated[
         str | None, typer.Option(help="Such as edgetpu or jetson/15W; else the model's.")
+    ] = None,
+    python: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PROGRAM",
+            help="Python of another environment with a runtime, on which the RAM is measured, too; "
+            "repeat it.",
+        ),
     ] = None,
     release: Annotated[
         int | None, typer.Option(help="Its number; else that of the same version, or the next.")
@@ -158,6 +183,7 @@ def create(
     home = home_of(ctx)
     releases = Releases(home)
     hardware = Targets(home.targets).get(target)
+    model_format = opening.format_of(file, "--file", format_)
     wanted = Wanted(
         fleet=home.root.fleet,
         model=model,
@@ -174,6 +200,9 @@ def create(
         quantisation=quantisation,
         reliability=read_table(reliability) if reliability else None,
         latency_limit_us=0 if latency_limit is None else microseconds(latency_limit),
+        format=model_format,
+        loading=_providers(provider or [], model_format),
+        pythons=tuple(python or ()),
     )
     reason = reason_or_none(force, "--force")
     if not yes and not sys.stdin.isatty():
@@ -217,6 +246,14 @@ def create(
             else f"in {home.path}"
         )
         say(f"[green]signed[/]: release {manifest['release']} of {safe(model)}, {safe(where)}")
+
+
+def _providers(named: list[str], model_format: str) -> dict[str, Any]:
+    if named and model_format != ONNX:
+        raise OperatorError(f"--provider: of ONNX Runtime, and the model is {model_format}")
+    loading = {"providers": named} if named else {}
+    require(documents_of_releases.loading, loading, "--provider")
+    return loading
 
 
 @contextmanager

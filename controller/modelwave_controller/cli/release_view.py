@@ -28,6 +28,7 @@ def release_facts(stored: StoredRelease) -> list[tuple[str, object]]:
         *((file.role, f"{file.sha256}, {file.size:,} bytes") for file in manifest.files),
         ("needs flash", f"{needs.flash:,} bytes"),
         ("needs ram", f"{needs.ram:,} bytes (on a board in one piece)"),
+        *_ram_from(stored),
         ("needs runtime", " ".join((needs.runtime, needs.accelerator)).strip()),
         ("needs kernels", ", ".join(needs.kernels) or "not named"),
         ("tolerance", _pairs(tolerance.get("steps", tolerance))),
@@ -37,6 +38,13 @@ def release_facts(stored: StoredRelease) -> list[tuple[str, object]]:
         ("latency limit", latency_limit.shown(latency_limit.of_manifest(stored.document))),
         ("quantisation", lineage.quantisation),
     ]
+
+
+def _ram_from(stored: StoredRelease) -> list[tuple[str, object]]:
+    """Returns where a host's RAM is from: measured, planned or given; nothing for a board, or for a
+    release from before that was recorded."""
+    said = stored.document.get("extra", {}).get("ram_from")
+    return [("RAM from", said)] if isinstance(said, str) else []
 
 
 def _reliability(stored: StoredRelease) -> str:

@@ -9,7 +9,7 @@ fit.boxes       where each tensor lies in the arena, and when
 flatbuffer, flexbuffer, model
                      read the file and check everything in it
 lifetimes, planner   when tensors are alive, and where the plan puts them
-node, reference, weighted, signal, cmsis_nn, kernels.toml
+node, reference, weighted, signal, detection, cmsis_nn, helium, esp_nn, kernels.toml
                      what each kernel allocates; a new kernel is a row and a small function
 sizes.toml           the sizes of TFLM's structures, by ABI
 refusals, recurrent, signature, shapes

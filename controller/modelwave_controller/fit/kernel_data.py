@@ -8,7 +8,15 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from modelwave_controller.fit import cmsis_nn, esp_nn, helium, reference, signal, weighted
+from modelwave_controller.fit import (
+    cmsis_nn,
+    detection,
+    esp_nn,
+    helium,
+    reference,
+    signal,
+    weighted,
+)
 from modelwave_controller.fit.node import Look, Node
 from modelwave_controller.fit.signature import Signature
 
@@ -126,6 +134,7 @@ _FUNCTIONS: dict[str, Callable[[Node], None]] = {
     **helium.FUNCTIONS,
     **esp_nn.FUNCTIONS,
     **signal.FUNCTIONS,
+    **detection.FUNCTIONS,
 }
 
 

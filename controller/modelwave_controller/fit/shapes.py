@@ -232,6 +232,12 @@ def _depth_to_space(operator: Operator) -> str | None:
     return None if output.shape == wanted else differs(output, wanted)
 
 
+def _circular_buffer(operator: Operator) -> str | None:
+    data, output = _input(operator, 0), operator.outputs[0]
+    wanted = (output.shape[0], 1, *output.shape[2:])
+    return None if data.shape == wanted else differs(data, wanted)
+
+
 def _resize(operator: Operator) -> str | None:
     size = _input(operator, 1)
     return None if size.elements == 2 else f"its size has {size.elements} numbers, not 2"
@@ -288,6 +294,7 @@ RULES: dict[str, Callable[[Operator], str | None]] = {
     "ADD_N": _add_n,
     "BATCH_MATMUL": _batch_matmul,
     "BROADCAST_TO": _broadcast_to,
+    "CIRCULAR_BUFFER": _circular_buffer,
     "CUMSUM": _one_axis,
     "EMBEDDING_LOOKUP": _embedding_lookup,
     "RESIZE_BILINEAR": _resize,

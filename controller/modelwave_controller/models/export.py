@@ -19,7 +19,12 @@ ALIGNMENT = 16  # as tflite-micro aligns its models; kernels read the weights in
 BYTES_A_LINE = 12
 # Add… methods of MicroMutableOpResolver whose names do not follow the rule of `method`.
 SIGNAL = "Signal"  # custom operators that TFLM has: AddRfft for SignalRfft
-METHODS = {"BATCH_MATMUL": "BatchMatMul", "CUMSUM": "CumSum", "PADV2": "PadV2"}
+METHODS = {
+    "TFLite_Detection_PostProcess": "DetectionPostprocess",
+    "BATCH_MATMUL": "BatchMatMul",
+    "CUMSUM": "CumSum",
+    "PADV2": "PadV2",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,8 @@ class Inspection:
             return
         row.weights_flash = model.weights
         row.activation_ram = host.activations(model)
-        row.runtime_ram = host.RUNTIME_BYTES + len(self.data)
-        row.notes.append("RAM: an estimate for hosts, not exact (docs/fit.md)")
+        row.runtime_ram = host.beside(len(self.data))
+        row.notes.append(host.PLANNED)
         if edgetpu.is_compiled(model):
             self._on_edgetpu(row, target)
 

@@ -1,6 +1,7 @@
 """Fills in the needs of a release's manifest from the model file.
 
-    ram          a board: the arena, exact (modelwave_controller.fit); a host: models.host
+    ram          a board: the arena, exact (modelwave_controller.fit); a host: what was measured,
+                 else what models.host plans
     kernels      the operators, by name
     runtime      the target's; on a host with the least version that the converter wrote into
                  the file (metadata `min_runtime_version`), or a later one that the versions of
@@ -8,9 +9,11 @@
     accelerator  edgetpu>=N for a model compiled for the Edge TPU, N its package's least
                  runtime version
 
-The operator's own values take precedence, but an arena smaller than the exact one is refused."""
+The operator's own values take precedence, but an arena smaller than the exact one is refused. One
+that is smaller than a derived one is taken, as nobody measured that."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelwave_controller.errors import OperatorError
@@ -18,9 +21,11 @@ from modelwave_controller.fit import ModelError, metadata
 from modelwave_controller.fit.errors import ModelRefused, Unknown
 from modelwave_controller.fit.model import Model, read_model
 from modelwave_controller.models import edgetpu, host, host_operators, host_refusals
+from modelwave_controller.models.host import Measured
 from modelwave_controller.models.inspection import Inspection, accelerator_problem
 from modelwave_controller.models.targets import Target
 from modelwave_shared.fit import numbers
+from modelwave_shared.limits import MAX_TEXT
 from modelwave_shared.words import TFLITE
 
 # The analysis reads the file into memory. Larger files run on hosts only, with --ram given.
@@ -44,17 +49,32 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ModelNeeds:
-    """The needs for the manifest. `how` says for people where the figures are from."""
+    """The needs for the manifest. `how` says for people where the figures are from, `ram_from` for
+    the manifest where a host's RAM is from; "" for a board's arena."""
 
     ram: int
     kernels: tuple[str, ...]
     runtime: str
     accelerator: str
     how: str
+    ram_from: str = ""
 
 
-def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> ModelNeeds:
-    """Returns the needs from the file and from what was asked. Raises OperatorError, which
+# Measures the model on the runtimes at hand, or only on the distribution with this name ("" for
+# all); None: there is none.
+Measure = Callable[[str], Measured | None]
+
+
+def fill(
+    data: bytes,
+    target: Target,
+    asked: Asked,
+    forced: bool,
+    measure: Measure = lambda only: None,
+    xnnpack: bool = False,
+) -> ModelNeeds:
+    """Returns the needs from the file and from what was asked. `measure` is called for a host whose
+    RAM was not asked; `xnnpack`: the release allows this delegate. Raises OperatorError, which
     names the option, if a value is neither in the file nor given, or if the target refuses the
     model and it is not `forced`."""
     _check_runtime(target, asked)
@@ -63,16 +83,23 @@ def fill(data: bytes, target: Target, asked: Asked, forced: bool) -> ModelNeeds:
     try:
         model = read_model(data)
     except (ModelError, ModelRefused, Unknown) as beyond:
-        return _as_asked(runtime, asked, str(beyond))
+        return _as_asked(runtime, target, asked, str(beyond), measure)
     if target.runtime == TFLITE and target.kind == "host" and not forced:
         _refuse(target, host_refusals.refusal(model))
-    ram, how = _ram(inspection, model, target, asked, forced)
+    ram_from = ""
+    if target.kind == "host":
+        measured = None if edgetpu.is_compiled(model) else measured_by(asked, measure)
+        planned = host.ram(model, len(data), xnnpack)
+        ram, how, ram_from = host_ram(asked, measured, planned)
+    else:
+        ram, how = _arena(inspection, target, asked, forced)
     return ModelNeeds(
         ram,
         asked.kernels if asked.kernels is not None else _kernels(model),
         runtime,
         asked.accelerator if asked.accelerator is not None else _accelerator(data, model, target),
         how,
+        ram_from,
     )
 
 
@@ -89,25 +116,53 @@ def _check_runtime(target: Target, asked: Asked) -> None:
         )
 
 
-def _as_asked(runtime: str, asked: Asked, why: str) -> ModelNeeds:
-    if asked.ram is None:
-        raise OperatorError(f"--ram: not given, and the model does not say it: {why}")
-    return ModelNeeds(
-        asked.ram,
-        asked.kernels or (),
-        runtime,
-        asked.accelerator or "",
-        f"needs as given; the model does not say them: {why}",
-    )
+def of_own_format(format_: str, target: Target, asked: Asked, measure: Measure) -> ModelNeeds:
+    """Returns the needs of a model in a format that only a runtime of the operator's own knows.
+    Raises OperatorError, which names the option."""
+    if format_ not in target.all_runtimes:
+        raise OperatorError(
+            f"--format: {format_}, but {target.name} runs {', '.join(target.all_runtimes)}: name "
+            "the runtime in `other_runtimes` of a target of your own (modelwave target add)"
+        )
+    why = f"its format is {format_}"
+    return _as_asked(asked.runtime or format_, target, asked, why, measure)
 
 
-def _ram(
-    inspection: Inspection, model: Model, target: Target, asked: Asked, forced: bool
-) -> tuple[int, str]:
+def _as_asked(runtime: str, target: Target, asked: Asked, why: str, measure: Measure) -> ModelNeeds:
+    """The needs of a model whose file does not say them; on a host its RAM may be measured."""
+    ram, ram_from, how = asked.ram, "", f"needs as given; the model does not say them: {why}"
     if target.kind == "host":
-        if asked.ram is not None:
-            return asked.ram, "RAM as given"
-        return host.ram(model, len(inspection.data)), "RAM: an estimate for hosts (docs/fit.md)"
+        measured = measured_by(asked, measure)
+        if ram is not None or measured is not None:
+            ram, how, ram_from = host_ram(asked, measured, 0)
+    if ram is None:
+        raise OperatorError(f"--ram: not given, and the model does not say it: {why}")
+    kernels, accelerator = asked.kernels or (), asked.accelerator or ""
+    return ModelNeeds(ram, kernels, runtime, accelerator, how, ram_from)
+
+
+def measured_by(asked: Asked, measure: Measure) -> Measured | None:
+    if asked.ram is not None:
+        return None
+    name = (asked.runtime or "").partition(">=")[0]
+    distributions = {one for names in _DISTRIBUTIONS.values() for one in names}
+    return measure(name if name in distributions else "")
+
+
+def host_ram(asked: Asked, measured: Measured | None, planned: int) -> tuple[int, str, str]:
+    """Returns the RAM, and for people and for the manifest where it is from."""
+    if asked.ram is not None:
+        return asked.ram, "RAM as given", "given"
+    if measured is None:
+        how = (
+            f"{host.PLANNED}: no runtime for it is installed here (pip install 'modelwave[tflite]')"
+        )
+        return planned, how, "planned"
+    where = f"measured on {', '.join(measured.runtimes)}"[:MAX_TEXT]
+    return measured.ram, f"RAM: {measured.ram:,} bytes, {where}, with a margin", where
+
+
+def _arena(inspection: Inspection, target: Target, asked: Asked, forced: bool) -> tuple[int, str]:
     unknown, need = f"never measured: {target.kernels or 'its kernels'}", None
     how = f"exact for {target.profile}"
     if target.profile:
@@ -124,11 +179,11 @@ def _ram(
         return need, f"arena: {need:,} bytes, {how}"
     if need is None:
         return asked.ram, f"RAM as given; unknown for {target.name}: {unknown}"
-    if asked.ram < need:
+    if asked.ram < need and how.startswith("exact"):
         raise OperatorError(
             f"--ram: {asked.ram} bytes, but it needs {need} on {target.profile}; leave --ram out"
         )
-    return asked.ram, f"RAM as given; {target.profile} needs {need:,} bytes"
+    return asked.ram, f"RAM as given; {target.profile} needs {need:,} bytes, {how}"
 
 
 def _kernels(model: Model) -> tuple[str, ...]:

@@ -7,6 +7,9 @@ from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import formats
 from modelwave_controller.fit.format_signs import sample_file
+from modelwave_controller.trust.documents import require
+from modelwave_shared import fields
+from modelwave_shared.words import ONNX, TFLITE
 
 MAX_LISTED_FILES = 10_000
 
@@ -25,6 +28,28 @@ def read_model_file(path: Path, what: str, limit: int) -> bytes:
                 "`release create --ram` releases it for a host all the same"
             )
         return file.read(limit)
+
+
+def format_of(path: Path, what: str, asked: str | None) -> str:
+    """Returns the format of a model file, as in a manifest: what the file is, or `asked` for a
+    runtime of the operator's own. Raises OperatorError if it is none of them."""
+    require_no_folder(path, what)
+    with disk.open_plain(path, what) as file, disk.naming(path):
+        sample = sample_file(file, path.suffix)
+    found = formats.format_of(sample)
+    known = found.key if found and found.key in (TFLITE, ONNX) else None
+    if asked in (TFLITE, ONNX) and asked != known:
+        is_one = f"it is {found.name}" if found else "it is none"
+        raise OperatorError(f"--format: {asked}, but {path} is no such file: {is_one}")
+    if asked is not None:
+        require(fields.name, asked, "--format")
+        return asked
+    if known is None:
+        raise OperatorError(
+            f"{what}: {path} is {formats.why_not_tflite(sample)}; for a runtime of your own name "
+            "its format with --format"
+        )
+    return known
 
 
 def require_tflite(path: Path, named: Path, what: str) -> None:

@@ -61,7 +61,10 @@ class Target(BaseModel):
     abi: Text = ""
     kernels: Text = ""
     profile: Profile | None = None
-    runtime: Token
+    runtime: Token  # that each device has
+    other_runtimes: Annotated[
+        list[Token], Field(max_length=8)
+    ] = []  # that a device may have besides
     accelerator: TokenOrEmpty = ""
     chip: TokenOrEmpty = ""
     note: Text = ""
@@ -81,6 +84,10 @@ class Target(BaseModel):
             if whole is not None and taken > whole:
                 raise ValueError(f"firmware_{memory}_bytes: more than {memory}_bytes")
         return self
+
+    @property
+    def all_runtimes(self) -> tuple[str, ...]:
+        return (self.runtime, *self.other_runtimes)
 
     @property
     def free_flash_bytes(self) -> int | None:

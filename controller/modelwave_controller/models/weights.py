@@ -14,6 +14,7 @@ from modelwave_controller.fit.flatbuffer import File
 from modelwave_controller.fit.model import MAX_BUFFERS, MAX_TENSORS
 from modelwave_controller.fit.stored import stored_buffer
 from modelwave_controller.fit.tflite_schema import Slot
+from modelwave_controller.models import protobuf
 from modelwave_shared.words import ONNX, TFLITE
 
 MAX_SUBGRAPHS = 1024
@@ -28,7 +29,6 @@ _INSIDE = {
     _ATTRIBUTE: {5: _TENSOR, 6: _GRAPH, 10: _TENSOR, 11: _GRAPH},
 }
 _DATA = (4, 9)  # of a tensor: float_data, raw_data
-_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # wire types
 
 Span = tuple[int, int]  # (first byte, how many)
 
@@ -77,38 +77,9 @@ def _tensors(
     left[0] -= 1
     if left[0] < 0 or depth > _MAX_DEPTH * len(_INSIDE):
         raise ModelError("too many parts for an ONNX file")
-    for field, at, size in _fields(data, start, end):
+    for field, at, size in protobuf.messages(data, start, end):
         if message == _TENSOR:
             if field in _DATA:
                 yield at, size
         elif inner := _INSIDE[message].get(field):
             yield from _tensors(data, inner, at, at + size, left, depth + 1)
-
-
-def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yields (number, first byte, size) of the fields of a message that are bytes."""
-    while at < end:
-        key, at = _varint(data, at, end)
-        kind = key & 7
-        if kind == _BYTES:
-            size, at = _varint(data, at, end)
-            if at + size > end:
-                raise ModelError(f"cut off, or damaged: a field at byte {at} has {size} bytes")
-            yield key >> 3, at, size
-            at += size
-        elif kind == _VARINT:
-            _, at = _varint(data, at, end)
-        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
-            at += 8 if kind == _EIGHT_BYTES else 4
-        else:
-            raise ModelError(f"no ONNX: byte {at} begins no field")
-
-
-def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Returns (number, the next byte's place)."""
-    number = 0
-    for place in range(at, min(at + 10, end)):
-        number |= (data[place] & 0x7F) << (7 * (place - at))
-        if not data[place] & 0x80:
-            return number, place + 1
-    raise ModelError(f"cut off, or damaged: byte {at}")

@@ -20,6 +20,7 @@ from modelwave_controller.rollout.state import Rollout, Wave
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage import log, offers
 from modelwave_controller.storage.tables import device_models, devices
+from modelwave_shared import tensors
 from modelwave_shared.fit import shortfalls
 from modelwave_shared.words import ROLLED_BACK, SUCCEEDED
 
@@ -62,14 +63,14 @@ def preview(
             _stages(created, {row.device: row.slot for row in rows}, shadow)
             for shadow in (False, True)
         )
-        needs = releases[target].document["needs"]
+        manifest = releases[target].document
         places += [
             PlannedDevice(
                 device=row.device,
                 target=target,
                 slot=row.slot,
                 stage=stages[row.device],
-                shortfalls=_shortfalls(needs, row),
+                shortfalls=_shortfalls(manifest, row),
                 unreadable=formats.shortfalls(created.releases[target], stored.reads(row.reads)),
                 shadow_stage=shadows.get(row.device),
             )
@@ -204,7 +205,7 @@ def _stages(created: Created, slots: Mapping[str, int], shadow: bool) -> dict[st
     }
 
 
-def _shortfalls(needs: dict[str, Any], row: Any) -> list[str]:
+def _shortfalls(manifest: dict[str, Any], row: Any) -> list[str]:
     """Returns why the device, by its last report, would reject the release. Kernels are not
     checked: only the board knows them."""
     runtimes = offers.runtimes(row.runtime, row.runtime_version)
@@ -217,7 +218,8 @@ def _shortfalls(needs: dict[str, Any], row: Any) -> list[str]:
         "accelerator": row.accelerator,
         "kernels": None,
     }
-    found = list(shortfalls(needs, has))
+    found = shortfalls(manifest["needs"], has)
+    found += tensors.shortfalls(manifest.get("loading", {}), runtimes)
     if offers.own_numbering(runtimes):
         return [text + _OWN_NUMBERING * text.startswith("runtime: ") for text in found]
     return found

@@ -12,18 +12,17 @@ from typing import Any
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.fit import ModelError, formats
-from modelwave_controller.fit.format_signs import sample_file
+from modelwave_controller.fit import ModelError
 from modelwave_controller.interruption import held_back
 from modelwave_controller.models import weights
 from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
-from modelwave_controller.models.opening import require_no_folder
+from modelwave_controller.models.opening import format_of
 from modelwave_controller.releases import golden_archives, golden_programs
 from modelwave_controller.trust.documents import require
-from modelwave_shared import fields, manifests
+from modelwave_shared import manifests
 from modelwave_shared.limits import MAX_GOLDEN_RECORDS
 from modelwave_shared.tensors import XNNPACK
-from modelwave_shared.words import ONNX, TENSORS, TFLITE
+from modelwave_shared.words import TENSORS, TFLITE
 
 MAX_FAULTS = 10_000
 RUN_SECONDS = 3600  # of one run of a model on all inputs
@@ -61,18 +60,7 @@ def load(
     model: Path, format_: str | None, shapes: Sequence[str], xnnpack: bool, pythons: Sequence[str]
 ) -> Loaded:
     """Checks what an operator gave. Raises OperatorError, which names the option."""
-    require_no_folder(model, "MODEL")
-    with disk.open_plain(model, "MODEL") as file:
-        sample = sample_file(file, model.suffix)
-    found = formats.format_of(sample)
-    known = found.key if found and found.key in (TFLITE, ONNX) else None
-    if format_ is None and known is None:
-        raise OperatorError(
-            f"MODEL: {model} is {formats.why_not_tflite(sample)}; for a runtime of your own name "
-            "its format with --format"
-        )
-    chosen = format_ or known or ""
-    require(fields.name, chosen, "--format")
+    chosen = format_of(model, "MODEL", format_)
     loading: dict[str, Any] = {}
     if shapes:
         loading["shapes"] = dict(_shape(text) for text in shapes)

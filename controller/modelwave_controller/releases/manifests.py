@@ -20,7 +20,8 @@ from typing import Any
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.judge.estimated import Bin
-from modelwave_controller.models import needs
+from modelwave_controller.models import needs, onnx_needs
+from modelwave_controller.models.host import Measured
 from modelwave_controller.models.needs import Asked, ModelNeeds
 from modelwave_controller.models.opening import require_no_folder, require_tflite
 from modelwave_controller.models.targets import Target
@@ -28,6 +29,7 @@ from modelwave_controller.releases import (
     golden_archives,
     golden_sets,
     latency_limit,
+    measuring,
     reliability,
 )
 from modelwave_controller.releases.golden_sets import Proof
@@ -36,9 +38,9 @@ from modelwave_shared import documents, fields, golden
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_BYTES
 from modelwave_shared.manifests import format_version
-from modelwave_shared.words import MANIFEST, TENSORS
+from modelwave_shared.tensors import XNNPACK
+from modelwave_shared.words import MANIFEST, ONNX, TENSORS, TFLITE
 
-FORMAT = "tflite"
 JETSON = "jetson"
 # A FlatBuffer starts with the offset of its root table, and four bytes that name its kind.
 _ROOT = struct.Struct("<I")
@@ -63,6 +65,8 @@ class Wanted:
     reliability: Sequence[Bin] | None = None
     latency_limit_us: int = 0  # 0: none
     loading: dict[str, Any] = field(default_factory=dict)  # {}: nothing to say
+    format: str = TFLITE
+    pythons: Sequence[str] = ()  # other interpreters on whose runtimes the RAM is measured, too
 
 
 def require_version(version: str) -> None:
@@ -82,11 +86,11 @@ def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
     for role, source in wanted.sources.items():
         what = "--file" if role == "model" else f"--{role}"
         require_no_folder(source, what)
-        if role == "model":
+        if role == "model" and wanted.format == TFLITE:
             require_tflite(source, source, what)  # before the copy, which may take long
         sha256, size = disk.copy_hashed(source, folder, what, MAX_BYTES)
         taken.append({"role": role, "sha256": sha256, "size": size})
-        if role == "model":
+        if role == "model" and wanted.format == TFLITE:
             _check_tflite(folder / sha256, source)
         elif role == "golden" and not golden_archives.is_archive(folder / sha256):
             with open(folder / sha256, "rb") as file:
@@ -120,7 +124,8 @@ def as_described(wanted: Wanted, files: list[dict[str, Any]], folder: Path) -> t
             "the golden set's inputs are random numbers: it notices a broken file or runtime, but "
             "not a model that is wrong on real inputs"
         )
-    return replace(wanted, tolerance=tolerance, loading=said.loading), remark
+    loading = {**said.loading, **wanted.loading}  # what was asked for comes before
+    return replace(wanted, tolerance=tolerance, loading=loading), remark
 
 
 def _check_tflite(copied: Path, source: Path) -> None:
@@ -134,16 +139,33 @@ def _check_tflite(copied: Path, source: Path) -> None:
 def find_needs(
     wanted: Wanted, files: list[dict[str, Any]], folder: Path, forced: str
 ) -> ModelNeeds:
-    """Returns the needs of the copied model. Raises OperatorError, which names the option."""
+    """Returns the needs of the copied model, which is run on this host to measure its RAM if the
+    target is one. Raises OperatorError, which names the option."""
     sha256 = next(file["sha256"] for file in files if file["role"] == "model")
     path = folder / sha256
-    if path.stat().st_size > needs.MAX_ANALYSED_BYTES and wanted.asked.ram is None:
+    is_host = wanted.target.kind == "host"
+    if path.stat().st_size > needs.MAX_ANALYSED_BYTES and wanted.asked.ram is None and not is_host:
         raise OperatorError(
             "--ram: not given, and the model is too large to be analysed; give it in bytes"
         )
     with open(path, "rb") as file:
         data = file.read(needs.MAX_ANALYSED_BYTES)
-    return needs.fill(data, wanted.target, wanted.asked, bool(forced))
+    loading = wanted.loading
+
+    def measure(only: str) -> Measured | None:
+        try:
+            return measuring.measure(path, wanted.format, loading, wanted.pythons, only)
+        except OperatorError:
+            if forced:
+                return None
+            raise
+
+    if wanted.format == ONNX:
+        return onnx_needs.fill(data, wanted.target, wanted.asked, measure)
+    if wanted.format != TFLITE:
+        return needs.of_own_format(wanted.format, wanted.target, wanted.asked, measure)
+    xnnpack = XNNPACK in loading.get("delegates", ())
+    return needs.fill(data, wanted.target, wanted.asked, bool(forced), measure, xnnpack)
 
 
 def draft(
@@ -158,7 +180,7 @@ def draft(
         "release": wanted.release,
         "version": wanted.version,
         "target": wanted.target.name,
-        "format": FORMAT,
+        "format": wanted.format,
         "files": files,
         "needs": {
             "flash": sum(file["size"] for file in files),
@@ -182,6 +204,8 @@ def draft(
     extra: dict[str, Any] = reliability.recorded(wanted.reliability) if wanted.reliability else {}
     if wanted.latency_limit_us:
         extra |= latency_limit.recorded(wanted.latency_limit_us)
+    if found.ram_from:
+        extra["ram_from"] = found.ram_from
     if extra:
         manifest["extra"] = extra
     try:

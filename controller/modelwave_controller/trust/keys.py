@@ -20,6 +20,7 @@ from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.trust import pkcs8
 from modelwave_shared import documents, dsse
+from modelwave_shared.errors import EnvelopeError
 
 MAX_KEY_FILE_BYTES = 16384
 _ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
@@ -119,5 +120,9 @@ def sign(kind: str, payload: bytes, signers: Sequence[SigningKey]) -> bytes:
         message = dsse.signed_bytes(kind, payload)
         signatures = [(key.keyid, key.private.sign(message)) for key in signers]
         return bytes(dsse.write(kind, payload, signatures))
+    except EnvelopeError as error:
+        raise OperatorError(
+            f"the document cannot be signed: {error}; give it fewer or shorter names, lists, texts"
+        ) from error
     except ValueError as error:
         raise OperatorError(f"the document cannot be signed: {error}") from error

@@ -241,9 +241,9 @@ def _same_count(arrays: Mapping[str, Stacked]) -> int:
 def _row(stream: IO[bytes], stacked: Stacked) -> Array:
     with _named(stacked.name):
         data = stream.read(stacked.record_bytes)
-    if len(data) != stacked.record_bytes:
-        raise GoldenError(f"golden: {stacked.name}: cut off")
-    return numpy.frombuffer(data, stacked.dtype).reshape(stacked.shape)
+        if len(data) != stacked.record_bytes:
+            raise GoldenError(f"golden: {stacked.name}: cut off")
+        return numpy.frombuffer(data, stacked.dtype).reshape(stacked.shape)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import numpy
 
 from modelwave_agent.host.golden.archive import CLASSES, EXPECTED, INPUTS, Array
 from modelwave_agent.host.runtimes.specs import OPEN, TensorSpec
-from modelwave_shared.golden import HEADER_BYTES, LABELS, SIZES, GoldenError, Header
+from modelwave_shared.golden import HEADER_BYTES, LABELS, MAGIC, SIZES, GoldenError, Header
 
 TYPES = {"b": "|i1", "B": "|u1", "h": "<i2", "f": "<f4"}  # {code: type as numpy writes it}
 
@@ -18,7 +18,12 @@ def read_header(path: str) -> Header:
     """Returns the header of the file. Raises GoldenError, also if it is longer or shorter than the
     header says, and OSError."""
     with open(path, "rb") as file:
-        header = Header(file.read(HEADER_BYTES))
+        head = file.read(HEADER_BYTES)
+        if not head.startswith(MAGIC):
+            raise GoldenError(
+                "golden: neither an .npz nor a file of boards, which begins with MWG1"
+            )
+        header = Header(head)
         size = os.fstat(file.fileno()).st_size
     if size != header.file_bytes:
         raise GoldenError(f"golden: {size} bytes, its header says {header.file_bytes}")

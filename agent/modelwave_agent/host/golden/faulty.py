@@ -14,7 +14,6 @@ from modelwave_agent.host.golden.archive import Array
 from modelwave_agent.host.golden.sets import GoldenSet, inputs_of
 from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.ports import ProofError
-from modelwave_shared.golden import GoldenError
 
 KEPT_BYTES = 2**28  # of records that stay in memory
 Fault = tuple[int, int]  # (offset in the file, the bits to flip in that byte)
@@ -42,7 +41,9 @@ def results(
                     golden.bind(runtime)
                     rows = _kept(golden) if rows is None else rows
                     yield noticed_from(runtime, golden, rows, tolerance)
-                except (ProofError, GoldenError):  # it cannot be loaded, or has other types
+                except OSError:
+                    raise  # no fault of the model
+                except Exception:  # whatever a damaged model makes its runtime raise
                     yield 1
                 finally:
                     runtime.unload()

@@ -20,10 +20,17 @@ def read(path: str, specs: Sequence[TensorSpec]) -> dict[str, Array]:
     OSError."""
     if Path(path).suffix == ".npy":
         return {_only(specs).name: read_npy(path)}
-    with Archive(path) as archive:
+    with _inputs(path) as archive:
         names = {spec.name: _array_of(spec, specs, list(archive.arrays)) for spec in specs}
         rows = list(archive.rows())
     return {spec: numpy.stack([row[array] for row in rows]) for spec, array in names.items()}
+
+
+def _inputs(path: str) -> Archive:
+    try:
+        return Archive(path)
+    except GoldenError as error:
+        raise GoldenError(f"--inputs: {str(error).removeprefix('golden: ')}") from error
 
 
 def _array_of(spec: TensorSpec, specs: Sequence[TensorSpec], arrays: list[str]) -> str:
@@ -66,12 +73,13 @@ def random(specs: Sequence[TensorSpec], records: int, seed: int) -> dict[str, Ar
 
 
 def _random(spec: TensorSpec, records: int, numbers: Any) -> Array:
-    if OPEN in spec.shape:
+    sides = (1, *spec.shape[1:]) if spec.shape[:1] == (OPEN,) else spec.shape  # one record
+    if OPEN in sides:
         raise GoldenError(
             f"--random: the input {spec.name} leaves its shape open {list(spec.shape)}; give it "
             "with --shape"
         )
-    shape = (records, *spec.shape)
+    shape = (records, *sides)
     found: Array
     if spec.dtype[1] == "S":
         letters = numbers.integers(97, 123, (*shape, WORD_LETTERS), numpy.uint8)

@@ -115,15 +115,13 @@ class Labels(OutputJudge):
         return (CLASSES + self.output,)
 
     def count(self, outputs: Arrays, expected: Arrays) -> tuple[int, int]:
-        got, label = outputs[self.output].reshape(-1), expected[CLASSES + self.output]
-        if label.dtype.kind not in "iu" or label.size != 1:
-            raise GoldenError(f"golden: {CLASSES}{self.output}: no integers, one for each record")
-        if not 0 <= int(label) < got.size:
+        got, label = numbers(outputs, self.output).reshape(-1), label_of(expected, self.output)
+        if not 0 <= label < got.size:
             raise GoldenError(
-                f"golden: {CLASSES}{self.output}: the label {int(label)}, and the output has "
+                f"golden: {CLASSES}{self.output}: the label {label}, and the output has "
                 f"{got.size} elements"
             )
-        below = (got[int(label)] > got).sum()
+        below = (got[label] > got).sum()
         return int(below == got.size - 1), 1
 
     def problem(self) -> str:
@@ -160,7 +158,7 @@ class Boxes(OutputJudge):
 
     def _boxes(self, arrays: Arrays) -> "list[tuple[tuple[float, ...], float, float]]":
         """Returns (corners, class, score) of each box."""
-        corners = arrays[self.output]
+        corners = numbers(arrays, self.output)
         if not corners.ndim or corners.shape[-1] != 4:
             raise GoldenError(
                 f"golden: output {self.output}: the shape {list(corners.shape)}; boxes have four "
@@ -171,14 +169,14 @@ class Boxes(OutputJudge):
         scores = self._column(arrays, "scores", len(corners))
         count = len(corners)
         if "count" in self.rule:
-            count = min(max(int(_only(arrays[self.rule["count"]], self.rule["count"])), 0), count)
+            count = min(max(int(_only(arrays, self.rule["count"])), 0), count)
         rows = zip(corners.tolist(), classes, scores, strict=True)
         return [(tuple(box), class_, score) for box, class_, score in rows][:count]
 
     def _column(self, arrays: Arrays, role: str, rows: int) -> list[float]:
         if role not in self.rule:
             return [0.0] * rows
-        column = arrays[self.rule[role]]
+        column = numbers(arrays, self.rule[role])
         if column.size != rows:
             raise GoldenError(
                 f"golden: output {self.rule[role]}: {column.size} {role} of {rows} boxes; the "
@@ -273,6 +271,25 @@ def alike(wanted: Array, got: Array, output: str) -> Array:
     return wanted.reshape(got.shape)
 
 
+def numbers(arrays: Arrays, output: str) -> Array:
+    """Returns the array of an output. Raises GoldenError if its elements have no order."""
+    array = arrays[output]
+    if array.dtype.kind not in "biuf":
+        raise GoldenError(
+            f"golden: output {output}: its elements are no numbers, but {array.dtype.name}; judge "
+            "it by its elements"
+        )
+    return array
+
+
+def label_of(expected: Arrays, output: str) -> int:
+    """Returns the label of a record. Raises GoldenError if the golden set has another thing."""
+    label = expected[CLASSES + output]
+    if label.dtype.kind not in "iu" or label.size != 1:
+        raise GoldenError(f"golden: {CLASSES}{output}: no integers, one for each record")
+    return int(label.reshape(-1)[0])
+
+
 def trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Returns the shape without its first dimensions of 1."""
     while shape[:1] == (1,):
@@ -281,10 +298,13 @@ def trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def texts(array: Array) -> Array:
-    """Returns an array of texts as bytes."""
-    if array.dtype.kind == "U":
-        return numpy.char.encode(array, "utf-8")
-    return array.astype("S") if array.dtype.kind == "O" else array
+    """Returns an array of texts as bytes. Raises GoldenError if one is no Unicode."""
+    try:
+        if array.dtype.kind == "U":
+            return numpy.char.encode(array, "utf-8")
+        return array.astype("S") if array.dtype.kind == "O" else array
+    except (ValueError, SystemError) as error:  # numpy: beyond Unicode
+        raise GoldenError(f"golden: a text that is no Unicode: {error}") from error
 
 
 def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
@@ -311,7 +331,8 @@ def _score(box: Any) -> float:
     return float(box[2])
 
 
-def _only(array: Array, output: str) -> float:
+def _only(arrays: Arrays, output: str) -> float:
+    array = numbers(arrays, output)
     if array.size != 1 or not numpy.isfinite(array).all():
         raise GoldenError(f"golden: output {output}: {array.size} elements; a count is one number")
     return float(array.reshape(-1)[0])

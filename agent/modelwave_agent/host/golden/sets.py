@@ -32,7 +32,7 @@ class GoldenSet:
         self.path = path
         self.archive: Archive | None = None
         self.header: Header | None = None
-        self._names = ("input", "output")
+        self._names = ("", "")
         self._shape: tuple[int, ...] = (-1,)  # of the input in the binary form
         if is_archive(path):
             self.archive = Archive(path)

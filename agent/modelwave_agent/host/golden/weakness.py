@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy
 
-from modelwave_agent.host.golden.archive import CLASSES, EXPECTED, Array, Arrays
-from modelwave_agent.host.golden.judges import ANY, TEXTS, allowed, texts
+from modelwave_agent.host.golden.archive import EXPECTED, Array, Arrays
+from modelwave_agent.host.golden.judges import ANY, TEXTS, allowed, label_of, numbers, texts
 from modelwave_agent.host.golden.sets import GoldenSet
 from modelwave_shared.limits import MILLION
 
@@ -46,6 +46,10 @@ def _watch(output: str, rule: Mapping[str, Any], records: int) -> "_Elements | _
     kinds: dict[str, Any] = {"elements": _Elements, "labels": _Labels, "boxes": _Boxes}
     made: _Elements | _Labels | _Boxes = kinds[rule["judge"]](output, rule, records)
     return made
+
+
+def _said(output: str) -> str:
+    return f"output {output}" if output else "its output"  # the binary form has no names
 
 
 class _Elements:
@@ -82,16 +86,16 @@ class _Elements:
     def weakness(self) -> str:
         if not self.spans:
             same = self.is_same_text and self.records > 1
-            return f"output {self.output}: all records expect the same text; {MORE}" if same else ""
+            return f"{_said(self.output)}: all records expect the same text; {MORE}" if same else ""
         for name, (least, most) in self.spans.items():
             if bool((least.max() <= most.min()).all()):
                 return (
-                    f"output {self.output}: a model whose outputs are all one same number passes "
+                    f"{_said(self.output)}: a model whose outputs are all one same number passes "
                     f"it ({name}={self.absolute[name]}); lower the tolerance, or {MORE}"
                 )
             if self.records > 1 and bool((least <= most).all()):
                 return (
-                    f"output {self.output}: a model that answers all {self.records} records alike "
+                    f"{_said(self.output)}: a model that answers all {self.records} records alike "
                     f"passes it ({name}={self.absolute[name]}); lower the tolerance, or {MORE}"
                 )
         return ""
@@ -104,14 +108,14 @@ class _Labels:
         self.labels: Counter[int] = Counter()
 
     def add(self, row: Arrays) -> None:
-        self.labels[int(row[CLASSES + self.output])] += 1
+        self.labels[label_of(row, self.output)] += 1
 
     def weakness(self) -> str:
         (label, count), total = self.labels.most_common(1)[0], self.labels.total()
         if count * MILLION < self.least_ppm * total:
             return ""
         return (
-            f"output {self.output}: a model that always answers {label} passes it, {count} of "
+            f"{_said(self.output)}: a model that always answers {label} passes it, {count} of "
             f"{total} labels are {label}, and least is {self.least_ppm} ppm; raise that, or take "
             "records of more classes"
         )
@@ -128,16 +132,16 @@ class _Boxes:
         self.first: Array | None = None
 
     def add(self, row: Arrays) -> None:
-        corners = row[EXPECTED + self.output]
+        corners = numbers(row, EXPECTED + self.output)
         self.first = corners if self.first is None else self.first
         self.alike = self.alike and numpy.array_equal(corners, self.first)
-        scores = row[EXPECTED + self.scores] if self.scores else numpy.ones(1)
-        count = row[EXPECTED + self.count].reshape(-1) if self.count else numpy.ones(1)
+        scores = numbers(row, EXPECTED + self.scores) if self.scores else numpy.ones(1)
+        count = numbers(row, EXPECTED + self.count).reshape(-1) if self.count else numpy.ones(1)
         self.has_box = self.has_box or bool((scores > 0).any() and (count > 0).any())
 
     def weakness(self) -> str:
         if not self.has_box:
-            return f"output {self.output}: no record expects a box; take some with objects"
+            return f"{_said(self.output)}: no record expects a box; take some with objects"
         if self.alike and self.records > 1:
-            return f"output {self.output}: all records expect the same boxes; {MORE}"
+            return f"{_said(self.output)}: all records expect the same boxes; {MORE}"
         return ""

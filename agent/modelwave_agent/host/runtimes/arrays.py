@@ -6,6 +6,7 @@ from typing import Any
 import numpy
 
 from modelwave_agent.host.runtimes.specs import OPEN, InputError, TensorSpec
+from modelwave_agent.ports import ProofError
 
 TEXTS = "SUO"  # numpy's kinds of arrays that may hold texts
 
@@ -25,12 +26,13 @@ def checked(specs: Sequence[TensorSpec], inputs: Mapping[str, Array]) -> dict[st
 
 
 def _fitted(spec: TensorSpec, given: Any) -> Array:
-    array = given if isinstance(given, numpy.ndarray) else _converted(spec, given)
+    array = _plain(spec, given) if isinstance(given, numpy.ndarray) else _converted(spec, given)
     wanted = numpy.dtype(spec.dtype)
     is_text = wanted.kind == "S" and array.dtype.kind in TEXTS
     if array.dtype != wanted and not is_text:
+        has = array.dtype.name if array.dtype.isnative else array.dtype.str
         raise InputError(
-            f"input {spec.name}: the model takes {wanted.name}, and got {array.dtype.name}; "
+            f"input {spec.name}: the model takes {wanted.name}, and got {has}; "
             f"convert it with .astype({wanted.name!r})"
         )
     if array.dtype.kind == "O":
@@ -46,6 +48,19 @@ def _fitted(spec: TensorSpec, given: Any) -> Array:
     )
 
 
+def _plain(spec: TensorSpec, given: Array) -> Array:
+    """Returns an array without what its subclass adds."""
+    if type(given) is numpy.ndarray:
+        return given
+    masked = numpy.count_nonzero(given.mask) if isinstance(given, numpy.ma.MaskedArray) else 0
+    if masked:
+        raise InputError(
+            f"input {spec.name}: {masked} elements are masked, and a model has no mask; give it "
+            ".filled(a value)"
+        )
+    return numpy.asarray(given)
+
+
 def _check_texts(spec: TensorSpec, array: Array) -> None:
     for text in array.flat:
         if not isinstance(text, str | bytes):
@@ -57,6 +72,7 @@ def _converted(spec: TensorSpec, given: Any) -> Array:
     """Numbers and lists of them become an array of the input's own type."""
     try:
         array = numpy.asarray(given)
+        _check_kind(spec, array)
         wanted = array.dtype if spec.dtype[1] == "S" else numpy.dtype(spec.dtype)
         with numpy.errstate(all="ignore"):
             converted = array.astype(wanted)
@@ -65,6 +81,29 @@ def _converted(spec: TensorSpec, given: Any) -> Array:
     if wanted.kind in "iub" and not numpy.array_equal(converted, array):
         raise InputError(f"input {spec.name}: no array: it has values that are no {wanted.name}")
     return converted
+
+
+def _check_kind(spec: TensorSpec, array: Array) -> None:
+    """Raises ValueError for what would become a number without being one."""
+    kind = numpy.dtype(spec.dtype).kind
+    if kind != "S" and array.dtype.kind in "SU":
+        raise ValueError("it has texts, and the model takes numbers")
+    if kind != "c" and array.dtype.kind == "c":
+        raise ValueError("it has complex numbers")
+
+
+def returned(specs: Sequence[TensorSpec], outputs: Any) -> dict[str, Array]:
+    """Returns the outputs that `specs` name, of what a runtime gave. Raises ProofError if it is no
+    dict of arrays."""
+    if not isinstance(outputs, dict):
+        raise ProofError(f"the runtime gave a {type(outputs).__name__}, no dict of arrays")
+    for spec in specs:
+        array = outputs.get(spec.name)
+        if not isinstance(array, numpy.ndarray | numpy.generic):
+            raise ProofError(
+                f"output {spec.name}: the runtime gave a {type(array).__name__}, no array"
+            )
+    return {spec.name: numpy.asarray(outputs[spec.name]) for spec in specs}
 
 
 def from_bytes(spec: TensorSpec, data: bytes | memoryview) -> Array:

@@ -12,11 +12,12 @@ from importlib import metadata
 from typing import Any
 
 from modelwave_agent.host.accelerators import EDGETPU, EDGETPU_LIBRARY
+from modelwave_agent.host.runtimes import naming
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.host.runtimes.specs import TensorSpec
 from modelwave_agent.ports import ProofError
-from modelwave_shared.errors import DocumentError
-from modelwave_shared.tensors import XNNPACK, tensor_name
+from modelwave_agent.record import said
+from modelwave_shared.tensors import XNNPACK
 from modelwave_shared.words import TFLITE
 
 RUNTIMES = ("tflite-runtime", "ai-edge-litert")  # distributions; the older one first
@@ -112,8 +113,8 @@ def _import_runtime() -> tuple[str, Any]:
     for name in RUNTIMES:
         try:
             return name, importlib.import_module(name.replace("-", "_") + ".interpreter")
-        except ImportError as error:
-            problems.append(str(error))
+        except Exception as error:  # a broken one may raise anything; the other one may be whole
+            problems.append(said(error))
     raise ProofError(f"no TFLite runtime: pip install 'modelwave[tflite]' ({'; '.join(problems)})")
 
 
@@ -144,17 +145,7 @@ def _signature(
 
 def _named(details: Sequence[Any], signature: dict[int, str] | None, what: str) -> dict[str, Any]:
     names = [signature[one["index"]] if signature else one["name"] for one in details]
-    if len(set(names)) < len(names) or not all(map(_is_name, names)):
-        names = [f"{what}_{place}" for place in range(len(details))]
-    return dict(zip(names, details, strict=True))
-
-
-def _is_name(name: str) -> bool:
-    try:
-        tensor_name(name, "")
-    except DocumentError:
-        return False
-    return True
+    return dict(zip(naming.usable(names, what), details, strict=True))
 
 
 def _spec(name: str, detail: Any) -> TensorSpec:

@@ -39,6 +39,8 @@ class HostRuntime:
     format = ""  # of models that it loads, as in a manifest
     name = ""  # of its distribution, as in a manifest's tolerance: tflite-runtime
     version = ""  # of its distribution
+    # Other names that the device offers it under, in the same version: "onnxruntime+cuda".
+    offers: tuple[str, ...] = ()
     inputs: tuple[TensorSpec, ...] = ()  # of the loaded model; () if there is none
     outputs: tuple[TensorSpec, ...] = ()
 
@@ -65,7 +67,12 @@ class HostRuntime:
             raise ProofError("no model is loaded")
         from modelwave_agent.host.runtimes import arrays
 
-        return self._run(arrays.checked(self.inputs, inputs))
+        return self._answer(arrays.checked(self.inputs, inputs))
+
+    def _answer(self, inputs: "Arrays") -> "dict[str, numpy.ndarray[Any, Any]]":
+        from modelwave_agent.host.runtimes import arrays
+
+        return arrays.returned(self.outputs, self._run(inputs))
 
     def _run(self, inputs: "Arrays") -> "dict[str, numpy.ndarray[Any, Any]]":
         """As `run`, with inputs that were checked."""
@@ -80,7 +87,7 @@ class HostRuntime:
         from modelwave_agent.host.runtimes import arrays
 
         given, (output,) = arrays.only(self.inputs, "input"), (arrays.only(self.outputs, "output"),)
-        result = self._run({given.name: arrays.from_bytes(given, data)})
+        result = self._answer({given.name: arrays.from_bytes(given, data)})
         return result[output.name].tobytes()
 
     def unload(self) -> None:

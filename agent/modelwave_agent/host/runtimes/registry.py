@@ -4,47 +4,66 @@
 sklearn-json = "trees.runtime:TreesRuntime"      # format = a subclass of HostRuntime
 """
 
+import contextlib
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import distributions
 
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import said
 from modelwave_shared import fields
-from modelwave_shared.errors import DocumentError
-from modelwave_shared.words import TFLITE
+from modelwave_shared.rules import shown
+from modelwave_shared.words import ONNX, TFLITE
 
 GROUP = "modelwave.runtimes"
-OURS = {TFLITE: "modelwave_agent.host.runtimes.litert:LiteRT"}
+OURS = {
+    TFLITE: "modelwave_agent.host.runtimes.litert:LiteRT",
+    ONNX: "modelwave_agent.host.runtimes.onnx:OnnxRuntime",
+}
 
 
 def make(format_: str, settings: RuntimeSettings) -> HostRuntime:
-    """Returns a new runtime for models of this format. Raises ProofError if there is none, or if it
-    is not installed."""
+    """Returns a new runtime for models of this format. Raises ProofError if there is none, if it is
+    not installed, or for whatever a package of somebody else raises, and MemoryError."""
     known = formats()
     if format_ not in known:
         raise ProofError(f"no runtime for the format {format_}: here are {', '.join(known)}")
-    module, _, name = known[format_].partition(":")
     try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        return _made(format_, known[format_], settings)
+    except MemoryError:
+        raise
+    except ProofError as error:
+        raise ProofError(f"the runtime for the format {format_}: {error}") from error
+    except (Exception, SystemExit) as error:
         raise ProofError(f"the runtime for the format {format_}: {said(error)}") from error
+
+
+def _made(format_: str, value: str, settings: RuntimeSettings) -> HostRuntime:
+    module, _, name = value.partition(":")
+    found = getattr(import_module(module), name)
     if not (isinstance(found, type) and issubclass(found, HostRuntime)):
-        raise ProofError(f"the runtime for the format {format_}: {known[format_]} is none")
-    return found(settings)
+        raise ProofError(f"{value} is none")
+    runtime = found(settings)
+    if runtime.format != format_:
+        raise ProofError(f"{value} says that its format is {shown(runtime.format)}")
+    fields.token(runtime.name, "its name")  # both are in the device's report
+    fields.token(runtime.version, "its version")
+    for offer in runtime.offers:
+        fields.token(offer, "its offers")
+    return runtime
 
 
 @cache
 def formats() -> dict[str, str]:
     """Returns {format: "module:class"}, ours first. An entry point cannot replace one of ours."""
     found = dict(OURS)
-    for entry in entry_points(group=GROUP):
-        try:
-            fields.name(entry.name, "")
-        except DocumentError:
-            continue  # no manifest can name it
-        found.setdefault(entry.name, entry.value)
+    for package in distributions():
+        # Metadata that cannot be read, and a name that no manifest can have, are passed over.
+        with contextlib.suppress(Exception):
+            for entry in package.entry_points.select(group=GROUP):
+                fields.name(entry.name, "")
+                found.setdefault(entry.name, entry.value)
     return found
 
 

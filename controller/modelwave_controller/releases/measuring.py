@@ -1,0 +1,158 @@
+"""Measures the memory that a model takes on a host, in processes of its own, on each runtime at
+hand: that of this Python, and those of other Pythons that the operator names.
+
+Each process runs the agent's program for it (modelwave_agent.host.measure), which says what is
+measured. It depends on the model with how many threads a runtime takes most, so several numbers are
+measured; with delegates that the manifest allows and without them. The greatest figure counts.
+
+MARGIN_PPM and MARGIN_BYTES are added to it (docs/fit.md says by which figures)."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.models.host import Measured
+
+MEASURE = ("-P", "-m", "modelwave_agent.host.measure")
+MEASURE_SECONDS = 60
+# The process ends itself in time; this is for one that its alarm cannot interrupt.
+_GRACE_SECONDS = 10
+MARGIN_PPM = 60_000
+MARGIN_BYTES = 64 * 1024
+_THREADS = (0, 1, 8)  # 0: what the runtime takes by itself
+_PACKAGES = ("modelwave_agent", "modelwave_shared")
+_MAX_REASON = 300  # characters
+
+
+class _Found(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    ram: int = Field(ge=0)
+    reason: str
+    runtime: str
+    version: str
+
+
+class NotMeasuredError(Exception):
+    """A Python has no runtime, or cannot be started; the message says why."""
+
+
+def measure(
+    model: Path, format_: str, loading: Mapping[str, Any], pythons: Sequence[str], only: str = ""
+) -> Measured | None:
+    """Returns the figure, None if this Python has no runtime for the format and no other one was
+    named. `only`: the distribution that all devices have, as the operator said; others do not
+    count. Raises OperatorError if a runtime cannot load or run the model, crashes or hangs, or if
+    one of `pythons` cannot measure it."""
+    figures: dict[str, int] = {}
+    for python in (sys.executable, *pythons):
+        try:
+            found = _on_one(python, model, format_, loading, only)
+        except NotMeasuredError as why:
+            if python in pythons:
+                raise OperatorError(f"--python: {python}: {why}") from why
+            continue
+        for runtime, ram in found:
+            figures[runtime] = max(figures.get(runtime, 0), ram)
+    if not figures:
+        return None
+    greatest = max(figures.values())
+    return Measured(greatest + greatest * MARGIN_PPM // 10**6 + MARGIN_BYTES, tuple(figures))
+
+
+def _on_one(
+    python: str, model: Path, format_: str, loading: Mapping[str, Any], only: str
+) -> list[tuple[str, int]]:
+    """Returns (runtime, bytes) of each way in which the runtime of one Python may run the model."""
+    ways = [loading]
+    if loading.get("delegates"):
+        ways.append({name: value for name, value in loading.items() if name != "delegates"})
+    found: list[tuple[str, int]] = []
+    for way in ways:
+        for threads in _THREADS:
+            options = {
+                "--model": str(model),
+                "--format": format_,
+                "--loading": json.dumps(way),
+                "--settings": json.dumps({"threads": threads}),
+                "--seconds": str(MEASURE_SECONDS),
+            }
+            one = _run(python, [word for option in options.items() for word in option])
+            if only not in ("", one.runtime):
+                return found
+            runtime = f"{one.runtime} {one.version}".strip()
+            if one.reason:
+                raise OperatorError(f"--file: on {runtime}: {one.reason[:_MAX_REASON]}")
+            found.append((runtime, one.ram))
+    return found
+
+
+def _run(python: str, arguments: Sequence[str]) -> _Found:
+    """Runs the agent's program. Raises NotMeasuredError, and OperatorError if the model has ended
+    it."""
+    try:
+        with environment(python) as env:
+            done = subprocess.run(
+                [python, *MEASURE, *arguments],
+                capture_output=True,
+                timeout=MEASURE_SECONDS + _GRACE_SECONDS,
+                stdin=subprocess.DEVNULL,
+                env=env,
+            )
+    except OSError as error:
+        raise NotMeasuredError(f"it cannot be started: {error.strerror}") from error
+    except subprocess.TimeoutExpired:
+        raise _ended(python, signal.SIGALRM) from None
+    if done.returncode < 0:
+        raise _ended(python, -done.returncode)
+    if done.returncode > 0:
+        raise NotMeasuredError(_last_line(done.stderr) or f"it ended with code {done.returncode}")
+    try:
+        # The last line: a runtime may print lines of its own before.
+        return _Found.model_validate_json(_last_line(done.stdout))
+    except (ValueError, ValidationError) as error:
+        raise NotMeasuredError("its result cannot be read") from error
+
+
+def _ended(python: str, number: int) -> OperatorError:
+    how = (
+        f"gave no result within {MEASURE_SECONDS} s"
+        if number == signal.SIGALRM
+        else f"was ended by {signal.Signals(number).name}"
+    )
+    return OperatorError(
+        f"--file: its memory could not be measured: the model {how} in {python}; "
+        "--ram gives the figure, and then it is not measured"
+    )
+
+
+@contextlib.contextmanager
+def environment(python: str) -> Iterator[dict[str, str] | None]:
+    """Yields the environment for `python`: another one imports our packages, and nothing else, from
+    a folder that is lent to it; it needs a runtime and numpy of its own, and no modelwave."""
+    if python == sys.executable:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="modelwave-") as folder:
+        for name in _PACKAGES:
+            found = importlib.util.find_spec(name)
+            if found is None or not found.submodule_search_locations:
+                raise NotMeasuredError(f"{name} is not installed")
+            (Path(folder) / name).symlink_to(Path(found.submodule_search_locations[0]).resolve())
+        yield {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1][:4096] if lines else ""
