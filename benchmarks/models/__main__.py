@@ -71,7 +71,8 @@ class Trial:
             answer, ram = columns.loads(python, model, file, answers, drawn)
             row.loads[python.name] = answer
             row.takes |= {python.name: ram} if ram else {}
-        row.fits = columns.fits(model, file)
+        if model.format == "tflite":  # model inspect does not read ONNX
+            row.fits = columns.fits(model, file)
         if not first.exists():
             return
         golden = self.folder / f"{row.name}.golden.npz"
