@@ -10,7 +10,14 @@ from modelwave_shared.golden import GoldenError
 
 np = pytest.importorskip("numpy")
 
-from modelwave_agent.host.golden import distances, given, make, proposals, writing  # noqa: E402
+from modelwave_agent.host.golden import (  # noqa: E402
+    distances,
+    given,
+    make,
+    proposals,
+    runs,
+    writing,
+)
 from modelwave_agent.host.golden.distances import Apart  # noqa: E402
 from modelwave_agent.host.golden.judges import make as make_judge  # noqa: E402
 from modelwave_agent.host.golden.runs import Run  # noqa: E402
@@ -148,3 +155,45 @@ def test_npy_with_objects_is_never_unpickled(tmp_path):
     np.save(tmp_path / "i.npy", np.array([{}, []], object), allow_pickle=True)
     with pytest.raises(GoldenError, match=r"no \.npy file"):
         given.read_npy(str(tmp_path / "i.npy"))
+
+
+def test_floats_are_run_with_several_numbers_of_threads_and_the_farthest_counts(
+    tmp_path, monkeypatch
+):
+    """tflite-runtime sums in another order with two threads: basic-pitch's outputs move by 0.0001,
+    and its set was passed here and failed on each device with `threads = 2`."""
+    seen = []
+
+    def run(order, python, delegates, threads=0, place=0):
+        seen.append((delegates, threads))
+        path = archive(tmp_path / f"run-{place}", np.array([1, 1 + threads * 1e-4], dtype))
+        said = {"configuration": "+".join(("r", *delegates)), "version": "1", "records": 1}
+        spec = {"name": "y", "dtype": np.dtype(dtype).str, "shape": [1, 2]}
+        return Run({**said, "outputs": [spec], "seconds": 1}, path)
+
+    monkeypatch.setattr(runs, "run", run)
+    monkeypatch.setattr(make, "weakness", lambda path, tolerance: "")
+    order = runs.Order(
+        model="m",
+        format="tflite",
+        inputs="",
+        random=1,
+        seed=0,
+        labels="",
+        others=(),
+        loading={},
+        binary=False,
+        work=tmp_path,
+        out=tmp_path / "set.npz",
+        seconds=1,
+    )
+    dtype = "<f4"
+    made = make.make(order)
+    assert seen == [(d, n) for d in ((), ("xnnpack",)) for n in (0, 1, 2, 4)]
+    assert [one["configuration"] for one in made["configurations"]] == ["r", "r+xnnpack"]
+    assert made["configurations"][0]["outputs"]["y"]["worst"] == 400  # millionths, of 4 threads
+    assert made["tolerance"]["outputs"]["y"]["relative"]["r"] >= 400
+    seen.clear()
+    dtype = "<i2"  # integers are the same with any number
+    make.make(order)
+    assert seen == [((), 0), (("xnnpack",), 0)]

@@ -82,6 +82,20 @@ def test_float_is_right_up_to_absolute_and_relative_difference(tmp_path, rule, o
         assert said.startswith("golden set: output y: 1 of 1 records are off by more than")
 
 
+def test_difference_is_said_in_the_unit_of_the_output(tmp_path):
+    rule = elements(1, relative={"any": 10})
+    assert judged(tmp_path, [[2, 2]], [[2, 2.000081]], rule, "<f8") == (
+        "golden set: output y: 1 of 1 records are off by more than 1e-06 + 10 ppm on fake, "
+        "worst 8.1e-05"
+    )
+    assert "off by more than 1 step on fake, worst 3" in judged(
+        tmp_path, [[2, 2]], [[5, 2]], elements(1), "<i4"
+    )
+    assert "1 of 1 records are other texts" in judged(
+        tmp_path, [[b"a", b""]], [[b"b", b""]], elements(0), "|S1"
+    )
+
+
 @pytest.mark.parametrize("dtype", ["|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8"])
 def test_integer_steps_are_exact_at_both_ends_of_each_type(tmp_path, dtype):
     ends = np.iinfo(dtype)

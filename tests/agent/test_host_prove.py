@@ -188,7 +188,7 @@ def tensors(**rule):
 def test_archive_judges_as_the_binary_form(tmp_path):
     archive = npz(tmp_path / "set.npz")
     assert prove(golden_file=archive, tolerance=tensors()) == ""
-    assert "records are off by more than 1 on " in prove(V3, archive, tensors())
+    assert "records are off by more than 1 step on " in prove(V3, archive, tensors())
     assert "tolerance.kind is outputs, and the golden set needs tensors" in prove(
         golden_file=archive
     )

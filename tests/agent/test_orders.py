@@ -244,6 +244,13 @@ def rejected(name, message, reason, **setting):
             "fit: runtime: needs onnx, has tflite 2.14.0",
         ),
         rejected(
+            "none of the providers that the release allows",
+            signing.order(
+                signing.Release(8, b"m", v=2, loading={"providers": ["tensorrt", "cuda"]}), 6
+            ),
+            "fit: providers: needs tensorrt or cuda, has none",
+        ),
+        rejected(
             "manifest in a format of next year",
             signing.order(signing.Release(9, b"m", v=3), 6),
             "manifest: manifest.v: 3 is a newer format; manifest v 2 is read here; update the "

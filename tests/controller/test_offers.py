@@ -69,6 +69,20 @@ def test_each_name_is_compared_in_its_own_numbering(
     assert sorted(lacking(world, run, needed)) == who
 
 
+def test_a_device_without_a_provider_that_the_release_allows_is_named(
+    world: World, run: Run
+) -> None:
+    device = world.devices["d3"]
+    runtimes = LITERT | {"onnx": "1.32.0", "onnxruntime+cuda": "1.32.0"}
+    device.says = device.says | {"extra": {"runtimes": runtimes}}
+    world.hear([device])
+    world.shelve(1, v=2, format="onnx", loading={"providers": ["tensorrt", "cuda"]})
+    planned = run("rollout", "start", "digits", "1", "--dry-run", "--json").json()
+    told = {one["device"]: one["shortfalls"] for one in planned["devices"]}
+    assert told["d3"] == []
+    assert told["d0"] == ["providers: needs tensorrt or cuda, has none"]
+
+
 def test_a_device_shows_all_its_runtimes(world: World, run: Run) -> None:
     shown = run("device", "show", "d3").out
     assert "tflite 2.23.0, ai-edge-litert 2.3.0, onnx 1.22.0" in shown

@@ -3,7 +3,7 @@ several outputs."""
 
 import json
 
-from modelwave_shared import documents, manifests
+from modelwave_shared import documents, manifests, tensors
 from modelwave_shared.errors import DocumentError, NewerFormatError
 from modelwave_shared.limits import MAX_LOADING_BYTES, MAX_SHAPES, MAX_TENSOR_NAME
 from modelwave_shared.words import MANIFEST
@@ -126,3 +126,14 @@ def test_a_format_is_a_name():
     documents.check(MANIFEST, second(format="sklearn-json"))
     for wrong in ("", "ONNX", "a b", "../x", 1, None):
         assert problem(second(format=wrong)).startswith("manifest.format")
+
+
+def test_one_of_the_providers_that_a_release_allows_is_enough():
+    cuda = {"tflite": "2.14.0", "onnx": "1.32.0", "onnxruntime+cuda": "1.32.0"}
+    cpu = {"onnx": "1.32.0", "onnxruntime": "1.32.0", "onnxruntime+cpu": "1.32.0"}
+    wanted = {"providers": ["tensorrt", "cuda"]}
+    assert tensors.shortfalls(wanted, cuda) == []
+    assert tensors.shortfalls(wanted, cpu) == ["providers: needs tensorrt or cuda, has cpu"]
+    assert tensors.shortfalls(wanted, {}) == ["providers: needs tensorrt or cuda, has none"]
+    for loading in ({}, {"shapes": {"x": [1]}}, {"delegates": ["xnnpack"]}):
+        assert tensors.shortfalls(loading, {}) == [], loading

@@ -89,6 +89,7 @@ def test_tflite_and_onnx_are_two_targets_of_one_rollout(house: House, tmp_path: 
             "onnx",
             "onnx",
         )
+        assert manifest["extra"]["ram_from"].startswith("measured on onnxruntime ")
         status = rolled_out(house, "v1")
         assert status["status"] == "FINISHED", (status["why"], status["problems"])
         lite, onnx = (

@@ -15,6 +15,10 @@ from tests.controller.operator_home import DIGITS, Run, as_json, refused
 TWIN = DIGITS.parent / "onnx" / "digits-v2.onnx"
 
 
+def not_measured(only: str) -> None:
+    return None
+
+
 def target(name: str, tmp_path: Path) -> Target:
     return Targets(tmp_path).get(name)
 
@@ -37,8 +41,9 @@ def test_the_twin_of_an_example_is_proven_and_released_for_real(home: Home, mode
     assert manifest["loading"] == {"providers": ["cuda", "cpu"]}
     needs = manifest["needs"]
     assert (needs["runtime"], needs["kernels"]) == ("onnx", [])
-    assert needs["ram"] == onnx_needs.ram_bytes(TWIN.read_bytes())
-    assert "an estimate for ONNX" in result[2]
+    assert manifest["extra"]["ram_from"] == "planned"  # conftest.py: nothing is measured here
+    assert needs["ram"] == onnx_needs.planned(TWIN.read_bytes())
+    assert "RAM: " in result[2]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +69,7 @@ def test_a_provider_of_a_tflite_model_is_refused(home: Home, modelwave: Run) -> 
 
 def needs_of(data: bytes, tmp_path: Path, runtime: str | None = None) -> str:
     asked = Asked(runtime=runtime)
-    return onnx_needs.fill(data, target("linux-cpu", tmp_path), asked).runtime
+    return onnx_needs.fill(data, target("linux-cpu", tmp_path), asked, not_measured).runtime
 
 
 @pytest.mark.parametrize(
@@ -131,3 +136,18 @@ def test_operators_inside_of_operators_are_found() -> None:
     )
     nodes = [("If", ["x"], ["y"], {"then_branch": body, "else_branch": body})]
     assert onnx_file.read(model(nodes=nodes)).operators == {"If", "com.microsoft:Gelu"}
+
+
+def test_model_inspect_says_who_runs_it_and_does_not_guess_its_ram(
+    home: Home, modelwave: Run
+) -> None:
+    rows = as_json(modelwave("model", "inspect", TWIN, "--json"))
+    by_target = {row["target"]: row for row in rows}
+    host, board = by_target["jetson-orin-nano"], by_target["rp2040"]
+    assert (host["fits"], host["total_ram"]) == ("unknown", None)
+    assert host["weights_flash"] < host["model_flash"] == TWIN.stat().st_size
+    assert "opset 13: any ONNX Runtime; operators DequantizeLinear, " in host["notes"][0]
+    assert (board["fits"], board["refused"]) == ("no", "an ONNX model, and it runs tflite")
+    code, out, _ = modelwave("model", "inspect", TWIN)
+    assert (code, "release create" in out) == (0, True)
+    refused(modelwave("model", "inspect", TWIN, "--layers"), "an ONNX model, which no board runs")

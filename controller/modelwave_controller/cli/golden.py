@@ -241,9 +241,10 @@ def _rule(rule: Any) -> str:
             f"boxes, at least {rule['least_ppm'] / MILLION:.1%} found, with an overlap of "
             f"{rule['iou_ppm'] / MILLION:g} and a score within {rule['score_ppm'] / MILLION:g}"
         )
-    relative = rule.get("relative", {})
-    return "; ".join(
-        f"{name} {most}" + (f" + {relative[name]} ppm" if name in relative else "")
+    if "relative" not in rule:
+        return "; ".join(f"{name} {most}" for name, most in rule["absolute"].items())
+    return "; ".join(  # of floats
+        f"{name} {most / MILLION:.6g} + {rule['relative'].get(name, 0)} ppm"
         for name, most in rule["absolute"].items()
     )
 

@@ -154,9 +154,7 @@ def host_ram(asked: Asked, measured: Measured | None, planned: int) -> tuple[int
     if asked.ram is not None:
         return asked.ram, "RAM as given", "given"
     if measured is None:
-        how = (
-            f"{host.PLANNED}: no runtime for it is installed here (pip install 'modelwave[tflite]')"
-        )
+        how = f"{host.PLANNED}: no runtime that is installed here could run it"
         return planned, how, "planned"
     where = f"measured on {', '.join(measured.runtimes)}"[:MAX_TEXT]
     return measured.ram, f"RAM: {measured.ram:,} bytes, {where}, with a margin", where

@@ -19,6 +19,10 @@ class Apart:
     worst: float = 0
     relative_ppm: float = 0
 
+    def or_farther(self, other: "Apart") -> "Apart":
+        """Returns the greater of the two in each figure."""
+        return Apart(max(self.worst, other.worst), max(self.relative_ppm, other.relative_ppm))
+
     def json(self) -> dict[str, int | None]:
         return {"worst": _whole(self.worst), "relative_ppm": _whole(self.relative_ppm)}
 

@@ -83,6 +83,7 @@ class Elements(OutputJudge):
         self.relative_ppm = relative.get(configuration, relative.get(ANY, 0))
         self.worst = 0.0
         self.worst_ppm = 0  # of floats, of the expected element, where that is not 0
+        self._kind = ""  # numpy's, of the elements
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -91,6 +92,7 @@ class Elements(OutputJudge):
     def count(self, outputs: Arrays, expected: Arrays) -> tuple[int, int]:
         got, wanted = outputs[self.output], expected[EXPECTED + self.output]
         wanted = alike(wanted, got, self.output)
+        self._kind = got.dtype.kind
         if got.dtype.kind in TEXTS:
             return int(texts(got).tolist() == texts(wanted).tolist()), 1
         off = distance(got, wanted)
@@ -99,11 +101,16 @@ class Elements(OutputJudge):
         return int((off <= allowed(wanted, self.absolute, self.relative_ppm)).all()), 1
 
     def problem(self) -> str:
+        wrong = f"{self.seen - self.right} of {self.seen} records are"
+        if self._kind in TEXTS:
+            return f"{wrong} other texts on {self.configuration}"
+        if self._kind in "fc":  # figures of floats are in millionths
+            most, worst = f"{self.absolute / MILLION:.6g}", f"{self.worst / MILLION:.3g}"
+        else:
+            steps = "step" if self.absolute == 1 else "steps"
+            most, worst = f"{self.absolute} {steps}", f"{self.worst:.0f}"
         relative = f" + {self.relative_ppm} ppm" if self.relative_ppm else ""
-        return (
-            f"{self.seen - self.right} of {self.seen} records are off by more than "
-            f"{self.absolute}{relative} on {self.configuration}, worst {self.worst:.0f}"
-        )
+        return f"{wrong} off by more than {most}{relative} on {self.configuration}, worst {worst}"
 
 
 class Labels(OutputJudge):

@@ -1,6 +1,6 @@
-"""Makes a golden set: runs the model in each configuration of each runtime, takes the outputs of
-the reference (this interpreter's runtime, without a delegate), and proposes a tolerance from how
-far the others are from it."""
+"""Makes a golden set: runs the model in each configuration of each runtime, and if it gives floats
+with several numbers of threads; takes the outputs of the reference (this interpreter's runtime,
+without a delegate), and proposes a tolerance from how far the others are from it."""
 
 import json
 import sys
@@ -41,9 +41,9 @@ class Measured:
 def make(order: Order) -> dict[str, Any]:
     """Writes the set and returns what it is. Raises GoldenError, StepError (the reference could not
     be run) and OSError."""
-    reference = runs.run(order, sys.executable, (), 0)
+    reference = runs.run(order, sys.executable, ())
     _require_numbers(reference)
-    others, problems = _others(order)
+    others, problems = _others(order, reference)
     usual = distances.sizes(reference.archive)
     measured = [
         Measured(
@@ -69,7 +69,7 @@ def make(order: Order) -> dict[str, Any]:
         "form": "binary" if order.binary else "npz",
         "records": reference.said["records"],
         "reference": _named(reference),
-        "configurations": [_shown(one) for one in measured],
+        "configurations": _shown(measured),
         "problems": problems,
         "remarks": _remarks(reference, rules),
         "tolerance": tolerance,
@@ -78,17 +78,19 @@ def make(order: Order) -> dict[str, Any]:
     }
 
 
-def _others(order: Order) -> tuple[list[Run], list[dict[str, str]]]:
+def _others(order: Order, reference: Run) -> tuple[list[Run], list[dict[str, str]]]:
     """Returns the runs of the other configurations, and the problems of those that failed."""
-    found, problems = [], []
-    for place, (python, delegates) in enumerate(runs.others(order), start=1):
+    found, problems = [], dict[str, str]()
+    for place, (python, delegates, threads) in enumerate(runs.others(order, reference), start=1):
+        named = "+".join((python, *delegates))
+        if named in problems:
+            continue
         try:
-            found.append(runs.run(order, python, delegates, place))
+            found.append(runs.run(order, python, delegates, threads, place))
         except StepError as error:
-            named = "+".join((python, *delegates))
-            problems.append({"python": named, "problem": str(error)})
+            problems[named] = str(error)
             say(f"{named}: {error}")
-    return found, problems
+    return found, [{"python": name, "problem": problem} for name, problem in problems.items()]
 
 
 def _remarks(reference: Run, rules: Mapping[str, Any]) -> list[str]:
@@ -161,14 +163,12 @@ def _is_long(rules: Mapping[str, Any]) -> bool:
 
 
 def _greatest(measured: Iterable[Measured], output: str) -> dict[str, Apart]:
-    """Returns {configuration: its greatest distance}; two interpreters may have the same one in two
-    versions."""
+    """Returns {configuration: its greatest distance}; it was run with several numbers of threads,
+    and two interpreters may have it in two versions."""
     found: dict[str, Apart] = {}
     for one in measured:
-        entry, before = one.outputs[output], found.get(one.run.configuration, Apart())
-        found[one.run.configuration] = Apart(
-            max(entry.worst, before.worst), max(entry.relative_ppm, before.relative_ppm)
-        )
+        name = one.run.configuration
+        found[name] = one.outputs[output].or_farther(found.get(name, Apart()))
     return found
 
 
@@ -214,14 +214,24 @@ def _description(order: Order, reference: Run, tolerance: Mapping[str, Any]) -> 
     return described
 
 
-def _shown(one: Measured) -> dict[str, Any]:
-    types = {spec["name"]: spec["dtype"] for spec in one.run.said["outputs"]}
-    return {
-        "configuration": one.run.configuration,
-        "version": one.run.said["version"],
-        "in_tolerance": one.is_allowed,
-        "outputs": {
-            name: {**apart.json(), "unit": distances.unit(types[name])}
-            for name, apart in one.outputs.items()
-        },
-    }
+def _shown(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Returns an entry for each configuration in each version."""
+    types = {spec["name"]: spec["dtype"] for spec in measured[0].run.said["outputs"]}
+    grouped: dict[str, list[Measured]] = {}
+    for one in measured:
+        grouped.setdefault(_named(one.run), []).append(one)
+    return [
+        {
+            "configuration": group[0].run.configuration,
+            "version": group[0].run.said["version"],
+            "in_tolerance": group[0].is_allowed,
+            "outputs": {
+                name: {
+                    **_greatest(group, name)[group[0].run.configuration].json(),
+                    "unit": distances.unit(dtype),
+                }
+                for name, dtype in types.items()
+            },
+        }
+        for group in grouped.values()
+    ]

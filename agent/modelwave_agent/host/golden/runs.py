@@ -12,6 +12,9 @@ from modelwave_agent.host.golden.archive import CLASSES, EXPECTED, Archive, Arra
 from modelwave_shared.tensors import XNNPACK
 from modelwave_shared.words import TFLITE
 
+# A runtime sums floats in another order with another number of threads.
+THREADS = (1, 2, 4)
+
 
 @dataclass(frozen=True)
 class Order:
@@ -44,13 +47,16 @@ class Run:
         return str(self.said["configuration"])
 
 
-def others(order: Order) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yields (Python, delegates) of each other configuration."""
+def others(order: Order, reference: Run) -> Iterator[tuple[str, tuple[str, ...], int]]:
+    """Yields (Python, delegates, threads) of all runs but the reference; 0 threads are what the
+    runtime takes by itself."""
     variants: Sequence[tuple[str, ...]] = ((), (XNNPACK,)) if order.format == TFLITE else ((),)
+    is_rounded = any(spec["dtype"][1] in "fc" for spec in reference.said["outputs"])
     for python in (sys.executable, *order.others):
         for delegates in variants:
-            if python != sys.executable or delegates:
-                yield python, delegates
+            for threads in (0, *THREADS) if is_rounded else (0,):
+                if python != sys.executable or delegates or threads:
+                    yield python, delegates, threads
 
 
 def is_allowed(order: Order, run: Run) -> bool:
@@ -59,7 +65,9 @@ def is_allowed(order: Order, run: Run) -> bool:
     return not is_delegate or XNNPACK in order.loading.get("delegates", ())
 
 
-def run(order: Order, python: str, delegates: tuple[str, ...], place: int) -> Run:
+def run(
+    order: Order, python: str, delegates: tuple[str, ...], threads: int = 0, place: int = 0
+) -> Run:
     """Runs the model in one configuration; that of place 0 is the reference. Raises StepError."""
     out = order.work / f"run-{place}.npz"
     loading = {name: value for name, value in order.loading.items() if name != "delegates"}
@@ -69,6 +77,7 @@ def run(order: Order, python: str, delegates: tuple[str, ...], place: int) -> Ru
         "--model": order.model,
         "--format": order.format,
         "--loading": json.dumps(loading),
+        "--settings": json.dumps({"threads": threads}),
         "--out": str(out),
         "--seconds": str(order.seconds),
     }

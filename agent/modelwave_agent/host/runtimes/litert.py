@@ -58,14 +58,17 @@ class LiteRT(HostRuntime):
         self._with_xnnpack = (
             XNNPACK in loading.get("delegates", ()) and XNNPACK in self.settings.delegates
         )
+        hint = ""
         try:
             interpreter = self._opened(path)
-            _resize(interpreter, loading.get("shapes", {}))
+            shapes = loading.get("shapes", {})
+            _resize(interpreter, shapes)
+            hint = _open_shape(interpreter, shapes)
             interpreter.allocate_tensors()  # not before: in the file's shapes it may not work
             self._look_at(interpreter)
         except (ValueError, RuntimeError) as error:
             self.unload()
-            raise ProofError(f"the model cannot be loaded: {_line(error)}") from error
+            raise ProofError(f"the model cannot be loaded: {_line(error)}{hint}") from error
         self._interpreter = interpreter
 
     def _opened(self, path: str) -> Any:
@@ -189,8 +192,34 @@ def _resize(interpreter: Any, shapes: Mapping[str, Sequence[int]]) -> None:
     inputs, _ = names_of(interpreter)
     for name, shape in shapes.items():
         if name not in inputs:
-            raise ValueError(f"the manifest has a shape for {name}, the inputs are {list(inputs)}")
+            raise ValueError(
+                f"the manifest has a shape for {name}, the inputs are {', '.join(inputs)}"
+            )
+        own = _own_shape(inputs[name])
+        if len(own) != len(shape) or any(
+            size not in (OPEN, wanted) for size, wanted in zip(own, shape, strict=True)
+        ):
+            raise ValueError(
+                f"the manifest gives {name} the shape {list(shape)}, the model has {own}"
+            )
         interpreter.resize_tensor_input(inputs[name]["index"], list(shape), strict=True)
+
+
+def _open_shape(interpreter: Any, shapes: Mapping[str, Sequence[int]]) -> str:
+    """Returns what helps if the model leaves open a side that no manifest gives, beyond the first,
+    which counts records; else nothing."""
+    inputs, _ = names_of(interpreter)
+    for name, detail in inputs.items():
+        own = _own_shape(detail)
+        if name not in shapes and OPEN in own[1:]:
+            return f" (input {name} leaves its shape {own} open: golden make --shape gives it one)"
+    return ""
+
+
+def _own_shape(detail: Any) -> list[int]:
+    """Returns the shape of a tensor in the file, with OPEN for a size that it leaves open."""
+    signature = detail["shape_signature"]
+    return [int(size) for size in (signature if len(signature) else detail["shape"])]
 
 
 def _line(error: Exception) -> str:
