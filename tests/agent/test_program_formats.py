@@ -1,15 +1,23 @@
 """A program whose releases have different formats, on runtimes that fail at the worst moment."""
 
+from pathlib import Path
+
 import pytest
 
+from modelwave_agent.host import HostAgent
 from modelwave_agent.host.program import Program
 from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime, RuntimeSettings
 from modelwave_agent.host.runtimes.specs import TensorSpec
+from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError
 from modelwave_agent.types import Live
+from tests.agent.confirmed import MODEL, prepared
+from tests.agent.host_places import refused_port
 
 np = pytest.importorskip("numpy")
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "models" / "digits-v2.tflite"
 
 
 class Runtime(HostRuntime):
@@ -85,3 +93,31 @@ def test_a_runtime_that_cannot_unload_its_model_is_not_used_again(made):
     with pytest.raises(RuntimeError, match="in use"):
         answer(program, live(2, "b", "onnx"))
     assert answer(program, live(2, "b", "onnx")) == "onnx b"
+
+
+def test_record_of_an_agent_before_there_were_formats_serves_tflite(tmp_path):
+    with refused_port() as port:
+        config = prepared(tmp_path, DIGITS.read_bytes(), port)
+        change_bank(tmp_path, lambda bank: [bank.pop("format"), bank.pop("loading")])
+        with HostAgent.from_config(config) as agent:
+            live = agent.wait_live(MODEL)
+            assert (live.format, live.loading) == ("tflite", {})
+            assert len(agent.run(MODEL, bytes(64))) == 10
+
+
+def test_record_of_a_newer_agent_serves_what_can_be_served(tmp_path):
+    with refused_port() as port:
+        config = prepared(tmp_path, b"a model of tomorrow", port, format_="tomorrow")
+        change_bank(tmp_path, lambda bank: bank.update(mood="good"))
+        with HostAgent.from_config(config) as agent:
+            assert agent.wait_live(MODEL).format == "tomorrow"
+            with pytest.raises(ProofError, match="no runtime for the format tomorrow"):
+                agent.run(MODEL, np.float32([1]))
+            agent.check()
+
+
+def change_bank(folder, change):
+    journal = Journal(str(folder / "state" / MODEL), "journal")
+    record = journal.read()
+    change(record["banks"][0])
+    journal.write(record)
