@@ -71,14 +71,16 @@ class Trial:
             answer, ram = columns.loads(python, model, file, answers, drawn)
             row.loads[python.name] = answer
             row.takes |= {python.name: ram} if ram else {}
-        row.fits = columns.fits(model, file)
+        if model.format == "tflite":  # model inspect does not read ONNX
+            row.fits = columns.fits(model, file)
         if not first.exists():
             return
         golden = self.folder / f"{row.name}.golden.npz"
         others = [python.path for python in self.pythons[1:]]
         row.golden = columns.golden(model, file, first, golden, others)
         if row.golden == YES:
-            row.released, row.needs = self.devices.release(model, row.package, golden)
+            measured = [part for path in others for part in ("--python", path)]
+            row.released, row.needs = self.devices.release(model, row.package, golden, *measured)
 
     def serve(self, rows: list[Row]) -> list[Row]:
         inputs = {row.name: self._answers(row.name, self.pythons[0]) for row in rows}

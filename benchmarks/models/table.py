@@ -25,7 +25,8 @@ other runtimes.
 The columns say yes if
 
 - loads: the runtime alone loads and runs the model ([bare.py](../benchmarks/models/bare.py));
-- fits: `modelwave model inspect --target linux-cpu` says so;
+- fits: `modelwave model inspect --target linux-cpu` says so; it does not read ONNX, where
+  `release create` finds out;
 - golden: `modelwave golden make` makes a golden set of random inputs, and proposes a tolerance;
 - released: `modelwave release create` proves the model with that set, and signs the release;
 - served: a device with that Python gets the release in a rollout, proves and confirms it, and its
@@ -105,7 +106,9 @@ def _totals(table: Table) -> list[str]:
     )
     lines = [f"{name} has {', '.join(found)}." for name, found in table.runtimes.items()]
     said = "; ".join(f"{column}: {count}" for column, count in counts.items())
-    refused = [row.name for row in table.rows if row.fits != YES and YES in row.loads.values()]
+    refused = [
+        row.name for row in table.rows if row.fits not in ("", YES) and YES in row.loads.values()
+    ]
     lines += [
         f"Yes of {len(table.rows)}: {said}.",
         f"Fits, and loads nowhere: {_listed(table.wrong)}.",

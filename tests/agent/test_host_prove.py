@@ -90,12 +90,13 @@ def test_cut_model_is_a_proof_error(tmp_path, cut):
     assert "\n" not in said
 
 
-def test_lines_before_the_proof_s_result_are_passed_over():
-    said = b'INFO: a line of the runtime\n{"healthy": true}\n'
+@pytest.mark.parametrize("after", [b"", b"\n", b"0\n", b"[]\n", b"bye\n", b"[" * 3000 + b"\n"])
+def test_lines_around_the_proof_s_result_are_passed_over(after):
+    said = b'INFO: a line of the runtime\n{"healthy": true}\n' + after
     assert proving._verdict(Ended(0, said, b"")) == ""
 
 
-@pytest.mark.parametrize("said", [b"", b"\n", b"no result", b'{"healthy": tr'])
+@pytest.mark.parametrize("said", [b"", b"\n", b"no result", b'{"healthy": tr', b"0", b"{}"])
 def test_proof_without_a_result_says_nothing_about_the_model(said):
     with pytest.raises(OSError, match="the proof gave no result"):
         proving._verdict(Ended(0, said, b""))

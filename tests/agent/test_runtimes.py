@@ -15,6 +15,7 @@ from modelwave_agent.ports import ProofError
 np = pytest.importorskip("numpy")
 pytest.importorskip("tflite", reason="the package tflite, which writes models, is not installed")
 
+from modelwave_agent.host.golden import proof  # noqa: E402
 from modelwave_agent.host.runtimes import arrays  # noqa: E402
 from modelwave_agent.host.runtimes.litert import LiteRT  # noqa: E402
 from tests.fit.writer import Graph, write  # noqa: E402
@@ -83,6 +84,42 @@ def test_a_shape_that_the_model_does_not_take_is_a_fault_of_the_release(tmp_path
     with pytest.raises(ProofError, match=problem) as raised:
         loaded(tmp_path, sums(), {"shapes": shapes})
     assert not isinstance(raised.value, InputError)
+
+
+def finds(shape):
+    """A model whose output has the places of what is true; the file says that it has `shape`."""
+    graph = Graph()
+    given, places = graph.tensor((4,), "BOOL"), graph.tensor(shape, "INT64")
+    graph.op("WHERE", [given], [places], None)
+    graph.inputs, graph.outputs = [given], [places]
+    return write(graph)
+
+
+@pytest.mark.parametrize("shape", [(0, 1), (1, 1), (9, 1)])
+def test_an_output_without_elements_is_an_empty_array(tmp_path, shape):
+    runtime = loaded(tmp_path, finds(shape))
+    assert runtime.outputs[0].shape == (OPEN, OPEN)
+    found = []
+    for given in ([0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]):
+        (output,) = runtime.run({runtime.inputs[0].name: np.array(given, bool)}).values()
+        found.append((output.dtype, output.tolist()))
+    assert found == [(np.int64, []), (np.int64, [[1], [2]]), (np.int64, [])]
+
+
+def test_a_golden_set_of_outputs_of_changing_size_is_judged(tmp_path):
+    runtime = loaded(tmp_path, finds((0, 1)))
+    given, output = runtime.inputs[0].name, runtime.outputs[0].name
+    inputs, expected = (
+        np.array([[1, 0, 1, 0], [0, 1, 0, 1]], bool),
+        np.array([[[0], [2]], [[1], [3]]]),
+    )
+    path = tmp_path / "set.npz"
+    np.savez(path, **{f"inputs/{given}": inputs, f"outputs/{output}": expected})
+    rule = {"judge": "elements", "absolute": {"any": 0}}
+    tolerance = {"kind": "tensors", "outputs": {output: rule}}
+    assert proof.judge(runtime, str(path), tolerance) == ""
+    np.savez(path, **{f"inputs/{given}": ~inputs & False, f"outputs/{output}": expected})
+    assert "the model's output [0, 1]" in proof.judge(runtime, str(path), tolerance)
 
 
 SPECS = [

@@ -136,3 +136,18 @@ def test_operators_inside_of_operators_are_found() -> None:
     )
     nodes = [("If", ["x"], ["y"], {"then_branch": body, "else_branch": body})]
     assert onnx_file.read(model(nodes=nodes)).operators == {"If", "com.microsoft:Gelu"}
+
+
+def test_model_inspect_says_who_runs_it_and_does_not_guess_its_ram(
+    home: Home, modelwave: Run
+) -> None:
+    rows = as_json(modelwave("model", "inspect", TWIN, "--json"))
+    by_target = {row["target"]: row for row in rows}
+    host, board = by_target["jetson-orin-nano"], by_target["rp2040"]
+    assert (host["fits"], host["total_ram"]) == ("unknown", None)
+    assert host["weights_flash"] < host["model_flash"] == TWIN.stat().st_size
+    assert "opset 13: any ONNX Runtime; operators DequantizeLinear, " in host["notes"][0]
+    assert (board["fits"], board["refused"]) == ("no", "an ONNX model, and it runs tflite")
+    code, out, _ = modelwave("model", "inspect", TWIN)
+    assert (code, "release create" in out) == (0, True)
+    refused(modelwave("model", "inspect", TWIN, "--layers"), "an ONNX model, which no board runs")

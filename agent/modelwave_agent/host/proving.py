@@ -3,6 +3,7 @@ process of its own (prove.py), so that a model that crashes its runtime or makes
 unhealthy and does no other harm."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -114,9 +115,10 @@ def _verdict(ended: process.Ended) -> str:
         return f"proof: the model crashed its runtime ({signal.Signals(-ended.code).name})"
     if ended.code > 0:
         raise OSError(ended.last_line() or f"exit code {ended.code}")
-    try:
-        # The last line: a runtime, or the system's Python, may print lines of its own before.
-        judgement = json.loads(ended.out.splitlines()[-1])
-    except (ValueError, IndexError) as error:
-        raise OSError(f"the proof gave no result, but {ended.out[-40:]!r}") from error
-    return "" if judgement["healthy"] else str(judgement["reason"])
+    # A runtime, or the system's Python, may print lines of its own before it and at its end.
+    for line in reversed(ended.out.splitlines()):
+        with contextlib.suppress(ValueError, RecursionError):
+            judgement = json.loads(line)
+            if isinstance(judgement, dict) and "healthy" in judgement:
+                return "" if judgement["healthy"] else str(judgement["reason"])
+    raise OSError(f"the proof gave no result, but {ended.out[-40:]!r}")

@@ -19,7 +19,8 @@ from modelwave_controller.models.estimate import ARENA_RANGE, FILE_RANGE, estima
 from modelwave_controller.models.inspection import Inspection, ModelOnTarget
 from modelwave_controller.models.labels import LabelFile
 from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
-from modelwave_controller.models.opening import read_model_file, require_text
+from modelwave_controller.models.onnx_inspection import OnnxInspection
+from modelwave_controller.models.opening import is_onnx, read_model_file, require_text
 from modelwave_controller.models.targets import Target, Targets
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
@@ -42,7 +43,9 @@ COLUMNS = (
 
 FilesArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="FILES", show_default=False, help=".tflite files.", parser=path),
+    typer.Argument(
+        metavar="FILES", show_default=False, help=".tflite files, or .onnx.", parser=path
+    ),
 ]
 TargetOption = Annotated[
     list[str] | None,
@@ -93,7 +96,7 @@ def inspect(
     failed: list[Path] = []
     for one in file:
         try:
-            inspection = _opened(one)
+            inspection = _inspected(one)
             if as_json:
                 entries += _json(inspection, profiles, targets)
             else:
@@ -251,6 +254,11 @@ def _verdict(file: int, arena: int | None, board: Target) -> str:
 
 def _opened(path: Path) -> Inspection:
     return Inspection(str(path), read_model_file(path, "FILE", MAX_ANALYSED_BYTES))
+
+
+def _inspected(path: Path) -> Inspection:
+    data = read_model_file(path, "FILE", MAX_ANALYSED_BYTES, also_onnx=True)
+    return (OnnxInspection if is_onnx(data) else Inspection)(str(path), data)
 
 
 def _targets(ctx: typer.Context, names: Sequence[str] | None) -> list[Target]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.fit import formats
-from modelwave_controller.fit.format_signs import sample_file
+from modelwave_controller.fit.format_signs import Sample, sample_bytes, sample_file
 from modelwave_controller.trust.documents import require
 from modelwave_shared import fields
 from modelwave_shared.words import ONNX, TFLITE
@@ -14,13 +14,15 @@ from modelwave_shared.words import ONNX, TFLITE
 MAX_LISTED_FILES = 10_000
 
 
-def read_model_file(path: Path, what: str, limit: int) -> bytes:
-    """Returns the contents of a .tflite file that was named with the option `what`. Raises
-    OperatorError if it cannot be read, is none, or has more than `limit` bytes."""
+def read_model_file(path: Path, what: str, limit: int, also_onnx: bool = False) -> bytes:
+    """Returns the contents of a .tflite file that was named with the option `what`; `also_onnx`: or
+    of a .onnx. Raises OperatorError if it cannot be read, is none, or has more than `limit`
+    bytes."""
     require_no_folder(path, what)
     with disk.open_plain(path, what) as file, disk.naming(path):
         sample = sample_file(file, path.suffix)
-        if why := formats.why_not_tflite(sample):
+        why = formats.why_not_tflite(sample)
+        if why and not (also_onnx and _is_onnx(sample)):
             raise OperatorError(f"{what}: {path} is {why}")
         if sample.size > limit:
             raise OperatorError(
@@ -28,6 +30,16 @@ def read_model_file(path: Path, what: str, limit: int) -> bytes:
                 "`release create --ram` releases it for a host all the same"
             )
         return file.read(limit)
+
+
+def is_onnx(data: bytes) -> bool:
+    """Whether these are the bytes of an ONNX model."""
+    return _is_onnx(sample_bytes(data))
+
+
+def _is_onnx(sample: Sample) -> bool:
+    found = formats.format_of(sample)
+    return found is not None and found.key == ONNX
 
 
 def format_of(path: Path, what: str, asked: str | None) -> str:

@@ -90,7 +90,10 @@ class LiteRT(HostRuntime):
     def _look_at(self, interpreter: Any) -> None:
         inputs, outputs = names_of(interpreter)
         self.inputs = tuple(_spec(name, detail) for name, detail in inputs.items())
-        self.outputs = tuple(_spec(name, detail) for name, detail in outputs.items())
+        self.outputs = tuple(
+            _as_it_comes(interpreter, _spec(name, detail), detail)
+            for name, detail in outputs.items()
+        )
         self._given = {name: detail["index"] for name, detail in inputs.items()}
         self._results = {name: detail["index"] for name, detail in outputs.items()}
 
@@ -100,7 +103,7 @@ class LiteRT(HostRuntime):
             for name, array in inputs.items():
                 interpreter.set_tensor(self._given[name], array)
             interpreter.invoke()
-            return {name: interpreter.get_tensor(index) for name, index in self._results.items()}
+            return {name: _output(interpreter, index) for name, index in self._results.items()}
         except (ValueError, RuntimeError) as error:
             raise ProofError(f"the model cannot be run: {_line(error)}") from error
 
@@ -156,6 +159,31 @@ def _spec(name: str, detail: Any) -> TensorSpec:
     kind = numpy.dtype(detail["dtype"])
     shape = detail["shape"]
     return TensorSpec(name, "|S0" if kind.kind in "SO" else kind.str, tuple(map(int, shape)))
+
+
+def _as_it_comes(interpreter: Any, spec: TensorSpec, detail: Any) -> TensorSpec:
+    """Returns the output's specification, with an open shape if its size is known only after a run:
+    it has no memory before."""
+    is_open = 0 in spec.shape
+    if not is_open and spec.dtype[1] != "S":  # TFLite crashes for texts that are not there yet
+        try:
+            interpreter.tensor(detail["index"])()
+        except ValueError:
+            is_open = True
+    return TensorSpec(spec.name, spec.dtype, (OPEN,) * max(1, len(spec.shape))) if is_open else spec
+
+
+def _output(interpreter: Any, index: int) -> Any:
+    """Returns an output. TFLite has no array for one without elements, such as the boxes of a
+    detector that finds none."""
+    try:
+        return interpreter.get_tensor(index)
+    except ValueError:
+        for detail in interpreter.get_output_details():
+            if detail["index"] == index and 0 in detail["shape"]:
+                numpy = importlib.import_module("numpy")
+                return numpy.zeros(detail["shape"], detail["dtype"])
+        raise
 
 
 def _resize(interpreter: Any, shapes: Mapping[str, Sequence[int]]) -> None:
