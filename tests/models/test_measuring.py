@@ -80,6 +80,32 @@ def test_what_cannot_be_measured_has_its_reason(
     assert words in done.stdout + done.stderr
 
 
+def test_model_that_fails_on_random_inputs_is_measured_with_the_golden_set_s(
+    tmp_path: Path,
+) -> None:
+    """A row that the table does not have, as a sample rate that a model does not know."""
+    numpy = pytest.importorskip("numpy")
+    graph = Graph()
+    places, found = graph.tensor([64], "INT32"), graph.tensor([64], "INT32")
+    graph.op("GATHER", [graph.constant([7], "INT32"), places], [found], "Gather")
+    graph.inputs, graph.outputs = [places], [found]
+    (tmp_path / "model.tflite").write_bytes(write(graph))
+    golden = tmp_path / "set.npz"
+    arrays = {"inputs/tensor0": numpy.zeros((2, 64), "<i4")}
+    numpy.savez(golden, **arrays, **{"outputs/tensor1": numpy.full((2, 64), 7, "<i4")})
+
+    def found_with(*more: str) -> Any:
+        done = program(tmp_path / "model.tflite", *more)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    assert "out of" in found_with()["reason"]
+    known = found_with("--golden", str(golden))
+    assert known["reason"] == ""
+    assert known["ram"] > 0
+    numpy.savez(golden, **arrays, **{"outputs/tensor1": numpy.zeros((2, 2), "<i4")})
+    assert found_with("--golden", str(golden))["reason"].startswith("golden: ")
+
+
 def test_the_time_limit_ends_the_program_itself() -> None:
     assert program(V2, "--seconds", "0.001").returncode == -signal.SIGALRM
 

@@ -2,12 +2,13 @@
 the controller's `release create` and `model inspect`.
 
     python -m modelwave_agent.host.measure --model F --format tflite --loading JSON --settings JSON
-        --seconds N --memory BYTES
+        --seconds N --memory BYTES --golden FILE
 
 The process has loaded Python, numpy and the runtime, and has run another model, the smallest that
 there is, as a program has that gets an update. Then it loads the model and runs it RUNS times on
-inputs that are drawn at random. The figure is its highest resident size after that (with the pages
-of files, such as the mapped model and the runtime's code) less its resident size before.
+inputs that are drawn at random, or if it fails on these, on the golden set's first ones. The figure
+is its highest resident size after that (with the pages of files, such as the mapped model and the
+runtime's code) less its resident size before.
 
 Prints one JSON line {"ram", "reason", "runtime", "version"} and exits with 0: `ram` in bytes, or 0
 with the `reason` if the model cannot be loaded or run. Exits with 1 and a line on stderr if it
@@ -31,6 +32,7 @@ from typing import Any
 import numpy
 
 from modelwave_agent.host.expendable import be_expendable
+from modelwave_agent.host.golden.sets import GoldenSet, inputs_of
 from modelwave_agent.host.memory import available_bytes
 from modelwave_agent.host.prove import printable
 from modelwave_agent.host.runtime_options import add_runtime_options
@@ -38,6 +40,7 @@ from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.host.runtimes.specs import OPEN, TensorSpec
 from modelwave_agent.ports import ProofError
+from modelwave_shared.golden import GoldenError
 from modelwave_shared.words import ONNX, TFLITE
 
 RUNS = 5
@@ -85,22 +88,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measured(runtime: HostRuntime, options: argparse.Namespace) -> tuple[int, str]:
     """Returns (bytes, "") or (0, the reason)."""
     try:
-        return grown(runtime, options.model, options.loading), ""
+        return grown(runtime, options.model, options.loading, options.golden), ""
     except ProofError as error:
         return 0, str(error)
     except MemoryError:
         return 0, f"the model needs more than the {options.memory:,} bytes that are free here"
 
 
-def grown(runtime: HostRuntime, path: str, loading: Mapping[str, Any]) -> int:
+def grown(runtime: HostRuntime, path: str, loading: Mapping[str, Any], golden: str = "") -> int:
     """Returns the bytes by which this process grows. Raises ProofError or MemoryError."""
     _give_back()
     before = resident("Rss")
     _forget_peak()
     runtime.load(path, loading)
-    for _ in range(RUNS):
-        runtime.run(drawn(runtime.inputs))
+    try:
+        _run(runtime, drawn(runtime.inputs))
+    except ProofError:  # such as for a sample rate that does not exist
+        if not golden:
+            raise
+        _run(runtime, recorded(runtime, golden))
     return max(peak(), resident("Rss")) - before
+
+
+def _run(runtime: HostRuntime, inputs: Mapping[str, Any]) -> None:
+    for _ in range(RUNS):
+        runtime.run(inputs)
+
+
+def recorded(runtime: HostRuntime, golden: str) -> Mapping[str, Any]:
+    """Returns the golden set's first inputs. Raises ProofError if it is none for this model."""
+    try:
+        with GoldenSet(golden) as opened:
+            opened.bind(runtime)
+            return inputs_of(next(opened.rows()), runtime.inputs)
+    except (GoldenError, OSError) as error:
+        raise ProofError(str(error)) from error
 
 
 def warm_up(runtime: HostRuntime, format_: str) -> None:
@@ -168,6 +190,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="measure", description="Measure a model's memory.")
     parser.add_argument("--model", required=True, metavar="FILE")
     add_runtime_options(parser)
+    parser.add_argument("--golden", default="", metavar="FILE", help="the model's golden set")
     parser.add_argument("--seconds", default=SECONDS, type=float, help="time limit")
     parser.add_argument(
         "--memory", default=available_bytes(), type=int, metavar="BYTES", help="limit of its data"

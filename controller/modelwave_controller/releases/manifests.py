@@ -141,8 +141,8 @@ def find_needs(
 ) -> ModelNeeds:
     """Returns the needs of the copied model, which is run on this host to measure its RAM if the
     target is one. Raises OperatorError, which names the option."""
-    sha256 = next(file["sha256"] for file in files if file["role"] == "model")
-    path = folder / sha256
+    places = {file["role"]: folder / file["sha256"] for file in files}
+    path = places["model"]
     is_host = wanted.target.kind == "host"
     if path.stat().st_size > needs.MAX_ANALYSED_BYTES and wanted.asked.ram is None and not is_host:
         raise OperatorError(
@@ -154,7 +154,9 @@ def find_needs(
 
     def measure(only: str) -> Measured | None:
         try:
-            return measuring.measure(path, wanted.format, loading, wanted.pythons, only)
+            return measuring.measure(
+                path, wanted.format, loading, wanted.pythons, only, places.get("golden")
+            )
         except OperatorError:
             if forced:
                 return None

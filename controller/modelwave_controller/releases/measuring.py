@@ -49,16 +49,22 @@ class NotMeasuredError(Exception):
 
 
 def measure(
-    model: Path, format_: str, loading: Mapping[str, Any], pythons: Sequence[str], only: str = ""
+    model: Path,
+    format_: str,
+    loading: Mapping[str, Any],
+    pythons: Sequence[str],
+    only: str = "",
+    golden: Path | None = None,
 ) -> Measured | None:
     """Returns the figure, None if this Python has no runtime for the format and no other one was
     named. `only`: the distribution that all devices have, as the operator said; others do not
-    count. Raises OperatorError if a runtime cannot load or run the model, crashes or hangs, or if
-    one of `pythons` cannot measure it."""
+    count. `golden`: a set whose inputs serve if the model fails on random ones. Raises
+    OperatorError if a runtime cannot load or run the model, crashes or hangs, or if one of
+    `pythons` cannot measure it."""
     figures: dict[str, int] = {}
     for python in (sys.executable, *pythons):
         try:
-            found = _on_one(python, model, format_, loading, only)
+            found = _on_one(python, model, format_, loading, only, golden)
         except NotMeasuredError as why:
             if python in pythons:
                 raise OperatorError(f"--python: {python}: {why}") from why
@@ -72,7 +78,12 @@ def measure(
 
 
 def _on_one(
-    python: str, model: Path, format_: str, loading: Mapping[str, Any], only: str
+    python: str,
+    model: Path,
+    format_: str,
+    loading: Mapping[str, Any],
+    only: str,
+    golden: Path | None,
 ) -> list[tuple[str, int]]:
     """Returns (runtime, bytes) of each way in which the runtime of one Python may run the model."""
     ways = [loading]
@@ -88,6 +99,8 @@ def _on_one(
                 "--settings": json.dumps({"threads": threads}),
                 "--seconds": str(MEASURE_SECONDS),
             }
+            if golden:
+                options["--golden"] = str(golden)
             one = _run(python, [word for option in options.items() for word in option])
             if only not in ("", one.runtime):
                 return found
