@@ -9,6 +9,7 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.cli.options import JsonOption, path
+from modelwave_controller.phrases import plural
 from modelwave_controller.releases import figures, golden_making
 from modelwave_controller.releases.golden_making import Source
 from modelwave_controller.terminal import console, facts, print_json, safe, say, show, table
@@ -104,8 +105,8 @@ def make(
         print_json(made)
         return
     say(
-        f"[green]made[/] {safe(place)}: {made['records']} records, {made['bytes']:,} bytes; the "
-        f"expected outputs are those of {safe(made['reference'])}"
+        f"[green]made[/] {safe(place)}: {plural(made['records'], 'record')}, "
+        f"{made['bytes']:,} bytes; the expected outputs are those of {safe(made['reference'])}"
     )
     rows = [
         (
