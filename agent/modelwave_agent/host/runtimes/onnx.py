@@ -10,7 +10,8 @@ The graph is optimised as far as ONNX Runtime does it by itself, because that is
 its speed: fused operators round differently than single ones, but what proves a model loads it in
 the same way as what serves it, so its tolerance covers that. Two settings keep results alike among
 devices: kernels that give the same result each time are taken, and on x86-64 processors without
-VNNI those for int8 that do not saturate (`session.x64quantprecision`).
+VNNI those for int8 that do not saturate (`session.x64quantprecision`), where they can load the
+graph.
 """
 
 import errno
@@ -51,7 +52,7 @@ DTYPES = {
     "uint32": "<u4",
     "uint64": "<u8",
 }
-ERRORS_ONLY = 3
+FATAL_ONLY = 4  # what goes wrong is raised
 NO_CPU = "fallback to CPU EP has been explicitly disabled"  # part of its error
 NO_MEMORY = ("bad_alloc", "Failed to allocate memory", "out of memory")
 
@@ -111,7 +112,19 @@ class OnnxRuntime(HostRuntime):
         self._used = _name_of(session.get_providers()[0])
 
     def _opened(self, path: str, taken: Sequence[str], sizes: Mapping[str, int]) -> Any:
+        try:
+            return self._started(path, taken, sizes, precise=True)
+        except OSError:
+            raise
+        except Exception:  # some graphs cannot be loaded with those kernels, in each version
+            return self._started(path, taken, sizes, precise=False)
+
+    def _started(
+        self, path: str, taken: Sequence[str], sizes: Mapping[str, int], precise: bool
+    ) -> Any:
         options = self._options(taken)
+        if precise:
+            options.add_session_config_entry("session.x64quantprecision", "1")
         for dimension, size in sizes.items():
             options.add_free_dimension_override_by_name(dimension, size)
         providers = [(CLASSES[one], self._of_provider(one, path)) for one in taken]
@@ -125,10 +138,9 @@ class OnnxRuntime(HostRuntime):
 
     def _options(self, taken: Sequence[str]) -> Any:
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = ERRORS_ONLY
+        options.log_severity_level = FATAL_ONLY
         options.intra_op_num_threads = self.settings.threads
         options.use_deterministic_compute = True
-        options.add_session_config_entry("session.x64quantprecision", "1")
         if CPU not in taken:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         return options
@@ -176,18 +188,18 @@ class OnnxRuntime(HostRuntime):
 
 def _sizes(path: str, shapes: Mapping[str, Sequence[int]], options: Any) -> dict[str, int]:
     """Returns {dimension: size} of the named dimensions that the manifest's shapes give. To know
-    the names the file is opened first, without work on its graph."""
+    the names the file is opened first, without work on its graph. A name with two sizes is none:
+    exporters write "?" for all that is open."""
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "0")
     looked = onnxruntime.InferenceSession(path, options, providers=[CLASSES[CPU]])
     inputs = looked.get_inputs()
-    found: dict[str, int] = {}
+    found: dict[str, set[int]] = {}
     for name, one in zip(_named(inputs, "input"), inputs, strict=True):
         for dimension, size in zip(one.shape or (), shapes.get(name, ()), strict=False):
             if isinstance(dimension, str):
-                agreed = found.setdefault(dimension, size) == size
-                _require(agreed, f"the manifest gives dimension {dimension} two sizes")
-    return found
+                found.setdefault(dimension, set()).add(size)
+    return {name: sizes.pop() for name, sizes in found.items() if len(sizes) == 1}
 
 
 def _named(described: Sequence[Any], what: str) -> dict[str, str]:
