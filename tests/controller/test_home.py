@@ -355,6 +355,15 @@ def test_error_of_many_lines_is_one_line_and_not_endless(
     assert (err.count("\n"), len(err) < 700) == (1, True)
 
 
+def test_paragraphs_of_help_are_broken_at_the_terminal_s_width_alone(modelwave: Run) -> None:
+    _, help_, _ = modelwave("golden", "make", "--help")
+    text = help_[: help_.index("Arguments")]
+    assert "without a delegate. The set has its tolerance" in " ".join(text.split())
+    short = [line for line in text.splitlines() if "delegate. The set has" in line]
+    assert len(short) == 1
+    assert len(short[0].strip()) > len("delegate. The set has")
+
+
 def test_version_and_help_are_shown(modelwave: Run) -> None:
     assert modelwave("--version")[:2] == (0, f"modelwave {described()}\n")
     code, out, _ = modelwave("--help")

@@ -5,6 +5,7 @@ as one line on stderr and returns its exit code.
 """
 
 import importlib
+import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +63,22 @@ def application(command: str | None = None) -> typer.Typer:
             app.add_typer(module.app, name=name)
         else:
             app.command(name)(getattr(module, function))
+    _join_lines(app)
     return app
+
+
+def _join_lines(app: typer.Typer) -> None:
+    """Makes each paragraph of a command's help one line: Typer breaks it at the terminal's width,
+    and would else break it again where the docstring does. What is
+    indented, such as a command line, stays as it is."""
+    for group in app.registered_groups:
+        if group.typer_instance:
+            _join_lines(group.typer_instance)
+    for command in app.registered_commands:
+        paragraphs = (inspect.getdoc(command.callback) or "").split("\n\n")
+        command.help = "\n\n".join(
+            one if "\n " in f"\n{one}" else one.replace("\n", " ") for one in paragraphs
+        )
 
 
 def _show_version(wanted: bool) -> None:
