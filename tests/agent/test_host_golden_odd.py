@@ -1,6 +1,10 @@
 """Golden sets of hosts with arrays that cannot be what the tolerance says they are: each is a fault
 that is said of the set, and never an error of the program."""
 
+import struct
+import tracemalloc
+import zipfile
+
 import pytest
 
 np = pytest.importorskip("numpy")
@@ -111,3 +115,21 @@ def test_array_of_more_dimensions_than_numpy_has_is_a_fault_of_the_set(tmp_path)
     )
     with pytest.raises(GoldenError, match="inputs/x"):
         list(archive.rows())
+
+
+def test_description_that_is_longer_than_the_zip_says_is_not_unpacked(tmp_path):
+    path = tmp_path / "s.npz"
+    npz(path, inputs__x=np.zeros((1, 1), "<f4"))
+    size = 2**24
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("golden.json", bytes(size))
+    data = path.read_bytes()
+    assert data.count(struct.pack("<I", size)) == 2  # of its own header, and of the directory
+    path.write_bytes(data.replace(struct.pack("<I", size), struct.pack("<I", 10)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(GoldenError, match=r"golden\.json"):
+            Archive(str(path))
+        assert tracemalloc.get_traced_memory()[1] < size // 8
+    finally:
+        tracemalloc.stop()

@@ -58,11 +58,12 @@ class Program:
         """Returns the runtime that has loaded `live`."""
         if self.runtime and not differ(live, self.loaded):
             return self.runtime
-        self.loaded = None
-        if self.runtime:
-            self.runtime.unload()
-        if not self.runtime or self.runtime.format != live.format:
-            self.runtime = registry.make(live.format, self.settings)
+        runtime, self.runtime, self.loaded = self.runtime, None, None
+        if runtime:
+            runtime.unload()  # one that raises is not used again
+        if not runtime or runtime.format != live.format:
+            runtime = registry.make(live.format, self.settings)
+        self.runtime = runtime
         self.runtime.load(live.path, live.loading)
         self.loaded = live
         return self.runtime

@@ -122,8 +122,9 @@ class Archive:
             raise GoldenError(
                 f"golden: {DESCRIPTION} has {info.file_size} bytes, {MAX_DESCRIPTION_BYTES} at most"
             )
-        with _named(DESCRIPTION):
-            data = self._zip.read(info)
+        # A read without a limit unpacks all there is, whatever the directory says of its size.
+        with _named(DESCRIPTION), self._zip.open(info) as stream:
+            data = stream.read(MAX_DESCRIPTION_BYTES)
         try:
             described = strict_json.loads(data.strip())
         except JsonError as error:
