@@ -69,8 +69,8 @@ def application(command: str | None = None) -> typer.Typer:
 
 def _join_lines(app: typer.Typer) -> None:
     """Makes each paragraph of a command's help one line: Typer breaks it at the terminal's width,
-    and would else break it again where the docstring does. What is
-    indented, such as a command line, stays as it is."""
+    and would else break it again where the docstring does. What is indented, such
+    as a command line, stays as it is."""
     for group in app.registered_groups:
         if group.typer_instance:
             _join_lines(group.typer_instance)
