@@ -45,8 +45,8 @@ def test_integers_have_a_margin_over_what_was_measured(dtype, measured, proposed
 def test_floats_have_a_relative_margin_and_that_part_of_the_usual_size():
     found = {"a": Apart(0, 0), "b": Apart(900, 300)}
     rule = proposals.elements("<f4", 2.5, found)
-    assert rule["relative"] == {"a": 10, "b": 600, "any": 1200}
-    assert rule["absolute"] == {"a": 25, "b": 1500, "any": 3000}
+    assert rule["relative"] == {"a": 200, "b": 600, "any": 1200}
+    assert rule["absolute"] == {"a": 500, "b": 1500, "any": 3000}
     assert proposals.elements("<f2", 1, found)["relative"] == {"a": 1000, "b": 1000, "any": 10000}
 
 

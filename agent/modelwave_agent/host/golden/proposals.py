@@ -4,7 +4,7 @@
                 any other: four times the greatest distance, at least 8 steps, at most an
                 eighth of the type's range, or the greatest figure of one that was measured
 other integers  the same factors, but no least: they are mostly counts and places
-floats          the same factors of the relative distance, at least 10 ppm and 1,000 ppm (half
+floats          the same factors of the relative distance, at least 200 ppm and 1,000 ppm (half
                 precision: 1,000 and 10,000); `absolute` is that part of the output's usual size
 texts           equal
 labels          95 % of the share that the worst configuration reaches
@@ -24,7 +24,8 @@ from modelwave_shared.limits import MAX_SEQ, MILLION
 MEASURED_FACTOR, ANY_FACTOR = 2, 4
 _LEAST_STEPS = {True: (1, 8), False: (0, 0)}  # {whether they are quantised: (measured, any)}
 _LEAST_PPM = {"<f2": (1000, 10_000)}
-_LEAST_PPM_ELSE = (10, 1000)
+# Another kind of processor sums floats in another order, too, and is seldom at hand.
+_LEAST_PPM_ELSE = (200, 1000)
 WIDE_PPM = 50_000
 _LABELS_KEPT = 0.95
 _BOXES = {"iou_ppm": 800_000, "score_ppm": 100_000, "least_ppm": 950_000}
