@@ -33,7 +33,7 @@ from modelwave_controller.terminal import print_json, safe, say
 from modelwave_controller.trust import keys, roots
 from modelwave_controller.trust.documents import require
 from modelwave_shared import digests
-from modelwave_shared import manifests as documents_of_releases
+from modelwave_shared.manifests import loading as loading_rule
 from modelwave_shared.words import MANIFEST, ONNX
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _providers(named: list[str], model_format: str) -> dict[str, Any]:
     if named and model_format != ONNX:
         raise OperatorError(f"--provider: of ONNX Runtime, and the model is {model_format}")
     loading = {"providers": named} if named else {}
-    require(documents_of_releases.loading, loading, "--provider")
+    require(loading_rule, loading, "--provider")
     return loading
 
 
