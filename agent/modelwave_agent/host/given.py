@@ -61,11 +61,9 @@ def run(runtime: HostRuntime, given: "Given") -> "Arrays":
 
     if isinstance(given, dict) or not runtime.inputs:
         return runtime.run(given if isinstance(given, dict) else {})
-    spec = arrays.only(runtime.inputs, "input")
     if isinstance(given, bytes | memoryview):
-        arrays.only(runtime.outputs, "output")
-        return runtime.run({spec.name: arrays.from_bytes(spec, given)})
-    return runtime.run({spec.name: given})
+        return runtime.run(arrays.from_only(runtime.inputs, runtime.outputs, given))
+    return runtime.run({arrays.only(runtime.inputs, "input").name: given})
 
 
 def result(given: "Given", outputs: "Arrays") -> "bytes | Array | Arrays":

@@ -8,12 +8,12 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from modelwave_agent.host import process
 from modelwave_agent.host.accelerators import Accelerator
 from modelwave_agent.host.memory import available_bytes
+from modelwave_agent.host.runtime_options import runtime_words
 from modelwave_agent.host.runtimes import engines, registry
 from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.ports import Runtime
@@ -73,11 +73,9 @@ class DeviceRuntimes(Runtime):
         options = {
             "--model": model_path,
             "--golden": golden_path,
-            "--format": manifest["format"],
             "--tolerance": json.dumps(manifest["tolerance"]),
-            "--loading": json.dumps(manifest.get("loading", {})),
-            "--settings": json.dumps(asdict(self.settings)),
             "--seconds": str(seconds),
+            **runtime_words(manifest["format"], manifest.get("loading", {}), self.settings),
         }
         arguments = [text for pair in options.items() for text in pair]
         try:

@@ -2,7 +2,9 @@
 model, run it in shadow, and make and examine golden sets."""
 
 import argparse
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from modelwave_agent.host.runtimes.port import RuntimeSettings
@@ -28,6 +30,17 @@ def add_runtime_options(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="what this device allows its runtimes",
     )
+
+
+def runtime_words(
+    format_: str, loading: Mapping[str, Any], settings: RuntimeSettings
+) -> dict[str, str]:
+    """Returns these options with their values, as a program's command line has them."""
+    return {
+        "--format": format_,
+        "--loading": json.dumps(loading),
+        "--settings": json.dumps(asdict(settings)),
+    }
 
 
 def checked_by(rule: Callable[[Any, str], None], field: str) -> Callable[[str], Any]:

@@ -14,10 +14,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from modelwave_agent.host.proving import NOT_ITS_FAULT
+from modelwave_agent.host.runtime_options import runtime_words
 from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_agent.host.shadow_messages import (
     LOADED,
@@ -222,10 +223,8 @@ def _command(settings: ShadowSettings, line: int) -> list[str]:
         "--model": settings.model_path,
         "--tolerance": json.dumps(settings.tolerance),
         "--reserved": str(settings.ram_bytes + RESERVED_BYTES),
-        "--format": settings.format,
-        "--loading": json.dumps(settings.loading),
-        "--settings": json.dumps(asdict(settings.runtime)),
         "--socket": str(line),
         "--parent": str(os.getpid()),
+        **runtime_words(settings.format, settings.loading, settings.runtime),
     }
     return [*CHILD, *(text for pair in options.items() for text in pair)]

@@ -10,7 +10,6 @@ wrong arguments.
 """
 
 import argparse
-import dataclasses
 import json
 import signal
 import sys
@@ -23,7 +22,7 @@ from modelwave_agent.host.golden import children, examine, faulty, running, show
 from modelwave_agent.host.golden import make as making
 from modelwave_agent.host.golden.children import StepError
 from modelwave_agent.host.golden.runs import Order
-from modelwave_agent.host.runtime_options import add_runtime_options, checked_by
+from modelwave_agent.host.runtime_options import add_runtime_options, checked_by, runtime_words
 from modelwave_agent.host.runtimes import registry
 from modelwave_agent.host.runtimes.port import HostRuntime
 from modelwave_agent.ports import ProofError
@@ -151,10 +150,8 @@ def _check(options: argparse.Namespace) -> dict[str, Any]:
         "--model": options.model,
         "--golden": options.golden,
         "--tolerance": json.dumps(options.tolerance),
-        "--format": options.format,
-        "--loading": json.dumps(options.loading),
-        "--settings": json.dumps(dataclasses.asdict(options.settings)),
         "--seconds": str(options.seconds),
+        **runtime_words(options.format, options.loading, options.settings),
     }
     allowed = options.format == TFLITE and XNNPACK in options.loading.get("delegates", ())
     variants: list[tuple[str, ...]] = [(), (XNNPACK,)] if allowed else [()]

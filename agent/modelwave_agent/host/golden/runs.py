@@ -1,6 +1,5 @@
 """The runs of a model that a golden set is made from: one for each configuration of a runtime."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ from typing import Any
 
 from modelwave_agent.host.golden import children
 from modelwave_agent.host.golden.archive import CLASSES, EXPECTED, Archive, Array
+from modelwave_agent.host.runtime_options import runtime_words
+from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_shared.tensors import XNNPACK
 from modelwave_shared.words import TFLITE
 
@@ -75,11 +76,9 @@ def run(
         loading["delegates"] = list(delegates)
     options = {
         "--model": order.model,
-        "--format": order.format,
-        "--loading": json.dumps(loading),
-        "--settings": json.dumps({"threads": threads}),
         "--out": str(out),
         "--seconds": str(order.seconds),
+        **runtime_words(order.format, loading, RuntimeSettings(threads=threads)),
     }
     # The reference's inputs serve for all, as random numbers differ from one numpy to another.
     if place:

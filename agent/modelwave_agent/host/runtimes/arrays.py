@@ -121,6 +121,16 @@ def from_bytes(spec: TensorSpec, data: bytes | memoryview) -> Array:
     return numpy.frombuffer(data, array).reshape(spec.shape)
 
 
+def from_only(
+    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], data: bytes | memoryview
+) -> dict[str, Array]:
+    """Returns the only input, whose bytes are `data`, by its name. Raises InputError as `only` and
+    `from_bytes`, also if there are several outputs."""
+    spec = only(inputs, "input")
+    only(outputs, "output")
+    return {spec.name: from_bytes(spec, data)}
+
+
 def only(specs: Sequence[TensorSpec], what: str) -> TensorSpec:
     """Returns the only one of the model's inputs, or outputs. Raises InputError if there are
     more: bytes alone do not say which one they are."""

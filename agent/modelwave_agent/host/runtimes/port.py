@@ -67,12 +67,7 @@ class HostRuntime:
             raise ProofError("no model is loaded")
         from modelwave_agent.host.runtimes import arrays
 
-        return self._answer(arrays.checked(self.inputs, inputs))
-
-    def _answer(self, inputs: "Arrays") -> "dict[str, numpy.ndarray[Any, Any]]":
-        from modelwave_agent.host.runtimes import arrays
-
-        return arrays.returned(self.outputs, self._run(inputs))
+        return arrays.returned(self.outputs, self._run(arrays.checked(self.inputs, inputs)))
 
     def _run(self, inputs: "Arrays") -> "dict[str, numpy.ndarray[Any, Any]]":
         """As `run`, with inputs that were checked."""
@@ -86,9 +81,8 @@ class HostRuntime:
             raise ProofError("no model is loaded")
         from modelwave_agent.host.runtimes import arrays
 
-        given, (output,) = arrays.only(self.inputs, "input"), (arrays.only(self.outputs, "output"),)
-        result = self._answer({given.name: arrays.from_bytes(given, data)})
-        return result[output.name].tobytes()
+        (output,) = self.run(arrays.from_only(self.inputs, self.outputs, data)).values()
+        return output.tobytes()
 
     def unload(self) -> None:
         """Frees the memory that `load` has used."""
