@@ -13,6 +13,7 @@ from typing import Any
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
 from modelwave_controller.releases.golden_archives import GOLDEN_COMMAND
+from modelwave_controller.releases.printed import last_line
 
 _MAX_REASON = 500  # characters
 
@@ -32,10 +33,10 @@ def run(arguments: Sequence[str], what: str, progress: Callable[[str], None]) ->
                     result = value
         code = process.wait()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().splitlines()
+        said = last_line(errors.read(), _MAX_REASON)
     if code == 0 and result is not None:
         return result
-    why = said[-1][:_MAX_REASON] if said and code > 0 else f"its program ended with code {code}"
+    why = said if said and code > 0 else f"its program ended with code {code}"
     raise OperatorError(f"{what}: {why}")
 
 

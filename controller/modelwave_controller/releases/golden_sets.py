@@ -15,8 +15,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from modelwave_controller.releases.printed import last_line
+
 PROVE_COMMAND = (sys.executable, "-m", "modelwave_agent.host.prove")
 PROVE_SECONDS = 600
+_MAX_REASON = 500  # characters
 _GRACE_SECONDS = (
     10  # the process ends itself in time; this is for one that its alarm cannot interrupt
 )
@@ -68,7 +71,9 @@ def prove(model: Path, golden: Path, manifest: Mapping[str, Any], accelerator: s
     if done.returncode < 0:
         return _not_judged(f"it was ended by {signal.Signals(-done.returncode).name}")
     if done.returncode > 0:
-        return _not_judged(_last_line(done.stderr) or f"it ended with code {done.returncode}")
+        return _not_judged(
+            last_line(done.stderr, _MAX_REASON) or f"it ended with code {done.returncode}"
+        )
     try:
         verdict = _Verdict.model_validate(json.loads(done.stdout.splitlines()[-1]))
     except (ValueError, IndexError, RecursionError, ValidationError):
@@ -82,8 +87,3 @@ def prove(model: Path, golden: Path, manifest: Mapping[str, Any], accelerator: s
 
 def _not_judged(why: str) -> Proof:
     return Proof(False, f"the golden set could not be run on this host: {why}")
-
-
-def _last_line(output: bytes) -> str:
-    lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1][:500] if lines else ""

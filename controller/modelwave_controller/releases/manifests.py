@@ -86,8 +86,6 @@ def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
     for role, source in wanted.sources.items():
         what = "--file" if role == "model" else f"--{role}"
         require_no_folder(source, what)
-        if role == "model" and wanted.format == TFLITE:
-            require_tflite(source, source, what)  # before the copy, which may take long
         sha256, size = disk.copy_hashed(source, folder, what, MAX_BYTES)
         taken.append({"role": role, "sha256": sha256, "size": size})
         if role == "model" and wanted.format == TFLITE:

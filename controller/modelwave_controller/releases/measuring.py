@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.host import Measured
+from modelwave_controller.releases.printed import last_line
 
 MEASURE = ("-P", "-m", "modelwave_agent.host.measure")
 MEASURE_SECONDS = 60
@@ -32,7 +33,7 @@ MARGIN_PPM = 60_000
 MARGIN_BYTES = 64 * 1024
 _THREADS = (0, 1, 8)  # 0: what the runtime takes by itself
 _PACKAGES = ("modelwave_agent", "modelwave_shared")
-_MAX_REASON = 300  # characters
+_MAX_REASON, _MAX_LINE = 300, 4096  # characters
 
 
 class _Found(BaseModel):
@@ -130,10 +131,12 @@ def _run(python: str, arguments: Sequence[str]) -> _Found:
     if done.returncode < 0:
         raise _ended(python, -done.returncode)
     if done.returncode > 0:
-        raise NotMeasuredError(_last_line(done.stderr) or f"it ended with code {done.returncode}")
+        raise NotMeasuredError(
+            last_line(done.stderr, _MAX_LINE) or f"it ended with code {done.returncode}"
+        )
     try:
         # The last line: a runtime may print lines of its own before.
-        return _Found.model_validate_json(_last_line(done.stdout))
+        return _Found.model_validate_json(last_line(done.stdout, _MAX_LINE))
     except (ValueError, ValidationError) as error:
         raise NotMeasuredError("its result cannot be read") from error
 
@@ -164,8 +167,3 @@ def environment(python: str) -> Iterator[dict[str, str] | None]:
                 raise NotMeasuredError(f"{name} is not installed")
             (Path(folder) / name).symlink_to(Path(found.submodule_search_locations[0]).resolve())
         yield {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def _last_line(output: bytes) -> str:
-    lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1][:4096] if lines else ""
