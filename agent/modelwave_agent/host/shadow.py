@@ -201,7 +201,9 @@ class _Worker:
         """Ends thread and process, and waits for it as long as that mostly takes."""
         self._stopping.set()
         self._waiting.put(None)
-        await asyncio.wait((self._gone,), timeout=END_SECONDS)
+        gone, _ = await asyncio.wait((self._gone,), timeout=END_SECONDS)
+        if gone and self._thread.ident is not None:
+            self._thread.join()  # it has told so as its last act: nothing is left to wait for
 
     def _work(self) -> None:
         try:
