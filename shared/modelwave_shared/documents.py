@@ -12,7 +12,7 @@ seconds, shares in parts per million. reports.py has the unsigned documents of d
 """
 
 from modelwave_shared import dsse, roles
-from modelwave_shared.errors import EnvelopeError
+from modelwave_shared.errors import DocumentError, EnvelopeError
 from modelwave_shared.lean import Phase
 from modelwave_shared.words import MANIFEST, ROOT, SIGNER
 
@@ -98,6 +98,32 @@ def open_first_root(data: bytes) -> "Document":
     root = read(ROOT, envelope.payload)
     verify(envelope, root)
     return root
+
+
+def open_next_root(data: bytes, trusted: "Document") -> "Document":
+    """Returns the root document in the envelope `data` that follows the checked root `trusted`. As
+    in The Update Framework (section 5.3), as many keys as each of the two requires have signed it,
+    and no version is left out. Raises ValueError."""
+    envelope = dsse.read(data)
+    require_kind(envelope, ROOT)
+    verify(envelope, trusted)
+    root = read(ROOT, envelope.payload)
+    verify(envelope, root)
+    if root["fleet"] != trusted["fleet"]:
+        raise DocumentError("root.fleet", "%s, not %s" % (root["fleet"], trusted["fleet"]))
+    due = root_version(trusted) + 1
+    if root_version(root) != due:
+        raise DocumentError("root.version", "%d, the next one is %d" % (root_version(root), due))
+    if root["epoch"] < trusted["epoch"]:
+        told = "%d, it was %d already" % (root["epoch"], trusted["epoch"])
+        raise DocumentError("root.epoch", told)
+    return root
+
+
+def root_version(root: "Document") -> int:
+    """Returns the number of a checked root in the chain of roots."""
+    version: int = root.get("version", 1)
+    return version
 
 
 def shown_kind(kind: str) -> str:

@@ -24,6 +24,7 @@ MAX_URL_CHARACTERS = 200
 MAX_SLOT_RANGES = 16
 MAX_KERNELS = 64
 MAX_KEYS = 16
+MAX_FILE_HOSTS = 16
 MAX_MODELS = 16  # models on one device
 
 # The field `extra`: entries of it, and of each list or object in it; characters of all keys and

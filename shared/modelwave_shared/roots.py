@@ -1,9 +1,20 @@
-"""The fields of the root document: the keys of the fleet and their roles (see schema.py)."""
+"""The fields of the root document: the keys of the fleet and their roles (see schema.py).
+
+Roots are a chain: the one with the next version is signed by the root keys of both, so a device
+goes from each to the next (documents.open_next_root). The first has version 1.
+"""
 
 from modelwave_shared import dsse
 from modelwave_shared.errors import DocumentError
-from modelwave_shared.fields import keyid, name, sha256
-from modelwave_shared.limits import MAX_EPOCH, MAX_KEYS, MAX_MODELS, MAX_SIGNATURES
+from modelwave_shared.fields import keyid, name, sha256, text
+from modelwave_shared.limits import (
+    MAX_EPOCH,
+    MAX_FILE_HOSTS,
+    MAX_KEYS,
+    MAX_MODELS,
+    MAX_SIGNATURES,
+    MAX_TIME,
+)
 from modelwave_shared.roles import public_key
 from modelwave_shared.rules import Integer, ListOf, MapOf, Object
 from modelwave_shared.schema import EPOCH, RELEASE, Kind
@@ -12,6 +23,15 @@ from modelwave_shared.words import ROOT
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from modelwave_shared.fields import Document
+    from modelwave_shared.rules import Rule
+
+TIME = Integer(0, MAX_TIME)
+EXPIRY_FORMAT = 2  # the first format version that has `expires`
+# The fields of `extra` that this program knows (docs/documents.md).
+EXTRA: "dict[str, Rule]" = {
+    "issued": TIME,  # when it was made
+    "file_hosts": ListOf(text, 0, MAX_FILE_HOSTS),  # HOST or HOST:PORT that files may come from
+}
 
 
 def _agrees(document: "Document") -> None:
@@ -32,6 +52,12 @@ def _agrees(document: "Document") -> None:
         if threshold > len(keyids):
             problem = "%d, but it has %d keys" % (threshold, len(keyids))
             raise DocumentError(where + ".threshold", problem)
+    if "expires" in document and document.get("v", 1) < EXPIRY_FORMAT:
+        raise DocumentError("root.expires", "it is of format %d" % EXPIRY_FORMAT)
+    extra = document.get("extra", {})
+    for field in EXTRA:
+        if field in extra:
+            EXTRA[field](extra[field], "root.extra." + field)
 
 
 ROLE = Object(
@@ -50,7 +76,9 @@ KIND = Kind(
         "roles": Object({"root": ROLE, "release": ROLE, "order": ROLE}),
         "minimum": MapOf(name, RELEASE, 0, MAX_MODELS),  # model: least release
     },
-    # Its number in the chain of roots; 1 if it is absent.
-    {"version": Integer(1, MAX_EPOCH)},
+    {
+        "version": Integer(1, MAX_EPOCH),  # its number in the chain; 1 if it is absent
+        "expires": TIME,  # no order is taken under it from then on, only the next root
+    },
     _agrees,
 )

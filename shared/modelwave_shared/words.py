@@ -5,7 +5,7 @@ ROOT, MANIFEST, ORDER, REPORT, METRICS = "root", "manifest", "order", "report", 
 # The format version of each kind, `v` in the document: the highest that this program reads, and
 # for the kinds that it signs the lowest that it writes: an order or a manifest that version 1
 # cannot say has version 2 (orders.py, manifests.py). A document without `v` has version 1.
-READS = {ROOT: 1, MANIFEST: 2, ORDER: 2, REPORT: 1, METRICS: 1}
+READS = {ROOT: 2, MANIFEST: 2, ORDER: 2, REPORT: 1, METRICS: 1}
 WRITES = {MANIFEST: 1, ORDER: 1}
 
 # {kind: the role, in the root document, whose keys must sign it}

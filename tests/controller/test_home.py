@@ -174,14 +174,15 @@ def test_unreadable_configuration_is_refused(home: Home, data: bytes) -> None:
 
 def test_root_in_a_format_of_next_year_is_refused_and_says_what_to_update(home: Home) -> None:
     signers = [keys.load_key(home.offline / f"root-{n}.key", SECRET.encode) for n in (1, 2)]
+    v = words.READS[words.ROOT]
     with pytest.MonkeyPatch.context() as next_year:
-        next_year.setitem(words.READS, words.ROOT, 2)
-        newer = keys.sign("root", keys.canonical(home.root_document | {"v": 2}), signers)
+        next_year.setitem(words.READS, words.ROOT, v + 1)
+        newer = keys.sign("root", keys.canonical(home.root_document | {"v": v + 1}), signers)
     (home.path / "root.json").write_bytes(newer)
     with pytest.raises(TrustError) as caught:
         assert Home(home.path).root
     assert str(caught.value).endswith(
-        "root.v: 2 is a newer format; root v 1 is read here; update the controller"
+        f"root.v: {v + 1} is a newer format; root v {v} is read here; update the controller"
     )
 
 

@@ -20,6 +20,7 @@ CHUNK_BYTES = 88
 def envelopes():
     """[(name, what it is, bytes)]"""
     root = signing.root()
+    second = {**root, "version": 2, "epoch": 1}
     release = signing.Release(3, b"a model")
     manifest = release.document
     order = signing.order_document(release, 7)
@@ -28,6 +29,9 @@ def envelopes():
     newer = {**unknown, "v": READS[ORDER] + 1}
     return [
         ("ROOT", "by two of its three root keys", envelope(ROOT, root, *ROOT_KEYS[:2])),
+        ("SECOND_ROOT", "version 2, of a new epoch", envelope(ROOT, second, *ROOT_KEYS[1:])),
+        ("SECOND_ROOT_BY_ONE", "by one root key", envelope(ROOT, second, ROOT_KEYS[0])),
+        ("THIRD_ROOT", "version 3", envelope(ROOT, {**second, "version": 3}, *ROOT_KEYS[:2])),
         ("MANIFEST", "by the release key", envelope(MANIFEST, manifest, RELEASE_KEY)),
         ("MANIFEST_BY_ORDER_KEY", "by the online key", envelope(MANIFEST, manifest, ORDER_KEY)),
         ("ORDER", "of that manifest, by the online key", envelope(ORDER, order, ORDER_KEY)),

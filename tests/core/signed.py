@@ -17,6 +17,58 @@ ROOT = (
     b'd4dUUoYpM/zqNJp11u1C/khursmiAzWY9Nhwculjg90YjPnIjXBmCgvgzyt02xd+kn+91JeUMBA=="}]}'
 )
 
+# version 2, of a new epoch
+SECOND_ROOT = (
+    b'{"payload":"eyJlcG9jaCI6MSwiZmxlZXQiOiJkZW1vIiwia2V5cyI6eyIzNDc1MGY5OCI6IjhhODhlM2RkNzQw'
+    b"OWYxOTVmZDUyZGIyZDNjYmE1ZDcyY2E2NzA5YmYxZDk0MTIxYmYzNzQ4ODAxYjQwZjZmNWMiLCI2YTM4MDNkNSI6"
+    b"IjgxMzk3NzBlYTg3ZDE3NWY1NmEzNTQ2NmMzNGM3ZWNjY2I4ZDhhOTFiNGVlMzdhMjVkZjYwZjViOGZjOWIzOTQi"
+    b"LCI3NTk5Nzc2YyI6IjZlN2ExY2RkMjliMGI3OGZkMTNhZjRjNTU5OGZlZmY0ZWYyYTk3MTY2ZTNjYTZmMmU0ZmJm"
+    b"Y2NkODA1MDViZjEiLCJiNjJlODY3ZiI6ImVkNDkyOGM2MjhkMWMyYzZlYWU5MDMzODkwNTk5NTYxMjk1OTI3M2E1"
+    b"YzYzZjkzNjM2YzE0NjE0YWM4NzM3ZDEiLCJjNWI5NDBlZCI6ImNhOTNhYzE3MDUxODcwNzFkNjdiODNjN2ZmMGVm"
+    b"ZTgxMDhlOGVjNDUzMDU3NWQ3NzI2ODc5MzMzZGJkYWJlN2MifSwibWluaW11bSI6e30sInJvbGVzIjp7Im9yZGVy"
+    b"Ijp7ImtleWlkcyI6WyI3NTk5Nzc2YyJdLCJ0aHJlc2hvbGQiOjF9LCJyZWxlYXNlIjp7ImtleWlkcyI6WyJjNWI5"
+    b"NDBlZCJdLCJ0aHJlc2hvbGQiOjF9LCJyb290Ijp7ImtleWlkcyI6WyIzNDc1MGY5OCIsIjZhMzgwM2Q1IiwiYjYy"
+    b'ZTg2N2YiXSwidGhyZXNob2xkIjoyfX0sInYiOjEsInZlcnNpb24iOjJ9","payloadType":"application/vnd'
+    b'.modelwave.root+json","signatures":[{"keyid":"6a3803d5","sig":"5qb+ydBsBisMOOSUHj4H1/hY7'
+    b'A2sOmSTEmr+q/Ig9eaHfDtKm+SXVH7gxl7In+Pt8PUTcD2Co9qpZ6Rwrk0dAQ=="},{"keyid":"b62e867f","s'
+    b'ig":"zB6BO2WHOG73kMuNjJK4Se0NvsYoLhwBK01z5dqcF4PfGYmNBYdw6cVHg6f73LG1jAgzEtFSNF+WtYAfO4i'
+    b'jAg=="}]}'
+)
+
+# by one root key
+SECOND_ROOT_BY_ONE = (
+    b'{"payload":"eyJlcG9jaCI6MSwiZmxlZXQiOiJkZW1vIiwia2V5cyI6eyIzNDc1MGY5OCI6IjhhODhlM2RkNzQw'
+    b"OWYxOTVmZDUyZGIyZDNjYmE1ZDcyY2E2NzA5YmYxZDk0MTIxYmYzNzQ4ODAxYjQwZjZmNWMiLCI2YTM4MDNkNSI6"
+    b"IjgxMzk3NzBlYTg3ZDE3NWY1NmEzNTQ2NmMzNGM3ZWNjY2I4ZDhhOTFiNGVlMzdhMjVkZjYwZjViOGZjOWIzOTQi"
+    b"LCI3NTk5Nzc2YyI6IjZlN2ExY2RkMjliMGI3OGZkMTNhZjRjNTU5OGZlZmY0ZWYyYTk3MTY2ZTNjYTZmMmU0ZmJm"
+    b"Y2NkODA1MDViZjEiLCJiNjJlODY3ZiI6ImVkNDkyOGM2MjhkMWMyYzZlYWU5MDMzODkwNTk5NTYxMjk1OTI3M2E1"
+    b"YzYzZjkzNjM2YzE0NjE0YWM4NzM3ZDEiLCJjNWI5NDBlZCI6ImNhOTNhYzE3MDUxODcwNzFkNjdiODNjN2ZmMGVm"
+    b"ZTgxMDhlOGVjNDUzMDU3NWQ3NzI2ODc5MzMzZGJkYWJlN2MifSwibWluaW11bSI6e30sInJvbGVzIjp7Im9yZGVy"
+    b"Ijp7ImtleWlkcyI6WyI3NTk5Nzc2YyJdLCJ0aHJlc2hvbGQiOjF9LCJyZWxlYXNlIjp7ImtleWlkcyI6WyJjNWI5"
+    b"NDBlZCJdLCJ0aHJlc2hvbGQiOjF9LCJyb290Ijp7ImtleWlkcyI6WyIzNDc1MGY5OCIsIjZhMzgwM2Q1IiwiYjYy"
+    b'ZTg2N2YiXSwidGhyZXNob2xkIjoyfX0sInYiOjEsInZlcnNpb24iOjJ9","payloadType":"application/vnd'
+    b'.modelwave.root+json","signatures":[{"keyid":"34750f98","sig":"nUnPA0/pweZSVFbgX8Wn5RVBm'
+    b'AglcHPlGLKCJJjw2DzIRAO2JDR/Gc6uxgd8EFYxRh4GWEjXLSpt/1f2FeyEBw=="}]}'
+)
+
+# version 3
+THIRD_ROOT = (
+    b'{"payload":"eyJlcG9jaCI6MSwiZmxlZXQiOiJkZW1vIiwia2V5cyI6eyIzNDc1MGY5OCI6IjhhODhlM2RkNzQw'
+    b"OWYxOTVmZDUyZGIyZDNjYmE1ZDcyY2E2NzA5YmYxZDk0MTIxYmYzNzQ4ODAxYjQwZjZmNWMiLCI2YTM4MDNkNSI6"
+    b"IjgxMzk3NzBlYTg3ZDE3NWY1NmEzNTQ2NmMzNGM3ZWNjY2I4ZDhhOTFiNGVlMzdhMjVkZjYwZjViOGZjOWIzOTQi"
+    b"LCI3NTk5Nzc2YyI6IjZlN2ExY2RkMjliMGI3OGZkMTNhZjRjNTU5OGZlZmY0ZWYyYTk3MTY2ZTNjYTZmMmU0ZmJm"
+    b"Y2NkODA1MDViZjEiLCJiNjJlODY3ZiI6ImVkNDkyOGM2MjhkMWMyYzZlYWU5MDMzODkwNTk5NTYxMjk1OTI3M2E1"
+    b"YzYzZjkzNjM2YzE0NjE0YWM4NzM3ZDEiLCJjNWI5NDBlZCI6ImNhOTNhYzE3MDUxODcwNzFkNjdiODNjN2ZmMGVm"
+    b"ZTgxMDhlOGVjNDUzMDU3NWQ3NzI2ODc5MzMzZGJkYWJlN2MifSwibWluaW11bSI6e30sInJvbGVzIjp7Im9yZGVy"
+    b"Ijp7ImtleWlkcyI6WyI3NTk5Nzc2YyJdLCJ0aHJlc2hvbGQiOjF9LCJyZWxlYXNlIjp7ImtleWlkcyI6WyJjNWI5"
+    b"NDBlZCJdLCJ0aHJlc2hvbGQiOjF9LCJyb290Ijp7ImtleWlkcyI6WyIzNDc1MGY5OCIsIjZhMzgwM2Q1IiwiYjYy"
+    b'ZTg2N2YiXSwidGhyZXNob2xkIjoyfX0sInYiOjEsInZlcnNpb24iOjN9","payloadType":"application/vnd'
+    b'.modelwave.root+json","signatures":[{"keyid":"34750f98","sig":"y2c4z1r+G166zA2LtOKDboLm4'
+    b'd7kBNyo7F2pTZEIbO46orrBbCKUqYowbGPj559n7Wd0YRdy66d8lkBpA+OxDw=="},{"keyid":"6a3803d5","s'
+    b'ig":"iq70IWIDQPLtk2TFnOvSaOWWDVGYjUpeyfvP+ILk0HUucBoNhXPb/kPZvb8oYrNerZqBumURT2G19EeFYRd'
+    b'rCw=="}]}'
+)
+
 # by the release key
 MANIFEST = (
     b'{"payload":"eyJkZWx0YXMiOltdLCJmaWxlcyI6W3sicm9sZSI6Im1vZGVsIiwic2hhMjU2IjoiOTdmZjhhMzU1'

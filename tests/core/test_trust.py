@@ -117,3 +117,36 @@ def test_first_root_whose_payload_is_another_is_refused():
     changed = root.payload.replace(b'"epoch":0', b'"epoch":1')
     assert changed != root.payload
     refused(EnvelopeError, documents.open_first_root, dsse.write(ROOT, changed, root.signatures))
+
+
+def test_next_root_is_taken_and_no_other():
+    root = the_root()
+    second = documents.open_next_root(signed.SECOND_ROOT, root)
+    assert (second["version"], second["epoch"]) == (2, 1)
+    assert documents.open_next_root(signed.THIRD_ROOT, second)["version"] == 3
+    told = refused(DocumentError, documents.open_next_root, signed.THIRD_ROOT, root)
+    assert told == "root.version: 3, the next one is 2"
+    told = refused(DocumentError, documents.open_next_root, signed.SECOND_ROOT, second)
+    assert told == "root.version: 2, the next one is 3"
+
+
+def test_next_root_needs_the_signatures_of_both():
+    told = refused(EnvelopeError, documents.open_next_root, signed.SECOND_ROOT_BY_ONE, the_root())
+    assert "1 of the 2" in told
+    others = the_root()
+    role = others["roles"]["root"]
+    role["keyids"] = [dsse.keyid(signed.ORDER_KEY)]  # an older root with other keys
+    role["threshold"] = 1
+    told = refused(EnvelopeError, documents.open_next_root, signed.SECOND_ROOT, others)
+    assert "0 of the 1" in told
+
+
+def test_next_root_of_an_older_epoch_or_another_fleet_is_refused():
+    newer = the_root()
+    newer["epoch"] = 2
+    told = refused(DocumentError, documents.open_next_root, signed.SECOND_ROOT, newer)
+    assert told == "root.epoch: 1, it was 2 already"
+    other = the_root()
+    other["fleet"] = "other"
+    told = refused(DocumentError, documents.open_next_root, signed.SECOND_ROOT, other)
+    assert told == "root.fleet: demo, not other"
