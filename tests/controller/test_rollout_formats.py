@@ -406,7 +406,7 @@ def test_device_is_shown_with_what_it_reads(
     found = json.loads(capsys.readouterr().out)
     assert found["reads"] == {"root": 1, "manifest": 1, "order": 4, "heartbeat": 1}
     assert cli.run(["--home", str(world.home.path), "device", "show", "d2"]) == 0
-    assert "root v 1, manifest v 2, order v 2" in capsys.readouterr().out
+    assert "root v 2, manifest v 2, order v 2" in capsys.readouterr().out
 
 
 # Reports and metrics of next year.

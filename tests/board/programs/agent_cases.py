@@ -324,7 +324,7 @@ def test_watchdog_is_fed_during_an_update():
 
 def test_report_says_which_formats_are_read():
     life = Life("reads", []).run(lambda life: "reads" in life.report())
-    assert life.report()["reads"] == {"root": 1, "manifest": 2, "order": 2}
+    assert life.report()["reads"] == {"root": 2, "manifest": 2, "order": 2}
 
 
 def test_board_draws_an_install_id_once_for_its_folder():
