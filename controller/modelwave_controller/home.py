@@ -8,6 +8,8 @@ releases/         <model>/<release>/<target>.json, the signed manifests
 signed/           the same for releases in bundles, so that no number is used twice
 files/<sha256>    the files that manifests name; devices download them
 targets/          the operator's own targets
+broker/           what the broker needs: the users and their rules, its certificate
+ca/               the certificate of the fleet's authority; its key is in offline/
 modelwave.db      events, devices and messages to publish
 """
 
@@ -15,7 +17,7 @@ import os
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -55,6 +57,12 @@ listen = "127.0.0.1:8180"
 # The URLs from which devices download, as they cannot use the address above:
 # urls = ["http://192.0.2.10:8180/files"]; a file is at URL/<sha256>.
 urls = []
+
+[devices]
+# "approve": a device that was not enrolled counts only after `modelwave device approve DEVICE`.
+unknown = "count"
+# The broker's URL that `modelwave device enrol` writes for devices; "": that of [broker].
+broker = ""
 """
 
 
@@ -73,6 +81,10 @@ def _broker_url(value: str) -> str:
     if parts.port == 0:
         raise ValueError("port 0 cannot be connected to; give the broker's port")
     return value
+
+
+def _broker_url_or_none(value: str) -> str:
+    return _broker_url(value) if value else ""
 
 
 def _listen(value: str) -> str:
@@ -125,11 +137,24 @@ class FilesSettings(_Settings):
         return host.strip("[]"), int(port)
 
 
+class DevicesSettings(_Settings):
+    """`unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
+    `broker`: the URL of the broker for devices, "": that of [broker]."""
+
+    unknown: Literal["count", "approve"] = "count"
+    broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
+
+    @property
+    def approves(self) -> bool:
+        return self.unknown == "approve"
+
+
 class ControllerConfig(_Settings):
     fleet: Name
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
+    devices: DevicesSettings = DevicesSettings()
 
 
 def read_config(path: Path, fleet: str) -> ControllerConfig:

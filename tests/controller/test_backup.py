@@ -718,8 +718,8 @@ def changed_database(statements: str) -> Callable[[bytes], bytes]:
 @pytest.mark.parametrize(
     ("statements", "says"),
     [
-        ("DROP TABLE alembic_version", "schema '0001', its manifest '0009'"),
-        ("UPDATE alembic_version SET version_num = '9999'", "schema '9999', its manifest '0009'"),
+        ("DROP TABLE alembic_version", "schema '0001', its manifest '0010'"),
+        ("UPDATE alembic_version SET version_num = '9999'", "schema '9999', its manifest '0010'"),
         ("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END", "a trigger"),
         (
             "DROP TABLE floors; CREATE VIEW floors AS WITH RECURSIVE endless (seq) AS (SELECT 1 "

@@ -21,7 +21,7 @@ from modelwave_controller.service.allowance import Allowance
 from modelwave_controller.service.folding import Folding
 from modelwave_controller.service.journal import IgnoredJournal
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import clock, devices, messages, metrics
+from modelwave_controller.storage import admission, clock, devices, messages, metrics
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.messages import Bad, Incoming
 from modelwave_controller.storage.store import Transactions
@@ -93,12 +93,19 @@ class Writer:
     """Stores the messages of the inbox, in a thread of its own."""
 
     def __init__(
-        self, store: Transactions, fleet: str, inbox: Inbox, clock: Callable[[], float] = time.time
+        self,
+        store: Transactions,
+        fleet: str,
+        inbox: Inbox,
+        clock: Callable[[], float] = time.time,
+        approves: bool = False,
     ) -> None:
+        """`approves`: unknown devices do not count before the operator has approved them."""
         self.store = store
         self.fleet = fleet
         self.inbox = inbox
         self.clock = clock
+        self.approves = approves
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
         self._ignored = IgnoredJournal()
@@ -163,8 +170,9 @@ class Writer:
             try:
                 with self.store.write() as connection:
                     now = self.clock()
-                    ignored = devices.store(connection, self.fleet, incoming, now)
-                    metrics.add_windows(connection, incoming, clock.stored(connection).seconds)
+                    counted = admission.admitted(connection, incoming, self.approves, now)
+                    ignored = devices.store(connection, self.fleet, counted, now)
+                    metrics.add_windows(connection, counted, clock.stored(connection).seconds)
             except LeaseLost:
                 return  # the service that leads now receives what devices report
             except StorageError as error:
