@@ -70,7 +70,10 @@ class _Settings(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def _broker_url(value: str) -> str:
+def broker_url(value: str) -> str:
+    """Returns the URL of a broker if it is one. Raises ValueError."""
+    if not value.isprintable() or len(value) > 300:
+        raise ValueError("has a character that is not printable, or more than 300 of them")
     parts = urlsplit(value)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise ValueError("give mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883")
@@ -84,7 +87,7 @@ def _broker_url(value: str) -> str:
 
 
 def _broker_url_or_none(value: str) -> str:
-    return _broker_url(value) if value else ""
+    return broker_url(value) if value else ""
 
 
 def _listen(value: str) -> str:
@@ -104,7 +107,7 @@ Line = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
 
 
 class BrokerSettings(_Settings):
-    url: Annotated[str, AfterValidator(_broker_url)] = "mqtt://127.0.0.1:1883"
+    url: Annotated[str, AfterValidator(broker_url)] = "mqtt://127.0.0.1:1883"
     user: Line = ""
     password_file: Line = ""
     ca: Line = ""

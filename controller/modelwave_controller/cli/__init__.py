@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "simulate": ("simulate", None),
     "fleet": ("fleet", None),
     "device": ("device", None),
+    "ca": ("ca", None),
     "clock": ("clock", None),
     "recover": ("recover", "recover"),
     "backup": ("backup", "backup"),
