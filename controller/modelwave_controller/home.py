@@ -3,6 +3,7 @@
 controller.toml   settings of the service
 root.json         the root document, which names the keys of the fleet
 order.key         signs orders; the service needs it
+report.key        the secret of the keys by which devices prove their reports
 offline/          root and release keys; the service never needs them: move them away
 releases/         <model>/<release>/<target>.json, the signed manifests
 signed/           the same for releases in bundles, so that no number is used twice
@@ -15,7 +16,7 @@ import os
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
-from modelwave_controller.trust import keys, roots
+from modelwave_controller.trust import keys, report_keys, roots
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
 from modelwave_shared import fields, limits
@@ -55,6 +56,11 @@ listen = "127.0.0.1:8180"
 # The URLs from which devices download, as they cannot use the address above:
 # urls = ["http://192.0.2.10:8180/files"]; a file is at URL/<sha256>.
 urls = []
+
+[devices]
+# Whether reports and windows have to prove which device sent them: "off"; "show": what is not
+# proven is shown; "require": it does not count either.
+proof = "off"
 """
 
 
@@ -125,11 +131,16 @@ class FilesSettings(_Settings):
         return host.strip("[]"), int(port)
 
 
+class DevicesSettings(_Settings):
+    proof: Literal["off", "show", "require"] = "off"
+
+
 class ControllerConfig(_Settings):
     fleet: Name
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
+    devices: DevicesSettings = DevicesSettings()
 
 
 def read_config(path: Path, fleet: str) -> ControllerConfig:
@@ -224,6 +235,17 @@ class Home:
         roots.require_signer(self.root_document, "order", key)
         return key
 
+    def report_master(self) -> bytes:
+        """Reads the secret of the keys by which devices prove their reports. Raises OperatorError
+        if it is missing."""
+        master = report_keys.load(self.path)
+        if master is None:
+            raise OperatorError(
+                f"{self.path / report_keys.NAME} is missing, and devices.proof in controller.toml "
+                f'is "{self.config.devices.proof}": put it back, or set "off"'
+            )
+        return master
+
 
 def _order_passphrase() -> bytes:
     given = os.environ.get(ORDER_PASSPHRASE, "")
@@ -267,6 +289,7 @@ def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
     }
     order_passphrase = os.environ.get(ORDER_PASSPHRASE, "").encode() or None
     order = keys.create_key(folder / "order.key", order_passphrase)
+    report_keys.create(folder)
     root = roots.first_root(fleet, [offline[name] for name in ROOT_KEYS], offline["release"], order)
     disk.create_file(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode())
     disk.create_file(folder / "root.json", root)
