@@ -9,6 +9,8 @@ releases/         <model>/<release>/<target>.json, the signed manifests
 signed/           the same for releases in bundles, so that no number is used twice
 files/<sha256>    the files that manifests name; devices download them
 targets/          the operator's own targets
+broker/           what the broker needs: the users and their rules, its certificate
+ca/               the certificate of the fleet's authority; its key is in offline/
 modelwave.db      events, devices and messages to publish
 """
 
@@ -61,6 +63,10 @@ urls = []
 # Whether reports and windows have to prove which device sent them: "off"; "show": what is not
 # proven is shown; "require": it does not count either.
 proof = "off"
+# "approve": a device that was not enrolled counts only after `modelwave device approve DEVICE`.
+unknown = "count"
+# The broker's URL that `modelwave device enrol` writes for devices; "": that of [broker].
+broker = ""
 """
 
 
@@ -79,6 +85,10 @@ def _broker_url(value: str) -> str:
     if parts.port == 0:
         raise ValueError("port 0 cannot be connected to; give the broker's port")
     return value
+
+
+def _broker_url_or_none(value: str) -> str:
+    return _broker_url(value) if value else ""
 
 
 def _listen(value: str) -> str:
@@ -132,7 +142,17 @@ class FilesSettings(_Settings):
 
 
 class DevicesSettings(_Settings):
+    """`proof`: what storage/proven.py asks of reports and windows.
+    `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
+    `broker`: the URL of the broker for devices, "": that of [broker]."""
+
     proof: Literal["off", "show", "require"] = "off"
+    unknown: Literal["count", "approve"] = "count"
+    broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
+
+    @property
+    def approves(self) -> bool:
+        return self.unknown == "approve"
 
 
 class ControllerConfig(_Settings):

@@ -12,7 +12,8 @@ from rollout_world import FLEET, TARGET, Device, World, newest, quick
 from sqlalchemy import func, select
 
 from modelwave_controller.storage import devices as stored
-from modelwave_controller.storage import messages, proven_numbers, tables, windows
+from modelwave_controller.storage import enrolled, messages, proven_numbers, tables, windows
+from modelwave_controller.storage.enrolled import Enrolled
 from modelwave_controller.storage.installs import LATE, NEWER, OLDER, REPLACED, SAME, Heard
 from modelwave_controller.storage.proven import (
     BARE,
@@ -20,6 +21,7 @@ from modelwave_controller.storage.proven import (
     REPLAYED,
     REQUIRE,
     SHOW,
+    STRANGER,
     Policy,
 )
 from modelwave_controller.storage.proven_numbers import (
@@ -80,7 +82,13 @@ class NamedWorld(World):
         self.writer.policy = Policy(proof, MASTER)
         self.named = [NamedDevice(f"d{number}", TARGET) for number in range(devices)]
         self.devices = {device.name: device for device in self.named}
+        self.enrol([device.name for device in self.named])
         self.hear(self.named)
+
+    def enrol(self, names: Sequence[str], generation: int = 1, revoked_at: float = 0) -> None:
+        rows = [Enrolled(name, TARGET, generation, "", 1.0, revoked_at, 0) for name in names]
+        with self.store.write() as connection:
+            enrolled.put(connection, rows)
 
     def send(self, topic: Topic, name: str, payload: bytes) -> None:
         self.inbox.put(topic(FLEET, name), payload)
@@ -272,6 +280,27 @@ def test_fleet_that_does_not_ask_for_proofs_takes_both_forms(tmp_path: Path) -> 
         world.report("d0", device.report(agent="with"))
         assert world.stored("d0").agent == "with"
         assert world.unproven() == {}
+
+
+@pytest.mark.parametrize("generation", [1, 0])
+def test_device_that_is_not_enrolled_proves_nothing(strict: NamedWorld, generation: int) -> None:
+    if not generation:
+        strict.enrol(["x1"], generation)  # approved only
+    strict.report("x1", sealed("x1", NamedDevice("x1").forged()))
+    assert strict.unproven() == {"x1": (1, STRANGER)}
+
+
+def test_device_that_was_enrolled_anew_proves_by_its_new_key_alone(strict: NamedWorld) -> None:
+    device = strict.named[0]
+    strict.report("d0", device.report(install=B, agent="of another install"))
+    strict.report("d0", device.report(agent="of the first install again"))
+    assert strict.unproven() == {"d0": (1, REPLAYED[LATE])}
+    strict.enrol(["d0"], generation=2)
+    strict.report("d0", device.report(agent="by the old key"))
+    assert strict.unproven() == {"d0": (2, FORGED)}
+    key = device_report_key(MASTER, "d0", 2)
+    strict.report("d0", sealed("d0", device.forged(agent="by the new key"), key=key))
+    assert strict.stored("d0").agent == "by the new key"
 
 
 def test_forgotten_device_is_forgotten_with_its_proofs(strict: NamedWorld) -> None:

@@ -69,9 +69,12 @@ class Leading:
         self.settings = settings
         self.store = store
         fleet = settings.home.config.fleet
+        approves = settings.home.config.devices.approves
         self.ticker = Ticker(store, settings.issuer)
         self.readback = ReadBack(settings.home.root_document, settings.wake.set, settings.clock)
-        self.writer = Writer(store, fleet, settings.inbox, settings.clock, settings.policy)
+        self.writer = Writer(
+            store, fleet, settings.inbox, settings.clock, approves, settings.policy
+        )
         self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
         self._connected = False  # as it is stored

@@ -21,7 +21,7 @@ from modelwave_controller.service.allowance import Allowance
 from modelwave_controller.service.folding import Folding
 from modelwave_controller.service.journal import IgnoredJournal
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import clock, devices, messages, metrics, proven
+from modelwave_controller.storage import admission, clock, devices, messages, metrics, proven
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.messages import Bad, Incoming
 from modelwave_controller.storage.proven import NOTHING_ASKED, Policy
@@ -101,12 +101,15 @@ class Writer:
         fleet: str,
         inbox: Inbox,
         clock: Callable[[], float] = time.time,
+        approves: bool = False,
         policy: Policy = NOTHING_ASKED,
     ) -> None:
+        """`approves`: unknown devices do not count before the operator has approved them."""
         self.store = store
         self.fleet = fleet
         self.inbox = inbox
         self.clock = clock
+        self.approves = approves
         self.policy = policy
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
@@ -172,9 +175,10 @@ class Writer:
             try:
                 with self.store.write() as connection:
                     now = self.clock()
-                    judged = proven.judged(connection, incoming, self.policy)
-                    ignored = devices.store(connection, self.fleet, judged, now)
-                    metrics.add_windows(connection, judged, clock.stored(connection).seconds)
+                    admitted = admission.admitted(connection, incoming, self.approves, now)
+                    counted = proven.judged(connection, admitted, self.policy)
+                    ignored = devices.store(connection, self.fleet, counted, now)
+                    metrics.add_windows(connection, counted, clock.stored(connection).seconds)
             except LeaseLost:
                 return  # the service that leads now receives what devices report
             except StorageError as error:

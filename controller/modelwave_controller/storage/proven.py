@@ -8,14 +8,14 @@ What `[devices] proof` in controller.toml says:
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from modelwave_controller.storage import clock, proven_numbers
+from modelwave_controller.storage import clock, enrolled, proven_numbers
 from modelwave_controller.storage.chunks import chunks
-from modelwave_controller.storage.generations import generations
 from modelwave_controller.storage.installs import LATE, OLDER, Heard
 from modelwave_controller.storage.messages import Incoming, Measured, ReportMessage, Unproven
 from modelwave_controller.storage.proven_numbers import Numbers
@@ -76,8 +76,17 @@ class _Judge:
     def __init__(self, connection: Connection, names: Sequence[str], policy: Policy) -> None:
         self.policy = policy
         self.now = clock.stored(connection).seconds
-        self.generations = generations(connection, names)
-        self.stored = _read(connection, names)
+        self.generations = {
+            device: its.generation
+            for device, its in enrolled.of(connection, names).items()
+            if its.active and its.generation
+        }
+        # What an earlier key has proved says nothing: the device begins anew with each.
+        self.stored = {
+            row.device: proven_numbers.load(row.numbers)
+            for row in _rows(connection, names)
+            if row.generation == self.generations.get(row.device)
+        }
         self.numbers: dict[str, Numbers | None] = defaultdict(lambda: None, self.stored)
 
     def judge(self, message: ReportMessage | Measured) -> tuple[str, ReportMessage | Measured]:
@@ -111,7 +120,10 @@ class _Judge:
                 delete(proven).where(proven.c.device == bindparam("its_device")),
                 [{"its_device": device} for device in changed],
             )
-            rows = [{"device": device, "numbers": dump} for device, dump in changed.items()]
+            rows = [
+                {"device": device, "generation": self.generations[device], "numbers": dump}
+                for device, dump in changed.items()
+            ]
             connection.execute(insert(proven), rows)
 
 
@@ -119,12 +131,9 @@ def _heard(document: Report | Metrics) -> Heard:
     return Heard(document.install, document.boot, document.n)
 
 
-def _read(connection: Connection, names: Collection[str]) -> dict[str, Numbers]:
-    return {
-        row.device: proven_numbers.load(row.numbers)
-        for chunk in chunks(list(names))
-        for row in connection.execute(select(proven).where(proven.c.device.in_(chunk)))
-    }
+def _rows(connection: Connection, names: Sequence[str]) -> Iterator[Any]:
+    for chunk in chunks(names):
+        yield from connection.execute(select(proven).where(proven.c.device.in_(chunk)))
 
 
 def newest(connection: Connection) -> dict[str, Heard]:

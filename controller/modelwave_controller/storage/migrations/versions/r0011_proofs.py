@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 
 
 def upgrade() -> None:
@@ -18,5 +18,6 @@ def upgrade() -> None:
     op.create_table(
         "proven",
         sa.Column("device", sa.Text, primary_key=True),
+        sa.Column("generation", sa.BigInteger, nullable=False),
         sa.Column("numbers", sa.Text, nullable=False),
     )
