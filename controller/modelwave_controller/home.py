@@ -3,6 +3,7 @@
 controller.toml   settings of the service
 root.json         the root document, which names the keys of the fleet
 order.key         signs orders; the service needs it
+report.key        the secret of the keys by which devices prove their reports
 offline/          root and release keys; the service never needs them: move them away
 releases/         <model>/<release>/<target>.json, the signed manifests
 signed/           the same for releases in bundles, so that no number is used twice
@@ -25,7 +26,7 @@ from modelwave_controller import disk, environment
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
-from modelwave_controller.trust import keys, roots
+from modelwave_controller.trust import keys, report_keys, roots
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
 from modelwave_shared import fields, limits
@@ -58,6 +59,9 @@ listen = "127.0.0.1:8180"
 urls = []
 
 [devices]
+# Whether reports and windows have to prove which device sent them: "off"; "show": what is not
+# proven is shown; "require": it does not count either.
+proof = "off"
 # "approve": a device that was not enrolled counts only after `modelwave device approve DEVICE`.
 unknown = "count"
 # The broker's URL that `modelwave device enrol` writes for devices; "": that of [broker].
@@ -140,9 +144,11 @@ class FilesSettings(_Settings):
 
 
 class DevicesSettings(_Settings):
-    """`unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
+    """`proof`: what storage/proven.py asks of reports and windows.
+    `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
     `broker`: the URL of the broker for devices, "": that of [broker]."""
 
+    proof: Literal["off", "show", "require"] = "off"
     unknown: Literal["count", "approve"] = "count"
     broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
 
@@ -251,6 +257,17 @@ class Home:
         roots.require_signer(self.root_document, "order", key)
         return key
 
+    def report_master(self) -> bytes:
+        """Reads the secret of the keys by which devices prove their reports. Raises OperatorError
+        if it is missing."""
+        master = report_keys.load(self.path)
+        if master is None:
+            raise OperatorError(
+                f"{self.path / report_keys.NAME} is missing, and devices.proof in controller.toml "
+                f'is "{self.config.devices.proof}": put it back, or set "off"'
+            )
+        return master
+
 
 def _order_passphrase() -> bytes:
     given = environment.secret(ORDER_PASSPHRASE)
@@ -294,6 +311,7 @@ def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
     }
     order_passphrase = environment.secret(ORDER_PASSPHRASE) or None
     order = keys.create_key(folder / "order.key", order_passphrase)
+    report_keys.create(folder)
     root = roots.first_root(fleet, [offline[name] for name in ROOT_KEYS], offline["release"], order)
     disk.create_file(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode())
     disk.create_file(folder / "root.json", root)

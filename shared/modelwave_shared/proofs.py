@@ -33,7 +33,7 @@ def hmac_sha256(key: bytes, *parts: bytes) -> bytes:
 
 
 def _padded(key: bytes, byte: int) -> bytes:
-    block = bytearray([byte]) * _BLOCK_BYTES
+    block = bytearray(bytes([byte]) * _BLOCK_BYTES)
     for at, one in enumerate(key):
         block[at] ^= one
     return bytes(block)

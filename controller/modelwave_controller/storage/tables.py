@@ -244,6 +244,25 @@ bad_messages = Table(
     Column("at", Float(53), nullable=False),
 )
 
+# Reports and windows that were not proven (proven.py), by the device that their topic names.
+unproven = Table(
+    "unproven",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float(53), nullable=False),  # Unix seconds
+)
+
+# What is known of each device's proven messages (proven_numbers.py), as JSON.
+proven = Table(
+    "proven",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("generation", BigInteger, nullable=False),  # of the key that proved them
+    Column("numbers", Text, nullable=False),
+)
+
 
 def _sums(name: str, *more: str) -> Table:
     """Sums of all windows of a device and a release (metrics.py)."""
