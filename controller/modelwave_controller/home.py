@@ -23,12 +23,15 @@ from modelwave_controller import disk, environment
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
-from modelwave_controller.trust import keys, roots
+from modelwave_controller.trust import keys, roots, signers
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
-from modelwave_shared import fields, limits
+from modelwave_controller.trust.keys import Signer
+from modelwave_controller.trust.waiting_key import WaitingKey
+from modelwave_shared import fields, limits, roles
 
 MAX_CONFIG_BYTES = 65536
+MAX_PASSPHRASE_BYTES = 1024
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
 _GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
@@ -42,6 +45,11 @@ url = "mqtt://127.0.0.1:1883"
 user = ""
 password_file = ""   # holds the user's password, and nothing else
 ca = ""              # PEM file; empty: the system's certificate authorities
+
+[keys]
+# The key that signs orders: a file, "ssh-agent:KEYID" or "pkcs11:URI" (docs/operations.md).
+order = "order.key"
+passphrase_file = ""   # holds its passphrase, or the PIN of its token, and nothing else
 
 [database]
 # Empty: modelwave.db in this folder. Another SQLite file: "sqlite:///data/fleet.db" in this folder,
@@ -124,8 +132,17 @@ class FilesSettings(_Settings):
         return host.strip("[]"), int(port)
 
 
+class KeysSettings(_Settings):
+    """`order` names the key that signs orders (trust/signers.py); `passphrase_file` holds its
+    passphrase, or the PIN of its token."""
+
+    order: Annotated[Line, Field(min_length=1)] = "order.key"
+    passphrase_file: Line = ""
+
+
 class ControllerConfig(_Settings):
     fleet: Name
+    keys: KeysSettings = KeysSettings()
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
@@ -216,19 +233,30 @@ class Home:
             hide_password=False
         )
 
-    def order_key(self) -> keys.SigningKey:
-        """Reads the key that signs orders. Raises OperatorError unless the fleet's root allows
-        it."""
-        key = keys.load_key(self.path / "order.key", _order_passphrase)
-        roots.require_signer(self.root_document, "order", key)
-        return key
+    def order_key(self) -> Signer:
+        """Opens the key that signs orders. One that an agent or a token holds may be away, and come
+        back. Raises OperatorError unless the fleet's root allows it."""
+        text = self.config.keys.order
+        if signers.is_file(text):
+            key = signers.open_signer(text, self._order_passphrase, self.path)
+            roots.require_signer(self.root_document, "order", key)
+            return key
+        allowed, _ = roles.role_keys(self.root_document, "order")
+        return WaitingKey(text, allowed, self._order_passphrase, self.path)
 
-
-def _order_passphrase() -> bytes:
-    given = environment.secret(ORDER_PASSPHRASE)
-    if not given:
-        raise OperatorError(f"order.key has a passphrase: set it in {ORDER_PASSPHRASE}")
-    return given
+    def _order_passphrase(self) -> bytes:
+        name = self.config.keys.passphrase_file
+        if name:
+            data = disk.read_input(self.within(name), "keys.passphrase_file", MAX_PASSPHRASE_BYTES)
+            return data.rstrip(b"\r\n")
+        given = environment.secret(ORDER_PASSPHRASE)
+        if not given:
+            raise OperatorError(
+                f"{signers.shown(self.config.keys.order)} has a passphrase or PIN: put it into a "
+                "file of mode 0600 and name that in controller.toml, [keys] passphrase_file, or "
+                f"set it in {ORDER_PASSPHRASE}"
+            )
+        return given
 
 
 def check_new(path: Path, fleet: str) -> None:

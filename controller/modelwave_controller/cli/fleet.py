@@ -52,6 +52,8 @@ def _print(found: Fleet) -> None:
         head.append(("service", _service(found)))
     if found.clock_doubt:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
+    if found.key_away:
+        head.append(("order key", f"{found.key_away}: no order is signed until it is back"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
     for model, doubt in found.behind.items():
