@@ -101,7 +101,7 @@ class Releases:
             raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST_FILE}: not a bundle")
         signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "BUNDLE")
         self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
-        self.home.files.mkdir(exist_ok=True)
+        self.home.files.mkdir(mode=0o755, exist_ok=True)
         for file in signed.manifest.files:
             stored = self.file_path(file.sha256)
             if not stored.exists():
