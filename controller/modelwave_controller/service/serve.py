@@ -96,6 +96,8 @@ class Service:
         told = settings.urls or [files.url_of(*settings.address)]
         if doubt := files.doubt(told, self.broker.host):
             logger.warning("%s", doubt)
+        for warning in self.home.warnings():
+            logger.warning("%s", warning)
         async with contextlib.AsyncExitStack() as stack:
             files_url = await self._serve_files(stack)
             first = await asyncio.to_thread(self._try_to_lead)
