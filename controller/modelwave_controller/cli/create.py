@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwave_controller import disk
+from modelwave_controller.cli.key_options import ReleaseKeyOption, opened_key
 from modelwave_controller.cli.options import (
     JsonOption,
     PassphraseFileOption,
-    asker,
     home_of,
     path,
     reason_or_none,
@@ -176,10 +176,7 @@ def create(
     release: Annotated[
         int | None, typer.Option(help="Its number; else that of the same version, or the next.")
     ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(help="Release key; else offline/release.key of the home.", parser=path),
-    ] = None,
+    key: ReleaseKeyOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -232,8 +229,7 @@ def create(
     reason = reason_or_none(force, "--force")
     if not yes and not sys.stdin.isatty():
         raise OperatorError("--yes: there is no terminal to ask on; give --yes to sign anyway")
-    key = key or home.offline / "release.key"
-    signer = keys.load_key(key, asker(passphrase_file, str(key)))
+    signer = opened_key(key or str(home.offline / "release.key"), passphrase_file)
     roots.require_signer(home.root_document, MANIFEST, signer)
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
