@@ -7,14 +7,25 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
+from modelwave_controller.cli.root_changes import (
+    epoch,
+    expiry,
+    hosts,
+    minimum,
+    revoke,
+    rotate,
+)
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
-from modelwave_controller.trust import keys, roots
+from modelwave_controller.trust import changes, keys, roots
 from modelwave_controller.trust.documents import require
 from modelwave_shared import documents, dsse, ed25519, fields, roles, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 app = typer.Typer(no_args_is_help=True, help="Make and show keys; show who signed a document.")
+
+for _draft in (rotate, revoke, epoch, minimum, hosts, expiry):
+    app.command()(_draft)
 
 KeyArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Key file.", show_default=False, parser=path)
@@ -27,6 +38,9 @@ def create(
     out: Annotated[
         Path | None, typer.Option(help="File to make; else NAME.key here.", parser=path)
     ] = None,
+    no_passphrase: Annotated[
+        bool, typer.Option("--no-passphrase", help="For an order key: the service cannot ask.")
+    ] = False,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,18 +49,37 @@ def create(
     path = out or Path(f"{name}.key")
     if path.exists():
         raise OperatorError(f"--out: {path} exists and is never overwritten; name another")
-    key = keys.create_key(path, asker(passphrase_file, f"key {name}", twice=True)())
+    if no_passphrase and passphrase_file:
+        raise OperatorError("--no-passphrase: give it or --passphrase-file, not both")
+    passphrase = None if no_passphrase else asker(passphrase_file, f"key {name}", twice=True)()
+    key = keys.create_key(path, passphrase)
     _print_key(path, key.public, as_json)
 
 
 @app.command("show")
 def show_key(
-    file: KeyArgument,
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="Key file; else the root.", show_default=False, parser=path
+        ),
+    ] = None,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the id and the public key of a private or public key file."""
-    _print_key(file, keys.load_public(file, asker(passphrase_file, str(file))), as_json)
+    """Show the id and the public key of a key file; without FILE the root's keys, and all else that
+    the root says."""
+    if file is not None:
+        _print_key(file, keys.load_public(file, asker(passphrase_file, str(file))), as_json)
+        return
+    found = home_of(ctx).chain
+    if as_json:
+        print_json({**found.newest, "version": found.version, "trouble": found.trouble})
+        return
+    show(
+        facts([*changes.facts(found.newest), *([("but", found.trouble)] if found.trouble else [])])
+    )
 
 
 def _print_key(path: Path, public: bytes, as_json: bool) -> None:
