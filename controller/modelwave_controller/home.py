@@ -12,7 +12,6 @@ targets/          the operator's own targets
 modelwave.db      events, devices and messages to publish
 """
 
-import os
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from modelwave_controller import disk
+from modelwave_controller import disk, environment
+from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
 from modelwave_controller.trust import chain, keys, roots
@@ -30,7 +30,6 @@ from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
 from modelwave_shared import fields, limits
 
-ORDER_PASSPHRASE = "MODELWAVE_ORDER_PASSPHRASE"
 MAX_CONFIG_BYTES = 65536
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
@@ -235,10 +234,10 @@ class Home:
 
 
 def _order_passphrase() -> bytes:
-    given = os.environ.get(ORDER_PASSPHRASE, "")
+    given = environment.secret(ORDER_PASSPHRASE)
     if not given:
         raise OperatorError(f"order.key has a passphrase: set it in {ORDER_PASSPHRASE}")
-    return given.encode()
+    return given
 
 
 def check_new(path: Path, fleet: str) -> None:
@@ -274,7 +273,7 @@ def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
         name: keys.create_key(folder / "offline" / f"{name}.key", passphrase)
         for name in (*ROOT_KEYS, "release")
     }
-    order_passphrase = os.environ.get(ORDER_PASSPHRASE, "").encode() or None
+    order_passphrase = environment.secret(ORDER_PASSPHRASE) or None
     order = keys.create_key(folder / "order.key", order_passphrase)
     root = roots.first_root(fleet, [offline[name] for name in ROOT_KEYS], offline["release"], order)
     disk.create_file(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode())

@@ -9,7 +9,6 @@ from rollout_world import PASSPHRASE, World
 from modelwave_controller.home import Home
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.trust import chain, drafts, keys
-from modelwave_controller.trust.drafts import Signer
 from modelwave_controller.trust.keys import SigningKey
 
 
@@ -24,14 +23,14 @@ def key(path: Path) -> SigningKey:
 def next_root(
     home: Home,
     *changes: Callable[[dict[str, Any]], dict[str, Any]],
-    signers: Sequence[SigningKey] | None = None,
+    signers: Sequence[SigningKey] = (),
 ) -> bytes:
     """The envelope of the root after the home's newest one, with these changes."""
     before = Home(home.path).root_document
     document = drafts.next_of(before, 1_800_000_000)
     for change in changes:
         document = change(document)
-    signing = [Signer(k.public, k.private.sign) for k in signers or root_keys(home)[:2]]
+    signing = signers or root_keys(home)[:2]
     return drafts.signed(drafts.drafted(document), signing, before).envelope()
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller import interruption
+from modelwave_controller import environment, interruption
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.interruption import Interrupted
@@ -145,6 +145,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    environment.take_secrets()
     prepare_streams()
     code = run(sys.argv[1:])
     interruption.end()

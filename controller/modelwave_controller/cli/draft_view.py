@@ -101,14 +101,14 @@ def tell_signatures(shown: Shown) -> None:
 
 
 def sign(
-    shown: Shown, files: Sequence[Path] | None, passphrase_file: Path | None, yes: bool
+    shown: Shown, names: Sequence[str] | None, passphrase_file: Path | None, yes: bool
 ) -> Shown:
-    """Signs the draft with the keys in these files, after a question unless `yes`. Raises Abort if
+    """Signs the draft with the keys of these names, after a question unless `yes`. Raises Abort if
     the answer is no."""
-    if not files:
+    if not names:
         return shown
-    signing_keys.confirm(f"Sign this root with {plural(len(files), 'key')}?", yes)
-    signers = signing_keys.signers(files, passphrase_file)
+    signing_keys.confirm(f"Sign this root with {plural(len(names), 'key')}?", yes)
+    signers = signing_keys.opened(names, passphrase_file)
     return shown._replace(draft=drafts.signed(shown.draft, signers, shown.root))
 
 

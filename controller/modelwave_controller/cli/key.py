@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import disk
+from modelwave_controller.cli.key_options import KeyArgument, public_of
+from modelwave_controller.cli.key_options import key as key_text
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
 from modelwave_controller.cli.root_changes import (
     epoch,
@@ -26,10 +28,6 @@ app = typer.Typer(no_args_is_help=True, help="Make and show keys; show who signe
 
 for _draft in (rotate, revoke, epoch, minimum, hosts, expiry):
     app.command()(_draft)
-
-KeyArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="Key file.", show_default=False, parser=path)
-]
 
 
 @app.command()
@@ -59,45 +57,50 @@ def create(
 @app.command("show")
 def show_key(
     ctx: typer.Context,
-    file: Annotated[
-        Path | None,
+    key: Annotated[
+        str | None,
         typer.Argument(
-            metavar="[FILE]", help="Key file; else the root.", show_default=False, parser=path
+            metavar="[KEY]",
+            help="Key file, ssh-agent:KEYID, or pkcs11:URI; else the root.",
+            show_default=False,
+            parser=key_text,
         ),
     ] = None,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the id and the public key of a key file; without FILE the root's keys, and all else that
-    the root says."""
-    if file is not None:
-        _print_key(file, keys.load_public(file, asker(passphrase_file, str(file))), as_json)
+    """Show the id and the public key of a private or public key file, or of a key that an
+    ssh-agent or a token holds; `ssh-agent:` alone lists those that the agent has.
+
+    Without KEY: show the root's keys, and all else that the root says.
+    """
+    if key is not None:
+        _print_key(key, public_of(key, passphrase_file), as_json)
         return
     found = home_of(ctx).chain
     if as_json:
         print_json({**found.newest, "version": found.version, "trouble": found.trouble})
         return
-    show(
-        facts([*changes.facts(found.newest), *([("but", found.trouble)] if found.trouble else [])])
-    )
+    troubles = [("but", found.trouble)] if found.trouble else []
+    show(facts([*changes.facts(found.newest), *troubles]))
 
 
-def _print_key(path: Path, public: bytes, as_json: bool) -> None:
+def _print_key(place: object, public: bytes, as_json: bool) -> None:
     keyid = dsse.keyid(public)
     if as_json:
-        print_json({"file": str(path), "keyid": keyid, "public": public.hex()})
+        print_json({"file": str(place), "keyid": keyid, "public": public.hex()})
     else:
-        show(facts([("file", path), ("keyid", keyid), ("public", public.hex())]))
+        show(facts([("file", place), ("keyid", keyid), ("public", public.hex())]))
 
 
 @app.command()
 def export(
-    file: KeyArgument,
+    key: KeyArgument,
     pem: Annotated[bool, typer.Option("--pem/--hex", help="PEM, or 64 hex digits.")] = True,
     passphrase_file: PassphraseFileOption = None,
 ) -> None:
     """Print the public key: as PEM for openssl, or as hex digits for a root document."""
-    public = keys.load_public(file, asker(passphrase_file, str(file)))
+    public = public_of(key, passphrase_file)
     print(keys.public_pem(public).decode() if pem else public.hex(), end="" if pem else "\n")
 
 

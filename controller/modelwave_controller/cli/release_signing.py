@@ -43,7 +43,7 @@ def sign(
     for _, one in places:
         say(f"  • {safe(_told(one))}", stderr=as_json)
     signing_keys.confirm(f"Sign {plural(len(places), 'manifest')}?", yes)
-    signers = signing_keys.signers(key, passphrase_file)
+    signers = signing_keys.opened(key, passphrase_file)
     made = [(path, resigning.signed(one, signers, releases.root)) for path, one in places]
     for path, (envelope, _) in made:
         disk.replace(path, envelope)

@@ -11,19 +11,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from modelwave_controller.cli import draft_view
+from modelwave_controller.cli import draft_view, key_options
 from modelwave_controller.cli.draft_view import RootOption, Shown
 from modelwave_controller.cli.options import (
     JsonOption,
     PassphraseFileOption,
-    asker,
     duration,
     home_of,
     path,
 )
 from modelwave_controller.cli.signing_keys import KeysOption, YesOption
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.trust import drafts, keys
+from modelwave_controller.trust import drafts
 
 DraftOption = Annotated[
     Path | None,
@@ -48,7 +47,7 @@ class Options:
         draft: Path | None,
         out: Path | None,
         root: Path | None,
-        key: list[Path] | None,
+        key: list[str] | None,
         passphrase_file: Path | None,
         yes: bool,
         as_json: bool,
@@ -85,8 +84,12 @@ def rotate(
         list[str] | None, typer.Option(metavar="KEYID", help="Key to remove; repeatable.")
     ] = None,
     add: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Public key to add, in PEM; repeatable.", parser=path),
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="Key to add: a file with the public key (PEM), or as --key; repeatable.",
+            parser=key_options.key,
+        ),
     ] = None,
     threshold: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="How many of its keys must sign.")
@@ -101,7 +104,7 @@ def rotate(
 ) -> None:
     """Draft a root with other keys in a role, and sign it with the root keys at hand."""
     options = Options(ctx, draft, out, root, key, passphrase_file, yes, as_json)
-    added = [keys.load_public(file, asker(passphrase_file, str(file))) for file in add or ()]
+    added = [key_options.public_of(one, passphrase_file) for one in add or ()]
     _drafted(options, lambda base: drafts.rotated(base, role, remove or [], added, threshold))
 
 

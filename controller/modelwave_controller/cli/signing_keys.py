@@ -1,4 +1,4 @@
-"""Opens the keys that a command signs with."""
+"""What the commands share that sign something shown in words: the keys, and the question."""
 
 import sys
 from collections.abc import Sequence
@@ -7,29 +7,25 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli.options import asker, path
+from modelwave_controller.cli import key_options
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.trust import keys
-from modelwave_controller.trust.drafts import Signer
-from modelwave_controller.trust.keys import SigningKey
+from modelwave_controller.trust.keys import Signer
 
 KeysOption = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
-        "--key", metavar="FILE", help="Private key to sign with; repeatable.", parser=path
+        "--key",
+        metavar="KEY",
+        help="Key to sign with: a file, ssh-agent:KEYID or pkcs11:URI; repeatable.",
+        parser=key_options.key,
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-def opened(files: Sequence[Path] | None, passphrase_file: Path | None) -> list[SigningKey]:
-    """Returns the private keys in these files. Raises OperatorError."""
-    return [keys.load_key(file, asker(passphrase_file, str(file))) for file in files or ()]
-
-
-def signers(files: Sequence[Path] | None, passphrase_file: Path | None) -> list[Signer]:
-    """Returns the signers of these keys. Raises OperatorError."""
-    return [Signer(key.public, key.private.sign) for key in opened(files, passphrase_file)]
+def opened(names: Sequence[str], passphrase_file: Path | None) -> list[Signer]:
+    """Opens these keys. Raises OperatorError, KeyAwayError."""
+    return [key_options.opened_key(name, passphrase_file) for name in names]
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.releases.bundles import Signed
-from modelwave_controller.trust.drafts import Signer
+from modelwave_controller.trust.keys import Signer
 from modelwave_shared import dsse, ed25519, roles
 from modelwave_shared.limits import MAX_SIGNATURES
 from modelwave_shared.words import MANIFEST

@@ -16,7 +16,7 @@ from modelwave_controller.storage import floors, outbox, retained, soundness
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import Root, of_our_format, view
-from modelwave_controller.trust.keys import SigningKey
+from modelwave_controller.trust.keys import Signer
 from modelwave_shared import topics
 from modelwave_shared.maintenance import in_extra
 from modelwave_shared.words import ORDER
@@ -32,7 +32,7 @@ class Issuer:
     def __init__(
         self,
         document: dict[str, Any],
-        key: SigningKey,
+        key: Signer,
         urls: Sequence[str],
         in_home: InHome = lambda _model, _release, _target: None,
     ) -> None:
@@ -42,7 +42,7 @@ class Issuer:
         self.in_home = in_home
         self.take(document, key)
 
-    def take(self, document: dict[str, Any], key: SigningKey) -> None:
+    def take(self, document: dict[str, Any], key: Signer) -> None:
         self.document = document
         self.root = view(Root, document)
         self.key = key

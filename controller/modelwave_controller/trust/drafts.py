@@ -7,12 +7,13 @@ they are for other bytes.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.keys import Signer
 from modelwave_shared import documents, dsse, ed25519, fields, roles, schema
 from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_FILE_HOSTS, MAX_SIGNATURES
@@ -24,17 +25,6 @@ _NONE = b'"signatures":[]}'
 _PLACE = b'"signatures":[{"keyid":"00000000","sig":"%s=="}]}' % (b"A" * 86)
 
 Document = dict[str, Any]
-
-
-class Signer(NamedTuple):
-    """A key that can sign: the raw public key, and a function from a message to its signature."""
-
-    public: bytes
-    sign: Callable[[bytes], bytes]
-
-    @property
-    def keyid(self) -> str:
-        return str(dsse.keyid(self.public))
 
 
 class Draft(NamedTuple):
