@@ -1,7 +1,8 @@
 """The operator's home folder: its files, and the settings in controller.toml.
 
 controller.toml   settings of the service
-root.json         the root document, which names the keys of the fleet
+root.json         the newest root document, which names the keys of the fleet
+roots/            every root document by its version (trust/chain.py)
 order.key         signs orders; the service needs it
 report.key        the secret of the keys by which devices prove their reports
 offline/          root and release keys; the service never needs them: move them away
@@ -26,7 +27,8 @@ from modelwave_controller import disk, environment
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
-from modelwave_controller.trust import custody, keys, report_keys, roots, signers
+from modelwave_controller.trust import chain, custody, keys, report_keys, roots, signers
+from modelwave_controller.trust.chain import Chain
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
 from modelwave_controller.trust.keys import Signer
@@ -230,20 +232,19 @@ class Home:
         return read_config(self.path / "controller.toml", root.fleet)
 
     @cached_property
-    def root_envelope(self) -> bytes:
-        """The contents of root.json, which are published. Raises OperatorError."""
-        if not (self.path / "root.json").exists():
-            raise OperatorError(
-                f"--home: {self.path} has no root.json; "
-                "make a home with `modelwave init FLEET`, or name yours with --home"
-            )
-        return disk.read_input(self.path / "root.json", "--home", limits.MAX_ENVELOPE_BYTES)
+    def chain(self) -> Chain:
+        """The roots of the fleet. Raises OperatorError if there is none, TrustError."""
+        return chain.read(self.path)
 
-    @cached_property
+    @property
+    def root_envelope(self) -> bytes:
+        """The newest root's envelope, which is published."""
+        return self.chain.envelope
+
+    @property
     def root_document(self) -> dict[str, Any]:
-        """The verified root, in the form that modelwave_shared.documents needs. Raises
-        TrustError."""
-        return roots.open_root(self.root_envelope, str(self.path / "root.json"))
+        """The verified root, in the form that modelwave_shared.documents needs."""
+        return self.chain.newest
 
     @cached_property
     def root(self) -> Root:
@@ -274,6 +275,14 @@ class Home:
         return parsed.set(database=str(self.within(file).absolute())).render_as_string(
             hide_password=False
         )
+
+    def manifest_at(self, model: str, release: int, target: str) -> bytes | None:
+        """Returns the envelope of a manifest in releases/, not verified; None if it is not there.
+        The names are those of a checked document."""
+        place = self.releases / model / str(release) / f"{target}.json"
+        if not place.is_file():
+            return None
+        return disk.read_input(place, "--home", limits.MAX_ENVELOPE_BYTES)
 
     def order_key(self) -> Signer:
         """Opens the key that signs orders. One that an agent or a token holds may be away, and come
