@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import disk
+from modelwave_controller.cli.key_options import KeyArgument, public_of
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
@@ -15,10 +16,6 @@ from modelwave_shared import documents, dsse, ed25519, fields, roles, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 app = typer.Typer(no_args_is_help=True, help="Make and show keys; show who signed a document.")
-
-KeyArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="Key file.", show_default=False, parser=path)
-]
 
 
 @app.command()
@@ -41,30 +38,31 @@ def create(
 
 @app.command("show")
 def show_key(
-    file: KeyArgument,
+    key: KeyArgument,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the id and the public key of a private or public key file."""
-    _print_key(file, keys.load_public(file, asker(passphrase_file, str(file))), as_json)
+    """Show the id and the public key of a private or public key file, or of a key that an
+    ssh-agent or a token holds; `ssh-agent:` alone lists those that the agent has."""
+    _print_key(key, public_of(key, passphrase_file), as_json)
 
 
-def _print_key(path: Path, public: bytes, as_json: bool) -> None:
+def _print_key(place: object, public: bytes, as_json: bool) -> None:
     keyid = dsse.keyid(public)
     if as_json:
-        print_json({"file": str(path), "keyid": keyid, "public": public.hex()})
+        print_json({"file": str(place), "keyid": keyid, "public": public.hex()})
     else:
-        show(facts([("file", path), ("keyid", keyid), ("public", public.hex())]))
+        show(facts([("file", place), ("keyid", keyid), ("public", public.hex())]))
 
 
 @app.command()
 def export(
-    file: KeyArgument,
+    key: KeyArgument,
     pem: Annotated[bool, typer.Option("--pem/--hex", help="PEM, or 64 hex digits.")] = True,
     passphrase_file: PassphraseFileOption = None,
 ) -> None:
     """Print the public key: as PEM for openssl, or as hex digits for a root document."""
-    public = keys.load_public(file, asker(passphrase_file, str(file)))
+    public = public_of(key, passphrase_file)
     print(keys.public_pem(public).decode() if pem else public.hex(), end="" if pem else "\n")
 
 

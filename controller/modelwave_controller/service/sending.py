@@ -16,7 +16,7 @@ from modelwave_controller.storage import floors, outbox, retained
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import Root, of_our_format
-from modelwave_controller.trust.keys import SigningKey
+from modelwave_controller.trust.keys import Signer
 from modelwave_shared import topics
 from modelwave_shared.maintenance import in_extra
 from modelwave_shared.words import ORDER
@@ -27,7 +27,7 @@ class Issuer:
     """The root, signing key and file URLs for new orders."""
 
     root: Root
-    key: SigningKey
+    key: Signer
     urls: Sequence[str]
 
 
