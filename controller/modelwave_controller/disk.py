@@ -17,6 +17,7 @@ from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.interruption import held_back
 
 _CHUNK_BYTES = 1 << 20
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # As tempfile names them; a folder with a date in its name is a person's.
 _WORK = re.compile(
     r"\.modelwave-(backup|restore|init|sign|golden|enrol)-(?![0-9]{8}$)[a-z0-9_]{8}", re.ASCII
@@ -95,6 +96,18 @@ def create_file(path: Path, data: bytes, mode: int = 0o644) -> None:
         path.unlink(missing_ok=True)  # an incomplete file would never be overwritten
         raise
     sync_folder(path.parent)
+
+
+def private_folder(path: Path) -> None:
+    """Makes a folder that only its owner may enter; the missing folders above it are made as usual.
+    If it exists, others are only kept from writing into it. Whatever the umask is."""
+    for parent in reversed(path.absolute().parents):
+        if not parent.exists():
+            parent.mkdir(mode=0o755, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _OTHERS_WRITE:
+        path.chmod(mode & ~_OTHERS_WRITE)
 
 
 def replace(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -1,6 +1,7 @@
 """`modelwave fleet`: shows the state of the fleet, and its log."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
@@ -24,13 +25,14 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
         found = overview.fleet(connection, home.config.fleet, time.time())
+    warnings = home.warnings()
     if as_json:
-        print_json(asdict(found) | {"membership": found.membership._asdict()})
+        print_json(asdict(found) | {"membership": found.membership._asdict(), "warnings": warnings})
     else:
-        _print(found)
+        _print(found, warnings)
 
 
-def _print(found: Fleet) -> None:
+def _print(found: Fleet, warnings: Sequence[str]) -> None:
     targets = ", ".join(f"{number} {target}" for target, number in found.targets.items())
     running = ", ".join(
         f"{entry['rollout']} ({entry['model'] or 'unknown'}) {entry['status']}"
@@ -52,6 +54,8 @@ def _print(found: Fleet) -> None:
         head.append(("service", _service(found)))
     if found.clock_doubt:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
+    if found.key_away:
+        head.append(("order key", f"{found.key_away}: no order is signed until it is back"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
     head += _membership(found)
@@ -60,6 +64,7 @@ def _print(found: Fleet) -> None:
     if found.restored:
         models = ", ".join(found.restored)
         head.append(("restored", f"no order of {models} is signed until `modelwave recover`"))
+    head += [("warning", warning) for warning in warnings]
     show(facts(head))
     if found.live:
         rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]

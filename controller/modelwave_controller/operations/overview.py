@@ -38,6 +38,7 @@ class Fleet:
     service_runs: bool
     problem: str  # of the service or its connection, and what to do; "": none
     clock_doubt: str  # "": none
+    key_away: str  # why no order can be signed with the order key; "": it can
     restored: list[str]  # models whose order numbers are to be recovered after a restore
     behind: dict[str, str]  # by model: what the broker holds that this database does not know
     leader: dict[str, Any] | None  # the service that leads: host, pid; None also if it is dead
@@ -78,8 +79,9 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         service_runs=found.service_runs,
         problem=found.problem,
         clock_doubt=clocks.doubt,
+        key_away=state.key_away,
         restored=sorted(state.restored),
-        behind={model: state.doubt(model) for model in sorted(state.behind)},
+        behind={model: state.numbers_doubt(model) for model in sorted(state.behind)},
         leader=_leader(found),
         link=lease.link_state(connection)._asdict(),
         cloned=stored.cloned(connection),
