@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,14 @@ from modelwave_controller.home import Home
 from modelwave_controller.models import opening
 from modelwave_controller.models.needs import Asked
 from modelwave_controller.models.targets import Targets
-from modelwave_controller.releases import bundles, figures, heldout, label_files, manifests
+from modelwave_controller.releases import (
+    bundles,
+    figures,
+    heldout,
+    label_files,
+    manifests,
+    model_signature,
+)
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.releases.latency_limit import microseconds
@@ -120,6 +128,23 @@ def create(
             metavar="MS", help="Devices count inferences that take longer; gates may limit them."
         ),
     ] = None,
+    model_signature_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--model-signature",
+            metavar="FILE",
+            help="The model's OpenSSF signature, by who made it; it goes with the release.",
+            parser=path,
+        ),
+    ] = None,
+    model_signer: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Who has to have signed it: a public key, or authorities' certificates (PEM).",
+            parser=path,
+        ),
+    ] = None,
     kernel: Annotated[
         list[str] | None, typer.Option(help="Operator that it needs; repeat it; else the model's.")
     ] = None,
@@ -208,7 +233,9 @@ def create(
     roots.require_signer(home.root_document, MANIFEST, signer)
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
+        signature = model_signature.take(model_signature_file, model_signer, file, taken, folder)
         wanted, remark = manifests.as_described(wanted, taken, folder)
+        wanted = replace(wanted, model_signature=signature)
         named = label_files.take(labels, labels_from_model, taken, folder)
         if named:
             taken.append(named.file)
@@ -222,6 +249,8 @@ def create(
             say(safe(line), stderr=as_json)
         for line in named.said if named else ():
             say(safe(line), stderr=as_json)
+        if signature:
+            say(f"[green]model signature verified[/]: by {safe(signature.signer)}", stderr=as_json)
         for line in filter(None, (needs.how, remark)):
             say(safe(line), stderr=as_json)
         if not yes:

@@ -1,7 +1,8 @@
 """The releases of a home: signed manifests and the files that they name.
 
     releases/<model>/<release>/<target>.json   the manifest's envelope
-    files/<sha256>                             the files; several manifests may name one
+    files/<sha256>                             the files; several manifests may name one. The
+                                               model's own signature is one of them
     signed/<model>/<release>/<target>.json     the same for bundles: reserves the number
 
 A release never changes: the same one may be added again, but another one with its number or
@@ -13,7 +14,7 @@ from pathlib import Path
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
-from modelwave_controller.releases import bundles, manifests
+from modelwave_controller.releases import bundles, manifests, model_signature
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.trust.documents import require
 from modelwave_shared import fields
@@ -102,10 +103,13 @@ class Releases:
         signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "BUNDLE")
         self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
         self.home.files.mkdir(mode=0o755, exist_ok=True)
-        for file in signed.manifest.files:
-            stored = self.file_path(file.sha256)
+        files = [(file.sha256, file.size) for file in signed.manifest.files]
+        if carried := model_signature.of_manifest(signed.document):
+            files.append((carried.sha256, carried.size))
+        for sha256, size in files:
+            stored = self.file_path(sha256)
             if not stored.exists():
-                disk.copy_verified(bundle / file.sha256, stored, file.sha256, file.size)
+                disk.copy_verified(bundle / sha256, stored, sha256, size)
         return signed, _keep(self.home.releases, signed)
 
     def note(self, bundle: Path) -> None:
