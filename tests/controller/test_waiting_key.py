@@ -80,7 +80,7 @@ class MovedKey:
 
 def moved(world: World) -> MovedKey:
     key = MovedKey(key_file(world))
-    world.issuer = Issuer(world.home.root, key, world.issuer.urls)
+    world.issuer = Issuer(world.home.root_document, key, world.issuer.urls)
     world.ticker = Ticker(world.store, world.issuer)
     return key
 
@@ -299,7 +299,9 @@ def test_pkcs11_key_signs_the_orders_of_a_service(
     (world.home.path / "root.json").write_bytes(root)
     home = settings(world.home, token.uri("order"))
     (home.path / "order.key").unlink()
-    world.ticker = Ticker(world.store, Issuer(home.root, home.order_key(), world.issuer.urls))
+    world.ticker = Ticker(
+        world.store, Issuer(home.root_document, home.order_key(), world.issuer.urls)
+    )
     world.start(1)
     world.tick()
     messages = [world.message_for(device) for device in world.devices.values()]

@@ -26,6 +26,7 @@ from modelwave_shared import checkout
 COMMANDS: dict[str, tuple[str, str | None]] = {
     "init": ("init", "init"),
     "key": ("key", None),
+    "root": ("root", None),
     "target": ("target", None),
     "model": ("model", None),
     "golden": ("golden", None),
@@ -34,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "simulate": ("simulate", None),
     "fleet": ("fleet", None),
     "device": ("device", None),
+    "ca": ("ca", None),
     "clock": ("clock", None),
     "recover": ("recover", "recover"),
     "backup": ("backup", "backup"),

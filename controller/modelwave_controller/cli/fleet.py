@@ -11,7 +11,7 @@ from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import overview
 from modelwave_controller.operations.overview import Fleet
-from modelwave_controller.phrases import clones, plural
+from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
@@ -27,7 +27,7 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
         found = overview.fleet(connection, home.config.fleet, time.time())
     warnings = home.warnings()
     if as_json:
-        print_json(asdict(found) | {"warnings": warnings})
+        print_json(asdict(found) | {"membership": found.membership._asdict(), "warnings": warnings})
     else:
         _print(found, warnings)
 
@@ -58,6 +58,7 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
         head.append(("order key", f"{found.key_away}: no order is signed until it is back"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
+    head += _membership(found)
     for model, doubt in found.behind.items():
         head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
     if found.restored:
@@ -70,6 +71,19 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
         say("")
         show(table(("model", "live release", "devices"), rows))
     _print_sums(found)
+
+
+def _membership(found: Fleet) -> list[tuple[str, str]]:
+    expected, waiting, revoked = found.membership
+    head = []
+    if expected:
+        number = plural(len(expected), "enrolled device")
+        head.append(("missing", f"{number} never heard: {listed(expected)}"))
+    if waiting:
+        head.append(("waiting", f"for `modelwave device approve`: {listed(waiting)}"))
+    if revoked:
+        head.append(("revoked", f"and still reporting: {listed(revoked)}"))
+    return head
 
 
 def _print_sums(found: Fleet) -> None:

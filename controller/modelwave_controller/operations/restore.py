@@ -29,6 +29,7 @@ from modelwave_controller.operations import archive
 from modelwave_controller.operations.archive import DATABASE, Damaged, Manifest
 from modelwave_controller.storage import damage, migrate, snapshot, store
 from modelwave_controller.storage.store import Store
+from modelwave_controller.trust import report_keys
 
 _PRIVATE = (DATABASE, "controller.toml")  # which may have the database's password
 _LOGS = ("-wal", "-shm")
@@ -159,7 +160,8 @@ def _may_be_there(entry: Path, manifest: Manifest) -> bool:
     """Returns whether a folder with this entry may still become the home: keys that were put back
     first, and what an interrupted restore leaves."""
     tops = {one.name.partition("/")[0] for one in manifest.entries}
-    return entry.name in {*tops, "order.key", "offline"} or disk.is_work_folder(entry)
+    keys = {"order.key", report_keys.NAME, "offline"}
+    return entry.name in tops | keys or disk.is_work_folder(entry)
 
 
 def _require_space(path: Path, manifest: Manifest) -> None:
@@ -309,6 +311,9 @@ def _missing(home: Home, manifest: Manifest) -> list[tuple[str, str]]:
     config, found = home.config, []
     if home.order_key_file is not None and not os.path.exists(home.order_key_file):
         found.append((str(home.order_key_file), "the key that signs orders"))
+    if not os.path.exists(home.path / report_keys.NAME):
+        told = "the secret of devices' report keys, if devices were enrolled"
+        found.append((str(home.path / report_keys.NAME), told))
     for name, what in (
         (config.keys.passphrase_file, "the order key's passphrase or PIN"),
         (config.database.password_file, "the database's password"),

@@ -64,8 +64,8 @@ class EventJournal:
 
 
 class IgnoredJournal:
-    """Logs which devices send messages that are ignored: at the first one, and each time that the
-    number has doubled."""
+    """Logs which devices send messages that are ignored, or not proven: at the first one, and each
+    time that the number has doubled."""
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], int] = {}
@@ -77,12 +77,13 @@ class IgnoredJournal:
         self._told.update({_key(one): one.number for one in due})
         for one in due[:MAX_NAMED]:
             _warn(
-                f"device {one.device}: {plural(one.number, one.what)} ignored: {one.reason}",
+                f"device {one.device}: {plural(one.number, one.what)} {one.fate}: {one.reason}",
                 device=one.device,
             )
         more = len(due) - MAX_NAMED
         if more > 0:
-            _warn(f"messages of {plural(more, 'more device')} ignored: `modelwave device list`")
+            told = f"messages of {plural(more, 'more device')} ignored, or not proven"
+            _warn(f"{told}: `modelwave device list`")
 
 
 def _key(ignored: Ignored) -> tuple[str, str]:

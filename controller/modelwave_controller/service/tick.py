@@ -111,6 +111,8 @@ class Ticker:
             reading = self._clock.advance(connection, now, steady)
             self._seconds = reading.seconds
             self._tell_doubt(reading.doubt)
+            if self.issuer.trouble and not reading.doubt:  # it was told (roots_in_use.py)
+                reading = reading._replace(doubt=self.issuer.trouble)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
             if bool(away) != bool(state.key_away):
