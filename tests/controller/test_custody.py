@@ -175,11 +175,13 @@ def test_backup_has_no_secret_and_restore_says_which_are_missing(
     text = 'order = "order.key"\npassphrase_file = ""'
     rewritten(home, text, 'order = "order.key"\npassphrase_file = "pin.txt"')
     assert modelwave("fleet", "status")[0] == 0
+    (home.path / ".gitignore").rename(tmp_path / "gitignore")  # as in a home of before
     assert modelwave("backup", tmp_path / "fleet.tar")[0] == 0
     data = (tmp_path / "fleet.tar").read_bytes()
     assert b"the-pin" not in data
     assert not keys.is_private(data)
     _, out, _ = modelwave("--home", tmp_path / "copy", "restore", tmp_path / "fleet.tar")
+    assert (tmp_path / "copy" / ".gitignore").read_text() == (tmp_path / "gitignore").read_text()
     said = " ".join(out.split())
     assert "order.key" in said
     assert "the order key's passphrase or PIN" in said
@@ -189,7 +191,7 @@ CHILDREN = """
 import os, subprocess, sys
 from modelwave_controller import environment
 from modelwave_controller.cli import main
-sys.argv = ["modelwave", "--version"]
+sys.argv = ["modelwave", "target", "list"]
 try:
     main()
 except SystemExit:
@@ -212,4 +214,4 @@ def test_passphrase_in_the_environment_reaches_no_child_and_no_other_process() -
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[1:] == ["[]", "False", "False", "b'correct' b'correct horse'"]
+    assert done.stdout.splitlines()[-4:] == ["[]", "False", "False", "b'correct' b'correct horse'"]
