@@ -32,6 +32,7 @@ CHECKING = Phase(
     "modelwave_shared.orders",
     "modelwave_shared.schema",
     "modelwave_shared.fields",
+    "modelwave_shared.file_hosts",
     "modelwave_shared.rules",
 )
 
