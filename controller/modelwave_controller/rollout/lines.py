@@ -32,6 +32,7 @@ from modelwave_controller.rollout.events import (
     Promoted,
     Recovered,
     Reordered,
+    Replaced,
     Reported,
     Restored,
     Resumed,
@@ -126,6 +127,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return body.kind
         case ClockAccepted():
             return "the controller's clock accepted"
+        case Replaced(device=device, models=models):
+            return f"device {device} was replaced, or its state deleted: {', '.join(models)} lost"
         case Forgotten():
             return f"device {body.device} forgotten"
         case Tagged():
