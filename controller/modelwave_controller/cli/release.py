@@ -10,6 +10,7 @@ import typer
 from modelwave_controller import disk
 from modelwave_controller.cli.create import ModelArgument, create
 from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.cli.release_signing import sign
 from modelwave_controller.cli.release_view import forced, json_entry, release_facts
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.releases import heldout, ml_bom
@@ -23,6 +24,7 @@ ReleaseArgument = Annotated[
 
 app = typer.Typer(no_args_is_help=True, help="Sign releases, add them to a home, show them.")
 app.command()(create)
+app.command()(sign)
 
 
 @app.command()
@@ -59,7 +61,8 @@ def add(
 @app.command("list")
 def list_releases(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List all releases of this home."""
-    known = Releases(home_of(ctx)).all()
+    releases = Releases(home_of(ctx))
+    known = releases.all()
     if as_json:
         print_json([json_entry(release.document, release.digest) for release in known])
         return
@@ -68,6 +71,12 @@ def list_releases(ctx: typer.Context, as_json: JsonOption = False) -> None:
         return
     columns = ("model", "release", "version", "target", "bytes", "sha256", "held-out", "forced")
     show(table(columns, [_row(release) for release in known]))
+    for name, numbers in releases.unsound().items():
+        shown = ", ".join(map(str, numbers))
+        say(
+            f"[yellow]but[/] devices refuse {safe(name)} {shown}: too few keys of the newest root "
+            f"have signed: `modelwave release sign {safe(name)} --key FILE`"
+        )
 
 
 def _row(release: StoredRelease) -> tuple[object, ...]:
