@@ -162,7 +162,8 @@ def test_device_that_was_replaced_is_noted_once_and_only_where_it_lost_a_release
         world.hear([world.devices["d2"]])
     lines = [line for line in run("fleet", "log").lines() if "replaced" in line]
     assert len(lines) == 1
-    assert lines[0].endswith("device d2 was replaced, or its state deleted: digits lost")
+    said = "device d2 was replaced, or its state deleted: digits lost"
+    assert lines[0].endswith(f"device                {said}")
 
 
 def test_answers_that_ran_nothing_make_no_row(world: World) -> None:

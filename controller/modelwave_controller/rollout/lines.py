@@ -189,7 +189,7 @@ def _accepted(created: Created) -> str:
 
 
 def _actor(body: Body | NotUnderstood) -> str:
-    if isinstance(body, Reported):
+    if isinstance(body, Reported | Replaced):
         return DEVICE
     actor = getattr(body, "actor", None)
     return SERVICE if actor is None else actor or OPERATOR
