@@ -122,6 +122,7 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         Finished(reason="f"),
         Aborted(reason="x"),
         events.ClockAccepted(reason="r", actor="eve@host"),
+        events.Replaced(device="d", models=["digits"]),
         events.Forgotten(device="d"),
         events.Tagged(device="d", added=["a"], removed=[]),
         events.Restored(made_at=1.5, models=["digits"]),

@@ -193,6 +193,15 @@ class Reported(_Body):
     reason: str
 
 
+class Replaced(_Body):
+    """A device was replaced, or its state was deleted: it does not run its releases of these models
+    any more."""
+
+    kind: Literal["replaced"] = "replaced"
+    device: str
+    models: list[str]
+
+
 class Gated(_Body):
     kind: Literal["gated"] = "gated"
     stage: int
@@ -513,6 +522,7 @@ Body = Annotated[
     | OpenedPart
     | Began
     | Reported
+    | Replaced
     | Gated
     | Looked
     | ApprovalAsked
