@@ -12,12 +12,21 @@ from rollout_world import FLEET, TARGET, World, newest, quick
 
 from modelwave_controller.cli import run
 from modelwave_controller.cli.options import PASSPHRASE as PASSPHRASE_VARIABLE
+from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
+from modelwave_controller.operations import recover
+from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.rollout.events import FLEET as FLEET_LOG
+from modelwave_controller.rollout.events import FoundNewer, Reordered
+from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.state import FINISHED, RUNNING
 from modelwave_controller.service.roots_in_use import RootsInUse
-from modelwave_controller.storage import outbox
+from modelwave_controller.service.sending import Sender
+from modelwave_controller.service.tick import Ticker
+from modelwave_controller.storage import ahead, log, outbox
 from modelwave_controller.trust import drafts, keys
 from modelwave_shared import documents, dsse, topics
+from modelwave_shared.slots import slot
 from modelwave_shared.words import MANIFEST, ORDER
 
 
@@ -109,17 +118,7 @@ def test_order_of_a_canary_by_name_is_signed_anew_beside_its_slots(
     following: Following, world: World
 ) -> None:
     bring(following, 1, 100)
-    plan = quick(1, 100)
-    named = plan.model_copy(update={"stages": (plan.stages[0], plan.stages[1])})
-    assert named
     with world.store.write() as connection:
-        from modelwave_controller.rollout.events import Reordered
-        from modelwave_controller.rollout.facts import Known
-        from modelwave_controller.rollout.wanted import of
-        from modelwave_controller.service.sending import Sender
-        from modelwave_controller.storage import log
-        from modelwave_shared.slots import slot
-
         state = log.folded(connection)
         rollout = list(state.rollouts.values())[-1]
         other = world.release(2)[TARGET]
@@ -135,7 +134,6 @@ def test_order_of_a_canary_by_name_is_signed_anew_beside_its_slots(
         log.append(
             connection, rollout.id, world.now, [Reordered(settled=True, stage=None, orders=[order])]
         )
-        assert of(log.folded(connection), "digits", TARGET, slot(FLEET, "d3"), "d3")
     assert world.ordered(world.devices["d3"])["manifest"] == other.digest  # type: ignore[index]
     publish(world.home, new_order_key(world.home))
     following.tick()
@@ -277,9 +275,6 @@ def test_release_is_not_signed_by_a_key_that_is_no_release_key(
 def test_manifest_that_no_root_of_the_chain_trusts_stays_refused(world: World) -> None:
     world.release_key = key(world.home.offline / "root-1.key")
     world.shelve(1)
-    from modelwave_controller.errors import TrustError
-    from modelwave_controller.releases.catalog import Releases
-
     with pytest.raises(TrustError, match="0 of the 1 needed manifest keys"):
         Releases(world.home).all()
 
@@ -293,3 +288,117 @@ def test_roots_in_use_must_stay_in_the_home(world: World) -> None:
     (world.home.path / "roots" / "1.json").unlink()
     roots.look()
     assert "root 1, which is in use, is not in this home any more" in world.issuer.trouble
+
+
+# A new epoch: numbers begin anew.
+
+
+def test_new_epoch_starts_sequences_at_one_and_signs_all_anew(
+    following: Following, world: World
+) -> None:
+    bring(following, 1, 100)
+    world.start(2, quick(10, 100))
+    following.tick()
+    before = {name: world.ordered(device) for name, device in world.devices.items()}
+    publish(world.home, epoch(world.home), new_order_key(world.home))
+    following.tick()
+    require_all_valid(world)
+    numbers = set()
+    for name, device in world.devices.items():
+        old, new = before[name], world.ordered(device)
+        assert old
+        assert new
+        assert (new["epoch"], new["manifest"]) == (1, old["manifest"])
+        numbers.add(new["seq"])
+    assert min(numbers) == 1
+    world.answer("SUCCEEDED", world.devices.values())
+    following.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    following.tick()
+    assert newest(world).status == FINISHED
+    require_all_valid(world)
+
+
+def test_answers_of_the_epoch_before_count_for_no_order_of_the_new_one(
+    following: Following, world: World
+) -> None:
+    world.start(1, quick(100))
+    following.tick()
+    old = {name: world.ordered(device) for name, device in world.devices.items()}
+    publish(world.home, epoch(world.home))
+    following.tick()
+    device = world.devices["d0"]
+    new = world.ordered(device)
+    assert new
+    assert (new["epoch"], new["seq"]) == (1, 1)
+    device.take(old["d0"] | {"seq": 1}, "ROLLED_BACK")  # type: ignore[operator]
+    world.hear([device])
+    world.answer("SUCCEEDED", [world.devices["d1"]])
+    answers = newest(world).stages[0].answers
+    assert (answers["d1"].outcome, answers["d1"].number) == ("SUCCEEDED", (1, 1))
+    assert answers["d0"].number == (0, 1)
+
+
+def test_devices_of_the_epoch_before_are_behind_however_high_their_numbers(
+    following: Following, world: World
+) -> None:
+    bring(following, 1, 100)
+    poisoned = world.devices["d5"]
+    poisoned.models["digits"]["seq"] = 2**52
+    world.hear([poisoned])
+    publish(world.home, epoch(world.home))
+    following.tick()
+    with world.store.read() as connection:
+        assert ahead.compare(connection, "digits", 1).ahead == []
+    world.start(2, quick(10, 100))
+    following.tick()
+    order = world.ordered(poisoned)
+    assert order
+    assert (order["epoch"], order["seq"] < 10) == (1, True)
+
+
+def test_forged_number_at_the_broker_is_over_with_a_new_epoch(
+    following: Following, world: World
+) -> None:
+    bring(following, 1, 100)
+    with world.store.write() as connection:
+        log.append(connection, FLEET_LOG, world.now, [FoundNewer(model="digits", seq=2**40)])
+    with world.store.read() as connection:
+        found = recover.of_model(connection, "digits", 0)
+    with pytest.raises(OperatorError, match="no device takes such a step"):
+        recover.floor_for(found, None)
+    publish(world.home, epoch(world.home), new_order_key(world.home))
+    following.tick()
+    assert world.state().doubt("digits") == ""
+    with world.store.read() as connection:
+        assert ahead.not_surpassed(connection, 1) == {}
+    require_all_valid(world)
+
+
+def test_floor_of_the_epoch_before_counts_for_nothing(following: Following, world: World) -> None:
+    bring(following, 1, 100)
+    recover.recover(world.store, "digits", 0, 5000, world.now)
+    following.tick()
+    publish(world.home, epoch(world.home))
+    following.tick()
+    order = world.ordered(world.devices["d0"])
+    assert order
+    assert (order["epoch"], order["seq"]) == (1, 1)
+    assert recover.recover(world.store, "digits", 1, 70, world.now) == 70
+    following.tick()
+    order = world.ordered(world.devices["d0"])
+    assert order
+    assert (order["epoch"], order["seq"]) == (1, 71)
+
+
+def test_new_service_goes_on_in_the_epoch(following: Following, world: World) -> None:
+    bring(following, 1, 100)
+    publish(world.home, epoch(world.home))
+    following.tick()
+    world.ticker = Ticker(world.store, world.issuer)
+    following.tick()
+    world.start(2, quick(100))
+    following.tick()
+    order = world.ordered(world.devices["d0"])
+    assert order
+    assert (order["epoch"], order["seq"]) == (1, 2)

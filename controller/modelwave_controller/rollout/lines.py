@@ -17,6 +17,7 @@ from modelwave_controller.rollout.events import (
     ClockAccepted,
     Continued,
     Created,
+    EpochBegan,
     Event,
     Finished,
     Forgotten,
@@ -137,6 +138,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"the next order of {body.model} is above {body.floor}"
         case FoundNewer():
             return body.told
+        case EpochBegan():
+            return f"epoch {body.epoch} of the root begins: orders are numbered from 1 on"
         case NotUnderstood():
             return f"{body.kind}: not understood by this modelwave"
     return str(body.kind).replace("_", " ")

@@ -30,10 +30,12 @@ from modelwave_controller.rollout.decide import (
     decide,
 )
 from modelwave_controller.rollout.events import (
+    FLEET,
     ApprovalAsked,
     Began,
     Body,
     Continued,
+    EpochBegan,
     Finished,
     Gated,
     Held,
@@ -107,6 +109,9 @@ class Ticker:
                 reading = reading._replace(doubt=self.issuer.trouble)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
+            if self.issuer.root.epoch > state.epoch:
+                log.append(connection, FLEET, now, [EpochBegan(epoch=self.issuer.root.epoch)])
+                return True
             if self._reconciler.run(connection, state, now, reading):
                 return True
             due = [
