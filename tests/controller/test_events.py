@@ -128,6 +128,11 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         events.Recovered(model="digits", floor=1057),
         events.FoundNewer(model="digits", seq=57),
         events.EpochBegan(epoch=1),
+        events.DevicesEnrolled(number=2, first=["a", "b"], renewed=1),
+        events.DeviceRevoked(device="d"),
+        events.DeviceApproved(device="d"),
+        events.KeyAway(reason="r"),
+        events.KeyBack(),
     ]
     assert {type(body) for body in bodies} == set(events.Body.__args__[0].__args__)  # type: ignore[attr-defined]
     for body in bodies:

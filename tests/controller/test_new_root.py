@@ -402,3 +402,52 @@ def test_new_service_goes_on_in_the_epoch(following: Following, world: World) ->
     order = world.ordered(world.devices["d0"])
     assert order
     assert (order["epoch"], order["seq"]) == (1, 2)
+
+
+# What is said, and backups.
+
+
+def test_wrong_root_is_said_in_status_and_in_fleet(
+    following: Following,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    bring(following, 1, 100)
+    (world.home.path / "root.json").write_bytes(
+        next_root(world.home, signers=root_keys(world.home)[:1])
+    )
+    for command in (["fleet", "status"], ["rollout", "status"]):
+        assert run(command) == 0
+        assert "root 1 stays in use" in capsys.readouterr().out
+
+
+def test_root_that_the_service_found_at_the_broker_is_said_in_fleet(
+    following: Following,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    following.roots.found(2, next_root(world.home))
+    following.tick()
+    assert run(["fleet", "status"]) == 0
+    found = world.home.path / "roots" / "2.found.json"
+    assert f"`modelwave root publish {found}` catches up" in capsys.readouterr().out
+    assert run(["root", "publish", str(found), "--yes"]) == 0
+    assert not found.exists()
+
+
+def test_chain_is_part_of_a_backup(
+    following: Following, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    publish(world.home)
+    publish(world.home, epoch(world.home))
+    following.tick()
+    assert run(["backup", str(tmp_path / "backup.tar")]) == 0
+    again = tmp_path / "again"
+    assert run(["--home", str(again), "restore", str(tmp_path / "backup.tar")]) == 0
+    assert Home(again).chain.envelopes == Home(world.home.path).chain.envelopes
+    assert (Home(again).root.version, Home(again).root.epoch) == (3, 1)

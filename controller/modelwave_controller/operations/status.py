@@ -3,6 +3,7 @@
 It is made of plain values, from the log's state; cli/view.py draws them, --json prints them.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from math import inf
 from typing import Any, NamedTuple
@@ -42,14 +43,15 @@ MAX_PROBLEMS = 5
 
 
 class Times(NamedTuple):
-    """The rollout clock, in seconds, and why no order may be signed now, or "": because of the wall
-    clock, or of the orders' numbers. `wall` is what the wall clock is expected to show, in Unix
-    seconds."""
+    """The rollout clock, in seconds, and why no order can be signed now, or "": because of the wall
+    clock, of the orders' numbers, or of their key. `wall` is what the wall clock is expected to
+    show, in Unix seconds."""
 
     clock: float
     doubt: str = ""
     numbers_doubt: str = ""
     wall: float = inf
+    key_away: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,13 +143,16 @@ class StatusReader:
         max_problems: int = MAX_PROBLEMS,
         utc: bool = False,
         with_series: bool = False,
+        trust: Callable[[], list[str]] = list,
     ) -> None:
         """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time;
-        `with_series`: also what devices measured by window. Raises OperatorError."""
+        `with_series`: also what devices measured by window; `trust` says what is wrong with the
+        home's roots. Raises OperatorError."""
         self.rollout = rollouts.find(log.folded(connection, reports_of=[]), wanted).id
         self._state = State()
         self._max_problems = max_problems
         self._utc = utc
+        self._trust = trust
         self._series = SeriesReader() if with_series else None
 
     @property
@@ -171,6 +176,7 @@ class StatusReader:
             known,
             times,
             warnings=[
+                *self._trust(),
                 *_warnings(rollout, problem, left),
                 *_repaired(repairs.summary(connection, rollout.model)),
                 *_left_out(rollout, known),
@@ -239,7 +245,13 @@ def _find_others(rollout: Rollout, others: list[Problem]) -> str:
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
     clocks = clock.stored(connection)
     shown = clock.shown(clocks, log.service_seen_at(connection), now)
-    return Times(shown, clocks.doubt, found.doubt(model), clocks.wall if clocks.doubt else now)
+    return Times(
+        shown,
+        clocks.doubt,
+        found.numbers_doubt(model),
+        clocks.wall if clocks.doubt else now,
+        found.key_away,
+    )
 
 
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
@@ -300,7 +312,7 @@ def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
     """Warns of newer orders at the broker than this controller's, and of devices that refuse its
     orders, also when the rollout is over: they may come back after its end, and would refuse a
     retry."""
-    said = [found.doubt(rollout.model)] if rollout.model in found.behind else []
+    said = [found.numbers_doubt(rollout.model)] if rollout.model in found.behind else []
     if compared.ahead:
         said.append(recover.behind(compared, rollout.model))
     return [f"{one}: `modelwave recover {rollout.model}`" for one in said]
@@ -312,7 +324,7 @@ def _why(found: State, rollout: Rollout, known: Known, times: Times) -> tuple[st
     if rollout.over:
         then = ways.after_the_end(found, rollout, known, times.clock)
         return _why_over(rollout, known), then
-    so_far = facts(rollout, known, times.doubt, times.numbers_doubt, times.wall)
+    so_far = facts(rollout, known, *times[1:])
     made = decide(rollout.created.plan, so_far, times.clock)
     if rollout.back is not None:
         return f"{rollout.reason}; {_back(rollout, known, False)}", made.next

@@ -39,6 +39,8 @@ from modelwave_controller.rollout.events import (
     FrozenBaseline,
     Gated,
     Held,
+    KeyAway,
+    KeyBack,
     Looked,
     NotUnderstood,
     Opened,
@@ -240,9 +242,14 @@ class State:
     # By model of which the broker holds newer orders than this database knows: their highest
     # number.
     behind: dict[str, Number] = field(default_factory=dict)
+    key_away: str = ""  # why the service cannot sign orders with their key
     last: int = 0  # id of the newest event in it
 
     def doubt(self, model: str) -> str:
+        """Returns why no order of the model can be signed now, or ""."""
+        return self.key_away or self.numbers_doubt(model)
+
+    def numbers_doubt(self, model: str) -> str:
         """Returns why the numbers of the model's orders are in doubt, so that none may be signed
         now, or ""."""
         if model in self.behind:
@@ -379,6 +386,10 @@ def _act(state: State, body: Body) -> None:
         case EpochBegan():
             state.epoch = max(state.epoch, body.epoch)
             state.behind = {m: n for m, n in state.behind.items() if n.epoch >= state.epoch}
+        case KeyAway():
+            state.key_away = body.reason
+        case KeyBack():
+            state.key_away = ""
 
 
 def _begun(event: Event) -> Rollout:
