@@ -1,6 +1,7 @@
 """What a new root makes of orders that stand: an offline device takes the roots first, and must
 find an order then that it may take."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +25,7 @@ from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.sending import Sender
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.storage import ahead, log, outbox
-from modelwave_controller.trust import drafts, keys
+from modelwave_controller.trust import changes, drafts, keys
 from modelwave_shared import documents, dsse, topics
 from modelwave_shared.slots import slot
 from modelwave_shared.words import MANIFEST, ORDER
@@ -451,3 +452,68 @@ def test_chain_is_part_of_a_backup(
     assert run(["--home", str(again), "restore", str(tmp_path / "backup.tar")]) == 0
     assert Home(again).chain.envelopes == Home(world.home.path).chain.envelopes
     assert (Home(again).root.version, Home(again).root.epoch) == (3, 1)
+
+
+def test_signatures_of_another_machine_are_added_by_the_manifest_alone(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    world.shelve(1)
+    for file in world.release(1)[TARGET].manifest.files:
+        world.home.files.mkdir(exist_ok=True)
+        (world.home.files / file.sha256).write_bytes(b"here")
+    made = keys.create_key(tmp_path / "release-2.key", None)
+    old = world.home.root.roles.release.keyids
+    publish(world.home, lambda r: drafts.rotated(r, "release", old, [made.public], None))
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(world.home.path, elsewhere)
+    signing = ["release", "sign", "digits", "--key", str(tmp_path / "release-2.key"), "--yes"]
+    assert run(["--home", str(elsewhere), *signing]) == 0
+    place = elsewhere / "releases" / "digits" / "1" / f"{TARGET}.json"
+    assert Releases(Home(world.home.path)).unsound() == {"digits": [1]}
+    assert run(["release", "add", str(place)]) == 0
+    assert "added release 1" in capsys.readouterr().out
+    assert Releases(Home(world.home.path)).unsound() == {}
+    assert run(["release", "add", str(place)]) == 0
+    assert "already in this home" in capsys.readouterr().out
+
+
+def test_minimum_above_what_runs_is_warned_of(
+    following: Following,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    monkeypatch.chdir(tmp_path)
+    bring(following, 1, 100)
+    assert run(["key", "minimum", "digits", "2"]) == 0
+    assert "release 1 of digits, which runs on linux-cpu, is below 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["rotate", "revoke", "epoch", "minimum", "hosts", "expiry"])
+def test_help_of_each_draft_command_names_its_options(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["key", command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    for option in ("--key", "--draft", "--out", "--root", "--yes", "--json"):
+        assert option in shown
+
+
+def test_draft_with_an_expiry_that_passed_is_warned_of() -> None:
+    old = {
+        "fleet": "demo",
+        "epoch": 0,
+        "keys": {},
+        "roles": {r: {"keyids": ["a", "b"], "threshold": 2} for r in ("root", "release", "order")},
+        "minimum": {"digits": 4},
+    }
+    said = changes.warnings(old, old | {"expires": 10, "minimum": {}}, now=20.0)
+    assert "it expired at 1970-01-01 00:00 UTC" in said[0]
+    assert "the minimum of digits is lowered" in said[1]
+    assert "all root keys must sign" in said[2]

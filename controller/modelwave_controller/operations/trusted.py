@@ -31,6 +31,8 @@ def left_to_do(home: Home) -> list[str]:
             home.order_key()
         except WrongKeyError as error:
             found.append(f"no order is signed: {error}; put a key that the root names there")
+    for model, least in home.root.minimum.items():
+        found += below(home, model, least)
     return found + [
         f"devices refuse release {', '.join(map(str, numbers))} of {model}: too few keys of the "
         f"newest root have signed: `modelwave release sign {model} --key FILE`"
