@@ -128,6 +128,7 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         events.Restored(made_at=1.5, models=["digits"]),
         events.Recovered(model="digits", floor=1057),
         events.FoundNewer(model="digits", seq=57),
+        events.EpochBegan(epoch=1),
         events.DevicesEnrolled(number=2, first=["d", "e"], renewed=1),
         events.DeviceRevoked(device="d"),
         events.DeviceApproved(device="d"),

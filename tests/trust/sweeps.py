@@ -29,4 +29,9 @@ SWEEPS = (
         "what is accepted as an Ed25519 signature, on both interpreters",
         ("tests/test_ed25519_vectors.py", "tests/trust/test_signatures.py"),
     ),
+    Sweep(
+        "root chains",
+        "which roots may follow one another: python-tuf is asked too",
+        ("tests/trust/test_root_chains.py",),
+    ),
 )

@@ -10,7 +10,7 @@ from modelwave_controller.cli.deployments import fleet_deployments
 from modelwave_controller.cli.log import fleet_log
 from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.operations import overview
+from modelwave_controller.operations import overview, trusted
 from modelwave_controller.operations.overview import Fleet
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
@@ -27,7 +27,7 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
         found = overview.fleet(connection, home.config.fleet, time.time())
-    warnings = home.warnings()
+    warnings = [*trusted.troubles(home), *home.warnings()]
     if as_json:
         print_json(asdict(found) | {"membership": found.membership._asdict(), "warnings": warnings})
     else:

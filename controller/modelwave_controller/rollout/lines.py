@@ -20,6 +20,7 @@ from modelwave_controller.rollout.events import (
     DeviceApproved,
     DeviceRevoked,
     DevicesEnrolled,
+    EpochBegan,
     Event,
     Finished,
     Forgotten,
@@ -151,6 +152,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"the next order of {body.model} is above {body.floor}"
         case FoundNewer():
             return body.told
+        case EpochBegan():
+            return f"epoch {body.epoch} of the root begins: orders are numbered from 1 on"
         case KeyAway():
             return "no order can be signed"
         case KeyBack():

@@ -191,7 +191,7 @@ class Leading:
         if len(busy) <= WINDOW // 2:
             with self.store.read() as database:
                 self.store.verify(database)
-                but = ahead.not_surpassed(database)
+                but = ahead.not_surpassed(database, self.roots.issuer.root.epoch)
                 due = outbox.unsent(database, WINDOW - len(busy), busy, but)
             for message in due:
                 if not self.store.sure:

@@ -36,6 +36,7 @@ from modelwave_controller.rollout.events import (
     Began,
     Body,
     Continued,
+    EpochBegan,
     Finished,
     Gated,
     Held,
@@ -115,6 +116,9 @@ class Ticker:
                 reading = reading._replace(doubt=self.issuer.trouble)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
+            if self.issuer.root.epoch > state.epoch:
+                log.append(connection, FLEET, now, [EpochBegan(epoch=self.issuer.root.epoch)])
+                return True
             if bool(away) != bool(state.key_away):
                 log.append(connection, FLEET, now, [KeyAway(reason=away) if away else KeyBack()])
                 return True

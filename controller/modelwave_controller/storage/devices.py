@@ -466,13 +466,13 @@ def _take_models(
             [{"its_device": device, "its_model": model} for device, model in gone],
         )
     states = [(device, model, fresh[device].models[model]) for device, model in changed]
-    given = _orders(connection, {(model, state.seq) for _, model, state in states})
+    given = _orders(connection, {(model, state.epoch, state.seq) for _, model, state in states})
     entries: list[tuple[int, Body]] = [
         (FLEET, ReplacedEvent(device=device, models=models))
         for device, models in _lost(before, after, replaced).items()
     ]
     for device, model, state in states:
-        order = given.get((model, state.seq))
+        order = given.get((model, state.epoch, state.seq))
         old = before.get((device, model))
         if order and not (old and _says_the_same(old, state)):
             target, slot = fresh[device].target, slot_of(fleet, device)
@@ -480,7 +480,13 @@ def _take_models(
             if found and not says_nothing_new(order, row["proved"], found[0], state):
                 outcome, reason = found
                 row["proved"] = order.manifest if outcome == SUCCEEDED else ""
-                body = ReportedEvent(device=device, seq=order.seq, outcome=outcome, reason=reason)
+                body = ReportedEvent(
+                    device=device,
+                    seq=order.seq,
+                    outcome=outcome,
+                    reason=reason,
+                    epoch=order.epoch,
+                )
                 entries.append((order.rollout, body))
     if changed:
         connection.execute(insert(device_models), [after[key] for key in changed])
@@ -517,8 +523,8 @@ def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
 
 
 def _orders(
-    connection: Connection, wanted: set[tuple[str, int]]
-) -> dict[tuple[str, int], GivenOrder]:
+    connection: Connection, wanted: set[tuple[str, int, int]]
+) -> dict[tuple[str, int, int], GivenOrder]:
     query = select(
         orders.c.rollout,
         orders.c.model,
@@ -533,9 +539,9 @@ def _orders(
     )
     found = {}
     for chunk in chunks(sorted(wanted)):
-        pairs = tuple_(orders.c.model, orders.c.seq).in_(chunk)
-        for row in connection.execute(query.where(pairs)):
-            found[row.model, row.seq] = GivenOrder(
+        keys = tuple_(orders.c.model, orders.c.epoch, orders.c.seq).in_(chunk)
+        for row in connection.execute(query.where(keys)):
+            found[row.model, row.epoch, row.seq] = GivenOrder(
                 **row._asdict() | {"slots": json.loads(row.slots)}
             )
     return found

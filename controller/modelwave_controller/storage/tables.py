@@ -90,8 +90,8 @@ orders = Table(
     "orders",
     metadata,
     Column("model", Text, primary_key=True),
-    Column("seq", BigInteger, primary_key=True),
-    Column("epoch", BigInteger, nullable=False),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("rollout", Integer, nullable=False),
     Column("target", Text, nullable=False),
     Column("manifest", Text, nullable=False),
@@ -108,12 +108,13 @@ orders = Table(
     Column("shadow", Boolean, nullable=False, server_default=false()),
 )
 
-# By model: the sequence number that the controller's orders must be above.
+# By model: the sequence number that the controller's orders of this epoch must be above.
 floors = Table(
     "floors",
     metadata,
     Column("model", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
 )
 
 # Devices that report an older order than theirs, though the broker has acknowledged it. Times are
