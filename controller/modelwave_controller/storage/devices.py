@@ -48,7 +48,7 @@ from modelwave_controller.storage.tables import (
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.slots import slot as slot_of
-from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER, SUCCEEDED
+from modelwave_shared.words import MANIFEST, ORDER, READS, ROOT, SUCCEEDED
 
 MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
 
@@ -153,7 +153,7 @@ def reads(stored: str) -> dict[str, int]:
     """Returns the highest format version of each kind that a device reads, from the column `reads`.
     An agent that does not report it is one of the first, which read version 1 of each."""
     said: dict[str, int] = json.loads(stored) if stored else {}
-    return dict.fromkeys(SIGNER, 1) | said
+    return dict.fromkeys((ROOT, MANIFEST, ORDER), 1) | said
 
 
 def _reporting(query: Any, model: str) -> Any:
