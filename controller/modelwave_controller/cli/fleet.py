@@ -11,8 +11,11 @@ from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import overview
 from modelwave_controller.operations.overview import Fleet
 from modelwave_controller.phrases import clones, plural
+from modelwave_controller.storage import views
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
+
+SHOWN_DEVICES = 5
 
 app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet, and its log.")
 app.command("log")(fleet_log)
@@ -54,6 +57,8 @@ def _print(found: Fleet) -> None:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
+    for word, names in found.views.items():
+        head.append((word, _not_fresh(word, names)))
     for model, doubt in found.behind.items():
         head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
     if found.restored:
@@ -65,6 +70,12 @@ def _print(found: Fleet) -> None:
         say("")
         show(table(("model", "live release", "devices"), rows))
     _print_sums(found)
+
+
+def _not_fresh(word: str, names: list[str]) -> str:
+    more = ", …" if len(names) > SHOWN_DEVICES else ""
+    shown = ", ".join(names[:SHOWN_DEVICES])
+    return f"{plural(len(names), 'device')} ({shown}{more}): {views.TROUBLES[word]}"
 
 
 def _print_sums(found: Fleet) -> None:

@@ -88,6 +88,11 @@ class Ticker:
         self._doubt = Trouble()
         self._journal = EventJournal()
 
+    @property
+    def certain_state(self) -> State | None:
+        """The state as of the last tick; None while it is not known, or the clock is in doubt."""
+        return None if self._doubt.begun else self._state
+
     def tick(self, now: float, steady: float) -> bool:
         """Does one step of each rollout; returns whether any did something, and then the next tick
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be

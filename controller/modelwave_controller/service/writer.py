@@ -93,12 +93,19 @@ class Writer:
     """Stores the messages of the inbox, in a thread of its own."""
 
     def __init__(
-        self, store: Transactions, fleet: str, inbox: Inbox, clock: Callable[[], float] = time.time
+        self,
+        store: Transactions,
+        fleet: str,
+        inbox: Inbox,
+        clock: Callable[[], float] = time.time,
+        stored: Callable[[list[Incoming]], None] = lambda _messages: None,
     ) -> None:
+        """`stored` is called with each batch once it is stored; it must not block."""
         self.store = store
         self.fleet = fleet
         self.inbox = inbox
         self.clock = clock
+        self.stored = stored
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
         self._ignored = IgnoredJournal()
@@ -172,6 +179,7 @@ class Writer:
                 self._stopping.wait(pause)
             else:
                 self.counts["stored"] += len(incoming)
+                self.stored(incoming)
                 self._ignored.tell(ignored)
                 self.counts["bad"] += sum(isinstance(message, Bad) for message in incoming)
                 if self._trouble.over():

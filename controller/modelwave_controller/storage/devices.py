@@ -30,7 +30,7 @@ from modelwave_controller.rollout.events import Body
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.storage import clock, installs, log, offers
+from modelwave_controller.storage import clock, installs, log, offers, views
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
@@ -372,6 +372,7 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "runtime_version": report.runtime_version,
         "accelerator": report.accelerator,
         "refused": report.refused,
+        "view": views.column(report),
         "reads": json.dumps(report.reads, sort_keys=True) if report.reads else "",
     }
 
