@@ -145,6 +145,11 @@ class Clock:
         """Returns Unix seconds, or None if no clock can be trusted."""
         return None
 
+    def is_synchronised(self) -> bool:
+        """Returns whether others keep `wall` right (NTP, GPS), so that it is believed whatever
+        was signed. False if `wall` returns None."""
+        return False
+
     async def sleep(self, seconds: float) -> None:
         """Returns after `seconds`. 0 only lets other tasks run."""
         raise NotImplementedError

@@ -239,9 +239,9 @@ def test_authorities_that_are_none_are_refused(folder):
 
 
 def test_root_of_a_newer_format_is_refused_and_says_what_to_update(folder):
-    (folder / "root.json").write_bytes(signing.root_envelope(signing.root(v=2)))
+    (folder / "root.json").write_bytes(signing.root_envelope(signing.root(v=3)))
     said = problem(folder, LEAST)
-    assert said.endswith("root.v: 2 is a newer format; root v 1 is read here; update the agent")
+    assert said.endswith("root.v: 3 is a newer format; root v 2 is read here; update the agent")
 
 
 def test_root_that_is_not_signed_by_its_own_keys_is_refused(folder):
