@@ -6,6 +6,7 @@ import json
 import os
 import random
 
+from modelwave_agent.freshness import View
 from modelwave_agent.observations import (
     Observations,
     checked_counts,
@@ -81,6 +82,8 @@ class Agent:
         self.observations = Observations(metrics_seconds, clock.now())
         self.desired = self._desired()
         self.listeners = listeners or {}
+        self.heartbeat = topics.heartbeat(device.fleet, device.name)
+        self.view = View(device, updates, clock)
         self.version = version or described()
         for update in updates.values():
             update.report.changed = self.changed.set
@@ -205,12 +208,23 @@ class Agent:
         await self.link.connect(self.presence, b"offline")
         await self.link.publish(self.presence, b"online", True)
         await self._subscribe()
+        await self._hear()
         self.connected.set()
         self.changed.set()
 
     async def _subscribe(self) -> None:
         """What is retained comes with it, each time."""
         await self.link.subscribe(list(self.desired) + list(self.listeners))
+
+    async def _hear(self) -> None:
+        """Subscribes to heartbeats; access rules from before there were any deny it."""
+        if self.clock.now() < self.view.hears_at:
+            return
+        try:
+            self.view.heard(await self.link.subscribe_if_allowed([self.heartbeat]))
+        except LinkLost:
+            self.view.deaf()
+            raise
 
     async def _leave(self) -> None:
         """Publishes "offline": a broker sends the last will only if the connection breaks."""
@@ -235,6 +249,10 @@ class Agent:
         if topic in self.listeners:
             self.listeners[topic](payload)
             return
+        if topic == self.heartbeat:
+            if await self.view.take(payload):
+                self.changed.set()
+            return
         model = self.desired.get(topic)
         # An empty payload means that the topic was cleared: there is no order.
         if model is not None and payload:
@@ -242,7 +260,7 @@ class Agent:
 
     async def _ask_again(self) -> None:
         """Judges refused orders again: an order may fit later, when there is space on the disk or
-        the clock is set, and the broker does not send it again."""
+        the clock is set, and the broker does not send it again. Looks whether one is missing."""
         while True:
             await self.clock.sleep(AGAIN_SECONDS)
             if self.trouble:
@@ -251,7 +269,11 @@ class Agent:
             for update in self.updates.values():
                 await update.consider_again()
                 is_missing = update.heal() or is_missing
-            if is_missing and self.connected.is_set():
+            connected = self.connected.is_set()
+            if self.view.look(connected):
+                self.changed.set()
+            if connected and (is_missing or self.view.seeks):
+                self.view.seeks = False
                 await self._ask_for_orders()
 
     async def _ask_for_orders(self) -> None:
@@ -306,6 +328,7 @@ class Agent:
         updates = list(self.updates.values())
         has = [update.has() for update in updates]
         notes = [self.trouble] + [note for update in updates for note in update.report.notes()]
+        notes += self.view.notes()
         document = self._numbered()
         document.update(
             {
@@ -323,6 +346,9 @@ class Agent:
                 "models": {update.model: update.state() for update in updates},
             }
         )
+        extra = self.view.extra()
+        if extra:
+            document["extra"] = extra
         return document
 
     def _numbered(self) -> "Document":

@@ -448,7 +448,7 @@ class _ReportingAgent(Agent):
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1
-        document["extra"] = {"runtimes": reported(self.runtimes.installed)}
+        document.setdefault("extra", {})["runtimes"] = reported(self.runtimes.installed)
         return document
 
 
