@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from modelwave_controller.service import heartbeats
 from modelwave_controller.service.heartbeats import Heartbeats
-from modelwave_controller.storage import tables
+from modelwave_controller.storage import floors, tables
 from modelwave_shared import documents, dsse, topics
 from modelwave_shared.words import FRESH, HEARTBEAT, UNANSWERED, WITHHELD
 
@@ -41,8 +41,10 @@ class Answers:
         self.sent.clear()
         state = self.world.ticker.certain_state
         assert state is not None
+        with self.world.store.read() as connection:
+            since = floors.first_of_epoch(connection, self.world.issuer.root.epoch)
         self.beats.answer(
-            self.world.issuer, state, self.world.now, lambda *one: self.sent.append(one)
+            self.world.issuer, state, since, self.world.now, lambda *one: self.sent.append(one)
         )
         root = self.world.home.root_document
         return [documents.open_signed(HEARTBEAT, dsse.read(data), root) for _, data in self.sent]
@@ -90,6 +92,16 @@ def test_a_device_whose_slot_is_not_open_yet_must_have_seen_nothing(
     world.tick()
     waiting = next(d for d in world.devices.values() if world.ordered(d) is None)
     answers.ask(waiting)
+    assert answers.given()[0]["models"] == {"digits": 0}
+
+
+def test_orders_of_an_earlier_epoch_are_not_named(world: World, answers: Answers) -> None:
+    """Devices take none of them, so nobody keeps one back."""
+    world.start(1, quick(100))
+    world.tick()
+    with world.store.write() as connection:
+        connection.execute(update(tables.orders).values(epoch=7))
+    answers.ask(world.devices["d1"])
     assert answers.given()[0]["models"] == {"digits": 0}
 
 

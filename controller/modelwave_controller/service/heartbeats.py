@@ -14,7 +14,8 @@ import logging
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import NamedTuple
 
 from modelwave_controller.rollout import wanted
@@ -66,16 +67,19 @@ class Heartbeats:
                 if _is_nonce(nonce):
                     self._put(message.device, Ask(nonce, report.target, tuple(report.models)))
 
-    def answer(self, issuer: Issuer, state: State, now: float, send: Send) -> None:
-        """Signs and sends answers to those who wait; `now` is in Unix seconds. The rest waits for
-        the next call."""
+    def answer(
+        self, issuer: Issuer, state: State, since: Mapping[str, int], now: float, send: Send
+    ) -> None:
+        """Signs and sends answers to those who wait; the rest waits for the next call. `since`: by
+        model, the first order of the present epoch, as devices take no order of an earlier one;
+        `now` is in Unix seconds."""
         end = self._clock() + SIGN_SECONDS
         for _ in range(MAX_AT_ONCE):
             found = self._take() if self._clock() <= end else None
             if found is None:
                 return
             device, ask = found
-            heartbeat = _signed(issuer, state, now, device, ask)
+            heartbeat = _signed(issuer, state, since, now, device, ask)
             send(topics.heartbeat(issuer.root.fleet, device), heartbeat)
             self.counts["answered"] += 1
 
@@ -111,10 +115,13 @@ class Heartbeats:
             self._answered.popitem(last=False)
 
 
-def _signed(issuer: Issuer, state: State, now: float, device: str, ask: Ask) -> bytes:
+def _signed(
+    issuer: Issuer, state: State, since: Mapping[str, int], now: float, device: str, ask: Ask
+) -> bytes:
     root = issuer.root
     place = slot(root.fleet, device)
     orders = {model: wanted.of(state, model, ask.target, place, device) for model in ask.models}
+    seqs = {model: order.seq if order else 0 for model, order in orders.items()}
     document = {
         "fleet": root.fleet,
         "device": device,
@@ -122,7 +129,7 @@ def _signed(issuer: Issuer, state: State, now: float, device: str, ask: Ask) -> 
         "time": int(now),
         "epoch": root.epoch,
         "root": root.version,
-        "models": {model: order.seq if order else 0 for model, order in orders.items()},
+        "models": {m: seq if seq >= since.get(m, inf) else 0 for m, seq in seqs.items()},
     }
     payload = keys.canonical(of_our_format(HEARTBEAT, document))
     return keys.sign(HEARTBEAT, payload, [issuer.key])

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.phrases import plural
@@ -21,12 +21,15 @@ from modelwave_controller.service.allowance import Allowance
 from modelwave_controller.service.folding import Folding
 from modelwave_controller.service.journal import IgnoredJournal
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import clock, devices, messages, metrics
+from modelwave_controller.storage import admission, clock, devices, messages, metrics, proven
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.messages import Bad, Incoming
+from modelwave_controller.storage.proven import NOTHING_ASKED, Policy
 from modelwave_controller.storage.store import Transactions
 from modelwave_shared.limits import MAX_REPORT_BYTES
+from modelwave_shared.proofs import PROOF_BYTES
 
+MAX_PAYLOAD_BYTES = MAX_REPORT_BYTES + PROOF_BYTES
 MAX_BATCH = 1000
 BATCH_SECONDS = 0.05
 MAX_BACKLOG = 16
@@ -49,7 +52,7 @@ class Inbox:
     def put(self, topic: str, payload: bytes) -> None:
         """Adds a message without waiting. One that is too long is cut, to save memory; it is
         refused when it is read."""
-        payload = bytes(payload[: MAX_REPORT_BYTES + 1])
+        payload = bytes(payload[: MAX_PAYLOAD_BYTES + 1])
         with self._some:
             self.counts["received"] += 1
             backlog = self._topics.setdefault(topic, deque())
@@ -98,13 +101,18 @@ class Writer:
         fleet: str,
         inbox: Inbox,
         clock: Callable[[], float] = time.time,
-        stored: Callable[[list[Incoming]], None] = lambda _messages: None,
+        approves: bool = False,
+        policy: Policy = NOTHING_ASKED,
+        stored: Callable[[Sequence[Incoming]], None] = lambda _messages: None,
     ) -> None:
-        """`stored` is called with each batch once it is stored; it must not block."""
+        """`approves`: unknown devices do not count before the operator has approved them.
+        `stored` is called with the messages of a batch that count; it must not block."""
         self.store = store
         self.fleet = fleet
         self.inbox = inbox
         self.clock = clock
+        self.approves = approves
+        self.policy = policy
         self.stored = stored
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
@@ -170,8 +178,10 @@ class Writer:
             try:
                 with self.store.write() as connection:
                     now = self.clock()
-                    ignored = devices.store(connection, self.fleet, incoming, now)
-                    metrics.add_windows(connection, incoming, clock.stored(connection).seconds)
+                    admitted = admission.admitted(connection, incoming, self.approves, now)
+                    counted = proven.judged(connection, admitted, self.policy)
+                    ignored = devices.store(connection, self.fleet, counted, now)
+                    metrics.add_windows(connection, counted, clock.stored(connection).seconds)
             except LeaseLost:
                 return  # the service that leads now receives what devices report
             except StorageError as error:
@@ -179,7 +189,7 @@ class Writer:
                 self._stopping.wait(pause)
             else:
                 self.counts["stored"] += len(incoming)
-                self.stored(incoming)
+                self.stored(counted)
                 self._ignored.tell(ignored)
                 self.counts["bad"] += sum(isinstance(message, Bad) for message in incoming)
                 if self._trouble.over():

@@ -30,3 +30,9 @@ def raise_to(connection: Connection, model: str, seq: int) -> None:
         connection.execute(insert(floors).values(model=model, seq=seq))
     below = (floors.c.model == model) & (floors.c.seq < seq)
     connection.execute(update(floors).where(below).values(seq=seq))
+
+
+def first_of_epoch(connection: Connection, epoch: int) -> dict[str, int]:
+    """Returns by model the first of its orders in `epoch`. Numbers go on through all epochs."""
+    query = select(orders.c.model, func.min(orders.c.seq)).where(orders.c.epoch == epoch)
+    return dict(connection.execute(query.group_by(orders.c.model)).tuples().all())
