@@ -164,7 +164,7 @@ class View:
         answer, root = self.answer, self.device.root
         if not answer:
             return ""
-        if answer["root"] > root.get("version", 1):
+        if answer["root"] > self.device.root_version:
             return "root %d has not come" % answer["root"]
         if answer["epoch"] != root["epoch"]:
             return ""  # of before the present root

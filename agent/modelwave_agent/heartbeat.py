@@ -28,7 +28,7 @@ def judge(
         told = "the heartbeat is of epoch %d, this device's root is of epoch %d"
         raise ValueError(told % (found["epoch"], root["epoch"]))
     if found["epoch"] > root["epoch"]:
-        if found["root"] <= documents.root_version(root):
+        if found["root"] <= device.root_version:
             raise ValueError("the heartbeat is of epoch %d, no root says so" % found["epoch"])
         return found, [None for _ in records]
     bases = [terms.base_time(terms.known_time(record, root), root) for record in records]

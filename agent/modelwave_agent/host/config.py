@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from modelwave_agent.freshness import FROZEN_SECONDS
 from modelwave_agent.host.accelerators import ACCELERATORS
 from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import BrokerAddress
@@ -21,13 +22,21 @@ from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
 from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_shared import documents, fields, local_time, schema
 from modelwave_shared.errors import DocumentError, advised
-from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
+from modelwave_shared.limits import (
+    MAX_BYTES,
+    MAX_ENVELOPE_BYTES,
+    MAX_FILE_HOSTS,
+    MAX_KERNELS,
+    MAX_MODELS,
+)
 from modelwave_shared.rules import ListOf
 from modelwave_shared.tensors import DELEGATES, PROVIDERS
 
 MAX_CONFIG_BYTES = 65536
 MAX_SECRET_BYTES = 1024
 MAX_THREADS = 256
+MAX_FROZEN_HOURS = 24 * 365
+FROZEN_HOURS = FROZEN_SECONDS // 3600
 MQTT_PORT, MQTTS_PORT = 1883, 8883
 
 
@@ -51,12 +60,15 @@ class AgentConfig:
     engine_seconds: float  # more, for the proof that builds an engine of TensorRT
     shadow: bool  # whether releases may run beside the live ones
     download_ca: str
+    file_hosts: tuple[str, ...] | None  # None: those of the fleet's root
+    private_networks: bool  # whether names of file hosts may lead into them
     redirect_hosts: tuple[RedirectHost, ...]
     swap: tuple[str, ...]
     health: tuple[str, ...]
     may_update: tuple[str, ...]
     hook_seconds: float
     metrics_seconds: float
+    frozen_seconds: float  # without a heartbeat, until the view of the orders may be frozen
     zone: tzinfo | None  # the time zone; None: the system's
 
 
@@ -110,12 +122,15 @@ class _SettingsReader:
             engine_seconds=self.take("runtime.engine_seconds", _seconds, ENGINE_SECONDS),
             shadow=self.take("runtime.shadow", _yes_or_no, True),
             download_ca=self.authorities("download.ca"),
+            file_hosts=self.take("download.hosts", _file_hosts, None),
+            private_networks=self.take("download.private_networks", _yes_or_no, False),
             redirect_hosts=self.take("download.redirect_hosts", _redirect_hosts, ()),
             swap=self.take("hooks.swap", _command, ()),
             health=self.take("hooks.health", _command, ()),
             may_update=self.take("hooks.may_update", _command, ()),
             hook_seconds=self.take("hooks.seconds", _seconds, HOOK_SECONDS),
             metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
+            frozen_seconds=3600 * self.take("frozen_hours", _hours, FROZEN_HOURS),
             zone=self.take("timezone", _zone, None),
         )
         self.refuse_the_rest()
@@ -234,6 +249,12 @@ def _kernels(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _file_hosts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MAX_FILE_HOSTS:
+        raise ValueError(f'give at most {MAX_FILE_HOSTS} hosts as a list: ["files.example.org"]')
+    return tuple(_checked(fields.file_host)(_text(host).lower()) for host in value)
+
+
 def _redirect_hosts(value: Any) -> tuple[RedirectHost, ...]:
     if not isinstance(value, list) or len(value) > MAX_HOSTS:
         raise ValueError(f'give at most {MAX_HOSTS} hosts as a list: ["cdn.example.org"]')
@@ -273,6 +294,12 @@ def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.1 <= value <= 86400:
         raise ValueError("give seconds, from 0.1 to 86400")
     return float(value)
+
+
+def _hours(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= MAX_FROZEN_HOURS:
+        raise ValueError(f"give hours, from 1 to {MAX_FROZEN_HOURS}")
+    return value
 
 
 def _command(value: Any) -> tuple[str, ...]:

@@ -34,5 +34,7 @@ def raise_to(connection: Connection, model: str, seq: int) -> None:
 
 def first_of_epoch(connection: Connection, epoch: int) -> dict[str, int]:
     """Returns by model the first of its orders in `epoch`. Numbers go on through all epochs."""
-    query = select(orders.c.model, func.min(orders.c.seq)).where(orders.c.epoch == epoch)
-    return dict(connection.execute(query.group_by(orders.c.model)).tuples().all())
+    first = func.min(orders.c.seq).label("first")
+    query = select(orders.c.model, first).where(orders.c.epoch == epoch)
+    rows = connection.execute(query.group_by(orders.c.model))
+    return {row.model: row.first for row in rows}
