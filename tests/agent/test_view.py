@@ -180,6 +180,13 @@ def test_a_wrong_heartbeat_changes_nothing_and_is_told_once(world, case):
     assert len([text for text in told if text]) == 1, told
 
 
+def learns(world, time):
+    """A life of the device, until it has the time of a heartbeat."""
+    world.wall = time
+    link = Answering(world, models={"digits": 1}, time=time)
+    return living(world, link, lambda update: update.record["time"] == time)[0]
+
+
 def test_times_that_are_learnt_are_written_once_a_day_at_most(world, monkeypatch):
     """Flash wears out, and who resets the device must not wear it out sooner."""
     written = []
@@ -187,16 +194,11 @@ def test_times_that_are_learnt_are_written_once_a_day_at_most(world, monkeypatch
     monkeypatch.setattr(
         FakeJournal, "write", lambda j, record: written.append(record["time"]) or write(j, record)
     )
-    link = Answering(world, models={"digits": 1})
     before = journal(world)["time"]
     for reset in range(10):  # one an hour
-        now = signing.ISSUED + 60 + 3600 * reset
-        link.says["time"] = world.wall = now
-        seen = len(link.answered)
-        assert living(world, link, lambda _, seen=seen: len(link.answered) > seen)[0]
+        assert learns(world, before + 3600 * (reset + 1))
     assert written == []
-    link.says["time"] = world.wall = before + ASK_SECONDS
-    assert living(world, link, lambda u: u.record["time"] == before + ASK_SECONDS)[0]
+    assert learns(world, before + ASK_SECONDS)
     assert written == [before + ASK_SECONDS]
     assert journal(world)["time"] == before + ASK_SECONDS
 
