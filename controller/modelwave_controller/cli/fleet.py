@@ -13,6 +13,7 @@ from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import overview, trusted
 from modelwave_controller.operations.overview import Fleet
 from modelwave_controller.phrases import clones, listed, plural
+from modelwave_controller.storage import views
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
@@ -60,6 +61,7 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
         head.append(("order key", f"{found.key_away}: no order is signed until it is back"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
+    head += [(word, _not_fresh(word, names)) for word, names in found.views.items()]
     head += _membership(found)
     for model, doubt in found.behind.items():
         head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
@@ -73,6 +75,10 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
         say("")
         show(table(("model", "live release", "devices"), rows))
     _print_sums(found)
+
+
+def _not_fresh(word: str, names: list[str]) -> str:
+    return f"{plural(len(names), 'device')} ({listed(names)}): {views.TROUBLES[word]}"
 
 
 def _membership(found: Fleet) -> list[tuple[str, str]]:

@@ -93,6 +93,12 @@ class Ticker:
         self._doubt = Trouble()
         self._journal = EventJournal()
 
+    @property
+    def certain_state(self) -> State | None:
+        """The state as of the last tick; None while it is not known, or nothing may be signed."""
+        may_not = self._doubt.begun or self.issuer.trouble
+        return None if may_not or self._state is None or self._state.key_away else self._state
+
     def tick(self, now: float, steady: float) -> bool:
         """Does one step of each rollout; returns whether any did something, and then the next tick
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be

@@ -31,7 +31,7 @@ from modelwave_controller.rollout.events import Replaced as ReplacedEvent
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.storage import clock, installs, log, offers
+from modelwave_controller.storage import clock, installs, log, offers, views
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
@@ -57,7 +57,7 @@ from modelwave_controller.storage.tables import (
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.slots import slot as slot_of
-from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER, SUCCEEDED
+from modelwave_shared.words import MANIFEST, ORDER, READS, ROOT, SUCCEEDED
 
 MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
 
@@ -177,7 +177,7 @@ def reads(stored: str) -> dict[str, int]:
     """Returns the highest format version of each kind that a device reads, from the column `reads`.
     An agent that does not report it is one of the first, which read version 1 of each."""
     said: dict[str, int] = json.loads(stored) if stored else {}
-    return dict.fromkeys(SIGNER, 1) | said
+    return dict.fromkeys((ROOT, MANIFEST, ORDER), 1) | said
 
 
 def _reporting(query: Any, model: str) -> Any:
@@ -407,6 +407,7 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "runtime_version": report.runtime_version,
         "accelerator": report.accelerator,
         "refused": report.refused,
+        "view": views.column(report),
         "reads": json.dumps(report.reads, sort_keys=True) if report.reads else "",
     }
 

@@ -171,6 +171,7 @@ devices = Table(
     # Ignored reports of a second device with its id, and the rollout clock at the last of them.
     Column("clones", BigInteger, nullable=False, server_default="0"),
     Column("clone_clock", Float(53), nullable=False, server_default="0"),
+    Column("view", Text, nullable=False, server_default=""),  # of its orders (views.py)
     Index("devices_by_slot", "target", "slot"),
     Index("devices_by_heard", "heard", "device"),
 )
