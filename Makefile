@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-long heal boards-sweep lint bench outage retained fit models board footprint judge docs clean
+.PHONY: help setup demo check test test-long heal trust boards-sweep lint bench outage retained fit models board footprint judge docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-long: $(STAMP) ## the same sweeps, every case
 
 heal: $(STAMP) ## 2,000 random histories of trouble, simulated; SEED=… HISTORIES=… for others
 	$(BIN)/python -m tests.heal $(if $(SEED),--seed $(SEED)) $(if $(HISTORIES),--histories $(HISTORIES))
+
+trust: $(STAMP) ## every sweep of keys, signatures and attacks, its figures last; SWEEPS="signatures" for some
+	$(BIN)/python -m tests.trust $(SWEEPS)
 
 judge: $(STAMP) ## what the judge does to good and bad releases, as tables; TABLES="halt cost" RUNS=200 for less
 	$(BIN)/python -m tests.judge $(TABLES) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))

@@ -12,11 +12,11 @@ POSTGRESQL_MISSING = "PostgreSQL is not installed: apt install postgresql"
 LONG_SWEEPS = "the long sweeps, of which each took a part of its cases: make test-long"
 
 
-def needed(program: str) -> str:
-    """Returns the path of `program`, which is in Debian's package of the same name."""
+def needed(program: str, package: str = "") -> str:
+    """Returns the path of `program`, which is in Debian's `package`, or in the one of its name."""
     path = shutil.which(program)
     if path is None:
-        pytest.skip(f"{program} is not installed: apt install {program}")
+        pytest.skip(f"{program} is not installed: apt install {package or program}")
     return path
 
 

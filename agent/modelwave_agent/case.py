@@ -16,7 +16,7 @@ class AlreadyJudged(Exception):
 
 
 class Case:
-    """The input of the checks. They fill in the last four fields; a check reads what the earlier
+    """The input of the checks. They fill in the last five fields; a check reads what the earlier
     ones have filled in."""
 
     def __init__(
@@ -28,12 +28,13 @@ class Case:
         has: "Document",
         judged: "Container[str]" = (),
         wall: "int | None" = None,
+        is_synchronised: bool = False,
         shadow: "Shadow | None" = None,
     ) -> None:
         """`message`: the received bytes. `model`: the model that the topic names. `record`: the
         model's record from the journal. `has`: the device's resources (modelwave_shared.fit).
-        `judged`: digests of payloads that were refused before. `wall`: Unix seconds, or None if
-        no clock can be trusted. `shadow`: the port of that name (ports.Ports)."""
+        `judged`: digests of payloads that were refused before. `wall` and
+        `is_synchronised`: as Clock tells them. `shadow`: the port of that name (ports.Ports)."""
         self.message = message
         self.model = model
         self.device = device
@@ -41,11 +42,13 @@ class Case:
         self.has = has
         self.judged = judged
         self.wall = wall
+        self.is_synchronised = is_synchronised
         self.shadow = shadow
         self.lines: "list[bytes]" = []  # the order's envelope and the manifest's
         self.envelopes: "list[Envelope]" = []  # both, decoded
         self.order: "Any" = None  # the checked document
         self.manifest: "Any" = None  # the checked document
+        self.floor = 0  # the latest signed time once the order is taken
 
     @property
     def digest(self) -> str:

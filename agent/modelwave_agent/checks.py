@@ -8,6 +8,7 @@
     fields      the order is parsed: known format version and fields, exact types, ranges
     addressed   it is for this fleet, target and model, and for this slot or device
     sequence    it has the root's epoch; it is above the durable floor, or the same order again
+    root        the root of trust has not expired, by that time
     time        it has not expired, by the latest time that the device can trust
     manifest    the manifest is the one that the order names, is signed by the release role, and
                 is for this target
@@ -25,9 +26,10 @@ row for each check. Its flags say what a failure means:
                 a bad signature.
     passing     The failure may pass (for example when the clock is set), so the order is judged
                 again later.
-    resumed     The check also runs when the order in progress comes again after a reset: who
-                signed it, and for whom. The order has passed the other checks already, and
-                might fail them now: a newer model may use the RAM, or the order has expired.
+    resumed     The check also runs when the order in progress comes again, after a reset or under
+                a new root: who signed it, for whom, and whether the root allows its release. The
+                order has passed the other checks already, and might fail them now: a newer model
+                may use the RAM, or the order has expired.
 """
 
 from modelwave_agent import envelopes, terms
@@ -70,9 +72,10 @@ CHECKS = (
     Check("fields", envelopes.fields, resumed=True),
     Check("addressed", terms.addressed, resumed=True),
     Check("sequence", terms.sequence, resumed=True),
+    Check("root", terms.root, proven=True, passing=True),
     Check("time", terms.time, proven=True, passing=True),
     Check("manifest", envelopes.manifest, proven=True, resumed=True),
-    Check("minimum", terms.minimum, proven=True, passing=True),
+    Check("minimum", terms.minimum, proven=True, passing=True, resumed=True),
     Check("blacklist", terms.blacklist, proven=True),
     Check("fit", terms.fit, proven=True, passing=True),
 )
@@ -97,4 +100,4 @@ async def judge(case: "Case", breathe: "Breathe") -> AcceptedOrder:
             except ValueError as error:
                 raise OrderRefused(check, advised(error, "agent"))
             await breathe()
-    return AcceptedOrder(case.order, case.manifest, case.digest)
+    return AcceptedOrder(case.order, case.manifest, case.digest, case.floor)

@@ -314,7 +314,7 @@ def _detail(order: "AcceptedOrder") -> "Detail":
     document, manifest = order.document, order.manifest
     return {
         "order": {"epoch": document["epoch"], "seq": document["seq"], "sha256": order.digest},
-        "time": document["issued"],
+        "time": order.floor,
         "lift_ban": order.extra("lift_ban"),
         "bank": {
             "manifest": document["manifest"],

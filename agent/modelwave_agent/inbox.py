@@ -80,6 +80,7 @@ class OrderInbox:
                 self.ports.has(spare(record)),
                 self.judged,
                 self.ports.clock.wall(),
+                self.ports.clock.is_synchronised(),
                 self.ports.shadow,
             )
             try:

@@ -39,7 +39,7 @@ Rules:
 Nothing here reads a file, a clock or the network.
 """
 
-from modelwave_agent.record import spare
+from modelwave_agent.record import is_of_epoch, spare
 from modelwave_shared.words import CANCELED, FAILED, ROLLED_BACK, SHADOWED, SUCCEEDED
 
 TYPE_CHECKING = False
@@ -72,10 +72,13 @@ def take(record: "Record", detail: "Detail") -> None:
 
 
 def take_floor(record: "Record", detail: "Detail") -> None:
-    """Stores an accepted order. If it lifts a ban, the ban is gone when the order is durable; the
-    next failed health check bans the release again."""
+    """Stores an accepted order, and the time floor that it gives. The first one of an epoch ends
+    all bans. If it lifts a ban, the ban is gone when the order is durable; the next failed health
+    check bans the release again."""
+    if not is_of_epoch(record, detail["order"]["epoch"]):
+        record["blacklist"] = []
     record["order"] = detail["order"]
-    record["time"] = max(record["time"], detail["time"])
+    record["time"] = detail["time"]
     record["tries"] = 0
     record["outcome"] = record["reason"] = ""
     record.pop("shadow_seconds", None)

@@ -23,6 +23,13 @@ def new_record() -> "Record":
     }
 
 
+def is_of_epoch(record: "Record", epoch: int) -> bool:
+    """Whether sequence, time and blacklist of the record count under a root of `epoch`: a new
+    epoch starts all three anew."""
+    taken: int = record["order"]["epoch"]
+    return taken >= epoch
+
+
 def spare(record: "Record") -> int:
     """Returns the bank that receives a new model."""
     live: int = record["live"]

@@ -68,12 +68,14 @@ class Enrolment:
 class AcceptedOrder:
     """An order that has passed all checks."""
 
-    def __init__(self, document: "Document", manifest: "Document", digest: str) -> None:
+    def __init__(self, document: "Document", manifest: "Document", digest: str, floor: int) -> None:
         """`document`: the checked order. `manifest`: the checked manifest that it names.
-        `digest`: sha256 of the order's payload, in hex; it identifies the order."""
+        `digest`: sha256 of the order's payload, in hex; it identifies the order. `floor`: the
+        latest signed time once it is taken."""
         self.document = document
         self.manifest = manifest
         self.digest = digest
+        self.floor = floor
 
     @property
     def number(self) -> "tuple[int, int]":

@@ -4,6 +4,7 @@ says what to do; `modelwave` prints it and exits with `exit_code`.
     OperatorError  a command, a file or a setting is wrong     2
     TrustError     a signature, a hash or a golden set fails   1
     StorageError   the disk or the database fails              1
+    KeyAwayError   an agent or a token with a key is away      1
 """
 
 
@@ -30,3 +31,8 @@ class TrustError(ModelwaveError):
 
 class StorageError(ModelwaveError):
     """The home folder or its database cannot be read or written."""
+
+
+class KeyAwayError(ModelwaveError):
+    """What holds a key (an ssh-agent, a token) cannot sign now, and may later; nothing was
+    signed."""

@@ -1,7 +1,8 @@
 """The operator's home folder: its files, and the settings in controller.toml.
 
 controller.toml   settings of the service
-root.json         the root document, which names the keys of the fleet
+root.json         the newest root document, which names the keys of the fleet
+roots/            every root document by its version (trust/chain.py)
 order.key         signs orders; the service needs it
 report.key        the secret of the keys by which devices prove their reports
 offline/          root and release keys; the service never needs them: move them away
@@ -14,7 +15,6 @@ ca/               the certificate of the fleet's authority; its key is in offlin
 modelwave.db      events, devices and messages to publish
 """
 
-import os
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -30,16 +30,20 @@ from pydantic import (
     model_validator,
 )
 
-from modelwave_controller import disk
+from modelwave_controller import disk, environment
+from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
-from modelwave_controller.trust import keys, report_keys, roots
+from modelwave_controller.trust import chain, custody, keys, report_keys, roots, signers
+from modelwave_controller.trust.chain import Chain
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
-from modelwave_shared import fields, limits
+from modelwave_controller.trust.keys import Signer
+from modelwave_controller.trust.waiting_key import WaitingKey
+from modelwave_shared import fields, limits, roles
 
-ORDER_PASSPHRASE = "MODELWAVE_ORDER_PASSPHRASE"
 MAX_CONFIG_BYTES = 65536
+MAX_PASSPHRASE_BYTES = 1024
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
 _GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
@@ -56,10 +60,17 @@ ca = ""              # PEM file; empty: the system's certificate authorities
 certificate = ""     # PEM file of the controller's own certificate, if the broker asks for one
 key = ""             # PEM file of its key, without a passphrase
 
+[keys]
+# The key that signs orders: a file, "ssh-agent:KEYID" or "pkcs11:URI" (docs/operations.md).
+order = "order.key"
+passphrase_file = ""   # holds its passphrase, or the PIN of its token, and nothing else
+
 [database]
 # Empty: modelwave.db in this folder. Another SQLite file: "sqlite:///data/fleet.db" in this folder,
 # "sqlite:////srv/fleet.db" elsewhere. Or PostgreSQL: "postgresql+psycopg://user@host/modelwave"
 url = ""
+# A file that holds the password of PostgreSQL's user, and nothing else; not in the URL then:
+# password_file = "database-password"
 
 [files]
 # The address at which the service serves model files over HTTP; port 0 takes a free one.
@@ -83,7 +94,10 @@ class _Settings(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def _broker_url(value: str) -> str:
+def broker_url(value: str) -> str:
+    """Returns the URL of a broker if it is one. Raises ValueError."""
+    if not value.isprintable() or len(value) > 300:
+        raise ValueError("has a character that is not printable, or more than 300 of them")
     parts = urlsplit(value)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise ValueError("give mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883")
@@ -97,7 +111,7 @@ def _broker_url(value: str) -> str:
 
 
 def _broker_url_or_none(value: str) -> str:
-    return _broker_url(value) if value else ""
+    return broker_url(value) if value else ""
 
 
 def _listen(value: str) -> str:
@@ -117,7 +131,7 @@ Line = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
 
 
 class BrokerSettings(_Settings):
-    url: Annotated[str, AfterValidator(_broker_url)] = "mqtt://127.0.0.1:1883"
+    url: Annotated[str, AfterValidator(broker_url)] = "mqtt://127.0.0.1:1883"
     user: Line = ""
     password_file: Line = ""
     ca: Line = ""
@@ -145,6 +159,7 @@ class BrokerSettings(_Settings):
 
 class DatabaseSettings(_Settings):
     url: Line = ""
+    password_file: Line = ""
 
 
 class FilesSettings(_Settings):
@@ -172,8 +187,17 @@ class DevicesSettings(_Settings):
         return self.unknown == "approve"
 
 
+class KeysSettings(_Settings):
+    """`order` names the key that signs orders (trust/signers.py); `passphrase_file` holds its
+    passphrase, or the PIN of its token."""
+
+    order: Annotated[Line, Field(min_length=1)] = "order.key"
+    passphrase_file: Line = ""
+
+
 class ControllerConfig(_Settings):
     fleet: Name
+    keys: KeysSettings = KeysSettings()
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
@@ -225,20 +249,19 @@ class Home:
         return read_config(self.path / "controller.toml", root.fleet)
 
     @cached_property
-    def root_envelope(self) -> bytes:
-        """The contents of root.json, which are published. Raises OperatorError."""
-        if not (self.path / "root.json").exists():
-            raise OperatorError(
-                f"--home: {self.path} has no root.json; "
-                "make a home with `modelwave init FLEET`, or name yours with --home"
-            )
-        return disk.read_input(self.path / "root.json", "--home", limits.MAX_ENVELOPE_BYTES)
+    def chain(self) -> Chain:
+        """The roots of the fleet. Raises OperatorError if there is none, TrustError."""
+        return chain.read(self.path)
 
-    @cached_property
+    @property
+    def root_envelope(self) -> bytes:
+        """The newest root's envelope, which is published."""
+        return self.chain.envelope
+
+    @property
     def root_document(self) -> dict[str, Any]:
-        """The verified root, in the form that modelwave_shared.documents needs. Raises
-        TrustError."""
-        return roots.open_root(self.root_envelope, str(self.path / "root.json"))
+        """The verified root, in the form that modelwave_shared.documents needs."""
+        return self.chain.newest
 
     @cached_property
     def root(self) -> Root:
@@ -246,7 +269,12 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        return self.located(self.config.database.url or "sqlite:///modelwave.db")
+        """The database's URL, with its password. Raises OperatorError."""
+        settings = self.config.database
+        located = self.located(settings.url or "sqlite:///modelwave.db")
+        if not settings.password_file:
+            return located
+        return _with_password(located, self.within(settings.password_file))
 
     def located(self, url: str) -> str:
         """Returns a database.url; the path of an SQLite file in it is made absolute from this
@@ -265,12 +293,49 @@ class Home:
             hide_password=False
         )
 
-    def order_key(self) -> keys.SigningKey:
-        """Reads the key that signs orders. Raises OperatorError unless the fleet's root allows
-        it."""
-        key = keys.load_key(self.path / "order.key", _order_passphrase)
-        roots.require_signer(self.root_document, "order", key)
-        return key
+    def manifest_at(self, model: str, release: int, target: str) -> bytes | None:
+        """Returns the envelope of a manifest in releases/, not verified; None if it is not there.
+        The names are those of a checked document."""
+        place = self.releases / model / str(release) / f"{target}.json"
+        if not place.is_file():
+            return None
+        return disk.read_input(place, "--home", limits.MAX_ENVELOPE_BYTES)
+
+    def order_key(self) -> Signer:
+        """Opens the key that signs orders. One that an agent or a token holds may be away, and come
+        back. Raises OperatorError unless the fleet's root allows it."""
+        text = self.config.keys.order
+        if signers.is_file(text):
+            key = signers.open_signer(text, self._order_passphrase, self.path)
+            roots.require_signer(self.root_document, "order", key)
+            return key
+        allowed, _ = roles.role_keys(self.root_document, "order")
+        return WaitingKey(text, allowed, self._order_passphrase, self.path)
+
+    @property
+    def order_key_file(self) -> Path | None:
+        """The file of the order key; None if an agent or a token holds it."""
+        text = self.config.keys.order
+        return self.path / text if signers.is_file(text) else None
+
+    def warnings(self) -> list[str]:
+        """Returns what is to be put right about keys and secrets here. Raises OperatorError."""
+        has_secret = _has_password(self.config.database.url)
+        return custody.warnings(self.path, self.order_key_file, has_secret)
+
+    def _order_passphrase(self) -> bytes:
+        name = self.config.keys.passphrase_file
+        if name:
+            data = disk.read_input(self.within(name), "keys.passphrase_file", MAX_PASSPHRASE_BYTES)
+            return data.rstrip(b"\r\n")
+        given = environment.secret(ORDER_PASSPHRASE)
+        if not given:
+            raise OperatorError(
+                f"{signers.shown(self.config.keys.order)} has a passphrase or PIN: put it into a "
+                "file of mode 0600 and name that in controller.toml, [keys] passphrase_file, or "
+                f"set it in {ORDER_PASSPHRASE}"
+            )
+        return given
 
     def report_master(self) -> bytes:
         """Reads the secret of the keys by which devices prove their reports. Raises OperatorError
@@ -284,11 +349,33 @@ class Home:
         return master
 
 
-def _order_passphrase() -> bytes:
-    given = os.environ.get(ORDER_PASSPHRASE, "")
-    if not given:
-        raise OperatorError(f"order.key has a passphrase: set it in {ORDER_PASSPHRASE}")
-    return given.encode()
+def _with_password(url: str, file: Path) -> str:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return url  # the store refuses it
+    if parsed.password is not None or parsed.get_backend_name() == "sqlite":
+        raise OperatorError(
+            "database.password_file: the URL has a password too, or is SQLite's, which has none: "
+            "give one of the two"
+        )
+    data = disk.read_input(file, "database.password_file", MAX_PASSPHRASE_BYTES)
+    try:
+        password = data.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise OperatorError(f"database.password_file: {file} is not UTF-8 text") from error
+    return parsed.set(password=password).render_as_string(hide_password=False)
+
+
+def _has_password(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.password is not None or "password=" in parts.query
 
 
 def check_new(path: Path, fleet: str) -> None:
@@ -304,7 +391,7 @@ def make_home(path: Path, fleet: str, passphrase: bytes) -> Home:
     """Makes the home of a new fleet, with all its keys; `passphrase` encrypts those in offline/.
     Raises OperatorError as `check_new` does."""
     check_new(path, fleet)
-    path.mkdir(parents=True, exist_ok=True)
+    disk.private_folder(path)
     # Made in a temporary folder and moved at the end, so that an interruption leaves no incomplete
     # home; root.json, without which a folder is not a home, is moved last.
     with disk.work_folder(path.absolute().parent, "init") as made:
@@ -324,9 +411,9 @@ def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
         name: keys.create_key(folder / "offline" / f"{name}.key", passphrase)
         for name in (*ROOT_KEYS, "release")
     }
-    order_passphrase = os.environ.get(ORDER_PASSPHRASE, "").encode() or None
+    order_passphrase = environment.secret(ORDER_PASSPHRASE) or None
     order = keys.create_key(folder / "order.key", order_passphrase)
     report_keys.create(folder)
     root = roots.first_root(fleet, [offline[name] for name in ROOT_KEYS], offline["release"], order)
-    disk.create_file(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode())
+    disk.create_file(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode(), 0o600)
     disk.create_file(folder / "root.json", root)

@@ -31,6 +31,7 @@ CHECKING = Phase(
     "modelwave_shared.orders",
     "modelwave_shared.schema",
     "modelwave_shared.fields",
+    "modelwave_shared.file_hosts",
     "modelwave_shared.rules",
 )
 

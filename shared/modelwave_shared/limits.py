@@ -14,7 +14,15 @@ MAX_SEQ = 2**53 - 1
 MAX_EPOCH = 2**31 - 1
 MAX_BYTES = 2**31 - 1  # of a file, of flash or of RAM in a document
 MAX_TIME = 2**40  # Unix seconds
+EARLIEST_TIME = 1767225600  # 2026-01-01: a clock with an earlier date was never set
 MILLION = 10**6  # shares are in parts per million
+
+# How far one order may move a device on, so that who has stolen the order key cannot lock devices
+# out with one order. More orders go further; a root of a new epoch starts both anew.
+MAX_SEQ_STEP = 2**32  # above the last one; an honest controller counts by one
+MAX_TIME_STEP_SECONDS = 400 * 86400  # of the latest signed time; a year between two orders is long
+MAX_AHEAD_SECONDS = 10 * 365 * 86400  # a device may have been off for so long
+CLOCK_SKEW_SECONDS = 300  # a synchronised clock may be this far behind the controller's
 
 # Lists in documents.
 MAX_FILES = 3

@@ -52,6 +52,7 @@ class World:
         self.cut_at = None  # (call number, "before" | "torn" | "after")
         self.off = False
         self.wall = signing.ISSUED + 60
+        self.is_synchronised = True  # the clock is kept right
         self.fetched = 0  # bytes sent by the file server
         self.ram = 100_000
         self.runs_beside = True  # the device has the port Shadow
@@ -286,6 +287,9 @@ class FakeClock(ports.Clock):
 
     def wall(self):
         return self.world.wall
+
+    def is_synchronised(self):
+        return self.world.is_synchronised
 
     async def sleep(self, seconds):
         if seconds == self.METRICS_SECONDS:

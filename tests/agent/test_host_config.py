@@ -240,9 +240,9 @@ def test_authorities_that_are_none_are_refused(folder):
 
 
 def test_root_of_a_newer_format_is_refused_and_says_what_to_update(folder):
-    (folder / "root.json").write_bytes(signing.root_envelope(signing.root(v=2)))
+    (folder / "root.json").write_bytes(signing.root_envelope(signing.root(v=3)))
     said = problem(folder, LEAST)
-    assert said.endswith("root.v: 2 is a newer format; root v 1 is read here; update the agent")
+    assert said.endswith("root.v: 3 is a newer format; root v 2 is read here; update the agent")
 
 
 def test_root_that_is_not_signed_by_its_own_keys_is_refused(folder):
@@ -254,6 +254,31 @@ def test_root_that_is_not_signed_by_its_own_keys_is_refused(folder):
 def test_root_that_is_another_document_is_refused(folder):
     (folder / "root.json").write_bytes(signing.Release(1, b"x" * 10).envelope)
     assert "instead of a root" in problem(folder, LEAST)
+
+
+def test_hosts_of_files_are_read(folder):
+    found = read(folder, LEAST)
+    assert (found.file_hosts, found.private_networks) == (None, False)
+    text = 'hosts = ["Files.example.org", "[fd00::1]:8180"]\nprivate_networks = true\n'
+    found = read(folder, LEAST + "[download]\n" + text)
+    assert found.file_hosts == ("files.example.org", "[fd00::1]:8180")
+    assert found.private_networks
+    assert read(folder, LEAST + "[download]\nhosts = []\n").file_hosts == ()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ('"files.example.org"', "give at most 16 hosts as a list"),
+        (str(["a.example.org"] * 17), "give at most 16 hosts as a list"),
+        ('["http://a/files"]', '"http://a/files" is no host of files: HOST or HOST:PORT'),
+        ('["*.example.org"]', '"*.example.org" is no host of files'),
+        ("[1]", "give a text in quotes"),
+    ],
+)
+def test_hosts_of_files_that_are_none_are_named(folder, hosts, said):
+    text = LEAST + f"[download]\nhosts = {hosts}\n"
+    assert problem(folder, text).startswith(f"download.hosts: {said}")
 
 
 def test_hosts_of_redirects_are_read(folder):

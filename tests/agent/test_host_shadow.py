@@ -43,7 +43,7 @@ def order(max_failed_ppm=0, tolerance=None, **budget):
     tolerance = tolerance or {"kind": "labels", "least_ppm": 1}
     manifest = {"release": 2, "format": "tflite", "tolerance": tolerance}
     extra = {"shadow": wanted, "max_failed_ppm": max_failed_ppm}
-    return AcceptedOrder({"extra": extra}, manifest, "d")
+    return AcceptedOrder({"extra": extra}, manifest, "d", 0)
 
 
 class Beside:

@@ -101,14 +101,25 @@ def test_blacklist_forgets_the_release_that_failed_first():
     assert new["blacklist"] == [*full["blacklist"][1:], "m2"]
 
 
-def test_latest_signed_time_never_goes_back():
-    """Where no clock can be trusted, an expired order would be taken again."""
+def test_latest_signed_time_is_the_one_that_was_judged():
+    """terms.moved_floor gives it, from the one before."""
     for event in ("running", "held", "accepted"):
         for known in (DETAIL["time"] - 1, DETAIL["time"] + 1):
             before = record("idle")
             before["time"] = known
             new, _ = machine.step(before, event, DETAIL)
-            assert new["time"] == max(known, DETAIL["time"])
+            assert new["time"] == DETAIL["time"]
+
+
+def test_first_order_of_an_epoch_ends_all_bans_and_the_next_ones_end_none():
+    for event in ("running", "held", "accepted"):
+        banned = {**record("idle"), "blacklist": ["m1"]}
+        later = {**DETAIL, "order": {**DETAIL["order"], "epoch": 1}}
+        new, _ = machine.step(banned, event, later)
+        assert new["blacklist"] == []
+        new.update(state="idle", blacklist=["m1"])
+        assert machine.step(new, event, later)[0]["blacklist"] == ["m1"]
+        assert machine.step(banned, event, DETAIL)[0]["blacklist"] == ["m1"]
 
 
 def test_whatever_stopped_goes_on_when_the_order_comes_again():

@@ -40,7 +40,7 @@ def beside(folder, candidate, tolerance, given, live, settings=None, loading=Non
     budget = {**signing.SHADOW["extra"]["shadow"], "share_ppm": 10**6, "ram": 600 * MIB}
     budget |= {"seconds": 0.4, "latency_us": 10**9}
     manifest = {"release": 2, "format": "tflite", "tolerance": tolerance, "loading": loading or {}}
-    order = AcceptedOrder({"extra": {"shadow": budget}}, manifest, "d")
+    order = AcceptedOrder({"extra": {"shadow": budget}}, manifest, "d", 0)
     shadow = HostShadow(
         settings or RuntimeSettings(), SECONDS, "", lambda _, answer: seen.append(answer)
     )

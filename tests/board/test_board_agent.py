@@ -46,7 +46,7 @@ def provide(folder):
     (folder / "condition").write_bytes(signing.order(good, 1, **at_once, condition="at night"))
     newer = release(3, b"the third model" * 50, v=3)
     (folder / "newer-manifest").write_bytes(signing.order(newer, 1, **at_once))
-    (folder / "newer-root.json").write_bytes(signing.root_envelope(signing.root(v=2)))
+    (folder / "newer-root.json").write_bytes(signing.root_envelope(signing.root(v=3)))
     (folder / "words-v1").write_bytes(signing.order(other, 1, model="words", **at_once))
 
 
@@ -64,4 +64,4 @@ def test_agent(tmp_path):
 
 
 def test_parts(tmp_path):
-    assert passed(tmp_path, "agent_parts.py", "256k") == "14 passed, 0 failed"
+    assert passed(tmp_path, "agent_parts.py", "256k") == "15 passed, 0 failed"

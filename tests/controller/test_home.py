@@ -408,7 +408,7 @@ def test_home_whose_path_has_a_question_mark_keeps_its_database(
 EMPTY_PATHS = {
     "--home": ("--home", "", "release", "list"),
     "BUNDLE": ("release", "add", ""),
-    "file": ("key", "show", ""),
+    "KEY": ("key", "show", ""),
     "ENVELOPE": ("key", "verify", ""),
     "--root": ("key", "verify", "x", "--root", ""),
     "--dump": ("key", "verify", "x", "--dump", ""),
@@ -426,7 +426,7 @@ EMPTY_PATHS = {
 def test_an_empty_path_is_refused_and_is_not_the_folder_one_is_in(
     home: Home, modelwave: Run, named: str
 ) -> None:
-    refused(modelwave(*EMPTY_PATHS[named]), named, "empty; name a file or folder")
+    refused(modelwave(*EMPTY_PATHS[named]), named, "empty; name a file")
 
 
 def test_every_path_of_every_command_is_refused_if_it_is_empty() -> None:

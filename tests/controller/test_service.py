@@ -30,7 +30,7 @@ from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.rollout.state import FINISHED, REVERTED
-from modelwave_controller.service.leading import publish_root
+from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.serve import Ready, Service
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.writer import Writer
@@ -317,8 +317,9 @@ def test_a_thread_that_dies_ends_the_service(
 
 def test_the_root_is_published_once_and_again_when_it_changed(tmp_path: Path) -> None:
     with closing(World(tmp_path)) as world:
+        roots = RootsInUse(world.home, world.issuer)
         for _ in range(2):
-            publish_root(world.store, world.home.root, world.home.root_envelope)
+            roots.publish(world.store)
         with world.store.read() as connection:
             (message,) = outbox.unsent(connection, 10)
         assert (message.version, message.payload) == (1, world.home.root_envelope)

@@ -12,8 +12,9 @@ from collections import deque
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.leader import Candidate
-from modelwave_controller.service.leading import Leading, Settings, publish_root
+from modelwave_controller.service.leading import Leading, Settings
 from modelwave_controller.service.link import HEARD
+from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import snapshot
@@ -120,10 +121,12 @@ class SimulatedService:
         self.frozen = False
         self.wake = asyncio.Event()
         home = self.world.fleet.home
+        issuer = Issuer(home.root_document, self.world.fleet.order_key, URLS)
         self.settings = Settings(
             home=home,
             broker=broker_of(home),
-            issuer=Issuer(home.root, self.world.fleet.order_key, URLS),
+            issuer=issuer,
+            roots=RootsInUse(home, issuer),
             tick_seconds=TICK_SECONDS,
             clock=lambda: self.world.controller_time,
             steady=self.loop.time,
@@ -162,7 +165,7 @@ class SimulatedService:
         if store is not None:
             self.leading = Leading(self.settings, store)
             self.leading.link = self.link
-            publish_root(store, self.settings.home.root, self.settings.home.root_envelope)
+            self.leading._publish_roots()
 
     def _lead(self):
         leading = self.leading

@@ -94,6 +94,7 @@ class BoardAgent(Agent):
         self.hooks: "dict[str, BoardHooks]" = {}
         _make(folder)
         updates = {}
+        fetcher.enrolment = enrolment
         for model in models:
             place = folder + "/" + model
             _make(place)

@@ -4,13 +4,12 @@ import asyncio
 import time
 
 from modelwave_agent.ports import Clock
+from modelwave_shared.limits import EARLIEST_TIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# 2026-01-01: a clock with an earlier date was never set.
-EARLIEST = 1767225600
 # 2000-01-01, where time.time() starts on some of MicroPython's ports.
 LATE_EPOCH = 946684800
 
@@ -24,9 +23,10 @@ class BoardClock(Clock):
         wall: "Callable[[], float] | None" = None,
         feed: "Callable[[], object] | None" = None,
     ) -> None:
-        """`wall`: a function such as time.time, if the board's clock is set (NTP, a battery);
-        None if it is not. `feed`: feeds the program's watchdog. It is called between the pieces
-        of long work, and never by a timer, as a watchdog must notice a program that hangs."""
+        """`wall`: a function such as time.time, if something keeps the board's clock right (NTP,
+        GPS, a battery): it is believed whatever was signed. None if nothing does. `feed`: feeds
+        the program's watchdog. It is called between the pieces of long work, and never by a timer,
+        as a watchdog must notice a program that hangs."""
         self.told = wall
         self.feed = feed
         self.ticks = time.ticks_ms()
@@ -47,7 +47,11 @@ class BoardClock(Clock):
             return None
         if time.gmtime(0)[0] == 2000:
             now += LATE_EPOCH
-        return now if now >= EARLIEST else None
+        return now if now >= EARLIEST_TIME else None
+
+    def is_synchronised(self) -> bool:
+        """A program that passes `wall` keeps its clock right."""
+        return self.wall() is not None
 
     async def sleep(self, seconds: float) -> None:
         self.now()

@@ -393,6 +393,7 @@ class HostAgent:
     def _made(self) -> Agent:
         settings = self.settings
         clock, fetcher = HostClock(), _fetcher(settings)
+        fetcher.enrolment = self.device
         self._observations = HostObservations(settings.metrics_seconds, clock.now())
         runtime = _runtimes(settings)
         updates = {}
@@ -541,7 +542,12 @@ def _no_shadow(settings: AgentConfig, runs_models: bool) -> str:
 
 
 def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
-    return HostHttpFetcher(settings.download_ca, redirect_hosts=settings.redirect_hosts)
+    return HostHttpFetcher(
+        settings.download_ca,
+        redirect_hosts=settings.redirect_hosts,
+        hosts=settings.file_hosts,
+        private_networks=settings.private_networks,
+    )
 
 
 def _runtimes(settings: AgentConfig) -> DeviceRuntimes:

@@ -6,6 +6,8 @@ as one line on stderr and returns its exit code.
 
 import importlib
 import inspect
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller import interruption
+from modelwave_controller import environment, interruption
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.interruption import Interrupted
@@ -24,6 +26,7 @@ from modelwave_shared import checkout
 COMMANDS: dict[str, tuple[str, str | None]] = {
     "init": ("init", "init"),
     "key": ("key", None),
+    "root": ("root", None),
     "target": ("target", None),
     "model": ("model", None),
     "golden": ("golden", None),
@@ -32,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "simulate": ("simulate", None),
     "fleet": ("fleet", None),
     "device": ("device", None),
+    "ca": ("ca", None),
     "clock": ("clock", None),
     "recover": ("recover", "recover"),
     "backup": ("backup", "backup"),
@@ -144,6 +148,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
+    environment.take_secrets()
+    os.umask(os.umask(0o077) | stat.S_IWOTH)  # nothing that it makes may be written by everybody
     prepare_streams()
     code = run(sys.argv[1:])
     interruption.end()

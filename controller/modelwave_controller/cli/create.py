@@ -3,16 +3,17 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelwave_controller import disk
+from modelwave_controller.cli.key_options import ReleaseKeyOption, opened_key
 from modelwave_controller.cli.options import (
     JsonOption,
     PassphraseFileOption,
-    asker,
     home_of,
     path,
     reason_or_none,
@@ -23,7 +24,14 @@ from modelwave_controller.home import Home
 from modelwave_controller.models import opening
 from modelwave_controller.models.needs import Asked
 from modelwave_controller.models.targets import Targets
-from modelwave_controller.releases import bundles, figures, heldout, label_files, manifests
+from modelwave_controller.releases import (
+    bundles,
+    figures,
+    heldout,
+    label_files,
+    manifests,
+    model_signature,
+)
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.releases.latency_limit import microseconds
@@ -120,6 +128,23 @@ def create(
             metavar="MS", help="Devices count inferences that take longer; gates may limit them."
         ),
     ] = None,
+    model_signature_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--model-signature",
+            metavar="FILE",
+            help="The model's OpenSSF signature, by who made it; it goes with the release.",
+            parser=path,
+        ),
+    ] = None,
+    model_signer: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Who has to have signed it: a public key, or authorities' certificates (PEM).",
+            parser=path,
+        ),
+    ] = None,
     kernel: Annotated[
         list[str] | None, typer.Option(help="Operator that it needs; repeat it; else the model's.")
     ] = None,
@@ -151,10 +176,7 @@ def create(
     release: Annotated[
         int | None, typer.Option(help="Its number; else that of the same version, or the next.")
     ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(help="Release key; else offline/release.key of the home.", parser=path),
-    ] = None,
+    key: ReleaseKeyOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -207,12 +229,13 @@ def create(
     reason = reason_or_none(force, "--force")
     if not yes and not sys.stdin.isatty():
         raise OperatorError("--yes: there is no terminal to ask on; give --yes to sign anyway")
-    key = key or home.offline / "release.key"
-    signer = keys.load_key(key, asker(passphrase_file, str(key)))
+    signer = opened_key(key or str(home.offline / "release.key"), passphrase_file)
     roots.require_signer(home.root_document, MANIFEST, signer)
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
+        signature = model_signature.take(model_signature_file, model_signer, file, taken, folder)
         wanted, remark = manifests.as_described(wanted, taken, folder)
+        wanted = replace(wanted, model_signature=signature)
         named = label_files.take(labels, labels_from_model, taken, folder)
         if named:
             taken.append(named.file)
@@ -226,6 +249,8 @@ def create(
             say(safe(line), stderr=as_json)
         for line in named.said if named else ():
             say(safe(line), stderr=as_json)
+        if signature:
+            say(f"[green]model signature verified[/]: by {safe(signature.signer)}", stderr=as_json)
         for line in filter(None, (needs.how, remark)):
             say(safe(line), stderr=as_json)
         if not yes:

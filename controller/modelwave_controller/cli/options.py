@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwave_controller import disk
+from modelwave_controller import disk, environment
+from modelwave_controller.environment import PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.phrases import duration as shown_duration
 from modelwave_controller.phrases import seconds_of, whole_seconds_of
@@ -19,7 +20,6 @@ from modelwave_controller.phrases import seconds_of, whole_seconds_of
 if TYPE_CHECKING:
     from modelwave_controller.home import Home
 
-PASSPHRASE = "MODELWAVE_PASSPHRASE"
 MAX_PASSPHRASE_BYTES = 1024
 MAX_REASON = 200  # characters of an operator's text
 
@@ -53,7 +53,7 @@ PassphraseFileOption = Annotated[
     Path | None,
     typer.Option(
         "--passphrase-file",
-        help=f"File with the passphrase; without it ${PASSPHRASE} or a prompt.",
+        help=f"File with the passphrase or PIN; without it ${PASSPHRASE} or a prompt.",
         show_default=False,
         parser=path,
     ),
@@ -151,14 +151,15 @@ def asker(file: Path | None, name: str, twice: bool = False) -> Callable[[], byt
 def _passphrase(file: Path | None, name: str, twice: bool) -> bytes:
     if file is not None:
         return disk.read_input(file, "--passphrase-file", MAX_PASSPHRASE_BYTES).rstrip(b"\r\n")
-    if PASSPHRASE in os.environ:
-        return os.environb[PASSPHRASE.encode()]
+    given = environment.secret(PASSPHRASE)
+    if given is not None:
+        return given
     if not sys.stdin.isatty():
         raise OperatorError(
             f"passphrase: there is no terminal to ask for the passphrase of {name}; "
             f"set {PASSPHRASE} or give --passphrase-file"
         )
-    given = getpass(f"Passphrase of {name}: ")
-    if twice and getpass("Repeat it: ") != given:
+    typed = getpass(f"Passphrase of {name}: ")
+    if twice and getpass("Repeat it: ") != typed:
         raise OperatorError("passphrase: the two entries differ; nothing was made")
-    return given.encode()
+    return typed.encode()

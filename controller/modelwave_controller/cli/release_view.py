@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from modelwave_controller.releases import heldout, latency_limit, reliability
+from modelwave_controller.releases import heldout, latency_limit, model_signature, reliability
 from modelwave_controller.releases.catalog import StoredRelease
 from modelwave_controller.terminal import safe
 
@@ -37,6 +37,17 @@ def release_facts(stored: StoredRelease) -> list[tuple[str, object]]:
         ("reliability", _reliability(stored)),
         ("latency limit", latency_limit.shown(latency_limit.of_manifest(stored.document))),
         ("quantisation", lineage.quantisation),
+        *_model_signature(stored),
+    ]
+
+
+def _model_signature(stored: StoredRelease) -> list[tuple[str, object]]:
+    found = model_signature.of_manifest(stored.document)
+    if found is None:
+        return []
+    return [
+        ("model signed by", found.signer),
+        ("model signature", f"{found.sha256}, {found.size:,} bytes"),
     ]
 
 

@@ -135,7 +135,7 @@ class Story:
         say(f"  {len(self.fleet)} agents on CPython, {daemons} of them daemons")
         heldout = self.models / catalogue(self.models)["heldout"]["file"]
         root = self.operator.home / "root.json"
-        self.parts = Parts(self.folder, root, broker, heldout)
+        self.parts = Parts(self.folder, root, broker, self.files, heldout)
         self.parts.start(self.running, self.fleet)
         self._set_up_boards()
         self._release_all()
@@ -271,7 +271,7 @@ class Story:
     def _start_service(self) -> str:
         """Starts broker and controller, and returns the broker's URL."""
         url = start_broker(self.operator, self.running)
-        settle(self.operator, url)
+        self.files = settle(self.operator, url)
         self.files_url = start_serve(self.operator, self.running)
         return url
 

@@ -33,6 +33,7 @@ from modelwave_controller.releases import (
     reliability,
 )
 from modelwave_controller.releases.golden_sets import Proof
+from modelwave_controller.releases.model_signature import ModelSignature
 from modelwave_controller.trust.documents import of_our_format, require
 from modelwave_shared import documents, fields, golden
 from modelwave_shared.errors import DocumentError
@@ -67,6 +68,7 @@ class Wanted:
     loading: dict[str, Any] = field(default_factory=dict)  # {}: nothing to say
     format: str = TFLITE
     pythons: Sequence[str] = ()  # other interpreters on whose runtimes the RAM is measured, too
+    model_signature: ModelSignature | None = None
 
 
 def require_version(version: str) -> None:
@@ -206,6 +208,8 @@ def draft(
         extra |= latency_limit.recorded(wanted.latency_limit_us)
     if found.ram_from:
         extra["ram_from"] = found.ram_from
+    if wanted.model_signature:
+        extra |= wanted.model_signature.recorded()
     if extra:
         manifest["extra"] = extra
     try:

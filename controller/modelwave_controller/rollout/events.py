@@ -473,6 +473,19 @@ class FoundNewer(_Body):
         )
 
 
+class KeyAway(_Body):
+    """The service cannot sign orders: the agent or the token that holds their key is not there."""
+
+    kind: Literal["key_away"] = "key_away"
+    reason: str
+
+
+class KeyBack(_Body):
+    """The service can sign orders again."""
+
+    kind: Literal["key_back"] = "key_back"
+
+
 REPORTED, FOUND_NEWER = "reported", "found_newer"
 
 Act = (
@@ -509,7 +522,9 @@ Body = Annotated[
     | Reordered
     | Unshadowed
     | Finished
-    | FoundNewer,
+    | FoundNewer
+    | KeyAway
+    | KeyBack,
     Discriminator("kind"),
 ]
 _BODY: TypeAdapter[Body] = TypeAdapter(Body)

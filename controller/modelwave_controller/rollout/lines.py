@@ -26,6 +26,8 @@ from modelwave_controller.rollout.events import (
     FoundNewer,
     Gated,
     Held,
+    KeyAway,
+    KeyBack,
     Looked,
     NotUnderstood,
     Opened,
@@ -146,6 +148,10 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"the next order of {body.model} is above {body.floor}"
         case FoundNewer():
             return body.told
+        case KeyAway():
+            return "no order can be signed"
+        case KeyBack():
+            return "orders can be signed again"
         case NotUnderstood():
             return f"{body.kind}: not understood by this modelwave"
     return str(body.kind).replace("_", " ")

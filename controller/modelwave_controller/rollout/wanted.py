@@ -104,3 +104,18 @@ def parts(
                 found.setdefault(order, []).append(slot)
         for order in sorted(found):
             yield target, order, sorted(found[order])
+
+
+def alone_parts(
+    state: State, model: str, only: Collection[int] | None
+) -> Iterator[tuple[str, str, int, Wanted]]:
+    """Yields (device, target, slot, order) of the devices whose own order has to be signed anew
+    when the orders of `parts` are: those that say another thing than their slot's order, which
+    takes their place if it is signed anew, and those whose number is in `only`."""
+    for device, found in sorted(state.alone.get(model, {}).items()):
+        order = found.wanted
+        slot = state.desired.get((model, found.target), {}).get(found.slot)
+        same = slot is not None and (slot.release, slot.shadow) == (order.release, order.shadow)
+        wins = slot is not None and (only is None or slot.seq in only)
+        if (wins and not same) or (not wins and (only is None or order.seq in only)):
+            yield device, found.target, found.slot, order

@@ -55,6 +55,7 @@ class Verdict(NamedTuple):
     due: list[str]
     clear: list[str]
     newer: dict[str, int]
+    roots: dict[int, bytes]  # by version: those that the outbox does not hold, not verified
 
 
 def seen(payload: bytes, digest: str) -> Seen:
@@ -69,7 +70,7 @@ def judge(connection: Connection, root: dict[str, Any], differing: Mapping[str, 
     newer = _newer(connection, root["fleet"], differing, numbers)
     kept = ahead.not_surpassed(connection) | newer
     signed = {model: ahead.newest_signed(connection, model) for model in kept}
-    found = Verdict([], [], newer)
+    found = Verdict([], [], newer, _unknown_roots(root["fleet"], differing, held))
     for topic, one in differing.items():
         model = model_of(root["fleet"], topic)
         if model in kept:
@@ -80,6 +81,21 @@ def judge(connection: Connection, root: dict[str, Any], differing: Mapping[str, 
         elif one.digest and topic not in held and model:
             found.clear.append(topic)
     return found
+
+
+def _unknown_roots(
+    fleet: str, differing: Mapping[str, Seen], held: Mapping[str, Held]
+) -> dict[int, bytes]:
+    found = {}
+    for topic, one in differing.items():
+        match topics.parts(fleet, topic):
+            case ["root", version] if _is_version(version) and one.envelope and topic not in held:
+                found[int(version)] = one.envelope
+    return found
+
+
+def _is_version(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 11
 
 
 def model_of(fleet: str, topic: str) -> str:

@@ -17,6 +17,7 @@ from modelwave_controller.rollout.events import (
     FoundNewer,
     Gated,
     Held,
+    KeyAway,
     NotUnderstood,
     Promoted,
     RevertAsked,
@@ -108,7 +109,7 @@ def _is_grave(event: Event) -> bool:
         return body.verdict != PASS
     if isinstance(body, Promoted):
         return body.forced
-    return isinstance(body, FoundNewer | Held | Reverted | RevertAsked | NotUnderstood)
+    return isinstance(body, FoundNewer | KeyAway | Held | Reverted | RevertAsked | NotUnderstood)
 
 
 def _warn(message: str, **about: object) -> None:

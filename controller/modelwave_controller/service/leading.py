@@ -31,6 +31,7 @@ from modelwave_controller.service.connection import WINDOW, Connection
 from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.service.readback import ReadBack
+from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
@@ -39,9 +40,6 @@ from modelwave_controller.storage import ahead, lease, log, outbox
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.proven import Policy
-from modelwave_controller.storage.store import Transactions
-from modelwave_controller.trust.documents import Root
-from modelwave_shared import topics
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +51,7 @@ class Settings:
     home: Home
     broker: ServiceBroker
     issuer: Issuer
+    roots: RootsInUse
     tick_seconds: float
     clock: Callable[[], float]  # Unix seconds
     steady: Callable[[], float]  # seconds of a clock that cannot be set
@@ -71,7 +70,10 @@ class Leading:
         fleet = settings.home.config.fleet
         approves = settings.home.config.devices.approves
         self.ticker = Ticker(store, settings.issuer)
-        self.readback = ReadBack(settings.home.root_document, settings.wake.set, settings.clock)
+        self.roots = settings.roots
+        self.readback = ReadBack(
+            self.roots.chain.newest, settings.wake.set, settings.clock, self.roots.found
+        )
         self.writer = Writer(
             store, fleet, settings.inbox, settings.clock, approves, settings.policy
         )
@@ -108,7 +110,7 @@ class Leading:
 
     def _loop(self) -> None:
         stopping, wake = self.settings.stopping, self.settings.wake
-        due, root = 0.0, False
+        due, published = 0.0, False
         while not stopping.is_set():
             if not (self.writer.alive and self.link.alive and self.blocks.alive):
                 raise RuntimeError("a thread of the service has ended; see its traceback above")
@@ -117,10 +119,10 @@ class Leading:
             pause = self.settings.tick_seconds
             try:
                 self.store.verify_file()
-                if not root:
-                    publish_root(self.store, self.settings.home.root, self._envelope)
-                    self._note_running()
-                    root = True
+                if self.roots.look() or not published:
+                    published = False
+                    self._publish_roots()
+                    published = True
                 if ticks:
                     while self._tick() and not stopping.is_set():
                         pass
@@ -138,9 +140,10 @@ class Leading:
                 pause = min(due - time.monotonic(), pause)
             wake.wait(max(0.0, pause))
 
-    @property
-    def _envelope(self) -> bytes:
-        return self.settings.home.root_envelope
+    def _publish_roots(self) -> None:
+        self.readback.root = self.roots.chain.newest
+        self.roots.publish(self.store)
+        self._note_running()
 
     def _tick(self) -> bool:
         return self.ticker.tick(self.settings.clock(), self.settings.steady())
@@ -195,11 +198,3 @@ class Leading:
                     break  # the rest is sent after the next look at the lease
                 self.readback.sent(message)
                 connection.send(message)
-
-
-def publish_root(store: Transactions, root: Root, envelope: bytes) -> None:
-    """Publishes the root document as a retained message, for devices that were offline for long."""
-    topic = topics.under(root.fleet, "root", str(root.version))
-    with store.write() as connection:
-        if outbox.holds(connection, topic) != envelope:
-            outbox.put(connection, [topic], envelope)

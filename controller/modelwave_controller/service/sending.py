@@ -1,7 +1,7 @@
 """Signs the orders of a rollout, and puts them into the outbox."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,23 +12,41 @@ from modelwave_controller.rollout.events import Cleared, OrderSent, Release
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, ranges_of
 from modelwave_controller.rollout.state import Rollout, State
-from modelwave_controller.storage import floors, outbox, retained
+from modelwave_controller.storage import floors, outbox, retained, soundness
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.trust import keys
-from modelwave_controller.trust.documents import Root, of_our_format
-from modelwave_controller.trust.keys import SigningKey
+from modelwave_controller.trust.documents import Root, of_our_format, view
+from modelwave_controller.trust.keys import Signer
 from modelwave_shared import topics
 from modelwave_shared.maintenance import in_extra
 from modelwave_shared.words import ORDER
 
+# Returns the envelope of a manifest in the home: of this model, release number and target.
+InHome = Callable[[str, int, str], bytes | None]
 
-@dataclass(frozen=True)
+
 class Issuer:
-    """The root, signing key and file URLs for new orders."""
+    """The root, signing key and file URLs for new orders. While the service runs, a new root or key
+    may take the place of those (roots_in_use.py)."""
 
-    root: Root
-    key: SigningKey
-    urls: Sequence[str]
+    def __init__(
+        self,
+        document: dict[str, Any],
+        key: Signer,
+        urls: Sequence[str],
+        in_home: InHome = lambda _model, _release, _target: None,
+    ) -> None:
+        """`document` is the newest root. `in_home` is asked for manifests that it does not trust as
+        they are signed in the database."""
+        self.urls = urls
+        self.in_home = in_home
+        self.take(document, key)
+
+    def take(self, document: dict[str, Any], key: Signer) -> None:
+        self.document = document
+        self.root = view(Root, document)
+        self.key = key
+        self.trouble = ""  # why nothing may be signed now
 
 
 @dataclass(frozen=True)
@@ -157,7 +175,10 @@ class Sender:
         )
         payload = keys.canonical(of_our_format(ORDER, order, v))
         envelope = keys.sign(ORDER, payload, [self.issuer.key])
-        message = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
+        manifest = soundness.manifest(
+            self.connection, self.issuer.document, self.issuer.in_home, target, model, release
+        )
+        message = envelope + b"\n" + manifest
         self.connection.execute(
             insert(orders).values(
                 model=model,

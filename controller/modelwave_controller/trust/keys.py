@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -24,10 +24,28 @@ from modelwave_shared.errors import EnvelopeError
 
 MAX_KEY_FILE_BYTES = 16384
 _ENCRYPTED = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
+_PRIVATE = b"PRIVATE KEY-----"
 _PUBLIC = b"-----BEGIN PUBLIC KEY-----"
 
 # Returns the passphrase; called only for an encrypted file.
 Ask = Callable[[], bytes]
+
+
+class Signer(Protocol):
+    """A key that signs, wherever it is. `public` is the raw public key, `keyid` its first 8 hex
+    digits of sha256."""
+
+    @property
+    def public(self) -> bytes: ...
+
+    @property
+    def keyid(self) -> str: ...
+
+    def look(self) -> str:
+        """Finds out whether it can sign now; returns why it cannot, or ""."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Returns the signature (64 bytes). Raises KeyAwayError."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,12 @@ class SigningKey:
     def keyid(self) -> str:
         """First 8 hex digits of sha256 of the raw public key."""
         return str(dsse.keyid(self.public))
+
+    def look(self) -> str:
+        return ""
+
+    def sign(self, message: bytes) -> bytes:
+        return self.private.sign(message)
 
 
 def generate() -> SigningKey:
@@ -99,6 +123,11 @@ def load_public(path: Path, ask: Ask) -> bytes:
     return public.public_bytes_raw()
 
 
+def is_private(data: bytes) -> bool:
+    """Returns whether a key file's contents have a private key in them."""
+    return _PRIVATE in data
+
+
 def public_pem(public: bytes) -> bytes:
     """Returns the raw public key in the PEM format that `openssl pkeyutl -pubin` reads."""
     return Ed25519PublicKey.from_public_bytes(public).public_bytes(
@@ -112,13 +141,13 @@ def canonical(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
-def sign(kind: str, payload: bytes, signers: Sequence[SigningKey]) -> bytes:
+def sign(kind: str, payload: bytes, signers: Sequence[Signer]) -> bytes:
     """Returns the bytes of the envelope. First it checks the payload with the code that devices
-    use, and never signs what they would refuse. Raises OperatorError."""
+    use, and never signs what they would refuse. Raises OperatorError, KeyAwayError."""
     try:
         documents.read(kind, payload)
         message = dsse.signed_bytes(kind, payload)
-        signatures = [(key.keyid, key.private.sign(message)) for key in signers]
+        signatures = [(key.keyid, key.sign(message)) for key in signers]
         return bytes(dsse.write(kind, payload, signatures))
     except EnvelopeError as error:
         raise OperatorError(

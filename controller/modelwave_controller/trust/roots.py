@@ -6,7 +6,7 @@ from typing import Any
 
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.trust import keys
-from modelwave_controller.trust.keys import SigningKey
+from modelwave_controller.trust.keys import Signer
 from modelwave_shared import documents, dsse, roles, words
 from modelwave_shared.errors import NewerFormatError, advised
 
@@ -14,7 +14,7 @@ ROOT_THRESHOLD = 2
 
 
 def first_root(
-    fleet: str, root_keys: Sequence[SigningKey], release_key: SigningKey, order_key: SigningKey
+    fleet: str, root_keys: Sequence[Signer], release_key: Signer, order_key: Signer
 ) -> bytes:
     """Returns the envelope of a fleet's first root, signed by all of `root_keys`."""
     everyone = [*root_keys, release_key, order_key]
@@ -33,11 +33,11 @@ def first_root(
     return keys.sign(words.ROOT, keys.canonical(document), root_keys)
 
 
-def _role(signers: Sequence[SigningKey], threshold: int) -> dict[str, Any]:
+def _role(signers: Sequence[Signer], threshold: int) -> dict[str, Any]:
     return {"keyids": [key.keyid for key in signers], "threshold": threshold}
 
 
-def require_signer(root: dict[str, Any], kind: str, key: SigningKey) -> None:
+def require_signer(root: dict[str, Any], kind: str, key: Signer) -> None:
     """Raises OperatorError unless `key` may sign documents of `kind` under `root`."""
     allowed, _ = roles.role_keys(root, kind)
     if key.public not in allowed.values():

@@ -379,7 +379,7 @@ def test_root_of_trust_that_is_none_is_refused_by_name():
         ("garbage.json", "template"),
         ("one-signature.json", "signatures: 1 of the 2"),
         ("long.json", "4097 bytes, at most 4096"),
-        ("newer-root.json", "root.v: 2 is a newer format; root v 1 is read here; update the agent"),
+        ("newer-root.json", "root.v: 3 is a newer format; root v 2 is read here; update the agent"),
     ):
         path = GIVEN + "/" + name
         said = refused(lambda at=path: BoardAgent(DEVICE, TARGET, {}, None, GIVEN + "/x", at))

@@ -20,6 +20,7 @@ from modelwave_agent.board import clock as clocks  # noqa: E402
 from modelwave_agent.board.memory import largest  # noqa: E402
 from modelwave_agent.board.runtime import FunctionRuntime  # noqa: E402
 from modelwave_shared import golden  # noqa: E402
+from modelwave_shared.limits import EARLIEST_TIME  # noqa: E402
 
 FOLDER = sys.argv[1]
 TICKS_PERIOD = 1 << 30
@@ -79,7 +80,13 @@ def test_wall_clock_that_was_never_set_is_none():
     assert board_clock(Time()).wall() is None
     assert board_clock(Time(), wall=lambda: 0).wall() is None
     assert board_clock(Time(epoch=2000), wall=lambda: 600).wall() is None
-    assert board_clock(Time(), wall=lambda: clocks.EARLIEST - 1).wall() is None
+    assert board_clock(Time(), wall=lambda: EARLIEST_TIME - 1).wall() is None
+
+
+def test_clock_of_a_program_is_believed_once_it_was_set():
+    assert not board_clock(Time()).is_synchronised()
+    assert not board_clock(Time(), wall=lambda: 0).is_synchronised()
+    assert board_clock(Time(), wall=lambda: SET).is_synchronised()
 
 
 def test_wall_clock_of_a_program_that_cannot_tell_it_is_none():
