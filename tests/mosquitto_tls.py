@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from modelwave_controller.home import Home
 from tests.tools import MOSQUITTO_MISSING
 
-CONFIG = Path(__file__).parents[2] / "docker" / "mosquitto-tls.conf"
+CONFIG = Path(__file__).parents[1] / "docker" / "mosquitto-tls.conf"
 PROGRAM = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 SECONDS = 30
 
