@@ -18,10 +18,17 @@ modelwave.db      events, devices and messages to publish
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from modelwave_controller import disk, environment
 from modelwave_controller.environment import ORDER_PASSPHRASE
@@ -50,6 +57,8 @@ url = "mqtt://127.0.0.1:1883"
 user = ""
 password_file = ""   # holds the user's password, and nothing else
 ca = ""              # PEM file; empty: the system's certificate authorities
+certificate = ""     # PEM file of the controller's own certificate, if the broker asks for one
+key = ""             # PEM file of its key, without a passphrase
 
 [keys]
 # The key that signs orders: a file, "ssh-agent:KEYID" or "pkcs11:URI" (docs/operations.md).
@@ -128,6 +137,14 @@ class BrokerSettings(_Settings):
     user: Line = ""
     password_file: Line = ""
     ca: Line = ""
+    certificate: Line = ""
+    key: Line = ""
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key: one needs the other")
+        return self
 
     @property
     def tls(self) -> bool:

@@ -423,6 +423,7 @@ class HostAgent:
             boots,
             settings.metrics_seconds,
             version=checkout.described(),
+            report_key=settings.report_key,
         )
         agent.runtimes = runtime
         agent.observations = self._observations
@@ -445,6 +446,12 @@ class _ReportingAgent(Agent):
     host's local time, and offers runtimes under several names."""
 
     runtimes: DeviceRuntimes
+
+    def note(self, problem: str) -> None:
+        if problem:
+            logger.warning("%s%s", problem, self.device.name)
+        else:
+            logger.info("reports: the broker sends them back again")
 
     def state(self) -> "Document":
         document = super().state()
