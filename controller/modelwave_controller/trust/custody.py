@@ -10,6 +10,7 @@ from pathlib import Path
 from modelwave_controller.trust import keys, signers
 
 MAX_FILES = 1000  # of a folder that are looked at
+_BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
 
 
 def offline_keys(home: Path, order_key: Path | None) -> list[Path]:
@@ -49,10 +50,17 @@ def _files(folder: Path) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
             for _, entry in zip(range(MAX_FILES), entries, strict=False):
-                if entry.is_file():
+                if entry.is_file() and not _is_of_a_database(entry.path):
                     yield Path(entry.path)
     except OSError:
         return
+
+
+def _is_of_a_database(path: str) -> bool:
+    """Returns whether this is a file of SQLite in use. Closing such a file ends all locks that this
+    process has on it (POSIX), and then another process deletes its write-ahead log."""
+    names = [path + end for end in _BESIDE_A_DATABASE]
+    return path.endswith(_BESIDE_A_DATABASE) or any(map(os.path.exists, names))
 
 
 def _is_private_key(path: Path) -> bool:
