@@ -1,4 +1,4 @@
-"""Tests that looking for keys in a home does not end the locks of the database that is open there."""
+"""Tests that looking for keys in a home leaves the database that is open there its locks."""
 
 import subprocess
 import sys
