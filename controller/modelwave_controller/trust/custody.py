@@ -10,7 +10,9 @@ from pathlib import Path
 from modelwave_controller.trust import keys, signers
 
 MAX_FILES = 1000  # of a folder that are looked at
-_BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
+# Only such files are opened. The service must not open its database's files here: closing them
+# would drop the locks that SQLite holds on them in this process (fcntl(2)).
+KEY_SUFFIXES = (".key", ".pem")
 
 
 def offline_keys(home: Path, order_key: Path | None) -> list[Path]:
@@ -47,20 +49,14 @@ def warnings(home: Path, order_key: Path | None, settings_have_secret: bool) -> 
 
 
 def _files(folder: Path) -> Iterator[Path]:
+    """Yields the files of the folder that may hold a key."""
     try:
         with os.scandir(folder) as entries:
             for _, entry in zip(range(MAX_FILES), entries, strict=False):
-                if entry.is_file() and not _is_of_a_database(entry.path):
+                if entry.name.endswith(KEY_SUFFIXES) and entry.is_file():
                     yield Path(entry.path)
     except OSError:
         return
-
-
-def _is_of_a_database(path: str) -> bool:
-    """Returns whether this is a file of SQLite in use. Closing such a file ends all locks that this
-    process has on it (POSIX), and then another process deletes its write-ahead log."""
-    names = [path + end for end in _BESIDE_A_DATABASE]
-    return path.endswith(_BESIDE_A_DATABASE) or any(map(os.path.exists, names))
 
 
 def _is_private_key(path: Path) -> bool:
