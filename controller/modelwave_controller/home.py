@@ -85,8 +85,10 @@ urls = []
 proof = "off"
 # "approve": a device that was not enrolled counts only after `modelwave device approve DEVICE`.
 unknown = "count"
-# The broker's URL that `modelwave device enrol` writes for devices; "": that of [broker].
+# What `modelwave device enrol` writes for devices: the broker's URL ("": that of [broker]), and
+# whether the names in files.urls lead into a private network.
 broker = ""
+private_networks = false
 """
 
 
@@ -176,11 +178,13 @@ class FilesSettings(_Settings):
 class DevicesSettings(_Settings):
     """`proof`: what storage/proven.py asks of reports and windows.
     `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
-    `broker`: the URL of the broker for devices, "": that of [broker]."""
+    `broker`: the URL of the broker for devices, "": that of [broker].
+    `private_networks`: whether the names in [files] urls lead into a private network."""
 
     proof: Literal["off", "show", "require"] = "off"
     unknown: Literal["count", "approve"] = "count"
     broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
+    private_networks: bool = False
 
     @property
     def approves(self) -> bool:

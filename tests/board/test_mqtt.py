@@ -47,7 +47,7 @@ def mosquitto(folder, *lines):
 
 
 @contextlib.contextmanager
-def embedded(_folder):
+def embedded(_folder, settings=None):
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -56,7 +56,7 @@ def embedded(_folder):
         return asyncio.run_coroutine_threadsafe(work, loop).result(SECONDS)
 
     async def start():
-        broker = EmbeddedBroker(EmbeddedBrokerSettings())
+        broker = EmbeddedBroker(settings or EmbeddedBrokerSettings())
         await broker.start()
         return broker
 
