@@ -729,7 +729,10 @@ def changed_database(statements: str) -> Callable[[bytes], bytes]:
     ("statements", "says"),
     [
         ("DROP TABLE alembic_version", f"schema '0001', its manifest '{migrate.NEWEST}'"),
-        ("UPDATE alembic_version SET version_num = '9999'", f"schema '9999', its manifest '{migrate.NEWEST}'"),
+        (
+            "UPDATE alembic_version SET version_num = '9999'",
+            f"schema '9999', its manifest '{migrate.NEWEST}'",
+        ),
         ("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END", "a trigger"),
         (
             "DROP TABLE floors; CREATE VIEW floors AS WITH RECURSIVE endless (seq) AS (SELECT 1 "

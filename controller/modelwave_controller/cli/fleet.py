@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import typer
 
+from modelwave_controller.cli.deployments import fleet_deployments
 from modelwave_controller.cli.log import fleet_log
 from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
@@ -17,6 +18,7 @@ from modelwave_controller.terminal import facts, print_json, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet, and its log.")
 app.command("log")(fleet_log)
+app.command("deployments")(fleet_deployments)
 
 
 @app.command()

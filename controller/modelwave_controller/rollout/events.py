@@ -204,6 +204,15 @@ class Reported(_Body):
         return Number(self.epoch, self.seq)
 
 
+class Replaced(_Body):
+    """A device was replaced, or its state was deleted: it does not run its releases of these models
+    any more."""
+
+    kind: Literal["replaced"] = "replaced"
+    device: str
+    models: list[str]
+
+
 class Gated(_Body):
     kind: Literal["gated"] = "gated"
     stage: int
@@ -537,6 +546,7 @@ Body = Annotated[
     | OpenedPart
     | Began
     | Reported
+    | Replaced
     | Gated
     | Looked
     | ApprovalAsked

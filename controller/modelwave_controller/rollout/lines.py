@@ -38,6 +38,7 @@ from modelwave_controller.rollout.events import (
     Promoted,
     Recovered,
     Reordered,
+    Replaced,
     Reported,
     Restored,
     Resumed,
@@ -132,6 +133,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return body.kind
         case ClockAccepted():
             return "the controller's clock accepted"
+        case Replaced(device=device, models=models):
+            return f"device {device} was replaced, or its state deleted: {', '.join(models)} lost"
         case Forgotten():
             return f"device {body.device} forgotten"
         case Tagged():
@@ -189,7 +192,7 @@ def _accepted(created: Created) -> str:
 
 
 def _actor(body: Body | NotUnderstood) -> str:
-    if isinstance(body, Reported):
+    if isinstance(body, Reported | Replaced):
         return DEVICE
     actor = getattr(body, "actor", None)
     return SERVICE if actor is None else actor or OPERATOR

@@ -26,7 +26,8 @@ from sqlalchemy import (
 )
 
 from modelwave_controller.phrases import clones
-from modelwave_controller.rollout.events import Body
+from modelwave_controller.rollout.events import FLEET, Body
+from modelwave_controller.rollout.events import Replaced as ReplacedEvent
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
@@ -298,6 +299,7 @@ def _take_reports(
     }
     seconds = clock.stored(connection).seconds
     fresh: dict[str, Report] = {}
+    replaced: set[str] = set()
     new: list[dict[str, Any]] = []
     newer: list[dict[str, Any]] = []
     noted: list[dict[str, Any]] = []  # of which no report is stored
@@ -307,6 +309,8 @@ def _take_reports(
             standing.hear(message)
         if standing.taken:
             fresh[device] = standing.taken
+            if standing.is_replaced:
+                replaced.add(device)
             row = _device_row(fleet, device, standing.taken) | standing.columns()
             (newer if device in rows else new).append(row)
         elif standing.has_changed:
@@ -319,7 +323,7 @@ def _take_reports(
         connection.execute(insert(devices), new)
     _update_devices(connection, newer)
     _update_devices(connection, noted)
-    _take_models(connection, fleet, fresh, now)
+    _take_models(connection, fleet, fresh, replaced, now)
 
 
 class _Standing:
@@ -336,6 +340,7 @@ class _Standing:
         self.clone_clock: float = row.clone_clock if row else 0
         self.taken: Report | None = None  # the newest report that is to be stored
         self.has_changed = False
+        self.is_replaced = False
 
     def hear(self, message: ReportMessage) -> None:
         device, report = message.device, message.report
@@ -351,6 +356,7 @@ class _Standing:
             self.taken, self.stale, self.seen_clock = report, 0, self.seconds
         if word == installs.REPLACED:
             self.replaced_at, self.clones = self.now, 0
+            self.is_replaced = True
             logger.info("device %s was replaced, or its state was deleted", device)
         elif word == installs.OLDER:
             self.stale += 1
@@ -432,8 +438,15 @@ def _stale(connection: Connection, reports: Collection[str]) -> list[Ignored]:
     return [Ignored(row.device, "old report", row.stale, f"{reason}{row.device}`") for row in rows]
 
 
-def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], now: float) -> None:
-    """Replaces the rows that changed, and appends their answers to the log."""
+def _take_models(
+    connection: Connection,
+    fleet: str,
+    fresh: dict[str, Report],
+    replaced: Collection[str],
+    now: float,
+) -> None:
+    """Replaces the rows that changed, and appends their answers to the log, and before them what
+    devices that were `replaced` do not run any more."""
     before: dict[tuple[str, str], dict[str, Any]] = {
         (row.device, row.model): row._asdict()
         for row in _rows(connection, select(device_models), device_models.c.device, list(fresh))
@@ -454,7 +467,10 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
         )
     states = [(device, model, fresh[device].models[model]) for device, model in changed]
     given = _orders(connection, {(model, state.epoch, state.seq) for _, model, state in states})
-    entries: list[tuple[int, Body]] = []
+    entries: list[tuple[int, Body]] = [
+        (FLEET, ReplacedEvent(device=device, models=models))
+        for device, models in _lost(before, after, replaced).items()
+    ]
     for device, model, state in states:
         order = given.get((model, state.epoch, state.seq))
         old = before.get((device, model))
@@ -477,10 +493,24 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
     log.append_all(connection, now, entries)
 
 
+def _lost(
+    before: dict[tuple[str, str], dict[str, Any]],
+    after: dict[tuple[str, str], dict[str, Any]],
+    replaced: Collection[str],
+) -> dict[str, list[str]]:
+    """Returns the models of the replaced devices of which another release is live now, or none."""
+    found: dict[str, list[str]] = {}
+    for (device, model), row in sorted(before.items()):
+        runs = after.get((device, model), {}).get("sha256", "")
+        if device in replaced and row["sha256"] not in ("", runs):
+            found.setdefault(device, []).append(model)
+    return found
+
+
 def _model_row(
     device: str, model: str, state: ModelState, before: dict[str, Any] | None
 ) -> dict[str, Any]:
-    proved = before["proved"] if before else ""
+    proved = before["proved"] if before and before["proved"] == state.sha256 else ""
     return {"device": device, "model": model, "proved": proved, **asdict(state)}
 
 

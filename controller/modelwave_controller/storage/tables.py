@@ -187,7 +187,8 @@ device_models = Table(
     Column("seq", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    # The manifest of which the log says SUCCEEDED, if that is the device's newest answer there.
+    # The manifest of which the log says SUCCEEDED, if that is the device's newest answer there, and
+    # the device still runs it.
     Column("proved", Text, nullable=False, server_default=""),
     # While it is tried again: failed tries, and seconds from the report to the next one.
     Column("tries", BigInteger, nullable=False, server_default="0"),
