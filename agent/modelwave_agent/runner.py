@@ -6,6 +6,7 @@ import json
 import os
 import random
 
+from modelwave_agent.freshness import View
 from modelwave_agent.observations import (
     Observations,
     checked_counts,
@@ -84,6 +85,8 @@ class Agent:
         self.observations = Observations(metrics_seconds, clock.now())
         self.desired = self._desired()
         self.listeners = listeners or {}
+        self.heartbeat = topics.heartbeat(device.fleet, device.name)
+        self.view = View(device, updates, clock)
         self.version = version or described()
         for update in updates.values():
             update.report.changed = self.changed.set
@@ -208,6 +211,7 @@ class Agent:
         await self.link.connect(self.presence, b"offline")
         await self.link.publish(self.presence, b"online", True)
         await self._subscribe()
+        await self._hear()
         self.connected.set()
         self.changed.set()
 
@@ -216,6 +220,16 @@ class Agent:
         signed by its keys."""
         wanted = [self.walk.topic()] + list(self.desired) + list(self.listeners)
         await self.link.subscribe(wanted)
+
+    async def _hear(self) -> None:
+        """Subscribes to heartbeats; access rules from before there were any deny it."""
+        if self.clock.now() < self.view.hears_at:
+            return
+        try:
+            self.view.heard(await self.link.subscribe_if_allowed([self.heartbeat]))
+        except LinkLost:
+            self.view.deaf()
+            raise
 
     async def _leave(self) -> None:
         """Publishes "offline": a broker sends the last will only if the connection breaks."""
@@ -242,6 +256,10 @@ class Agent:
             return
         if topic == self.walk.topic():
             return await self._take_root(payload)
+        if topic == self.heartbeat:
+            if await self.view.take(payload):
+                self.changed.set()
+            return
         model = self.desired.get(topic)
         # An empty payload means that the topic was cleared: there is no order.
         if model is not None and payload:
@@ -261,7 +279,7 @@ class Agent:
 
     async def _ask_again(self) -> None:
         """Judges refused orders again: an order may fit later, when there is space on the disk or
-        the clock is set, and the broker does not send it again."""
+        the clock is set, and the broker does not send it again. Looks whether one is missing."""
         while True:
             await self.clock.sleep(AGAIN_SECONDS)
             if self.trouble:
@@ -270,7 +288,11 @@ class Agent:
             for update in self.updates.values():
                 await update.consider_again()
                 is_missing = update.heal() or is_missing
-            if is_missing and self.connected.is_set():
+            connected = self.connected.is_set()
+            if self.view.look(connected):
+                self.changed.set()
+            if connected and (is_missing or self.view.seeks):
+                self.view.seeks = False
                 await self._ask_for_orders()
 
     async def _ask_for_orders(self) -> None:
@@ -326,6 +348,7 @@ class Agent:
         has = [update.has() for update in updates]
         notes = [self.trouble, self.walk.problem]
         notes += [note for update in updates for note in update.report.notes()]
+        notes += self.view.notes()
         document = self._numbered()
         document.update(
             {
@@ -344,6 +367,7 @@ class Agent:
                 "extra": {"root": self.device.root_version},
             }
         )
+        document["extra"].update(self.view.extra())
         return document
 
     def _numbered(self) -> "Document":

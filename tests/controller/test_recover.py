@@ -350,7 +350,7 @@ def test_a_number_that_no_controller_reaches_is_not_followed() -> None:
     """With the order key a thief signs any number, and what is signed is believed."""
     found = Numbers("digits", 7, 3, 0, 0, "", 0, MAX_FLOOR + 1, None, [])
     for to in (None, MAX_FLOOR + 2):
-        with pytest.raises(OperatorError, match="order key is stolen"):
+        with pytest.raises(OperatorError, match="`modelwave key epoch`"):
             recover.floor_for(found, to)
     assert recover.floor_for(replace(found, at_broker=900), None) > 900
 

@@ -429,6 +429,7 @@ class HostAgent:
             version=checkout.described(),
         )
         agent.runtimes = runtime
+        agent.view.frozen_seconds = settings.frozen_seconds
         agent.observations = self._observations
         if agent.trouble:
             logger.warning("%s: no order is taken until it can be written", agent.trouble)

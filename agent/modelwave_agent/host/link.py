@@ -44,6 +44,10 @@ class BrokerAddress:
     ca: str = ""
 
 
+class Denied(LinkLost):
+    """The broker has denied a subscription; the connection stands."""
+
+
 class PahoLink(ports.BrokerLink):
     """The link over paho-mqtt, with one connection at a time; `connect` closes the old one."""
 
@@ -80,6 +84,13 @@ class PahoLink(ports.BrokerLink):
 
     async def subscribe(self, topics: list[str]) -> None:
         await self._answered(lambda client: client.subscribe([(topic, 1) for topic in topics]))
+
+    async def subscribe_if_allowed(self, topics: list[str]) -> bool:
+        try:
+            await self.subscribe(topics)
+        except Denied:
+            return False
+        return True
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         def send(client: mqtt.Client) -> tuple[int, int | None]:
@@ -193,7 +204,7 @@ class PahoLink(ports.BrokerLink):
         if answer is None or answer.done():
             return
         if problem:
-            answer.set_exception(LinkLost(problem))
+            answer.set_exception(Denied(problem))
         else:
             answer.set_result(None)
 

@@ -13,7 +13,7 @@ from modelwave_controller.operations.health import Health, health
 from modelwave_controller.operations.membership import Membership
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, lease, log, metrics, offers, tags
+from modelwave_controller.storage import clock, lease, log, metrics, offers, tags, views
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
@@ -44,6 +44,7 @@ class Fleet:
     leader: dict[str, Any] | None  # the service that leads: host, pid; None also if it is dead
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
     cloned: list[str]  # ids that two devices use
+    views: dict[str, list[str]]  # by word (views.TROUBLES): devices whose view is not fresh
     membership: Membership  # devices of which nothing is stored
 
 
@@ -85,8 +86,17 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         leader=_leader(found),
         link=lease.link_state(connection)._asdict(),
         cloned=stored.cloned(connection),
+        views=_not_fresh(connection),
         membership=membership.membership(connection),
     )
+
+
+def _not_fresh(connection: Connection) -> dict[str, list[str]]:
+    query = select(devices.c.view, devices.c.device).where(devices.c.view.in_(list(views.TROUBLES)))
+    found: dict[str, list[str]] = {}
+    for word, device in connection.execute(query.order_by(devices.c.device)):
+        found.setdefault(word, []).append(device)
+    return found
 
 
 def _leader(found: Health) -> dict[str, Any] | None:
@@ -247,6 +257,8 @@ def _trouble(device: dict[str, Any], now: float) -> str:
         if model["outcome"] not in ("", SUCCEEDED, SHADOWED):
             reason = f": {model['reason']}" if model["reason"] else ""
             return f"{model['model']}: {model['outcome']}{reason}"
+    if device.get("view") in views.TROUBLES:
+        return views.TROUBLES[device["view"]]
     return "refused a message" if device.get("refused") else ""
 
 

@@ -86,9 +86,9 @@ def floor_for(found: Numbers, to: int | None) -> int:
     believed."""
     if found.proved > MAX_FLOOR:
         raise OperatorError(
-            f"an order {found.proved} of {found.model} was signed, and no controller counts beyond "
-            f"{MAX_FLOOR}: if this one has not signed it, the order key is stolen. A root "
-            "without that key, of a new epoch, starts the numbers anew"
+            f"an order {found.proved} of {found.model} was signed, beyond {MAX_FLOOR:,}, and no "
+            "device takes such a step: somebody has signed orders with this fleet's order key; `modelwave key "
+            "rotate order` and `modelwave key epoch` make a root under which numbers begin anew"
         )
     if to is not None:
         if not found.proved <= to <= MAX_FLOOR:
@@ -126,8 +126,9 @@ def recover(
     floor. `to`, `epoch` and the errors are those of `floor_for` and `of_model`."""
     with store.write() as connection:
         floor = floor_for(of_model(connection, model, epoch), to)
-        floors.raise_to(connection, model, floor)
-        log.append(connection, FLEET, now, [by(actor, Recovered(model=model, floor=floor))])
+        floors.raise_to(connection, model, floor, epoch)
+        recovered = Recovered(model=model, floor=floor, epoch=epoch)
+        log.append(connection, FLEET, now, [by(actor, recovered)])
         return floor
 
 
