@@ -87,8 +87,9 @@ def floor_for(found: Numbers, to: int | None) -> int:
     if found.proved > MAX_FLOOR:
         raise OperatorError(
             f"an order {found.proved} of {found.model} was signed, beyond {MAX_FLOOR:,}, and no "
-            "device takes such a step: somebody has signed orders with this fleet's order key; `modelwave key "
-            "rotate order` and `modelwave key epoch` make a root under which numbers begin anew"
+            "device takes such a step: somebody has signed orders with this fleet's order key; "
+            "`modelwave key rotate order` and `modelwave key epoch` make a root under which "
+            "numbers begin anew"
         )
     if to is not None:
         if not found.proved <= to <= MAX_FLOOR:
