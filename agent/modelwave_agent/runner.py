@@ -6,6 +6,7 @@ import json
 import os
 import random
 
+from modelwave_agent.echo import DENIED, Echo
 from modelwave_agent.freshness import View
 from modelwave_agent.observations import (
     Observations,
@@ -18,6 +19,7 @@ from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_EPOCH, MAX_NAME
+from modelwave_shared.proofs import sealed
 from modelwave_shared.version import described
 from modelwave_shared.words import READS, SIGNER
 
@@ -61,11 +63,13 @@ class Agent:
         metrics_seconds: float = 900,
         listeners: "dict[str, Listener] | None" = None,
         version: "str | None" = None,
+        report_key: bytes = b"",
     ) -> None:
         """`updates`: {model: Update}; `boots`: the device's own Journal, which counts its
         resets; `walk`: takes new roots of trust; `listeners`: {topic: function that gets the
         payloads}, besides the topics of orders; `version`: the program's version in reports, if
-        the one of version.py is not exact enough."""
+        the one of version.py is not exact enough; `report_key`: proves reports and windows
+        (proofs.py), b"" if there is none."""
         self.device = device
         self.updates = updates
         self.link = link
@@ -88,6 +92,9 @@ class Agent:
         self.heartbeat = topics.heartbeat(device.fleet, device.name)
         self.view = View(device, updates, clock)
         self.version = version or described()
+        self.reported = topics.reported(device.fleet, device.name)
+        self.echo = Echo()
+        self._report_key = report_key
         for update in updates.values():
             update.report.changed = self.changed.set
 
@@ -212,6 +219,7 @@ class Agent:
         await self.link.publish(self.presence, b"online", True)
         await self._subscribe()
         await self._hear()
+        await self._listen_to_echo()
         self.connected.set()
         self.changed.set()
 
@@ -230,6 +238,23 @@ class Agent:
         except LinkLost:
             self.view.deaf()
             raise
+
+    async def _listen_to_echo(self) -> None:
+        """Subscribes to the own report, unless that has ended a connection before: some brokers do
+        so when they deny a subscription."""
+        if not self.echo.asks:
+            return
+        try:
+            is_granted = await self.link.subscribe_if_allowed([self.reported])
+        except LinkLost:
+            self.echo.asks = False
+            raise
+        self.echo.connected(is_granted)
+        if not is_granted:
+            self.note(DENIED)
+
+    def note(self, problem: str) -> None:
+        """Tells the host's log of a problem with the broker, "" when it is over."""
 
     async def _leave(self) -> None:
         """Publishes "offline": a broker sends the last will only if the connection breaks."""
@@ -253,6 +278,10 @@ class Agent:
     async def _dispatch(self, topic: str, payload: bytes) -> None:
         if topic in self.listeners:
             self.listeners[topic](payload)
+            return
+        if topic == self.reported:
+            if self.echo.came(payload):
+                self._note_echo()
             return
         if topic == self.walk.topic():
             return await self._take_root(payload)
@@ -291,9 +320,15 @@ class Agent:
             connected = self.connected.is_set()
             if self.view.look(connected):
                 self.changed.set()
+            if self.echo.look(self.clock.now()):
+                self._note_echo()
             if connected and (is_missing or self.view.seeks):
                 self.view.seeks = False
                 await self._ask_for_orders()
+
+    def _note_echo(self) -> None:
+        self.note(self.echo.trouble)
+        self.changed.set()
 
     async def _ask_for_orders(self) -> None:
         try:
@@ -334,11 +369,13 @@ class Agent:
                 repeats = 0
             else:
                 repeats += 1
-            topic = topics.reported(self.device.fleet, self.device.name)
             try:
                 if repeats:  # a broker that lost the report has lost the presence too
                     await self.link.publish(self.presence, b"online", True)
-                await self.link.publish(topic, _dump(self.state()), True)
+                payload = self._sealed(self.reported, self.state())
+                self.echo.sends(payload)
+                await self.link.publish(self.reported, payload, True)
+                self.echo.acknowledged(self.clock.now())
             except (LinkLost, MemoryError):
                 pass  # it is sent again later, or as soon as there is a new connection
 
@@ -346,7 +383,7 @@ class Agent:
         """Returns the report document."""
         updates = list(self.updates.values())
         has = [update.has() for update in updates]
-        notes = [self.trouble, self.walk.problem]
+        notes = [self.trouble, self.walk.problem, self.echo.trouble]
         notes += [note for update in updates for note in update.report.notes()]
         notes += self.view.notes()
         document = self._numbered()
@@ -369,6 +406,11 @@ class Agent:
         )
         document["extra"].update(self.view.extra())
         return document
+
+    def _sealed(self, topic: str, document: "Document") -> bytes:
+        """Returns the payload of a document for `topic`, with its proof if there is a key."""
+        payload = json.dumps(document).encode()
+        return sealed(self._report_key, topic, payload) if self._report_key else payload
 
     def _numbered(self) -> "Document":
         """Starts a document with a number: (boot, n) is greater than in all earlier documents of
@@ -394,15 +436,11 @@ class Agent:
         try:
             document = observations.next(self._numbered, self.clock.now())
             while document:
-                await self.link.publish(topic, _dump(document), False)
+                await self.link.publish(topic, self._sealed(topic, document), False)
                 observations.sent()
                 document = observations.next(self._numbered, self.clock.now())
         except (LinkLost, MemoryError):
             pass  # sent again under the same number, so that it counts once
-
-
-def _dump(document: "Document") -> bytes:
-    return json.dumps(document).encode()
 
 
 def _drawn_install() -> str:

@@ -183,7 +183,7 @@ class _MemoryLink(BrokerLink):
         self.arrived.put_nowait((wanted[0], ORDER))
 
     async def subscribe_if_allowed(self, wanted):
-        return True  # nobody sends heartbeats here
+        return False
 
     async def publish(self, topic, payload, retain):
         if topic == topics.reported("demo", self.name):

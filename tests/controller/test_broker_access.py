@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 from broker_clients import PINGREQ, PINGRESP, PUBACK, RawClient, packet, publish
 from broker_hosts import Host, embedded
-from mosquitto_tls import Client, Ports, Refused, mosquitto
 from operator_home import SECRET, make_home
+from tests.mosquitto_tls import Client, Ports, Refused, mosquitto
 from tests.trust.figures import tell
 
 from modelwave_controller.broker import EmbeddedBrokerSettings, FleetAcl, read_credentials

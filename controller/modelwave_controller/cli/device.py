@@ -67,7 +67,7 @@ def list_devices(
     only = Only(target, tag, model, not_on, offline, trouble)
     now = time.time()
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device_list(connection, now, only)
+        found = overview.device_list(connection, now, only, home_of(ctx).config.devices.proof)
         problem = health(connection, now).problem
     if as_json:
         print_json(found)
@@ -90,7 +90,7 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
     require(fields.name, device, "DEVICE")
     now = time.time()
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device(connection, device, now)
+        found = overview.device(connection, device, now, home_of(ctx).config.devices.proof)
         problem = health(connection, now).problem
     if as_json:
         print_json(found)
@@ -281,6 +281,12 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
                     f"reinstalled, run: modelwave device forget {device['device']}",
                 )
             )
+    if device["proven"] is not None:
+        rows.append(("proven", "its last report" if device["proven"] else "no"))
+    if device["unproven"]:
+        said = device["unproven"]
+        when = span(now - said["at"])
+        rows.append(("not proven", f"{said['count']}; {when} ago: {said['reason']}"))
     if device["bad"]:
         bad = device["bad"]
         when = span(now - bad["at"])

@@ -15,6 +15,7 @@ from modelwave_controller.operations.overview import Fleet
 from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.storage import views
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
+from modelwave_controller.storage.proven import REQUIRE
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet, and its log.")
@@ -27,7 +28,9 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show devices by target, live releases, and the sums of their inferences."""
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.fleet(connection, home.config.fleet, time.time())
+        found = overview.fleet(
+            connection, home.config.fleet, time.time(), home.config.devices.proof
+        )
     warnings = [*trusted.troubles(home), *home.warnings()]
     if as_json:
         print_json(asdict(found) | {"membership": found.membership._asdict(), "warnings": warnings})
@@ -62,7 +65,7 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
     head += [(word, _not_fresh(word, names)) for word, names in found.views.items()]
-    head += _membership(found)
+    head += _membership(found) + _unproven(found)
     for model, doubt in found.behind.items():
         head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
     if found.restored:
@@ -91,6 +94,18 @@ def _membership(found: Fleet) -> list[tuple[str, str]]:
         head.append(("waiting", f"for `modelwave device approve`: {listed(waiting)}"))
     if revoked:
         head.append(("revoked", f"and still reporting: {listed(revoked)}"))
+    return head
+
+
+def _unproven(found: Fleet) -> list[tuple[str, str]]:
+    head = []
+    if found.in_doubt:
+        told = f"the last report of {plural(len(found.in_doubt), 'device')}"
+        head.append(("not proven", f"{told}: {listed(found.in_doubt)}"))
+    if found.unproven:
+        fate = "does not count" if found.proof == REQUIRE else "counts all the same"
+        names = listed(found.unproven)
+        head.append(("doubtful", f"what came in the last day in the name of {names}: it {fate}"))
     return head
 
 
