@@ -7,6 +7,7 @@ import os
 import random
 
 from modelwave_agent.echo import DENIED, Echo
+from modelwave_agent.freshness import View
 from modelwave_agent.observations import (
     Observations,
     checked_counts,
@@ -88,6 +89,8 @@ class Agent:
         self.observations = Observations(metrics_seconds, clock.now())
         self.desired = self._desired()
         self.listeners = listeners or {}
+        self.heartbeat = topics.heartbeat(device.fleet, device.name)
+        self.view = View(device, updates, clock)
         self.version = version or described()
         self.reported = topics.reported(device.fleet, device.name)
         self.echo = Echo()
@@ -215,6 +218,7 @@ class Agent:
         await self.link.connect(self.presence, b"offline")
         await self.link.publish(self.presence, b"online", True)
         await self._subscribe()
+        await self._hear()
         await self._listen_to_echo()
         self.connected.set()
         self.changed.set()
@@ -224,6 +228,16 @@ class Agent:
         signed by its keys."""
         wanted = [self.walk.topic()] + list(self.desired) + list(self.listeners)
         await self.link.subscribe(wanted)
+
+    async def _hear(self) -> None:
+        """Subscribes to heartbeats; access rules from before there were any deny it."""
+        if self.clock.now() < self.view.hears_at:
+            return
+        try:
+            self.view.heard(await self.link.subscribe_if_allowed([self.heartbeat]))
+        except LinkLost:
+            self.view.deaf()
+            raise
 
     async def _listen_to_echo(self) -> None:
         """Subscribes to the own report, unless that has ended a connection before: some brokers do
@@ -271,6 +285,10 @@ class Agent:
             return
         if topic == self.walk.topic():
             return await self._take_root(payload)
+        if topic == self.heartbeat:
+            if await self.view.take(payload):
+                self.changed.set()
+            return
         model = self.desired.get(topic)
         # An empty payload means that the topic was cleared: there is no order.
         if model is not None and payload:
@@ -290,7 +308,7 @@ class Agent:
 
     async def _ask_again(self) -> None:
         """Judges refused orders again: an order may fit later, when there is space on the disk or
-        the clock is set, and the broker does not send it again."""
+        the clock is set, and the broker does not send it again. Looks whether one is missing."""
         while True:
             await self.clock.sleep(AGAIN_SECONDS)
             if self.trouble:
@@ -299,9 +317,13 @@ class Agent:
             for update in self.updates.values():
                 await update.consider_again()
                 is_missing = update.heal() or is_missing
+            connected = self.connected.is_set()
+            if self.view.look(connected):
+                self.changed.set()
             if self.echo.look(self.clock.now()):
                 self._note_echo()
-            if is_missing and self.connected.is_set():
+            if connected and (is_missing or self.view.seeks):
+                self.view.seeks = False
                 await self._ask_for_orders()
 
     def _note_echo(self) -> None:
@@ -363,6 +385,7 @@ class Agent:
         has = [update.has() for update in updates]
         notes = [self.trouble, self.walk.problem, self.echo.trouble]
         notes += [note for update in updates for note in update.report.notes()]
+        notes += self.view.notes()
         document = self._numbered()
         document.update(
             {
@@ -381,6 +404,7 @@ class Agent:
                 "extra": {"root": self.device.root_version},
             }
         )
+        document["extra"].update(self.view.extra())
         return document
 
     def _sealed(self, topic: str, document: "Document") -> bytes:

@@ -46,7 +46,7 @@ MAX_CONFIG_BYTES = 65536
 MAX_PASSPHRASE_BYTES = 1024
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
-_GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
+GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
 _TEMPLATE = """\
 # Settings of `modelwave serve`. Paths are relative to this folder.
 fleet = "{fleet}"
@@ -325,7 +325,7 @@ class Home:
     def warnings(self) -> list[str]:
         """Returns what is to be put right about keys and secrets here. Raises OperatorError."""
         has_secret = _has_password(self.config.database.url)
-        return custody.warnings(self.path, self.order_key_file, has_secret)
+        return custody.warnings(self.path, self.order_key_file, self.root_document, has_secret)
 
     def _order_passphrase(self) -> bytes:
         name = self.config.keys.passphrase_file
@@ -410,7 +410,7 @@ def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
     for name in ("offline", "files", "releases", "targets"):
         (folder / name).mkdir(mode=0o700 if name == "offline" else 0o755)
     for place in (folder, folder / "offline"):
-        disk.create_file(place / ".gitignore", _GITIGNORE)
+        disk.create_file(place / ".gitignore", GITIGNORE)
     offline = {
         name: keys.create_key(folder / "offline" / f"{name}.key", passphrase)
         for name in (*ROOT_KEYS, "release")

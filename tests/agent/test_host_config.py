@@ -69,6 +69,14 @@ def test_example_is_a_configuration_and_names_every_default(folder):
     assert read(folder, "\n".join(lines)) == found
 
 
+@pytest.mark.parametrize("hours", ["0", "8761", "1.5", "true", '"2"'])
+def test_hours_until_a_view_may_be_frozen_are_whole_and_bounded(folder, hours):
+    with pytest.raises(ConfigError, match="frozen_hours: give hours, from 1 to 8760"):
+        read(folder, f"frozen_hours = {hours}\n" + changed("url", '"mqtt://broker.test"'))
+    text = "frozen_hours = 3\n" + changed("url", '"mqtt://broker.test"')
+    assert read(folder, text).frozen_seconds == 3 * 3600
+
+
 def test_tls_has_its_own_port_and_a_port_may_be_named(folder):
     broker = read(folder, changed("url", '"mqtts://broker.test"')).broker
     assert (broker.port, broker.tls) == (8883, True)

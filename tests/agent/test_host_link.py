@@ -375,6 +375,26 @@ def test_denied_subscription_is_a_lost_link():
     run(main)
 
 
+def test_topic_that_the_agent_can_do_without_may_be_denied():
+    """The connection stands, and its next subscription is granted."""
+
+    async def deny(reader, writer):
+        writer.write(ACCEPTED)
+        for granted in (b"\x80", b"\x01"):
+            packet = await reader.read(1000)
+            writer.write(b"\x90\x03" + packet[2:4] + granted)
+        await asyncio.Event().wait()
+
+    async def main():
+        async with strange_broker(deny) as port:
+            link = await connected(link_to(port))
+            assert await link.subscribe_if_allowed([TOPIC]) is False
+            assert await link.subscribe_if_allowed([TOPIC]) is True
+            await link.close()
+
+    run(main)
+
+
 def test_message_too_large_is_handed_on_cut_and_costs_no_memory():
     """256 MB is what MQTT allows; paho would collect it all."""
     size, piece, head = 16_000_000, b"x" * 100_000, b"\x00\x05topic"

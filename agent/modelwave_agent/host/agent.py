@@ -430,6 +430,7 @@ class HostAgent:
             report_key=settings.report_key,
         )
         agent.runtimes = runtime
+        agent.view.frozen_seconds = settings.frozen_seconds
         agent.observations = self._observations
         if agent.trouble:
             logger.warning("%s: no order is taken until it can be written", agent.trouble)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from modelwave_agent.freshness import FROZEN_SECONDS
 from modelwave_agent.host.accelerators import ACCELERATORS
 from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import BrokerAddress
@@ -35,6 +36,8 @@ from modelwave_shared.tensors import DELEGATES, PROVIDERS
 MAX_CONFIG_BYTES = 65536
 MAX_SECRET_BYTES = 1024
 MAX_THREADS = 256
+MAX_FROZEN_HOURS = 24 * 365
+FROZEN_HOURS = FROZEN_SECONDS // 3600
 MQTT_PORT, MQTTS_PORT = 1883, 8883
 
 
@@ -66,6 +69,7 @@ class AgentConfig:
     may_update: tuple[str, ...]
     hook_seconds: float
     metrics_seconds: float
+    frozen_seconds: float  # without a heartbeat, until the view of the orders may be frozen
     zone: tzinfo | None  # the time zone; None: the system's
     # Proves what the device reports; b"": nothing does.
     report_key: bytes = field(default=b"", repr=False)
@@ -129,6 +133,7 @@ class _SettingsReader:
             may_update=self.take("hooks.may_update", _command, ()),
             hook_seconds=self.take("hooks.seconds", _seconds, HOOK_SECONDS),
             metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
+            frozen_seconds=3600 * self.take("frozen_hours", _hours, FROZEN_HOURS),
             zone=self.take("timezone", _zone, None),
             report_key=self.report_key("report_key_file"),
         )
@@ -318,6 +323,12 @@ def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.1 <= value <= 86400:
         raise ValueError("give seconds, from 0.1 to 86400")
     return float(value)
+
+
+def _hours(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= MAX_FROZEN_HOURS:
+        raise ValueError(f"give hours, from 1 to {MAX_FROZEN_HOURS}")
+    return value
 
 
 def _command(value: Any) -> tuple[str, ...]:

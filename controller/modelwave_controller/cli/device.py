@@ -14,6 +14,7 @@ from modelwave_controller.operations import acts, membership, overview
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.overview import Only
 from modelwave_controller.phrases import clones, moment, plural, span
+from modelwave_controller.storage import views
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 from modelwave_controller.trust.documents import require
 from modelwave_shared import fields
@@ -71,8 +72,15 @@ def list_devices(
     if as_json:
         print_json(found)
         return
-    columns = ("device", "target", "slot", "tags", "presence", "last report", "live", "trouble")
-    show(table(columns, [_row(device, now) for device in found]))
+    columns = ["device", "target", "slot", "tags", "presence", "last report", "live", "trouble"]
+    rows = [_row(device, now) for device in found]
+    if any(device.get("view") in views.TROUBLES for device in found):
+        columns.insert(-1, "view")
+        rows = [
+            (*row[:-1], device.get("view") or "–", row[-1])
+            for device, row in zip(found, rows, strict=True)
+        ]
+    show(table(columns, rows))
     _warn(problem)
 
 
@@ -208,6 +216,10 @@ def _presence(device: dict[str, Any], now: float) -> str:
     return "online" if device["online"] else "offline"
 
 
+def _view(word: str) -> str:
+    return f"{word}: {views.TROUBLES[word]}" if word in views.TROUBLES else word
+
+
 def _enrolment(device: dict[str, Any]) -> str:
     found = device["enrolment"]
     if not found:
@@ -241,6 +253,8 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
             ("runtimes", ", ".join(runtimes) or "none"),
             ("accelerator", device["accelerator"] or "none"),
         ]
+        if device["view"]:
+            rows.append(("view of orders", _view(device["view"])))
         if device["install"]:
             rows.append(("install", device["install"]))
         if device["replaced_at"]:

@@ -6,18 +6,21 @@ from dataclasses import asdict
 
 import typer
 
+from modelwave_controller.cli.deployments import fleet_deployments
 from modelwave_controller.cli.log import fleet_log
 from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.operations import overview
+from modelwave_controller.operations import overview, trusted
 from modelwave_controller.operations.overview import Fleet
 from modelwave_controller.phrases import clones, listed, plural
+from modelwave_controller.storage import views
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.proven import REQUIRE
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet, and its log.")
 app.command("log")(fleet_log)
+app.command("deployments")(fleet_deployments)
 
 
 @app.command()
@@ -28,7 +31,7 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
         found = overview.fleet(
             connection, home.config.fleet, time.time(), home.config.devices.proof
         )
-    warnings = home.warnings()
+    warnings = [*trusted.troubles(home), *home.warnings()]
     if as_json:
         print_json(asdict(found) | {"membership": found.membership._asdict(), "warnings": warnings})
     else:
@@ -61,6 +64,7 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
         head.append(("order key", f"{found.key_away}: no order is signed until it is back"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
+    head += [(word, _not_fresh(word, names)) for word, names in found.views.items()]
     head += _membership(found) + _unproven(found)
     for model, doubt in found.behind.items():
         head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
@@ -74,6 +78,10 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
         say("")
         show(table(("model", "live release", "devices"), rows))
     _print_sums(found)
+
+
+def _not_fresh(word: str, names: list[str]) -> str:
+    return f"{plural(len(names), 'device')} ({listed(names)}): {views.TROUBLES[word]}"
 
 
 def _membership(found: Fleet) -> list[tuple[str, str]]:

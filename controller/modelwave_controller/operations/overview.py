@@ -13,7 +13,7 @@ from modelwave_controller.operations.health import Health, health
 from modelwave_controller.operations.membership import Membership
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, lease, log, metrics, offers, tags
+from modelwave_controller.storage import clock, lease, log, metrics, offers, tags, views
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.proven import OFF
@@ -45,6 +45,7 @@ class Fleet:
     leader: dict[str, Any] | None  # the service that leads: host, pid; None also if it is dead
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
     cloned: list[str]  # ids that two devices use
+    views: dict[str, list[str]]  # by word (views.TROUBLES): devices whose view is not fresh
     membership: Membership  # devices of which nothing is stored
     proof: str  # whether reports have to prove their device: off, show, require
     in_doubt: list[str]  # devices whose newest report is not proven
@@ -89,6 +90,7 @@ def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fl
         leader=_leader(found),
         link=lease.link_state(connection)._asdict(),
         cloned=stored.cloned(connection),
+        views=_not_fresh(connection),
         membership=membership.membership(connection),
         proof=proof,
         in_doubt=unproven.in_doubt(_known_devices(connection, proof).values())
@@ -96,6 +98,14 @@ def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fl
         else [],
         unproven=unproven.lately(connection, proof, now),
     )
+
+
+def _not_fresh(connection: Connection) -> dict[str, list[str]]:
+    query = select(devices.c.view, devices.c.device).where(devices.c.view.in_(list(views.TROUBLES)))
+    found: dict[str, list[str]] = {}
+    for word, device in connection.execute(query.order_by(devices.c.device)):
+        found.setdefault(word, []).append(device)
+    return found
 
 
 def _leader(found: Health) -> dict[str, Any] | None:
@@ -264,6 +274,8 @@ def _trouble(device: dict[str, Any], now: float) -> str:
         if model["outcome"] not in ("", SUCCEEDED, SHADOWED):
             reason = f": {model['reason']}" if model["reason"] else ""
             return f"{model['model']}: {model['outcome']}{reason}"
+    if device.get("view") in views.TROUBLES:
+        return views.TROUBLES[device["view"]]
     return "refused a message" if device.get("refused") else ""
 
 
