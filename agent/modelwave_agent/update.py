@@ -84,6 +84,14 @@ class Update:
         if self.inbox.later:
             await self.consider(self.inbox.later)
 
+    async def begin_anew(self) -> None:
+        """Judges all orders anew, also the one under way: the device has another root of trust."""
+        async with self.turn:
+            self.inbox.forget()
+            self.report.clear()
+            if self.work.busy():
+                await self.work.begin_anew()
+
     def heal(self) -> bool:
         """Tries again what the medium has refused. True if messages were passed over meanwhile
         and can be judged now: they are retained, so whoever asks for them gets them again."""
@@ -93,6 +101,13 @@ class Update:
             return False
         self.missed = False
         return True
+
+    def has_seen(self, epoch: int, seq: int) -> bool:
+        """Whether the order of that number came, or a newer one; also if a message came that could
+        not be judged, which may have been it."""
+        taken = self.record["order"]
+        number = max(self.inbox.seen, (taken["epoch"], taken["seq"]))
+        return number >= (epoch, seq) or seq == 0 or self.missed or self.inbox.unread
 
     # Calls of the program.
 

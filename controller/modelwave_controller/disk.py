@@ -99,15 +99,16 @@ def create_file(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def private_folder(path: Path) -> None:
-    """Makes a folder that only its owner may enter; the missing folders above it are made as usual.
-    If it exists, others are only kept from writing into it. Whatever the umask is."""
+    """Makes a folder that only its owner may enter, whatever the umask is; the missing folders
+    above it are made as usual. If it exists and is ours, others are kept from writing into it."""
     for parent in reversed(path.absolute().parents):
         if not parent.exists():
             parent.mkdir(mode=0o755, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & _OTHERS_WRITE:
-        path.chmod(mode & ~_OTHERS_WRITE)
+        with contextlib.suppress(PermissionError):
+            path.chmod(mode & ~_OTHERS_WRITE)
 
 
 def replace(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -1,7 +1,8 @@
 """The operator's home folder: its files, and the settings in controller.toml.
 
 controller.toml   settings of the service
-root.json         the root document, which names the keys of the fleet
+root.json         the newest root document, which names the keys of the fleet
+roots/            every root document by its version (trust/chain.py)
 order.key         signs orders; the service needs it
 report.key        the secret of the keys by which devices prove their reports
 offline/          root and release keys; the service never needs them: move them away
@@ -17,16 +18,24 @@ modelwave.db      events, devices and messages to publish
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from modelwave_controller import disk, environment
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
-from modelwave_controller.trust import custody, keys, report_keys, roots, signers
+from modelwave_controller.trust import chain, custody, keys, report_keys, roots, signers
+from modelwave_controller.trust.chain import Chain
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
 from modelwave_controller.trust.keys import Signer
@@ -37,7 +46,7 @@ MAX_CONFIG_BYTES = 65536
 MAX_PASSPHRASE_BYTES = 1024
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
-_GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
+GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
 _TEMPLATE = """\
 # Settings of `modelwave serve`. Paths are relative to this folder.
 fleet = "{fleet}"
@@ -48,6 +57,8 @@ url = "mqtt://127.0.0.1:1883"
 user = ""
 password_file = ""   # holds the user's password, and nothing else
 ca = ""              # PEM file; empty: the system's certificate authorities
+certificate = ""     # PEM file of the controller's own certificate, if the broker asks for one
+key = ""             # PEM file of its key, without a passphrase
 
 [keys]
 # The key that signs orders: a file, "ssh-agent:KEYID" or "pkcs11:URI" (docs/operations.md).
@@ -74,8 +85,10 @@ urls = []
 proof = "off"
 # "approve": a device that was not enrolled counts only after `modelwave device approve DEVICE`.
 unknown = "count"
-# The broker's URL that `modelwave device enrol` writes for devices; "": that of [broker].
+# What `modelwave device enrol` writes for devices: the broker's URL ("": that of [broker]), and
+# whether the names in files.urls lead into a private network.
 broker = ""
+private_networks = false
 """
 
 
@@ -124,6 +137,14 @@ class BrokerSettings(_Settings):
     user: Line = ""
     password_file: Line = ""
     ca: Line = ""
+    certificate: Line = ""
+    key: Line = ""
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key: one needs the other")
+        return self
 
     @property
     def tls(self) -> bool:
@@ -157,11 +178,13 @@ class FilesSettings(_Settings):
 class DevicesSettings(_Settings):
     """`proof`: what storage/proven.py asks of reports and windows.
     `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
-    `broker`: the URL of the broker for devices, "": that of [broker]."""
+    `broker`: the URL of the broker for devices, "": that of [broker].
+    `private_networks`: whether the names in [files] urls lead into a private network."""
 
     proof: Literal["off", "show", "require"] = "off"
     unknown: Literal["count", "approve"] = "count"
     broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
+    private_networks: bool = False
 
     @property
     def approves(self) -> bool:
@@ -230,20 +253,19 @@ class Home:
         return read_config(self.path / "controller.toml", root.fleet)
 
     @cached_property
-    def root_envelope(self) -> bytes:
-        """The contents of root.json, which are published. Raises OperatorError."""
-        if not (self.path / "root.json").exists():
-            raise OperatorError(
-                f"--home: {self.path} has no root.json; "
-                "make a home with `modelwave init FLEET`, or name yours with --home"
-            )
-        return disk.read_input(self.path / "root.json", "--home", limits.MAX_ENVELOPE_BYTES)
+    def chain(self) -> Chain:
+        """The roots of the fleet. Raises OperatorError if there is none, TrustError."""
+        return chain.read(self.path)
 
-    @cached_property
+    @property
+    def root_envelope(self) -> bytes:
+        """The newest root's envelope, which is published."""
+        return self.chain.envelope
+
+    @property
     def root_document(self) -> dict[str, Any]:
-        """The verified root, in the form that modelwave_shared.documents needs. Raises
-        TrustError."""
-        return roots.open_root(self.root_envelope, str(self.path / "root.json"))
+        """The verified root, in the form that modelwave_shared.documents needs."""
+        return self.chain.newest
 
     @cached_property
     def root(self) -> Root:
@@ -275,6 +297,14 @@ class Home:
             hide_password=False
         )
 
+    def manifest_at(self, model: str, release: int, target: str) -> bytes | None:
+        """Returns the envelope of a manifest in releases/, not verified; None if it is not there.
+        The names are those of a checked document."""
+        place = self.releases / model / str(release) / f"{target}.json"
+        if not place.is_file():
+            return None
+        return disk.read_input(place, "--home", limits.MAX_ENVELOPE_BYTES)
+
     def order_key(self) -> Signer:
         """Opens the key that signs orders. One that an agent or a token holds may be away, and come
         back. Raises OperatorError unless the fleet's root allows it."""
@@ -295,7 +325,7 @@ class Home:
     def warnings(self) -> list[str]:
         """Returns what is to be put right about keys and secrets here. Raises OperatorError."""
         has_secret = _has_password(self.config.database.url)
-        return custody.warnings(self.path, self.order_key_file, has_secret)
+        return custody.warnings(self.path, self.order_key_file, self.root_document, has_secret)
 
     def _order_passphrase(self) -> bytes:
         name = self.config.keys.passphrase_file
@@ -380,7 +410,7 @@ def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
     for name in ("offline", "files", "releases", "targets"):
         (folder / name).mkdir(mode=0o700 if name == "offline" else 0o755)
     for place in (folder, folder / "offline"):
-        disk.create_file(place / ".gitignore", _GITIGNORE)
+        disk.create_file(place / ".gitignore", GITIGNORE)
     offline = {
         name: keys.create_key(folder / "offline" / f"{name}.key", passphrase)
         for name in (*ROOT_KEYS, "release")

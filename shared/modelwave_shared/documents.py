@@ -1,9 +1,10 @@
-"""Reads, checks and verifies the signed documents. roots.py, manifests.py and orders.py describe
-their fields.
+"""Reads, checks and verifies the signed documents. roots.py, manifests.py, orders.py and
+heartbeats.py describe their fields.
 
     root      the keys of the fleet and their roles           signed by 2 of 3 offline root keys
     manifest  one release of a model for one target           signed by the offline release key
     order     the release that slots, or a device, must run   signed by the controller's key
+    heartbeat that a device's view of its orders is of now    signed by the controller's key
 
 `read(kind, payload)` parses and checks a document, `check(kind, value)` checks a parsed one.
 Both raise ValueError (JsonError, DocumentError) whose message names the field, and
@@ -14,10 +15,11 @@ seconds, shares in parts per million. reports.py has the unsigned documents of d
 from modelwave_shared import dsse, roles
 from modelwave_shared.errors import DocumentError, EnvelopeError
 from modelwave_shared.lean import Phase
-from modelwave_shared.words import MANIFEST, ROOT, SIGNER
+from modelwave_shared.words import HEARTBEAT, MANIFEST, ROOT, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from modelwave_shared.fields import Document
@@ -29,6 +31,7 @@ CHECKING = Phase(
     "modelwave_shared.roots",
     "modelwave_shared.manifests",
     "modelwave_shared.orders",
+    "modelwave_shared.heartbeats",
     "modelwave_shared.schema",
     "modelwave_shared.fields",
     "modelwave_shared.file_hosts",
@@ -63,6 +66,8 @@ def _described(kind: str) -> "Kind":
         from modelwave_shared.roots import KIND
     elif kind == MANIFEST:
         from modelwave_shared.manifests import KIND
+    elif kind == HEARTBEAT:
+        from modelwave_shared.heartbeats import KIND
     else:
         from modelwave_shared.orders import KIND
     return KIND
@@ -105,11 +110,28 @@ def open_next_root(data: bytes, trusted: "Document") -> "Document":
     """Returns the root document in the envelope `data` that follows the checked root `trusted`. As
     in The Update Framework (section 5.3), as many keys as each of the two requires have signed it,
     and no version is left out. Raises ValueError."""
+    root: "Document | None" = None
+    for step in next_root(data, trusted):
+        root = step
+    assert root is not None
+    return root
+
+
+def next_root(data: bytes, trusted: "Document") -> "Iterator[Document | None]":
+    """Does the same in steps: yields None after each signature, which takes a board a second, and
+    the root at the end."""
     envelope = dsse.read(data)
     require_kind(envelope, ROOT)
-    verify(envelope, trusted)
+    for _ in envelope.verifying(*roles.role_keys(trusted, ROOT)):
+        yield None
     root = read(ROOT, envelope.payload)
-    verify(envelope, root)
+    for _ in envelope.verifying(*roles.role_keys(root, ROOT)):
+        yield None
+    _check_follows(root, trusted)
+    yield root
+
+
+def _check_follows(root: "Document", trusted: "Document") -> None:
     if root["fleet"] != trusted["fleet"]:
         raise DocumentError("root.fleet", "%s, not %s" % (root["fleet"], trusted["fleet"]))
     due = root_version(trusted) + 1
@@ -118,7 +140,6 @@ def open_next_root(data: bytes, trusted: "Document") -> "Document":
     if root["epoch"] < trusted["epoch"]:
         told = "%d, it was %d already" % (root["epoch"], trusted["epoch"])
         raise DocumentError("root.epoch", told)
-    return root
 
 
 def root_version(root: "Document") -> int:

@@ -22,6 +22,11 @@ def desired_device(fleet: str, device: str, model: str) -> str:
     return under(fleet, "desired", "device", device, model)
 
 
+def root(fleet: str, version: int) -> str:
+    """Retained: the root of trust with this version in the chain."""
+    return under(fleet, "root", str(version))
+
+
 def reported(fleet: str, device: str) -> str:
     """Retained: the device's report."""
     return under(fleet, "reported", device)
@@ -35,6 +40,11 @@ def presence(fleet: str, device: str) -> str:
 def metrics(fleet: str, device: str) -> str:
     """The device's windows of observations."""
     return under(fleet, "metrics", device)
+
+
+def heartbeat(fleet: str, device: str) -> str:
+    """The controller's answer to the nonce in the device's report."""
+    return under(fleet, "heartbeat", device)
 
 
 def file_get(fleet: str, device: str) -> str:

@@ -96,7 +96,9 @@ class World:
         self.home = Home(folder / "home")
         self.release_key = keys.load_key(self.home.offline / "release.key", lambda: PASSPHRASE)
         self.store = Store(url or self.home.database_url)
-        self.issuer = Issuer(self.home.root, self.home.order_key(), ["http://127.0.0.1:1/files"])
+        self.issuer = Issuer(
+            self.home.root_document, self.home.order_key(), ["http://127.0.0.1:1/files"]
+        )
         self.ticker = Ticker(self.store, self.issuer)
         self.inbox = Inbox()
         # Beside a service of its own, which a broker is for, the world has that one's clock.

@@ -1,27 +1,28 @@
 """Tests a service whose order key is held by an agent or a token, which come and go."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from key_holders import SoftToken, soft_token, ssh_agent
-from rollout_world import TARGET, World, seen
+from key_holders import soft_token, ssh_agent
+from rollout_world import FLEET, PASSPHRASE, TARGET, World, seen
 
 from modelwave_controller.errors import KeyAwayError, OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.operations import overview
 from modelwave_controller.rollout.events import KeyAway, KeyBack
 from modelwave_controller.service.sending import Issuer
-from modelwave_controller.service.serve import Service
+from modelwave_controller.service.serve import Ready, Service
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.storage import log
-from modelwave_controller.trust import keys, signers, waiting_key
+from modelwave_controller.trust import keys, roots, signers, waiting_key
 from modelwave_controller.trust.keys import Signer
 from modelwave_controller.trust.ssh_agent import Agent
 from modelwave_controller.trust.waiting_key import WaitingKey
-from modelwave_shared import ed25519, words
+from modelwave_shared import dsse, ed25519, words
 
 OTHER = "coral-devboard"
 
@@ -80,7 +81,7 @@ class MovedKey:
 
 def moved(world: World) -> MovedKey:
     key = MovedKey(key_file(world))
-    world.issuer = Issuer(world.home.root, key, world.issuer.urls)
+    world.issuer = Issuer(world.home.root_document, key, world.issuer.urls)
     world.ticker = Ticker(world.store, world.issuer)
     return key
 
@@ -260,6 +261,30 @@ def test_service_starts_while_the_agent_is_away(world: World) -> None:
     assert Service(home, world.store).key.keyid == key.keyid
 
 
+def test_service_says_once_in_its_log_which_offline_keys_it_can_read_and_that_its_key_is_away(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = key_file(world)
+    home = settings(world.home, f"ssh-agent:{key.keyid}@no.sock")
+    service = Service(home, world.store, tick_seconds=0.05)
+
+    def ready(_: Ready) -> None:
+        threading.Thread(target=stop_when_said).start()
+
+    def stop_when_said() -> None:
+        said = threading.Event()
+        for _ in range(600):
+            if kinds(world):
+                break
+            said.wait(0.1)
+        service.stop()
+
+    asyncio.run(service.run(ready))
+    assert caplog.text.count("offline keys can be read here (offline/release.key") == 1
+    assert caplog.text.count("no order can be signed") == 1
+    assert kinds(world) == ["key_away"]
+
+
 def test_passphrase_of_the_order_key_is_taken_from_its_file(world: World) -> None:
     path = world.home.path
     plain = key_file(world)
@@ -278,10 +303,35 @@ def keyid_of(public: bytes) -> str:
     return signers.HeldKey("", public, bytes).keyid
 
 
-def test_pkcs11_key_works_as_a_service_s_order_key(
+def test_key_of_a_token_that_the_root_does_not_name_signs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = soft_token(tmp_path / "soft", monkeypatch)
+    token.make_key("order")
+    held = WaitingKey(token.uri("order"), {"1a2b3c4d": bytes(32)}, never, tmp_path)
+    assert "is not one of the order keys that the fleet's root names" in held.look()
+
+
+def test_pkcs11_key_signs_the_orders_of_a_service(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token: SoftToken = soft_token(tmp_path / "soft", monkeypatch)
+    token = soft_token(tmp_path / "soft", monkeypatch)
     token.make_key("order")
-    key = WaitingKey(token.uri("order"), {}, never, tmp_path)
-    assert "is not one of the order keys" in key.look()  # said, and not a crash
+    names = ("root-1", "root-2", "root-3")
+    three = [keys.load_key(world.home.offline / f"{n}.key", lambda: PASSPHRASE) for n in names]
+    order = signers.open_signer(token.uri("order"), never)
+    root = roots.first_root(FLEET, three, world.release_key, order)
+    (world.home.path / "root.json").write_bytes(root)
+    home = settings(world.home, token.uri("order"))
+    (home.path / "order.key").unlink()
+    world.ticker = Ticker(
+        world.store, Issuer(home.root_document, home.order_key(), world.issuer.urls)
+    )
+    world.start(1)
+    world.tick()
+    messages = [world.message_for(device) for device in world.devices.values()]
+    found = [one.split(b"\n")[0] for one in messages if one]
+    assert found
+    assert dsse.read(found[0]).signatures[0][0] == order.keyid
+    document, _ = roots.open_signed(words.ORDER, found[0], home.root_document, "")
+    assert document["model"] == "digits"

@@ -12,12 +12,14 @@ from collections import deque
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.leader import Candidate
-from modelwave_controller.service.leading import Leading, Settings, publish_root
+from modelwave_controller.service.leading import Leading, Settings
 from modelwave_controller.service.link import HEARD
+from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import snapshot
 from modelwave_controller.storage.lease import LeaseLost
+from modelwave_controller.storage.proven import NOTHING_ASKED
 from modelwave_controller.storage.store import Store
 from tests.heal.broker import LATENCY_SECONDS, Lost
 from tests.heal.fleet import FLEET
@@ -120,14 +122,17 @@ class SimulatedService:
         self.frozen = False
         self.wake = asyncio.Event()
         home = self.world.fleet.home
+        issuer = Issuer(home.root_document, self.world.fleet.order_key, URLS)
         self.settings = Settings(
             home=home,
             broker=broker_of(home),
-            issuer=Issuer(home.root, self.world.fleet.order_key, URLS),
+            issuer=issuer,
+            roots=RootsInUse(home, issuer),
             tick_seconds=TICK_SECONDS,
             clock=lambda: self.world.controller_time,
             steady=self.loop.time,
             inbox=Inbox(),
+            policy=NOTHING_ASKED,
             stopping=None,
             wake=self.wake,
         )
@@ -162,7 +167,7 @@ class SimulatedService:
         if store is not None:
             self.leading = Leading(self.settings, store)
             self.leading.link = self.link
-            publish_root(store, self.settings.home.root, self.settings.home.root_envelope)
+            self.leading._publish_roots()
 
     def _lead(self):
         leading = self.leading
@@ -173,6 +178,7 @@ class SimulatedService:
         leading._note_link()
         self.loop.call_later(leading._publish() + 1, self.wake.set)
         leading.store.renew()
+        leading._answer()
 
     async def _run(self):
         while True:

@@ -17,12 +17,14 @@ from modelwave_agent.board.clock import BoardClock
 from modelwave_agent.inbox import JUDGING
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import Hooks, Ports
+from modelwave_agent.root_walk import RootWalk
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
 from modelwave_shared import topics
 from modelwave_shared.errors import advised
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+from modelwave_shared.proofs import key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from modelwave_agent.ports import BrokerLink, Fetcher, Runtime
     from modelwave_agent.runner import Listener
-    from modelwave_agent.types import HookAnswer, Live, MayAnswer
+    from modelwave_agent.types import Document, HookAnswer, Live, MayAnswer
     from modelwave_agent.upcoming import Upcoming
 
     Hook = Callable[[Live], HookAnswer]
@@ -62,6 +64,7 @@ class BoardAgent(Agent):
         feed: "Callable[[], object] | None" = None,
         bank_bytes: int = 0,
         metrics_seconds: float = 900,
+        report_key: str = "",
     ) -> None:
         """`models`: {name: Runtime}; `link`: a ports.BrokerLink; `folder`: the agent's files,
         created if missing; `root`: the file of the fleet's root of trust; `fetcher`: None for
@@ -72,16 +75,17 @@ class BoardAgent(Agent):
         `may_update(upcoming)` (class Upcoming) before a download and before the new model serves;
         that returns "", None or True if the update may go on, else why not now, or False.
         `wall`, `feed`: as in BoardClock. `bank_bytes`: most that one bank may hold; 0: all free
-        space.
+        space. `report_key`: the 64 digits of the key that proves reports; "": nothing does.
 
-        Raises ValueError if the root of trust, or the name of the device, the target or a model is
-        invalid, and OSError if the folder cannot be created. Verifying the root takes seconds on a
-        board: create the agent before you start the watchdog."""
+        Raises ValueError if the root of trust, the report key, or the name of the device, the
+        target or a model is invalid, and OSError if the folder cannot be created. Verifying the
+        root takes seconds on a board: create the agent before you start the watchdog."""
         if gc.threshold() < 0:
             gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
         with JUDGING:
-            enrolment = _enrolled(device, target, models, root)
+            trusted, problem = _trusted(device, target, models, root, folder)
+        enrolment = Enrolment(device, target, trusted)
         fleet = enrolment.fleet
         listeners: "dict[str, Listener]" = {}
         if fetcher is None:
@@ -101,7 +105,19 @@ class BoardAgent(Agent):
             ports = Ports(journal, banks, models[model], fetcher, hooks, clock)
             updates[model] = Update(model, enrolment, ports)
         boots = Journal(folder, "device")
-        Agent.__init__(self, enrolment, updates, link, clock, boots, metrics_seconds, listeners)
+        walk = RootWalk(enrolment, folder, clock, problem)
+        Agent.__init__(
+            self,
+            enrolment,
+            updates,
+            link,
+            clock,
+            boots,
+            walk,
+            metrics_seconds,
+            listeners,
+            report_key=key_of(report_key) if report_key else b"",
+        )
 
     def live(self, model: str) -> "Live | None":
         """Returns the model that serves now (types.Live), or None. After a reset it is None until
@@ -149,24 +165,23 @@ class BoardHooks(Hooks):
         return self._may_update(upcoming) if self._may_update else ""
 
 
-def _enrolled(device: str, target: str, models: "Iterable[str]", path: str) -> Enrolment:
-    """Checks the names, as the controller refuses reports with other ones. Returns the Enrolment
-    with the root document in the file `path`. To save memory, the root role and its keys are
-    removed: only a new root would need them."""
+def _trusted(
+    device: str, target: str, models: "Iterable[str]", path: str, folder: str
+) -> "tuple[Document, str]":
+    """Checks the names, as the controller refuses reports with other ones. Returns what
+    root_store.newest returns; the file `path` has the root of the enrolment."""
+    from modelwave_agent import root_store
     from modelwave_shared import documents
 
     try:
         with open(path, "rb") as file:
             size = min(os.stat(path)[6], MAX_ENVELOPE_BYTES + 1)
-            root = documents.open_first_root(file.read(size))
+            enrolled = documents.open_first_root(file.read(size))
     except (OSError, ValueError) as error:
         raise ValueError("%s: %s" % (path, advised(error, "agent")))
     with documents.CHECKING:
         _check_names(device, target, models)
-    del root["roles"]["root"]
-    keys = root["keys"]
-    root["keys"] = {key: keys[key] for role in root["roles"].values() for key in role["keyids"]}
-    return Enrolment(device, target, root)
+    return root_store.newest(folder, enrolled)
 
 
 def _check_names(device: str, target: str, models: "Iterable[str]") -> None:

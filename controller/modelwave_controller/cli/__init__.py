@@ -26,6 +26,7 @@ from modelwave_shared import checkout
 COMMANDS: dict[str, tuple[str, str | None]] = {
     "init": ("init", "init"),
     "key": ("key", None),
+    "root": ("root", None),
     "target": ("target", None),
     "model": ("model", None),
     "golden": ("golden", None),

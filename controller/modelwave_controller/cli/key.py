@@ -6,16 +6,35 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import disk
-from modelwave_controller.cli.key_options import KeyArgument, public_of
-from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
+from modelwave_controller.cli.key_options import KeyArgument, public_of, warn_if_exposed
+from modelwave_controller.cli.key_options import key as key_text
+from modelwave_controller.cli.options import (
+    JsonOption,
+    PassphraseFileOption,
+    asker,
+    duration,
+    home_of,
+    path,
+)
+from modelwave_controller.cli.root_changes import (
+    epoch,
+    expiry,
+    hosts,
+    minimum,
+    revoke,
+    rotate,
+)
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
-from modelwave_controller.trust import keys, roots
+from modelwave_controller.trust import changes, keys, roots, signers, ssh_agent
 from modelwave_controller.trust.documents import require
 from modelwave_shared import documents, dsse, ed25519, fields, roles, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 app = typer.Typer(no_args_is_help=True, help="Make and show keys; show who signed a document.")
+
+for _draft in (rotate, revoke, epoch, minimum, hosts, expiry):
+    app.command()(_draft)
 
 
 @app.command()
@@ -24,6 +43,9 @@ def create(
     out: Annotated[
         Path | None, typer.Option(help="File to make; else NAME.key here.", parser=path)
     ] = None,
+    no_passphrase: Annotated[
+        bool, typer.Option("--no-passphrase", help="For an order key: the service cannot ask.")
+    ] = False,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,19 +54,42 @@ def create(
     path = out or Path(f"{name}.key")
     if path.exists():
         raise OperatorError(f"--out: {path} exists and is never overwritten; name another")
-    key = keys.create_key(path, asker(passphrase_file, f"key {name}", twice=True)())
+    if no_passphrase and passphrase_file:
+        raise OperatorError("--no-passphrase: give it or --passphrase-file, not both")
+    passphrase = None if no_passphrase else asker(passphrase_file, f"key {name}", twice=True)()
+    key = keys.create_key(path, passphrase)
     _print_key(path, key.public, as_json)
 
 
 @app.command("show")
 def show_key(
-    key: KeyArgument,
+    ctx: typer.Context,
+    key: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KEY]",
+            help="Key file, ssh-agent:KEYID, or pkcs11:URI; else the root.",
+            show_default=False,
+            parser=key_text,
+        ),
+    ] = None,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the id and the public key of a private or public key file, or of a key that an
-    ssh-agent or a token holds; `ssh-agent:` alone lists those that the agent has."""
-    _print_key(key, public_of(key, passphrase_file), as_json)
+    """Show the id and the public key of a key: of a file, an ssh-agent or a token.
+
+    The file may be one with a public key. `ssh-agent:` alone names the keys that the agent holds.
+    Without KEY: show the root's keys, and all else that the root says.
+    """
+    if key is not None:
+        _print_key(key, public_of(key, passphrase_file), as_json)
+        return
+    found = home_of(ctx).chain
+    if as_json:
+        print_json({**found.newest, "version": found.version, "trouble": found.trouble})
+        return
+    troubles = [("but", found.trouble)] if found.trouble else []
+    show(facts([*changes.facts(found.newest), *troubles]))
 
 
 def _print_key(place: object, public: bytes, as_json: bool) -> None:
@@ -64,6 +109,43 @@ def export(
     """Print the public key: as PEM for openssl, or as hex digits for a root document."""
     public = public_of(key, passphrase_file)
     print(keys.public_pem(public).decode() if pem else public.hex(), end="" if pem else "\n")
+
+
+@app.command("to-agent")
+def to_agent(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Key file.", show_default=False, parser=path)
+    ],
+    lifetime: Annotated[
+        int | None,
+        typer.Option(
+            "--for",
+            metavar="DURATION",
+            parser=duration,
+            help="Such as 8h; else until the agent ends.",
+        ),
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="The agent asks before each signature.")
+    ] = False,
+    socket: Annotated[
+        Path | None,
+        typer.Option(help="Socket of the agent; else that of $SSH_AUTH_SOCK.", parser=path),
+    ] = None,
+    passphrase_file: PassphraseFileOption = None,
+) -> None:
+    """Give the key of a file to ssh-agent, which signs with it from then on.
+
+    Its passphrase is asked for once; then --key ssh-agent:KEYID signs. OpenSSH's ssh-add reads no
+    key files of this kind before version 9.6.
+    """
+    warn_if_exposed(str(file))
+    key = keys.load_key(file, asker(passphrase_file, str(file)))
+    text = f"{ssh_agent.PREFIX}{key.keyid}" + (f"@{socket}" if socket else "")
+    agent, _ = ssh_agent.named(text, Path(), signers.WAIT_SECONDS)
+    seed = key.private.private_bytes_raw()
+    agent.add(seed, key.public, f"modelwave {file.name}", lifetime or 0, confirm)
+    say(f"[green]the agent has it[/]: --key {safe(text)}")
 
 
 @app.command()

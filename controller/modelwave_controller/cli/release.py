@@ -3,13 +3,14 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from modelwave_controller import disk
 from modelwave_controller.cli.create import ModelArgument, create
 from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.cli.release_signing import sign
 from modelwave_controller.cli.release_view import forced, json_entry, release_facts
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.releases import heldout, ml_bom
@@ -23,6 +24,7 @@ ReleaseArgument = Annotated[
 
 app = typer.Typer(no_args_is_help=True, help="Sign releases, add them to a home, show them.")
 app.command()(create)
+app.command()(sign)
 
 
 @app.command()
@@ -30,7 +32,9 @@ def add(
     ctx: typer.Context,
     bundle: Annotated[
         list[Path],
-        typer.Argument(metavar="BUNDLE", show_default=False, help="Bundle folders.", parser=path),
+        typer.Argument(
+            metavar="BUNDLE", show_default=False, help="Bundle folders, or manifests.", parser=path
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:
@@ -59,15 +63,30 @@ def add(
 @app.command("list")
 def list_releases(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List all releases of this home."""
-    known = Releases(home_of(ctx)).all()
+    releases = Releases(home_of(ctx))
+    known = releases.all()
     if as_json:
-        print_json([json_entry(release.document, release.digest) for release in known])
+        entries = [(json_entry(one.document, one.digest), one.trouble) for one in known]
+        print_json(
+            [entry | ({"trouble": trouble} if trouble else {}) for entry, trouble in entries]
+        )
         return
     if not known:
         say("no releases yet; make one with `modelwave release create`")
         return
     columns = ("model", "release", "version", "target", "bytes", "sha256", "held-out", "forced")
     show(table(columns, [_row(release) for release in known]))
+    for name, numbers in releases.unsound().items():
+        shown = ", ".join(map(str, numbers))
+        say(
+            f"[yellow]but[/] devices refuse {safe(name)} {shown}: too few keys of the newest root "
+            f"have signed: `modelwave release sign {safe(name)} --key FILE`"
+        )
+
+
+def _json(release: StoredRelease) -> dict[str, Any]:
+    trouble = {"trouble": release.trouble} if release.trouble else {}
+    return json_entry(release.document, release.digest) | trouble
 
 
 def _row(release: StoredRelease) -> tuple[object, ...]:

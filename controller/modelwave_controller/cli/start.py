@@ -249,6 +249,7 @@ def start(
     home = home_of(ctx)
     releases = Releases(home)
     found = releases.find(model, release)
+    releases.require_sound(found)
     chosen = _plan(plan_file, stages, stage, trial, rest)
     lifted = reason_or_none(lift_ban, "--lift-ban")
     blind = reason_or_none(accept_blind, "--accept-blind")

@@ -139,7 +139,7 @@ class Story:
         self.parts.start(self.running, self.fleet)
         self._set_up_boards()
         self._release_all()
-        online = self._wait_devices(lambda found: sum(d["online"] for d in found))
+        online = self._wait_devices(lambda found: sum(bool(d["online"]) for d in found))
         self.saw("every agent reported", online == len(self.fleet), f"{online} online")
 
     def everyone_gets_v1(self) -> None:

@@ -6,13 +6,13 @@ the service's.
 """
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from modelwave_controller import disk
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.trust import roots
 from modelwave_controller.trust.documents import Manifest, view
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
@@ -23,12 +23,14 @@ MANIFEST_FILE = "manifest.json"
 
 @dataclass(frozen=True)
 class Signed:
-    """A manifest whose signature was verified under the fleet's root."""
+    """A manifest whose signature was verified under the fleet's root. If it was only under an
+    earlier one, `trouble` says why devices refuse it now."""
 
     document: dict[str, Any]  # the manifest as it was signed
     manifest: Manifest  # its typed view
     envelope: bytes
     digest: str  # sha256 of the payload, in hex; orders name it
+    trouble: str = ""
 
 
 def read_manifest(path: Path, root: dict[str, Any], what: str) -> Signed:
@@ -36,6 +38,19 @@ def read_manifest(path: Path, root: dict[str, Any], what: str) -> Signed:
     data = disk.read_input(path, what, MAX_ENVELOPE_BYTES)
     document, digest = roots.open_signed(MANIFEST, data, root, str(path))
     return Signed(document, view(Manifest, document), data, digest)
+
+
+def read_kept(path: Path, root: dict[str, Any], earlier: Sequence[dict[str, Any]]) -> Signed:
+    """Reads a manifest that the home has kept. It may have been signed under an `earlier` root, by
+    keys that the newest one does not name any more. Raises as `read_manifest`."""
+    try:
+        return read_manifest(path, root, str(path))
+    except TrustError as error:
+        for one in earlier:
+            with contextlib.suppress(TrustError):
+                found = read_manifest(path, one, str(path))
+                return replace(found, trouble=str(error).removeprefix(f"{path}: "))
+        raise
 
 
 @contextlib.contextmanager

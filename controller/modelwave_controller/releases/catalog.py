@@ -5,10 +5,11 @@
                                                model's own signature is one of them
     signed/<model>/<release>/<target>.json     the same for bundles: reserves the number
 
-A release never changes: the same one may be added again, but another one with its number or
-version is refused. Files are stored before the manifest that names them.
+A release never changes: the same one may be added again, also with other signatures, but another
+one with its number or version is refused. Files are stored before the manifest that names them.
 """
 
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from modelwave_controller import disk
@@ -17,7 +18,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.releases import bundles, manifests, model_signature
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.trust.documents import require
-from modelwave_shared import fields
+from modelwave_shared import documents, fields
 
 StoredRelease = Signed
 
@@ -29,6 +30,7 @@ class Releases:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.root = home.root_document
+        self.earlier = home.chain.earlier
 
     def file_path(self, sha256: str) -> Path:
         """Returns the path of the file with this hash, which may not exist. Raises OperatorError if
@@ -59,6 +61,53 @@ class Releases:
             names = sorted({(r.manifest.release, r.manifest.version) for r in known})
             shown = ", ".join(f"{number} ({version})" for number, version in names[-5:])
             raise OperatorError(f"RELEASE: {model} has no release {wanted[:100]}; it has {shown}")
+        return found
+
+    def require_sound(self, found: Mapping[str, StoredRelease]) -> None:
+        """Raises TrustError unless devices take these releases under the newest root."""
+        for release in found.values():
+            manifest = release.manifest
+            if release.trouble:
+                raise TrustError(
+                    f"RELEASE: devices refuse {manifest.model} {manifest.release} for "
+                    f"{manifest.target}: {release.trouble.partition('; ')[0]} of root "
+                    f"{documents.root_version(self.root)}: `modelwave release sign "
+                    f"{manifest.model} {manifest.release} --key FILE`, with a release key that it "
+                    "names, signs it anew"
+                )
+            least = self.home.root.minimum.get(manifest.model, 1)
+            if manifest.release < least:
+                raise TrustError(
+                    f"RELEASE: {manifest.model} {manifest.release} is below {least}, the minimum "
+                    "that the fleet's root allows: devices refuse it"
+                )
+
+    def unsound(self) -> dict[str, list[int]]:
+        """Returns {model: releases} of the manifests that too few keys of the newest root have
+        signed."""
+        found: dict[str, set[int]] = {}
+        for release in self.all():
+            if release.trouble:
+                found.setdefault(release.manifest.model, set()).add(release.manifest.release)
+        return {model: sorted(numbers) for model, numbers in found.items()}
+
+    def places(self, model: str, wanted: Collection[str]) -> list[tuple[Path, StoredRelease]]:
+        """Returns (file, release) of each manifest of the model in this home, of these numbers or
+        versions only unless `wanted` is empty. Raises OperatorError if there is none."""
+        require(fields.name, model, "MODEL")
+        found = [
+            (path, release)
+            for path, release in self._kept(self.home.releases / model, self.home.signed / model)
+            if not wanted or {str(release.manifest.release), release.manifest.version} & {*wanted}
+        ]
+        named = {str(r.manifest.release) for _, r in found} | {r.manifest.version for _, r in found}
+        for one in wanted:
+            if one not in named:
+                raise OperatorError(f"RELEASE: this home has no release {one[:100]} of {model}")
+        if not found:
+            raise OperatorError(
+                f"MODEL: this home has no release of {model}; see `modelwave release list`"
+            )
         return found
 
     def of_digest(self, model: str, digest: str) -> StoredRelease | None:
@@ -95,12 +144,13 @@ class Releases:
         return same[0].release if same else max(taken, default=0) + 1
 
     def add(self, bundle: Path) -> tuple[StoredRelease, bool]:
-        """Adds a bundle's release to the home; returns it, and whether it is new. Raises TrustError
-        for a wrong signature, hash or fleet, OperatorError if another release has its number or
-        version."""
-        if not (bundle / bundles.MANIFEST_FILE).is_file():
+        """Adds a bundle's release to the home; returns it, and whether it is new, or newly signed.
+        `bundle` may be its manifest alone, if the home has the files. Raises TrustError for a wrong
+        signature, hash or fleet, OperatorError if another release has its number or version."""
+        manifest = bundle if bundle.is_file() else bundle / bundles.MANIFEST_FILE
+        if not manifest.is_file():
             raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST_FILE}: not a bundle")
-        signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "BUNDLE")
+        signed = bundles.read_manifest(manifest, self.root, "BUNDLE")
         self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
         self.home.files.mkdir(mode=0o755, exist_ok=True)
         files = [(file.sha256, file.size) for file in signed.manifest.files]
@@ -109,8 +159,8 @@ class Releases:
         for sha256, size in files:
             stored = self.file_path(sha256)
             if not stored.exists():
-                disk.copy_verified(bundle / sha256, stored, sha256, size)
-        return signed, _keep(self.home.releases, signed)
+                disk.copy_verified(manifest.parent / sha256, stored, sha256, size)
+        return signed, self._keep(self.home.releases, signed)
 
     def note(self, bundle: Path) -> None:
         """Stores the manifest of a bundle that was signed here for another home. Raises
@@ -120,7 +170,7 @@ class Releases:
         self._check_place(
             signed, self._of_model(self.home.releases / model, self.home.signed / model)
         )
-        _keep(self.home.signed, signed)
+        self._keep(self.home.signed, signed)
 
     def _check_place(self, new: StoredRelease, present: list[StoredRelease]) -> None:
         manifest = new.manifest
@@ -147,23 +197,23 @@ class Releases:
                 )
 
     def _of_model(self, *folders: Path) -> list[StoredRelease]:
-        return [
-            bundles.read_manifest(path, self.root, str(path))
-            for folder in folders
-            for number in sorted(_folders(folder), key=lambda number: int(number.name))
-            for path in sorted(number.glob("*.json"))
-        ]
+        return [release for _, release in self._kept(*folders)]
 
+    def _kept(self, *folders: Path) -> Iterator[tuple[Path, StoredRelease]]:
+        for folder in folders:
+            for number in sorted(_folders(folder), key=lambda number: int(number.name)):
+                for path in sorted(number.glob("*.json")):
+                    yield path, bundles.read_kept(path, self.root, self.earlier)
 
-def _keep(place: Path, signed: StoredRelease) -> bool:
-    """Stores the envelope unless it exists; returns whether it is new."""
-    manifest = signed.manifest
-    path = place / manifest.model / str(manifest.release) / f"{manifest.target}.json"
-    if path.exists():
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    disk.replace(path, signed.envelope)
-    return True
+    def _keep(self, place: Path, signed: StoredRelease) -> bool:
+        """Stores the envelope unless one with enough signatures exists; returns whether it did."""
+        manifest = signed.manifest
+        path = place / manifest.model / str(manifest.release) / f"{manifest.target}.json"
+        if path.exists() and not bundles.read_kept(path, self.root, self.earlier).trouble:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.replace(path, signed.envelope)
+        return True
 
 
 def _folders(path: Path) -> list[Path]:

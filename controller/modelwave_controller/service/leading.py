@@ -5,6 +5,7 @@
     writer   own thread: stores messages from the inbox in the database
     ticker   the caller's thread: decides about rollouts
     publish  the caller's thread: sends messages that are due, reads back what the broker retains
+    answer   the caller's thread: sends heartbeats to devices that have asked
 
 A service that stands by has none of them, and receives nothing from the broker: it would receive
 the same messages, and storing one twice is not harmless (counters, events). When it takes over, it
@@ -23,14 +24,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.errors import KeyAwayError, ModelwaveError
 from modelwave_controller.home import Home
 from modelwave_controller.service.blocks import Blocks
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.connection import WINDOW, Connection
+from modelwave_controller.service.heartbeats import Heartbeats
 from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.service.readback import ReadBack
+from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
@@ -39,9 +42,6 @@ from modelwave_controller.storage import ahead, lease, log, outbox
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.proven import Policy
-from modelwave_controller.storage.store import Transactions
-from modelwave_controller.trust.documents import Root
-from modelwave_shared import topics
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class Settings:
     home: Home
     broker: ServiceBroker
     issuer: Issuer
+    roots: RootsInUse
     tick_seconds: float
     clock: Callable[[], float]  # Unix seconds
     steady: Callable[[], float]  # seconds of a clock that cannot be set
@@ -71,9 +72,14 @@ class Leading:
         fleet = settings.home.config.fleet
         approves = settings.home.config.devices.approves
         self.ticker = Ticker(store, settings.issuer)
-        self.readback = ReadBack(settings.home.root_document, settings.wake.set, settings.clock)
+        self.roots = settings.roots
+        self.readback = ReadBack(
+            self.roots.chain.newest, settings.wake.set, settings.clock, self.roots.found
+        )
+        self.heartbeats = Heartbeats()
+        put = self.heartbeats.put
         self.writer = Writer(
-            store, fleet, settings.inbox, settings.clock, approves, settings.policy
+            store, fleet, settings.inbox, settings.clock, approves, settings.policy, put
         )
         self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
@@ -108,7 +114,7 @@ class Leading:
 
     def _loop(self) -> None:
         stopping, wake = self.settings.stopping, self.settings.wake
-        due, root = 0.0, False
+        due, published = 0.0, False
         while not stopping.is_set():
             if not (self.writer.alive and self.link.alive and self.blocks.alive):
                 raise RuntimeError("a thread of the service has ended; see its traceback above")
@@ -117,16 +123,17 @@ class Leading:
             pause = self.settings.tick_seconds
             try:
                 self.store.verify_file()
-                if not root:
-                    publish_root(self.store, self.settings.home.root, self._envelope)
-                    self._note_running()
-                    root = True
+                if self.roots.look() or not published:
+                    published = False
+                    self._publish_roots()
+                    published = True
                 if ticks:
                     while self._tick() and not stopping.is_set():
                         pass
                     due = time.monotonic() + self.settings.tick_seconds
                 self._note_link()
                 pause = min(self._publish(), self.store.renew())
+                self._answer()
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
             except (LeaseLost, DatabaseGone):
@@ -138,9 +145,10 @@ class Leading:
                 pause = min(due - time.monotonic(), pause)
             wake.wait(max(0.0, pause))
 
-    @property
-    def _envelope(self) -> bytes:
-        return self.settings.home.root_envelope
+    def _publish_roots(self) -> None:
+        self.readback.root = self.roots.chain.newest
+        self.roots.publish(self.store)
+        self._note_running()
 
     def _tick(self) -> bool:
         return self.ticker.tick(self.settings.clock(), self.settings.steady())
@@ -181,6 +189,17 @@ class Leading:
             self._send_due(connection)
         return pause
 
+    def _answer(self) -> None:
+        """Sends heartbeats to devices that have asked, while this service is sure that it leads."""
+        connection, state = self.link.current, self.ticker.certain_state
+        if connection and self.link.reaches and state is not None and len(self.heartbeats):
+            issuer, now = self.ticker.issuer, self.settings.clock()
+            with self.store.read() as database:
+                self.store.verify(database)
+            if not issuer.trouble and not issuer.key.look():  # else nothing can be signed now
+                with contextlib.suppress(KeyAwayError):  # it has just gone; devices ask again
+                    self.heartbeats.answer(issuer, state, now, connection.probe)
+
     def _send_due(self, connection: Connection) -> None:
         """Sends messages that are due, at most WINDOW at a time; none of a model of which the
         broker may hold a newer order."""
@@ -188,18 +207,10 @@ class Leading:
         if len(busy) <= WINDOW // 2:
             with self.store.read() as database:
                 self.store.verify(database)
-                but = ahead.not_surpassed(database)
+                but = ahead.not_surpassed(database, self.roots.issuer.root.epoch)
                 due = outbox.unsent(database, WINDOW - len(busy), busy, but)
             for message in due:
                 if not self.store.sure:
                     break  # the rest is sent after the next look at the lease
                 self.readback.sent(message)
                 connection.send(message)
-
-
-def publish_root(store: Transactions, root: Root, envelope: bytes) -> None:
-    """Publishes the root document as a retained message, for devices that were offline for long."""
-    topic = topics.under(root.fleet, "root", str(root.version))
-    with store.write() as connection:
-        if outbox.holds(connection, topic) != envelope:
-            outbox.put(connection, [topic], envelope)

@@ -71,11 +71,17 @@ class ReadBack:
     service's thread the rest."""
 
     def __init__(
-        self, root: dict[str, Any], wake: Callable[[], None], clock: Callable[[], float]
+        self,
+        root: dict[str, Any],
+        wake: Callable[[], None],
+        clock: Callable[[], float],
+        found_root: Callable[[int, bytes], None] = lambda _version, _data: None,
     ) -> None:
-        """`root` is the fleet's root document. `wake` is called when `step` has something to do;
-        `clock` returns Unix seconds."""
+        """`root` is the fleet's newest root. `wake` is called when `step` has something to do;
+        `clock` returns Unix seconds; `found_root` is told each root that the database does not
+        hold: its version and its envelope, not verified."""
         self.root = root
+        self.found_root = found_root
         self.fleet = str(root["fleet"])
         self.wake = wake
         self.clock = clock
@@ -229,8 +235,13 @@ class ReadBack:
         with store.write() as database:
             found = differences.judge(database, self.root, doubtful)
             outbox.unsend(database, found.due)
-            newer = [FoundNewer(model=model, seq=seq) for model, seq in found.newer.items()]
+            epoch = self.root["epoch"]
+            newer = [
+                FoundNewer(model=model, seq=seq, epoch=epoch) for model, seq in found.newer.items()
+            ]
             log.append(database, FLEET, self.clock(), newer)
+        for version, envelope in found.roots.items():
+            self.found_root(version, envelope)
         for topic in found.clear:
             clearing = Message(topic, 0, b"")
             self.sent(clearing)

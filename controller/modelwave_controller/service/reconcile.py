@@ -7,7 +7,8 @@ right what differs. It runs within the tick, at a cost of what has changed:
     3. A device that goes on reporting an older order than its own is sent it again (repair.py).
     4. Orders that still stand are signed anew when half of their time has passed.
     5. All orders of a model are signed anew when the floor of its numbers was raised.
-    6. Orders to run a release beside the live one that stand when their rollout is over are
+    6. Orders that the newest root does not allow are signed anew (storage/soundness.py).
+    7. Orders to run a release beside the live one that stand when their rollout is over are
        replaced by orders for the release before (unshadow.py).
 
 Nothing is signed while the clock is in doubt or the order key is away, nor for a model while its
@@ -17,19 +18,21 @@ numbers are in doubt.
 import logging
 from collections.abc import Collection, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from modelwave_controller.rollout import wanted
 from modelwave_controller.rollout.clock import Reading
-from modelwave_controller.rollout.events import Reordered
+from modelwave_controller.rollout.events import OrderSent, Reordered
+from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.repair import MARGIN_SECONDS, Repair, look
-from modelwave_controller.rollout.state import State, Wanted
+from modelwave_controller.rollout.state import Rollout, State, Wanted
 from modelwave_controller.service import own_orders
+from modelwave_controller.service.differences import model_of as model_in
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.unshadow import unshadow
-from modelwave_controller.storage import devices, floors, log, outbox, repairs, retained
+from modelwave_controller.storage import devices, floors, log, outbox, repairs, retained, soundness
 from modelwave_controller.storage.devices import HeardModel
 from modelwave_shared import topics
 from modelwave_shared.limits import SLOTS
@@ -39,6 +42,7 @@ MAX_REPAIRS = 200  # topics that a tick sends again
 MAX_ORDERED_ALONE = 200  # orders for single devices that a tick signs
 MAX_REMEMBERED = 10_000  # topics
 RENEW_SECONDS = 600
+JUDGE_SECONDS = 60
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,8 @@ class Reconciler:
         self._looked = (0, "")  # the number of the batch, and the device in it
         self._asserted: dict[str, float] = {}  # {topic: the rollout clock when it was sent again}
         self._renewal = 0.0  # the rollout clock at the next look for orders that expire
+        self._judged: dict[str, Any] | None = None  # the root under which all orders were looked at
+        self._judge_again = 0.0  # the rollout clock at the next look at them
         self._settled = -1  # the newest event at which nothing was left to put together
         self._unshadowed = -1  # the same, of shadow orders to replace
         # Devices, by id and model, that need an order of their own.
@@ -72,6 +78,7 @@ class Reconciler:
             return False
         return (
             self._pass_floors(connection, state, now)
+            or self._replace_unsound(connection, state, now, reading)
             or self._unshadow(connection, state, now)
             or self._order_alone(connection, state, now)
             or self.settle(connection, state, now, reading)
@@ -82,10 +89,43 @@ class Reconciler:
         """Signs all orders anew of the models whose numbers have to pass a floor."""
         done = [
             sign_anew(connection, self.issuer, state, model, now)
-            for model in floors.reached(connection)
+            for model in floors.reached(connection, self.issuer.root.epoch)
             if not state.obstacle(model) and not state.doubt(model)
         ]
         return any(done)
+
+    def _replace_unsound(
+        self, connection: Connection, state: State, now: float, reading: Reading
+    ) -> bool:
+        """Signs the orders anew that devices would refuse under the newest root. It looks at all
+        when there is another root, and again while some of them cannot be signed yet."""
+        root = self.issuer.document
+        if root is self._judged and reading.seconds < self._judge_again:
+            return False
+        found = soundness.of(connection, root, self.issuer.in_home, state)
+        for model, unsound in found.items():
+            if not unsound.due or state.obstacle(model) or state.doubt(model):
+                continue
+            numbers = sorted(number.seq for number in unsound.due)
+            logger.info("%s: orders %s are signed anew under the newest root", model, numbers)
+            if sign_anew(connection, self.issuer, state, model, now, unsound.due):
+                return True
+        for model, unsound in found.items():
+            if unsound.stuck and root is not self._judged:
+                logger.warning(
+                    "%s: too few keys of the newest root have signed release %s, and devices "
+                    "refuse it: `modelwave release sign %s --key FILE`",
+                    model,
+                    ", ".join(map(str, sorted(unsound.stuck))),
+                    model,
+                )
+        kept = {model for model, unsound in found.items() if unsound.due}
+        left = soundness.left_over(connection, root)
+        fleet = self.issuer.root.fleet
+        outbox.put(connection, [t for t in left if model_in(fleet, t) not in kept], b"")
+        self._judged = root
+        self._judge_again = reading.seconds + JUDGE_SECONDS if found else float("inf")
+        return False
 
     def _order_alone(self, connection: Connection, state: State, now: float) -> bool:
         """Signs orders for devices that cannot read their slot's order, so many as a tick may."""
@@ -107,12 +147,13 @@ class Reconciler:
             return False
         self._renewal = reading.seconds + RENEW_SECONDS
         signed = False
-        for model, seqs in wanted.standing(state).items():
+        for model, numbers in wanted.standing(state).items():
             if state.doubt(model):
                 continue
-            old = retained.past_half(connection, model, seqs, now)
+            old = retained.past_half(connection, model, numbers, now)
             if old:
-                logger.info("%s: orders %s are signed anew before they expire", model, sorted(old))
+                seqs = sorted(number.seq for number in old)
+                logger.info("%s: orders %s are signed anew before they expire", model, seqs)
                 signed = sign_anew(connection, self.issuer, state, model, now, old) or signed
         return signed
 
@@ -214,7 +255,7 @@ class Reconciler:
     def _behind(self, state: State, heard: HeardModel) -> Behind | None:
         found = wanted.of(state, heard.model, heard.target, heard.slot, heard.device)
         root = self.issuer.root
-        if found is None or (heard.epoch, heard.seq) >= (root.epoch, found.seq):
+        if found is None or (heard.epoch, heard.seq) >= found.number:
             return None
         alone = state.alone.get(heard.model, {}).get(heard.device)
         if alone and alone.wanted == found:
@@ -227,7 +268,7 @@ class Reconciler:
 
 
 def _put(connection: Connection, behind: Behind) -> None:
-    message = retained.message(connection, behind.heard.model, behind.wanted.seq)
+    message = retained.message(connection, behind.heard.model, behind.wanted.number)
     if message:
         outbox.put(connection, [behind.topic], message)
 
@@ -244,22 +285,31 @@ def sign_anew(
     state: State,
     model: str,
     now: float,
-    only: Collection[int] | None = None,
+    only: Collection[Number] | None = None,
 ) -> bool:
     """Signs the newest orders for all slots of the model anew, with new numbers: each order for the
     slots that it is still the newest for. Returns whether there were any. `only` gives the numbers
-    of the orders that this is for, None all; orders for single devices say what their slot's order
-    says, and end. `now` is in Unix seconds."""
+    of the orders that this is for, None all. Orders for single devices that say what their slot's
+    order says end; others are signed anew. `now` is in Unix seconds."""
     found = list(wanted.parts(state, model, only))
-    if not found:
+    alone = list(wanted.alone_parts(state, model, only))
+    if not found and not alone:
         return False
     known = devices.known(connection, model)
-    for target, order, slots in found:
-        rollout = state.rollouts[order.rollout]
-        sent = Sender(connection, issuer, state, rollout, known, now).send(
-            target, order.release, slots, quiet=True, shadow=order.shadow
-        )
-        stage, settled = rollout.place_of(order.seq)
+
+    def note(rollout: Rollout, order: Wanted, sent: list[OrderSent]) -> None:
+        stage, settled = rollout.place_of(order.number)
         event = Reordered(stage=stage, settled=settled, orders=sent)
         log.append(connection, rollout.id, now, [event])
+
+    for target, order, slots in found:
+        rollout = state.rollouts[order.rollout]
+        sender = Sender(connection, issuer, state, rollout, known, now)
+        sent = sender.send(target, order.release, slots, quiet=True, shadow=order.shadow)
+        note(rollout, order, sent)
+    for device, target, slot, order in alone:
+        rollout = state.rollouts[order.rollout]
+        sender = Sender(connection, issuer, state, rollout, known, now)
+        again = sender.send_alone(target, order.release, slot, device, order.shadow)
+        note(rollout, order, [again])
     return True

@@ -1,34 +1,52 @@
 """Signs the orders of a rollout, and puts them into the outbox."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert
 
 from modelwave_controller.rollout import cohorts, formats, slot_sets
 from modelwave_controller.rollout.events import Cleared, OrderSent, Release
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, ranges_of
 from modelwave_controller.rollout.state import Rollout, State
-from modelwave_controller.storage import floors, outbox, retained
+from modelwave_controller.storage import ahead, outbox, retained, soundness
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.trust import keys
-from modelwave_controller.trust.documents import Root, of_our_format
+from modelwave_controller.trust.documents import Root, of_our_format, view
 from modelwave_controller.trust.keys import Signer
 from modelwave_shared import topics
 from modelwave_shared.maintenance import in_extra
 from modelwave_shared.words import ORDER
 
+# Returns the envelope of a manifest in the home: of this model, release number and target.
+InHome = Callable[[str, int, str], bytes | None]
 
-@dataclass(frozen=True)
+
 class Issuer:
-    """The root, signing key and file URLs for new orders."""
+    """The root, signing key and file URLs for new orders. While the service runs, a new root or key
+    may take the place of those (roots_in_use.py)."""
 
-    root: Root
-    key: Signer
-    urls: Sequence[str]
+    def __init__(
+        self,
+        document: dict[str, Any],
+        key: Signer,
+        urls: Sequence[str],
+        in_home: InHome = lambda _model, _release, _target: None,
+    ) -> None:
+        """`document` is the newest root. `in_home` is asked for manifests that it does not trust as
+        they are signed in the database."""
+        self.urls = urls
+        self.in_home = in_home
+        self.take(document, key)
+
+    def take(self, document: dict[str, Any], key: Signer) -> None:
+        self.document = document
+        self.root = view(Root, document)
+        self.key = key
+        self.trouble = ""  # why nothing may be signed now
 
 
 @dataclass(frozen=True)
@@ -77,6 +95,7 @@ class Sender:
             known=1,
             device=device,
             shadow=shadow,
+            epoch=self.issuer.root.epoch,
         )
 
     def clear(self, target: str, slots: Sequence[int]) -> Cleared:
@@ -121,7 +140,13 @@ class Sender:
         outbox.put(self.connection, found, message)
         known = cohorts.count_devices(counts, ranges)
         return OrderSent(
-            target=target, seq=seq, release=release, slots=ranges, known=known, shadow=shadow
+            target=target,
+            seq=seq,
+            release=release,
+            slots=ranges,
+            known=known,
+            shadow=shadow,
+            epoch=self.issuer.root.epoch,
         )
 
     def _signed(
@@ -157,7 +182,10 @@ class Sender:
         )
         payload = keys.canonical(of_our_format(ORDER, order, v))
         envelope = keys.sign(ORDER, payload, [self.issuer.key])
-        message = envelope + b"\n" + outbox.blob(self.connection, release.envelope)
+        manifest = soundness.manifest(
+            self.connection, self.issuer.document, self.issuer.in_home, target, model, release
+        )
+        message = envelope + b"\n" + manifest
         self.connection.execute(
             insert(orders).values(
                 model=model,
@@ -213,13 +241,11 @@ class Sender:
         outbox.put(self.connection, found, b"")
 
     def _next_seq(self) -> int:
-        """Returns the next sequence number of the model, above its floor; a failed tick leaves a
-        gap. It depends only on the controller's own orders, because forged reports could use the
-        numbers up. The table also has the orders whose events are not understood."""
-        model = self.rollout.model
-        newest = select(func.max(orders.c.seq)).where(orders.c.model == model)
-        given = self.connection.scalar(newest) or 0
-        floor = floors.of(self.connection, model)
-        seq = max(given, self.state.seqs.get(model, 0), floor) + 1
-        self.state.seqs[model] = seq
-        return seq
+        """Returns the next sequence number of the model in this epoch, above its floor; a failed
+        tick leaves a gap. It depends only on the controller's own orders, because forged reports
+        could use the numbers up. The table also has the orders whose events are not understood."""
+        model, epoch, state = self.rollout.model, self.issuer.root.epoch, self.state
+        given = ahead.newest_given(self.connection, model, epoch)
+        used = state.seqs.get(model, 0) if state.epochs.get(model, 0) == epoch else 0
+        state.seqs[model], state.epochs[model] = max(given, used) + 1, epoch
+        return state.seqs[model]

@@ -24,6 +24,7 @@ from modelwave_controller.service.files import AddressInUse, FileServer
 from modelwave_controller.service.leader import Candidate, LeaderStore
 from modelwave_controller.service.leading import Leading, Settings
 from modelwave_controller.service.reach import Reach
+from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox
@@ -136,10 +137,12 @@ class Service:
 
     def _loop(self, first: LeaderStore | None, urls: list[str]) -> None:
         """Leads, or stands by, until the service stops; `first` is set if it leads already."""
+        issuer = Issuer(self.home.root_document, self.key, urls, self.home.manifest_at)
         settings = Settings(
             home=self.home,
             broker=self.broker,
-            issuer=Issuer(self.home.root, self.key, urls),
+            issuer=issuer,
+            roots=RootsInUse(self.home, issuer),
             tick_seconds=self.tick_seconds,
             clock=self.clock,
             steady=self.steady,
