@@ -147,6 +147,7 @@ def _system(pythons: Sequence[str]) -> Iterator[Path]:
     prefixes = {Path("/usr"), Path(sys.base_prefix)}
     for path in map(Path, pythons):
         prefixes |= {path.parent.parent, path.resolve().parent.parent}
+        yield from (path, path.resolve())
     for prefix in prefixes - {Path("/")}:
         yield prefix / "pyvenv.cfg"
         yield from (prefix / part for part in _PARTS)
