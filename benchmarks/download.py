@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from modelwave_agent.banks import Banks
 from modelwave_agent.host.http import HostHttpFetcher
@@ -121,7 +122,7 @@ def _agent(folder: Path, url: str, entry: dict[str, object]) -> float:
     async def fetch() -> None:
         intake = banks.intake(0, entry)
         try:
-            await HostHttpFetcher().fetch(url, intake)
+            await HostHttpFetcher(hosts=[urlsplit(url).netloc]).fetch(url, intake)
         finally:
             intake.close()
         assert intake.matches()

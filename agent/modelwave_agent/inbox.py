@@ -19,6 +19,7 @@ JUDGING = Phase(
     "modelwave_agent.envelopes",
     "modelwave_agent.terms",
     "modelwave_agent.case",
+    "modelwave_agent.root_store",
     "modelwave_agent.shadow",
     "modelwave_shared.documents",
     "modelwave_shared.dsse",
@@ -65,6 +66,11 @@ class OrderInbox:
             self.later = None
             self.report.clear()
         return order
+
+    def forget(self) -> None:
+        """Forgets what was judged: under another root the same message may be accepted."""
+        self.judged = []
+        self.later = None
 
     async def _judged(self, message: bytes) -> "AcceptedOrder | None":
         from modelwave_agent.case import AlreadyJudged, Case

@@ -28,11 +28,12 @@ _HEAD_BYTES = 4 + 1 + 16 + 1 + 8 + 1 + 64 + 1
 
 
 class Journal:
-    """Stores one dict durably, in at most MAX_JOURNAL_BYTES. Raises OSError if a file operation
-    fails."""
+    """Stores one dict durably. Raises OSError if a file operation fails."""
 
-    def __init__(self, folder: str, name: str) -> None:
-        """Creates the files if they are missing, or else `write` does. `folder` must exist."""
+    def __init__(self, folder: str, name: str, limit: int = MAX_JOURNAL_BYTES) -> None:
+        """Creates the files if they are missing, or else `write` does. `folder` must exist.
+        `limit`: bytes of a record and of each file."""
+        self.limit = limit
         self.paths = ["%s/%s.%d" % (folder, name, number) for number in (0, 1)]
         self.counter = 0
         self.newest = 1
@@ -52,7 +53,7 @@ class Journal:
             if not file_length(path):
                 continue
             with open(path, "rb") as file:
-                found = _read(file)
+                found = _read(file, self.limit)
                 file.seek(0)
                 written += bool(file.read(_HEAD_BYTES).strip(b"\0"))
             if found and found[0] > self.counter:
@@ -67,7 +68,7 @@ class Journal:
         body = json.dumps(record).encode()
         head = ("MWJ1 %016x %08x " % (self.counter + 1, len(body))).encode()
         data = head + hexdigest(head + body).encode() + b"\n" + body
-        if len(data) > MAX_JOURNAL_BYTES:
+        if len(data) > self.limit:
             raise ValueError("journal: a record of %d bytes" % len(data))
         if not file_length(self.paths[1 - self.newest]):
             self._make()
@@ -92,8 +93,8 @@ class Journal:
 
     def _make(self) -> None:
         for path in self.paths:
-            if file_length(path) < MAX_JOURNAL_BYTES:
-                _create(path)
+            if file_length(path) < self.limit:
+                _create(path, self.limit)
 
 
 def sync(file: "IO[bytes]") -> None:
@@ -105,9 +106,9 @@ def sync(file: "IO[bytes]") -> None:
         os.sync()
 
 
-def _create(path: str) -> None:
+def _create(path: str, size: int) -> None:
     with open(path, "wb") as file:
-        for _ in range(MAX_JOURNAL_BYTES // _PIECE_BYTES):
+        for _ in range(size // _PIECE_BYTES):
             file.write(bytes(_PIECE_BYTES))
         sync(file)
 
@@ -123,7 +124,7 @@ def file_length(path: str) -> int:
         return 0
 
 
-def _read(file: "IO[bytes]") -> "tuple[int, dict[str, Any]] | None":
+def _read(file: "IO[bytes]", limit: int) -> "tuple[int, dict[str, Any]] | None":
     """Returns (counter, record), or None if `file` holds no complete record."""
     head = file.read(_HEAD_BYTES)
     if head[:5] != b"MWJ1 " or head[-1:] != b"\n":
@@ -133,7 +134,7 @@ def _read(file: "IO[bytes]") -> "tuple[int, dict[str, Any]] | None":
     if counter.strip(_HEX_DIGITS) or length.strip(_HEX_DIGITS):
         return None
     body_bytes = int(length, 16)
-    if body_bytes > MAX_JOURNAL_BYTES - _HEAD_BYTES:
+    if body_bytes > limit - _HEAD_BYTES:
         return None
     body = file.read(body_bytes)
     if len(body) != body_bytes or hexdigest(head[:31] + body).encode() != head[31:-1]:

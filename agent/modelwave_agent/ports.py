@@ -9,11 +9,20 @@ modules of their own. So is Shadow, which no board has: types.py describes it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from modelwave_agent.banks import Banks
     from modelwave_agent.intake import Intake
     from modelwave_agent.journal import Journal
-    from modelwave_agent.types import Breathe, Document, HookAnswer, Live, MayAnswer, Shadow
+    from modelwave_agent.types import (
+        Breathe,
+        Document,
+        Enrolment,
+        HookAnswer,
+        Live,
+        MayAnswer,
+        Shadow,
+    )
     from modelwave_agent.upcoming import Upcoming
 
 
@@ -59,7 +68,20 @@ class BrokerLink:
 
 
 class Fetcher:
-    """Downloads files."""
+    """Downloads files. `hosts`: the entries of those that they may come from, as in
+    modelwave_shared.file_hosts; None: those of the fleet's root. `enrolment`: the agent sets it;
+    its root may be replaced by a newer one."""
+
+    hosts: "Sequence[str] | None" = None
+    enrolment: "Enrolment | None" = None
+
+    def allowed(self) -> "Sequence[str]":
+        """Returns the entries that count now."""
+        if self.hosts is not None:
+            return self.hosts
+        root = self.enrolment.root if self.enrolment else {}
+        listed: "Sequence[str]" = root.get("extra", {}).get("file_hosts", ())
+        return listed
 
     async def fetch(self, url: str, intake: "Intake") -> None:
         """Passes the bytes of `url`, from `intake.offset` on, to `intake.write`. Returns at the

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from modelwave_agent.journal import Journal
     from modelwave_agent.measures import Sample
     from modelwave_agent.ports import BrokerLink, Clock
+    from modelwave_agent.root_walk import RootWalk
     from modelwave_agent.types import Document, Enrolment
     from modelwave_agent.update import Update
 
@@ -55,14 +56,15 @@ class Agent:
         link: "BrokerLink",
         clock: "Clock",
         boots: "Journal",
+        walk: "RootWalk",
         metrics_seconds: float = 900,
         listeners: "dict[str, Listener] | None" = None,
         version: "str | None" = None,
     ) -> None:
         """`updates`: {model: Update}; `boots`: the device's own Journal, which counts its
-        resets; `listeners`: {topic: function that gets the payloads}, besides the topics of
-        orders; `version`: the program's version in reports, if the one of version.py is not
-        exact enough."""
+        resets; `walk`: takes new roots of trust; `listeners`: {topic: function that gets the
+        payloads}, besides the topics of orders; `version`: the program's version in reports, if
+        the one of version.py is not exact enough."""
         self.device = device
         self.updates = updates
         self.link = link
@@ -70,6 +72,7 @@ class Agent:
         self.metrics_seconds = metrics_seconds
         self.presence = topics.presence(device.fleet, device.name)
         self.boots = boots
+        self.walk = walk
         self.boot = 0
         self.install = ""  # "": none is durable
         self.n = 0  # number of the last document since the reset
@@ -209,8 +212,10 @@ class Agent:
         self.changed.set()
 
     async def _subscribe(self) -> None:
-        """What is retained comes with it, each time."""
-        await self.link.subscribe(list(self.desired) + list(self.listeners))
+        """What is retained comes with it, each time. The next root comes first: the orders may be
+        signed by its keys."""
+        wanted = [self.walk.topic()] + list(self.desired) + list(self.listeners)
+        await self.link.subscribe(wanted)
 
     async def _leave(self) -> None:
         """Publishes "offline": a broker sends the last will only if the connection breaks."""
@@ -235,10 +240,24 @@ class Agent:
         if topic in self.listeners:
             self.listeners[topic](payload)
             return
+        if topic == self.walk.topic():
+            return await self._take_root(payload)
         model = self.desired.get(topic)
         # An empty payload means that the topic was cleared: there is no order.
         if model is not None and payload:
             await self.updates[model].consider(payload)
+
+    async def _take_root(self, message: bytes) -> None:
+        """Takes the next root, if `message` is it. All orders are then judged anew: it may trust
+        other keys. What serves goes on serving, whoever has signed it."""
+        problem = self.walk.problem
+        is_taken = await self.walk.take(message)
+        if is_taken or self.walk.problem != problem:
+            self.changed.set()
+        if is_taken:
+            for update in self.updates.values():
+                await update.begin_anew()
+            await self._subscribe()
 
     async def _ask_again(self) -> None:
         """Judges refused orders again: an order may fit later, when there is space on the disk or
@@ -247,7 +266,7 @@ class Agent:
             await self.clock.sleep(AGAIN_SECONDS)
             if self.trouble:
                 self._count_boot()
-            is_missing = False
+            is_missing, self.walk.missed = self.walk.missed, False
             for update in self.updates.values():
                 await update.consider_again()
                 is_missing = update.heal() or is_missing
@@ -305,7 +324,8 @@ class Agent:
         """Returns the report document."""
         updates = list(self.updates.values())
         has = [update.has() for update in updates]
-        notes = [self.trouble] + [note for update in updates for note in update.report.notes()]
+        notes = [self.trouble, self.walk.problem]
+        notes += [note for update in updates for note in update.report.notes()]
         document = self._numbered()
         document.update(
             {
@@ -321,6 +341,7 @@ class Agent:
                 "accelerator": has[0]["accelerator"],
                 "refused": clean("; ".join(note for note in notes if note)),
                 "models": {update.model: update.state() for update in updates},
+                "extra": {"root": self.device.root_version},
             }
         )
         return document

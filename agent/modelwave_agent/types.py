@@ -60,9 +60,15 @@ class Enrolment:
         """`root`: the checked root document. It gives the fleet, and with the name the slot."""
         self.name = name
         self.target = target
-        self.root = root
+        self.root = root  # a later one of the same fleet may take its place (root_walk.py)
         self.fleet: str = root["fleet"]
         self.slot = slot(self.fleet, name)
+
+    @property
+    def root_version(self) -> int:
+        """The number of the root in the chain of roots."""
+        version: int = self.root.get("version", 1)
+        return version
 
 
 class AcceptedOrder:

@@ -84,6 +84,14 @@ class Update:
         if self.inbox.later:
             await self.consider(self.inbox.later)
 
+    async def begin_anew(self) -> None:
+        """Judges all orders anew, also the one under way: the device has another root of trust."""
+        async with self.turn:
+            self.inbox.forget()
+            self.report.clear()
+            if self.work.busy():
+                await self.work.begin_anew()
+
     def heal(self) -> bool:
         """Tries again what the medium has refused. True if messages were passed over meanwhile
         and can be judged now: they are retained, so whoever asks for them gets them again."""

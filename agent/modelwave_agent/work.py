@@ -81,6 +81,16 @@ class Work:
             with WORKING:
                 self.ledger.stopped()
 
+    async def begin_anew(self) -> None:
+        """Ends the work like a clean stop, and begins like after a reset: the order must come
+        again, and be judged anew. What serves goes on serving."""
+        await self.stop_cleanly()
+        self.progress.order = None
+        self.newest = (0, 0)
+        self.tried.clear()
+        self.booted.clear()
+        self.boot()
+
     def _start(self, event: str, order: "AcceptedOrder | None") -> None:
         """Starts a task that handles `event` (Driver.run)."""
         self.stopping = False

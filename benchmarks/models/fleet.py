@@ -31,6 +31,7 @@ class Fleet:
     operator: CommandLine
     running: Processes
     broker_url: str
+    files: str  # the entry of the files' host for agent.toml
 
     def release(self, model: Model, package: str, golden: Path, *options: str) -> tuple[str, int]:
         """Returns "yes", or why it is not released, and the bytes of RAM that the manifest asks
@@ -88,7 +89,7 @@ class Fleet:
         config.write_text(
             f'device = "{device}"\ntarget = "{TARGET}"\nmodels = [{listed}]\n'
             f'state = "{folder / "state"}"\nroot = "{self.operator.home / "root.json"}"\n'
-            f'[broker]\nurl = "{self.broker_url}"\n'
+            f'[broker]\nurl = "{self.broker_url}"\n[download]\nhosts = ["{self.files}"]\n'
         )
         paths = [str(folder / part) for part in ("agent.toml", "jobs", "answers")]
         settings = [f"PYTHONPATH={environment()['PYTHONPATH']}", "PYTHONDONTWRITEBYTECODE=1"]
@@ -122,9 +123,9 @@ def fleet(folder: Path) -> Iterator[Fleet]:
         if error := operator.tries("init", "models"):
             raise StorageError(error)
         broker_url = service.start_broker(operator, running)
-        service.settle(operator, broker_url)
+        files = service.settle(operator, broker_url)
         service.start_serve(operator, running)
-        yield Fleet(folder, operator, running, broker_url)
+        yield Fleet(folder, operator, running, broker_url, files)
 
 
 def online(devices: Any) -> set[str]:

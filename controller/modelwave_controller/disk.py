@@ -17,9 +17,10 @@ from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.interruption import held_back
 
 _CHUNK_BYTES = 1 << 20
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # As tempfile names them; a folder with a date in its name is a person's.
 _WORK = re.compile(
-    r"\.modelwave-(backup|restore|init|sign|golden)-(?![0-9]{8}$)[a-z0-9_]{8}", re.ASCII
+    r"\.modelwave-(backup|restore|init|sign|golden|enrol)-(?![0-9]{8}$)[a-z0-9_]{8}", re.ASCII
 )
 
 
@@ -97,9 +98,22 @@ def create_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
-def replace(path: Path, data: bytes) -> None:
+def private_folder(path: Path) -> None:
+    """Makes a folder that only its owner may enter, whatever the umask is; the missing folders
+    above it are made as usual. If it exists and is ours, others are kept from writing into it."""
+    for parent in reversed(path.absolute().parents):
+        if not parent.exists():
+            parent.mkdir(mode=0o755, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _OTHERS_WRITE:
+        with contextlib.suppress(PermissionError):
+            path.chmod(mode & ~_OTHERS_WRITE)
+
+
+def replace(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replaces a file's contents completely, or leaves the old ones."""
-    with _whole(path) as file:
+    with _whole(path, mode) as file:
         file.write(data)
 
 
@@ -142,7 +156,7 @@ def _read(file: BinaryIO, path: Path, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
+def _whole(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Yields a file in the same folder, which durably replaces `path` at the end of the block,
     unless it raises."""
     descriptor, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
@@ -150,7 +164,7 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
         with naming(path), open(descriptor, "wb") as file:
             yield file
             file.flush()
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         os.rename(name, path)
     except BaseException:

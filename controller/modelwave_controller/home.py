@@ -4,18 +4,21 @@ controller.toml   settings of the service
 root.json         the newest root document, which names the keys of the fleet
 roots/            every root document by its version (trust/chain.py)
 order.key         signs orders; the service needs it
+report.key        the secret of the keys by which devices prove their reports
 offline/          root and release keys; the service never needs them: move them away
 releases/         <model>/<release>/<target>.json, the signed manifests
 signed/           the same for releases in bundles, so that no number is used twice
 files/<sha256>    the files that manifests name; devices download them
 targets/          the operator's own targets
+broker/           what the broker needs: the users and their rules, its certificate
+ca/               the certificate of the fleet's authority; its key is in offline/
 modelwave.db      events, devices and messages to publish
 """
 
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -24,13 +27,16 @@ from modelwave_controller import disk, environment
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
-from modelwave_controller.trust import chain, keys, roots
+from modelwave_controller.trust import chain, custody, keys, report_keys, roots, signers
 from modelwave_controller.trust.chain import Chain
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
-from modelwave_shared import fields, limits
+from modelwave_controller.trust.keys import Signer
+from modelwave_controller.trust.waiting_key import WaitingKey
+from modelwave_shared import fields, limits, roles
 
 MAX_CONFIG_BYTES = 65536
+MAX_PASSPHRASE_BYTES = 1024
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
 _GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
@@ -45,10 +51,17 @@ user = ""
 password_file = ""   # holds the user's password, and nothing else
 ca = ""              # PEM file; empty: the system's certificate authorities
 
+[keys]
+# The key that signs orders: a file, "ssh-agent:KEYID" or "pkcs11:URI" (docs/operations.md).
+order = "order.key"
+passphrase_file = ""   # holds its passphrase, or the PIN of its token, and nothing else
+
 [database]
 # Empty: modelwave.db in this folder. Another SQLite file: "sqlite:///data/fleet.db" in this folder,
 # "sqlite:////srv/fleet.db" elsewhere. Or PostgreSQL: "postgresql+psycopg://user@host/modelwave"
 url = ""
+# A file that holds the password of PostgreSQL's user, and nothing else; not in the URL then:
+# password_file = "database-password"
 
 [files]
 # The address at which the service serves model files over HTTP; port 0 takes a free one.
@@ -56,6 +69,15 @@ listen = "127.0.0.1:8180"
 # The URLs from which devices download, as they cannot use the address above:
 # urls = ["http://192.0.2.10:8180/files"]; a file is at URL/<sha256>.
 urls = []
+
+[devices]
+# Whether reports and windows have to prove which device sent them: "off"; "show": what is not
+# proven is shown; "require": it does not count either.
+proof = "off"
+# "approve": a device that was not enrolled counts only after `modelwave device approve DEVICE`.
+unknown = "count"
+# The broker's URL that `modelwave device enrol` writes for devices; "": that of [broker].
+broker = ""
 """
 
 
@@ -63,7 +85,10 @@ class _Settings(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def _broker_url(value: str) -> str:
+def broker_url(value: str) -> str:
+    """Returns the URL of a broker if it is one. Raises ValueError."""
+    if not value.isprintable() or len(value) > 300:
+        raise ValueError("has a character that is not printable, or more than 300 of them")
     parts = urlsplit(value)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise ValueError("give mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883")
@@ -74,6 +99,10 @@ def _broker_url(value: str) -> str:
     if parts.port == 0:
         raise ValueError("port 0 cannot be connected to; give the broker's port")
     return value
+
+
+def _broker_url_or_none(value: str) -> str:
+    return broker_url(value) if value else ""
 
 
 def _listen(value: str) -> str:
@@ -93,7 +122,7 @@ Line = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
 
 
 class BrokerSettings(_Settings):
-    url: Annotated[str, AfterValidator(_broker_url)] = "mqtt://127.0.0.1:1883"
+    url: Annotated[str, AfterValidator(broker_url)] = "mqtt://127.0.0.1:1883"
     user: Line = ""
     password_file: Line = ""
     ca: Line = ""
@@ -113,6 +142,7 @@ class BrokerSettings(_Settings):
 
 class DatabaseSettings(_Settings):
     url: Line = ""
+    password_file: Line = ""
 
 
 class FilesSettings(_Settings):
@@ -126,11 +156,35 @@ class FilesSettings(_Settings):
         return host.strip("[]"), int(port)
 
 
+class DevicesSettings(_Settings):
+    """`proof`: what storage/proven.py asks of reports and windows.
+    `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
+    `broker`: the URL of the broker for devices, "": that of [broker]."""
+
+    proof: Literal["off", "show", "require"] = "off"
+    unknown: Literal["count", "approve"] = "count"
+    broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
+
+    @property
+    def approves(self) -> bool:
+        return self.unknown == "approve"
+
+
+class KeysSettings(_Settings):
+    """`order` names the key that signs orders (trust/signers.py); `passphrase_file` holds its
+    passphrase, or the PIN of its token."""
+
+    order: Annotated[Line, Field(min_length=1)] = "order.key"
+    passphrase_file: Line = ""
+
+
 class ControllerConfig(_Settings):
     fleet: Name
+    keys: KeysSettings = KeysSettings()
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
+    devices: DevicesSettings = DevicesSettings()
 
 
 def read_config(path: Path, fleet: str) -> ControllerConfig:
@@ -198,7 +252,12 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        return self.located(self.config.database.url or "sqlite:///modelwave.db")
+        """The database's URL, with its password. Raises OperatorError."""
+        settings = self.config.database
+        located = self.located(settings.url or "sqlite:///modelwave.db")
+        if not settings.password_file:
+            return located
+        return _with_password(located, self.within(settings.password_file))
 
     def located(self, url: str) -> str:
         """Returns a database.url; the path of an SQLite file in it is made absolute from this
@@ -225,19 +284,81 @@ class Home:
             return None
         return disk.read_input(place, "--home", limits.MAX_ENVELOPE_BYTES)
 
-    def order_key(self) -> keys.SigningKey:
-        """Reads the key that signs orders. Raises OperatorError unless the fleet's root allows
-        it."""
-        key = keys.load_key(self.path / "order.key", _order_passphrase)
-        roots.require_signer(self.root_document, "order", key)
-        return key
+    def order_key(self) -> Signer:
+        """Opens the key that signs orders. One that an agent or a token holds may be away, and come
+        back. Raises OperatorError unless the fleet's root allows it."""
+        text = self.config.keys.order
+        if signers.is_file(text):
+            key = signers.open_signer(text, self._order_passphrase, self.path)
+            roots.require_signer(self.root_document, "order", key)
+            return key
+        allowed, _ = roles.role_keys(self.root_document, "order")
+        return WaitingKey(text, allowed, self._order_passphrase, self.path)
+
+    @property
+    def order_key_file(self) -> Path | None:
+        """The file of the order key; None if an agent or a token holds it."""
+        text = self.config.keys.order
+        return self.path / text if signers.is_file(text) else None
+
+    def warnings(self) -> list[str]:
+        """Returns what is to be put right about keys and secrets here. Raises OperatorError."""
+        has_secret = _has_password(self.config.database.url)
+        return custody.warnings(self.path, self.order_key_file, has_secret)
+
+    def _order_passphrase(self) -> bytes:
+        name = self.config.keys.passphrase_file
+        if name:
+            data = disk.read_input(self.within(name), "keys.passphrase_file", MAX_PASSPHRASE_BYTES)
+            return data.rstrip(b"\r\n")
+        given = environment.secret(ORDER_PASSPHRASE)
+        if not given:
+            raise OperatorError(
+                f"{signers.shown(self.config.keys.order)} has a passphrase or PIN: put it into a "
+                "file of mode 0600 and name that in controller.toml, [keys] passphrase_file, or "
+                f"set it in {ORDER_PASSPHRASE}"
+            )
+        return given
+
+    def report_master(self) -> bytes:
+        """Reads the secret of the keys by which devices prove their reports. Raises OperatorError
+        if it is missing."""
+        master = report_keys.load(self.path)
+        if master is None:
+            raise OperatorError(
+                f"{self.path / report_keys.NAME} is missing, and devices.proof in controller.toml "
+                f'is "{self.config.devices.proof}": put it back, or set "off"'
+            )
+        return master
 
 
-def _order_passphrase() -> bytes:
-    given = environment.secret(ORDER_PASSPHRASE)
-    if not given:
-        raise OperatorError(f"order.key has a passphrase: set it in {ORDER_PASSPHRASE}")
-    return given
+def _with_password(url: str, file: Path) -> str:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return url  # the store refuses it
+    if parsed.password is not None or parsed.get_backend_name() == "sqlite":
+        raise OperatorError(
+            "database.password_file: the URL has a password too, or is SQLite's, which has none: "
+            "give one of the two"
+        )
+    data = disk.read_input(file, "database.password_file", MAX_PASSPHRASE_BYTES)
+    try:
+        password = data.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise OperatorError(f"database.password_file: {file} is not UTF-8 text") from error
+    return parsed.set(password=password).render_as_string(hide_password=False)
+
+
+def _has_password(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.password is not None or "password=" in parts.query
 
 
 def check_new(path: Path, fleet: str) -> None:
@@ -253,7 +374,7 @@ def make_home(path: Path, fleet: str, passphrase: bytes) -> Home:
     """Makes the home of a new fleet, with all its keys; `passphrase` encrypts those in offline/.
     Raises OperatorError as `check_new` does."""
     check_new(path, fleet)
-    path.mkdir(parents=True, exist_ok=True)
+    disk.private_folder(path)
     # Made in a temporary folder and moved at the end, so that an interruption leaves no incomplete
     # home; root.json, without which a folder is not a home, is moved last.
     with disk.work_folder(path.absolute().parent, "init") as made:
@@ -275,6 +396,7 @@ def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
     }
     order_passphrase = environment.secret(ORDER_PASSPHRASE) or None
     order = keys.create_key(folder / "order.key", order_passphrase)
+    report_keys.create(folder)
     root = roots.first_root(fleet, [offline[name] for name in ROOT_KEYS], offline["release"], order)
-    disk.create_file(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode())
+    disk.create_file(folder / "controller.toml", _TEMPLATE.format(fleet=fleet).encode(), 0o600)
     disk.create_file(folder / "root.json", root)

@@ -18,6 +18,7 @@ from modelwave_shared.words import MANIFEST, ROOT, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from modelwave_shared.fields import Document
@@ -31,6 +32,7 @@ CHECKING = Phase(
     "modelwave_shared.orders",
     "modelwave_shared.schema",
     "modelwave_shared.fields",
+    "modelwave_shared.file_hosts",
     "modelwave_shared.rules",
 )
 
@@ -104,11 +106,28 @@ def open_next_root(data: bytes, trusted: "Document") -> "Document":
     """Returns the root document in the envelope `data` that follows the checked root `trusted`. As
     in The Update Framework (section 5.3), as many keys as each of the two requires have signed it,
     and no version is left out. Raises ValueError."""
+    root: "Document | None" = None
+    for step in next_root(data, trusted):
+        root = step
+    assert root is not None
+    return root
+
+
+def next_root(data: bytes, trusted: "Document") -> "Iterator[Document | None]":
+    """Does the same in steps: yields None after each signature, which takes a board a second, and
+    the root at the end."""
     envelope = dsse.read(data)
     require_kind(envelope, ROOT)
-    verify(envelope, trusted)
+    for _ in envelope.verifying(*roles.role_keys(trusted, ROOT)):
+        yield None
     root = read(ROOT, envelope.payload)
-    verify(envelope, root)
+    for _ in envelope.verifying(*roles.role_keys(root, ROOT)):
+        yield None
+    _check_follows(root, trusted)
+    yield root
+
+
+def _check_follows(root: "Document", trusted: "Document") -> None:
     if root["fleet"] != trusted["fleet"]:
         raise DocumentError("root.fleet", "%s, not %s" % (root["fleet"], trusted["fleet"]))
     due = root_version(trusted) + 1
@@ -117,7 +136,6 @@ def open_next_root(data: bytes, trusted: "Document") -> "Document":
     if root["epoch"] < trusted["epoch"]:
         told = "%d, it was %d already" % (root["epoch"], trusted["epoch"])
         raise DocumentError("root.epoch", told)
-    return root
 
 
 def root_version(root: "Document") -> int:

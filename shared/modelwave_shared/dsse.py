@@ -13,7 +13,7 @@ from modelwave_shared.limits import KEYID_CHARACTERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from modelwave_shared.dsse_text import Signature
 
@@ -41,28 +41,33 @@ class Envelope:
     def verify(self, keys: "Mapping[str, bytes]", threshold: int) -> None:
         """Raises EnvelopeError unless `threshold` of the distinct public keys in `keys`
         ({keyid: 32 bytes}) have signed."""
+        for _ in self.verifying(keys, threshold):
+            pass
+
+    def verifying(self, keys: "Mapping[str, bytes]", threshold: int) -> "Iterator[None]":
+        """Does the same, and yields after each signature, which takes a board a second. Of each key
+        one signature is tried: more of them, all bad, would only cost time."""
         if threshold < 1:
             raise EnvelopeError("threshold %d: at least 1 is needed" % threshold)
+        tried: set[bytes] = set()
+        good = 0
         with VERIFYING:
-            good = self._good_keys(keys, threshold)
+            for keyid, signature in self.signatures:
+                key = keys.get(keyid)
+                if key is not None and key not in tried and good < threshold:
+                    tried.add(key)
+                    good += self._is_signed_by(key, signature)
+                    yield
         if good < threshold:
             raise EnvelopeError(
                 "signatures: %d of the %d needed %s keys have signed" % (good, threshold, self.kind)
             )
 
-    def _good_keys(self, keys: "Mapping[str, bytes]", enough: int) -> int:
-        """Counts the distinct keys that have signed, up to `enough`."""
+    def _is_signed_by(self, key: bytes, signature: bytes) -> bool:
         from modelwave_shared import ed25519
 
         prefix = pae_prefix(self.kind, len(self.payload))
-        good: set[bytes] = set()
-        for keyid, signature in self.signatures:
-            key = keys.get(keyid)
-            if key is None or key in good or len(good) == enough:
-                continue
-            if ed25519.verify(key, self.payload, signature, prefix):
-                good.add(key)
-        return len(good)
+        return ed25519.verify(key, self.payload, signature, prefix)
 
 
 def read(data: bytes) -> Envelope:

@@ -87,6 +87,15 @@ def url(value: "Any", where: str) -> None:
         raise DocumentError(where, "%s is no URL: %s" % (shown(value), allowed))
 
 
+def file_host(value: "Any", where: str) -> None:
+    """An entry of a list of hosts that files may come from (file_hosts.py)."""
+    from modelwave_shared.file_hosts import is_entry
+
+    if type(value) is not str or not is_entry(value):
+        allowed = "HOST or HOST:PORT in lower case, [ADDRESS] for IPv6; no scheme, path or *"
+        raise DocumentError(where, "%s is no host of files: %s" % (shown(value), allowed))
+
+
 def _is_spelt(value: "Any", least: int, most: int, letters: str) -> bool:
     # strip() leaves "" exactly if all characters are in `letters`.
     return type(value) is str and least <= len(value) <= most and not value.strip(letters)

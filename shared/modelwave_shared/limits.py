@@ -62,3 +62,6 @@ MAX_REPORT_BYTES = 16384
 # A model's journal record: two banks of three files, with `loading` and a version of backslashes
 # (two bytes each in JSON), and the floor.
 MAX_JOURNAL_BYTES = 4096
+
+# The journal record of a root of trust: an envelope as a JSON text, a backslash for each quote.
+MAX_ROOT_JOURNAL_BYTES = MAX_ENVELOPE_BYTES + 512

@@ -6,7 +6,7 @@ goes from each to the next (documents.open_next_root). The first has version 1.
 
 from modelwave_shared import dsse
 from modelwave_shared.errors import DocumentError
-from modelwave_shared.fields import keyid, name, sha256, text
+from modelwave_shared.fields import file_host, keyid, name, sha256
 from modelwave_shared.limits import (
     MAX_EPOCH,
     MAX_FILE_HOSTS,
@@ -30,7 +30,7 @@ EXPIRY_FORMAT = 2  # the first format version that has `expires`
 # The fields of `extra` that this program knows (docs/documents.md).
 EXTRA: "dict[str, Rule]" = {
     "issued": TIME,  # when it was made
-    "file_hosts": ListOf(text, 0, MAX_FILE_HOSTS),  # HOST or HOST:PORT that files may come from
+    "file_hosts": ListOf(file_host, 0, MAX_FILE_HOSTS),  # that files may come from
 }
 
 

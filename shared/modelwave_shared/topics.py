@@ -22,6 +22,11 @@ def desired_device(fleet: str, device: str, model: str) -> str:
     return under(fleet, "desired", "device", device, model)
 
 
+def root(fleet: str, version: int) -> str:
+    """Retained: the root of trust with this version in the chain."""
+    return under(fleet, "root", str(version))
+
+
 def reported(fleet: str, device: str) -> str:
     """Retained: the device's report."""
     return under(fleet, "reported", device)

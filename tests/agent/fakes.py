@@ -19,10 +19,11 @@ import tempfile
 from pathlib import Path
 
 from modelwave_agent import intake as real_intake
-from modelwave_agent import ports
+from modelwave_agent import ports, root_store
 from modelwave_agent import record as records
 from modelwave_agent.banks import Banks
 from modelwave_agent.journal import Journal
+from modelwave_agent.root_walk import RootWalk
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
@@ -32,7 +33,8 @@ from tests.agent.medium import Medium
 
 CHUNK_BYTES = 1000
 TURNS = 5_000  # of the event loop: more than any life here takes
-DEVICE = Enrolment("pi-1", "linux-cpu", signing.root())
+ROOT = signing.root()
+DEVICE = Enrolment("pi-1", "linux-cpu", ROOT)
 TOPIC = topics.desired_slot("demo", "linux-cpu", "digits", DEVICE.slot)
 
 
@@ -96,10 +98,13 @@ class World:
             FakeClock(self),
             FakeShadow(self) if self.runs_beside else None,
         )
-        update = Update("digits", DEVICE, around)
+        root, problem = root_store.newest(self.folder, ROOT)
+        device = Enrolment(DEVICE.name, DEVICE.target, root)
+        update = Update("digits", device, around)
         boots = Journal(self.folder, "device")
-        link = FakeLink(self)
-        return Agent(DEVICE, {"digits": update}, link, FakeClock(self), boots), update
+        link, clock = FakeLink(self), FakeClock(self)
+        walk = RootWalk(device, self.folder, clock, problem)
+        return Agent(device, {"digits": update}, link, clock, boots, walk), update
 
     # What must hold.
 

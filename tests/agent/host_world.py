@@ -66,6 +66,8 @@ class World:
             *lines,
             "[broker]",
             f'url = "mqtt://127.0.0.1:{self.port}"',
+            "[download]",
+            f'hosts = ["{self.url[len("http://") :]}"]',
         ]
         path.write_text("\n".join(settings))
         return path

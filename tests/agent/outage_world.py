@@ -13,6 +13,7 @@ from modelwave_agent.banks import Banks
 from modelwave_agent.intake import Intake
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import BrokerLink, Fetcher, FetchError, Hooks, Ports, Runtime
+from modelwave_agent.root_walk import RootWalk
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
@@ -90,7 +91,8 @@ def _agent(link, server):
         clock,
     )
     boots = _MemoryJournal("", "device")
-    return Agent(device, {"digits": Update("digits", device, ports)}, link, clock, boots)
+    walk = RootWalk(device, "", clock)  # there is no other root
+    return Agent(device, {"digits": Update("digits", device, ports)}, link, clock, boots, walk)
 
 
 class _OutageFetcher(Fetcher):

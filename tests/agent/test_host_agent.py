@@ -385,7 +385,7 @@ def test_authorities_that_cannot_be_read_any_more_are_reported(tmp_path):
     shutil.copy(tmp_path / "good.pem", ca_file)
     with refused_port() as port:
         toml = World(tmp_path, port, 1, None, {}).toml()
-    toml.write_text(f'{toml.read_text()}\n[download]\nca = "{ca_file}"\n')
+    toml.write_text(f'{toml.read_text()}\nca = "{ca_file}"\n')
     agent = HostAgent.from_config(toml)._agent
     fetcher = agent.updates["digits"].work.ports.fetcher
     ca_file.write_text("garbage")

@@ -255,6 +255,31 @@ def test_root_that_is_another_document_is_refused(folder):
     assert "instead of a root" in problem(folder, LEAST)
 
 
+def test_hosts_of_files_are_read(folder):
+    found = read(folder, LEAST)
+    assert (found.file_hosts, found.private_networks) == (None, False)
+    text = 'hosts = ["Files.example.org", "[fd00::1]:8180"]\nprivate_networks = true\n'
+    found = read(folder, LEAST + "[download]\n" + text)
+    assert found.file_hosts == ("files.example.org", "[fd00::1]:8180")
+    assert found.private_networks
+    assert read(folder, LEAST + "[download]\nhosts = []\n").file_hosts == ()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ('"files.example.org"', "give at most 16 hosts as a list"),
+        (str(["a.example.org"] * 17), "give at most 16 hosts as a list"),
+        ('["http://a/files"]', '"http://a/files" is no host of files: HOST or HOST:PORT'),
+        ('["*.example.org"]', '"*.example.org" is no host of files'),
+        ("[1]", "give a text in quotes"),
+    ],
+)
+def test_hosts_of_files_that_are_none_are_named(folder, hosts, said):
+    text = LEAST + f"[download]\nhosts = {hosts}\n"
+    assert problem(folder, text).startswith(f"download.hosts: {said}")
+
+
 def test_hosts_of_redirects_are_read(folder):
     hosts = '["cdn.example.org", "*.s3.amazonaws.com", "cdn.example.org:8443"]'
     found = read(folder, LEAST + f"[download]\nredirect_hosts = {hosts}\n").redirect_hosts

@@ -18,6 +18,14 @@ from modelwave_agent.ports import FetchError
 from tests.agent.hand import Hand
 from tests.agent.host_places import refused_port
 from tests.agent.host_server import answering, serving
+from tests.agent.telling_servers import (
+    ANSWERS,
+    ANSWERS_IN_TLS,
+    NUMBER,
+    SECRET,
+    greeting,
+    telling,
+)
 from tests.certificates import Authority
 
 DATA = bytes(range(256)) * 40  # 10,240 bytes
@@ -40,14 +48,15 @@ async def never_wait():
 
 
 def fetch(intake, answer, url="http://127.0.0.1:{port}/x", fetcher=None, times=1):
-    """Fetches `times` from a server that answers with `answer`."""
+    """Fetches `times` from a server that answers with `answer`, and whose host is listed."""
 
     async def main():
         async with serving(answer) as port:
+            found = fetcher or HostHttpFetcher(pace=PATIENT)
+            if found.hosts is None:
+                found.hosts = [url.format(port=port).partition("://")[2].split("/")[0]]
             for _ in range(times):
-                await (fetcher or HostHttpFetcher(pace=PATIENT)).fetch(
-                    url.format(port=port), intake
-                )
+                await found.fetch(url.format(port=port), intake)
 
     try:
         asyncio.run(main())
@@ -204,9 +213,9 @@ def test_body_without_a_length_that_is_too_short_keeps_what_came(tmp_path, is_ch
     ("body", "problem"),
     [
         (b"", "the connection ended between two chunks"),
-        (b"\r\n", "a chunk has no size, but b''"),
-        (b"-5\r\n" + DATA, "a chunk has no size, but b'-5'"),
-        (b"0x10\r\n" + DATA, "a chunk has no size, but b'0x10'"),
+        (b"\r\n", "a chunk has no size"),
+        (b"-5\r\n" + DATA, "a chunk has no size"),
+        (b"0x10\r\n" + DATA, "a chunk has no size"),
         (b"1_0\r\n" + DATA, "a chunk has no size"),
         (b"f" * 16 + b"\r\n" + DATA, "a chunk has no size"),
         (b"\xb2\r\n" + DATA, "a chunk has no size"),
@@ -238,11 +247,11 @@ def test_chunks_that_go_wrong_keep_what_came(tmp_path, body, problem, came):
 
 
 def test_file_one_byte_short_is_refused(tmp_path):
-    assert "10239 bytes, 10240 are signed" in refusal(tmp_path, answering(DATA[:-1]))
+    assert "has not the 10240 bytes that are signed" in refusal(tmp_path, answering(DATA[:-1]))
 
 
 def test_file_one_byte_long_is_refused(tmp_path):
-    assert "10241 bytes, 10240 are signed" in refusal(tmp_path, answering(DATA + b"x"))
+    assert "has not the 10240 bytes that are signed" in refusal(tmp_path, answering(DATA + b"x"))
 
 
 def test_range_of_a_file_one_byte_long_is_refused(tmp_path):
@@ -304,7 +313,7 @@ def test_206_without_content_range_is_refused(tmp_path):
 
 def test_gzipped_body_is_refused(tmp_path):
     answer = saying("200 OK", "Content-Encoding: gzip", f"Content-Length: {len(DATA)}", body=DATA)
-    assert "gzip" in refusal(tmp_path, answer)
+    assert "the body has a Content-Encoding" in refusal(tmp_path, answer)
 
 
 @pytest.mark.parametrize("length", ["", "-1", "+5", "1e5", "0x10", "1_0", "10240, 10240", "9" * 20])
@@ -322,12 +331,13 @@ def test_two_lengths_are_refused(tmp_path):
 @pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "chunked, chunked", "x"])
 def test_transfer_that_is_encoded_in_another_way_than_chunks_is_refused(tmp_path, coding):
     answer = saying("200 OK", f"Transfer-Encoding: {coding}", body=chunks(DATA))
-    assert f"the body is encoded ({coding})" in refusal(tmp_path, answer)
+    assert "the body has a Transfer-Encoding that is not read" in refusal(tmp_path, answer)
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "416 Range Not Satisfiable", "503 Busy"])
 def test_error_status_is_named(tmp_path, status):
-    assert status in refusal(tmp_path, saying(status, "Content-Length: 0"))
+    said = refusal(tmp_path, saying(status, "Content-Length: 0"))
+    assert said == f"127.0.0.1: the server answered {status[:3]}"
 
 
 def date_in(seconds):
@@ -399,7 +409,7 @@ def test_interim_answers_are_passed_over(tmp_path):
 
 @pytest.mark.parametrize("status", ["101 Switching", "204 No Content", "304 Not Modified"])
 def test_status_that_has_no_file_is_refused(tmp_path, status):
-    assert f"the server answered {status}" in refusal(tmp_path, saying(status))
+    assert refusal(tmp_path, saying(status)).endswith(f"the server answered {status[:3]}")
 
 
 def test_closed_before_an_answer(tmp_path):
@@ -474,7 +484,9 @@ def test_lines_between_chunks_now_and_then_run_into_the_least_rate(tmp_path):
 
 def test_server_that_says_nothing_runs_into_the_deadline(tmp_path):
     pace = Pace(connect_seconds=60, silence_seconds=0.2, watch_seconds=60)
-    assert "timed out" in refusal(tmp_path, wait_for_ever, fetcher=HostHttpFetcher(pace=pace))
+    assert "does not answer in time" in refusal(
+        tmp_path, wait_for_ever, fetcher=HostHttpFetcher(pace=pace)
+    )
 
 
 def test_server_that_keeps_the_pace_is_not_cut_off(tmp_path):
@@ -499,7 +511,8 @@ def test_closing_after_every_kilobyte_only_costs_requests(tmp_path):
 
     async def main():
         async with serving(answer) as port:
-            fetcher, ended = HostHttpFetcher(pace=PATIENT), 0
+            fetcher = HostHttpFetcher(pace=PATIENT, hosts=[f"127.0.0.1:{port}"])
+            ended = 0
             while intake.offset < intake.wanted:
                 try:
                     await fetcher.fetch(f"http://127.0.0.1:{port}/x", intake)
@@ -575,7 +588,7 @@ def test_byte_too_many_for_the_intake_comes_through(tmp_path):
 )
 def test_address_that_no_device_asks_is_refused(tmp_path, host):
     said = refusal(tmp_path, wait_for_ever, url=f"http://{host}:{{port}}/x")
-    assert "a device may not connect to" in said
+    assert ": a device may connect to none of its 1 addresses" in said
 
 
 def test_name_that_leads_to_a_refused_address_is_refused(tmp_path, monkeypatch):
@@ -584,7 +597,7 @@ def test_name_that_leads_to_a_refused_address_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(place.socket, "getaddrinfo", resolved)
     said = refusal(tmp_path, wait_for_ever, url="http://files.example:{port}/x")
-    assert said == "files.example: a device may not connect to 169.254.169.254"
+    assert said == "files.example: a device may connect to none of its 1 addresses"
 
 
 def test_name_is_resolved_once_and_what_was_checked_is_connected_to(tmp_path, monkeypatch):
@@ -597,7 +610,8 @@ def test_name_is_resolved_once_and_what_was_checked_is_connected_to(tmp_path, mo
 
     monkeypatch.setattr(place.socket, "getaddrinfo", resolved)
     intake = intake_of(tmp_path)
-    fetch(intake, answering(DATA), url="http://files.example:{port}/x")
+    private = HostHttpFetcher(pace=PATIENT, private_networks=True)
+    fetch(intake, answering(DATA), url="http://files.example:{port}/x", fetcher=private)
     assert intake.matches()
     assert asked == ["files.example"]
 
@@ -608,12 +622,12 @@ def test_url_that_is_none_is_refused(tmp_path, url):
 
 
 def test_name_server_that_does_not_answer_does_not_hold_up_the_end(tmp_path, monkeypatch):
+    fetcher = HostHttpFetcher(pace=Pace(connect_seconds=0.05), hosts=["files.example"])
     free = threading.Event()
     monkeypatch.setattr(place.socket, "getaddrinfo", lambda *_, **__: free.wait(60))
-    pace = Pace(connect_seconds=0.05)
     try:
-        with pytest.raises(FetchError, match=r"files\.example: the name was not resolved in time"):
-            asyncio.run(HostHttpFetcher(pace=pace).fetch("http://files.example/x", None))
+        with pytest.raises(FetchError, match=r"files\.example: the name was not resolved within"):
+            asyncio.run(fetcher.fetch("http://files.example/x", None))
         assert [t for t in threading.enumerate() if not t.daemon] == [threading.main_thread()]
     finally:
         free.set()
@@ -626,8 +640,9 @@ def test_device_without_threads_is_a_failed_fetch(tmp_path, monkeypatch):
     async def main(url):
         with monkeypatch.context() as full:
             full.setattr(threading.Thread, "start", start)
-            with pytest.raises(FetchError, match=r"127\.0\.0\.1: .*can't start new thread"):
-                await HostHttpFetcher().fetch(url, intake_of(tmp_path))
+            # A literal address is resolved in a thread too.
+            with pytest.raises(FetchError, match=r"127\.0\.0\.1: .*temporarily unavailable"):
+                await HostHttpFetcher(hosts=["127.0.0.1:1"]).fetch(url, intake_of(tmp_path))
 
     asyncio.run(main("http://127.0.0.1:1/x"))
 
@@ -652,7 +667,7 @@ def cancel_fetch(intake, written, meanwhile):
 
     async def main():
         async with serving(send_a_part_and_wait) as port:
-            fetcher = HostHttpFetcher(pace=PATIENT)
+            fetcher = HostHttpFetcher(pace=PATIENT, hosts=[f"127.0.0.1:{port}"])
             fetching = asyncio.create_task(fetcher.fetch(f"http://127.0.0.1:{port}/x", intake))
             await asyncio.to_thread(written.wait)
             fetching.cancel()
@@ -704,6 +719,11 @@ def test_cancelled_fetch_waits_for_the_write_under_way(tmp_path):
 # TLS.
 
 
+def at(port):
+    """What a fetcher is told for the URL https://localhost:{port}."""
+    return {"hosts": [f"localhost:{port}"], "private_networks": True}
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority"))
@@ -714,7 +734,7 @@ def test_https_with_the_fleets_own_authority(tmp_path, authority):
 
     async def main():
         async with serving(answering(DATA), tls=authority.server_context()) as port:
-            fetcher = HostHttpFetcher(authority.ca_file)
+            fetcher = HostHttpFetcher(authority.ca_file, **at(port))
             await fetcher.fetch(f"https://localhost:{port}/x", intake)
 
     asyncio.run(main())
@@ -725,19 +745,21 @@ def test_https_with_the_fleets_own_authority(tmp_path, authority):
 def test_https_from_another_authority_is_refused(tmp_path, authority):
     async def main():
         async with serving(answering(DATA), tls=authority.server_context()) as port:
-            await HostHttpFetcher().fetch(f"https://localhost:{port}/x", intake_of(tmp_path))
+            await HostHttpFetcher(**at(port)).fetch(
+                f"https://localhost:{port}/x", intake_of(tmp_path)
+            )
 
-    with pytest.raises(FetchError, match="certificate verify failed"):
+    with pytest.raises(FetchError, match="the certificate is "):
         asyncio.run(main())
 
 
 def test_https_for_another_host_is_refused(tmp_path, authority):
     async def main():
         async with serving(answering(DATA), tls=authority.server_context()) as port:
-            fetcher = HostHttpFetcher(authority.ca_file)
+            fetcher = HostHttpFetcher(authority.ca_file, hosts=[f"127.0.0.1:{port}"])
             await fetcher.fetch(f"https://127.0.0.1:{port}/x", intake_of(tmp_path))
 
-    with pytest.raises(FetchError, match="certificate verify failed"):
+    with pytest.raises(FetchError, match="the certificate is for another address"):
         asyncio.run(main())
 
 
@@ -747,11 +769,12 @@ def test_authorities_are_read_at_each_connection(tmp_path, authority):
     other = tmp_path / "other"
     other.mkdir()
     shutil.copy(Authority(other).ca_file, ca_file)
-    fetcher = HostHttpFetcher(str(ca_file), PATIENT)
+    fetcher = HostHttpFetcher(str(ca_file), PATIENT, private_networks=True)
     told = []
     fetcher.authorities.tell = told.append
 
     async def fetched(port):
+        fetcher.hosts = [f"localhost:{port}"]
         intake = intake_of(tmp_path)
         try:
             await fetcher.fetch(f"https://localhost:{port}/x", intake)
@@ -761,7 +784,7 @@ def test_authorities_are_read_at_each_connection(tmp_path, authority):
 
     async def main():
         async with serving(answering(DATA), tls=authority.server_context()) as port:
-            with pytest.raises(FetchError, match="certificate verify failed"):
+            with pytest.raises(FetchError, match="the certificate is "):
                 await fetched(port)
             shutil.copy(authority.ca_file, ca_file)
             assert await fetched(port)
@@ -778,3 +801,34 @@ def test_authorities_are_read_at_each_connection(tmp_path, authority):
             assert told[2:] == [""]
 
     asyncio.run(main())
+
+
+# What it says.
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_nothing_that_a_server_sent_is_in_an_error_but_its_status(tmp_path, answer):
+    fetcher = HostHttpFetcher(pace=Pace(10, 10, 10))
+    intake = intake_of(tmp_path)
+    with pytest.raises(FetchError) as caught:
+        fetch(intake, telling(answer), fetcher=fetcher)
+    assert_tells_nothing(caught.value)
+
+
+@pytest.mark.parametrize("banner", ANSWERS_IN_TLS)
+def test_nothing_that_a_server_sent_instead_of_tls_is_in_an_error(tmp_path, authority, banner):
+    async def main():
+        async with greeting(banner) as port:
+            fetcher = HostHttpFetcher(authority.ca_file, **at(port))
+            await fetcher.fetch(f"https://localhost:{port}/x", intake_of(tmp_path))
+
+    with pytest.raises(FetchError, match=r"localhost: ") as caught:
+        asyncio.run(main())
+    assert_tells_nothing(caught.value)
+
+
+def assert_tells_nothing(error):
+    while error:  # the log may have its causes
+        assert SECRET.lower() not in str(error).lower()
+        assert NUMBER not in str(error)
+        error = error.__cause__

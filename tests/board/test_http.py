@@ -12,6 +12,7 @@ import pytest
 from tests import micropython
 from tests.agent.host_places import refused_port
 from tests.agent.host_server import answering, serving
+from tests.agent.telling_servers import ANSWERS, ANSWERS_IN_TLS, NUMBER, SECRET, greeting
 from tests.certificates import Authority
 
 PROGRAM = Path(__file__).parent / "programs" / "http_fetch.py"
@@ -25,7 +26,14 @@ def fetch(tmp_path, compiled):
     """Fetches from a server that answers with `answer`; what the board has printed."""
 
     def run(
-        answer, held=b"", url="http://127.0.0.1:{port}/x", wanted=DATA, tls=None, leaves=0, **more
+        answer,
+        held=b"",
+        url="http://127.0.0.1:{port}/x",
+        wanted=DATA,
+        tls=None,
+        leaves=0,
+        banner=b"",
+        **more,
     ):
         bank = tmp_path / "board"
         bank.mkdir(exist_ok=True)
@@ -39,11 +47,13 @@ def fetch(tmp_path, compiled):
             "times": 1,
             "ca": "",
             "full": 0,
+            "hosts": None,
             **more,
         }
 
         async def main():
-            async with serving(answer, tls) as port:
+            serves = greeting(banner) if banner else serving(answer, tls)
+            async with serves as port:
                 config["url"] = url.format(port=port)
                 (tmp_path / "config.json").write_text(json.dumps(config))
                 return await asyncio.to_thread(
@@ -80,6 +90,28 @@ def saying(status, *fields, body=b""):
         request.say(body)
 
     return answer
+
+
+# Hosts.
+
+
+def test_url_of_a_host_that_is_not_listed_is_not_asked(refusal):
+    async def never(request):
+        raise AssertionError("it was asked")
+
+    for hosts in ([], ["127.0.0.1"], ["127.0.0.1:22"], ["localhost:1", "example.org"]):
+        said = refusal(never, hosts=hosts)
+        assert "not among the %d that files may come from" % len(hosts) in said
+
+
+def test_what_is_no_host_is_refused_by_the_program(fetch):
+    with pytest.raises(AssertionError, match="neither HOST nor HOST:PORT"):
+        fetch(answering(DATA), hosts=["http://127.0.0.1"])
+
+
+def test_port_that_is_none_is_of_no_host(refusal):
+    said = refusal(answering(DATA), url="http://127.0.0.1:x/x", hosts=["127.0.0.1"])
+    assert "not among the 1" in said
 
 
 # Good servers.
@@ -356,9 +388,7 @@ def test_refused_connection_is_named(refusal):
     assert "ECONNREFUSED" in said
 
 
-@pytest.mark.parametrize(
-    "url", ["https://127.0.0.1:{port}/x", "ftp://127.0.0.1/x", "http://127.0.0.1:x/x"]
-)
+@pytest.mark.parametrize("url", ["https://127.0.0.1:{port}/x", "ftp://127.0.0.1/x"])
 def test_url_that_is_not_to_be_fetched_is_named(refusal, url):
     assert refusal(answering(DATA), url=url).startswith("cannot be fetched here: ")
 
@@ -409,3 +439,28 @@ def test_https_for_another_host_is_refused(refusal, tmp_path):
         **REFUSED,
     )
     assert "does not match" in said
+
+
+# What it says.
+
+
+def test_nothing_that_a_server_sent_is_in_an_error_but_its_status(fetch):
+    left = list(ANSWERS)
+
+    async def answer(request):
+        request.say(left.pop(0))
+
+    found = fetch(answer, times=len(ANSWERS))
+    assert len(found["said"]) == len(ANSWERS)
+    for said in found["said"]:
+        assert SECRET.lower() not in said.lower()
+        assert NUMBER not in said
+
+
+def test_nothing_that_a_server_sent_instead_of_tls_is_in_an_error(fetch, tmp_path):
+    ca = der(Authority(tmp_path).ca_file, tmp_path)
+    for banner in ANSWERS_IN_TLS:
+        said = fetch(None, url="https://localhost:{port}/x", ca=ca, banner=banner, **REFUSED)[
+            "error"
+        ]
+        assert SECRET.lower() not in said.lower()

@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import pytest
 from tests.tools import needed
+
+from modelwave_controller.trust import tokens
 
 PIN = "246810"
 SOFTHSM_MISSING = "softhsm2 is not installed: apt install softhsm2"
@@ -86,4 +89,6 @@ def soft_token(folder: Path, monkeypatch: pytest.MonkeyPatch) -> SoftToken:
         pytest.skip(SOFTHSM_MISSING)
     folder.mkdir()
     monkeypatch.setenv("SOFTHSM2_CONF", "")
+    # As if no key of another test were in use.
+    monkeypatch.setattr(tokens, "_logins", WeakValueDictionary())
     return SoftToken(folder)

@@ -130,7 +130,13 @@ def test_a_restored_home_is_the_old_one_without_its_keys(world: World, file: Pat
     assert {name: data for name, data in found.items() if name != DATABASE} == {
         name: data for name, data in old.items() if name not in {*lost, DATABASE}
     }
-    assert done.missing == [(str(new.path / "order.key"), "the key that signs orders")]
+    assert done.missing == [
+        (str(new.path / "order.key"), "the key that signs orders"),
+        (
+            str(new.path / "report.key"),
+            "the secret of devices' report keys, if devices were enrolled",
+        ),
+    ]
     assert (done.kept, done.put_aside, done.models) == ([], "", ["digits"])
 
 
@@ -142,17 +148,20 @@ def test_a_backup_has_no_private_key_and_no_password(world: World, tmp_path: Pat
     (home / "passwords.txt").write_text("hunter2")
     shutil.copyfile(home / "order.key", home / "targets" / "order.key")
     shutil.copyfile(home / "order.key", home / "targets" / "no-key.toml")
+    secret = (home / "report.key").read_bytes().strip()
     (home / "releases" / "digits" / "1" / "link.json").symlink_to(home / "order.key")
     made = make(Home(home), tmp_path / "fleet.tar", world.now)
     data = (tmp_path / "fleet.tar").read_bytes()
     assert b"PRIVATE KEY" not in data
     assert b"hunter2" not in data
+    assert secret not in data
     assert made.left_out == [
         "offline",
         "order.key",
         "passwords.txt",
         "pw",
         "releases/digits/1/link.json",
+        "report.key",
         "targets/no-key.toml",
         "targets/order.key",
     ]
@@ -403,7 +412,8 @@ def test_a_folder_with_something_else_in_it_is_no_home(
     with pytest.raises(OperatorError, match="is not empty, and has no root"):
         put_back(tmp_path / "letters", file, world.now)
     (tmp_path / "new").mkdir()
-    shutil.copyfile(world.home.path / "order.key", tmp_path / "new" / "order.key")
+    for name in ("order.key", "report.key"):
+        shutil.copyfile(world.home.path / name, tmp_path / "new" / name)
     assert put_back(tmp_path / "new", file, world.now).missing == []
 
 
@@ -718,8 +728,8 @@ def changed_database(statements: str) -> Callable[[bytes], bytes]:
 @pytest.mark.parametrize(
     ("statements", "says"),
     [
-        ("DROP TABLE alembic_version", "schema '0001', its manifest '0009'"),
-        ("UPDATE alembic_version SET version_num = '9999'", "schema '9999', its manifest '0009'"),
+        ("DROP TABLE alembic_version", "schema '0001', its manifest '0011'"),
+        ("UPDATE alembic_version SET version_num = '9999'", "schema '9999', its manifest '0011'"),
         ("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END", "a trigger"),
         (
             "DROP TABLE floors; CREATE VIEW floors AS WITH RECURSIVE endless (seq) AS (SELECT 1 "
@@ -755,9 +765,9 @@ def test_backup_and_restore_say_what_they_did_and_what_is_next(
 ) -> None:
     out = run("backup", str(tmp_path / "fleet.tar")).out
     assert re.match(r"wrote .*fleet\.tar: \d+ files, [\d,]+ bytes\n", out)
-    assert "not in it: offline, order.key; keep copies of the keys elsewhere" in out
+    assert "not in it: offline, order.key, report.key; keep copies of the keys elsewhere" in out
     made = run("backup", str(tmp_path / "other.tar"), "--without-files", "--json").json()
-    assert (made["files"], made["left_out"]) == (False, ["offline", "order.key"])
+    assert (made["files"], made["left_out"]) == (False, ["offline", "order.key", "report.key"])
     code = cli.run(["--home", str(tmp_path / "new"), "restore", str(tmp_path / "fleet.tar")])
     out = capsys.readouterr().out
     assert code == 0

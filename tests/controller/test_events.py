@@ -127,6 +127,8 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         events.Restored(made_at=1.5, models=["digits"]),
         events.Recovered(model="digits", floor=1057),
         events.FoundNewer(model="digits", seq=57),
+        events.KeyAway(reason="r"),
+        events.KeyBack(),
     ]
     assert {type(body) for body in bodies} == set(events.Body.__args__[0].__args__)  # type: ignore[attr-defined]
     for body in bodies:

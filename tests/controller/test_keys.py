@@ -194,5 +194,5 @@ def test_order_key_opens_with_the_service_passphrase_only(
     with pytest.raises(OperatorError, match="passphrase is wrong"):
         home.order_key()
     monkeypatch.delenv("MODELWAVE_ORDER_PASSPHRASE")
-    with pytest.raises(OperatorError, match="set it in MODELWAVE_ORDER_PASSPHRASE"):
+    with pytest.raises(OperatorError, match=r"set it in MODELWAVE_ORDER_PASSPHRASE"):
         home.order_key()

@@ -17,6 +17,7 @@ from modelwave_controller.operations import overview
 from modelwave_controller.service.writer import (
     MAX_BACKLOG,
     MAX_INBOX_BYTES,
+    MAX_PAYLOAD_BYTES,
     MESSAGE_BYTES,
     Inbox,
     Writer,
@@ -480,7 +481,7 @@ def test_the_inbox_has_a_bound_in_bytes_and_drops_the_oldest() -> None:
 def test_a_body_of_1_mb_does_not_lie_in_the_inbox() -> None:
     inbox = Inbox()
     inbox.put("t", b"x" * 2**20)
-    assert inbox.bytes <= MAX_REPORT_BYTES + 1 + MESSAGE_BYTES
+    assert inbox.bytes <= MAX_PAYLOAD_BYTES + 1 + MESSAGE_BYTES
 
 
 def test_what_was_heard_is_stored_before_the_writer_ends(

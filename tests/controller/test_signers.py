@@ -46,7 +46,7 @@ def signs(signer: keys.Signer) -> bool:
 def test_file_is_opened_with_its_passphrase_relative_to_the_base(tmp_path: Path) -> None:
     made = keys.create_key(tmp_path / "release.key", b"secret")
     opened = signers.open_signer("release.key", lambda: b"secret", tmp_path)
-    assert (opened.public, opened.away, signs(opened)) == (made.public, "", True)
+    assert (opened.public, opened.look(), signs(opened)) == (made.public, "", True)
 
 
 def test_key_in_an_agent_signs_what_the_key_file_would(agent: Path) -> None:

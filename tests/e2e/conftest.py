@@ -14,6 +14,7 @@ from modelwave_controller.demo import service
 from modelwave_controller.demo.command import CommandLine
 from modelwave_controller.demo.examples import release_arguments
 from modelwave_controller.demo.processes import Processes, processes
+from modelwave_controller.demo.service import free_port
 from tests.tools import MOSQUITTO_MISSING
 
 REPO = Path(__file__).resolve().parents[2]
@@ -30,13 +31,14 @@ class House:
         self.running = running
         self.operator = CommandLine(folder / "home", run)
         self.broker_url = ""
+        self.files = ""  # the entry of the files' host for agent.toml
 
     def init(self) -> None:
         assert self.operator.shows("init", FLEET) == 0
 
     def start_broker(self, kind: str) -> None:
         self.broker_url = getattr(self, f"_start_{kind}")()
-        service.settle(self.operator, self.broker_url)
+        self.files = service.settle(self.operator, self.broker_url)
 
     def start_service(self) -> None:
         service.start_serve(self.operator, self.running)
@@ -60,12 +62,6 @@ class House:
         self.running.start("broker", [MOSQUITTO, "-c", str(config)])
         wait_for_port(port)
         return f"mqtt://127.0.0.1:{port}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int) -> None:

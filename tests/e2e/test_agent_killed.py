@@ -146,6 +146,7 @@ def test_agent_killed_in_the_middle_of_a_download_fetches_only_the_rest(
     config.write_text(
         f'device = "{DEVICE}"\ntarget = "linux-cpu"\nmodels = ["digits"]\nstate = "state"\n'
         f'root = "root.json"\n[broker]\nurl = "{house.broker_url}"\n'
+        f'[download]\nhosts = ["127.0.0.1:{files.server_port}"]\n'
     )
     now = int(time.time())
     order = signing.order(

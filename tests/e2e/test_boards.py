@@ -75,7 +75,9 @@ def start_board(house: House, name: str, **changes: Any) -> None:
 
 def start_fleet(house: House) -> None:
     root = house.operator.home / "root.json"
-    Parts(house.folder, root, house.broker_url, DIGITS / "heldout.npz").start(house.running, HOSTS)
+    Parts(house.folder, root, house.broker_url, house.files, DIGITS / "heldout.npz").start(
+        house.running, HOSTS
+    )
     for name in BOARDS:
         start_board(house, name)
     wanted = len(HOSTS) + len(BOARDS)

@@ -69,7 +69,7 @@ def test_every_verb_steers_a_rollout_of_real_agents(house: House) -> None:
     for version in ("v1", "v2"):
         house.release(version)
     root = house.operator.home / "root.json"
-    parts = Parts(house.folder, root, house.broker_url, DIGITS / "heldout.npz")
+    parts = Parts(house.folder, root, house.broker_url, house.files, DIGITS / "heldout.npz")
     parts.start(house.running, FLEET)
     found = house.operator.waits(["device", "list"], lambda found: len(found) == len(FLEET))
     assert len(found) == len(FLEET)

@@ -52,6 +52,7 @@ def test_parts_of_the_compose_file_work_together(house: House, tmp_path: Path) -
     for name in ("agent-1", "agent-2"):
         config = (DOCKER / f"{name}.toml").read_text()
         config = config.replace("mqtt://broker:1883", house.broker_url)
+        config = config.replace("controller:8180", house.files)
         config = config.replace("/etc/modelwave/enrolment", str(enrolment))
         config = config.replace("/var/lib/modelwave/state", str(tmp_path / "state" / name))
         path = tmp_path / f"{name}.toml"

@@ -51,7 +51,9 @@ class Fleet:
 
     def start_host(self, name: str, program: NextYear | None = None) -> None:
         house = self.house
-        parts = Parts(house.folder, self.root, house.broker_url, DIGITS / "heldout.npz")
+        parts = Parts(
+            house.folder, self.root, house.broker_url, house.files, DIGITS / "heldout.npz"
+        )
         device = Device(name, HOST, daemon=True)
         parts.configure(device)
         prefix = program.prefix if program else []

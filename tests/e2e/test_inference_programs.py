@@ -74,7 +74,7 @@ def fresh(house: House) -> int:
     house.init()
     port = free_port()
     house.broker_url = f"mqtt://127.0.0.1:{port}"
-    service.settle(house.operator, house.broker_url)
+    house.files = service.settle(house.operator, house.broker_url)
     return port
 
 
@@ -109,6 +109,7 @@ def test_program_on_a_host_waits_for_its_first_model_and_runs_it_without_a_broke
     settings = ['device = "pi-1"', 'target = "linux-cpu"', 'models = ["digits"]', 'state = "state"']
     settings += ['root = "root.json"', "metrics_seconds = 0.5"]
     settings += ["[broker]", f'url = "{house.broker_url}"']
+    settings += ["[download]", f'hosts = ["{house.files}"]']
     (device / "agent.toml").write_text("\n".join(settings))
     command = ["env", "-C", str(device), sys.executable, "on_a_host.py"]
 

@@ -31,6 +31,8 @@ root = "{root}"
 metrics_seconds = 1
 [broker]
 url = "{broker}"
+[download]
+hosts = ["{files}"]
 """
 
 
@@ -39,7 +41,9 @@ def agents(house: House, running: ExitStack) -> dict[str, HostAgent]:
     root = house.operator.home / "root.json"
     for name, target in TARGETS.items():
         config = house.folder / f"{name}.toml"
-        text = AGENT.format(name=name, target=target, root=root, broker=house.broker_url)
+        text = AGENT.format(
+            name=name, target=target, root=root, broker=house.broker_url, files=house.files
+        )
         config.write_text(text)
         found[name] = running.enter_context(HostAgent.from_config(config))
     house.operator.waits(["device", "list"], lambda devices: len(devices) == len(TARGETS))

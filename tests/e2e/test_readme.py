@@ -32,15 +32,17 @@ def steps() -> str:
 
 
 def on_free_ports(commands: str) -> str:
-    """The same where nothing else on this machine is in its way: the broker's port is another,
-    and the files' is any."""
+    """The same where nothing else on this machine is in its way: broker and files have other
+    ports."""
     port = free_port()
     serve = "modelwave serve &"
     assert serve in commands
     settings = "modelwave-home/controller.toml"
-    moved = f"sed -i s/127.0.0.1:8180/127.0.0.1:0/ {settings}\n{serve}"
+    files = free_port()
+    moved = f"sed -i s/127.0.0.1:8180/127.0.0.1:{files}/ {settings}\n{serve}"
     elsewhere = commands.replace("modelwave broker", f"modelwave broker --port {port}")
-    elsewhere = elsewhere.replace("127.0.0.1:1883", f"127.0.0.1:{port}").replace(serve, moved)
+    elsewhere = elsewhere.replace("127.0.0.1:1883", f"127.0.0.1:{port}")
+    elsewhere = elsewhere.replace("127.0.0.1:8180", f"127.0.0.1:{files}").replace(serve, moved)
     return elsewhere.replace(serve, f"sed -i s/:1883/:{port}/ {settings}\n{serve}")
 
 

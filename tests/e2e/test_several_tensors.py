@@ -31,6 +31,8 @@ root = "{root}"
 metrics_seconds = 1
 [broker]
 url = "{broker}"
+[download]
+hosts = ["{files}"]
 """
 
 
@@ -40,7 +42,9 @@ def agents(house: House, running: ExitStack) -> list[HostAgent]:
     for name in NAMES:
         config = house.folder / f"{name}.toml"
         root = house.operator.home / "root.json"
-        config.write_text(AGENT.format(name=name, root=root, broker=house.broker_url))
+        config.write_text(
+            AGENT.format(name=name, root=root, broker=house.broker_url, files=house.files)
+        )
         found.append(running.enter_context(HostAgent.from_config(config)))
     house.operator.waits(["device", "list"], lambda devices: len(devices) == len(NAMES))
     return found

@@ -29,7 +29,11 @@ FLEET = [Device(f"pi-{n}", HOST, daemon=n == 1) for n in range(1, 7)]
 
 def start_fleet(house: House) -> None:
     parts = Parts(
-        house.folder, house.operator.home / "root.json", house.broker_url, DIGITS / "heldout.npz"
+        house.folder,
+        house.operator.home / "root.json",
+        house.broker_url,
+        house.files,
+        DIGITS / "heldout.npz",
     )
     parts.start(house.running, FLEET)
     found = house.operator.waits(["device", "list"], lambda found: len(found) == len(FLEET))

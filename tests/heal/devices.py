@@ -13,6 +13,7 @@ from modelwave_agent import intake, machine, ports
 from modelwave_agent.banks import Banks
 from modelwave_agent.journal import Journal
 from modelwave_agent.record import serving
+from modelwave_agent.root_walk import RootWalk
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
@@ -176,7 +177,8 @@ class Life:
         record = self.update.record
         device.has_model = device.has_model or record["banks"][record["live"]] is not None
         boots = DeviceJournal(self, folder, "device")
-        self.agent = Agent(device.enrolment, {MODEL: self.update}, self.link, clock, boots)
+        walk = RootWalk(device.enrolment, folder, clock)
+        self.agent = Agent(device.enrolment, {MODEL: self.update}, self.link, clock, boots, walk)
         self.task = self.loop.create_task(self.agent.run())
         self.task.add_done_callback(self._ended)
 

@@ -17,6 +17,7 @@ from modelwave_agent.board.clock import BoardClock
 from modelwave_agent.inbox import JUDGING
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import Hooks, Ports
+from modelwave_agent.root_walk import RootWalk
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from modelwave_agent.ports import BrokerLink, Fetcher, Runtime
     from modelwave_agent.runner import Listener
-    from modelwave_agent.types import HookAnswer, Live, MayAnswer
+    from modelwave_agent.types import Document, HookAnswer, Live, MayAnswer
     from modelwave_agent.upcoming import Upcoming
 
     Hook = Callable[[Live], HookAnswer]
@@ -81,7 +82,8 @@ class BoardAgent(Agent):
             gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
         with JUDGING:
-            enrolment = _enrolled(device, target, models, root)
+            trusted, problem = _trusted(device, target, models, root, folder)
+        enrolment = Enrolment(device, target, trusted)
         fleet = enrolment.fleet
         listeners: "dict[str, Listener]" = {}
         if fetcher is None:
@@ -92,6 +94,7 @@ class BoardAgent(Agent):
         self.hooks: "dict[str, BoardHooks]" = {}
         _make(folder)
         updates = {}
+        fetcher.enrolment = enrolment
         for model in models:
             place = folder + "/" + model
             _make(place)
@@ -100,7 +103,10 @@ class BoardAgent(Agent):
             ports = Ports(journal, banks, models[model], fetcher, hooks, clock)
             updates[model] = Update(model, enrolment, ports)
         boots = Journal(folder, "device")
-        Agent.__init__(self, enrolment, updates, link, clock, boots, metrics_seconds, listeners)
+        walk = RootWalk(enrolment, folder, clock, problem)
+        Agent.__init__(
+            self, enrolment, updates, link, clock, boots, walk, metrics_seconds, listeners
+        )
 
     def live(self, model: str) -> "Live | None":
         """Returns the model that serves now (types.Live), or None. After a reset it is None until
@@ -148,24 +154,23 @@ class BoardHooks(Hooks):
         return self._may_update(upcoming) if self._may_update else ""
 
 
-def _enrolled(device: str, target: str, models: "Iterable[str]", path: str) -> Enrolment:
-    """Checks the names, as the controller refuses reports with other ones. Returns the Enrolment
-    with the root document in the file `path`. To save memory, the root role and its keys are
-    removed: only a new root would need them."""
+def _trusted(
+    device: str, target: str, models: "Iterable[str]", path: str, folder: str
+) -> "tuple[Document, str]":
+    """Checks the names, as the controller refuses reports with other ones. Returns what
+    root_store.newest returns; the file `path` has the root of the enrolment."""
+    from modelwave_agent import root_store
     from modelwave_shared import documents
 
     try:
         with open(path, "rb") as file:
             size = min(os.stat(path)[6], MAX_ENVELOPE_BYTES + 1)
-            root = documents.open_first_root(file.read(size))
+            enrolled = documents.open_first_root(file.read(size))
     except (OSError, ValueError) as error:
         raise ValueError("%s: %s" % (path, advised(error, "agent")))
     with documents.CHECKING:
         _check_names(device, target, models)
-    del root["roles"]["root"]
-    keys = root["keys"]
-    root["keys"] = {key: keys[key] for role in root["roles"].values() for key in role["keyids"]}
-    return Enrolment(device, target, root)
+    return root_store.newest(folder, enrolled)
 
 
 def _check_names(device: str, target: str, models: "Iterable[str]") -> None:

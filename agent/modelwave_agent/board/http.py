@@ -13,7 +13,7 @@ from modelwave_agent.ports import Fetcher, FetchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
     from typing import Any, Protocol, TypeVar
 
     from modelwave_agent.intake import Intake
@@ -40,33 +40,51 @@ REQUEST = "GET /%s HTTP/1.1\r\nHost: %s\r\nRange: bytes=%d-\r\nAccept-Encoding: 
 class HttpFetcher(Fetcher):
     """Downloads for all models of a board."""
 
-    def __init__(self, tls: "Any" = None) -> None:
+    def __init__(self, tls: "Any" = None, hosts: "Sequence[str] | None" = None) -> None:
         """`tls`: an ssl.SSLContext for https that trusts the server's certificate authority;
-        None: only http."""
+        None: only http. `hosts`: as in ports.Fetcher, such as ["files.example.org"]. Raises
+        ValueError for a host that is none."""
+        from modelwave_shared.file_hosts import is_entry
+
+        for entry in hosts or ():
+            if not is_entry(entry):
+                raise ValueError("hosts: %s is neither HOST nor HOST:PORT in lower case" % entry)
         self.tls = tls
+        self.hosts = hosts
 
     async def fetch(self, url: str, intake: "Intake") -> None:
         """As in ports.Fetcher."""
         scheme, _, place, path = url.split("/", 3)
-        tls = self._tls_for(scheme, url)
-        host, _, port = place.partition(":")
-        port = port or ("443" if tls else "80")
-        if not port.isdigit():
-            raise FetchError("cannot be fetched here: the port is not a number in " + url)
-        stream = await _timed(_connected(host, int(port), tls))
+        tls = self._tls_for(scheme)
+        host, port = self._listed(scheme, place)
+        stream = await _timed(_connected(host, port, tls))
         try:
             await _transfer(stream, REQUEST % (path, place, intake.offset), intake)
         finally:
             await stream.wait_closed()  # this closes it
 
-    def _tls_for(self, scheme: str, url: str) -> "Any":
+    def _listed(self, scheme: str, place: str) -> "tuple[str, int]":
+        """Returns the host and the port of a URL, if they are listed."""
+        from modelwave_shared.file_hosts import DEFAULT_PORTS, is_listed, parted
+
+        hosts, scheme = self.allowed(), scheme[:-1]
+        host, port = parted(place.lower())
+        port = DEFAULT_PORTS[scheme] if port is None else port
+        if not is_listed(hosts, scheme, host, port):
+            raise FetchError(
+                "the URL's host and port are not among the %d that files may come from: add them to"
+                " hosts of HttpFetcher, or to the fleet's root" % len(hosts)
+            )
+        return host, port
+
+    def _tls_for(self, scheme: str) -> "Any":
         """Returns the TLS context for the connection, or None for http."""
         if scheme == "http:":
             return None
         if scheme != "https:":
-            raise FetchError("cannot be fetched here: neither http:// nor https://: " + url)
+            raise FetchError("cannot be fetched here: the URL is neither http:// nor https://")
         if self.tls is None:
-            raise FetchError("cannot be fetched here: HttpFetcher has no TLS context for " + url)
+            raise FetchError("cannot be fetched here: HttpFetcher has no TLS context for https")
         return self.tls
 
 

@@ -31,6 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from modelwave_agent import root_store
 from modelwave_agent.backlog import check_late
 from modelwave_agent.host import config, given
 from modelwave_agent.host.accelerators import EDGETPU
@@ -61,6 +62,7 @@ from modelwave_agent.observations import (
 )
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import said
+from modelwave_agent.root_walk import RootWalk
 from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment, Live
 from modelwave_agent.upcoming import Upcoming
@@ -99,8 +101,9 @@ class HostAgent:
         `run`; else no release can run beside the live one. Raises ConfigError, and ProofError if
         no runtime is installed."""
         self.settings = settings
-        self.device = Enrolment(settings.device, settings.target, settings.root)
         self._unlock = weakref.finalize(self, os.close, locked(settings.state))
+        root, self._root_problem = root_store.newest(str(settings.state), settings.root)
+        self.device = Enrolment(settings.device, settings.target, root)
         self._news = threading.Condition()  # another model serves, or the agent has ended
         self._hooks = {
             model: _ProgramHooks(settings, self._tell, may_update) for model in settings.models
@@ -393,6 +396,7 @@ class HostAgent:
     def _made(self) -> Agent:
         settings = self.settings
         clock, fetcher = HostClock(), _fetcher(settings)
+        fetcher.enrolment = self.device
         self._observations = HostObservations(settings.metrics_seconds, clock.now())
         runtime = _runtimes(settings)
         updates = {}
@@ -420,6 +424,7 @@ class HostAgent:
             link,
             clock,
             boots,
+            RootWalk(self.device, str(settings.state), clock, self._root_problem),
             settings.metrics_seconds,
             version=checkout.described(),
         )
@@ -448,7 +453,7 @@ class _ReportingAgent(Agent):
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1
-        document["extra"] = {"runtimes": reported(self.runtimes.installed)}
+        document["extra"]["runtimes"] = reported(self.runtimes.installed)
         return document
 
 
@@ -534,7 +539,12 @@ def _no_shadow(settings: AgentConfig, runs_models: bool) -> str:
 
 
 def _fetcher(settings: AgentConfig) -> HostHttpFetcher:
-    return HostHttpFetcher(settings.download_ca, redirect_hosts=settings.redirect_hosts)
+    return HostHttpFetcher(
+        settings.download_ca,
+        redirect_hosts=settings.redirect_hosts,
+        hosts=settings.file_hosts,
+        private_networks=settings.private_networks,
+    )
 
 
 def _runtimes(settings: AgentConfig) -> DeviceRuntimes:

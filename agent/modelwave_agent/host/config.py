@@ -21,7 +21,13 @@ from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
 from modelwave_agent.host.runtimes.port import RuntimeSettings
 from modelwave_shared import documents, fields, local_time, schema
 from modelwave_shared.errors import DocumentError, advised
-from modelwave_shared.limits import MAX_BYTES, MAX_ENVELOPE_BYTES, MAX_KERNELS, MAX_MODELS
+from modelwave_shared.limits import (
+    MAX_BYTES,
+    MAX_ENVELOPE_BYTES,
+    MAX_FILE_HOSTS,
+    MAX_KERNELS,
+    MAX_MODELS,
+)
 from modelwave_shared.rules import ListOf
 from modelwave_shared.tensors import DELEGATES, PROVIDERS
 
@@ -51,6 +57,8 @@ class AgentConfig:
     engine_seconds: float  # more, for the proof that builds an engine of TensorRT
     shadow: bool  # whether releases may run beside the live ones
     download_ca: str
+    file_hosts: tuple[str, ...] | None  # None: those of the fleet's root
+    private_networks: bool  # whether names of file hosts may lead into them
     redirect_hosts: tuple[RedirectHost, ...]
     swap: tuple[str, ...]
     health: tuple[str, ...]
@@ -110,6 +118,8 @@ class _SettingsReader:
             engine_seconds=self.take("runtime.engine_seconds", _seconds, ENGINE_SECONDS),
             shadow=self.take("runtime.shadow", _yes_or_no, True),
             download_ca=self.authorities("download.ca"),
+            file_hosts=self.take("download.hosts", _file_hosts, None),
+            private_networks=self.take("download.private_networks", _yes_or_no, False),
             redirect_hosts=self.take("download.redirect_hosts", _redirect_hosts, ()),
             swap=self.take("hooks.swap", _command, ()),
             health=self.take("hooks.health", _command, ()),
@@ -232,6 +242,12 @@ def _kernels(value: Any) -> tuple[str, ...]:
     except DocumentError as error:
         raise ValueError(f'give operators as a list: ["CONV_2D", "SOFTMAX"]; {error}') from error
     return tuple(value)
+
+
+def _file_hosts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MAX_FILE_HOSTS:
+        raise ValueError(f'give at most {MAX_FILE_HOSTS} hosts as a list: ["files.example.org"]')
+    return tuple(_checked(fields.file_host)(_text(host).lower()) for host in value)
 
 
 def _redirect_hosts(value: Any) -> tuple[RedirectHost, ...]:

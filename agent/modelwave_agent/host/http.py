@@ -8,7 +8,10 @@ The rules for a server are strict, so that a malicious one can do little harm:
     not compressed.
   - It redirects only as redirects.py allows.
   - It keeps a least rate (`Pace`), so that a slow server cannot occupy a device for days.
-  - It has an address that a device may connect to (place.py).
+  - It is one of the listed hosts, and has an address that a device may connect to (place.py).
+
+Errors begin with the listed host of the URL, and have nothing that a server sent but its status
+(faults.py).
 
 Proxies are not used. A transfer is one connection and one thread. Because the thread writes to
 the bank, a cancelled fetch stops it and waits for its end.
@@ -27,7 +30,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 from modelwave_agent.host.answer import Body, Head, body_of, read_head
-from modelwave_agent.host.place import FileAddress, resolve
+from modelwave_agent.host.faults import in_words
+from modelwave_agent.host.place import FileAddress, locate
 from modelwave_agent.host.redirects import MAX_REDIRECTS, STATUSES, RedirectHost, follow
 from modelwave_agent.ports import Fetcher, FetchError
 from modelwave_shared.authorities import Authorities
@@ -66,25 +70,38 @@ class HostHttpFetcher(Fetcher):
         ca_file: str = "",
         pace: Pace = Pace(),
         redirect_hosts: Sequence[RedirectHost] = (),
+        hosts: Sequence[str] | None = None,
+        private_networks: bool = False,
     ) -> None:
         """`ca_file` is a PEM file with the authorities to trust for https; "" means the
-        system's. `redirect_hosts`: where redirects may lead. Raises OSError if the file cannot be
-        used."""
+        system's. `redirect_hosts`: where redirects may lead. `hosts`: as in ports.Fetcher.
+        `private_networks`: whether a host's name may lead into a private network. Raises OSError
+        if the file cannot be used."""
         self.authorities = Authorities(ca_file)
         self.pace = pace
         self.redirect_hosts = redirect_hosts
+        self.hosts = hosts
+        self.private_networks = private_networks
 
     async def fetch(self, url: str, intake: Sink) -> None:
         """Fetches as ports.Fetcher describes. Raises FetchError, and exceptions of the intake."""
         seconds = self.pace.connect_seconds
-        signed = place = await resolve(url, seconds)
+        signed = await locate(url, seconds, self.allowed(), self.private_networks)
+        try:
+            await self._follow(signed, intake)
+        except FetchError as error:
+            raise FetchError(f"{signed.host}: {error}", error.retry_after) from error
+
+    async def _follow(self, signed: FileAddress, intake: Sink) -> None:
+        """Fetches from the signed address, or from where it redirects. Raises FetchError."""
+        place, seconds = signed, self.pace.connect_seconds
         for _ in range(MAX_REDIRECTS):
             location = await self._transfer(place, intake)
             if location is None:
                 return
             place = await follow(signed, place, location, self.redirect_hosts, seconds)
         if await self._transfer(place, intake) is not None:
-            raise FetchError(f"{signed.host}: it redirects more than {MAX_REDIRECTS} times")
+            raise FetchError(f"it redirects more than {MAX_REDIRECTS} times")
 
     async def _transfer(self, place: FileAddress, intake: Sink) -> str | None:
         """Does one request; returns the Location if the server redirects, else None."""
@@ -94,7 +111,7 @@ class HostHttpFetcher(Fetcher):
         try:
             work = asyncio.get_running_loop().run_in_executor(thread, transfer.run)
         except RuntimeError as error:  # too many threads on this device
-            raise FetchError(f"{place.host}: {error}") from error
+            raise FetchError("this device has no thread left for it") from error
         finally:
             thread.shutdown(wait=False)  # the thread ends after its only task
         try:
@@ -112,10 +129,7 @@ class HostHttpFetcher(Fetcher):
                 return work.result()
             came = transfer.received - before
             if came < self.pace.least_bytes:
-                raise FetchError(
-                    f"{transfer.place.host}: too slow, {came} bytes"
-                    f" in {self.pace.watch_seconds:g} seconds"
-                )
+                raise FetchError(f"too slow, {came} bytes in {self.pace.watch_seconds:g} seconds")
 
 
 class _Transfer:
@@ -214,14 +228,11 @@ class _Transfer:
 
     @contextlib.contextmanager
     def _network(self) -> Iterator[None]:
-        """Names the server in the errors of the connection and of the answer."""
+        """Makes FetchErrors of the errors of the connection."""
         try:
             yield
-        except FetchError as error:
-            raise FetchError(f"{self.place.host}: {error}", error.retry_after) from error
         except OSError as error:
-            said = str(error) or type(error).__name__
-            raise FetchError(f"{self.place.host}: {said}") from error
+            raise FetchError(in_words(error)) from error
 
 
 def _location(head: Head) -> str:
@@ -235,16 +246,15 @@ def _agreed(head: Head, offset: int, wanted: int) -> tuple[int, int]:
     agree with the request."""
     status = head.status
     if status not in (200, 206):
-        problem = f"the server answered {status} {head.reason}"
+        problem = f"the server answered {status}"
         raise FetchError(problem, _retry_after(head.get("retry-after")))
-    coding = head.get("content-encoding").lower()
-    if coding not in ("", "identity"):
-        raise FetchError(f"the body is encoded ({coding}), which was not requested")
+    if head.get("content-encoding").lower() not in ("", "identity"):
+        raise FetchError("the body has a Content-Encoding, which was not requested")
     length = head.length()
     if status == 206:
         return 0, _range_length(head.get("content-range"), offset, wanted, length)
     if length not in (None, wanted):
-        raise FetchError(f"the server's file has {length} bytes, {wanted} are signed")
+        raise FetchError(f"the server's file has not the {wanted} bytes that are signed")
     return offset, wanted
 
 
@@ -267,15 +277,15 @@ def _range_length(text: str, offset: int, wanted: int, length: int | None) -> in
     the server sends it. Raises FetchError if it is not what was requested."""
     found = _CONTENT_RANGE.fullmatch(text)
     if not found:
-        raise FetchError(f"Content-Range is not a range: {text!r}")
+        raise FetchError("Content-Range is not a range")
     first, last = int(found[1]), int(found[2])
     size = last - first + 1
     if first != offset or not 0 < size <= wanted - offset or length not in (None, size):
         raise FetchError(
-            f"Content-Range is {text}, but bytes from {offset} of {wanted} were requested"
+            f"Content-Range is not what was requested, bytes from {offset} of {wanted}"
         )
     if found[3] not in ("*", str(wanted)):
-        raise FetchError(f"the server's file has {found[3]} bytes, {wanted} are signed")
+        raise FetchError(f"the server's file has not the {wanted} bytes that are signed")
     return size
 
 

@@ -1,38 +1,31 @@
-"""Resolves the URL of a file, and checks that a device may connect to its addresses.
+"""Resolves the URL of a file, and checks that a device may connect to its host and addresses.
 
-Link-local, multicast and unspecified addresses, and those of metadata services, are refused, so
-that a fleet cannot be used to query a cloud. The name is resolved once, and the device connects to
-the addresses that were checked, which protects against DNS rebinding. Private and loopback
-addresses are allowed in a signed URL, because a gateway's cache has one; redirects.py allows only
-public ones.
+Whoever has the order key chooses the URLs. So that a fleet cannot be used to look into its own
+networks, a URL leads to the listed hosts and their ports only (file_hosts.py), and to addresses
+that addresses.py allows for them. The name is resolved once, and the device connects to the
+addresses that were checked, which protects against DNS rebinding.
 """
 
-import asyncio
-import ipaddress
 import re
 import socket
+from asyncio import timeout
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from modelwave_agent.host.addresses import PRIVATE, PUBLIC, is_address, range_of
 from modelwave_agent.host.apart import apart
+from modelwave_agent.host.faults import in_words
+from modelwave_agent.host.log import logger
 from modelwave_agent.ports import FetchError
+from modelwave_shared.file_hosts import DEFAULT_PORTS, is_listed
 
 PRINTABLE = re.compile("[!-~]+")
-# Metadata services of clouds at other than link-local addresses (AWS, Alibaba, Azure, Oracle).
-METADATA = ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
-# These contain an IPv4 address in their last 32 bits: IPv4-compatible ones (RFC 4291), those of
-# translators (RFC 2765, 6052, 8215).
-WITH_IPV4 = [
-    ipaddress.IPv6Network(network)
-    for network in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
-]
-PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")  # no other is given out (RFC 4291, IANA)
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+PRIVATE_ADVICE = (
+    ": put the address of a private network itself into hosts under [download] in agent.toml, or"
+    " set private_networks = true there"
+)
 
 
 @dataclass(frozen=True)
@@ -52,58 +45,75 @@ class FileAddress:
     @property
     def authority(self) -> str:
         """The value of the Host header (RFC 9110, section 7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         scheme = "https" if self.secure else "http"
         return host if self.port == DEFAULT_PORTS[scheme] else f"{host}:{self.port}"
 
 
-def may_ask(address: str) -> bool:
-    """Returns whether a signed URL may lead to `address`."""
-    ip = _target(address)
-    refused = ip.is_link_local or ip.is_unspecified or ip.is_multicast
-    return not (refused or str(ip) in METADATA)
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
-def is_public(address: str) -> bool:
-    """Returns whether `address` may be asked, and belongs to no private network."""
-    ip = _target(address)
-    return may_ask(address) and ip.is_global and (ip.version == 4 or ip in PUBLIC_IPV6)
+async def locate(
+    url: str, seconds: float, hosts: Sequence[str], private_networks: bool
+) -> FileAddress:
+    """Resolves a signed URL, of one of `hosts`. `private_networks`: whether names of private
+    networks are allowed as well. Raises FetchError as `resolve`."""
 
+    def may_connect(host: str, address: str) -> bool:
+        found = range_of(address)
+        return found == PUBLIC or (found == PRIVATE and (private_networks or is_address(host)))
 
-def _target(address: str) -> IPAddress:
-    """Returns the address that packets to `address` reach: some IPv6 ones contain it."""
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        if any(ip in network for network in WITH_IPV4):
-            return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        return ip.ipv4_mapped or ip.sixtofour or ip
-    return ip
+    scheme, host, port, _ = _parts(url)
+    if not is_listed(hosts, scheme, bracketed(host), port):
+        logger.warning("files may not come from %s: it is not listed", f"{bracketed(host)}:{port}")
+        raise FetchError(
+            f"the URL's host and port are not among the {len(hosts)} that files may come from: add"
+            " them to hosts under [download] in agent.toml, or to the fleet's root"
+        )
+    try:
+        return await resolve(url, seconds, may_connect, PRIVATE_ADVICE)
+    except FetchError as error:
+        raise FetchError(f"{host}: {error}") from error
 
 
 async def resolve(
-    url: str, seconds: float, allowed: Callable[[str], bool] = may_ask
+    url: str, seconds: float, may_connect: Callable[[str, str], bool], advice: str = ""
 ) -> FileAddress:
-    """Resolves a URL to the addresses that are `allowed`. Raises FetchError if there is none, or if
-    that takes longer than `seconds`."""
+    """Resolves a URL to the addresses that `may_connect(host, address)` allows. Raises FetchError
+    if there is none, or if that takes longer than `seconds`; if one is of a private network, the
+    error ends with `advice`."""
+    scheme, host, port, path = _parts(url)
+    try:
+        async with timeout(seconds):
+            found = await apart(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except TimeoutError as error:
+        raise FetchError(f"the name was not resolved within {seconds:g} seconds") from error
+    except ValueError as error:  # a label of 64 characters
+        raise FetchError("the name cannot be resolved: it is none") from error
+    except OSError as error:
+        raise FetchError(f"the name cannot be resolved: {in_words(error)}") from error
+    addresses = [(family, address) for family, _, _, _, address in found]
+    good = [entry for entry in addresses if may_connect(host, str(entry[1][0]))]
+    if not good:
+        refused = sorted({str(address[0]) for _, address in addresses})
+        logger.warning("files may not come from %s: it has %s", host, ", ".join(refused))
+        is_private = any(range_of(address) == PRIVATE for address in refused)
+        raise FetchError(
+            f"a device may connect to none of its {len(refused)} addresses" + advice * is_private
+        )
+    return FileAddress(scheme == "https", host, port, path, good)
+
+
+def _parts(url: str) -> tuple[str, str, int, str]:
+    """Returns the scheme, the host without brackets, the port and the path with the query. Raises
+    FetchError."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
-        if not host:
-            raise ValueError("it names no host")
-        if not PRINTABLE.fullmatch(url):
-            raise ValueError("it has other characters than printable ASCII")
-        async with asyncio.timeout(seconds):
-            found = await apart(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        if not host or not PRINTABLE.fullmatch(url):
+            raise ValueError("it names no host, or has other characters than printable ASCII")
     except (KeyError, ValueError) as error:
-        raise FetchError(f"{url}: not an http or https URL ({error})") from error
-    except TimeoutError as error:
-        raise FetchError(f"{host}: the name was not resolved in time") from error
-    except OSError as error:
-        raise FetchError(f"{host}: {error.strerror or error}") from error
-    addresses = [(family, address) for family, _, _, _, address in found]
-    good = [entry for entry in addresses if allowed(str(entry[1][0]))]
-    if not good:
-        refused = ", ".join(sorted({str(address[0]) for _, address in addresses}))
-        raise FetchError(f"{host}: a device may not connect to {refused}")
+        raise FetchError("the URL is not an http or https URL") from error
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return FileAddress(parts.scheme == "https", host, port, path, good)
+    return parts.scheme, host, port, path

@@ -9,7 +9,8 @@ cloud's metadata. So:
     given there (443 if none is);
   - only to public addresses, and to those of the signed URL's own host.
 
-A Location often has a token that gives access, so errors name its host and nothing else.
+A Location often has a token that gives access, so errors have nothing of it. The device's own log
+names the host that was not listed.
 """
 
 import re
@@ -17,8 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from modelwave_agent.host.place import DEFAULT_PORTS, PRINTABLE, FileAddress, is_public, resolve
+from modelwave_agent.host.addresses import PUBLIC, range_of
+from modelwave_agent.host.log import logger
+from modelwave_agent.host.place import PRINTABLE, FileAddress, resolve
 from modelwave_agent.ports import FetchError
+from modelwave_shared.file_hosts import DEFAULT_PORTS
 
 MAX_REDIRECTS = 3
 STATUSES = (301, 302, 303, 307, 308)
@@ -70,19 +74,22 @@ async def follow(
     signed URL; `seconds`: to resolve the name. Raises FetchError."""
     url = _checked(place, location, hosts)
     named = {str(address[0]) for _, address in signed.addresses}
+
+    def may_connect(_: str, address: str) -> bool:
+        return range_of(address) == PUBLIC or address in named
+
     try:
-        return await resolve(url, seconds, lambda address: is_public(address) or address in named)
+        return await resolve(url, seconds, may_connect)
     except FetchError as error:
-        raise FetchError(f"{place.host} redirects: {error}") from error
+        raise FetchError(f"it redirects, and where to: {error}") from error
 
 
 def _checked(place: FileAddress, location: str, hosts: Sequence[RedirectHost]) -> str:
     """Returns the URL that `location` means. Raises FetchError if it may not be followed."""
-    told = f"{place.host} redirects"
     if not place.secure:
         raise FetchError(
-            f"{told}, which is followed from https only: sign an https URL, or one that needs no"
-            " redirect"
+            "it redirects, which is followed from https only: sign an https URL, or one that needs"
+            " no redirect"
         )
     try:
         url = urljoin(place.url, location)
@@ -92,15 +99,17 @@ def _checked(place: FileAddress, location: str, hosts: Sequence[RedirectHost]) -
         host, port = "", 0
     is_written = len(location) <= MAX_LOCATION and PRINTABLE.fullmatch(location)
     if not is_written or not _HOST.fullmatch(host):
-        raise FetchError(f"{told} to what is not a URL with a host name")
+        raise FetchError("it redirects to what is not a URL with a host name")
     if parts.scheme != "https":
-        raise FetchError(f"{told} to {host} without https")
+        raise FetchError("it redirects to a URL without https")
     if parts.username is not None or parts.password is not None:
-        raise FetchError(f"{told} to {host} with a user in the URL")
+        raise FetchError("it redirects to a URL with a user")
     if not any(entry.matches(host, port) for entry in hosts):
         entry = host if port == DEFAULT_PORTS["https"] else f"{host}:{port}"
+        logger.warning('%s redirects to "%s", which is not listed', place.host, entry)
         raise FetchError(
-            f'{told} to {entry}: add "{entry}" to redirect_hosts under [download] in agent.toml,'
-            " or sign URLs that need no redirect"
+            f"it redirects to a host that is not among the {len(hosts)} in redirect_hosts under"
+            " [download] in agent.toml (the device's log names it): add it there, or sign URLs that"
+            " need no redirect"
         )
     return parts._replace(fragment="").geturl()

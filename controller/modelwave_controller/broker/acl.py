@@ -1,5 +1,6 @@
-"""The access rules of the embedded broker: who may publish and subscribe to which topics. Pure:
-takes names and topics, returns answers.
+"""The access rules of brokers: who may publish and subscribe to which topics. The embedded broker
+asks them; for Mosquitto `device enrol` writes them to a file (enrolment/access.py). Pure: takes
+names and topics, returns answers.
 
 A user name is a device id, or the controller's. Under `modelwave/1/<fleet>/`:
 
@@ -8,16 +9,20 @@ A user name is a device id, or the controller's. Under `modelwave/1/<fleet>/`:
 | a device     | its user name         | reported/<id>, presence/<id>, | desired/<target>/+/+,   |
 |              |                       | metrics/<id>, file/<id>/get   | desired/device/<id>/+,  |
 |              |                       |                               | root/+, heartbeat/<id>, |
-|              |                       |                               | file/<id>/block         |
+|              |                       |                               | file/<id>/block,        |
+|              |                       |                               | reported/<id>           |
 | a controller | any but a device's id | #                             | #                       |
 | anyone else  | none                  | nothing                       | nothing                 |
+
+A device reads its own report to notice that a broker drops it. A device whose target is known reads
+the orders of that target alone.
 
 Everything without a rule is denied. A subscription is allowed only if every topic that its
 filter can ever match is allowed, so messages need no check on their way to a subscriber.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from modelwave_shared import fields
 from modelwave_shared.errors import DocumentError
@@ -63,10 +68,12 @@ def _level_covers(allowed: str, asked: str) -> bool:
 
 @dataclass(frozen=True)
 class FleetAcl:
-    """The rules of the table above, for one fleet. `controllers` are the users with that role."""
+    """The rules of the table above, for one fleet. `controllers` are the users with that role;
+    `targets` has the targets of devices that are known."""
 
     fleet: str
     controllers: frozenset[str] = frozenset({"controller"})
+    targets: Mapping[str, str] = field(default_factory=dict)
 
     def may_connect(self, user: str, client_id: str) -> bool:
         """Returns whether the user may use this client id. Each id belongs to one user, because
@@ -77,12 +84,13 @@ class FleetAcl:
 
     def may_publish(self, user: str, topic: str) -> bool:
         """Returns whether the user may publish to this topic; also checked for a last will."""
-        return is_topic_name(topic) and any(covers(p, topic) for p in self._writes(user))
+        return is_topic_name(topic) and any(covers(p, topic) for p in self.writes(user))
 
     def may_subscribe(self, user: str, topic_filter: str) -> bool:
-        return any(covers(p, topic_filter) for p in self._reads(user))
+        return any(covers(p, topic_filter) for p in self.reads(user))
 
-    def _writes(self, user: str) -> Iterator[str]:
+    def writes(self, user: str) -> Iterator[str]:
+        """Yields the patterns of topics that the user may publish to."""
         if user in self.controllers:
             yield under(self.fleet, "#")
         elif is_device_id(user):
@@ -91,12 +99,15 @@ class FleetAcl:
             yield under(self.fleet, "metrics", user)
             yield under(self.fleet, "file", user, "get")
 
-    def _reads(self, user: str) -> Iterator[str]:
+    def reads(self, user: str) -> Iterator[str]:
+        """Yields the patterns of topics that the user may subscribe to; A_TARGET is in one of them
+        if the device's target is not known."""
         if user in self.controllers:
             yield under(self.fleet, "#")
         elif is_device_id(user):
-            yield under(self.fleet, "desired", A_TARGET, "+", "+")
+            yield under(self.fleet, "desired", self.targets.get(user, A_TARGET), "+", "+")
             yield under(self.fleet, "desired", "device", user, "+")
             yield under(self.fleet, "root", "+")
             yield under(self.fleet, "heartbeat", user)
             yield under(self.fleet, "file", user, "block")
+            yield under(self.fleet, "reported", user)

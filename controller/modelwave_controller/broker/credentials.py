@@ -1,15 +1,19 @@
-"""Reads users and their passwords from a text file of `name:hash` lines, hashed with argon2id.
+"""Reads users and their passwords from a text file of `name:hash` or `name:hash:target` lines.
 
-`#` starts a comment line. The file holds hashes only; `hash_password` makes them.
+`#` starts a comment line. A hash is argon2id, which `hash_password` makes, or PBKDF2 as Mosquitto
+writes it (pbkdf2.py). `target` is that of the device; without it the user may read the orders of
+all targets.
 """
 
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import argon2
 
+from modelwave_controller.broker import pbkdf2
 from modelwave_controller.broker.errors import BrokerError
 
 # argon2id with 19 MiB, two passes, one lane: the minimum of OWASP's Password Storage Cheat
@@ -26,31 +30,46 @@ def hash_password(password: str) -> str:
     return _HASHER.hash(password)
 
 
-def read_credentials(path: Path) -> dict[str, str]:
-    """Reads user names and their hashes. Raises BrokerError, which names the line."""
+class Credentials(NamedTuple):
+    """The users of a file: their hashes, and the targets of those that have one."""
+
+    hashes: dict[str, str]
+    targets: dict[str, str]
+
+
+def read_credentials(path: Path) -> Credentials:
+    """Reads the users of a file. Raises BrokerError, which names the line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BrokerError(f"cannot read the credentials file {path}: {error}") from error
-    users: dict[str, str] = {}
+    users = Credentials({}, {})
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        name, colon, digest = line.strip().partition(":")
+        name, colon, rest = line.strip().partition(":")
+        digest, _, target = rest.partition(":")
         where = f"{path}, line {number}"
-        if not colon or not name:
-            raise BrokerError(f"{where}: not of the form name:hash")
-        if name in users:
+        if not colon or not name or ":" in target:
+            raise BrokerError(f"{where}: not of the form name:hash or name:hash:target")
+        if name in users.hashes:
             raise BrokerError(f"{where}: a second line for {name!r}; keep one")
         if not _is_hash(digest):
-            raise BrokerError(f"{where}: no argon2 hash for {name!r}; make one with hash_password")
-        users[name] = digest
-    if not users:
+            raise BrokerError(
+                f"{where}: no argon2 or PBKDF2 hash for {name!r}; make the file with `modelwave "
+                "device enrol`, or the line with hash_password"
+            )
+        users.hashes[name] = digest
+        if target:
+            users.targets[name] = target
+    if not users.hashes:
         raise BrokerError(f"{path} names no user, so nobody could connect; add name:hash lines")
     return users
 
 
 def _is_hash(digest: str) -> bool:
+    if pbkdf2.is_hash(digest):
+        return True
     try:
         argon2.extract_parameters(digest)
     except argon2.exceptions.InvalidHashError:
@@ -81,6 +100,8 @@ class Passwords:
 
 
 def _verify(digest: str, password: str) -> bool:
+    if pbkdf2.is_hash(digest):
+        return pbkdf2.verify(digest, password)
     try:
         return _HASHER.verify(digest, password)
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):

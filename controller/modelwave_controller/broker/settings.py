@@ -17,8 +17,8 @@ class EmbeddedBrokerSettings:
     """The address that the broker listens on, its users and their rules.
 
     host, port: the address to bind; port 0 takes a free one, see `EmbeddedBroker.port`.
-    users: user name to argon2 hash (`read_credentials`, `hash_password`). None means an open
-        broker: no passwords and no rules, but reachable from this machine only.
+    users: user name to the hash of its password (`read_credentials`, `hash_password`). None means
+        an open broker: no passwords and no rules, but reachable from this machine only.
     acl: the rules for those users; required with `users`, not allowed without.
     max_packet_bytes: a client that sends a longer packet is disconnected before it is read.
 

@@ -6,6 +6,8 @@ as one line on stderr and returns its exit code.
 
 import importlib
 import inspect
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "simulate": ("simulate", None),
     "fleet": ("fleet", None),
     "device": ("device", None),
+    "ca": ("ca", None),
     "clock": ("clock", None),
     "recover": ("recover", "recover"),
     "backup": ("backup", "backup"),
@@ -146,6 +149,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     environment.take_secrets()
+    os.umask(os.umask(0o077) | stat.S_IWOTH)  # nothing that it makes may be written by everybody
     prepare_streams()
     code = run(sys.argv[1:])
     interruption.end()

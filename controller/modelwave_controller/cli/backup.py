@@ -1,21 +1,18 @@
 """`modelwave backup` and `modelwave restore`: a home, without its keys, as one file."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from modelwave_controller.cli.options import JsonOption, actor, home_of, path
+from modelwave_controller.cli.progress import progress
 from modelwave_controller.operations import backup as backups
 from modelwave_controller.operations import restore as restores
-from modelwave_controller.operations.backup import Tell
 from modelwave_controller.phrases import plural, span
-from modelwave_controller.terminal import console, print_json, safe, say
+from modelwave_controller.terminal import print_json, safe, say
 from modelwave_shared import checkout
 
 FileArgument = Annotated[
@@ -41,7 +38,7 @@ def backup(
     """
     home = home_of(ctx)
     _ = home.root
-    with _progress() as tell:
+    with progress() as tell:
         made = backups.make(
             home,
             file,
@@ -79,7 +76,7 @@ def restore(
     """
     home = home_of(ctx).path
     now = time.time()
-    with _progress() as tell:
+    with progress() as tell:
         done = restores.restore(home, file, now, actor(), tell, force)
     if as_json:
         print_json(asdict(done) | {"manifest": done.manifest.model_dump(exclude={"entries"})})
@@ -110,26 +107,3 @@ def _steps(done: restores.Restored) -> list[str]:
             f"order is signed for {safe(', '.join(done.models))}."
         )
     return steps
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    """Yields a function that draws how far it is, on a terminal only."""
-    screen = console(stderr=True)
-    if not screen.is_terminal:
-        yield lambda _what, _done, _total: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-    )
-    with Progress(*columns, console=screen, transient=True) as drawn:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = drawn.add_task(what, total=total or 1)
-            drawn.update(tasks[what], completed=done if total else 1)
-
-        yield tell

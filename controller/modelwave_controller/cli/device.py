@@ -1,4 +1,4 @@
-"""`modelwave device`: shows what is known about single devices, tags and forgets them."""
+"""`modelwave device`: enrols devices, shows single ones, tags and forgets them."""
 
 import time
 from typing import Annotated, Any
@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller.cli.amounts import milliseconds, number, percent
+from modelwave_controller.cli.enrol import approve, enrol, revoke
 from modelwave_controller.cli.options import JsonOption, actor, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import acts, overview
+from modelwave_controller.operations import acts, membership, overview
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.overview import Only
 from modelwave_controller.phrases import clones, moment, plural, span
@@ -17,7 +18,10 @@ from modelwave_controller.terminal import facts, print_json, safe, say, show, ta
 from modelwave_controller.trust.documents import require
 from modelwave_shared import fields
 
-app = typer.Typer(no_args_is_help=True, help="Show single devices, tag and forget them.")
+app = typer.Typer(no_args_is_help=True, help="Enrol, show, tag and forget devices.")
+app.command()(enrol)
+app.command()(revoke)
+app.command()(approve)
 
 DeviceArgument = Annotated[
     str, typer.Argument(metavar="DEVICE", show_default=False, help="Its id.")
@@ -57,7 +61,8 @@ def list_devices(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the known devices and what they run; of several filters all have to apply."""
+    """List the known and the enrolled devices and what they run; of several filters all have to
+    apply."""
     only = Only(target, tag, model, not_on, offline, trouble)
     now = time.time()
     with opened_store(ctx) as store, store.read() as connection:
@@ -163,7 +168,8 @@ def _row(device: dict[str, Any], now: float) -> tuple[object, ...]:
     live = ", ".join(f"{m['model']} {m['release'] or 'none'}" for m in device["models"])
     presence, tags = _presence(device, now), ", ".join(device["tags"])
     if "target" not in device:
-        return (device["device"], "unknown", "", tags, presence, "", "", device["trouble"])
+        target = membership.target_of(device) or "unknown"
+        return (device["device"], target, "", tags, presence, "", "", device["trouble"])
     seen = f"{span(now - device['seen_at'])} ago"
     place = (device["device"], device["target"], device["slot"], tags, presence)
     return (*place, seen, live, device["trouble"])
@@ -202,10 +208,23 @@ def _presence(device: dict[str, Any], now: float) -> str:
     return "online" if device["online"] else "offline"
 
 
+def _enrolment(device: dict[str, Any]) -> str:
+    found = device["enrolment"]
+    if not found:
+        return f"no; {device['trouble']}" if device["waiting"] else "no"
+    if found["revoked_at"]:
+        return f"revoked at {moment(found['revoked_at'])}"
+    if not found["generation"]:
+        return f"no; approved at {moment(found['approved_at'])}"
+    at = f"as {found['target']} at {moment(found['enrolled_at'])}"
+    return at if "target" in device else f"{at}; never heard"
+
+
 def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [
         ("device", device["device"]),
         ("presence", _presence(device, now)),
+        ("enrolled", _enrolment(device)),
     ]
     if "target" in device:
         runtimes = (f"{name} {version}".strip() for name, version in device["runtimes"].items())

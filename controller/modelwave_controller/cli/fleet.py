@@ -1,6 +1,7 @@
 """`modelwave fleet`: shows the state of the fleet, and its log."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
@@ -10,7 +11,7 @@ from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import overview
 from modelwave_controller.operations.overview import Fleet
-from modelwave_controller.phrases import clones, plural
+from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
@@ -24,13 +25,14 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
         found = overview.fleet(connection, home.config.fleet, time.time())
+    warnings = home.warnings()
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(found) | {"membership": found.membership._asdict(), "warnings": warnings})
     else:
-        _print(found)
+        _print(found, warnings)
 
 
-def _print(found: Fleet) -> None:
+def _print(found: Fleet, warnings: Sequence[str]) -> None:
     targets = ", ".join(f"{number} {target}" for target, number in found.targets.items())
     running = ", ".join(
         f"{entry['rollout']} ({entry['model'] or 'unknown'}) {entry['status']}"
@@ -52,19 +54,36 @@ def _print(found: Fleet) -> None:
         head.append(("service", _service(found)))
     if found.clock_doubt:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
+    if found.key_away:
+        head.append(("order key", f"{found.key_away}: no order is signed until it is back"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
+    head += _membership(found)
     for model, doubt in found.behind.items():
         head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
     if found.restored:
         models = ", ".join(found.restored)
         head.append(("restored", f"no order of {models} is signed until `modelwave recover`"))
+    head += [("warning", warning) for warning in warnings]
     show(facts(head))
     if found.live:
         rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]
         say("")
         show(table(("model", "live release", "devices"), rows))
     _print_sums(found)
+
+
+def _membership(found: Fleet) -> list[tuple[str, str]]:
+    expected, waiting, revoked = found.membership
+    head = []
+    if expected:
+        number = plural(len(expected), "enrolled device")
+        head.append(("missing", f"{number} never heard: {listed(expected)}"))
+    if waiting:
+        head.append(("waiting", f"for `modelwave device approve`: {listed(waiting)}"))
+    if revoked:
+        head.append(("revoked", f"and still reporting: {listed(revoked)}"))
+    return head
 
 
 def _print_sums(found: Fleet) -> None:

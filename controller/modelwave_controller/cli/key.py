@@ -6,9 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from modelwave_controller import disk
-from modelwave_controller.cli.key_options import KeyArgument, public_of
+from modelwave_controller.cli.key_options import KeyArgument, public_of, warn_if_exposed
 from modelwave_controller.cli.key_options import key as key_text
-from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of, path
+from modelwave_controller.cli.options import (
+    JsonOption,
+    PassphraseFileOption,
+    asker,
+    duration,
+    home_of,
+    path,
+)
 from modelwave_controller.cli.root_changes import (
     epoch,
     expiry,
@@ -19,7 +26,7 @@ from modelwave_controller.cli.root_changes import (
 )
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
-from modelwave_controller.trust import changes, keys, roots
+from modelwave_controller.trust import changes, keys, roots, signers, ssh_agent
 from modelwave_controller.trust.documents import require
 from modelwave_shared import documents, dsse, ed25519, fields, roles, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
@@ -102,6 +109,43 @@ def export(
     """Print the public key: as PEM for openssl, or as hex digits for a root document."""
     public = public_of(key, passphrase_file)
     print(keys.public_pem(public).decode() if pem else public.hex(), end="" if pem else "\n")
+
+
+@app.command("to-agent")
+def to_agent(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Key file.", show_default=False, parser=path)
+    ],
+    lifetime: Annotated[
+        int | None,
+        typer.Option(
+            "--for",
+            metavar="DURATION",
+            parser=duration,
+            help="Such as 8h; else until the agent ends.",
+        ),
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="The agent asks before each signature.")
+    ] = False,
+    socket: Annotated[
+        Path | None,
+        typer.Option(help="Socket of the agent; else that of $SSH_AUTH_SOCK.", parser=path),
+    ] = None,
+    passphrase_file: PassphraseFileOption = None,
+) -> None:
+    """Give the key of a file to ssh-agent, which signs with it from then on.
+
+    Its passphrase is asked for once; then --key ssh-agent:KEYID signs. OpenSSH's ssh-add reads no
+    key files of this kind before version 9.6.
+    """
+    warn_if_exposed(str(file))
+    key = keys.load_key(file, asker(passphrase_file, str(file)))
+    text = f"{ssh_agent.PREFIX}{key.keyid}" + (f"@{socket}" if socket else "")
+    agent, _ = ssh_agent.named(text, Path(), signers.WAIT_SECONDS)
+    seed = key.private.private_bytes_raw()
+    agent.add(seed, key.public, f"modelwave {file.name}", lifetime or 0, confirm)
+    say(f"[green]the agent has it[/]: --key {safe(text)}")
 
 
 @app.command()

@@ -42,17 +42,17 @@ KeyArgument = Annotated[
 def opened_key(text: str, passphrase_file: Path | None) -> Signer:
     """Opens a key that the command line names; asks for its passphrase or PIN, and warns of a file
     that others may read. Raises as signers.open_signer."""
-    _warn_if_exposed(text)
+    warn_if_exposed(text)
     return signers.open_signer(text, asker(passphrase_file, signers.shown(text)))
 
 
 def public_of(text: str, passphrase_file: Path | None) -> bytes:
     """Returns the raw public key of a key, or of a file with a public key. Raises as
     signers.open_public."""
-    _warn_if_exposed(text)
+    warn_if_exposed(text)
     return signers.open_public(text, asker(passphrase_file, signers.shown(text)))
 
 
-def _warn_if_exposed(text: str) -> None:
+def warn_if_exposed(text: str) -> None:
     if signers.is_file(text) and (warning := signers.exposed(Path(text))):
         say(f"[yellow]{safe(warning)}[/]", stderr=True)

@@ -1,18 +1,26 @@
 """`modelwave release`: signs releases, adds them to a home, and shows them."""
 
+import json
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from modelwave_controller import disk
 from modelwave_controller.cli.create import ModelArgument, create
 from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.cli.release_signing import sign
 from modelwave_controller.cli.release_view import forced, json_entry, release_facts
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.releases import heldout
+from modelwave_controller.releases import heldout, ml_bom
 from modelwave_controller.releases.catalog import Releases, StoredRelease
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
+from modelwave_shared import checkout
+
+ReleaseArgument = Annotated[
+    str, typer.Argument(metavar="RELEASE", show_default=False, help="Number or version.")
+]
 
 app = typer.Typer(no_args_is_help=True, help="Sign releases, add them to a home, show them.")
 app.command()(create)
@@ -89,18 +97,12 @@ def _row(release: StoredRelease) -> tuple[object, ...]:
 def show_release(
     ctx: typer.Context,
     model: ModelArgument,
-    release: Annotated[
-        str, typer.Argument(metavar="RELEASE", show_default=False, help="Number or version.")
-    ],
+    release: ReleaseArgument,
     target: Annotated[str | None, typer.Option(help="Only that for this target.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a release is, what it needs, and whether it was forced."""
-    found = Releases(home_of(ctx)).find(model, release)
-    if target is not None:
-        if target not in found:
-            raise OperatorError(f"--target: {model} {release} is for {', '.join(found)}")
-        found = {target: found[target]}
+    found = _of_target(Releases(home_of(ctx)).find(model, release), f"{model} {release}", target)
     if as_json:
         print_json([json_entry(stored.document, stored.digest) for stored in found.values()])
         return
@@ -108,3 +110,49 @@ def show_release(
         if stored.manifest.forced:
             say(forced(stored.manifest.forced))
         show(facts(release_facts(stored)))
+
+
+def _of_target(
+    found: dict[str, StoredRelease], name: str, target: str | None
+) -> dict[str, StoredRelease]:
+    if target is None:
+        return found
+    if target not in found:
+        raise OperatorError(f"--target: {name} is for {', '.join(found)}")
+    return {target: found[target]}
+
+
+@app.command("sbom")
+def sbom(
+    ctx: typer.Context,
+    model: ModelArgument,
+    release: ReleaseArgument,
+    target: Annotated[
+        str | None, typer.Option(help="That for this target; needed if there are several.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", show_default="stdout", help="Write it to a new file.", parser=path
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
+) -> None:
+    """Print a release's machine-learning bill of materials: CycloneDX 1.6, as JSON.
+
+    It has what the signed manifest says: the model card (data set, held-out metrics), the files by
+    sha256, what the model needs, and the ids of the keys that signed it.
+    """
+    if out is not None:
+        disk.require_place(out, "--out", force)
+    releases = Releases(home_of(ctx))
+    found = _of_target(releases.find(model, release), f"{model} {release}", target)
+    if len(found) > 1:
+        raise OperatorError(f"--target: {model} {release} is for {', '.join(found)}; give one")
+    (stored,) = found.values()
+    made = ml_bom.bill(stored, releases.root, checkout.described(), time.time())
+    if out is None:
+        print_json(made)
+    else:
+        disk.replace(out, (json.dumps(made, indent=2) + "\n").encode())
+        say(f"written: {safe(out)}")

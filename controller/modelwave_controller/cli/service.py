@@ -72,7 +72,9 @@ def broker(
     users: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Lines of name:argon2 hash; needed beyond loopback.", parser=path
+            metavar="FILE",
+            help="The users, such as broker/credentials in the home; needed beyond loopback.",
+            parser=path,
         ),
     ] = None,
     ready_file: ReadyFileOption = None,
@@ -98,9 +100,12 @@ def broker(
         _write_ready(ready_file, {"host": host, "port": bound})
 
     try:
-        known = None if users is None else read_credentials(users)
-        acl = None if known is None else FleetAcl(home_of(ctx).config.fleet)
-        settings = EmbeddedBrokerSettings(host=host, port=port, users=known, acl=acl)
+        if users is None:
+            settings = EmbeddedBrokerSettings(host=host, port=port)
+        else:
+            known = read_credentials(users)
+            acl = FleetAcl(home_of(ctx).config.fleet, targets=known.targets)
+            settings = EmbeddedBrokerSettings(host=host, port=port, users=known.hashes, acl=acl)
         asyncio.run(_until_signal(run_broker(settings, ready)))
     except BrokerError as error:
         raise OperatorError(str(error)) from error

@@ -50,11 +50,12 @@ def seed_that_ends_with(last: Device, fleet: list[Device]) -> int:
 
 @dataclass(frozen=True)
 class Parts:
-    """The folder, root document, broker and held-out data that the fleet uses."""
+    """The folder, root document, broker, file host and held-out data that the fleet uses."""
 
     folder: Path
     root: Path
     broker: str
+    files: str
     heldout: Path
 
     def configure(self, device: Device) -> None:
@@ -70,6 +71,7 @@ class Parts:
             f'root = "{self.root}"\n'
             f"metrics_seconds = {METRICS_SECONDS}\n"
             f'[broker]\nurl = "{self.broker}"\n'
+            f'[download]\nhosts = ["{self.files}"]\n'
             f"[limits]\nflash_bytes = {limits[0]}\nram_bytes = {limits[1]}\n"
         )
 

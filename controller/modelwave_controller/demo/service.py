@@ -1,6 +1,7 @@
 """Starts broker and controller as a user would, on free ports."""
 
 import json
+import socket
 from pathlib import Path
 
 from modelwave_controller.demo.command import CommandLine
@@ -21,11 +22,20 @@ def start_serve(operator: CommandLine, running: Processes) -> str:
     return str(json.loads(ready.read_text())["files_url"])
 
 
-def settle(operator: CommandLine, broker: str) -> None:
-    """Writes the broker's URL, and port 0 for files, into a new home's settings."""
+def settle(operator: CommandLine, broker: str) -> str:
+    """Writes the broker's URL, and a free port for files, into a new home's settings. Returns the
+    entry of the files' host for agent.toml."""
     settings = operator.home / "controller.toml"
+    files = f"127.0.0.1:{free_port()}"
     text = settings.read_text().replace("mqtt://127.0.0.1:1883", broker)
-    settings.write_text(text.replace("127.0.0.1:8180", "127.0.0.1:0"))
+    settings.write_text(text.replace("127.0.0.1:8180", files))
+    return files
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _start(operator: CommandLine, running: Processes, name: str, *options: str) -> Path:

@@ -135,11 +135,11 @@ class Story:
         say(f"  {len(self.fleet)} agents on CPython, {daemons} of them daemons")
         heldout = self.models / catalogue(self.models)["heldout"]["file"]
         root = self.operator.home / "root.json"
-        self.parts = Parts(self.folder, root, broker, heldout)
+        self.parts = Parts(self.folder, root, broker, self.files, heldout)
         self.parts.start(self.running, self.fleet)
         self._set_up_boards()
         self._release_all()
-        online = self._wait_devices(lambda found: sum(d["online"] for d in found))
+        online = self._wait_devices(lambda found: sum(bool(d["online"]) for d in found))
         self.saw("every agent reported", online == len(self.fleet), f"{online} online")
 
     def everyone_gets_v1(self) -> None:
@@ -271,7 +271,7 @@ class Story:
     def _start_service(self) -> str:
         """Starts broker and controller, and returns the broker's URL."""
         url = start_broker(self.operator, self.running)
-        settle(self.operator, url)
+        self.files = settle(self.operator, url)
         self.files_url = start_serve(self.operator, self.running)
         return url
 

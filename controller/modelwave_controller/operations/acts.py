@@ -17,7 +17,7 @@ MAX_TAGS = 16  # of a device
 
 def accept_clock(connection: Connection, reason: str, now: float, actor: str = "") -> None:
     """Notes that the wall clock, which shows `now`, is right."""
-    _note(connection, now, actor, ClockAccepted(reason=reason))
+    note(connection, now, actor, ClockAccepted(reason=reason))
     clock.accept(connection, now, reason)
 
 
@@ -31,7 +31,7 @@ def forget(
     # Otherwise its messages that the broker retains would bring it back.
     outbox.put(connection, [topics.reported(fleet, device)], b"")
     outbox.put(connection, [topics.presence(fleet, device)], b"")
-    _note(connection, now, actor, Forgotten(device=device))
+    note(connection, now, actor, Forgotten(device=device))
     return tags.of(connection, device)
 
 
@@ -58,9 +58,10 @@ def tag(
         )
     if added or removed:
         tags.change(connection, device, added, removed)
-        _note(connection, now, actor, Tagged(device=device, added=added, removed=removed))
+        note(connection, now, actor, Tagged(device=device, added=added, removed=removed))
     return after
 
 
-def _note(connection: Connection, now: float, actor: str, act: Act) -> None:
+def note(connection: Connection, now: float, actor: str, act: Act) -> None:
+    """Puts the act into the log of the fleet."""
     log.append(connection, FLEET, now, [by(actor, act)])

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import observations
+from modelwave_controller.operations import membership, observations
 from modelwave_controller.operations.health import Health, health
+from modelwave_controller.operations.membership import Membership
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
 from modelwave_controller.storage import clock, lease, log, metrics, offers, tags
@@ -37,11 +38,13 @@ class Fleet:
     service_runs: bool
     problem: str  # of the service or its connection, and what to do; "": none
     clock_doubt: str  # "": none
+    key_away: str  # why no order can be signed with the order key; "": it can
     restored: list[str]  # models whose order numbers are to be recovered after a restore
     behind: dict[str, str]  # by model: what the broker holds that this database does not know
     leader: dict[str, Any] | None  # the service that leads: host, pid; None also if it is dead
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
     cloned: list[str]  # ids that two devices use
+    membership: Membership  # devices of which nothing is stored
 
 
 def fleet(connection: Connection, name: str, now: float) -> Fleet:
@@ -76,11 +79,13 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         service_runs=found.service_runs,
         problem=found.problem,
         clock_doubt=clocks.doubt,
+        key_away=state.key_away,
         restored=sorted(state.restored),
-        behind={model: state.doubt(model) for model in sorted(state.behind)},
+        behind={model: state.numbers_doubt(model) for model in sorted(state.behind)},
         leader=_leader(found),
         link=lease.link_state(connection)._asdict(),
         cloned=stored.cloned(connection),
+        membership=membership.membership(connection),
     )
 
 
@@ -104,7 +109,7 @@ class Only:
     def applies(self, entry: dict[str, Any]) -> bool:
         models = [m for m in entry["models"] if self.model in (None, m["model"])]
         return (
-            self.target in (None, entry.get("target"))
+            self.target in (None, membership.target_of(entry))
             and (self.tag is None or self.tag in entry["tags"])
             and (self.model is None or bool(models))
             and (self.not_on is None or any(m["release"] != self.not_on for m in models))
@@ -119,10 +124,12 @@ EVERY_DEVICE = Only()
 def device_list(
     connection: Connection, now: float, only: Only = EVERY_DEVICE
 ) -> list[dict[str, Any]]:
-    """Returns the known devices to which `only` applies, by name: last report, presence, models,
-    tags and trouble. `now` and all times are in Unix seconds.
+    """Returns the known and the expected devices to which `only` applies, by name: last report,
+    presence, models, tags and trouble. `now` and all times are in Unix seconds.
 
     online: None if no service receives messages now, so that it is not known
+    enrolment: its row of the table enrolled, or None
+    waiting: what is known of a device whose reports do not count, or None
     silent_since: set for a device that is online according to the broker, but has not reported for
         SILENT_SECONDS
 
@@ -151,7 +158,8 @@ def device(connection: Connection, name: str, now: float) -> dict[str, Any]:
     found = [entry for entry in device_list(connection, now) if entry["device"] == name]
     if not found:
         raise OperatorError(
-            f"DEVICE: no message from {name[:64]!r} was received; see `modelwave device list`"
+            f"DEVICE: no message from {name[:64]!r} was received, and it is not enrolled; see "
+            "`modelwave device list`"
         )
     models = [model["model"] for model in found[0]["models"]]
     clock_now = clock.shown(clock.stored(connection), log.service_seen_at(connection), now)
@@ -181,6 +189,7 @@ def _known_devices(connection: Connection) -> dict[str, dict[str, Any]]:
     for bad in connection.execute(select(bad_messages)):
         entry = found.setdefault(bad.device, _device({"device": bad.device}))
         entry["bad"] = {"count": bad.count, "reason": bad.reason, "at": bad.at}
+    membership.add_to(connection, found, lambda name: _device({"device": name}))
     return found
 
 
@@ -217,12 +226,15 @@ def _reported(row: dict[str, Any], clock_now: float) -> dict[str, Any]:
 def _device(row: dict[str, Any]) -> dict[str, Any]:
     """Returns a new entry; `target` is absent for a device that sent no readable report."""
     row |= {"online": False, "silent_since": None, "models": [], "tags": [], "bad": None}
+    row |= {"enrolment": None, "waiting": None}
     return row
 
 
 def _trouble(device: dict[str, Any], now: float) -> str:
     """Returns the most important problem of a device, or "": a second device with its id and
     ignored old reports first, because with them all else about the device may be out of date."""
+    if outside := membership.trouble(device):
+        return outside
     if device.get("cloned"):
         return "two devices use this id"
     if device.get("stale"):

@@ -29,7 +29,9 @@ from modelwave_controller.operations import archive
 from modelwave_controller.operations.archive import DATABASE, Damaged, Manifest
 from modelwave_controller.storage import damage, migrate, snapshot, store
 from modelwave_controller.storage.store import Store
+from modelwave_controller.trust import report_keys
 
+_PRIVATE = (DATABASE, "controller.toml")  # which may have the database's password
 _LOGS = ("-wal", "-shm")
 _UNCHANGED = "nothing was changed; the same command begins anew"
 _RESTORED = (
@@ -158,7 +160,8 @@ def _may_be_there(entry: Path, manifest: Manifest) -> bool:
     """Returns whether a folder with this entry may still become the home: keys that were put back
     first, and what an interrupted restore leaves."""
     tops = {one.name.partition("/")[0] for one in manifest.entries}
-    return entry.name in {*tops, "order.key", "offline"} or disk.is_work_folder(entry)
+    keys = {"order.key", report_keys.NAME, "offline"}
+    return entry.name in tops | keys or disk.is_work_folder(entry)
 
 
 def _require_space(path: Path, manifest: Manifest) -> None:
@@ -211,7 +214,8 @@ def _place_of_database(path: Path, stage: Path, manifest: Manifest) -> Path:
         return default
     if not is_own:
         raise OperatorError(
-            f"FILE: its controller.toml wants the database elsewhere: database.url = {url!r}. If "
+            "FILE: its controller.toml wants the database elsewhere: database.url = "
+            f"{store.shown(url)!r}. If "
             f'that is right, put that file into {path} first; if not, one with url = ""'
         )
     if file is None:
@@ -253,23 +257,29 @@ def _prepare(file: Path, manifest: Manifest, now: float, actor: str) -> list[str
 def _move_files(stage: Path, path: Path, manifest: Manifest) -> list[str]:
     """Moves the files into the home, but for the database and root.json. Returns those that the
     home has with other contents, which stay."""
-    path.mkdir(parents=True, exist_ok=True)
+    disk.private_folder(path)
     kept = []
     for entry in manifest.entries:
         source, place = stage / entry.name, path / entry.name
         if entry.name == DATABASE or (entry.name == "root.json" and not place.exists()):
             continue
         if not os.path.lexists(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
+            _make_folders(path, place.parent)
             _move(source, place)
         elif not place.is_file() or not filecmp.cmp(source, place, shallow=False):
             kept.append(entry.name)
     return kept
 
 
+def _make_folders(home: Path, folder: Path) -> None:
+    """Makes the folders of the home down to `folder`; others may not write into them."""
+    for one in [*reversed(folder.relative_to(home).parents), folder.relative_to(home)]:
+        (home / one).mkdir(mode=0o755, exist_ok=True)
+
+
 def _move(source: Path, place: Path) -> None:
     """Moves a file durably; to another disk by a copy that is renamed when it is complete."""
-    os.chmod(source, 0o600 if place.name == DATABASE else 0o644)
+    os.chmod(source, 0o600 if place.name in _PRIVATE else 0o644)
     try:
         os.rename(source, place)
     except OSError as error:
@@ -299,12 +309,19 @@ def _put_aside(file: Path, now: float) -> str:
 def _missing(home: Home, manifest: Manifest) -> list[tuple[str, str]]:
     """Returns what the home needs and no backup has: (file, what it is)."""
     config, found = home.config, []
-    if not os.path.exists(home.path / "order.key"):
-        found.append((str(home.path / "order.key"), "the key that signs orders"))
-    if config.broker.password_file and not os.path.exists(home.within(config.broker.password_file)):
-        found.append((str(home.within(config.broker.password_file)), "the broker's password"))
-    if config.broker.ca and not os.path.exists(home.within(config.broker.ca)):
-        found.append((str(home.within(config.broker.ca)), "the broker's authority"))
+    if home.order_key_file is not None and not os.path.exists(home.order_key_file):
+        found.append((str(home.order_key_file), "the key that signs orders"))
+    if not os.path.exists(home.path / report_keys.NAME):
+        told = "the secret of devices' report keys, if devices were enrolled"
+        found.append((str(home.path / report_keys.NAME), told))
+    for name, what in (
+        (config.keys.passphrase_file, "the order key's passphrase or PIN"),
+        (config.database.password_file, "the database's password"),
+        (config.broker.password_file, "the broker's password"),
+        (config.broker.ca, "the broker's authority"),
+    ):
+        if name and not os.path.exists(home.within(name)):
+            found.append((str(home.within(name)), what))
     if not manifest.files:
         found.append((str(home.files), "the models' files: `modelwave release add` each bundle"))
     return found

@@ -84,7 +84,7 @@ def propose(connection: Connection, found: State, request: Request) -> Created:
                 f"each device of {target} runs release {signed.manifest.release} of "
                 f"{request.model} already; {_instead(found, request.model, target, signed.digest)}"
             )
-    if doubt := found.doubt(request.model):
+    if doubt := found.numbers_doubt(request.model):
         raise OperatorError(f"{doubt}: run `modelwave recover {request.model}`")
     compared = ahead.compare(connection, request.model, request.epoch)
     recover.require_not_behind(compared, request.model)

@@ -42,14 +42,15 @@ MAX_PROBLEMS = 5
 
 
 class Times(NamedTuple):
-    """The rollout clock, in seconds, and why no order may be signed now, or "": because of the wall
-    clock, or of the orders' numbers. `wall` is what the wall clock is expected to show, in Unix
-    seconds."""
+    """The rollout clock, in seconds, and why no order can be signed now, or "": because of the wall
+    clock, of the orders' numbers, or of their key. `wall` is what the wall clock is expected to
+    show, in Unix seconds."""
 
     clock: float
     doubt: str = ""
     numbers_doubt: str = ""
     wall: float = inf
+    key_away: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,13 @@ def _find_others(rollout: Rollout, others: list[Problem]) -> str:
 def _times(connection: Connection, now: float, found: State, model: str) -> Times:
     clocks = clock.stored(connection)
     shown = clock.shown(clocks, log.service_seen_at(connection), now)
-    return Times(shown, clocks.doubt, found.doubt(model), clocks.wall if clocks.doubt else now)
+    return Times(
+        shown,
+        clocks.doubt,
+        found.numbers_doubt(model),
+        clocks.wall if clocks.doubt else now,
+        found.key_away,
+    )
 
 
 def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
@@ -300,7 +307,7 @@ def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
     """Warns of newer orders at the broker than this controller's, and of devices that refuse its
     orders, also when the rollout is over: they may come back after its end, and would refuse a
     retry."""
-    said = [found.doubt(rollout.model)] if rollout.model in found.behind else []
+    said = [found.numbers_doubt(rollout.model)] if rollout.model in found.behind else []
     if compared.ahead:
         said.append(recover.behind(compared, rollout.model))
     return [f"{one}: `modelwave recover {rollout.model}`" for one in said]
@@ -312,7 +319,7 @@ def _why(found: State, rollout: Rollout, known: Known, times: Times) -> tuple[st
     if rollout.over:
         then = ways.after_the_end(found, rollout, known, times.clock)
         return _why_over(rollout, known), then
-    so_far = facts(rollout, known, times.doubt, times.numbers_doubt, times.wall)
+    so_far = facts(rollout, known, *times[1:])
     made = decide(rollout.created.plan, so_far, times.clock)
     if rollout.back is not None:
         return f"{rollout.reason}; {_back(rollout, known, False)}", made.next

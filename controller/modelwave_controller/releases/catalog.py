@@ -151,7 +151,7 @@ class Releases:
             raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST_FILE}: not a bundle")
         signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "BUNDLE")
         self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
-        self.home.files.mkdir(exist_ok=True)
+        self.home.files.mkdir(mode=0o755, exist_ok=True)
         files = [(file.sha256, file.size) for file in signed.manifest.files]
         if carried := model_signature.of_manifest(signed.document):
             files.append((carried.sha256, carried.size))

@@ -39,7 +39,8 @@ the soak of a stage begin when the broker has acknowledged its orders, of one th
        answered, as they may have waited for a window first.
    12. While the controller's wall clock is in doubt, or the numbers of its orders, because its
        database is older than the orders at the broker or was restored, nothing is signed: no
-       stage opens and nothing is reverted, also after a FAIL.
+       stage opens and nothing is reverted, also after a FAIL. The same while the agent or the
+       token that holds the order key is away.
 
 The first situation of TABLE, from the top, that applies decides. Each tick computes the
 decision anew; only the events are stored.
@@ -104,6 +105,7 @@ TABLE = {
         WAIT,
         "no order is signed until `modelwave recover` has compared its numbers with the devices'",
     ),
+    "key away": (WAIT, "it goes on by itself when the key is back"),
     "clock in doubt": (
         WAIT,
         "no order is signed until the clock is right again: set it, or, if it is right, "
@@ -194,9 +196,10 @@ class Facts:
     revert_asked: str | None = None  # the operator's reason
     back: Counts | None = None  # the answers to the orders to revert, if they were sent
     back_since: float | None = None  # start of their deadline, as `waiting_since` of a stage
-    # Why the controller must not sign now: its clock, or the numbers of its orders.
+    # Why the controller must not sign now: its clock, or the numbers of its orders; why it cannot.
     doubt: str = ""
     numbers_doubt: str = ""
+    key_away: str = ""
     rollout: int = 0  # its number, for the commands in what happens next
 
 
@@ -337,10 +340,12 @@ def _way_back(plan: Plan, facts: Facts, back: Counts, now: float) -> str:
 
 def _unless_in_doubt(found: _Situation, facts: Facts) -> _Situation:
     """Returns `found`, or the situation of the doubt in place of one that would sign an order."""
-    doubt = facts.doubt or facts.numbers_doubt
+    doubt = facts.doubt or facts.key_away or facts.numbers_doubt
     if not doubt or TABLE[found.name][0] not in SIGNS:
         return found
     name = "clock in doubt" if facts.doubt else "numbers in doubt"
+    if facts.key_away and not facts.doubt:
+        name = "key away"
     return found._replace(name=name, reason=f"{doubt}; {found.reason}")
 
 

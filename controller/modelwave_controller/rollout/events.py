@@ -417,6 +417,29 @@ class Tagged(_Act):
     removed: list[str]
 
 
+class DevicesEnrolled(_Act):
+    """The operator enrolled so many devices; `first` names the first few of them."""
+
+    kind: Literal["devices_enrolled"] = "devices_enrolled"
+    number: int
+    first: list[str]
+    renewed: int = 0  # of them: they were enrolled before, and have new secrets
+
+
+class DeviceRevoked(_Act):
+    """The operator took back what a device was enrolled with: nothing from it counts."""
+
+    kind: Literal["device_revoked"] = "device_revoked"
+    device: str
+
+
+class DeviceApproved(_Act):
+    """The operator let a device count that nobody had enrolled."""
+
+    kind: Literal["device_approved"] = "device_approved"
+    device: str
+
+
 class Restored(_Act):
     """The operator put a backup of the database in its place. Orders of these models that were
     signed after `made_at`, Unix seconds, are not in it."""
@@ -450,6 +473,19 @@ class FoundNewer(_Body):
         )
 
 
+class KeyAway(_Body):
+    """The service cannot sign orders: the agent or the token that holds their key is not there."""
+
+    kind: Literal["key_away"] = "key_away"
+    reason: str
+
+
+class KeyBack(_Body):
+    """The service can sign orders again."""
+
+    kind: Literal["key_back"] = "key_back"
+
+
 REPORTED, FOUND_NEWER = "reported", "found_newer"
 
 Act = (
@@ -465,6 +501,9 @@ Act = (
     | ClockAccepted
     | Forgotten
     | Tagged
+    | DevicesEnrolled
+    | DeviceRevoked
+    | DeviceApproved
     | Restored
     | Recovered
 )
@@ -483,7 +522,9 @@ Body = Annotated[
     | Reordered
     | Unshadowed
     | Finished
-    | FoundNewer,
+    | FoundNewer
+    | KeyAway
+    | KeyBack,
     Discriminator("kind"),
 ]
 _BODY: TypeAdapter[Body] = TypeAdapter(Body)

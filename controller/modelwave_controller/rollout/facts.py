@@ -66,10 +66,11 @@ def facts(
     doubt: str = "",
     numbers_doubt: str = "",
     wall: float = inf,
+    key_away: str = "",
 ) -> Facts:
     """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
-    why the controller must not sign now; `wall` is what the wall clock shows, in Unix seconds (inf:
-    neither its start time nor its maintenance windows are judged)."""
+    why the controller must not sign now, `key_away` why it cannot; `wall` is what the wall clock
+    shows, in Unix seconds (inf: neither its start time nor its maintenance windows are judged)."""
     later_stage, later_back = later(rollout)
     counted = [count_answers(stage, known, later_stage) for stage in rollout.stages]
     stages = tuple(
@@ -104,6 +105,7 @@ def facts(
         back_since=rollout.back.waiting_since if rollout.back else None,
         doubt=doubt,
         numbers_doubt=numbers_doubt,
+        key_away=key_away,
         rollout=rollout.id,
     )
 

@@ -17,12 +17,17 @@ from modelwave_controller.rollout.events import (
     ClockAccepted,
     Continued,
     Created,
+    DeviceApproved,
+    DeviceRevoked,
+    DevicesEnrolled,
     Event,
     Finished,
     Forgotten,
     FoundNewer,
     Gated,
     Held,
+    KeyAway,
+    KeyBack,
     Looked,
     NotUnderstood,
     Opened,
@@ -131,12 +136,22 @@ def _what(body: Body | NotUnderstood) -> str:
         case Tagged():
             changes = [f"+{tag}" for tag in body.added] + [f"-{tag}" for tag in body.removed]
             return f"device {body.device} tagged {' '.join(changes)}"
+        case DevicesEnrolled():
+            return f"enrolled {_enrolled(body)}"
+        case DeviceRevoked():
+            return f"device {body.device} revoked"
+        case DeviceApproved():
+            return f"device {body.device} approved"
         case Restored():
             return f"database restored from a backup of {moment(body.made_at)}"
         case Recovered():
             return f"the next order of {body.model} is above {body.floor}"
         case FoundNewer():
             return body.told
+        case KeyAway():
+            return "no order can be signed"
+        case KeyBack():
+            return "orders can be signed again"
         case NotUnderstood():
             return f"{body.kind}: not understood by this modelwave"
     return str(body.kind).replace("_", " ")
@@ -191,6 +206,12 @@ def _draw(created: Created) -> str:
     if created.seed is None:
         return f"slots from {created.start_slot} on"
     return f"slots drawn by seed {created.seed}"
+
+
+def _enrolled(body: DevicesEnrolled) -> str:
+    more = [f"and {body.number - len(body.first)} more"] if body.number > len(body.first) else []
+    renewed = f" ({body.renewed} with new secrets)" if body.renewed else ""
+    return f"{plural(body.number, 'device')}{renewed}: {', '.join([*body.first, *more])}"
 
 
 def _orders(orders: Sequence[OrderSent]) -> str:

@@ -38,6 +38,8 @@ from modelwave_controller.rollout.events import (
     FrozenBaseline,
     Gated,
     Held,
+    KeyAway,
+    KeyBack,
     Looked,
     NotUnderstood,
     Opened,
@@ -231,9 +233,14 @@ class State:
     # By model of which the broker holds newer orders than this database knows: their highest
     # number.
     behind: dict[str, int] = field(default_factory=dict)
+    key_away: str = ""  # why the service cannot sign orders with their key
     last: int = 0  # id of the newest event in it
 
     def doubt(self, model: str) -> str:
+        """Returns why no order of the model can be signed now, or ""."""
+        return self.key_away or self.numbers_doubt(model)
+
+    def numbers_doubt(self, model: str) -> str:
         """Returns why the numbers of the model's orders are in doubt, so that none may be signed
         now, or ""."""
         if model in self.behind:
@@ -367,6 +374,10 @@ def _act(state: State, body: Body) -> None:
                 state.behind.pop(body.model, None)
         case FoundNewer():
             state.behind[body.model] = max(body.seq, state.behind.get(body.model, 0))
+        case KeyAway():
+            state.key_away = body.reason
+        case KeyBack():
+            state.key_away = ""
 
 
 def _begun(event: Event) -> Rollout:

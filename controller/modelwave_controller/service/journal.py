@@ -17,6 +17,7 @@ from modelwave_controller.rollout.events import (
     FoundNewer,
     Gated,
     Held,
+    KeyAway,
     NotUnderstood,
     Promoted,
     RevertAsked,
@@ -63,8 +64,8 @@ class EventJournal:
 
 
 class IgnoredJournal:
-    """Logs which devices send messages that are ignored: at the first one, and each time that the
-    number has doubled."""
+    """Logs which devices send messages that are ignored, or not proven: at the first one, and each
+    time that the number has doubled."""
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], int] = {}
@@ -76,12 +77,13 @@ class IgnoredJournal:
         self._told.update({_key(one): one.number for one in due})
         for one in due[:MAX_NAMED]:
             _warn(
-                f"device {one.device}: {plural(one.number, one.what)} ignored: {one.reason}",
+                f"device {one.device}: {plural(one.number, one.what)} {one.fate}: {one.reason}",
                 device=one.device,
             )
         more = len(due) - MAX_NAMED
         if more > 0:
-            _warn(f"messages of {plural(more, 'more device')} ignored: `modelwave device list`")
+            told = f"messages of {plural(more, 'more device')} ignored, or not proven"
+            _warn(f"{told}: `modelwave device list`")
 
 
 def _key(ignored: Ignored) -> tuple[str, str]:
@@ -107,7 +109,7 @@ def _is_grave(event: Event) -> bool:
         return body.verdict != PASS
     if isinstance(body, Promoted):
         return body.forced
-    return isinstance(body, FoundNewer | Held | Reverted | RevertAsked | NotUnderstood)
+    return isinstance(body, FoundNewer | KeyAway | Held | Reverted | RevertAsked | NotUnderstood)
 
 
 def _warn(message: str, **about: object) -> None:

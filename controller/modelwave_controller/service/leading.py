@@ -39,6 +39,7 @@ from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import ahead, lease, log, outbox
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
+from modelwave_controller.storage.proven import Policy
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Settings:
     clock: Callable[[], float]  # Unix seconds
     steady: Callable[[], float]  # seconds of a clock that cannot be set
     inbox: Inbox
+    policy: Policy
     stopping: threading.Event
     wake: threading.Event  # also set when `stopping` is
 
@@ -66,12 +68,15 @@ class Leading:
         self.settings = settings
         self.store = store
         fleet = settings.home.config.fleet
+        approves = settings.home.config.devices.approves
         self.ticker = Ticker(store, settings.issuer)
         self.roots = settings.roots
         self.readback = ReadBack(
             self.roots.chain.newest, settings.wake.set, settings.clock, self.roots.found
         )
-        self.writer = Writer(store, fleet, settings.inbox, settings.clock)
+        self.writer = Writer(
+            store, fleet, settings.inbox, settings.clock, approves, settings.policy
+        )
         self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
         self._connected = False  # as it is stored

@@ -11,7 +11,8 @@ right what differs. It runs within the tick, at a cost of what has changed:
     7. Orders to run a release beside the live one that stand when their rollout is over are
        replaced by orders for the release before (unshadow.py).
 
-Nothing is signed while the clock is in doubt, nor for a model while its numbers are.
+Nothing is signed while the clock is in doubt or the order key is away, nor for a model while its
+numbers are in doubt.
 """
 
 import logging

@@ -36,6 +36,7 @@ class RootsInUse:
         self.path = home.path
         self.chain: Chain = home.chain
         self.issuer = issuer
+        self._key: Path | None = home.order_key_file
         self._looked: tuple[object, ...] = ()
         self._found: dict[int, bytes] = {}  # roots at the broker, by version; not verified
         self._said = ""
@@ -50,6 +51,7 @@ class RootsInUse:
         before = self.chain.version
         try:
             self._follow(fresh.chain)
+            self._key = fresh.order_key_file
             self.issuer.take(self.chain.newest, fresh.order_key())
         except ModelwaveError as error:
             self.issuer.take(self.chain.newest, self.issuer.key)
@@ -113,8 +115,9 @@ class RootsInUse:
         self._said = said
 
     def _files(self) -> tuple[object, ...]:
-        folder = self.path / chain.FOLDER
-        return (*map(_seen, (self.path / chain.NEWEST, self.path / "order.key", folder)),)
+        settings = self.path / "controller.toml"  # it names the order key
+        files = [self.path / chain.NEWEST, self.path / chain.FOLDER, settings]
+        return tuple(_seen(file) for file in (*files, *([self._key] if self._key else [])))
 
     def publish(self, store: Transactions) -> None:
         """Puts the whole chain into the outbox, for devices that were offline for long."""

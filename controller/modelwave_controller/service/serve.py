@@ -31,6 +31,7 @@ from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import lease
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
+from modelwave_controller.storage.proven import NOTHING_ASKED, OFF, Policy
 from modelwave_controller.storage.store import Store
 
 DEFAULT_TICK_SECONDS = 0.5
@@ -76,6 +77,7 @@ class Service:
         self.steady = steady
         self.key = home.order_key()
         self.broker = broker_of(home)
+        self.policy = _policy_of(home)
         self.inbox = Inbox()
         self.reach = Reach(self.broker, home.config.fleet)
         self.candidate = Candidate(store, clock, reaches=self.reach.look)
@@ -95,6 +97,8 @@ class Service:
         told = settings.urls or [files.url_of(*settings.address)]
         if doubt := files.doubt(told, self.broker.host):
             logger.warning("%s", doubt)
+        for warning in self.home.warnings():
+            logger.warning("%s", warning)
         async with contextlib.AsyncExitStack() as stack:
             files_url = await self._serve_files(stack)
             first = await asyncio.to_thread(self._try_to_lead)
@@ -143,6 +147,7 @@ class Service:
             clock=self.clock,
             steady=self.steady,
             inbox=self.inbox,
+            policy=self.policy,
             stopping=self._stopping,
             wake=self._wake,
         )
@@ -192,3 +197,8 @@ class Service:
             self._tell(False)
         except DatabaseGone as error:
             raise DatabaseGone(f"{error} while it was in use; {self.store.keep()}") from error
+
+
+def _policy_of(home: Home) -> Policy:
+    proof = home.config.devices.proof
+    return NOTHING_ASKED if proof == OFF else Policy(proof, home.report_master())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from modelwave_controller.errors import KeyAwayError
 from modelwave_controller.judge.verdicts import FAIL, INCONCLUSIVE, PASS
 from modelwave_controller.rollout import formats, retry
 from modelwave_controller.rollout.clock import Reading
@@ -30,6 +31,7 @@ from modelwave_controller.rollout.decide import (
     decide,
 )
 from modelwave_controller.rollout.events import (
+    FLEET,
     ApprovalAsked,
     Began,
     Body,
@@ -37,6 +39,8 @@ from modelwave_controller.rollout.events import (
     Finished,
     Gated,
     Held,
+    KeyAway,
+    KeyBack,
     Opened,
     OpenedPart,
     OrderSent,
@@ -93,11 +97,15 @@ class Ticker:
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
         set. Raises StorageError."""
         self._journal.begin(self.store)
-        acted = self._tick(now, steady) or self._look(now)
+        try:
+            acted = self._tick(now, steady, self.issuer.key.look()) or self._look(now)
+        except KeyAwayError:  # while it signed: the next tick says so, and does the rest
+            self._state, self._reconciler = None, Reconciler(self.issuer)
+            acted = True
         self._journal.tell(self.store)
         return acted
 
-    def _tick(self, now: float, steady: float) -> bool:
+    def _tick(self, now: float, steady: float, away: str) -> bool:
         with self.store.write() as connection:
             log.note_tick(connection, now)
             reading = self._clock.advance(connection, now, steady)
@@ -107,6 +115,9 @@ class Ticker:
                 reading = reading._replace(doubt=self.issuer.trouble)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
+            if bool(away) != bool(state.key_away):
+                log.append(connection, FLEET, now, [KeyAway(reason=away) if away else KeyBack()])
+                return True
             if self._reconciler.run(connection, state, now, reading):
                 return True
             due = [
@@ -204,12 +215,13 @@ class _Step(Sender):
 
     def take(self) -> str:
         """Does the step; returns what was done, "" for nothing."""
-        doubt, numbers_doubt = self.reading.doubt, self.state.doubt(self.rollout.model)
+        doubt, model = self.reading.doubt, self.rollout.model
         if self.rollout.status in FINAL:
-            return "" if doubt or numbers_doubt else self._order_anew()
+            return "" if doubt or self.state.doubt(model) else self._order_anew()
         if self._begins():
             return WAIT
-        so_far = facts(self.rollout, self.known, doubt, numbers_doubt, self.reading.wall)
+        numbers, away = self.state.numbers_doubt(model), self.state.key_away
+        so_far = facts(self.rollout, self.known, doubt, numbers, self.reading.wall, away)
         found = decide(self.rollout.created.plan, so_far, self.reading.seconds)
         if found.verb == WAIT:
             return WAIT if self._note_fail(found) else ""

@@ -21,12 +21,15 @@ from modelwave_controller.service.allowance import Allowance
 from modelwave_controller.service.folding import Folding
 from modelwave_controller.service.journal import IgnoredJournal
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import clock, devices, messages, metrics
+from modelwave_controller.storage import admission, clock, devices, messages, metrics, proven
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.messages import Bad, Incoming
+from modelwave_controller.storage.proven import NOTHING_ASKED, Policy
 from modelwave_controller.storage.store import Transactions
 from modelwave_shared.limits import MAX_REPORT_BYTES
+from modelwave_shared.proofs import PROOF_BYTES
 
+MAX_PAYLOAD_BYTES = MAX_REPORT_BYTES + PROOF_BYTES
 MAX_BATCH = 1000
 BATCH_SECONDS = 0.05
 MAX_BACKLOG = 16
@@ -49,7 +52,7 @@ class Inbox:
     def put(self, topic: str, payload: bytes) -> None:
         """Adds a message without waiting. One that is too long is cut, to save memory; it is
         refused when it is read."""
-        payload = bytes(payload[: MAX_REPORT_BYTES + 1])
+        payload = bytes(payload[: MAX_PAYLOAD_BYTES + 1])
         with self._some:
             self.counts["received"] += 1
             backlog = self._topics.setdefault(topic, deque())
@@ -93,12 +96,21 @@ class Writer:
     """Stores the messages of the inbox, in a thread of its own."""
 
     def __init__(
-        self, store: Transactions, fleet: str, inbox: Inbox, clock: Callable[[], float] = time.time
+        self,
+        store: Transactions,
+        fleet: str,
+        inbox: Inbox,
+        clock: Callable[[], float] = time.time,
+        approves: bool = False,
+        policy: Policy = NOTHING_ASKED,
     ) -> None:
+        """`approves`: unknown devices do not count before the operator has approved them."""
         self.store = store
         self.fleet = fleet
         self.inbox = inbox
         self.clock = clock
+        self.approves = approves
+        self.policy = policy
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
         self._ignored = IgnoredJournal()
@@ -163,8 +175,10 @@ class Writer:
             try:
                 with self.store.write() as connection:
                     now = self.clock()
-                    ignored = devices.store(connection, self.fleet, incoming, now)
-                    metrics.add_windows(connection, incoming, clock.stored(connection).seconds)
+                    admitted = admission.admitted(connection, incoming, self.approves, now)
+                    counted = proven.judged(connection, admitted, self.policy)
+                    ignored = devices.store(connection, self.fleet, counted, now)
+                    metrics.add_windows(connection, counted, clock.stored(connection).seconds)
             except LeaseLost:
                 return  # the service that leads now receives what devices report
             except StorageError as error:

@@ -34,7 +34,13 @@ from modelwave_controller.storage import clock, installs, log, offers
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
-from modelwave_controller.storage.messages import Bad, Incoming, Present, ReportMessage
+from modelwave_controller.storage.messages import (
+    Bad,
+    Incoming,
+    Present,
+    ReportMessage,
+    Unproven,
+)
 from modelwave_controller.storage.tables import (
     WINDOW_TABLES,
     bad_messages,
@@ -43,7 +49,9 @@ from modelwave_controller.storage.tables import (
     heads,
     orders,
     presence,
+    proven,
     repairs,
+    unproven,
 )
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.maintenance import READS_MAINTENANCE
@@ -90,12 +98,14 @@ class HeardModel(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """The messages of a device that were ignored so far: "old report" or "unreadable message"."""
+    """The messages of a device so far that were ignored ("old report", "unreadable message"), or
+    that were not proven and may count all the same ("message")."""
 
     device: str
     what: str
     number: int
     reason: str
+    fate: str = "ignored"
 
 
 def store(
@@ -106,7 +116,20 @@ def store(
     reports = _reports(incoming)
     _take_reports(connection, fleet, reports, now)
     _take_presence(connection, incoming, now)
-    return _stale(connection, reports) + _take_bad(connection, incoming, now)
+    return [
+        *_stale(connection, reports),
+        *_counted(
+            connection, bad_messages, Ignored("", "unreadable message", 0, ""), Bad, incoming, now
+        ),
+        *_counted(
+            connection,
+            unproven,
+            Ignored("", "message", 0, "", "not proven"),
+            Unproven,
+            incoming,
+            now,
+        ),
+    ]
 
 
 def that_report(connection: Connection, model: str) -> dict[str, dict[int, list[str]]]:
@@ -247,6 +270,8 @@ def forget(connection: Connection, device: str) -> bool:
         device_models,
         presence,
         bad_messages,
+        unproven,
+        proven,
         *(table for kind in WINDOW_TABLES for table in (kind.windows, kind.spans, kind.sums)),
         repairs,
     )
@@ -255,17 +280,17 @@ def forget(connection: Connection, device: str) -> bool:
     return found > 0
 
 
-def _reports(incoming: Sequence[Incoming]) -> dict[str, list[Report]]:
+def _reports(incoming: Sequence[Incoming]) -> dict[str, list[ReportMessage]]:
     """Returns the reports of each device, in the order in which they came."""
-    found: dict[str, list[Report]] = defaultdict(list)
+    found: dict[str, list[ReportMessage]] = defaultdict(list)
     for message in incoming:
         if isinstance(message, ReportMessage):
-            found[message.device].append(message.report)
+            found[message.device].append(message)
     return found
 
 
 def _take_reports(
-    connection: Connection, fleet: str, reports: dict[str, list[Report]], now: float
+    connection: Connection, fleet: str, reports: dict[str, list[ReportMessage]], now: float
 ) -> None:
     rows = {
         row.device: row
@@ -278,8 +303,8 @@ def _take_reports(
     noted: list[dict[str, Any]] = []  # of which no report is stored
     for device, given in reports.items():
         standing = _Standing(rows.get(device), seconds, now)
-        for report in given:
-            standing.hear(device, report)
+        for message in given:
+            standing.hear(message)
         if standing.taken:
             fresh[device] = standing.taken
             row = _device_row(fleet, device, standing.taken) | standing.columns()
@@ -312,12 +337,16 @@ class _Standing:
         self.taken: Report | None = None  # the newest report that is to be stored
         self.has_changed = False
 
-    def hear(self, device: str, report: Report) -> None:
+    def hear(self, message: ReportMessage) -> None:
+        device, report = message.device, message.report
         heard = installs.Heard(report.install, report.boot, report.n)
         if self.held is None:
             self.held, self.taken = Installs(heard), report
             return
-        word, self.held = installs.judge(self.held, heard, self.seconds - self.seen_clock)
+        if message.proven in installs.TAKEN:  # whatever the numbers of reports without proof
+            word, self.held = message.proven, self.held.after(heard)
+        else:
+            word, self.held = installs.judge(self.held, heard, self.seconds - self.seen_clock)
         if word in installs.TAKEN:
             self.taken, self.stale, self.seen_clock = report, 0, self.seconds
         if word == installs.REPLACED:
@@ -491,10 +520,19 @@ def _take_presence(connection: Connection, incoming: Sequence[Incoming], now: fl
     _replace(connection, presence, last)
 
 
-def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) -> list[Ignored]:
+def _counted(
+    connection: Connection,
+    table: Any,
+    note: Ignored,
+    kind: type[Bad | Unproven],
+    incoming: Sequence[Incoming],
+    now: float,
+) -> list[Ignored]:
+    """Counts the messages of this kind in the table, with the reason of the last one. Returns
+    notes like `note`."""
     found: dict[str, dict[str, Any]] = {}
     for message in incoming:
-        if isinstance(message, Bad):
+        if isinstance(message, kind):
             count = found[message.device]["count"] if message.device in found else 0
             found[message.device] = {
                 "device": message.device,
@@ -502,11 +540,12 @@ def _take_bad(connection: Connection, incoming: Sequence[Incoming], now: float) 
                 "reason": message.reason,
                 "at": now,
             }
-    for row in _rows(connection, select(bad_messages), bad_messages.c.device, list(found)):
+    for row in _rows(connection, select(table), table.c.device, list(found)):
         found[row.device]["count"] += row.count
-    kept = _replace(connection, bad_messages, found)
+    kept = _replace(connection, table, found)
     return [
-        Ignored(row["device"], "unreadable message", row["count"], row["reason"]) for row in kept
+        note._replace(device=row["device"], number=row["count"], reason=row["reason"])
+        for row in kept
     ]
 
 

@@ -1,13 +1,15 @@
 """Reads the messages of devices: reports, presence and metrics.
 
 Pure: takes topics and bytes, returns values. A message that cannot be read becomes a `Bad` with
-the reason in printable ASCII, because its text is not trusted and is shown to people.
+the reason in printable ASCII, because its text is not trusted and is shown to people. Whether a
+report or a window proves which device sent it, proven.py finds out.
 """
 
-from dataclasses import dataclass
+import hmac
+from dataclasses import dataclass, field
 
 from modelwave_controller.trust.documents import Metrics, Report, view
-from modelwave_shared import fields, reports, topics
+from modelwave_shared import fields, proofs, reports, topics
 from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_TEXT
 from modelwave_shared.words import METRICS, REPORT
@@ -16,9 +18,27 @@ PRESENCE = {b"online": True, b"offline": False}
 
 
 @dataclass(frozen=True)
+class Seal:
+    """What a message proves its device with; `proof` is empty if it has none."""
+
+    topic: str = ""
+    document: bytes = field(default=b"", repr=False)
+    proof: bytes = field(default=b"", repr=False)
+
+    def is_of(self, key: bytes) -> bool:
+        """Returns whether the device with this key sent the message."""
+        return hmac.compare_digest(proofs.proof(key, self.topic, self.document), self.proof)
+
+
+@dataclass(frozen=True)
 class ReportMessage:
+    """`proven`: what it is by its number, of installs.py, among the device's proven reports; "" if
+    it is not proven, or nobody asked."""
+
     device: str
     report: Report
+    seal: Seal = Seal()
+    proven: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +51,7 @@ class Present:
 class Measured:
     device: str
     metrics: Metrics
+    seal: Seal = Seal()
 
 
 @dataclass(frozen=True)
@@ -39,7 +60,15 @@ class Bad:
     reason: str
 
 
-Incoming = ReportMessage | Present | Measured | Bad
+@dataclass(frozen=True)
+class Unproven:
+    """A report or a window that does not prove that its device sent it, and why."""
+
+    device: str
+    reason: str
+
+
+Incoming = ReportMessage | Present | Measured | Bad | Unproven
 
 
 def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
@@ -48,13 +77,15 @@ def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
     kind, _, device = "/".join(topics.parts(fleet, topic)).partition("/")
     if not payload or not _is_name(device):
         return None
-    if len(payload) > MAX_REPORT_BYTES:
+    document, proof = proofs.split(payload)
+    if len(document) > MAX_REPORT_BYTES:
         return Bad(device, f"{kind}: longer than {MAX_REPORT_BYTES} bytes")
     try:
         if kind == "reported":
-            return ReportMessage(device, view(Report, reports.read(REPORT, payload)))
+            report = view(Report, reports.read(REPORT, document))
+            return ReportMessage(device, report, Seal(topic, document, proof))
         if kind == "metrics":
-            return Measured(device, _metrics(payload))
+            return Measured(device, _metrics(document), Seal(topic, document, proof))
         if kind == "presence":
             return Present(device, PRESENCE[payload])
     except KeyError:

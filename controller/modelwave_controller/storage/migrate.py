@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 # As in migrations/versions, oldest first; test_migrations.py compares.
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+KNOWN = (
+    *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"),
+    "0011",
+)
 FIRST, NEWEST = KNOWN[0], KNOWN[-1]
 
 # PostgreSQL's: duplicate column, duplicate table, undefined table, undefined column.

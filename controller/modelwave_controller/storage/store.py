@@ -238,6 +238,11 @@ def file_of(url: str) -> Path | None:
     return Path(str(parsed.database))
 
 
+def shown(url: str) -> str:
+    """Returns the URL as it may be shown: without a password. Raises OperatorError."""
+    return _parsed(url).render_as_string(hide_password=True)
+
+
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)

@@ -201,6 +201,31 @@ tags = Table(
     Column("tag", Text, primary_key=True),
 )
 
+# The devices that the operator enrolled or approved. A time is in Unix seconds, 0: never.
+enrolled = Table(
+    "enrolled",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("target", Text, nullable=False),
+    # Increases with each set of secrets; the device's report key follows from it. 0: approved only.
+    Column("generation", BigInteger, nullable=False),
+    Column("verifier", Text, nullable=False),  # of its password, for brokers; "": it has none
+    Column("enrolled_at", Float(53), nullable=False),
+    Column("revoked_at", Float(53), nullable=False),
+    Column("approved_at", Float(53), nullable=False),
+)
+
+# Devices that reported and do not count (admission.py): revoked ones, and those to be approved.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("target", Text, nullable=False),  # as its last report says
+    Column("reports", BigInteger, nullable=False),
+    Column("since", Float(53), nullable=False),  # Unix seconds
+    Column("seen_at", Float(53), nullable=False),
+)
+
 presence = Table(
     "presence",
     metadata,
@@ -217,6 +242,25 @@ bad_messages = Table(
     Column("count", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", Float(53), nullable=False),
+)
+
+# Reports and windows that were not proven (proven.py), by the device that their topic names.
+unproven = Table(
+    "unproven",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float(53), nullable=False),  # Unix seconds
+)
+
+# What is known of each device's proven messages (proven_numbers.py), as JSON.
+proven = Table(
+    "proven",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("generation", BigInteger, nullable=False),  # of the key that proved them
+    Column("numbers", Text, nullable=False),
 )
 
 

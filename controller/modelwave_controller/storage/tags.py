@@ -38,5 +38,10 @@ def change(
     if removed:
         its = tags.c.device == device
         connection.execute(delete(tags).where(its, tags.c.tag.in_(removed)))
-    if added:
-        connection.execute(insert(tags), [{"device": device, "tag": tag} for tag in added])
+    add(connection, [(device, tag) for tag in added])
+
+
+def add(connection: Connection, pairs: Collection[tuple[str, str]]) -> None:
+    """Adds tags to devices that do not have them: (device, tag) each."""
+    if pairs:
+        connection.execute(insert(tags), [{"device": d, "tag": tag} for d, tag in pairs])

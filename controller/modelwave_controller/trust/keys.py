@@ -33,7 +33,7 @@ Ask = Callable[[], bytes]
 
 class Signer(Protocol):
     """A key that signs, wherever it is. `public` is the raw public key, `keyid` its first 8 hex
-    digits of sha256, `away` why it cannot sign now, or ""."""
+    digits of sha256."""
 
     @property
     def public(self) -> bytes: ...
@@ -41,8 +41,8 @@ class Signer(Protocol):
     @property
     def keyid(self) -> str: ...
 
-    @property
-    def away(self) -> str: ...
+    def look(self) -> str:
+        """Finds out whether it can sign now; returns why it cannot, or ""."""
 
     def sign(self, message: bytes) -> bytes:
         """Returns the signature (64 bytes). Raises KeyAwayError."""
@@ -53,7 +53,6 @@ class SigningKey:
     """A private key in memory."""
 
     private: Ed25519PrivateKey
-    away = ""  # it can always sign
 
     @cached_property
     def public(self) -> bytes:
@@ -64,6 +63,9 @@ class SigningKey:
     def keyid(self) -> str:
         """First 8 hex digits of sha256 of the raw public key."""
         return str(dsse.keyid(self.public))
+
+    def look(self) -> str:
+        return ""
 
     def sign(self, message: bytes) -> bytes:
         return self.private.sign(message)

@@ -21,12 +21,11 @@ from modelwave_shared import dsse, ed25519
 
 AGENT, TOKEN = "ssh-agent:", "pkcs11:"
 WAIT_SECONDS = 120  # for a person who is asked to confirm a signature, or to touch the token
+SOON_SECONDS = 2  # where nobody is asked
 
 
 class HeldKey:
     """A key that an agent or a token holds under `name`; `ask_for` has it sign a message."""
-
-    away = ""
 
     def __init__(self, name: str, public: bytes, ask_for: Callable[[bytes], bytes]) -> None:
         self.name = name
@@ -36,6 +35,9 @@ class HeldKey:
     @property
     def keyid(self) -> str:
         return str(dsse.keyid(self.public))
+
+    def look(self) -> str:
+        return ""
 
     def sign(self, message: bytes) -> bytes:
         signature = self._ask_for(message)
@@ -57,17 +59,18 @@ def shown(text: str) -> str:
     return text if is_file(text) else token_uri.shown(text)
 
 
-def open_signer(text: str, ask: Ask, base: Path | None = None) -> Signer:
+def open_signer(text: str, ask: Ask, base: Path | None = None, unattended: bool = False) -> Signer:
     """Opens a key. `ask` returns the passphrase of an encrypted file, or the PIN of a token; paths
-    are relative to the folder `base`. Raises OperatorError if the text or what it names is wrong,
-    KeyAwayError if the agent or the token is not there."""
+    are relative to the folder `base`. `unattended`: nobody is there to confirm a signature. Raises
+    OperatorError if the text or what it names is wrong, KeyAwayError if the agent or the token is
+    not there."""
     base = base or Path()
     if text.startswith(AGENT):
-        agent, keyid = ssh_agent.named(text, base, WAIT_SECONDS)
+        agent, keyid = ssh_agent.named(text, base, SOON_SECONDS if unattended else WAIT_SECONDS)
         public = agent.find(keyid)
         return HeldKey(text, public, lambda message: agent.sign(public, message))
     if text.startswith(TOKEN):
-        token = tokens.open_key(text, ask, base)
+        token = tokens.open_key(text, ask, base, unattended)
         return HeldKey(shown(text), token.public, token.sign)
     return keys.load_key(base / text, ask)
 

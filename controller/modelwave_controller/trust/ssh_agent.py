@@ -130,14 +130,8 @@ class Agent:
 
 def named(text: str, base: Path, seconds: float) -> tuple[Agent, str]:
     """Returns the agent and the key id that a text names, the id "" if it names none; a socket's
-    path is relative to `base`. Raises OperatorError."""
-    found = _NAMED.fullmatch(text.removeprefix(PREFIX))
-    if not found:
-        raise OperatorError(
-            f"{text[:100]}: after {PREFIX} comes the key's id, 8 hex digits (`ssh-add -l` does not "
-            f"show it, `modelwave key show {PREFIX}` does), and if need be @SOCKET"
-        )
-    keyid, place = found.groups("")
+    path is relative to `base`. Raises OperatorError, KeyAwayError if no agent is named."""
+    keyid, place = _parts(text)
     place = str(base / place) if place else os.environ.get("SSH_AUTH_SOCK", "")
     if not place:
         raise KeyAwayError(
@@ -145,6 +139,24 @@ def named(text: str, base: Path, seconds: float) -> tuple[Agent, str]:
             f"{PREFIX}KEYID@/run/agent.sock"
         )
     return Agent(place, seconds), keyid
+
+
+def named_keyid(text: str) -> str:
+    """Returns the key id that a text names. Raises OperatorError if it names none."""
+    keyid, _ = _parts(text)
+    if not keyid:
+        raise OperatorError(f"{PREFIX} name the key, as in {PREFIX}1a2b3c4d")
+    return keyid
+
+
+def _parts(text: str) -> tuple[str, str]:
+    found = _NAMED.fullmatch(text.removeprefix(PREFIX))
+    if not found:
+        raise OperatorError(
+            f"{text[:100]}: after {PREFIX} comes the key's id, 8 hex digits (`ssh-add -l` does not "
+            f"show it, `modelwave key show {PREFIX}` does), and if need be @SOCKET"
+        )
+    return found.group(1) or "", found.group(2) or ""
 
 
 def _identities(reply: bytes) -> Iterator[Identity]:

@@ -55,15 +55,22 @@ class TokenKey:
             return bytes(self._private.sign(message, mechanism=pkcs11.Mechanism.EDDSA))
 
 
-def open_key(text: str, ask: Ask, base: Path) -> TokenKey:
+def check(text: str) -> None:
+    """Raises OperatorError if a URI, or what is installed, cannot be used."""
+    token_uri.read(text)
+    _library()
+
+
+def open_key(text: str, ask: Ask, base: Path, unattended: bool) -> TokenKey:
     """Opens the key that a URI names; `ask` returns the PIN, unless the URI names a file, whose
-    path is relative to `base`. Raises OperatorError, or KeyAwayError if the token is not there."""
+    path is relative to `base`. `unattended`: no person gives the PIN. Raises OperatorError, or
+    KeyAwayError if the token is not there."""
     uri = token_uri.read(text)
     place = _place(uri)
     with _told(uri):
         login = _logins.get(place)
         if login is None:
-            login = _Login(uri.module, _opened(uri, ask, base))
+            login = _Login(uri.module, _opened(uri, ask, base, unattended))
             _logins[place] = login
         return TokenKey(uri, login)
 
@@ -72,11 +79,16 @@ def _place(uri: TokenUri) -> tuple[str, str, bytes]:
     return (uri.module, uri.token, uri.serial)
 
 
-def _opened(uri: TokenUri, ask: Ask, base: Path) -> Any:
+def _opened(uri: TokenUri, ask: Ask, base: Path, unattended: bool) -> Any:
     pkcs11 = _library()
     token = _token(_module(uri), uri)
-    last_try = bool(token.flags & pkcs11.TokenFlag.USER_PIN_FINAL_TRY)
-    return _logged_in(uri, token, _pin(uri, ask, base, last_try))
+    last_try = token.flags & pkcs11.TokenFlag.USER_PIN_FINAL_TRY
+    if last_try and (unattended or uri.pin_file):
+        raise KeyAwayError(
+            "pkcs11: the next wrong PIN locks the token, so the one in its file is not tried: log "
+            "in once by hand with the right one, such as with pkcs11-tool --login"
+        )
+    return _logged_in(uri, token, _pin(uri, ask, base))
 
 
 def _library() -> ModuleType:
@@ -121,14 +133,9 @@ def _token(module: Any, uri: TokenUri) -> Any:
     return found[0]
 
 
-def _pin(uri: TokenUri, ask: Ask, base: Path, last_try: bool) -> str:
+def _pin(uri: TokenUri, ask: Ask, base: Path) -> str:
     if not uri.pin_file:
         given = ask()
-    elif last_try:
-        raise KeyAwayError(
-            "pkcs11: the next wrong PIN locks the token, so the one in its file is not tried: log "
-            "in once by hand with the right one, such as with pkcs11-tool --login"
-        )
     else:
         given = disk.read_input(base / uri.pin_file, "pin-source", MAX_PIN_BYTES).rstrip(b"\r\n")
     try:

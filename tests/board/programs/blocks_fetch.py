@@ -91,7 +91,7 @@ async def main():
     connection = asyncio.create_task(stay_connected(link, fetcher, up))
     await up.wait()
     if config["url"]:
-        fetcher = HttpFetcher()
+        fetcher = HttpFetcher(hosts=[config["url"].split("/")[2]])
     gc.collect()
     before = gc.mem_alloc()
     start = time.ticks_ms()

@@ -4,10 +4,10 @@
 
 CONFIG.json: {path: what stands before sys.path, url, folder: the bank's, file: {role, size,
 sha256}, silence: seconds, times: how often to fetch if it fails, ca: a DER file for https, or
-"", full: a byte at which the medium is, or 0}. Prints a JSON object: {error: what the last
-fetch raised, or ""; kind: its class; offset; matches; left: descriptors that it left open;
-retry_after: as that error has it; waits: how often it began to wait for the server, each time for
-as long as `silence`}.
+"", full: a byte at which the medium is, or 0, hosts: that files may come from; null: the URL's}.
+Prints a JSON object: {error: what the last fetch raised, or ""; said: what each raised; kind: its
+class; offset; matches; left: descriptors that it left open; retry_after: as that error has it;
+waits: how often it began to wait for the server, each time for as long as `silence`}.
 """
 
 import json
@@ -62,8 +62,10 @@ async def main():
         write(data)
 
     intake.write = bounded
-    fetcher = http.HttpFetcher(tls() if config["ca"] else None)
+    hosts = [config["url"].split("/")[2]] if config["hosts"] is None else config["hosts"]
+    fetcher = http.HttpFetcher(tls() if config["ca"] else None, hosts)
     before = descriptors()
+    said = []
     for _ in range(config["times"]):
         error = kind = ""
         retry_after = 0
@@ -71,6 +73,7 @@ async def main():
             await fetcher.fetch(config["url"], intake)
         except Exception as raised:
             error, kind = str(raised), type(raised).__name__
+            said.append(error)
             retry_after = getattr(raised, "retry_after", 0)
         if not error:
             break
@@ -78,6 +81,7 @@ async def main():
     intake.close()
     found = {"error": error, "kind": kind, "offset": intake.offset, "matches": intake.matches()}
     found["left"] = left
+    found["said"] = said
     found["retry_after"] = retry_after
     found["waits"] = waits.count(config["silence"])
     print(json.dumps(found))

@@ -1,0 +1,104 @@
+"""`modelwave ca`: the fleet's certificate authority, for the broker, the controller and devices."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelwave_controller import disk
+from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of
+from modelwave_controller.enrolment import authority
+from modelwave_controller.enrolment.authority import Certificate
+from modelwave_controller.enrolment.lists import CONTROLLER
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.interruption import held_back
+from modelwave_controller.terminal import print_json, safe, say
+
+app = typer.Typer(no_args_is_help=True, help="Make the fleet's authority, and certificates by it.")
+
+RenewOption = Annotated[bool, typer.Option("--renew", help="Replace the one that is there.")]
+
+
+@app.command()
+def init(
+    ctx: typer.Context, passphrase_file: PassphraseFileOption = None, as_json: JsonOption = False
+) -> None:
+    """Make the fleet's authority: ca/ca.pem, and its key, encrypted, in offline/."""
+    home = home_of(ctx)
+    _ = home.config
+    ask = asker(passphrase_file, "the authority's key", twice=True)
+    authority.create(home, ask(), time.time())
+    where = home.path / "ca"
+    if as_json:
+        print_json({"certificate": str(where / "ca.pem"), "key": str(home.offline / "ca.key")})
+        return
+    say(
+        f"made {safe(where / 'ca.pem')} (and ca.der, for boards); its key is "
+        f"{safe(home.offline / 'ca.key')}: move it away with the others"
+    )
+
+
+@app.command()
+def server(
+    ctx: typer.Context,
+    hosts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="HOST…", show_default=False, help="Names and addresses that clients use for it."
+        ),
+    ],
+    renew: RenewOption = False,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the broker's certificate: ca.pem, broker.pem and broker.key in the folder broker/."""
+    home = home_of(ctx)
+    _ = home.config
+    authority.check_hosts(hosts)
+    folder = home.path / "broker"
+    _check_place(folder / "broker.pem", renew)
+    held = authority.load(home, asker(passphrase_file, "the authority's key"))
+    made = held.server(hosts, time.time())
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with held_back():
+        _write(made, folder / "broker.pem", folder / "broker.key")
+        ca = disk.read_input(home.path / "ca" / "ca.pem", "authority", 65536)
+        disk.replace(folder / "ca.pem", ca)
+    _tell(folder / "broker.pem", authority.SERVER_DAYS, as_json)
+
+
+@app.command()
+def controller(
+    ctx: typer.Context,
+    renew: RenewOption = False,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the controller's own client certificate: controller.pem and controller.key in ca/."""
+    home = home_of(ctx)
+    _ = home.config
+    folder = home.path / "ca"
+    _check_place(folder / "controller.pem", renew)
+    held = authority.load(home, asker(passphrase_file, "the authority's key"))
+    with held_back():
+        made = held.client(CONTROLLER, time.time())
+        _write(made, folder / "controller.pem", folder / "controller.key")
+    _tell(folder / "controller.pem", authority.CLIENT_DAYS, as_json)
+
+
+def _check_place(path: Path, renew: bool) -> None:
+    if path.exists() and not renew:
+        raise OperatorError(f"{path} exists: replace it with --renew")
+
+
+def _write(made: Certificate, certificate: Path, key: Path) -> None:
+    disk.replace(key, made.key, 0o600)
+    disk.replace(certificate, made.certificate)
+
+
+def _tell(path: Path, days: int, as_json: bool) -> None:
+    if as_json:
+        print_json({"certificate": str(path), "days": days})
+        return
+    say(f"made {safe(path)}, valid for {days} days, and its key beside it")

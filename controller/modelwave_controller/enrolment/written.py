@@ -1,0 +1,161 @@
+"""The files that a device is enrolled with: a folder for a host, one file for a board.
+
+    agent.toml    settings with which `modelwave-agent run --config` works as they are
+    root.json     the fleet's root of trust
+    password      of the broker's user, or device.pem and device.key: a client certificate
+    report.key    with which the device proves its reports
+    ca.pem        the authority of the broker's certificate, unless the system knows it
+
+A board's file is JSON with the same in it; modelwave_agent.board.enrolled reads it.
+"""
+
+import json
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from modelwave_controller import disk
+from modelwave_controller.enrolment.authority import Certificate
+from modelwave_controller.enrolment.lists import ToEnrol
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.home import Home
+
+MAX_AUTHORITIES_BYTES = 65536
+MAX_BOARD_AUTHORITIES_BYTES = 8192  # a board keeps them in RAM
+BOARD_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all devices of a fleet are given: the root of trust, the broker's URL, and the PEM of
+    the authorities that know it, b"" for the system's."""
+
+    root: bytes
+    broker: str
+    authorities: bytes
+
+
+@dataclass(frozen=True, repr=False)
+class Secrets:
+    """What one device alone has: a password or a certificate, and its report key in hex."""
+
+    password: str
+    certificate: Certificate | None
+    report_key: str
+
+
+def surroundings(home: Home, broker: str) -> Surroundings:
+    """Reads what the devices of this home are given; `broker` "": the URL of the settings. Raises
+    OperatorError."""
+    settings = home.config
+    url = broker or settings.devices.broker or settings.broker.url
+    tls = urlsplit(url).scheme == "mqtts"
+    return Surroundings(home.root_envelope, url, _authorities(home) if tls else b"")
+
+
+def _authorities(home: Home) -> bytes:
+    named = home.config.broker.ca
+    if not named and not (home.path / "broker" / "broker.pem").exists():
+        return b""
+    data = disk.read_input(home.within(named or "ca/ca.pem"), "broker.ca", MAX_AUTHORITIES_BYTES)
+    try:
+        ssl.create_default_context(cadata=data.decode("ascii", "replace"))
+    except (ssl.SSLError, ValueError) as error:
+        raise OperatorError("broker.ca: not certificates in PEM") from error
+    return data
+
+
+def host_files(device: ToEnrol, secrets: Secrets, around: Surroundings) -> dict[str, bytes]:
+    """Returns the files of a host's folder, by name."""
+    files = {"root.json": around.root, "report.key": f"{secrets.report_key}\n".encode()}
+    if secrets.certificate:
+        files["device.pem"], files["device.key"] = secrets.certificate
+    else:
+        files["password"] = f"{secrets.password}\n".encode()
+    if around.authorities:
+        files["ca.pem"] = around.authorities
+    return files | {"agent.toml": _agent_toml(device, set(files), around).encode()}
+
+
+def _agent_toml(device: ToEnrol, files: set[str], around: Surroundings) -> str:
+    lines = [
+        "# Written by `modelwave device enrol`; agent.toml.example explains all settings.",
+        f"device = {_quoted(device.device)}",
+        f"target = {_quoted(device.target)}",
+        f"models = [{', '.join(map(_quoted, device.models))}]",
+        'state = "state"',
+        'root = "root.json"',
+        'report_key_file = "report.key"',
+        "",
+        "[broker]",
+        f"url = {_quoted(around.broker)}",
+    ]
+    if "password" in files:
+        lines += [f"user = {_quoted(device.device)}", 'password_file = "password"']
+    else:
+        lines += ['certificate = "device.pem"', 'key = "device.key"']
+    if "ca.pem" in files:
+        lines.append('ca = "ca.pem"')
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """Returns a TOML string; the text has no control characters."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def board_file(device: ToEnrol, secrets: Secrets, around: Surroundings) -> bytes:
+    """Returns a board's file. Raises OperatorError if a board cannot use the broker."""
+    broker = urlsplit(around.broker)
+    if len(around.authorities) > MAX_BOARD_AUTHORITIES_BYTES:
+        raise OperatorError(
+            f"broker.ca: longer than {MAX_BOARD_AUTHORITIES_BYTES} bytes, which is too much for a "
+            "board; name a file with the broker's authority alone"
+        )
+    tls = broker.scheme == "mqtts"
+    if tls and not around.authorities:
+        raise OperatorError(
+            "broker.ca: a board has no authorities of its own; name the file of the broker's"
+        )
+    document: dict[str, object] = {
+        "v": BOARD_FORMAT,
+        "device": device.device,
+        "target": device.target,
+        "models": list(device.models),
+        "host": broker.hostname or "",
+        "port": broker.port or (8883 if tls else 1883),
+        "report_key": secrets.report_key,
+        "root": around.root.decode(),
+    }
+    if tls:
+        document["ca"] = _certificates(around.authorities.decode("ascii", "replace"))
+    if secrets.certificate:
+        pem, key = (part.decode() for part in secrets.certificate)
+        document |= {"certificate": _der(pem), "key": _der(key)}
+    else:
+        document["password"] = secrets.password
+    return json.dumps(document).encode() + b"\n"
+
+
+def _certificates(pem: str) -> list[str]:
+    """Returns the DER of each certificate in a PEM text, in base64."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    return ["".join(part.partition(end)[0].split()) for part in pem.split(begin)[1:]]
+
+
+def _der(pem: str) -> str:
+    return "".join(pem.split("-----")[2].split())
+
+
+def write_host(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir(mode=0o700)
+    for name, data in files.items():
+        write_secret(folder / name, data)
+
+
+def write_secret(path: Path, data: bytes) -> None:
+    """Writes a new file for its owner only. It is on the disk after a sync."""
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(data)

@@ -1,0 +1,57 @@
+"""Says which devices belong to the fleet though nothing of them is stored: enrolled ones that were
+never heard, and those whose reports do not count."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from modelwave_controller.storage import enrolled
+
+Entry = dict[str, Any]
+
+
+class Membership(NamedTuple):
+    """Devices by name: enrolled and never heard; waiting for approval; revoked, and reporting."""
+
+    expected: list[str]
+    waiting: list[str]
+    revoked: list[str]
+
+
+def membership(connection: Connection) -> Membership:
+    names = [row.device for row in enrolled.those_waiting(connection)]
+    its = enrolled.of(connection, names)
+    revoked = [name for name in names if name in its and not its[name].active]
+    expected = [row.device for row in enrolled.missing(connection)]
+    return Membership(expected, [name for name in names if name not in revoked], revoked)
+
+
+def add_to(connection: Connection, found: dict[str, Entry], new: Callable[[str], Entry]) -> None:
+    """Adds to each entry its `enrolment`, and what is known of a device that is `waiting`; adds
+    the entries of devices that have none."""
+    for waits in enrolled.those_waiting(connection):
+        found.setdefault(waits.device, new(waits.device))["waiting"] = waits._asdict()
+    for row in enrolled.every(connection):
+        if row.active and row.device not in found:
+            found[row.device] = new(row.device)
+        if entry := found.get(row.device):
+            shown = ("target", "generation", "enrolled_at", "revoked_at", "approved_at")
+            entry["enrolment"] = {name: getattr(row, name) for name in shown}
+
+
+def target_of(entry: Entry) -> str | None:
+    """Returns the target that a device reported, or else that it was enrolled with."""
+    enrolment = entry["enrolment"] or {}
+    found: str | None = entry.get("target", enrolment.get("target"))
+    return found
+
+
+def trouble(entry: Entry) -> str:
+    """Returns why nothing of a device is stored; "" for a device that counts."""
+    if entry["waiting"]:
+        revoked = entry["enrolment"] is not None
+        return "revoked, and still reports" if revoked else "waits for `device approve`"
+    if entry["enrolment"] and "target" not in entry and not entry["bad"]:
+        return "enrolled, and never heard"
+    return ""

@@ -1,0 +1,89 @@
+"""Stores which devices the operator enrolled, approved and revoked, and which wait for approval.
+
+A row belongs to the device's id. It stays when the device is forgotten, and when it is revoked:
+the generation of its secrets never goes back, so that old ones never hold again.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, insert, select
+
+from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.tables import devices, enrolled, waiting
+
+
+class Enrolled(NamedTuple):
+    """A device's enrolment. Times are in Unix seconds, 0: never. `generation` 0: it was approved
+    and has no secrets of ours; `verifier` "": it has no password."""
+
+    device: str
+    target: str
+    generation: int
+    verifier: str
+    enrolled_at: float
+    revoked_at: float
+    approved_at: float
+
+    @property
+    def active(self) -> bool:
+        return not self.revoked_at
+
+
+class Waiting(NamedTuple):
+    """A device whose reports do not count, with their number; times are in Unix seconds."""
+
+    device: str
+    target: str
+    reports: int
+    since: float
+    seen_at: float
+
+
+def every(connection: Connection) -> list[Enrolled]:
+    """Returns all enrolments by device, those of revoked devices too."""
+    rows = connection.execute(select(enrolled).order_by(enrolled.c.device))
+    return [Enrolled(*row) for row in rows]
+
+
+def of(connection: Connection, names: Sequence[str]) -> dict[str, Enrolled]:
+    """Returns those of these devices that have an enrolment."""
+    found: dict[str, Enrolled] = {}
+    for chunk in chunks(names):
+        query = select(enrolled).where(enrolled.c.device.in_(chunk))
+        found.update((row.device, Enrolled(*row)) for row in connection.execute(query))
+    return found
+
+
+def put(connection: Connection, rows: Collection[Enrolled]) -> None:
+    """Stores these enrolments in place of those that the devices had. They wait no longer."""
+    names = [row.device for row in rows]
+    for chunk in chunks(names):
+        connection.execute(delete(enrolled).where(enrolled.c.device.in_(chunk)))
+        connection.execute(delete(waiting).where(waiting.c.device.in_(chunk)))
+    if rows:
+        connection.execute(insert(enrolled), [row._asdict() for row in rows])
+
+
+def missing(connection: Connection) -> list[Enrolled]:
+    """Returns the expected devices: enrolled, not revoked, and never heard or forgotten since."""
+    query = select(enrolled).where(
+        enrolled.c.revoked_at == 0,
+        enrolled.c.device.not_in(select(devices.c.device)),
+    )
+    return [Enrolled(*row) for row in connection.execute(query.order_by(enrolled.c.device))]
+
+
+def those_waiting(connection: Connection) -> list[Waiting]:
+    """Returns the devices whose reports do not count, by name."""
+    rows = connection.execute(select(waiting).order_by(waiting.c.device))
+    return [Waiting(*row) for row in rows]
+
+
+def put_waiting(connection: Connection, rows: Iterable[Waiting]) -> None:
+    """Stores these rows in place of those that the devices had."""
+    found = {row.device: row._asdict() for row in rows}
+    for chunk in chunks(list(found)):
+        connection.execute(delete(waiting).where(waiting.c.device.in_(chunk)))
+    if found:
+        connection.execute(insert(waiting), list(found.values()))

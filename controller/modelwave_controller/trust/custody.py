@@ -1,0 +1,77 @@
+"""Says where the keys and secrets of a home are not as they should be: what a thief of the
+service's machine, or another user of it, would find.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelwave_controller.trust import keys, signers
+
+MAX_FILES = 1000  # of a folder that are looked at
+
+
+def offline_keys(home: Path, order_key: Path | None) -> list[Path]:
+    """Returns the private keys in the home that this process can read, other than the order key.
+    The service never needs them."""
+    return [
+        path
+        for folder in (home, home / "offline")
+        for path in _files(folder)
+        if (order_key is None or not _same(path, order_key)) and _is_private_key(path)
+    ]
+
+
+def warnings(home: Path, order_key: Path | None, settings_have_secret: bool) -> list[str]:
+    """Returns a sentence for each thing to put right. `order_key` is None if it is in no file."""
+    found = []
+    offline = offline_keys(home, order_key)
+    if offline:
+        names = ", ".join(sorted({str(path.relative_to(home)) for path in offline}))
+        found.append(
+            f"offline keys can be read here ({names}), so whoever takes this machine can try their "
+            f"passphrases: move them to another one, and delete them in {home}"
+        )
+    if order_key is not None and (exposed := signers.exposed(order_key)):
+        found.append(exposed)
+    if settings_have_secret and _mode(home / "controller.toml") & (stat.S_IROTH | stat.S_IRGRP):
+        found.append(
+            f"{home / 'controller.toml'}: others may read it, and it has the database's password: "
+            "chmod 600, or put the password into a file and name that with password_file"
+        )
+    if _mode(home) & stat.S_IWOTH:
+        found.append(f"{home}: others may replace what is in it: chmod 755 {home}")
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            for _, entry in zip(range(MAX_FILES), entries, strict=False):
+                if entry.is_file():
+                    yield Path(entry.path)
+    except OSError:
+        return
+
+
+def _is_private_key(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return keys.is_private(file.read(keys.MAX_KEY_FILE_BYTES))
+    except OSError:
+        return False
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
