@@ -49,7 +49,7 @@ class Thief:
             "epoch": epoch,
             "seq": seq,
             "manifest": dsse.read(line).digest(),
-            "urls": ["http://127.0.0.1:9/files"],
+            "urls": [f"http://{self.house.files}/files"],
             "issued": issued,
             "expires": issued + 86400,
             "trial": {"seconds": 0, "inferences": 0},
@@ -145,7 +145,9 @@ class Fleet:
         self.house = house
         root = house.folder / "enrolled.json"
         shutil.copy(house.operator.home / "root.json", root)
-        self.parts = Parts(house.folder, root, house.broker_url, DIGITS / "heldout.npz")
+        self.parts = Parts(
+            house.folder, root, house.broker_url, house.files, DIGITS / "heldout.npz"
+        )
         for folder in ("daemons", "state"):
             (house.folder / folder).mkdir()
 
