@@ -2,10 +2,12 @@
 
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -205,3 +207,13 @@ def test_passphrase_in_the_environment_reaches_no_child_and_no_other_process() -
         check=True,
     )
     assert done.stdout.splitlines() == ["[]", "False", "False", "b'correct' b'correct horse'"]
+
+
+def test_looking_for_keys_leaves_the_locks_of_the_database(home: Home) -> None:
+    database = home.path / "modelwave.db"
+    ask = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        home.warnings()
+        other = subprocess.run([sys.executable, "-c", ask, database], capture_output=True)
+    assert b"database is locked" in other.stderr

@@ -10,6 +10,9 @@ from pathlib import Path
 from modelwave_controller.trust import keys, signers
 
 MAX_FILES = 1000  # of a folder that are looked at
+# Only such files are opened. The service must not open its database's files here: closing them
+# would drop the locks that SQLite holds on them in this process (fcntl(2)).
+KEY_SUFFIXES = (".key", ".pem")
 
 
 def offline_keys(home: Path, order_key: Path | None) -> list[Path]:
@@ -46,10 +49,11 @@ def warnings(home: Path, order_key: Path | None, settings_have_secret: bool) -> 
 
 
 def _files(folder: Path) -> Iterator[Path]:
+    """Yields the files of the folder that may hold a key."""
     try:
         with os.scandir(folder) as entries:
             for _, entry in zip(range(MAX_FILES), entries, strict=False):
-                if entry.is_file():
+                if entry.name.endswith(KEY_SUFFIXES) and entry.is_file():
                     yield Path(entry.path)
     except OSError:
         return
