@@ -1,4 +1,5 @@
-"""Makes a certificate authority for a test, and with it a server certificate for localhost.
+"""Makes a certificate authority for a test, and with it a server certificate for localhost, and
+those of clients.
 
 They have the extensions that RFC 5280 requires: Python 3.13 refuses others
 (ssl.VERIFY_X509_STRICT).
@@ -24,12 +25,22 @@ class Authority:
         self.ca_file = str(folder / "ca.pem")
         self.cert_file = str(folder / "server.pem")
         self.key_file = str(folder / "server.key")
-        ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        _write_certificate(self.ca_file, _authority(ca_key).sign(ca_key, hashes.SHA256()))
-        _write_certificate(self.cert_file, _server(key, ca_key).sign(ca_key, hashes.SHA256()))
-        plain = serialization.NoEncryption()
-        pkcs8 = serialization.PrivateFormat.PKCS8
-        Path(self.key_file).write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
+        self.folder = folder
+        self._ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        _write_certificate(self.ca_file, self._signed(_authority(self._ca_key)))
+        _write_certificate(self.cert_file, self._signed(_server(key, self._ca_key)))
+        _write_key(self.key_file, key)
+
+    def issue(self, name: str) -> tuple[str, str]:
+        """Makes the certificate of a client. Returns the names of its file and of its key's."""
+        files = str(self.folder / f"{name}.pem"), str(self.folder / f"{name}.key")
+        key = ec.generate_private_key(ec.SECP256R1())
+        _write_certificate(files[0], self._signed(_certificate(name, key, self._ca_key)))
+        _write_key(files[1], key)
+        return files
+
+    def _signed(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        return builder.sign(self._ca_key, hashes.SHA256())
 
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -113,3 +124,8 @@ def _named(name: str) -> x509.Name:
 
 def _write_certificate(path: str, certificate: x509.Certificate) -> None:
     Path(path).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _write_key(path: str, key: ec.EllipticCurvePrivateKey) -> None:
+    plain, pkcs8 = serialization.NoEncryption(), serialization.PrivateFormat.PKCS8
+    Path(path).write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, plain))

@@ -11,6 +11,7 @@ from modelwave_shared import dsse, golden, words
 
 ISSUED = 1_800_000_000
 EXPIRES = ISSUED + 86_400
+NONCE = "0123456789abcdef"
 
 
 class Key:
@@ -138,6 +139,23 @@ def order(release, seq, key=ORDER_KEY, **changes):
     """Returns the two lines of a message on a desired topic."""
     document = order_document(release, seq, **changes)
     return envelope(words.ORDER, document, key) + b"\n" + release.envelope
+
+
+def heartbeat_document(nonce, **changes):
+    document = {
+        "fleet": "demo",
+        "device": "pi-1",
+        "nonce": nonce,
+        "time": ISSUED + 60,
+        "epoch": 0,
+        "root": 1,
+        "models": {"digits": 0},
+    }
+    return {**document, **changes}
+
+
+def heartbeat(nonce, key=ORDER_KEY, **changes):
+    return envelope(words.HEARTBEAT, heartbeat_document(nonce, **changes), key)
 
 
 def bitmap(numbers):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 JUDGING = Phase(
     "modelwave_agent.checks",
+    "modelwave_agent.heartbeat",
     "modelwave_agent.envelopes",
     "modelwave_agent.terms",
     "modelwave_agent.case",
@@ -49,6 +50,9 @@ class OrderInbox:
         self.judged: "list[str]" = []
         # The last refused message that may be accepted later; it is judged again.
         self.later: "bytes | None" = None
+        # (epoch, sequence) of the newest authentic order that came, whether it was taken or not.
+        self.seen = (0, 0)
+        self.unread = False  # since then a message came that could not be judged, or not be read
 
     async def judge(self, message: bytes) -> "AcceptedOrder | None":
         """Returns the order in `message` if the device accepts it now, else None; the report then
@@ -60,6 +64,7 @@ class OrderInbox:
                 order = await self._judged(message)
         except Exception as error:  # of a port, or no memory: nothing that the order can help
             self.report.tell("judging: " + said(error))
+            self.unread = True
             self.later = self.later or message  # the program may need less memory later
             return None
         if order:
@@ -95,9 +100,19 @@ class OrderInbox:
                 return None
             except OrderRefused as refused:
                 self._refuse(refused, case)
+                self._note(case, refused.check.name)
                 return None
+            self._note(case, "")
             if record is self.ledger.record:  # else the record changed meanwhile: judge again
                 return order
+
+    def _note(self, case: "Case", refused: str) -> None:
+        """Notes which orders have come; `refused` is the check that refused this one, or ""."""
+        if refused == "fields":  # it was signed, and is of a newer controller
+            self.unread = True
+        elif case.order and refused != "addressed":
+            self.unread = False
+            self.seen = max(self.seen, (case.order["epoch"], case.order["seq"]))
 
     def _refuse(self, refused: "OrderRefused", case: "Case") -> None:
         check, order = refused.check, case.order if refused.check.proven else None

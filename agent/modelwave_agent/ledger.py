@@ -15,6 +15,8 @@ JOURNAL_PAUSE_SECONDS = (1, 5, 25)  # after each failed write
 # Between two writes for orders that change nothing but the floor: flash wears out, and whoever
 # signs orders must not be able to make a device write at will.
 FLOOR_SECONDS = 60
+# How far a signed time that is learnt may be from the one in the journal before it is written.
+LEARNT_SECONDS = 86400
 
 
 class NotDurable(Exception):
@@ -37,6 +39,7 @@ class Ledger:
         self.problem = ""
         self.written: "float | None" = None  # when, by the clock's `now`
         self.is_ahead = False  # `record` has a floor that the journal does not have yet
+        self.written_time = 0  # the latest signed time in the journal
         try:
             self.load()
         except OSError as error:
@@ -47,6 +50,7 @@ class Ledger:
         record = self.journal.read()
         self.record = record or new_record()
         self.is_loaded = True
+        self.written_time = self.record["time"]
         self._is_failing("")
         if record is not None:
             return
@@ -120,6 +124,16 @@ class Ledger:
         self.is_ahead = True
         return True
 
+    def learn_time(self, time: int) -> None:
+        """Takes `time`, which the controller has signed, for the latest signed time. To spare the
+        flash it is written with the next record, or when it is LEARNT_SECONDS off."""
+        if not self.is_loaded or time == self.record["time"]:
+            return
+        self.record = dict(self.record)
+        self.record["time"] = time
+        if abs(time - self.written_time) >= LEARNT_SECONDS and not self.problem:
+            self._write(self.record)
+
     def stopped(self) -> None:
         """A clean stop: what waits is written, and a trial that it cuts short is not counted. It
         is tried once, as nobody waits for a device that is going down."""
@@ -150,6 +164,7 @@ class Ledger:
             return False
         self._is_failing("")
         self.written = self.clock.now()
+        self.written_time = record["time"]
         self.is_ahead = False
         return True
 

@@ -55,6 +55,12 @@ class BrokerLink:
         """Subscribes at QoS 1; returns when the broker has acknowledged. Raises LinkLost."""
         raise NotImplementedError
 
+    async def subscribe_if_allowed(self, topics: "list[str]") -> bool:
+        """As `subscribe`, but for topics that the agent can do without: returns False if the broker
+        denies one, and then the connection stands all the same."""
+        await self.subscribe(topics)
+        return True
+
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         """Publishes at QoS 1; returns when the broker has acknowledged. Raises LinkLost."""
         raise NotImplementedError

@@ -6,6 +6,8 @@ import json
 import os
 import random
 
+from modelwave_agent.echo import DENIED, Echo
+from modelwave_agent.freshness import View
 from modelwave_agent.observations import (
     Observations,
     checked_counts,
@@ -17,6 +19,7 @@ from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_EPOCH, MAX_NAME
+from modelwave_shared.proofs import sealed
 from modelwave_shared.version import described
 from modelwave_shared.words import READS, SIGNER
 
@@ -60,11 +63,13 @@ class Agent:
         metrics_seconds: float = 900,
         listeners: "dict[str, Listener] | None" = None,
         version: "str | None" = None,
+        report_key: bytes = b"",
     ) -> None:
         """`updates`: {model: Update}; `boots`: the device's own Journal, which counts its
         resets; `walk`: takes new roots of trust; `listeners`: {topic: function that gets the
         payloads}, besides the topics of orders; `version`: the program's version in reports, if
-        the one of version.py is not exact enough."""
+        the one of version.py is not exact enough; `report_key`: proves reports and windows
+        (proofs.py), b"" if there is none."""
         self.device = device
         self.updates = updates
         self.link = link
@@ -84,7 +89,12 @@ class Agent:
         self.observations = Observations(metrics_seconds, clock.now())
         self.desired = self._desired()
         self.listeners = listeners or {}
+        self.heartbeat = topics.heartbeat(device.fleet, device.name)
+        self.view = View(device, updates, clock)
         self.version = version or described()
+        self.reported = topics.reported(device.fleet, device.name)
+        self.echo = Echo()
+        self._report_key = report_key
         for update in updates.values():
             update.report.changed = self.changed.set
 
@@ -208,6 +218,8 @@ class Agent:
         await self.link.connect(self.presence, b"offline")
         await self.link.publish(self.presence, b"online", True)
         await self._subscribe()
+        await self._hear()
+        await self._listen_to_echo()
         self.connected.set()
         self.changed.set()
 
@@ -216,6 +228,33 @@ class Agent:
         signed by its keys."""
         wanted = [self.walk.topic()] + list(self.desired) + list(self.listeners)
         await self.link.subscribe(wanted)
+
+    async def _hear(self) -> None:
+        """Subscribes to heartbeats; access rules from before there were any deny it."""
+        if self.clock.now() < self.view.hears_at:
+            return
+        try:
+            self.view.heard(await self.link.subscribe_if_allowed([self.heartbeat]))
+        except LinkLost:
+            self.view.deaf()
+            raise
+
+    async def _listen_to_echo(self) -> None:
+        """Subscribes to the own report, unless that has ended a connection before: some brokers do
+        so when they deny a subscription."""
+        if not self.echo.asks:
+            return
+        try:
+            is_granted = await self.link.subscribe_if_allowed([self.reported])
+        except LinkLost:
+            self.echo.asks = False
+            raise
+        self.echo.connected(is_granted)
+        if not is_granted:
+            self.note(DENIED)
+
+    def note(self, problem: str) -> None:
+        """Tells the host's log of a problem with the broker, "" when it is over."""
 
     async def _leave(self) -> None:
         """Publishes "offline": a broker sends the last will only if the connection breaks."""
@@ -240,8 +279,16 @@ class Agent:
         if topic in self.listeners:
             self.listeners[topic](payload)
             return
+        if topic == self.reported:
+            if self.echo.came(payload):
+                self._note_echo()
+            return
         if topic == self.walk.topic():
             return await self._take_root(payload)
+        if topic == self.heartbeat:
+            if await self.view.take(payload):
+                self.changed.set()
+            return
         model = self.desired.get(topic)
         # An empty payload means that the topic was cleared: there is no order.
         if model is not None and payload:
@@ -261,7 +308,7 @@ class Agent:
 
     async def _ask_again(self) -> None:
         """Judges refused orders again: an order may fit later, when there is space on the disk or
-        the clock is set, and the broker does not send it again."""
+        the clock is set, and the broker does not send it again. Looks whether one is missing."""
         while True:
             await self.clock.sleep(AGAIN_SECONDS)
             if self.trouble:
@@ -270,8 +317,18 @@ class Agent:
             for update in self.updates.values():
                 await update.consider_again()
                 is_missing = update.heal() or is_missing
-            if is_missing and self.connected.is_set():
+            connected = self.connected.is_set()
+            if self.view.look(connected):
+                self.changed.set()
+            if self.echo.look(self.clock.now()):
+                self._note_echo()
+            if connected and (is_missing or self.view.seeks):
+                self.view.seeks = False
                 await self._ask_for_orders()
+
+    def _note_echo(self) -> None:
+        self.note(self.echo.trouble)
+        self.changed.set()
 
     async def _ask_for_orders(self) -> None:
         try:
@@ -312,11 +369,13 @@ class Agent:
                 repeats = 0
             else:
                 repeats += 1
-            topic = topics.reported(self.device.fleet, self.device.name)
             try:
                 if repeats:  # a broker that lost the report has lost the presence too
                     await self.link.publish(self.presence, b"online", True)
-                await self.link.publish(topic, _dump(self.state()), True)
+                payload = self._sealed(self.reported, self.state())
+                self.echo.sends(payload)
+                await self.link.publish(self.reported, payload, True)
+                self.echo.acknowledged(self.clock.now())
             except (LinkLost, MemoryError):
                 pass  # it is sent again later, or as soon as there is a new connection
 
@@ -324,8 +383,9 @@ class Agent:
         """Returns the report document."""
         updates = list(self.updates.values())
         has = [update.has() for update in updates]
-        notes = [self.trouble, self.walk.problem]
+        notes = [self.trouble, self.walk.problem, self.echo.trouble]
         notes += [note for update in updates for note in update.report.notes()]
+        notes += self.view.notes()
         document = self._numbered()
         document.update(
             {
@@ -344,7 +404,13 @@ class Agent:
                 "extra": {"root": self.device.root_version},
             }
         )
+        document["extra"].update(self.view.extra())
         return document
+
+    def _sealed(self, topic: str, document: "Document") -> bytes:
+        """Returns the payload of a document for `topic`, with its proof if there is a key."""
+        payload = json.dumps(document).encode()
+        return sealed(self._report_key, topic, payload) if self._report_key else payload
 
     def _numbered(self) -> "Document":
         """Starts a document with a number: (boot, n) is greater than in all earlier documents of
@@ -370,15 +436,11 @@ class Agent:
         try:
             document = observations.next(self._numbered, self.clock.now())
             while document:
-                await self.link.publish(topic, _dump(document), False)
+                await self.link.publish(topic, self._sealed(topic, document), False)
                 observations.sent()
                 document = observations.next(self._numbered, self.clock.now())
         except (LinkLost, MemoryError):
             pass  # sent again under the same number, so that it counts once
-
-
-def _dump(document: "Document") -> bytes:
-    return json.dumps(document).encode()
 
 
 def _drawn_install() -> str:

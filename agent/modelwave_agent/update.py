@@ -102,6 +102,13 @@ class Update:
         self.missed = False
         return True
 
+    def has_seen(self, epoch: int, seq: int) -> bool:
+        """Whether the order of that number came, or a newer one; also if a message came that could
+        not be judged, which may have been it."""
+        taken = self.record["order"]
+        number = max(self.inbox.seen, (taken["epoch"], taken["seq"]))
+        return number >= (epoch, seq) or seq == 0 or self.missed or self.inbox.unread
+
     # Calls of the program.
 
     @property

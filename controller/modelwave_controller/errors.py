@@ -20,6 +20,10 @@ class OperatorError(ModelwaveError):
     exit_code = 2
 
 
+class WrongKeyError(OperatorError):
+    """A key that the fleet's root does not name for this."""
+
+
 class NoDeviceError(OperatorError):
     """No device that the command could apply to has reported yet; one may report soon."""
 

@@ -18,10 +18,17 @@ modelwave.db      events, devices and messages to publish
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from modelwave_controller import disk, environment
 from modelwave_controller.environment import ORDER_PASSPHRASE
@@ -39,7 +46,7 @@ MAX_CONFIG_BYTES = 65536
 MAX_PASSPHRASE_BYTES = 1024
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
-_GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
+GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
 _TEMPLATE = """\
 # Settings of `modelwave serve`. Paths are relative to this folder.
 fleet = "{fleet}"
@@ -50,6 +57,8 @@ url = "mqtt://127.0.0.1:1883"
 user = ""
 password_file = ""   # holds the user's password, and nothing else
 ca = ""              # PEM file; empty: the system's certificate authorities
+certificate = ""     # PEM file of the controller's own certificate, if the broker asks for one
+key = ""             # PEM file of its key, without a passphrase
 
 [keys]
 # The key that signs orders: a file, "ssh-agent:KEYID" or "pkcs11:URI" (docs/operations.md).
@@ -76,8 +85,10 @@ urls = []
 proof = "off"
 # "approve": a device that was not enrolled counts only after `modelwave device approve DEVICE`.
 unknown = "count"
-# The broker's URL that `modelwave device enrol` writes for devices; "": that of [broker].
+# What `modelwave device enrol` writes for devices: the broker's URL ("": that of [broker]), and
+# whether the names in files.urls lead into a private network.
 broker = ""
+private_networks = false
 """
 
 
@@ -126,6 +137,14 @@ class BrokerSettings(_Settings):
     user: Line = ""
     password_file: Line = ""
     ca: Line = ""
+    certificate: Line = ""
+    key: Line = ""
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key: one needs the other")
+        return self
 
     @property
     def tls(self) -> bool:
@@ -159,11 +178,13 @@ class FilesSettings(_Settings):
 class DevicesSettings(_Settings):
     """`proof`: what storage/proven.py asks of reports and windows.
     `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
-    `broker`: the URL of the broker for devices, "": that of [broker]."""
+    `broker`: the URL of the broker for devices, "": that of [broker].
+    `private_networks`: whether the names in [files] urls lead into a private network."""
 
     proof: Literal["off", "show", "require"] = "off"
     unknown: Literal["count", "approve"] = "count"
     broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
+    private_networks: bool = False
 
     @property
     def approves(self) -> bool:
@@ -304,7 +325,7 @@ class Home:
     def warnings(self) -> list[str]:
         """Returns what is to be put right about keys and secrets here. Raises OperatorError."""
         has_secret = _has_password(self.config.database.url)
-        return custody.warnings(self.path, self.order_key_file, has_secret)
+        return custody.warnings(self.path, self.order_key_file, self.root_document, has_secret)
 
     def _order_passphrase(self) -> bytes:
         name = self.config.keys.passphrase_file
@@ -389,7 +410,7 @@ def _fill(folder: Path, fleet: str, passphrase: bytes) -> None:
     for name in ("offline", "files", "releases", "targets"):
         (folder / name).mkdir(mode=0o700 if name == "offline" else 0o755)
     for place in (folder, folder / "offline"):
-        disk.create_file(place / ".gitignore", _GITIGNORE)
+        disk.create_file(place / ".gitignore", GITIGNORE)
     offline = {
         name: keys.create_key(folder / "offline" / f"{name}.key", passphrase)
         for name in (*ROOT_KEYS, "release")

@@ -1,9 +1,10 @@
-"""Reads, checks and verifies the signed documents. roots.py, manifests.py and orders.py describe
-their fields.
+"""Reads, checks and verifies the signed documents. roots.py, manifests.py, orders.py and
+heartbeats.py describe their fields.
 
     root      the keys of the fleet and their roles           signed by 2 of 3 offline root keys
     manifest  one release of a model for one target           signed by the offline release key
     order     the release that slots, or a device, must run   signed by the controller's key
+    heartbeat that a device's view of its orders is of now    signed by the controller's key
 
 `read(kind, payload)` parses and checks a document, `check(kind, value)` checks a parsed one.
 Both raise ValueError (JsonError, DocumentError) whose message names the field, and
@@ -14,7 +15,7 @@ seconds, shares in parts per million. reports.py has the unsigned documents of d
 from modelwave_shared import dsse, roles
 from modelwave_shared.errors import DocumentError, EnvelopeError
 from modelwave_shared.lean import Phase
-from modelwave_shared.words import MANIFEST, ROOT, SIGNER
+from modelwave_shared.words import HEARTBEAT, MANIFEST, ROOT, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CHECKING = Phase(
     "modelwave_shared.roots",
     "modelwave_shared.manifests",
     "modelwave_shared.orders",
+    "modelwave_shared.heartbeats",
     "modelwave_shared.schema",
     "modelwave_shared.fields",
     "modelwave_shared.file_hosts",
@@ -64,6 +66,8 @@ def _described(kind: str) -> "Kind":
         from modelwave_shared.roots import KIND
     elif kind == MANIFEST:
         from modelwave_shared.manifests import KIND
+    elif kind == HEARTBEAT:
+        from modelwave_shared.heartbeats import KIND
     else:
         from modelwave_shared.orders import KIND
     return KIND

@@ -45,22 +45,22 @@ class Envelope:
             pass
 
     def verifying(self, keys: "Mapping[str, bytes]", threshold: int) -> "Iterator[None]":
-        """Does the same, and yields after each signature, which takes a board a second. Of each key
-        one signature is tried: more of them, all bad, would only cost time."""
+        """Does the same, and yields after each signature, which takes a board a second."""
         if threshold < 1:
             raise EnvelopeError("threshold %d: at least 1 is needed" % threshold)
-        tried: set[bytes] = set()
-        good = 0
+        good: set[bytes] = set()
         with VERIFYING:
             for keyid, signature in self.signatures:
                 key = keys.get(keyid)
-                if key is not None and key not in tried and good < threshold:
-                    tried.add(key)
-                    good += self._is_signed_by(key, signature)
-                    yield
-        if good < threshold:
+                if key is None or key in good or len(good) == threshold:
+                    continue
+                if self._is_signed_by(key, signature):
+                    good.add(key)
+                yield
+        if len(good) < threshold:
             raise EnvelopeError(
-                "signatures: %d of the %d needed %s keys have signed" % (good, threshold, self.kind)
+                "signatures: %d of the %d needed %s keys have signed"
+                % (len(good), threshold, self.kind)
             )
 
     def _is_signed_by(self, key: bytes, signature: bytes) -> bool:

@@ -66,6 +66,12 @@ def keyid(value: "Any", where: str) -> None:
         raise DocumentError(where, "%s is no key id: 8 digits of 0-9 a-f" % shown(value))
 
 
+def nonce(value: "Any", where: str) -> None:
+    """The random number that a device asks with."""
+    if not _is_spelt(value, 16, 16, HEX):
+        raise DocumentError(where, "%s is no nonce: 16 digits of 0-9 a-f" % shown(value))
+
+
 def token(value: "Any", where: str) -> None:
     """A technical word, such as CONV_2D, tflite>=2.14, edgetpu, digits/labels."""
     if not _is_spelt(value, 1, MAX_NAME, TOKEN_LETTERS):

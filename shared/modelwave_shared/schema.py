@@ -1,6 +1,7 @@
 """Describes a kind of document: its fields, and the conditions between them.
 
-roots.py, manifests.py and orders.py describe the signed documents, reports.py those of devices.
+roots.py, manifests.py, orders.py and heartbeats.py describe the signed documents, reports.py those
+of devices.
 Every kind may also have
     v       its format version; 1 if it is absent. It is checked before all other fields, as a
             newer format may have other fields.

@@ -42,6 +42,11 @@ def metrics(fleet: str, device: str) -> str:
     return under(fleet, "metrics", device)
 
 
+def heartbeat(fleet: str, device: str) -> str:
+    """The controller's answer to the nonce in the device's report."""
+    return under(fleet, "heartbeat", device)
+
+
 def file_get(fleet: str, device: str) -> str:
     """The device's requests for file blocks (blocks.py)."""
     return under(fleet, "file", device, "get")

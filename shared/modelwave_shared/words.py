@@ -1,15 +1,16 @@
 """The words of documents, in a small module for code that does not read documents."""
 
-ROOT, MANIFEST, ORDER, REPORT, METRICS = "root", "manifest", "order", "report", "metrics"
+ROOT, MANIFEST, ORDER, HEARTBEAT = "root", "manifest", "order", "heartbeat"
+REPORT, METRICS = "report", "metrics"
 
 # The format version of each kind, `v` in the document: the highest that this program reads, and
 # for the kinds that it signs the lowest that it writes: an order or a manifest that version 1
 # cannot say has version 2 (orders.py, manifests.py). A document without `v` has version 1.
-READS = {ROOT: 2, MANIFEST: 2, ORDER: 2, REPORT: 1, METRICS: 1}
-WRITES = {MANIFEST: 1, ORDER: 1}
+READS = {ROOT: 2, MANIFEST: 2, ORDER: 2, HEARTBEAT: 1, REPORT: 1, METRICS: 1}
+WRITES = {MANIFEST: 1, ORDER: 1, HEARTBEAT: 1}
 
 # {kind: the role, in the root document, whose keys must sign it}
-SIGNER = {ROOT: "root", MANIFEST: "release", ORDER: "order"}
+SIGNER = {ROOT: "root", MANIFEST: "release", ORDER: "order", HEARTBEAT: "order"}
 
 # Outcomes that a device reports. The controller adds QUEUED, IN_PROGRESS, TIMED_OUT.
 SUCCEEDED, SHADOWED, ROLLED_BACK, REJECTED, FAILED, DEFERRED, CANCELED = (
@@ -24,6 +25,10 @@ SUCCEEDED, SHADOWED, ROLLED_BACK, REJECTED, FAILED, DEFERRED, CANCELED = (
 OUTCOMES = (SUCCEEDED, SHADOWED, ROLLED_BACK, REJECTED, FAILED, DEFERRED, CANCELED)
 # States of a model on a device (agent/modelwave_agent/machine.py).
 STATES = ("idle", "clearing", "fetching", "proving", "shadow", "trial")
+
+# What a device says of its view of its orders (agent/modelwave_agent/freshness.py).
+ASKED, FRESH, WITHHELD, UNANSWERED = "asked", "fresh", "withheld", "unanswered"
+VIEWS = (ASKED, FRESH, WITHHELD, UNANSWERED)
 
 TFLITE, ONNX = "tflite", "onnx"  # formats of models that this program knows
 TENSORS = "tensors"  # the kind of a tolerance for several outputs (tensors.py)

@@ -69,6 +69,14 @@ def test_example_is_a_configuration_and_names_every_default(folder):
     assert read(folder, "\n".join(lines)) == found
 
 
+@pytest.mark.parametrize("hours", ["0", "8761", "1.5", "true", '"2"'])
+def test_hours_until_a_view_may_be_frozen_are_whole_and_bounded(folder, hours):
+    with pytest.raises(ConfigError, match="frozen_hours: give hours, from 1 to 8760"):
+        read(folder, f"frozen_hours = {hours}\n" + changed("url", '"mqtt://broker.test"'))
+    text = "frozen_hours = 3\n" + changed("url", '"mqtt://broker.test"')
+    assert read(folder, text).frozen_seconds == 3 * 3600
+
+
 def test_tls_has_its_own_port_and_a_port_may_be_named(folder):
     broker = read(folder, changed("url", '"mqtts://broker.test"')).broker
     assert (broker.port, broker.tls) == (8883, True)
@@ -100,7 +108,8 @@ def test_unknown_setting_is_refused_with_those_that_there_are(folder, text, said
 
 def test_unknown_setting_of_a_table_is_refused_with_those_that_there_are(folder):
     said = problem(folder, LEAST + "ulr = 1")
-    assert said == ("broker.'ulr': unknown setting; known are url, user, password_file, ca")
+    known = "url, user, password_file, ca, certificate, key"
+    assert said == f"broker.'ulr': unknown setting; known are {known}"
 
 
 @pytest.mark.parametrize("key", ["device", "target", "models", "state", "root"])
@@ -302,3 +311,43 @@ def test_hosts_of_redirects_are_read(folder):
 def test_hosts_of_redirects_that_are_none_are_named(folder, hosts, said):
     text = LEAST + f"[download]\nredirect_hosts = {hosts}\n"
     assert problem(folder, text).startswith(f"download.redirect_hosts: {said}")
+
+
+# A report key, and a certificate of the device's own.
+
+
+def test_report_key_is_read_from_its_file(folder):
+    (folder / "report.key").write_text("0f" * 32 + "\n")
+    found = read(folder, 'report_key_file = "report.key"\n' + LEAST)
+    assert found.report_key == b"\x0f" * 32
+    assert "0f" * 32 not in repr(found)
+    assert "x0f" not in repr(found)
+    assert read(folder, LEAST).report_key == b""
+
+
+@pytest.mark.parametrize("data", ["", "0f" * 31, "0g" * 32])
+def test_wrong_report_key_is_refused_and_not_told(folder, data):
+    (folder / "report.key").write_text(data)
+    said = problem(folder, 'report_key_file = "report.key"\n' + LEAST)
+    assert said == "report_key_file: report.key: a report key is 64 digits of 0-9 a-f"
+
+
+def test_missing_report_key_is_refused(folder):
+    said = problem(folder, 'report_key_file = "report.key"\n' + LEAST)
+    assert said == f"{folder}/report.key: No such file or directory"
+
+
+def test_certificate_of_the_device_is_found(folder):
+    authority = Authority(folder)
+    authority.issue("pi-1")
+    found = read(folder, LEAST + 'certificate = "pi-1.pem"\nkey = "pi-1.key"').broker
+    assert (found.certificate, found.key) == (f"{folder}/pi-1.pem", f"{folder}/pi-1.key")
+
+
+def test_certificate_without_its_key_is_refused(folder):
+    Authority(folder).issue("pi-1")
+    for line in ('certificate = "pi-1.pem"', 'key = "pi-1.key"'):
+        said = problem(folder, LEAST + line)
+        assert said == "broker.certificate and broker.key: one needs the other"
+    said = problem(folder, LEAST + 'certificate = "pi-1.pem"\nkey = "server.key"')
+    assert said.startswith(f"broker.certificate: {folder}/pi-1.pem, {folder}/server.key: ")

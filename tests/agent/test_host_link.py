@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
@@ -158,6 +159,45 @@ def test_tls_with_the_fleets_authority_and_without(tmp_path):
         with pytest.raises(LinkLost, match="its certificate is not trusted"):
             await connected(to("127.0.0.1", authority.ca_file))
 
+    with Mosquitto(tmp_path, *lines) as broker:
+        run(lambda: main(broker.port))
+
+
+def test_broker_that_asks_for_a_certificate_knows_the_device_by_it(tmp_path):
+    authority = Authority(tmp_path)
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other").issue("pi-1")
+    certificate, key = (tmp_path / "own.pem", tmp_path / "own.key")
+
+    def issued(files):
+        for source, place in zip(files, (certificate, key), strict=True):
+            shutil.copy(source, place)
+
+    async def main(port):
+        to = BrokerAddress("localhost", port, tls=True, ca=authority.ca_file)
+        for address in (to, replace(to, certificate=other[0], key=other[1])):
+            with pytest.raises(LinkLost):
+                await connected(PahoLink(address, "pi-1"))
+        issued(authority.issue("pi-2"))
+        link = PahoLink(replace(to, certificate=str(certificate), key=str(key)), "pi-1")
+        await connected(link)
+        await link.publish(TOPIC, b"as pi-2", True)  # acknowledged, and denied
+        issued(authority.issue("pi-1"))  # it is read at the next connection
+        await connected(link)
+        await link.publish(TOPIC, b"as pi-1", True)
+        assert await link.subscribe_if_allowed([TOPIC])
+        assert await link.receive() == (TOPIC, b"as pi-1")
+        await link.close()
+
+    (tmp_path / "acl").write_text(f"user pi-1\ntopic readwrite {TOPIC}\n")
+    lines = (
+        f"certfile {authority.cert_file}",
+        f"keyfile {authority.key_file}",
+        f"cafile {authority.ca_file}",
+        "require_certificate true",
+        "use_identity_as_username true",
+        f"acl_file {tmp_path}/acl",
+    )
     with Mosquitto(tmp_path, *lines) as broker:
         run(lambda: main(broker.port))
 
@@ -330,6 +370,26 @@ def test_denied_subscription_is_a_lost_link():
             link = await connected(link_to(port))
             with pytest.raises(LinkLost, match="denied a subscription"):
                 await link.subscribe([TOPIC])
+            await link.close()
+
+    run(main)
+
+
+def test_topic_that_the_agent_can_do_without_may_be_denied():
+    """The connection stands, and its next subscription is granted."""
+
+    async def deny(reader, writer):
+        writer.write(ACCEPTED)
+        for granted in (b"\x80", b"\x01"):
+            packet = await reader.read(1000)
+            writer.write(b"\x90\x03" + packet[2:4] + granted)
+        await asyncio.Event().wait()
+
+    async def main():
+        async with strange_broker(deny) as port:
+            link = await connected(link_to(port))
+            assert await link.subscribe_if_allowed([TOPIC]) is False
+            assert await link.subscribe_if_allowed([TOPIC]) is True
             await link.close()
 
     run(main)

@@ -32,6 +32,8 @@ def provide(folder):
     (folder / "v2-bad").write_bytes(signing.order(bad, 2, **at_once))
     own = slot("demo", "pico-1")
     bitmap = signing.bitmap(range(own % 2, 1000, 2))
+    heartbeat = signing.heartbeat(signing.NONCE, device="pico-1")
+    (folder / "heartbeat").write_bytes(heartbeat)
     (folder / "bitmap").write_bytes(signing.order(good, 1, **at_once, **bitmap))
     others = signing.bitmap(range(1 - own % 2, 1000, 2))
     (folder / "bitmap-of-others").write_bytes(signing.order(good, 1, **at_once, **others))
@@ -60,7 +62,7 @@ def passed(folder, program, heap):
 
 def test_agent(tmp_path):
     provide(tmp_path)
-    assert passed(tmp_path, "agent_cases.py", "512k") == "29 passed, 0 failed"
+    assert passed(tmp_path, "agent_cases.py", "512k") == "31 passed, 0 failed"
 
 
 def test_parts(tmp_path):

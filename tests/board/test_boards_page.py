@@ -208,7 +208,9 @@ def test_arguments_of_the_table_are_those_there_are():
     assert told == wanted
 
 
-@pytest.mark.parametrize("name", ["http.json", "ml.json", "microlite.json", "tls.json"])
+@pytest.mark.parametrize(
+    "name", ["http.json", "ml.json", "microlite.json", "tls.json", "enrolled.json"]
+)
 def test_parts_that_the_page_names_are_there(name):
     assert name in PAGE
     assert name in package.PARTS

@@ -47,7 +47,7 @@ def mosquitto(folder, *lines):
 
 
 @contextlib.contextmanager
-def embedded(_folder):
+def embedded(_folder, settings=None):
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -56,7 +56,7 @@ def embedded(_folder):
         return asyncio.run_coroutine_threadsafe(work, loop).result(SECONDS)
 
     async def start():
-        broker = EmbeddedBroker(EmbeddedBrokerSettings())
+        broker = EmbeddedBroker(settings or EmbeddedBrokerSettings())
         await broker.start()
         return broker
 
@@ -249,6 +249,37 @@ def expired(folder, authority):
     path = folder / "expired.pem"
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return path
+
+
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+def test_board_with_a_certificate_of_its_own_is_known_by_it(lib, tmp_path, form):
+    made = Authority(tmp_path)
+    own, key = made.issue("board")
+    if form == "DER":
+        for path, read in ((own, ssl_der), (key, _private)):
+            Path(path).write_bytes(read(Path(path).read_bytes()))
+    lines = (
+        f"certfile {made.cert_file}",
+        f"keyfile {made.key_file}",
+        f"cafile {made.ca_file}",
+        "require_certificate true",
+        "use_identity_as_username true",
+    )
+    with mosquitto(tmp_path, *lines) as broker:
+        program = ("mqtt_certificate.py", broker.port, made.ca_file, own, key)
+        (without, with_it) = lines_of(lib, *program)
+    assert without.startswith(f"localhost:{broker.port}: ")
+    assert with_it == "well"
+
+
+def ssl_der(data):
+    return ssl.PEM_cert_to_DER_cert(data.decode())
+
+
+def _private(data):
+    key = serialization.load_pem_private_key(data, None)
+    der, plain = serialization.Encoding.DER, serialization.NoEncryption()
+    return key.private_bytes(der, serialization.PrivateFormat.TraditionalOpenSSL, plain)
 
 
 def test_port_without_tls_is_told(lib, tmp_path, authority):

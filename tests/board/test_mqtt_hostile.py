@@ -204,6 +204,21 @@ def test_denied_subscription_is_told(lib):
     assert visits(lib, scene) == [([], DENIED)]
 
 
+def test_topic_that_the_agent_can_do_without_may_be_denied(lib):
+    """The connection stands, and its next subscription is granted."""
+
+    def scene(visitor):
+        visitor.expect(CONNECT)
+        visitor.send(CONNACK)
+        for granted in (b"\x80", b"\1"):
+            visitor.send(packet(0x90, visitor.expect(SUBSCRIBE)[:2] + granted))
+        visitor.until_gone()
+
+    with Script(scene) as server:
+        done = micropython.run(lib, PROGRAMS / "mqtt_allowed.py", lib, server.port, heap=HEAP)
+    assert done.stdout.splitlines() == ["False", "True", "done"], done.stderr
+
+
 def test_answer_to_another_packet_is_refused(lib):
     def scene(visitor):
         visitor.expect(CONNECT)

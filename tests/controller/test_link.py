@@ -10,6 +10,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,27 @@ def test_authorities_are_read_at_each_connection(
         ca_file.write_text("garbage")
         with mosquitto(tmp_path, settings, broker.port):
             poll(ours.connected)
-    assert caplog.text.count("the authorities read before are still trusted") == 1
+    assert caplog.text.count("what was read before is still used") == 1
+
+
+@needs_mosquitto
+def test_a_broker_that_asks_for_a_certificate_is_shown_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Authority(tmp_path)
+    own, key = made.issue("controller")
+    settings = (
+        f"certfile {made.cert_file}\nkeyfile {made.key_file}\ncafile {made.ca_file}\n"
+        "require_certificate true\nuse_identity_as_username true\n"
+    )
+    broker = ServiceBroker("localhost", free_port(), tls=Authorities(made.ca_file, own, key))
+    bare = replace(broker, tls=Authorities(made.ca_file))
+    with mosquitto(tmp_path, settings, broker.port):
+        with linked_to(broker) as ours:
+            poll(ours.connected)
+        with linked_to(bare) as ours:
+            poll(lambda: "if it asks for a certificate, set broker.certificate" in caplog.text)
+            assert not ours.connected()
 
 
 @pytest.mark.parametrize(
@@ -254,6 +275,7 @@ def test_authorities_are_read_at_each_connection(
         ("password_file", "no-such-file", "broker.password_file"),
         ("ca", "no-such-file", "broker.ca"),
         ("ca", "controller.toml", "broker.ca"),
+        ("certificate", "no-such-file", "broker.certificate"),
     ],
 )
 def test_a_setting_of_the_broker_that_is_wrong_is_named(
@@ -262,7 +284,8 @@ def test_a_setting_of_the_broker_that_is_wrong_is_named(
     world = World(tmp_path)
     toml = world.home.path / "controller.toml"
     text = toml.read_text().replace("mqtt://127", "mqtts://127")
-    toml.write_text(text.replace(f'{setting} = ""', f'{setting} = "{value}"'))
+    text = text.replace(f'{setting} = ""', f'{setting} = "{value}"')
+    toml.write_text(text.replace('key = ""', 'key = "order.key"') if "cert" in setting else text)
     with pytest.raises(OperatorError, match=named):
         broker_of(type(world.home)(world.home.path))
     world.close()

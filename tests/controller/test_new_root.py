@@ -1,6 +1,7 @@
 """What a new root makes of orders that stand: an offline device takes the roots first, and must
 find an order then that it may take."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,12 +13,21 @@ from rollout_world import FLEET, TARGET, World, newest, quick
 
 from modelwave_controller.cli import run
 from modelwave_controller.cli.options import PASSPHRASE as PASSPHRASE_VARIABLE
+from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
+from modelwave_controller.operations import recover
+from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.rollout.events import FLEET as FLEET_LOG
+from modelwave_controller.rollout.events import FoundNewer, Reordered
+from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.state import FINISHED, RUNNING
 from modelwave_controller.service.roots_in_use import RootsInUse
-from modelwave_controller.storage import outbox
-from modelwave_controller.trust import drafts, keys
+from modelwave_controller.service.sending import Sender
+from modelwave_controller.service.tick import Ticker
+from modelwave_controller.storage import ahead, log, outbox
+from modelwave_controller.trust import changes, drafts, keys
 from modelwave_shared import documents, dsse, topics
+from modelwave_shared.slots import slot
 from modelwave_shared.words import MANIFEST, ORDER
 
 
@@ -109,17 +119,7 @@ def test_order_of_a_canary_by_name_is_signed_anew_beside_its_slots(
     following: Following, world: World
 ) -> None:
     bring(following, 1, 100)
-    plan = quick(1, 100)
-    named = plan.model_copy(update={"stages": (plan.stages[0], plan.stages[1])})
-    assert named
     with world.store.write() as connection:
-        from modelwave_controller.rollout.events import Reordered
-        from modelwave_controller.rollout.facts import Known
-        from modelwave_controller.rollout.wanted import of
-        from modelwave_controller.service.sending import Sender
-        from modelwave_controller.storage import log
-        from modelwave_shared.slots import slot
-
         state = log.folded(connection)
         rollout = list(state.rollouts.values())[-1]
         other = world.release(2)[TARGET]
@@ -135,7 +135,6 @@ def test_order_of_a_canary_by_name_is_signed_anew_beside_its_slots(
         log.append(
             connection, rollout.id, world.now, [Reordered(settled=True, stage=None, orders=[order])]
         )
-        assert of(log.folded(connection), "digits", TARGET, slot(FLEET, "d3"), "d3")
     assert world.ordered(world.devices["d3"])["manifest"] == other.digest  # type: ignore[index]
     publish(world.home, new_order_key(world.home))
     following.tick()
@@ -277,9 +276,6 @@ def test_release_is_not_signed_by_a_key_that_is_no_release_key(
 def test_manifest_that_no_root_of_the_chain_trusts_stays_refused(world: World) -> None:
     world.release_key = key(world.home.offline / "root-1.key")
     world.shelve(1)
-    from modelwave_controller.errors import TrustError
-    from modelwave_controller.releases.catalog import Releases
-
     with pytest.raises(TrustError, match="0 of the 1 needed manifest keys"):
         Releases(world.home).all()
 
@@ -293,3 +289,231 @@ def test_roots_in_use_must_stay_in_the_home(world: World) -> None:
     (world.home.path / "roots" / "1.json").unlink()
     roots.look()
     assert "root 1, which is in use, is not in this home any more" in world.issuer.trouble
+
+
+# A new epoch: numbers begin anew.
+
+
+def test_new_epoch_starts_sequences_at_one_and_signs_all_anew(
+    following: Following, world: World
+) -> None:
+    bring(following, 1, 100)
+    world.start(2, quick(10, 100))
+    following.tick()
+    before = {name: world.ordered(device) for name, device in world.devices.items()}
+    publish(world.home, epoch(world.home), new_order_key(world.home))
+    following.tick()
+    require_all_valid(world)
+    numbers = set()
+    for name, device in world.devices.items():
+        old, new = before[name], world.ordered(device)
+        assert old
+        assert new
+        assert (new["epoch"], new["manifest"]) == (1, old["manifest"])
+        numbers.add(new["seq"])
+    assert min(numbers) == 1
+    world.answer("SUCCEEDED", world.devices.values())
+    following.tick()
+    world.answer("SUCCEEDED", world.devices.values())
+    following.tick()
+    assert newest(world).status == FINISHED
+    require_all_valid(world)
+
+
+def test_answers_of_the_epoch_before_count_for_no_order_of_the_new_one(
+    following: Following, world: World
+) -> None:
+    world.start(1, quick(100))
+    following.tick()
+    old = {name: world.ordered(device) for name, device in world.devices.items()}
+    publish(world.home, epoch(world.home))
+    following.tick()
+    device = world.devices["d0"]
+    new = world.ordered(device)
+    assert new
+    assert (new["epoch"], new["seq"]) == (1, 1)
+    device.take(old["d0"] | {"seq": 1}, "ROLLED_BACK")  # type: ignore[operator]
+    world.hear([device])
+    world.answer("SUCCEEDED", [world.devices["d1"]])
+    answers = newest(world).stages[0].answers
+    assert (answers["d1"].outcome, answers["d1"].number) == ("SUCCEEDED", (1, 1))
+    assert answers["d0"].number == (0, 1)
+
+
+def test_devices_of_the_epoch_before_are_behind_however_high_their_numbers(
+    following: Following, world: World
+) -> None:
+    bring(following, 1, 100)
+    poisoned = world.devices["d5"]
+    poisoned.models["digits"]["seq"] = 2**52
+    world.hear([poisoned])
+    publish(world.home, epoch(world.home))
+    following.tick()
+    with world.store.read() as connection:
+        assert ahead.compare(connection, "digits", 1).ahead == []
+    world.start(2, quick(10, 100))
+    following.tick()
+    order = world.ordered(poisoned)
+    assert order
+    assert (order["epoch"], order["seq"] < 10) == (1, True)
+
+
+def test_forged_number_at_the_broker_is_over_with_a_new_epoch(
+    following: Following, world: World
+) -> None:
+    bring(following, 1, 100)
+    with world.store.write() as connection:
+        log.append(connection, FLEET_LOG, world.now, [FoundNewer(model="digits", seq=2**40)])
+    with world.store.read() as connection:
+        found = recover.of_model(connection, "digits", 0)
+    with pytest.raises(OperatorError, match="no device takes such a step"):
+        recover.floor_for(found, None)
+    publish(world.home, epoch(world.home), new_order_key(world.home))
+    following.tick()
+    assert world.state().doubt("digits") == ""
+    with world.store.read() as connection:
+        assert ahead.not_surpassed(connection, 1) == {}
+    require_all_valid(world)
+
+
+def test_floor_of_the_epoch_before_counts_for_nothing(following: Following, world: World) -> None:
+    bring(following, 1, 100)
+    recover.recover(world.store, "digits", 0, 5000, world.now)
+    following.tick()
+    publish(world.home, epoch(world.home))
+    following.tick()
+    order = world.ordered(world.devices["d0"])
+    assert order
+    assert (order["epoch"], order["seq"]) == (1, 1)
+    assert recover.recover(world.store, "digits", 1, 70, world.now) == 70
+    following.tick()
+    order = world.ordered(world.devices["d0"])
+    assert order
+    assert (order["epoch"], order["seq"]) == (1, 71)
+
+
+def test_new_service_goes_on_in_the_epoch(following: Following, world: World) -> None:
+    bring(following, 1, 100)
+    publish(world.home, epoch(world.home))
+    following.tick()
+    world.ticker = Ticker(world.store, world.issuer)
+    following.tick()
+    world.start(2, quick(100))
+    following.tick()
+    order = world.ordered(world.devices["d0"])
+    assert order
+    assert (order["epoch"], order["seq"]) == (1, 2)
+
+
+# What is said, and backups.
+
+
+def test_wrong_root_is_said_in_status_and_in_fleet(
+    following: Following,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    bring(following, 1, 100)
+    (world.home.path / "root.json").write_bytes(
+        next_root(world.home, signers=root_keys(world.home)[:1])
+    )
+    for command in (["fleet", "status"], ["rollout", "status"]):
+        assert run(command) == 0
+        assert "root 1 stays in use" in capsys.readouterr().out
+
+
+def test_root_that_the_service_found_at_the_broker_is_said_in_fleet(
+    following: Following,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    following.roots.found(2, next_root(world.home))
+    following.tick()
+    assert run(["fleet", "status"]) == 0
+    found = world.home.path / "roots" / "2.found.json"
+    assert f"`modelwave root publish {found}` catches up" in capsys.readouterr().out
+    assert run(["root", "publish", str(found), "--yes"]) == 0
+    assert not found.exists()
+
+
+def test_chain_is_part_of_a_backup(
+    following: Following, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    publish(world.home)
+    publish(world.home, epoch(world.home))
+    following.tick()
+    assert run(["backup", str(tmp_path / "backup.tar")]) == 0
+    again = tmp_path / "again"
+    assert run(["--home", str(again), "restore", str(tmp_path / "backup.tar")]) == 0
+    assert Home(again).chain.envelopes == Home(world.home.path).chain.envelopes
+    assert (Home(again).root.version, Home(again).root.epoch) == (3, 1)
+
+
+def test_signatures_of_another_machine_are_added_by_the_manifest_alone(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    world.shelve(1)
+    for file in world.release(1)[TARGET].manifest.files:
+        world.home.files.mkdir(exist_ok=True)
+        (world.home.files / file.sha256).write_bytes(b"here")
+    made = keys.create_key(tmp_path / "release-2.key", None)
+    old = world.home.root.roles.release.keyids
+    publish(world.home, lambda r: drafts.rotated(r, "release", old, [made.public], None))
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(world.home.path, elsewhere)
+    signing = ["release", "sign", "digits", "--key", str(tmp_path / "release-2.key"), "--yes"]
+    assert run(["--home", str(elsewhere), *signing]) == 0
+    place = elsewhere / "releases" / "digits" / "1" / f"{TARGET}.json"
+    assert Releases(Home(world.home.path)).unsound() == {"digits": [1]}
+    assert run(["release", "add", str(place)]) == 0
+    assert "added release 1" in capsys.readouterr().out
+    assert Releases(Home(world.home.path)).unsound() == {}
+    assert run(["release", "add", str(place)]) == 0
+    assert "already in this home" in capsys.readouterr().out
+
+
+def test_minimum_above_what_runs_is_warned_of(
+    following: Following,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    monkeypatch.chdir(tmp_path)
+    bring(following, 1, 100)
+    assert run(["key", "minimum", "digits", "2"]) == 0
+    assert "release 1 of digits, which runs on linux-cpu, is below 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["rotate", "revoke", "epoch", "minimum", "hosts", "expiry"])
+def test_help_of_each_draft_command_names_its_options(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["key", command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    for option in ("--key", "--draft", "--out", "--root", "--yes", "--json"):
+        assert option in shown
+
+
+def test_draft_with_an_expiry_that_passed_is_warned_of() -> None:
+    old = {
+        "fleet": "demo",
+        "epoch": 0,
+        "keys": {},
+        "roles": {r: {"keyids": ["a", "b"], "threshold": 2} for r in ("root", "release", "order")},
+        "minimum": {"digits": 4},
+    }
+    said = changes.warnings(old, old | {"expires": 10, "minimum": {}}, now=20.0)
+    assert "it expired at 1970-01-01 00:00 UTC" in said[0]
+    assert "the minimum of digits is lowered" in said[1]
+    assert "all root keys must sign" in said[2]

@@ -2,12 +2,15 @@
 those of somebody else who has the broker, and not those that were sent before."""
 
 import json
+import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rollout_commands import commands
 from rollout_world import FLEET, TARGET, Device, World, newest, quick
 from sqlalchemy import func, select
 
@@ -396,3 +399,49 @@ def test_secret_is_in_no_repr() -> None:
 
 def test_floor_is_older_than_a_day() -> None:
     assert DAY < proven_numbers.FLOOR_SECONDS < windows.KEPT_SECONDS - MARK_SECONDS
+
+
+# What an operator sees.
+
+
+def test_operator_sees_what_is_not_proven(
+    strict: NamedWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = commands(strict, capsys)
+    settings = strict.home.path / "controller.toml"
+    settings.write_text(settings.read_text().replace('proof = "off"', 'proof = "require"'))
+    strict.now = time.time()
+    assert "not proven" not in run("fleet", "status").out
+    assert run("device", "show", "d0", "--json").json()["proven"] is True
+    strict.report("d0", strict.named[0].forged())
+    assert "1 message not proven: it has no proof" in run("device", "list").out
+    shown = run("device", "show", "d0").out
+    assert re.search(r"proven +its last report", shown)
+    assert re.search(r"not proven +1; .* ago: it has no proof", shown)
+    assert run("device", "show", "d0", "--json").json()["unproven"]["count"] == 1
+    assert re.search(
+        r"doubtful +what came in the last day in the name of d0: it does not count",
+        run("fleet", "status").out,
+    )
+
+
+def test_operator_sees_which_devices_are_not_proven_while_proofs_are_only_shown(
+    lenient: NamedWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = commands(lenient, capsys)
+    settings = lenient.home.path / "controller.toml"
+    settings.write_text(settings.read_text().replace('proof = "off"', 'proof = "show"'))
+    lenient.now = time.time()
+    lenient.report("d1", lenient.named[1].forged())
+    assert re.search(r"not proven +the last report of 1 device: d1", run("fleet", "status").out)
+    assert run("fleet", "status", "--json").json()["in_doubt"] == ["d1"]
+    assert [one["proven"] for one in run("device", "list", "--json").json()] == [True, False, True]
+
+
+def test_fleet_that_asks_for_no_proof_sees_nothing_of_it(
+    strict: NamedWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = commands(strict, capsys)
+    strict.now = time.time()
+    strict.report("d0", strict.named[0].forged())
+    assert "proven" not in run("device", "list").out + run("fleet", "status").out

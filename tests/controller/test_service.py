@@ -15,6 +15,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from next_roots import epoch, new_order_key, publish
 from paho.mqtt.enums import CallbackAPIVersion
 from rollout_world import FLEET, TARGET, Device, World, quick
 from simulated_fleet import (
@@ -29,6 +30,7 @@ from simulated_fleet import (
 from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller.errors import StorageError
+from modelwave_controller.home import Home
 from modelwave_controller.rollout.state import FINISHED, REVERTED
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.serve import Ready, Service
@@ -36,7 +38,8 @@ from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.writer import Writer
 from modelwave_controller.storage import devices, outbox
 from modelwave_controller.trust import keys
-from modelwave_shared import topics
+from modelwave_shared import documents, dsse, topics
+from modelwave_shared.words import ORDER
 
 pytestmark = pytest.mark.e2e
 needs_mosquitto = pytest.mark.skipif(not HAS_MOSQUITTO, reason=MOSQUITTO_MISSING)
@@ -353,3 +356,21 @@ def test_a_database_that_another_process_holds_does_not_keep_it_from_its_end(
         stopper.join()
         other.execute("ROLLBACK")
     assert "1 message lost; devices repeat their reports" in caplog.text
+
+
+@needs_mosquitto
+def test_running_service_publishes_the_next_root_and_signs_under_it(tmp_path: Path) -> None:
+    with (
+        mosquitto(tmp_path) as port,
+        closing(World(tmp_path, devices=2, broker_port=port)) as world,
+        running(tmp_path, world.home.path, "serve"),
+    ):
+        world.start(1, quick(100))
+        poll(lambda: len(retained_orders(port)) > 0)
+        made = publish(world.home, epoch(world.home), new_order_key(world.home))
+        poll(lambda: {order["epoch"] for order in retained_orders(port).values()} == {1})
+        assert retained(port, f"modelwave/1/{FLEET}/root/2") == made
+        root = Home(world.home.path).root_document
+        for topic, order in retained_orders(port).items():
+            envelope = dsse.read(retained(port, topic).split(b"\n")[0])
+            assert documents.open_signed(ORDER, envelope, root) == order

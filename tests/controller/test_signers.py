@@ -4,12 +4,13 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from key_holders import PIN, SoftToken, soft_token, ssh_agent
 
 from modelwave_controller.errors import KeyAwayError, OperatorError
-from modelwave_controller.trust import keys, pkcs8, signers, token_uri
+from modelwave_controller.trust import keys, pkcs8, signers, token_uri, tokens
 from modelwave_controller.trust.ssh_agent import Agent
 from modelwave_shared import ed25519
 
@@ -166,18 +167,34 @@ def test_two_keys_of_one_token_sign_in_one_command(token: SoftToken) -> None:
     assert all(signs(one) for one in both)
 
 
-def test_wrong_pin_is_never_given_to_a_token_twice(token: SoftToken) -> None:
+class CountedToken:
+    """A token that counts how often somebody tries to log in."""
+
+    tries = 0
+
+    def __init__(self, token: Any) -> None:
+        self.token = token
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.token, name)
+
+    def open(self, **how: Any) -> Any:
+        CountedToken.tries += 1
+        return self.token.open(**how)
+
+
+def test_wrong_pin_is_never_given_to_a_token_twice(
+    token: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token.make_key("release")
-    tries = []
-
-    def wrong() -> bytes:
-        tries.append(1)
-        return b"111111"
-
+    find = tokens._token
+    monkeypatch.setattr(tokens, "_token", lambda *args: CountedToken(find(*args)))
+    monkeypatch.setattr(CountedToken, "tries", 0)
     for _ in range(20):  # a token locks after far fewer
         with pytest.raises(OperatorError, match="the PIN is wrong") as caught:
-            signers.open_signer(token.uri("release", pin_file=False), wrong)
+            signers.open_signer(token.uri("release", pin_file=False), lambda: b"111111")
         assert "111111" not in str(caught.value)
+    assert CountedToken.tries == 1
     assert signs(signers.open_signer(token.uri("release"), never))
 
 

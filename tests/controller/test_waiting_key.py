@@ -1,5 +1,6 @@
 """Tests a service whose order key is held by an agent or a token, which come and go."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.operations import overview
 from modelwave_controller.rollout.events import KeyAway, KeyBack
 from modelwave_controller.service.sending import Issuer
-from modelwave_controller.service.serve import Service
+from modelwave_controller.service.serve import Ready, Service
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.storage import log
 from modelwave_controller.trust import keys, roots, signers, waiting_key
@@ -80,7 +81,7 @@ class MovedKey:
 
 def moved(world: World) -> MovedKey:
     key = MovedKey(key_file(world))
-    world.issuer = Issuer(world.home.root, key, world.issuer.urls)
+    world.issuer = Issuer(world.home.root_document, key, world.issuer.urls)
     world.ticker = Ticker(world.store, world.issuer)
     return key
 
@@ -260,6 +261,30 @@ def test_service_starts_while_the_agent_is_away(world: World) -> None:
     assert Service(home, world.store).key.keyid == key.keyid
 
 
+def test_service_says_once_in_its_log_which_offline_keys_it_can_read_and_that_its_key_is_away(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = key_file(world)
+    home = settings(world.home, f"ssh-agent:{key.keyid}@no.sock")
+    service = Service(home, world.store, tick_seconds=0.05)
+
+    def ready(_: Ready) -> None:
+        threading.Thread(target=stop_when_said).start()
+
+    def stop_when_said() -> None:
+        said = threading.Event()
+        for _ in range(600):
+            if kinds(world):
+                break
+            said.wait(0.1)
+        service.stop()
+
+    asyncio.run(service.run(ready))
+    assert caplog.text.count("offline keys can be read here (offline/release.key") == 1
+    assert caplog.text.count("no order can be signed") == 1
+    assert kinds(world) == ["key_away"]
+
+
 def test_passphrase_of_the_order_key_is_taken_from_its_file(world: World) -> None:
     path = world.home.path
     plain = key_file(world)
@@ -299,7 +324,9 @@ def test_pkcs11_key_signs_the_orders_of_a_service(
     (world.home.path / "root.json").write_bytes(root)
     home = settings(world.home, token.uri("order"))
     (home.path / "order.key").unlink()
-    world.ticker = Ticker(world.store, Issuer(home.root, home.order_key(), world.issuer.urls))
+    world.ticker = Ticker(
+        world.store, Issuer(home.root_document, home.order_key(), world.issuer.urls)
+    )
     world.start(1)
     world.tick()
     messages = [world.message_for(device) for device in world.devices.values()]

@@ -5,7 +5,7 @@ import json
 from modelwave_shared import documents, dsse, reports, words
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.rules import PRINTABLE
-from modelwave_shared.words import MANIFEST, METRICS, ORDER, REPORT, ROOT
+from modelwave_shared.words import HEARTBEAT, MANIFEST, METRICS, ORDER, REPORT, ROOT
 from tests.core import signed
 
 SHA256 = "0123456789abcdef" * 4
@@ -56,7 +56,12 @@ UNSIGNED = {
         "numbers": {"power_mw": [9, 310000000, 5000000, 300000000, 320000000, 5736572]},
     },
 }
-ENVELOPES = {ROOT: signed.ROOT, MANIFEST: signed.MANIFEST, ORDER: signed.ORDER}
+ENVELOPES = {
+    ROOT: signed.ROOT,
+    MANIFEST: signed.MANIFEST,
+    ORDER: signed.ORDER,
+    HEARTBEAT: signed.HEARTBEAT,
+}
 
 
 KINDS = list(words.SIGNER) + list(reports.KINDS)

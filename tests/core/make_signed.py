@@ -8,7 +8,7 @@ same bytes.
 
 from pathlib import Path
 
-from modelwave_shared.words import MANIFEST, ORDER, READS, ROOT
+from modelwave_shared.words import HEARTBEAT, MANIFEST, ORDER, READS, ROOT
 from tests import signing
 from tests.signing import ORDER_KEY, RELEASE_KEY, ROOT_KEYS, STRANGER, envelope
 
@@ -27,6 +27,11 @@ def envelopes():
     unknown = {**order, "condition": "only at night"}
     extra = {**order, "extra": {"site": "north"}}
     newer = {**unknown, "v": READS[ORDER] + 1}
+    heartbeat = signing.heartbeat_document(signing.NONCE, models={"digits": 7})
+    next_epoch = {**heartbeat, "epoch": 1}
+    by_next_root = {**next_epoch, "root": 2}
+    of_another = {**heartbeat, "device": "pi-2"}
+    ahead = {**heartbeat, "time": signing.ISSUED + 11 * 365 * 86400}
     return [
         ("ROOT", "by two of its three root keys", envelope(ROOT, root, *ROOT_KEYS[:2])),
         ("SECOND_ROOT", "version 2, of a new epoch", envelope(ROOT, second, *ROOT_KEYS[1:])),
@@ -39,6 +44,12 @@ def envelopes():
         ("ORDER_UNKNOWN_FIELD", "well signed", envelope(ORDER, unknown, ORDER_KEY)),
         ("ORDER_WITH_EXTRA", "as a newer controller may", envelope(ORDER, extra, ORDER_KEY)),
         ("ORDER_NEXT_FORMAT", "of a newer controller", envelope(ORDER, newer, ORDER_KEY)),
+        ("HEARTBEAT", "for pi-1, by the online key", envelope(HEARTBEAT, heartbeat, ORDER_KEY)),
+        ("HEARTBEAT_BY_STRANGER", "by a thief", envelope(HEARTBEAT, heartbeat, STRANGER)),
+        ("HEARTBEAT_OF_ANOTHER", "for pi-2", envelope(HEARTBEAT, of_another, ORDER_KEY)),
+        ("HEARTBEAT_NEXT_EPOCH", "of no root", envelope(HEARTBEAT, next_epoch, ORDER_KEY)),
+        ("HEARTBEAT_NEXT_ROOT", "of root 2", envelope(HEARTBEAT, by_next_root, ORDER_KEY)),
+        ("HEARTBEAT_AHEAD", "11 years ahead", envelope(HEARTBEAT, ahead, ORDER_KEY)),
         ("TINY", "an order without fields, by the online key", envelope(ORDER, {}, ORDER_KEY)),
     ]
 

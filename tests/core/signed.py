@@ -157,6 +157,60 @@ ORDER_NEXT_FORMAT = (
     b'tvwNZtQQvnnxDA=="}]}'
 )
 
+# for pi-1, by the online key
+HEARTBEAT = (
+    b'{"payload":"eyJkZXZpY2UiOiJwaS0xIiwiZXBvY2giOjAsImZsZWV0IjoiZGVtbyIsIm1vZGVscyI6eyJkaWdp'
+    b'dHMiOjd9LCJub25jZSI6IjAxMjM0NTY3ODlhYmNkZWYiLCJyb290IjoxLCJ0aW1lIjoxODAwMDAwMDYwfQ==","p'
+    b'ayloadType":"application/vnd.modelwave.heartbeat+json","signatures":[{"keyid":"7599776c"'
+    b',"sig":"SMrmw+RSHWwmwm/s3YOnDZY4VHhcM6SNHUvtYeuJtNkjUSOaJr19ooKPuwHSyEWOK+Rt5UzVIsYjiyrg'
+    b'eSX5AA=="}]}'
+)
+
+# by a thief
+HEARTBEAT_BY_STRANGER = (
+    b'{"payload":"eyJkZXZpY2UiOiJwaS0xIiwiZXBvY2giOjAsImZsZWV0IjoiZGVtbyIsIm1vZGVscyI6eyJkaWdp'
+    b'dHMiOjd9LCJub25jZSI6IjAxMjM0NTY3ODlhYmNkZWYiLCJyb290IjoxLCJ0aW1lIjoxODAwMDAwMDYwfQ==","p'
+    b'ayloadType":"application/vnd.modelwave.heartbeat+json","signatures":[{"keyid":"dbc29825"'
+    b',"sig":"f8XI4EiG8EPj5YAfcbmS2LoX684b2DFUyJk9BMv7xFxXm3tBr6dj0OcXVe4zQW5NfHhBKlZOJSYeXQvk'
+    b'81Y0Aw=="}]}'
+)
+
+# for pi-2
+HEARTBEAT_OF_ANOTHER = (
+    b'{"payload":"eyJkZXZpY2UiOiJwaS0yIiwiZXBvY2giOjAsImZsZWV0IjoiZGVtbyIsIm1vZGVscyI6eyJkaWdp'
+    b'dHMiOjd9LCJub25jZSI6IjAxMjM0NTY3ODlhYmNkZWYiLCJyb290IjoxLCJ0aW1lIjoxODAwMDAwMDYwfQ==","p'
+    b'ayloadType":"application/vnd.modelwave.heartbeat+json","signatures":[{"keyid":"7599776c"'
+    b',"sig":"YFfR3qL5Hf/r/handIBSS9COZSFyGNHTpsHXcZh1VWSMY/2qO7Z3itmxdv9pL9txZIZE6HMzxxpDYlHC'
+    b'JfjMAg=="}]}'
+)
+
+# of no root
+HEARTBEAT_NEXT_EPOCH = (
+    b'{"payload":"eyJkZXZpY2UiOiJwaS0xIiwiZXBvY2giOjEsImZsZWV0IjoiZGVtbyIsIm1vZGVscyI6eyJkaWdp'
+    b'dHMiOjd9LCJub25jZSI6IjAxMjM0NTY3ODlhYmNkZWYiLCJyb290IjoxLCJ0aW1lIjoxODAwMDAwMDYwfQ==","p'
+    b'ayloadType":"application/vnd.modelwave.heartbeat+json","signatures":[{"keyid":"7599776c"'
+    b',"sig":"Bpy2fxXhbjjipUjmgQZ60Oe64e+ic8vPE14i+AbPUzWWzzm9jHT8li5gnmWyISbZihCp/IFte9AhYs60'
+    b'7IfHBQ=="}]}'
+)
+
+# of root 2
+HEARTBEAT_NEXT_ROOT = (
+    b'{"payload":"eyJkZXZpY2UiOiJwaS0xIiwiZXBvY2giOjEsImZsZWV0IjoiZGVtbyIsIm1vZGVscyI6eyJkaWdp'
+    b'dHMiOjd9LCJub25jZSI6IjAxMjM0NTY3ODlhYmNkZWYiLCJyb290IjoyLCJ0aW1lIjoxODAwMDAwMDYwfQ==","p'
+    b'ayloadType":"application/vnd.modelwave.heartbeat+json","signatures":[{"keyid":"7599776c"'
+    b',"sig":"vBVWqy7TQABiATM1YUIeWkccEQUWt5hj0zVAgZd224teBno6iS1el+qQoSlLJ5Sv++Bw2xspaxjOVcaB'
+    b'7BYFAg=="}]}'
+)
+
+# 11 years ahead
+HEARTBEAT_AHEAD = (
+    b'{"payload":"eyJkZXZpY2UiOiJwaS0xIiwiZXBvY2giOjAsImZsZWV0IjoiZGVtbyIsIm1vZGVscyI6eyJkaWdp'
+    b'dHMiOjd9LCJub25jZSI6IjAxMjM0NTY3ODlhYmNkZWYiLCJyb290IjoxLCJ0aW1lIjoyMTQ2ODk2MDAwfQ==","p'
+    b'ayloadType":"application/vnd.modelwave.heartbeat+json","signatures":[{"keyid":"7599776c"'
+    b',"sig":"sLWzYo/nIeFChwxmo51kgVzpfRsdlFWVUSS9p6vc2+KWOFPJfXrd2v0cOL6+ITkwMZbZ1RSbyll5T4gA'
+    b'QA/zCA=="}]}'
+)
+
 # an order without fields, by the online key
 TINY = (
     b'{"payload":"e30=","payloadType":"application/vnd.modelwave.order+json","signatures":[{"k'

@@ -4,7 +4,7 @@ from modelwave_shared import documents
 from modelwave_shared.errors import DocumentError, JsonError
 from modelwave_shared.limits import MAX_BYTES
 from modelwave_shared.rules import PRINTABLE
-from modelwave_shared.words import MANIFEST, METRICS, ORDER, REPORT, ROOT
+from modelwave_shared.words import HEARTBEAT, MANIFEST, METRICS, ORDER, REPORT, ROOT
 from tests.core.helpers import (
     KINDS,
     SHA256,
@@ -64,6 +64,7 @@ def test_every_object_refuses_an_unknown_field():
         ROOT: ("roles", "roles.order"),
         MANIFEST: ("needs", "tolerance", "lineage", "files.0"),
         ORDER: ("trial",),
+        HEARTBEAT: (),
         REPORT: ("free", "models.digits"),
         METRICS: ("latency", "shadow"),
     }

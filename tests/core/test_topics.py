@@ -16,6 +16,7 @@ def test_topics_are_those_of_the_design():
     )
     assert topics.reported("demo", "pump-1") == "modelwave/1/demo/reported/pump-1"
     assert topics.presence("demo", "pump-1") == "modelwave/1/demo/presence/pump-1"
+    assert topics.heartbeat("demo", "pump-1") == "modelwave/1/demo/heartbeat/pump-1"
     assert topics.metrics("demo", "pump-1") == "modelwave/1/demo/metrics/pump-1"
 
 

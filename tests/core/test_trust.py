@@ -2,7 +2,7 @@
 
 from modelwave_shared import documents, dsse
 from modelwave_shared.errors import DocumentError, EnvelopeError, NewerFormatError
-from modelwave_shared.words import MANIFEST, ORDER, ROOT
+from modelwave_shared.words import HEARTBEAT, MANIFEST, ORDER, ROOT
 from tests.core import signed
 from tests.core.helpers import refused
 
@@ -46,8 +46,14 @@ def test_order_signed_by_a_revoked_key_is_refused():
 
 
 def test_a_document_where_another_kind_belongs_is_refused():
-    envelopes = {"a root": signed.ROOT, "a manifest": signed.MANIFEST, "an order": signed.ORDER}
-    for kind, wanted in ((ROOT, "a root"), (MANIFEST, "a manifest"), (ORDER, "an order")):
+    envelopes = {
+        "a root": signed.ROOT,
+        "a manifest": signed.MANIFEST,
+        "an order": signed.ORDER,
+        "a heartbeat": signed.HEARTBEAT,
+    }
+    for kind in (ROOT, MANIFEST, ORDER, HEARTBEAT):
+        wanted = ("an " if kind == ORDER else "a ") + kind
         for given in envelopes:
             if given != wanted:
                 message = refused(EnvelopeError, opened, kind, envelopes[given])
@@ -56,7 +62,7 @@ def test_a_document_where_another_kind_belongs_is_refused():
 
 def test_a_document_under_the_type_of_another_is_refused():
     order = dsse.read(signed.ORDER)
-    for kind in (ROOT, MANIFEST):
+    for kind in (ROOT, MANIFEST, HEARTBEAT):
         relabelled = dsse.write(kind, order.payload, order.signatures)
         refused(EnvelopeError, opened, kind, relabelled)
 

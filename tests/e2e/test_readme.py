@@ -86,7 +86,7 @@ def on_a_terminal(folder: Path, script: str) -> tuple[int, str]:
 
 def agent_last(commands: str) -> str:
     """The same, but the agent starts only when `rollout start` says that it waits for one."""
-    agent = "modelwave-agent run --config pi-1/agent.toml &\n"
+    agent = "modelwave-agent run --config devices/pi-1/agent.toml &\n"
     rollout = "modelwave rollout start digits v2 --dry-run"
     assert agent in commands
     assert rollout in commands

@@ -6,12 +6,12 @@ import json
 
 from modelwave_agent import ports
 from modelwave_shared import dsse
-from modelwave_shared.words import SIGNER
+from modelwave_shared.words import MANIFEST, ORDER, ROOT
 
 LATENCY_SECONDS = 0.05
 
 
-FIRST_FORMATS = dict.fromkeys(SIGNER, 1)
+FIRST_FORMATS = dict.fromkeys((ROOT, MANIFEST, ORDER), 1)
 
 
 class Lost(Exception):

@@ -19,6 +19,7 @@ from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import snapshot
 from modelwave_controller.storage.lease import LeaseLost
+from modelwave_controller.storage.proven import NOTHING_ASKED
 from modelwave_controller.storage.store import Store
 from tests.heal.broker import LATENCY_SECONDS, Lost
 from tests.heal.fleet import FLEET
@@ -131,6 +132,7 @@ class SimulatedService:
             clock=lambda: self.world.controller_time,
             steady=self.loop.time,
             inbox=Inbox(),
+            policy=NOTHING_ASKED,
             stopping=None,
             wake=self.wake,
         )
@@ -176,6 +178,7 @@ class SimulatedService:
         leading._note_link()
         self.loop.call_later(leading._publish() + 1, self.wake.set)
         leading.store.renew()
+        leading._answer()
 
     async def _run(self):
         while True:

@@ -15,8 +15,23 @@ class Sweep(NamedTuple):
 
 SWEEPS = (
     Sweep(
+        "enrolment",
+        "a whole fleet is enrolled in one call, all or nothing",
+        ("tests/controller/test_enrolment.py",),
+    ),
+    Sweep(
+        "broker",
+        "with the files as made, each user reads and writes its own topics alone",
+        ("tests/controller/test_broker_access.py",),
+    ),
+    Sweep(
         "signatures",
         "what is accepted as an Ed25519 signature, on both interpreters",
         ("tests/test_ed25519_vectors.py", "tests/trust/test_signatures.py"),
+    ),
+    Sweep(
+        "root chains",
+        "which roots may follow one another: python-tuf is asked too",
+        ("tests/trust/test_root_chains.py",),
     ),
 )

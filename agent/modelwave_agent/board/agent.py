@@ -24,6 +24,7 @@ from modelwave_agent.update import Update
 from modelwave_shared import topics
 from modelwave_shared.errors import advised
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
+from modelwave_shared.proofs import key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class BoardAgent(Agent):
         feed: "Callable[[], object] | None" = None,
         bank_bytes: int = 0,
         metrics_seconds: float = 900,
+        report_key: str = "",
     ) -> None:
         """`models`: {name: Runtime}; `link`: a ports.BrokerLink; `folder`: the agent's files,
         created if missing; `root`: the file of the fleet's root of trust; `fetcher`: None for
@@ -73,11 +75,11 @@ class BoardAgent(Agent):
         `may_update(upcoming)` (class Upcoming) before a download and before the new model serves;
         that returns "", None or True if the update may go on, else why not now, or False.
         `wall`, `feed`: as in BoardClock. `bank_bytes`: most that one bank may hold; 0: all free
-        space.
+        space. `report_key`: the 64 digits of the key that proves reports; "": nothing does.
 
-        Raises ValueError if the root of trust, or the name of the device, the target or a model is
-        invalid, and OSError if the folder cannot be created. Verifying the root takes seconds on a
-        board: create the agent before you start the watchdog."""
+        Raises ValueError if the root of trust, the report key, or the name of the device, the
+        target or a model is invalid, and OSError if the folder cannot be created. Verifying the
+        root takes seconds on a board: create the agent before you start the watchdog."""
         if gc.threshold() < 0:
             gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
@@ -105,7 +107,16 @@ class BoardAgent(Agent):
         boots = Journal(folder, "device")
         walk = RootWalk(enrolment, folder, clock, problem)
         Agent.__init__(
-            self, enrolment, updates, link, clock, boots, walk, metrics_seconds, listeners
+            self,
+            enrolment,
+            updates,
+            link,
+            clock,
+            boots,
+            walk,
+            metrics_seconds,
+            listeners,
+            report_key=key_of(report_key) if report_key else b"",
         )
 
     def live(self, model: str) -> "Live | None":

@@ -45,9 +45,12 @@ class Acknowledgement:
     """The acknowledgement that a task waits for: its packet type and its packet id (0 for a
     CONNACK, which has none)."""
 
-    def __init__(self, kind: int, packet_id: int = 0) -> None:
+    def __init__(self, kind: int, packet_id: int = 0, may_deny: bool = False) -> None:
+        """`may_deny`: the connection goes on if the broker denies what it was asked."""
         self.kind = kind
         self.packet_id = packet_id
+        self.may_deny = may_deny
+        self.denied = False
         self.eighths = 0  # of the keep-alive, since the packet was sent
 
 
@@ -108,12 +111,20 @@ class MqttLink(BrokerLink):
             raise LinkLost(self._why)
 
     async def subscribe(self, topics: "list[str]") -> None:
+        await self._subscribe(topics, False)
+
+    async def subscribe_if_allowed(self, topics: "list[str]") -> bool:
+        answer = await self._subscribe(topics, True)
+        return not answer.denied
+
+    async def _subscribe(self, topics: "list[str]", may_deny: bool) -> Acknowledgement:
         # Retained messages may come before the acknowledgement, when no task receives yet.
         self._room = len(topics)
         try:
             packet_id = self._next_packet_id()
-            answer = Acknowledgement(packets.SUBACK, packet_id)
+            answer = Acknowledgement(packets.SUBACK, packet_id, may_deny)
             await self._ask(answer, packets.subscribe(topics, packet_id))
+            return answer
         finally:
             self._room = 1
 
@@ -301,7 +312,9 @@ class MqttLink(BrokerLink):
         if wanted is None or (wanted.kind, wanted.packet_id) != (kind, packet_id):
             raise LinkLost(_unexpected(kind))
         if kind == packets.SUBACK and max(body[2:] or b"\xff") > packets.MAX_GRANTED_QOS:
-            raise LinkLost("the broker denied a subscription: this user may not read a topic")
+            if not wanted.may_deny:
+                raise LinkLost("the broker denied a subscription: this user may not read a topic")
+            wanted.denied = True
         self._wanted = None
         self._tell()
 

@@ -3,7 +3,7 @@
 mqtt_as manages its connection itself: it gets the last will when it is created, reconnects by
 itself, and passes messages to the program. So the program must do this, with its own client:
 
-    config["queue_len"] = 4  # at least the number of the agent's topics
+    config["queue_len"] = 7  # at least the number of the agent's topics
     config["will"] = (topics.presence(fleet, device), "offline", True, 1)
     client = MQTTClient(config)
     link = MqttAsLink(client)

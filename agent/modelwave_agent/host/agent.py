@@ -427,8 +427,10 @@ class HostAgent:
             RootWalk(self.device, str(settings.state), clock, self._root_problem),
             settings.metrics_seconds,
             version=checkout.described(),
+            report_key=settings.report_key,
         )
         agent.runtimes = runtime
+        agent.view.frozen_seconds = settings.frozen_seconds
         agent.observations = self._observations
         if agent.trouble:
             logger.warning("%s: no order is taken until it can be written", agent.trouble)
@@ -449,6 +451,12 @@ class _ReportingAgent(Agent):
     host's local time, and offers runtimes under several names."""
 
     runtimes: DeviceRuntimes
+
+    def note(self, problem: str) -> None:
+        if problem:
+            logger.warning("%s%s", problem, self.device.name)
+        else:
+            logger.info("reports: the broker sends them back again")
 
     def state(self) -> "Document":
         document = super().state()

@@ -7,19 +7,21 @@ that are allowed. Paths are relative to the file's folder.
 import ssl
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from modelwave_agent.freshness import FROZEN_SECONDS
 from modelwave_agent.host.accelerators import ACCELERATORS
 from modelwave_agent.host.hooks import HOOK_SECONDS
 from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.proving import ENGINE_SECONDS, PROOF_SECONDS
 from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
 from modelwave_agent.host.runtimes.port import RuntimeSettings
-from modelwave_shared import documents, fields, local_time, schema
+from modelwave_shared import documents, fields, local_time, proofs, schema
+from modelwave_shared.authorities import Authorities, UnusableFile
 from modelwave_shared.errors import DocumentError, advised
 from modelwave_shared.limits import (
     MAX_BYTES,
@@ -34,6 +36,8 @@ from modelwave_shared.tensors import DELEGATES, PROVIDERS
 MAX_CONFIG_BYTES = 65536
 MAX_SECRET_BYTES = 1024
 MAX_THREADS = 256
+MAX_FROZEN_HOURS = 24 * 365
+FROZEN_HOURS = FROZEN_SECONDS // 3600
 MQTT_PORT, MQTTS_PORT = 1883, 8883
 
 
@@ -65,7 +69,10 @@ class AgentConfig:
     may_update: tuple[str, ...]
     hook_seconds: float
     metrics_seconds: float
+    frozen_seconds: float  # without a heartbeat, until the view of the orders may be frozen
     zone: tzinfo | None  # the time zone; None: the system's
+    # Proves what the device reports; b"": nothing does.
+    report_key: bytes = field(default=b"", repr=False)
 
 
 def read_config(path: Path) -> AgentConfig:
@@ -126,7 +133,9 @@ class _SettingsReader:
             may_update=self.take("hooks.may_update", _command, ()),
             hook_seconds=self.take("hooks.seconds", _seconds, HOOK_SECONDS),
             metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
+            frozen_seconds=3600 * self.take("frozen_hours", _hours, FROZEN_HOURS),
             zone=self.take("timezone", _zone, None),
+            report_key=self.report_key("report_key_file"),
         )
         self.refuse_the_rest()
         return found
@@ -142,14 +151,12 @@ class _SettingsReader:
     def broker(self) -> BrokerAddress:
         scheme, host, port = self.take("broker.url", _broker_url)
         tls = scheme == "mqtts"
-        return BrokerAddress(
-            host=host,
-            port=port or (MQTTS_PORT if tls else MQTT_PORT),
-            tls=tls,
-            user=self.take("broker.user", _text, ""),
-            password=self.secret("broker.password_file"),
-            ca=self.authorities("broker.ca"),
-        )
+        user = self.take("broker.user", _text, "")
+        password = self.secret("broker.password_file")
+        ca = self.authorities("broker.ca")
+        certificate, key = self.certificate()
+        port = port or (MQTTS_PORT if tls else MQTT_PORT)
+        return BrokerAddress(host, port, tls, user, password, ca, certificate, key)
 
     def take(self, key: str, check: Callable[[Any], Any], *default: Any) -> Any:
         """Takes out and checks the setting at the dotted `key`; returns the default if there is
@@ -201,6 +208,33 @@ class _SettingsReader:
         except OSError as error:  # the file, or the certificates in it
             raise ConfigError(f"{self.path}: {key}: {path}: {error.strerror}") from error
         return str(path)
+
+    def certificate(self) -> tuple[str, str]:
+        """Returns the paths of the client certificate and its key, "" for none."""
+        names = [self.take(f"broker.{name}", _text, "") for name in ("certificate", "key")]
+        if not any(names):
+            return "", ""
+        if not all(names):
+            raise ConfigError(
+                f"{self.path}: broker.certificate and broker.key: one needs the other"
+            )
+        certificate, key = (str(self.path.parent / name) for name in names)
+        try:
+            Authorities("", certificate, key)
+        except UnusableFile as error:
+            raise ConfigError(f"{self.path}: broker.certificate: {error}") from error
+        return certificate, key
+
+    def report_key(self, key: str) -> bytes:
+        """Returns the key in the file that the setting names, b"" if it is not set."""
+        name = self.take(key, _text, "")
+        if not name:
+            return b""
+        data = _bounded(self.path, self.path.parent / name, MAX_SECRET_BYTES)
+        try:
+            return bytes(proofs.key_of(data.decode("ascii", "replace").rstrip("\r\n")))
+        except ValueError as error:
+            raise ConfigError(f"{self.path}: {key}: {name}: {error}") from error
 
     def secret(self, key: str) -> str:
         """Returns the contents of the file that the setting `key` names, "" if it is not set."""
@@ -289,6 +323,12 @@ def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.1 <= value <= 86400:
         raise ValueError("give seconds, from 0.1 to 86400")
     return float(value)
+
+
+def _hours(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= MAX_FROZEN_HOURS:
+        raise ValueError(f"give hours, from 1 to {MAX_FROZEN_HOURS}")
+    return value
 
 
 def _command(value: Any) -> tuple[str, ...]:

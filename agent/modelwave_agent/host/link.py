@@ -9,7 +9,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -34,14 +34,20 @@ RECEIVE_BYTES = 65536
 @dataclass(frozen=True)
 class BrokerAddress:
     """The address of the broker and the user. `ca` is a PEM file with authorities, or "" for the
-    system's."""
+    system's. `certificate` and `key` are PEM files of a client certificate, or ""."""
 
     host: str
     port: int = 1883
     tls: bool = False
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class Denied(LinkLost):
+    """The broker has denied a subscription; the connection stands."""
 
 
 class PahoLink(ports.BrokerLink):
@@ -50,7 +56,8 @@ class PahoLink(ports.BrokerLink):
     def __init__(self, broker: BrokerAddress, client_id: str) -> None:
         self.broker = broker
         self.client_id = client_id
-        self.authorities = Authorities(broker.ca) if broker.tls else None
+        files = (broker.ca, broker.certificate, broker.key)
+        self.authorities = Authorities(*files) if broker.tls else None
         self._client: mqtt.Client | None = None
         self._messages: asyncio.Queue[tuple[str, bytes] | LinkLost] = asyncio.Queue()
         self._answers: dict[int, asyncio.Future[None]] = {}
@@ -80,6 +87,13 @@ class PahoLink(ports.BrokerLink):
 
     async def subscribe(self, topics: list[str]) -> None:
         await self._answered(lambda client: client.subscribe([(topic, 1) for topic in topics]))
+
+    async def subscribe_if_allowed(self, topics: list[str]) -> bool:
+        try:
+            await self.subscribe(topics)
+        except Denied:
+            return False
+        return True
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         def send(client: mqtt.Client) -> tuple[int, int | None]:
@@ -193,7 +207,7 @@ class PahoLink(ports.BrokerLink):
         if answer is None or answer.done():
             return
         if problem:
-            answer.set_exception(LinkLost(problem))
+            answer.set_exception(Denied(problem))
         else:
             answer.set_result(None)
 

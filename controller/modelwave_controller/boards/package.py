@@ -28,6 +28,7 @@ PARTS = {
     "http.json": "modelwave_agent.board.http",
     "mqtt_as.json": "modelwave_agent.board.mqtt_as",
     "tls.json": "modelwave_agent.board.tls_context",
+    "enrolled.json": "modelwave_agent.board.enrolled",
     "microlite.json": "modelwave_agent.board.runtime_microlite",
     "ml.json": "modelwave_agent.board.runtime_ml",
 }

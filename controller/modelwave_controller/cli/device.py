@@ -14,6 +14,7 @@ from modelwave_controller.operations import acts, membership, overview
 from modelwave_controller.operations.health import health
 from modelwave_controller.operations.overview import Only
 from modelwave_controller.phrases import clones, moment, plural, span
+from modelwave_controller.storage import views
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 from modelwave_controller.trust.documents import require
 from modelwave_shared import fields
@@ -66,13 +67,20 @@ def list_devices(
     only = Only(target, tag, model, not_on, offline, trouble)
     now = time.time()
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device_list(connection, now, only)
+        found = overview.device_list(connection, now, only, home_of(ctx).config.devices.proof)
         problem = health(connection, now).problem
     if as_json:
         print_json(found)
         return
-    columns = ("device", "target", "slot", "tags", "presence", "last report", "live", "trouble")
-    show(table(columns, [_row(device, now) for device in found]))
+    columns = ["device", "target", "slot", "tags", "presence", "last report", "live", "trouble"]
+    rows = [_row(device, now) for device in found]
+    if any(device.get("view") in views.TROUBLES for device in found):
+        columns.insert(-1, "view")
+        rows = [
+            (*row[:-1], device.get("view") or "–", row[-1])
+            for device, row in zip(found, rows, strict=True)
+        ]
+    show(table(columns, rows))
     _warn(problem)
 
 
@@ -82,7 +90,7 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
     require(fields.name, device, "DEVICE")
     now = time.time()
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device(connection, device, now)
+        found = overview.device(connection, device, now, home_of(ctx).config.devices.proof)
         problem = health(connection, now).problem
     if as_json:
         print_json(found)
@@ -208,6 +216,10 @@ def _presence(device: dict[str, Any], now: float) -> str:
     return "online" if device["online"] else "offline"
 
 
+def _view(word: str) -> str:
+    return f"{word}: {views.TROUBLES[word]}" if word in views.TROUBLES else word
+
+
 def _enrolment(device: dict[str, Any]) -> str:
     found = device["enrolment"]
     if not found:
@@ -241,6 +253,8 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
             ("runtimes", ", ".join(runtimes) or "none"),
             ("accelerator", device["accelerator"] or "none"),
         ]
+        if device["view"]:
+            rows.append(("view of orders", _view(device["view"])))
         if device["install"]:
             rows.append(("install", device["install"]))
         if device["replaced_at"]:
@@ -267,6 +281,12 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
                     f"reinstalled, run: modelwave device forget {device['device']}",
                 )
             )
+    if device["proven"] is not None:
+        rows.append(("proven", "its last report" if device["proven"] else "no"))
+    if device["unproven"]:
+        said = device["unproven"]
+        when = span(now - said["at"])
+        rows.append(("not proven", f"{said['count']}; {when} ago: {said['reason']}"))
     if device["bad"]:
         bad = device["bad"]
         when = span(now - bad["at"])

@@ -6,17 +6,21 @@ from dataclasses import asdict
 
 import typer
 
+from modelwave_controller.cli.deployments import fleet_deployments
 from modelwave_controller.cli.log import fleet_log
 from modelwave_controller.cli.options import JsonOption, home_of
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.operations import overview
+from modelwave_controller.operations import overview, trusted
 from modelwave_controller.operations.overview import Fleet
 from modelwave_controller.phrases import clones, listed, plural
+from modelwave_controller.storage import views
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
+from modelwave_controller.storage.proven import REQUIRE
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet, and its log.")
 app.command("log")(fleet_log)
+app.command("deployments")(fleet_deployments)
 
 
 @app.command()
@@ -24,8 +28,10 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show devices by target, live releases, and the sums of their inferences."""
     home = home_of(ctx)
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.fleet(connection, home.config.fleet, time.time())
-    warnings = home.warnings()
+        found = overview.fleet(
+            connection, home.config.fleet, time.time(), home.config.devices.proof
+        )
+    warnings = [*trusted.troubles(home), *home.warnings()]
     if as_json:
         print_json(asdict(found) | {"membership": found.membership._asdict(), "warnings": warnings})
     else:
@@ -58,7 +64,8 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
         head.append(("order key", f"{found.key_away}: no order is signed until it is back"))
     if found.cloned:
         head.append(("clones", clones(found.cloned)))
-    head += _membership(found)
+    head += [(word, _not_fresh(word, names)) for word, names in found.views.items()]
+    head += _membership(found) + _unproven(found)
     for model, doubt in found.behind.items():
         head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
     if found.restored:
@@ -73,6 +80,10 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
     _print_sums(found)
 
 
+def _not_fresh(word: str, names: list[str]) -> str:
+    return f"{plural(len(names), 'device')} ({listed(names)}): {views.TROUBLES[word]}"
+
+
 def _membership(found: Fleet) -> list[tuple[str, str]]:
     expected, waiting, revoked = found.membership
     head = []
@@ -83,6 +94,18 @@ def _membership(found: Fleet) -> list[tuple[str, str]]:
         head.append(("waiting", f"for `modelwave device approve`: {listed(waiting)}"))
     if revoked:
         head.append(("revoked", f"and still reporting: {listed(revoked)}"))
+    return head
+
+
+def _unproven(found: Fleet) -> list[tuple[str, str]]:
+    head = []
+    if found.in_doubt:
+        told = f"the last report of {plural(len(found.in_doubt), 'device')}"
+        head.append(("not proven", f"{told}: {listed(found.in_doubt)}"))
+    if found.unproven:
+        fate = "does not count" if found.proof == REQUIRE else "counts all the same"
+        names = listed(found.unproven)
+        head.append(("doubtful", f"what came in the last day in the name of {names}: it {fate}"))
     return head
 
 

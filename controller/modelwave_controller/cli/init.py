@@ -35,7 +35,7 @@ def init(
         f"Next:\n"
         f"  1. Move {where}/offline to a machine that is not the service's, and keep copies of\n"
         f"     the three root keys in different places: two of them can replace all other keys.\n"
-        f"  2. Enrol devices with {where}/root.json.\n"
-        f"  3. Set the broker and the file address in {where}/controller.toml.\n"
+        f"  2. Set the broker and the file address in {where}/controller.toml.\n"
+        f"  3. modelwave device enrol …: what each device needs\n"
         f"  4. modelwave release create …, then modelwave serve"
     )

@@ -76,9 +76,9 @@ def show_key(
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the id and the public key of a private or public key file, or of a key that an
-    ssh-agent or a token holds; `ssh-agent:` alone lists those that the agent has.
+    """Show the id and the public key of a key: of a file, an ssh-agent or a token.
 
+    The file may be one with a public key. `ssh-agent:` alone names the keys that the agent holds.
     Without KEY: show the root's keys, and all else that the root says.
     """
     if key is not None:

@@ -87,10 +87,11 @@ def _text(entry: LogEntry, utc: bool) -> str:
 
 
 def _json(entry: LogEntry) -> str:
-    return json.dumps(asdict(entry) | {"at": _iso(entry.at)})
+    return json.dumps(asdict(entry) | {"at": iso(entry.at)})
 
 
-def _iso(seconds: float) -> str | None:
+def iso(seconds: float) -> str | None:
+    """Returns a moment in UTC, such as "2026-11-29T08:15:49.000Z"; None if it is no date."""
     try:
         at = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):

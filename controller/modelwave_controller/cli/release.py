@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +32,9 @@ def add(
     ctx: typer.Context,
     bundle: Annotated[
         list[Path],
-        typer.Argument(metavar="BUNDLE", show_default=False, help="Bundle folders.", parser=path),
+        typer.Argument(
+            metavar="BUNDLE", show_default=False, help="Bundle folders, or manifests.", parser=path
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:
@@ -64,7 +66,10 @@ def list_releases(ctx: typer.Context, as_json: JsonOption = False) -> None:
     releases = Releases(home_of(ctx))
     known = releases.all()
     if as_json:
-        print_json([json_entry(release.document, release.digest) for release in known])
+        entries = [(json_entry(one.document, one.digest), one.trouble) for one in known]
+        print_json(
+            [entry | ({"trouble": trouble} if trouble else {}) for entry, trouble in entries]
+        )
         return
     if not known:
         say("no releases yet; make one with `modelwave release create`")
@@ -77,6 +82,11 @@ def list_releases(ctx: typer.Context, as_json: JsonOption = False) -> None:
             f"[yellow]but[/] devices refuse {safe(name)} {shown}: too few keys of the newest root "
             f"have signed: `modelwave release sign {safe(name)} --key FILE`"
         )
+
+
+def _json(release: StoredRelease) -> dict[str, Any]:
+    trouble = {"trouble": release.trouble} if release.trouble else {}
+    return json_entry(release.document, release.digest) | trouble
 
 
 def _row(release: StoredRelease) -> tuple[object, ...]:

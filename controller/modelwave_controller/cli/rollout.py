@@ -21,6 +21,7 @@ from modelwave_controller.cli.options import (
     RolloutArgument,
     actor,
     duration,
+    home_of,
     reason_of,
     reason_or_none,
 )
@@ -29,7 +30,7 @@ from modelwave_controller.cli.start import start
 from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.interruption import Interrupted
-from modelwave_controller.operations import rollouts
+from modelwave_controller.operations import rollouts, trusted
 from modelwave_controller.operations.status import Entry, Status, StatusReader, entries
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state
@@ -62,7 +63,8 @@ def show_status(
 ) -> None:
     """Show a rollout's status, its reason, what happens next, and a row for each stage."""
     with opened_store(ctx) as store:
-        found = status_of(store, rollout, with_series=True)
+        home = home_of(ctx)
+        found = status_of(store, rollout, with_series=True, trust=lambda: trusted.troubles(home))
     if as_json:
         print_json(found.json())
     else:

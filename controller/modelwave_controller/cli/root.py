@@ -111,6 +111,7 @@ def publish(
     draft_view.tell(shown, as_json)
     signing_keys.confirm("Make this the root of the fleet?", yes)
     chain.write(home.path, following)
+    chain.found_path(home.path, draft.version).unlink(missing_ok=True)
     _print_published(as_json, draft.version, _left_to_do(ctx), new=True)
 
 

@@ -1,6 +1,7 @@
 """Opens the database of the home that a command works on."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 import typer
@@ -18,9 +19,15 @@ def opened_store(ctx: typer.Context) -> closing[Store]:
     return closing(Store(home.database_url))
 
 
-def status_of(store: Store, rollout: str | None, with_series: bool = False) -> Status:
+def status_of(
+    store: Store,
+    rollout: str | None,
+    with_series: bool = False,
+    trust: Callable[[], list[str]] = list,
+) -> Status:
     """Returns the status of the rollout with this number or of this model; of the newest for
-    None. `with_series`: also what devices measured by window. Raises OperatorError."""
+    None. `with_series`: also what devices measured by window; `trust` says what is wrong with the
+    home's roots. Raises OperatorError."""
     with store.read() as connection:
-        reader = StatusReader(connection, rollout, with_series=with_series)
+        reader = StatusReader(connection, rollout, with_series=with_series, trust=trust)
         return reader.read(connection, time.time())

@@ -43,9 +43,9 @@ def new_password() -> str:
 
 def controller_password(home: Home) -> str:
     """Returns the password of the controller's user, and makes one if it has none."""
-    named = home.config.broker.password_file
-    path = home.within(named or PASSWORD_FILE)
-    if not named and not path.exists():
+    named = home.config.broker.password_file or PASSWORD_FILE
+    path = home.within(named)
+    if named == PASSWORD_FILE and not path.exists():
         disk.create_file(path, new_password().encode(), 0o600)
     given = disk.read_input(path, "broker.password_file", MAX_PASSWORD_BYTES)
     return given.decode("utf-8", "replace").rstrip("\r\n")

@@ -29,12 +29,14 @@ BOARD_FORMAT = 1
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all devices of a fleet are given: the root of trust, the broker's URL, and the PEM of
-    the authorities that know it, b"" for the system's."""
+    """What all devices of a fleet are given: the root of trust, the broker's URL, the PEM of the
+    authorities that know it, b"" for the system's, and the hosts that files may come from."""
 
     root: bytes
     broker: str
     authorities: bytes
+    file_hosts: tuple[str, ...]
+    private_networks: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +54,19 @@ def surroundings(home: Home, broker: str) -> Surroundings:
     settings = home.config
     url = broker or settings.devices.broker or settings.broker.url
     tls = urlsplit(url).scheme == "mqtts"
-    return Surroundings(home.root_envelope, url, _authorities(home) if tls else b"")
+    authorities = _authorities(home) if tls else b""
+    private = settings.devices.private_networks
+    return Surroundings(home.root_envelope, url, authorities, _file_hosts(home), private)
+
+
+def _file_hosts(home: Home) -> tuple[str, ...]:
+    """Returns the hosts of the URLs that the service puts into orders; () if the system chooses its
+    port, as then nobody knows them."""
+    settings = home.config.files
+    if settings.urls:
+        return tuple(dict.fromkeys(urlsplit(url).netloc.lower() for url in settings.urls))
+    host, port = settings.address
+    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}",) if port else ()
 
 
 def _authorities(home: Home) -> bytes:
@@ -98,6 +112,10 @@ def _agent_toml(device: ToEnrol, files: set[str], around: Surroundings) -> str:
         lines += ['certificate = "device.pem"', 'key = "device.key"']
     if "ca.pem" in files:
         lines.append('ca = "ca.pem"')
+    if around.file_hosts:
+        lines += ["", "[download]", f"hosts = [{', '.join(map(_quoted, around.file_hosts))}]"]
+        if around.private_networks:
+            lines.append("private_networks = true")
     return "\n".join(lines) + "\n"
 
 
@@ -130,23 +148,13 @@ def board_file(device: ToEnrol, secrets: Secrets, around: Surroundings) -> bytes
         "root": around.root.decode(),
     }
     if tls:
-        document["ca"] = _certificates(around.authorities.decode("ascii", "replace"))
+        document["ca"] = around.authorities.decode("ascii", "replace")
     if secrets.certificate:
-        pem, key = (part.decode() for part in secrets.certificate)
-        document |= {"certificate": _der(pem), "key": _der(key)}
+        certificate, key = secrets.certificate
+        document |= {"certificate": certificate.decode(), "key": key.decode()}
     else:
         document["password"] = secrets.password
     return json.dumps(document).encode() + b"\n"
-
-
-def _certificates(pem: str) -> list[str]:
-    """Returns the DER of each certificate in a PEM text, in base64."""
-    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    return ["".join(part.partition(end)[0].split()) for part in pem.split(begin)[1:]]
-
-
-def _der(pem: str) -> str:
-    return "".join(pem.split("-----")[2].split())
 
 
 def write_host(folder: Path, files: dict[str, bytes]) -> None:

@@ -20,7 +20,7 @@ from modelwave_controller.operations import archive
 from modelwave_controller.operations.archive import DATABASE, MANIFEST, Damaged, Entry, Manifest
 from modelwave_controller.storage import snapshot, store
 
-_FOLDERS = ("releases", "signed", "targets")
+_FOLDERS = ("releases", "roots", "signed", "targets")
 _PRIVATE = b"PRIVATE KEY-----"
 
 # Is told what is being done, and how many of how many steps of it are done.

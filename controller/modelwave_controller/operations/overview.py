@@ -8,14 +8,15 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import membership, observations
+from modelwave_controller.operations import membership, observations, unproven
 from modelwave_controller.operations.health import Health, health
 from modelwave_controller.operations.membership import Membership
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, lease, log, metrics, offers, tags
+from modelwave_controller.storage import clock, lease, log, metrics, offers, tags, views
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
+from modelwave_controller.storage.proven import OFF
 from modelwave_controller.storage.tables import bad_messages, device_models, devices, presence
 from modelwave_shared.words import SHADOWED, SUCCEEDED
 
@@ -44,11 +45,15 @@ class Fleet:
     leader: dict[str, Any] | None  # the service that leads: host, pid; None also if it is dead
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
     cloned: list[str]  # ids that two devices use
+    views: dict[str, list[str]]  # by word (views.TROUBLES): devices whose view is not fresh
     membership: Membership  # devices of which nothing is stored
+    proof: str  # whether reports have to prove their device: off, show, require
+    in_doubt: list[str]  # devices whose newest report is not proven
+    unproven: list[str]  # names in which something came within a day that was not proven
 
 
-def fleet(connection: Connection, name: str, now: float) -> Fleet:
-    """`now` is in Unix seconds."""
+def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fleet:
+    """`now` is in Unix seconds; `proof` that of [devices] in controller.toml."""
     found, state = health(connection, now), log.under_way(connection)
     targets: Counter[str] = Counter(connection.scalars(select(devices.c.target)))
     query = select(devices.c.seen_clock).join(presence, devices.c.device == presence.c.device)
@@ -85,8 +90,22 @@ def fleet(connection: Connection, name: str, now: float) -> Fleet:
         leader=_leader(found),
         link=lease.link_state(connection)._asdict(),
         cloned=stored.cloned(connection),
+        views=_not_fresh(connection),
         membership=membership.membership(connection),
+        proof=proof,
+        in_doubt=unproven.in_doubt(_known_devices(connection, proof).values())
+        if proof != OFF
+        else [],
+        unproven=unproven.lately(connection, proof, now),
     )
+
+
+def _not_fresh(connection: Connection) -> dict[str, list[str]]:
+    query = select(devices.c.view, devices.c.device).where(devices.c.view.in_(list(views.TROUBLES)))
+    found: dict[str, list[str]] = {}
+    for word, device in connection.execute(query.order_by(devices.c.device)):
+        found.setdefault(word, []).append(device)
+    return found
 
 
 def _leader(found: Health) -> dict[str, Any] | None:
@@ -122,7 +141,7 @@ EVERY_DEVICE = Only()
 
 
 def device_list(
-    connection: Connection, now: float, only: Only = EVERY_DEVICE
+    connection: Connection, now: float, only: Only = EVERY_DEVICE, proof: str = OFF
 ) -> list[dict[str, Any]]:
     """Returns the known and the expected devices to which `only` applies, by name: last report,
     presence, models, tags and trouble. `now` and all times are in Unix seconds.
@@ -130,6 +149,9 @@ def device_list(
     online: None if no service receives messages now, so that it is not known
     enrolment: its row of the table enrolled, or None
     waiting: what is known of a device whose reports do not count, or None
+    proven: whether its newest report proves the device; None if `proof`, of [devices] in
+        controller.toml, is off
+    unproven: what came in its name and was not proven, or None
     silent_since: set for a device that is online according to the broker, but has not reported for
         SILENT_SECONDS
 
@@ -138,7 +160,7 @@ def device_list(
     state = health(connection, now)
     if only.offline and not state.up_to_date:
         raise OperatorError(f"--offline: not known which devices are: {state.problem}")
-    found = _known_devices(connection)
+    found = _known_devices(connection, proof)
     if state.up_to_date:
         _add_presence(connection, found)
     for name, its_tags in tags.of_all(connection).items():
@@ -152,10 +174,12 @@ def device_list(
     return [found[name] for name in sorted(found) if only.applies(found[name])]
 
 
-def device(connection: Connection, name: str, now: float) -> dict[str, Any]:
+def device(connection: Connection, name: str, now: float, proof: str = OFF) -> dict[str, Any]:
     """Returns the entry of device_list for one device, with what it observed last of each model.
     Raises OperatorError if it is unknown."""
-    found = [entry for entry in device_list(connection, now) if entry["device"] == name]
+    found = [
+        entry for entry in device_list(connection, now, proof=proof) if entry["device"] == name
+    ]
     if not found:
         raise OperatorError(
             f"DEVICE: no message from {name[:64]!r} was received, and it is not enrolled; see "
@@ -177,7 +201,7 @@ def doing(model: dict[str, Any], seen_at: float, now: float) -> str:
     return f"{model['state']}, {model['tries']} {'try' if model['tries'] == 1 else 'tries'}, {then}"
 
 
-def _known_devices(connection: Connection) -> dict[str, dict[str, Any]]:
+def _known_devices(connection: Connection, proof: str) -> dict[str, dict[str, Any]]:
     rows = connection.execute(select(devices))
     clock_now = clock.stored(connection).seconds
     found = {row.device: _device(_reported(row._asdict(), clock_now)) for row in rows}
@@ -190,6 +214,7 @@ def _known_devices(connection: Connection) -> dict[str, dict[str, Any]]:
         entry = found.setdefault(bad.device, _device({"device": bad.device}))
         entry["bad"] = {"count": bad.count, "reason": bad.reason, "at": bad.at}
     membership.add_to(connection, found, lambda name: _device({"device": name}))
+    unproven.add_to(connection, found, lambda name: _device({"device": name}), proof)
     return found
 
 
@@ -226,7 +251,7 @@ def _reported(row: dict[str, Any], clock_now: float) -> dict[str, Any]:
 def _device(row: dict[str, Any]) -> dict[str, Any]:
     """Returns a new entry; `target` is absent for a device that sent no readable report."""
     row |= {"online": False, "silent_since": None, "models": [], "tags": [], "bad": None}
-    row |= {"enrolment": None, "waiting": None}
+    row |= {"enrolment": None, "waiting": None, "proven": None, "unproven": None}
     return row
 
 
@@ -235,6 +260,8 @@ def _trouble(device: dict[str, Any], now: float) -> str:
     ignored old reports first, because with them all else about the device may be out of date."""
     if outside := membership.trouble(device):
         return outside
+    if doubt := unproven.trouble(device, now):
+        return doubt
     if device.get("cloned"):
         return "two devices use this id"
     if device.get("stale"):
@@ -247,6 +274,8 @@ def _trouble(device: dict[str, Any], now: float) -> str:
         if model["outcome"] not in ("", SUCCEEDED, SHADOWED):
             reason = f": {model['reason']}" if model["reason"] else ""
             return f"{model['model']}: {model['outcome']}{reason}"
+    if device.get("view") in views.TROUBLES:
+        return views.TROUBLES[device["view"]]
     return "refused a message" if device.get("refused") else ""
 
 

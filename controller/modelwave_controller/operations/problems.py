@@ -9,6 +9,7 @@ from modelwave_controller.phrases import moment
 from modelwave_controller.rollout import retry, wanted
 from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
+from modelwave_controller.rollout.numbers import NO_NUMBER, Number
 from modelwave_controller.rollout.state import Answer, Rollout, StageState, State, Wave
 from modelwave_controller.storage.ahead import Comparison
 from modelwave_controller.storage.chunks import chunks
@@ -108,17 +109,20 @@ def _answers(rollout: Rollout, known: Known) -> list[Answered]:
 def _unsuccessful(waves: Sequence[Answered]) -> list[Problem]:
     """Returns the devices that answered, and did not succeed; those in progress last, if they say
     what keeps them."""
-    newest: dict[str, int] = {}  # what a device answered to a shadow order may be over
+    newest: dict[str, Number] = {}  # what a device answered to a shadow order may be over
     for wave, answers in waves:
         if isinstance(wave, StageState):
-            newest |= {d: max(newest.get(d, 0), answer.seq) for d, answer in answers.items()}
+            newest |= {
+                device: max(newest.get(device, NO_NUMBER), answer.number)
+                for device, answer in answers.items()
+            }
     found = [
         Problem(device, answer.outcome, answer.reason)
         for _, answers in waves
         for device, answer in answers.items()
         if answer.outcome not in (SUCCEEDED, SHADOWED)
         and (answer.outcome != IN_PROGRESS or answer.reason)
-        and answer.seq >= newest.get(device, 0)
+        and answer.number >= newest.get(device, NO_NUMBER)
     ]
     return sorted(found, key=lambda one: one.outcome == IN_PROGRESS)
 

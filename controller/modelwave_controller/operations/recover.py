@@ -18,7 +18,7 @@ from modelwave_controller.rollout.state import State
 from modelwave_controller.storage import ahead, floors, log, snapshot
 from modelwave_controller.storage.ahead import MAX_JUMP, Comparison
 from modelwave_controller.storage.store import Store
-from modelwave_shared.limits import MAX_SEQ
+from modelwave_shared.limits import MAX_SEQ, MAX_SEQ_STEP
 
 # Numbers above the highest that was reported are passed over: devices that are offline may have
 # taken orders that no report has named.
@@ -82,6 +82,18 @@ def floor_for(found: Numbers, to: int | None) -> int:
     """Returns the floor that `recover` sets: the operator's `to`, or one above what devices report
     and the broker holds. Raises OperatorError if there is nothing to do, or the number is not to be
     believed."""
+    floor = _floor_for(found, to)
+    if floor > found.given + MAX_SEQ_STEP:
+        raise OperatorError(
+            f"{floor} is more than {MAX_SEQ_STEP:,} above this controller's {found.given}, and no "
+            "device takes such a step: somebody has signed orders with this fleet's order key; "
+            "`modelwave key rotate order` and `modelwave key epoch` make a root under which "
+            "numbers begin anew"
+        )
+    return floor
+
+
+def _floor_for(found: Numbers, to: int | None) -> int:
     if to is not None:
         if not found.proved <= to <= MAX_FLOOR:
             whose = "this controller's newest" if found.proved == found.given else "the broker's"
@@ -118,8 +130,9 @@ def recover(
     floor. `to`, `epoch` and the errors are those of `floor_for` and `of_model`."""
     with store.write() as connection:
         floor = floor_for(of_model(connection, model, epoch), to)
-        floors.raise_to(connection, model, floor)
-        log.append(connection, FLEET, now, [by(actor, Recovered(model=model, floor=floor))])
+        floors.raise_to(connection, model, floor, epoch)
+        recovered = Recovered(model=model, floor=floor, epoch=epoch)
+        log.append(connection, FLEET, now, [by(actor, recovered)])
         return floor
 
 

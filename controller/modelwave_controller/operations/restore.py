@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, StorageError, TrustError
-from modelwave_controller.home import Home, read_config
+from modelwave_controller.home import GITIGNORE, Home, read_config
 from modelwave_controller.interruption import held_back, saying
 from modelwave_controller.operations import archive
 from modelwave_controller.operations.archive import DATABASE, Damaged, Manifest
@@ -102,6 +102,8 @@ def _move_all(
         put_aside = _put_aside(target, now)
         _move(stage / DATABASE, target)
     if not there:
+        if not os.path.lexists(path / ".gitignore"):  # a backup of before homes had one
+            disk.create_file(path / ".gitignore", GITIGNORE)
         _move(stage / "root.json", path / "root.json")
     return kept, put_aside
 

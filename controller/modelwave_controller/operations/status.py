@@ -3,6 +3,7 @@
 It is made of plain values, from the log's state; cli/view.py draws them, --json prints them.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from math import inf
 from typing import Any, NamedTuple
@@ -142,13 +143,16 @@ class StatusReader:
         max_problems: int = MAX_PROBLEMS,
         utc: bool = False,
         with_series: bool = False,
+        trust: Callable[[], list[str]] = list,
     ) -> None:
         """`wanted` as in rollouts.find; `utc`: moments in problems are not in local time;
-        `with_series`: also what devices measured by window. Raises OperatorError."""
+        `with_series`: also what devices measured by window; `trust` says what is wrong with the
+        home's roots. Raises OperatorError."""
         self.rollout = rollouts.find(log.folded(connection, reports_of=[]), wanted).id
         self._state = State()
         self._max_problems = max_problems
         self._utc = utc
+        self._trust = trust
         self._series = SeriesReader() if with_series else None
 
     @property
@@ -172,6 +176,7 @@ class StatusReader:
             known,
             times,
             warnings=[
+                *self._trust(),
                 *_warnings(rollout, problem, left),
                 *_repaired(repairs.summary(connection, rollout.model)),
                 *_left_out(rollout, known),

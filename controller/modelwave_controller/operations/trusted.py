@@ -1,25 +1,41 @@
 """What the newest root trusts of this home: its order key, its releases, and what runs."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 
-from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.errors import ModelwaveError, WrongKeyError
 from modelwave_controller.home import Home
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.storage import log
 from modelwave_controller.storage.store import Store, file_of
+from modelwave_controller.trust import chain
+
+
+def troubles(home: Home) -> list[str]:
+    """Returns what is wrong with the roots of the home, and what has to be done under the newest
+    one, a line each, with the commands."""
+    found = [home.chain.trouble] if home.chain.trouble else []
+    newer = chain.found_path(home.path, home.chain.version + 1)
+    if newer.exists():
+        found.append(
+            f"no order is signed: the broker has root {home.chain.version + 1}, and this home is "
+            f"at root {home.chain.version}: `modelwave root publish {newer}` catches up"
+        )
+    return found + left_to_do(home)
 
 
 def left_to_do(home: Home) -> list[str]:
-    """Returns what has to be done before the service can sign orders, a line each, with the
-    commands."""
+    """Returns what has to be done under the newest root, a line each, with the commands."""
     found = []
-    try:
-        home.order_key()
-    except ModelwaveError as error:
-        found.append(f"no order is signed: {error}; put a key that the root names there")
+    with suppress(ModelwaveError):  # such as a passphrase, which only the service knows
+        try:
+            home.order_key()
+        except WrongKeyError as error:
+            found.append(f"no order is signed: {error}; put a key that the root names there")
+    for model, least in home.root.minimum.items():
+        found += below(home, model, least)
     return found + [
-        f"{model}: its releases {', '.join(map(str, numbers))} are not signed by enough release "
-        f"keys of the root: `modelwave release sign {model} --key FILE`"
+        f"devices refuse release {', '.join(map(str, numbers))} of {model}: too few keys of the "
+        f"newest root have signed: `modelwave release sign {model} --key FILE`"
         for model, numbers in Releases(home).unsound().items()
     ]
 

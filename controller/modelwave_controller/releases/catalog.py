@@ -144,12 +144,13 @@ class Releases:
         return same[0].release if same else max(taken, default=0) + 1
 
     def add(self, bundle: Path) -> tuple[StoredRelease, bool]:
-        """Adds a bundle's release to the home; returns it, and whether it is new. Raises TrustError
-        for a wrong signature, hash or fleet, OperatorError if another release has its number or
-        version."""
-        if not (bundle / bundles.MANIFEST_FILE).is_file():
+        """Adds a bundle's release to the home; returns it, and whether it is new, or newly signed.
+        `bundle` may be its manifest alone, if the home has the files. Raises TrustError for a wrong
+        signature, hash or fleet, OperatorError if another release has its number or version."""
+        manifest = bundle if bundle.is_file() else bundle / bundles.MANIFEST_FILE
+        if not manifest.is_file():
             raise OperatorError(f"BUNDLE: {bundle} has no {bundles.MANIFEST_FILE}: not a bundle")
-        signed = bundles.read_manifest(bundle / bundles.MANIFEST_FILE, self.root, "BUNDLE")
+        signed = bundles.read_manifest(manifest, self.root, "BUNDLE")
         self._check_place(signed, self._of_model(self.home.releases / signed.manifest.model))
         self.home.files.mkdir(mode=0o755, exist_ok=True)
         files = [(file.sha256, file.size) for file in signed.manifest.files]
@@ -158,7 +159,7 @@ class Releases:
         for sha256, size in files:
             stored = self.file_path(sha256)
             if not stored.exists():
-                disk.copy_verified(bundle / sha256, stored, sha256, size)
+                disk.copy_verified(manifest.parent / sha256, stored, sha256, size)
         return signed, self._keep(self.home.releases, signed)
 
     def note(self, bundle: Path) -> None:

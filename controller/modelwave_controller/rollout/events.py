@@ -28,6 +28,7 @@ from pydantic import (
 from modelwave_controller.errors import StorageError
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS, SHOWN
 from modelwave_controller.rollout.draw import MAX_SEED, circle, drawn
+from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.slot_sets import contains
 from modelwave_controller.trust.field_types import SlotRange, first_problem
@@ -88,6 +89,11 @@ class OrderSent(_Body):
     known: int
     device: str = ""
     shadow: bool = False
+    epoch: int = 0
+
+    @property
+    def number(self) -> Number:
+        return Number(self.epoch, self.seq)
 
     def names(self, target: str, slot: int, device: str) -> bool:
         """Returns whether it is for this device."""
@@ -191,6 +197,20 @@ class Reported(_Body):
     seq: int
     outcome: Annotated[str, _one_of(IN_PROGRESS, *OUTCOMES)]
     reason: str
+    epoch: int = 0
+
+    @property
+    def number(self) -> Number:
+        return Number(self.epoch, self.seq)
+
+
+class Replaced(_Body):
+    """A device was replaced, or its state was deleted: it does not run its releases of these models
+    any more."""
+
+    kind: Literal["replaced"] = "replaced"
+    device: str
+    models: list[str]
 
 
 class Gated(_Body):
@@ -455,6 +475,7 @@ class Recovered(_Act):
     kind: Literal["recovered"] = "recovered"
     model: str
     floor: int
+    epoch: int = 0
 
 
 class FoundNewer(_Body):
@@ -464,6 +485,11 @@ class FoundNewer(_Body):
     kind: Literal["found_newer"] = "found_newer"
     model: str
     seq: int
+    epoch: int = 0
+
+    @property
+    def number(self) -> Number:
+        return Number(self.epoch, self.seq)
 
     @property
     def told(self) -> str:
@@ -471,6 +497,13 @@ class FoundNewer(_Body):
             f"the broker holds orders of {self.model} up to {self.seq} that this database does not "
             "know"
         )
+
+
+class EpochBegan(_Body):
+    """The service signs under a root of a higher epoch: order numbers begin anew."""
+
+    kind: Literal["epoch_began"] = "epoch_began"
+    epoch: int
 
 
 class KeyAway(_Body):
@@ -513,6 +546,7 @@ Body = Annotated[
     | OpenedPart
     | Began
     | Reported
+    | Replaced
     | Gated
     | Looked
     | ApprovalAsked
@@ -523,6 +557,7 @@ Body = Annotated[
     | Unshadowed
     | Finished
     | FoundNewer
+    | EpochBegan
     | KeyAway
     | KeyBack,
     Discriminator("kind"),

@@ -246,7 +246,7 @@ def newest_answers(
         again = held and held.outcome == ROLLED_BACK and answer.outcome == REJECTED
         if held is None and device not in population:
             continue
-        if not again and (held is None or answer.seq > held.seq):
+        if not again and (held is None or answer.number > held.number):
             found[device] = answer
     return found
 

@@ -20,6 +20,7 @@ from modelwave_controller.rollout.events import (
     DeviceApproved,
     DeviceRevoked,
     DevicesEnrolled,
+    EpochBegan,
     Event,
     Finished,
     Forgotten,
@@ -37,6 +38,7 @@ from modelwave_controller.rollout.events import (
     Promoted,
     Recovered,
     Reordered,
+    Replaced,
     Reported,
     Restored,
     Resumed,
@@ -131,6 +133,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return body.kind
         case ClockAccepted():
             return "the controller's clock accepted"
+        case Replaced(device=device, models=models):
+            return f"device {device} was replaced, or its state deleted: {', '.join(models)} lost"
         case Forgotten():
             return f"device {body.device} forgotten"
         case Tagged():
@@ -148,6 +152,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"the next order of {body.model} is above {body.floor}"
         case FoundNewer():
             return body.told
+        case EpochBegan():
+            return f"epoch {body.epoch} of the root begins: orders are numbered from 1 on"
         case KeyAway():
             return "no order can be signed"
         case KeyBack():
@@ -186,7 +192,7 @@ def _accepted(created: Created) -> str:
 
 
 def _actor(body: Body | NotUnderstood) -> str:
-    if isinstance(body, Reported):
+    if isinstance(body, Reported | Replaced):
         return DEVICE
     actor = getattr(body, "actor", None)
     return SERVICE if actor is None else actor or OPERATOR

@@ -32,6 +32,7 @@ from modelwave_controller.rollout.events import (
     Cleared,
     Continued,
     Created,
+    EpochBegan,
     Event,
     Finished,
     FoundNewer,
@@ -61,6 +62,7 @@ from modelwave_controller.rollout.events import (
     StartedNow,
     Unshadowed,
 )
+from modelwave_controller.rollout.numbers import NO_NUMBER, Number
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, numbers_in
 from modelwave_shared.limits import SLOTS
@@ -83,7 +85,7 @@ RESTORED = "the database was restored from a backup, and devices may have newer 
 class Answer:
     outcome: str
     reason: str
-    seq: int = 0  # of the order that it answers
+    number: Number = NO_NUMBER  # of the order that it answers
 
 
 @dataclass
@@ -94,7 +96,7 @@ class Wave:
     at: float
     orders: list[OrderSent]
     answers: dict[str, Answer] = field(default_factory=dict)  # by device: to its newest order
-    alone: dict[str, int] = field(default_factory=dict)  # {device: newest order for it alone}
+    alone: dict[str, Number] = field(default_factory=dict)  # {device: newest order for it alone}
     soaking_since: float | None = None
     waiting_since: float | None = None  # when its deadline began, anew after a resume
 
@@ -123,7 +125,7 @@ class Rollout:
     back: Wave | None = None
     settled: Wave | None = None  # orders for all that took the stages' place when it was over
     unshadowed: Wave | None = None  # orders that took the place of shadow orders when it was over
-    by_seq: dict[int, Wave] = field(default_factory=dict)  # {order: the wave that it counts for}
+    by_number: dict[Number, Wave] = field(default_factory=dict)  # the wave that an order counts for
     retry: dict[str, None] = field(default_factory=dict)  # devices to be ordered anew
     revert_asked: str | None = None  # the operator's reason
     hurried: Promoted | None = None  # no stage soaks from then on
@@ -179,10 +181,10 @@ class Rollout:
     def waves(self) -> list[Wave]:
         return [*self.stages, self.back] if self.back else [*self.stages]
 
-    def place_of(self, seq: int) -> tuple[int | None, bool]:
+    def place_of(self, number: Number) -> tuple[int | None, bool]:
         """Returns what the order's answers count for, as Reordered names it: (stage, False),
         (None, False) for the revert, (None, True) for the whole rollout."""
-        wave = self.by_seq[seq]
+        wave = self.by_number[number]
         stages = [number for number, stage in enumerate(self.stages) if stage is wave]
         return (stages[0], False) if stages else (None, wave is not self.back)
 
@@ -207,6 +209,11 @@ class Wanted(NamedTuple):
     whole: bool = False
     v: int = 1
     shadow: bool = False
+    epoch: int = 0
+
+    @property
+    def number(self) -> Number:
+        return Number(self.epoch, self.seq)
 
 
 class Alone(NamedTuple):
@@ -220,7 +227,9 @@ class Alone(NamedTuple):
 @dataclass
 class State:
     rollouts: dict[int, Rollout] = field(default_factory=dict)
-    seqs: dict[str, int] = field(default_factory=dict)  # by model: the highest one used
+    seqs: dict[str, int] = field(default_factory=dict)  # by model: the highest of its newest epoch
+    epochs: dict[str, int] = field(default_factory=dict)  # by model: the newest one with an order
+    epoch: int = 0  # in which orders are signed
     # By (model, target): the release that a finished rollout brought to all.
     current: dict[tuple[str, str], Release] = field(default_factory=dict)
     # By (model, target): {slot: its order}.
@@ -232,7 +241,7 @@ class State:
     restored: dict[str, float] = field(default_factory=dict)
     # By model of which the broker holds newer orders than this database knows: their highest
     # number.
-    behind: dict[str, int] = field(default_factory=dict)
+    behind: dict[str, Number] = field(default_factory=dict)
     key_away: str = ""  # why the service cannot sign orders with their key
     last: int = 0  # id of the newest event in it
 
@@ -244,7 +253,7 @@ class State:
         """Returns why the numbers of the model's orders are in doubt, so that none may be signed
         now, or ""."""
         if model in self.behind:
-            return FoundNewer(model=model, seq=self.behind[model]).told
+            return FoundNewer(model=model, seq=self.behind[model].seq).told
         return RESTORED if model in self.restored else ""
 
     def active(self, model: str, targets: Iterable[str]) -> list[Rollout]:
@@ -370,10 +379,13 @@ def _act(state: State, body: Body) -> None:
             state.restored.update(dict.fromkeys(body.models, body.made_at))
         case Recovered():
             state.restored.pop(body.model, None)
-            if state.behind.get(body.model, 0) <= body.floor:
+            if state.behind.get(body.model, NO_NUMBER) <= (body.epoch, body.floor):
                 state.behind.pop(body.model, None)
         case FoundNewer():
-            state.behind[body.model] = max(body.seq, state.behind.get(body.model, 0))
+            state.behind[body.model] = max(body.number, state.behind.get(body.model, NO_NUMBER))
+        case EpochBegan():
+            state.epoch = max(state.epoch, body.epoch)
+            state.behind = {m: n for m, n in state.behind.items() if n.epoch >= state.epoch}
         case KeyAway():
             state.key_away = body.reason
         case KeyBack():
@@ -451,22 +463,23 @@ def _stay(rollout: Rollout, event: Event) -> None:
 
 def _answer(rollout: Rollout, body: Reported) -> None:
     """Notes an answer, unless the device has a newer order or has answered one."""
-    wave = rollout.by_seq.get(body.seq)
+    wave = rollout.by_number.get(body.number)
     if wave is None:
         return
     held = wave.answers.get(body.device)
-    if body.seq >= max(held.seq if held else 0, wave.alone.get(body.device, 0)):
-        wave.answers[body.device] = Answer(body.outcome, body.reason, body.seq)
+    newest = max(held.number if held else NO_NUMBER, wave.alone.get(body.device, NO_NUMBER))
+    if body.number >= newest:
+        wave.answers[body.device] = Answer(body.outcome, body.reason, body.number)
 
 
 def _order(state: State, rollout: Rollout, wave: Wave, orders: list[OrderSent]) -> None:
     """Notes that `orders` were sent, and that their answers count for `wave`."""
     model = rollout.model
     for order in orders:
-        state.seqs[model] = max(state.seqs.get(model, 0), order.seq)
-        rollout.by_seq[order.seq] = wave
+        _count(state, model, order.number)
+        rollout.by_number[order.number] = wave
         whole, v = order.slots == EVERY_SLOT, formats.of_order(order)
-        wanted = Wanted(order.seq, rollout.id, order.release, whole, v, order.shadow)
+        wanted = Wanted(order.seq, rollout.id, order.release, whole, v, order.shadow, order.epoch)
         if order.device:
             found = Alone(order.target, order.slots[0][0], wanted)
             state.alone.setdefault(model, {})[order.device] = found
@@ -474,6 +487,12 @@ def _order(state: State, rollout: Rollout, wave: Wave, orders: list[OrderSent]) 
         slots = state.desired.setdefault((model, order.target), {})
         slots.update(dict.fromkeys(numbers_in(order.slots), wanted))
         _drop_alone(state, model, order.target, order.slots)
+
+
+def _count(state: State, model: str, number: Number) -> None:
+    """Notes that the number was used."""
+    if number > (state.epochs.get(model, 0), state.seqs.get(model, 0)):
+        state.epochs[model], state.seqs[model] = number
 
 
 def _drop_alone(state: State, model: str, target: str, ranges: list[list[int]]) -> None:
@@ -553,12 +572,12 @@ def _reorder(state: State, rollout: Rollout, body: Reordered, at: float) -> None
         assert found is not None, "_problem has looked"
         wave = found
     _order(state, rollout, wave, body.orders)
-    waits_for = {order.device: order.seq for order in body.orders if order.device}
-    for device, seq in waits_for.items():
+    waits_for = {order.device: order.number for order in body.orders if order.device}
+    for device, number in waits_for.items():
         for answered in (wave, rollout.settled):
             if answered is not None:
                 answered.answers.pop(device, None)
-                answered.alone[device] = seq
+                answered.alone[device] = number
     for device in (*waits_for, *body.gone):
         rollout.retry.pop(device, None)
     if waits_for and wave is rollout.newest_wave:

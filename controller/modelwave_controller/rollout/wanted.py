@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.state import Rollout, State, Wanted
 from modelwave_shared.limits import SLOTS
 
@@ -37,7 +38,7 @@ def settled(state: State) -> Iterator[Settled]:
     for (model, target), slots in state.desired.items():
         if len(slots) < SLOTS or not _is_over(state, model, target):
             continue
-        found = {wanted.seq: wanted for wanted in slots.values()}
+        found = {wanted.number: wanted for wanted in slots.values()}
         if any(wanted.shadow for wanted in found.values()):
             continue  # an order for all would let the release answer
         newest = found[max(found)]
@@ -54,13 +55,13 @@ def _is_over(state: State, model: str, target: str) -> bool:
     )
 
 
-def standing(state: State) -> dict[str, set[int]]:
+def standing(state: State) -> dict[str, set[Number]]:
     """Returns {model: numbers of the orders for slots that stand} of the targets whose rollouts are
     over."""
-    found: dict[str, set[int]] = {}
+    found: dict[str, set[Number]] = {}
     for (model, target), slots in state.desired.items():
         if _is_over(state, model, target):
-            found.setdefault(model, set()).update(wanted.seq for wanted in slots.values())
+            found.setdefault(model, set()).update(wanted.number for wanted in slots.values())
     return found
 
 
@@ -91,7 +92,7 @@ def devices_in_shadow(state: State, rollout: Rollout, target: str) -> list[tuple
 
 
 def parts(
-    state: State, model: str, only: Collection[int] | None
+    state: State, model: str, only: Collection[Number] | None
 ) -> Iterator[tuple[str, Wanted, list[int]]]:
     """Yields (target, order, slots) of the orders for slots of the model, the oldest first; `only`
     those with these numbers. The slots are those that have no newer order."""
@@ -100,14 +101,14 @@ def parts(
             continue
         found: dict[Wanted, list[int]] = {}
         for slot, order in slots.items():
-            if only is None or order.seq in only:
+            if only is None or order.number in only:
                 found.setdefault(order, []).append(slot)
-        for order in sorted(found):
+        for order in sorted(found, key=lambda wanted: wanted.number):
             yield target, order, sorted(found[order])
 
 
 def alone_parts(
-    state: State, model: str, only: Collection[int] | None
+    state: State, model: str, only: Collection[Number] | None
 ) -> Iterator[tuple[str, str, int, Wanted]]:
     """Yields (device, target, slot, order) of the devices whose own order has to be signed anew
     when the orders of `parts` are: those that say another thing than their slot's order, which
@@ -116,6 +117,6 @@ def alone_parts(
         order = found.wanted
         slot = state.desired.get((model, found.target), {}).get(found.slot)
         same = slot is not None and (slot.release, slot.shadow) == (order.release, order.shadow)
-        wins = slot is not None and (only is None or slot.seq in only)
-        if (wins and not same) or (not wins and (only is None or order.seq in only)):
+        wins = slot is not None and (only is None or slot.number in only)
+        if (wins and not same) or (not wins and (only is None or order.number in only)):
             yield device, found.target, found.slot, order

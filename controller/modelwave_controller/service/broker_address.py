@@ -1,11 +1,11 @@
 """Where the broker is, and as whom to connect to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
-from modelwave_shared.authorities import Authorities
+from modelwave_shared.authorities import Authorities, UnusableFile
 
 MAX_PASSWORD_BYTES = 1024
 
@@ -17,7 +17,7 @@ class ServiceBroker:
     host: str
     port: int
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     tls: Authorities | None = None
 
 
@@ -28,11 +28,12 @@ def broker_of(home: Home) -> ServiceBroker:
     if settings.password_file:
         path = home.within(settings.password_file)
         password = disk.read_input(path, "broker.password_file", MAX_PASSWORD_BYTES)
+    names = (settings.ca, settings.certificate, settings.key)
     try:
-        ca = str(home.within(settings.ca)) if settings.ca else ""
-        tls = Authorities(ca) if settings.tls else None
-    except OSError as error:
-        raise OperatorError(f"broker.ca: {settings.ca}: {error.strerror or error}") from error
+        files = [str(home.within(name)) if name else "" for name in names]
+        tls = Authorities(*files) if settings.tls else None
+    except UnusableFile as error:
+        raise OperatorError(f"broker.{error.setting}: {error}") from error
     try:
         words = password.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:

@@ -51,6 +51,7 @@ class Connection:
         self.link = link
         self.gone = threading.Event()  # it is lost or closed
         self.over = threading.Event()  # it is gone, or has to be closed
+        self.refused = False  # the broker has said why it does not serve it
         self._acked: deque[int] = deque()  # message ids, from the network thread
         self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
         self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
@@ -174,6 +175,7 @@ class Connection:
         self, client: mqtt.Client, _data: object, _flags: object, reason: Any, _properties: object
     ) -> None:
         if reason.is_failure:
+            self.refused = True
             self.link.say(f"the broker refused the connection: {reason}")
             return
         if self.link.heard:
@@ -210,6 +212,7 @@ class Connection:
         would send orders, receive no reports, and count all devices as silent."""
         denied = [t for t, c in zip(self.link.heard, codes, strict=True) if c.is_failure]
         if denied:
+            self.refused = True
             self.link.say(
                 f"the broker does not let the controller subscribe to {', '.join(denied)}: "
                 f"allow it for user {self.link.broker.user!r}",

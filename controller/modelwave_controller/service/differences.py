@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import TrustError
+from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, named_in
 from modelwave_controller.storage import ahead, outbox, retained
 from modelwave_controller.storage.outbox import Held
@@ -67,14 +68,15 @@ def judge(connection: Connection, root: dict[str, Any], differing: Mapping[str, 
     """Returns the verdict on the topics of `differing`. `root` is the fleet's root document."""
     held = outbox.rows_of(connection, list(differing))
     numbers = _numbers(root, differing)
-    newer = _newer(connection, root["fleet"], differing, numbers)
-    kept = ahead.not_surpassed(connection) | newer
+    newer = _newer(connection, root, differing, numbers)
+    kept = {*ahead.not_surpassed(connection, root["epoch"]), *newer}
+    epoch = root["epoch"]
     signed = {model: ahead.newest_signed(connection, model) for model in kept}
     found = Verdict([], [], newer, _unknown_roots(root["fleet"], differing, held))
     for topic, one in differing.items():
         model = model_of(root["fleet"], topic)
         if model in kept:
-            if one.digest and numbers.get(topic, 0) < signed[model]:
+            if one.digest and (epoch, numbers.get(topic, 0)) < signed[model]:
                 found.clear.append(topic)
         elif _differs(held.get(topic), one.digest):
             found.due.append(topic)
@@ -143,26 +145,30 @@ def _is_for(order: Mapping[str, Any], parts: list[str]) -> bool:
 
 
 def _newer(
-    connection: Connection, fleet: str, differing: Mapping[str, Seen], numbers: Mapping[str, int]
+    connection: Connection,
+    root: Mapping[str, Any],
+    differing: Mapping[str, Seen],
+    numbers: Mapping[str, int],
 ) -> dict[str, int]:
     """Returns {model: the highest number} of orders that the database does not know, and of which
     it has not noted one as high."""
     found: dict[str, int] = {}
-    noted = ahead.found_newer(connection)
+    fleet, epoch = root["fleet"], root["epoch"]
+    noted = {m: n.seq for m, n in ahead.found_newer(connection).items() if n.epoch == epoch}
     given: dict[str, int] = {}
     for topic, number in numbers.items():
         model = model_of(fleet, topic)
         if model not in given:
-            given[model] = ahead.newest_given(connection, model)
+            given[model] = ahead.newest_given(connection, model, epoch)
         if number <= max(noted.get(model, 0), found.get(model, 0)):
             continue
         envelope = differing[topic].envelope
-        if number > given[model] or _is_another(connection, model, number, envelope):
+        if number > given[model] or _is_another(connection, model, Number(epoch, number), envelope):
             found[model] = number
     return found
 
 
-def _is_another(connection: Connection, model: str, number: int, envelope: bytes) -> bool:
+def _is_another(connection: Connection, model: str, number: Number, envelope: bytes) -> bool:
     """Returns whether this database has signed another order with the number."""
     ours = retained.message(connection, model, number)
     return bool(ours) and ours.split(b"\n", 1)[0] != envelope

@@ -5,6 +5,7 @@
     writer   own thread: stores messages from the inbox in the database
     ticker   the caller's thread: decides about rollouts
     publish  the caller's thread: sends messages that are due, reads back what the broker retains
+    answer   the caller's thread: sends heartbeats to devices that have asked
 
 A service that stands by has none of them, and receives nothing from the broker: it would receive
 the same messages, and storing one twice is not harmless (counters, events). When it takes over, it
@@ -23,11 +24,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelwave_controller.errors import ModelwaveError
+from modelwave_controller.errors import KeyAwayError, ModelwaveError
 from modelwave_controller.home import Home
 from modelwave_controller.service.blocks import Blocks
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.connection import WINDOW, Connection
+from modelwave_controller.service.heartbeats import Heartbeats
 from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.service.readback import ReadBack
@@ -74,8 +76,10 @@ class Leading:
         self.readback = ReadBack(
             self.roots.chain.newest, settings.wake.set, settings.clock, self.roots.found
         )
+        self.heartbeats = Heartbeats()
+        put = self.heartbeats.put
         self.writer = Writer(
-            store, fleet, settings.inbox, settings.clock, approves, settings.policy
+            store, fleet, settings.inbox, settings.clock, approves, settings.policy, put
         )
         self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
@@ -129,6 +133,7 @@ class Leading:
                     due = time.monotonic() + self.settings.tick_seconds
                 self._note_link()
                 pause = min(self._publish(), self.store.renew())
+                self._answer()
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
             except (LeaseLost, DatabaseGone):
@@ -184,6 +189,17 @@ class Leading:
             self._send_due(connection)
         return pause
 
+    def _answer(self) -> None:
+        """Sends heartbeats to devices that have asked, while this service is sure that it leads."""
+        connection, state = self.link.current, self.ticker.certain_state
+        if connection and self.link.reaches and state is not None and len(self.heartbeats):
+            issuer, now = self.ticker.issuer, self.settings.clock()
+            with self.store.read() as database:
+                self.store.verify(database)
+            if not issuer.trouble and not issuer.key.look():  # else nothing can be signed now
+                with contextlib.suppress(KeyAwayError):  # it has just gone; devices ask again
+                    self.heartbeats.answer(issuer, state, now, connection.probe)
+
     def _send_due(self, connection: Connection) -> None:
         """Sends messages that are due, at most WINDOW at a time; none of a model of which the
         broker may hold a newer order."""
@@ -191,7 +207,7 @@ class Leading:
         if len(busy) <= WINDOW // 2:
             with self.store.read() as database:
                 self.store.verify(database)
-                but = ahead.not_surpassed(database)
+                but = ahead.not_surpassed(database, self.roots.issuer.root.epoch)
                 due = outbox.unsent(database, WINDOW - len(busy), busy, but)
             for message in due:
                 if not self.store.sure:

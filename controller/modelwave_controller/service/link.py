@@ -135,6 +135,11 @@ class ServiceLink:
             self._short_ones = self._short_ones + 1 if short else 0
             hint = TAKEN_OVER if self._short_ones >= SHORT_ONES else ""
             self.say(f"lost the connection to the broker at {where}{hint}")
+        elif not connection.refused and not self._stopping.is_set():
+            hint = (
+                "; if it asks for a certificate, set broker.certificate" if self.broker.tls else ""
+            )
+            self.say(f"the broker at {where} did not accept the connection{hint}")
         connection.close()
 
     def _watch(self, connection: Connection, where: str) -> None:

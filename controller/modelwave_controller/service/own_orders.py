@@ -38,7 +38,7 @@ def send(
         order = sender.send_alone(
             one.target, found.release, one.slot, one.device, shadow=found.shadow
         )
-        sent[rollout.id, *rollout.place_of(found.seq)].append(order)
+        sent[rollout.id, *rollout.place_of(found.number)].append(order)
     for (number, stage, settled), orders in sent.items():
         event = Reordered(stage=stage, settled=settled, orders=orders)
         log.append(connection, number, now, [event])

@@ -235,7 +235,10 @@ class ReadBack:
         with store.write() as database:
             found = differences.judge(database, self.root, doubtful)
             outbox.unsend(database, found.due)
-            newer = [FoundNewer(model=model, seq=seq) for model, seq in found.newer.items()]
+            epoch = self.root["epoch"]
+            newer = [
+                FoundNewer(model=model, seq=seq, epoch=epoch) for model, seq in found.newer.items()
+            ]
             log.append(database, FLEET, self.clock(), newer)
         for version, envelope in found.roots.items():
             self.found_root(version, envelope)

@@ -25,6 +25,7 @@ from sqlalchemy import Connection
 from modelwave_controller.rollout import wanted
 from modelwave_controller.rollout.clock import Reading
 from modelwave_controller.rollout.events import OrderSent, Reordered
+from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.repair import MARGIN_SECONDS, Repair, look
 from modelwave_controller.rollout.state import Rollout, State, Wanted
 from modelwave_controller.service import own_orders
@@ -88,7 +89,7 @@ class Reconciler:
         """Signs all orders anew of the models whose numbers have to pass a floor."""
         done = [
             sign_anew(connection, self.issuer, state, model, now)
-            for model in floors.reached(connection)
+            for model in floors.reached(connection, self.issuer.root.epoch)
             if not state.obstacle(model) and not state.doubt(model)
         ]
         return any(done)
@@ -105,7 +106,7 @@ class Reconciler:
         for model, unsound in found.items():
             if not unsound.due or state.obstacle(model) or state.doubt(model):
                 continue
-            numbers = sorted(unsound.due)
+            numbers = sorted(number.seq for number in unsound.due)
             logger.info("%s: orders %s are signed anew under the newest root", model, numbers)
             if sign_anew(connection, self.issuer, state, model, now, unsound.due):
                 return True
@@ -146,12 +147,13 @@ class Reconciler:
             return False
         self._renewal = reading.seconds + RENEW_SECONDS
         signed = False
-        for model, seqs in wanted.standing(state).items():
+        for model, numbers in wanted.standing(state).items():
             if state.doubt(model):
                 continue
-            old = retained.past_half(connection, model, seqs, now)
+            old = retained.past_half(connection, model, numbers, now)
             if old:
-                logger.info("%s: orders %s are signed anew before they expire", model, sorted(old))
+                seqs = sorted(number.seq for number in old)
+                logger.info("%s: orders %s are signed anew before they expire", model, seqs)
                 signed = sign_anew(connection, self.issuer, state, model, now, old) or signed
         return signed
 
@@ -253,7 +255,7 @@ class Reconciler:
     def _behind(self, state: State, heard: HeardModel) -> Behind | None:
         found = wanted.of(state, heard.model, heard.target, heard.slot, heard.device)
         root = self.issuer.root
-        if found is None or (heard.epoch, heard.seq) >= (root.epoch, found.seq):
+        if found is None or (heard.epoch, heard.seq) >= found.number:
             return None
         alone = state.alone.get(heard.model, {}).get(heard.device)
         if alone and alone.wanted == found:
@@ -266,7 +268,7 @@ class Reconciler:
 
 
 def _put(connection: Connection, behind: Behind) -> None:
-    message = retained.message(connection, behind.heard.model, behind.wanted.seq)
+    message = retained.message(connection, behind.heard.model, behind.wanted.number)
     if message:
         outbox.put(connection, [behind.topic], message)
 
@@ -283,7 +285,7 @@ def sign_anew(
     state: State,
     model: str,
     now: float,
-    only: Collection[int] | None = None,
+    only: Collection[Number] | None = None,
 ) -> bool:
     """Signs the newest orders for all slots of the model anew, with new numbers: each order for the
     slots that it is still the newest for. Returns whether there were any. `only` gives the numbers
@@ -296,7 +298,7 @@ def sign_anew(
     known = devices.known(connection, model)
 
     def note(rollout: Rollout, order: Wanted, sent: list[OrderSent]) -> None:
-        stage, settled = rollout.place_of(order.seq)
+        stage, settled = rollout.place_of(order.number)
         event = Reordered(stage=stage, settled=settled, orders=sent)
         log.append(connection, rollout.id, now, [event])
 

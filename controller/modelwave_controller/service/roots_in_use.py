@@ -94,7 +94,7 @@ class RootsInUse:
             del self._found[version]
             logger.warning("%s: it is ignored", error)
             return
-        kept = self.path / chain.FOLDER / f"{version}.found.json"
+        kept = chain.found_path(self.path, version)
         kept.parent.mkdir(exist_ok=True)
         if not kept.exists() or kept.read_bytes() != data:
             disk.replace(kept, data)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert
 
 from modelwave_controller.rollout import cohorts, formats, slot_sets
 from modelwave_controller.rollout.events import Cleared, OrderSent, Release
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, ranges_of
 from modelwave_controller.rollout.state import Rollout, State
-from modelwave_controller.storage import floors, outbox, retained, soundness
+from modelwave_controller.storage import ahead, outbox, retained, soundness
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import Root, of_our_format, view
@@ -95,6 +95,7 @@ class Sender:
             known=1,
             device=device,
             shadow=shadow,
+            epoch=self.issuer.root.epoch,
         )
 
     def clear(self, target: str, slots: Sequence[int]) -> Cleared:
@@ -139,7 +140,13 @@ class Sender:
         outbox.put(self.connection, found, message)
         known = cohorts.count_devices(counts, ranges)
         return OrderSent(
-            target=target, seq=seq, release=release, slots=ranges, known=known, shadow=shadow
+            target=target,
+            seq=seq,
+            release=release,
+            slots=ranges,
+            known=known,
+            shadow=shadow,
+            epoch=self.issuer.root.epoch,
         )
 
     def _signed(
@@ -234,13 +241,11 @@ class Sender:
         outbox.put(self.connection, found, b"")
 
     def _next_seq(self) -> int:
-        """Returns the next sequence number of the model, above its floor; a failed tick leaves a
-        gap. It depends only on the controller's own orders, because forged reports could use the
-        numbers up. The table also has the orders whose events are not understood."""
-        model = self.rollout.model
-        newest = select(func.max(orders.c.seq)).where(orders.c.model == model)
-        given = self.connection.scalar(newest) or 0
-        floor = floors.of(self.connection, model)
-        seq = max(given, self.state.seqs.get(model, 0), floor) + 1
-        self.state.seqs[model] = seq
-        return seq
+        """Returns the next sequence number of the model in this epoch, above its floor; a failed
+        tick leaves a gap. It depends only on the controller's own orders, because forged reports
+        could use the numbers up. The table also has the orders whose events are not understood."""
+        model, epoch, state = self.rollout.model, self.issuer.root.epoch, self.state
+        given = ahead.newest_given(self.connection, model, epoch)
+        used = state.seqs.get(model, 0) if state.epochs.get(model, 0) == epoch else 0
+        state.seqs[model], state.epochs[model] = max(given, used) + 1, epoch
+        return state.seqs[model]

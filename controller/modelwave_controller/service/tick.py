@@ -36,6 +36,7 @@ from modelwave_controller.rollout.events import (
     Began,
     Body,
     Continued,
+    EpochBegan,
     Finished,
     Gated,
     Held,
@@ -92,6 +93,12 @@ class Ticker:
         self._doubt = Trouble()
         self._journal = EventJournal()
 
+    @property
+    def certain_state(self) -> State | None:
+        """The state as of the last tick; None while it is not known, or nothing may be signed."""
+        may_not = self._doubt.begun or self.issuer.trouble
+        return None if may_not or self._state is None or self._state.key_away else self._state
+
     def tick(self, now: float, steady: float) -> bool:
         """Does one step of each rollout; returns whether any did something, and then the next tick
         may be due at once. `now` is in Unix seconds, `steady` in seconds of a clock that cannot be
@@ -115,6 +122,9 @@ class Ticker:
                 reading = reading._replace(doubt=self.issuer.trouble)
             state = self._state = self._caught_up(connection)
             self._tell_unknown(state)
+            if self.issuer.root.epoch > state.epoch:
+                log.append(connection, FLEET, now, [EpochBegan(epoch=self.issuer.root.epoch)])
+                return True
             if bool(away) != bool(state.key_away):
                 log.append(connection, FLEET, now, [KeyAway(reason=away) if away else KeyBack()])
                 return True

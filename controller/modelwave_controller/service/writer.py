@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.phrases import plural
@@ -103,14 +103,17 @@ class Writer:
         clock: Callable[[], float] = time.time,
         approves: bool = False,
         policy: Policy = NOTHING_ASKED,
+        stored: Callable[[Sequence[Incoming]], None] = lambda _messages: None,
     ) -> None:
-        """`approves`: unknown devices do not count before the operator has approved them."""
+        """`approves`: unknown devices do not count before the operator has approved them.
+        `stored` is called with the messages of a batch that count; it must not block."""
         self.store = store
         self.fleet = fleet
         self.inbox = inbox
         self.clock = clock
         self.approves = approves
         self.policy = policy
+        self.stored = stored
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
         self._ignored = IgnoredJournal()
@@ -186,6 +189,7 @@ class Writer:
                 self._stopping.wait(pause)
             else:
                 self.counts["stored"] += len(incoming)
+                self.stored(counted)
                 self._ignored.tell(ignored)
                 self.counts["bad"] += sum(isinstance(message, Bad) for message in incoming)
                 if self._trouble.over():

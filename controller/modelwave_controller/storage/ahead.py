@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select
 
 from modelwave_controller.rollout.events import FLEET, FOUND_NEWER, FoundNewer, load_event
+from modelwave_controller.rollout.numbers import NO_NUMBER, Number
 from modelwave_controller.storage import floors
 from modelwave_controller.storage.tables import device_models, devices, events, orders
 
@@ -49,7 +50,7 @@ class Comparison(NamedTuple):
 def compare(connection: Connection, model: str, epoch: int) -> Comparison:
     """Compares the model's numbers in `epoch`, that of the fleet's root: a higher epoch begins new
     ones."""
-    given = newest_given(connection, model)
+    given = newest_given(connection, model, epoch)
     count = select(func.count()).where(device_models.c.model == model)
     query = (
         select(devices.c.device, devices.c.target, devices.c.slot, device_models.c.seq)
@@ -58,46 +59,53 @@ def compare(connection: Connection, model: str, epoch: int) -> Comparison:
         .where(device_models.c.epoch == epoch, device_models.c.seq > given)
         .order_by(device_models.c.seq.desc(), devices.c.device)
     )
-    at_broker = found_newer(connection).get(model, 0)
+    found = found_newer(connection).get(model, NO_NUMBER)
+    at_broker = found.seq if found.epoch == epoch else 0
     return Comparison(
         given=given,
-        at_broker=at_broker if at_broker > floors.of(connection, model) else 0,
+        at_broker=at_broker if at_broker > floors.of(connection, model, epoch) else 0,
         devices=connection.scalar(count) or 0,
         ahead=[Ahead(*row) for row in connection.execute(query)],
     )
 
 
-def newest_given(connection: Connection, model: str) -> int:
-    """Returns the highest number that the controller has given, or that its floor stands at."""
-    return max(newest_signed(connection, model), floors.of(connection, model))
+def newest_given(connection: Connection, model: str, epoch: int) -> int:
+    """Returns the highest number in the epoch that the controller has given, or that its floor
+    stands at."""
+    query = select(func.max(orders.c.seq)).where(orders.c.model == model, orders.c.epoch == epoch)
+    return max(connection.scalar(query) or 0, floors.of(connection, model, epoch))
 
 
-def newest_signed(connection: Connection, model: str) -> int:
-    """Returns the highest number of the model's orders in this database; 0 if there are none."""
-    newest = select(func.max(orders.c.seq)).where(orders.c.model == model)
-    return connection.scalar(newest) or 0
+def newest_signed(connection: Connection, model: str) -> Number:
+    """Returns the highest number of the model's orders in this database."""
+    query = select(orders.c.epoch, orders.c.seq).where(orders.c.model == model)
+    row = connection.execute(
+        query.order_by(orders.c.epoch.desc(), orders.c.seq.desc()).limit(1)
+    ).first()
+    return Number(*row) if row else NO_NUMBER
 
 
-def found_newer(connection: Connection) -> dict[str, int]:
+def found_newer(connection: Connection) -> dict[str, Number]:
     """Returns {model: the highest number of an order that was found at the broker when this
     database did not know it}."""
     query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
     query = query.where(events.c.kind == FOUND_NEWER, events.c.rollout == FLEET)
-    found: dict[str, int] = {}
+    found: dict[str, Number] = {}
     for row in connection.execute(query):
         body = load_event(*row).body
         if isinstance(body, FoundNewer):
-            found[body.model] = max(body.seq, found.get(body.model, 0))
+            found[body.model] = max(body.number, found.get(body.model, NO_NUMBER))
     return found
 
 
-def not_surpassed(connection: Connection) -> dict[str, int]:
+def not_surpassed(connection: Connection, epoch: int = 0) -> dict[str, Number]:
     """Returns {model: the number} of the models for which no order of this controller is newer than
-    such an order: what it has signed must not take the place of what the broker holds."""
+    such an order: what it has signed must not take the place of what the broker holds. Orders of
+    before `epoch`, in which orders are signed, count for nothing."""
     return {
-        model: seq
-        for model, seq in found_newer(connection).items()
-        if seq >= newest_signed(connection, model)
+        model: number
+        for model, number in found_newer(connection).items()
+        if number.epoch >= epoch and number >= newest_signed(connection, model)
     }
 
 

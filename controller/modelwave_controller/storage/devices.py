@@ -26,11 +26,12 @@ from sqlalchemy import (
 )
 
 from modelwave_controller.phrases import clones
-from modelwave_controller.rollout.events import Body
+from modelwave_controller.rollout.events import FLEET, Body
+from modelwave_controller.rollout.events import Replaced as ReplacedEvent
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.storage import clock, installs, log, offers
+from modelwave_controller.storage import clock, installs, log, offers, views
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
@@ -56,7 +57,7 @@ from modelwave_controller.storage.tables import (
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.slots import slot as slot_of
-from modelwave_shared.words import MANIFEST, ORDER, READS, SIGNER, SUCCEEDED
+from modelwave_shared.words import MANIFEST, ORDER, READS, ROOT, SUCCEEDED
 
 MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
 
@@ -176,7 +177,7 @@ def reads(stored: str) -> dict[str, int]:
     """Returns the highest format version of each kind that a device reads, from the column `reads`.
     An agent that does not report it is one of the first, which read version 1 of each."""
     said: dict[str, int] = json.loads(stored) if stored else {}
-    return dict.fromkeys(SIGNER, 1) | said
+    return dict.fromkeys((ROOT, MANIFEST, ORDER), 1) | said
 
 
 def _reporting(query: Any, model: str) -> Any:
@@ -298,6 +299,7 @@ def _take_reports(
     }
     seconds = clock.stored(connection).seconds
     fresh: dict[str, Report] = {}
+    replaced: set[str] = set()
     new: list[dict[str, Any]] = []
     newer: list[dict[str, Any]] = []
     noted: list[dict[str, Any]] = []  # of which no report is stored
@@ -307,6 +309,8 @@ def _take_reports(
             standing.hear(message)
         if standing.taken:
             fresh[device] = standing.taken
+            if standing.is_replaced:
+                replaced.add(device)
             row = _device_row(fleet, device, standing.taken) | standing.columns()
             (newer if device in rows else new).append(row)
         elif standing.has_changed:
@@ -319,7 +323,7 @@ def _take_reports(
         connection.execute(insert(devices), new)
     _update_devices(connection, newer)
     _update_devices(connection, noted)
-    _take_models(connection, fleet, fresh, now)
+    _take_models(connection, fleet, fresh, replaced, now)
 
 
 class _Standing:
@@ -336,6 +340,7 @@ class _Standing:
         self.clone_clock: float = row.clone_clock if row else 0
         self.taken: Report | None = None  # the newest report that is to be stored
         self.has_changed = False
+        self.is_replaced = False
 
     def hear(self, message: ReportMessage) -> None:
         device, report = message.device, message.report
@@ -351,6 +356,7 @@ class _Standing:
             self.taken, self.stale, self.seen_clock = report, 0, self.seconds
         if word == installs.REPLACED:
             self.replaced_at, self.clones = self.now, 0
+            self.is_replaced = True
             logger.info("device %s was replaced, or its state was deleted", device)
         elif word == installs.OLDER:
             self.stale += 1
@@ -401,6 +407,7 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "runtime_version": report.runtime_version,
         "accelerator": report.accelerator,
         "refused": report.refused,
+        "view": views.column(report),
         "reads": json.dumps(report.reads, sort_keys=True) if report.reads else "",
     }
 
@@ -432,8 +439,15 @@ def _stale(connection: Connection, reports: Collection[str]) -> list[Ignored]:
     return [Ignored(row.device, "old report", row.stale, f"{reason}{row.device}`") for row in rows]
 
 
-def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], now: float) -> None:
-    """Replaces the rows that changed, and appends their answers to the log."""
+def _take_models(
+    connection: Connection,
+    fleet: str,
+    fresh: dict[str, Report],
+    replaced: Collection[str],
+    now: float,
+) -> None:
+    """Replaces the rows that changed, and appends their answers to the log, and before them what
+    devices that were `replaced` do not run any more."""
     before: dict[tuple[str, str], dict[str, Any]] = {
         (row.device, row.model): row._asdict()
         for row in _rows(connection, select(device_models), device_models.c.device, list(fresh))
@@ -453,10 +467,13 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
             [{"its_device": device, "its_model": model} for device, model in gone],
         )
     states = [(device, model, fresh[device].models[model]) for device, model in changed]
-    given = _orders(connection, {(model, state.seq) for _, model, state in states})
-    entries: list[tuple[int, Body]] = []
+    given = _orders(connection, {(model, state.epoch, state.seq) for _, model, state in states})
+    entries: list[tuple[int, Body]] = [
+        (FLEET, ReplacedEvent(device=device, models=models))
+        for device, models in _lost(before, after, replaced).items()
+    ]
     for device, model, state in states:
-        order = given.get((model, state.seq))
+        order = given.get((model, state.epoch, state.seq))
         old = before.get((device, model))
         if order and not (old and _says_the_same(old, state)):
             target, slot = fresh[device].target, slot_of(fleet, device)
@@ -464,17 +481,37 @@ def _take_models(connection: Connection, fleet: str, fresh: dict[str, Report], n
             if found and not says_nothing_new(order, row["proved"], found[0], state):
                 outcome, reason = found
                 row["proved"] = order.manifest if outcome == SUCCEEDED else ""
-                body = ReportedEvent(device=device, seq=order.seq, outcome=outcome, reason=reason)
+                body = ReportedEvent(
+                    device=device,
+                    seq=order.seq,
+                    outcome=outcome,
+                    reason=reason,
+                    epoch=order.epoch,
+                )
                 entries.append((order.rollout, body))
     if changed:
         connection.execute(insert(device_models), [after[key] for key in changed])
     log.append_all(connection, now, entries)
 
 
+def _lost(
+    before: dict[tuple[str, str], dict[str, Any]],
+    after: dict[tuple[str, str], dict[str, Any]],
+    replaced: Collection[str],
+) -> dict[str, list[str]]:
+    """Returns the models of the replaced devices of which another release is live now, or none."""
+    found: dict[str, list[str]] = {}
+    for (device, model), row in sorted(before.items()):
+        runs = after.get((device, model), {}).get("sha256", "")
+        if device in replaced and row["sha256"] not in ("", runs):
+            found.setdefault(device, []).append(model)
+    return found
+
+
 def _model_row(
     device: str, model: str, state: ModelState, before: dict[str, Any] | None
 ) -> dict[str, Any]:
-    proved = before["proved"] if before else ""
+    proved = before["proved"] if before and before["proved"] == state.sha256 else ""
     return {"device": device, "model": model, "proved": proved, **asdict(state)}
 
 
@@ -487,8 +524,8 @@ def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
 
 
 def _orders(
-    connection: Connection, wanted: set[tuple[str, int]]
-) -> dict[tuple[str, int], GivenOrder]:
+    connection: Connection, wanted: set[tuple[str, int, int]]
+) -> dict[tuple[str, int, int], GivenOrder]:
     query = select(
         orders.c.rollout,
         orders.c.model,
@@ -503,9 +540,9 @@ def _orders(
     )
     found = {}
     for chunk in chunks(sorted(wanted)):
-        pairs = tuple_(orders.c.model, orders.c.seq).in_(chunk)
-        for row in connection.execute(query.where(pairs)):
-            found[row.model, row.seq] = GivenOrder(
+        keys = tuple_(orders.c.model, orders.c.epoch, orders.c.seq).in_(chunk)
+        for row in connection.execute(query.where(keys)):
+            found[row.model, row.epoch, row.seq] = GivenOrder(
                 **row._asdict() | {"slots": json.loads(row.slots)}
             )
     return found

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, tuple_
 
+from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.storage import outbox
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.tables import orders
@@ -38,19 +39,23 @@ def on(connection: Connection, wanted: Iterable[str]) -> dict[str, Topic]:
     }
 
 
-def message(connection: Connection, model: str, seq: int) -> bytes:
+def message(connection: Connection, model: str, number: Number) -> bytes:
     """Returns the message of an order; b"" for one from before they were kept."""
-    query = select(orders.c.message).where(orders.c.model == model, orders.c.seq == seq)
+    query = select(orders.c.message).where(orders.c.model == model)
+    query = query.where(orders.c.epoch == number.epoch, orders.c.seq == number.seq)
     digest = connection.scalar(query)
     return outbox.blob(connection, digest) if digest else b""
 
 
-def past_half(connection: Connection, model: str, seqs: Iterable[int], now: float) -> set[int]:
+def past_half(
+    connection: Connection, model: str, numbers: Iterable[Number], now: float
+) -> set[Number]:
     """Returns those of the orders that have passed half of their time at `now`, Unix seconds."""
-    query = select(orders.c.seq).where(orders.c.model == model, orders.c.expires > 0)
+    query = select(orders.c.epoch, orders.c.seq)
+    query = query.where(orders.c.model == model, orders.c.expires > 0)
     query = query.where(orders.c.issued + orders.c.expires <= 2 * int(now))
     return {
-        seq
-        for chunk in chunks(sorted(set(seqs)))
-        for seq in connection.scalars(query.where(orders.c.seq.in_(chunk)))
+        Number(*row)
+        for chunk in chunks(sorted(set(numbers)))
+        for row in connection.execute(query.where(tuple_(orders.c.epoch, orders.c.seq).in_(chunk)))
     }

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import TrustError
 from modelwave_controller.rollout.events import Release
+from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.state import State, Wanted
 from modelwave_controller.storage import outbox, retained
 from modelwave_controller.trust import roots
@@ -27,7 +28,7 @@ class Unsound(NamedTuple):
     """Orders of one model that devices would refuse. `due`: the numbers of those that can be signed
     anew; `stuck`: the releases of the others, whose manifests must be signed first."""
 
-    due: set[int]
+    due: set[Number]
     stuck: set[int]
 
 
@@ -35,7 +36,7 @@ def of(connection: Connection, root: Document, in_home: InHome, state: State) ->
     """Returns, by model, the newest orders of slots and devices that `root` does not allow."""
     found: dict[str, Unsound] = {}
     for model, target, wanted in _standing(state):
-        message = retained.message(connection, model, wanted.seq)
+        message = retained.message(connection, model, wanted.number)
         if not message:
             continue  # of before they were kept
         order, _, signed = message.partition(b"\n")
@@ -44,7 +45,7 @@ def of(connection: Connection, root: Document, in_home: InHome, state: State) ->
         if not is_signed(MANIFEST, best, root):
             entry.stuck.add(wanted.release.release)
         if not _is_order(order, root) or (signed != best and not is_signed(MANIFEST, signed, root)):
-            entry.due.add(wanted.seq)
+            entry.due.add(wanted.number)
     return {model: entry for model, entry in found.items() if entry.due or entry.stuck}
 
 

@@ -90,8 +90,8 @@ orders = Table(
     "orders",
     metadata,
     Column("model", Text, primary_key=True),
-    Column("seq", BigInteger, primary_key=True),
-    Column("epoch", BigInteger, nullable=False),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("rollout", Integer, nullable=False),
     Column("target", Text, nullable=False),
     Column("manifest", Text, nullable=False),
@@ -108,12 +108,13 @@ orders = Table(
     Column("shadow", Boolean, nullable=False, server_default=false()),
 )
 
-# By model: the sequence number that the controller's orders must be above.
+# By model: the sequence number that the controller's orders of this epoch must be above.
 floors = Table(
     "floors",
     metadata,
     Column("model", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
 )
 
 # Devices that report an older order than theirs, though the broker has acknowledged it. Times are
@@ -170,6 +171,7 @@ devices = Table(
     # Ignored reports of a second device with its id, and the rollout clock at the last of them.
     Column("clones", BigInteger, nullable=False, server_default="0"),
     Column("clone_clock", Float(53), nullable=False, server_default="0"),
+    Column("view", Text, nullable=False, server_default=""),  # of its orders (views.py)
     Index("devices_by_slot", "target", "slot"),
     Index("devices_by_heard", "heard", "device"),
 )
@@ -186,7 +188,8 @@ device_models = Table(
     Column("seq", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    # The manifest of which the log says SUCCEEDED, if that is the device's newest answer there.
+    # The manifest of which the log says SUCCEEDED, if that is the device's newest answer there, and
+    # the device still runs it.
     Column("proved", Text, nullable=False, server_default=""),
     # While it is tried again: failed tries, and seconds from the report to the next one.
     Column("tries", BigInteger, nullable=False, server_default="0"),

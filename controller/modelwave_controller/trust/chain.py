@@ -124,3 +124,9 @@ def write(home: Path, chain: Chain) -> None:
             disk.replace(path, data)
     if (home / NEWEST).read_bytes() != chain.envelope:
         disk.replace(home / NEWEST, chain.envelope)
+
+
+def found_path(home: Path, version: int) -> Path:
+    """Returns where the service keeps a root that it found at the broker, and that the home does
+    not have."""
+    return home / FOLDER / f"{version}.found.json"

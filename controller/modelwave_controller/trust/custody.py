@@ -4,10 +4,13 @@ service's machine, or another user of it, would find.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from modelwave_controller.errors import OperatorError
 from modelwave_controller.trust import keys, signers
+from modelwave_shared import roles
 
 MAX_FILES = 1000  # of a folder that are looked at
 # Only such files are opened. The service must not open its database's files here: closing them
@@ -15,21 +18,28 @@ MAX_FILES = 1000  # of a folder that are looked at
 KEY_SUFFIXES = (".key", ".pem")
 
 
-def offline_keys(home: Path, order_key: Path | None) -> list[Path]:
-    """Returns the private keys in the home that this process can read, other than the order key.
-    The service never needs them."""
-    return [
-        path
-        for folder in (home, home / "offline")
-        for path in _files(folder)
-        if (order_key is None or not _same(path, order_key)) and _is_private_key(path)
+def offline_keys(home: Path, order_key: Path | None, root: dict[str, Any]) -> list[Path]:
+    """Returns the offline keys that this process can read: private keys in offline/, and beside it
+    those under a passphrase, or of the root or release role of `root`. The service needs none."""
+    named = [
+        roles.public_key(root, keyid)
+        for role in ("root", "release")
+        for keyid in root["roles"][role]["keyids"]
     ]
+    beside = [
+        path
+        for path in _files(home)
+        if (order_key is None or not _same(path, order_key)) and _is_offline(path, named)
+    ]
+    return [*beside, *(path for path in _files(home / "offline") if _private_key(path))]
 
 
-def warnings(home: Path, order_key: Path | None, settings_have_secret: bool) -> list[str]:
+def warnings(
+    home: Path, order_key: Path | None, root: dict[str, Any], settings_have_secret: bool
+) -> list[str]:
     """Returns a sentence for each thing to put right. `order_key` is None if it is in no file."""
     found = []
-    offline = offline_keys(home, order_key)
+    offline = offline_keys(home, order_key, root)
     if offline:
         names = ", ".join(sorted({str(path.relative_to(home)) for path in offline}))
         found.append(
@@ -59,11 +69,23 @@ def _files(folder: Path) -> Iterator[Path]:
         return
 
 
-def _is_private_key(path: Path) -> bool:
+def _private_key(path: Path) -> bytes:
+    """Returns the contents of a file with a private key, b"" of another one."""
     try:
         with path.open("rb") as file:
-            return keys.is_private(file.read(keys.MAX_KEY_FILE_BYTES))
+            data = file.read(keys.MAX_KEY_FILE_BYTES)
     except OSError:
+        return b""
+    return data if keys.is_private(data) else b""
+
+
+def _is_offline(path: Path, named: Sequence[bytes]) -> bool:
+    data = _private_key(path)
+    if not data or keys.is_encrypted(data):
+        return bool(data)
+    try:
+        return keys.load_key(path, bytes).public in named
+    except OperatorError:  # such as the key of a TLS certificate
         return False
 
 

@@ -95,7 +95,7 @@ def load_key(path: Path, ask: Ask) -> SigningKey:
     """Reads a private key. Raises OperatorError if the file is not an Ed25519 key in PEM, or the
     passphrase is wrong."""
     data = disk.read_input(path, "key", MAX_KEY_FILE_BYTES)
-    passphrase = ask() if _ENCRYPTED in data else None
+    passphrase = ask() if is_encrypted(data) else None
     try:
         private = serialization.load_pem_private_key(data, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -126,6 +126,10 @@ def load_public(path: Path, ask: Ask) -> bytes:
 def is_private(data: bytes) -> bool:
     """Returns whether a key file's contents have a private key in them."""
     return _PRIVATE in data
+
+
+def is_encrypted(data: bytes) -> bool:
+    return _ENCRYPTED in data
 
 
 def public_pem(public: bytes) -> bytes:

@@ -4,7 +4,7 @@ of each role of the fleet, and how many of them must sign."""
 from collections.abc import Sequence
 from typing import Any
 
-from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.errors import TrustError, WrongKeyError
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.keys import Signer
 from modelwave_shared import documents, dsse, roles, words
@@ -38,10 +38,10 @@ def _role(signers: Sequence[Signer], threshold: int) -> dict[str, Any]:
 
 
 def require_signer(root: dict[str, Any], kind: str, key: Signer) -> None:
-    """Raises OperatorError unless `key` may sign documents of `kind` under `root`."""
+    """Raises WrongKeyError unless `key` may sign documents of `kind` under `root`."""
     allowed, _ = roles.role_keys(root, kind)
     if key.public not in allowed.values():
-        raise OperatorError(
+        raise WrongKeyError(
             f"--key: {key.keyid} is not one of the {words.SIGNER[kind]} keys of fleet "
             f"{root['fleet']} (its root names {', '.join(allowed)})"
         )

@@ -319,12 +319,26 @@ def test_watchdog_is_fed_during_an_update():
     assert len(fed) >= 16, len(fed)  # once a golden record alone
 
 
+def test_board_takes_the_heartbeat_that_answers_its_nonce():
+    life = Life("answered", [(topics.heartbeat("demo", DEVICE), given("heartbeat"))])
+    life.agent.view.nonce = "0123456789abcdef"
+    life.run(lambda life: life.report().get("extra", {}).get("view") == "fresh")
+    assert "nonce" not in life.report()["extra"]
+    assert "modelwave_agent.heartbeat" not in sys.modules
+
+
+def test_board_tells_a_heartbeat_for_another_nonce():
+    life = Life("replayed", [(topics.heartbeat("demo", DEVICE), given("heartbeat"))])
+    life.run(lambda life: "answers another nonce" in life.report()["refused"])
+    assert life.report()["extra"]["view"] == "asked"
+
+
 # Of a controller of next year.
 
 
 def test_report_says_which_formats_are_read():
     life = Life("reads", []).run(lambda life: "reads" in life.report())
-    assert life.report()["reads"] == {"root": 2, "manifest": 2, "order": 2}
+    assert life.report()["reads"] == {"root": 2, "manifest": 2, "order": 2, "heartbeat": 1}
 
 
 def test_board_draws_an_install_id_once_for_its_folder():

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests import micropython, signing
+from tests.agent.root_chain import NEW_KEY, document
 from tests.board.sweep.fat import Fat
 from tests.board.sweep.flash import MODES
 
@@ -34,7 +35,10 @@ FIRST, OLD, GOOD, BAD = (
 class Scenario:
     """What is ordered on an image that went through `before`, and what must come of it."""
 
-    def __init__(self, before, release, outcome, ends_with):
+    def __init__(self, before, release, outcome, ends_with, root=None, **order):
+        """`root`: a new root of trust that comes before the order. `order`: of its fields."""
+        self.root = root
+        self.order = order
         self.before = before
         self.release = release
         self.outcome = outcome
@@ -53,6 +57,16 @@ SCENARIOS = {
     "update": Scenario([FIRST, OLD], GOOD, "SUCCEEDED", GOOD),
     "failed health": Scenario([FIRST, OLD], BAD, "ROLLED_BACK", OLD),
     "revert": Scenario([FIRST, OLD], FIRST, "SUCCEEDED", FIRST),
+    # The order's key and epoch are those of the new root.
+    "new root": Scenario(
+        [FIRST, OLD],
+        GOOD,
+        "SUCCEEDED",
+        GOOD,
+        signing.root_envelope(document(2, NEW_KEY, epoch=1)),
+        key=NEW_KEY,
+        epoch=1,
+    ),
 }
 
 
@@ -69,11 +83,14 @@ class Sweep:
             for sha256, data in release.files.items():
                 self._file("files", sha256, data)
         root = self._file(".", "root", signing.root_envelope())
+        new_root = self.scenario.root
+        self.new_root = self._file(".", "new-root", new_root) if new_root else None
         self.pristine = self._file(".", "pristine", b"\xff" * IMAGE_BYTES)
         self._whole_life("format", self.pristine, 1, format=str(root))
         trial = {"seconds": 0, "inferences": 0}
         for seq, release in enumerate([*self.scenario.before, self.scenario.release], 1):
-            self._file(".", f"order-{seq}", signing.order(release, seq, trial=trial))
+            own = self.scenario.order if seq == self.scenario.seq else {}
+            self._file(".", f"order-{seq}", signing.order(release, seq, trial=trial, **own))
             if seq < self.scenario.seq:
                 said = self._whole_life("before", self.pristine, seq)
                 assert said["end"]["outcome"] == "SUCCEEDED", said
@@ -138,6 +155,8 @@ class Sweep:
             outcome, seq = state["outcome"], state["seq"]
             if report["boot"] >= boot["boot"]:
                 yield f"at boot: boot {boot['boot']} again"
+            if report["extra"]["root"] > boot["root"]:
+                yield f"reported root {report['extra']['root']}, {boot['root']} is trusted"
             if seq > boot["order"]["seq"]:
                 yield f"reported order {seq}, the journal knows {boot['order']['seq']}"
             if seq == self.scenario.seq and outcome not in ("", boot["outcome"]):
@@ -149,6 +168,8 @@ class Sweep:
         found = (end["outcome"], end["served"], end["damage"], end["confirmed"], end["state"])
         if found != wanted:
             yield f"at the end: {found} {end['reason']}"
+        if end["root"] != (2 if scenario.root else 1):
+            yield f"at the end: root {end['root']}"
         if end["blacklist"] != ([BAD.digest] if scenario.release is BAD else []):
             yield f"at the end: blacklist {end['blacklist']}"
 
@@ -170,6 +191,7 @@ class Sweep:
             "files": str(self.folder / "files"),
             "order": str(self.folder / f"order-{seq}"),
             "seq": seq,
+            "root": str(self.new_root) if self.new_root and seq == self.scenario.seq else None,
         }
         path = self._file(".", f"{name}.json", json.dumps(told).encode())
         try:

@@ -6,7 +6,8 @@ until its order has an outcome, or until the power goes.
 LIFE.json: {filesystem: lfs2 | lfs2-32 | fat, image, format: null, or the file of the root's
 envelope with which a file system is made, and nothing else is done, cut_at, mode (flash.py),
 late: whether the journal is written in the wrong order, files: folder of the file server,
-order: file of the desired topic's payload, seq: its number}; paths are the host's, which stays
+order: file of the desired topic's payload, seq: its number, root: null, or the file of the next
+root's envelope}; paths are the host's, which stays
 mounted at /. What happens is printed as it happens, one JSON object a line:
 
     boot      what stands on the medium and what would serve, before there is any network
@@ -86,18 +87,28 @@ class StandIn(ports.Runtime):
 
 
 class OneOrder(ports.BrokerLink):
-    """A broker that keeps one order, and can be reached once `open` is set."""
+    """A broker that keeps one order, and the next root if there is one; it can be reached once
+    `open` is set."""
 
-    def __init__(self, message, published):
+    def __init__(self, message, root, published):
         self.message = message
+        self.root = root
         self.published = published
         self.open = asyncio.Event()
+        self.waiting = []
 
     async def connect(self, will_topic, will):
         await self.open.wait()
 
     async def subscribe(self, wanted):
-        self.topic = next(topic for topic in wanted if "/" + TARGET + "/" in topic)
+        second = topics.root("demo", 2)
+        self.waiting = [(second, self.root)] if self.root and second in wanted else []
+        for topic in wanted:
+            if "/" + TARGET + "/" in topic and not topic.endswith("/all"):
+                self.waiting.append((topic, self.message))
+
+    async def subscribe_if_allowed(self, wanted):
+        return False
 
     async def publish(self, topic, payload, retain):
         if topic == topics.reported("demo", NAME):
@@ -105,10 +116,9 @@ class OneOrder(ports.BrokerLink):
         await asyncio.sleep(0)
 
     async def receive(self):
-        if self.message is None:
+        if not self.waiting:
             await asyncio.Event().wait()
-        message, self.message = self.message, None
-        return self.topic, message
+        return self.waiting.pop(0)
 
 
 class LateJournal(Journal):
@@ -162,8 +172,8 @@ class Life:
         self.settled = asyncio.Event()
         self.medium = medium_of(told)
         mount(told, self.medium)
-        with open(told["order"], "rb") as file:
-            self.link = OneOrder(file.read(), self.published)
+        root = contents(told["root"]) if told["root"] else None
+        self.link = OneOrder(contents(told["order"]), root, self.published)
         self.fetcher = FileFetcher(told["files"])
         models = {MODEL: StandIn()}
         self.agent = BoardAgent(NAME, TARGET, models, self.link, FOLDER, ROOT_FILE, self.fetcher)
@@ -212,10 +222,16 @@ class Life:
             "confirmed": bool(entry and entry["confirmed"]),
             "damage": damage(live.path, entry) if live else "",
             "boot": Journal(FOLDER, "device").read()["boot"],
+            "root": self.agent.device.root_version,
         }
         for key in ("state", "outcome", "reason", "order", "blacklist"):
             told[key] = record[key]
         return told
+
+
+def contents(path):
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def damage(model_path, entry):

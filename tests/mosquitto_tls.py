@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.tools import MOSQUITTO_MISSING
 
 from modelwave_controller.home import Home
+from tests.tools import MOSQUITTO_MISSING
 
-CONFIG = Path(__file__).parents[2] / "docker" / "mosquitto-tls.conf"
+CONFIG = Path(__file__).parents[1] / "docker" / "mosquitto-tls.conf"
 PROGRAM = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 SECONDS = 30
 
