@@ -153,7 +153,7 @@ def test_settings_of_the_page_start_a_service(tmp_path, monkeypatch):
     assert asked == [("0.0.0.0", 8180)]
     assert len(ready) == 1
     (url,) = home.config.files.urls
-    assert url.removesuffix("/files") + "/board/package.json" in PAGE
+    assert f"modelwave board line {url.removesuffix('/files')}" in PAGE
 
 
 def test_main_py_connects_and_reports(tmp_path):

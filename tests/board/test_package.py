@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from benchmarks import sizes
 
-from modelwave_controller.boards import package
+from modelwave_controller.boards import installer, package
 from modelwave_controller.cli import run
 from modelwave_controller.service.files import FileServer
 from tests import micropython
+from tests.agent.host_server import serving
 from tests.board.updating import PROGRAMS, ROM, FromRom, Ground, broker
 
 pytestmark = pytest.mark.slow
@@ -51,7 +52,7 @@ def test_every_file_of_an_index_is_there_and_none_is_a_hosts():
     named = [path for index in package.INDEXES for path in package.installed(built(), index)]
     assert "modelwave_agent/board/agent.mpy" in named
     assert sorted(named) == sorted(path for path in built() if path.endswith(".mpy"))
-    assert not any("host" in path for path in named)
+    assert not any("/host/" in path for path in named)
 
 
 def test_every_module_of_the_board_folder_is_in_the_package():
@@ -102,18 +103,45 @@ class Serving:
 
 @pytest.fixture
 def board_folder(tmp_path):
-    """What mip.install of a real MicroPython has brought from the controller."""
+    """What a real MicroPython has installed from the controller by the operator's line."""
     target = tmp_path / "lib"
     target.mkdir()
     with Serving(tmp_path) as serving:
-        urls = [serving.url, serving.url + "/http.json"]
-        code = "import mip\n" + "".join(
-            f"mip.install({u!r}, target={str(target)!r})\n" for u in urls
-        )
-        done = micropython.run(tmp_path, "-c", code)
+        done = micropython.run(tmp_path, "-c", line(serving.url, target))
     print(done.stdout + done.stderr)
     assert done.returncode == 0
     return target
+
+
+def line(url, target):
+    return installer.line(built(), url, ["http"], str(target))
+
+
+def test_file_or_installer_that_was_exchanged_on_the_way_is_neither_kept_nor_run(tmp_path):
+    """For each of them: as the network of a thief may answer."""
+    exchanged = b"print('the thief runs')\n"
+    module = "modelwave_agent/board/agent.mpy"
+    for path in (installer.INSTALLER, module):
+
+        async def answer(request, path=path):
+            asked = request.head.split(" ")[1].removeprefix("/board/")
+            good = installer.program(built()) if asked == installer.INSTALLER else built()[asked]
+            body = exchanged if asked == path else good
+            request.head_of("200 OK", f"Content-Length: {len(body)}")
+            request.say(body)
+
+        async def main(answer=answer):
+            async with serving(answer) as port:
+                code = line(f"http://127.0.0.1:{port}/board", tmp_path / "lib")
+                return await asyncio.to_thread(micropython.run, tmp_path, "-c", code)
+
+        (tmp_path / "lib").mkdir(exist_ok=True)
+        done = asyncio.run(main())
+        assert done.returncode != 0
+        assert "the thief runs" not in done.stdout
+        assert "ValueError: " in done.stdout + done.stderr
+        assert not (tmp_path / "lib" / module).exists()
+    assert (tmp_path / "lib/modelwave_agent").exists()  # what came before it was the right one
 
 
 def test_a_board_installs_it_from_its_controller(board_folder):

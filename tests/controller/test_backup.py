@@ -728,8 +728,11 @@ def changed_database(statements: str) -> Callable[[bytes], bytes]:
 @pytest.mark.parametrize(
     ("statements", "says"),
     [
-        ("DROP TABLE alembic_version", "schema '0001', its manifest '0011'"),
-        ("UPDATE alembic_version SET version_num = '9999'", "schema '9999', its manifest '0011'"),
+        ("DROP TABLE alembic_version", f"schema '0001', its manifest '{migrate.NEWEST}'"),
+        (
+            "UPDATE alembic_version SET version_num = '9999'",
+            f"schema '9999', its manifest '{migrate.NEWEST}'",
+        ),
         ("CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END", "a trigger"),
         (
             "DROP TABLE floors; CREATE VIEW floors AS WITH RECURSIVE endless (seq) AS (SELECT 1 "

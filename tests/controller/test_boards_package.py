@@ -7,16 +7,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
-from modelwave_controller.boards import compiling, modules, package
+from modelwave_controller.boards import compiling, installer, modules, package
 from modelwave_controller.cli import run
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.service.files import FileServer
+from modelwave_shared import digests
 
 pytestmark = pytest.mark.slow
 
@@ -332,7 +331,7 @@ def test_files_of_the_package_and_no_others_are_handed_out(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("path", ["package.json", "modelwave_agent/b.mpy"])
+@pytest.mark.parametrize("path", ["install.py", "modelwave_agent/b.mpy"])
 def test_no_cache_hands_a_file_out_without_asking_whether_there_is_a_newer_one(
     tmp_path: Path, path: str
 ) -> None:
@@ -354,68 +353,22 @@ def test_no_cache_hands_a_file_out_without_asking_whether_there_is_a_newer_one(
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("host", ["", "controller:9999", "[2001:db8::1]:80"])
-def test_an_index_names_full_addresses_at_the_port_that_was_asked(
-    tmp_path: Path, host: str
-) -> None:
-    headers = {"Host": host} if host else {}  # aiohttp names the port that it connects to
-    status, text = answers(tmp_path, "/board/package.json", **headers)[0]
+def test_lists_of_mip_which_checks_nothing_are_not_served(tmp_path: Path) -> None:
+    for status, text in answers(tmp_path, "/board/package.json", "/board/http.json"):
+        assert status == 403
+        assert "modelwave board line" in text
+
+
+@pytest.mark.usefixtures("small")
+def test_line_holds_the_sha256_of_the_installer_that_is_served(tmp_path: Path) -> None:
+    ((status, text),) = answers(tmp_path, "/board/install.py")
     assert status == 200
-    ((place, url),) = json.loads(text)["urls"]
-    assert place == "modelwave_agent/b.mpy"
-    assert url.startswith(f"http://{host or '127.0.0.1:'}")
-    assert url.endswith("/board/modelwave_agent/b.mpy")
-
-
-@pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("host", ["controller", "[2001:db8::1]"])
-def test_a_board_that_names_no_port_is_told_the_one_it_reached(tmp_path: Path, host: str) -> None:
-    async def ask() -> tuple[str, str]:
-        server = FileServer(tmp_path)
-        url = (await server.start("127.0.0.1", 0)).rpartition("/")[0]
-        try:
-            async with aiohttp.ClientSession() as session:
-                _, text = await _get(session, url + "/board/package.json", {"Host": host})
-                return url.rpartition(":")[2], text
-        finally:
-            await server.stop()
-
-    port, text = asyncio.run(ask())
-    ((_, url),) = json.loads(text)["urls"]
-    assert url == f"http://{host}:{port}/board/modelwave_agent/b.mpy"
-
-
-NO_HOSTS = ["X: y", "Host:", "Host: [", 'Host: "><', "Host: a/b", "Host: a@b", "Host: a b"]
-NO_HOSTS += [f"Host: {host}" for host in (":80", "]:80", "a:b", "a:0", "a:65536", "a:99999999")]
-
-
-@pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("line", NO_HOSTS)
-def test_a_host_that_is_none_is_a_bad_request(tmp_path: Path, line: str) -> None:
-    async def ask() -> bytes:
-        server = FileServer(tmp_path)
-        parts = urlsplit(await server.start("127.0.0.1", 0))
-        try:
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-            writer.write(f"GET /board/package.json HTTP/1.0\r\n{line}\r\n\r\n".encode())
-            first = await reader.readline()
-            writer.close()
-            return first
-        finally:
-            await server.stop()
-
-    assert b" 400 " in asyncio.run(ask())
-
-
-@pytest.mark.usefixtures("small")
-def test_behind_a_proxy_an_index_names_relative_paths(tmp_path: Path) -> None:
-    headers: Any = {"X-Forwarded-For": "192.0.2.1"}
-    ((_, text),) = answers(tmp_path, "/board/package.json", **headers)
-    assert json.loads(text)["urls"] == [["modelwave_agent/b.mpy", "modelwave_agent/b.mpy"]]
+    assert digests.hexdigest(text.encode()) in installer.line(FILES, "http://x/board")
+    assert digests.hexdigest(FILES["modelwave_agent/b.mpy"]) in text
 
 
 def test_without_a_compiler_a_board_is_told_why(tmp_path: Path, no_compiler: None) -> None:
-    ((status, text),) = answers(tmp_path, "/board/package.json")
+    ((status, text),) = answers(tmp_path, "/board/install.py")
     assert status == 503
     assert "pip install 'modelwave[boards]'" in text
 
@@ -430,7 +383,7 @@ def test_what_cannot_be_built_is_tried_once(
         raise OperatorError("nothing to compile with")
 
     monkeypatch.setattr(package, "build", build)
-    found = answers(tmp_path, "/board/package.json", "/board/manifest.py", "/board/x")
+    found = answers(tmp_path, "/board/install.py", "/board/manifest.py", "/board/x")
     assert [status for status, _ in found] == [503] * 3
     assert all("nothing to compile with; then start the controller" in text for _, text in found)
     assert tried == [1]

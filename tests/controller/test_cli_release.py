@@ -26,7 +26,7 @@ from modelwave_agent.host.runtimes.litert import LiteRT
 from modelwave_controller.cli import run
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
-from modelwave_controller.releases import figures, golden_sets
+from modelwave_controller.releases import confinement, figures, golden_sets
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.trust import keys
 from modelwave_shared import digests, documents, dsse, words
@@ -467,21 +467,57 @@ def test_no_verdict_is_not_a_good_one(
 
 
 def test_files_are_judged_and_shipped_as_one_copy(
-    home: Home, tmp_path: Path, modelwave: Run, prover: Any
+    home: Home, tmp_path: Path, modelwave: Run, prover: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that is exchanged while its golden set runs is not what gets signed."""
     create(tmp_path)
     before = (tmp_path / "model.tflite").read_bytes()
     other = (tmp_path / "model.tflite").with_suffix(".other")
     tflite(other, b"another")
-    prover(
-        f"import os; os.replace({str(other)!r}, {str(tmp_path / 'model.tflite')!r}); "
-        f"print({json.dumps(HEALTHY)!r})"
-    )
+    prover(f"print({json.dumps(HEALTHY)!r})")
+    prove = golden_sets.prove
+
+    def exchanged(*arguments: Any) -> Any:
+        os.replace(other, tmp_path / "model.tflite")
+        return prove(*arguments)
+
+    monkeypatch.setattr(golden_sets, "prove", exchanged)
     assert modelwave(*create(tmp_path))[0] == 0
     found = Releases(home).find("digits", "1")["linux-cpu"]
     assert found.manifest.files[0].sha256 == digests.hexdigest(before)
     assert (tmp_path / "model.tflite").read_bytes() != before
+
+
+def test_model_sees_no_secret_and_the_key_is_opened_after_it_ran(
+    home: Home, tmp_path: Path, modelwave: Run, prover: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELWAVE_PASSPHRASE", SECRET)
+    key = str(home.offline / "release.key")
+    prover(
+        "import json, os\n"
+        "said = str(sorted(os.environ))\n"
+        "try:\n"
+        f"    said += open({key!r}).read()\n"
+        "except OSError as error:\n"
+        "    said += error.strerror\n"
+        f"print(json.dumps({SICK} | {{'reason': said}}))"
+    )
+    told = modelwave(*create(tmp_path, key=tmp_path / "no.key"))
+    refused(told, "not released: ", code=1)
+    assert "MODELWAVE" not in told[2]
+    if confinement.possible()["files"]:
+        assert "Permission denied" in told[2]
+    # The same with a model that is good: now the key is asked for.
+    prover(f"print({json.dumps(HEALTHY)!r})")
+    refused(modelwave(*create(tmp_path, key=tmp_path / "no.key")), "no.key")
+
+
+def test_output_says_what_the_model_could_not_do(
+    home: Home, tmp_path: Path, modelwave: Run, prover: Any
+) -> None:
+    code, out, err = modelwave(*create(tmp_path))
+    assert code == 0
+    assert confinement.words() in " ".join((out + err).split())
 
 
 @pytest.mark.parametrize(("text", "ppm"), [("0.9", 900_000), ("1", 10**6), ("1e-6", 1)])

@@ -4,6 +4,7 @@ signs no number twice, and one command and one rollout bring the devices on."""
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +344,15 @@ def test_a_floor_leaves_numbers_for_orders_and_is_never_lowered(world: World, to
         floors.raise_to(connection, "digits", 900)
         floors.raise_to(connection, "digits", 800)
         assert floors.of(connection, "digits") == 900
+
+
+def test_a_number_that_no_controller_reaches_is_not_followed() -> None:
+    """With the order key a thief signs any number, and what is signed is believed."""
+    found = Numbers("digits", 7, 3, 0, 0, "", 0, MAX_FLOOR + 1, None, [])
+    for to in (None, MAX_FLOOR + 2):
+        with pytest.raises(OperatorError, match="`modelwave key epoch`"):
+            recover.floor_for(found, to)
+    assert recover.floor_for(replace(found, at_broker=900), None) > 900
 
 
 def test_orders_of_another_epoch_are_not_ahead(world: World) -> None:

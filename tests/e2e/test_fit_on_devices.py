@@ -63,7 +63,7 @@ def start(house: House, device: Device) -> None:
         f'device = "{device.name}"\ntarget = "{device.target}"\nmodels = ["digits"]\n'
         f'state = "{house.folder / "state" / device.name}"\n'
         f'root = "{house.operator.home / "root.json"}"\n'
-        f'[broker]\nurl = "{house.broker_url}"\n'
+        f'[broker]\nurl = "{house.broker_url}"\n[download]\nhosts = ["{house.files}"]\n'
         f"[limits]\nram_bytes = {device.ram}\nkernels = [{kernels}]\n"
     )
     house.running.start(device.name, [*AGENT, "run", "--config", str(path)])

@@ -63,7 +63,11 @@ def test_agreement_is_known_before_the_first_answer_and_the_trial_downloads_noth
     house.release("v1")
     release_by_labels(house, "v2")
     parts = Parts(
-        house.folder, house.operator.home / "root.json", house.broker_url, DIGITS / "heldout.npz"
+        house.folder,
+        house.operator.home / "root.json",
+        house.broker_url,
+        house.files,
+        DIGITS / "heldout.npz",
     )
     parts.start(house.running, FLEET)
     operator = house.operator

@@ -186,11 +186,11 @@ def test_interrupt_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     """As by Ctrl-C, which all processes of the terminal get."""
     begun = tmp_path / "begun"
     os.mkfifo(begun)
-    child = f"import time; open({str(begun)!r}, 'w').close(); time.sleep(600)"
+    child = f"import time; open({str(begun)!r}).read(); time.sleep(600)"
     script = (
         "import sys; from pathlib import Path; from modelwave_controller.releases import measuring;"
         f"measuring.MEASURE = ('-c', {child!r}); "
-        "measuring.measure(Path('model'), 'tflite', {}, ())"
+        f"measuring.measure(Path({str(begun)!r}), 'tflite', {{}}, ())"  # which it may read
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -198,7 +198,7 @@ def test_interrupt_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
-    begun.read_bytes()  # returns when the process that measures has opened and closed it
+    begun.write_bytes(b"")  # returns when the process that measures has opened it
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) != 0
     with pytest.raises(ProcessLookupError):  # nobody is left in its group

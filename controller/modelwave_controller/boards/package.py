@@ -1,6 +1,6 @@
 """Builds the package of the agent for boards, for all of MicroPython's ways to install it.
 
-package.json      the list of the agent's files for `mpremote mip install` and `mip.install`
+package.json      the list of the agent's files for `mpremote mip install`
 http.json, …      the same for an optional part
 modelwave_*/      the .mpy files that the lists name, one per module
 manifest.py       freezes the agent into a firmware from source/, which the firmware compiles
@@ -86,18 +86,8 @@ def place(name: str, ending: str = "mpy") -> str:
 def _index(names: Iterable[str]) -> bytes:
     """Returns a list for mip; each file is [path on the board, path relative to the list]."""
     urls = [[place(name)] * 2 for name in sorted(names)]
-    return _json({"version": version.VERSION, "urls": urls})
-
-
-def absolute(index: bytes, base: str) -> bytes:
-    """Returns the index with the URL `base` before each file's path: mip before 0.4 (MicroPython
-    1.25) does not support relative paths."""
-    found = json.loads(index)
-    return _json(found | {"urls": [[path, base + source] for path, source in found["urls"]]})
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
+    found = {"version": version.VERSION, "urls": urls}
+    return json.dumps(found, indent=1, sort_keys=True).encode() + b"\n"
 
 
 def installed(files: Files, index: str = INDEX) -> dict[str, int]:

@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.boards import package
+from modelwave_controller.boards import installer, package
 from modelwave_controller.cli.options import path
+from modelwave_controller.errors import OperatorError
 from modelwave_controller.terminal import safe, say, show, table
+from modelwave_controller.trust.documents import require
+from modelwave_shared import fields
 
 app = typer.Typer(no_args_is_help=True, help="Make the agent for MicroPython boards.")
 
@@ -23,8 +26,7 @@ def build(
 ) -> None:
     """Compile the agent for boards: .mpy files for mip, and a manifest that freezes them.
 
-    A running `modelwave serve` serves the same files: a board that is online installs them with
-    mip.install("http://ADDRESS:PORT/board").
+    A running `modelwave serve` serves the same files to boards that are online: `board line`.
     """
     files = package.build()
     image = {package.ROMFS: package.image(files)} if romfs else {}
@@ -36,3 +38,33 @@ def build(
     if romfs:
         say(f"or, with the parts that not every board needs, {len(image[package.ROMFS]):,} bytes:")
         say(f"  mpremote romfs deploy {safe(folder / package.ROMFS)}")
+
+
+@app.command()
+def line(
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="Of the service, such as http://10.0.0.5:8180.",
+            show_default=False,
+        ),
+    ],
+    part: Annotated[
+        list[str] | None,
+        typer.Option(help="An optional part: http, tls, ml, microlite, mqtt_as; repeat it."),
+    ] = None,
+) -> None:
+    """Print the line by which a board installs the agent from a running `modelwave serve`.
+
+    Type it at the board's prompt, or run it over the cable: mpremote exec "$(modelwave board line
+    URL)". It has the sha256 of what is installed, so the network need not be trusted.
+    """
+    parts = part or []
+    for name in parts:
+        if f"{name}.json" not in package.PARTS:
+            known = ", ".join(sorted(index.removesuffix(".json") for index in package.PARTS))
+            raise OperatorError(f"--part: {name}: no part of the agent; known are {known}")
+    base = url.rstrip("/") + installer.PREFIX
+    require(fields.url, base, "URL")
+    print(installer.line(package.build(), base, parts))

@@ -26,6 +26,7 @@ from modelwave_controller.models.needs import Asked
 from modelwave_controller.models.targets import Targets
 from modelwave_controller.releases import (
     bundles,
+    confinement,
     figures,
     heldout,
     label_files,
@@ -229,8 +230,7 @@ def create(
     reason = reason_or_none(force, "--force")
     if not yes and not sys.stdin.isatty():
         raise OperatorError("--yes: there is no terminal to ask on; give --yes to sign anyway")
-    signer = opened_key(key or str(home.offline / "release.key"), passphrase_file)
-    roots.require_signer(home.root_document, MANIFEST, signer)
+    confinement.guard()
     with bundles.staged(out) if out else _scratch(home) as folder:
         taken = manifests.take_files(wanted, folder)
         signature = model_signature.take(model_signature_file, model_signer, file, taken, folder)
@@ -244,6 +244,9 @@ def create(
         beside = _beside(releases, wanted)
         manifest, proof = manifests.settle(draft, folder, beside.worse if beside else "")
         payload = keys.canonical(manifest)
+        # Only now, when the model has run.
+        signer = opened_key(key or str(home.offline / "release.key"), passphrase_file)
+        roots.require_signer(home.root_document, MANIFEST, signer)
         _show_what_is_signed(manifest, payload, proof, signer.keyid, stderr=as_json)
         for line in beside.lines() if beside else []:
             say(safe(line), stderr=as_json)
@@ -251,7 +254,7 @@ def create(
             say(safe(line), stderr=as_json)
         if signature:
             say(f"[green]model signature verified[/]: by {safe(signature.signer)}", stderr=as_json)
-        for line in filter(None, (needs.how, remark)):
+        for line in filter(None, (needs.how, remark, confinement.words())):
             say(safe(line), stderr=as_json)
         if not yes:
             typer.confirm("Sign it?", abort=True, err=True)

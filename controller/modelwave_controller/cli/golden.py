@@ -10,7 +10,7 @@ import typer
 from modelwave_controller import disk
 from modelwave_controller.cli.options import JsonOption, path
 from modelwave_controller.phrases import plural
-from modelwave_controller.releases import figures, golden_making
+from modelwave_controller.releases import confinement, figures, golden_making
 from modelwave_controller.releases.golden_making import Source
 from modelwave_controller.terminal import console, facts, print_json, safe, say, show, table
 
@@ -100,6 +100,7 @@ def make(
     place = out or Path(f"{model.stem}.{'golden' if board else 'npz'}")
     disk.require_place(place, "--out", force)
     with _progress() as tell:
+        confinement.guard()
         made = golden_making.make(loaded, Source(inputs, labels, random, seed), board, place, tell)
     if as_json:
         print_json(made)
@@ -166,6 +167,7 @@ def check(
     loaded = golden_making.load(model, format_, shape or [], xnnpack, python or [])
     given = figures.tolerance(least_correct, steps or [], tolerance)
     with _progress() as tell:
+        confinement.guard()
         found = golden_making.check(loaded, golden_set, given, faults, seed, tell)
     if as_json:
         print_json(found)

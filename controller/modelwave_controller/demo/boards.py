@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import modelwave_controller
+from modelwave_controller.boards import installer, package
 from modelwave_controller.demo.processes import Processes
 from modelwave_controller.errors import OperatorError
 
@@ -51,16 +52,16 @@ class Boards:
     folder: Path
 
     def install(self, files_url: str) -> int:
-        """Installs the agent with MicroPython's mip, and returns its size in bytes."""
+        """Installs the agent as a board does, and returns its size in bytes."""
         library = self.folder / "lib"
         library.mkdir(parents=True)
-        url = files_url.rsplit("/", 1)[0] + "/board/package.json"
-        code = f"import mip; mip.install({url!r}, target={str(library)!r})"
+        base = files_url.rsplit("/", 1)[0] + "/board"
+        code = installer.line(package.build(), base, target=str(library))
         done = subprocess.run([self.path, "-c", code], capture_output=True, timeout=SECONDS)
         found = sum(path.stat().st_size for path in library.rglob("*.mpy"))
         if done.returncode or not found:
             raise OperatorError(
-                f"demo: mip: {(done.stderr or done.stdout).decode(errors='replace')}"
+                f"demo: boards: {(done.stderr or done.stdout).decode(errors='replace')}"
             )
         return found
 

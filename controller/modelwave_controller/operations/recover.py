@@ -18,12 +18,14 @@ from modelwave_controller.rollout.state import State
 from modelwave_controller.storage import ahead, floors, log, snapshot
 from modelwave_controller.storage.ahead import MAX_JUMP, Comparison
 from modelwave_controller.storage.store import Store
-from modelwave_shared.limits import MAX_SEQ, MAX_SEQ_STEP
+from modelwave_shared.limits import MAX_SEQ_STEP
 
 # Numbers above the highest that was reported are passed over: devices that are offline may have
 # taken orders that no report has named.
 MARGIN = 1000
-MAX_FLOOR = MAX_SEQ // 2  # the other half of all numbers stays for orders
+# The other half of what a device without an order yet takes stays for orders. No controller counts
+# so far, so a higher number was signed by who has stolen the order key.
+MAX_FLOOR = MAX_SEQ_STEP // 2
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,13 @@ def floor_for(found: Numbers, to: int | None) -> int:
     """Returns the floor that `recover` sets: the operator's `to`, or one above what devices report
     and the broker holds. Raises OperatorError if there is nothing to do, or the number is not to be
     believed."""
-    floor = _floor_for(found, to)
-    if floor > found.given + MAX_SEQ_STEP:
+    if found.proved > MAX_FLOOR:
         raise OperatorError(
-            f"{floor} is more than {MAX_SEQ_STEP:,} above this controller's {found.given}, and no "
+            f"an order {found.proved} of {found.model} was signed, beyond {MAX_FLOOR:,}, and no "
             "device takes such a step: somebody has signed orders with this fleet's order key; "
             "`modelwave key rotate order` and `modelwave key epoch` make a root under which "
             "numbers begin anew"
         )
-    return floor
-
-
-def _floor_for(found: Numbers, to: int | None) -> int:
     if to is not None:
         if not found.proved <= to <= MAX_FLOOR:
             whose = "this controller's newest" if found.proved == found.given else "the broker's"

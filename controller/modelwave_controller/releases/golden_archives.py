@@ -10,6 +10,7 @@ from typing import Any
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.targets import Target
+from modelwave_controller.releases.confinement import confined
 from modelwave_controller.trust.documents import require
 from modelwave_shared import golden, manifests
 
@@ -66,12 +67,14 @@ def shown(path: Path, source: Path, what: str) -> Any:
     """Returns what the agent's program says of the copy `path` of the file `source`. Raises
     OperatorError, which names the option `what`."""
     try:
-        done = subprocess.run(
-            [*GOLDEN_COMMAND, "show", str(path)],
-            capture_output=True,
-            timeout=_SHOW_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        with confined([*GOLDEN_COMMAND, "show", str(path)], [path]) as (command, env):
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                timeout=_SHOW_SECONDS,
+                stdin=subprocess.DEVNULL,
+                env=env,
+            )
     except subprocess.TimeoutExpired as error:
         raise OperatorError(f"{what}: {source} was not read in {_SHOW_SECONDS} s") from error
     lines = done.stderr.decode(errors="replace").strip().splitlines()

@@ -18,6 +18,7 @@ from modelwave_controller.models import weights
 from modelwave_controller.models.needs import MAX_ANALYSED_BYTES
 from modelwave_controller.models.opening import format_of
 from modelwave_controller.releases import golden_archives, golden_programs
+from modelwave_controller.releases.golden_programs import Allowed
 from modelwave_controller.trust.documents import require
 from modelwave_shared import manifests
 from modelwave_shared.limits import MAX_GOLDEN_RECORDS
@@ -99,17 +100,19 @@ def make(loaded: Loaded, source: Source, board: bool, out: Path, tell: Tell) -> 
         raise OperatorError("--inputs: give it, or --random N for a first try; not both")
     if not 0 <= source.random <= MAX_GOLDEN_RECORDS:
         raise OperatorError(f"--random: {source.random}; give 1 to {MAX_GOLDEN_RECORDS}")
-    words = ["make", *loaded.options()]
+    words, read = ["make", *loaded.options()], [loaded.model]
     for option, file in (("--inputs", source.inputs), ("--labels", source.labels)):
         if file is not None:
             disk.open_plain(file, option).close()
             words += [option, str(file.absolute())]
+            read.append(file)
     words += ["--random", str(source.random), "--seed", str(source.seed)]
     words += ["--board"] if board else []
     with disk.work_folder(out.parent, "golden") as work:
         made = work / "made"
         words += ["--work", str(work.absolute()), "--out", str(made.absolute())]
-        result = golden_programs.run(words, "golden make", tell)
+        allowed = Allowed(read, [work], loaded.pythons)
+        result = golden_programs.run(words, "golden make", allowed, tell)
         with held_back():
             os.replace(made, out)
             disk.sync_folder(out.parent)
@@ -143,7 +146,8 @@ def check(
         if chosen := _faults(loaded, faults, seed):
             (work / "chosen.json").write_text(json.dumps(chosen))
             words += ["--faults", str(work / "chosen.json")]
-        result = golden_programs.run(words, "golden check", tell)
+        allowed = Allowed([loaded.model, golden], [work], loaded.pythons)
+        result = golden_programs.run(words, "golden check", allowed, tell)
     return {"set": str(golden), "model": str(loaded.model), "tolerance": tolerance, **result}
 
 

@@ -7,21 +7,42 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
+from modelwave_controller.releases.confinement import confined
 from modelwave_controller.releases.golden_archives import GOLDEN_COMMAND
 from modelwave_controller.releases.printed import last_line
 
 _MAX_REASON = 500  # characters
 
 
-def run(arguments: Sequence[str], what: str, progress: Callable[[str], None]) -> Any:
+@dataclass(frozen=True)
+class Allowed:
+    """The paths that a program may read and write, and the Pythons that it may start."""
+
+    read: Sequence[Path]
+    write: Sequence[Path]
+    pythons: Sequence[str]
+
+
+def run(
+    arguments: Sequence[str], what: str, allowed: Allowed, progress: Callable[[str], None]
+) -> Any:
     """Returns the result of a program, and calls `progress` with lines for people. Raises
     OperatorError, which names `what` ("MODEL"), if it fails."""
-    with tempfile.TemporaryFile() as errors, _started(arguments, errors.fileno()) as process:
+    with (
+        tempfile.TemporaryFile() as errors,
+        confined([*GOLDEN_COMMAND, *arguments], allowed.read, allowed.write, allowed.pythons) as (
+            command,
+            env,
+        ),
+        _started(command, env, errors.fileno()) as process,
+    ):
         result = None
         assert process.stdout
         for line in process.stdout:
@@ -41,13 +62,16 @@ def run(arguments: Sequence[str], what: str, progress: Callable[[str], None]) ->
 
 
 @contextlib.contextmanager
-def _started(arguments: Sequence[str], errors: int) -> Iterator["subprocess.Popen[bytes]"]:
+def _started(
+    command: Sequence[str], env: Mapping[str, str], errors: int
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A program in a session of its own, which is killed with all its processes at the end."""
     process: subprocess.Popen[bytes] | None = None
     try:
         with held_back():
             process = subprocess.Popen(
-                [*GOLDEN_COMMAND, *arguments],
+                command,
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,

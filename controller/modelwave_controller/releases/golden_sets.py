@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from modelwave_controller.releases.confinement import confined
 from modelwave_controller.releases.printed import last_line
 
 PROVE_COMMAND = (sys.executable, "-m", "modelwave_agent.host.prove")
@@ -60,12 +61,14 @@ def prove(model: Path, golden: Path, manifest: Mapping[str, Any], accelerator: s
     }
     arguments = [word for option in options.items() for word in option] + ["--weigh"]
     try:
-        done = subprocess.run(
-            [*PROVE_COMMAND, *map(str, arguments)],
-            capture_output=True,
-            timeout=PROVE_SECONDS + _GRACE_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        with confined([*PROVE_COMMAND, *map(str, arguments)], [model, golden]) as (command, env):
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                timeout=PROVE_SECONDS + _GRACE_SECONDS,
+                stdin=subprocess.DEVNULL,
+                env=env,
+            )
     except subprocess.TimeoutExpired:
         return _not_judged(f"no result after {PROVE_SECONDS} s")
     if done.returncode < 0:

@@ -7,15 +7,11 @@ measured; with delegates that the manifest allows and without them. The greatest
 
 MARGIN_PPM and MARGIN_BYTES are added to it (docs/fit.md says by which figures)."""
 
-import contextlib
-import importlib.util
 import json
-import os
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.host import Measured
+from modelwave_controller.releases.confinement import confined
 from modelwave_controller.releases.printed import last_line
 
 MEASURE = ("-P", "-m", "modelwave_agent.host.measure")
@@ -32,7 +29,6 @@ _GRACE_SECONDS = 10
 MARGIN_PPM = 60_000
 MARGIN_BYTES = 64 * 1024
 _THREADS = (0, 1, 8)  # 0: what the runtime takes by itself
-_PACKAGES = ("modelwave_agent", "modelwave_shared")
 _MAX_REASON, _MAX_LINE = 300, 4096  # characters
 
 
@@ -102,7 +98,8 @@ def _on_one(
             }
             if golden:
                 options["--golden"] = str(golden)
-            one = _run(python, [word for option in options.items() for word in option])
+            read = [model, golden] if golden else [model]
+            one = _run(python, [word for option in options.items() for word in option], read)
             if only not in ("", one.runtime):
                 return found
             runtime = f"{one.runtime} {one.version}".strip()
@@ -112,13 +109,13 @@ def _on_one(
     return found
 
 
-def _run(python: str, arguments: Sequence[str]) -> _Found:
+def _run(python: str, arguments: Sequence[str], read: Sequence[Path]) -> _Found:
     """Runs the agent's program. Raises NotMeasuredError, and OperatorError if the model has ended
     it."""
     try:
-        with environment(python) as env:
+        with confined([python, *MEASURE, *arguments], read) as (command, env):
             done = subprocess.run(
-                [python, *MEASURE, *arguments],
+                command,
                 capture_output=True,
                 timeout=MEASURE_SECONDS + _GRACE_SECONDS,
                 stdin=subprocess.DEVNULL,
@@ -151,19 +148,3 @@ def _ended(python: str, number: int) -> OperatorError:
         f"--file: its memory could not be measured: the model {how} in {python}; "
         "--ram gives the figure, and then it is not measured"
     )
-
-
-@contextlib.contextmanager
-def environment(python: str) -> Iterator[dict[str, str] | None]:
-    """Yields the environment for `python`: another one imports our packages, and nothing else, from
-    a folder that is lent to it; it needs a runtime and numpy of its own, and no modelwave."""
-    if python == sys.executable:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="modelwave-") as folder:
-        for name in _PACKAGES:
-            found = importlib.util.find_spec(name)
-            if found is None or not found.submodule_search_locations:
-                raise NotMeasuredError(f"{name} is not installed")
-            (Path(folder) / name).symlink_to(Path(found.submodule_search_locations[0]).resolve())
-        yield {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
