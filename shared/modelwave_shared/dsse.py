@@ -62,8 +62,7 @@ class Envelope:
                 yield
         if good < threshold:
             raise EnvelopeError(
-                "signatures: %d of the %d needed %s keys have signed"
-                % (good, threshold, self.kind)
+                "signatures: %d of the %d needed %s keys have signed" % (good, threshold, self.kind)
             )
 
     def _is_signed_by(self, key: bytes, signature: bytes) -> bool:
