@@ -16,7 +16,8 @@ from modelwave_controller.trust.documents import require
 from modelwave_controller.trust.keys import Signer
 from modelwave_shared import documents, dsse, fields, roles, schema
 from modelwave_shared.errors import DocumentError, advised
-from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_FILE_HOSTS, MAX_SIGNATURES
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_SIGNATURES
+from modelwave_shared.roots import EXTRA
 from modelwave_shared.words import ROOT
 
 ROLES = ("root", "release", "order")
@@ -118,13 +119,8 @@ def with_minimum(root: Document, model: str, release: int) -> Document:
 
 def with_hosts(root: Document, hosts: Sequence[str]) -> Document:
     """Returns `root` with the hosts that files may come from. Raises OperatorError."""
+    require(EXTRA["file_hosts"], list(hosts), "HOST")
     document = copy.deepcopy(root)
-    for host in hosts:
-        require(fields.text, host, "HOST")
-        if not host or not host.isascii() or any(c in host for c in "/@?# ") or "*" in host:
-            raise OperatorError(f"HOST: {host[:64]!r} is no host; give HOST or HOST:PORT")
-    if len(hosts) > MAX_FILE_HOSTS:
-        raise OperatorError(f"HOST: {len(hosts)} hosts, at most {MAX_FILE_HOSTS} are allowed")
     document.setdefault("extra", {})["file_hosts"] = list(dict.fromkeys(hosts))
     if not hosts:
         del document["extra"]["file_hosts"]
