@@ -203,7 +203,9 @@ def test_a_traceback_names_our_files_lines_and_functions(folder, tmp_path):
     )
     done = micropython.run(tmp_path, "-c", code)
     place = "modelwave_agent/board/agent.py"
-    made = line_of(f"agent/{place}", "trusted, problem = _trusted(device, target, models, root, folder)")
+    made = line_of(
+        f"agent/{place}", "trusted, problem = _trusted(device, target, models, root, folder)"
+    )
     raised = line_of(f"agent/{place}", 'advised(error, "agent")')
     assert f'File "{place}", line {made}, in __init__\n' in done.stderr
     assert f'File "{place}", line {raised}, in _trusted\n' in done.stderr
