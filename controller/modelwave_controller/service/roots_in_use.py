@@ -147,7 +147,7 @@ class RootsInUse:
         fleet = self.issuer.root.fleet
         with store.write() as connection:
             for version, data in self.chain.envelopes.items():
-                topic = topics.under(fleet, "root", str(version))
+                topic = topics.root(fleet, version)
                 if outbox.holds(connection, topic) != data:
                     outbox.put(connection, [topic], data)
 
