@@ -81,6 +81,7 @@ class Agent:
         self.changed = asyncio.Event()
         self.observations = Observations(metrics_seconds, clock.now())
         self.desired = self._desired()
+        self._outdated: "list[Update]" = []  # whose orders were judged under another root
         self.listeners = listeners or {}
         self.heartbeat = topics.heartbeat(device.fleet, device.name)
         self.view = View(device, updates, clock)
@@ -214,6 +215,7 @@ class Agent:
     async def _connect(self) -> None:
         await self.link.connect(self.presence, b"offline")
         await self.link.publish(self.presence, b"online", True)
+        await self._begin_anew()
         await self._subscribe()
         for topic in self.optional:
             await topic.subscribe(self.link, self.clock)
@@ -280,9 +282,16 @@ class Agent:
         if is_taken or self.walk.problem != problem:
             self.changed.set()
         if is_taken:
-            for update in self.updates.values():
-                await update.begin_anew()
+            self._outdated = list(self.updates.values())
+            await self._begin_anew()
             await self._subscribe()
+
+    async def _begin_anew(self) -> None:
+        """Lets the models begin anew that have not done so under the present root: memory may have
+        run out."""
+        while self._outdated:
+            await self._outdated[-1].begin_anew()
+            self._outdated.pop()
 
     async def _ask_again(self) -> None:
         """Judges refused orders again: an order may fit later, when there is space on the disk or

@@ -89,7 +89,7 @@ class Update:
         async with self.turn:
             self.inbox.forget()
             self.report.clear()
-            if self.work.busy():
+            if self.work.busy() or self.record["state"] != "idle":
                 await self.work.begin_anew()
 
     def heal(self) -> bool:

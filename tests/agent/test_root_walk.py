@@ -6,6 +6,7 @@ import os
 import pytest
 
 from modelwave_agent import root_store
+from modelwave_agent.inbox import OrderInbox
 from modelwave_agent.journal import Journal
 from modelwave_agent.root_walk import RootWalk
 from modelwave_agent.types import Enrolment
@@ -296,6 +297,31 @@ def test_order_that_was_refused_under_the_old_root_is_judged_again_under_the_new
 
     assert asyncio.run(live(world, done))
     assert world.reports[-1]["refused"] == ""
+
+
+def test_memory_that_runs_out_with_a_new_root_leaves_no_order_judged_by_the_old_one(
+    world, monkeypatch
+):
+    world.retained[TOPIC] = signing.order(TWO, 2, NEW_KEY)
+    root = signing.root_envelope(document(2, NEW_KEY))
+    forget = OrderInbox.forget
+    failed = []
+
+    def short(inbox):
+        if not failed:
+            failed.append(1)
+            raise MemoryError
+        forget(inbox)
+
+    monkeypatch.setattr(OrderInbox, "forget", short)
+    world.reports.clear()
+
+    def done(update):
+        if world.reports and world.reports[-1]["refused"].startswith("signed") and not failed:
+            world.deliver(topic(2), root)
+        return settled(world, 2)(update)
+
+    assert asyncio.run(live(world, done))
 
 
 def test_order_of_a_revoked_key_is_refused_and_what_runs_goes_on(world):
