@@ -30,7 +30,7 @@ def left_to_do(home: Home) -> list[str]:
         try:
             home.order_key()
         except WrongKeyError as error:
-            found.append(f"no order is signed: {error}; put a key that the root names there")
+            found.append(f"no order is signed: {error}; put one of these there")
     for model, least in home.root.minimum.items():
         found += below(home, model, least)
     return found + [
