@@ -93,7 +93,6 @@ class Client:
         self.heard: set[tuple[str, bytes]] = set()
         self._connected, self._done = threading.Event(), threading.Event()
         self._said: str = ""
-        self._subscribed: dict[int, threading.Event] = {}
         self.client = client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         if user:
             client.username_pw_set(user, password)

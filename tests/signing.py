@@ -92,7 +92,6 @@ class Release:
         self.digest = dsse.read(self.envelope).digest()
 
 
-# The fields of an order to run a model beside the live one.
 # What a device has, for the manifests of this module.
 ROOM = {
     "flash": 10**6,
@@ -102,6 +101,7 @@ ROOM = {
     "accelerator": "",
     "kernels": None,
 }
+# The fields of an order to run a model beside the live one.
 SHADOW = {
     "shadow": True,
     "extra": {

@@ -75,7 +75,7 @@ def test_folder_of_a_host_has_all_that_its_agent_needs(
     master = report_keys.load(home.path)
     assert master is not None
     key = report_keys.device_report_key(master, "pi-1", 1)
-    assert (folder / "report.key").read_bytes() == report_keys.text_of(key)
+    assert (folder / "report.key").read_bytes() == key.hex().encode() + b"\n"
     users = read_credentials(home.path / "broker" / "credentials")
     assert users.targets == {"pi-1": "linux-cpu"}
     password = (folder / "password").read_text().strip()

@@ -66,10 +66,7 @@ def list_releases(ctx: typer.Context, as_json: JsonOption = False) -> None:
     releases = Releases(home_of(ctx))
     known = releases.all()
     if as_json:
-        entries = [(json_entry(one.document, one.digest), one.trouble) for one in known]
-        print_json(
-            [entry | ({"trouble": trouble} if trouble else {}) for entry, trouble in entries]
-        )
+        print_json([_json(release) for release in known])
         return
     if not known:
         say("no releases yet; make one with `modelwave release create`")

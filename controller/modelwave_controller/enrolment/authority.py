@@ -45,6 +45,10 @@ class Authority:
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
+    @property
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.PEM)
+
     def server(self, hosts: Sequence[str], now: float, days: int = SERVER_DAYS) -> Certificate:
         """Makes the certificate of a broker that clients reach by these names and addresses."""
         names = x509.SubjectAlternativeName([_alternative(host) for host in hosts])

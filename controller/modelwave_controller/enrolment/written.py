@@ -20,7 +20,7 @@ from modelwave_controller import disk
 from modelwave_controller.enrolment.authority import Certificate
 from modelwave_controller.enrolment.lists import ToEnrol
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.home import Home
+from modelwave_controller.home import BrokerSettings, Home
 
 MAX_AUTHORITIES_BYTES = 65536
 MAX_BOARD_AUTHORITIES_BYTES = 8192  # a board keeps them in RAM
@@ -53,8 +53,7 @@ def surroundings(home: Home, broker: str) -> Surroundings:
     OperatorError."""
     settings = home.config
     url = broker or settings.devices.broker or settings.broker.url
-    tls = urlsplit(url).scheme == "mqtts"
-    authorities = _authorities(home) if tls else b""
+    authorities = _authorities(home) if BrokerSettings(url=url).tls else b""
     private = settings.devices.private_networks
     return Surroundings(home.root_envelope, url, authorities, _file_hosts(home), private)
 
@@ -126,14 +125,13 @@ def _quoted(text: str) -> str:
 
 def board_file(device: ToEnrol, secrets: Secrets, around: Surroundings) -> bytes:
     """Returns a board's file. Raises OperatorError if a board cannot use the broker."""
-    broker = urlsplit(around.broker)
+    broker = BrokerSettings(url=around.broker)
     if len(around.authorities) > MAX_BOARD_AUTHORITIES_BYTES:
         raise OperatorError(
             f"broker.ca: longer than {MAX_BOARD_AUTHORITIES_BYTES} bytes, which is too much for a "
             "board; name a file with the broker's authority alone"
         )
-    tls = broker.scheme == "mqtts"
-    if tls and not around.authorities:
+    if broker.tls and not around.authorities:
         raise OperatorError(
             "broker.ca: a board has no authorities of its own; name the file of the broker's"
         )
@@ -142,12 +140,12 @@ def board_file(device: ToEnrol, secrets: Secrets, around: Surroundings) -> bytes
         "device": device.device,
         "target": device.target,
         "models": list(device.models),
-        "host": broker.hostname or "",
-        "port": broker.port or (8883 if tls else 1883),
+        "host": broker.host,
+        "port": broker.port,
         "report_key": secrets.report_key,
         "root": around.root.decode(),
     }
-    if tls:
+    if broker.tls:
         document["ca"] = around.authorities.decode("ascii", "replace")
     if secrets.certificate:
         certificate, key = secrets.certificate

@@ -19,9 +19,9 @@ from modelwave_controller.interruption import held_back, saying
 from modelwave_controller.operations import archive
 from modelwave_controller.operations.archive import DATABASE, MANIFEST, Damaged, Entry, Manifest
 from modelwave_controller.storage import snapshot, store
+from modelwave_controller.trust import keys
 
 _FOLDERS = ("releases", "roots", "signed", "targets")
-_PRIVATE = b"PRIVATE KEY-----"
 
 # Is told what is being done, and how many of how many steps of it are done.
 Tell = Callable[[str, int, int], None]
@@ -140,7 +140,7 @@ def _is_plain(path: Path) -> bool:
 
 def _has_private_key(path: Path) -> bool:
     with path.open("rb") as file:
-        return _PRIVATE in file.read(archive.MAX_DOCUMENT_BYTES)
+        return keys.is_private(file.read(archive.MAX_DOCUMENT_BYTES))
 
 
 def _hashed(name: str, path: Path) -> Entry:

@@ -93,9 +93,7 @@ def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fl
         views=_not_fresh(connection),
         membership=membership.membership(connection),
         proof=proof,
-        in_doubt=unproven.in_doubt(_known_devices(connection, proof).values())
-        if proof != OFF
-        else [],
+        in_doubt=unproven.in_doubt(connection, proof),
         unproven=unproven.lately(connection, proof, now),
     )
 

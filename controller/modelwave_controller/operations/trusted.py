@@ -1,5 +1,6 @@
 """What the newest root trusts of this home: its order key, its releases, and what runs."""
 
+from collections.abc import Mapping
 from contextlib import closing, suppress
 
 from modelwave_controller.errors import ModelwaveError, WrongKeyError
@@ -31,8 +32,7 @@ def left_to_do(home: Home) -> list[str]:
             home.order_key()
         except WrongKeyError as error:
             found.append(f"no order is signed: {error}; put one of these there")
-    for model, least in home.root.minimum.items():
-        found += below(home, model, least)
+    found += _below(home, home.root.minimum)
     return found + [
         f"devices refuse release {', '.join(map(str, numbers))} of {model}: too few keys of the "
         f"newest root have signed: `modelwave release sign {model} --key FILE`"
@@ -42,14 +42,18 @@ def left_to_do(home: Home) -> list[str]:
 
 def below(home: Home, model: str, least: int) -> list[str]:
     """Returns warnings about releases below a minimum that rollouts have brought to devices."""
+    return _below(home, {model: least})
+
+
+def _below(home: Home, minimum: Mapping[str, int]) -> list[str]:
     file = file_of(home.database_url)
-    if file is not None and not file.exists():
+    if not minimum or (file is not None and not file.exists()):
         return []
     with closing(Store(home.database_url)) as store, store.read() as connection:
         found = log.under_way(connection).current
     return [
-        f"release {release.release} of {model}, which runs on {target}, is below {least}: devices "
-        "that have it go on with it, and no device is brought to it any more"
-        for (of_model, target), release in sorted(found.items())
-        if of_model == model and release.release < least
+        f"release {release.release} of {model}, which runs on {target}, is below {minimum[model]}: "
+        "devices that have it go on with it, and no device is brought to it any more"
+        for (model, target), release in sorted(found.items())
+        if release.release < minimum.get(model, 0)
     ]

@@ -1,6 +1,6 @@
 """Says of which devices the newest report is not proven, and who sends what is not proven."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from modelwave_controller.phrases import plural
 from modelwave_controller.storage import proven
 from modelwave_controller.storage.proven import OFF
-from modelwave_controller.storage.tables import unproven
+from modelwave_controller.storage.tables import devices, unproven
 
 Entry = dict[str, Any]
 LATELY_SECONDS = 86400.0
@@ -42,9 +42,14 @@ def trouble(entry: Entry, now: float) -> str:
     return ""
 
 
-def in_doubt(entries: Iterable[Entry]) -> list[str]:
+def in_doubt(connection: Connection, proof: str) -> list[str]:
     """Returns the devices whose newest report is not proven, by name."""
-    return sorted(entry["device"] for entry in entries if entry["proven"] is False)
+    if proof == OFF:
+        return []
+    newest = proven.newest(connection)
+    query = select(devices.c.device, devices.c.install, devices.c.boot, devices.c.n)
+    rows = connection.execute(query.order_by(devices.c.device))
+    return [device for device, *numbers in rows if newest.get(device) != tuple(numbers)]
 
 
 def lately(connection: Connection, proof: str, now: float) -> list[str]:

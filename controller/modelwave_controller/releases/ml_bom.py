@@ -20,7 +20,8 @@ from typing import Any
 from modelwave_controller.judge import proportions
 from modelwave_controller.releases import heldout, latency_limit, model_signature
 from modelwave_controller.releases.bundles import Signed
-from modelwave_shared import dsse, ed25519, roles
+from modelwave_controller.trust import roots
+from modelwave_shared import dsse
 from modelwave_shared.limits import MILLION
 from modelwave_shared.words import MANIFEST
 
@@ -59,14 +60,7 @@ def bill(stored: Signed, root: Json, program: str, now: float) -> Json:
 def signers(stored: Signed, root: Json) -> list[str]:
     """Returns the ids of the release keys of `root` that have signed the manifest."""
     envelope = dsse.read(stored.envelope)
-    message = dsse.signed_bytes(envelope.kind, envelope.payload)
-    trusted, _ = roles.role_keys(root, MANIFEST)
-    good = {
-        keyid
-        for keyid, signature in envelope.signatures
-        if keyid in trusted and ed25519.verify(trusted[keyid], message, signature)
-    }
-    return sorted(good)
+    return sorted(roots.counting(root, MANIFEST, envelope.payload, envelope.signatures))
 
 
 def _model(stored: Signed, root: Json) -> Json:

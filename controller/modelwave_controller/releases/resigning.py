@@ -5,8 +5,9 @@ from typing import Any
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.releases.bundles import Signed
+from modelwave_controller.trust import roots
 from modelwave_controller.trust.keys import Signer
-from modelwave_shared import dsse, ed25519, roles
+from modelwave_shared import dsse, roles
 from modelwave_shared.limits import MAX_SIGNATURES
 from modelwave_shared.words import MANIFEST
 
@@ -17,11 +18,7 @@ def signed(release: Signed, signers: Sequence[Signer], root: dict[str, Any]) -> 
     allowed, needed = roles.role_keys(root, MANIFEST)
     held = dsse.read(release.envelope)
     message = dsse.signed_bytes(MANIFEST, held.payload)
-    found = {
-        keyid: signature
-        for keyid, signature in held.signatures
-        if keyid in allowed and ed25519.verify(allowed[keyid], message, signature)
-    }
+    found = roots.counting(root, MANIFEST, held.payload, held.signatures)
     for signer in signers:
         if signer.public not in allowed.values():
             raise OperatorError(

@@ -34,7 +34,6 @@ from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.service.readback import ReadBack
 from modelwave_controller.service.roots_in_use import RootsInUse
-from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.writer import Inbox, Writer
@@ -52,7 +51,6 @@ class Settings:
 
     home: Home
     broker: ServiceBroker
-    issuer: Issuer
     roots: RootsInUse
     tick_seconds: float
     clock: Callable[[], float]  # Unix seconds
@@ -71,7 +69,7 @@ class Leading:
         self.store = store
         fleet = settings.home.config.fleet
         approves = settings.home.config.devices.approves
-        self.ticker = Ticker(store, settings.issuer)
+        self.ticker = Ticker(store, settings.roots.issuer)
         self.roots = settings.roots
         self.readback = ReadBack(
             self.roots.chain.newest, settings.wake.set, settings.clock, self.roots.found

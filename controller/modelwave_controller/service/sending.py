@@ -1,7 +1,7 @@
 """Signs the orders of a rollout, and puts them into the outbox."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, ranges_of
 from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import ahead, outbox, retained, soundness
+from modelwave_controller.storage.soundness import InHome
 from modelwave_controller.storage.tables import orders
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import Root, of_our_format, view
@@ -20,9 +21,6 @@ from modelwave_controller.trust.keys import Signer
 from modelwave_shared import topics
 from modelwave_shared.maintenance import in_extra
 from modelwave_shared.words import ORDER
-
-# Returns the envelope of a manifest in the home: of this model, release number and target.
-InHome = Callable[[str, int, str], bytes | None]
 
 
 class Issuer:

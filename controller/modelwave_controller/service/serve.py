@@ -141,7 +141,6 @@ class Service:
         settings = Settings(
             home=self.home,
             broker=self.broker,
-            issuer=issuer,
             roots=RootsInUse(self.home, issuer),
             tick_seconds=self.tick_seconds,
             clock=self.clock,

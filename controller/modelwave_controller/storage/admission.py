@@ -9,13 +9,12 @@
 A device whose messages do not count has a row in `waiting`, with what its last report said.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
 from modelwave_controller.storage import devices, enrolled
-from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.enrolled import Waiting
 from modelwave_controller.storage.messages import Incoming, ReportMessage
 from modelwave_controller.storage.tables import waiting
@@ -45,7 +44,8 @@ def _not_admitted(connection: Connection, names: list[str], approves: bool) -> s
 
 def _note(connection: Connection, reports: Sequence[ReportMessage], now: float) -> None:
     names = sorted({message.device for message in reports})
-    found = {row.device: Waiting(*row) for row in _held(connection, names)}
+    rows = rows_with(connection, select(waiting), waiting.c.device, names)
+    found = {row.device: Waiting(*row) for row in rows}
     room = devices.MAX_STRANGERS - (
         connection.scalar(select(func.count()).select_from(waiting)) or 0
     )
@@ -60,8 +60,3 @@ def _note(connection: Connection, reports: Sequence[ReportMessage], now: float) 
             target=message.report.target, reports=row.reports + 1, seen_at=now
         )
     enrolled.put_waiting(connection, found.values())
-
-
-def _held(connection: Connection, names: list[str]) -> Iterator[Any]:
-    for chunk in chunks(names):
-        yield from connection.execute(select(waiting).where(waiting.c.device.in_(chunk)))

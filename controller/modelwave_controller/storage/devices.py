@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
 from modelwave_controller.storage import clock, installs, log, offers, views
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
-from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.chunks import chunks, rows_with
 from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
 from modelwave_controller.storage.messages import (
     Bad,
@@ -199,7 +199,7 @@ def _behind(connection: Connection, model: str) -> list[Reader]:
     query = _reporting(query, model)
     return [
         Reader(device, target, slot, old[text])
-        for device, target, slot, text in _rows(
+        for device, target, slot, text in rows_with(
             connection, query.order_by(devices.c.device), devices.c.reads, list(old)
         )
     ]
@@ -210,7 +210,7 @@ def places(connection: Connection, names: Sequence[str]) -> dict[str, tuple[str,
     query = select(devices.c.device, devices.c.target, devices.c.slot)
     return {
         device: (target, slot)
-        for device, target, slot in _rows(connection, query, devices.c.device, list(names))
+        for device, target, slot in rows_with(connection, query, devices.c.device, list(names))
     }
 
 
@@ -219,7 +219,7 @@ def that_run(
 ) -> list[str]:
     """Returns those of the devices that are of these targets and report the model."""
     query = _reporting(select(devices.c.device), model).where(devices.c.target.in_(targets))
-    return [row.device for row in _rows(connection, query, devices.c.device, list(names))]
+    return [row.device for row in rows_with(connection, query, devices.c.device, list(names))]
 
 
 def any_lacks(connection: Connection, target: str, model: str, manifest: str) -> bool:
@@ -239,7 +239,7 @@ def heard_after(
     if not rows:
         return [], after
     columns = (device_models.c.model, device_models.c.epoch, device_models.c.seq)
-    models = _rows(
+    models = rows_with(
         connection, select(device_models.c.device, *columns), device_models.c.device, list(rows)
     )
     found = sorted(HeardModel(*rows[device], *state) for device, *state in models)
@@ -295,7 +295,7 @@ def _take_reports(
 ) -> None:
     rows = {
         row.device: row
-        for row in _rows(connection, select(devices), devices.c.device, list(reports))
+        for row in rows_with(connection, select(devices), devices.c.device, list(reports))
     }
     seconds = clock.stored(connection).seconds
     fresh: dict[str, Report] = {}
@@ -435,7 +435,7 @@ def _stale(connection: Connection, reports: Collection[str]) -> list[Ignored]:
     """Returns the devices of a batch that reports older than their newest one came from."""
     reason = "a newer one is stored; if it was reinstalled, `modelwave device forget "
     query = select(devices.c.device, devices.c.stale).where(devices.c.stale > 0)
-    rows = _rows(connection, query, devices.c.device, list(reports))
+    rows = rows_with(connection, query, devices.c.device, list(reports))
     return [Ignored(row.device, "old report", row.stale, f"{reason}{row.device}`") for row in rows]
 
 
@@ -450,7 +450,7 @@ def _take_models(
     devices that were `replaced` do not run any more."""
     before: dict[tuple[str, str], dict[str, Any]] = {
         (row.device, row.model): row._asdict()
-        for row in _rows(connection, select(device_models), device_models.c.device, list(fresh))
+        for row in rows_with(connection, select(device_models), device_models.c.device, list(fresh))
     }
     after: dict[tuple[str, str], dict[str, Any]] = {
         (device, model): _model_row(device, model, state, before.get((device, model)))
@@ -577,7 +577,7 @@ def _counted(
                 "reason": message.reason,
                 "at": now,
             }
-    for row in _rows(connection, select(table), table.c.device, list(found)):
+    for row in rows_with(connection, select(table), table.c.device, list(found)):
         found[row.device]["count"] += row.count
     kept = _replace(connection, table, found)
     return [
@@ -608,7 +608,7 @@ def may_have_rows(connection: Connection, table: Any, names: list[str]) -> set[s
     kept = {
         row.device
         for known in (table, devices)
-        for row in _rows(connection, select(known.c.device), known.c.device, names)
+        for row in rows_with(connection, select(known.c.device), known.c.device, names)
     }
     strangers = [name for name in names if name not in kept]
     if strangers:
@@ -616,8 +616,3 @@ def may_have_rows(connection: Connection, table: Any, names: list[str]) -> set[s
         held = connection.scalar(select(func.count()).select_from(table).where(stranger)) or 0
         kept.update(strangers[: max(0, MAX_STRANGERS - held)])
     return kept
-
-
-def _rows(connection: Connection, query: Any, column: Any, values: list[str]) -> Iterator[Any]:
-    for chunk in chunks(values):
-        yield from connection.execute(query.where(column.in_(chunk)))

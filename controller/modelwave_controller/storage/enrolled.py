@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.chunks import chunks, rows_with
 from modelwave_controller.storage.tables import devices, enrolled, waiting
 
 
@@ -48,11 +48,8 @@ def every(connection: Connection) -> list[Enrolled]:
 
 def of(connection: Connection, names: Sequence[str]) -> dict[str, Enrolled]:
     """Returns those of these devices that have an enrolment."""
-    found: dict[str, Enrolled] = {}
-    for chunk in chunks(names):
-        query = select(enrolled).where(enrolled.c.device.in_(chunk))
-        found.update((row.device, Enrolled(*row)) for row in connection.execute(query))
-    return found
+    rows = rows_with(connection, select(enrolled), enrolled.c.device, names)
+    return {row.device: Enrolled(*row) for row in rows}
 
 
 def put(connection: Connection, rows: Collection[Enrolled]) -> None:

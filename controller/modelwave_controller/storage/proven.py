@@ -8,14 +8,13 @@ What `[devices] proof` in controller.toml says:
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from modelwave_controller.storage import clock, enrolled, proven_numbers
-from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.installs import LATE, OLDER, Heard
 from modelwave_controller.storage.messages import Incoming, Measured, ReportMessage, Unproven
 from modelwave_controller.storage.proven_numbers import Numbers
@@ -84,7 +83,7 @@ class _Judge:
         # What an earlier key has proved says nothing: the device begins anew with each.
         self.stored = {
             row.device: proven_numbers.load(row.numbers)
-            for row in _rows(connection, names)
+            for row in rows_with(connection, select(proven), proven.c.device, names)
             if row.generation == self.generations.get(row.device)
         }
         self.numbers: dict[str, Numbers | None] = defaultdict(lambda: None, self.stored)
@@ -129,11 +128,6 @@ class _Judge:
 
 def _heard(document: Report | Metrics) -> Heard:
     return Heard(document.install, document.boot, document.n)
-
-
-def _rows(connection: Connection, names: Sequence[str]) -> Iterator[Any]:
-    for chunk in chunks(names):
-        yield from connection.execute(select(proven).where(proven.c.device.in_(chunk)))
 
 
 def newest(connection: Connection) -> dict[str, Heard]:

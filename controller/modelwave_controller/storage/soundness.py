@@ -20,6 +20,7 @@ from modelwave_controller.trust import roots
 from modelwave_shared import documents, dsse
 from modelwave_shared.words import MANIFEST, ORDER
 
+# Returns the envelope of a manifest in the home: of this model, release number and target.
 InHome = Callable[[str, int, str], bytes | None]
 Document = dict[str, Any]
 

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from modelwave_controller.errors import OperatorError, TrustError
-from modelwave_controller.trust import keys
+from modelwave_controller.trust import keys, roots
 from modelwave_controller.trust.documents import require
 from modelwave_controller.trust.keys import Signer
-from modelwave_shared import documents, dsse, ed25519, fields, roles, schema
+from modelwave_shared import documents, dsse, fields, roles, schema
 from modelwave_shared.errors import DocumentError, advised
-from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_FILE_HOSTS, MAX_SIGNATURES
+from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_SIGNATURES
+from modelwave_shared.roots import EXTRA
 from modelwave_shared.words import ROOT
 
 ROLES = ("root", "release", "order")
@@ -118,13 +119,8 @@ def with_minimum(root: Document, model: str, release: int) -> Document:
 
 def with_hosts(root: Document, hosts: Sequence[str]) -> Document:
     """Returns `root` with the hosts that files may come from. Raises OperatorError."""
+    require(EXTRA["file_hosts"], list(hosts), "HOST")
     document = copy.deepcopy(root)
-    for host in hosts:
-        require(fields.text, host, "HOST")
-        if not host or not host.isascii() or any(c in host for c in "/@?# ") or "*" in host:
-            raise OperatorError(f"HOST: {host[:64]!r} is no host; give HOST or HOST:PORT")
-    if len(hosts) > MAX_FILE_HOSTS:
-        raise OperatorError(f"HOST: {len(hosts)} hosts, at most {MAX_FILE_HOSTS} are allowed")
     document.setdefault("extra", {})["file_hosts"] = list(dict.fromkeys(hosts))
     if not hosts:
         del document["extra"]["file_hosts"]
@@ -199,17 +195,13 @@ def require_next(draft: Draft, root: Document, what: str) -> None:
 
 def halves(draft: Draft, root: Document) -> tuple[Half, Half]:
     """Returns who has signed for `root` and for the draft itself, by distinct public keys."""
-    message = dsse.signed_bytes(ROOT, draft.payload)
-    return _half(root, draft, message), _half(draft.document, draft, message)
+    return _half(root, draft), _half(draft.document, draft)
 
 
-def _half(root: Document, draft: Draft, message: bytes) -> Half:
+def _half(root: Document, draft: Draft) -> Half:
     allowed, needed = roles.role_keys(root, ROOT)
-    signed: dict[bytes, str] = {}
-    for keyid, signature in draft.signatures:
-        public = allowed.get(keyid)
-        if public is not None and ed25519.verify(public, message, signature):
-            signed[public] = keyid
+    found = roots.counting(root, ROOT, draft.payload, draft.signatures)
+    signed = {allowed[keyid]: keyid for keyid in found}
     left = [keyid for keyid, public in allowed.items() if public not in signed]
     return Half(version_of(root), needed, list(signed.values()), left)
 

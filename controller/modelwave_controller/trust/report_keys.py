@@ -24,16 +24,11 @@ def device_report_key(master: bytes, device: str, generation: int) -> bytes:
     return hmac.digest(master, told, hashlib.sha256)
 
 
-def text_of(key: bytes) -> bytes:
-    """Returns the contents of a file that holds the key."""
-    return key.hex().encode() + b"\n"
-
-
 def create(folder: Path) -> bytes:
     """Draws the secret of a home that has none, and returns it. Raises OperatorError if there is
     one."""
     master = secrets.token_bytes(proofs.KEY_BYTES)
-    disk.create_file(folder / NAME, text_of(master), 0o600)
+    disk.create_file(folder / NAME, master.hex().encode() + b"\n", 0o600)
     return master
 
 

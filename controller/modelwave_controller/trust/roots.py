@@ -1,13 +1,13 @@
 """Makes and verifies root documents, and verifies documents under them. A root names the keys
 of each role of the fleet, and how many of them must sign."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from modelwave_controller.errors import TrustError, WrongKeyError
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.keys import Signer
-from modelwave_shared import documents, dsse, roles, words
+from modelwave_shared import documents, dsse, ed25519, roles, words
 from modelwave_shared.errors import NewerFormatError, advised
 
 ROOT_THRESHOLD = 2
@@ -46,6 +46,20 @@ def require_signer(root: dict[str, Any], kind: str, key: Signer, field: str = "-
             f"{field}: {key.keyid} is not one of the {words.SIGNER[kind]} keys of fleet "
             f"{root['fleet']} (its root names {', '.join(allowed)})"
         )
+
+
+def counting(
+    root: dict[str, Any], kind: str, payload: bytes, signatures: Iterable[tuple[str, bytes]]
+) -> dict[str, bytes]:
+    """Returns {key id: signature} of those signatures of a document of `kind` that are valid and by
+    keys that `root` names for it."""
+    allowed, _ = roles.role_keys(root, kind)
+    message = dsse.signed_bytes(kind, payload)
+    return {
+        keyid: signature
+        for keyid, signature in signatures
+        if keyid in allowed and ed25519.verify(allowed[keyid], message, signature)
+    }
 
 
 def open_signed(

@@ -19,7 +19,6 @@ from modelwave_controller.trust import keys, ssh_agent, token_uri, tokens
 from modelwave_controller.trust.keys import MAX_KEY_FILE_BYTES, Ask, Signer
 from modelwave_shared import dsse, ed25519
 
-AGENT, TOKEN = "ssh-agent:", "pkcs11:"
 WAIT_SECONDS = 120  # for a person who is asked to confirm a signature, or to touch the token
 SOON_SECONDS = 2  # where nobody is asked
 
@@ -51,7 +50,7 @@ class HeldKey:
 
 def is_file(text: str) -> bool:
     """Returns whether the text names a key file."""
-    return not text.startswith((AGENT, TOKEN))
+    return not text.startswith((ssh_agent.PREFIX, token_uri.PREFIX))
 
 
 def shown(text: str) -> str:
@@ -65,11 +64,11 @@ def open_signer(text: str, ask: Ask, base: Path | None = None, unattended: bool 
     OperatorError if the text or what it names is wrong, KeyAwayError if the agent or the token is
     not there."""
     base = base or Path()
-    if text.startswith(AGENT):
+    if text.startswith(ssh_agent.PREFIX):
         agent, keyid = ssh_agent.named(text, base, SOON_SECONDS if unattended else WAIT_SECONDS)
         public = agent.find(keyid)
         return HeldKey(text, public, lambda message: agent.sign(public, message))
-    if text.startswith(TOKEN):
+    if text.startswith(token_uri.PREFIX):
         token = tokens.open_key(text, ask, base, unattended)
         return HeldKey(shown(text), token.public, token.sign)
     return keys.load_key(base / text, ask)

@@ -53,7 +53,7 @@ class WaitingKey:
         self._away = "it was not tried yet"
         self._again = 0.0
         self._busy: threading.Thread | None = None
-        if text.startswith(signers.AGENT):
+        if text.startswith(ssh_agent.PREFIX):
             keyid = ssh_agent.named_keyid(text)
             self._require_allowed(keyid)
             self._public = allowed[keyid]
