@@ -311,7 +311,7 @@ class Home:
         text = self.config.keys.order
         if signers.is_file(text):
             key = signers.open_signer(text, self._order_passphrase, self.path)
-            roots.require_signer(self.root_document, "order", key)
+            roots.require_signer(self.root_document, "order", key, "keys.order")
             return key
         allowed, _ = roles.role_keys(self.root_document, "order")
         return WaitingKey(text, allowed, self._order_passphrase, self.path)

@@ -57,6 +57,8 @@ class RootsInUse:
         except ModelwaveError as error:
             self.issuer.take(self.chain.newest, self.issuer.key)
             self.issuer.trouble = str(error)
+        if self.chain.version > before:
+            logger.info("root %d of this home is in use, and is published", self.chain.version)
         self._behind()
         self._tell()
         return self.chain.version > before
