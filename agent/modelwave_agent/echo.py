@@ -19,7 +19,6 @@ class Echo:
     """What came back of the reports that were sent. `trouble` is for the report."""
 
     def __init__(self) -> None:
-        self.asks = True  # whether to subscribe: not if that costs the connection
         self.listens = False
         self.trouble = ""
         self._digest = b""  # of the newest report

@@ -59,7 +59,7 @@ class View:
         self.nonce = ""  # that waits for its answer; "": none
         self.answer: "Document | None" = None  # the last one
         self.waited = 0.0  # seconds with a connection for which the nonce has waited
-        self.looked = self.asks_at = self.judges_at = self.hears_at = clock.now()
+        self.looked = self.asks_at = self.judges_at = clock.now()
         self.since: "float | None" = None  # when an answer named what has not come since
         self.seeks = False  # the device should subscribe anew
         self.wrong = ""  # what was wrong with the last heartbeat
@@ -123,11 +123,6 @@ class View:
         if not granted:
             self.denied = "the broker denies heartbeat/%s: allow it to read" % self.device.name
         self._judge(self.clock.now())
-
-    def deaf(self) -> None:
-        """Notes that the connection broke while the device subscribed to heartbeats: some brokers
-        deny it so. It does without them for a day, so that orders come."""
-        self.hears_at = self.clock.now() + ASK_SECONDS
 
     def _ask(self) -> None:
         if hasattr(os, "urandom"):

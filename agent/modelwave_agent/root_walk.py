@@ -2,7 +2,8 @@
 
 The broker retains each root under its version. A device waits for the next version only: a board
 has no memory for a chain. A root is verified, stored durably, and only then trusted; one that is
-refused is told in the report once, and changes nothing. A new root may trust other keys, so the
+refused is told in the report once, and changes nothing. After it none is judged for JUDGE_SECONDS,
+as strangers may send many, and each takes a board seconds. A new root may trust other keys, so the
 agent then judges all orders anew (runner.py).
 """
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from modelwave_agent.ports import Clock
     from modelwave_agent.types import Document, Enrolment
 
+JUDGE_SECONDS = 60  # from a root that was refused to the next one that is judged
+
 
 class RootWalk:
     def __init__(self, device: "Enrolment", folder: str, clock: "Clock", problem: str = "") -> None:
@@ -28,6 +31,7 @@ class RootWalk:
         self.problem = problem  # what the report says
         self.missed = False  # a root could not be judged or stored: it is to be asked for again
         self._refused = ""  # the digest of the last message that was refused for good
+        self._judges_at = clock.now()
 
     def topic(self) -> str:
         """Returns the topic of the root that comes next."""
@@ -39,14 +43,19 @@ class RootWalk:
         digest = hexdigest(message)
         if digest == self._refused:
             return False
-        self.problem = self._refused = ""
         if not message:
+            self.problem = self._refused = ""
             return False
+        if self.clock.now() < self._judges_at:
+            self.missed = True
+            return False
+        self.problem = self._refused = ""
         try:
             with JUDGING:
                 root = await self._stored(message)
         except ValueError as error:
             self._refused = digest
+            self._judges_at = self.clock.now() + JUDGE_SECONDS
             self._tell(advised(error, "agent"))
             return False
         except (OSError, MemoryError) as error:

@@ -1,13 +1,12 @@
 """The agent: runs the connection, the report and the updates of all models of a device."""
 
 import asyncio
-import binascii
 import json
-import os
 import random
 
 from modelwave_agent.echo import DENIED, Echo
-from modelwave_agent.freshness import View
+from modelwave_agent.freshness import ASK_SECONDS, View
+from modelwave_agent.numbering import Numbering
 from modelwave_agent.observations import (
     Observations,
     checked_counts,
@@ -15,11 +14,11 @@ from modelwave_agent.observations import (
     checked_sample,
     whole_number,
 )
+from modelwave_agent.optional_topics import FOR_EVER, OptionalTopic
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_EPOCH, MAX_NAME
-from modelwave_shared.proofs import sealed
 from modelwave_shared.version import described
 from modelwave_shared.words import READS, SIGNER
 
@@ -43,7 +42,6 @@ PROGRAM = "modelwave-agent"
 REPEAT_SECONDS = (60, 120, 240, 480, 900)
 JITTER = 0.2
 RECONNECT_SECONDS = (1, 2, 4, 8, 15, 30, 60)
-INSTALL_BYTES = 8
 STEADY_SECONDS = 60  # after a connection of this length the pauses start from the shortest
 AGAIN_SECONDS = 60  # between two attempts to judge a refused order again
 
@@ -76,13 +74,8 @@ class Agent:
         self.clock = clock
         self.metrics_seconds = metrics_seconds
         self.presence = topics.presence(device.fleet, device.name)
-        self.boots = boots
+        self.numbering = Numbering(boots, clock)
         self.walk = walk
-        self.boot = 0
-        self.install = ""  # "": none is durable
-        self.n = 0  # number of the last document since the reset
-        self.trouble = ""  # why the count of resets could not be written
-        self._count_boot()
         self.crashed = False  # the program ends by a fault of its own: no clean stop
         self.connected = asyncio.Event()
         self.changed = asyncio.Event()
@@ -94,6 +87,10 @@ class Agent:
         self.version = version or described()
         self.reported = topics.reported(device.fleet, device.name)
         self.echo = Echo()
+        self.optional = (
+            OptionalTopic(self.heartbeat, self.view.heard, ASK_SECONDS),
+            OptionalTopic(self.reported, self._echo_answered, FOR_EVER),
+        )
         self._report_key = report_key
         for update in updates.values():
             update.report.changed = self.changed.set
@@ -218,8 +215,8 @@ class Agent:
         await self.link.connect(self.presence, b"offline")
         await self.link.publish(self.presence, b"online", True)
         await self._subscribe()
-        await self._hear()
-        await self._listen_to_echo()
+        for topic in self.optional:
+            await topic.subscribe(self.link, self.clock)
         self.connected.set()
         self.changed.set()
 
@@ -229,26 +226,7 @@ class Agent:
         wanted = [self.walk.topic()] + list(self.desired) + list(self.listeners)
         await self.link.subscribe(wanted)
 
-    async def _hear(self) -> None:
-        """Subscribes to heartbeats; access rules from before there were any deny it."""
-        if self.clock.now() < self.view.hears_at:
-            return
-        try:
-            self.view.heard(await self.link.subscribe_if_allowed([self.heartbeat]))
-        except LinkLost:
-            self.view.deaf()
-            raise
-
-    async def _listen_to_echo(self) -> None:
-        """Subscribes to the own report, unless that has ended a connection before: some brokers do
-        so when they deny a subscription."""
-        if not self.echo.asks:
-            return
-        try:
-            is_granted = await self.link.subscribe_if_allowed([self.reported])
-        except LinkLost:
-            self.echo.asks = False
-            raise
+    def _echo_answered(self, is_granted: bool) -> None:
         self.echo.connected(is_granted)
         if not is_granted:
             self.note(DENIED)
@@ -311,8 +289,10 @@ class Agent:
         the clock is set, and the broker does not send it again. Looks whether one is missing."""
         while True:
             await self.clock.sleep(AGAIN_SECONDS)
-            if self.trouble:
-                self._count_boot()
+            if self.numbering.trouble:
+                self.numbering.count_boot()
+                if not self.numbering.trouble:
+                    self.changed.set()
             is_missing, self.walk.missed = self.walk.missed, False
             for update in self.updates.values():
                 await update.consider_again()
@@ -338,27 +318,6 @@ class Agent:
 
     # The report.
 
-    def _count_boot(self) -> None:
-        """Counts this reset durably, and draws the install id of a new state folder, by which the
-        controller knows that the numbers begin anew. Where that cannot be done, no id is reported
-        but one that was durable before, and the next reset will have the same number. Its
-        documents must still come after these: they are numbered from the time on, where there is
-        a clock."""
-        had = self.trouble
-        try:
-            record = self.boots.read() or {"boot": 0}
-            self.install = record.get("install", "")
-            record["install"] = self.install or _drawn_install()
-            record["boot"] = self.boot = max(record["boot"] + 1, self.boot)
-            self.boots.write(record)
-            self.install = record["install"]
-            self.trouble = ""
-            if had:
-                self.changed.set()
-        except OSError as error:
-            self.trouble = "state: %s" % error
-            self.n = max(self.n, self.clock.wall() or 0)
-
     async def _report(self) -> None:
         repeats = 0
         while True:
@@ -383,10 +342,10 @@ class Agent:
         """Returns the report document."""
         updates = list(self.updates.values())
         has = [update.has() for update in updates]
-        notes = [self.trouble, self.walk.problem, self.echo.trouble]
+        notes = [self.numbering.trouble, self.walk.problem, self.echo.trouble]
         notes += [note for update in updates for note in update.report.notes()]
         notes += self.view.notes()
-        document = self._numbered()
+        document = self.numbering.numbered()
         document.update(
             {
                 "target": self.device.target,
@@ -410,16 +369,11 @@ class Agent:
     def _sealed(self, topic: str, document: "Document") -> bytes:
         """Returns the payload of a document for `topic`, with its proof if there is a key."""
         payload = json.dumps(document).encode()
-        return sealed(self._report_key, topic, payload) if self._report_key else payload
+        if not self._report_key:
+            return payload
+        from modelwave_shared.proofs import sealed  # in memory only on devices with a key
 
-    def _numbered(self) -> "Document":
-        """Starts a document with a number: (boot, n) is greater than in all earlier documents of
-        this install."""
-        self.n += 1
-        numbered: "Document" = {"boot": self.boot, "n": self.n}
-        if self.install:
-            numbered["install"] = self.install
-        return numbered
+        return sealed(self._report_key, topic, payload)
 
     # The observations.
 
@@ -434,20 +388,13 @@ class Agent:
         observations = self.observations
         topic = topics.metrics(self.device.fleet, self.device.name)
         try:
-            document = observations.next(self._numbered, self.clock.now())
+            document = observations.next(self.numbering.numbered, self.clock.now())
             while document:
                 await self.link.publish(topic, self._sealed(topic, document), False)
                 observations.sent()
-                document = observations.next(self._numbered, self.clock.now())
+                document = observations.next(self.numbering.numbered, self.clock.now())
         except (LinkLost, MemoryError):
             pass  # sent again under the same number, so that it counts once
-
-
-def _drawn_install() -> str:
-    """Returns a random id, or "" on a board without a source of randomness."""
-    if not hasattr(os, "urandom"):
-        return ""
-    return binascii.hexlify(os.urandom(INSTALL_BYTES)).decode()
 
 
 def _jittered(seconds: float) -> float:

@@ -16,7 +16,7 @@ def installs(agent):
     reports.check(words.REPORT, report)
     agent.observations.add("digits", 0, [1, 0, 0, 0])
     agent.observations.close(1)
-    window = agent.observations.next(agent._numbered, 1)
+    window = agent.observations.next(agent.numbering.numbered, 1)
     agent.observations.sent()
     reports.check(words.METRICS, window)
     return report.get("install"), window.get("install")
@@ -35,7 +35,7 @@ def test_install_id_is_drawn_once_and_stays_over_resets(tmp_path):
     first = booted(world)
     assert len(first) == 16
     assert [booted(world) for _ in range(3)] == [first] * 3
-    assert world.boot()[0].boot == 5
+    assert world.boot()[0].numbering.boot == 5
 
 
 def test_another_state_folder_has_another_id_and_counts_from_one(tmp_path):
@@ -43,8 +43,8 @@ def test_another_state_folder_has_another_id_and_counts_from_one(tmp_path):
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
         agent, _ = World(tmp_path / name).boot()
-        assert agent.boot == 1
-        found.add(agent.install)
+        assert agent.numbering.boot == 1
+        found.add(agent.numbering.install)
     assert len(found) == 3
 
 
@@ -62,8 +62,8 @@ def test_journal_of_an_older_agent_gets_an_id_and_keeps_its_count(tmp_path):
     old.write({"boot": 41})
     world = World(tmp_path)
     agent, _ = world.boot()
-    assert (agent.boot, len(agent.install)) == (42, 16)
-    assert booted(world) == agent.install
+    assert (agent.numbering.boot, len(agent.numbering.install)) == (42, 16)
+    assert booted(world) == agent.numbering.install
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ def test_id_that_is_not_durable_is_not_told(tmp_path, unwritable, monkeypatch):
     world = World(tmp_path)
     unwritable()
     agent, _ = world.boot()
-    assert agent.trouble
+    assert agent.numbering.trouble
     assert installs(agent) == (None, None)
     monkeypatch.undo()
-    agent._count_boot()
-    assert not agent.trouble
+    agent.numbering.count_boot()
+    assert not agent.numbering.trouble
     told = installs(agent)[0]
     assert booted(world) == told
 
@@ -100,4 +100,4 @@ def test_id_that_was_durable_is_told_when_the_folder_is_read_only(tmp_path, unwr
 def test_device_without_a_source_of_randomness_tells_no_id(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "urandom")
     agent, _ = World(tmp_path).boot()
-    assert (agent.trouble, installs(agent)) == ("", (None, None))
+    assert (agent.numbering.trouble, installs(agent)) == ("", (None, None))

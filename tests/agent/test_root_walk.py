@@ -7,6 +7,8 @@ import pytest
 
 from modelwave_agent import root_store
 from modelwave_agent.journal import Journal
+from modelwave_agent.root_walk import RootWalk
+from modelwave_agent.types import Enrolment
 from modelwave_shared import dsse
 from modelwave_shared.errors import EnvelopeError
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, MAX_ROOT_JOURNAL_BYTES, MAX_SIGNATURES
@@ -164,6 +166,41 @@ def test_bad_root_that_is_repeated_is_not_verified_again(world, monkeypatch):
     world.retained[topic(2)] = bad = signing.envelope("root", document(2), STRANGER)
     told(world, bad, bad)
     assert len(judged) == 1
+
+
+class SetClock:
+    seconds = 0
+
+    def now(self):
+        return self.seconds
+
+    async def breathe(self):
+        pass
+
+
+def test_flood_of_bad_roots_costs_one_judgement_a_minute_and_the_good_one_is_asked_for(
+    tmp_path, monkeypatch
+):
+    judged = []
+    next_root = root_store.documents.next_root
+    monkeypatch.setattr(
+        root_store.documents,
+        "next_root",
+        lambda *arguments: judged.append(1) or next_root(*arguments),
+    )
+    clock = SetClock()
+    walk = RootWalk(Enrolment("pi-1", "linux-cpu", ROOT), str(tmp_path), clock)
+    good = signing.root_envelope(document(2))
+    for number in range(50):
+        bad = signing.envelope("root", document(2, epoch=number), STRANGER)
+        assert not asyncio.run(walk.take(bad))
+        assert not asyncio.run(walk.take(b""))  # the topic is cleared
+    assert not asyncio.run(walk.take(good))
+    assert len(judged) == 1
+    assert walk.missed  # so the agent subscribes anew, and gets what is retained
+    assert os.listdir(tmp_path) == []
+    clock.seconds += 60
+    assert asyncio.run(walk.take(good))
 
 
 def test_longest_root_fits_the_journal(tmp_path):

@@ -51,7 +51,7 @@ def test_package_has_not_grown_much_over_what_is_recorded():
 def test_every_file_of_an_index_is_there_and_none_is_a_hosts():
     named = [path for index in package.INDEXES for path in package.installed(built(), index)]
     assert "modelwave_agent/board/agent.mpy" in named
-    assert sorted(named) == sorted(path for path in built() if path.endswith(".mpy"))
+    assert set(named) == {path for path in built() if path.endswith(".mpy")}
     assert not any("/host/" in path for path in named)
 
 
@@ -203,10 +203,12 @@ def test_a_traceback_names_our_files_lines_and_functions(folder, tmp_path):
     )
     done = micropython.run(tmp_path, "-c", code)
     place = "modelwave_agent/board/agent.py"
-    made = line_of(f"agent/{place}", "enrolment = _enrolled(device, target, models, root)")
+    made = line_of(
+        f"agent/{place}", "trusted, problem = _trusted(device, target, models, root, folder)"
+    )
     raised = line_of(f"agent/{place}", 'advised(error, "agent")')
     assert f'File "{place}", line {made}, in __init__\n' in done.stderr
-    assert f'File "{place}", line {raised}, in _enrolled\n' in done.stderr
+    assert f'File "{place}", line {raised}, in _trusted\n' in done.stderr
 
 
 def test_an_exception_is_reported_by_the_name_of_its_class(folder, tmp_path):

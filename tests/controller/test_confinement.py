@@ -34,10 +34,12 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[
     with (
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_UNIX) as agent,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log,
         subprocess.Popen(["sleep", "600"]) as victim,
     ):
         agent.bind(str(tmp_path / "agent"))
         agent.listen()
+        log.bind(str(tmp_path / "log"))
         port = str(tcp.getsockname()[1])
         yield [str(victim.pid), str(key), port, str(tmp_path / "agent"), str(tmp_path)]
         victim.kill()
@@ -65,7 +67,7 @@ def test_the_same_model_gets_all_of_it_when_it_is_not_confined(arguments: list[s
     """So the other tests would notice."""
     found = ran([sys.executable, "-P", str(HOSTILE), *arguments])
     assert set(found["environment"]) >= NOT_KEPT
-    for name in ("key", "another file", "TCP", "UDP", "agent of keys", "signal"):
+    for name in ("key", "another file", "TCP", "UDP", "agent of keys", "log", "signal", "limits"):
         assert found[name] == "got", name
     if os.geteuid() == 0:
         for name in ("shadow", "environment of the parent", "memory of the parent", "attach"):

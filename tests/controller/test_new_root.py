@@ -1,6 +1,8 @@
 """What a new root makes of orders that stand: an offline device takes the roots first, and must
 find an order then that it may take."""
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +13,7 @@ import pytest
 from next_roots import Following, epoch, key, new_order_key, next_root, publish, root_keys
 from rollout_world import FLEET, TARGET, World, newest, quick
 
+from modelwave_controller import disk
 from modelwave_controller.cli import run
 from modelwave_controller.cli.options import PASSPHRASE as PASSPHRASE_VARIABLE
 from modelwave_controller.errors import OperatorError, TrustError
@@ -219,12 +222,62 @@ def test_restored_home_behind_the_broker_signs_nothing_and_names_the_command(
     require_all_valid(world)
 
 
+def refuse_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(disk, "replace", full)
+
+
+def test_new_root_that_cannot_be_kept_in_roots_is_used_and_kept_later(
+    following: Following, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(following, 1, 100)
+    data = next_root(world.home, new_order_key(world.home))
+    (world.home.path / "root.json").write_bytes(data)
+    with monkeypatch.context() as patched:
+        refuse_writes(patched)
+        assert following.roots.look()
+        assert following.roots.chain.version == world.issuer.root.version == 2
+        assert "2.json: No space left on device" in following.roots.chain.trouble
+        assert world.issuer.trouble == ""
+    following.tick()
+    assert following.roots.chain.trouble == ""
+    assert (world.home.path / "roots" / "2.json").read_bytes() == data
+    require_all_valid(world)
+
+
+def test_restored_home_signs_nothing_also_where_the_root_that_was_found_cannot_be_kept(
+    following: Following, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = next_root(world.home, new_order_key(world.home))
+    following.roots.found(2, newer)
+    with monkeypatch.context() as patched:
+        refuse_writes(patched)
+        following.roots.look()
+        assert "restored from a backup" in world.issuer.trouble
+        assert "No space left on device" in world.issuer.trouble
+    following.roots.look()
+    assert (world.home.path / "roots" / "2.found.json").read_bytes() == newer
+    assert "root publish" in world.issuer.trouble
+
+
 def test_forged_root_at_the_broker_is_ignored(following: Following, world: World) -> None:
     forged = next_root(world.home, signers=root_keys(world.home)[:1])
     following.roots.found(2, forged)
     following.tick()
     assert world.issuer.trouble == ""
     assert not (world.home.path / "roots" / "2.found.json").exists()
+
+
+def test_many_made_up_roots_at_the_broker_do_not_hide_the_next_one(
+    following: Following, world: World
+) -> None:
+    for version in range(1000, 1200):
+        following.roots.found(version, b"made up")
+    following.roots.found(2, next_root(world.home))
+    following.tick()
+    assert "the broker has root 2" in world.issuer.trouble
 
 
 def test_release_of_a_revoked_key_is_refused_until_it_is_signed_anew(

@@ -9,7 +9,7 @@ import pytest
 from operator_home import SECRET, Run, as_json, make_home, refused, runner
 
 from modelwave_controller.home import Home
-from modelwave_controller.trust import chain, drafts, keys
+from modelwave_controller.trust import chain, changes, drafts, keys
 from modelwave_shared import documents
 
 
@@ -259,3 +259,53 @@ def test_what_there_are_no_words_for_is_shown_as_it_stands() -> None:
     new = json.loads(json.dumps(old)) | {"odd": [2]}
     new["extra"] = {"strange": 2}
     assert changes.changes(old, new) == ["root.odd: absent → [2]", "root.extra.strange: 1 → 2"]
+
+
+def test_all_keys_are_shown_before_a_signature_as_the_root_given_may_hide_what_changes(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    """Who has taken the controller sends a draft with a release key of its own, and a root of its
+    own making that seems to have that key already."""
+    theirs = keys.create_key(tmp_path / "theirs.key", None)
+    old = home.root.roles.release.keyids
+    evil = drafts.rotated(home.root_document, "release", old, [theirs.public], None)
+    draft = drafts.drafted(drafts.next_of(evil, 1_800_000_000))
+    (tmp_path / "root-2.draft.json").write_bytes(draft.envelope())
+    made = drafts.rotated(evil, "root", [], [theirs.public], 1)
+    forged = drafts.signed(drafts.drafted(made), [theirs], made)
+    (tmp_path / "root.json").write_bytes(forged.envelope())
+    sign = ("root", "sign", "root-2.draft.json", "--root", "root.json", "--yes")
+    code, out, _ = modelwave(*sign, "--key", root_key(home, 1))
+    assert code == 0
+    assert f"release key {theirs.keyid} is added" not in out
+    assert theirs.public.hex() in out
+    assert "the root.json that you have kept yourself" in out
+    code, out, err = modelwave(*sign, "--key", root_key(home, 1), "--json")
+    assert theirs.public.hex() in err
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (400, "which is to come: devices without a clock take no order that expires before"),
+        (-9000, "before root 1 was made"),
+    ],
+)
+def test_root_with_another_date_than_today_is_doubtful(home: Home, days: int, told: str) -> None:
+    now = 1_800_000_000
+    old = drafts.next_of(home.root_document, now - 1000)
+    new = drafts.next_of(old, now + days * 86400)
+    assert any(told in line for line in changes.warnings(old | {"version": 1}, new, now))
+    assert not any("made" in w for w in changes.warnings(old, drafts.next_of(old, now), now))
+
+
+def test_draft_of_somebody_else_is_shown_in_full_when_a_change_goes_on_from_it(
+    home: Home, tmp_path: Path, modelwave: Run
+) -> None:
+    bare = drafts.next_of(home.root_document, 1_800_000_000)
+    del bare["extra"]  # this program always writes one
+    (tmp_path / "root-2.draft.json").write_bytes(drafts.drafted(bare).envelope())
+    code, out, err = modelwave("key", "epoch", "--draft", "root-2.draft.json")
+    assert (code, err) == (0, "")
+    for keyid, public in home.root_document["keys"].items():
+        assert f"key {keyid}: {public}" in out

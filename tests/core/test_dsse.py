@@ -246,10 +246,23 @@ def test_a_known_keyid_over_anothers_signature_is_refused():
     unproven(dsse.write("order", stranger.payload, disguised))
 
 
-def test_a_bad_signature_beside_a_good_one_does_no_harm():
+def test_a_bad_signature_of_another_key_beside_a_good_one_does_no_harm():
     good = dsse.read(signed.TINY).signatures[0]
-    stranger = ("00000000", bytes(64))
-    assert verify(dsse.write("order", b"{}", [stranger, (KEYID, bytes(64)), good])) == b"{}"
+    stranger, other = ("00000000", bytes(64)), ("00000001", bytes(64))
+    keys = {KEYID: signed.ORDER_KEY, "00000001": signed.STRANGER_KEY}
+    assert verify(dsse.write("order", b"{}", [stranger, other, good]), keys) == b"{}"
+
+
+def test_only_the_first_signature_of_a_key_is_verified():
+    """Each takes a board a second, in which its program waits and its watchdog is not fed."""
+    bad = (KEYID, bytes(64))
+    envelope = dsse.Envelope("order", b"{}", [bad] * MAX_SIGNATURES)
+    tried = []
+    envelope._is_signed_by = lambda *_: tried.append(1)
+    refused(EnvelopeError, envelope.verify, KEYS, 1)
+    assert len(tried) == 1
+    good = dsse.read(signed.TINY).signatures[0]
+    assert "0 of the 1" in unproven(dsse.write("order", b"{}", [bad, good]))
 
 
 def test_the_same_key_twice_counts_once():

@@ -13,15 +13,15 @@ from tests.e2e.conftest import REPO
 
 ROOTS = ("shared", "agent", "controller")
 WORDS = "shared/modelwave_shared/words.py"
-READS_TWO_FORMATS = (WORDS, "MANIFEST: 2, ORDER: 2, REPORT", "MANIFEST: 3, ORDER: 3, REPORT")
-WRITES_THE_SECOND = (WORDS, "WRITES = {MANIFEST: 1, ORDER: 1}", "WRITES = {MANIFEST: 3, ORDER: 3}")
+READS_TWO_FORMATS = (WORDS, "MANIFEST: 2, ORDER: 2,", "MANIFEST: 3, ORDER: 3,")
+WRITES_THE_SECOND = (WORDS, "WRITES = {MANIFEST: 1, ORDER: 1,", "WRITES = {MANIFEST: 3, ORDER: 3,")
 SIGNS_MORE = (
     "controller/modelwave_controller/trust/documents.py",
     "return document | (",
     'return document | {"extra": {"site": "north", "battery": {"least_percent": 20}}} | (',
 )
 SAYS_MORE = (
-    "agent/modelwave_agent/runner.py",
+    "agent/modelwave_agent/numbering.py",
     '{"boot": self.boot, "n": self.n}',
     '{"boot": self.boot, "n": self.n, "extra": {"mood": "good"}}',
 )

@@ -9,9 +9,9 @@ agent.observe("digits", inferences=1)
 """
 
 import asyncio
-import gc
 import os
 
+import modelwave_agent.board.garbage  # noqa: F401  before the other imports, which make garbage
 from modelwave_agent.banks import Banks
 from modelwave_agent.board.clock import BoardClock
 from modelwave_agent.inbox import JUDGING
@@ -24,7 +24,6 @@ from modelwave_agent.update import Update
 from modelwave_shared import topics
 from modelwave_shared.errors import advised
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
-from modelwave_shared.proofs import key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
     MayHook = Callable[[Upcoming], MayAnswer]
 
 EEXIST = 17
-# Bytes of new allocations after which garbage is collected, if the program has not set this.
-# Without it, live objects fragment the heap, and no contiguous piece is large enough for a model.
-GARBAGE_BYTES = 4096
 TURN_SECONDS = 60  # the clock must be asked every few minutes (BoardClock)
 
 
@@ -80,8 +76,6 @@ class BoardAgent(Agent):
         Raises ValueError if the root of trust, the report key, or the name of the device, the
         target or a model is invalid, and OSError if the folder cannot be created. Verifying the
         root takes seconds on a board: create the agent before you start the watchdog."""
-        if gc.threshold() < 0:
-            gc.threshold(GARBAGE_BYTES)
         clock = BoardClock(wall, feed)
         with JUDGING:
             trusted, problem = _trusted(device, target, models, root, folder)
@@ -116,7 +110,7 @@ class BoardAgent(Agent):
             walk,
             metrics_seconds,
             listeners,
-            report_key=key_of(report_key) if report_key else b"",
+            report_key=_key_of(report_key) if report_key else b"",
         )
 
     def live(self, model: str) -> "Live | None":
@@ -191,6 +185,12 @@ def _check_names(device: str, target: str, models: "Iterable[str]") -> None:
     schema.target(target, "target")
     for model in models:
         fields.name(model, "models")
+
+
+def _key_of(digits: str) -> bytes:
+    from modelwave_shared.proofs import key_of  # in memory only on boards with a key
+
+    return key_of(digits)
 
 
 def _make(folder: str) -> None:

@@ -432,8 +432,8 @@ class HostAgent:
         agent.runtimes = runtime
         agent.view.frozen_seconds = settings.frozen_seconds
         agent.observations = self._observations
-        if agent.trouble:
-            logger.warning("%s: no order is taken until it can be written", agent.trouble)
+        if agent.numbering.trouble:
+            logger.warning("%s: no order is taken until it can be written", agent.numbering.trouble)
         for update in updates.values():
             update.report.changed = Changes(update, update.report.changed)
         report = updates[settings.models[0]].report

@@ -8,7 +8,9 @@ the other Pythons that it starts}. Taken away from the command and all that it s
 
     files    all but the system's, Python's and the allowed ones (Landlock); with them the memory,
              environment and open files of other processes, and signals to them
-    network  every socket, also those of the file system, such as an agent's with keys (seccomp)
+    network  every socket, also those of the file system, such as an agent's with keys (seccomp);
+             a pair of stream sockets is left
+    limits   of other processes (seccomp)
     rights   capabilities, set-user-ID programs, core files
 
 It stands alone: it imports nothing of ours, so that it can be run by path and before any library
@@ -93,9 +95,13 @@ _CALLS = {
         },
     ),
 }
+# Calls that are refused for some of their arguments.
+_PAIR = {"x86_64": 53, "aarch64": 199}  # socketpair
+_LIMIT = {"x86_64": 302, "aarch64": 261}  # prlimit64
 _X32 = 0x40000000  # calls of a third kind on x86_64
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050001  # SECCOMP_RET_ALLOW; SECCOMP_RET_ERRNO with EPERM
-_LOAD, _IS, _IS_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # <linux/bpf_common.h>
+_LOAD, _AND, _IS, _IS_AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06  # <linux/bpf_common.h>
+_FIRST, _SECOND = 16, 24  # where the arguments of a call are (struct seccomp_data)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -128,7 +134,7 @@ def confine(allowed: Mapping[str, Sequence[str]], pythons: Sequence[str]) -> Non
         read = [*_system(pythons), *map(Path, allowed["read"])]
         _restrict_files(read, map(Path, allowed["write"]), map(Path, allowed["list"]))
     if _knows_calls():
-        _refuse_calls(*_CALLS[platform.machine()])
+        _refuse_calls(platform.machine())
 
 
 def _drop_capabilities() -> None:
@@ -199,18 +205,34 @@ def _knows_calls() -> bool:
     return platform.machine() in _CALLS and Path("/proc/sys/kernel/seccomp").exists()
 
 
-def _refuse_calls(machine: int, calls: dict[str, int]) -> None:
-    """Makes the kernel refuse `calls`, and all calls of other kinds than the machine's own."""
-    left = len(calls) + 1  # tests until the refusal
-    filters = [(_LOAD, 0, 0, 4), (_IS, 0, left + 2, machine), (_LOAD, 0, 0, 0)]
+def _refuse_calls(machine: str) -> None:
+    """Makes the kernel refuse the calls in _CALLS, those of `_partly`, and all of other kinds than
+    the machine's own."""
+    (audit, calls), partly = _CALLS[machine], _partly(machine)
+    left = len(calls) + len(partly) + 1  # tests until the refusal
+    filters = [(_LOAD, 0, 0, 4), (_IS, 0, left + 2, audit), (_LOAD, 0, 0, 0)]
     filters.append((_IS_AT_LEAST, left, 0, _X32))
     for place, number in enumerate(calls.values()):
         filters.append((_IS, left - 1 - place, 0, number))
-    filters += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
+    filters += [*partly, (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
     code = b"".join(struct.pack("=HBBI", *one) for one in filters)
     held = ctypes.create_string_buffer(code)
     program = struct.pack("@HP", len(filters), ctypes.addressof(held))
     _checked(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0))
+
+
+def _partly(machine: str) -> list[tuple[int, int, int, int]]:
+    """Refuses the limits of another process than the caller's, and a pair of sockets that are no
+    streams: a datagram can be sent to any socket of the file system, also by one of a pair."""
+    stream, packets, kind = 1, 5, 15  # SOCK_STREAM, SOCK_SEQPACKET, and the bits that say which
+    limit = [(_LOAD, 0, 0, _FIRST), (_IS, 1, 0, 0)]
+    pair = [(_LOAD, 0, 0, _FIRST), (_IS, 1, 0, 1), (_RETURN, 0, 0, _REFUSE)]  # AF_UNIX
+    pair += [(_LOAD, 0, 0, _SECOND), (_AND, 0, 0, kind), (_IS, 2, 0, stream), (_IS, 1, 0, packets)]
+    found = []
+    for number, tests in ((_LIMIT[machine], limit), (_PAIR[machine], pair)):
+        tests = [*tests, (_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW)]
+        found += [(_IS, 0, len(tests), number), *tests]
+    return found
 
 
 def _checked(result: int) -> int:

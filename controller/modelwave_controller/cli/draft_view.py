@@ -84,6 +84,15 @@ def tell(shown: Shown, as_json: bool) -> None:
         say(f"  [yellow]warning:[/] {safe(line)}", as_json)
 
 
+def tell_all(shown: Shown, as_json: bool) -> None:
+    """Prints all that the draft says. What changes is told by comparison with a root that somebody
+    may have made up, so that the changes look harmless."""
+    say("What it says in all:", as_json)
+    rows = [f"{field}: {words}" for field, words in changes.facts(shown.draft.document)]
+    for line in [*rows, *changes.held_keys(shown.draft.document)]:
+        say(f"  {safe(line)}", as_json)
+
+
 def tell_signatures(shown: Shown) -> None:
     """Prints who has signed, who must sign still, and the next command."""
     signed = sorted({k for half in shown.halves for k in half.signed})

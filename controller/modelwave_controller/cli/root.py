@@ -84,6 +84,13 @@ def sign(
     drafts.require_next(draft, old, str(file))
     shown = Shown(file, draft if add else draft._replace(signatures=()), old, time.time())
     draft_view.tell(shown, as_json)
+    draft_view.tell_all(shown, as_json)
+    if root:
+        say(
+            f"The changes are by comparison with {safe(root)}: give the root.json that you have "
+            "kept yourself, not one that came with the draft.",
+            as_json,
+        )
     shown = draft_view.sign(shown, key, passphrase_file, yes)
     draft_view.write(shown, replace=True)
     draft_view.report(shown, as_json)

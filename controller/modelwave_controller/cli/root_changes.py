@@ -65,13 +65,16 @@ def _drafted(options: Options, change: _Change, warnings: Sequence[str] = ()) ->
     if options.draft is not None:
         going_on = draft_view.read(options.draft, "--draft")
         drafts.require_next(going_on, root, str(options.draft))
-        base = going_on.document | {"extra": going_on.document["extra"] | {"issued": int(now)}}
+        extra = going_on.document.get("extra", {}) | {"issued": int(now)}
+        base = going_on.document | {"extra": extra}
     draft = drafts.drafted(change(base))
     file = options.out or options.draft or Path(f"root-{draft.version}.draft.json")
     if file != options.draft:
         draft_view.require_free(file)
     shown = Shown(file, draft, root, now, warnings)
     draft_view.tell(shown, options.as_json)
+    if options.draft is not None:
+        draft_view.tell_all(shown, options.as_json)
     shown = draft_view.sign(shown, options.key, options.passphrase_file, options.yes)
     draft_view.write(shown, replace=file == options.draft)
     draft_view.report(shown, options.as_json)

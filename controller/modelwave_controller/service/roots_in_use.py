@@ -38,6 +38,7 @@ class RootsInUse:
         self.issuer = issuer
         self._key: Path | None = home.order_key_file
         self._looked: tuple[object, ...] = ()
+        self._kept = True  # the chain is in roots/, as far as is known
         self._found: dict[int, bytes] = {}  # roots at the broker, by version; not verified
         self._said = ""
 
@@ -73,13 +74,32 @@ class RootsInUse:
         for number in range(version + 1, found.version + 1):
             following = following.followed_by(found.envelopes[number], f"root {number}")
         self.chain = following._replace(trouble=found.trouble)
-        if found.version > version or not (self.path / chain.FOLDER).is_dir():
+        is_new = found.version > version or not (self.path / chain.FOLDER).is_dir()
+        if is_new or not self._kept:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Puts the chain into roots/. Without that it is in use all the same: it came from here."""
+        try:
             chain.write(self.path, self.chain)
+            self._kept = True
+        except OSError as error:
+            told = f"root {self.chain.version} is in use, and {self._not_written(error)}"
+            self.chain = self.chain._replace(trouble=told)
+            self._kept = False
+
+    def _not_written(self, error: OSError) -> str:
+        """Says that a file could not be written, and sees to it that the next look tries again."""
+        self._looked = ()
+        return f"{error.filename or self.path / chain.FOLDER}: {error.strerror}; put that right"
 
     def found(self, version: int, data: bytes) -> None:
-        """Notes a root at the broker that the home does not have."""
-        if version not in self.chain.envelopes and len(self._found) < MAX_FOUND:
+        """Notes a root at the broker that the home does not have. Anybody may have made it up, so
+        of many the lowest are kept: one of them is next."""
+        if version not in self.chain.envelopes:
             self._found[version] = data
+            if len(self._found) > MAX_FOUND:
+                del self._found[max(list(self._found))]
             self._looked = ()
 
     def _behind(self) -> None:
@@ -95,13 +115,16 @@ class RootsInUse:
             logger.warning("%s: it is ignored", error)
             return
         kept = chain.found_path(self.path, version)
-        kept.parent.mkdir(exist_ok=True)
-        if not kept.exists() or kept.read_bytes() != data:
-            disk.replace(kept, data)
+        way = f"`modelwave root publish {kept}` catches up"
+        try:
+            kept.parent.mkdir(exist_ok=True)
+            if not kept.exists() or kept.read_bytes() != data:
+                disk.replace(kept, data)
+        except OSError as error:
+            way = self._not_written(error)
         self.issuer.trouble = (
             f"the broker has root {version} of this fleet, and this home is at root "
-            f"{self.chain.version}: it was restored from a backup of before: `modelwave root "
-            f"publish {kept}` catches up"
+            f"{self.chain.version}: it was restored from a backup of before: {way}"
         )
 
     def _tell(self) -> None:

@@ -14,7 +14,8 @@ from modelwave_shared import documents
 
 Document = dict[str, Any]
 MAX_SHOWN = 400  # characters of a field without words of its own
-_SOON_SECONDS = 30 * 86400
+_DAY_SECONDS = 86400  # how far the clocks of two operators may differ
+_SOON_SECONDS = 30 * _DAY_SECONDS
 _KNOWN = ("v", "version", "fleet", "epoch", "keys", "roles", "minimum", "expires", "extra")
 _KNOWN_EXTRA = ("issued", "file_hosts")
 
@@ -81,6 +82,7 @@ def _warnings(old: Document, new: Document, now: float) -> Iterator[str]:
         yield f"it expired at {when(expires)}: devices take no order under it"
     elif expires is not None and expires < now + _SOON_SECONDS:
         yield f"it expires soon, at {when(expires)}: from then on devices take no order under it"
+    yield from _of_date(old, new, now)
     for model, least in sorted(old["minimum"].items()):
         if new["minimum"].get(model, 1) < least:
             yield f"the minimum of {model} is lowered: releases that were withdrawn may come back"
@@ -98,6 +100,22 @@ def _warnings(old: Document, new: Document, now: float) -> Iterator[str]:
         yield f"key {keyids} signs releases and orders: who takes it ships models"
     if not (set(old["roles"]["root"]["keyids"]) & set(root["keyids"])):
         yield "no root key stays: keys of both roots must sign"
+
+
+def _of_date(old: Document, new: Document, now: float) -> Iterator[str]:
+    """A device without a clock takes the date of its root for the time that has passed."""
+    before, issued = (_extra(root).get("issued", 0) for root in (old, new))
+    if issued > now + _DAY_SECONDS:
+        yield (
+            f"it says that it was made at {when(issued)}, which is to come: devices without a "
+            "clock take no order that expires before"
+        )
+    elif issued < before:
+        made = f"was made at {when(issued)}" if issued else "has no date of its own"
+        yield (
+            f"it says that it {made}, before root {documents.root_version(old)} was made: devices "
+            "without a clock may take orders that have expired"
+        )
 
 
 def lacking(halves: tuple[Half, Half]) -> list[str]:
@@ -143,6 +161,16 @@ def facts(root: Document) -> list[tuple[str, str]]:
     rows.append(("issued", "not said" if issued is None else when(issued)))
     rows.append(("expires", when(root.get("expires"))))
     return rows
+
+
+def held_keys(root: Document) -> list[str]:
+    """Returns the whole public keys of a root, a line each: a key with the id of another one can be
+    found by trying for a day."""
+    return [
+        f"{role} key {keyid}: {root['keys'][keyid]}"
+        for role in ROLES
+        for keyid in root["roles"][role]["keyids"]
+    ]
 
 
 def _extra(root: Document) -> Document:
