@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class RootsInUse:
-    """The chain that the service works with. All is called in the service's thread, but `found`."""
+    """The chain that the service works with. One thread calls all of it."""
 
     def __init__(self, home: Home, issuer: Issuer) -> None:
         self.path = home.path
