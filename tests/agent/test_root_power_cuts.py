@@ -15,6 +15,7 @@ from modelwave_shared import documents
 from tests import signing
 from tests.agent.fakes import ROOT, TOPIC, PowerCut, live, settled, world_with_live
 from tests.agent.root_chain import NEW_KEY, NEW_ROOT_KEYS, document, publish
+from tests.trust.figures import tell
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +128,7 @@ def sweep(folder, syncs, cuts=CUTS, steps=STEPS):
 
 def test_power_cut_at_every_write_of_a_root_walk_leaves_a_whole_root(tmp_path, syncs):
     cases, bad = sweep(tmp_path, syncs)
-    print(f"root walk on a host: {cases} power cuts, {len(bad)} with faults")
+    tell(f"root walk on a host: {cases} power cuts, {len(bad)} with faults")
     assert bad == {}
     assert cases > (60 if LONG else 12)
 
@@ -143,7 +144,7 @@ def test_power_cut_twice_in_a_row_in_a_root_walk(tmp_path, syncs):
             syncs.clear()
             assert world.faults == [], (first, second)
             cases += 1
-    print(f"root walk on a host: {cases} pairs of power cuts")
+    tell(f"root walk on a host: {cases} pairs of power cuts, 0 with faults")
 
 
 def test_the_sweep_goes_red_when_a_root_is_trusted_before_it_is_stored(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.board.sweep.cuts import FILESYSTEMS, GOOD, SCENARIOS, Sweep, numbers, unexpected
 from tests.board.sweep.flash import MODES
+from tests.trust.figures import tell
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ def test_power_cut_at_any_write_leaves_a_whole_model_and_a_true_report(tmp_path,
     for mode in MODES:
         points += sweep.run(mode, numbers(sweep.operations, mode, step))
     failed = sum(bool(point.faults) for point in points)
-    print(f"{filesystem}, {name}: {len(points)} of {sweep.operations * 3} points, {failed} failed")
+    tell(f"{filesystem}, {name}: {len(points)} of {sweep.operations * 3} points, {failed} failed")
     assert unexpected(points) == []
     assert points
 

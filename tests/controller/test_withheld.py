@@ -13,6 +13,7 @@ from broker_hosts import hosted
 from rollout_commands import Run, commands
 from rollout_world import FLEET, World, quick
 from simulated_fleet import poll
+from tests.trust.figures import tell
 
 from modelwave_agent import freshness, runner
 from modelwave_agent.host import config
@@ -115,3 +116,4 @@ def test_what_a_broker_keeps_from_a_device_is_seen(
 
         broker.broker.withheld = ()
         poll(lambda: view_of(run) == FRESH)
+        tell("a withheld order and a frozen view: 2 of 2 seen, and over when the broker is honest")

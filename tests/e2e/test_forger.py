@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from modelwave_controller.demo.fleet import HOST, Device, Parts
 from modelwave_shared import proofs
 from tests.e2e.conftest import DIGITS, FLEET, House
+from tests.trust.figures import tell
 
 PLAN = (
     *("--soak", "2", "--trial-seconds", "0", "--deadline", "60", "--max-rolled-back", "20"),
@@ -100,3 +101,4 @@ def test_forged_roll_backs_take_a_release_back_only_where_no_proof_is_required(
         (one["unproven"] or {"count": 0})["count"] for one in operator.asks("device", "list")
     )
     assert (lies > 0) == (proof == "require")
+    tell(f"forged roll-backs with proof {proof}: {status}, {lies} told as not proven")

@@ -17,6 +17,7 @@ from modelwave_shared import dsse, topics
 from modelwave_shared.words import ORDER
 from tests.e2e.conftest import DIGITS, FLEET, House
 from tests.e2e.test_boards import BOARD, PLAN, release, start_board
+from tests.trust.figures import tell
 
 NEAR, FAR = Device("pi-1", HOST, daemon=True), Device("pi-2", HOST, daemon=True)
 NEAR_BOARD, FAR_BOARD = "pico-1", "pico-2"
@@ -261,4 +262,4 @@ def test_stolen_and_lost_keys_are_replaced_and_no_device_takes_what_a_thief_sign
         fleet.refuses(operator, one, 2, *TARGETS)
     assert house.running.dead() == []
     tries = thief.tries + thief_of_all.tries
-    print(f"stolen keys: 5 roots, {tries} orders of thieves, 0 taken after a key was revoked")
+    tell(f"stolen keys: 5 roots, {tries} orders of thieves, 0 taken once a key was revoked")

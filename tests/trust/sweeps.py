@@ -34,4 +34,33 @@ SWEEPS = (
         "which roots may follow one another: python-tuf is asked too",
         ("tests/trust/test_root_chains.py",),
     ),
+    Sweep(
+        "power cuts",
+        "the walk to a new root is cut at every write, on hosts and on boards",
+        (
+            "tests/agent/test_root_power_cuts.py",
+            "tests/board/test_power_cuts_on_flash.py",
+            "-k",
+            "root",
+        ),
+    ),
+    Sweep(
+        "views",
+        "what a broker withholds, freezes or repeats is seen or refused",
+        (
+            "tests/agent/test_view.py",
+            "tests/controller/test_heartbeats.py",
+            "tests/controller/test_withheld.py",
+        ),
+    ),
+    Sweep(
+        "forged reports",
+        "whoever has the broker opens no gate and takes nothing back",
+        ("tests/controller/test_proven.py", "tests/e2e/test_forger.py"),
+    ),
+    Sweep(
+        "stolen keys",
+        "keys are stolen and lost, and no device takes what a thief signs",
+        ("tests/agent/test_stolen_order_key.py", "tests/e2e/test_stolen_keys.py"),
+    ),
 )
