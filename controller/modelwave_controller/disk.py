@@ -16,6 +16,7 @@ from typing import BinaryIO
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.interruption import held_back
 
+MAX_SECRET_BYTES = 1024
 _CHUNK_BYTES = 1 << 20
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 # As tempfile names them; a folder with a date in its name is a person's.
@@ -34,6 +35,20 @@ def read_input(path: Path, what: str, limit: int) -> bytes:
     if len(data) > limit:
         raise OperatorError(f"{what}: {path} is longer than {limit} bytes")
     return data
+
+
+def read_secret(path: Path, what: str) -> bytes:
+    """Returns the secret in a file that holds nothing else: the end of its line does not count.
+    Raises as `read_input`."""
+    return read_input(path, what, MAX_SECRET_BYTES).rstrip(b"\r\n")
+
+
+def read_secret_text(path: Path, what: str) -> str:
+    """Does the same for a secret that has to be UTF-8 text."""
+    try:
+        return read_secret(path, what).decode()
+    except UnicodeDecodeError as error:
+        raise OperatorError(f"{what}: {path} is not UTF-8 text") from error
 
 
 def copy_hashed(source: Path, folder: Path, what: str, limit: int) -> tuple[str, int]:

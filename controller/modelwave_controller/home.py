@@ -43,7 +43,6 @@ from modelwave_controller.trust.waiting_key import WaitingKey
 from modelwave_shared import fields, limits, roles
 
 MAX_CONFIG_BYTES = 65536
-MAX_PASSPHRASE_BYTES = 1024
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
 GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
@@ -311,7 +310,7 @@ class Home:
         text = self.config.keys.order
         if signers.is_file(text):
             key = signers.open_signer(text, self._order_passphrase, self.path)
-            roots.require_signer(self.root_document, "order", key)
+            roots.require_signer(self.root_document, "order", key, "keys.order")
             return key
         allowed, _ = roles.role_keys(self.root_document, "order")
         return WaitingKey(text, allowed, self._order_passphrase, self.path)
@@ -330,8 +329,7 @@ class Home:
     def _order_passphrase(self) -> bytes:
         name = self.config.keys.passphrase_file
         if name:
-            data = disk.read_input(self.within(name), "keys.passphrase_file", MAX_PASSPHRASE_BYTES)
-            return data.rstrip(b"\r\n")
+            return disk.read_secret(self.within(name), "keys.passphrase_file")
         given = environment.secret(ORDER_PASSPHRASE)
         if not given:
             raise OperatorError(
@@ -366,11 +364,7 @@ def _with_password(url: str, file: Path) -> str:
             "database.password_file: the URL has a password too, or is SQLite's, which has none: "
             "give one of the two"
         )
-    data = disk.read_input(file, "database.password_file", MAX_PASSPHRASE_BYTES)
-    try:
-        password = data.decode().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise OperatorError(f"database.password_file: {file} is not UTF-8 text") from error
+    password = disk.read_secret_text(file, "database.password_file")
     return parsed.set(password=password).render_as_string(hide_password=False)
 
 

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.slow
 V2 = Digits(2, "v2")
 
 
-def test_new_root_is_taken_while_a_model_serves_and_kept_over_a_restart(tmp_path):
+def test_new_root_is_taken_while_a_model_serves_and_kept_over_a_restart(tmp_path, caplog):
+    caplog.set_level("INFO")
+
     async def main(made):
         second = signing.root_envelope(document(2, minimum={"digits": 3}))
         with HostAgent.from_config(made.toml()) as agent:
@@ -22,6 +24,7 @@ def test_new_root_is_taken_while_a_model_serves_and_kept_over_a_restart(tmp_path
             await made.operator.publish(topic(2), second, True)
             await made.told("reported", lambda report: report["extra"]["root"] == 2)
             assert close(agent.run("digits", PICTURE), V2_SCORES)
+        assert "root 2 is trusted from now on" in caplog.text
         await made.operator.publish(topic(2), b"", True)
         with HostAgent.from_config(made.toml()):
             report = await made.told("reported", lambda report: report["boot"] == 2)

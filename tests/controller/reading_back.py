@@ -57,7 +57,7 @@ class Reading:
     def publish(self) -> list[str]:
         """Sends what is due and may be sent, and marks it: returns its topics."""
         with self.store.write() as connection:
-            due = outbox.unsent(connection, 100, but=ahead.not_surpassed(connection))
+            due = outbox.unsent(connection, 100, but=ahead.not_surpassed(connection, 0))
             for message in due:
                 self.readback.sent(message)
                 self.broker.send(message)

@@ -302,6 +302,7 @@ def test_device_that_waits_is_shown_and_counts_when_it_is_approved(run: Run, sto
     refused(run("device", "approve", "new-2"), "does not wait for approval")
     as_json(run("device", "approve", "new-1", "--json"))
     assert listed(run)["new-1"]["enrolment"]["approved_at"] > 0
+    assert listed(run)["new-1"]["trouble"] == "approved, and never heard"
     assert as_json(run("fleet", "status", "--json"))["membership"]["waiting"] == []
 
 
@@ -311,6 +312,18 @@ def test_expected_devices_are_counted_in_the_state_of_the_fleet(run: Run, tmp_pa
     found = as_json(run("fleet", "status", "--json"))["membership"]
     assert found == {"expected": ["pi-1", "pi-2"], "waiting": [], "revoked": []}
     assert "as linux-cpu" in run("device", "show", "pi-1")[1]
+
+
+def test_device_that_is_approved_where_proofs_are_asked_for_has_to_be_enrolled(
+    run: Run, store: Store, home: Home
+) -> None:
+    settings = home.path / "controller.toml"
+    settings.write_text(settings.read_text().replace('proof = "off"', 'proof = "require"'))
+    with store.write() as connection:
+        enrolled.put_waiting(connection, [Waiting("new-1", "linux-cpu", 3, 1.0, 2.0)])
+    assert "`modelwave device enrol new-1` makes it" in run("device", "approve", "new-1")[1]
+    found = as_json(run("fleet", "status", "--json"))["membership"]
+    assert found == {"expected": [], "waiting": [], "revoked": []}
 
 
 # Boards.

@@ -24,6 +24,7 @@ from modelwave_controller.rollout.events import FLEET as FLEET_LOG
 from modelwave_controller.rollout.events import FoundNewer, Reordered
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.state import FINISHED, RUNNING
+from modelwave_controller.service import differences
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.sending import Sender
 from modelwave_controller.service.tick import Ticker
@@ -161,6 +162,7 @@ def test_nothing_is_signed_while_the_order_key_is_not_the_new_roots(
     assert retained_messages(world) == before
     assert "no order is signed" in caplog.text
     assert "not one of the order keys" in world.issuer.trouble
+    assert world.issuer.trouble.startswith("keys.order: ")
     (world.home.path / "order.key").write_bytes(made)
     following.tick()
     require_all_valid(world)
@@ -570,3 +572,49 @@ def test_draft_with_an_expiry_that_passed_is_warned_of() -> None:
     assert "it expired at 1970-01-01 00:00 UTC" in said[0]
     assert "the minimum of digits is lowered" in said[1]
     assert "all root keys must sign" in said[2]
+
+
+def test_orders_of_a_root_that_the_home_does_not_have_yet_stay_at_the_broker(
+    following: Following, world: World
+) -> None:
+    bring(following, 1, 100)
+    topic = next(iter(retained_messages(world)))
+    with world.store.write() as connection:
+        sent = outbox.unsent(connection, 100)
+        outbox.mark(connection, [(each.topic, each.version) for each in sent])
+
+    def due(root: bytes) -> list[str]:
+        found = {
+            topics.under(FLEET, "root", "2"): differences.seen(root, "1" * 64),
+            topic: differences.seen(b"an order of the next epoch", "2" * 64),
+        }
+        with world.store.write() as connection:
+            return differences.judge(connection, world.issuer.document, found).due
+
+    assert due(next_root(world.home, signers=root_keys(world.home)[:1])) == [topic]
+    assert due(next_root(world.home, epoch(world.home))) == []
+
+
+def test_revert_to_a_release_below_the_minimum_is_refused(
+    following: Following,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    bring(following, 1, 100)
+    bring(following, 2, 100)
+    publish(world.home, lambda root: drafts.with_minimum(root, "digits", 2))
+    assert run(["rollout", "revert", "2"]) == 2
+    said = capsys.readouterr().err
+    assert "goes back to release 1 of digits, which is below 2" in said
+    assert "Start a rollout of a release from 2 on" in said
+
+
+def test_log_says_which_root_is_in_use(
+    following: Following, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    publish(world.home)
+    following.tick()
+    assert "root 2 of this home is in use, and is published" in caplog.text

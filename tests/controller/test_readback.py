@@ -26,7 +26,7 @@ from modelwave_shared import topics
 ORDER = topics.desired_slot(FLEET, "linux-cpu", "digits", 7)
 OTHER = topics.desired_slot(FLEET, "linux-cpu", "digits", 8)
 ROOT = topics.under(FLEET, "root", "1")
-ROOT_DOCUMENT = {"fleet": FLEET}  # where no order is signed
+ROOT_DOCUMENT = {"fleet": FLEET, "epoch": 0}  # where no order is signed
 
 
 @pytest.fixture

@@ -294,10 +294,10 @@ def test_orders_of_a_rollout_that_is_not_over_are_left_to_the_operator(world: Wo
 def test_numbers_pass_a_floor_and_all_that_stands_is_ordered_anew(world: World) -> None:
     bring(world, 1)
     with world.store.write() as connection:
-        floors.raise_to(connection, "digits", 100)
-        floors.raise_to(connection, "digits", 50)
-        floors.raise_to(connection, "letters", 7)  # no order of it stands
-        assert floors.of(connection, "digits") == 100
+        floors.raise_to(connection, "digits", 100, 0)
+        floors.raise_to(connection, "digits", 50, 0)
+        floors.raise_to(connection, "letters", 7, 0)  # no order of it stands
+        assert floors.of(connection, "digits", 0) == 100
     world.tick()
     order = world.ordered(world.devices["d0"])
     assert order is not None
@@ -320,7 +320,7 @@ def test_the_orders_of_open_stages_pass_a_floor_too(world: World) -> None:
         device.models["digits"]["seq"] = 200  # from before the database was restored
     world.hear(world.devices.values())
     with world.store.write() as connection:
-        floors.raise_to(connection, "digits", 200)
+        floors.raise_to(connection, "digits", 200, 0)
     world.tick()
     for name, device in world.devices.items():
         order = world.ordered(device)
@@ -341,7 +341,7 @@ def test_no_device_is_sent_back_and_forth_when_numbers_pass_a_floor(world: World
     world.tick()
     canaries = [d for d in world.devices.values() if _release(world, d) == 2]
     with world.store.write() as connection:
-        floors.raise_to(connection, "digits", 200)
+        floors.raise_to(connection, "digits", 200, 0)
     world.tick()
     assert retained(world)["all"] < 200
     assert [_release(world, device) for device in canaries] == [2, 2]
@@ -355,7 +355,7 @@ def test_the_way_back_passes_a_floor(world: World) -> None:
     world.answer("ROLLED_BACK", world.devices.values())
     world.tick()
     with world.store.write() as connection:
-        floors.raise_to(connection, "digits", 200)
+        floors.raise_to(connection, "digits", 200, 0)
     world.tick()
     world.answer("SUCCEEDED", world.devices.values())
     world.tick()
@@ -366,7 +366,7 @@ def test_the_way_back_passes_a_floor(world: World) -> None:
 def test_nothing_passes_a_floor_while_the_clock_is_in_doubt(world: World) -> None:
     bring(world, 1)
     with world.store.write() as connection:
-        floors.raise_to(connection, "digits", 100)
+        floors.raise_to(connection, "digits", 100, 0)
     world.jump(-86400)
     world.tick()
     assert world.state().seqs["digits"] < 100

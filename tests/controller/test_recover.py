@@ -303,7 +303,7 @@ def test_a_number_beyond_belief_is_refused_unless_it_is_given(world: World) -> N
     assert f"d1 reports order {MAX_SEQ}, more than 1,000,000 above this" in str(caught.value)
     assert "--to N" in str(caught.value)
     with world.store.read() as connection:
-        assert floors.of(connection, "digits") == 0
+        assert floors.of(connection, "digits", 0) == 0
     assert recover.recover(world.store, "digits", EPOCH, given + 5, world.now) == given + 5
     world.start(2, quick(100))
     world.tick()
@@ -341,9 +341,9 @@ def test_a_floor_leaves_numbers_for_orders_and_is_never_lowered(world: World, to
     with pytest.raises(OperatorError, match="--to"):
         recover.recover(world.store, "digits", EPOCH, to, world.now)
     with world.store.write() as connection:
-        floors.raise_to(connection, "digits", 900)
-        floors.raise_to(connection, "digits", 800)
-        assert floors.of(connection, "digits") == 900
+        floors.raise_to(connection, "digits", 900, 0)
+        floors.raise_to(connection, "digits", 800, 0)
+        assert floors.of(connection, "digits", 0) == 900
 
 
 def test_a_number_that_no_controller_reaches_is_not_followed() -> None:
@@ -376,7 +376,7 @@ def test_recover_shows_and_changes_nothing_until_it_is_confirmed(world: World, r
     (found,) = run("recover", "--json").json()
     assert (found["given"], found["highest"], found["restored_at"]) == (0, 57, None)
     with world.store.read() as connection:
-        assert floors.of(connection, "digits") == 0
+        assert floors.of(connection, "digits", 0) == 0
     assert run("recover", "digits", "--yes").out.startswith("the next order of digits is 1058\n")
     again = run("recover", "digits", "--yes")
     assert (again.code, "nothing to recover" in again.err) == (2, True)

@@ -216,8 +216,9 @@ def test_release_that_would_change_or_hide_another_is_refused(
 
 
 def test_folder_that_is_no_bundle_is_refused(home: Home, tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "no", home.path / "root.json"):
+    for path in (tmp_path, tmp_path / "no"):
         refuses(home, path, OperatorError, "not a bundle")
+    refuses(home, home.path / "root.json", TrustError, "a root instead of a manifest")
 
 
 @pytest.mark.parametrize("model", ["", "../releases", "a/b", "A", "x" * 70, "/etc", "a\0"])

@@ -240,7 +240,7 @@ def test_orders_that_pass_a_floor_stay_shadow_orders(world: World) -> None:
     fleet.begin(shadowing(AGREES), before=4)
     six = in_shadow(world)
     with world.store.write() as connection:
-        floors.raise_to(connection, "digits", 500)
+        floors.raise_to(connection, "digits", 500, 0)
     world.tick()
     assert in_shadow(world) == six
     order = world.ordered(world.devices[six[0]])

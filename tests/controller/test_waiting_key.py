@@ -12,7 +12,7 @@ from rollout_world import FLEET, PASSPHRASE, TARGET, World, seen
 
 from modelwave_controller.errors import KeyAwayError, OperatorError
 from modelwave_controller.home import Home
-from modelwave_controller.operations import overview
+from modelwave_controller.operations import overview, trusted
 from modelwave_controller.rollout.events import KeyAway, KeyBack
 from modelwave_controller.service.sending import Issuer
 from modelwave_controller.service.serve import Ready, Service
@@ -252,6 +252,14 @@ def test_wrong_setting_of_the_order_key_is_refused_at_the_start(
 ) -> None:
     with pytest.raises(OperatorError, match=problem):
         Service(settings(world.home, order), world.store)
+
+
+def test_key_of_an_agent_that_the_root_does_not_name_is_told_with_what_is_left_to_do(
+    world: World,
+) -> None:
+    (told,) = trusted.left_to_do(settings(world.home, "ssh-agent:1a2b3c4d"))
+    assert "no order is signed" in told
+    assert "1a2b3c4d is not one of the order keys" in told
 
 
 def test_service_starts_while_the_agent_is_away(world: World) -> None:

@@ -458,6 +458,14 @@ class _ReportingAgent(Agent):
         else:
             logger.info("reports: the broker sends them back again")
 
+    async def _take_root(self, message: bytes) -> None:
+        version, problem = self.device.root_version, self.walk.problem
+        await super()._take_root(message)
+        if self.device.root_version > version:
+            logger.info("root %d is trusted from now on", self.device.root_version)
+        elif self.walk.problem and self.walk.problem != problem:
+            logger.warning("%s: root %d stays in use", self.walk.problem, version)
+
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1

@@ -14,6 +14,8 @@ from modelwave_shared import fields
 
 app = typer.Typer(no_args_is_help=True, help="Make the agent for MicroPython boards.")
 
+PART_NAMES = ", ".join(sorted(index.removesuffix(".json") for index in package.PARTS))
+
 
 @app.command()
 def build(
@@ -52,7 +54,7 @@ def line(
     ],
     part: Annotated[
         list[str] | None,
-        typer.Option(help="An optional part: http, tls, ml, microlite, mqtt_as; repeat it."),
+        typer.Option(help=f"An optional part: {PART_NAMES}; repeat it."),
     ] = None,
 ) -> None:
     """Print the line by which a board installs the agent from a running `modelwave serve`.
@@ -63,8 +65,7 @@ def line(
     parts = part or []
     for name in parts:
         if f"{name}.json" not in package.PARTS:
-            known = ", ".join(sorted(index.removesuffix(".json") for index in package.PARTS))
-            raise OperatorError(f"--part: {name}: no part of the agent; known are {known}")
+            raise OperatorError(f"--part: {name}: no part of the agent; known are {PART_NAMES}")
     base = url.rstrip("/") + installer.PREFIX
     require(fields.url, base, "URL")
     print(installer.line(package.build(), base, parts))

@@ -132,6 +132,12 @@ def approve(ctx: typer.Context, devices: NamesArgument, as_json: JsonOption = Fa
     if as_json:
         print_json({"approved": devices})
         return
+    if home.config.devices.proof == "require":
+        say(
+            f"approved {plural(len(devices), 'device')}, but nothing counts without a report key "
+            f'(proof = "require"): `modelwave device enrol {" ".join(devices)}` makes it'
+        )
+        return
     say(f"approved {plural(len(devices), 'device')}; each counts with its next report")
 
 

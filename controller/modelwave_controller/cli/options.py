@@ -20,7 +20,6 @@ from modelwave_controller.phrases import seconds_of, whole_seconds_of
 if TYPE_CHECKING:
     from modelwave_controller.home import Home
 
-MAX_PASSPHRASE_BYTES = 1024
 MAX_REASON = 200  # characters of an operator's text
 
 
@@ -150,7 +149,7 @@ def asker(file: Path | None, name: str, twice: bool = False) -> Callable[[], byt
 
 def _passphrase(file: Path | None, name: str, twice: bool) -> bytes:
     if file is not None:
-        return disk.read_input(file, "--passphrase-file", MAX_PASSPHRASE_BYTES).rstrip(b"\r\n")
+        return disk.read_secret(file, "--passphrase-file")
     given = environment.secret(PASSPHRASE)
     if given is not None:
         return given

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
+from functools import partial
 from math import inf
 from typing import Annotated, Any
 
@@ -196,7 +197,8 @@ def revert(
 ) -> None:
     """Revert a release, also one that was rolled out long ago: every slot with an order for it
     gets an order for the release before."""
-    _do(ctx, rollouts.revert, rollout, _reason(reason, "reverted by the operator"), as_json)
+    act = partial(rollouts.revert, minimum=home_of(ctx).root.minimum)
+    _do(ctx, act, rollout, _reason(reason, "reverted by the operator"), as_json)
 
 
 def _cell(value: Any) -> object:

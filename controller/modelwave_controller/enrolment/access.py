@@ -24,7 +24,6 @@ from modelwave_controller.home import Home
 from modelwave_shared.topics import under
 
 PASSWORD_BYTES = 32
-MAX_PASSWORD_BYTES = 1024
 PASSWORD_FILE = "controller.password"  # in the home; the controller's own
 _HEAD = "# Written by `modelwave device enrol` and `revoke`: changes here are lost.\n"
 
@@ -47,8 +46,7 @@ def controller_password(home: Home) -> str:
     path = home.within(named)
     if named == PASSWORD_FILE and not path.exists():
         disk.create_file(path, new_password().encode(), 0o600)
-    given = disk.read_input(path, "broker.password_file", MAX_PASSWORD_BYTES)
-    return given.decode("utf-8", "replace").rstrip("\r\n")
+    return disk.read_secret_text(path, "broker.password_file")
 
 
 def write(home: Home, users: Iterable[User]) -> Path:

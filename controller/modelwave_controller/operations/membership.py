@@ -53,5 +53,6 @@ def trouble(entry: Entry) -> str:
         revoked = entry["enrolment"] is not None
         return "revoked, and still reports" if revoked else "waits for `device approve`"
     if entry["enrolment"] and "target" not in entry and not entry["bad"]:
-        return "enrolled, and never heard"
+        known = "enrolled" if entry["enrolment"]["generation"] else "approved"
+        return f"{known}, and never heard"
     return ""

@@ -321,6 +321,8 @@ def _missing(home: Home, manifest: Manifest) -> list[tuple[str, str]]:
         (config.database.password_file, "the database's password"),
         (config.broker.password_file, "the broker's password"),
         (config.broker.ca, "the broker's authority"),
+        (config.broker.certificate, "the controller's certificate"),
+        (config.broker.key, "the key of the controller's certificate"),
     ):
         if name and not os.path.exists(home.within(name)):
             found.append((str(home.within(name)), what))

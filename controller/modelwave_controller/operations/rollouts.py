@@ -8,8 +8,9 @@ import contextlib
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -197,8 +198,16 @@ def abort(store: Store, rollout: str, reason: str, now: float, actor: str = "") 
     return _append(store, rollout, now, actor, lambda _, r: _abort(r, reason))
 
 
-def revert(store: Store, rollout: str, reason: str, now: float, actor: str = "") -> int:
-    return _append(store, rollout, now, actor, lambda found, r: _revert(found, r, reason))
+def revert(
+    store: Store,
+    rollout: str,
+    reason: str,
+    now: float,
+    actor: str = "",
+    minimum: Mapping[str, int] = MappingProxyType({}),
+) -> int:
+    """`minimum`: by model, the least release that devices take under the fleet's root."""
+    return _append(store, rollout, now, actor, lambda found, r: _revert(found, r, reason, minimum))
 
 
 def find(found: State, wanted: str | None) -> Rollout:
@@ -415,6 +424,14 @@ def _abort(rollout: Rollout, reason: str) -> Act:
     return Aborted(reason=reason)
 
 
-def _revert(found: State, rollout: Rollout, reason: str) -> Act:
+def _revert(found: State, rollout: Rollout, reason: str, minimum: Mapping[str, int]) -> Act:
     ways.require_revertible(found, rollout)
+    least = minimum.get(rollout.model, 1)
+    before = sorted({one.release for one in rollout.created.previous.values()})
+    if len(rollout.created.previous) == len(rollout.created.releases) and before[-1] < least:
+        raise OperatorError(
+            f"rollout {rollout.id} goes back to release {before[-1]} of {rollout.model}, which is "
+            f"below {least}, the minimum that the fleet's root allows: devices refuse it. Start "
+            f"a rollout of a release from {least} on, or `modelwave rollout abort {rollout.id}`"
+        )
     return RevertAsked(reason=reason)

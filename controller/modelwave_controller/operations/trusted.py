@@ -31,7 +31,7 @@ def left_to_do(home: Home) -> list[str]:
         try:
             home.order_key()
         except WrongKeyError as error:
-            found.append(f"no order is signed: {error}; put a key that the root names there")
+            found.append(f"no order is signed: {error}; put one of these there")
     found += _below(home, home.root.minimum)
     return found + [
         f"devices refuse release {', '.join(map(str, numbers))} of {model}: too few keys of the "

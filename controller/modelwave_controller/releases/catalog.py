@@ -70,7 +70,7 @@ class Releases:
             if release.trouble:
                 raise TrustError(
                     f"RELEASE: devices refuse {manifest.model} {manifest.release} for "
-                    f"{manifest.target}: {release.trouble.partition('; ')[0]} of root "
+                    f"{manifest.target}: {release.trouble.partition('; ')[0]} under root "
                     f"{documents.root_version(self.root)}: `modelwave release sign "
                     f"{manifest.model} {manifest.release} --key FILE`, with a release key that it "
                     "names, signs it anew"
@@ -79,7 +79,7 @@ class Releases:
             if manifest.release < least:
                 raise TrustError(
                     f"RELEASE: {manifest.model} {manifest.release} is below {least}, the minimum "
-                    "that the fleet's root allows: devices refuse it"
+                    "that the fleet's root allows: devices refuse it; name a newer release"
                 )
 
     def unsound(self) -> dict[str, list[int]]:

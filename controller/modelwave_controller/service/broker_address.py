@@ -7,8 +7,6 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_shared.authorities import Authorities, UnusableFile
 
-MAX_PASSWORD_BYTES = 1024
-
 
 @dataclass(frozen=True)
 class ServiceBroker:
@@ -24,20 +22,14 @@ class ServiceBroker:
 def broker_of(home: Home) -> ServiceBroker:
     """Returns the broker of controller.toml. Raises OperatorError, which names the setting."""
     settings = home.config.broker
-    password = b""
+    password = ""
     if settings.password_file:
         path = home.within(settings.password_file)
-        password = disk.read_input(path, "broker.password_file", MAX_PASSWORD_BYTES)
+        password = disk.read_secret_text(path, "broker.password_file")
     names = (settings.ca, settings.certificate, settings.key)
     try:
         files = [str(home.within(name)) if name else "" for name in names]
         tls = Authorities(*files) if settings.tls else None
     except UnusableFile as error:
         raise OperatorError(f"broker.{error.setting}: {error}") from error
-    try:
-        words = password.decode().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise OperatorError(
-            f"broker.password_file: {settings.password_file} is not UTF-8 text"
-        ) from error
-    return ServiceBroker(settings.host, settings.port, settings.user, words, tls)
+    return ServiceBroker(settings.host, settings.port, settings.user, password, tls)

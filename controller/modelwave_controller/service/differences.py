@@ -17,6 +17,9 @@ topics of that model:
     an order of ours, not older than all of ours   it stays
     anything else                                  it is cleared
 
+Where the broker has the root that follows this home's, the home is older than the orders there, and
+cannot judge them: all orders that differ stay until the home has caught up (roots_in_use.py).
+
 Only what differs is verified, and the same bytes once.
 """
 
@@ -30,8 +33,8 @@ from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, named_in
 from modelwave_controller.storage import ahead, outbox, retained
 from modelwave_controller.storage.outbox import Held
-from modelwave_controller.trust import roots
-from modelwave_shared import topics
+from modelwave_controller.trust import chain, roots
+from modelwave_shared import documents, topics
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES, SLOTS
 from modelwave_shared.slots import contains
 from modelwave_shared.words import ORDER
@@ -73,8 +76,11 @@ def judge(connection: Connection, root: dict[str, Any], differing: Mapping[str, 
     epoch = root["epoch"]
     signed = {model: ahead.newest_signed(connection, model) for model in kept}
     found = Verdict([], [], newer, _unknown_roots(root["fleet"], differing, held))
+    is_behind = _has_next_root(root, found.roots)
     for topic, one in differing.items():
         model = model_of(root["fleet"], topic)
+        if model and is_behind:
+            continue
         if model in kept:
             if one.digest and (epoch, numbers.get(topic, 0)) < signed[model]:
                 found.clear.append(topic)
@@ -94,6 +100,17 @@ def _unknown_roots(
             case ["root", version] if _is_version(version) and one.envelope and topic not in held:
                 found[int(version)] = one.envelope
     return found
+
+
+def _has_next_root(root: dict[str, Any], found: Mapping[int, bytes]) -> bool:
+    version = documents.root_version(root) + 1
+    if version not in found:
+        return False
+    try:
+        chain.opened_next(found[version], root, f"root {version} at the broker")
+    except TrustError:
+        return False
+    return True
 
 
 def _is_version(text: str) -> bool:

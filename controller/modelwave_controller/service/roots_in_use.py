@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class RootsInUse:
-    """The chain that the service works with. All is called in the service's thread, but `found`."""
+    """The chain that the service works with. One thread calls all of it."""
 
     def __init__(self, home: Home, issuer: Issuer) -> None:
         self.path = home.path
@@ -57,6 +57,8 @@ class RootsInUse:
         except ModelwaveError as error:
             self.issuer.take(self.chain.newest, self.issuer.key)
             self.issuer.trouble = str(error)
+        if self.chain.version > before:
+            logger.info("root %d of this home is in use, and is published", self.chain.version)
         self._behind()
         self._tell()
         return self.chain.version > before

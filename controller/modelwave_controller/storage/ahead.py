@@ -98,7 +98,7 @@ def found_newer(connection: Connection) -> dict[str, Number]:
     return found
 
 
-def not_surpassed(connection: Connection, epoch: int = 0) -> dict[str, Number]:
+def not_surpassed(connection: Connection, epoch: int) -> dict[str, Number]:
     """Returns {model: the number} of the models for which no order of this controller is newer than
     such an order: what it has signed must not take the place of what the broker holds. Orders of
     before `epoch`, in which orders are signed, count for nothing."""

@@ -66,6 +66,7 @@ def missing(connection: Connection) -> list[Enrolled]:
     """Returns the expected devices: enrolled, not revoked, and never heard or forgotten since."""
     query = select(enrolled).where(
         enrolled.c.revoked_at == 0,
+        enrolled.c.generation > 0,
         enrolled.c.device.not_in(select(devices.c.device)),
     )
     return [Enrolled(*row) for row in connection.execute(query.order_by(enrolled.c.device))]

@@ -18,18 +18,18 @@ _REACHED = select(floors.c.model, floors.c.epoch).where(
 )
 
 
-def reached(connection: Connection, epoch: int = 0) -> list[str]:
+def reached(connection: Connection, epoch: int) -> list[str]:
     """Returns the models whose newest order in the epoch is not above their floor."""
     return [row.model for row in connection.execute(_REACHED) if row.epoch == epoch]
 
 
-def of(connection: Connection, model: str, epoch: int = 0) -> int:
+def of(connection: Connection, model: str, epoch: int) -> int:
     """Returns the model's floor in the epoch; 0 if none was set."""
     query = select(floors.c.seq).where(floors.c.model == model, floors.c.epoch == epoch)
     return connection.scalar(query) or 0
 
 
-def raise_to(connection: Connection, model: str, seq: int, epoch: int = 0) -> None:
+def raise_to(connection: Connection, model: str, seq: int, epoch: int) -> None:
     """Raises the model's floor in the epoch to `seq`; within an epoch a floor is never lowered.
     `connection` is from Store.write()."""
     if connection.scalar(select(floors.c.seq).where(floors.c.model == model)) is None:

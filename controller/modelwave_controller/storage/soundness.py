@@ -36,14 +36,20 @@ class Unsound(NamedTuple):
 def of(connection: Connection, root: Document, in_home: InHome, state: State) -> dict[str, Unsound]:
     """Returns, by model, the newest orders of slots and devices that `root` does not allow."""
     found: dict[str, Unsound] = {}
+    # Many orders share a release, and a signature takes longer to verify than a look here.
+    manifests: dict[tuple[str, str, Release], tuple[bytes, bool]] = {}
     for model, target, wanted in _standing(state):
         message = retained.message(connection, model, wanted.number)
         if not message:
             continue  # of before they were kept
         order, _, signed = message.partition(b"\n")
-        best = manifest(connection, root, in_home, target, model, wanted.release)
+        key = (model, target, wanted.release)
+        if key not in manifests:
+            best = manifest(connection, root, in_home, target, model, wanted.release)
+            manifests[key] = best, is_signed(MANIFEST, best, root)
+        best, is_sound = manifests[key]
         entry = found.setdefault(model, Unsound(set(), set()))
-        if not is_signed(MANIFEST, best, root):
+        if not is_sound:
             entry.stuck.add(wanted.release.release)
         if not _is_order(order, root) or (signed != best and not is_signed(MANIFEST, signed, root)):
             entry.due.add(wanted.number)

@@ -37,12 +37,13 @@ def _role(signers: Sequence[Signer], threshold: int) -> dict[str, Any]:
     return {"keyids": [key.keyid for key in signers], "threshold": threshold}
 
 
-def require_signer(root: dict[str, Any], kind: str, key: Signer) -> None:
-    """Raises WrongKeyError unless `key` may sign documents of `kind` under `root`."""
+def require_signer(root: dict[str, Any], kind: str, key: Signer, field: str = "--key") -> None:
+    """Raises WrongKeyError unless `key`, which `field` names, may sign documents of `kind` under
+    `root`."""
     allowed, _ = roles.role_keys(root, kind)
     if key.public not in allowed.values():
         raise WrongKeyError(
-            f"--key: {key.keyid} is not one of the {words.SIGNER[kind]} keys of fleet "
+            f"{field}: {key.keyid} is not one of the {words.SIGNER[kind]} keys of fleet "
             f"{root['fleet']} (its root names {', '.join(allowed)})"
         )
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from modelwave_controller.errors import KeyAwayError, ModelwaveError, OperatorError
+from modelwave_controller.errors import KeyAwayError, ModelwaveError, OperatorError, WrongKeyError
 from modelwave_controller.trust import signers, ssh_agent, tokens
 from modelwave_controller.trust.keys import Ask, Signer
 from modelwave_shared import dsse
@@ -112,7 +112,7 @@ class WaitingKey:
 
     def _require_allowed(self, keyid: str) -> None:
         if keyid not in self._allowed:
-            raise OperatorError(
+            raise WrongKeyError(
                 f"keys.order: {keyid} is not one of the order keys that the fleet's root names "
                 f"({', '.join(self._allowed)})"
             )
