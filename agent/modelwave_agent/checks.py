@@ -8,10 +8,10 @@
     fields      the order is parsed: known format version and fields, exact types, ranges
     addressed   it is for this fleet, target and model, and for this slot or device
     sequence    it has the root's epoch; it is above the durable floor, or the same order again
+    paired      the second line is the manifest that the order names, signed by the release role
     root        the root of trust has not expired, by that time
     time        it has not expired, by the latest time that the device can trust
-    manifest    the manifest is the one that the order names, is signed by the release role, and
-                is for this target
+    manifest    the manifest is parsed, and is for what the order is for
     minimum     the release is not below the minimum that the root sets
     blacklist   the release did not fail a health check on this device, or the order lifts that ban
     fit         runtime, accelerator, kernels, flash and contiguous RAM suffice
@@ -19,11 +19,11 @@
 The first check that fails refuses the order; the checks after it do not run. CHECKS below has a
 row for each check. Its flags say what a failure means:
 
-    proven      When this check runs, the order is known to be authentic and new, so a failure
-                gives it the outcome REJECTED. A failure before that says nothing about any order
-                and is only a note in the report. Only proven payloads are remembered as judged.
-                Otherwise a stranger could block an order: he would send its payload first, with
-                a bad signature.
+    proven      When this check runs, both lines are known to be authentic and the order to be new,
+                so a failure gives it the outcome REJECTED. A failure before that says nothing about
+                any order and is only a note in the report. Only proven payloads are remembered as
+                judged. Otherwise a stranger could block an order: he would send its payload first,
+                with a bad signature or another manifest.
     passing     The failure may pass (for example when the clock is set), so the order is judged
                 again later.
     resumed     The check also runs when the order in progress comes again, after a reset or under
@@ -72,6 +72,7 @@ CHECKS = (
     Check("fields", envelopes.fields, resumed=True),
     Check("addressed", terms.addressed, resumed=True),
     Check("sequence", terms.sequence, resumed=True),
+    Check("paired", envelopes.paired, resumed=True),
     Check("root", terms.root, proven=True, passing=True),
     Check("time", terms.time, proven=True, passing=True),
     Check("manifest", envelopes.manifest, proven=True, resumed=True),

@@ -55,11 +55,16 @@ def fields(case: "Case") -> None:
     case.order = documents.read(ORDER, case.envelopes[0].payload)
 
 
-def manifest(case: "Case") -> None:
-    given, order = case.envelopes[1], case.order
-    if given.digest() != order["manifest"]:
+def paired(case: "Case") -> None:
+    given = case.envelopes[1]
+    if given.digest() != case.order["manifest"]:
         raise ValueError("the second line is not the manifest that the order names")
-    case.manifest = found = documents.open_signed(MANIFEST, given, case.device.root)
+    documents.verify(given, case.device.root)
+
+
+def manifest(case: "Case") -> None:
+    order = case.order
+    case.manifest = found = documents.read(MANIFEST, case.envelopes[1].payload)
     # The manifest stays in memory in an update, and of `extra` one number is used.
     limit = found.pop("extra", {}).get("latency_limit_us")
     found["limit_us"] = limit if type(limit) is int else 0

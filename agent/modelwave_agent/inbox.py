@@ -110,7 +110,7 @@ class OrderInbox:
         """Notes which orders have come; `refused` is the check that refused this one, or ""."""
         if refused == "fields":  # it was signed, and is of a newer controller
             self.unread = True
-        elif case.order and refused != "addressed":
+        elif case.order and refused not in ("addressed", "paired"):
             self.unread = False
             self.seen = max(self.seen, (case.order["epoch"], case.order["seq"]))
 

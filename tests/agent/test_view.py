@@ -84,6 +84,16 @@ def test_a_withheld_order_is_told_and_the_model_serves_on(world):
     assert world.last_report()["outcome"] == "SUCCEEDED"
 
 
+def test_an_order_that_comes_with_another_manifest_is_withheld(world):
+    """A broker must not hide an order by breaking the line that the order key has not signed."""
+    order = signing.order(NEW, 2).split(b"\n")[0]
+    world.retained[TOPIC] = order + b"\n" + signing.Release(1, b"other").envelope
+    link = Answering(world, models={"digits": 2})
+    reached, _, _ = living(world, link, lambda _: link.view[0] == WITHHELD)
+    assert reached
+    assert "withheld: order 2 of digits has not come" in link.view[1]
+
+
 def test_what_a_broker_has_kept_back_comes_when_the_device_asks_anew(world):
     """Or has lost: the device subscribes again, and then a broker sends what it retains."""
     link = Answering(world, models={"digits": 2})
