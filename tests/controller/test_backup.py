@@ -706,6 +706,19 @@ def test_settings_with_a_name_that_no_file_can_have_are_restored(copied: Path) -
     ]
 
 
+def test_restore_names_the_certificate_that_no_backup_has(copied: Path) -> None:
+    def named(data: bytes) -> bytes:
+        assert b'certificate = ""' in data
+        return data.replace(b'certificate = ""', b'certificate = "ca/controller.pem"').replace(
+            b'key = ""', b'key = "ca/controller.key"'
+        )
+
+    rewritten(copied, "controller.toml", named)
+    missing = dict(put_back(copied.parent / "new", copied, NOW).missing)
+    assert missing[str(copied.parent / "new" / "ca" / "controller.pem")]
+    assert missing[str(copied.parent / "new" / "ca" / "controller.key")]
+
+
 def test_an_entry_with_a_negative_size_is_refused(copied: Path) -> None:
     header = bytearray(copied.read_bytes()[:512])
     header[124:136] = (-512).to_bytes(12, "big", signed=True)

@@ -112,8 +112,9 @@ class Agent:
         except (OSError, ValueError) as error:  # ValueError: a path that is too long, or has a NUL
             why = getattr(error, "strerror", None) or str(error)
             raise KeyAwayError(
-                f"ssh-agent: there is no agent at {self.place} ({why}): start ssh-agent and set "
-                f"SSH_AUTH_SOCK, or name its socket, as in {PREFIX}KEYID@/run/agent.sock"
+                f"ssh-agent: there is no agent at {self.place} ({why}): start it, "
+                f"`ssh-agent -a {self.place}`, and give it the key, `modelwave key to-agent FILE "
+                f"--socket {self.place}`"
             ) from error
         if reply[0] == _FAILURE:
             raise KeyAwayError(
