@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 REPO = Path(__file__).parents[2]
 SECONDS = 60
-HEAP, ROM_HEAP = "132k", "88k"  # of a whole update; the smallest that do are `make footprint`'s
+HEAP, ROM_HEAP = "140k", "96k"  # of a whole update; the smallest that do are `make footprint`'s
 
 
 @functools.cache
