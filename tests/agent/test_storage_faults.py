@@ -210,7 +210,7 @@ def test_confirmed_model_serves_after_a_reset_on_trial_that_cannot_be_journalled
 
 
 def test_device_whose_resets_cannot_be_counted_starts_and_says_so(world, monkeypatch):
-    before = world.boot()[0].boot
+    before = world.boot()[0].numbering.boot
     mended = unwritable(monkeypatch, "device")
     told = []
 
