@@ -15,7 +15,9 @@ from rollout_world import World
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.leader import Candidate
 from modelwave_controller.service.leading import Leading, Settings
+from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.writer import Inbox
+from modelwave_controller.storage.proven import NOTHING_ASKED
 
 LOOKING = 3  # turns of the loop
 
@@ -36,11 +38,12 @@ def test_nothing_is_decided_before_the_first_look_is_over_or_given_up(
     settings = Settings(
         world.home,
         ServiceBroker("127.0.0.1", 1),
-        world.issuer,
+        RootsInUse(world.home, world.issuer),
         0.01,
         time.time,
         time.monotonic,
         Inbox(),
+        NOTHING_ASKED,
         stopping,
         threading.Event(),
     )

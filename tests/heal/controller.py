@@ -126,7 +126,6 @@ class SimulatedService:
         self.settings = Settings(
             home=home,
             broker=broker_of(home),
-            issuer=issuer,
             roots=RootsInUse(home, issuer),
             tick_seconds=TICK_SECONDS,
             clock=lambda: self.world.controller_time,
