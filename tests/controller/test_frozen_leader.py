@@ -13,9 +13,11 @@ from modelwave_controller.service import leader
 from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.leader import SURE_SECONDS, Candidate
 from modelwave_controller.service.leading import Leading, Settings
+from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import lease, outbox
 from modelwave_controller.storage.lease import LeaseLost
+from modelwave_controller.storage.proven import NOTHING_ASKED
 from modelwave_shared import topics
 
 TOPICS = [topics.desired_slot(FLEET, "rp2040", "digits", slot) for slot in range(3)]
@@ -48,11 +50,12 @@ class Hanging:
         settings = Settings(
             home=world.home,
             broker=broker_of(world.home),
-            issuer=world.issuer,
+            roots=RootsInUse(world.home, world.issuer),
             tick_seconds=1,
             clock=lambda: world.now,
             steady=lambda: self.steady,
             inbox=Inbox(),
+            policy=NOTHING_ASKED,
             stopping=threading.Event(),
             wake=threading.Event(),
         )
