@@ -1,6 +1,7 @@
 """`modelwave golden`: sets are made, shown and examined through the command line, with a real
 runtime."""
 
+import contextlib
 import os
 import signal
 import struct
@@ -256,19 +257,29 @@ def test_fault_that_ends_its_process_counts_as_noticed_and_the_next_is_tried(
     assert (found["tried"], found["noticed"], found[ended]) == (5, 1, 1)
 
 
+def _started(running: "subprocess.Popen[bytes]", command: bytes) -> int:
+    """Waits for the process with this command line; it may write nothing that a test could read."""
+    while running.poll() is None:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if path.read_bytes() == command:
+                    return int(path.parent.name)
+        time.sleep(0.05)
+    raise AssertionError("the command ended before")
+
+
 @pytest.mark.slow
 def test_interrupted_command_leaves_no_process_and_no_file(tmp_path: Path, inputs: Path) -> None:
     """Ctrl-C while another interpreter hangs."""
-    told = tmp_path / "told"
-    os.mkfifo(told)
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\necho $$ > {told}\nexec sleep 300\n")
+    seconds = 300 + os.getpid()  # no other process sleeps for so long
+    python.write_text(f"#!/bin/sh\nexec sleep {seconds}\n")
     python.chmod(0o755)
     before = sorted(tmp_path.iterdir())
     command = [sys.executable, "-m", "modelwave_controller", "golden", "make", str(V2)]
     command += ["--inputs", str(inputs), "--python", str(python)]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-    hanging = int(told.read_text())
+    hanging = _started(running, b"sleep\x00%d\x00" % seconds)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
