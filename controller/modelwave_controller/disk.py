@@ -206,11 +206,15 @@ def work_folder(parent: Path, what: str) -> Iterator[Path]:
 
 
 def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
+    """Until a new folder is locked, another process may take it for one that was left, and lock or
+    remove it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            # Until it is locked, another process may take it for one that was left.
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        try:
             if _locks(lock) and folder.exists():
                 return folder, lock
         except OSError:  # a disk without locks: there `remove_left` removes nothing

@@ -183,3 +183,24 @@ def test_a_folder_in_use_and_one_of_a_person_stay(tmp_path: Path) -> None:
     assert disk.remove_left(tmp_path) == []
     assert not used.exists()
     assert (persons.exists(), elsewhere.exists()) == (True, True)
+
+
+@pytest.mark.parametrize("instruction", ["open", "flock"])
+def test_another_command_that_takes_a_new_folder_for_one_that_was_left_disturbs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instruction: str
+) -> None:
+    """The other one runs just before the new folder is opened, or locked."""
+    module = os if instruction == "open" else fcntl
+    real = getattr(module, instruction)
+
+    def interrupted(*args: Any) -> Any:
+        monkeypatch.setattr(module, instruction, real)
+        assert disk.remove_left(tmp_path) == []
+        return real(*args)
+
+    monkeypatch.setattr(module, instruction, interrupted)
+    with disk.work_folder(tmp_path, "backup") as folder:
+        (folder / "file").write_bytes(b"whole")
+        assert disk.remove_left(tmp_path) == []
+        assert (folder / "file").read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == []
