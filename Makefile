@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-long heal trust boards-sweep lint bench outage retained fit models board footprint judge docs clean
+.PHONY: help setup demo check test test-long heal trust boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ lint: $(STAMP) ## ruff, mypy --strict for hosts and for boards, import layering
 
 bench: $(STAMP) ## download + verify + write of 20 MB against curl | tee | sha256sum
 	$(BIN)/python benchmarks/download.py
+
+scale: $(STAMP) ## how modelwave holds as a fleet grows, as a table; MEASURE="start" for some, LONG=1 for large fleets
+	$(BIN)/python -m benchmarks.scale $(MEASURE) $(if $(LONG),--long)
 
 outage: $(STAMP) ## 1,000 simulated devices and a file server that is down for an hour: table and plot
 	$(BIN)/python -m benchmarks.outage --plot docs/outage.svg
