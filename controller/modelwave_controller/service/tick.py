@@ -200,8 +200,7 @@ class Ticker:
                 logger.warning("rollout %d is not changed: %s", rollout.id, rollout.not_understood)
 
     def _caught_up(self, connection: Connection) -> State:
-        if self._state is None:
-            recounting.ensure(connection)
+        recounting.ensure(connection)  # if another program has written to the log
         return log.without_answers(connection, self._state)
 
 

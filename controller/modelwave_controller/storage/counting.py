@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import Connection, literal_column, select, update
+from sqlalchemy import Connection, insert, literal_column, select, update
 
 from modelwave_controller.rollout.events import (
+    REPORTED,
     Event,
+    NotUnderstood,
     Opened,
     OpenedPart,
     Reordered,
@@ -26,9 +28,9 @@ from modelwave_controller.rollout.events import (
 from modelwave_controller.storage import sums, waves
 from modelwave_controller.storage.answered import Answered
 from modelwave_controller.storage.chunks import chunks
-from modelwave_controller.storage.tables import answered, events, heads, reporting
+from modelwave_controller.storage.tables import answered, events, heads, reporting, unread_answers
 
-VERSION = 1  # of the rules; a change of them counts everything anew
+VERSION = 1  # of the rules and the outcomes; a change of them counts everything anew
 
 
 class Place(NamedTuple):
@@ -126,6 +128,8 @@ def _count_orders(connection: Connection, event: Event) -> None:
             waves.note(connection, rollout, waves.UNSHADOWED, body.orders, opens=False)
         case Reordered():
             _reorder(connection, event, body)
+        case NotUnderstood(kind=kind) if kind == REPORTED:
+            connection.execute(insert(unread_answers).values(event=event.id))
 
 
 def _reorder(connection: Connection, event: Event, body: Reordered) -> None:

@@ -1,6 +1,7 @@
 """The event log in the database."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, insert, literal_column, or_, select, update
@@ -9,7 +10,7 @@ from modelwave_controller.rollout import events as bodies
 from modelwave_controller.rollout.events import Body, Event
 from modelwave_controller.rollout.state import State, fold
 from modelwave_controller.storage import counting
-from modelwave_controller.storage.tables import events, heads
+from modelwave_controller.storage.tables import events, heads, unread_answers
 
 TICK_NOTED_SECONDS = 5
 
@@ -132,9 +133,15 @@ def folded(connection: Connection, reports_of: Iterable[int] | None = None) -> S
 
 def without_answers(connection: Connection, state: State | None = None) -> State:
     """Returns the state after the whole log, without the devices' answers: the counters have them
-    (counted.py). `state`, read so before, goes on in place."""
+    (counted.py). `state`, read so before, goes on in place. Answers that are not understood are in
+    it, as nothing may be decided about their rollout."""
     after = state.last if state else 0
-    return fold(events_after(connection, after, reports_of=[]), state)
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
+    query = query.join(unread_answers, unread_answers.c.event == events.c.id)
+    rows = connection.execute(query.where(unread_answers.c.event > after).order_by(events.c.id))
+    unread = [bodies.load_event(*row) for row in rows]
+    others = events_after(connection, after, reports_of=[])
+    return fold(merge(others, unread, key=lambda event: event.id), state)
 
 
 def caught_up(connection: Connection, state: State) -> State:

@@ -278,6 +278,13 @@ answer_counts = Table(
     sqlite_with_rowid=False,
 )
 
+# The answers in `events` that this program does not understand: they say what may not be decided.
+unread_answers = Table(
+    "unread_answers",
+    metadata,
+    Column("event", BigInteger, primary_key=True, autoincrement=False),
+)
+
 # The operator's words for devices; no message of a device changes them.
 tags = Table(
     "tags",
