@@ -26,7 +26,9 @@ def verdicts(tmp_path_factory):
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("filesystem", STEPS)
-def test_power_cut_at_any_write_leaves_a_whole_model_and_a_true_report(tmp_path, verdicts, filesystem, name):
+def test_power_cut_at_any_write_leaves_a_whole_model_and_a_true_report(
+    tmp_path, verdicts, filesystem, name
+):
     sweep = Sweep(tmp_path, filesystem, name, verdicts)
     points = []
     for mode in MODES:
