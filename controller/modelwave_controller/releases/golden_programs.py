@@ -70,7 +70,7 @@ def _bounded_lines(output: IO[bytes], what: str) -> Iterator[bytes]:
     taken = 0
     while line := output.readline(MAX_LINE_BYTES):
         taken += len(line)
-        if taken > MAX_OUTPUT_BYTES or not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES:
+        if taken > MAX_OUTPUT_BYTES or (not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES):
             raise OperatorError(
                 f"{what}: its program printed more than {MAX_LINE_BYTES} bytes in a line, or"
                 f" {MAX_OUTPUT_BYTES} in all, and was ended; do not trust this model"
