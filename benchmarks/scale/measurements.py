@@ -14,4 +14,5 @@ class Measurement(NamedTuple):
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("start", "what a command takes before it does anything", "benchmarks.scale.start"),
+    Measurement("embedded", "a wave through `modelwave broker`", "benchmarks.scale.embedded"),
 )
