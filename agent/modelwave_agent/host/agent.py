@@ -46,6 +46,7 @@ from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.offers import HostPorts, reported
+from modelwave_agent.host.patcher import HostPatcher
 from modelwave_agent.host.program import Program, differ
 from modelwave_agent.host.proving import DeviceRuntimes
 from modelwave_agent.host.runtimes.specs import InputError
@@ -288,6 +289,11 @@ class HostAgent:
         from 1 at each start of the agent."""
         return self._agent.window()
 
+    def is_connected(self) -> bool:
+        """Returns whether the agent is connected to the broker now. An agent that is not serves its
+        models all the same, and goes on trying."""
+        return self._agent.connected.is_set()
+
     def update_now(self) -> None:
         """Calls `may_update` at once if it has deferred an update: what held it up is over."""
         loop = self._loop
@@ -412,6 +418,7 @@ class HostAgent:
                 self._hooks[model],
                 clock,
                 self._shadows[model],
+                HostPatcher(),
             )
             updates[model] = Update(model, self.device, ports)
             gate = MaintenanceGate(updates[model], clock, settings.zone)
