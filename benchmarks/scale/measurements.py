@@ -14,4 +14,6 @@ class Measurement(NamedTuple):
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("start", "what a command takes before it does anything", "benchmarks.scale.start"),
+    Measurement("ingest", "how many reports a second are stored", "benchmarks.scale.ingest"),
+    Measurement("idle", "what an idle fleet writes to the disk", "benchmarks.scale.idle"),
 )

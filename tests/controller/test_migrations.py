@@ -118,6 +118,7 @@ def test_a_database_from_before_the_migrations_is_brought_up_to_date(
         "event": 1,
         "ticked": 0,
         "heard": 0,
+        "members": 0,
     }  # 2: an older program refuses it
     with engine_of(url) as engine:
         assert "reads" in [column["name"] for column in inspect(engine).get_columns("devices")]

@@ -13,7 +13,16 @@ from modelwave_controller.operations.health import Health, health
 from modelwave_controller.operations.membership import Membership
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, lease, log, metrics, offers, tags, views
+from modelwave_controller.storage import (
+    clock,
+    last_heard,
+    lease,
+    log,
+    metrics,
+    offers,
+    tags,
+    views,
+)
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.proven import OFF
@@ -56,7 +65,8 @@ def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fl
     """`now` is in Unix seconds; `proof` that of [devices] in controller.toml."""
     found, state = health(connection, now), log.under_way(connection)
     targets: Counter[str] = Counter(connection.scalars(select(devices.c.target)))
-    query = select(devices.c.seen_clock).join(presence, devices.c.device == presence.c.device)
+    query = select(last_heard.SEEN_CLOCK).select_from(last_heard.NEWEST)
+    query = query.join(presence, devices.c.device == presence.c.device)
     online = connection.scalars(query.where(presence.c.online)).all()
     clocks = clock.stored(connection)
     live = Counter(
@@ -200,7 +210,7 @@ def doing(model: dict[str, Any], seen_at: float, now: float) -> str:
 
 
 def _known_devices(connection: Connection, proof: str) -> dict[str, dict[str, Any]]:
-    rows = connection.execute(select(devices))
+    rows = connection.execute(select(*last_heard.COLUMNS).select_from(last_heard.NEWEST))
     clock_now = clock.stored(connection).seconds
     found = {row.device: _device(_reported(row._asdict(), clock_now)) for row in rows}
     for state in connection.execute(select(device_models).order_by(device_models.c.model)):
