@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "device": ("device", None),
     "ca": ("ca", None),
     "clock": ("clock", None),
+    "log": ("pruning", None),
     "recover": ("recover", "recover"),
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),

@@ -100,13 +100,16 @@ def _next_try(at: float, now: float, utc: bool) -> str:
 
 
 def _answers(rollout: Rollout, known: Known) -> list[Answered]:
-    """Returns the devices' newest answers, the newest stage first, a revert last."""
+    """Returns the devices' newest answers, the newest stage first, a revert last; not of a wave
+    whose answers were deleted."""
     after_stages, after_back = later(rollout)
     waves: list[tuple[Wave, Wave | None]] = [(w, after_stages) for w in reversed(rollout.stages)]
     if rollout.back:
         waves.append((rollout.back, after_back))
     return [
-        (wave, newest_answers(wave, population_of(wave, known), after)) for wave, after in waves
+        (wave, newest_answers(wave, population_of(wave, known), after))
+        for wave, after in waves
+        if not wave.counted
     ]
 
 

@@ -11,7 +11,7 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -416,7 +416,7 @@ def _with_its_models(
         device: message
         for device, message in same.items()
         if stored.get(device, {})
-        == {model: asdict(state) for model, state in message.report.models.items()}
+        == {model: _fields(state) for model, state in message.report.models.items()}
     }
 
 
@@ -627,7 +627,11 @@ def _model_row(
     device: str, model: str, state: ModelState, before: dict[str, Any] | None
 ) -> dict[str, Any]:
     proved = before["proved"] if before and before["proved"] == state.sha256 else ""
-    return {"device": device, "model": model, "proved": proved, **asdict(state)}
+    return {"device": device, "model": model, "proved": proved, **_fields(state)}
+
+
+def _fields(state: ModelState) -> dict[str, Any]:
+    return {name: getattr(state, name) for name in _STATE}
 
 
 def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
