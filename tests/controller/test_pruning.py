@@ -55,6 +55,8 @@ def test_answers_to_an_old_rollout_become_counts_that_status_shows(world: World)
     held, before = answers(world), seen(world, "1")
     assert prune(world, 90) == [1]
     assert answers(world) == {2: held[2]}
+    with world.store.read() as connection:
+        assert {*connection.scalars(select(tables.answered.c.rollout))} == {2}
     after = seen(world, "1")
     assert after.rows == before.rows
     assert after.rows[0].rolled_back == 1

@@ -11,7 +11,7 @@ from rollout_world import FLEET, World, quick
 from sqlalchemy import select, update
 
 from modelwave_controller.errors import StorageError
-from modelwave_controller.operations import overview
+from modelwave_controller.operations import device_list
 from modelwave_controller.rollout import repair
 from modelwave_controller.service import repeats
 from modelwave_controller.service.repeats import Repeats
@@ -61,7 +61,7 @@ def row(world: World, name: str, table: Any = tables.devices) -> dict[str, Any]:
 
 def shown(world: World, name: str) -> dict[str, Any]:
     with world.store.read() as connection:
-        return overview.device(connection, name, world.now)
+        return device_list.device(connection, name, world.now)
 
 
 def test_a_report_that_says_nothing_new_writes_nothing_until_the_minute_is_over(

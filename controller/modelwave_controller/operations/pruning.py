@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from modelwave_controller.rollout import facts
 from modelwave_controller.rollout.events import Condensed, WaveCounts, by
 from modelwave_controller.rollout.state import Rollout, State, Wave
-from modelwave_controller.storage import devices, log
+from modelwave_controller.storage import counting, devices, log
 from modelwave_controller.storage.store import Store
 from modelwave_shared.words import ROLLED_BACK
 
@@ -77,6 +77,9 @@ def prune(
     for one in found:
         with store.write() as connection:
             _condense(connection, one, now, actor)
+    with store.write() as connection:
+        counting.drop_answers(connection, [one.rollout for one in found])
+    for one in found:
         while True:
             with store.write() as connection:
                 deleted = log.delete_answers(connection, one.rollout, AT_ONCE)
