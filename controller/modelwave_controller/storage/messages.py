@@ -63,10 +63,11 @@ class Repeat:
     free_ram: int
     seal: Seal
     document: dict[str, Any]
+    said: bytes
 
     def whole(self) -> "ReportMessage | Bad":
         """Returns it as a report like others."""
-        return _report(self.device, self.document, self.seal)
+        return _report(self.device, self.document, self.seal, self.said)
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,10 @@ def understand(
     try:
         if kind == "reported":
             value, seal = quick_json.loads(document), Seal(topic, document, proof)
-            known = last_said(device)
-            return (known and _repeat(device, value, seal, known)) or _report(device, value, seal)
+            said = _digest(value) if type(value) is dict else b""
+            is_known = said and said == last_said(device)
+            found = _repeat(device, value, seal, said) if is_known else None
+            return found or _report(device, value, seal, said)
         if kind == "metrics":
             return Measured(device, _metrics(document), Seal(topic, document, proof))
         if kind == "presence":
@@ -129,19 +132,18 @@ def understand(
     return None
 
 
-def _report(device: str, value: Any, seal: Seal) -> ReportMessage | Bad:
+def _report(device: str, value: Any, seal: Seal, said: bytes) -> ReportMessage | Bad:
     try:
         reports.check(REPORT, value)
     except ValueError as error:
         return Bad(device, _printable(f"reported: {advised(error, 'controller')}"))
-    return ReportMessage(device, view(Report, value), seal, said=_digest(value))
+    return ReportMessage(device, view(Report, value), seal, said=said)
 
 
-def _repeat(device: str, value: Any, seal: Seal, last_said: bytes) -> Repeat | None:
-    """Returns the report as a Repeat, if it is one. What the digest is not of, is checked."""
-    if type(value) is not dict or _asks(value) or _digest(value) != last_said:
-        return None
-    if not value.keys() >= {"boot", "n", "free"}:
+def _repeat(device: str, value: dict[str, Any], seal: Seal, said: bytes) -> Repeat | None:
+    """Returns a report that says what the last one said as a Repeat, unless it asks for a
+    heartbeat. What the digest is not of, is checked."""
+    if _asks(value) or not value.keys() >= {"boot", "n", "free"}:
         return None
     free = value["free"]
     if type(free) is not dict or free.keys() != {"flash", "ram"}:
@@ -149,7 +151,7 @@ def _repeat(device: str, value: Any, seal: Seal, last_said: bytes) -> Repeat | N
     boot, n, flash, ram = value["boot"], value["n"], free["flash"], free["ram"]
     if not all(type(one) is int and 0 <= one <= MAX_SEQ for one in (boot, n, flash, ram)):
         return None
-    return Repeat(device, boot, n, flash, ram, seal, value)
+    return Repeat(device, boot, n, flash, ram, seal, value, said)
 
 
 def _asks(value: dict[str, Any]) -> bool:
