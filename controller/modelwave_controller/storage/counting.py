@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, literal_column, select, update
+from sqlalchemy import Connection, delete, insert, literal_column, select, update
 
 from modelwave_controller.rollout.events import (
     REPORTED,
@@ -28,7 +28,14 @@ from modelwave_controller.rollout.events import (
 from modelwave_controller.storage import sums, waves
 from modelwave_controller.storage.answered import Answered
 from modelwave_controller.storage.chunks import chunks
-from modelwave_controller.storage.tables import answered, events, heads, reporting, unread_answers
+from modelwave_controller.storage.tables import (
+    answer_counts,
+    answered,
+    events,
+    heads,
+    reporting,
+    unread_answers,
+)
 
 VERSION = 1  # of the rules and the outcomes; a change of them counts everything anew
 
@@ -84,6 +91,13 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
         for rollout, its in _rollouts_of(connection, sorted(names)).items():
             if model_of(connection, rollout) == model:
                 Answered(connection, rollout, model, its).store()
+
+
+def drop_answers(connection: Connection, rollouts: Sequence[int]) -> None:
+    """Deletes what is kept of the answers to these rollouts: their counts are in the log."""
+    for chunk in chunks(rollouts):
+        for table in (answered, answer_counts):
+            connection.execute(delete(table).where(table.c.rollout.in_(chunk)))
 
 
 def model_of(connection: Connection, rollout: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, literal_column, or_, select, update
 
 from modelwave_controller.rollout import events as bodies
 from modelwave_controller.rollout.events import Body, Event
@@ -114,6 +114,29 @@ def count_answers(connection: Connection, wanted: Wanted) -> int:
     """Returns how many of the wanted events are answers of devices."""
     query = select(func.count()).where(events.c.kind == bodies.REPORTED)
     return connection.scalar(_restricted(query, wanted._replace(answers=True))) or 0
+
+
+def answers_by_rollout(connection: Connection) -> dict[int, int]:
+    """Returns how many answers of devices the log has of each rollout."""
+    query = select(events.c.rollout, func.count()).where(events.c.kind == bodies.REPORTED)
+    return _by_rollout(connection, query.group_by(events.c.rollout))
+
+
+def newest_by_rollout(connection: Connection) -> dict[int, float]:
+    """Returns when each rollout's newest event was, in Unix seconds."""
+    query = select(events.c.rollout, func.max(events.c.at)).group_by(events.c.rollout)
+    return _by_rollout(connection, query)
+
+
+def _by_rollout(connection: Connection, query: Any) -> dict[int, Any]:
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def delete_answers(connection: Connection, rollout: int, limit: int) -> int:
+    """Deletes up to `limit` answers of a rollout; returns how many. Append Condensed first."""
+    its = (events.c.rollout == rollout, events.c.kind == bodies.REPORTED)
+    some = select(events.c.id).where(*its).limit(limit)
+    return connection.execute(delete(events).where(events.c.id.in_(some))).rowcount
 
 
 def _restricted(query: Any, wanted: Wanted) -> Any:
