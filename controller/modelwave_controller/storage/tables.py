@@ -191,6 +191,19 @@ devices = Table(
     Column("view", Text, nullable=False, server_default=""),  # of its orders (views.py)
     Index("devices_by_slot", "target", "slot"),
     Index("devices_by_heard", "heard", "device"),
+    # Few devices are one of these, and each status names them.
+    Index(
+        "devices_that_refused",
+        "device",
+        sqlite_where=text("refused <> ''"),
+        postgresql_where=text("refused <> ''"),
+    ),
+    Index(
+        "devices_with_clones",
+        "device",
+        sqlite_where=text("clones > 0"),
+        postgresql_where=text("clones > 0"),
+    ),
 )
 
 device_models = Table(
@@ -211,6 +224,7 @@ device_models = Table(
     # While it is tried again: failed tries, and seconds from the report to the next one.
     Column("tries", BigInteger, nullable=False, server_default="0"),
     Column("next_seconds", BigInteger, nullable=False, server_default="0"),
+    Index("device_models_by_number", "model", "epoch", "seq"),  # for devices that are ahead
 )
 
 # Counters: how many devices report a model, by place and by what they read (as in devices).
@@ -240,6 +254,11 @@ wave_orders = Table(
     Index("wave_orders_by_wave", "rollout", "wave"),
 )
 
+# Databases use an index with a condition only for a query that has it literally.
+NO_SUCCESS = (
+    "(outcome NOT IN ('', 'SUCCEEDED', 'SHADOWED') OR later NOT IN ('', 'SUCCEEDED', 'SHADOWED'))"
+)
+
 # Each device's newest answer to each wave that it has answered.
 answered = Table(
     "answered",
@@ -261,6 +280,13 @@ answered = Table(
         "wave",
         sqlite_where=text("inside = 0"),
         postgresql_where=text("inside = 0"),
+    ),
+    Index(
+        "answered_no_success",
+        "rollout",
+        "device",
+        sqlite_where=text(NO_SUCCESS),
+        postgresql_where=text(NO_SUCCESS),
     ),
     sqlite_with_rowid=False,
 )
