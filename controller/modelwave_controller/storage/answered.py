@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from modelwave_controller.rollout.events import Reported
 from modelwave_controller.rollout.numbers import NO_NUMBER, Number
@@ -37,13 +37,8 @@ class Kept(NamedTuple):
     later: str = ""
     inside: int = 0
 
-    @property
-    def number(self) -> Number:
-        return Number(self.epoch, self.seq)
-
 
 Key = tuple[str, int]  # device and wave
-Kind = tuple[int, str, str, int]  # wave, outcome, later and inside
 
 _TABLE = answered.c
 _KEY = (_TABLE.device, _TABLE.wave)
@@ -71,12 +66,10 @@ class Answered:
         self._before = _rows(connection, rollout, self.names)
         self._rows = dict(self._before)
 
-    def answer(self, wave: int, body: Reported) -> None:
+    def answer(self, wave: int, number: Number, body: Reported) -> None:
         held = self._rows.get((body.device, wave))
-        if body.number < (held.number if held else NO_NUMBER):
-            return
-        kept = Kept(*body.number, body.outcome, body.reason)
-        self._rows[body.device, wave] = kept
+        if held is None or number >= held[:2]:
+            self._rows[body.device, wave] = Kept(*number, body.outcome, body.reason)
 
     def await_answer(self, wave: int, device: str, number: Number) -> None:
         """Drops the device's answer: it was sent an order of its own."""
@@ -86,45 +79,39 @@ class Answered:
         for device in self.names:
             self._follow(device)
         changed = {key: row for key, row in self._rows.items() if self._before.get(key) != row}
-        deltas: Counter[Kind] = Counter()
-        for key, row in changed.items():
-            if key[1] >= BACK:
-                deltas[_kind(key, row)] += 1
-                if before := self._before.get(key):
-                    deltas[_kind(key, before)] -= 1
+        gone = self._before.keys() - self._rows.keys()
+        counts: Counter[tuple[int, int, str, str, int]] = Counter()
+        for key in (*changed, *gone):
+            for number, row in ((1, self._rows.get(key)), (-1, self._before.get(key))):
+                if row and key[1] >= BACK:
+                    counts[self.rollout, key[1], row.outcome, row.later, row.inside] += number
         _store(self.connection, self.rollout, changed, self._before.keys())
-        counts = {(self.rollout, *kind): number for kind, number in deltas.items()}
+        _delete(self.connection, self.rollout, gone)
         sums.add(self.connection, answer_counts, counts)
 
     def _follow(self, device: str) -> None:
         """Computes `later` and `inside` of the device's rows anew, by rules 2 and 3."""
-        inside = self.waves.of(device, self.places.get(device))
-        settled, returned = (self._answer_to(device, wave) for wave in (SETTLED, RETURNED))
+        waves = self.waves.of(device, self.places.get(device))
+        settled, returned = self._rows.get((device, SETTLED)), self._rows.get((device, RETURNED))
         for wave in self.waves.numbers:
             after = returned if wave == BACK else settled
-            held = self._rows.get((device, wave))
-            if held is None and (after is None or wave not in inside):
+            held, inside = self._rows.get((device, wave)), int(wave in waves)
+            if held is None and (after is None or not inside):
                 continue
-            row = (held or Kept(*NO_NUMBER, "", ""))._replace(inside=int(wave in inside))
-            self._rows[device, wave] = row._replace(later=_later(row, after))
-
-    def _answer_to(self, device: str, wave: int) -> Kept | None:
-        held = self._rows.get((device, wave))
-        return held if held and held.outcome else None
-
-
-def _later(held: Kept, after: Kept | None) -> str:
-    """Returns the outcome of the answer `after`, if it counts in place of the held one, or ""."""
-    if after is None:
-        return ""
-    if not held.outcome:
-        return after.outcome if held.inside else ""
-    again = held.outcome == ROLLED_BACK and after.outcome == REJECTED
-    return after.outcome if not again and after.number > held.number else ""
+            epoch, seq, outcome, reason, *before = held or Kept(*NO_NUMBER, "", "")
+            later = _later((epoch, seq), outcome, inside, after) if after else ""
+            if not (seq or later):
+                self._rows.pop((device, wave), None)  # it says nothing any more
+            elif before != [later, inside]:
+                self._rows[device, wave] = Kept(epoch, seq, outcome, reason, later, inside)
 
 
-def _kind(key: Key, row: Kept) -> Kind:
-    return key[1], row.outcome, row.later, row.inside
+def _later(number: tuple[int, int], outcome: str, inside: int, after: Kept) -> str:
+    """Returns the outcome of the answer `after`, if it counts in place of this one, or ""."""
+    if not outcome:
+        return after.outcome if inside else ""
+    again = outcome == ROLLED_BACK and after.outcome == REJECTED
+    return after.outcome if not again and after[:2] > number else ""
 
 
 def _places(connection: Connection, model: str, names: Sequence[str]) -> dict[str, Target]:
@@ -169,3 +156,12 @@ def _store(
         connection.execute(changed.values(changes), old)
     if new:
         connection.execute(insert(answered), new)
+
+
+def _delete(connection: Connection, rollout: int, keys: Collection[Key]) -> None:
+    if keys:
+        its = [_TABLE[name] == bindparam(f"its_{name}") for name in ("device", "wave")]
+        connection.execute(
+            delete(answered).where(_TABLE.rollout == rollout, *its),
+            [{"its_device": device, "its_wave": wave} for device, wave in keys],
+        )

@@ -143,7 +143,7 @@ class Counted:
             its = reporting.c
             query = select(its.slot, its.reads, its.devices)
             query = query.where(its.model == self.model, its.target == target)
-            rows = self.connection.execute(query)
+            rows = self.connection.execute(query).all()
             self._places[target] = [Reading(*row) for row in rows]
         return self._places[target]
 

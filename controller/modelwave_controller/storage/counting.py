@@ -97,15 +97,17 @@ def _kind(event: Event) -> tuple[int, bool]:
 
 
 def _count_answers(connection: Connection, rollout: int, given: Sequence[Event]) -> None:
-    bodies = [event.body for event in given if isinstance(event.body, Reported)]
-    numbers = waves.of_numbers(connection, rollout, {body.number for body in bodies})
-    names = {body.device for body in bodies if body.number in numbers}
+    bodies = [
+        (event.body.number, event.body) for event in given if isinstance(event.body, Reported)
+    ]
+    its = waves.of_numbers(connection, rollout, {number for number, _ in bodies})
+    names = {body.device for number, body in bodies if number in its}
     if not names:
         return
     rows = Answered(connection, rollout, model_of(connection, rollout), names)
-    for body in bodies:
-        if body.number in numbers:
-            rows.answer(numbers[body.number], body)
+    for number, body in bodies:
+        if number in its:
+            rows.answer(its[number], number, body)
     rows.store()
 
 

@@ -32,6 +32,7 @@ class Waves:
     def __init__(self, connection: Connection, rollout: int) -> None:
         self._slots: dict[int, dict[str, set[int]]] = {}  # by wave and target
         self._devices: dict[int, set[tuple[str, str, int]]] = {}
+        self._at: dict[Target, set[int]] = {}
         self.numbers: set[int] = set()
         its = wave_orders.c
         query = select(its.wave, its.target, its.slots, its.device)
@@ -49,11 +50,13 @@ class Waves:
         """Returns the waves that are for a device in this place; None: it is not known."""
         if place is None:
             return set()
-        found = {
-            wave for wave, its in self._slots.items() if place.slot in its.get(place.target, ())
-        }
+        if place not in self._at:
+            target, slot = place
+            self._at[place] = {w for w, its in self._slots.items() if slot in its.get(target, ())}
+        if not self._devices:
+            return self._at[place]
         named = (device, *place)
-        return found | {wave for wave, its in self._devices.items() if named in its}
+        return self._at[place] | {wave for wave, its in self._devices.items() if named in its}
 
 
 def note(
