@@ -1,5 +1,5 @@
-"""What the service reads in a rollout goes through no table that grows with the fleet or with its
-history: SQLite says for each statement how it would find the rows."""
+"""What the service reads in a rollout, and what its status reads, goes through no table that grows
+with the fleet or with its history: SQLite says for each statement how it would find the rows."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_world import TARGET, World, newest, quick
+from rollout_world import TARGET, World, newest, quick, seen
 from sqlalchemy import event
 
 from modelwave_controller.rollout.state import FINISHED
@@ -83,6 +83,27 @@ def test_what_is_due_for_the_broker_is_found_by_an_index(world: World) -> None:
             outbox.any_left(connection, "meadow", TARGET, "digits")
 
     assert {line.rpartition(" ")[2] for line in plans(world, act)} == {"outbox_unsent"}
+
+
+def test_status_of_a_rollout_goes_through_no_large_table(world: World) -> None:
+    """Neither while it runs, nor past a deadline, nor when it is over; only devices that have not
+    succeeded are looked for, by their slots."""
+    least = {"max_silent_percent": 100, "max_failed_percent": 100, "min_succeeded_percent": 0}
+    world.start(1, quick(50, 100, stage=least))
+    found = plans(world, lambda: seen(world))
+    world.tick()
+    failing, silent, *others = [one for one in world.devices.values() if world.ordered(one)]
+    world.answer("FAILED", [failing])
+    world.answer("SUCCEEDED", others)
+    found += plans(world, lambda: seen(world))
+    for _ in range(2):
+        world.now += 200
+        world.tick()
+        found += plans(world, lambda: seen(world))
+        assert {one.device for one in seen(world).problems} >= {failing.name, silent.name}
+    assert newest(world).status == FINISHED
+    assert through_large_tables(found) == []
+    assert [line for line in found if line.endswith("device_models_by_number (model=?)")] == []
 
 
 def test_counts_of_a_fleet_come_from_the_counters(world: World) -> None:

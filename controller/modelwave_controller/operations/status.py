@@ -34,7 +34,6 @@ from modelwave_controller.rollout.facts import (
     left_out,
 )
 from modelwave_controller.rollout.gates import NOBODY, PENDING, Counts
-from modelwave_controller.rollout.retry import waves
 from modelwave_controller.rollout.state import Rollout, StageState, State
 from modelwave_controller.storage import ahead, clock, devices, log, outbox, repairs, unfinished
 from modelwave_controller.storage.ahead import Comparison
@@ -169,9 +168,8 @@ class StatusReader:
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
         epoch = ahead.newest_epoch(connection, rollout.model)
         compared = ahead.compare(connection, rollout.model, epoch)
-        late = [wave for wave, is_late in waves(rollout, times.clock) if is_late or rollout.over]
         refusing = [one.device for one in refusals]
-        few = unfinished.read(connection, rollout, late, refusing)
+        few = unfinished.read(connection, rollout, times.clock, refusing)
         found = describe(
             state,
             rollout,

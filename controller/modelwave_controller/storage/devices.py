@@ -419,6 +419,7 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "accelerator": report.accelerator,
         "refused": report.refused,
         "view": views.column(report),
+        "root": views.root(report),
         "reads": _reads_column(report),
     }
 

@@ -189,6 +189,8 @@ devices = Table(
     Column("clones", BigInteger, nullable=False, server_default="0"),
     Column("clone_clock", Float(53), nullable=False, server_default="0"),
     Column("view", Text, nullable=False, server_default=""),  # of its orders (views.py)
+    # The version of the root that it trusts; 0: it does not say.
+    Column("root", BigInteger, nullable=False, server_default="0"),
     Index("devices_by_slot", "target", "slot"),
     Index("devices_by_heard", "heard", "device"),
     # Few devices are one of these, and each status names them.

@@ -4,10 +4,11 @@ through those that succeeded, which are most of a fleet.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, exists, select, text
 
+from modelwave_controller.rollout import retry
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.slot_sets import numbers_in
@@ -19,14 +20,13 @@ from modelwave_controller.storage.waves import BACK, RETURNED, SETTLED, UNSHADOW
 from modelwave_shared.words import SHADOWED, SUCCEEDED
 
 
-def read(
-    connection: Connection, rollout: Rollout, late: Collection[Wave], also: Iterable[str]
-) -> Known:
-    """Returns the devices that have not succeeded, those without an answer only of the waves that
-    are `late`, and the devices `also`. Puts their answers, and no others, into the waves of the
-    rollout, which was folded without answers."""
+def read(connection: Connection, rollout: Rollout, clock: float, also: Iterable[str]) -> Known:
+    """Returns the devices that have not succeeded, those without an answer only where it is too
+    late, and the devices `also`. Puts their answers, and no others, into the waves of the rollout,
+    which was folded without answers. `clock` is in seconds of the rollout clock."""
     waves = _waves(rollout)
     names = {*_troubled(connection, rollout), *also}
+    late = [wave for wave, is_late in retry.waves(rollout, clock) if is_late or rollout.over]
     for number, wave in waves.items():
         if any(wave is one for one in late):
             names.update(_silent(connection, rollout, number, wave))

@@ -1,4 +1,4 @@
-"""Adds indexes of what the commands look for in a large fleet."""
+"""Adds the root that each device trusts, and indexes of what commands look for in a large fleet."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,8 @@ NO_SUCCESS = (
 
 
 def upgrade() -> None:
+    root = sa.Column("root", sa.BigInteger, nullable=False, server_default="0")
+    op.add_column("devices", root)
     _partial_index("answered_no_success", "answered", ["rollout", "device"], NO_SUCCESS)
     _partial_index("devices_that_refused", "devices", ["device"], "refused <> ''")
     _partial_index("devices_with_clones", "devices", ["device"], "clones > 0")
