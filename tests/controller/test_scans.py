@@ -18,6 +18,9 @@ from modelwave_controller.storage.counted import Counted
 # All that a fleet's size or its history makes large. (`outbox` has a row for each slot.)
 LARGE = ("answered", "device_models", "devices", "events", "presence", "wave_orders")
 
+# Indexes that have few rows in any fleet.
+FEW = ("devices_with_clones", "devices_that_refused")
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
@@ -56,7 +59,8 @@ def plans(world: World, act: Callable[[], object]) -> list[str]:
 
 
 def through_large_tables(found: list[str]) -> list[str]:
-    return [line for line in found if line.startswith("SCAN") and line.split()[1] in LARGE]
+    scans = [line for line in found if line.startswith("SCAN") and line.split()[1] in LARGE]
+    return [line for line in scans if line.split()[-1] not in FEW]
 
 
 def test_a_rollout_and_a_restart_in_its_middle_go_through_no_large_table(world: World) -> None:

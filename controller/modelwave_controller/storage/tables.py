@@ -226,6 +226,15 @@ device_models = Table(
     # While it is tried again: failed tries, and seconds from the report to the next one.
     Column("tries", BigInteger, nullable=False, server_default="0"),
     Column("next_seconds", BigInteger, nullable=False, server_default="0"),
+    # Bytes of the live release's download that a delta has spared.
+    Column("saved", BigInteger, nullable=False, server_default="0"),
+    Index(
+        "device_models_saved",
+        "sha256",
+        "saved",
+        sqlite_where=text("saved > 0"),
+        postgresql_where=text("saved > 0"),
+    ),
     Index("device_models_by_number", "model", "epoch", "seq"),  # for devices that are ahead
 )
 
