@@ -54,6 +54,7 @@ from modelwave_controller.storage.tables import (
     presence,
     proven,
     repairs,
+    reporting,
     unproven,
 )
 from modelwave_controller.trust.documents import ModelState, Report
@@ -149,11 +150,8 @@ def that_report(connection: Connection, model: str) -> dict[str, dict[int, list[
 def any_has(connection: Connection, targets: Sequence[str], model: str) -> bool:
     """Returns whether a device of one of the targets has reported the model, with or without a
     release of it."""
-    query = (
-        select(device_models.c.device)
-        .join(devices, devices.c.device == device_models.c.device)
-        .where(devices.c.target.in_(targets), device_models.c.model == model)
-    )
+    query = select(reporting.c.slot).where(reporting.c.model == model)
+    query = query.where(reporting.c.target.in_(targets))
     return connection.execute(query.limit(1)).first() is not None
 
 
