@@ -60,7 +60,7 @@ def plans(world: World, act: Callable[[], object]) -> list[str]:
 
 def through_large_tables(found: list[str]) -> list[str]:
     scans = [line for line in found if line.startswith("SCAN") and line.split()[1] in LARGE]
-    return [line for line in scans if line.split()[-1] not in FEW]
+    return [line for line in scans if line.partition(" <- ")[0].split()[-1] not in FEW]
 
 
 def test_a_rollout_and_a_restart_in_its_middle_go_through_no_large_table(world: World) -> None:
@@ -109,7 +109,7 @@ def test_status_of_a_rollout_goes_through_no_large_table(world: World) -> None:
         assert {one.device for one in seen(world).problems} >= {failing.name, silent.name}
     assert newest(world).status == FINISHED
     assert through_large_tables(found) == []
-    assert [line for line in found if line.endswith("device_models_by_number (model=?)")] == []
+    assert [line for line in found if "device_models_by_number (model=?)" in line] == []
 
 
 def test_counts_of_a_fleet_come_from_the_counters(world: World) -> None:
