@@ -47,7 +47,7 @@ class Fleet:
 
 def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fleet:
     """`now` is in Unix seconds; `proof` that of [devices] in controller.toml."""
-    found, state = health(connection, now), log.under_way(connection)
+    found, state = health(connection, now), log.without_answers(connection)
     clocks = clock.stored(connection)
     targets = _targets(connection)
     online, silent = _online(connection, clocks.seconds) if found.up_to_date else (None, 0)

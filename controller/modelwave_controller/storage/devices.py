@@ -22,6 +22,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     select,
     tuple_,
     update,
@@ -298,7 +299,7 @@ def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list
     not have been authentic."""
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.refused)
     query = of_model(query, model)
-    query = query.where(devices.c.refused != "").order_by(devices.c.device)
+    query = query.where(devices.c.refused != literal_column("''")).order_by(devices.c.device)
     rows = connection.execute(query.where(devices.c.target.in_(list(targets))))
     return [RefusalNote(*row) for row in rows]
 
@@ -500,7 +501,8 @@ def cloned(connection: Connection) -> list[str]:
     """Returns the ids that two devices use."""
     seconds = clock.stored(connection).seconds
     query = select(devices.c.device, devices.c.clones, devices.c.clone_clock)
-    rows = connection.execute(query.where(devices.c.clones > 0).order_by(devices.c.device))
+    some = devices.c.clones > literal_column("0")  # as the index for it says it
+    rows = connection.execute(query.where(some).order_by(devices.c.device))
     return [row.device for row in rows if is_cloned(row.clones, row.clone_clock, seconds)]
 
 
@@ -517,6 +519,7 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "accelerator": report.accelerator,
         "refused": report.refused,
         "view": views.column(report),
+        "root": views.root(report),
         "reads": _reads_column(report),
     }
 

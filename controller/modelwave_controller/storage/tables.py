@@ -190,8 +190,23 @@ devices = Table(
     Column("clones", BigInteger, nullable=False, server_default="0"),
     Column("clone_clock", Float(53), nullable=False, server_default="0"),
     Column("view", Text, nullable=False, server_default=""),  # of its orders (views.py)
+    # The version of the root that it trusts; 0: it does not say.
+    Column("root", BigInteger, nullable=False, server_default="0"),
     Index("devices_by_slot", "target", "slot"),
     Index("devices_by_heard", "heard", "device"),
+    # Few devices are one of these, and each status names them.
+    Index(
+        "devices_that_refused",
+        "device",
+        sqlite_where=text("refused <> ''"),
+        postgresql_where=text("refused <> ''"),
+    ),
+    Index(
+        "devices_with_clones",
+        "device",
+        sqlite_where=text("clones > 0"),
+        postgresql_where=text("clones > 0"),
+    ),
 )
 
 # Newer reports that say what `devices` and `device_models` have of the device (last_heard.py).
@@ -235,6 +250,7 @@ device_models = Table(
         sqlite_where=text("saved > 0"),
         postgresql_where=text("saved > 0"),
     ),
+    Index("device_models_by_number", "model", "epoch", "seq"),  # for devices that are ahead
 )
 
 # Counters: how many devices report a model, by place and by what they read (as in devices).
@@ -264,6 +280,11 @@ wave_orders = Table(
     Index("wave_orders_by_wave", "rollout", "wave"),
 )
 
+# Databases use an index with a condition only for a query that has it literally.
+NO_SUCCESS = (
+    "(outcome NOT IN ('', 'SUCCEEDED', 'SHADOWED') OR later NOT IN ('', 'SUCCEEDED', 'SHADOWED'))"
+)
+
 # Each device's newest answer to each wave that it has answered.
 answered = Table(
     "answered",
@@ -285,6 +306,13 @@ answered = Table(
         "wave",
         sqlite_where=text("inside = 0"),
         postgresql_where=text("inside = 0"),
+    ),
+    Index(
+        "answered_no_success",
+        "rollout",
+        "device",
+        sqlite_where=text(NO_SUCCESS),
+        postgresql_where=text(NO_SUCCESS),
     ),
     sqlite_with_rowid=False,
 )
