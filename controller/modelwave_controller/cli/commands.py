@@ -66,7 +66,7 @@ COMMANDS: dict[str, Place] = {
     "broker": Place(
         "service",
         "broker",
-        "Run the embedded MQTT broker, for first steps and up to about 1,000 devices.",
+        "Run the embedded MQTT broker, for first steps and up to 2,000 devices.",
     ),
     "demo": Place(
         "demo",
