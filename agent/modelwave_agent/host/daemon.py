@@ -14,9 +14,9 @@ from modelwave_agent.host.config import AgentConfig, ConfigError
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import new_record
-from modelwave_agent.runner import PROGRAM
 from modelwave_shared import checkout, topics
 from modelwave_shared.slots import slot
+from modelwave_shared.words import PROGRAM
 
 
 def main() -> None:
