@@ -2,8 +2,10 @@
 needs comes from the environment of the tests, through a wheel that names its folder."""
 
 import hashlib
+import io
 import re
 import sysconfig
+import tarfile
 import zipfile
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -65,3 +67,12 @@ def wheels(folder: Path, version: str, fault: str = "") -> Path:
     site = sysconfig.get_path("purelib")
     wheel(folder, "environment_of_tests", "1.0", {"environment_of_tests.pth": f"{site}\n"})
     return folder
+
+
+def wheelhouse(folder: Path) -> bytes:
+    """The file of a release, of a folder of wheels."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, path.name)
+    return data.getvalue()

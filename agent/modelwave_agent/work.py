@@ -77,7 +77,8 @@ class Work:
     async def stop_cleanly(self) -> None:
         """The same, where nothing follows: the program or the device ends in order."""
         await self.stop()
-        if self.booted.is_set():  # else the journal may still say what a reset ended
+        # Before that the journal may still say what a reset ended.
+        if self.booted.is_set() and not self.ports.hands_over:
             with WORKING:
                 self.ledger.stopped()
 

@@ -7,16 +7,12 @@ it what it is, for the device's agent and for the controller's `release create-a
 Prints one JSON line {"healthy", "reason"} and exits with 0 if that could be found out. Exits with 1
 and a line on stderr if not (no space, no memory), so that it can be tried again. With --config the
 new agent also has to read the settings of this device.
-
-An environment that is whole has the file `complete` with the wheelhouse's sha256. It is written
-last, after all else is on the medium, and deleted first.
 """
 
 import argparse
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +22,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelwave_agent.host.expendable import be_expendable
+from modelwave_agent.host.self_update.environments import (
+    AGENT,
+    COMPLETE,
+    is_complete,
+    python_of,
+    remove,
+)
 from modelwave_agent.host.self_update.wheelhouse import unpack
 from modelwave_agent.journal import sync
 from modelwave_agent.record import clean
@@ -33,8 +36,6 @@ from modelwave_shared.agent_releases import MAX_GOLDEN_BYTES, expected
 
 INSTALL_SECONDS = 1800  # an SD card is slow
 ANSWER_SECONDS = 60  # for the new agent to say what it is
-COMPLETE = "complete"
-AGENT = ("-I", "-m", "modelwave_agent.host.daemon")  # arguments of the environment's Python
 
 
 class Unhealthy(Exception):
@@ -59,27 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def python_of(folder: Path) -> Path:
-    """Returns the Python of an environment."""
-    return folder / "bin" / "python"
-
-
 def site_of(folder: Path) -> Path:
     """Returns the folder of an environment's packages."""
     return Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether the environment was installed to its end, and its Python is still there: an update of
-    the system may have taken it away."""
-    return (folder / COMPLETE).is_file() and python_of(folder).exists()
-
-
-def remove(folder: Path) -> None:
-    """Deletes an environment. Raises OSError."""
-    (folder / COMPLETE).unlink(missing_ok=True)
-    if folder.is_dir():
-        shutil.rmtree(folder)
 
 
 def install(file: Path, folder: Path) -> None:
