@@ -77,6 +77,7 @@ class SelfUpdate:
         self.others: Mapping[str, Update] = {}
         self.echo = Echo()  # the agent's own takes its place
         self._update: Update | None = None
+        self._clock: Clock = Clock()
         self._news = asyncio.Event()
         self._heard = asyncio.Event()
 
@@ -102,10 +103,14 @@ class SelfUpdate:
             clock,
         )
         ports.start = self.line.start
-        self.others = others
-        self._update = Update(AGENT, device, ports)
-        hooks.closed = MaintenanceGate(self._update, clock, settings.zone).closed
-        return self._update
+        update = Update(AGENT, device, ports)
+        hooks.closed = MaintenanceGate(update, clock, settings.zone).closed
+        self.join(update, others)
+        return update
+
+    def join(self, update: Update, others: Mapping[str, Update]) -> None:
+        """`update`: of the agent, with its ports; `others`: those of the models."""
+        self._update, self._clock, self.others = update, update.ports.clock, others
 
     @property
     def record(self) -> "Record":
@@ -133,10 +138,7 @@ class SelfUpdate:
 
     async def is_heard(self, seconds: float) -> bool:
         """Waits for a report to come back; False if none has after `seconds`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._heard.wait()
-        return self._heard.is_set()
+        return await self._clock.wait(self._heard, seconds)
 
     async def give_way(self) -> None:
         """If another agent should run, ends this one in order, and does not return."""
@@ -165,20 +167,21 @@ class SelfUpdate:
             if settled and not is_confirmed and place_of(self.record) == self.place:
                 is_confirmed = True
                 self.line.say(line.CONFIRMED)
-            if settled and self._is_booted():
+            if settled and self._is_at_rest():
                 await self.give_way()
             await self._next_look()
 
     async def _next_look(self) -> None:
         pause = line.ALIVE_SECONDS if self._heard.is_set() else WATCH_SECONDS
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await self._news.wait()
+        await self._clock.wait(self._news, pause)
         self._news.clear()
 
-    def _is_booted(self) -> bool:
+    def _is_at_rest(self) -> bool:
+        """Whether the journal says what should run: not before the work after a reset is done, nor
+        once the agent ends, which takes a trial back."""
         assert self._update is not None
-        return self._update.work.booted.is_set()
+        work = self._update.work
+        return work.booted.is_set() and not work.stopping
 
 
 def require_free_name(settings: AgentConfig) -> None:
