@@ -14,4 +14,6 @@ class Measurement(NamedTuple):
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("start", "what a command takes before it does anything", "benchmarks.scale.start"),
+    Measurement("tick", "a tick and a restart in the middle of a rollout", "benchmarks.scale.tick"),
+    Measurement("commands", "what shows a fleet, by its size", "benchmarks.scale.commands"),
 )

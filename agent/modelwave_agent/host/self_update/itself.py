@@ -16,6 +16,7 @@ from modelwave_agent.echo import ECHO_SECONDS, Echo
 from modelwave_agent.host.config import AgentConfig, ConfigError
 from modelwave_agent.host.hooks import CommandHooks
 from modelwave_agent.host.maintenance import MaintenanceGate
+from modelwave_agent.host.patcher import HostPatcher
 from modelwave_agent.host.self_update import line
 from modelwave_agent.host.self_update.choice import OWN
 from modelwave_agent.host.self_update.line import Line
@@ -101,6 +102,7 @@ class SelfUpdate:
             fetcher,
             hooks,
             clock,
+            patcher=HostPatcher(),
         )
         ports.start = self.line.start
         update = Update(AGENT, device, ports)
