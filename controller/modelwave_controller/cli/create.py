@@ -15,7 +15,7 @@ from modelwave_controller.cli.options import (
     reason_or_none,
 )
 from modelwave_controller.cli.release_view import json_entry
-from modelwave_controller.cli.signed_release import ToSign, place, require_answer
+from modelwave_controller.cli.signed_release import ToSign, deltas_of, place, require_answer
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models import opening
 from modelwave_controller.models.needs import Asked
@@ -245,7 +245,9 @@ def create(
             say(f"[green]model signature verified[/]: by {safe(signature.signer)}", stderr=as_json)
         for line in filter(None, (needs.how, remark, confinement.words())):
             say(safe(line), stderr=as_json)
-        to_sign.sign(folder, releases, yes, leaves=out is not None)
+        added = to_sign.sign(folder, releases, yes, leaves=out is not None)
+        for line in deltas_of(releases, added) if added else ():
+            say(safe(line), stderr=as_json)
     if as_json:
         more = {"bundle": out and str(out), "compared": beside and beside.json()}
         print_json({**json_entry(manifest, to_sign.digest), **more})

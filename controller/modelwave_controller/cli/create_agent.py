@@ -8,12 +8,12 @@ import typer
 from modelwave_controller.cli.key_options import ReleaseKeyOption
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, home_of, path
 from modelwave_controller.cli.release_view import json_entry
-from modelwave_controller.cli.signed_release import ToSign, place, require_answer
+from modelwave_controller.cli.signed_release import ToSign, deltas_of, place, require_answer
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.targets import Targets
 from modelwave_controller.releases import agent_releases, wheelhouses
 from modelwave_controller.releases.catalog import Releases
-from modelwave_controller.terminal import print_json
+from modelwave_controller.terminal import print_json, safe, say
 from modelwave_shared.agent_releases import AGENT
 
 
@@ -77,7 +77,9 @@ def create_agent(
         proof = agent_releases.prove(manifest, house, folder)
         to_sign = ToSign.of(home, manifest, key, passphrase_file)
         to_sign.show(proof, stderr=as_json)
-        to_sign.sign(folder, releases, yes, leaves=out is not None)
+        added = to_sign.sign(folder, releases, yes, leaves=out is not None)
+        for line in deltas_of(releases, added) if added else ():
+            say(safe(line), stderr=as_json)
     if as_json:
         print_json({**json_entry(manifest, to_sign.digest), "bundle": out and str(out)})
     else:

@@ -16,7 +16,7 @@ from modelwave_controller.cli.release_view import forced
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.releases import bundles
-from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.releases.catalog import Releases, StoredRelease
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.terminal import print_json, safe, say
 from modelwave_controller.trust import keys, roots
@@ -74,17 +74,19 @@ class ToSign:
         for problem in filter(None, (proof.reason, proof.weak)):
             say(safe(problem), stderr)
 
-    def sign(self, folder: Path, releases: Releases, yes: bool, leaves: bool) -> None:
-        """Asks unless `yes`, then signs the release in `folder`, and adds it to the home; if it
-        `leaves` in a bundle, the home only notes its number."""
+    def sign(
+        self, folder: Path, releases: Releases, yes: bool, leaves: bool
+    ) -> StoredRelease | None:
+        """Asks unless `yes`, then signs the release in `folder`, adds it to the home, and returns
+        it. If it `leaves` in a bundle, the home only notes its number: None."""
         if not yes:
             typer.confirm("Sign it?", abort=True, err=True)
         signed = keys.sign(MANIFEST, self.payload, [self.signer])
         disk.create_file(folder / bundles.MANIFEST_FILE, signed)
         if leaves:
             releases.note(folder)
-        else:
-            releases.add(folder)
+            return None
+        return releases.add(folder)[0]
 
     def tell(self, home: Home, out: Path | None) -> None:
         where = (
@@ -97,3 +99,12 @@ class ToSign:
             f"[green]signed[/]: release {manifest['release']} of {safe(manifest['model'])}, "
             f"{safe(where)}"
         )
+
+
+def deltas_of(releases: Releases, added: StoredRelease) -> list[str]:
+    """Makes the deltas for a release that was added, and says which, for people."""
+    # Its import brings SQLAlchemy's, which takes half of a command's start time.
+    from modelwave_controller.operations import deltas
+
+    manifest = added.manifest
+    return deltas.of_added(releases, manifest.model, {manifest.target: added})

@@ -4,8 +4,9 @@ from it), starts a process, and reads lines from it (line.py).
 
     python -m modelwave_agent.host.self_update.launcher --config agent.toml
 
-It ends when it gets SIGTERM or SIGINT, after its agent; else only if its own agent finds the
-settings wrong.
+To systemd it is the service: it says that it is ready and that it lives, and looks itself whether
+its agent does. It ends when it gets SIGTERM or SIGINT, after its agent; else only if its own agent
+finds the settings wrong.
 """
 
 import argparse
@@ -27,9 +28,11 @@ from modelwave_agent.host.self_update.choice import OWN, End, Failures, Start, n
 from modelwave_agent.host.self_update.life import Life, Limits
 from modelwave_agent.journal import Journal
 from modelwave_agent.record import clean
+from modelwave_shared import supervisor
 from modelwave_shared.agent_releases import AGENT
 
 WRONG_SETTINGS = 2  # exit code of an agent
+OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 PAUSE_SECONDS = (1, 5, 15, 60)  # before an agent is started again that has ended by itself
 
 _PIECE_BYTES = 4096
@@ -45,6 +48,7 @@ class Launcher:
         self.limits = limits
         self.failures = Failures()
         self.is_stopping = False
+        self._alive_seconds = (supervisor.watchdog_seconds() or 3600) / 3
         self.trial_seconds = 0.0  # of the trial that was asked for last
         self._wake, self._wakes = os.pipe()
         for end in (self._wake, self._wakes):
@@ -54,6 +58,7 @@ class Launcher:
         signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        supervisor.tell(supervisor.READY)
         end: End | None = None
         tries = 0
         while not self.is_stopping:
@@ -67,6 +72,7 @@ class Launcher:
             self.failures.note(end)
             if code == WRONG_SETTINGS and start.place == OWN and not self.is_stopping:
                 return code
+        supervisor.tell(supervisor.STOPPING)
         return 0
 
     def _is_wanted(self, start: Start, end: End) -> bool:
@@ -77,11 +83,12 @@ class Launcher:
     def _live(self, start: Start) -> tuple[int, End]:
         """Starts an agent, and waits for its end. Returns its exit code and how it ended."""
         log.info("starts %s", told(start))
+        supervisor.tell(supervisor.status(told(start)))
         reading, writing = os.pipe()
         try:
             process = subprocess.Popen(
                 self._command(start),
-                env={**os.environ, **line.environment(start, writing)},
+                env={**_environment(), **line.environment(start, writing)},
                 pass_fds=(writing,),
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE if start.on_trial else None,
@@ -129,7 +136,7 @@ class Launcher:
         wanted = [self._wake]
         wanted += [] if life.is_closed else [lines]
         wanted += [] if errors < 0 or life.is_quiet else [errors]
-        ready = _waited(wanted, life.left(time.monotonic()))
+        ready = self._waited(wanted, life.left(time.monotonic()))
         if self._wake in ready:
             os.read(self._wake, _PIECE_BYTES)
         return ready
@@ -137,8 +144,17 @@ class Launcher:
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while not self.is_stopping and (left := end - time.monotonic()) > 0:
-            if _waited([self._wake], left):
+            if self._waited([self._wake], left):
                 os.read(self._wake, _PIECE_BYTES)
+
+    def _waited(self, descriptors: list[int], seconds: float) -> list[int]:
+        """Returns those of the descriptors that can be read, after at most `seconds`; sooner if
+        systemd wants a sign of life."""
+        supervisor.tell(supervisor.ALIVE)
+        with selectors.DefaultSelector() as selector:
+            for one in descriptors:
+                selector.register(one, selectors.EVENT_READ)
+            return [key.fd for key, _ in selector.select(min(seconds, self._alive_seconds))]
 
     def _stop(self, _number: int, _frame: object) -> None:
         self.is_stopping = True
@@ -175,12 +191,9 @@ def told(start: Start) -> str:
     return agent + " on trial" * start.on_trial + "".join(reasons)
 
 
-def _waited(descriptors: list[int], seconds: float) -> list[int]:
-    """Returns those of the descriptors that can be read, after at most `seconds`."""
-    with selectors.DefaultSelector() as selector:
-        for one in descriptors:
-            selector.register(one, selectors.EVENT_READ)
-        return [key.fd for key, _ in selector.select(seconds)]
+def _environment() -> dict[str, str]:
+    """Returns the agent's environment: the launcher talks to systemd, and not the agent."""
+    return {name: value for name, value in os.environ.items() if name not in OF_SYSTEMD}
 
 
 def _left_in(descriptor: int) -> bytes:
