@@ -60,7 +60,7 @@ def wheels(folder: Path, version: str, fault: str = "") -> Path:
     folder.mkdir(parents=True)
     files = sources(version)
     if fault:
-        head = "def _run(path: Path) -> int:\n"
+        head = "def _run(options: argparse.Namespace) -> int:\n"
         assert head in files[DAEMON]
         files[DAEMON] = files[DAEMON].replace(head, f"{head}    {fault}\n")
     wheel(folder, "modelwave_agent", version, files, "environment_of_tests")

@@ -92,13 +92,13 @@ class World:
         topic = topics.desired_slot("demo", "linux-cpu", model, slot)
         await self.operator.publish(topic, message, True)
 
-    async def told(self, kind, until, device="pi-1"):
+    async def told(self, kind, until, device="pi-1", seconds=SECONDS):
         """Waits for the next document under `kind` (reported, metrics, presence) that `until`
         accepts, and drops the documents before it."""
         wanted = getattr(topics, kind)("demo", device)
         seen = []
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 while True:
                     seen.append(_read(await self._next(wanted)))
                     if until(seen[-1]):

@@ -18,6 +18,7 @@ from tests.agent.host_world import Digits, world
 pytestmark = pytest.mark.slow
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 SUPERVISE = [sys.executable, "-P", "-m", "modelwave_agent.host.daemon", "supervise"]
+INSTALL_SECONDS = 100  # for what takes ten where nothing else runs
 GOOD = ""
 CRASHES = "raise RuntimeError('the new agent is broken')"
 HANGS = "while True: pass"
@@ -55,9 +56,9 @@ class AgentRelease(signing.Release):
 class Device:
     """Device pi-1 under the launcher."""
 
-    def __init__(self, world):
+    def __init__(self, world, connect=60, silent=60):
         self.world = world
-        limits = ["[self_update]", "connect_seconds = 8", "silent_seconds = 12"]
+        limits = ["[self_update]", f"connect_seconds = {connect}", f"silent_seconds = {silent}"]
         self.config = world.toml()
         self.config.write_text("\n".join([self.config.read_text(), *limits]))
         self.log = open(world.folder / "supervise.log", "ab")  # noqa: SIM115 (device closes it)
@@ -82,7 +83,7 @@ class Device:
         await self.world.order(release, model=AGENT, **trial)
 
     async def report(self, until):
-        return await self.world.told("reported", until)
+        return await self.world.told("reported", until, seconds=INSTALL_SECONDS)
 
     async def outcome(self):
         """Waits for the outcome of the last order; returns what the report says of the agent."""
@@ -102,10 +103,10 @@ class Device:
 
 
 @contextlib.asynccontextmanager
-async def device(folder):
+async def device(folder, **limits):
     with Mosquitto(folder) as broker:
         async with world(folder, broker) as around:
-            one = Device(around)
+            one = Device(around, **limits)
             one.start()
             try:
                 yield one
@@ -127,5 +128,44 @@ def test_a_new_agent_takes_over_and_a_broken_one_gives_way(tmp_path):
             assert "the new agent is broken" in found["reason"]
             await one.world.order(Digits(1, "v1"))
             assert (await one.world.outcome())["outcome"] == "SUCCEEDED"
+
+    asyncio.run(run())
+
+
+@pytest.mark.skipif(not LONG, reason="long: it waits for time limits")
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [(HANGS, "it hangs: no sign of life"), (DEAF, "no report of it came back from the broker")],
+    ids=["hangs", "deaf"],
+)
+def test_an_agent_that_hangs_or_does_not_connect_gives_way(tmp_path, fault, told):
+    async def run():
+        limits = {"connect": 15, "silent": 40} if fault == DEAF else {"connect": 60, "silent": 15}
+        async with device(tmp_path, **limits) as one:
+            await one.order(AgentRelease(tmp_path, 2, fault))
+            agent, release, outcome, found = await one.outcome()
+            assert (release, outcome) == (0, "ROLLED_BACK")
+            assert agent != "0.9.2"
+            assert told in found["reason"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.skipif(not LONG, reason="long: an agent is installed several times")
+def test_power_cuts_of_real_processes_in_every_state(tmp_path):
+    """Launcher and agent are killed at once, in each state that a report or the journal shows."""
+
+    async def run():
+        async with device(tmp_path) as one:
+            await one.order(AgentRelease(tmp_path, 1))
+            for state in ("clearing", "fetching", "proving", "trial"):
+                await one.report(
+                    lambda r, state=state: (
+                        r["models"].get(AGENT, {}).get("state") in (state, "idle", "trial")
+                    )
+                )
+                one.kill()
+                one.start()
+            assert (await one.outcome())[:3] == ("0.9.1", 1, "SUCCEEDED")
 
     asyncio.run(run())

@@ -317,3 +317,15 @@ def test_the_sweep_goes_red_when_a_restart_goes_on_with_a_trial(tmp_path, monkey
     world = prepared(tmp_path / "w", [], CRASHES)
     play(world, "first crashes", [])
     assert world.faults != []
+
+
+def test_new_agent_is_taken_only_from_the_release_key(tmp_path):
+    world = prepared(tmp_path / "w", [OLD], GOOD)
+    stranger = agent_release(2, b"new agent " * 300)
+    stranger.envelope = signing.envelope("manifest", stranger.document, signing.STRANGER)
+    world.retained[TOPIC] = signing.order(stranger, 2)
+    world.reports.clear()
+    asyncio.run(live(world, lambda _: world.reports and world.reports[-1]["refused"], None))
+    assert world.last_report()["release"] == 1
+    assert set(world.environments) == {world.runs[-1].place}
+    assert world.faults == []
