@@ -15,7 +15,7 @@ from tests import agent_wheels, signing
 from tests.agent.host_places import Mosquitto
 from tests.agent.host_world import Digits, world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 SUPERVISE = [sys.executable, "-P", "-m", "modelwave_agent.host.daemon", "supervise"]
 INSTALL_SECONDS = 100  # for what takes ten where nothing else runs
