@@ -1,10 +1,11 @@
 """The delta of a fine-tuned model beside bsdiff4, detools and zstd --patch-from.
 
 The model is the example's largest, 47,632 bytes of int8. It is trained on the first pictures and
-then fine-tuned on the others, by plain steps of the same gradient, which takes seconds. A row is the
-size of the delta of kind 1, which boards apply, over that of the best of the others; in the long
-form for other ways to fine-tune too. detools is tried with each of its compressions. It is not among
-modelwave's packages (`pip install detools`), and zstd is a program: a row says which were there.
+then fine-tuned on the others, by plain steps of the same gradient, which takes seconds. A row is
+the size of the delta of kind 1, which boards apply, over that of the best of the others; in the
+long form for other ways to fine-tune too. detools is tried with each of its compressions. It is
+not among modelwave's packages (`pip install detools`), and zstd is a program: a row says which
+were there.
 """
 
 import contextlib
