@@ -14,6 +14,8 @@ class Measurement(NamedTuple):
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("start", "what a command takes before it does anything", "benchmarks.scale.start"),
+    Measurement("embedded", "a wave through `modelwave broker`", "benchmarks.scale.embedded"),
     Measurement("tick", "a tick and a restart in the middle of a rollout", "benchmarks.scale.tick"),
     Measurement("commands", "what shows a fleet, by its size", "benchmarks.scale.commands"),
+    Measurement("deltas", "the delta of a fine-tuned model", "benchmarks.scale.deltas"),
 )

@@ -10,6 +10,7 @@ over (trouble.py).
 
 import asyncio
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
+from modelwave_controller.releases import delta_files
 from modelwave_controller.service import files, leader
 from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.files import AddressInUse, FileServer
@@ -143,7 +145,13 @@ class Service:
 
     def _loop(self, first: LeaderStore | None, urls: list[str]) -> None:
         """Leads, or stands by, until the service stops; `first` is set if it leads already."""
-        issuer = Issuer(self.home.root_document, self.key, urls, self.home.manifest_at)
+        issuer = Issuer(
+            self.home.root_document,
+            self.key,
+            urls,
+            self.home.manifest_at,
+            functools.partial(delta_files.offers, self.home),
+        )
         settings = Settings(
             home=self.home,
             broker=self.broker,
