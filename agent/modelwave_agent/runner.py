@@ -208,7 +208,11 @@ class Agent:
             except (LinkLost, MemoryError):
                 self.connected.clear()
                 # Two devices with the same name disconnect each other: the pauses must grow.
-                failures = 0 if self.clock.now() - start > STEADY_SECONDS else failures + 1
+                if self.clock.now() - start > STEADY_SECONDS:
+                    failures = 0  # the address that has served is tried again first
+                else:
+                    failures += 1
+                    self.link.turn()
                 pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
                 await self.clock.sleep(_jittered(pause))
 

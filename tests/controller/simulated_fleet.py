@@ -101,16 +101,16 @@ def any_broker(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def mosquitto(folder: Path, settings: str = "", port: int = 0) -> Iterator[int]:
+def mosquitto(folder: Path, settings: str = "", port: int = 0, queued: int = 0) -> Iterator[int]:
     """The port of a Mosquitto on loopback, which ends with the block. `settings` are lines
-    for its listener."""
+    for its listener, `queued` the messages that it queues for a client, 0 for any number."""
     port = port or free_port()
     config = folder / "mosquitto.conf"
     config.write_text(
         f"listener {port} 127.0.0.1\n{settings}"
         "allow_anonymous true\n"
         "user root\n"  # if we are: it must read what pytest keeps from others
-        "max_queued_messages 0\n"
+        f"max_queued_messages {queued}\n"
         "set_tcp_nodelay true\n"
     )
     process = subprocess.Popen(

@@ -63,6 +63,8 @@ def test_nothing_is_decided_before_the_first_look_is_over_or_given_up(
     leading.writer = leading.blocks = SimpleNamespace(**alive)
     leading.link = SimpleNamespace(**alive, reaches=connected, current=none if connected else None)
     leading.readback = SimpleNamespace(step=lambda *_: 0.01, may_send=may_send, sent=lambda _: None)
+    leading.unheard = SimpleNamespace(step=lambda *_: None)
+    leading.readback.has_looked = False
     leading.ticker = SimpleNamespace(tick=tick, certain_state=None)
     leading._loop()
     assert happened.index("tick") > LOOKING

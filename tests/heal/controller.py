@@ -239,6 +239,7 @@ class Connection:
         self.link = link
         self.client_id = f"CONTROLLER-{link.service.name}"
         self.client = None
+        self.heard = None  # this broker keeps nothing back
         self._loop = link.service.loop
         self._sent = {}
         self._acked = deque()

@@ -10,13 +10,23 @@ from modelwave_shared.authorities import Authorities, UnusableFile
 
 @dataclass(frozen=True)
 class ServiceBroker:
-    """The broker's address and the user to connect as; `tls` None means plain TCP."""
+    """The broker's address and the user to connect as; `tls` None means plain TCP. `others` are
+    further addresses of the same cluster, (host, port)."""
 
     host: str
     port: int
     user: str = ""
     password: str = field(default="", repr=False)
     tls: Authorities | None = None
+    others: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def places(self) -> tuple[tuple[str, int], ...]:
+        return (self.host, self.port), *self.others
+
+    @property
+    def described(self) -> str:
+        return ", ".join(f"{host}:{port}" for host, port in self.places)
 
 
 def broker_of(home: Home) -> ServiceBroker:
@@ -32,4 +42,5 @@ def broker_of(home: Home) -> ServiceBroker:
         tls = Authorities(*files) if settings.tls else None
     except UnusableFile as error:
         raise OperatorError(f"broker.{error.setting}: {error}") from error
-    return ServiceBroker(settings.host, settings.port, settings.user, password, tls)
+    first, *others = settings.places
+    return ServiceBroker(*first, settings.user, password, tls, tuple(others))

@@ -19,6 +19,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.heard import Heard
 from modelwave_controller.storage.outbox import Message
 
 WINDOW = 200  # messages sent and not yet acknowledged
@@ -29,13 +30,18 @@ CLOSE_SECONDS = 3
 
 
 class Owner(Protocol):
-    """Who keeps the connection. All of it but `broker` and `heard`, the filters to subscribe to, is
-    called in the network thread, and must not block."""
+    """Who keeps the connection. All of it but `broker`, `heard`, the filters to subscribe to,
+    `place`, the host and port to connect to, and `notes_heard`, is called in the network thread,
+    and must not block."""
 
     broker: ServiceBroker
     heard: list[str]
+    notes_heard: bool
     receive: Callable[[str, bytes], None]
     wake: Callable[[], None]
+
+    @property
+    def place(self) -> tuple[str, int]: ...
 
     def say(self, problem: str, level: int = logging.WARNING) -> None: ...
 
@@ -55,6 +61,8 @@ class Connection:
         self._acked: deque[int] = deque()  # message ids, from the network thread
         self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
         self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
+        self._leaving: dict[int, Callable[[], None]] = {}  # by message id of the UNSUBSCRIBE
+        self.heard = Heard() if link.notes_heard else None  # which topics were
         self._asking = threading.Lock()
         self._awaits = False  # an answer to `ask`
         self._unanswered = 0
@@ -63,8 +71,8 @@ class Connection:
 
     def open(self) -> None:
         """Connects. Raises OSError if nothing answers at the address."""
-        broker = self.link.broker
-        self._client.connect(broker.host, broker.port, KEEPALIVE_SECONDS)
+        host, port = self.link.place
+        self._client.connect(host, port, KEEPALIVE_SECONDS)
         self._client.loop_start()
 
     def close(self) -> None:
@@ -89,10 +97,36 @@ class Connection:
     def subscribe(self, filters: Sequence[str], then: Callable[[bool], None]) -> None:
         """Subscribes, perhaps again, at QoS 1; the broker then sends the retained messages. `then`
         is called in the network thread with whether all were granted."""
+        self._subscribe([(topic, 1) for topic in filters], then)
+
+    def _subscribe(self, filters: list[tuple[str, int]], then: Callable[[bool], None]) -> None:
         with self._asking:
-            result, mid = self._client.subscribe([(topic, 1) for topic in filters])
+            result, mid = self._client.subscribe(filters)
             if result == mqtt.MQTT_ERR_SUCCESS and mid is not None:
                 self._asked[mid] = then
+
+    def read_retained(self, topics: Sequence[str], then: Callable[[], None]) -> None:
+        """Reads what the broker retains on these topics, which are few: subscribes to them at QoS
+        0, which is not queued, and ends that again. `then` is called in the network thread when
+        all of it has come."""
+        heard = self.heard
+        assert heard is not None
+        heard.ask(topics)
+
+        def left() -> None:
+            heard.answered()
+            then()
+
+        def subscribed(_granted: bool) -> None:
+            self._leave(topics, left)
+
+        self._subscribe([(topic, 0) for topic in topics], subscribed)
+
+    def _leave(self, topics: Sequence[str], then: Callable[[], None]) -> None:
+        with self._asking:
+            result, mid = self._client.unsubscribe(list(topics))
+            if result == mqtt.MQTT_ERR_SUCCESS and mid is not None:
+                self._leaving[mid] = then
 
     def probe(self, topic: str, payload: bytes) -> None:
         """Sends a message at QoS 1 that is not retained and whose acknowledgement is ignored."""
@@ -192,9 +226,14 @@ class Connection:
             if was:
                 self.link.answers_again()
 
-    def _on_unsubscribe(self, *_: object) -> None:
-        self._awaits = False
+    def _on_unsubscribe(self, _client: object, _data: object, mid: int, *_: object) -> None:
         self._answered()
+        with self._asking:
+            then = self._leaving.pop(mid, None)
+        if then is not None:
+            then()
+        else:
+            self._awaits = False
 
     def _on_subscribe(
         self, _client: object, _data: object, mid: int, codes: list[Any], _properties: object
@@ -229,6 +268,8 @@ class Connection:
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         if message.retain:
             self._answered()
+        if self.heard is not None:
+            self.heard.note(message.topic, message.retain)
         self.link.receive(message.topic, bytes(message.payload))
 
     def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, *_: object) -> None:

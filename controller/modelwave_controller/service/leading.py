@@ -36,6 +36,7 @@ from modelwave_controller.service.readback import ReadBack
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
+from modelwave_controller.service.unheard import Unheard
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import ahead, lease, log, outbox
 from modelwave_controller.storage.lease import LeaseLost
@@ -79,7 +80,10 @@ class Leading:
         self.writer = Writer(
             store, fleet, settings.inbox, settings.clock, approves, settings.policy, put
         )
-        self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
+        self.link = ServiceLink(
+            settings.broker, fleet, self._receive, settings.wake.set, notes_heard=True
+        )
+        self.unheard = Unheard(fleet, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
         self._connected = False  # as it is stored
         self._signs = False
@@ -173,8 +177,9 @@ class Leading:
             self._connected = connected
 
     def _publish(self) -> float:
-        """Marks acknowledged messages, repairs what the broker has lost, and sends what is due.
-        Returns the seconds after which it is to be called again at the latest."""
+        """Marks acknowledged messages, repairs what the broker has lost, sends what is due, and
+        reads what the broker kept back. Returns the seconds after which it is to be called again at
+        the latest."""
         connection = self.link.current
         if connection is None:
             return self.settings.tick_seconds
@@ -185,6 +190,7 @@ class Leading:
         pause = self.readback.step(self.store, connection)
         if self.readback.may_send():
             self._send_due(connection)
+        self.unheard.step(self.store, connection, self.readback.has_looked)
         return pause
 
     def _answer(self) -> None:
