@@ -14,4 +14,10 @@ class Measurement(NamedTuple):
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("start", "what a command takes before it does anything", "benchmarks.scale.start"),
+    Measurement(
+        "mosquitto",
+        "the shipped Mosquitto file: retained messages, a rollout, a broker that ends under it",
+        "benchmarks.scale.shipped_mosquitto",
+    ),
+    Measurement("fan-out", "a wave, beside a bare client", "benchmarks.scale.fan_out"),
 )

@@ -254,6 +254,8 @@ class Connection:
         self._sent[self._number] = message
         self._travel(self._arrive, self._number, message)
 
+    burst = staticmethod(contextlib.nullcontext)
+
     def subscribe(self, filters, then):
         self._travel(self._ask, filters, then)
 

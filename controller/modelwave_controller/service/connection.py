@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import paho.mqtt.client as mqtt
@@ -22,9 +22,10 @@ from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.heard import Heard
 from modelwave_controller.storage.outbox import Message
 
-WINDOW = 200  # messages sent and not yet acknowledged
+WINDOW = 1000  # messages sent and not yet acknowledged
 KEEPALIVE_SECONDS = 30
 SILENT_ASKS = 6  # calls of `ask` without an answer after which the broker counts as silent
+BURST_SECONDS = 0.5  # for which nothing is read at most, while a burst is handed over
 CONNECT_SECONDS = 10
 CLOSE_SECONDS = 3
 
@@ -64,6 +65,8 @@ class Connection:
         self._leaving: dict[int, Callable[[], None]] = {}  # by message id of the UNSUBSCRIBE
         self.heard = Heard() if link.notes_heard else None  # which topics were
         self._asking = threading.Lock()
+        self._reads = threading.Event()  # cleared: the network thread waits
+        self._reads.set()
         self._awaits = False  # an answer to `ask`
         self._unanswered = 0
         self.client_id = f"CONTROLLER-{secrets.token_hex(6)}"  # no device id has capitals
@@ -161,6 +164,16 @@ class Connection:
     def send(self, message: Message) -> None:
         """Sends a retained message at QoS 1."""
         self._publish(message, qos=1, retain=True)
+
+    @contextlib.contextmanager
+    def burst(self) -> Iterator[None]:
+        """Within it many messages are sent. What the broker sends meanwhile, such as these messages
+        themselves, is read after it: the two threads share the interpreter."""
+        self._reads.clear()
+        try:
+            yield
+        finally:
+            self._reads.set()
 
     def send_once(self, message: Message) -> None:
         """Sends a message at QoS 0; it counts as acknowledged once it was written to the socket."""
@@ -266,6 +279,7 @@ class Connection:
         self.over.set()
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        self._reads.wait(BURST_SECONDS)
         if message.retain:
             self._answered()
         if self.heard is not None:
@@ -273,6 +287,7 @@ class Connection:
         self.link.receive(message.topic, bytes(message.payload))
 
     def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, *_: object) -> None:
+        self._reads.wait(BURST_SECONDS)
         self._answered()
         self._acked.append(mid)
         if len(self._acked) >= min(WINDOW // 2, len(self._sent)):

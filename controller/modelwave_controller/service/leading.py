@@ -131,7 +131,7 @@ class Leading:
                     published = True
                 if ticks:
                     while self._tick() and not stopping.is_set():
-                        pass
+                        self._publish()  # what was decided goes out before the next look at it
                     due = time.monotonic() + self.settings.tick_seconds
                 self._note_link()
                 pause = min(self._publish(), self.store.renew())
@@ -213,8 +213,9 @@ class Leading:
                 self.store.verify(database)
                 but = ahead.not_surpassed(database, self.roots.issuer.root.epoch)
                 due = outbox.unsent(database, WINDOW - len(busy), busy, but)
-            for message in due:
-                if not self.store.sure:
-                    break  # the rest is sent after the next look at the lease
-                self.readback.sent(message)
-                connection.send(message)
+            with connection.burst():
+                for message in due:
+                    if not self.store.sure:
+                        break  # the rest is sent after the next look at the lease
+                    self.readback.sent(message)
+                    connection.send(message)
