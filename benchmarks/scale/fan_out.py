@@ -31,7 +31,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from rollout_world import FLEET, quick  # fleet.py has put it on the path
 
 from modelwave_controller.rollout.state import FINISHED
-from modelwave_controller.service.connection import _no_delay
+from modelwave_controller.service.connection import no_delay
 from modelwave_shared import slots
 
 SAMPLES = 5
@@ -107,7 +107,7 @@ def _published(fleet: Fleet, port: int, wave: Wave, payload: bytes) -> float:
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
     connected = threading.Event()
     client.on_connect = lambda *_: connected.set()
-    client.on_socket_open = _no_delay
+    client.on_socket_open = no_delay
     client.max_inflight_messages_set(65535)
     client.connect("127.0.0.1", port)
     client.loop_start()

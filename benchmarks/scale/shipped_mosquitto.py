@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from rollout_world import quick  # fleet.py has put it on the path
 
 from modelwave_controller.rollout.state import FINISHED
-from modelwave_controller.service.connection import _no_delay
+from modelwave_controller.service.connection import no_delay
 
 RETAINED = 20_000
 PUBLISHED = 2000  # timed, at once
@@ -46,7 +46,7 @@ def _retained(port: int) -> Row:
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
     connected = threading.Event()
     client.on_connect = lambda *_: connected.set()
-    client.on_socket_open = _no_delay
+    client.on_socket_open = no_delay
     client.max_inflight_messages_set(1000)
     client.connect("127.0.0.1", port)
     client.loop_start()

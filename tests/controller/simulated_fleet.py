@@ -117,7 +117,7 @@ def mosquitto(folder: Path, settings: str = "", port: int = 0, queued: int = 0) 
         [MOSQUITTO, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _await_listening(process, port)
+        wait_listening(process, port)
         yield port
     finally:
         process.terminate()
@@ -130,7 +130,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_listening(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_listening(process: subprocess.Popen[bytes], port: int) -> None:
     pause = threading.Event()
     for _ in range(DEADLINE_SECONDS * 50):
         assert process.poll() is None, "Mosquitto did not start"

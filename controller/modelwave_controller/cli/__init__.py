@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "restore": ("backup", "restore"),
     "board": ("board", None),
     "serve": ("service", "serve"),
-    "broker": ("service", "broker"),
+    "broker": ("broker", None),
     "demo": ("demo", "demo"),
 }
 
@@ -79,10 +79,15 @@ def _join_lines(app: typer.Typer) -> None:
         if group.typer_instance:
             _join_lines(group.typer_instance)
     for command in app.registered_commands:
-        paragraphs = (inspect.getdoc(command.callback) or "").split("\n\n")
-        command.help = "\n\n".join(
-            one if "\n " in f"\n{one}" else one.replace("\n", " ") for one in paragraphs
-        )
+        command.help = _joined(inspect.getdoc(command.callback) or "")
+    group_callback = app.registered_callback and app.registered_callback.callback
+    if app.registered_callback and group_callback and group_callback.__doc__:
+        app.registered_callback.help = _joined(inspect.getdoc(group_callback) or "")
+
+
+def _joined(text: str) -> str:
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(one if "\n " in f"\n{one}" else one.replace("\n", " ") for one in paragraphs)
 
 
 def _show_version(wanted: bool) -> None:

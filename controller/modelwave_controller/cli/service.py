@@ -84,6 +84,8 @@ def broker(
     A user's name is the device's id, or `controller`. Retained messages are kept in memory only;
     the controller publishes them again when it connects.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     # amqtt takes a while to import, and only this command needs it.
     from modelwave_controller.broker import (
         BrokerError,

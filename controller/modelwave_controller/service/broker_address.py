@@ -1,10 +1,11 @@
 """Where the broker is, and as whom to connect to it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.home import Home
+from modelwave_controller.home import BrokerSettings, Home
 from modelwave_shared.authorities import Authorities, UnusableFile
 
 
@@ -31,14 +32,18 @@ class ServiceBroker:
 
 def broker_of(home: Home) -> ServiceBroker:
     """Returns the broker of controller.toml. Raises OperatorError, which names the setting."""
-    settings = home.config.broker
+    return address_of(home.config.broker, home.path)
+
+
+def address_of(settings: BrokerSettings, folder: Path) -> ServiceBroker:
+    """Returns the broker of settings whose files are in `folder`. Raises OperatorError."""
     password = ""
     if settings.password_file:
-        path = home.within(settings.password_file)
+        path = folder / settings.password_file
         password = disk.read_secret_text(path, "broker.password_file")
     names = (settings.ca, settings.certificate, settings.key)
     try:
-        files = [str(home.within(name)) if name else "" for name in names]
+        files = [str(folder / name) if name else "" for name in names]
         tls = Authorities(*files) if settings.tls else None
     except UnusableFile as error:
         raise OperatorError(f"broker.{error.setting}: {error}") from error

@@ -207,7 +207,7 @@ class Connection:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
             client.tls_set_context(broker.tls.context())
-        client.on_socket_open = _no_delay
+        client.on_socket_open = no_delay
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_unsubscribe = self._on_unsubscribe
@@ -294,5 +294,6 @@ class Connection:
             self.link.wake()
 
 
-def _no_delay(_client: mqtt.Client, _data: object, connected: Any) -> None:
+def no_delay(_client: mqtt.Client, _data: object, connected: Any) -> None:
+    """Keeps small packets from waiting for the acknowledgement of the last one."""
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
