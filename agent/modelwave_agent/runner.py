@@ -315,6 +315,9 @@ class Agent:
                 self.changed.set()
             if self.echo.look(self.clock.now()):
                 self._note_echo()
+            if self.echo.is_deaf(self.clock.now()):
+                self.link.turn()
+                await self.link.close()
             if connected and (is_missing or self.view.seeks):
                 self.view.seeks = False
                 await self._ask_for_orders()
