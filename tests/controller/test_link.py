@@ -353,6 +353,7 @@ def test_a_broker_that_does_not_answer_is_left_if_there_is_another_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(links, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(links, "LEAVE_SECONDS", 0.1)
     with (
         StubBroker(answers=False) as first,
         StubBroker() as second,
@@ -365,7 +366,7 @@ def test_a_broker_that_never_accepts_is_left_if_there_is_another_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(links, "ASK_SECONDS", 0.01)
-    monkeypatch.setattr(links, "CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(links, "LEAVE_SECONDS", 0.1)
     with (
         socket.create_server(("127.0.0.1", 0)) as hole,
         StubBroker() as second,

@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(not LONG, reason="a cluster takes its time to form: make test-long"),
 ]
 DEVICES = 6
-PLAN = ("--soak", "0", "--trial-seconds", "0", "--deadline", "120")
+PLAN = ("--soak", "0", "--trial-seconds", "0", "--deadline", "300")
 
 
 def configure(house: House, folder: Path, urls: list[str]) -> None:

@@ -153,6 +153,11 @@ class Connection:
         process that hung does not take its own time for the broker's."""
         return self._unanswered >= SILENT_ASKS
 
+    @property
+    def unanswered(self) -> int:
+        """The number of calls of `ask` since the broker's last answer."""
+        return self._unanswered
+
     def on_their_way(self) -> set[str]:
         return {message.topic for message in self._sent.values()}
 

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from modelwave_controller.service.broker_address import ServiceBroker
-from modelwave_controller.service.connection import CONNECT_SECONDS, SILENT_ASKS, Connection
+from modelwave_controller.service.connection import SILENT_ASKS, Connection
 from modelwave_controller.service.trouble import Trouble
 from modelwave_shared import topics
 
 # Every ASK_SECONDS the link asks the broker for an answer. If it is silent, its packets vanish, or
 # the broker hangs.
 ASK_SECONDS = 0.5
+LEAVE_SECONDS = 30  # without an answer, for another address
 BACK_OFF_SECONDS = (1, 2, 4, 8, 15, 30)
 # After SHORT_ONES connections in a row that each ended within SHORT_SECONDS, another client with
 # the same id probably takes the connection over; most likely it is the controller's other one.
@@ -164,6 +165,8 @@ class ServiceLink:
         that does not is left if there are other addresses."""
         start = time.monotonic()
         while not connection.over.wait(ASK_SECONDS):
+            if self.broker.others and self._is_to_be_left(connection, start):
+                return
             if self.current is connection:
                 before = connection.silent
                 connection.ask()
@@ -173,10 +176,13 @@ class ServiceLink:
                         "seconds, though the connection stands"
                     )
                     self.wake()
-                    if self.broker.others:
-                        return
-            elif self.broker.others and time.monotonic() - start > CONNECT_SECONDS:
-                return
+
+    def _is_to_be_left(self, connection: Connection, start: float) -> bool:
+        """Returns whether the broker has not answered for long: a cluster that elects another
+        leader, or is slow to make subscriptions, is given its time."""
+        if self.current is connection:
+            return connection.unanswered * ASK_SECONDS > LEAVE_SECONDS
+        return time.monotonic() - start > LEAVE_SECONDS
 
     def _pause(self) -> None:
         """Waits. The pauses grow when all addresses were tried."""
