@@ -22,7 +22,7 @@ from typer.main import get_command
 
 from modelwave_agent import machine
 from modelwave_controller.boards import package
-from modelwave_controller.cli import application, view
+from modelwave_controller.cli import view, whole_application
 from modelwave_controller.operations.judged import GateRow
 from modelwave_controller.operations.series import SeriesPoint
 from modelwave_controller.operations.status import Problem, StageRow, Status
@@ -54,7 +54,7 @@ def diagram() -> str:
 def commands() -> str:
     """Returns every command with the first sentence of its help, from the command line itself."""
     lines = ["```text"]
-    for path, command in _walk(get_command(application()), ["modelwave"]):
+    for path, command in _walk(get_command(whole_application()), ["modelwave"]):
         arguments = [f"{part.name.upper()}" for part in command.params if _is_argument(part)]
         usage = " ".join([*path, *arguments])
         summary = re.split(r"(?<=[.:])\s", (command.help or "").strip())[0].rstrip(".:")

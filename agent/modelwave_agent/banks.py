@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from modelwave_agent.types import Document
 
 NAMES = "ab"
+DELTA = "delta"  # a file from which that of the model is made (delta.py); it stays for a while
 # Blocks that a bank must leave free: littlefs copies a block before it changes it, so a full
 # medium would stop the journal. Enough for three files rounded up, two journals, their folders.
 RESERVE_BLOCKS = 8
@@ -39,7 +40,7 @@ class Banks:
         """Returns how many bytes `bank` could hold after `clear`, with RESERVE_BLOCKS left free."""
         try:
             stat = os.statvfs(self.folder)
-            held = sum(self.size(bank, role) for role in FILE_ROLES)
+            held = sum(self.size(bank, role) for role in FILE_ROLES + (DELTA,))
         except OSError:
             return 0  # the medium does not answer, so nothing can be stored on it
         # f_frsize × f_bavail; both Pythons have them at these indexes of the tuple.
@@ -48,12 +49,16 @@ class Banks:
 
     def clear(self, bank: int) -> None:
         """Deletes the bank's files."""
-        for role in FILE_ROLES:
-            try:
-                os.remove(self.path(bank, role))
-            except OSError:
-                if self.size(bank, role):
-                    raise
+        for role in FILE_ROLES + (DELTA,):
+            self.remove(bank, role)
+
+    def remove(self, bank: int, role: str) -> None:
+        """Deletes one file of the bank, if it is there."""
+        try:
+            os.remove(self.path(bank, role))
+        except OSError:
+            if self.size(bank, role):
+                raise
 
     def intake(self, bank: int, entry: "Document") -> "Intake":
         """Opens the bank's file for `entry` (a file of the manifest), to append at its end."""

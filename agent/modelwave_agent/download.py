@@ -42,9 +42,11 @@ class Download:
         """Downloads `files` (the manifest's entries); returns when the bank has all of them as
         they were signed. Raises Spoiled, OSError, or FetchError once the order has expired."""
         for entry in files:
-            await self._bring(entry, urls)
+            await self.bring(entry, urls)
 
-    async def _bring(self, entry: "Document", urls: "list[str]") -> None:
+    async def bring(self, entry: "Document", urls: "list[str]", tries: int = 0) -> None:
+        """Downloads one of them. `tries`: raises FetchError after so many failed ones, too; 0: it
+        goes on."""
         if self.banks.size(self.bank, entry["role"]) > entry["size"]:
             raise Spoiled(
                 "%s: its file is longer than the %d bytes signed" % (entry["role"], entry["size"])
@@ -52,7 +54,7 @@ class Download:
         intake = self.banks.intake(self.bank, entry)
         try:
             await intake.catch_up(self.clock.breathe)
-            await self._fetch_rest(urls, intake)
+            await self._fetch_rest(urls, intake, tries)
         except TooLong as error:
             raise Spoiled("%s: %s" % (entry["role"], error))
         finally:
@@ -60,8 +62,9 @@ class Download:
         if not intake.matches():
             raise Spoiled("%s: its sha256 is not the one that was signed" % entry["role"])
 
-    async def _fetch_rest(self, urls: "list[str]", intake: "Intake") -> None:
+    async def _fetch_rest(self, urls: "list[str]", intake: "Intake", tries: int) -> None:
         attempt = self.retries.restarts  # another server may have the right bytes
+        last = attempt + tries - 1
         while intake.offset < intake.wanted:
             start = intake.offset
             url = "%s/%s" % (urls[attempt % len(urls)].rstrip("/"), intake.sha256)
@@ -75,8 +78,11 @@ class Download:
             attempt += 1
             if intake.offset - start >= PROGRESS_BYTES:
                 self.retries.forget()
+                last += 1
                 continue
             reason = "download: %s, after %d of %d bytes" % (problem, intake.offset, intake.wanted)
+            if tries and attempt > last:
+                raise problem
             if not await self.retries.wait(reason, problem.retry_after):
                 raise problem
 

@@ -9,12 +9,14 @@ from modelwave_agent.retries import Retries
 from modelwave_agent.trial import TrialWatch
 from modelwave_agent.upcoming import Upcoming
 from modelwave_shared.lean import Phase
+from modelwave_shared.words import OFFERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from modelwave_agent.download import Download
     from modelwave_agent.ledger import Ledger
     from modelwave_agent.model_report import ModelReport
     from modelwave_agent.ports import Ports
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
     Effect = Callable[["Driver"], Coroutine[Any, Any, Next]]
     Hook = Callable[[Live], HookAnswer]
 
-FETCHING = Phase("modelwave_agent.download", "modelwave_agent.intake")
+FETCHING = Phase(
+    "modelwave_agent.delta",
+    "modelwave_agent.patch",
+    "modelwave_agent.download",
+    "modelwave_agent.intake",
+    "modelwave_shared.deltas",
+)
 NOT_NOW = "the program says: not now"
 BOOLS = ("bool", "bool_")  # the second one is numpy's; numpy 2 calls it "bool" too
 PROVING = Phase("modelwave_agent.proof", "modelwave_shared.golden")
@@ -261,6 +269,7 @@ class Driver:
         bank = spare(self.ledger.record)
         download = Download(ports.banks, bank, ports.fetcher, ports.clock, self.retries)
         try:
+            saved = await self._made_by_delta(download, order)
             await download.run(order.manifest["files"], order.document["urls"])
         except FetchError as error:
             return "failed", {"reason": "download: %s" % error}
@@ -270,7 +279,17 @@ class Driver:
             self.retries.restarts += 1
             return "spoiled", {}
         self.progress.whole.add(bank)
-        return "fetched", {}
+        return "fetched", {"saved": saved}
+
+    async def _made_by_delta(self, download: "Download", order: "AcceptedOrder") -> int:
+        """Returns the bytes that a delta has spared of the download."""
+        patcher, record = self.ports.patcher, self.ledger.record
+        # Only a file that was hashed since the reset is known to be the one that was signed.
+        if not patcher or not order.extra(OFFERS) or record["live"] not in self.progress.whole:
+            return 0
+        from modelwave_agent import delta
+
+        return await delta.bring(download, patcher, record, order)
 
     async def _is_deferred(self) -> bool:
         """Asks the program whether the update may go on now; self.fault is why it may not."""

@@ -96,6 +96,18 @@ def count_try(record: "Record", detail: "Detail") -> None:
     record["tries"] += 1
 
 
+def receive(record: "Record", detail: "Detail") -> None:
+    """The files are there. `saved`: the bytes that a delta has spared of the download."""
+    count_try(record, detail)
+    if detail.get("saved"):
+        record["banks"][spare(record)]["saved"] = detail["saved"]
+
+
+def forget_savings(record: "Record", detail: "Detail") -> None:
+    """All files are downloaded again."""
+    record["banks"][spare(record)].pop("saved", None)
+
+
 def give_try_back(record: "Record", detail: "Detail") -> None:
     """The attempt said nothing about the model."""
     record["tries"] = max(0, record["tries"] - 1)
@@ -189,11 +201,11 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "boot": ("fetching", keep, "check serve report"),
         "damaged": ("fetching", lose_live, "serve report"),
         "again": ("fetching", keep, "fetch"),
-        "spoiled": ("clearing", keep, "rest clear"),
+        "spoiled": ("clearing", forget_savings, "rest clear"),
         "failed": ("idle", fail, "report"),
         "deferred": ("fetching", keep, "defer fetch"),
         "expired": ("idle", cancel, "report"),
-        "fetched": ("proving", count_try, "report prove"),
+        "fetched": ("proving", receive, "report prove"),
         "superseded": ("idle", cancel, "report"),
     },
     "proving": {

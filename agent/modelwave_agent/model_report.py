@@ -79,4 +79,6 @@ class ModelReport:
             found["reason"] = self.fault.reason
             found["tries"] = self.fault.tries
             found["next_seconds"] = max(0, int(self.fault.next_at - now))
+        if live and live.get("saved"):
+            found["saved"] = live["saved"]
         return found

@@ -99,6 +99,19 @@ class Fetcher:
         raise NotImplementedError
 
 
+class Patcher:
+    """Applies deltas (modelwave_shared/deltas.py)."""
+
+    reads = 0  # the highest kind of delta that it applies
+
+    async def patch(
+        self, kind: int, delta: str, base: str, intake: "Intake", breathe: "Breathe"
+    ) -> None:
+        """Writes to the intake what the file `delta`, of this kind, makes of the file `base`.
+        Raises an Exception of any class if that is not possible."""
+        raise NotImplementedError
+
+
 class Runtime:
     """Loads a model and runs it."""
 
@@ -206,8 +219,10 @@ class Ports:
         hooks: Hooks,
         clock: Clock,
         shadow: "Shadow | None" = None,
+        patcher: "Patcher | None" = None,
     ) -> None:
-        """`shadow`: None if the platform runs no model beside the live one."""
+        """`shadow`: None if the platform runs no model beside the live one. `patcher`: None if it
+        applies no deltas."""
         self.journal = journal
         self.banks = banks
         self.runtime = runtime
@@ -215,6 +230,7 @@ class Ports:
         self.hooks = hooks
         self.clock = clock
         self.shadow = shadow
+        self.patcher = patcher
 
     def has(self, bank: int, ram: "int | None" = None) -> "Document":
         """Returns what the device has for a release in `bank`, in the form that

@@ -20,7 +20,7 @@ from modelwave_agent.record import clean
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_EPOCH, MAX_NAME
 from modelwave_shared.version import described
-from modelwave_shared.words import READS, SIGNER
+from modelwave_shared.words import READS, READS_DELTAS, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -362,11 +362,15 @@ class Agent:
         notes += [note for update in updates for note in update.report.notes()]
         notes += self.view.notes()
         document = self.numbering.numbered()
+        reads = {kind: READS[kind] for kind in SIGNER}
+        patcher = updates[0].ports.patcher
+        if patcher and patcher.reads:
+            reads[READS_DELTAS] = patcher.reads
         document.update(
             {
                 "target": self.device.target,
                 "agent": "%s %s" % (PROGRAM, self.version),
-                "reads": {kind: READS[kind] for kind in SIGNER},
+                "reads": reads,
                 "free": {
                     "flash": min(room["flash"] for room in has),
                     "ram": min(room["ram"] for room in has),

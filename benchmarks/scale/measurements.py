@@ -20,4 +20,6 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         "benchmarks.scale.shipped_mosquitto",
     ),
     Measurement("fan-out", "a wave, beside a bare client", "benchmarks.scale.fan_out"),
+    Measurement("tick", "a tick and a restart in the middle of a rollout", "benchmarks.scale.tick"),
+    Measurement("commands", "what shows a fleet, by its size", "benchmarks.scale.commands"),
 )

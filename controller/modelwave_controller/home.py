@@ -35,7 +35,15 @@ from modelwave_controller import disk, environment
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
-from modelwave_controller.trust import chain, custody, keys, report_keys, roots, signers
+from modelwave_controller.trust import (
+    chain,
+    custody,
+    file_places,
+    keys,
+    report_keys,
+    roots,
+    signers,
+)
 from modelwave_controller.trust.chain import Chain
 from modelwave_controller.trust.documents import Root, require, view
 from modelwave_controller.trust.field_types import Name, Url, first_problem
@@ -364,7 +372,11 @@ class Home:
     def warnings(self) -> list[str]:
         """Returns what is to be put right about keys and secrets here. Raises OperatorError."""
         has_secret = _has_password(self.config.database.url)
-        return custody.warnings(self.path, self.order_key_file, self.root_document, has_secret)
+        root = self.root_document
+        return [
+            *custody.warnings(self.path, self.order_key_file, root, has_secret),
+            *file_places.warnings(root, self.config.files.urls),
+        ]
 
     def _order_passphrase(self) -> bytes:
         name = self.config.keys.passphrase_file

@@ -6,6 +6,7 @@ characters, no escape sequences, no right-to-left overrides.
 
 import codecs
 import io
+import itertools
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -29,6 +31,7 @@ _PLAIN = {"–": "-", "…": "...", "×": "x", "·": "."}
 _PLAINER = "modelwave.plainer"
 
 _FILE_WIDTH = 240  # columns
+_MEASURED_ROWS = 200  # of a table that is printed while it is read
 _MAX_ERROR = 600  # characters; a message may contain a long argument
 
 
@@ -111,6 +114,37 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     for row in rows:
         made.add_row(*(safe(cell) for cell in row))
     return made
+
+
+def stream_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Prints a long table while its rows are read; every cell is made `plain`. The first rows say
+    how wide the columns are. A line is not wrapped: the last column ends where its text does."""
+    iterator = iter(rows)
+    first = [_plain_row(row) for row in itertools.islice(iterator, _MEASURED_ROWS)]
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *first, strict=True)]
+    say(f"[bold]{escape(_line(columns, widths))}[/]")
+    for row in itertools.chain(first, map(_plain_row, iterator)):
+        print(_line(row, widths))
+
+
+def _plain_row(row: Sequence[object]) -> list[str]:
+    return [plain(cell) for cell in row]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def stream_json(values: Iterable[Any]) -> None:
+    """Prints a JSON list while its entries are read, one on a line, in ASCII as `print_json`."""
+    before = "[\n"
+    for value in values:
+        print(before + json.dumps(value), end="")
+        before = ",\n"
+    print("[]" if before == "[\n" else "\n]")
 
 
 def facts(rows: Iterable[tuple[str, object]]) -> Table:

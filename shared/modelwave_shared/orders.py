@@ -8,9 +8,10 @@ byte k // 8; bit 0 is the lowest one, which counts 1.
 import binascii
 
 from modelwave_shared.errors import DocumentError
-from modelwave_shared.fields import boolean, name, sha256, url
+from modelwave_shared.fields import boolean, name, sha256, text, url
 from modelwave_shared.limits import (
     MAX_BYTES,
+    MAX_EXTRA_ENTRIES,
     MAX_SEQ,
     MAX_SLOT_RANGES,
     MAX_TIME,
@@ -22,7 +23,7 @@ from modelwave_shared.limits import (
 )
 from modelwave_shared.rules import Integer, ListOf, Object, shown
 from modelwave_shared.schema import EPOCH, Kind, target
-from modelwave_shared.words import ORDER
+from modelwave_shared.words import OFFERS, ORDER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ SHADOW = Object(
 EXTRA: "dict[str, Rule]" = {
     "max_failed_ppm": Integer(0, MILLION),  # of the inferences on trial; 0, or absent: none
     "lift_ban": boolean,  # a device that has banned the release may take it again
+    OFFERS: ListOf(text, 1, MAX_EXTRA_ENTRIES),  # of deltas, the best one first (deltas.py)
     # Of an order with `shadow`; without it a device refuses that order.
     "shadow": SHADOW,
 }

@@ -161,7 +161,8 @@ MODEL = Object(
         "reason": text,
     },
     # While a fault that may pass is tried again: failed tries, and seconds until the next one.
-    {"tries": COUNT, "next_seconds": COUNT},
+    # `saved`: the bytes of the live release's download that a delta has spared; absent: none.
+    {"tries": COUNT, "next_seconds": COUNT, "saved": COUNT},
 )
 
 KINDS = {

@@ -9,6 +9,10 @@ REPORT, METRICS = "report", "metrics"
 READS = {ROOT: 2, MANIFEST: 2, ORDER: 2, HEARTBEAT: 1, REPORT: 1, METRICS: 1}
 WRITES = {MANIFEST: 1, ORDER: 1, HEARTBEAT: 1}
 
+# The field of an order's `extra` with offers of deltas (deltas.py), and the name under which a
+# report's `reads` has the highest kind of them that the device applies.
+OFFERS, READS_DELTAS = "deltas", "delta"
+
 # {kind: the role, in the root document, whose keys must sign it}
 SIGNER = {ROOT: "root", MANIFEST: "release", ORDER: "order", HEARTBEAT: "order"}
 

@@ -22,6 +22,7 @@ from modelwave_agent import intake as real_intake
 from modelwave_agent import ports, root_store
 from modelwave_agent import record as records
 from modelwave_agent.banks import Banks
+from modelwave_agent.host.patcher import HostPatcher
 from modelwave_agent.journal import Journal
 from modelwave_agent.root_walk import RootWalk
 from modelwave_agent.runner import Agent
@@ -58,6 +59,7 @@ class World:
         self.fetched = 0  # bytes sent by the file server
         self.ram = 100_000
         self.runs_beside = True  # the device has the port Shadow
+        self.applies_deltas = True  # the device has the port Patcher
         self.shadow_ram = 2**30
         self.cannot_shadow = ""  # why it cannot run a model beside the live one now
         self.shadow_ends = "shadowed"
@@ -99,6 +101,7 @@ class World:
             FakeHooks(self),
             FakeClock(self),
             FakeShadow(self) if self.runs_beside else None,
+            HostPatcher() if self.applies_deltas else None,
         )
         root, problem = root_store.newest(self.folder, ROOT)
         device = Enrolment(DEVICE.name, DEVICE.target, root)
@@ -174,6 +177,9 @@ class FakeBanks(Banks):
                 os.remove(path)
 
         self.world.call(lambda: super(FakeBanks, self).clear(bank), torn)
+
+    def remove(self, bank, role):
+        self.world.call(lambda: super(FakeBanks, self).remove(bank, role))
 
     def intake(self, bank, entry):
         intake = FakeIntake(self.path(bank, entry["role"]), self.size(bank, entry["role"]), entry)

@@ -374,7 +374,8 @@ def test_only_a_number_is_taken_from_a_manifests_extra_as_its_limit(signed, know
 
 def test_report_says_which_formats_are_read(world):
     assert asyncio.run(live(world, lambda _: world.reports))
-    assert world.reports[-1]["reads"] == {"root": 2, "manifest": 2, "order": 2, "heartbeat": 1}
+    reads = {"root": 2, "manifest": 2, "order": 2, "heartbeat": 1, "delta": 2}
+    assert world.reports[-1]["reads"] == reads
 
 
 def test_order_below_the_least_release_of_the_root_is_rejected():

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from modelwave_controller.releases import delta_making
 from modelwave_shared import words
+from modelwave_shared.deltas import SUBTRACTED, Offer
 from modelwave_shared.slots import slot
 from tests import micropython, signing
 from tests.board.releases import release, write_files
@@ -49,6 +51,16 @@ def provide(folder):
     newer = release(3, b"the third model" * 50, v=3)
     (folder / "newer-manifest").write_bytes(signing.order(newer, 1, **at_once))
     (folder / "newer-root.json").write_bytes(signing.root_envelope(signing.root(v=3)))
+    old, new = b"the first model" * 50, b"the First model" * 40 + b"another end" * 9
+    made = delta_making.deltas(old, new)[SUBTRACTED]
+    tuned = release(2, new)
+    write_files(folder / "files", tuned)
+    for name, delta in (("v2", made), ("v2-bad-delta", made[::-1])):
+        sha256 = signing.sha(delta)
+        (folder / "files" / sha256).write_bytes(delta)
+        offer = Offer(SUBTRACTED, signing.sha(old), len(delta), sha256).text()
+        order = signing.order(tuned, 2, **at_once, extra={"deltas": [offer]})
+        (folder / name).write_bytes(order)
     (folder / "words-v1").write_bytes(signing.order(other, 1, model="words", **at_once))
 
 
@@ -62,7 +74,7 @@ def passed(folder, program, heap):
 
 def test_agent(tmp_path):
     provide(tmp_path)
-    assert passed(tmp_path, "agent_cases.py", "512k") == "31 passed, 0 failed"
+    assert passed(tmp_path, "agent_cases.py", "512k") == "32 passed, 0 failed"
 
 
 def test_parts(tmp_path):

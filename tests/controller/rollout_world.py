@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import counted_twice
 import pytest
 from sqlalchemy import update
 
@@ -217,6 +218,8 @@ class World:
         self.hear(answering)
 
     def close(self) -> None:
+        with self.store.read() as connection:
+            counted_twice.require_the_same(connection)
         self.store.close()
 
 

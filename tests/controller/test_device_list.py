@@ -12,7 +12,7 @@ from rollout_commands import Run
 from rollout_world import FLEET, NO_RELEASE, World
 from sqlalchemy import func, select
 
-from modelwave_controller.operations.overview import SILENT_SECONDS
+from modelwave_controller.operations.device_entries import SILENT_SECONDS
 from modelwave_controller.storage import tables
 from modelwave_shared import topics
 

@@ -15,7 +15,7 @@ import typer
 from operator_home import SECRET, Run, as_json, make_home, refused, runner
 
 from modelwave_controller import home as homes
-from modelwave_controller.cli import application, options
+from modelwave_controller.cli import options, whole_application
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
 from modelwave_controller.storage.store import Store
@@ -467,7 +467,7 @@ def test_every_path_of_every_command_is_refused_if_it_is_empty() -> None:
 
     found = {
         (command.__name__, name): hint.__metadata__[-1].parser
-        for command in commands(application())
+        for command in commands(whole_application())
         if command is not None
         for name, hint in get_type_hints(command, include_extras=True).items()
         if get_origin(hint) is Annotated and "Path" in str(hint.__origin__)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, insert, insp
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.rollout.state import FINISHED, RUNNING
-from modelwave_controller.storage import migrate, outbox, store, tables
+from modelwave_controller.storage import counting, migrate, outbox, store, tables
 from modelwave_controller.storage.store import Store
 
 
@@ -118,6 +118,8 @@ def test_a_database_from_before_the_migrations_is_brought_up_to_date(
         "event": 1,
         "ticked": 0,
         "heard": 0,
+        "counted": 1,
+        "counters": counting.VERSION,
     }  # 2: an older program refuses it
     with engine_of(url) as engine:
         assert "reads" in [column["name"] for column in inspect(engine).get_columns("devices")]

@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from modelwave_controller import cli
 from modelwave_controller.interruption import Interrupted
-from modelwave_controller.operations.overview import SILENT_SECONDS
+from modelwave_controller.operations.device_entries import SILENT_SECONDS
 from modelwave_controller.storage import outbox
 from modelwave_shared import topics
 
@@ -487,7 +487,7 @@ def test_every_argument_is_in_capitals_as_in_readme() -> None:
         for one in getattr(command, "commands", {}).values():
             yield from arguments(one)
 
-    found = list(arguments(get_command(cli.application())))
+    found = list(arguments(get_command(cli.whole_application())))
     assert len(found) > 20
     assert all(metavar and metavar.isupper() for metavar in found)
 

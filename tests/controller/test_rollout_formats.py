@@ -21,7 +21,7 @@ from modelwave_agent.record import new_record
 from modelwave_agent.types import Enrolment
 from modelwave_controller import cli
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import overview, rollouts
+from modelwave_controller.operations import device_list, rollouts
 from modelwave_controller.operations.status import StatusReader
 from modelwave_controller.rollout.draw import drawn
 from modelwave_controller.rollout.state import (
@@ -450,5 +450,5 @@ def test_what_a_newer_agent_puts_into_extra_is_ignored(world: World) -> None:
     device.says["agent"] = "next year's"
     world.hear([device])
     with world.store.read() as connection:
-        found = overview.device(connection, "d1", world.now)
+        found = device_list.device(connection, "d1", world.now)
     assert (found["agent"], found["bad"]) == ("next year's", None)

@@ -144,6 +144,11 @@ def test_several_changes_go_into_one_draft_and_a_change_drops_signatures(
     assert "files.example.org, 192.0.2.1:8180" in modelwave("key", "show")[1]
     again = as_json(modelwave("root", "publish", "root-2.draft.json", "--yes", "--json"))
     assert not again["new"]
+    config = home.path / "controller.toml"
+    urls = 'urls = ["http://cdn.example.org/files"]'
+    config.write_text(config.read_text().replace("urls = []", urls))
+    (warning,) = (said for said in Home(home.path).warnings() if "files.urls" in said)
+    assert "cdn.example.org:80 is not among the hosts" in warning
 
 
 def test_root_with_too_few_signatures_is_not_published(home: Home, modelwave: Run) -> None:

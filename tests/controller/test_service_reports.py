@@ -13,7 +13,8 @@ from rollout_world import FLEET, TARGET, World
 from sqlalchemy import select
 
 from modelwave_controller.errors import StorageError
-from modelwave_controller.operations import overview
+from modelwave_controller.operations import device_list, overview
+from modelwave_controller.operations.device_entries import SILENT_SECONDS
 from modelwave_controller.service.writer import (
     MAX_BACKLOG,
     MAX_INBOX_BYTES,
@@ -45,7 +46,7 @@ def report(world: World, name: str, payload: bytes) -> None:
 
 def shown(world: World, name: str) -> dict[str, Any]:
     with world.store.read() as connection:
-        return overview.device(connection, name, world.now)
+        return device_list.device(connection, name, world.now)
 
 
 def everything(world: World) -> list[list[Any]]:
@@ -263,7 +264,7 @@ def test_a_device_that_is_online_and_not_heard_of_is_silent_since_its_last_repor
     put(world, topics.presence(FLEET, "d2"), b"offline")
     last = world.now
     world.tick()
-    world.now += overview.SILENT_SECONDS
+    world.now += SILENT_SECONDS
     world.tick()
     assert shown(world, "d1")["silent_since"] is None
     assert shown(world, "d2")["silent_since"] is None
@@ -290,7 +291,7 @@ def test_a_jump_of_the_wall_clock_makes_nobody_silent(world: World) -> None:
 def test_while_no_service_listens_nobody_falls_silent(world: World) -> None:
     put(world, topics.presence(FLEET, "d1"), b"online")
     world.tick()
-    world.now += 10 * overview.SILENT_SECONDS
+    world.now += 10 * SILENT_SECONDS
     assert shown(world, "d1")["silent_since"] is None
 
 

@@ -17,7 +17,7 @@ from rollout_world import FLEET, World
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from modelwave_controller.errors import StorageError
-from modelwave_controller.operations import overview
+from modelwave_controller.operations import device_list
 from modelwave_controller.service.allowance import MAX_WINDOWS_AN_HOUR, Allowance
 from modelwave_controller.service.folding import PAUSE_SECONDS, Folding
 from modelwave_controller.storage import (
@@ -452,7 +452,7 @@ def test_service_folds_in_pauses_and_goes_on_when_the_database_was_away(
 
 def shown(world: World, name: str) -> dict[str, Any]:
     with world.store.read() as connection:
-        return overview.device(connection, name, world.now)
+        return device_list.device(connection, name, world.now)
 
 
 HOSTILE: list[dict[str, Any]] = [

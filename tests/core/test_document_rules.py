@@ -270,6 +270,8 @@ def test_what_is_known_of_an_orders_extra_keeps_its_type():
         none_accepted(ORDER, "extra", {"max_failed_ppm": wrong})
     accepted(ORDER, "extra", {"lift_ban": True}, {"lift_ban": False})
     none_accepted(ORDER, "extra", {"lift_ban": "because"}, {"lift_ban": 1})
+    accepted(ORDER, "extra", {"deltas": ["of any kind"]}, {"deltas": ["x"] * 16})
+    none_accepted(ORDER, "extra", {"deltas": []}, {"deltas": "x"}, {"deltas": [1]})
 
 
 SHADOW = {
@@ -351,6 +353,8 @@ def test_report_outcomes_and_states_are_the_agreed_words():
     for outcome in OUTCOMES:
         accepted(REPORT, "models.digits.outcome", outcome)
     none_accepted(REPORT, "models.digits.outcome", "TIMED_OUT", "succeeded", None, 0)
+    accepted(REPORT, "models.digits.saved", 0, 43_460)
+    none_accepted(REPORT, "models.digits.saved", -1, "1", None)
     for state in STATES:
         accepted(REPORT, "models.digits.state", state)
     none_accepted(REPORT, "models.digits.state", "", "running", "Idle")

@@ -14,6 +14,7 @@ import os
 import modelwave_agent.board.garbage  # noqa: F401  before the other imports, which make garbage
 from modelwave_agent.banks import Banks
 from modelwave_agent.board.clock import BoardClock
+from modelwave_agent.board.patcher import BoardPatcher
 from modelwave_agent.inbox import JUDGING
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import Hooks, Ports
@@ -91,12 +92,13 @@ class BoardAgent(Agent):
         _make(folder)
         updates = {}
         fetcher.enrolment = enrolment
+        patcher = BoardPatcher()
         for model in models:
             place = folder + "/" + model
             _make(place)
             hooks = self.hooks[model] = BoardHooks(serve, healthy, may_update)
             journal, banks = Journal(place, "journal"), Banks(place, bank_bytes)
-            ports = Ports(journal, banks, models[model], fetcher, hooks, clock)
+            ports = Ports(journal, banks, models[model], fetcher, hooks, clock, patcher=patcher)
             updates[model] = Update(model, enrolment, ports)
         boots = Journal(folder, "device")
         walk = RootWalk(enrolment, folder, clock, problem)

@@ -46,6 +46,7 @@ from modelwave_agent.host.lock import locked
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.offers import HostPorts, reported
+from modelwave_agent.host.patcher import HostPatcher
 from modelwave_agent.host.program import Program, differ
 from modelwave_agent.host.proving import DeviceRuntimes
 from modelwave_agent.host.runtimes.specs import InputError
@@ -412,6 +413,7 @@ class HostAgent:
                 self._hooks[model],
                 clock,
                 self._shadows[model],
+                HostPatcher(),
             )
             updates[model] = Update(model, self.device, ports)
             gate = MaintenanceGate(updates[model], clock, settings.zone)

@@ -1,11 +1,9 @@
-"""The command `modelwave`. Each group of commands is a module of its own.
+"""The command `modelwave`. Each group of commands is a module of its own (commands.py).
 
 A command raises one of modelwave_controller.errors for every expected failure; `run` prints it
 as one line on stderr and returns its exit code.
 """
 
-import importlib
-import inspect
 import os
 import stat
 import sys
@@ -16,78 +14,38 @@ from typing import Annotated
 import typer
 
 from modelwave_controller import environment, interruption
+from modelwave_controller.cli import commands
 from modelwave_controller.cli.options import path
 from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.interruption import Interrupted
 from modelwave_controller.terminal import discard_output, fail, prepare_streams
 from modelwave_shared import checkout
 
-# The module of each command or group of commands, and the function in it; None for a group.
-COMMANDS: dict[str, tuple[str, str | None]] = {
-    "init": ("init", "init"),
-    "key": ("key", None),
-    "root": ("root", None),
-    "target": ("target", None),
-    "model": ("model", None),
-    "golden": ("golden", None),
-    "release": ("release", None),
-    "rollout": ("rollout", None),
-    "simulate": ("simulate", None),
-    "fleet": ("fleet", None),
-    "device": ("device", None),
-    "ca": ("ca", None),
-    "clock": ("clock", None),
-    "recover": ("recover", "recover"),
-    "backup": ("backup", "backup"),
-    "restore": ("backup", "restore"),
-    "board": ("board", None),
-    "serve": ("service", "serve"),
-    "broker": ("broker", None),
-    "demo": ("demo", "demo"),
-}
+
+def application() -> typer.Typer:
+    """Builds the command line; a command's module is imported when it is used."""
+    app = _without_commands()
+    commands.add_later(app)
+    return app
 
 
-def application(command: str | None = None) -> typer.Typer:
-    """Builds the command line with all commands, or with one: importing the others, which need
-    a database and a web server, takes half a second."""
-    app = typer.Typer(
+def whole_application() -> typer.Typer:
+    """Builds the command line with all modules, for what looks at all of it, such as the docs."""
+    app = _without_commands()
+    commands.add_all(app)
+    return app
+
+
+def _without_commands() -> typer.Typer:
+    return typer.Typer(
         name="modelwave",
         help="Ships signed models to device fleets in waves, and takes them back when they do "
         "worse.",
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
         callback=_options,
     )
-    for name in COMMANDS if command is None else [command]:
-        module_name, function = COMMANDS[name]
-        module = importlib.import_module(f"{__name__}.{module_name}")
-        if function is None:
-            app.add_typer(module.app, name=name)
-        else:
-            app.command(name)(getattr(module, function))
-    _join_lines(app)
-    return app
-
-
-def _join_lines(app: typer.Typer) -> None:
-    """Makes each paragraph of a command's help one line: Typer breaks it at the terminal's width,
-    and would else break it again where the docstring does. What is indented, such
-    as a command line, stays as it is."""
-    for group in app.registered_groups:
-        if group.typer_instance:
-            _join_lines(group.typer_instance)
-    for command in app.registered_commands:
-        command.help = _joined(inspect.getdoc(command.callback) or "")
-    group_callback = app.registered_callback and app.registered_callback.callback
-    if app.registered_callback and group_callback and group_callback.__doc__:
-        app.registered_callback.help = _joined(inspect.getdoc(group_callback) or "")
-
-
-def _joined(text: str) -> str:
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(one if "\n " in f"\n{one}" else one.replace("\n", " ") for one in paragraphs)
 
 
 def _show_version(wanted: bool) -> None:
@@ -113,20 +71,10 @@ def _options(
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
-def _command(arguments: Sequence[str]) -> str | None:
-    """Returns the command that these arguments name, after --home; None if they name none."""
-    rest = list(arguments)
-    while rest and rest[0].startswith("--home"):
-        del rest[: 1 if "=" in rest[0] else 2]
-    return rest[0] if rest and rest[0] in COMMANDS else None
-
-
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code."""
     try:
-        app = application(_command(arguments))
-        interruption.loaded()
-        code = app(list(arguments), prog_name="modelwave", standalone_mode=False)
+        code = application()(list(arguments), prog_name="modelwave", standalone_mode=False)
         sys.stdout.flush()  # a reader that has ended is noticed here, and not at exit
         return code if isinstance(code, int) else 0
     except ModelwaveError as error:

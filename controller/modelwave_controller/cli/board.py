@@ -12,7 +12,7 @@ from modelwave_controller.terminal import safe, say, show, table
 from modelwave_controller.trust.documents import require
 from modelwave_shared import fields
 
-app = typer.Typer(no_args_is_help=True, help="Make the agent for MicroPython boards.")
+app = typer.Typer(no_args_is_help=True)
 
 PART_NAMES = ", ".join(sorted(index.removesuffix(".json") for index in package.PARTS))
 

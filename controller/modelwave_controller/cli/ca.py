@@ -15,7 +15,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
 from modelwave_controller.terminal import print_json, safe, say
 
-app = typer.Typer(no_args_is_help=True, help="Make the fleet's authority, and certificates by it.")
+app = typer.Typer(no_args_is_help=True)
 
 RenewOption = Annotated[bool, typer.Option("--renew", help="Replace the one that is there.")]
 

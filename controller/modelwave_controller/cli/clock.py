@@ -13,7 +13,7 @@ from modelwave_controller.storage import clock
 from modelwave_controller.storage.clock import Stored
 from modelwave_controller.terminal import facts, print_json, show
 
-app = typer.Typer(no_args_is_help=True, help="Show and accept the controller's clock.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("show")

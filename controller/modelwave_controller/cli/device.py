@@ -1,6 +1,7 @@
 """`modelwave device`: enrols devices, shows single ones, tags and forgets them."""
 
 import time
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import typer
@@ -10,16 +11,26 @@ from modelwave_controller.cli.enrol import approve, enrol, revoke
 from modelwave_controller.cli.options import JsonOption, actor, home_of
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import acts, membership, overview
+from modelwave_controller.operations import acts, device_list, membership
+from modelwave_controller.operations.device_entries import doing
+from modelwave_controller.operations.device_list import PAGE, DeviceList, Only
 from modelwave_controller.operations.health import health
-from modelwave_controller.operations.overview import Only
 from modelwave_controller.phrases import clones, moment, plural, span
 from modelwave_controller.storage import views
-from modelwave_controller.terminal import facts, print_json, safe, say, show, table
+from modelwave_controller.terminal import (
+    facts,
+    print_json,
+    safe,
+    say,
+    show,
+    stream_json,
+    stream_table,
+    table,
+)
 from modelwave_controller.trust.documents import require
 from modelwave_shared import fields
 
-app = typer.Typer(no_args_is_help=True, help="Enrol, show, tag and forget devices.")
+app = typer.Typer(no_args_is_help=True)
 app.command()(enrol)
 app.command()(revoke)
 app.command()(approve)
@@ -60,28 +71,42 @@ def list_devices(
     trouble: Annotated[
         bool, typer.Option("--trouble", help="Only devices with a trouble, or silent ones.")
     ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, show_default="all", help="At most as many; --after goes on."),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(metavar="DEVICE", help="Only devices after this one in the list."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the known and the enrolled devices and what they run; of several filters all have to
     apply."""
+    if after is not None:
+        require(fields.name, after, "--after")
     only = Only(target, tag, model, not_on, offline, trouble)
-    now = time.time()
-    with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device_list(connection, now, only, home_of(ctx).config.devices.proof)
-        problem = health(connection, now).problem
-    if as_json:
-        print_json(found)
-        return
+    now, proof = time.time(), home_of(ctx).config.devices.proof
+    with opened_store(ctx) as store:
+        found = DeviceList(store, now, only, proof, after or "", limit)
+        if as_json:
+            stream_json(found)
+        else:
+            _print_devices(found, now)
+        if found.more:
+            say(f"there are more: --after {safe(found.last)}", stderr=True)
+        if not as_json:
+            _warn(found.problem)
+
+
+def _print_devices(found: DeviceList, now: float) -> None:
     columns = ["device", "target", "slot", "tags", "presence", "last report", "live", "trouble"]
-    rows = [_row(device, now) for device in found]
-    if any(device.get("view") in views.TROUBLES for device in found):
+    devices = iter(found)
+    first = list(islice(devices, PAGE))
+    with_view = any(device.get("view") in views.TROUBLES for device in first)
+    if with_view:
         columns.insert(-1, "view")
-        rows = [
-            (*row[:-1], device.get("view") or "–", row[-1])
-            for device, row in zip(found, rows, strict=True)
-        ]
-    show(table(columns, rows))
-    _warn(problem)
+    stream_table(columns, (_row(device, now, with_view) for device in chain(first, devices)))
 
 
 @app.command("show")
@@ -90,7 +115,7 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
     require(fields.name, device, "DEVICE")
     now = time.time()
     with opened_store(ctx) as store, store.read() as connection:
-        found = overview.device(connection, device, now, home_of(ctx).config.devices.proof)
+        found = device_list.device(connection, device, now, home_of(ctx).config.devices.proof)
         problem = health(connection, now).problem
     if as_json:
         print_json(found)
@@ -102,7 +127,7 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
             (
                 m["model"],
                 m["release"] or "none",
-                overview.doing(m, found["seen_at"], now),
+                doing(m, found["seen_at"], now),
                 m["seq"],
                 m["outcome"] or "–",
                 m["reason"],
@@ -172,15 +197,13 @@ def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = Fal
     )
 
 
-def _row(device: dict[str, Any], now: float) -> tuple[object, ...]:
-    live = ", ".join(f"{m['model']} {m['release'] or 'none'}" for m in device["models"])
-    presence, tags = _presence(device, now), ", ".join(device["tags"])
-    if "target" not in device:
-        target = membership.target_of(device) or "unknown"
-        return (device["device"], target, "", tags, presence, "", "", device["trouble"])
-    seen = f"{span(now - device['seen_at'])} ago"
-    place = (device["device"], device["target"], device["slot"], tags, presence)
-    return (*place, seen, live, device["trouble"])
+def _row(device: dict[str, Any], now: float, with_view: bool) -> list[object]:
+    row = [device["device"], membership.target_of(device) or "unknown", device.get("slot", "")]
+    row += [", ".join(device["tags"]), _presence(device, now)]
+    row.append(f"{span(now - device['seen_at'])} ago" if "target" in device else "")
+    row.append(", ".join(f"{m['model']} {m['release'] or 'none'}" for m in device["models"]))
+    view = [device.get("view") or "–"] if with_view else []
+    return [*row, *view, device["trouble"]]
 
 
 def _observed(one: dict[str, Any]) -> tuple[object, ...]:

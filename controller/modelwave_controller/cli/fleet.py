@@ -18,7 +18,7 @@ from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.proven import REQUIRE
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
-app = typer.Typer(no_args_is_help=True, help="Show the state of the fleet, and its log.")
+app = typer.Typer(no_args_is_help=True)
 app.command("log")(fleet_log)
 app.command("deployments")(fleet_deployments)
 

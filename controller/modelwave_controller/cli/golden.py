@@ -14,9 +14,7 @@ from modelwave_controller.releases import confinement, figures, golden_making
 from modelwave_controller.releases.golden_making import Source
 from modelwave_controller.terminal import console, facts, print_json, safe, say, show, table
 
-app = typer.Typer(
-    no_args_is_help=True, help="Make golden sets, and find out what they would notice."
-)
+app = typer.Typer(no_args_is_help=True)
 
 DEFAULT_FAULTS = 200
 MILLION = 1_000_000

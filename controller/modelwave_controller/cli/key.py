@@ -31,7 +31,7 @@ from modelwave_controller.trust.documents import require
 from modelwave_shared import documents, dsse, ed25519, fields, roles, words
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
-app = typer.Typer(no_args_is_help=True, help="Make and show keys; show who signed a document.")
+app = typer.Typer(no_args_is_help=True)
 
 for _draft in (rotate, revoke, epoch, minimum, hosts, expiry):
     app.command()(_draft)

@@ -24,7 +24,7 @@ from modelwave_controller.models.opening import is_onnx, read_model_file, requir
 from modelwave_controller.models.targets import Target, Targets
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
-app = typer.Typer(no_args_is_help=True, help="Show what a model file needs, before its release.")
+app = typer.Typer(no_args_is_help=True)
 
 MAX_LAYERS_FILE_BYTES = 1 << 20
 DEFAULT_PROFILE = "cortex-m4:cmsis-nn"

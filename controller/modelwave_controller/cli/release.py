@@ -22,7 +22,7 @@ ReleaseArgument = Annotated[
     str, typer.Argument(metavar="RELEASE", show_default=False, help="Number or version.")
 ]
 
-app = typer.Typer(no_args_is_help=True, help="Sign releases, add them to a home, show them.")
+app = typer.Typer(no_args_is_help=True)
 app.command()(create)
 app.command()(sign)
 

@@ -38,7 +38,7 @@ from modelwave_controller.rollout import state
 from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import console, print_json, show, table
 
-app = typer.Typer(no_args_is_help=True, help="Start, watch, pause and revert rollouts.")
+app = typer.Typer(no_args_is_help=True)
 app.command()(start)
 app.command()(lint)
 app.command("log")(rollout_log)

@@ -16,7 +16,7 @@ from modelwave_controller.terminal import facts, print_json, safe, say, show
 from modelwave_controller.trust import chain, changes, drafts
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
-app = typer.Typer(no_args_is_help=True, help="Show, sign and publish roots and drafts of them.")
+app = typer.Typer(no_args_is_help=True)
 
 FileArgument = Annotated[
     Path,

@@ -31,7 +31,7 @@ _LEGEND = (
     "100 % if it finishes"
 )
 
-app = typer.Typer(no_args_is_help=True, help="Play a plan on simulated fleets.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

@@ -10,7 +10,7 @@ from modelwave_controller.fit import PROFILES
 from modelwave_controller.models.targets import Target, Targets
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 
-app = typer.Typer(no_args_is_help=True, help="Show and add hardware classes and their limits.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from modelwave_controller.operations import rollouts
 from modelwave_controller.rollout.events import FLEET
 from modelwave_controller.rollout.lines import line_of
-from modelwave_controller.storage import log
+from modelwave_controller.storage import counting, log
 from modelwave_controller.storage.log import Wanted
 from modelwave_controller.storage.store import Store
 
@@ -61,7 +61,7 @@ class History:
         with self._store.read() as connection:
             events = log.page(connection, self._wanted, after, self._until, PAGE)
             for number in {event.rollout for event in events} - self._models.keys():
-                self._models[number] = log.model_of(connection, number)
+                self._models[number] = counting.model_of(connection, number)
         return [
             LogEntry(
                 id=event.id,

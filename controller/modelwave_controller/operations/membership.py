@@ -1,7 +1,6 @@
 """Says which devices belong to the fleet though nothing of them is stored: enrolled ones that were
 never heard, and those whose reports do not count."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -27,17 +26,14 @@ def membership(connection: Connection) -> Membership:
     return Membership(expected, [name for name in names if name not in revoked], revoked)
 
 
-def add_to(connection: Connection, found: dict[str, Entry], new: Callable[[str], Entry]) -> None:
-    """Adds to each entry its `enrolment`, and what is known of a device that is `waiting`; adds
-    the entries of devices that have none."""
-    for waits in enrolled.those_waiting(connection):
-        found.setdefault(waits.device, new(waits.device))["waiting"] = waits._asdict()
-    for row in enrolled.every(connection):
-        if row.active and row.device not in found:
-            found[row.device] = new(row.device)
-        if entry := found.get(row.device):
-            shown = ("target", "generation", "enrolled_at", "revoked_at", "approved_at")
-            entry["enrolment"] = {name: getattr(row, name) for name in shown}
+def add_to(connection: Connection, found: dict[str, Entry]) -> None:
+    """Adds to each entry its `enrolment`, and what is known of a device that is `waiting`."""
+    names = list(found)
+    for device, waits in enrolled.waiting_of(connection, names).items():
+        found[device]["waiting"] = waits._asdict()
+    for device, row in enrolled.of(connection, names).items():
+        shown = ("target", "generation", "enrolled_at", "revoked_at", "approved_at")
+        found[device]["enrolment"] = {name: getattr(row, name) for name in shown}
 
 
 def target_of(entry: Entry) -> str | None:
@@ -53,6 +49,8 @@ def trouble(entry: Entry) -> str:
         revoked = entry["enrolment"] is not None
         return "revoked, and still reports" if revoked else "waits for `device approve`"
     if entry["enrolment"] and "target" not in entry and not entry["bad"]:
+        if entry["enrolment"]["revoked_at"]:
+            return "revoked"
         known = "enrolled" if entry["enrolment"]["generation"] else "approved"
         return f"{known}, and never heard"
     return ""

@@ -1,12 +1,12 @@
 """Says of which devices the newest report is not proven, and who sends what is not proven."""
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from modelwave_controller.phrases import plural
 from modelwave_controller.storage import proven
+from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.proven import OFF
 from modelwave_controller.storage.tables import devices, unproven
 
@@ -14,22 +14,20 @@ Entry = dict[str, Any]
 LATELY_SECONDS = 86400.0
 
 
-def add_to(
-    connection: Connection, found: dict[str, Entry], new: Callable[[str], Entry], proof: str
-) -> None:
+def add_to(connection: Connection, found: dict[str, Entry], proof: str) -> None:
     """Adds to each entry whether its report is `proven` (None: nobody asks, or there is none), and
-    what came in its name `unproven`; adds the entries of devices that have none. `proof`: of
-    [devices] in controller.toml."""
+    what came in its name `unproven`. `proof`: of [devices] in controller.toml."""
     if proof == OFF:
         return
-    newest = proven.newest(connection)
+    names = list(found)
+    newest = proven.newest(connection, names)
     for name, entry in found.items():
         if "target" in entry:
             numbers = (entry["install"], entry["boot"], entry["n"])
             entry["proven"] = newest.get(name) == numbers
-    for row in connection.execute(select(unproven)):
-        entry = found.setdefault(row.device, new(row.device))
-        entry["unproven"] = {"count": row.count, "reason": row.reason, "at": row.at}
+    for row in rows_with(connection, select(unproven), unproven.c.device, names):
+        said = {"count": row.count, "reason": row.reason, "at": row.at}
+        found[row.device]["unproven"] = said
 
 
 def trouble(entry: Entry, now: float) -> str:
@@ -46,10 +44,10 @@ def in_doubt(connection: Connection, proof: str) -> list[str]:
     """Returns the devices whose newest report is not proven, by name."""
     if proof == OFF:
         return []
-    newest = proven.newest(connection)
     query = select(devices.c.device, devices.c.install, devices.c.boot, devices.c.n)
-    rows = connection.execute(query.order_by(devices.c.device))
-    return [device for device, *numbers in rows if newest.get(device) != tuple(numbers)]
+    reports = {row[0]: tuple(row[1:]) for row in connection.execute(query)}
+    newest = proven.newest(connection, list(reports))
+    return sorted(device for device, its in reports.items() if newest.get(device) != its)
 
 
 def lately(connection: Connection, proof: str, now: float) -> list[str]:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
@@ -19,6 +19,10 @@ from modelwave_controller.releases.golden_archives import GOLDEN_COMMAND
 from modelwave_controller.releases.printed import last_line
 
 _MAX_REASON = 500  # characters
+# A program runs a model that nobody trusts yet, so what it prints is bounded. A result is the
+# largest of its lines: it has a few numbers for each of at most some thousands of records.
+MAX_LINE_BYTES = 4 * 1024**2
+MAX_OUTPUT_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def run(
     ):
         result = None
         assert process.stdout
-        for line in process.stdout:
+        for line in _bounded_lines(process.stdout, what):
             with contextlib.suppress(ValueError, RecursionError):  # a line of the runtime
                 value = json.loads(line)
                 if isinstance(value, dict) and "progress" in value:
@@ -59,6 +63,19 @@ def run(
         return result
     why = said if said and code > 0 else f"its program ended with code {code}"
     raise OperatorError(f"{what}: {why}")
+
+
+def _bounded_lines(output: IO[bytes], what: str) -> Iterator[bytes]:
+    """Yields the lines of a program. Raises OperatorError if it prints too much."""
+    taken = 0
+    while line := output.readline(MAX_LINE_BYTES):
+        taken += len(line)
+        if taken > MAX_OUTPUT_BYTES or (not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES):
+            raise OperatorError(
+                f"{what}: its program printed more than {MAX_LINE_BYTES} bytes in a line, or"
+                f" {MAX_OUTPUT_BYTES} in all, and was ended; do not trust this model"
+            )
+        yield line
 
 
 @contextlib.contextmanager

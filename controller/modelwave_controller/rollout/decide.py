@@ -189,8 +189,10 @@ class Facts:
     unknown: tuple[str, ...] = ()
     approval: Approval | None = None  # that the next stage lacks
     start: Start | None = None  # that it waits for
-    # A text for each known device that cannot read the order or manifest of the next stage.
+    # A text for each of the first known devices that cannot read the order or manifest of the next
+    # stage, and how many more there are.
     unreadable: tuple[str, ...] = ()
+    more_unreadable: int = 0
     closed: str = ""  # why the next stage cannot open now, by the maintenance windows
     reordering: int = 0  # how many devices are to be ordered anew
     revert_asked: str | None = None  # the operator's reason
@@ -370,7 +372,7 @@ def _unless_it_cannot_open(found: _Situation, plan: Plan, facts: Facts) -> _Situ
         why = f"none of its devices is known any more: {listed(facts.unknown)}"
     else:
         name, held = "unreadable", facts.held_by_format
-        why = formats.told(facts.unreadable)
+        why = formats.told(formats.Unreadable(facts.unreadable, facts.more_unreadable))
     reason = f"{label(plan, number)}: {why}"
     return _Situation(f"{name}, held" if held else name, reason, found.stage, found.gate)
 

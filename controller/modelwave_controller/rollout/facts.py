@@ -1,5 +1,8 @@
 """Computes the facts for `decide` from a rollout's state and the known devices.
 
+What it asks about these is a `Population`: `Known` answers from the devices' ids, and what the
+service uses from counters (storage/counted.py), as its ticks must not go through the fleet.
+
 The population of a wave is a set of device ids: the devices of its targets in its slots that
 report the model, and those that have answered with an outcome. So
 
@@ -11,11 +14,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import Protocol
 
 from modelwave_controller.rollout import cohorts, course, formats, shadow_course, state, waiting
 from modelwave_controller.rollout.decide import Facts, StageFacts
-from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent
-from modelwave_controller.rollout.formats import Reader
+from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent, Release
+from modelwave_controller.rollout.formats import Reader, Unreadable
 from modelwave_controller.rollout.gates import Counts, Gate
 from modelwave_controller.rollout.pace import Part, Place, first_part
 from modelwave_controller.rollout.plan import Stage
@@ -32,9 +36,49 @@ from modelwave_shared.words import (
 )
 
 
+class Population(Protocol):
+    """The devices that report a rollout's model, as facts about it need them."""
+
+    def counts(self, target: str) -> Mapping[int, int]:
+        """Returns {slot: number of devices}."""
+        ...
+
+    def answers(self, rollout: Rollout, stage: int | None) -> Counts:
+        """Counts the answers to the orders of a stage, or of the revert (None)."""
+        ...
+
+    def places(
+        self, targets: Collection[str], names: Collection[str]
+    ) -> list[tuple[str, int, str]]:
+        """Returns (target, slot, id) of those of the devices that are of these targets, sorted."""
+        ...
+
+    def reads(self, target: str, slots: Collection[int]) -> Iterable[Mapping[str, int]]:
+        """Returns what the devices in these slots read that cannot read every format."""
+        ...
+
+    def readers(self, names: Collection[str]) -> dict[str, Reader]:
+        """Returns those of the devices that cannot read every format."""
+        ...
+
+    def unreadable(
+        self,
+        releases: Mapping[str, Release],
+        slots: Mapping[str, Collection[int]],
+        names: Collection[str] | None = None,
+    ) -> Unreadable:
+        """Returns which devices in these slots (by target) cannot read the releases' orders and
+        manifests; `names`: of these devices only."""
+        ...
+
+    def is_timeless(self, place: Place) -> bool:
+        """Returns whether a device there does not judge maintenance windows by itself."""
+        ...
+
+
 @dataclass(frozen=True)
 class Known:
-    """The devices that report a rollout's model."""
+    """The devices that report a rollout's model, by id."""
 
     devices: Mapping[str, Mapping[int, Sequence[str]]]  # {target: {slot: device ids}}
     # The devices that cannot read every format that this program may write.
@@ -46,6 +90,43 @@ class Known:
     def counts(self, target: str) -> dict[int, int]:
         """Returns {slot: number of devices}."""
         return {slot: len(ids) for slot, ids in self.devices.get(target, {}).items()}
+
+    def answers(self, rollout: Rollout, stage: int | None) -> Counts:
+        after_stages, after_back = later(rollout)
+        if stage is not None:
+            return count_answers(rollout.stages[stage], self, after_stages)
+        assert rollout.back is not None, "it was reverted"
+        return count_answers(rollout.back, self, after_back)
+
+    def places(
+        self, targets: Collection[str], names: Collection[str]
+    ) -> list[tuple[str, int, str]]:
+        wanted = set(names)
+        return sorted(
+            (target, slot, device)
+            for target in targets
+            for slot, ids in self.devices.get(target, {}).items()
+            for device in wanted.intersection(ids)
+        )
+
+    def reads(self, target: str, slots: Collection[int]) -> Iterator[Mapping[str, int]]:
+        return (one.reads for one in self.behind if one.target == target and one.slot in slots)
+
+    def readers(self, names: Collection[str]) -> dict[str, Reader]:
+        return {one.device: one for one in self.behind if one.device in names}
+
+    def unreadable(
+        self,
+        releases: Mapping[str, Release],
+        slots: Mapping[str, Collection[int]],
+        names: Collection[str] | None = None,
+    ) -> Unreadable:
+        readers = [one for one in self.behind if names is None or one.device in names]
+        return formats.unreadable(readers, releases, slots)
+
+    def is_timeless(self, place: Place) -> bool:
+        ids = self.timeless.get(place.target, {}).get(place.slot, ())
+        return bool(ids) and place.device in ("", *ids)
 
     def of(self, targets: Iterable[str]) -> set[str]:
         """Returns the devices of these targets."""
@@ -62,7 +143,7 @@ class Known:
 
 def facts(
     rollout: Rollout,
-    known: Known,
+    known: Population,
     doubt: str = "",
     numbers_doubt: str = "",
     wall: float = inf,
@@ -71,8 +152,8 @@ def facts(
     """Returns the facts about a rollout. The doubts, about the clock and the numbers of orders, say
     why the controller must not sign now, `key_away` why it cannot; `wall` is what the wall clock
     shows, in Unix seconds (inf: neither its start time nor its maintenance windows are judged)."""
-    later_stage, later_back = later(rollout)
-    counted = [count_answers(stage, known, later_stage) for stage in rollout.stages]
+    counted = [known.answers(rollout, number) for number in range(len(rollout.stages))]
+    unreadable = _unreadable(rollout, known)
     stages = tuple(
         StageFacts(
             soaking_since=stage.soaking_since,
@@ -95,13 +176,14 @@ def facts(
         held_by_format=rollout.status == state.HELD and rollout.held_by == "format",
         held_by_nobody=rollout.status == state.HELD and rollout.held_by == "nobody",
         unknown=tuple(_unknown(rollout, known)),
-        unreadable=tuple(_unreadable(rollout, known)),
+        unreadable=unreadable.texts,
+        more_unreadable=unreadable.more,
         closed="" if wall == inf else _closed(rollout, known, wall),
         approval=waiting.approval(rollout),
         start=waiting.start(rollout, wall),
         reordering=len(rollout.retry),
         revert_asked=rollout.revert_asked,
-        back=count_answers(rollout.back, known, later_back) if rollout.back else None,
+        back=known.answers(rollout, None) if rollout.back else None,
         back_since=rollout.back.waiting_since if rollout.back else None,
         doubt=doubt,
         numbers_doubt=numbers_doubt,
@@ -117,7 +199,7 @@ def _looked(rollout: Rollout, number: int, counts: Counts) -> Gate | None:
     return course.looked(plan, number, looks)
 
 
-def next_part(rollout: Rollout, known: Known) -> Part:
+def next_part(rollout: Rollout, known: Population) -> Part:
     """Returns what the rollout opens next: its next stage, or a part of it, if the plan says so."""
     places: dict[str, list[Place]] = {}
     for target, slots in next_slots(rollout, known).items():
@@ -136,7 +218,7 @@ def _counting(stage: StageState) -> list[Looked]:
     return stage.looks[stage.overruled.looks :] if stage.overruled else stage.looks
 
 
-def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
+def next_slots(rollout: Rollout, known: Population) -> dict[str, list[int]]:
     """Returns the slots that the rollout's next stage opens, or the rest of one that opens in
     parts, by target; {} after the last stage, and for a stage of named devices."""
     created, stage = rollout.created, next_stage(rollout)
@@ -151,26 +233,25 @@ def next_slots(rollout: Rollout, known: Known) -> dict[str, list[int]]:
     return found
 
 
-def next_named(rollout: Rollout, known: Known) -> list[tuple[str, int, str]]:
+def next_named(rollout: Rollout, known: Population) -> list[tuple[str, int, str]]:
     """Returns (target, slot, id) of the known devices that the rollout's next stage names, or the
     rest of one that opens in parts."""
     stage = next_stage(rollout)
     names = set(stage.devices) if stage else set()
     names -= {order.device for order in (rollout.opening.orders if rollout.opening else ())}
-    return sorted(
-        (target, slot, device)
-        for target in rollout.created.releases
-        for slot, ids in known.devices.get(target, {}).items()
-        for device in names.intersection(ids)
-    )
+    return known.places(rollout.created.releases.keys(), names) if names else []
 
 
-def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
+def left_out(rollout: Rollout, known: Population) -> dict[int, list[str]]:
     """Returns {stage, from 0: the devices that it names and that have no order of it, because they
     are not known, or were not when it opened}; without stages that lack nobody."""
-    here = known.of(rollout.created.releases)
+    stages = rollout.created.plan.stages
+    named = {device for stage in stages for device in stage.devices}
+    if not named:
+        return {}
+    here = {device for _, _, device in known.places(rollout.created.releases.keys(), named)}
     found = {}
-    for number, stage in enumerate(rollout.created.plan.stages):
+    for number, stage in enumerate(stages):
         there = here
         if number < len(rollout.stages):
             there = {order.device for order in rollout.stages[number].orders}
@@ -180,7 +261,7 @@ def left_out(rollout: Rollout, known: Known) -> dict[int, list[str]]:
     return found
 
 
-def _unknown(rollout: Rollout, known: Known) -> Sequence[str]:
+def _unknown(rollout: Rollout, known: Population) -> Sequence[str]:
     """Returns the devices that the next stage names, if none of them is known any more."""
     stage = next_stage(rollout)
     if stage is None or not stage.devices or rollout.opening:
@@ -189,18 +270,14 @@ def _unknown(rollout: Rollout, known: Known) -> Sequence[str]:
     return lacking if len(lacking) == len(stage.devices) else ()
 
 
-def _closed(rollout: Rollout, known: Known, wall: float) -> str:
+def _closed(rollout: Rollout, known: Population, wall: float) -> str:
     """Returns why the next stage cannot open at `wall`, by the plan's maintenance windows; "" if it
     can. Devices that judge the windows by themselves do not need that."""
     plan, number = rollout.created.plan, next_number(rollout)
     maintenance = plan.maintenance
     if maintenance is None or number == len(plan.stages) or not plan.waits_for_windows(number):
         return ""
-    if not any(
-        place.device in ("", *known.timeless[place.target][place.slot])
-        for place in next_part(rollout, known).places
-        if known.timeless.get(place.target, {}).get(place.slot)
-    ):
+    if not any(known.is_timeless(place) for place in next_part(rollout, known).places):
         return ""
     return maintenance.closed(wall)
 
@@ -216,18 +293,15 @@ def next_number(rollout: Rollout) -> int:
     return len(rollout.stages) - (1 if rollout.opening else 0)
 
 
-def _unreadable(rollout: Rollout, known: Known) -> list[str]:
-    if not known.behind:
-        return []
+def _unreadable(rollout: Rollout, known: Population) -> Unreadable:
+    releases = rollout.created.releases
     if named := next_named(rollout, known):
-        names = {device for _, _, device in named}
-        behind = [reader for reader in known.behind if reader.device in names]
         places: dict[str, set[int]] = {}
-        for reader in behind:
-            places.setdefault(reader.target, set()).add(reader.slot)
-        return formats.unreadable(behind, rollout.created.releases, places)
+        for target, slot, _ in named:
+            places.setdefault(target, set()).add(slot)
+        return known.unreadable(releases, places, {device for _, _, device in named})
     slots = {target: set(opened) for target, opened in next_slots(rollout, known).items()}
-    return formats.unreadable(known.behind, rollout.created.releases, slots)
+    return known.unreadable(releases, slots)
 
 
 def later(rollout: Rollout) -> tuple[Wave | None, Wave | None]:

@@ -6,7 +6,7 @@ say the same, it writes that: orders with few slots, in place of one with a bitm
 rollout holds and names the device.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from modelwave_controller.phrases import plural
@@ -28,18 +28,22 @@ class Reader(NamedTuple):
     reads: Mapping[str, int]
 
 
+class Unreadable(NamedTuple):
+    """A text for each of the first devices that cannot read a document, and how many more there
+    are."""
+
+    texts: tuple[str, ...] = ()
+    more: int = 0
+
+
 def of_order(order: OrderSent) -> int:
     """Returns the format version of an order."""
     return WRITES[ORDER] if order.device else slot_sets.format_of(order.slots)
 
 
-def most_ranges(readers: Sequence[Reader], target: str, slots: Collection[int]) -> int:
-    """Returns how many slot ranges an order for these slots may have: as many as all of the readers
-    in them can read."""
-    some_lack = any(
-        reader.target == target and reader.slot in slots and reader.reads[ORDER] < BITMAP_FORMAT
-        for reader in readers
-    )
+def most_ranges(reads: Iterable[Mapping[str, int]]) -> int:
+    """Returns how many slot ranges an order may have, for devices that read these formats."""
+    some_lack = any(one[ORDER] < BITMAP_FORMAT for one in reads)
     return MAX_SLOT_RANGES if some_lack else SLOTS
 
 
@@ -62,20 +66,20 @@ def shortfalls(release: Release, reads: Mapping[str, int]) -> list[str]:
 
 def unreadable(
     readers: Sequence[Reader], releases: Mapping[str, Release], slots: Mapping[str, Collection[int]]
-) -> list[str]:
-    """Returns a text for each reader that cannot read the documents for its slot. `slots` are the
-    slots of the new order, by target."""
+) -> Unreadable:
+    """Returns which readers cannot read the documents for their slot. `slots` are the slots of the
+    new order, by target."""
     found = []
     for reader in readers:
-        if reader.slot in slots.get(reader.target, ()):
-            lacks = shortfalls(releases[reader.target], reader.reads)
-            if lacks:
-                found.append(f"{reader.device} {' and '.join(lacks)}")
-    return found
+        if reader.slot not in slots.get(reader.target, ()):
+            continue
+        if lacks := shortfalls(releases[reader.target], reader.reads):
+            found.append(f"{reader.device} {' and '.join(lacks)}")
+    return Unreadable(tuple(found[:SHOWN_DEVICES]), len(found[SHOWN_DEVICES:]))
 
 
-def told(unreadable: Sequence[str]) -> str:
-    """Returns one line for the texts of `unreadable`, of which it shows the first few."""
-    more = len(unreadable) - SHOWN_DEVICES
-    named = "; ".join(unreadable[:SHOWN_DEVICES]) + (f"; and {more} more" if more > 0 else "")
-    return f"{plural(len(unreadable), 'known device')} cannot read it: {named}"
+def told(unreadable: Unreadable) -> str:
+    """Returns one line for the devices that cannot read an order."""
+    texts, more = unreadable
+    named = "; ".join(texts) + (f"; and {more} more" if more else "")
+    return f"{plural(len(texts) + more, 'known device')} cannot read it: {named}"

@@ -24,7 +24,7 @@ from modelwave_controller.rollout.events import (
     Reverted,
 )
 from modelwave_controller.rollout.lines import SERVICE, line_of
-from modelwave_controller.storage import log
+from modelwave_controller.storage import counting, log
 from modelwave_controller.storage.devices import Ignored
 from modelwave_controller.storage.log import Wanted
 from modelwave_controller.storage.store import Transactions
@@ -57,7 +57,7 @@ class EventJournal:
             until = log.newest_id(connection)
             events = log.page(connection, Wanted(), self._last, until, MAX_EVENTS)
             for rollout in {event.rollout for event in events} - self._models.keys():
-                self._models[rollout] = log.model_of(connection, rollout)
+                self._models[rollout] = counting.model_of(connection, rollout)
         for event in events:
             _tell_event(event, self._models[event.rollout])
         self._last = events[-1].id if len(events) == MAX_EVENTS else until

@@ -33,6 +33,7 @@ from modelwave_controller.service.differences import model_of as model_in
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.unshadow import unshadow
 from modelwave_controller.storage import devices, floors, log, outbox, repairs, retained, soundness
+from modelwave_controller.storage.counted import Counted
 from modelwave_controller.storage.devices import HeardModel
 from modelwave_shared import topics
 from modelwave_shared.limits import SLOTS
@@ -174,7 +175,7 @@ class Reconciler:
         if not due:  # a doubt ends with an event
             self._settled = state.last
             return False
-        known = {model: devices.known(connection, model) for model in {d.model for d in due}}
+        known = {model: Counted(connection, model) for model in {d.model for d in due}}
         for model, target, newest in due:
             rollout = state.rollouts[newest.rollout]
             sender = Sender(connection, self.issuer, state, rollout, known[model], now)
@@ -295,7 +296,7 @@ def sign_anew(
     alone = list(wanted.alone_parts(state, model, only))
     if not found and not alone:
         return False
-    known = devices.known(connection, model)
+    known = Counted(connection, model)
 
     def note(rollout: Rollout, order: Wanted, sent: list[OrderSent]) -> None:
         stage, settled = rollout.place_of(order.number)

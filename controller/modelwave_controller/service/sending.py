@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert
 
 from modelwave_controller.rollout import cohorts, formats, slot_sets
 from modelwave_controller.rollout.events import Cleared, OrderSent, Release
-from modelwave_controller.rollout.facts import Known
+from modelwave_controller.rollout.facts import Population
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, ranges_of
 from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import ahead, outbox, retained, soundness
@@ -55,7 +55,7 @@ class Sender:
     issuer: Issuer
     state: State
     rollout: Rollout
-    known: Known
+    known: Population
     now: float  # Unix seconds
 
     def send(
@@ -71,7 +71,7 @@ class Sender:
         said. It lifts no ban, and answers that a device runs the release already are not logged.
         `shadow`: it runs beside the live one."""
         ranges = ranges_of(slots)
-        most = formats.most_ranges(self.known.behind, target, set(slots))
+        most = formats.most_ranges(self.known.reads(target, set(slots)))
         return [
             self._send_slots(target, release, ranges[start : start + most], quiet, shadow)
             for start in range(0, len(ranges), most)

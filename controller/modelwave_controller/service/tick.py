@@ -69,7 +69,8 @@ from modelwave_controller.service.reconcile import Reconciler
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.shadow_looks import ShadowLooking
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import clock, devices, log, outbox
+from modelwave_controller.storage import clock, devices, log, outbox, recounting
+from modelwave_controller.storage.counted import Counted
 from modelwave_controller.storage.store import Transactions
 
 LOOK_STEP_SECONDS = 0.5  # that a tick reads windows for a look, as the lease is to be renewed
@@ -135,8 +136,7 @@ class Ticker:
                 for r in state.rollouts.values()
                 if _is_due(r) and not state.obstacle(r.model, r.id)
             ]
-            timed = {r.model for r in due if r.created.plan.maintenance}
-            known = {m: devices.known(connection, m, m in timed) for m in {r.model for r in due}}
+            known = {model: Counted(connection, model) for model in {r.model for r in due}}
             steps = [
                 _Step(
                     connection,
@@ -182,7 +182,7 @@ class Ticker:
         """Puts the orders of a rollout that is over now together, in the same transaction. The
         next tick reads the log anew, as this state has events that are not committed."""
         assert self._state is not None, "the tick has read it"
-        state, self._state = log.caught_up(connection, self._state), None
+        state, self._state = log.without_answers(connection, self._state), None
         self._reconciler.settle(connection, state, now, reading)
 
     def _tell_doubt(self, doubt: str) -> None:
@@ -201,14 +201,8 @@ class Ticker:
 
     def _caught_up(self, connection: Connection) -> State:
         if self._state is None:
-            return log.under_way(connection)
-        state = log.caught_up(connection, self._state)
-        for rollout in state.rollouts.values():
-            if rollout.status in FINAL:  # their answers are no longer needed
-                for wave in (*rollout.waves(), rollout.settled, rollout.unshadowed):
-                    if wave is not None:
-                        wave.answers.clear()
-        return state
+            recounting.ensure(connection)
+        return log.without_answers(connection, self._state)
 
 
 def _is_due(rollout: Rollout) -> bool:
@@ -270,7 +264,7 @@ class _Step(Sender):
         """Orders the release anew for as many of the devices that wait for it as one tick may."""
         names = list(self.rollout.retry)[:MAX_ORDERED_ANEW]
         places = devices.places(self.connection, names)
-        unreadable = {reader.device: reader for reader in self.known.behind}
+        unreadable = self.known.readers(names)
         sent: dict[int | None, list[OrderSent]] = {}
         gone = []
         for device in names:
@@ -388,7 +382,8 @@ class _Step(Sender):
                 else:
                     cleared.append(self.clear_alone(target, slot, device))
         reason = decision.reason
-        if unreadable := formats.unreadable(self.known.behind, created.previous, back):
+        unreadable = self.known.unreadable(created.previous, back)
+        if unreadable.texts:
             reason += f"; the orders to revert are sent, but {formats.told(unreadable)}"
         return Reverted(reason=reason, orders=sent, cleared=cleared)
 

@@ -12,7 +12,8 @@ from modelwave_controller.rollout import wanted
 from modelwave_controller.rollout.events import Unshadowed
 from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.service.sending import Issuer, Sender
-from modelwave_controller.storage import devices, log
+from modelwave_controller.storage import log
+from modelwave_controller.storage.counted import Counted
 
 
 def unshadow(connection: Connection, issuer: Issuer, state: State, now: float) -> bool:
@@ -20,7 +21,7 @@ def unshadow(connection: Connection, issuer: Issuer, state: State, now: float) -
     Unix seconds."""
     found = [r for r in wanted.over_in_shadow(state) if not state.doubt(r.model)]
     for rollout in found:
-        known = devices.known(connection, rollout.model)
+        known = Counted(connection, rollout.model)
         sender = Sender(connection, issuer, state, rollout, known, now)
         log.append(connection, rollout.id, now, [_ended(sender, rollout)])
     return bool(found)

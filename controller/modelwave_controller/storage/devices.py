@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -31,9 +31,10 @@ from modelwave_controller.rollout.events import Replaced as ReplacedEvent
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.storage import clock, installs, log, offers, views
+from modelwave_controller.storage import clock, counting, installs, log, offers, views
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
 from modelwave_controller.storage.chunks import chunks, rows_with
+from modelwave_controller.storage.counting import Move, Place
 from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
 from modelwave_controller.storage.messages import (
     Bad,
@@ -138,7 +139,7 @@ def that_report(connection: Connection, model: str) -> dict[str, dict[int, list[
     each slot and not for each device, because every tick runs it: 10 ms for 10,000 devices."""
     found: dict[str, dict[int, list[str]]] = defaultdict(dict)
     ids = func.aggregate_strings(devices.c.device, ",")  # no id has a comma
-    query = _reporting(select(devices.c.target, devices.c.slot, ids), model)
+    query = of_model(select(devices.c.target, devices.c.slot, ids), model)
     for target, slot, names in connection.execute(query.group_by(devices.c.target, devices.c.slot)):
         found[target][slot] = names.split(",")
     return found
@@ -166,7 +167,7 @@ def _timeless(connection: Connection, model: str) -> dict[str, dict[int, list[st
     """Returns the devices that do not judge maintenance windows by themselves, as that_report."""
     found: dict[str, dict[int, list[str]]] = defaultdict(dict)
     place = (devices.c.target, devices.c.slot, devices.c.reads)
-    query = _reporting(select(*place, func.aggregate_strings(devices.c.device, ",")), model)
+    query = of_model(select(*place, func.aggregate_strings(devices.c.device, ",")), model)
     for target, slot, said, names in connection.execute(query.group_by(*place)):
         if READS_MAINTENANCE not in reads(said):
             found[target].setdefault(slot, []).extend(names.split(","))
@@ -180,7 +181,7 @@ def reads(stored: str) -> dict[str, int]:
     return dict.fromkeys((ROOT, MANIFEST, ORDER), 1) | said
 
 
-def _reporting(query: Any, model: str) -> Any:
+def of_model(query: Any, model: str) -> Any:
     """Restricts a query of `devices` to those that report the model."""
     joined = query.join(device_models, devices.c.device == device_models.c.device)
     return joined.where(device_models.c.model == model)
@@ -196,7 +197,7 @@ def _behind(connection: Connection, model: str) -> list[Reader]:
         if any(found[kind] < READS[kind] for kind in (MANIFEST, ORDER))
     }
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.reads)
-    query = _reporting(query, model)
+    query = of_model(query, model)
     return [
         Reader(device, target, slot, old[text])
         for device, target, slot, text in rows_with(
@@ -218,13 +219,13 @@ def that_run(
     connection: Connection, names: Sequence[str], model: str, targets: Collection[str]
 ) -> list[str]:
     """Returns those of the devices that are of these targets and report the model."""
-    query = _reporting(select(devices.c.device), model).where(devices.c.target.in_(targets))
+    query = of_model(select(devices.c.device), model).where(devices.c.target.in_(targets))
     return [row.device for row in rows_with(connection, query, devices.c.device, list(names))]
 
 
 def any_lacks(connection: Connection, target: str, model: str, manifest: str) -> bool:
     """Returns whether a device of the target that reports the model does not run this release."""
-    query = _reporting(select(devices.c.device), model)
+    query = of_model(select(devices.c.device), model)
     query = query.where(devices.c.target == target, device_models.c.sha256 != manifest)
     return connection.execute(query.limit(1)).first() is not None
 
@@ -251,7 +252,7 @@ def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list
     """Returns the devices of these targets that report the model and a refused message, which may
     not have been authentic."""
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.refused)
-    query = _reporting(query, model)
+    query = of_model(query, model)
     query = query.where(devices.c.refused != "").order_by(devices.c.device)
     rows = connection.execute(query.where(devices.c.target.in_(list(targets))))
     return [RefusalNote(*row) for row in rows]
@@ -266,6 +267,12 @@ def is_known(connection: Connection, device: str) -> bool:
 def forget(connection: Connection, device: str) -> bool:
     """Deletes all rows of a device; returns whether there were any."""
     found = 0
+    query = select(device_models.c.model, devices.c.target, devices.c.slot, devices.c.reads)
+    query = query.join(devices, devices.c.device == device_models.c.device)
+    moves = [
+        Move(device, model, Place(*place), None)
+        for model, *place in connection.execute(query.where(devices.c.device == device))
+    ]
     about = (
         devices,
         device_models,
@@ -278,6 +285,7 @@ def forget(connection: Connection, device: str) -> bool:
     )
     for table in about:
         found += connection.execute(delete(table).where(table.c.device == device)).rowcount
+    counting.move(connection, moves)
     return found > 0
 
 
@@ -323,7 +331,8 @@ def _take_reports(
         connection.execute(insert(devices), new)
     _update_devices(connection, newer)
     _update_devices(connection, noted)
-    _take_models(connection, fleet, fresh, replaced, now)
+    places = {device: Place(row.target, row.slot, row.reads) for device, row in rows.items()}
+    _take_models(connection, fleet, fresh, replaced, now, places)
 
 
 class _Standing:
@@ -408,7 +417,7 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "accelerator": report.accelerator,
         "refused": report.refused,
         "view": views.column(report),
-        "reads": json.dumps(report.reads, sort_keys=True) if report.reads else "",
+        "reads": _reads_column(report),
     }
 
 
@@ -445,9 +454,10 @@ def _take_models(
     fresh: dict[str, Report],
     replaced: Collection[str],
     now: float,
+    places: Mapping[str, Place],
 ) -> None:
     """Replaces the rows that changed, and appends their answers to the log, and before them what
-    devices that were `replaced` do not run any more."""
+    devices that were `replaced` do not run any more. `places` are those of the devices before."""
     before: dict[tuple[str, str], dict[str, Any]] = {
         (row.device, row.model): row._asdict()
         for row in rows_with(connection, select(device_models), device_models.c.device, list(fresh))
@@ -491,7 +501,36 @@ def _take_models(
                 entries.append((order.rollout, body))
     if changed:
         connection.execute(insert(device_models), [after[key] for key in changed])
+    counting.move(connection, _moves(fleet, fresh, places, before, after))
     log.append_all(connection, now, entries)
+
+
+def _moves(
+    fleet: str,
+    fresh: dict[str, Report],
+    places: Mapping[str, Place],
+    before: Collection[tuple[str, str]],
+    after: Collection[tuple[str, str]],
+) -> list[Move]:
+    """Returns what changes in which devices report which models, and from where; `before` and
+    `after` are pairs of both."""
+    found = []
+    for device, model in {*before, *after}:
+        old, report = places.get(device), fresh[device]
+        new = Place(report.target, slot_of(fleet, device), _reads_column(report))
+        move = Move(
+            device,
+            model,
+            old if (device, model) in before else None,
+            new if (device, model) in after else None,
+        )
+        if move.before != move.after:
+            found.append(move)
+    return found
+
+
+def _reads_column(report: Report) -> str:
+    return json.dumps(report.reads, sort_keys=True) if report.reads else ""
 
 
 def _lost(

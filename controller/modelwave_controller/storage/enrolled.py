@@ -52,6 +52,12 @@ def of(connection: Connection, names: Sequence[str]) -> dict[str, Enrolled]:
     return {row.device: Enrolled(*row) for row in rows}
 
 
+def waiting_of(connection: Connection, names: Sequence[str]) -> dict[str, Waiting]:
+    """Returns those of these devices whose reports do not count."""
+    rows = rows_with(connection, select(waiting), waiting.c.device, names)
+    return {row.device: Waiting(*row) for row in rows}
+
+
 def put(connection: Connection, rows: Collection[Enrolled]) -> None:
     """Stores these enrolments in place of those that the devices had. They wait no longer."""
     names = [row.device for row in rows]

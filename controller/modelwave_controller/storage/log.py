@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, literal_column, or_, select, update
 
 from modelwave_controller.rollout import events as bodies
 from modelwave_controller.rollout.events import Body, Event
 from modelwave_controller.rollout.state import State, fold
+from modelwave_controller.storage import counting
 from modelwave_controller.storage.tables import events, heads
 
 TICK_NOTED_SECONDS = 5
+
+# As the index for it says it: databases do not use that for a parameter.
+_IS_NO_ANSWER = events.c.kind != literal_column(f"'{bodies.REPORTED}'")
 
 
 def append(connection: Connection, rollout: int, at: float, entries: Sequence[Body]) -> list[Event]:
@@ -43,6 +47,7 @@ def append_all(
             for entry, (_, body) in zip(added, entries, strict=True)
         ],
     )
+    counting.count(connection, added)
     return added
 
 
@@ -58,7 +63,8 @@ def service_seen_at(connection: Connection) -> int:
 
 
 def next_rollout(connection: Connection) -> int:
-    return (connection.scalar(select(func.max(events.c.rollout))) or 0) + 1
+    newest = select(func.max(events.c.rollout)).where(_IS_NO_ANSWER)
+    return (connection.scalar(newest) or 0) + 1
 
 
 def events_after(
@@ -69,8 +75,9 @@ def events_after(
     query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
     query = query.where(events.c.id > after).order_by(events.c.id)
     if reports_of is not None:
-        wanted = events.c.rollout.in_(list(reports_of))
-        query = query.where(or_(events.c.kind != bodies.REPORTED, wanted))
+        wanted = list(reports_of)
+        answers = or_(_IS_NO_ANSWER, events.c.rollout.in_(wanted))
+        query = query.where(answers if wanted else _IS_NO_ANSWER)
     for row in connection.execute(query):
         yield bodies.load_event(*row)
 
@@ -108,19 +115,11 @@ def count_answers(connection: Connection, wanted: Wanted) -> int:
     return connection.scalar(_restricted(query, wanted._replace(answers=True))) or 0
 
 
-def model_of(connection: Connection, rollout: int) -> str:
-    """Returns the model of a rollout, or ""."""
-    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
-    query = query.where(events.c.rollout == rollout, events.c.kind == "created").limit(1)
-    row = connection.execute(query).first()
-    return "" if row is None else getattr(bodies.load_event(*row).body, "model", "")
-
-
 def _restricted(query: Any, wanted: Wanted) -> Any:
     if wanted.rollout is not None:
         query = query.where(events.c.rollout == wanted.rollout)
     if not wanted.answers:
-        query = query.where(events.c.kind != bodies.REPORTED)
+        query = query.where(_IS_NO_ANSWER)
     if wanted.since is not None:
         query = query.where(events.c.at >= wanted.since)
     return query
@@ -129,6 +128,13 @@ def _restricted(query: Any, wanted: Wanted) -> Any:
 def folded(connection: Connection, reports_of: Iterable[int] | None = None) -> State:
     """Returns the state after the whole log; with the answers to the rollouts `reports_of` only."""
     return fold(events_after(connection, reports_of=reports_of))
+
+
+def without_answers(connection: Connection, state: State | None = None) -> State:
+    """Returns the state after the whole log, without the devices' answers: the counters have them
+    (counted.py). `state`, read so before, goes on in place."""
+    after = state.last if state else 0
+    return fold(events_after(connection, after, reports_of=[]), state)
 
 
 def caught_up(connection: Connection, state: State) -> State:

@@ -130,7 +130,7 @@ def _heard(document: Report | Metrics) -> Heard:
     return Heard(document.install, document.boot, document.n)
 
 
-def newest(connection: Connection) -> dict[str, Heard]:
-    """Returns the newest proven report of each device that has sent one."""
-    rows = connection.execute(select(proven))
+def newest(connection: Connection, names: Sequence[str]) -> dict[str, Heard]:
+    """Returns the newest proven report of each of these devices that has sent one."""
+    rows = rows_with(connection, select(proven), proven.c.device, names)
     return {row.device: proven_numbers.load(row.numbers).current for row in rows}

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from modelwave_controller.errors import ModelwaveError, OperatorError, StorageError
-from modelwave_controller.storage import damage, migrate
+from modelwave_controller.storage import damage, migrate, recounting
 from modelwave_controller.storage.open_file import DatabaseGone, OpenFile
 from modelwave_controller.storage.tables import heads
 
@@ -89,6 +89,7 @@ class Store:
         if self._file and (problem := damage.cut_short(self._file)):
             raise StorageError(self._damaged(problem))
         self._migrate()
+        self._recount()
         if self._open_file:
             self._open_file.opened()
 
@@ -184,6 +185,14 @@ class Store:
                 before,
                 migrate.NEWEST,
             )
+
+    def _recount(self) -> None:
+        """Computes the counters anew if that is due; if not, it reads."""
+        with self.read() as connection:
+            due = recounting.is_due(connection)
+        if due:
+            with self.write() as connection:
+                recounting.ensure(connection)
 
     @contextlib.contextmanager
     def _advice(self) -> Iterator[None]:

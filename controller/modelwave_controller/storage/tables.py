@@ -3,7 +3,8 @@ newest of migrations/versions.
 
 `events` is the only source of truth. `orders` and `outbox` are written in the transaction of
 the event that causes them. The tables below them hold the newest messages of each device; the
-log has only what these mean for rollouts.
+log has only what these mean for rollouts. The counters follow from both, and are kept with them in
+their transactions, so that nobody has to go through the fleet or the log to count.
 """
 
 from typing import Any, NamedTuple
@@ -21,13 +22,15 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
 )
 
 metadata = MetaData()
 
-# Four rows: "schema", for a modelwave from before the migrations; "event", the newest event's
-# id, which each writer locks, so that ids increase in the order of commits; "ticked", Unix
-# seconds of a recent tick; "heard", the number of batches with a device's newer report.
+# "schema", for a modelwave from before the migrations; "event", the newest event's id, which each
+# writer locks, so that ids increase in the order of commits; "ticked", Unix seconds of a recent
+# tick; "heard", the number of batches with a device's newer report; "counted", the newest event
+# that the counters have, and "counters", the version of their rules (counting.py).
 heads = Table(
     "heads",
     metadata,
@@ -75,6 +78,13 @@ events = Table(
     Column("kind", Text, nullable=False),
     Column("body", Text, nullable=False),  # JSON (events.py)
     Index("events_by_kind", "kind", "rollout"),
+    # Answers are most of the log, and who follows the rollouts reads the others.
+    Index(
+        "events_but_answers",
+        "id",
+        sqlite_where=text("kind <> 'reported'"),
+        postgresql_where=text("kind <> 'reported'"),
+    ),
 )
 
 # Payloads of retained topics, each stored once for all its topics, and manifests' envelopes.
@@ -139,6 +149,13 @@ outbox = Table(
     Column("blob", Text, ForeignKey("blobs.sha256")),
     Column("version", BigInteger, nullable=False),
     Column("acked", BigInteger, nullable=False),
+    # The service looks for them each half second.
+    Index(
+        "outbox_unsent",
+        "topic",
+        sqlite_where=text("acked < version"),
+        postgresql_where=text("acked < version"),
+    ),
 )
 
 devices = Table(
@@ -194,6 +211,71 @@ device_models = Table(
     # While it is tried again: failed tries, and seconds from the report to the next one.
     Column("tries", BigInteger, nullable=False, server_default="0"),
     Column("next_seconds", BigInteger, nullable=False, server_default="0"),
+)
+
+# Counters: how many devices report a model, by place and by what they read (as in devices).
+reporting = Table(
+    "reporting",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    Column("reads", Text, primary_key=True),
+    Column("devices", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The orders of each rollout, and the wave (waves.py) that their answers count for.
+wave_orders = Table(
+    "wave_orders",
+    metadata,
+    Column("rollout", Integer, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("wave", Integer, nullable=False),
+    Column("opens", Boolean, nullable=False),  # whom it is for, the wave counts
+    Column("target", Text, nullable=False),
+    Column("slots", Text, nullable=False),  # JSON, as in orders
+    Column("device", Text, nullable=False),
+    Index("wave_orders_by_wave", "rollout", "wave"),
+)
+
+# Each device's newest answer to each wave that it has answered.
+answered = Table(
+    "answered",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("rollout", Integer, primary_key=True),
+    Column("wave", Integer, primary_key=True),
+    # Of the order that it answers; without an outcome, of the one whose answer is awaited.
+    Column("epoch", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),  # "": it has not answered
+    Column("reason", Text, nullable=False),
+    # The outcome of a newer answer, to the orders for all that followed the wave; or "".
+    Column("later", Text, nullable=False),
+    Column("inside", Integer, nullable=False),  # 1: it is one of those whom the wave is for
+    Index(
+        "answered_outside",
+        "rollout",
+        "wave",
+        sqlite_where=text("inside = 0"),
+        postgresql_where=text("inside = 0"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# Counters: the rows of `answered`.
+answer_counts = Table(
+    "answer_counts",
+    metadata,
+    Column("rollout", Integer, primary_key=True),
+    Column("wave", Integer, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("later", Text, primary_key=True),
+    Column("inside", Integer, primary_key=True),
+    Column("devices", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # The operator's words for devices; no message of a device changes them.

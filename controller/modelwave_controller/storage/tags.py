@@ -5,10 +5,11 @@ reinstalled, and is still the canary that the operator made of it.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
+from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.tables import tags
 
 
@@ -16,6 +17,14 @@ def of_all(connection: Connection) -> dict[str, list[str]]:
     """Returns {device: its tags}, also of devices that are not known now."""
     found: dict[str, list[str]] = defaultdict(list)
     for row in connection.execute(select(tags).order_by(tags.c.device, tags.c.tag)):
+        found[row.device].append(row.tag)
+    return found
+
+
+def of_each(connection: Connection, names: Sequence[str]) -> dict[str, list[str]]:
+    """Returns {device: its tags} of those of these devices that have some."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in rows_with(connection, select(tags).order_by(tags.c.tag), tags.c.device, names):
         found[row.device].append(row.tag)
     return found
 

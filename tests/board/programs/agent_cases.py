@@ -89,6 +89,10 @@ def has_outcome(life):
     return life.reported()["outcome"]
 
 
+def has_outcome_of(seq):
+    return lambda life: life.reported()["outcome"] and life.reported()["seq"] == seq
+
+
 def refused(call, kind=ValueError):
     """The message of the error that `call` raises."""
     try:
@@ -130,6 +134,19 @@ def test_model_is_live_after_a_reset_only_once_it_was_hashed():
     life.run(lambda life: life.served)
     assert life.served == [(1, False)]
     assert life.agent.live("digits").release == 1
+
+
+def test_new_model_is_made_from_the_live_one_by_a_delta_or_else_downloaded():
+    for name in ("v2", "v2-bad-delta"):
+        Life("by-" + name, [ordered("v1")]).run(has_outcome)
+        life = Life("by-" + name, [ordered(name)]).run(has_outcome_of(2))
+        told = life.reported()
+        assert told["outcome"] == "SUCCEEDED", life.report()
+        assert life.report()["reads"]["delta"] == 1
+        assert ("saved" in told) is (name == "v2"), life.report()
+        assert life.report()["refused"].startswith("delta: ") is (name != "v2"), life.report()
+        assert "modelwave_agent.delta" not in sys.modules  # its memory is free again
+        assert "modelwave_agent.patch" not in sys.modules
 
 
 async def waited(life, done):
@@ -338,7 +355,8 @@ def test_board_tells_a_heartbeat_for_another_nonce():
 
 def test_report_says_which_formats_are_read():
     life = Life("reads", []).run(lambda life: "reads" in life.report())
-    assert life.report()["reads"] == {"root": 2, "manifest": 2, "order": 2, "heartbeat": 1}
+    reads = {"root": 2, "manifest": 2, "order": 2, "heartbeat": 1, "delta": 1}
+    assert life.report()["reads"] == reads
 
 
 def test_board_draws_an_install_id_once_for_its_folder():

@@ -31,7 +31,9 @@ def _rows(filesystem, name, late):
     """Prints those of one sweep; its failures, FAT's own apart."""
     count = 0
     with tempfile.TemporaryDirectory() as folder:
-        sweep = Sweep(Path(folder), filesystem, name, late)
+        verdicts = Path(folder) / "verdicts"
+        verdicts.mkdir()
+        sweep = Sweep(Path(folder), filesystem, name, verdicts, late)
         for mode in MODES:
             points = sweep.run(mode, range(1, sweep.operations + 1))
             failed = sum(bool(point.faults) for point in points)

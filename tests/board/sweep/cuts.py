@@ -73,11 +73,13 @@ SCENARIOS = {
 class Sweep:
     """All points of one scenario on one file system."""
 
-    def __init__(self, folder, filesystem, name, late=False):
-        """`folder`: an empty one of its own. `late`: with the journal written last."""
+    def __init__(self, folder, filesystem, name, verdicts, late=False):
+        """`folder`: an empty one of its own. `verdicts`: one that sweeps may share (device.py).
+        `late`: with the journal written last."""
         self.folder = folder
         self.filesystem = filesystem
         self.scenario = SCENARIOS[name]
+        self.verdicts = verdicts
         self.late = late
         for release in (FIRST, OLD, GOOD, BAD):
             for sha256, data in release.files.items():
@@ -189,6 +191,7 @@ class Sweep:
             "mode": mode,
             "late": late,
             "files": str(self.folder / "files"),
+            "verdicts": str(self.verdicts),
             "order": str(self.folder / f"order-{seq}"),
             "seq": seq,
             "root": str(self.new_root) if self.new_root and seq == self.scenario.seq else None,

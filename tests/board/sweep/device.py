@@ -6,9 +6,9 @@ until its order has an outcome, or until the power goes.
 LIFE.json: {filesystem: lfs2 | lfs2-32 | fat, image, format: null, or the file of the root's
 envelope with which a file system is made, and nothing else is done, cut_at, mode (flash.py),
 late: whether the journal is written in the wrong order, files: folder of the file server,
-order: file of the desired topic's payload, seq: its number, root: null, or the file of the next
-root's envelope}; paths are the host's, which stays
-mounted at /. What happens is printed as it happens, one JSON object a line:
+verdicts: folder in which lives share what they found of signatures, order: file of the desired
+topic's payload, seq: its number, root: null, or the file of the next root's envelope}; paths are
+the host's, which stays mounted at /. What happens is printed as it happens, one JSON object a line:
 
     boot      what stands on the medium and what would serve, before there is any network
     report    a report as it goes to the broker
@@ -31,7 +31,7 @@ from modelwave_agent import ports  # noqa: E402
 from modelwave_agent.board.agent import BoardAgent  # noqa: E402
 from modelwave_agent.journal import Journal  # noqa: E402
 from modelwave_agent.record import new_record, serving  # noqa: E402
-from modelwave_shared import topics  # noqa: E402
+from modelwave_shared import dsse, lean, topics  # noqa: E402
 from tests.board.sweep.flash import Flash, Sectors  # noqa: E402
 
 MODEL = "digits"
@@ -135,6 +135,33 @@ class LateJournal(Journal):
         if self.waits is not None:
             record, self.waits = self.waits, None
             Journal.write(self, record)
+
+
+# The signatures.
+
+
+def share_verdicts(folder):
+    """Lives of a sweep get the same documents, and a signature is most of the work of a life. So
+    each is verified once, by the board's own code; the others read its verdict. For this dsse.py
+    stays in memory."""
+    verify = dsse.Envelope._is_signed_by
+
+    def shared(self, key, signature):
+        asked = key + signature + dsse.signed_bytes(self.kind, self.payload)
+        path = folder + "/" + hashlib.sha256(asked).digest().hex()
+        try:
+            verdict = contents(path)
+        except OSError:
+            verdict = b""  # nobody has asked yet
+        if verdict not in (b"yes", b"no"):  # or another life is about to write it
+            verdict = b"yes" if verify(self, key, signature) else b"no"
+            with open(path, "wb") as file:
+                file.write(verdict)
+        return verdict == b"yes"
+
+    dsse.Envelope._is_signed_by = shared
+    tidy = lean.tidy
+    lean.tidy = lambda modules: tidy(tuple(name for name in modules if name != dsse.__name__))
 
 
 # The file system.
@@ -250,6 +277,7 @@ def main(path):
     if told["format"]:
         enrol(told)
     else:
+        share_verdicts(told["verdicts"])
         asyncio.run(Life(told).run())
 
 

@@ -1,0 +1,72 @@
+"""Tests that a command's modules are imported only when it is used, and that it is found all the
+same: in the help, by the shell's completion, and where it is misspelt."""
+
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+
+import pytest
+
+from modelwave_controller import cli
+from modelwave_controller.cli.commands import COMMANDS
+
+SLOW = ("sqlalchemy", "alembic", "pydantic", "cryptography", "aiohttp", "amqtt", "numpy")
+PROGRAM = f"""
+import sys
+from modelwave_controller.cli import run
+code = run(sys.argv[1:])
+print([name for name in {SLOW} if name in sys.modules], file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_what_needs_no_command_imports_nothing_slow(option: str) -> None:
+    done = ran(option)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
+def test_help_lists_all_commands() -> None:
+    listed = " ".join(ran("--help", COLUMNS="200").stdout.split())
+    for name, place in COMMANDS.items():
+        assert f"{name} {place.help}" in listed
+
+
+@pytest.mark.parametrize("name", [name for name, place in COMMANDS.items() if place.function])
+def test_help_in_the_list_is_the_one_of_the_command(name: str) -> None:
+    place = COMMANDS[name]
+    module = importlib.import_module(f"modelwave_controller.cli.{place.module}")
+    first, _, _ = (inspect.getdoc(getattr(module, place.function)) or "").partition("\n\n")
+    assert place.help == first.replace("\n", " ")
+
+
+def completed(words: str) -> list[str]:
+    """Returns what bash completes at the end of this line."""
+    number = len(words.split(" ")) - 1
+    done = ran(_MODELWAVE_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(number))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_shell_completes_commands_and_their_parts() -> None:
+    assert completed("modelwave de") == ["device", "demo"]
+    assert "--trouble" in completed("modelwave device list --")
+
+
+def test_unknown_command_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["devise", "list"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("modelwave: No such command 'devise'")
+    assert said.count("\n") == 1
