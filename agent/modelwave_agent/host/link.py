@@ -145,6 +145,8 @@ class PahoLink(ports.BrokerLink):
         try:
             await asyncio.wait_for(answer, ANSWER_SECONDS)
         except TimeoutError as error:
+            # Its node may have lost its cluster, and answer pings all the same.
+            self._on_lost("the broker does not answer")
             raise LinkLost("the broker does not answer") from error
         finally:
             self._answers.pop(number, None)
