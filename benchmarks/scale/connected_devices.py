@@ -110,6 +110,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         if self.ready:
+            self.ready = False
             self.counter.change(-1)
         if not self.over.done():
             self.over.set_result(None)
@@ -258,7 +259,7 @@ async def main(port: int, number: int, first: int) -> None:
         elif line == b"answer\n":
             counter.answering = True
             for one in kept:
-                if one.connection is not None:
+                if one.connection is not None and one.connection.ready:
                     one.connection.answer()
         elif line == b"hold\n":
             counter.answering = False

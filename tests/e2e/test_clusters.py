@@ -46,7 +46,8 @@ def configure(house: House, folder: Path, urls: list[str]) -> None:
 def all_run(release: int) -> Callable[[Any], bool]:
     def held(found: Any) -> bool:
         return len(found) == DEVICES and all(
-            one["online"] and one["models"]["digits"]["release"] == release for one in found
+            one["online"] and [its["release"] for its in one["models"]] == [release]
+            for one in found
         )
 
     return held
