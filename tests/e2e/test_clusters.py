@@ -45,10 +45,8 @@ def configure(house: House, folder: Path, urls: list[str]) -> None:
 
 def all_run(release: int) -> Callable[[Any], bool]:
     def held(found: Any) -> bool:
-        return len(found) == DEVICES and all(
-            one["online"] and [its["release"] for its in one["models"]] == [release]
-            for one in found
-        )
+        live = [[its["release"] for its in one["models"]] for one in found if one["online"]]
+        return live == [[release]] * DEVICES
 
     return held
 
