@@ -74,6 +74,9 @@ class BrokerLink:
     async def close(self) -> None:
         """Ends the connection, if there is one; the broker does not send the last will."""
 
+    def turn(self) -> None:
+        """Makes the next `connect` try the broker's next address, if it has several."""
+
 
 class Fetcher:
     """Downloads files. `hosts`: the entries of those that they may come from, as in

@@ -206,7 +206,11 @@ class Agent:
             except (LinkLost, MemoryError):
                 self.connected.clear()
                 # Two devices with the same name disconnect each other: the pauses must grow.
-                failures = 0 if self.clock.now() - start > STEADY_SECONDS else failures + 1
+                if self.clock.now() - start > STEADY_SECONDS:
+                    failures = 0  # the address that has served is tried again first
+                else:
+                    failures += 1
+                    self.link.turn()
                 pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
                 await self.clock.sleep(_jittered(pause))
 
@@ -309,6 +313,9 @@ class Agent:
                 self.changed.set()
             if self.echo.look(self.clock.now()):
                 self._note_echo()
+            if self.echo.is_deaf(self.clock.now()):
+                self.link.turn()
+                await self.link.close()
             if connected and (is_missing or self.view.seeks):
                 self.view.seeks = False
                 await self._ask_for_orders()

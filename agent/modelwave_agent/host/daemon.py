@@ -119,7 +119,7 @@ def _check(options: argparse.Namespace) -> int:
     settings = config.read_config(options.config)
     fleet, own_slot = settings.root["fleet"], slot(settings.root["fleet"], settings.device)
     print(f"device {settings.device}, target {settings.target}, fleet {fleet}, slot {own_slot}")
-    print(f"broker {settings.broker.host}:{settings.broker.port}, state in {settings.state}")
+    print(f"broker {settings.broker.described}, state in {settings.state}")
     for model in settings.models:
         print("  " + topics.desired_slot(fleet, settings.target, model, own_slot))
         print("  " + topics.desired_all(fleet, settings.target, model))
