@@ -21,6 +21,9 @@ class Echo:
     def __init__(self) -> None:
         self.listens = False
         self.trouble = ""
+        # Whether a report has come back since the start; if the broker lets none come back, whether
+        # it has acknowledged one.
+        self.is_heard = False
         self._digest = b""  # of the newest report
         self._has_come = False  # that one
         self._since: "float | None" = None  # since when none has come back
@@ -37,6 +40,7 @@ class Echo:
         self._has_come = not is_short
 
     def acknowledged(self, now: float) -> None:
+        self.is_heard = self.is_heard or not self.listens
         if self.listens and not self._has_come and self._since is None:
             self._since = now
 
@@ -44,7 +48,7 @@ class Echo:
         """A report of this device's name came. Returns whether `trouble` has changed."""
         if hashlib.sha256(payload).digest() != self._digest:
             return False  # an older one, or somebody else's
-        self._has_come, self._since = True, None
+        self._has_come, self._since, self.is_heard = True, None, True
         return self._tell("")
 
     def look(self, now: float) -> bool:

@@ -20,7 +20,7 @@ from modelwave_agent.record import clean
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_EPOCH, MAX_NAME
 from modelwave_shared.version import described
-from modelwave_shared.words import READS, READS_DELTAS, SIGNER
+from modelwave_shared.words import PROGRAM, READS, READS_DELTAS, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from modelwave_agent.update import Update
 
     Listener = Callable[[bytes], None]
-
-PROGRAM = "modelwave-agent"
 
 # The report is repeated, in case one was lost: soon after a change, then more and more rarely.
 REPEAT_SECONDS = (60, 120, 240, 480, 900)

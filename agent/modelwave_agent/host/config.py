@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from modelwave_agent.freshness import FROZEN_SECONDS
 from modelwave_agent.host.accelerators import ACCELERATORS
 from modelwave_agent.host.hooks import HOOK_SECONDS
+from modelwave_agent.host.launch_limits import CONNECT_SECONDS, SILENT_SECONDS
 from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.proving import ENGINE_SECONDS, PROOF_SECONDS
 from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
@@ -71,6 +72,9 @@ class AgentConfig:
     metrics_seconds: float
     frozen_seconds: float  # without a heartbeat, until the view of the orders may be frozen
     zone: tzinfo | None  # the time zone; None: the system's
+    # How long the launcher waits for a new agent's first report, and for a sign of life.
+    connect_seconds: float
+    silent_seconds: float
     # Proves what the device reports; b"": nothing does.
     report_key: bytes = field(default=b"", repr=False)
 
@@ -135,6 +139,8 @@ class _SettingsReader:
             metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
             frozen_seconds=3600 * self.take("frozen_hours", _hours, FROZEN_HOURS),
             zone=self.take("timezone", _zone, None),
+            connect_seconds=self.take("self_update.connect_seconds", _seconds, CONNECT_SECONDS),
+            silent_seconds=self.take("self_update.silent_seconds", _seconds, SILENT_SECONDS),
             report_key=self.report_key("report_key_file"),
         )
         self.refuse_the_rest()

@@ -42,6 +42,7 @@ COMMANDS: dict[str, Place] = {
     "device": Place("device", "", "Enrol, show, tag and forget devices."),
     "ca": Place("ca", "", "Make the fleet's authority, and certificates by it."),
     "clock": Place("clock", "", "Show and accept the controller's clock."),
+    "log": Place("pruning", "", "Make room in the log of all rollouts."),
     "recover": Place(
         "recover",
         "recover",
@@ -66,7 +67,7 @@ COMMANDS: dict[str, Place] = {
     "broker": Place(
         "service",
         "broker",
-        "Run the embedded MQTT broker, for first steps and up to about 1,000 devices.",
+        "Run the embedded MQTT broker, for first steps and up to 2,000 devices.",
     ),
     "demo": Place(
         "demo",
