@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from amqtt.broker import Broker
-from broker_clients import DEADLINE_SECONDS, RawClient
+from broker_clients import DEADLINE_SECONDS
 
 from modelwave_controller.broker import (
     EmbeddedBroker,
@@ -29,17 +28,17 @@ def settings_with_users(**changes: Any) -> EmbeddedBrokerSettings:
 class Host:
     """A broker that runs; `call` runs a coroutine function in its loop and returns the result."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, broker: Broker) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, broker: EmbeddedBroker) -> None:
         self.loop = loop
         self.broker = broker
-        self.port: int = broker._servers["default"].instance.sockets[0].getsockname()[1]
+        self.port = broker.port
 
     def call(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(DEADLINE_SECONDS)
 
 
 @contextmanager
-def hosted(make: Callable[[], Broker]) -> Iterator[Host]:
+def hosted(make: Callable[[], EmbeddedBroker]) -> Iterator[Host]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="broker-under-test")
     thread.start()
@@ -49,18 +48,9 @@ def hosted(make: Callable[[], Broker]) -> Iterator[Host]:
         await broker.start()
         return Host(loop, broker)
 
-    async def stop(broker: Broker) -> None:
-        if isinstance(broker, EmbeddedBroker):
-            await broker.stop()
-            assert others() == [], "stop() left tasks running"
-            return
-        RawClient.close_all()  # or amqtt keeps their connections
-        if broker.transitions.state == "started":
-            await broker.shutdown()
-        while others():  # amqtt leaves some behind
-            for task in others():
-                task.cancel()
-            await asyncio.wait(others(), timeout=1)
+    async def stop(broker: EmbeddedBroker) -> None:
+        await broker.stop()
+        assert others() == [], "stop() left tasks running"
 
     def others() -> list[asyncio.Task[Any]]:
         return [task for task in asyncio.all_tasks(loop) if task is not asyncio.current_task()]
@@ -81,22 +71,4 @@ def hosted(make: Callable[[], Broker]) -> Iterator[Host]:
 @contextmanager
 def embedded(settings: EmbeddedBrokerSettings | None = None) -> Iterator[Host]:
     with hosted(lambda: EmbeddedBroker(settings or EmbeddedBrokerSettings())) as host:
-        yield host
-
-
-@contextmanager
-def plain(**plugins: dict[str, Any]) -> Iterator[Host]:
-    """amqtt as it comes, with anonymous access unless a password plugin is named."""
-    known = {
-        "acl": "amqtt.plugins.topic_checking.TopicAccessControlListPlugin",
-        "passwords": "amqtt.plugins.authentication.FileAuthPlugin",
-    }
-    configured = {known[name]: options for name, options in plugins.items()}
-    if "passwords" not in plugins:
-        configured["amqtt.plugins.authentication.AnonymousAuthPlugin"] = {}
-    config = {
-        "listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:0"}},
-        "plugins": configured,
-    }
-    with hosted(lambda: Broker(config)) as host:
         yield host

@@ -12,7 +12,7 @@ import pytest
 from modelwave_controller import cli
 from modelwave_controller.cli.commands import COMMANDS
 
-SLOW = ("sqlalchemy", "alembic", "pydantic", "cryptography", "aiohttp", "amqtt", "numpy")
+SLOW = ("sqlalchemy", "alembic", "pydantic", "cryptography", "aiohttp", "argon2", "numpy")
 PROGRAM = f"""
 import sys
 from modelwave_controller.cli import run

@@ -33,16 +33,14 @@ class Withholding(EmbeddedBroker):
 
     withheld: tuple[str, ...] = ()
 
-    async def take_in(self, publish: Any) -> None:
-        if publish.retain_flag:
-            await self.retain_message(None, publish.topic_name, publish.data, publish.qos)
-        if parts(FLEET, publish.topic_name)[0] not in self.withheld:
-            await self._broadcast_message(None, publish.topic_name, publish.data)
+    def pass_on(self, message: Any) -> Any:
+        withheld = parts(FLEET, message.topic)[0] in self.withheld
+        return None if withheld else super().pass_on(message)
 
-    def post_retained(self, handler: Any, topic_filter: str, qos: int) -> None:
-        device = parts(FLEET, topic_filter)[:1]
-        if handler.session.client_id != "pi-1" or device[0] not in self.withheld:
-            super().post_retained(handler, topic_filter, qos)
+    def add_retained(self, session: Any, topic_filter: str, qos: int) -> None:
+        withheld = parts(FLEET, topic_filter)[0] in self.withheld
+        if not (withheld and session.client_id == "pi-1"):
+            super().add_retained(session, topic_filter, qos)
 
 
 @pytest.fixture

@@ -1,24 +1,14 @@
-"""Authenticates clients, and checks what their sessions may do.
+"""Authenticates clients, and says what they may do. A CONNECT is judged before any session is
+changed."""
 
-A CONNECT is read and checked before any session is changed; plain amqtt ends the old
-connection of a client id before it checks the new one's password.
-"""
-
-import asyncio
-
-from amqtt.adapters import BufferReader
-from amqtt.contexts import Action
-from amqtt.mqtt.connack import IDENTIFIER_REJECTED, NOT_AUTHORIZED, ConnackPacket
-from amqtt.mqtt.packet import CONNECT
-from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
-from amqtt.plugins.manager import PluginManager
-from amqtt.session import Session
-
+from modelwave_controller.broker import packets
 from modelwave_controller.broker.acl import is_topic_name
-from modelwave_controller.broker.credentials import Passwords
 from modelwave_controller.broker.errors import ClientRefused
+from modelwave_controller.broker.limits import MAX_LEVELS
+from modelwave_controller.broker.packets import Connect
+from modelwave_controller.broker.passwords import Passwords, TooManyChecks
+from modelwave_controller.broker.routes import is_filter
 from modelwave_controller.broker.settings import EmbeddedBrokerSettings
-from modelwave_controller.broker.wire import BoundedWriter, read_packet
 
 
 class NotAdmitted(ClientRefused):
@@ -33,60 +23,65 @@ class Admission:
     """The users, passwords and rules of one broker; without them everything is allowed."""
 
     def __init__(self, settings: EmbeddedBrokerSettings) -> None:
-        self._max_packet_bytes = settings.max_packet_bytes
         self._acl = settings.acl
         self._passwords = Passwords(settings.users) if settings.users is not None else None
 
-    async def admit(
-        self, reader: asyncio.StreamReader, writer: BoundedWriter, plugins: PluginManager
-    ) -> Session:
-        """Reads the client's CONNECT and returns its session. Raises ClientRefused."""
-        header, body = await read_packet(reader, (CONNECT,), self._max_packet_bytes)
-        packet = BufferReader(header.to_bytes() + body)
-        try:
-            _, session = await BrokerProtocolHandler.init_from_connect(packet, writer, plugins)
-        except Exception as error:  # as in handler.decode; amqtt has sent its answer already
-            raise ClientRefused(f"sent a malformed CONNECT: {str(error)!r}") from error
-        await self._judge(session)
-        session.password = None
-        return session
-
-    async def _judge(self, session: Session) -> None:
-        user, client_id = session.username, session.client_id
+    async def judge(self, connect: Connect, address: str) -> None:
+        """Raises NotAdmitted if the client at this address may not connect so."""
+        user, client_id = connect.user, connect.client_id
+        if connect.level != packets.PROTOCOL_LEVEL:
+            raise NotAdmitted(packets.WRONG_VERSION, f"speaks MQTT of level {connect.level}")
         if self._acl is not None and self._passwords is not None:
-            if not await self._passwords.check(user, session.password):
-                raise NotAdmitted(NOT_AUTHORIZED, f"gave a wrong user name ({user!r}) or password")
-            if not self._acl.may_connect(user, client_id):
+            try:
+                good = await self._passwords.check(user, connect.password, address)
+            except TooManyChecks as error:
+                raise NotAdmitted(packets.SERVER_UNAVAILABLE, str(error)) from error
+            if not good:
+                said = f"gave a wrong user name ({user!r}) or password"
+                raise NotAdmitted(packets.NOT_AUTHORIZED, said)
+            if not self._acl.may_connect(user or "", client_id):
                 raise NotAdmitted(
-                    IDENTIFIER_REJECTED,
+                    packets.IDENTIFIER_REJECTED,
                     f"as user {user!r} may not use the client id {client_id!r}",
                 )
-        if session.will_flag and not self.allows(session, session.will_topic, Action.PUBLISH):
-            raise NotAdmitted(NOT_AUTHORIZED, f"may not have a will on {session.will_topic!r}")
-
-    def check_owner(self, session: Session, kept: Session) -> None:
-        """Raises NotAdmitted if the session kept for this client id belongs to another user."""
-        if self._acl is not None and kept.username != session.username:
+        if connect.will is not None and not self.may_publish(user, connect.will.topic):
             raise NotAdmitted(
-                IDENTIFIER_REJECTED,
-                f"as user {session.username!r} asked for {kept.username!r}'s client id"
-                f" {session.client_id!r}",
+                packets.NOT_AUTHORIZED, f"may not have a will on {connect.will.topic!r}"
             )
 
-    def allows(self, session: Session, topic: str, action: Action) -> bool:
-        """Returns whether this session may publish to the topic, or subscribe to the filter."""
-        if action == Action.RECEIVE:
-            return True  # what was subscribed to may be received
+    def check_owner(self, user: str | None, owner: str | None, client_id: str) -> None:
+        """Raises NotAdmitted if the session kept for this client id belongs to another user."""
+        if self._acl is not None and owner != user:
+            raise NotAdmitted(
+                packets.IDENTIFIER_REJECTED,
+                f"as user {user!r} asked for {owner!r}'s client id {client_id!r}",
+            )
+
+    def is_controller(self, user: str | None) -> bool:
+        return self._acl is None or user in self._acl.controllers
+
+    def may_publish(self, user: str | None, topic: str) -> bool:
+        if topic.count("/") >= MAX_LEVELS:
+            return False
         if self._acl is None:
-            return action == Action.SUBSCRIBE or is_topic_name(topic)
-        if action == Action.SUBSCRIBE:
-            return self._acl.may_subscribe(session.username, topic)
-        return self._acl.may_publish(session.username, topic)
+            return is_topic_name(topic)
+        return self._acl.may_publish(user or "", topic)
+
+    def may_subscribe(self, user: str | None, topic_filter: str) -> bool:
+        if not is_filter(topic_filter, MAX_LEVELS):
+            return False
+        return self._acl is None or self._acl.may_subscribe(user or "", topic_filter)
+
+    def replace(self, settings: EmbeddedBrokerSettings) -> set[str]:
+        """Takes the users and rules of other settings, and returns the users who are gone or have
+        another password or target now: their connections have to end."""
+        if self._acl is None or self._passwords is None:
+            raise ValueError("an open broker has no users")
+        old, new = self._acl.targets, settings.acl.targets if settings.acl else {}
+        self._acl = settings.acl
+        changed = self._passwords.replace(settings.users or {})
+        return changed | {user for user in {*old, *new} if old.get(user) != new.get(user)}
 
     def close(self) -> None:
         if self._passwords is not None:
             self._passwords.close()
-
-
-async def tell(refused: NotAdmitted, writer: BoundedWriter) -> None:
-    await ConnackPacket.build(0, refused.code).to_stream(writer)

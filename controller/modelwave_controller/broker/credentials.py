@@ -5,9 +5,6 @@ writes it (pbkdf2.py). `target` is that of the device; without it the user may r
 all targets.
 """
 
-import asyncio
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +16,12 @@ from modelwave_controller.broker.errors import BrokerError
 # argon2id with 19 MiB, two passes, one lane: the minimum of OWASP's Password Storage Cheat
 # Sheet. It takes about 0.02 s on a slow machine, so a whole fleet can reconnect at once;
 # argon2-cffi's default takes ten times as long.
-_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-
-# How many passwords are checked at the same time; each takes a core and the memory above.
-CHECKS_AT_ONCE = 2
+HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 def hash_password(password: str) -> str:
     """Returns a hash for the credentials file; it is different every time because of its salt."""
-    return _HASHER.hash(password)
+    return HASHER.hash(password)
 
 
 class Credentials(NamedTuple):
@@ -75,34 +69,3 @@ def _is_hash(digest: str) -> bool:
     except argon2.exceptions.InvalidHashError:
         return False
     return True
-
-
-class Passwords:
-    """Checks passwords outside the event loop, a bounded number at once.
-
-    A check that is cancelled before its turn (the client timed out) is not made, so a flood of
-    connections does not leave a backlog of work.
-    """
-
-    def __init__(self, users: Mapping[str, str]) -> None:
-        self._users = dict(users)
-        self._pool = ThreadPoolExecutor(CHECKS_AT_ONCE, thread_name_prefix="broker-password")
-
-    async def check(self, user: str | None, password: str | None) -> bool:
-        digest = self._users.get(user or "")
-        if digest is None:
-            return False
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, _verify, digest, password or "")
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _verify(digest: str, password: str) -> bool:
-    if pbkdf2.is_hash(digest):
-        return pbkdf2.verify(digest, password)
-    try:
-        return _HASHER.verify(digest, password)
-    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-        return False

@@ -1,47 +1,31 @@
-"""The embedded broker: amqtt with its known faults closed. See the package's docstring."""
+"""The embedded broker: takes messages in, retains them and passes them on to sessions.
+
+One event loop does everything but the check of passwords. No step of it waits for a client: what a
+client does not take waits in its session, within limits (limits.py).
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from collections import OrderedDict
 
-from amqtt.broker import Broker
-from amqtt.contexts import Action, BrokerConfig, ListenerConfig
-from amqtt.errors import BrokerError as AmqttBrokerError
-from amqtt.mqtt.publish import PublishPacket
-from amqtt.session import Session
-
-from modelwave_controller.broker.admission import Admission, NotAdmitted, tell
+from modelwave_controller import few_lines
+from modelwave_controller.broker import limits, packets
+from modelwave_controller.broker.admission import Admission, NotAdmitted
+from modelwave_controller.broker.connection import Connection
 from modelwave_controller.broker.errors import BrokerError, ClientRefused
-from modelwave_controller.broker.handler import ClientHandler
+from modelwave_controller.broker.messages import Message, Retained
+from modelwave_controller.broker.packets import Connect
+from modelwave_controller.broker.routes import Subscriptions
+from modelwave_controller.broker.session import Session
 from modelwave_controller.broker.settings import EmbeddedBrokerSettings
-from modelwave_controller.broker.wire import BoundedWriter
+from modelwave_controller.connections import Bounds, Connections
 
 log = logging.getLogger("modelwave_controller.broker")
 
-# From the start of a connection to its admission, including the password check.
-CONNECT_SECONDS = 10
-# Messages accepted but not yet passed to their subscribers; beyond that, publishers wait.
-MAX_UNDISTRIBUTED = 1000
-# Messages kept for an absent client with a persistent session; beyond that, the oldest is dropped.
-MAX_KEPT_FOR_ABSENT = 1000
-SESSION_EXPIRY_SECONDS = 24 * 3600
-
-# The attributes of a kept session that a returning client's CONNECT replaces.
-_OF_THE_CONNECTION = (
-    "keep_alive",
-    "remote_address",
-    "remote_port",
-    "will_flag",
-    "will_message",
-    "will_qos",
-    "will_retain",
-    "will_topic",
-)
+BACKLOG = 1024  # connections that the system holds until they are accepted
 
 
-class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
+class EmbeddedBroker:
     """An MQTT 3.1.1 broker inside this process; create it and use it in a running event loop.
 
     start() raises BrokerError if it cannot listen, and may be called once. stop() ends every
@@ -51,196 +35,224 @@ class EmbeddedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
     """
 
     def __init__(self, settings: EmbeddedBrokerSettings) -> None:
-        _quiet_amqtt()
-        super().__init__(
-            BrokerConfig(
-                listeners={"default": ListenerConfig(bind=f"{settings.host}:{settings.port}")},
-                # Without this, amqtt loads a costly default set. Users and rules are checked
-                # without plugins, because a plugin is a task for each message and subscriber.
-                plugins={},
-                session_expiry_interval=SESSION_EXPIRY_SECONDS,
+        self.max_packet_bytes = settings.max_packet_bytes
+        self.connections = Connections(
+            Bounds(
+                all=settings.max_connections,
+                by_address=settings.max_connections,
+                waiting_by_address=limits.MAX_WAITING_BY_ADDRESS,
             )
         )
-        self.max_packet_bytes = settings.max_packet_bytes
+        self.sessions: dict[str, Session] = {}
+        self.retained = Retained()
+        self.subscriptions: Subscriptions[Session] = Subscriptions()
         self._settings = settings
         self._admission = Admission(settings)
-        self._broadcast_queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_UNDISTRIBUTED)
-        self._connections: dict[asyncio.Task[None], BoundedWriter] = {}
+        self._loop = asyncio.get_running_loop()
+        self._server: asyncio.Server | None = None
+        self._holders: dict[Session, Connection] = {}
+        self._devices = 0  # connected ones
+        self._kept: OrderedDict[str, float] = OrderedDict()  # client ids of absent clients
+        self._open: set[Connection] = set()
+        self._all_closed = asyncio.Event()
         self._stopping = False
 
     @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses and ports that the broker listens on, once it is started."""
+        assert self._server is not None
+        return [one.getsockname()[:2] for one in self._server.sockets]
+
+    @property
     def port(self) -> int:
-        """The port that the broker listens on, once it is started."""
-        port: int = self._servers["default"].instance.sockets[0].getsockname()[1]
-        return port
+        return self.addresses[0][1]
 
     async def start(self) -> None:
+        few_lines.bound(log.name)
+        host, port = self._settings.host, self._settings.port
         try:
-            await super().start()
-        except AmqttBrokerError as error:
-            where = f"{self._settings.host}:{self._settings.port}"
+            self._server = await self._loop.create_server(
+                lambda: Connection(self), host, port, reuse_address=True, backlog=BACKLOG
+            )
+        except OSError as error:
             raise BrokerError(
-                f"the broker cannot listen on {where}: {error.__cause__};"
+                f"the broker cannot listen on {host}:{port}: {error.strerror or error};"
                 " choose another port, or end the program that uses this one"
             ) from error
         if self._settings.notice is not None:
             log.warning(self._settings.notice)
 
     async def stop(self) -> None:
-        if self._stopping or self.transitions.state != "started":
+        """No wills are published: no subscriber stays connected."""
+        if self._stopping or self._server is None:
             return
         self._stopping = True
-        self._servers["default"].instance.close()
-        while self._connections:
-            # No wills are published: no subscriber stays connected. Closing is bounded in time.
-            tasks = list(self._connections)
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        await self.shutdown()
+        self._server.close()
+        judging = [one.judging for one in self._open if one.judging is not None]
+        if self._open:
+            self._all_closed.clear()
+            for connection in self._open:
+                connection.end()
+            await self._all_closed.wait()
+        await asyncio.gather(*judging, return_exceptions=True)
         self._admission.close()
 
-    def stream_connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
-    ) -> None:
-        """Starts to serve a new connection; asyncio calls it. It is not a coroutine, so stop()
-        knows every connection from the beginning."""
-        bounded = BoundedWriter(writer)
-        task = asyncio.create_task(self._serve(reader, bounded))
-        self._connections[task] = bounded
-        task.add_done_callback(self._connection_ended)
+    def replace_users(self, settings: EmbeddedBrokerSettings) -> None:
+        """Takes the users and rules of other settings. Those who are gone, or have another password
+        or target, are disconnected."""
+        changed = self._admission.replace(settings)
+        for session, connection in list(self._holders.items()):
+            if session.user in changed:
+                log.info("disconnected %r, whose password or target changed", session.client_id)
+                self.part(connection)
+                connection.end()
+        for client_id, session in list(self.sessions.items()):
+            if session.user in changed:
+                self._forget(client_id)
 
-    def _connection_ended(self, task: asyncio.Task[None]) -> None:
-        self._connections.pop(task).abort()  # also if it was cancelled before it began
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a connection failed", exc_info=task.exception())
+    # What connections call.
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: BoundedWriter) -> None:
-        peer = writer.get_peer_info()
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                session = await self._admission.admit(reader, writer, self.plugins_manager)
-            handler = await self._claim(session, reader, writer)
-            await self._host(handler)
-        except TimeoutError:
-            log.info("%s did not connect in %s s", peer, CONNECT_SECONDS)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            log.debug("%s closed the connection before its CONNECT was accepted", peer)
-        except ClientRefused as refused:
-            log.warning("refused %s, which %s", peer, refused)
-            if isinstance(refused, NotAdmitted):
-                with suppress(ConnectionError):
-                    await tell(refused, writer)
-        finally:
-            await writer.close()
+    def opened(self, connection: Connection) -> None:
+        self._open.add(connection)
+        if self._stopping:
+            connection.end()
 
-    async def _claim(
-        self, session: Session, reader: asyncio.StreamReader, writer: BoundedWriter
-    ) -> ClientHandler:
-        """Gives the client id to the session, and returns the handler for its connection.
+    def closed(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if not self._open:
+            self._all_closed.set()
 
-        An older connection with this client id is ended first and its will published, so a
-        device's old `offline` cannot arrive after its new `online`.
-        """
-        client_id = session.client_id
-        while client_id in self._sessions:
-            kept, holder = self._sessions[client_id]
-            self._admission.check_owner(session, kept)
-            if holder.ended.is_set():
-                break
-            holder.writer.abort()
-            await holder.ended.wait()
-        # No await suspends between here and the entry in _sessions, so no other connection can
-        # take the client id meanwhile.
-        session = await self._resume(session)
-        handler = ClientHandler(self, session, reader, writer)
-        self._sessions[client_id] = (session, handler)
-        return handler
+    async def admit(self, connect: Connect, connection: Connection) -> bool:
+        """Gives the connection its session. Returns whether the session was there before; raises
+        NotAdmitted."""
+        if not connect.client_id:
+            if not connect.clean:
+                raise NotAdmitted(packets.IDENTIFIER_REJECTED, "wants a session without a name")
+            connect = connect._replace(client_id=f"auto/{id(connection):x}")
+        await self._admission.judge(connect, connection.address)
+        # No await from here on, so no other connection can take the client id meanwhile.
+        return self._claim(connect, connection)
 
-    async def _resume(self, session: Session) -> Session:
-        """Returns the session kept for this client id if there is one and the client did not
-        ask for a clean one; else `session`."""
-        if session.clean_session:
-            await self._cleanup_session(session.client_id)
-        if session.client_id not in self._sessions:
-            return session
-        kept: Session = self._sessions[session.client_id][0]
-        for name in _OF_THE_CONNECTION:
-            setattr(kept, name, getattr(session, name))
-        kept.parent = 1  # CONNACK: session present
-        return kept
-
-    async def _host(self, handler: ClientHandler) -> None:
-        """Serves a client from its CONNACK to its end; then publishes its will if it is due."""
-        session = handler.session
-        try:
-            await handler.mqtt_connack_authorize(authorize=True)
-            session.transitions.connect()  # from now on messages are sent to it
-            while not session.retained_messages.empty():
-                kept = session.retained_messages.get_nowait()
-                handler.post(kept.topic, kept.data, kept.qos, retain=False)
-            parted = self._loop.create_future()
-            parted.set_result(await handler.serve())
-            await self._handle_disconnect(session, handler, parted)
-        finally:
-            if session.clean_session:
-                await self._cleanup_session(session.client_id)
-            handler.ended.set()
-
-    async def take_in(self, publish: PublishPacket) -> None:
-        """Retains a message if it says so, and passes it on to its subscribers."""
-        if publish.retain_flag:
-            await self.retain_message(None, publish.topic_name, publish.data, publish.qos)
-        # amqtt uses the subscription's QoS, even if the message was published with a lower one.
-        force_qos = 0 if publish.qos == 0 else None
-        await self._broadcast_message(None, publish.topic_name, publish.data, force_qos)
-
-    def post_retained(self, handler: ClientHandler, topic_filter: str, qos: int) -> None:
-        """Sends the retained messages that match a filter just subscribed to with that QoS."""
-        for topic, kept in self._retained_messages.items():
-            if self._matches(topic, topic_filter):
-                handler.post(topic, kept.data, min(qos, kept.qos or 0), retain=True)
+    def part(self, connection: Connection) -> None:
+        """Takes the session from its connection, and publishes its will; may be called again."""
+        session = connection.session
+        if self._holders.get(session) is not connection:
+            return
+        del self._holders[session]
+        self._devices -= not session.controller
+        session.parted()
+        if session.clean:
+            self._forget(session.client_id)
+        else:
+            self._kept[session.client_id] = self._loop.time()
+            self._forget_old()
+        will, connection.will = connection.will, None
+        if will is not None and not self._stopping:
+            try:
+                self.take_in(Message(will.topic, will.payload, will.qos), retain=will.retain)
+            except ClientRefused as refused:
+                log.warning("the will of %r is lost: it %s", session.client_id, refused)
 
     def may_publish(self, session: Session, topic: str) -> bool:
-        return self._admission.allows(session, topic, Action.PUBLISH)
+        return self._admission.may_publish(session.user, topic)
 
-    def remove_subscription(self, topic_filter: str, session: Session) -> None:
-        self._del_subscription(topic_filter, session)
+    def take_in(self, message: Message, *, retain: bool) -> Connection | None:
+        """Retains a message if it says so, and passes it on to its subscribers. Returns a
+        controller that is behind, if there is one: the sender has to wait for it."""
+        if retain:
+            self.retained.keep(message)
+        return self.pass_on(message)
 
-    async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
-        """Answers amqtt's permission check without its plugins."""
-        return self._admission.allows(session, topic, action)
+    def pass_on(self, message: Message) -> Connection | None:
+        behind = None
+        for session, qos in self.subscriptions.of(message.topic).items():
+            connection = self._holders.get(session)
+            if connection is None:
+                if not session.clean:
+                    session.add_while_absent(message, qos)
+                continue
+            session.add(message, qos)
+            connection.wake()
+            if session.queued_bytes > session.max_queued_bytes:
+                said = "disconnected %r: it does not take the %d bytes that wait for it"
+                log.warning(said, session.client_id, session.queued_bytes)
+                self.part(connection)
+                connection.end()
+            elif session.controller and session.queued_bytes > limits.CROWDED_BYTES:
+                behind = connection
+        return behind
 
-    async def _retain_broadcast_message(
-        self, broadcast: dict[str, Any], qos: int, target_session: Session
-    ) -> None:
-        """Bounds the messages kept for an absent client; amqtt itself has no bound."""
-        if target_session.retained_messages.qsize() >= MAX_KEPT_FOR_ABSENT:
-            target_session.retained_messages.get_nowait()
-        await super()._retain_broadcast_message(broadcast, qos, target_session)
+    def subscribe(self, session: Session, topic_filter: str, qos: int) -> int:
+        """Returns the code for the SUBACK: the granted QoS, or FILTER_REFUSED."""
+        if not self._admission.may_subscribe(session.user, topic_filter):
+            return packets.FILTER_REFUSED
+        filters = session.filters
+        if topic_filter not in filters and len(filters) >= limits.MAX_FILTERS_OF_A_CLIENT:
+            log.warning("refused %r another filter: it has %d", session.client_id, len(filters))
+            return packets.FILTER_REFUSED
+        granted = min(qos, packets.MAX_GRANTED_QOS)
+        filters[topic_filter] = granted
+        self.subscriptions.add(topic_filter, session, granted)
+        return granted
 
+    def unsubscribe(self, session: Session, topic_filter: str) -> None:
+        if session.filters.pop(topic_filter, None) is not None:
+            self.subscriptions.remove(topic_filter, session)
 
-def _quiet_amqtt() -> None:
-    """Silences amqtt's loggers, which log each packet and connection; this package logs what an
-    operator needs. A level that is already set stays."""
-    for name in ("amqtt", "transitions"):
-        logger = logging.getLogger(name)
-        if logger.level == logging.NOTSET:
-            logger.setLevel(logging.CRITICAL)
+    def add_retained(self, session: Session, topic_filter: str, qos: int) -> None:
+        """Lets the session send the retained messages of a filter just subscribed to."""
+        session.add_retained(self.retained.of(topic_filter), qos)
 
+    def packets_for(self, session: Session, max_bytes: int) -> list[bytes]:
+        return session.packets(self.retained, max_bytes)
 
-async def run_broker(
-    settings: EmbeddedBrokerSettings, ready: Callable[[int], None] | None = None
-) -> None:
-    """Serves until cancelled, then stops in order. Calls `ready` with the port.
+    # Sessions.
 
-    Raises BrokerError if it cannot listen.
-    """
-    broker = EmbeddedBroker(settings)
-    await broker.start()
-    try:
-        if ready is not None:
-            ready(broker.port)
-        await asyncio.Event().wait()
-    finally:
-        await broker.stop()
+    def _claim(self, connect: Connect, connection: Connection) -> bool:
+        """An older connection with this client id is ended first and its will published, so a
+        device's old `offline` cannot arrive after its new `online`."""
+        kept = self.sessions.get(connect.client_id)
+        controller = self._admission.is_controller(connect.user)
+        if kept is not None:
+            self._admission.check_owner(connect.user, kept.user, connect.client_id)
+            holder = self._holders.get(kept)
+            if holder is not None:
+                self.part(holder)
+                holder.end()
+        if not controller and self._devices >= limits.MAX_DEVICES:
+            raise NotAdmitted(
+                packets.SERVER_UNAVAILABLE,
+                f"is one device more than {limits.MAX_DEVICES}, where the embedded broker ends: use"
+                " Mosquitto, or a clustered broker",
+            )
+        if connect.clean:
+            self._forget(connect.client_id)
+        session = self.sessions.get(connect.client_id)
+        present = session is not None
+        if session is None:
+            session = Session(
+                connect.client_id, connect.user, clean=connect.clean, controller=controller
+            )
+            self.sessions[connect.client_id] = session
+        session.connected_again()
+        self._kept.pop(connect.client_id, None)
+        self._devices += not controller
+        self._holders[session] = connection
+        connection.session = session
+        return present
+
+    def _forget(self, client_id: str) -> None:
+        session = self.sessions.pop(client_id, None)
+        self._kept.pop(client_id, None)
+        if session is not None:
+            for topic_filter in session.filters:
+                self.subscriptions.remove(topic_filter, session)
+            session.filters.clear()
+
+    def _forget_old(self) -> None:
+        oldest = self._loop.time() - limits.SESSION_EXPIRY_SECONDS
+        while self._kept:
+            client_id, since = next(iter(self._kept.items()))
+            if since > oldest and len(self._kept) <= limits.MAX_KEPT_SESSIONS:
+                return
+            self._forget(client_id)

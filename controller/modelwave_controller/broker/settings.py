@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 
 from modelwave_controller.broker.acl import FleetAcl
 from modelwave_controller.broker.errors import BrokerError
-
-# The largest packet a client may send, without the 2 to 5 bytes of its fixed header. A pair
-# of envelopes on a desired topic is 8 KiB, a report 16 KiB, a block 1 KiB.
-MAX_PACKET_BYTES = 64 * 1024
+from modelwave_controller.broker.limits import MAX_CONNECTIONS, MAX_PACKET_BYTES
 
 
 @dataclass(frozen=True)
@@ -20,6 +17,7 @@ class EmbeddedBrokerSettings:
     users: user name to the hash of its password (`read_credentials`, `hash_password`). None means
         an open broker: no passwords and no rules, but reachable from this machine only.
     acl: the rules for those users; required with `users`, not allowed without.
+    max_connections: what the process has file descriptors for, at most MAX_CONNECTIONS.
     max_packet_bytes: a client that sends a longer packet is disconnected before it is read.
 
     Raises BrokerError if the fields contradict each other.
@@ -29,6 +27,7 @@ class EmbeddedBrokerSettings:
     port: int = 0
     users: Mapping[str, str] | None = field(default=None, repr=False)
     acl: FleetAcl | None = None
+    max_connections: int = MAX_CONNECTIONS
     max_packet_bytes: int = MAX_PACKET_BYTES
 
     def __post_init__(self) -> None:

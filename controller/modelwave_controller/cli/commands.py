@@ -66,9 +66,10 @@ COMMANDS: dict[str, Place] = {
     "broker": Place(
         "broker",
         "",
-        "Run the embedded MQTT broker, for first steps and up to about 1,000 devices.\n\n"
-        "A user's name is the device's id, or `controller`. Retained messages are kept in memory "
-        "only; the controller publishes them again when it connects.",
+        "Run the embedded MQTT broker, for first steps and up to 2,000 devices.\n\n"
+        "A user's name is the device's id, or `controller`. The file is read again when it "
+        "changes. Retained messages are kept in memory only; the controller publishes them again "
+        "when it connects.",
     ),
     "demo": Place(
         "demo",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwave_controller import disk
+from modelwave_controller import descriptors, disk
 from modelwave_controller.cli.logs import LogFormat, log_to_stderr
 from modelwave_controller.cli.options import home_of, path
 from modelwave_controller.cli.stores import opened_store
@@ -79,21 +79,23 @@ def broker(
     ] = None,
     ready_file: ReadyFileOption = None,
 ) -> None:
-    """Run the embedded MQTT broker, for first steps and up to about 1,000 devices.
+    """Run the embedded MQTT broker, for first steps and up to 2,000 devices.
 
-    A user's name is the device's id, or `controller`. Retained messages are kept in memory only;
-    the controller publishes them again when it connects.
+    A user's name is the device's id, or `controller`. The file is read again when it changes.
+    Retained messages are kept in memory only; the controller publishes them again when it connects.
     """
     if ctx.invoked_subcommand is not None:
         return
-    # amqtt takes a while to import, and only this command needs it.
+    # Only this command needs it.
     from modelwave_controller.broker import (
         BrokerError,
         EmbeddedBrokerSettings,
         FleetAcl,
-        read_credentials,
         run_broker,
     )
+    from modelwave_controller.broker.credentials import Credentials
+    from modelwave_controller.broker.limits import MAX_CONNECTIONS
+    from modelwave_controller.broker.users_file import UsersFile
 
     log_to_stderr()
 
@@ -101,14 +103,21 @@ def broker(
         say(f"the broker listens on {safe(host)}:{bound}")
         _write_ready(ready_file, {"host": host, "port": bound})
 
+    connections = descriptors.allow(MAX_CONNECTIONS)
+    if connections < MAX_CONNECTIONS:
+        logger.warning("the system allows this process %d connections (ulimit -n)", connections)
+
+    def settings_of(known: Credentials) -> EmbeddedBrokerSettings:
+        acl = FleetAcl(home_of(ctx).config.fleet, targets=known.targets)
+        return EmbeddedBrokerSettings(host, port, known.hashes, acl, connections)
+
     try:
-        if users is None:
-            settings = EmbeddedBrokerSettings(host=host, port=port)
+        file = UsersFile(users, settings_of) if users is not None else None
+        if file is not None:
+            settings = file.read()
         else:
-            known = read_credentials(users)
-            acl = FleetAcl(home_of(ctx).config.fleet, targets=known.targets)
-            settings = EmbeddedBrokerSettings(host=host, port=port, users=known.hashes, acl=acl)
-        asyncio.run(_until_signal(run_broker(settings, ready)))
+            settings = EmbeddedBrokerSettings(host, port, max_connections=connections)
+        asyncio.run(_until_signal(run_broker(settings, ready, file)))
     except BrokerError as error:
         raise OperatorError(str(error)) from error
 
