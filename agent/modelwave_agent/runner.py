@@ -219,6 +219,7 @@ class Agent:
         await self.link.publish(self.presence, b"online", True)
         await self._begin_anew()
         await self._subscribe()
+        self.echo.connected(False)  # until its topic is granted
         for topic in self.optional:
             await topic.subscribe(self.link, self.clock)
         self.connected.set()

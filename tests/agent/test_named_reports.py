@@ -98,6 +98,23 @@ def test_broker_that_ends_the_connection_for_the_own_report_is_not_asked_again(t
     assert Ending.times == 1
 
 
+def test_connection_without_the_own_report_is_not_taken_for_deaf(tmp_path):
+    """Its subscription once ended a connection, so the agent does without it."""
+    agent = booted(tmp_path)
+
+    async def life():
+        silent_since(agent.echo, 0)
+        agent.echo.came(b"report 0")
+        for topic in agent.optional:
+            topic.asks_at = float("inf")
+        await agent._connect()
+        agent.echo.sends(b"next")
+        agent.echo.acknowledged(1)
+        return agent.echo.is_deaf(10**6)
+
+    assert not asyncio.run(life())
+
+
 def test_reports_that_do_not_come_back_are_told_until_one_does(tmp_path):
     agent = booted(tmp_path)
     noted = []
