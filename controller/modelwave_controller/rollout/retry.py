@@ -36,10 +36,10 @@ def outcomes(
 ) -> dict[str, str]:
     """Returns {device: one of WORDS} of the known devices that the rollout has ordered its release,
     or back, and whose newest order still says so; `newest_only`: those of its newest wave. `clock`
-    is in seconds of the rollout clock."""
+    is in seconds of the rollout clock. Of a wave whose answers were deleted there are none."""
     found: dict[str, str] = {}
     for wave, late in waves(rollout, clock):
-        if newest_only and wave is not rollout.newest_wave:
+        if wave.counted or (newest_only and wave is not rollout.newest_wave):
             continue
         after = later(rollout)[1 if rollout.back else 0]
         answers = newest_answers(wave, population_of(wave, known), after)

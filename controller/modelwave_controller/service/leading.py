@@ -33,6 +33,7 @@ from modelwave_controller.service.heartbeats import Heartbeats
 from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.service.readback import ReadBack
+from modelwave_controller.service.repeats import Repeats
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
@@ -41,7 +42,7 @@ from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import ahead, lease, log, outbox
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
-from modelwave_controller.storage.proven import Policy
+from modelwave_controller.storage.proven import OFF, Policy
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ class Leading:
         self.store = store
         fleet = settings.home.config.fleet
         approves = settings.home.config.devices.approves
-        self.ticker = Ticker(store, settings.roots.issuer)
+        self.repeats = Repeats(store, settings.steady)
+        self.ticker = Ticker(store, settings.roots.issuer, self.repeats.heard_again)
         self.roots = settings.roots
         self.readback = ReadBack(
             self.roots.chain.newest, settings.wake.set, settings.clock, self.roots.found
@@ -79,7 +81,14 @@ class Leading:
         self.heartbeats = Heartbeats()
         put = self.heartbeats.put
         self.writer = Writer(
-            store, fleet, settings.inbox, settings.clock, approves, settings.policy, put
+            store,
+            fleet,
+            settings.inbox,
+            settings.clock,
+            approves,
+            settings.policy,
+            put,
+            self.repeats if settings.policy.proof == OFF else None,
         )
         self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)

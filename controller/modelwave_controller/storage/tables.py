@@ -30,7 +30,8 @@ metadata = MetaData()
 # "schema", for a modelwave from before the migrations; "event", the newest event's id, which each
 # writer locks, so that ids increase in the order of commits; "ticked", Unix seconds of a recent
 # tick; "heard", the number of batches with a device's newer report; "counted", the newest event
-# that the counters have, and "counters", the version of their rules (counting.py).
+# that the counters have, and "counters", the version of their rules (counting.py); "members", which
+# increases when the operator enrols, approves, revokes or forgets devices.
 heads = Table(
     "heads",
     metadata,
@@ -208,6 +209,20 @@ devices = Table(
     ),
 )
 
+# Newer reports that say what `devices` and `device_models` have of the device (last_heard.py).
+last_heard = Table(
+    "last_heard",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("boot", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),  # Unix seconds
+    Column("clock", BigInteger, nullable=False),  # the rollout clock then
+    Column("free_flash", BigInteger, nullable=False),
+    Column("free_ram", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 device_models = Table(
     "device_models",
     metadata,
@@ -313,6 +328,13 @@ answer_counts = Table(
     Column("inside", Integer, primary_key=True),
     Column("devices", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# The answers in `events` that this program does not understand: they say what may not be decided.
+unread_answers = Table(
+    "unread_answers",
+    metadata,
+    Column("event", BigInteger, primary_key=True, autoincrement=False),
 )
 
 # The operator's words for devices; no message of a device changes them.
