@@ -17,6 +17,12 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("ingest", "how many reports a second are stored", "benchmarks.scale.ingest"),
     Measurement("idle", "what an idle fleet writes to the disk", "benchmarks.scale.idle"),
     Measurement("embedded", "a wave through `modelwave broker`", "benchmarks.scale.embedded"),
+    Measurement(
+        "mosquitto",
+        "the shipped Mosquitto file: retained messages, a rollout, a broker that ends under it",
+        "benchmarks.scale.shipped_mosquitto",
+    ),
+    Measurement("fan-out", "a wave, beside a bare client", "benchmarks.scale.fan_out"),
     Measurement("tick", "a tick and a restart in the middle of a rollout", "benchmarks.scale.tick"),
     Measurement("commands", "what shows a fleet, by its size", "benchmarks.scale.commands"),
     Measurement("deltas", "the delta of a fine-tuned model", "benchmarks.scale.deltas"),

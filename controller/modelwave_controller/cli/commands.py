@@ -65,9 +65,11 @@ COMMANDS: dict[str, Place] = {
         "Run the controller: decide rollouts, publish orders, receive reports, serve files.",
     ),
     "broker": Place(
-        "service",
         "broker",
-        "Run the embedded MQTT broker, for first steps and up to 2,000 devices.",
+        "",
+        "Run the embedded MQTT broker, for first steps and up to 2,000 devices.\n\n"
+        "A user's name is the device's id, or `controller`. Retained messages are kept in memory "
+        "only; the controller publishes them again when it connects.",
     ),
     "demo": Place(
         "demo",

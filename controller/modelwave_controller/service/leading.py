@@ -37,6 +37,7 @@ from modelwave_controller.service.repeats import Repeats
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
+from modelwave_controller.service.unheard import Unheard
 from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import ahead, lease, log, outbox
@@ -90,7 +91,10 @@ class Leading:
             put,
             self.repeats if settings.policy.proof == OFF else None,
         )
-        self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
+        self.link = ServiceLink(
+            settings.broker, fleet, self._receive, settings.wake.set, notes_heard=True
+        )
+        self.unheard = Unheard(fleet, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
         self._connected = False  # as it is stored
         self._signs = False
@@ -138,7 +142,7 @@ class Leading:
                     published = True
                 if ticks:
                     while self._tick() and not stopping.is_set():
-                        pass
+                        self._publish()  # what was decided goes out before the next look at it
                     due = time.monotonic() + self.settings.tick_seconds
                 self._note_link()
                 pause = min(self._publish(), self.store.renew())
@@ -186,8 +190,9 @@ class Leading:
             self._connected = connected
 
     def _publish(self) -> float:
-        """Marks acknowledged messages, repairs what the broker has lost, and sends what is due.
-        Returns the seconds after which it is to be called again at the latest."""
+        """Marks acknowledged messages, repairs what the broker has lost, sends what is due, and
+        reads what the broker kept back. Returns the seconds after which it is to be called again at
+        the latest."""
         connection = self.link.current
         if connection is None:
             return self.settings.tick_seconds
@@ -198,6 +203,7 @@ class Leading:
         pause = self.readback.step(self.store, connection)
         if self.readback.may_send():
             self._send_due(connection)
+        self.unheard.step(self.store, connection, self.readback.has_looked)
         return pause
 
     def _answer(self) -> None:
@@ -220,8 +226,9 @@ class Leading:
                 self.store.verify(database)
                 but = ahead.not_surpassed(database, self.roots.issuer.root.epoch)
                 due = outbox.unsent(database, WINDOW - len(busy), busy, but)
-            for message in due:
-                if not self.store.sure:
-                    break  # the rest is sent after the next look at the lease
-                self.readback.sent(message)
-                connection.send(message)
+            with connection.burst():
+                for message in due:
+                    if not self.store.sure:
+                        break  # the rest is sent after the next look at the lease
+                    self.readback.sent(message)
+                    connection.send(message)
