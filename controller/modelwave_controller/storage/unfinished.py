@@ -28,7 +28,7 @@ def read(connection: Connection, rollout: Rollout, clock: float, also: Iterable[
     names = {*_troubled(connection, rollout), *also}
     late = [wave for wave, is_late in retry.waves(rollout, clock) if is_late or rollout.over]
     for number, wave in waves.items():
-        if any(wave is one for one in late):
+        if not wave.counted and any(wave is one for one in late):
             names.update(_silent(connection, rollout, number, wave))
     _note_answers(connection, rollout.id, waves, sorted(names))
     return _known(connection, rollout.model, sorted(names))
@@ -71,6 +71,7 @@ def _silent(connection: Connection, rollout: Rollout, number: int, wave: Wave) -
 def _note_answers(
     connection: Connection, rollout: int, waves: dict[int, Wave], names: list[str]
 ) -> None:
+    waves = {number: wave for number, wave in waves.items() if not wave.counted}
     for wave in waves.values():
         wave.answers.clear()
     its = answered.c
