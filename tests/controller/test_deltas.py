@@ -16,6 +16,7 @@ from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.storage import deltas as stored
 from modelwave_shared import deltas, digests, fields
 from modelwave_shared.deltas import BSDIFF, MAX_OFFERS, SUBTRACTED, Offer
+from modelwave_shared.limits import MAX_EPOCH
 
 RANDOM = random.Random(3)
 FIRST = RANDOM.randbytes(5000)
@@ -151,6 +152,16 @@ def test_kind_2_is_made_only_for_devices_that_apply_it_and_where_it_is_smaller(
     made[BSDIFF] = bytes(950)
     prepared(world, 3)
     assert [offer.kind for offer in offered(world, 3)] == [SUBTRACTED]
+
+
+def test_a_device_that_says_it_applies_kinds_which_nobody_knows_stops_nothing(
+    world: World,
+) -> None:
+    add(world, 1, 1, reads=MAX_EPOCH)
+    [made] = prepared(world, 2)
+    assert made.devices == 1
+    assert [offer.kind for offer in offered(world, 2)] in ([SUBTRACTED], [BSDIFF, SUBTRACTED])
+    assert prepared(world, 2) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"made": 1}', b"\xff\0", b"[" * 60000])
