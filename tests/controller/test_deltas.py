@@ -16,7 +16,7 @@ from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.storage import deltas as stored
 from modelwave_shared import deltas, digests, fields
 from modelwave_shared.deltas import BSDIFF, MAX_OFFERS, SUBTRACTED, Offer
-from modelwave_shared.limits import MAX_EPOCH
+from modelwave_shared.limits import MAX_BYTES, MAX_EPOCH, MAX_SEQ
 
 RANDOM = random.Random(3)
 FIRST = RANDOM.randbytes(5000)
@@ -240,6 +240,17 @@ def test_what_was_spared_is_found_by_an_index_of_those_alone(world: World) -> No
             ("0" * 64,),
         ).all()
     assert "COVERING INDEX device_models_saved" in plan[0][-1]
+
+
+def test_a_delta_spares_no_more_than_a_file_has(world: World) -> None:
+    """More of it, from a thousand devices, could not be added up any more."""
+    [device] = add(world, 1, 1)
+    told = device.models["digits"]
+    for saved, held in ((MAX_BYTES, MAX_BYTES), (MAX_BYTES + 1, MAX_BYTES), (MAX_SEQ, MAX_BYTES)):
+        told["saved"] = saved
+        world.hear([device])
+        with world.store.read() as connection:
+            assert stored.saved(connection, [told["sha256"]]).bytes == held
 
 
 def test_release_add_makes_them_too(world: World, capsys: pytest.CaptureFixture[str]) -> None:
