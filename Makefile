@@ -12,17 +12,17 @@ help: ## list the targets
 
 setup: $(STAMP) ## make .venv and install modelwave with all that its tests want
 $(STAMP): $(VENV)/.made typings/requirements.txt
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable ./agent --editable '.[dev]'
 	$(BIN)/pip install --quiet --no-deps --upgrade --target .typings -r typings/requirements.txt
 	@command -v micropython >/dev/null || scripts/get-micropython .micropython >/dev/null \
 	  || echo "no MicroPython: what runs on it is not tested (make test says so again)"
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.demo: $(VENV)/.made
-	$(BIN)/pip install --quiet --editable '.[controller,tflite,boards]'
+	$(BIN)/pip install --quiet --editable ./agent --editable '.[controller,tflite,boards]'
 	@touch $@
 
-$(VENV)/.made: pyproject.toml
+$(VENV)/.made: pyproject.toml agent/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "modelwave needs Python 3.11 or newer: apt install python3"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "modelwave needs Python 3.11 or newer; $(PYTHON) is older"; exit 1; }

@@ -72,20 +72,26 @@ def commit(folder: Path, message: str) -> str:
     return run(folder, "git", "rev-parse", "HEAD")[:7]
 
 
-def built(folder: Path, kind: str) -> Path:
-    """The wheel or sdist that hatchling makes of `folder`."""
-    out = folder.parent / f"made-{folder.name}"
+def built(folder: Path, kind: str, out: Path) -> Path:
+    """The wheel or sdist that hatchling makes of `folder`, in the new folder `out`."""
     run(folder, sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(out))
     [made] = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return made
 
 
 def unpacked(wheel: Path) -> Path:
-    folder = wheel.parent / "site"
+    """A folder with what the agent's wheel installs, and beside it the controller, which has no
+    version of its own."""
+    site = wheel.parent / "site"
     with zipfile.ZipFile(wheel) as archive:
         assert archive.namelist().count("modelwave_shared/version.py") == 1
-        archive.extractall(folder)
-    return folder
+        archive.extractall(site)
+    shutil.copytree(ROOT / "controller/modelwave_controller", site / "modelwave_controller")
+    return site
+
+
+def agent_of(sources: Path) -> Path:
+    return built(sources / "agent", "wheel", sources.parent / f"made-{sources.name}")
 
 
 @pytest.mark.slow
@@ -93,7 +99,7 @@ def test_wheel_from_a_repository_knows_its_commit_wherever_it_is_installed(
     sources: Path, tmp_path: Path
 ) -> None:
     digits = commit(sources, "first")
-    site = unpacked(built(sources, "wheel"))
+    site = unpacked(agent_of(sources))
     commit(tmp_path, "somebody else's repository, around it all")
     assert said(site, [site]) == both(f"+g{digits}")
 
@@ -103,7 +109,7 @@ def test_wheel_from_changed_sources_says_so(sources: Path) -> None:
     digits = commit(sources, "first")
     with (sources / "shared/modelwave_shared/topics.py").open("a") as file:
         file.write("# changed\n")
-    site = unpacked(built(sources, "wheel"))
+    site = unpacked(agent_of(sources))
     assert said(site, [site]) == both(f"+g{digits}.dirty")
 
 
@@ -112,29 +118,29 @@ def test_wheel_made_from_an_sdist_knows_the_commit_of_the_sdist(
     sources: Path, tmp_path: Path
 ) -> None:
     digits = commit(sources, "first")
-    shutil.unpack_archive(built(sources, "sdist"), tmp_path / "unpacked")
+    shutil.unpack_archive(built(sources, "sdist", tmp_path / "made"), tmp_path / "unpacked")
     [folder] = (tmp_path / "unpacked").iterdir()
-    site = unpacked(built(folder, "wheel"))
+    site = unpacked(agent_of(folder))
     assert said(site, [site]) == both(f"+g{digits}")
 
 
 @pytest.mark.slow
 def test_wheel_made_without_git_has_its_version_alone(sources: Path, tmp_path: Path) -> None:
     commit(tmp_path, "somebody else's repository, around it all")
-    site = unpacked(built(sources, "wheel"))
+    site = unpacked(agent_of(sources))
     assert said(site, [site]) == both("")
 
 
 @pytest.mark.slow
 def test_image_gets_all_that_a_wheel_is_made_of(tmp_path: Path) -> None:
-    lines = (ROOT / "docker/Dockerfile").read_text().partition("\nFROM")[2].splitlines()
-    stage = "\n".join(lines[: lines.index("")])
+    text = (ROOT / "docker/Dockerfile").read_text()
+    stage = text.partition("\nFROM python AS build\n")[2].partition("\nFROM ")[0]
     for copied in re.findall(r"^COPY (.+) \S+$", stage, re.M):
         for part in copied.split():
             place(part, tmp_path / "src")
     [stamp] = re.findall(r"^RUN (sed .+)$", stage, re.M)
     run(tmp_path / "src", "sh", "-c", f"COMMIT=1a2b3c4; {stamp}")
-    site = unpacked(built(tmp_path / "src", "wheel"))
+    site = unpacked(agent_of(tmp_path / "src"))
     assert said(site, [site]) == both("+g1a2b3c4")
 
 
@@ -163,3 +169,19 @@ def test_report_of_a_host_and_installed_metadata_have_the_version(tmp_path: Path
     agent, _ = World(tmp_path).boot()
     assert agent.state()["agent"] == f"modelwave-agent {version.described()}"
     assert installed_version("modelwave") == version.VERSION
+
+
+@pytest.mark.slow
+def test_agent_s_wheel_has_nothing_of_the_controller_and_the_controller_s_needs_it(
+    sources: Path, tmp_path: Path
+) -> None:
+    info = f"modelwave_agent-{version.VERSION}"
+    with zipfile.ZipFile(agent_of(sources)) as archive:
+        of_agent = archive.namelist()
+    folders = {name.split("/")[0] for name in of_agent}
+    assert folders == {"modelwave_agent", "modelwave_shared", f"{info}.dist-info", f"{info}.data"}
+    assert f"{info}.data/data/share/modelwave/modelwave-agent.service" in of_agent
+    with zipfile.ZipFile(built(sources, "wheel", tmp_path / "made")) as archive:
+        assert set(archive.namelist()).isdisjoint(of_agent)
+        metadata = archive.read(f"modelwave-{version.VERSION}.dist-info/METADATA").decode()
+    assert f"\nRequires-Dist: modelwave-agent=={version.VERSION}\n" in metadata

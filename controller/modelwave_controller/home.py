@@ -8,7 +8,8 @@ report.key        the secret of the keys by which devices prove their reports
 offline/          root and release keys; the service never needs them: move them away
 releases/         <model>/<release>/<target>.json, the signed manifests
 signed/           the same for releases in bundles, so that no number is used twice
-files/<sha256>    the files that manifests name; devices download them
+files/<sha256>    the files that manifests name, and deltas; devices download them
+deltas/           <target>/<sha256>.json, the deltas for the model with this sha256
 targets/          the operator's own targets
 broker/           what the broker needs: the users and their rules, its certificate
 ca/               the certificate of the fleet's authority; its key is in offline/
@@ -85,6 +86,8 @@ listen = "127.0.0.1:8180"
 # The URLs from which devices download, as they cannot use the address above:
 # urls = ["http://192.0.2.10:8180/files"]; a file is at URL/<sha256>.
 urls = []
+# Whether deltas are made, by which devices make a new model from the one that they run.
+deltas = true
 
 [devices]
 # Whether reports and windows have to prove which device sent them: "off"; "show": what is not
@@ -174,6 +177,7 @@ class DatabaseSettings(_Settings):
 class FilesSettings(_Settings):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8180"
     urls: Annotated[list[Url], Field(max_length=limits.MAX_URLS)] = []
+    deltas: bool = True
 
     @property
     def address(self) -> tuple[str, int]:
@@ -237,6 +241,7 @@ class Home:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files = path / "files"
+        self.deltas = path / "deltas"
         self.releases = path / "releases"
         self.signed = path / "signed"
         self.targets = path / "targets"

@@ -117,7 +117,7 @@ def test_version_and_free_ram_are_of_this_machine():
 
 def test_missing_runtime_says_what_to_install(monkeypatch):
     monkeypatch.setattr(litert, "RUNTIMES", ("no-such-runtime", "nor-this"))
-    with pytest.raises(ProofError, match=r"pip install 'modelwave\[tflite\]'"):
+    with pytest.raises(ProofError, match=r"pip install 'modelwave-agent\[tflite\]'"):
         LiteRT()
 
 

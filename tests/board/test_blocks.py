@@ -35,7 +35,7 @@ def test_cases_on_micropython(tmp_path):
     assert done.stdout.splitlines()[-1] == "24 passed, 0 failed"
 
 
-@pytest.fixture(scope="module", params=["mosquitto", "amqtt"])
+@pytest.fixture(scope="module", params=["mosquitto", "embedded"])
 def port(request, tmp_path_factory):
     with broker(tmp_path_factory.mktemp("broker"), request.param) as found:
         yield found

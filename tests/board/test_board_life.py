@@ -109,7 +109,7 @@ def test_line_that_dies_during_a_download_is_noticed_and_the_rest_comes_over_ano
         assert rest < 100_000 - SOME_BYTES // 2, "it began anew"
 
 
-@pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
+@pytest.mark.parametrize("kind", ["mosquitto", "embedded"])
 def test_broker_that_is_killed_during_a_download_and_starts_again(tmp_path, compiled, kind):
     with (
         running_broker(tmp_path, kind) as running,

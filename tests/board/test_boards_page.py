@@ -157,7 +157,7 @@ def test_settings_of_the_page_start_a_service(tmp_path, monkeypatch):
 
 
 def test_main_py_connects_and_reports(tmp_path):
-    with broker(tmp_path, "amqtt") as port, Ground(tmp_path, port) as ground:
+    with broker(tmp_path, "embedded") as port, Ground(tmp_path, port) as ground:
         package.write(package.build(), tmp_path / "lib")
         places = f'folder="{tmp_path}/modelwave", root="{tmp_path}/root.json"'
         text = block("main.py", "python").replace('"192.0.2.10", 1883', f'"127.0.0.1", {port}')

@@ -13,6 +13,7 @@ from benchmarks import sizes
 from modelwave_controller.boards import installer, package
 from modelwave_controller.cli import run
 from modelwave_controller.service.files import FileServer
+from modelwave_controller.service.vitals import Vitals
 from tests import micropython
 from tests.agent.host_server import serving
 from tests.board.updating import PROGRAMS, ROM, FromRom, Ground, broker
@@ -83,7 +84,7 @@ class Serving:
     def __init__(self, folder):
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
-        self.server = FileServer(folder)
+        self.server = FileServer(folder, Vitals())
 
     def __enter__(self):
         self.thread.start()

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 SOURCE_HEAP = "176k"  # a Pico W has 188; compiling the sources takes more than running them
 
 
-@pytest.fixture(params=["mosquitto", "amqtt"])
+@pytest.fixture(params=["mosquitto", "embedded"])
 def ground(request, tmp_path):
     with broker(tmp_path, request.param) as port, Ground(tmp_path, port) as made:
         yield made

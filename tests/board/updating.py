@@ -43,7 +43,7 @@ KEEPALIVE_SECONDS = 10
 
 @contextlib.contextmanager
 def broker(folder, kind):
-    """The port of a broker of this kind (mosquitto, amqtt), which ends with the block."""
+    """The port of a broker of this kind (mosquitto, embedded), which ends with the block."""
     with running_broker(folder, kind) as running:
         yield running.port
 

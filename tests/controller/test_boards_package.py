@@ -15,6 +15,7 @@ from modelwave_controller.boards import compiling, installer, modules, package
 from modelwave_controller.cli import run
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.service.files import FileServer
+from modelwave_controller.service.vitals import Vitals
 from modelwave_shared import digests
 
 pytestmark = pytest.mark.slow
@@ -295,7 +296,7 @@ def test_a_boards_manifest_that_is_wrong_is_not_passed_over(
 
 def answers(folder: Path, *paths: str, **headers: str) -> list[tuple[int, str]]:
     async def ask() -> list[tuple[int, str]]:
-        server = FileServer(folder)
+        server = FileServer(folder, Vitals())
         url = (await server.start("127.0.0.1", 0)).rpartition("/")[0]
         try:
             async with aiohttp.ClientSession() as session:
@@ -338,7 +339,7 @@ def test_no_cache_hands_a_file_out_without_asking_whether_there_is_a_newer_one(
     """A board that is given one module of an older agent may not start again."""
 
     async def ask() -> str:
-        server = FileServer(tmp_path)
+        server = FileServer(tmp_path, Vitals())
         url = (await server.start("127.0.0.1", 0)).rpartition("/")[0]
         try:
             async with (
@@ -404,7 +405,7 @@ def test_two_boards_that_ask_at_once_build_it_once(
     monkeypatch.setattr(package, "build", build)
 
     async def ask() -> list[tuple[int, str]]:
-        server = FileServer(tmp_path)
+        server = FileServer(tmp_path, Vitals())
         url = (await server.start("127.0.0.1", 0)).rpartition("/")[0] + "/board/manifest.py"
         try:
             async with aiohttp.ClientSession() as session:

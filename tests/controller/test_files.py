@@ -12,6 +12,7 @@ import pytest
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.service.files import FileServer, doubt
+from modelwave_controller.service.vitals import Vitals
 
 DATA = bytes(range(256)) * 5000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -30,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 def serve(folder: Path, ask: Ask) -> Any:
     async def run() -> Any:
-        server = FileServer(folder)
+        server = FileServer(folder, Vitals())
         url = await server.start("127.0.0.1", 0)
         try:
             async with aiohttp.ClientSession(auto_decompress=False) as session:
@@ -150,7 +151,7 @@ def test_healthz_says_that_it_runs(folder: Path) -> None:
 
 def test_an_address_that_is_taken_is_one_clear_error(folder: Path) -> None:
     async def run(port: int) -> None:
-        await FileServer(folder).start("127.0.0.1", port)
+        await FileServer(folder, Vitals()).start("127.0.0.1", port)
 
     taken = socket.create_server(("127.0.0.1", 0))
     with taken, pytest.raises(OperatorError, match=r"files\.listen: cannot listen on 127"):

@@ -13,6 +13,7 @@ import pytest
 from modelwave_controller.connections import Bounds
 from modelwave_controller.service import guard
 from modelwave_controller.service.files import FileServer
+from modelwave_controller.service.vitals import Vitals
 
 LARGE = "a" * 64
 LARGE_BYTES = 64 * 1024 * 1024  # more than the sockets hold
@@ -54,7 +55,7 @@ def serve(
         file.truncate(LARGE_BYTES)
 
     async def run() -> None:
-        server = FileServer(folder, bounds)
+        server = FileServer(folder, Vitals(), bounds)
         place = Place(await server.start("127.0.0.1", 0))
         try:
             await asyncio.wait_for(ask(place), 20)

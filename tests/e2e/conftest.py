@@ -46,7 +46,7 @@ class House:
     def release(self, version: str, *more: str) -> None:
         self.operator.asks(*release_arguments(DIGITS, version, "linux-cpu"), *more)
 
-    def _start_amqtt(self) -> str:
+    def _start_embedded(self) -> str:
         return service.start_broker(self.operator, self.running)
 
     def _start_mosquitto(self) -> str:

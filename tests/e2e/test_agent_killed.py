@@ -139,7 +139,7 @@ def test_agent_killed_in_the_middle_of_a_download_fetches_only_the_rest(
     house: House, tmp_path: Path, files: Files, release: signing.Release
 ) -> None:
     house.init()
-    house.start_broker("amqtt")
+    house.start_broker("embedded")
     port = int(house.broker_url.rsplit(":", 1)[1])
     (tmp_path / "root.json").write_bytes(signing.root_envelope())
     config = tmp_path / "agent.toml"

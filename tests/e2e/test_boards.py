@@ -22,7 +22,7 @@ PATH = [REPO / "shared", REPO / "agent", BOARD_PROGRAM.parent]
 BOARDS = ["pico-1", "pico-2"]
 HOSTS = [Device(f"pi-{n}", HOST, daemon=n == 1) for n in range(1, 4)]
 # Mosquitto writes each of thousands of retained orders to the disk, as it must: a minute.
-BROKERS = ["amqtt", "mosquitto"] if os.environ.get("MODELWAVE_LONG") else ["amqtt"]
+BROKERS = ["embedded", "mosquitto"] if os.environ.get("MODELWAVE_LONG") else ["embedded"]
 PLAN = (
     "--soak",
     "0",
@@ -134,7 +134,7 @@ def test_boards_and_hosts_take_a_release_in_waves_and_give_a_bad_one_back(
 @pytest.mark.e2e
 def test_board_tells_what_its_inferences_came_to(house: House) -> None:
     house.init()
-    house.start_broker("amqtt")
+    house.start_broker("embedded")
     house.start_service()
     house.operator.asks(*release_arguments(DIGITS, "v2", BOARD))
     installed = house.folder / "lib"

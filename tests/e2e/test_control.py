@@ -64,7 +64,7 @@ def waits(found: Any) -> str | None:
 @pytest.mark.e2e
 def test_every_verb_steers_a_rollout_of_real_agents(house: House) -> None:
     house.init()
-    house.start_broker("amqtt")
+    house.start_broker("embedded")
     house.start_service()
     for version in ("v1", "v2"):
         house.release(version)

@@ -1,76 +1,93 @@
-"""Tests the parts of docker/ without containers: its script, its settings, its two agents.
+"""Tests docker/compose.yaml without containers: the commands of docs/deploying.md, in their order.
 
-No container engine is needed; names of containers become addresses on this machine. If `docker
-compose` is installed, it checks the compose file.
+No container engine is needed (compose_here.py). If `docker compose` is installed, it checks the
+compose file.
 """
 
 import os
+import re
 import shutil
 import subprocess
-import sys
-import tomllib
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
+import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
-from modelwave_controller.demo.processes import AGENT
-from tests.e2e.conftest import REPO, House
+from modelwave_controller.demo.processes import processes
+from modelwave_controller.demo.service import START_SECONDS
+from tests.e2e.compose_here import ComposeHere, postgres_program
+from tests.e2e.conftest import MOSQUITTO, REPO, House
+from tests.tools import MOSQUITTO_MISSING, POSTGRESQL_MISSING
 
 pytestmark = pytest.mark.slow
 
 DOCKER = REPO / "docker"
+LONG = os.environ.get("MODELWAVE_LONG") == "1"
+needs_postgres = pytest.mark.skipif(not postgres_program("initdb"), reason=POSTGRESQL_MISSING)
 
 
-def first_run(house: House, enrolment: Path) -> None:
-    enrolment.mkdir()
-    environment = house.operator.environment | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "MODELWAVE_HOME": str(house.operator.home),
-        "MODELWAVE_ENROLMENT": str(enrolment),
-        "MODELWAVE_FLEET": "demo",
-    }
-    subprocess.run(["sh", str(DOCKER / "first-run.sh")], env=environment, check=True)
+def printed() -> list[str]:
+    """The lines of docs/deploying.md that bring a whole fleet up, after the alias and the build."""
+    page = (REPO / "docs/deploying.md").read_text("utf-8")
+    found = re.search(r"<!-- compose: commands .*?-->\n```sh\n(.*?)```", page, re.DOTALL)
+    assert found
+    alias, build, *rest = found[1].replace("\\\n", " ").splitlines()
+    assert (alias, build) == (
+        "alias compose='docker compose -f docker/compose.yaml'",
+        "compose build",
+    )
+    return rest
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[ComposeHere]:
+    if MOSQUITTO is None:
+        pytest.skip(MOSQUITTO_MISSING)
+    with processes(tmp_path) as running:
+        made = ComposeHere(tmp_path, running)
+        try:
+            yield made
+        finally:
+            made.down_database()
 
 
 @pytest.mark.e2e
-def test_parts_of_the_compose_file_work_together(house: House, tmp_path: Path) -> None:
-    enrolment = tmp_path / "enrolment"
-    first_run(house, enrolment)
-    settings = house.operator.home / "controller.toml"
-    made = tomllib.loads(settings.read_text())
-    assert made["broker"]["url"] == "mqtt://broker:1883"
-    assert made["files"]["urls"] == ["http://controller:8180/files"]
-    # The same settings, with this machine's names.
-    text = settings.read_text().replace("mqtt://broker:1883", "mqtt://127.0.0.1:1883")
-    text = text.replace('urls = ["http://controller:8180/files"]', "urls = []")
-    settings.write_text(text.replace("0.0.0.0:8180", "127.0.0.1:8180"))
-    house.start_broker("mosquitto")
-    house.start_service()
-    house.release("v2")
-    for name in ("agent-1", "agent-2"):
-        config = (DOCKER / f"{name}.toml").read_text()
-        config = config.replace("mqtt://broker:1883", house.broker_url)
-        config = config.replace("controller:8180", house.files)
-        config = config.replace("/etc/modelwave/enrolment", str(enrolment))
-        config = config.replace("/var/lib/modelwave/state", str(tmp_path / "state" / name))
-        path = tmp_path / f"{name}.toml"
-        path.write_text(config)
-        house.running.start(name, [*AGENT, "run", "--config", str(path)])
-    house.operator.waits(["device", "list"], lambda found: len(found) == 2)
-    plan = ("--stages", "100", "--soak", "0", "--trial-seconds", "0", "--deadline", "60")
-    assert house.operator.shows("rollout", "start", "digits", "v2", *plan) == 0
-    assert house.operator.shows("rollout", "watch") == 0
-    assert house.running.dead() == []
+@needs_postgres
+def test_compose_file_brings_a_rollout_to_its_end_as_printed(here: ComposeHere) -> None:
+    """And its health checks notice that the broker, or the database, is gone."""
+    for line in printed():
+        said = here.run(line)
+        if line.endswith("device list"):
+            assert "agent-1" in said
+    assert "FINISHED" in said
+    assert here.running.dead() == []
+    services = ("controller", "agent-1", "agent-2")
+    assert [name for name in services if not here.is_healthy(name)] == []
+    has_offline_key = [name for name in here.services if offline_keys(here, name)]
+    assert has_offline_key == ["operator"]
+    if LONG:
+        here.down_database()
+        until(lambda: not here.is_healthy("controller"))
+        here.running.end("broker")
+        until(lambda: not here.is_healthy("agent-1"))
 
 
-def test_first_run_twice_changes_nothing(house: House, tmp_path: Path) -> None:
-    first_run(house, tmp_path / "one")
-    before = {path: path.read_bytes() for path in house.operator.home.rglob("*") if path.is_file()}
-    first_run(house, tmp_path / "two")
-    after = {path: path.read_bytes() for path in house.operator.home.rglob("*") if path.is_file()}
-    assert after == before
+def offline_keys(here: ComposeHere, service: str) -> list[Path]:
+    """Files of root, release or authority keys in the volumes of a service."""
+    names = {"root-1.key", "root-2.key", "root-3.key", "release.key", "ca.key"}
+    folders = [place for place in here.mounts(service).values() if place.is_dir()]
+    return [path for place in folders for path in place.rglob("*.key") if path.name in names]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(1)
 
 
 @pytest.mark.e2e
@@ -103,10 +120,15 @@ def compose() -> list[str]:
 
 
 def test_compose_file_is_one() -> None:
-    environment = {**os.environ, "MODELWAVE_PASSPHRASE": "x"}
     command = [*compose(), "-f", str(DOCKER / "compose.yaml"), "config", "--quiet"]
-    assert subprocess.run(command, env=environment, check=False).returncode == 0
-    del environment["MODELWAVE_PASSPHRASE"]
-    refused = subprocess.run(command, env=environment, check=False, capture_output=True)
-    assert refused.returncode != 0
-    assert b"it encrypts the offline keys" in refused.stderr
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_containers_of_the_compose_file_have_no_rights() -> None:
+    services = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+    for service in services.values():
+        assert service["user"] == "10001:10001"
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert [name for name, one in services.items() if "ports" in one] == ["broker", "controller"]

@@ -86,7 +86,7 @@ def test_devices_take_what_fits_and_reject_with_the_byte_or_the_operator_they_la
     for target in PROFILES:
         assert needs[target]["ram"] == arena(target)
         assert needs[target]["kernels"] == list(OPERATORS)
-    house.start_broker("amqtt")
+    house.start_broker("embedded")
     house.start_service()
     devices = fleet()
     for device in devices:

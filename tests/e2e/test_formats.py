@@ -31,7 +31,7 @@ class Fleet:
     def __init__(self, house: House) -> None:
         self.house = house
         house.init()
-        house.start_broker("amqtt")
+        house.start_broker("embedded")
         self.root = house.operator.home / "root.json"
 
     def start_controller(self, program: NextYear | None = None) -> None:

@@ -82,7 +82,7 @@ def test_tflite_and_onnx_are_two_targets_of_one_rollout(house: House, tmp_path: 
     house.init()
     made = ("golden", "make", str(onnx_files[0]), "--inputs", str(tmp_path / "pictures.npy"))
     house.operator.shows(*made, "--out", str(onnx_files[1]))
-    house.start_broker("amqtt")
+    house.start_broker("embedded")
     house.start_service()
     with ExitStack() as running:
         fleet = agents(house, running)

@@ -17,7 +17,10 @@ from tests.e2e.conftest import REPO, free_port
 PASSPHRASE = b"correct horse\n"
 # What is asked on the terminal, and what a person types.
 ANSWERS = {b"Passphrase of": PASSPHRASE, b"Repeat it": PASSPHRASE, b"Sign it?": b"y\n"}
-INSTALLED = ["python3 -m venv .venv && . .venv/bin/activate", "pip install '.[controller,tflite]'"]
+INSTALLED = [
+    "python3 -m venv .venv && . .venv/bin/activate",
+    "pip install ./agent '.[controller,tflite]'",
+]
 OUTPUT_BYTES = 4096
 AGENT_SECONDS = 60  # for what takes 2
 

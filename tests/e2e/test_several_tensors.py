@@ -96,7 +96,7 @@ def test_models_of_several_tensors_are_rolled_out_and_taken_back_for_a_wrong_out
     house: House, tmp_path: Path
 ) -> None:
     house.init()
-    house.start_broker("amqtt")
+    house.start_broker("embedded")
     house.start_service()
     cases = [
         Case(

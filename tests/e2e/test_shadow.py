@@ -58,7 +58,7 @@ def test_agreement_is_known_before_the_first_answer_and_the_trial_downloads_noth
     house: House, tmp_path: Path
 ) -> None:
     house.init()
-    house.start_broker("amqtt")
+    house.start_broker("embedded")
     house.start_service()
     house.release("v1")
     release_by_labels(house, "v2")

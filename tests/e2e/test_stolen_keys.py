@@ -188,7 +188,7 @@ def test_stolen_and_lost_keys_are_replaced_and_no_device_takes_what_a_thief_sign
     house: House,
 ) -> None:
     house.init()
-    house.start_broker("amqtt")
+    house.start_broker("embedded")
     house.start_service()
     operator = Operator(house)
     for version in ("v1", "v2"):

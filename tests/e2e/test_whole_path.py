@@ -45,7 +45,7 @@ def live_releases(found: Any) -> set[tuple[int, str]]:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("broker", ["amqtt", "mosquitto"])
+@pytest.mark.parametrize("broker", ["embedded", "mosquitto"])
 def test_good_model_reaches_the_fleet_in_waves_and_a_bad_one_comes_back(
     house: House, broker: str
 ) -> None:

@@ -289,6 +289,11 @@ class HostAgent:
         from 1 at each start of the agent."""
         return self._agent.window()
 
+    def is_connected(self) -> bool:
+        """Returns whether the agent is connected to the broker now. An agent that is not serves its
+        models all the same, and goes on trying."""
+        return self._agent.connected.is_set()
+
     def update_now(self) -> None:
         """Calls `may_update` at once if it has deferred an update: what held it up is over."""
         loop = self._loop

@@ -6,11 +6,13 @@ import json
 import logging
 import signal
 import sys
+import time
 from pathlib import Path
 
 from modelwave_agent.host import config
 from modelwave_agent.host.agent import HostAgent
 from modelwave_agent.host.config import AgentConfig, ConfigError
+from modelwave_agent.host.supervised import problem_of, supervised
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import new_record
@@ -24,10 +26,11 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command and returns its exit code: 0, or 2 after an error."""
+    """Runs one command and returns its exit code: 0, 1 from a failed health check, or 2 after an
+    error."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.command(options.config))
+        return int(options.command(options))
     except (ConfigError, ProofError, OSError) as error:
         print(f"modelwave-agent: {error}", file=sys.stderr)
         return 2
@@ -50,21 +53,33 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(command.__name__[1:], help=text, description=text)
         one.add_argument("--config", type=Path, required=True, metavar="FILE", help="agent.toml")
         one.set_defaults(command=command)
+        if command is _run:
+            text = "file in which it says every few seconds how it is; for the command health"
+            one.add_argument("--health-file", type=Path, metavar="FILE", help=text)
+    text = "exit with 0 if the agent with this --health-file runs and is connected, else with 1"
+    one = commands.add_parser("health", help=text, description=text)
+    one.add_argument("--health-file", type=Path, required=True, metavar="FILE")
+    one.set_defaults(command=_health)
     return parser
 
 
-def _run(path: Path) -> int:
+def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S %z",
     )
-    agent = HostAgent(config.read_config(path), runs_models=False)
-    asyncio.run(_until_signal(agent))
+    agent = HostAgent(config.read_config(options.config), runs_models=False)
+    asyncio.run(_until_signal(agent, options.health_file))
     return 0
 
 
-async def _until_signal(agent: HostAgent) -> None:
+async def _until_signal(agent: HostAgent, health: Path | None) -> None:
+    async with supervised(agent.is_connected, health):
+        await _run_until_signal(agent)
+
+
+async def _run_until_signal(agent: HostAgent) -> None:
     task = asyncio.ensure_future(agent.run_forever())
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -75,8 +90,14 @@ async def _until_signal(agent: HostAgent) -> None:
             raise
 
 
-def _check(path: Path) -> int:
-    settings = config.read_config(path)
+def _health(options: argparse.Namespace) -> int:
+    problem = problem_of(options.health_file, time.time())
+    print(problem or "ok")
+    return 1 if problem else 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings = config.read_config(options.config)
     fleet, own_slot = settings.root["fleet"], slot(settings.root["fleet"], settings.device)
     print(f"device {settings.device}, target {settings.target}, fleet {fleet}, slot {own_slot}")
     print(f"broker {settings.broker.host}:{settings.broker.port}, state in {settings.state}")
@@ -87,8 +108,8 @@ def _check(path: Path) -> int:
     return 0
 
 
-def _status(path: Path) -> int:
-    settings = config.read_config(path)
+def _status(options: argparse.Namespace) -> int:
+    settings = config.read_config(options.config)
     print(json.dumps({model: _record(settings, model) for model in settings.models}, indent=2))
     return 0
 

@@ -33,7 +33,7 @@ from modelwave_controller.releases import (
     manifests,
     model_signature,
 )
-from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.releases.catalog import Releases, StoredRelease
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.releases.latency_limit import microseconds
 from modelwave_controller.releases.manifests import Wanted
@@ -260,7 +260,9 @@ def create(
             typer.confirm("Sign it?", abort=True, err=True)
         disk.create_file(folder / bundles.MANIFEST_FILE, keys.sign(MANIFEST, payload, [signer]))
         if out is None:
-            releases.add(folder)
+            added, _ = releases.add(folder)
+            for line in _deltas(releases, added):
+                say(safe(line), stderr=as_json)
         else:
             releases.note(folder)
     if as_json:
@@ -274,6 +276,13 @@ def create(
             else f"in {home.path}"
         )
         say(f"[green]signed[/]: release {manifest['release']} of {safe(model)}, {safe(where)}")
+
+
+def _deltas(releases: Releases, added: StoredRelease) -> list[str]:
+    from modelwave_controller.operations import deltas  # as in _beside
+
+    manifest = added.manifest
+    return deltas.of_added(releases, manifest.model, {manifest.target: added})
 
 
 def _providers(named: list[str], model_format: str) -> dict[str, Any]:

@@ -136,6 +136,10 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
         ]
         say("")
         show(table(columns, rows))
+        for m in found["models"]:
+            if m["saved"]:
+                spared = f"{m['saved']:,} bytes less were downloaded"
+                say(f"{safe(m['model'])} {m['release']} came as a delta: {spared}")
     if found["observed"]:
         observed = ("model", "observed", "release", "inferences", "failures", "accuracy", "latency")
         say("")

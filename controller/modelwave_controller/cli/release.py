@@ -41,6 +41,7 @@ def add(
     """Verify the signatures and hashes of bundles, and add their releases to the home."""
     releases = Releases(home_of(ctx))
     added = [releases.add(folder) for folder in bundle]
+    made = _deltas(releases, [release for release, _ in added])
     if as_json:
         print_json(
             [
@@ -58,6 +59,22 @@ def add(
         )
         if manifest.forced:
             say(forced(manifest.forced))
+    for line in made:
+        say(safe(line))
+
+
+def _deltas(releases: Releases, added: list[StoredRelease]) -> list[str]:
+    # Its import brings SQLAlchemy's, which takes half of a command's start time.
+    from modelwave_controller.operations import deltas
+
+    by_model: dict[str, dict[str, StoredRelease]] = {}
+    for release in added:
+        by_model.setdefault(release.manifest.model, {})[release.manifest.target] = release
+    return [
+        line
+        for model, found in by_model.items()
+        for line in deltas.of_added(releases, model, found)
+    ]
 
 
 @app.command("list")

@@ -27,7 +27,7 @@ from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
 from modelwave_controller.evidence.sight import refusal
-from modelwave_controller.operations import preview, rollouts, starting
+from modelwave_controller.operations import deltas, preview, rollouts, starting
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.operations.sight import sights
 from modelwave_controller.releases.catalog import Releases
@@ -272,9 +272,7 @@ def start(
                 lambda: _dry_run(store, releases, request, again, as_json), wait_devices
             )
             return
-        number = _awaiting_device(
-            lambda: rollouts.start(store, request, time.time(), actor()), wait_devices
-        )
+        number = _awaiting_device(lambda: _start(store, releases, request, as_json), wait_devices)
         begun = status_of(store, str(number))
         show_heading(begun, as_json)
         with store.read() as connection:
@@ -286,6 +284,22 @@ def start(
             say(f"  [yellow]but   {safe(bans + first)}[/]", stderr=as_json)
         if back:
             say(f"  [yellow]but   {safe(back)}[/]", stderr=as_json)
+
+
+def _start(store: Store, releases: Releases, request: Request, as_json: bool) -> int:
+    """Makes the deltas that the fleet has use for, so that the first orders have them, and starts
+    the rollout. Returns its number."""
+    found = {
+        target: one
+        for target, one in request.releases.items()
+        if not request.targets or target in request.targets
+    }
+    try:
+        for made in deltas.prepare(store, releases, request.model, found):
+            say(f"  {safe(made.told())}", stderr=as_json)
+    except OSError as error:
+        say(f"  [yellow]but   no deltas were made: {safe(error)}[/]", stderr=as_json)
+    return rollouts.start(store, request, time.time(), actor())
 
 
 def _awaiting_device(act: Callable[[], T], seconds: float) -> T:

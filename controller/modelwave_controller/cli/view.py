@@ -14,6 +14,7 @@ from rich.text import Text
 from modelwave_controller.cli import drift_words
 from modelwave_controller.cli.view_judged import VERDICT_STYLES, ByWindow, Fitting, looked
 from modelwave_controller.operations.status import StageRow, Status
+from modelwave_controller.phrases import plural
 from modelwave_controller.rollout import state
 from modelwave_controller.terminal import print_json, safe, show
 
@@ -90,9 +91,17 @@ def heading(status: Status) -> RenderableType:
         f"[{style}]{status.status}[/]  {what}",
         f"  why   {safe(status.why)}",
         f"  next  {safe(status.next)}",
+        *_saved(status),
         *(f"  [yellow]but   {safe(warning)}[/]" for warning in status.warnings),
     ]
     return Text.from_markup("\n".join(lines))
+
+
+def _saved(status: Status) -> list[str]:
+    devices, spared = status.saved
+    if not devices:
+        return []
+    return [f"  saved {spared:,} bytes, by deltas to {plural(devices, 'device')}"]
 
 
 def stages(status: Status) -> Fitting:

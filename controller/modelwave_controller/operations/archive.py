@@ -31,7 +31,8 @@ _CHUNK_BYTES = 2**20
 _WORD = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}"
 _DOCUMENT = re.compile(
     rf"controller\.toml|root\.json|roots/[1-9][0-9]{{0,9}}\.json|\.gitignore|{_WORD}\.(?:pem|crt)"
-    rf"|(?:releases|signed)/{_WORD}/[0-9]{{1,10}}/{_WORD}\.json|targets/{_WORD}",
+    rf"|(?:releases|signed)/{_WORD}/[0-9]{{1,10}}/{_WORD}\.json|targets/{_WORD}"
+    rf"|deltas/{_WORD}/[0-9a-f]{{64}}\.json",
     re.ASCII,
 )
 _FILE = re.compile(r"files/[0-9a-f]{64}", re.ASCII)

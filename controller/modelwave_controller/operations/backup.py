@@ -21,7 +21,7 @@ from modelwave_controller.operations.archive import DATABASE, MANIFEST, Damaged,
 from modelwave_controller.storage import snapshot, store
 from modelwave_controller.trust import keys
 
-_FOLDERS = ("releases", "roots", "signed", "targets")
+_FOLDERS = ("deltas", "releases", "roots", "signed", "targets")
 
 # Is told what is being done, and how many of how many steps of it are done.
 Tell = Callable[[str, int, int], None]

@@ -83,7 +83,7 @@ def runs_on(releases: Releases, model: str, target: str) -> Runs:
     """Returns the release of the model that runs on the target. Raises as `beside`."""
     current, doubt = None, f"no rollout of it for {target} has finished here"
     try:
-        if (url := _database(releases.home)) is not None:
+        if (url := database_of(releases.home)) is not None:
             with closing(Store(url)) as store, store.read() as connection:
                 current = log.folded(connection, reports_of=[]).current.get((model, target))
     except StorageError as error:
@@ -99,7 +99,7 @@ def runs_on(releases: Releases, model: str, target: str) -> Runs:
     return Runs(f"release {newest.manifest.release}", how, newest)
 
 
-def _database(home: Home) -> str | None:
+def database_of(home: Home) -> str | None:
     """Returns the URL of the home's database; None if there is none yet. It makes none."""
     if not (home.path / "controller.toml").exists():
         return None

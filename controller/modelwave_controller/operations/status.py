@@ -36,8 +36,9 @@ from modelwave_controller.rollout.facts import (
 )
 from modelwave_controller.rollout.gates import NOBODY, PENDING, Counts
 from modelwave_controller.rollout.state import Rollout, StageState, State, fold
-from modelwave_controller.storage import ahead, clock, devices, log, outbox, repairs
+from modelwave_controller.storage import ahead, clock, deltas, devices, log, outbox, repairs
 from modelwave_controller.storage.ahead import Comparison
+from modelwave_controller.storage.deltas import NOTHING_SAVED, Saved
 
 MAX_PROBLEMS = 5
 
@@ -113,13 +114,14 @@ class Status:
     waits: Waits | None = None
     series: Series = field(default_factory=dict)  # of the newest stage, `series_stage`, from 1
     series_stage: int = 0  # 0: there is none
+    saved: Saved = NOTHING_SAVED  # what deltas have spared devices that run its release
 
     @property
     def final(self) -> bool:
         return self.status in state.FINAL
 
     def json(self) -> dict[str, Any]:
-        return asdict(self) | {"final": self.final}
+        return asdict(self) | {"final": self.final, "saved": self.saved._asdict()}
 
 
 def entries(connection: Connection, now: float) -> list[Entry]:
@@ -189,7 +191,9 @@ class StatusReader:
         problems = with_moments(connection, rollout.model, found.problems, now, self._utc)
         series = self._series.read(connection, rollout, known, times.clock) if self._series else {}
         stage = len(rollout.stages) if series else 0
-        return replace(found, problems=problems, series=series, series_stage=stage)
+        manifests = [release.manifest for release in rollout.created.releases.values()]
+        saved = deltas.saved(connection, manifests)
+        return replace(found, problems=problems, series=series, series_stage=stage, saved=saved)
 
 
 def describe(

@@ -2,7 +2,8 @@
 
 Kind 1 has the steps that agent/modelwave_agent/patch.py describes. They are found in two ways, and
 the shorter delta counts: place by place, as fits a model that was fine-tuned; and by the alignment
-that bsdiff finds, if parts of the file have moved. Kind 2 is a patch of bsdiff 4 as it is.
+that bsdiff finds, if parts of the file have moved. Kind 2 is a patch of bsdiff 4 as it is. Without
+the package bsdiff4, and for large files, there are only the steps that are found place by place.
 """
 
 import bz2
@@ -14,6 +15,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from modelwave_shared.deltas import BSDIFF, SUBTRACTED
+
+# bsdiff takes 2.5 s for each MB, and 17 times its memory.
+MAX_ALIGNED_BYTES = 8 * 2**20
 
 # Steps of kind 1.
 _PLUS, _MINUS, _OTHER, _LONG = 0x00, 0x40, 0x80, 0xC0
@@ -42,14 +46,15 @@ class Piece(NamedTuple):
     fresh: int
 
 
-def deltas(old: bytes, new: bytes) -> dict[int, bytes]:
-    """Returns the deltas by their kind."""
+def deltas(old: bytes, new: bytes, reads: int = BSDIFF) -> dict[int, bytes]:
+    """Returns the deltas by their kind, up to the kind `reads`."""
     same = min(len(old), len(new))
     ways = [[Piece(0, same, len(new) - same)]]
     found = {}
     if patch := _bsdiff(old, new):
         ways.append(list(_pieces(patch)))
-        found[BSDIFF] = patch
+        if reads >= BSDIFF:
+            found[BSDIFF] = patch
     made = (
         bytes(itertools.chain.from_iterable(_steps(old, new, pieces, most)))
         for pieces in ways
@@ -60,7 +65,9 @@ def deltas(old: bytes, new: bytes) -> dict[int, bytes]:
 
 
 def _bsdiff(old: bytes, new: bytes) -> bytes:
-    """Returns the patch of bsdiff 4; b"" if the package bsdiff4 is not installed."""
+    """Returns the patch of bsdiff 4; b"" if there is none."""
+    if max(len(old), len(new)) > MAX_ALIGNED_BYTES:
+        return b""
     try:
         import bsdiff4
     except ImportError:

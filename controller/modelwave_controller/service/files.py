@@ -1,9 +1,10 @@
 """The HTTP server from which devices download files, by sha256 and in ranges.
 
-GET or HEAD /files/<sha256>; /healthz answers while it runs; /board/ serves the agent for boards
-(boards/serving.py). Only names of 64 hex digits are looked up. Files never change, so caches
-may keep them forever. aiohttp sends them with sendfile and answers Range and If-Range as in
-RFC 9110. What strangers can cost is bounded (guard.py).
+GET or HEAD /files/<sha256>; /healthz says what is wrong with the service, /livez only whether it
+hangs (vitals.py); /board/ serves the agent for boards (boards/serving.py). Only names of 64 hex
+digits are looked up. Files never change, so caches may keep them forever. aiohttp sends them with
+sendfile and answers Range and If-Range as in RFC 9110. What strangers can cost is bounded
+(guard.py).
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from modelwave_controller.service.guard import (
     Guard,
     longest_seconds,
 )
+from modelwave_controller.service.vitals import HANGS, Vitals
 
 PREFIX = "/files"
 BACKLOG = 256  # connections that the system holds until they are accepted
@@ -38,14 +40,17 @@ class AddressInUse(OperatorError):
 
 
 class FileServer:
-    """Serves the files in `folder`; create it and use it in one event loop."""
+    """Serves the files in `folder`, and says how the service is, by its `vitals`; create it and use
+    it in one event loop."""
 
-    def __init__(self, folder: Path, bounds: Bounds = BOUNDS) -> None:
+    def __init__(self, folder: Path, vitals: Vitals, bounds: Bounds = BOUNDS) -> None:
         self._folder = folder
+        self._vitals = vitals
         self._guard = Guard(bounds)
         self._server: asyncio.Server | None = None
         application = web.Application(middlewares=[self._guard.middleware])
-        application.router.add_get("/healthz", _healthy)
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/livez", self._livez)
         application.router.add_get(PREFIX + "/{sha256:[0-9a-f]{64}}", self._file)
         serving.add_routes(application)
         # No access log: it would hold untrusted paths.
@@ -87,6 +92,12 @@ class FileServer:
             raise web.HTTPNotFound(text="no such file\n")
         headers = {"Cache-Control": _CACHE, "Content-Type": "application/octet-stream"}
         return Download(self._guard, longest_seconds(size), path, headers=headers)
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return _said(self._vitals.problems())
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        return _said([] if self._vitals.alive else [HANGS])
 
 
 def _size_of(path: Path) -> int | None:
@@ -135,5 +146,6 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
             return None
 
 
-async def _healthy(_request: web.Request) -> web.Response:
-    return web.Response(text="ok\n")
+def _said(problems: list[str]) -> web.Response:
+    lines = "".join(f"{problem}\n" for problem in problems or ["ok"])
+    return web.Response(text=lines, status=503 if problems else 200)

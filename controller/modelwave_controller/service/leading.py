@@ -22,9 +22,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from modelwave_controller.errors import KeyAwayError, ModelwaveError
+from modelwave_controller.errors import KeyAwayError, ModelwaveError, StorageError
 from modelwave_controller.home import Home
 from modelwave_controller.service.blocks import Blocks
 from modelwave_controller.service.broker_address import ServiceBroker
@@ -36,6 +36,7 @@ from modelwave_controller.service.readback import ReadBack
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
+from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import ahead, lease, log, outbox
 from modelwave_controller.storage.lease import LeaseLost
@@ -59,6 +60,7 @@ class Settings:
     policy: Policy
     stopping: threading.Event
     wake: threading.Event  # also set when `stopping` is
+    vitals: Vitals = field(default_factory=Vitals)
 
 
 class Leading:
@@ -118,7 +120,7 @@ class Leading:
                 raise RuntimeError("a thread of the service has ended; see its traceback above")
             wake.clear()
             ticks = self._may_sign() and time.monotonic() >= due
-            pause = self.settings.tick_seconds
+            pause, database = self.settings.tick_seconds, True
             try:
                 self.store.verify_file()
                 if self.roots.look() or not published:
@@ -138,7 +140,9 @@ class Leading:
                 raise
             except ModelwaveError as error:
                 self._trouble.say(str(error))
+                database = not isinstance(error, StorageError)
                 due = time.monotonic() + self.settings.tick_seconds
+            self.settings.vitals.came_round(database, self.link.reaches, leads=True)
             if self._may_sign():
                 pause = min(due - time.monotonic(), pause)
             wake.wait(max(0.0, pause))

@@ -1,12 +1,13 @@
 """Signs the orders of a rollout, and puts them into the outbox."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert
 
+from modelwave_controller.releases.delta_offers import model_sha256, with_offers
 from modelwave_controller.rollout import cohorts, formats, slot_sets
 from modelwave_controller.rollout.events import Cleared, OrderSent, Release
 from modelwave_controller.rollout.facts import Population
@@ -19,8 +20,11 @@ from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import Root, of_our_format, view
 from modelwave_controller.trust.keys import Signer
 from modelwave_shared import topics
+from modelwave_shared.deltas import Offer
 from modelwave_shared.maintenance import in_extra
 from modelwave_shared.words import ORDER
+
+Deltas = Callable[[str, str], Sequence[Offer]]
 
 
 class Issuer:
@@ -33,11 +37,14 @@ class Issuer:
         key: Signer,
         urls: Sequence[str],
         in_home: InHome = lambda _model, _release, _target: None,
+        deltas: Deltas = lambda _target, _model: [],
     ) -> None:
         """`document` is the newest root. `in_home` is asked for manifests that it does not trust as
-        they are signed in the database."""
+        they are signed in the database. `deltas(target, sha256)` returns those for the model with
+        this sha256, the best one first."""
         self.urls = urls
         self.in_home = in_home
+        self.deltas = deltas
         self.take(document, key)
 
     def take(self, document: dict[str, Any], key: Signer) -> None:
@@ -161,6 +168,9 @@ class Sender:
         which is in `ranges`. Returns its number and its message."""
         model, seq = self.rollout.model, self._next_seq()
         plan = self.rollout.created.plan
+        manifest = soundness.manifest(
+            self.connection, self.issuer.document, self.issuer.in_home, target, model, release
+        )
         order = (
             {
                 "fleet": self.fleet,
@@ -176,13 +186,10 @@ class Sender:
                 "shadow": shadow,
             }
             | whom
-            | self._extra(target, release, quiet, shadow)
+            | self._extra(target, release, quiet, shadow, manifest)
         )
         payload = keys.canonical(of_our_format(ORDER, order, v))
         envelope = keys.sign(ORDER, payload, [self.issuer.key])
-        manifest = soundness.manifest(
-            self.connection, self.issuer.document, self.issuer.in_home, target, model, release
-        )
         message = envelope + b"\n" + manifest
         self.connection.execute(
             insert(orders).values(
@@ -203,7 +210,9 @@ class Sender:
         )
         return seq, message
 
-    def _extra(self, target: str, release: Release, quiet: bool, shadow: bool) -> dict[str, Any]:
+    def _extra(
+        self, target: str, release: Release, quiet: bool, shadow: bool, manifest: bytes
+    ) -> dict[str, Any]:
         """Returns the field `extra`, if the order needs it: old agents do not know it. A ban of the
         release to which a rollout reverts stays. So does one in spite of a `quiet` order: the
         device may have banned the release after it was given another try. A revert waits for no
@@ -218,6 +227,8 @@ class Sender:
             extra["shadow"] = created.plan.shadow.in_order
         if created.plan.maintenance and release == created.releases[target]:
             extra |= in_extra(created.plan.maintenance.week)
+        if offers := self.issuer.deltas(target, model_sha256(manifest)):
+            extra = with_offers(extra, offers)
         return {"extra": extra} if extra else {}
 
     def _clear(self, target: str, ranges: list[list[int]]) -> None:

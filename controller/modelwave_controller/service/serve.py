@@ -10,6 +10,7 @@ over (trouble.py).
 
 import asyncio
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
+from modelwave_controller.releases import delta_files
 from modelwave_controller.service import files, leader
 from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.files import AddressInUse, FileServer
@@ -26,13 +28,16 @@ from modelwave_controller.service.leading import Leading, Settings
 from modelwave_controller.service.reach import Reach
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.sending import Issuer
+from modelwave_controller.service.supervised import supervised
 from modelwave_controller.service.trouble import Trouble
+from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.service.writer import Inbox
 from modelwave_controller.storage import lease
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.proven import NOTHING_ASKED, OFF, Policy
 from modelwave_controller.storage.store import Store
+from modelwave_shared import supervisor
 
 DEFAULT_TICK_SECONDS = 0.5
 STOP_SECONDS = 5  # longest wait, when stopping, for another process that writes the database
@@ -79,6 +84,7 @@ class Service:
         self.broker = broker_of(home)
         self.policy = _policy_of(home)
         self.inbox = Inbox()
+        self.vitals = Vitals()
         self.reach = Reach(self.broker, home.config.fleet)
         self.candidate = Candidate(store, clock, reaches=self.reach.look)
         self._wake = threading.Event()
@@ -88,6 +94,7 @@ class Service:
         self._tell: Callable[[bool], None] = lambda _leads: None
 
     def stop(self) -> None:
+        supervisor.tell(supervisor.STOPPING)
         self.store.hurry(STOP_SECONDS)
         self._stopping.set()
         self._wake.set()
@@ -105,6 +112,7 @@ class Service:
             broker = f"{self.broker.host}:{self.broker.port}"
             self._tell = lambda leads: ready(Ready(files_url, broker, leads))
             self._tell(first is not None)
+            await stack.enter_async_context(supervised(self.vitals))
             await asyncio.to_thread(self._loop, first, settings.urls or [files_url])
 
     async def _serve_files(self, stack: contextlib.AsyncExitStack) -> str:
@@ -123,7 +131,7 @@ class Service:
         return files.url_of(*address)
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> str:
-        server = FileServer(self.home.files)
+        server = FileServer(self.home.files, self.vitals)
         url = await server.start(*self.home.config.files.address)
         stack.push_async_callback(server.stop)
         return url
@@ -137,7 +145,13 @@ class Service:
 
     def _loop(self, first: LeaderStore | None, urls: list[str]) -> None:
         """Leads, or stands by, until the service stops; `first` is set if it leads already."""
-        issuer = Issuer(self.home.root_document, self.key, urls, self.home.manifest_at)
+        issuer = Issuer(
+            self.home.root_document,
+            self.key,
+            urls,
+            self.home.manifest_at,
+            functools.partial(delta_files.offers, self.home),
+        )
         settings = Settings(
             home=self.home,
             broker=self.broker,
@@ -149,6 +163,7 @@ class Service:
             policy=self.policy,
             stopping=self._stopping,
             wake=self._wake,
+            vitals=self.vitals,
         )
         store = first
         try:
@@ -172,8 +187,10 @@ class Service:
                 "in its place; the one that leads has saved it, if it was deleted"
             ) from error
         except StorageError as error:
+            self.vitals.came_round(database=False, broker=False, leads=False)
             self._trouble.say(str(error))
             return None
+        self.vitals.came_round(database=True, broker=False, leads=False)
         if self._trouble.over():
             logger.info("the database answers again")
         if store is not None:

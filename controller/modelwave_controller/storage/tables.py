@@ -211,6 +211,15 @@ device_models = Table(
     # While it is tried again: failed tries, and seconds from the report to the next one.
     Column("tries", BigInteger, nullable=False, server_default="0"),
     Column("next_seconds", BigInteger, nullable=False, server_default="0"),
+    # Bytes of the live release's download that a delta has spared.
+    Column("saved", BigInteger, nullable=False, server_default="0"),
+    Index(
+        "device_models_saved",
+        "sha256",
+        "saved",
+        sqlite_where=text("saved > 0"),
+        postgresql_where=text("saved > 0"),
+    ),
 )
 
 # Counters: how many devices report a model, by place and by what they read (as in devices).

@@ -95,6 +95,7 @@ class ModelState:
     reason: str
     tries: int = 0
     next_seconds: int = 0
+    saved: int = 0  # bytes of the live release's download that a delta has spared
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,8 @@ def _import_runtime() -> tuple[str, Any]:
             return name, importlib.import_module(name.replace("-", "_") + ".interpreter")
         except Exception as error:  # a broken one may raise anything; the other one may be whole
             problems.append(said(error))
-    raise ProofError(f"no TFLite runtime: pip install 'modelwave[tflite]' ({'; '.join(problems)})")
+    missing = "no TFLite runtime: pip install 'modelwave-agent[tflite]'"
+    raise ProofError(f"{missing} ({'; '.join(problems)})")
 
 
 def names_of(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:

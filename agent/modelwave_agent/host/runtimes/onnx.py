@@ -29,7 +29,9 @@ from modelwave_shared.words import ONNX
 try:
     import onnxruntime
 except ImportError as problem:
-    raise ImportError(f"no ONNX Runtime: pip install 'modelwave[onnx]' ({problem})") from problem
+    raise ImportError(
+        f"no ONNX Runtime: pip install 'modelwave-agent[onnx]' ({problem})"
+    ) from problem
 
 TENSORRT, CUDA, CPU = "tensorrt", "cuda", "cpu"
 CLASSES = {
