@@ -83,11 +83,11 @@ class Fleet:
 
     async def _connected(self, device: SimulatedDevice) -> Connection | None:
         """Connects, and waits until the device has reported or the connection is over."""
-        ready = self._loop.create_future()
+        ready = asyncio.Event()
         connection = Connection(
             device,
             self.place.user,
-            lambda: ready.done() or ready.set_result(None),
+            ready.set,
             lambda topic, payload: self._hear(connection, topic, payload),
         )
         place = self.place
@@ -98,7 +98,8 @@ class Fleet:
                     await self._loop.create_connection(
                         lambda: connection, place.host, place.port, ssl=place.tls, local_addr=source
                     )
-                    await asyncio.wait({ready, connection.over}, return_when="FIRST_COMPLETED")
+                    connection.over.add_done_callback(lambda _: ready.set())
+                    await ready.wait()
             except (OSError, TimeoutError) as error:
                 self.tally.problem = str(error) or "the broker does not answer in time"
                 connection.abort(self.tally.problem)

@@ -39,6 +39,7 @@ class Processes:
     """Use it in a `with` block; at the end of the block the processes have ended."""
 
     def __init__(self, works: Sequence[Work]) -> None:
+        self.most_connected = 0
         self._works = works
         self._processes: list[subprocess.Popen[bytes]] = []
         self._tallies: list[Tally] = [Tally() for _ in works]
@@ -52,7 +53,8 @@ class Processes:
                     COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
                 )
                 self._processes.append(process)
-            assert process.stdin and process.stdout
+            assert process.stdin
+            assert process.stdout
             process.stdin.write(work.line())
             process.stdin.flush()
             os.set_blocking(process.stdout.fileno(), False)
@@ -64,8 +66,8 @@ class Processes:
             self._end()
 
     def tallies(self, seconds: float) -> Iterator[Tally]:
-        """Yields what all processes together have seen, every `seconds`. Raises OperatorError if one
-        of them ends."""
+        """Yields what all processes together have seen, every `seconds`. Raises OperatorError if
+        one of them ends."""
         due = time.monotonic() + seconds
         while True:
             self._read(max(0.0, due - time.monotonic()))
@@ -77,7 +79,9 @@ class Processes:
                     )
             if time.monotonic() >= due:
                 due += seconds
-                yield self.total()
+                found = self.total()
+                self.most_connected = max(self.most_connected, found.connected)
+                yield found
 
     def total(self) -> Tally:
         found = Tally()

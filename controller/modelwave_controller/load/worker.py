@@ -1,8 +1,8 @@
 """A process of simulated devices: `python -m modelwave_controller.load.worker`.
 
-Its parent (processes.py) writes one line to its stdin, the Work as JSON, and closes stdin to end it;
-so it ends with its parent, however that ended. Each second it prints its Tally as one line of JSON,
-and at last, when its devices are gone from the broker, the last one.
+Its parent (processes.py) writes one line to its stdin, the Work as JSON, and closes stdin to end
+it; so it ends with its parent, however that ended. Each second it prints its Tally as one line of
+JSON, and at last, when its devices are gone from the broker, the last one.
 """
 
 import asyncio
