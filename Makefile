@@ -12,6 +12,7 @@ help: ## list the targets
 
 setup: $(STAMP) ## make .venv and install modelwave with all that its tests want
 $(STAMP): $(VENV)/.made typings/requirements.txt
+	@$(BIN)/pip uninstall -qq --yes modelwave # one of before has the agent in it
 	$(BIN)/pip install --quiet --editable ./agent --editable '.[dev]'
 	$(BIN)/pip install --quiet --no-deps --upgrade --target .typings -r typings/requirements.txt
 	@command -v micropython >/dev/null || scripts/get-micropython .micropython >/dev/null \
@@ -19,6 +20,7 @@ $(STAMP): $(VENV)/.made typings/requirements.txt
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.demo: $(VENV)/.made
+	@$(BIN)/pip uninstall -qq --yes modelwave # one of before has the agent in it
 	$(BIN)/pip install --quiet --editable ./agent --editable '.[controller,tflite,boards]'
 	@touch $@
 

@@ -71,8 +71,9 @@ def plan_keys() -> str:
 
 def _walk(command: Any, path: list[str]) -> Iterator[tuple[list[str], Any]]:
     subcommands = getattr(command, "commands", None)
-    if subcommands is None:
+    if subcommands is None or getattr(command, "invoke_without_command", False):
         yield path, command
+    if subcommands is None:
         return
     for name, one in subcommands.items():
         yield from _walk(one, [*path, name])

@@ -63,7 +63,8 @@ class Driver:
         if event == "boot":
             if not ledger.is_loaded:
                 ledger.load()
-            event = machine.boot_event(ledger.record)
+            woken = self.ports.woken(ledger.record)
+            event, detail = woken or (machine.boot_event(ledger.record), detail)
         if order:
             if ledger.record["state"] != "idle":
                 reason = "superseded by order %d" % order.document["seq"]
@@ -102,21 +103,24 @@ class Driver:
     # Effects. Each returns the next event with its detail, or None.
 
     async def _check(self) -> "Next":
-        live = self.ledger.record["live"]
-        entry = self.ledger.record["banks"][live]
+        record = self.ledger.record
+        bank = serving(record)
+        entry = record["banks"][bank]
         if entry:
             try:
                 with FETCHING:
-                    problem = await self._damage(live, entry["files"])
+                    problem = await self._damage(bank, entry["files"])
             except OSError as error:
                 # Only a hash that differs is damage. Until it was read nothing is served.
-                problem = "bank %s cannot be read: %s" % (NAMES[live], error)
+                problem = "bank %s cannot be read: %s" % (NAMES[bank], error)
                 self.report.trouble("bank", problem)
                 return None
             self.report.trouble("bank", "")
+            problem = problem or self.ports.unusable(bank)
             if problem:
-                return "damaged", {"reason": problem}
-            self.progress.whole.add(live)
+                event = "unhealthy" if record["state"] == "trial" else "damaged"
+                return event, {"reason": problem}
+            self.progress.whole.add(bank)
         return None
 
     async def _clear(self) -> "Next":
@@ -222,7 +226,7 @@ class Driver:
             assert self.progress.order is not None
             order = self.progress.order
             allowed = order.extra("max_failed_ppm") or 0
-            self.progress.trial = TrialWatch(order.document["trial"], allowed)
+            self.progress.trial = TrialWatch(self.ports.trial(order.document["trial"]), allowed)
         problem = await self._ask(self.ports.hooks.serve)
         self.progress.served = True
         return ("unhealthy", {"reason": problem}) if problem and on_trial else None

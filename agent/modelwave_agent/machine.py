@@ -35,6 +35,9 @@ Rules:
   9. An order may want a shadow instead of the trial (`beside`). Whatever ends it, the live bank is
      as it was, and the spare bank is whole but not confirmed: an order for the same release takes
      it from there (`held`). An order that has expired begins no shadow (`expired`).
+ 10. The agent itself is a model too. It goes on trial by a reset, so the platform tells it what the
+     reset was: the new agent goes on with its trial (`resumed`), and the one before takes its place
+     again if it crashed, hung or did not connect (`crashed`), which is a failed health check.
 
 Nothing here reads a file, a clock or the network.
 """
@@ -205,6 +208,7 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "failed": ("idle", fail, "report"),
         "deferred": ("fetching", keep, "defer fetch"),
         "expired": ("idle", cancel, "report"),
+        "crashed": ("idle", roll_back, "check serve report"),
         "fetched": ("proving", receive, "report prove"),
         "superseded": ("idle", cancel, "report"),
     },
@@ -238,6 +242,8 @@ TABLE: "dict[str, dict[str, Row]]" = {
         "boot": ("fetching", keep, "check serve report"),
         "worn": ("idle", worn_out, "check serve report"),
         "stopped": ("fetching", give_try_back, ""),
+        "resumed": ("trial", keep, "check report"),
+        "crashed": ("idle", roll_back, "check serve report"),
         "again": ("trial", keep, "serve watch"),
         "healthy": ("idle", confirm, "report"),
         "unhealthy": ("idle", roll_back, "serve report"),

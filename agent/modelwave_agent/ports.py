@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         HookAnswer,
         Live,
         MayAnswer,
+        Next,
+        Record,
         Shadow,
     )
     from modelwave_agent.upcoming import Upcoming
@@ -71,6 +73,9 @@ class BrokerLink:
 
     async def close(self) -> None:
         """Ends the connection, if there is one; the broker does not send the last will."""
+
+    def turn(self) -> None:
+        """Makes the next `connect` try the broker's next address, if it has several."""
 
 
 class Fetcher:
@@ -228,6 +233,23 @@ class Ports:
         self.clock = clock
         self.shadow = shadow
         self.patcher = patcher
+
+    # Only the update of the agent itself is otherwise in these.
+
+    hands_over = False  # this life of the agent ends so that the next one is the trial
+
+    def woken(self, record: "Record") -> "Next":
+        """Returns the event of this reset, with its detail, if the platform knows more of it than
+        the journal: it began a trial, or ended one. None: an ordinary reset."""
+        return None
+
+    def unusable(self, bank: int) -> str:
+        """Returns why a bank cannot serve although its files are those that were signed, or ""."""
+        return ""
+
+    def trial(self, wanted: "Document") -> "Document":
+        """Returns what a trial takes; `wanted`: what the order asks for."""
+        return wanted
 
     def has(self, bank: int, ram: "int | None" = None) -> "Document":
         """Returns what the device has for a release in `bank`, in the form that

@@ -20,7 +20,7 @@ from modelwave_agent.record import clean
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_EPOCH, MAX_NAME
 from modelwave_shared.version import described
-from modelwave_shared.words import READS, READS_DELTAS, SIGNER
+from modelwave_shared.words import PROGRAM, READS, READS_DELTAS, SIGNER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from modelwave_agent.update import Update
 
     Listener = Callable[[bytes], None]
-
-PROGRAM = "modelwave-agent"
 
 # The report is repeated, in case one was lost: soon after a change, then more and more rarely.
 REPEAT_SECONDS = (60, 120, 240, 480, 900)
@@ -208,7 +206,11 @@ class Agent:
             except (LinkLost, MemoryError):
                 self.connected.clear()
                 # Two devices with the same name disconnect each other: the pauses must grow.
-                failures = 0 if self.clock.now() - start > STEADY_SECONDS else failures + 1
+                if self.clock.now() - start > STEADY_SECONDS:
+                    failures = 0  # the address that has served is tried again first
+                else:
+                    failures += 1
+                    self.link.turn()
                 pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
                 await self.clock.sleep(_jittered(pause))
 
@@ -217,6 +219,7 @@ class Agent:
         await self.link.publish(self.presence, b"online", True)
         await self._begin_anew()
         await self._subscribe()
+        self.echo.connected(False)  # until its topic is granted
         for topic in self.optional:
             await topic.subscribe(self.link, self.clock)
         self.connected.set()
@@ -311,6 +314,9 @@ class Agent:
                 self.changed.set()
             if self.echo.look(self.clock.now()):
                 self._note_echo()
+            if self.echo.is_deaf(self.clock.now()):
+                self.link.turn()
+                await self.link.close()
             if connected and (is_missing or self.view.seeks):
                 self.view.seeks = False
                 await self._ask_for_orders()

@@ -34,7 +34,7 @@ class Work:
         self.ports = ports
         self.progress = Progress()
         self.task: "asyncio.Task[None] | None" = None
-        self.stopping = False  # `stop` has canceled the task
+        self.stopping = False  # `stop` was called, and no task was started since
         self.newest = (0, 0)  # number of the last order that was begun
         self.ended = asyncio.Event()  # the task has ended
         self.tried = asyncio.Event()  # the work after a reset was tried once
@@ -66,9 +66,9 @@ class Work:
 
     async def stop(self) -> None:
         """Cancels the task; the journal has the state that it reached."""
+        self.stopping = True
         await asyncio.sleep(0)  # a task that is cancelled before its first step never sets `ended`
         if self.task is not None and not self.task.done():
-            self.stopping = True
             self.task.cancel()
             # Awaiting the task itself would raise its CancelledError here, which looks like
             # a cancellation of the caller.
@@ -77,7 +77,8 @@ class Work:
     async def stop_cleanly(self) -> None:
         """The same, where nothing follows: the program or the device ends in order."""
         await self.stop()
-        if self.booted.is_set():  # else the journal may still say what a reset ended
+        # Before that the journal may still say what a reset ended.
+        if self.booted.is_set() and not self.ports.hands_over:
             with WORKING:
                 self.ledger.stopped()
 

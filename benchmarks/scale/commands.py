@@ -83,7 +83,7 @@ def _home(folder: Path, devices: int) -> Path:
         for _ in range(0, devices, AT_ONCE):
             world.add(min(AT_ONCE, devices))
         world.shelve(1)
-        world.start(1, quick(10, 100, stage={"soak_seconds": 3600}))
+        world.start(1, quick(10, 100, stage={"soak_seconds": 3600, "deadline_seconds": 7200}))
         world.tick()
         _answer(world)
         world.tick()

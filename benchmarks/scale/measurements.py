@@ -14,6 +14,15 @@ class Measurement(NamedTuple):
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("start", "what a command takes before it does anything", "benchmarks.scale.start"),
+    Measurement("ingest", "how many reports a second are stored", "benchmarks.scale.ingest"),
+    Measurement("idle", "what an idle fleet writes to the disk", "benchmarks.scale.idle"),
+    Measurement("embedded", "a wave through `modelwave broker`", "benchmarks.scale.embedded"),
+    Measurement(
+        "mosquitto",
+        "the shipped Mosquitto file: retained messages, a rollout, a broker that ends under it",
+        "benchmarks.scale.shipped_mosquitto",
+    ),
+    Measurement("fan-out", "a wave, beside a bare client", "benchmarks.scale.fan_out"),
     Measurement("embedded", "a wave through `modelwave broker`", "benchmarks.scale.embedded"),
     Measurement("tick", "a tick and a restart in the middle of a rollout", "benchmarks.scale.tick"),
     Measurement("commands", "what shows a fleet, by its size", "benchmarks.scale.commands"),

@@ -17,6 +17,7 @@ modelwave.db      events, devices and messages to publish
 """
 
 import tomllib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -62,6 +63,7 @@ fleet = "{fleet}"
 [broker]
 # mqtt:// or mqtts:// (TLS), the host, and the port unless it is 1883 or 8883.
 url = "mqtt://127.0.0.1:1883"
+# In place of url, the addresses of a cluster: urls = ["mqtt://a.example", "mqtt://b.example"]
 user = ""
 password_file = ""   # holds the user's password, and nothing else
 ca = ""              # PEM file; empty: the system's certificate authorities
@@ -95,8 +97,9 @@ deltas = true
 proof = "off"
 # "approve": a device that was not enrolled counts only after `modelwave device approve DEVICE`.
 unknown = "count"
-# What `modelwave device enrol` writes for devices: the broker's URL ("": that of [broker]), and
-# whether the names in files.urls lead into a private network.
+# What `modelwave device enrol` writes for devices: the broker's URL ("": that of [broker]), or in
+# its place those of a cluster, brokers = ["mqtt://a.example", "mqtt://b.example"]; and whether the
+# names in files.urls lead into a private network.
 broker = ""
 private_networks = false
 """
@@ -126,6 +129,18 @@ def _broker_url_or_none(value: str) -> str:
     return broker_url(value) if value else ""
 
 
+def broker_urls(values: Sequence[str]) -> tuple[str, ...]:
+    """Returns the URLs of one cluster if they are. Raises ValueError."""
+    found = tuple(broker_url(value) for value in values)
+    if len(found) > limits.MAX_BROKERS:
+        raise ValueError(f"give at most {limits.MAX_BROKERS} addresses")
+    if len(set(found)) != len(found):
+        raise ValueError("an address is named twice; name it once")
+    if len({urlsplit(url).scheme for url in found}) > 1:
+        raise ValueError("mqtts:// for all, or for none: they share the user and the authorities")
+    return found
+
+
 def _listen(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
@@ -140,10 +155,14 @@ def _line(value: str) -> str:
 
 
 Line = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
+BrokerUrls = Annotated[list[str], AfterValidator(lambda urls: list(broker_urls(urls)))]
 
 
 class BrokerSettings(_Settings):
+    """`urls` are the addresses of a cluster, in place of `url`; the first is tried first."""
+
     url: Annotated[str, AfterValidator(broker_url)] = "mqtt://127.0.0.1:1883"
+    urls: BrokerUrls = []
     user: Line = ""
     password_file: Line = ""
     ca: Line = ""
@@ -154,19 +173,32 @@ class BrokerSettings(_Settings):
     def _both_or_none(self) -> Self:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key: one needs the other")
+        if self.urls and "url" in self.model_fields_set:
+            raise ValueError("url and urls: give one of the two")
         return self
 
     @property
+    def all_urls(self) -> tuple[str, ...]:
+        return tuple(self.urls) or (self.url,)
+
+    @property
     def tls(self) -> bool:
-        return urlsplit(self.url).scheme == "mqtts"
+        return urlsplit(self.all_urls[0]).scheme == "mqtts"
+
+    @property
+    def places(self) -> tuple[tuple[str, int], ...]:
+        """The (host, port) of each address, the first to be tried first."""
+        usual = 8883 if self.tls else 1883
+        parts = [urlsplit(url) for url in self.all_urls]
+        return tuple((part.hostname or "", part.port or usual) for part in parts)
 
     @property
     def host(self) -> str:
-        return urlsplit(self.url).hostname or ""
+        return self.places[0][0]
 
     @property
     def port(self) -> int:
-        return urlsplit(self.url).port or (8883 if self.tls else 1883)
+        return self.places[0][1]
 
 
 class DatabaseSettings(_Settings):
@@ -189,13 +221,21 @@ class FilesSettings(_Settings):
 class DevicesSettings(_Settings):
     """`proof`: what storage/proven.py asks of reports and windows.
     `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
-    `broker`: the URL of the broker for devices, "": that of [broker].
+    `broker`: the URL of the broker for devices, "": that of [broker]; `brokers`: those of a
+    cluster, in its place.
     `private_networks`: whether the names in [files] urls lead into a private network."""
 
     proof: Literal["off", "show", "require"] = "off"
     unknown: Literal["count", "approve"] = "count"
     broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
+    brokers: BrokerUrls = []
     private_networks: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if self.broker and self.brokers:
+            raise ValueError("broker and brokers: give one of the two")
+        return self
 
     @property
     def approves(self) -> bool:

@@ -35,6 +35,9 @@ MAX_KEYS = 16
 MAX_FILE_HOSTS = 16
 MAX_MODELS = 16  # models on one device
 
+# Settings.
+MAX_BROKERS = 8  # addresses of one cluster
+
 # The field `extra`: entries of it, and of each list or object in it; characters of all keys and
 # texts together, where a number or boolean counts 16.
 MAX_EXTRA_ENTRIES = 16

@@ -16,6 +16,8 @@ OFFERS, READS_DELTAS = "deltas", "delta"
 # {kind: the role, in the root document, whose keys must sign it}
 SIGNER = {ROOT: "root", MANIFEST: "release", ORDER: "order", HEARTBEAT: "order"}
 
+PROGRAM = "modelwave-agent"  # begins the field `agent` of a report; its version follows
+
 # Outcomes that a device reports. The controller adds QUEUED, IN_PROGRESS, TIMED_OUT.
 SUCCEEDED, SHADOWED, ROLLED_BACK, REJECTED, FAILED, DEFERRED, CANCELED = (
     "SUCCEEDED",

@@ -72,7 +72,7 @@ class World:
         path.write_text("\n".join(settings))
         return path
 
-    async def order(self, release, device="pi-1", shadow=None, extra=None, **trial):
+    async def order(self, release, device="pi-1", shadow=None, extra=None, model="digits", **trial):
         """Publishes an order for `release` to the device's slot. `shadow`: the budget, if it is to
         run beside the live one."""
         self.seq += 1
@@ -81,6 +81,7 @@ class World:
         message = signing.order(
             release,
             self.seq,
+            model=model,
             urls=[self.url],
             issued=now,
             expires=now + 3600,
@@ -88,16 +89,16 @@ class World:
             **({"shadow": True, "extra": {"shadow": shadow}} if shadow else {"extra": extra or {}}),
         )
         slot = slots.slot("demo", device)
-        topic = topics.desired_slot("demo", "linux-cpu", "digits", slot)
+        topic = topics.desired_slot("demo", "linux-cpu", model, slot)
         await self.operator.publish(topic, message, True)
 
-    async def told(self, kind, until, device="pi-1"):
+    async def told(self, kind, until, device="pi-1", seconds=SECONDS):
         """Waits for the next document under `kind` (reported, metrics, presence) that `until`
         accepts, and drops the documents before it."""
         wanted = getattr(topics, kind)("demo", device)
         seen = []
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 while True:
                     seen.append(_read(await self._next(wanted)))
                     if until(seen[-1]):

@@ -69,6 +69,35 @@ def test_devices_that_lost_their_broker_together_come_back_apart(tmp_path):
     assert max(last) - min(last) > 1  # of 60 seconds
 
 
+class Turns(FakeLink):
+    """Notes each turn to the next address; `stands` seconds is how long a connection lasts."""
+
+    def __init__(self, world, stands):
+        super().__init__(world)
+        self.turns = 0
+        self.stands = stands
+
+    async def receive(self):
+        self.world.clock.seconds += self.stands
+        raise LinkLost("the broker has ended")
+
+    def turn(self):
+        self.turns += 1
+
+
+@pytest.mark.parametrize(("stands", "turns"), [(1, TRIES), (3600, 0)])
+def test_address_is_left_for_the_next_unless_it_has_served(tmp_path, stands, turns):
+    async def life():
+        world = World(tmp_path)
+        agent, _ = world.boot()
+        world.clock = agent.clock = Sleeps(world)
+        agent.link = Turns(world, stands)
+        await naps_of(agent, agent._stay_connected())
+        return agent.link.turns
+
+    assert asyncio.run(life()) == turns
+
+
 class Waits(FakeClock):
     """A clock that records each wait for an event; the wait ends at once, without the event."""
 

@@ -83,6 +83,35 @@ def test_tls_has_its_own_port_and_a_port_may_be_named(folder):
     assert read(folder, changed("url", '"mqtts://broker.test:1234"')).broker.port == 1234
 
 
+def test_addresses_of_a_cluster_are_read_in_their_order(folder):
+    text = LEAST.replace('url = "mqtt://broker.test"', 'urls = ["mqtts://b", "mqtts://a:1234"]')
+    broker = read(folder, text).broker
+    assert broker.places == (("b", 8883), ("a", 1234))
+    assert broker.tls
+
+
+@pytest.mark.parametrize(
+    ("urls", "said"),
+    [
+        ('["mqtt://a", "mqtts://b"]', "mqtts:// for all, or for none"),
+        ('["mqtt://a", "mqtt://a:1883"]', "an address is named twice"),
+        ("[1]", "give a text in quotes"),
+        ('["http://a"]', "give mqtt://HOST"),
+        ('"mqtt://a"', "give 1 to 8 URLs as a list"),
+        ("[]", "give 1 to 8 URLs as a list"),
+        (str([f"mqtt://h{number}" for number in range(9)]), "give 1 to 8 URLs as a list"),
+    ],
+)
+def test_addresses_that_are_no_cluster_are_refused(folder, urls, said):
+    text = LEAST.replace('url = "mqtt://broker.test"', f"urls = {urls}")
+    assert problem(folder, text).startswith(f"broker.urls: {said}")
+
+
+def test_one_address_and_several_are_not_both_given(folder):
+    said = problem(folder, LEAST + 'urls = ["mqtt://a"]\n')
+    assert said == "broker.url and broker.urls: give one of the two"
+
+
 def test_password_is_the_files_without_its_line_end(folder):
     (folder / "password").write_text("se cret\n")
     found = read(folder, LEAST + 'user = "pi-1"\npassword_file = "password"\n')
@@ -108,7 +137,7 @@ def test_unknown_setting_is_refused_with_those_that_there_are(folder, text, said
 
 def test_unknown_setting_of_a_table_is_refused_with_those_that_there_are(folder):
     said = problem(folder, LEAST + "ulr = 1")
-    known = "url, user, password_file, ca, certificate, key"
+    known = "urls, url, user, password_file, ca, certificate, key"
     assert said == f"broker.'ulr': unknown setting; known are {known}"
 
 

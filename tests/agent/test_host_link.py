@@ -253,6 +253,21 @@ def test_broker_that_ends_is_a_lost_link_and_a_new_one_is_connected_to(tmp_path)
         run(main)
 
 
+def test_link_connects_to_the_address_that_it_was_turned_to(broker):
+    async def main(away):
+        link = link_to(away, others=(("127.0.0.1", broker.port),))
+        for _ in range(2):
+            with pytest.raises(LinkLost, match=f"127.0.0.1:{away}: "):
+                await connected(link)
+            link.turn()
+            await connected(link)
+            link.turn()
+        await link.close()
+
+    with refused_port() as away:
+        run(lambda: main(away))
+
+
 def test_same_client_id_elsewhere_is_a_lost_link(broker):
     async def main():
         link = await connected(link_to(broker.port))
@@ -336,6 +351,8 @@ def test_broker_that_never_acknowledges_runs_into_the_deadline(monkeypatch):
             link = await connected(link_to(port))
             with pytest.raises(LinkLost, match="does not answer"):
                 await link.publish(TOPIC, b"?", True)
+            with pytest.raises(LinkLost, match="does not answer"):
+                await link.receive()  # who waits there makes the next connection
             with pytest.raises(LinkLost, match="does not answer"):
                 await link.subscribe([TOPIC])
             await link.close()

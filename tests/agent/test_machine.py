@@ -91,7 +91,7 @@ def test_only_a_confirmed_bank_becomes_live_and_only_then_is_it_succeeded():
 def test_only_a_failed_health_check_blacklists():
     for state, event in ROWS:
         new, _ = machine.step(record(state), event, DETAIL)
-        assert bool(new["blacklist"]) == (event == "unhealthy")
+        assert bool(new["blacklist"]) == (event in ("unhealthy", "crashed"))
 
 
 def test_blacklist_forgets_the_release_that_failed_first():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from modelwave_agent import echo
+from modelwave_agent import echo, runner
 from modelwave_agent.echo import DENIED, ECHO_SECONDS, LOST, MAX_ECHO_BYTES, Echo
 from modelwave_agent.ports import LinkLost
 from modelwave_shared import proofs, topics
@@ -98,6 +98,23 @@ def test_broker_that_ends_the_connection_for_the_own_report_is_not_asked_again(t
     assert Ending.times == 1
 
 
+def test_connection_without_the_own_report_is_not_taken_for_deaf(tmp_path):
+    """Its subscription once ended a connection, so the agent does without it."""
+    agent = booted(tmp_path)
+
+    async def life():
+        silent_since(agent.echo, 0)
+        agent.echo.came(b"report 0")
+        for topic in agent.optional:
+            topic.asks_at = float("inf")
+        await agent._connect()
+        agent.echo.sends(b"next")
+        agent.echo.acknowledged(1)
+        return agent.echo.is_deaf(10**6)
+
+    assert not asyncio.run(life())
+
+
 def test_reports_that_do_not_come_back_are_told_until_one_does(tmp_path):
     agent = booted(tmp_path)
     noted = []
@@ -139,6 +156,57 @@ def test_silent_broker_is_told_by_the_running_agent(tmp_path, monkeypatch):
 
     agent._ask_again = again
     assert asyncio.run(lived(agent, told))
+
+
+def silent_since(heard, now):
+    """A new connection, whose report does not come back."""
+    heard.connected(True)
+    heard.sends(b"report %d" % now)
+    heard.acknowledged(now)
+
+
+def test_connection_that_brings_nothing_any_more_is_left_and_the_next_is_given_longer():
+    heard = Echo()
+    heard.sends(b"first")
+    heard.came(b"first")
+    for patience in (1, 2, 4, 8):
+        silent_since(heard, 0)
+        assert not heard.is_deaf(patience * ECHO_SECONDS - 1)
+        assert heard.is_deaf(patience * ECHO_SECONDS)
+        assert not heard.is_deaf(patience * ECHO_SECONDS)  # once a connection
+    heard.came(b"report 0")
+    silent_since(heard, 1000)
+    assert heard.is_deaf(1000 + ECHO_SECONDS)
+
+
+def test_device_that_may_not_read_its_report_keeps_its_connection():
+    heard = Echo()
+    silent_since(heard, 0)
+    assert not heard.is_deaf(10**6)
+
+
+def test_agent_leaves_a_deaf_connection_for_the_next_address(tmp_path, monkeypatch):
+    agent = booted(tmp_path)
+    done, closed = [], asyncio.Event()
+    agent.link.turn = lambda: done.append("turn")
+
+    async def close():
+        done.append("close")
+        closed.set()
+
+    agent.link.close = close
+    monkeypatch.setattr(runner, "AGAIN_SECONDS", 0)
+
+    async def life():
+        agent.echo.sends(b"first")
+        agent.echo.came(b"first")
+        silent_since(agent.echo, agent.clock.now() - ECHO_SECONDS)
+        task = asyncio.create_task(agent._ask_again())
+        await closed.wait()
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(life(), 10))
+    assert done == ["turn", "close"]
 
 
 def test_report_that_comes_back_before_its_acknowledgement_has_come_back():

@@ -53,7 +53,15 @@ def test_board_reads_its_file_and_writes_its_root_of_trust_once(lib, tmp_path, h
 
 @pytest.mark.parametrize(
     "change",
-    [{"v": 2}, {"port": "x"}, {"root": 1}, {"models": "digits"}, {"host": None}, {"key": 5}],
+    [
+        {"v": 2},
+        {"port": "x"},
+        {"root": 1},
+        {"models": "digits"},
+        {"host": None},
+        {"key": 5},
+        {"others": [["b.example", "1883"]]},
+    ],
 )
 def test_file_that_is_no_enrolment_is_told_without_its_secrets(lib, tmp_path, home, change):
     file = enrol(tmp_path, "mqtt://192.0.2.10")
@@ -79,6 +87,15 @@ def test_board_uses_the_embedded_broker_with_its_file(lib, tmp_path, home):
     acl = FleetAcl("demo", targets=users.targets)
     with embedded(tmp_path, EmbeddedBrokerSettings(users=users.hashes, acl=acl)) as broker:
         file.write_text(file.read_text().replace('"port": 1,', f'"port": {broker.port},'))
+        assert said(lib, file, tmp_path / "root.json", "connect")[1:] == ["heard hello"]
+
+
+def test_board_is_given_all_addresses_of_a_cluster(lib, tmp_path, home):
+    file = enrol(tmp_path, "mqtt://127.0.0.1:1", "--broker", "mqtt://127.0.0.1:2")
+    found = json.loads(file.read_text())
+    with embedded(tmp_path, EmbeddedBrokerSettings()) as broker:
+        found["others"] = [["127.0.0.1", broker.port]]
+        file.write_text(json.dumps(found))
         assert said(lib, file, tmp_path / "root.json", "connect")[1:] == ["heard hello"]
 
 

@@ -175,6 +175,12 @@ def test_closed_port_and_unknown_host_are_told(lib):
     ]
 
 
+def test_link_connects_to_the_address_that_it_was_turned_to(lib, tmp_path):
+    with refused_port() as away, mosquitto(tmp_path) as running:
+        lines = lines_of(lib, "mqtt_turn.py", away, running.port)
+    assert lines == [f"127.0.0.1:{away}: [Errno 111] ECONNREFUSED", "connected"] * 2
+
+
 # TLS.
 
 

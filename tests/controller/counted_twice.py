@@ -2,16 +2,44 @@
 
 from sqlalchemy import Connection, select
 
-from modelwave_controller.rollout.state import Rollout
-from modelwave_controller.storage import devices, log, recounting, tables
+from modelwave_controller.operations.problems import problems_of
+from modelwave_controller.operations.ways import after_the_end
+from modelwave_controller.rollout.state import Rollout, State
+from modelwave_controller.storage import (
+    ahead,
+    clock,
+    devices,
+    log,
+    recounting,
+    tables,
+    unfinished,
+)
 from modelwave_controller.storage.counted import Counted
 
 
 def require_the_same(connection: Connection) -> None:
     """Both ways must come to the same for each rollout that this program understands."""
-    for rollout in log.folded(connection).rollouts.values():
+    state, few = log.folded(connection), log.without_answers(connection)
+    for number, rollout in state.rollouts.items():
         if not rollout.not_understood:
             _compare(connection, rollout)
+            assert _told(connection, few, number, False) == _told(connection, state, number, True)
+
+
+def _told(connection: Connection, found: State, number: int, whole: bool) -> object:
+    """Returns what the status tells of single devices, by `whole` from all of the fleet."""
+    rollout, seconds = found.rollouts[number], clock.stored(connection).seconds
+    model, releases = rollout.model, rollout.created.releases
+    refusals = devices.refusals(connection, model, releases)
+    names = [one.device for one in refusals]
+    known = devices.known(connection, model)
+    if not whole:
+        known = unfinished.read(connection, rollout, seconds, names)
+    compared = ahead.compare(connection, model, ahead.newest_epoch(connection, model))
+    problems = problems_of(found, rollout, known, refusals, compared, seconds)
+    counted = Counted(connection, model)
+    over = after_the_end(found, rollout, counted, known, seconds) if rollout.over else ""
+    return sorted(problems, key=repr), over
 
 
 def _compare(connection: Connection, rollout: Rollout) -> None:

@@ -101,23 +101,23 @@ def any_broker(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def mosquitto(folder: Path, settings: str = "", port: int = 0) -> Iterator[int]:
+def mosquitto(folder: Path, settings: str = "", port: int = 0, queued: int = 0) -> Iterator[int]:
     """The port of a Mosquitto on loopback, which ends with the block. `settings` are lines
-    for its listener."""
+    for its listener, `queued` the messages that it queues for a client, 0 for any number."""
     port = port or free_port()
     config = folder / "mosquitto.conf"
     config.write_text(
         f"listener {port} 127.0.0.1\n{settings}"
         "allow_anonymous true\n"
         "user root\n"  # if we are: it must read what pytest keeps from others
-        "max_queued_messages 0\n"
+        f"max_queued_messages {queued}\n"
         "set_tcp_nodelay true\n"
     )
     process = subprocess.Popen(
         [MOSQUITTO, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _await_listening(process, port)
+        wait_listening(process, port)
         yield port
     finally:
         process.terminate()
@@ -130,7 +130,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_listening(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_listening(process: subprocess.Popen[bytes], port: int) -> None:
     pause = threading.Event()
     for _ in range(DEADLINE_SECONDS * 50):
         assert process.poll() is None, "Mosquitto did not start"

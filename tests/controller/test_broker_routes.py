@@ -1,4 +1,5 @@
-"""Tests the embedded broker's pure parts: who hears a topic, and what comes over the wire."""
+"""Tests the embedded broker's pure parts: who hears a topic, what comes over the wire, and
+what a session sends when."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwave_controller.broker import packets
+from modelwave_controller.broker import limits, packets
 from modelwave_controller.broker.errors import ClientRefused
+from modelwave_controller.broker.messages import Message, Retained
 from modelwave_controller.broker.routes import Subscriptions, Topics, is_filter
+from modelwave_controller.broker.session import Session
 
 EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True)
 LEVELS = st.sampled_from(["a", "b", ""])
@@ -120,3 +123,69 @@ def test_packet_is_as_long_as_its_head_says(size: int) -> None:
     assert head.end == len(made)
     found = packets.read_publish(head.flags, made[head.start : head.end])
     assert found == ("topic", bytes(size), 1, True, 7)
+
+
+# Sessions.
+
+
+def sent(session: Session, max_bytes: int = 10**6) -> list[tuple[int, packets.Publish]]:
+    """The flags and the message of each packet that the session sends now."""
+    found = []
+    for data in session.packets(RETAINED, max_bytes):
+        head = packets.next_head(data, 0, 10**6)
+        assert head is not None
+        found.append((head.flags, packets.read_publish(head.flags, data[head.start :])))
+    return found
+
+
+RETAINED = Retained()
+RETAINED.keep(Message("kept", b"r", 1))
+
+
+def test_window_holds_messages_back_until_one_is_acknowledged() -> None:
+    session = Session("c", None)
+    for number in range(limits.MAX_IN_FLIGHT + 1):
+        session.add(Message("t", b"%d" % number, 1), 1)
+    under_way = sent(session)
+    assert len(under_way) == limits.MAX_IN_FLIGHT
+    assert not session.has_more
+    session.acknowledged(under_way[0][1].packet_id)
+    assert session.has_more
+    assert [message.payload for _, message in sent(session)] == [b"%d" % limits.MAX_IN_FLIGHT]
+    for _, message in under_way:
+        session.acknowledged(message.packet_id)
+    session.acknowledged(9999)  # of nothing
+
+
+def test_what_was_not_acknowledged_is_sent_again_under_the_same_id() -> None:
+    session = Session("c", None, clean=False)
+    session.add(Message("t", b"1", 1), 1)
+    session.add(Message("t", b"0", 0), 1)
+    first = sent(session)[0][1]
+    session.add(Message("t", b"2", 1), 1)
+    session.add(Message("t", b"lost", 0), 1)
+    session.parted()
+    session.connected_again()
+    (flags, again), (_, second) = sent(session)
+    assert (flags, again) == (8 | 2, first)  # the first bit says: again
+    assert second.payload == b"2"
+    for message in (again, second):
+        session.acknowledged(message.packet_id)
+    assert session.queued_bytes == 0
+    assert not session.has_more
+
+
+def test_retained_messages_come_first_with_the_lesser_qos_and_without_those_cleared() -> None:
+    session = Session("c", None)
+    session.add(Message("t", b"live", 0), 0)
+    session.add_retained(["cleared", "kept"], 0)
+    assert [(flags, message.topic) for flags, message in sent(session)] == [(1, "kept"), (0, "t")]
+    assert session.queued_bytes == 0
+
+
+def test_socket_that_is_full_gets_no_more_than_it_asks_for() -> None:
+    session = Session("c", None)
+    for _ in range(10):
+        session.add(Message("t", bytes(1000), 0), 0)
+    assert len(sent(session, 2500)) == 3
+    assert session.has_more

@@ -128,6 +128,17 @@ def test_revoked_device_is_shown_as_revoked(world: World, run: Run) -> None:
     assert "revoked, and still reports" in run("device", "list").out
 
 
+@pytest.mark.parametrize(("said", "shown"), [(3, 3), (True, 0), (0, 0), ("3", 0), (2**63, 0)])
+def test_device_shows_the_version_of_the_root_that_it_trusts(
+    world: World, run: Run, said: object, shown: int
+) -> None:
+    world.devices["d0"].says = {"extra": {"root": said}}
+    world.hear([world.devices["d0"]])
+    assert run("device", "show", "d0", "--json").json()["root"] == shown
+    line = "root          version 3"
+    assert (line in run("device", "show", "d0").out) == bool(shown)
+
+
 def steps(world: World, work: Callable[[], object]) -> int:
     """Returns how many thousands of steps SQLite takes for it."""
     counted = [0]

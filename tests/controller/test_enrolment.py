@@ -62,6 +62,26 @@ def csv(path: Path, *lines: str) -> Path:
     return path
 
 
+def test_each_device_knows_all_addresses_and_not_all_begin_with_the_same(
+    run: Run, home: Home, tmp_path: Path
+) -> None:
+    settings = home.path / "controller.toml"
+    urls = ["mqtt://a.example", "mqtt://b.example", "mqtt://c.example:1884"]
+    settings.write_text(settings.read_text().replace('broker = ""', f"brokers = {urls}"))
+    names = [f"pi-{number}" for number in range(20)]
+    enrol(run, tmp_path / "out", *names, *HOST)
+    written = [
+        tomllib.loads((tmp_path / "out" / name / "agent.toml").read_text())["broker"]["urls"]
+        for name in names
+    ]
+    assert all(sorted(its) == urls for its in written)
+    assert {its[0] for its in written} == set(urls)
+    enrol(run, tmp_path / "out", "pico-1", *HOST, "--board")
+    board = json.loads((tmp_path / "out" / "pico-1.json").read_text())
+    places = [[board["host"], board["port"]], *board["others"]]
+    assert sorted(places) == [["a.example", 1883], ["b.example", 1883], ["c.example", 1884]]
+
+
 def test_folder_of_a_host_has_all_that_its_agent_needs(
     run: Run, home: Home, tmp_path: Path
 ) -> None:
@@ -334,5 +354,6 @@ def test_file_of_a_board_has_what_a_folder_has(run: Run, home: Home, tmp_path: P
     found = json.loads((tmp_path / "out" / "pico-1.json").read_text())
     assert found["root"].encode() == home.root_envelope
     assert (found["host"], found["port"], found["v"]) == ("192.0.2.10", 1883, 1)
+    assert "others" not in found
     users = read_credentials(home.path / "broker" / "credentials")
     assert pbkdf2.verify(users.hashes["pico-1"], found["password"])

@@ -4,7 +4,7 @@ older than that, and the numbers of orders that are never sent would be used up.
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -59,10 +59,13 @@ def test_nothing_is_decided_before_the_first_look_is_over_or_given_up(
         return False
 
     none: Any = SimpleNamespace(acknowledged=list, on_their_way=set, send=lambda _: None)
+    none.burst = nullcontext
     alive = {"alive": True}
     leading.writer = leading.blocks = SimpleNamespace(**alive)
     leading.link = SimpleNamespace(**alive, reaches=connected, current=none if connected else None)
     leading.readback = SimpleNamespace(step=lambda *_: 0.01, may_send=may_send, sent=lambda _: None)
+    leading.unheard = SimpleNamespace(step=lambda *_: None)
+    leading.readback.has_looked = False
     leading.ticker = SimpleNamespace(tick=tick, certain_state=None)
     leading._loop()
     assert happened.index("tick") > LOOKING

@@ -130,6 +130,34 @@ def test_configuration_is_read(home: Home) -> None:
     assert changed.files.urls == ["https://files.example/m"]
 
 
+def test_addresses_of_a_cluster_are_read_in_their_order(home: Home) -> None:
+    several = 'urls = ["mqtts://b.example", "mqtts://a.example:1234"]'
+    found = rewrite(home, ('url = "mqtt://127.0.0.1:1883"', several)).config.broker
+    assert found.places == (("b.example", 8883), ("a.example", 1234))
+    assert found.tls
+
+
+@pytest.mark.parametrize(
+    ("urls", "said"),
+    [
+        ('["mqtt://a", "mqtts://b"]', "mqtts:// for all, or for none"),
+        ('["mqtt://a", "mqtt://a"]', "named twice"),
+        ('["http://a"]', "give mqtt://HOST"),
+        (str([f"mqtt://h{n}" for n in range(9)]), "at most 8"),
+    ],
+)
+def test_addresses_that_are_no_cluster_are_refused(home: Home, urls: str, said: str) -> None:
+    made = rewrite(home, ('url = "mqtt://127.0.0.1:1883"', f"urls = {urls}"))
+    with pytest.raises(OperatorError, match=f"broker.urls: .*{said}"):
+        _ = made.config
+
+
+def test_one_address_and_several_are_not_both_given(home: Home) -> None:
+    made = rewrite(home, ('\nuser = ""', '\nurls = ["mqtt://a"]\nuser = ""'))
+    with pytest.raises(OperatorError, match="url and urls: give one of the two"):
+        _ = made.config
+
+
 @pytest.mark.parametrize(
     ("old", "new", "field"),
     [

@@ -34,6 +34,7 @@ COMMANDS = [
 FREE = {
     tables.devices: ("agent", "runtime", "runtime_version", "accelerator", "refused"),
     tables.device_models: ("reason",),
+    tables.answered: ("reason",),
     tables.bad_messages: ("reason",),
     tables.clock: ("doubt", "accepted"),
     tables.lease: ("host",),

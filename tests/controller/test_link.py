@@ -320,6 +320,62 @@ def test_a_broker_that_is_away_is_said_once_and_again_the_next_time(
     assert caplog.text.count("lost the connection") == 1
 
 
+def two_addresses(first: int, second: int) -> ServiceBroker:
+    return ServiceBroker("127.0.0.1", first, others=(("127.0.0.1", second),))
+
+
+def test_addresses_are_tried_in_turn_and_the_one_that_serves_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "SHORT_SECONDS", 0)
+    with StubBroker() as second, linked_to(two_addresses(free_port(), second.port)) as ours:
+        poll(ours.connected)
+        assert ours.link.place[1] == second.port
+        before = ours.link.current
+        second.drop()
+        poll(lambda: ours.link.current not in (None, before))
+        assert ours.link.place[1] == second.port
+
+
+def test_an_address_that_is_lost_again_and_again_is_left_for_the_next_one() -> None:
+    with (
+        StubBroker() as first,
+        StubBroker() as second,
+        linked_to(two_addresses(first.port, second.port)) as ours,
+    ):
+        poll(ours.connected)
+        assert ours.link.place[1] == first.port
+        first.drop()  # it stood for less than SHORT_SECONDS
+        poll(lambda: ours.connected() and ours.link.place[1] == second.port)
+
+
+def test_a_broker_that_does_not_answer_is_left_if_there_is_another_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(links, "LEAVE_SECONDS", 0.1)
+    with (
+        StubBroker(answers=False) as first,
+        StubBroker() as second,
+        linked_to(two_addresses(first.port, second.port)) as ours,
+    ):
+        poll(lambda: ours.connected() and ours.link.place[1] == second.port)
+
+
+def test_a_broker_that_never_accepts_is_left_if_there_is_another_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(links, "LEAVE_SECONDS", 0.1)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as hole,
+        StubBroker() as second,
+        linked_to(two_addresses(hole.getsockname()[1], second.port)) as ours,
+    ):
+        poll(ours.connected)
+        assert ours.link.place[1] == second.port
+
+
 def test_connections_that_are_taken_over_again_and_again_are_explained(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_database_from_before_the_migrations_is_brought_up_to_date(
         "event": 1,
         "ticked": 0,
         "heard": 0,
+        "members": 0,
         "counted": 1,
         "counters": counting.VERSION,
     }  # 2: an older program refuses it

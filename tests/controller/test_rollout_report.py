@@ -22,7 +22,7 @@ from modelwave_controller.operations.observations import Anchor, Timeline, media
 from modelwave_controller.operations.problems import Problem
 from modelwave_controller.operations.report import MAX_DEVICES, MAX_EVENTS, RolloutReport, troubles
 from modelwave_controller.rollout.events import Paused
-from modelwave_controller.storage import log, tables
+from modelwave_controller.storage import log, recounting, tables
 from modelwave_shared import topics
 from modelwave_shared.window_format import BINS
 
@@ -239,6 +239,7 @@ def _hostile(world: World) -> World:
             text = json.dumps(body)
             change = update(tables.events).where(tables.events.c.id == row.id)
             connection.execute(change.values(body=text))
+        recounting.recount(connection)
         log.append(connection, 1, world.now, [Paused(reason=HOSTILE, actor="x")])
     return world
 

@@ -555,8 +555,12 @@ def test_commands_read_no_answers_while_the_service_waits_for_them(
 
     monkeypatch.setattr(events, "load_event", noted)
     monkeypatch.setattr(world.store, "write", watched)
-    rollouts.abort(world.store, "1", "rain", world.now)
+    rollouts.retry(world.store, "1", [], ["SUCCEEDED"], "", world.now)
     assert (events.REPORTED, False) in read
+    assert [kind for kind, waiting in read if waiting] == []
+    read.clear()
+    rollouts.abort(world.store, "1", "rain", world.now)
+    assert events.REPORTED not in {kind for kind, _ in read}, "it needs none"
     assert [kind for kind, waiting in read if waiting] == []
     assert world.state().rollouts[1].status == ABORTED
 
@@ -565,15 +569,15 @@ def test_a_command_sees_what_came_while_it_read_the_log(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.start(1)
-    under_way = log.under_way
+    without_answers = log.without_answers
 
     def overtaken(connection: Connection) -> State:
-        found = under_way(connection)
-        monkeypatch.setattr(log, "under_way", under_way)
+        found = without_answers(connection)
+        monkeypatch.setattr(log, "without_answers", without_answers)
         rollouts.abort(world.store, "1", "rain", world.now)
         return found
 
-    monkeypatch.setattr(log, "under_way", overtaken)
+    monkeypatch.setattr(log, "without_answers", overtaken)
     with pytest.raises(OperatorError, match="ABORTED: there is nothing to pause"):
         rollouts.pause(world.store, "1", "lunch", world.now)
 

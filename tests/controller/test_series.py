@@ -92,9 +92,7 @@ def status_of(world: World) -> Status:
 
 def reader(world: World, found: SeriesReader) -> series.Series:
     with world.store.read() as connection:
-        rollout = newest(world)
-        known = devices.known(connection, "digits")
-        return found.read(connection, rollout, known, clock.stored(connection).seconds)
+        return found.read(connection, newest(world), clock.stored(connection).seconds)
 
 
 def test_each_gate_has_the_means_of_canaries_and_controls_by_window(world: World) -> None:

@@ -296,10 +296,10 @@ def test_while_no_service_listens_nobody_falls_silent(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "topic", "payload"),
+    ("table", "topic", "payload", "later"),
     [
-        (tables.presence, topics.presence, b"online"),
-        (tables.bad_messages, topics.reported, b"nonsense"),
+        (tables.presence, topics.presence, b"online", b"offline"),
+        (tables.bad_messages, topics.reported, b"nonsense", b"nonsense"),
     ],
 )
 def test_strangers_fill_a_table_to_its_bound_and_keep_no_device_out(
@@ -308,6 +308,7 @@ def test_strangers_fill_a_table_to_its_bound_and_keep_no_device_out(
     table: Any,
     topic: Callable[[str, str], str],
     payload: bytes,
+    later: bytes,
 ) -> None:
     monkeypatch.setattr(devices, "MAX_STRANGERS", 5)
     for number in range(12):  # one by one and several at once
@@ -321,9 +322,9 @@ def test_strangers_fill_a_table_to_its_bound_and_keep_no_device_out(
 
     assert set(held()) == {f"stranger-{number}" for number in range(5)}
     world.now += 1
-    put(world, topic(FLEET, "d1"), payload)
-    put(world, topic(FLEET, "stranger-3"), payload)
-    put(world, topic(FLEET, "stranger-9"), payload)
+    put(world, topic(FLEET, "d1"), later)
+    put(world, topic(FLEET, "stranger-3"), later)
+    put(world, topic(FLEET, "stranger-9"), later)
     assert len(held()) == 6
     assert held()["d1"] == held()["stranger-3"] == world.now
 

@@ -4,7 +4,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import counted_twice
 import pytest
+from chance_rollout import ChanceRollout
 from sqlalchemy import delete, func, insert, select, update
 
 from modelwave_controller.errors import OperatorError, StorageError
@@ -21,9 +23,8 @@ def store(url: str) -> Iterator[Store]:
         for table in reversed(tables.metadata.sorted_tables):
             if table not in (tables.heads, tables.clock, tables.lease):
                 connection.execute(delete(table))
-        connection.execute(
-            update(tables.heads).where(tables.heads.c.name == "event").values(value=0)
-        )
+        events = tables.heads.c.name.in_(("event", "counted"))
+        connection.execute(update(tables.heads).where(events).values(value=0))
     yield made
     made.close()
 
@@ -42,6 +43,17 @@ def test_a_write_that_fails_leaves_nothing(store: Store) -> None:
     with pytest.raises(ZeroDivisionError):
         write()
     assert count(store) == 0
+
+
+def test_counters_are_those_of_the_log(store: Store) -> None:
+    with store.write() as connection:
+        rollout = ChanceRollout(connection, 1)
+        for _ in range(60):
+            rollout.step()
+        counted_twice.require_the_same(connection)
+        kept = counted_twice.rows(connection)
+        assert kept == counted_twice.recounted(connection)
+        assert all(kept.values())
 
 
 def test_ids_grow_without_gaps_in_the_order_of_commits(store: Store, url: str) -> None:

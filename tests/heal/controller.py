@@ -239,6 +239,7 @@ class Connection:
         self.link = link
         self.client_id = f"CONTROLLER-{link.service.name}"
         self.client = None
+        self.heard = None  # this broker keeps nothing back
         self._loop = link.service.loop
         self._sent = {}
         self._acked = deque()
@@ -252,6 +253,8 @@ class Connection:
         self._number += 1
         self._sent[self._number] = message
         self._travel(self._arrive, self._number, message)
+
+    burst = staticmethod(contextlib.nullcontext)
 
     def subscribe(self, filters, then):
         self._travel(self._ask, filters, then)

@@ -35,6 +35,7 @@ class Enrolled:
         self.report_key: str = found["report_key"]
         self.host: str = found["host"]
         self.port: int = found["port"]
+        self.others: "list[tuple[str, int]]" = [(host, port) for host, port in found["others"]]
         self._password: str = found["password"]
         self._tls = [found[name].encode() for name in ("ca", "certificate", "key")]
         _write_other(root, found["root"])
@@ -48,7 +49,9 @@ class Enrolled:
 
             tls = tls_context(*self._tls) if self._tls[1] else tls_context(self._tls[0])
         user = self.device if self._password else ""
-        return MqttLink(self.host, self.port, self.device, user, self._password, tls, keepalive)
+        return MqttLink(
+            self.host, self.port, self.device, user, self._password, tls, keepalive, self.others
+        )
 
 
 def _read(path: str) -> "dict[str, Any]":
@@ -69,8 +72,17 @@ def _read(path: str) -> "dict[str, Any]":
             raise ValueError("%s: %s: no text; enrol the board again" % (path, name))
     if type(found.get("port")) is not int or type(found.get("models")) is not list:
         raise ValueError("%s: port or models: enrol the board again" % path)
+    if not _are_places(found.setdefault("others", [])):
+        raise ValueError("%s: others: enrol the board again" % path)
     checked: "dict[str, Any]" = found
     return checked
+
+
+def _are_places(value: "Any") -> bool:
+    """Whether it is a list of [host, port]."""
+    return type(value) is list and all(
+        type(one) is list and [type(part) for part in one] == [str, int] for one in value
+    )
 
 
 def _write_other(path: str, text: str) -> None:

@@ -27,7 +27,7 @@ from modelwave_shared.limits import MAX_ENVELOPE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
     from typing import Any
 
     Message = tuple[str, bytes, int]  # topic, payload, packet id to acknowledge or 0
@@ -68,10 +68,13 @@ class MqttLink(BrokerLink):
         password: str = "",
         tls: "Any" = None,
         keepalive: int = 30,
+        others: "Iterable[tuple[str, int]]" = (),
     ) -> None:
-        """`tls`: a tls.SSLContext (tls_context), or None; `keepalive`: seconds."""
+        """`tls`: a tls.SSLContext (tls_context), or None; `keepalive`: seconds; `others`: further
+        addresses of the same cluster, (host, port)."""
         self.host = host
         self.port = port
+        self._others = list(others)
         self.client_id = client_id
         self.user = user
         self.password = password
@@ -152,6 +155,10 @@ class MqttLink(BrokerLink):
             except (OSError, ValueError):
                 pass
         self._lose("closed")
+
+    def turn(self) -> None:
+        self._others.append((self.host, self.port))
+        self.host, self.port = self._others.pop(0)
 
     # The connection.
 

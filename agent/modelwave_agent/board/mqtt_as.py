@@ -85,6 +85,7 @@ class MqttAsLink(BrokerLink):
     async def close(self) -> None:
         """Stops using the connection; it stays open, as it belongs to the program."""
         self._mine = 0
+        self._tell()
 
     def _change(self, session: int) -> None:
         self._session = session

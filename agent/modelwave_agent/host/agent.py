@@ -50,6 +50,7 @@ from modelwave_agent.host.patcher import HostPatcher
 from modelwave_agent.host.program import Program, differ
 from modelwave_agent.host.proving import DeviceRuntimes
 from modelwave_agent.host.runtimes.specs import InputError
+from modelwave_agent.host.self_update.itself import SelfUpdate
 from modelwave_agent.host.shadow import HostShadow
 from modelwave_agent.host.shadow_messages import Answer
 from modelwave_agent.host.shadow_windows import HostObservations
@@ -68,7 +69,8 @@ from modelwave_agent.runner import Agent
 from modelwave_agent.types import Enrolment, Live
 from modelwave_agent.upcoming import Upcoming
 from modelwave_agent.update import Update
-from modelwave_shared import checkout
+from modelwave_shared import checkout, host_platform
+from modelwave_shared.agent_releases import AGENT
 from modelwave_shared.limits import MAX_EPOCH
 from modelwave_shared.maintenance import READS_MAINTENANCE
 
@@ -93,21 +95,25 @@ class HostAgent:
         settings: AgentConfig,
         may_update: "MayUpdateFunction | None" = None,
         runs_models: bool = True,
+        itself: SelfUpdate | None = None,
     ) -> None:
         """Locks the state folder, because two agents must not share one. `may_update(upcoming)` is
         called before the download of the release `upcoming` (model, release, version), and again
         before it serves, in a thread of its own, or if it is async in the agent's event loop. It
         returns "", None or True if the update may go on now, else why not, or False: then the
         report says DEFERRED, and it is called again later. `runs_models`: whether the program calls
-        `run`; else no release can run beside the live one. Raises ConfigError, and ProofError if
+        `run`; else no release can run beside the live one. `itself`: the update of this agent, if a
+        launcher has started it. Raises ConfigError, and ProofError if
         no runtime is installed."""
         self.settings = settings
+        self._itself = itself
         self._unlock = weakref.finalize(self, os.close, locked(settings.state))
         root, self._root_problem = root_store.newest(str(settings.state), settings.root)
         self.device = Enrolment(settings.device, settings.target, root)
         self._news = threading.Condition()  # another model serves, or the agent has ended
         self._hooks = {
-            model: _ProgramHooks(settings, self._tell, may_update) for model in settings.models
+            model: _ProgramHooks(settings, self._tell, may_update, itself)
+            for model in settings.models
         }
         cannot = _no_shadow(settings, runs_models)
         self._shadows = {model: self._shadow(model, cannot) for model in settings.models}
@@ -423,6 +429,9 @@ class HostAgent:
             updates[model] = Update(model, self.device, ports)
             gate = MaintenanceGate(updates[model], clock, settings.zone)
             self._hooks[model].maintenance = gate
+        if self._itself:
+            own = self._itself.update(settings, self.device, fetcher, clock, dict(updates))
+            updates[AGENT] = own
         link = PahoLink(settings.broker, settings.device)
         boots = Journal(str(settings.state), "device")
         agent = _ReportingAgent(
@@ -437,12 +446,17 @@ class HostAgent:
             report_key=settings.report_key,
         )
         agent.runtimes = runtime
+        if self._itself:
+            agent.platform = host_platform.offered()
+            self._itself.echo = agent.echo
         agent.view.frozen_seconds = settings.frozen_seconds
         agent.observations = self._observations
         if agent.numbering.trouble:
             logger.warning("%s: no order is taken until it can be written", agent.numbering.trouble)
         for update in updates.values():
             update.report.changed = Changes(update, update.report.changed)
+        if self._itself:
+            self._itself.hear(updates[AGENT].report)
         report = updates[settings.models[0]].report
         for setting, authorities in (
             ("broker.ca", link.authorities),
@@ -458,6 +472,7 @@ class _ReportingAgent(Agent):
     host's local time, and offers runtimes under several names."""
 
     runtimes: DeviceRuntimes
+    platform: "dict[str, str]" = {}  # what a release of the agent may need, if it updates itself
 
     def note(self, problem: str) -> None:
         if problem:
@@ -476,7 +491,7 @@ class _ReportingAgent(Agent):
     def state(self) -> "Document":
         document = super().state()
         document["reads"][READS_MAINTENANCE] = 1
-        document["extra"]["runtimes"] = reported(self.runtimes.installed)
+        document["extra"]["runtimes"] = reported(self.runtimes.installed, self.platform)
         return document
 
 
@@ -489,16 +504,20 @@ class _ProgramHooks(CommandHooks):
         settings: AgentConfig,
         tell: Callable[[], None],
         may_update: "MayUpdateFunction | None",
+        itself: SelfUpdate | None,
     ) -> None:
         super().__init__(settings.swap, settings.health, settings.may_update, settings.hook_seconds)
         self.served = False
         self.tell = tell
         self.asked = MayUpdate(may_update, settings.hook_seconds) if may_update else None
         self.maintenance: MaintenanceGate | None = None
+        self.itself = itself
 
     async def may_update(self, upcoming: Upcoming) -> str | bool | None:
         if self.maintenance and (closed := self.maintenance.closed()):
             return closed
+        if self.itself and (at_work := self.itself.at_work()):
+            return at_work
         answer = await super().may_update(upcoming)
         return await self.asked(upcoming) if self.asked and not answer else answer
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from modelwave_agent.freshness import FROZEN_SECONDS
+from modelwave_agent.host import broker_urls
 from modelwave_agent.host.accelerators import ACCELERATORS
+from modelwave_agent.host.broker_urls import BrokerUrl
 from modelwave_agent.host.hooks import HOOK_SECONDS
+from modelwave_agent.host.launch_limits import CONNECT_SECONDS, SILENT_SECONDS
 from modelwave_agent.host.link import BrokerAddress
 from modelwave_agent.host.proving import ENGINE_SECONDS, PROOF_SECONDS
 from modelwave_agent.host.redirects import MAX_HOSTS, RedirectHost
@@ -38,7 +40,6 @@ MAX_SECRET_BYTES = 1024
 MAX_THREADS = 256
 MAX_FROZEN_HOURS = 24 * 365
 FROZEN_HOURS = FROZEN_SECONDS // 3600
-MQTT_PORT, MQTTS_PORT = 1883, 8883
 
 
 class ConfigError(Exception):
@@ -71,6 +72,9 @@ class AgentConfig:
     metrics_seconds: float
     frozen_seconds: float  # without a heartbeat, until the view of the orders may be frozen
     zone: tzinfo | None  # the time zone; None: the system's
+    # How long the launcher waits for a new agent's first report, and for a sign of life.
+    connect_seconds: float
+    silent_seconds: float
     # Proves what the device reports; b"": nothing does.
     report_key: bytes = field(default=b"", repr=False)
 
@@ -135,6 +139,8 @@ class _SettingsReader:
             metrics_seconds=self.take("metrics_seconds", _seconds, 900.0),
             frozen_seconds=3600 * self.take("frozen_hours", _hours, FROZEN_HOURS),
             zone=self.take("timezone", _zone, None),
+            connect_seconds=self.take("self_update.connect_seconds", _seconds, CONNECT_SECONDS),
+            silent_seconds=self.take("self_update.silent_seconds", _seconds, SILENT_SECONDS),
             report_key=self.report_key("report_key_file"),
         )
         self.refuse_the_rest()
@@ -149,14 +155,25 @@ class _SettingsReader:
         )
 
     def broker(self) -> BrokerAddress:
-        scheme, host, port = self.take("broker.url", _broker_url)
-        tls = scheme == "mqtts"
+        first, *others = self.broker_urls()
+        tls = first.tls
         user = self.take("broker.user", _text, "")
         password = self.secret("broker.password_file")
         ca = self.authorities("broker.ca")
         certificate, key = self.certificate()
-        port = port or (MQTTS_PORT if tls else MQTT_PORT)
-        return BrokerAddress(host, port, tls, user, password, ca, certificate, key)
+        places = tuple((one.host, one.port) for one in others)
+        return BrokerAddress(
+            first.host, first.port, tls, user, password, ca, certificate, key, places
+        )
+
+    def broker_urls(self) -> list[BrokerUrl]:
+        """Returns the addresses of `url`, or of `urls`, the first to be tried first."""
+        several: list[BrokerUrl] = self.take("broker.urls", broker_urls.several, [])
+        if not several:
+            return [self.take("broker.url", broker_urls.one)]
+        if self.take("broker.url", broker_urls.one, None):
+            raise ConfigError(f"{self.path}: broker.url and broker.urls: give one of the two")
+        return several
 
     def take(self, key: str, check: Callable[[Any], Any], *default: Any) -> Any:
         """Takes out and checks the setting at the dotted `key`; returns the default if there is
@@ -355,13 +372,3 @@ def _checked(check: Callable[[Any, str], None]) -> Callable[[Any], str]:
         return str(value)
 
     return checked
-
-
-def _broker_url(value: Any) -> tuple[str, str, int | None]:
-    parts = urlsplit(_text(value))
-    rest = (parts.path.strip("/"), parts.query, parts.fragment)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or any(rest) or parts.port == 0:
-        raise ValueError("give mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("no user or password in the URL: set user and password_file")
-    return parts.scheme, parts.hostname, parts.port

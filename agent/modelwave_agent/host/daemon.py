@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -12,13 +13,16 @@ from pathlib import Path
 from modelwave_agent.host import config
 from modelwave_agent.host.agent import HostAgent
 from modelwave_agent.host.config import AgentConfig, ConfigError
+from modelwave_agent.host.self_update.itself import SelfUpdate, require_free_name, take_line
 from modelwave_agent.host.supervised import problem_of, supervised
 from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError
 from modelwave_agent.record import new_record
-from modelwave_agent.runner import PROGRAM
 from modelwave_shared import checkout, topics
 from modelwave_shared.slots import slot
+from modelwave_shared.words import PROGRAM
+
+LAUNCHER = ("-P", "-m", "modelwave_agent.host.self_update.launcher")
 
 
 def main() -> None:
@@ -47,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command, text in (
         (_run, "run until SIGINT or SIGTERM"),
+        (_supervise, "the same, and let the agent update itself"),
         (_check, "check the settings and show slot and topics, without connecting"),
         (_status, "show the journal's records as JSON, without connecting"),
     ):
@@ -69,25 +74,39 @@ def _run(options: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S %z",
     )
-    agent = HostAgent(config.read_config(options.config), runs_models=False)
-    asyncio.run(_until_signal(agent, options.health_file))
+    settings, launched = config.read_config(options.config), take_line()
+    itself = None
+    if launched:
+        require_free_name(settings)
+        itself = SelfUpdate(launched, options.config)
+    agent = HostAgent(settings, runs_models=False, itself=itself)
+    asyncio.run(_until_signal(agent, itself, options.health_file))
     return 0
 
 
-async def _until_signal(agent: HostAgent, health: Path | None) -> None:
+async def _until_signal(agent: HostAgent, itself: SelfUpdate | None, health: Path | None) -> None:
     async with supervised(agent.is_connected, health):
-        await _run_until_signal(agent)
+        await _run_until_signal(agent, itself)
 
 
-async def _run_until_signal(agent: HostAgent) -> None:
+async def _run_until_signal(agent: HostAgent, itself: SelfUpdate | None) -> None:
     task = asyncio.ensure_future(agent.run_forever())
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    if itself:
+        itself.leave = task.cancel
+        watching = asyncio.ensure_future(itself.watch())
+        task.add_done_callback(lambda _: watching.cancel())
     try:
         await task
     except asyncio.CancelledError:
         if not task.cancelled():
             raise
+
+
+def _supervise(options: argparse.Namespace) -> int:
+    """Becomes the launcher, which has no more in memory than it needs."""
+    os.execv(sys.executable, [sys.executable, *LAUNCHER, "--config", str(options.config)])
 
 
 def _health(options: argparse.Namespace) -> int:
@@ -100,7 +119,7 @@ def _check(options: argparse.Namespace) -> int:
     settings = config.read_config(options.config)
     fleet, own_slot = settings.root["fleet"], slot(settings.root["fleet"], settings.device)
     print(f"device {settings.device}, target {settings.target}, fleet {fleet}, slot {own_slot}")
-    print(f"broker {settings.broker.host}:{settings.broker.port}, state in {settings.state}")
+    print(f"broker {settings.broker.described}, state in {settings.state}")
     for model in settings.models:
         print("  " + topics.desired_slot(fleet, settings.target, model, own_slot))
         print("  " + topics.desired_all(fleet, settings.target, model))

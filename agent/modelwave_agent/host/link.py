@@ -34,7 +34,8 @@ RECEIVE_BYTES = 65536
 @dataclass(frozen=True)
 class BrokerAddress:
     """The address of the broker and the user. `ca` is a PEM file with authorities, or "" for the
-    system's. `certificate` and `key` are PEM files of a client certificate, or ""."""
+    system's. `certificate` and `key` are PEM files of a client certificate, or "". `others` are
+    further addresses, (host, port), of the same cluster."""
 
     host: str
     port: int = 1883
@@ -44,6 +45,15 @@ class BrokerAddress:
     ca: str = ""
     certificate: str = ""
     key: str = ""
+    others: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def places(self) -> tuple[tuple[str, int], ...]:
+        return (self.host, self.port), *self.others
+
+    @property
+    def described(self) -> str:
+        return ", ".join(f"{host}:{port}" for host, port in self.places)
 
 
 class Denied(LinkLost):
@@ -58,6 +68,7 @@ class PahoLink(ports.BrokerLink):
         self.client_id = client_id
         files = (broker.ca, broker.certificate, broker.key)
         self.authorities = Authorities(*files) if broker.tls else None
+        self._turns = 0
         self._client: mqtt.Client | None = None
         self._messages: asyncio.Queue[tuple[str, bytes] | LinkLost] = asyncio.Queue()
         self._answers: dict[int, asyncio.Future[None]] = {}
@@ -65,6 +76,7 @@ class PahoLink(ports.BrokerLink):
 
     async def connect(self, will_topic: str, will: bytes) -> None:
         await self.close()
+        host, port = self.broker.places[self._turns % len(self.broker.places)]
         loop = asyncio.get_running_loop()
         self._messages = asyncio.Queue()
         self._answers = {}
@@ -73,17 +85,18 @@ class PahoLink(ports.BrokerLink):
             self._client = client = self._new_client(loop)
             client.will_set(will_topic, will, qos=1, retain=True)
             # A host that does not answer must not delay the agent's end.
-            await apart(
-                lambda: client.connect(self.broker.host, self.broker.port, KEEPALIVE_SECONDS)
-            )
+            await apart(lambda: client.connect(host, port, KEEPALIVE_SECONDS))
             client.loop_start()
             await asyncio.wait_for(self._connected, ANSWER_SECONDS)
         except Exception as error:  # also of a device that has no threads left
             await self.close()
-            problem = f"{self.broker.host}:{self.broker.port}: {_said(error)}"
+            problem = f"{host}:{port}: {_said(error)}"
             logger.warning("cannot connect to the broker: %s", problem)
             raise LinkLost(problem) from error
-        logger.info("connected to %s:%d", self.broker.host, self.broker.port)
+        logger.info("connected to %s:%d", host, port)
+
+    def turn(self) -> None:
+        self._turns += 1
 
     async def subscribe(self, topics: list[str]) -> None:
         await self._answered(lambda client: client.subscribe([(topic, 1) for topic in topics]))
@@ -132,6 +145,8 @@ class PahoLink(ports.BrokerLink):
         try:
             await asyncio.wait_for(answer, ANSWER_SECONDS)
         except TimeoutError as error:
+            # Its node may have lost its cluster, and answer pings all the same.
+            self._on_lost("the broker does not answer")
             raise LinkLost("the broker does not answer") from error
         finally:
             self._answers.pop(number, None)

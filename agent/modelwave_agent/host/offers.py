@@ -9,7 +9,8 @@ compared with:
 tflite-runtime has the number of the TensorFlow that it was built from. ai-edge-litert, which
 followed it, counts anew from 1.0, so LITERT_VERSIONS translates."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from modelwave_agent.host.proving import DeviceRuntimes
@@ -63,10 +64,12 @@ def offered(runtimes: Iterable[HostRuntime]) -> dict[str, str]:
     return found
 
 
-def reported(runtimes: Iterable[HostRuntime]) -> dict[str, str]:
-    """Returns as many of the names that `offered` gives as a report has room for, the first ones:
-    a controller refuses a report with more."""
-    found: dict[str, str] = {}
+def reported(
+    runtimes: Iterable[HostRuntime], first: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Returns `first`, and as many of the names that `offered` gives as a report has room for, the
+    first ones: a controller refuses a report with more."""
+    found = dict(first)
     for name, version in offered(runtimes).items():
         more = found | {name: version}
         try:

@@ -125,6 +125,8 @@ class Connection(Pipe):
             self.end()
             return
         self._served = True
+        if self.session.controller:
+            self.wait_factor = 0
         self.will = connect.will
         self.send(packets.connack(packets.ACCEPTED, present=present))
         self.cancel("connect")

@@ -53,7 +53,7 @@ MAX_KEPT_FOR_ABSENT = 1000
 MAX_RETAINED = 100_000
 MAX_RETAINED_BYTES = 256 * 1024 * 1024
 
-# A client whose packets take longer than this in one go waits, so that others come between: its
-# next packets are read after WAIT_FACTOR times as long.
+# A client whose packets take longer than this of a core in one go lets others come between; a
+# device's next packets are read after WAIT_FACTOR times as long.
 TURN_SECONDS = 0.005
 WAIT_FACTOR = 4

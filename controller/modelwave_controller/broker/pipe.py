@@ -4,10 +4,12 @@ A client is not read while there is a reason to hold it (a subclass's, or one of
 What it sends meanwhile waits in TCP, not here.
 
     it does not read itself     after WRITE_SECONDS it is disconnected
-    its packets took long       it waits WAIT_FACTOR times as long, so that others come between
+    its packets took long       it waits for the others' turn, and `wait_factor` times as long as
+                                they took
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from modelwave_controller.broker import limits, packets
@@ -28,6 +30,7 @@ class Pipe(asyncio.Protocol):
         self.address = ""
         self.ended = False
         self.heard_at = 0.0  # when the last packet came, on the loop's clock
+        self.wait_factor = limits.WAIT_FACTOR
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._out: list[bytes] = []
@@ -136,7 +139,7 @@ class Pipe(asyncio.Protocol):
             self._timers.pop(what).cancel()
 
     def _read(self) -> None:
-        began = self._loop.time()
+        began = time.thread_time()  # what other processes take meanwhile does not count
         at = 0
         try:
             while at < len(self._buffer) and not (self._holds or self.ended):
@@ -147,8 +150,9 @@ class Pipe(asyncio.Protocol):
                 at = head.end
                 self.handle(head.kind, head.flags, bytes(self._buffer[head.start : head.end]))
                 self.heard_at = self._loop.time()
-                if self.heard_at - began > limits.TURN_SECONDS:
-                    self._wait_for_turn(self.heard_at - began)
+                taken = time.thread_time() - began
+                if taken > limits.TURN_SECONDS:
+                    self._wait_for_turn(taken)
         except ClientRefused as refused:
             self.refuse(refused)
         if self.ended:
@@ -158,7 +162,7 @@ class Pipe(asyncio.Protocol):
 
     def _wait_for_turn(self, taken_seconds: float) -> None:
         self.hold(TURN)
-        self.after(taken_seconds * limits.WAIT_FACTOR, "turn", lambda: self.release(TURN))
+        self.after(taken_seconds * self.wait_factor, "turn", lambda: self.release(TURN))
 
     def _flush(self) -> None:
         self._flushing = False

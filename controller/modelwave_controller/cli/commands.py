@@ -64,9 +64,12 @@ COMMANDS: dict[str, Place] = {
         "Run the controller: decide rollouts, publish orders, receive reports, serve files.",
     ),
     "broker": Place(
-        "service",
         "broker",
-        "Run the embedded MQTT broker, for first steps and up to about 1,000 devices.",
+        "",
+        "Run the embedded MQTT broker, for first steps and up to 2,000 devices.\n\n"
+        "A user's name is the device's id, or `controller`. The file is read again when it "
+        "changes. Retained messages are kept in memory only; the controller publishes them again "
+        "when it connects.",
     ),
     "demo": Place(
         "demo",

@@ -1,16 +1,12 @@
 """`modelwave release create`: makes, shows and signs a manifest."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwave_controller import disk
-from modelwave_controller.cli.key_options import ReleaseKeyOption, opened_key
+from modelwave_controller.cli.key_options import ReleaseKeyOption
 from modelwave_controller.cli.options import (
     JsonOption,
     PassphraseFileOption,
@@ -18,14 +14,13 @@ from modelwave_controller.cli.options import (
     path,
     reason_or_none,
 )
-from modelwave_controller.cli.release_view import forced, json_entry
+from modelwave_controller.cli.release_view import json_entry
+from modelwave_controller.cli.signed_release import ToSign, deltas_of, place, require_answer
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.home import Home
 from modelwave_controller.models import opening
 from modelwave_controller.models.needs import Asked
 from modelwave_controller.models.targets import Targets
 from modelwave_controller.releases import (
-    bundles,
     confinement,
     figures,
     heldout,
@@ -33,17 +28,14 @@ from modelwave_controller.releases import (
     manifests,
     model_signature,
 )
-from modelwave_controller.releases.catalog import Releases, StoredRelease
-from modelwave_controller.releases.golden_sets import Proof
+from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.releases.latency_limit import microseconds
 from modelwave_controller.releases.manifests import Wanted
 from modelwave_controller.releases.reliability import read_table
 from modelwave_controller.terminal import print_json, safe, say
-from modelwave_controller.trust import keys, roots
 from modelwave_controller.trust.documents import require
-from modelwave_shared import digests
 from modelwave_shared.manifests import loading as loading_rule
-from modelwave_shared.words import MANIFEST, ONNX
+from modelwave_shared.words import ONNX
 
 if TYPE_CHECKING:
     from modelwave_controller.operations.running import Beside
@@ -228,10 +220,9 @@ def create(
         pythons=tuple(python or ()),
     )
     reason = reason_or_none(force, "--force")
-    if not yes and not sys.stdin.isatty():
-        raise OperatorError("--yes: there is no terminal to ask on; give --yes to sign anyway")
+    require_answer(yes)
     confinement.guard()
-    with bundles.staged(out) if out else _scratch(home) as folder:
+    with place(home, out) as folder:
         taken = manifests.take_files(wanted, folder)
         signature = model_signature.take(model_signature_file, model_signer, file, taken, folder)
         wanted, remark = manifests.as_described(wanted, taken, folder)
@@ -243,11 +234,9 @@ def create(
         draft = manifests.draft(wanted, taken, needs, reason)
         beside = _beside(releases, wanted)
         manifest, proof = manifests.settle(draft, folder, beside.worse if beside else "")
-        payload = keys.canonical(manifest)
         # Only now, when the model has run.
-        signer = opened_key(key or str(home.offline / "release.key"), passphrase_file)
-        roots.require_signer(home.root_document, MANIFEST, signer)
-        _show_what_is_signed(manifest, payload, proof, signer.keyid, stderr=as_json)
+        to_sign = ToSign.of(home, manifest, key, passphrase_file)
+        to_sign.show(proof, stderr=as_json)
         for line in beside.lines() if beside else []:
             say(safe(line), stderr=as_json)
         for line in named.said if named else ():
@@ -256,33 +245,14 @@ def create(
             say(f"[green]model signature verified[/]: by {safe(signature.signer)}", stderr=as_json)
         for line in filter(None, (needs.how, remark, confinement.words())):
             say(safe(line), stderr=as_json)
-        if not yes:
-            typer.confirm("Sign it?", abort=True, err=True)
-        disk.create_file(folder / bundles.MANIFEST_FILE, keys.sign(MANIFEST, payload, [signer]))
-        if out is None:
-            added, _ = releases.add(folder)
-            for line in _deltas(releases, added):
-                say(safe(line), stderr=as_json)
-        else:
-            releases.note(folder)
+        added = to_sign.sign(folder, releases, yes, leaves=out is not None)
+        for line in deltas_of(releases, added) if added else ():
+            say(safe(line), stderr=as_json)
     if as_json:
-        entry = json_entry(manifest, digests.hexdigest(payload))
         more = {"bundle": out and str(out), "compared": beside and beside.json()}
-        print_json({**entry, **more})
+        print_json({**json_entry(manifest, to_sign.digest), **more})
     else:
-        where = (
-            f"in bundle {out}; add it to the service's home: modelwave release add"
-            if out
-            else f"in {home.path}"
-        )
-        say(f"[green]signed[/]: release {manifest['release']} of {safe(model)}, {safe(where)}")
-
-
-def _deltas(releases: Releases, added: StoredRelease) -> list[str]:
-    from modelwave_controller.operations import deltas  # as in _beside
-
-    manifest = added.manifest
-    return deltas.of_added(releases, manifest.model, {manifest.target: added})
+        to_sign.tell(home, out)
 
 
 def _providers(named: list[str], model_format: str) -> dict[str, Any]:
@@ -291,26 +261,6 @@ def _providers(named: list[str], model_format: str) -> dict[str, Any]:
     loading = {"providers": named} if named else {}
     require(loading_rule, loading, "--provider")
     return loading
-
-
-@contextmanager
-def _scratch(home: Home) -> Iterator[Path]:
-    """Yields a temporary folder for a bundle that is added to this home at once."""
-    with disk.work_folder(home.path, "sign") as folder:
-        yield folder
-
-
-def _show_what_is_signed(
-    manifest: dict[str, Any], payload: bytes, proof: Proof, keyid: str, stderr: bool
-) -> None:
-    say(f"Key {keyid} signs this document, sha256 {digests.hexdigest(payload)}:", stderr)
-    print_json(manifest, stderr)
-    if manifest["forced"]:
-        say(forced(manifest["forced"]), stderr)
-    if proof.healthy:
-        say(f"[green]golden set passed[/] on {safe(proof.runtime)}", stderr)
-    for problem in filter(None, (proof.reason, proof.weak)):
-        say(safe(problem), stderr)
 
 
 def _beside(releases: Releases, wanted: Wanted) -> "Beside | None":

@@ -280,6 +280,8 @@ def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
             ("runtimes", ", ".join(runtimes) or "none"),
             ("accelerator", device["accelerator"] or "none"),
         ]
+        if device["root"]:
+            rows.append(("root", f"version {device['root']}"))
         if device["view"]:
             rows.append(("view of orders", _view(device["view"])))
         if device["install"]:

@@ -20,7 +20,7 @@ from modelwave_controller.enrolment import authority, lists
 from modelwave_controller.enrolment.access import PASSWORD_FILE
 from modelwave_controller.enrolment.lists import CONTROLLER, BadList, ToEnrol
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.home import Home, broker_url
+from modelwave_controller.home import Home, broker_urls
 from modelwave_controller.models.targets import Targets
 from modelwave_controller.operations import enrolling
 from modelwave_controller.operations.enrolling import Wanted
@@ -70,8 +70,11 @@ def enrol(
         bool, typer.Option("--renew", help="Make new secrets for devices that have some.")
     ] = False,
     broker: Annotated[
-        str, typer.Option(metavar="URL", help="The broker's, if it is not the settings'.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="The broker's, if not the settings'. Several of a cluster too."
+        ),
+    ] = None,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,7 +92,7 @@ def enrol(
         authority=_authority(home, passphrase_file) if certificates else None,
         board=board,
         renew=renew,
-        broker=_url(broker),
+        brokers=_urls(broker or []),
     )
     with opened_store(ctx) as store, progress() as tell:
         done = enrolling.enrol(
@@ -171,9 +174,9 @@ def _authority(home: Home, passphrase_file: Path | None) -> authority.Authority:
     return authority.load(home, asker(passphrase_file, "the authority's key"))
 
 
-def _url(text: str) -> str:
+def _urls(texts: list[str]) -> tuple[str, ...]:
     try:
-        return broker_url(text) if text else ""
+        return broker_urls([text for text in texts if text])
     except ValueError as error:
         raise OperatorError(f"--broker: {error}") from error
 

@@ -9,6 +9,7 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.cli.create import ModelArgument, create
+from modelwave_controller.cli.create_agent import create_agent
 from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.cli.release_signing import sign
 from modelwave_controller.cli.release_view import forced, json_entry, release_facts
@@ -24,6 +25,7 @@ ReleaseArgument = Annotated[
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(create)
+app.command("create-agent")(create_agent)
 app.command()(sign)
 
 

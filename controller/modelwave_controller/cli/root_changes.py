@@ -4,8 +4,10 @@ None of them changes the home: a draft is a file, which becomes the root when en
 signed it and `modelwave root publish` was run.
 """
 
+import inspect
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,18 +46,40 @@ class Options:
     def __init__(
         self,
         ctx: typer.Context,
-        draft: Path | None,
-        out: Path | None,
-        root: Path | None,
-        key: list[str] | None,
-        passphrase_file: Path | None,
-        yes: bool,
-        as_json: bool,
+        key: KeysOption = None,
+        draft: DraftOption = None,
+        out: OutOption = None,
+        root: RootOption = None,
+        passphrase_file: PassphraseFileOption = None,
+        yes: YesOption = False,
+        as_json: JsonOption = False,
     ) -> None:
+        self.ctx = ctx
         self.draft, self.out = draft, out
         self.key, self.passphrase_file = key, passphrase_file
         self.yes, self.as_json = yes, as_json
-        self.root = draft_view.root_of(ctx, root)
+        self.root_file = root
+
+    @cached_property
+    def root(self) -> dict[str, Any]:
+        """The root that the draft follows: of --root, or the home's newest."""
+        return draft_view.root_of(self.ctx, self.root_file)
+
+
+def _draft_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Makes a command of a function: what it takes itself, and then what Options takes."""
+    own = list(inspect.signature(command).parameters.values())[1:]
+    shared = list(inspect.signature(Options).parameters.values())
+
+    def run(**given: Any) -> None:
+        options = Options(**{one.name: given.pop(one.name) for one in shared})
+        command(options, **given)
+
+    every = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *shared)]
+    run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # Typer reads it
+    run.__annotations__ = {one.name: one.annotation for one in every}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
 
 
 def _drafted(options: Options, change: _Change, warnings: Sequence[str] = ()) -> None:
@@ -80,8 +104,9 @@ def _drafted(options: Options, change: _Change, warnings: Sequence[str] = ()) ->
     draft_view.report(shown, options.as_json)
 
 
+@_draft_command
 def rotate(
-    ctx: typer.Context,
+    options: Options,
     role: Annotated[Role, typer.Argument(metavar="ROLE", help="root, release or order.")],
     remove: Annotated[
         list[str] | None, typer.Option(metavar="KEYID", help="Key to remove; repeatable.")
@@ -97,100 +122,63 @@ def rotate(
     threshold: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="How many of its keys must sign.")
     ] = None,
-    key: KeysOption = None,
-    draft: DraftOption = None,
-    out: OutOption = None,
-    root: RootOption = None,
-    passphrase_file: PassphraseFileOption = None,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Draft a root with other keys in a role, and sign it with the root keys at hand."""
-    options = Options(ctx, draft, out, root, key, passphrase_file, yes, as_json)
-    added = [key_options.public_of(one, passphrase_file) for one in add or ()]
+    added = [key_options.public_of(one, options.passphrase_file) for one in add or ()]
     _drafted(options, lambda base: drafts.rotated(base, role, remove or [], added, threshold))
 
 
+@_draft_command
 def revoke(
-    ctx: typer.Context,
+    options: Options,
     keyid: Annotated[
         str, typer.Argument(metavar="KEYID", help="8 hex digits.", show_default=False)
     ],
-    key: KeysOption = None,
-    draft: DraftOption = None,
-    out: OutOption = None,
-    root: RootOption = None,
-    passphrase_file: PassphraseFileOption = None,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Draft a root without a key, in any role. What it has signed counts for nothing then."""
-    options = Options(ctx, draft, out, root, key, passphrase_file, yes, as_json)
     _drafted(options, lambda base: drafts.revoked(base, keyid))
 
 
-def epoch(
-    ctx: typer.Context,
-    key: KeysOption = None,
-    draft: DraftOption = None,
-    out: OutOption = None,
-    root: RootOption = None,
-    passphrase_file: PassphraseFileOption = None,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
-) -> None:
+@_draft_command
+def epoch(options: Options) -> None:
     """Draft a root with the next epoch: order numbers, signed times and bans begin anew on every
     device, and no order of before is taken. For a stolen order key, or a poisoned clock."""
-    options = Options(ctx, draft, out, root, key, passphrase_file, yes, as_json)
     _drafted(options, lambda base: drafts.in_next_epoch(base, options.root))
 
 
+@_draft_command
 def minimum(
-    ctx: typer.Context,
+    options: Options,
     model: Annotated[str, typer.Argument(metavar="MODEL", show_default=False)],
     release: Annotated[
         int,
         typer.Argument(metavar="RELEASE", show_default=False, help="The least that may run."),
     ],
-    key: KeysOption = None,
-    draft: DraftOption = None,
-    out: OutOption = None,
-    root: RootOption = None,
-    passphrase_file: PassphraseFileOption = None,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Draft a root with a minimum release of a model: devices take no older one any more."""
-    options = Options(ctx, draft, out, root, key, passphrase_file, yes, as_json)
-    warnings = [] if root else _below(ctx, model, release)
+    warnings = [] if options.root_file else _below(options.ctx, model, release)
     _drafted(options, lambda base: drafts.with_minimum(base, model, release), warnings)
 
 
+@_draft_command
 def hosts(
-    ctx: typer.Context,
+    options: Options,
     host: Annotated[
         list[str] | None,
         typer.Argument(metavar="[HOST]…", show_default=False, help="HOST or HOST:PORT."),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Name no host any more.")] = False,
-    key: KeysOption = None,
-    draft: DraftOption = None,
-    out: OutOption = None,
-    root: RootOption = None,
-    passphrase_file: PassphraseFileOption = None,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Draft a root with the hosts that devices may fetch files from; these replace those of
     before."""
     if bool(host) == none:
         raise OperatorError("HOST: give one or more, or --none")
-    options = Options(ctx, draft, out, root, key, passphrase_file, yes, as_json)
     _drafted(options, lambda base: drafts.with_hosts(base, host or []))
 
 
+@_draft_command
 def expiry(
-    ctx: typer.Context,
+    options: Options,
     span: Annotated[
         int | None,
         typer.Argument(
@@ -198,18 +186,10 @@ def expiry(
         ),
     ] = None,
     never: Annotated[bool, typer.Option("--never", help="It does not expire.")] = False,
-    key: KeysOption = None,
-    draft: DraftOption = None,
-    out: OutOption = None,
-    root: RootOption = None,
-    passphrase_file: PassphraseFileOption = None,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Draft a root that expires: devices take no order under it then, only the next root."""
     if (span is None) != never:
         raise OperatorError("DURATION: give one, such as 730d, or --never")
-    options = Options(ctx, draft, out, root, key, passphrase_file, yes, as_json)
     at = None if span is None else int(time.time()) + span
     _drafted(options, lambda base: drafts.with_expiry(base, at))
 

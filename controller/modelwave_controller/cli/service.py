@@ -84,6 +84,8 @@ def broker(
     A user's name is the device's id, or `controller`. The file is read again when it changes.
     Retained messages are kept in memory only; the controller publishes them again when it connects.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     # Only this command needs it.
     from modelwave_controller.broker import (
         BrokerError,

@@ -348,7 +348,7 @@ def _dry_run(
 ) -> None:
     """Shows what the rollout would do; `again` is the command without its seed."""
     with store.read() as connection:
-        created = rollouts.propose(connection, log.under_way(connection), request)
+        created = rollouts.propose(connection, log.without_answers(connection), request)
         places = preview.preview(connection, created, request.releases)
         number = next(iter(created.releases.values())).release
         back = preview.downgrade(connection, created.model, created.releases, number)

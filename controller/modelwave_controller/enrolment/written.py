@@ -12,6 +12,8 @@ A board's file is JSON with the same in it; modelwave_agent.board.enrolled reads
 import json
 import os
 import ssl
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,14 +31,20 @@ BOARD_FORMAT = 1
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all devices of a fleet are given: the root of trust, the broker's URL, the PEM of the
+    """What all devices of a fleet are given: the root of trust, the broker's URLs, the PEM of the
     authorities that know it, b"" for the system's, and the hosts that files may come from."""
 
     root: bytes
-    broker: str
+    brokers: tuple[str, ...]
     authorities: bytes
     file_hosts: tuple[str, ...]
     private_networks: bool
+
+    def brokers_of(self, device: str) -> list[str]:
+        """Returns the broker's URLs as this device tries them: not all devices begin with the same
+        one."""
+        start = zlib.crc32(device.encode()) % len(self.brokers)
+        return [*self.brokers[start:], *self.brokers[:start]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,14 +56,15 @@ class Secrets:
     report_key: str
 
 
-def surroundings(home: Home, broker: str) -> Surroundings:
-    """Reads what the devices of this home are given; `broker` "": the URL of the settings. Raises
+def surroundings(home: Home, brokers: Sequence[str]) -> Surroundings:
+    """Reads what the devices of this home are given; `brokers` (): the URLs of the settings. Raises
     OperatorError."""
     settings = home.config
-    url = broker or settings.devices.broker or settings.broker.url
-    authorities = _authorities(home) if BrokerSettings(url=url).tls else b""
+    own = (settings.devices.broker,) if settings.devices.broker else settings.devices.brokers
+    urls = tuple(brokers or own or settings.broker.all_urls)
+    authorities = _authorities(home) if BrokerSettings(urls=list(urls)).tls else b""
     private = settings.devices.private_networks
-    return Surroundings(home.root_envelope, url, authorities, _file_hosts(home), private)
+    return Surroundings(home.root_envelope, urls, authorities, _file_hosts(home), private)
 
 
 def _file_hosts(home: Home) -> tuple[str, ...]:
@@ -93,6 +102,7 @@ def host_files(device: ToEnrol, secrets: Secrets, around: Surroundings) -> dict[
 
 
 def _agent_toml(device: ToEnrol, files: set[str], around: Surroundings) -> str:
+    first, *others = urls = around.brokers_of(device.device)
     lines = [
         "# Written by `modelwave device enrol`; agent.toml.example explains all settings.",
         f"device = {_quoted(device.device)}",
@@ -103,7 +113,7 @@ def _agent_toml(device: ToEnrol, files: set[str], around: Surroundings) -> str:
         'report_key_file = "report.key"',
         "",
         "[broker]",
-        f"url = {_quoted(around.broker)}",
+        f"url = {_quoted(first)}" if not others else f"urls = [{', '.join(map(_quoted, urls))}]",
     ]
     if "password" in files:
         lines += [f"user = {_quoted(device.device)}", 'password_file = "password"']
@@ -125,7 +135,7 @@ def _quoted(text: str) -> str:
 
 def board_file(device: ToEnrol, secrets: Secrets, around: Surroundings) -> bytes:
     """Returns a board's file. Raises OperatorError if a board cannot use the broker."""
-    broker = BrokerSettings(url=around.broker)
+    broker = BrokerSettings(urls=around.brokers_of(device.device))
     if len(around.authorities) > MAX_BOARD_AUTHORITIES_BYTES:
         raise OperatorError(
             f"broker.ca: longer than {MAX_BOARD_AUTHORITIES_BYTES} bytes, which is too much for a "
@@ -145,6 +155,8 @@ def board_file(device: ToEnrol, secrets: Secrets, around: Surroundings) -> bytes
         "report_key": secrets.report_key,
         "root": around.root.decode(),
     }
+    if others := broker.places[1:]:
+        document["others"] = others
     if broker.tls:
         document["ca"] = around.authorities.decode("ascii", "replace")
     if secrets.certificate:

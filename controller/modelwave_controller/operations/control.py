@@ -14,7 +14,8 @@ from modelwave_controller.rollout.decide import label
 from modelwave_controller.rollout.events import Approved, Promoted, StartedNow, by
 from modelwave_controller.rollout.facts import facts
 from modelwave_controller.rollout.state import Rollout
-from modelwave_controller.storage import clock, devices, log
+from modelwave_controller.storage import clock, log
+from modelwave_controller.storage.counted import Counted
 from modelwave_controller.storage.store import Store
 
 
@@ -94,7 +95,7 @@ def _promoted(
             f"rollout {rollout.id} has opened no stage yet: there is nothing to skip; "
             f"{_leads_on(rollout)}"
         )
-    so_far = facts(rollout, devices.known(connection, rollout.model))
+    so_far = facts(rollout, Counted(connection, rollout.model))
     skips = promotion.skipped(rollout, so_far, clock.stored(connection).seconds)
     last = len(rollout.stages) - 1
     if skips.gates and not force:

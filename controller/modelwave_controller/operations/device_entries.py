@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 
 from modelwave_controller.operations import membership, unproven
 from modelwave_controller.phrases import plural, span
-from modelwave_controller.storage import clock, offers, tags, views
+from modelwave_controller.storage import clock, last_heard, offers, tags, views
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.proven import OFF
@@ -85,7 +85,8 @@ def _nothing_of(name: str) -> Entry:
 
 def _add_reports(connection: Connection, found: dict[str, Entry], clock_now: float) -> None:
     names = list(found)
-    for row in rows_with(connection, select(devices), devices.c.device, names):
+    reports = select(*last_heard.COLUMNS).select_from(last_heard.NEWEST)
+    for row in rows_with(connection, reports, devices.c.device, names):
         found[row.device] |= _reported(row._asdict(), clock_now)
     query = select(device_models).order_by(device_models.c.model)
     for state in rows_with(connection, query, device_models.c.device, names):

@@ -44,14 +44,14 @@ Tell = Callable[[int, int], None]
 class Wanted:
     """What is asked for: `out` takes the devices' files; `authority` makes certificates in place of
     passwords; `board`: a file a device, not a folder; `renew`: devices that are enrolled get new
-    secrets; `broker`: its URL for devices, "": that of the settings."""
+    secrets; `brokers`: its URLs for devices, (): those of the settings."""
 
     devices: Sequence[ToEnrol]
     out: Path
     authority: Authority | None = None
     board: bool = False
     renew: bool = False
-    broker: str = ""
+    brokers: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _write(
     tell: Tell,
 ) -> list[Enrolled]:
     """Writes the devices' files to the folder `work`; returns their rows."""
-    around = written.surroundings(home, wanted.broker)
+    around = written.surroundings(home, wanted.brokers)
     master = report_keys.load(home.path) or report_keys.create(home.path)
     rows = []
     for number, one in enumerate(due):

@@ -10,7 +10,7 @@ from modelwave_controller.operations.device_entries import silent_before
 from modelwave_controller.operations.health import Health, health
 from modelwave_controller.operations.membership import Membership
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, lease, log, metrics, views
+from modelwave_controller.storage import clock, last_heard, lease, log, metrics, views
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.proven import OFF
@@ -47,7 +47,7 @@ class Fleet:
 
 def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fleet:
     """`now` is in Unix seconds; `proof` that of [devices] in controller.toml."""
-    found, state = health(connection, now), log.under_way(connection)
+    found, state = health(connection, now), log.without_answers(connection)
     clocks = clock.stored(connection)
     targets = _targets(connection)
     online, silent = _online(connection, clocks.seconds) if found.up_to_date else (None, 0)
@@ -92,10 +92,11 @@ def _targets(connection: Connection) -> dict[str, int]:
 def _online(connection: Connection, clock_now: float) -> tuple[int, int]:
     """Returns how many devices are online, and how many of these are silent; `clock_now` is the
     rollout clock."""
-    is_silent = devices.c.seen_clock < silent_before(clock_now)
+    is_silent = silent_before(clock_now) > last_heard.SEEN_CLOCK
     query = (
         select(func.count(), func.sum(case((is_silent, 1), else_=0)))
-        .select_from(devices.join(presence, devices.c.device == presence.c.device))
+        .select_from(last_heard.NEWEST)
+        .join(presence, devices.c.device == presence.c.device)
         .where(presence.c.online)
     )
     online, silent = connection.execute(query).one()

@@ -18,7 +18,7 @@ from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.rollout.state import Rollout, Wave
 from modelwave_controller.storage import devices as stored
-from modelwave_controller.storage import log, offers
+from modelwave_controller.storage import last_heard, log, offers
 from modelwave_controller.storage.tables import device_models, devices
 from modelwave_shared import tensors
 from modelwave_shared.fit import shortfalls
@@ -51,9 +51,8 @@ def preview(
     """Returns the devices of the rollout's targets that report its model, by stage, target and
     name."""
     runs = select(device_models.c.device).where(device_models.c.model == created.model)
-    query = select(devices).where(
-        devices.c.target.in_(created.releases), devices.c.device.in_(runs)
-    )
+    query = select(*last_heard.COLUMNS).select_from(last_heard.NEWEST)
+    query = query.where(devices.c.target.in_(created.releases), devices.c.device.in_(runs))
     by_target: dict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(query.order_by(devices.c.device)):
         by_target[row.target].append(row)

@@ -11,6 +11,7 @@ from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
 from modelwave_controller.rollout.numbers import NO_NUMBER, Number
 from modelwave_controller.rollout.state import Answer, Rollout, StageState, State, Wave
+from modelwave_controller.storage import last_heard
 from modelwave_controller.storage.ahead import Comparison
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.devices import RefusalNote
@@ -72,14 +73,17 @@ def _with_moments(
 ) -> list[Problem]:
     its, reports, names = device_models.c, devices.c, [one.device for one in found]
     query = (
-        select(its.device, its.reason, its.tries, its.next_seconds, reports.seen_at)
-        .join(devices, its.device == reports.device)
+        select(its.device, its.reason, its.tries, its.next_seconds, last_heard.SEEN_AT)
+        .select_from(last_heard.NEWEST)
+        .join(device_models, its.device == reports.device)
         .where(its.model == model, its.tries > 0, its.device.in_(names))
     )
     then = {
         (row.device, NO_ANSWER): f"its last report is of {moment(row.seen_at, utc)}"
         for row in connection.execute(
-            select(reports.device, reports.seen_at).where(reports.device.in_(names))
+            select(reports.device, last_heard.SEEN_AT)
+            .select_from(last_heard.NEWEST)
+            .where(reports.device.in_(names))
         )
     } | {
         (row.device, row.reason): _next_try(row.seen_at + row.next_seconds, now, utc)
@@ -96,13 +100,16 @@ def _next_try(at: float, now: float, utc: bool) -> str:
 
 
 def _answers(rollout: Rollout, known: Known) -> list[Answered]:
-    """Returns the devices' newest answers, the newest stage first, a revert last."""
+    """Returns the devices' newest answers, the newest stage first, a revert last; not of a wave
+    whose answers were deleted."""
     after_stages, after_back = later(rollout)
     waves: list[tuple[Wave, Wave | None]] = [(w, after_stages) for w in reversed(rollout.stages)]
     if rollout.back:
         waves.append((rollout.back, after_back))
     return [
-        (wave, newest_answers(wave, population_of(wave, known), after)) for wave, after in waves
+        (wave, newest_answers(wave, population_of(wave, known), after))
+        for wave, after in waves
+        if not wave.counted
     ]
 
 

@@ -60,9 +60,9 @@ class Request:
 
 
 def propose(connection: Connection, found: State, request: Request) -> Created:
-    """Returns the rollout that `start` would begin; `found` as log.under_way. Raises OperatorError
-    if it cannot begin, NoDeviceError if the only reason is that no device has reported the
-    model."""
+    """Returns the rollout that `start` would begin; `found` needs no answers. Raises
+    OperatorError if it cannot begin, NoDeviceError if the only reason is that no device has
+    reported the model."""
     chosen = _chosen(request)
     if obstacle := found.obstacle(request.model):
         raise OperatorError(f"cannot start a rollout of {request.model}: {obstacle}")
@@ -145,7 +145,7 @@ def _require_sight(store: Store, request: Request) -> Request:
     if request.accept_blind or not (plan.names_gates and plan.may_hold):
         return request
     with store.read() as connection:
-        created = propose(connection, log.under_way(connection), request)
+        created = propose(connection, log.without_answers(connection), request)
         places = preview.preview(connection, created, request.releases)
         refused = sight.refusal(sights(connection, created, places))
     if refused:
@@ -160,7 +160,7 @@ def pause(store: Store, rollout: str, reason: str, now: float, actor: str = "") 
 def resume(store: Store, rollout: str, accept: str, now: float, actor: str = "") -> int:
     """Resumes a rollout. `accept` is the reason to overrule the gate that holds it; "" orders the
     devices anew that it waits for, and waits for the gate again."""
-    with writing(store) as (connection, found):
+    with writing(store, answers=True) as (connection, found):
         held = find(found, rollout)
         entries: list[Act] = [_resume(held, accept)]
         if held.status == state.HELD and held.held_by == "gate" and not accept:
@@ -184,7 +184,7 @@ def retry(
     of `words` (retry.WORDS), or, without either, those that failed or are silent. Returns the
     rollout's number and how many devices these are. Raises OperatorError if there are none, or if
     they would refuse the order by its number."""
-    with writing(store) as (connection, found):
+    with writing(store, answers=True) as (connection, found):
         chosen = find(found, rollout)
         epoch = ahead.newest_epoch(connection, chosen.model)
         recover.require_not_behind(ahead.compare(connection, chosen.model, epoch), chosen.model)
@@ -268,13 +268,15 @@ def _release(signed: Signed) -> Release:
 
 
 @contextlib.contextmanager
-def writing(store: Store) -> Iterator[tuple[Connection, State]]:
-    """A write transaction and log.under_way in it. Most of the log is folded before: it takes
-    long where many devices have answered, and the service waits for whoever writes."""
+def writing(store: Store, answers: bool = False) -> Iterator[tuple[Connection, State]]:
+    """A write transaction and the state in it, with the `answers` to rollouts that are not over, or
+    with none. Most of the log is folded before: it takes long where many devices have answered, and
+    the service waits for whoever writes."""
     with store.read() as connection:
-        found = log.under_way(connection)
+        found = log.under_way(connection) if answers else log.without_answers(connection)
     with store.write() as connection:
-        yield connection, log.caught_up(connection, found)
+        new = log.caught_up if answers else log.without_answers
+        yield connection, new(connection, found)
 
 
 def _append(

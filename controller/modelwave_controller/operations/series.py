@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from modelwave_controller.rollout import course, planned_gates, state
-from modelwave_controller.rollout.facts import Known, opened_by
+from modelwave_controller.rollout.facts import opened_by
 from modelwave_controller.rollout.planned_gates import PlannedGate
 from modelwave_controller.rollout.state import Rollout
-from modelwave_controller.storage import window_series
+from modelwave_controller.storage import devices, window_series
 from modelwave_controller.storage.window_series import NOBODY, DeviceMeans, StageWindows
 from modelwave_controller.storage.windows import KEPT_SECONDS
 
@@ -56,7 +56,7 @@ class SeriesReader:
         self._last = 0
         self._next = -inf
 
-    def read(self, connection: Connection, rollout: Rollout, known: Known, clock: float) -> Series:
+    def read(self, connection: Connection, rollout: Rollout, clock: float) -> Series:
         """Returns the means by gate; a gate that nobody measures is left out. `clock` is the
         rollout clock."""
         if self._stage != len(rollout.stages):
@@ -69,16 +69,14 @@ class SeriesReader:
         if begun >= self._next:
             new = (wanted, window_series.mark(connection, rollout.model))
             if new != self._of:
-                self._read(connection, rollout, known, wanted)
+                self._read(connection, rollout, wanted)
                 self._of = new
                 self._next = self._steady() + REST * (self._steady() - begun)
         return _series(rollout, self._sums, wanted)
 
-    def _read(
-        self, connection: Connection, rollout: Rollout, known: Known, wanted: StageWindows
-    ) -> None:
+    def _read(self, connection: Connection, rollout: Rollout, wanted: StageWindows) -> None:
         part = wanted._replace(first=max(wanted.first, self._last - AGAIN + 1))
-        for held, new in zip(self._sums, _sums(connection, rollout, known, part), strict=True):
+        for held, new in zip(self._sums, _sums(connection, rollout, part), strict=True):
             for window in [one for one in held if one < wanted.first or one >= part.first]:
                 del held[window]
             held.update(new)
@@ -103,14 +101,13 @@ def windows_of(rollout: Rollout, clock: float) -> StageWindows | None:
     return StageWindows(times.opened, length, first, last) if first <= last else None
 
 
-def _sums(
-    connection: Connection, rollout: Rollout, known: Known, wanted: StageWindows
-) -> tuple[Sums, Sums]:
+def _sums(connection: Connection, rollout: Rollout, wanted: StageWindows) -> tuple[Sums, Sums]:
     """Returns what canaries and controls measured of the gates of the newest stage."""
     gates = rollout.created.plan.gates_of(len(rollout.stages) - 1)
     release = rollout.release
     if not gates or release is None:
         return {}, {}
+    known = devices.known(connection, rollout.model)
     opened = opened_by(rollout.answering, known)
     ids = known.of(rollout.created.releases)
     query = partial(window_series.means, connection, rollout.model)

@@ -29,15 +29,24 @@ from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import answers, decide, label, overdue, stage_gate
 from modelwave_controller.rollout.facts import (
     Known,
-    count_answers,
+    Population,
     facts,
-    later,
     left_out,
 )
 from modelwave_controller.rollout.gates import NOBODY, PENDING, Counts
-from modelwave_controller.rollout.state import Rollout, StageState, State, fold
-from modelwave_controller.storage import ahead, clock, deltas, devices, log, outbox, repairs
+from modelwave_controller.rollout.state import Rollout, StageState, State
+from modelwave_controller.storage import (
+    ahead,
+    clock,
+    deltas,
+    devices,
+    log,
+    outbox,
+    repairs,
+    unfinished,
+)
 from modelwave_controller.storage.ahead import Comparison
+from modelwave_controller.storage.counted import Counted
 from modelwave_controller.storage.deltas import NOTHING_SAVED, Saved
 
 MAX_PROBLEMS = 5
@@ -126,9 +135,8 @@ class Status:
 
 def entries(connection: Connection, now: float) -> list[Entry]:
     """Returns all rollouts, the newest last; `now` is in Unix seconds."""
-    found = log.under_way(connection)
-    models = {r.model for r in found.rollouts.values()}
-    known = {m: devices.known(connection, m, timed=True) for m in models}
+    found = log.without_answers(connection)
+    known = {r.model: Counted(connection, r.model) for r in found.rollouts.values()}
     return [
         _entry(found, r, known[r.model], _times(connection, now, found, r.model))
         for r in found.rollouts.values()
@@ -163,19 +171,21 @@ class StatusReader:
         return self._state.rollouts[self.rollout]
 
     def read(self, connection: Connection, now: float) -> Status:
-        new = log.events_after(connection, after=self._state.last, reports_of=[self.rollout])
-        state = fold(new, self._state)
+        state = log.without_answers(connection, self._state)
         rollout = state.rollouts[self.rollout]
-        known = devices.known(connection, rollout.model, timed=True)
+        known = Counted(connection, rollout.model)
         problem, left = health(connection, now).problem, outbox.left(connection)
         times = _times(connection, now, state, rollout.model)
         refusals = devices.refusals(connection, rollout.model, rollout.created.releases)
         epoch = ahead.newest_epoch(connection, rollout.model)
         compared = ahead.compare(connection, rollout.model, epoch)
+        refusing = [one.device for one in refusals]
+        few = unfinished.read(connection, rollout, times.clock, refusing)
         found = describe(
             state,
             rollout,
             known,
+            few,
             times,
             warnings=[
                 *self._trust(),
@@ -185,11 +195,11 @@ class StatusReader:
                 *_clones(connection, rollout, known),
                 *_behind(state, rollout, compared),
             ],
-            problems=problems_of(state, rollout, known, refusals, compared, times.clock),
+            problems=problems_of(state, rollout, few, refusals, compared, times.clock),
             max_problems=self._max_problems,
         )
         problems = with_moments(connection, rollout.model, found.problems, now, self._utc)
-        series = self._series.read(connection, rollout, known, times.clock) if self._series else {}
+        series = self._series.read(connection, rollout, times.clock) if self._series else {}
         stage = len(rollout.stages) if series else 0
         manifests = [release.manifest for release in rollout.created.releases.values()]
         saved = deltas.saved(connection, manifests)
@@ -199,14 +209,16 @@ class StatusReader:
 def describe(
     found: State,
     rollout: Rollout,
-    known: Known,
+    known: Population,
+    few: Known,
     times: Times,
     warnings: list[str],
     problems: list[Problem],
     max_problems: int = MAX_PROBLEMS,
 ) -> Status:
-    """Returns the status of a rollout, which is one of those in `found`."""
-    why, then = _why(found, rollout, known, times)
+    """Returns the status of a rollout, which is one of those in `found`. `few` are the devices that
+    have not succeeded, whose answers are in `found`."""
+    why, then = _why(found, rollout, known, few, times)
     release = rollout.release
     return Status(
         rollout=rollout.id,
@@ -258,10 +270,10 @@ def _times(connection: Connection, now: float, found: State, model: str) -> Time
     )
 
 
-def _entry(found: State, rollout: Rollout, known: Known, times: Times) -> Entry:
+def _entry(found: State, rollout: Rollout, known: Population, times: Times) -> Entry:
     reason = rollout.reason
     if not rollout.over:
-        reason, _ = _why(found, rollout, known, times)
+        reason, _ = _why(found, rollout, known, Known({}), times)
     return Entry(
         rollout=rollout.id,
         model=rollout.model,
@@ -293,7 +305,7 @@ def _repaired(found: repairs.Summary) -> list[str]:
     ]
 
 
-def _left_out(rollout: Rollout, known: Known) -> list[str]:
+def _left_out(rollout: Rollout, known: Population) -> list[str]:
     """Returns a warning for each stage that names devices without an order of it."""
     found = []
     for number, names in left_out(rollout, known).items():
@@ -305,10 +317,11 @@ def _left_out(rollout: Rollout, known: Known) -> list[str]:
     return found
 
 
-def _clones(connection: Connection, rollout: Rollout, known: Known) -> list[str]:
+def _clones(connection: Connection, rollout: Rollout, known: Population) -> list[str]:
     """Returns a warning if two devices use an id of the rollout's targets."""
-    here = known.of(rollout.created.releases)
-    found = [device for device in devices.cloned(connection) if device in here]
+    cloned = devices.cloned(connection)
+    places = known.places(rollout.created.releases.keys(), cloned) if cloned else []
+    found = sorted(device for _, _, device in places)
     return [clones(found)] if found else []
 
 
@@ -322,11 +335,13 @@ def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
     return [f"{one}: `modelwave recover {rollout.model}`" for one in said]
 
 
-def _why(found: State, rollout: Rollout, known: Known, times: Times) -> tuple[str, str]:
+def _why(
+    found: State, rollout: Rollout, known: Population, few: Known, times: Times
+) -> tuple[str, str]:
     if obstacle := found.obstacle(rollout.model, rollout.id):
         return _why_it_stays(rollout, obstacle)
     if rollout.over:
-        then = ways.after_the_end(found, rollout, known, times.clock)
+        then = ways.after_the_end(found, rollout, known, few, times.clock)
         return _why_over(rollout, known), then
     so_far = facts(rollout, known, *times[1:])
     made = decide(rollout.created.plan, so_far, times.clock)
@@ -340,7 +355,7 @@ def _why(found: State, rollout: Rollout, known: Known, times: Times) -> tuple[st
     return made.reason, made.next
 
 
-def _why_over(rollout: Rollout, known: Known) -> str:
+def _why_over(rollout: Rollout, known: Population) -> str:
     if rollout.status == state.FINISHED:
         counts = answers(rollout.created.plan, facts(rollout, known))
         return _since(rollout.reason, counts)
@@ -364,24 +379,27 @@ def _why_it_stays(rollout: Rollout, obstacle: str) -> tuple[str, str]:
     return obstacle, f"{then}; `modelwave rollout abort {rollout.id}` ends it"
 
 
-def _back(rollout: Rollout, known: Known, over: bool) -> str:
+def _back(rollout: Rollout, known: Population, over: bool) -> str:
     if rollout.back is None or not rollout.back.orders:
         return (
             "there is no earlier release, so its orders were withdrawn; a device that has its "
             "order already goes on with it, and keeps the release if it confirms it"
         )
-    _, after = later(rollout)
-    return f"on the way back {gates.tally(count_answers(rollout.back, known, after), over)}"
+    return f"on the way back {gates.tally(known.answers(rollout, None), over)}"
 
 
-def _rows(rollout: Rollout, known: Known, clock_now: float) -> list[StageRow]:
+def _rows(rollout: Rollout, known: Population, clock_now: float) -> list[StageRow]:
     plan, so_far = rollout.created.plan, facts(rollout, known)
     rows = []
     for number, stage in enumerate(plan.stages):
         counts, late, gate, reason, rest = NOBODY, False, "", "", None
         if number < len(rollout.stages):
             fact = so_far.stages[number]
-            counts, late, rest = fact.counts, overdue(stage, fact, clock_now), fact.rest
+            counts, late, rest = (
+                fact.counts,
+                overdue(stage, fact.waiting_since, clock_now),
+                fact.rest,
+            )
             live = stage_gate(plan, so_far, number, clock_now)
             gate, reason = _gate(rollout, rollout.stages[number], live)
         row = _row(label(plan, number), counts, late, gate, reason)

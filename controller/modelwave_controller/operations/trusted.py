@@ -50,7 +50,7 @@ def _below(home: Home, minimum: Mapping[str, int]) -> list[str]:
     if not minimum or (file is not None and not file.exists()):
         return []
     with closing(Store(home.database_url)) as store, store.read() as connection:
-        found = log.under_way(connection).current
+        found = log.without_answers(connection).current
     return [
         f"release {release.release} of {model}, which runs on {target}, is below {minimum[model]}: "
         "devices that have it go on with it, and no device is brought to it any more"

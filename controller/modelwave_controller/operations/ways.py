@@ -11,7 +11,7 @@ from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state, wanted
 from modelwave_controller.rollout.decide import answers
 from modelwave_controller.rollout.events import IN_PROGRESS, Release
-from modelwave_controller.rollout.facts import Known, facts
+from modelwave_controller.rollout.facts import Known, Population, facts
 from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.state import Rollout, State
 from modelwave_shared.words import REJECTED, ROLLED_BACK
@@ -69,9 +69,11 @@ def before_a_start(found: State, model: str) -> str:
     )
 
 
-def after_the_end(found: State, rollout: Rollout, known: Known, clock: float) -> str:
+def after_the_end(
+    found: State, rollout: Rollout, known: Population, unfinished: Known, clock: float
+) -> str:
     """Returns what can be done about a rollout that is over; `clock` is in seconds of the rollout
-    clock. The answers to its orders must be in `found`."""
+    clock. The answers of the devices that have not succeeded must be in `found`."""
     back = f"; `modelwave rollout revert {rollout.id}` would revert it"
     then = back if _is_revertible(found, rollout) else ""
     if rollout.retry:
@@ -85,7 +87,7 @@ def after_the_end(found: State, rollout: Rollout, known: Known, clock: float) ->
     if not left:
         return f"nothing: it is over{then}"
     got = "did not get back" if rollout.back else "did not get to the release"
-    ways = "; ".join(_ways_on(found, rollout, known, clock, left))
+    ways = "; ".join(_ways_on(found, rollout, unfinished, clock, left))
     return f"it is over, but {left} of {plural(counts.devices, 'device')} {got}: {ways}{then}"
 
 
@@ -110,7 +112,7 @@ def _is_revertible(found: State, rollout: Rollout) -> bool:
     return True
 
 
-def _counts(rollout: Rollout, known: Known) -> Counts:
+def _counts(rollout: Rollout, known: Population) -> Counts:
     """Returns the answers to the orders of a rollout that is over: of its revert, if it had one."""
     so_far = facts(rollout, known)
     if so_far.back is None:

@@ -171,10 +171,10 @@ def find_needs(
 
 
 def draft(
-    wanted: Wanted, files: list[dict[str, Any]], found: ModelNeeds, forced: str
+    wanted: Wanted, files: list[dict[str, Any]], found: ModelNeeds, forced: str, flash: int = 0
 ) -> dict[str, Any]:
-    """Returns the manifest. Raises OperatorError for a field outside its range, or for needs above
-    the target's limits."""
+    """Returns the manifest. `flash`: what the release takes if it is more than its files. Raises
+    OperatorError for a field outside its range, or for needs above the target's limits."""
     require_version(wanted.version)
     document: dict[str, Any] = {
         "fleet": wanted.fleet,
@@ -185,7 +185,7 @@ def draft(
         "format": wanted.format,
         "files": files,
         "needs": {
-            "flash": sum(file["size"] for file in files),
+            "flash": max(flash, sum(file["size"] for file in files)),
             "ram": found.ram,
             "kernels": list(found.kernels),
             "runtime": found.runtime,

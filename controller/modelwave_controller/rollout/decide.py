@@ -233,9 +233,9 @@ def label(plan: Plan, number: int) -> str:
     return f"stage {number + 1} ({plan.stages[number].whom})"
 
 
-def overdue(stage: Stage, facts: StageFacts, now: float) -> bool:
-    """Returns whether the stage's deadline has passed."""
-    return _passed(facts.waiting_since, stage.deadline_seconds, now)
+def overdue(stage: Stage, waiting_since: float | None, now: float) -> bool:
+    """Returns whether the stage's deadline has passed, which began at `waiting_since`."""
+    return _passed(waiting_since, stage.deadline_seconds, now)
 
 
 def stage_gate(plan: Plan, facts: Facts, number: int, now: float) -> Gate:
@@ -249,7 +249,7 @@ def stage_gate(plan: Plan, facts: Facts, number: int, now: float) -> Gate:
     alike = [one for other, one in _both(plan, facts) if other.shadow == stage.shadow]
     known = sum(one.overruled for one in alike) if newest else 0
     judged = gates.without_overruled(stage, found.counts, found.overruled, opened, known)
-    gate = gates.judge_stage(judged, found.counts, overdue(stage, found, now), opened)
+    gate = gates.judge_stage(judged, found.counts, overdue(stage, found.waiting_since, now), opened)
     if found.rest and gate.verdict != FAIL:
         whole = replace(found.counts, devices=found.counts.devices + found.rest.devices)
         gate = gates.judge_stage(judged, whole, False, opened)

@@ -404,6 +404,25 @@ class Unshadowed(_Body):
     cleared: list[Cleared]
 
 
+class WaveCounts(_Body):
+    """How many devices a stage, or the revert (None), was for, and how many gave which answer.
+    Those that rolled back are named, as they refuse the release when it comes again."""
+
+    stage: int | None
+    devices: int
+    answers: dict[str, int]
+    rolled_back: list[str]
+
+
+class Condensed(_Act):
+    """The rollout was over for long. These counts are what is left of its devices' answers, of
+    which the log had so many; they are final, also when a device answers later."""
+
+    kind: Literal["condensed"] = "condensed"
+    waves: list[WaveCounts]
+    answers: int
+
+
 class Finished(_Body):
     kind: Literal["finished"] = "finished"
     reason: str
@@ -539,6 +558,7 @@ Act = (
     | DeviceApproved
     | Restored
     | Recovered
+    | Condensed
 )
 Body = Annotated[
     Act

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from modelwave_controller.rollout import cohorts, course, formats, shadow_course, state, waiting
 from modelwave_controller.rollout.decide import Facts, StageFacts
-from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent, Release
+from modelwave_controller.rollout.events import IN_PROGRESS, Looked, OrderSent, Release, WaveCounts
 from modelwave_controller.rollout.formats import Reader, Unreadable
 from modelwave_controller.rollout.gates import Counts, Gate
 from modelwave_controller.rollout.pace import Part, Place, first_part
@@ -34,6 +34,18 @@ from modelwave_shared.words import (
     SHADOWED,
     SUCCEEDED,
 )
+
+# {answer: its field in Counts}
+_WORDS = {
+    IN_PROGRESS: "in_progress",
+    DEFERRED: "deferred",
+    SUCCEEDED: "succeeded",
+    SHADOWED: "shadowed",
+    ROLLED_BACK: "rolled_back",
+    FAILED: "failed",
+    REJECTED: "rejected",
+    CANCELED: "canceled",
+}
 
 
 class Population(Protocol):
@@ -337,6 +349,8 @@ def opened_by(waves: Iterable[Wave], known: Known) -> set[str]:
 def count_answers(wave: Wave, known: Known, after: Wave | None = None) -> Counts:
     """Counts the wave's population by its answers; devices that joined after the order was sent
     count too. `after`: the orders for all that followed."""
+    if wave.counted is not None:
+        return condensed(wave.counted)
     population = population_of(wave, known)
     found: Counter[str] = Counter()
     for device, answer in newest_answers(wave, population, after).items():
@@ -344,14 +358,18 @@ def count_answers(wave: Wave, known: Known, after: Wave | None = None) -> Counts
             population.add(device)
         if device in population:
             found[answer.outcome] += 1
-    return Counts(
-        devices=len(population),
-        in_progress=found[IN_PROGRESS],
-        deferred=found[DEFERRED],
-        succeeded=found[SUCCEEDED],
-        shadowed=found[SHADOWED],
-        rolled_back=found[ROLLED_BACK],
-        failed=found[FAILED],
-        rejected=found[REJECTED],
-        canceled=found[CANCELED],
-    )
+    return _counts(len(population), found)
+
+
+def condensed(counted: WaveCounts) -> Counts:
+    """Returns the counts of a wave whose answers were deleted."""
+    return _counts(counted.devices, counted.answers)
+
+
+def answers_in(counts: Counts) -> dict[str, int]:
+    """Returns the counts as the log has them: by answer, without those that nobody gave."""
+    return {word: n for word, name in _WORDS.items() if (n := getattr(counts, name))}
+
+
+def _counts(devices: int, found: Mapping[str, int]) -> Counts:
+    return Counts(devices, **{name: found.get(word, 0) for word, name in _WORDS.items()})

@@ -15,6 +15,7 @@ from modelwave_controller.rollout.events import (
     Began,
     Body,
     ClockAccepted,
+    Condensed,
     Continued,
     Created,
     DeviceApproved,
@@ -123,6 +124,8 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"ordered anew for all: {_orders(body.orders)}"
         case Reordered():
             return f"ordered anew: {_orders(body.orders)}"
+        case Condensed():
+            return f"{plural(body.answers, 'answer')} of devices deleted, their counts kept"
         case Unshadowed():
             return f"shadows ended: {_orders(body.orders) if body.orders else 'orders withdrawn'}"
         case RevertAsked():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from modelwave_controller.rollout import wanted
 from modelwave_controller.rollout.decide import overdue
 from modelwave_controller.rollout.events import IN_PROGRESS, Release
-from modelwave_controller.rollout.facts import Known, facts, later, newest_answers, population_of
+from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
 from modelwave_controller.rollout.state import Rollout, State, Wave
 from modelwave_shared.words import OUTCOMES, REJECTED, ROLLED_BACK, SHADOWED, SUCCEEDED
 
@@ -36,10 +36,10 @@ def outcomes(
 ) -> dict[str, str]:
     """Returns {device: one of WORDS} of the known devices that the rollout has ordered its release,
     or back, and whose newest order still says so; `newest_only`: those of its newest wave. `clock`
-    is in seconds of the rollout clock."""
+    is in seconds of the rollout clock. Of a wave whose answers were deleted there are none."""
     found: dict[str, str] = {}
-    for wave, late in _waves(rollout, known, clock):
-        if newest_only and wave is not rollout.newest_wave:
+    for wave, late in waves(rollout, clock):
+        if wave.counted or (newest_only and wave is not rollout.newest_wave):
             continue
         after = later(rollout)[1 if rollout.back else 0]
         answers = newest_answers(wave, population_of(wave, known), after)
@@ -68,16 +68,13 @@ def place(state: State, rollout: Rollout, target: str, slot: int, device: str) -
     return None
 
 
-def _waves(rollout: Rollout, known: Known, clock: float) -> Iterator[tuple[Wave, bool]]:
+def waves(rollout: Rollout, clock: float) -> Iterator[tuple[Wave, bool]]:
     """Yields the waves that count, and whether the deadline of each has passed."""
     if rollout.back:
         yield rollout.back, rollout.over
         return
-    so_far = facts(rollout, known).stages
-    for stage, planned, its in zip(
-        rollout.stages, rollout.created.plan.stages, so_far, strict=False
-    ):
-        yield stage, overdue(planned, its, clock)
+    for stage, planned in zip(rollout.stages, rollout.created.plan.stages, strict=False):
+        yield stage, overdue(planned, stage.waiting_since, clock)
 
 
 def _inside(wave: Wave, known: Known) -> Iterator[tuple[str, int, str]]:

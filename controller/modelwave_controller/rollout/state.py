@@ -30,6 +30,7 @@ from modelwave_controller.rollout.events import (
     Began,
     Body,
     Cleared,
+    Condensed,
     Continued,
     Created,
     EpochBegan,
@@ -61,11 +62,13 @@ from modelwave_controller.rollout.events import (
     Reverted,
     StartedNow,
     Unshadowed,
+    WaveCounts,
 )
 from modelwave_controller.rollout.numbers import NO_NUMBER, Number
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, numbers_in
 from modelwave_shared.limits import SLOTS
+from modelwave_shared.words import ROLLED_BACK
 
 NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
 REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
@@ -99,6 +102,7 @@ class Wave:
     alone: dict[str, Number] = field(default_factory=dict)  # {device: newest order for it alone}
     soaking_since: float | None = None
     waiting_since: float | None = None  # when its deadline began, anew after a resume
+    counted: WaveCounts | None = None  # what is left of its answers, when they were deleted
 
 
 @dataclass
@@ -365,6 +369,8 @@ def _apply(state: State, event: Event) -> None:
             rollout.unshadowed = Wave(event.at, body.orders)
             _order(state, rollout, rollout.unshadowed, body.orders)
             _withdraw(state, rollout.model, body.cleared)
+        case Condensed():
+            _condense(rollout, body)
         case Finished():
             _finish(state, rollout, body)
         case Aborted():
@@ -429,6 +435,8 @@ def _problem(rollout: Rollout, event: Event) -> str:
             return f"look {body.look} of stage {body.stage} is not the next one"
     if isinstance(body, Began) and not _has_wave(rollout, body.stage):
         return "its orders were not sent"
+    if isinstance(body, Condensed) and not all(_has_wave(rollout, w.stage) for w in body.waves):
+        return "it counts answers to orders that were not sent"
     if isinstance(body, Reordered) and not (body.settled or _has_wave(rollout, body.stage)):
         return "its orders were not sent before"
     return ""
@@ -508,6 +516,17 @@ def _begin(rollout: Rollout, body: Began) -> None:
         wave.waiting_since = body.clock
     if body.begins != "deadline" and wave.soaking_since is None:
         wave.soaking_since = body.clock
+
+
+def _condense(rollout: Rollout, body: Condensed) -> None:
+    for one in (*rollout.waves(), rollout.settled, rollout.unshadowed):
+        if one is not None:
+            one.answers.clear()
+    for counted in body.waves:
+        wave = rollout.back if counted.stage is None else rollout.stages[counted.stage]
+        assert wave is not None, "_problem has looked"
+        wave.counted = counted
+        wave.answers.update({device: Answer(ROLLED_BACK, "") for device in counted.rolled_back})
 
 
 def _resume(rollout: Rollout, body: Resumed) -> None:

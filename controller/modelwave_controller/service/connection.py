@@ -12,30 +12,37 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.heard import Heard
 from modelwave_controller.storage.outbox import Message
 
-WINDOW = 200  # messages sent and not yet acknowledged
+WINDOW = 1000  # messages sent and not yet acknowledged
 KEEPALIVE_SECONDS = 30
 SILENT_ASKS = 6  # calls of `ask` without an answer after which the broker counts as silent
+BURST_SECONDS = 0.5  # for which nothing is read at most, while a burst is handed over
 CONNECT_SECONDS = 10
 CLOSE_SECONDS = 3
 
 
 class Owner(Protocol):
-    """Who keeps the connection. All of it but `broker` and `heard`, the filters to subscribe to, is
-    called in the network thread, and must not block."""
+    """Who keeps the connection. All of it but `broker`, `heard`, the filters to subscribe to,
+    `place`, the host and port to connect to, and `notes_heard`, is called in the network thread,
+    and must not block."""
 
     broker: ServiceBroker
     heard: list[str]
+    notes_heard: bool
     receive: Callable[[str, bytes], None]
     wake: Callable[[], None]
+
+    @property
+    def place(self) -> tuple[str, int]: ...
 
     def say(self, problem: str, level: int = logging.WARNING) -> None: ...
 
@@ -55,7 +62,11 @@ class Connection:
         self._acked: deque[int] = deque()  # message ids, from the network thread
         self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
         self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
+        self._leaving: dict[int, Callable[[], None]] = {}  # by message id of the UNSUBSCRIBE
+        self.heard = Heard() if link.notes_heard else None  # which topics were
         self._asking = threading.Lock()
+        self._reads = threading.Event()  # cleared: the network thread waits
+        self._reads.set()
         self._awaits = False  # an answer to `ask`
         self._unanswered = 0
         self.client_id = f"CONTROLLER-{secrets.token_hex(6)}"  # no device id has capitals
@@ -63,8 +74,8 @@ class Connection:
 
     def open(self) -> None:
         """Connects. Raises OSError if nothing answers at the address."""
-        broker = self.link.broker
-        self._client.connect(broker.host, broker.port, KEEPALIVE_SECONDS)
+        host, port = self.link.place
+        self._client.connect(host, port, KEEPALIVE_SECONDS)
         self._client.loop_start()
 
     def close(self) -> None:
@@ -89,10 +100,36 @@ class Connection:
     def subscribe(self, filters: Sequence[str], then: Callable[[bool], None]) -> None:
         """Subscribes, perhaps again, at QoS 1; the broker then sends the retained messages. `then`
         is called in the network thread with whether all were granted."""
+        self._subscribe([(topic, 1) for topic in filters], then)
+
+    def _subscribe(self, filters: list[tuple[str, int]], then: Callable[[bool], None]) -> None:
         with self._asking:
-            result, mid = self._client.subscribe([(topic, 1) for topic in filters])
+            result, mid = self._client.subscribe(filters)
             if result == mqtt.MQTT_ERR_SUCCESS and mid is not None:
                 self._asked[mid] = then
+
+    def read_retained(self, topics: Sequence[str], then: Callable[[], None]) -> None:
+        """Reads what the broker retains on these topics, which are few: subscribes to them at QoS
+        0, which is not queued, and ends that again. `then` is called in the network thread when
+        all of it has come."""
+        heard = self.heard
+        assert heard is not None
+        heard.ask(topics)
+
+        def left() -> None:
+            heard.answered()
+            then()
+
+        def subscribed(_granted: bool) -> None:
+            self._leave(topics, left)
+
+        self._subscribe([(topic, 0) for topic in topics], subscribed)
+
+    def _leave(self, topics: Sequence[str], then: Callable[[], None]) -> None:
+        with self._asking:
+            result, mid = self._client.unsubscribe(list(topics))
+            if result == mqtt.MQTT_ERR_SUCCESS and mid is not None:
+                self._leaving[mid] = then
 
     def probe(self, topic: str, payload: bytes) -> None:
         """Sends a message at QoS 1 that is not retained and whose acknowledgement is ignored."""
@@ -116,6 +153,11 @@ class Connection:
         process that hung does not take its own time for the broker's."""
         return self._unanswered >= SILENT_ASKS
 
+    @property
+    def unanswered(self) -> int:
+        """The number of calls of `ask` since the broker's last answer."""
+        return self._unanswered
+
     def on_their_way(self) -> set[str]:
         return {message.topic for message in self._sent.values()}
 
@@ -127,6 +169,16 @@ class Connection:
     def send(self, message: Message) -> None:
         """Sends a retained message at QoS 1."""
         self._publish(message, qos=1, retain=True)
+
+    @contextlib.contextmanager
+    def burst(self) -> Iterator[None]:
+        """Within it many messages are sent. What the broker sends meanwhile, such as these messages
+        themselves, is read after it: the two threads share the interpreter."""
+        self._reads.clear()
+        try:
+            yield
+        finally:
+            self._reads.set()
 
     def send_once(self, message: Message) -> None:
         """Sends a message at QoS 0; it counts as acknowledged once it was written to the socket."""
@@ -160,7 +212,7 @@ class Connection:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
             client.tls_set_context(broker.tls.context())
-        client.on_socket_open = _no_delay
+        client.on_socket_open = no_delay
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_unsubscribe = self._on_unsubscribe
@@ -192,9 +244,14 @@ class Connection:
             if was:
                 self.link.answers_again()
 
-    def _on_unsubscribe(self, *_: object) -> None:
-        self._awaits = False
+    def _on_unsubscribe(self, _client: object, _data: object, mid: int, *_: object) -> None:
         self._answered()
+        with self._asking:
+            then = self._leaving.pop(mid, None)
+        if then is not None:
+            then()
+        else:
+            self._awaits = False
 
     def _on_subscribe(
         self, _client: object, _data: object, mid: int, codes: list[Any], _properties: object
@@ -227,16 +284,21 @@ class Connection:
         self.over.set()
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        self._reads.wait(BURST_SECONDS)
         if message.retain:
             self._answered()
+        if self.heard is not None:
+            self.heard.note(message.topic, message.retain)
         self.link.receive(message.topic, bytes(message.payload))
 
     def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, *_: object) -> None:
+        self._reads.wait(BURST_SECONDS)
         self._answered()
         self._acked.append(mid)
         if len(self._acked) >= min(WINDOW // 2, len(self._sent)):
             self.link.wake()
 
 
-def _no_delay(_client: mqtt.Client, _data: object, connected: Any) -> None:
+def no_delay(_client: mqtt.Client, _data: object, connected: Any) -> None:
+    """Keeps small packets from waiting for the acknowledgement of the last one."""
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -33,15 +33,17 @@ from modelwave_controller.service.heartbeats import Heartbeats
 from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.service.readback import ReadBack
+from modelwave_controller.service.repeats import Repeats
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
+from modelwave_controller.service.unheard import Unheard
 from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import ahead, lease, log, outbox
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
-from modelwave_controller.storage.proven import Policy
+from modelwave_controller.storage.proven import OFF, Policy
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +73,8 @@ class Leading:
         self.store = store
         fleet = settings.home.config.fleet
         approves = settings.home.config.devices.approves
-        self.ticker = Ticker(store, settings.roots.issuer)
+        self.repeats = Repeats(store, settings.steady)
+        self.ticker = Ticker(store, settings.roots.issuer, self.repeats.heard_again)
         self.roots = settings.roots
         self.readback = ReadBack(
             self.roots.chain.newest, settings.wake.set, settings.clock, self.roots.found
@@ -79,9 +82,19 @@ class Leading:
         self.heartbeats = Heartbeats()
         put = self.heartbeats.put
         self.writer = Writer(
-            store, fleet, settings.inbox, settings.clock, approves, settings.policy, put
+            store,
+            fleet,
+            settings.inbox,
+            settings.clock,
+            approves,
+            settings.policy,
+            put,
+            self.repeats if settings.policy.proof == OFF else None,
         )
-        self.link = ServiceLink(settings.broker, fleet, self._receive, settings.wake.set)
+        self.link = ServiceLink(
+            settings.broker, fleet, self._receive, settings.wake.set, notes_heard=True
+        )
+        self.unheard = Unheard(fleet, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
         self._connected = False  # as it is stored
         self._signs = False
@@ -129,7 +142,7 @@ class Leading:
                     published = True
                 if ticks:
                     while self._tick() and not stopping.is_set():
-                        pass
+                        self._publish()  # what was decided goes out before the next look at it
                     due = time.monotonic() + self.settings.tick_seconds
                 self._note_link()
                 pause = min(self._publish(), self.store.renew())
@@ -177,8 +190,9 @@ class Leading:
             self._connected = connected
 
     def _publish(self) -> float:
-        """Marks acknowledged messages, repairs what the broker has lost, and sends what is due.
-        Returns the seconds after which it is to be called again at the latest."""
+        """Marks acknowledged messages, repairs what the broker has lost, sends what is due, and
+        reads what the broker kept back. Returns the seconds after which it is to be called again at
+        the latest."""
         connection = self.link.current
         if connection is None:
             return self.settings.tick_seconds
@@ -189,6 +203,7 @@ class Leading:
         pause = self.readback.step(self.store, connection)
         if self.readback.may_send():
             self._send_due(connection)
+        self.unheard.step(self.store, connection, self.readback.has_looked)
         return pause
 
     def _answer(self) -> None:
@@ -211,8 +226,9 @@ class Leading:
                 self.store.verify(database)
                 but = ahead.not_surpassed(database, self.roots.issuer.root.epoch)
                 due = outbox.unsent(database, WINDOW - len(busy), busy, but)
-            for message in due:
-                if not self.store.sure:
-                    break  # the rest is sent after the next look at the lease
-                self.readback.sent(message)
-                connection.send(message)
+            with connection.burst():
+                for message in due:
+                    if not self.store.sure:
+                        break  # the rest is sent after the next look at the lease
+                    self.readback.sent(message)
+                    connection.send(message)

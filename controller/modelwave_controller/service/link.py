@@ -1,8 +1,9 @@
 """Keeps a connection to the broker established.
 
 After a lost connection the link reconnects with back-off, each time with a new client, so that old
-messages of the previous client cannot be sent after newer ones. `ServiceLink.current` is the
-established connection or None; one thread, the service's, sends over it.
+messages of the previous client cannot be sent after newer ones. If the broker has several
+addresses, the one that has served is tried first, then the others in turn. `ServiceLink.current` is
+the established connection or None; one thread, the service's, sends over it.
 """
 
 import logging
@@ -19,6 +20,7 @@ from modelwave_shared import topics
 # Every ASK_SECONDS the link asks the broker for an answer. If it is silent, its packets vanish, or
 # the broker hangs.
 ASK_SECONDS = 0.5
+LEAVE_SECONDS = 30  # without an answer, for another address
 BACK_OFF_SECONDS = (1, 2, 4, 8, 15, 30)
 # After SHORT_ONES connections in a row that each ended within SHORT_SECONDS, another client with
 # the same id probably takes the connection over; most likely it is the controller's other one.
@@ -47,6 +49,7 @@ class ServiceLink:
         wake: Callable[[], None],
         heard: Sequence[Callable[[str, str], str]] = HEARD,
         purpose: str = "",
+        notes_heard: bool = False,
     ) -> None:
         """Takes these callables and settings:
 
@@ -55,16 +58,19 @@ class ServiceLink:
             acknowledgements have arrived.
         heard: the functions of the device topics to subscribe to.
         purpose: prefix of log lines.
+        notes_heard: each connection notes the topics that it has heard (heard.py).
         """
         self.broker = broker
         self.fleet = fleet
         self.heard = [topic(fleet, "+") for topic in heard]
         self.purpose = purpose
+        self.notes_heard = notes_heard
         self.receive = receive
         self.wake = wake
         self.current: Connection | None = None
         self._trouble = Trouble()
         self._failures = 0
+        self._turns = 0  # to the next address
         self._short_ones = 0
         self._stopping = threading.Event()
         self._connection: Connection | None = None
@@ -91,6 +97,12 @@ class ServiceLink:
         return self._thread.is_alive()
 
     @property
+    def place(self) -> tuple[str, int]:
+        """The host and port of the present connection, or of the next one."""
+        places = self.broker.places
+        return places[self._turns % len(places)]
+
+    @property
     def reaches(self) -> bool:
         """Whether a connection is established and the broker answers."""
         connection = self.current
@@ -101,8 +113,7 @@ class ServiceLink:
 
     def stands(self, connection: Connection) -> None:
         self._trouble.over()
-        where = f"{self.broker.host}:{self.broker.port}"
-        logger.info("%sconnected to the broker at %s", self.purpose, where)
+        logger.info("%sconnected to the broker at %s:%d", self.purpose, *self.place)
         self._failures = 0
         self.current = connection
         self.wake()
@@ -115,24 +126,29 @@ class ServiceLink:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._connection = Connection(self)
-            where = f"{self.broker.host}:{self.broker.port}"
+            host, port = self.place
+            where = f"{host}:{port}"
             try:
                 self._connection.open()
             except (OSError, ValueError) as error:  # ValueError: not a valid host name
                 self.say(f"cannot connect to the broker at {where}: {error}")
+                served = False
             else:
-                self._stay(self._connection, where)
+                served = self._stay(self._connection, where)
+            if not served:
+                self._turns += 1
             self._pause()
 
-    def _stay(self, connection: Connection, where: str) -> None:
+    def _stay(self, connection: Connection, where: str) -> bool:
+        """Returns whether the connection has served for a while, when it is over."""
         start = time.monotonic()
         if not self._stopping.is_set():  # a stop() after this line ends the wait
             self._watch(connection, where)
         stood, self.current = self.current, None
+        is_short = time.monotonic() - start < SHORT_SECONDS
         self.wake()
         if stood and not self._stopping.is_set():
-            short = time.monotonic() - start < SHORT_SECONDS
-            self._short_ones = self._short_ones + 1 if short else 0
+            self._short_ones = self._short_ones + 1 if is_short else 0
             hint = TAKEN_OVER if self._short_ones >= SHORT_ONES else ""
             self.say(f"lost the connection to the broker at {where}{hint}")
         elif not connection.refused and not self._stopping.is_set():
@@ -140,11 +156,17 @@ class ServiceLink:
                 "; if it asks for a certificate, set broker.certificate" if self.broker.tls else ""
             )
             self.say(f"the broker at {where} did not accept the connection{hint}")
+        served = stood is not None and not is_short and not connection.silent
         connection.close()
+        return served
 
     def _watch(self, connection: Connection, where: str) -> None:
-        """Waits until the connection is over, and asks meanwhile whether the broker answers."""
+        """Waits until the connection is over, and asks meanwhile whether the broker answers. One
+        that does not is left if there are other addresses."""
+        start = time.monotonic()
         while not connection.over.wait(ASK_SECONDS):
+            if self.broker.others and self._is_to_be_left(connection, start):
+                return
             if self.current is connection:
                 before = connection.silent
                 connection.ask()
@@ -155,7 +177,16 @@ class ServiceLink:
                     )
                     self.wake()
 
+    def _is_to_be_left(self, connection: Connection, start: float) -> bool:
+        """Returns whether the broker has not answered for long: a cluster that elects another
+        leader, or is slow to make subscriptions, is given its time."""
+        if self.current is connection:
+            return connection.unanswered * ASK_SECONDS > LEAVE_SECONDS
+        return time.monotonic() - start > LEAVE_SECONDS
+
     def _pause(self) -> None:
-        seconds = BACK_OFF_SECONDS[min(self._failures, len(BACK_OFF_SECONDS) - 1)]
+        """Waits. The pauses grow when all addresses were tried."""
+        tried = self._failures // len(self.broker.places)
+        seconds = BACK_OFF_SECONDS[min(tried, len(BACK_OFF_SECONDS) - 1)]
         self._failures += 1
         self._stopping.wait(seconds * random.uniform(0.5, 1.0))

@@ -158,6 +158,11 @@ class ReadBack:
         true also when no connection has stood for FIRST_SECONDS."""
         return self._looked or self._refused or self._is_quiet(FIRST_SECONDS)
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether the first look over the connection of `step` has ended."""
+        return self._looked
+
     def _is_quiet(self, seconds: float) -> bool:
         return time.monotonic() - self._last > seconds
 

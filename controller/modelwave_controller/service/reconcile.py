@@ -16,7 +16,7 @@ numbers are in doubt.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -59,8 +59,14 @@ class Behind(NamedTuple):
 class Reconciler:
     """It keeps in memory only how far it has looked; a new one looks at all devices once."""
 
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(
+        self,
+        issuer: Issuer,
+        heard_again: Callable[[int], dict[str, float]] = lambda _limit: {},
+    ) -> None:
+        """`heard_again` as that of service/repeats.py."""
         self.issuer = issuer
+        self.heard_again = heard_again
         self._looked = (0, "")  # the number of the batch, and the device in it
         self._asserted: dict[str, float] = {}  # {topic: the rollout clock when it was sent again}
         self._renewal = 0.0  # the rollout clock at the next look for orders that expire
@@ -186,8 +192,17 @@ class Reconciler:
     def _serve(self, connection: Connection, state: State) -> None:
         """Looks at the devices that reported since the last tick."""
         heard, self._looked = devices.heard_after(connection, self._looked, MAX_HEARD)
+        if undone := self._serve_these(connection, state, heard):
+            self._looked = _before(heard, undone)  # the next tick goes on with this device
+        again = devices.that_repeated(connection, self.heard_again(MAX_HEARD))
+        self._serve_these(connection, state, again)  # what is left is heard again
+
+    def _serve_these(
+        self, connection: Connection, state: State, heard: Sequence[HeardModel]
+    ) -> HeardModel | None:
+        """Looks at these devices; returns the first one that has to wait, if one has."""
         if not heard:
-            return
+            return None
         behind = [found for one in heard if (found := self._behind(state, one))]
         behind = self._but_unread(state, heard, behind)
         held = retained.on(connection, [found.topic for found in behind])
@@ -195,7 +210,7 @@ class Reconciler:
             if found.topic not in held:
                 _put(connection, found)
         late = [found for found in behind if found.topic in held and held[found.topic].acked]
-        self._repair(connection, heard, late)
+        return self._repair(connection, heard, late)
 
     def _but_unread(
         self, state: State, heard: Sequence[HeardModel], behind: Sequence[Behind]
@@ -213,9 +228,11 @@ class Reconciler:
 
     def _repair(
         self, connection: Connection, heard: Sequence[HeardModel], late: Sequence[Behind]
-    ) -> None:
+    ) -> HeardModel | None:
         """Makes the topics of the devices in `late` due again, as rollout/repair.py says, and
-        forgets the repairs of all other devices in `heard`."""
+        forgets the repairs of all other devices in `heard`. Returns the first one that has to
+        wait, if they are more than MAX_REPAIRS."""
+        undone = None
         noted = repairs.of(connection, {one.device for one in heard})
         new: dict[repairs.Key, Repair] = {}
         again: dict[str, None] = {}
@@ -224,8 +241,8 @@ class Reconciler:
             held = noted.get(key)
             looked = look(held, found.wanted.seq, at)
             if held and looked.times > held.times:
-                if len(again) == MAX_REPAIRS:  # the next tick goes on with this device
-                    self._looked = _before(heard, found.heard)
+                if len(again) == MAX_REPAIRS:
+                    undone = found.heard
                     break
                 if not self._may_assert(found.topic, at):
                     looked = held
@@ -243,6 +260,7 @@ class Reconciler:
                 len(again),
                 next(iter(again)),
             )
+        return undone
 
     def _may_assert(self, topic: str, at: float) -> bool:
         """Returns whether the topic was not sent again just now, for another device."""

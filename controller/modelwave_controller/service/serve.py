@@ -109,7 +109,7 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             files_url = await self._serve_files(stack)
             first = await asyncio.to_thread(self._try_to_lead)
-            broker = f"{self.broker.host}:{self.broker.port}"
+            broker = self.broker.described
             self._tell = lambda leads: ready(Ready(files_url, broker, leads))
             self._tell(first is not None)
             await stack.enter_async_context(supervised(self.vitals))

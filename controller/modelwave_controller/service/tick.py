@@ -8,7 +8,7 @@ what devices measured (looks.py) is a step of its own, after the others.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -82,15 +82,22 @@ logger = logging.getLogger(__name__)
 class Ticker:
     """Does the ticks. It keeps the state between them, from committed events only."""
 
-    def __init__(self, store: Transactions, issuer: Issuer) -> None:
+    def __init__(
+        self,
+        store: Transactions,
+        issuer: Issuer,
+        heard_again: Callable[[int], dict[str, float]] = lambda _limit: {},
+    ) -> None:
+        """`heard_again` as that of service/repeats.py."""
         self.store = store
         self.issuer = issuer
+        self.heard_again = heard_again
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
         self._seconds = 0.0  # of the rollout clock, at the last tick
         self._looking: LookInSteps | None = None
         self._clock = clock.Keeper()
-        self._reconciler = Reconciler(issuer)
+        self._reconciler = Reconciler(issuer, heard_again)
         self._doubt = Trouble()
         self._journal = EventJournal()
 
@@ -108,7 +115,8 @@ class Ticker:
         try:
             acted = self._tick(now, steady, self.issuer.key.look()) or self._look(now)
         except KeyAwayError:  # while it signed: the next tick says so, and does the rest
-            self._state, self._reconciler = None, Reconciler(self.issuer)
+            self._state = None
+            self._reconciler = Reconciler(self.issuer, self.heard_again)
             acted = True
         self._journal.tell(self.store)
         return acted
@@ -200,8 +208,7 @@ class Ticker:
                 logger.warning("rollout %d is not changed: %s", rollout.id, rollout.not_understood)
 
     def _caught_up(self, connection: Connection) -> State:
-        if self._state is None:
-            recounting.ensure(connection)
+        recounting.ensure(connection)  # if another program has written to the log
         return log.without_answers(connection, self._state)
 
 

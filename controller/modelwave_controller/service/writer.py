@@ -3,7 +3,8 @@
 The receiving thread only puts messages into the inbox. The writer takes them out in batches of
 MAX_BATCH, or of those that arrived within BATCH_SECONDS, and stores each batch in one
 transaction: a commit for every message would be twenty times slower. A message is acknowledged
-to the broker before it is stored, and a crash may lose it; devices repeat their reports.
+to the broker before it is stored, and a crash may lose it; devices repeat their reports. Those that
+say nothing new are kept for a minute (repeats.py).
 
 The inbox keeps the newest MAX_BACKLOG messages of each topic, so that a device that floods it
 loses only its own messages, and MAX_INBOX_BYTES in total.
@@ -20,10 +21,11 @@ from modelwave_controller.phrases import plural
 from modelwave_controller.service.allowance import Allowance
 from modelwave_controller.service.folding import Folding
 from modelwave_controller.service.journal import IgnoredJournal
+from modelwave_controller.service.repeats import Repeats
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import admission, clock, devices, messages, metrics, proven
 from modelwave_controller.storage.lease import LeaseLost
-from modelwave_controller.storage.messages import Bad, Incoming
+from modelwave_controller.storage.messages import Bad, Incoming, Present, Repeat
 from modelwave_controller.storage.proven import NOTHING_ASKED, Policy
 from modelwave_controller.storage.store import Transactions
 from modelwave_shared.limits import MAX_REPORT_BYTES
@@ -104,9 +106,11 @@ class Writer:
         approves: bool = False,
         policy: Policy = NOTHING_ASKED,
         stored: Callable[[Sequence[Incoming]], None] = lambda _messages: None,
+        repeats: Repeats | None = None,
     ) -> None:
         """`approves`: unknown devices do not count before the operator has approved them.
-        `stored` is called with the messages of a batch that count; it must not block."""
+        `stored` is called with the messages of a batch that count; it must not block. Without
+        `repeats` all messages are stored at once."""
         self.store = store
         self.fleet = fleet
         self.inbox = inbox
@@ -114,6 +118,7 @@ class Writer:
         self.approves = approves
         self.policy = policy
         self.stored = stored
+        self.repeats = repeats
         self.counts: Counter[str] = Counter()  # stored, bad, lost
         self._trouble = Trouble()
         self._ignored = IgnoredJournal()
@@ -141,19 +146,44 @@ class Writer:
         seconds."""
         batch = self.inbox.take(MAX_BATCH, timeout)
         if batch:
-            read = (messages.understand(self.fleet, topic, payload) for topic, payload in batch)
-            known = (message for message in read if message is not None)
-            self._store(self._allowance.limited(known, self.clock()))
+            now = self.clock()
+            read = self._read(batch, now)
+            if read:
+                self._store(self._allowance.limited(read, now))
             self._tell_dropped()
         return len(batch)
+
+    def _read(self, batch: Sequence[tuple[str, bytes]], now: float) -> list[Incoming]:
+        """Returns the messages of the batch that are to be stored now."""
+        repeats, found = self.repeats, []
+        if repeats is None:
+            read = (messages.understand(self.fleet, topic, payload) for topic, payload in batch)
+            return [one for one in read if one is not None and not isinstance(one, Repeat)]
+        repeats.begin()
+        named = set()  # devices of which an earlier message is to be stored
+        for topic, payload in batch:
+            message = messages.understand(self.fleet, topic, payload, repeats.last_said)
+            if message is None:
+                continue
+            is_first = message.device not in named
+            if is_first and isinstance(message, Repeat | Present) and repeats.keeps(message, now):
+                self.counts["stored"] += 1
+                continue
+            found.append(message.whole() if isinstance(message, Repeat) else message)
+            named.add(message.device)
+        return found
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             if 0 < self.write_batch(timeout=0.5) < MAX_BATCH:
                 self._stopping.wait(BATCH_SECONDS)
             self._folding.step(time.monotonic())
+            if self.repeats:
+                self.repeats.flush()
         while self.write_batch(timeout=0):
             pass
+        if self.repeats:
+            self.repeats.flush(is_over=True)
         self._tell_lost()
 
     def _tell_dropped(self) -> None:
@@ -180,7 +210,8 @@ class Writer:
                     now = self.clock()
                     admitted = admission.admitted(connection, incoming, self.approves, now)
                     counted = proven.judged(connection, admitted, self.policy)
-                    ignored = devices.store(connection, self.fleet, counted, now)
+                    kept = self.repeats.kept({m.device for m in counted}) if self.repeats else {}
+                    stored = devices.store(connection, self.fleet, counted, now, kept)
                     metrics.add_windows(connection, counted, clock.stored(connection).seconds)
             except LeaseLost:
                 return  # the service that leads now receives what devices report
@@ -189,8 +220,10 @@ class Writer:
                 self._stopping.wait(pause)
             else:
                 self.counts["stored"] += len(incoming)
+                if self.repeats:
+                    self.repeats.learn(stored)
                 self.stored(counted)
-                self._ignored.tell(ignored)
+                self._ignored.tell(stored.ignored)
                 self.counts["bad"] += sum(isinstance(message, Bad) for message in incoming)
                 if self._trouble.over():
                     logger.info("devices' messages are stored again")

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 from modelwave_controller.rollout.events import FLEET, FOUND_NEWER, FoundNewer, load_event
 from modelwave_controller.rollout.numbers import NO_NUMBER, Number
 from modelwave_controller.storage import floors
-from modelwave_controller.storage.tables import device_models, devices, events, orders
+from modelwave_controller.storage.tables import device_models, devices, events, orders, reporting
 
 MAX_JUMP = 1_000_000  # a device that is further ahead than this is not believed by itself
 
@@ -51,7 +51,7 @@ def compare(connection: Connection, model: str, epoch: int) -> Comparison:
     """Compares the model's numbers in `epoch`, that of the fleet's root: a higher epoch begins new
     ones."""
     given = newest_given(connection, model, epoch)
-    count = select(func.count()).where(device_models.c.model == model)
+    count = select(func.sum(reporting.c.devices)).where(reporting.c.model == model)
     query = (
         select(devices.c.device, devices.c.target, devices.c.slot, device_models.c.seq)
         .join(device_models, devices.c.device == device_models.c.device)
@@ -64,7 +64,7 @@ def compare(connection: Connection, model: str, epoch: int) -> Comparison:
     return Comparison(
         given=given,
         at_broker=at_broker if at_broker > floors.of(connection, model, epoch) else 0,
-        devices=connection.scalar(count) or 0,
+        devices=int(connection.scalar(count) or 0),
         ahead=[Ahead(*row) for row in connection.execute(query)],
     )
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from modelwave_controller.rollout import formats
 from modelwave_controller.rollout.events import IN_PROGRESS, OrderSent, Release
-from modelwave_controller.rollout.facts import later
+from modelwave_controller.rollout.facts import condensed, later
 from modelwave_controller.rollout.formats import SHOWN_DEVICES, Reader, Unreadable
 from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.pace import Place
@@ -62,6 +62,8 @@ class Counted:
         """Counts as rollout/facts.py's count_answers: outcomes also from outside."""
         wave = rollout.back if stage is None else rollout.stages[stage]
         assert wave is not None, "it was reverted"
+        if wave.counted is not None:
+            return condensed(wave.counted)
         follows = later(rollout)[1 if stage is None else 0] is not None
         population = self._population(wave.orders)
         found: Counter[str] = Counter()

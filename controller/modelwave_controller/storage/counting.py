@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import Connection, literal_column, select, update
+from sqlalchemy import Connection, delete, insert, literal_column, select, update
 
 from modelwave_controller.rollout.events import (
+    REPORTED,
     Event,
+    NotUnderstood,
     Opened,
     OpenedPart,
     Reordered,
@@ -26,9 +28,16 @@ from modelwave_controller.rollout.events import (
 from modelwave_controller.storage import sums, waves
 from modelwave_controller.storage.answered import Answered
 from modelwave_controller.storage.chunks import chunks
-from modelwave_controller.storage.tables import answered, events, heads, reporting
+from modelwave_controller.storage.tables import (
+    answer_counts,
+    answered,
+    events,
+    heads,
+    reporting,
+    unread_answers,
+)
 
-VERSION = 1  # of the rules; a change of them counts everything anew
+VERSION = 1  # of the rules and the outcomes; a change of them counts everything anew
 
 
 class Place(NamedTuple):
@@ -84,6 +93,13 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
                 Answered(connection, rollout, model, its).store()
 
 
+def drop_answers(connection: Connection, rollouts: Sequence[int]) -> None:
+    """Deletes what is kept of the answers to these rollouts: their counts are in the log."""
+    for chunk in chunks(rollouts):
+        for table in (answered, answer_counts):
+            connection.execute(delete(table).where(table.c.rollout.in_(chunk)))
+
+
 def model_of(connection: Connection, rollout: int) -> str:
     """Returns the model of a rollout, or ""."""
     query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
@@ -126,6 +142,8 @@ def _count_orders(connection: Connection, event: Event) -> None:
             waves.note(connection, rollout, waves.UNSHADOWED, body.orders, opens=False)
         case Reordered():
             _reorder(connection, event, body)
+        case NotUnderstood(kind=kind) if kind == REPORTED:
+            connection.execute(insert(unread_answers).values(event=event.id))
 
 
 def _reorder(connection: Connection, event: Event, body: Reordered) -> None:

@@ -35,7 +35,7 @@ _TYPES: dict[type[Any], tuple[str, ...]] = {
 }
 _LARGEST = {BigInteger: "4611686018427387904", Integer: "4611686018427387904", Float: "1e300"}
 _ONE_ROW = ("clock", "lease")
-_HEADS = (b"event", b"ticked", b"heard")
+_HEADS = (b"event", b"ticked", b"heard", b"members")
 
 
 def _is_integer(value: object) -> bool:

@@ -2,7 +2,8 @@
 
 `store` stores a batch of messages in one transaction, and appends the answers of reports to
 orders to the log, one event for each change. A device is known from its first report on; after
-that only a newer report changes anything (installs.py).
+that only a newer report changes anything (installs.py), and of its rows only the columns that
+differ are written.
 """
 
 import json
@@ -10,7 +11,8 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -20,6 +22,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     select,
     tuple_,
     update,
@@ -31,11 +34,22 @@ from modelwave_controller.rollout.events import Replaced as ReplacedEvent
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.rollout.facts import Known
 from modelwave_controller.rollout.formats import Reader
-from modelwave_controller.storage import clock, counting, installs, log, offers, views
+from modelwave_controller.storage import (
+    clock,
+    counting,
+    installs,
+    last_heard,
+    log,
+    members,
+    offers,
+    tables,
+    views,
+)
 from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
 from modelwave_controller.storage.chunks import chunks, rows_with
 from modelwave_controller.storage.counting import Move, Place
-from modelwave_controller.storage.installs import CLONE_SECONDS, Installs
+from modelwave_controller.storage.installs import CLONE_SECONDS, SAME, Installs
+from modelwave_controller.storage.last_heard import LastHeard
 from modelwave_controller.storage.messages import (
     Bad,
     Incoming,
@@ -53,12 +67,16 @@ from modelwave_controller.storage.tables import (
     presence,
     proven,
     repairs,
+    reporting,
     unproven,
 )
 from modelwave_controller.trust.documents import ModelState, Report
 from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.slots import slot as slot_of
 from modelwave_shared.words import MANIFEST, ORDER, READS, ROOT, SUCCEEDED
+
+_FREE = ("free_flash", "free_ram")
+_STATE = tuple(f.name for f in fields(ModelState))
 
 MAX_STRANGERS = 10_000  # rows of a table for device ids that never reported
 
@@ -70,7 +88,8 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _PLACE = (devices.c.heard, devices.c.device)
 # Made once, as each tick asks this.
 _HEARD_AFTER = (
-    select(*_PLACE, devices.c.target, devices.c.slot, devices.c.seen_clock, devices.c.reads)
+    select(*_PLACE, devices.c.target, devices.c.slot, last_heard.SEEN_CLOCK, devices.c.reads)
+    .select_from(last_heard.NEWEST)
     .where(tuple_(*_PLACE) > tuple_(bindparam("batch", type_=BigInteger), bindparam("name")))
     .order_by(*_PLACE)
     .limit(bindparam("number", type_=BigInteger))
@@ -110,15 +129,30 @@ class Ignored(NamedTuple):
     fate: str = "ignored"
 
 
+@dataclass
+class Stored:
+    """What came of a batch: the messages that were ignored; the reports that say what the database
+    has of their devices now; and the presence of devices as it has it."""
+
+    ignored: list[Ignored] = field(default_factory=list)
+    standing: dict[str, ReportMessage] = field(default_factory=dict)
+    online: dict[str, bool] = field(default_factory=dict)
+
+
 def store(
-    connection: Connection, fleet: str, incoming: Sequence[Incoming], now: float
-) -> list[Ignored]:
+    connection: Connection,
+    fleet: str,
+    incoming: Sequence[Incoming],
+    now: float,
+    repeated: Mapping[str, LastHeard] = MappingProxyType({}),
+) -> Stored:
     """Stores the devices' messages; `connection` is from Store.write(), `now` in Unix seconds.
-    Returns what it ignored."""
+    `repeated` has the newest reports that are not stored yet, as they repeat what is."""
     reports = _reports(incoming)
-    _take_reports(connection, fleet, reports, now)
-    _take_presence(connection, incoming, now)
-    return [
+    found = Stored()
+    found.standing = _take_reports(connection, fleet, reports, now, repeated)
+    found.online = _take_presence(connection, incoming, now)
+    found.ignored = [
         *_stale(connection, reports),
         *_counted(
             connection, bad_messages, Ignored("", "unreadable message", 0, ""), Bad, incoming, now
@@ -132,6 +166,7 @@ def store(
             now,
         ),
     ]
+    return found
 
 
 def that_report(connection: Connection, model: str) -> dict[str, dict[int, list[str]]]:
@@ -148,11 +183,8 @@ def that_report(connection: Connection, model: str) -> dict[str, dict[int, list[
 def any_has(connection: Connection, targets: Sequence[str], model: str) -> bool:
     """Returns whether a device of one of the targets has reported the model, with or without a
     release of it."""
-    query = (
-        select(device_models.c.device)
-        .join(devices, devices.c.device == device_models.c.device)
-        .where(devices.c.target.in_(targets), device_models.c.model == model)
-    )
+    query = select(reporting.c.slot).where(reporting.c.model == model)
+    query = query.where(reporting.c.target.in_(targets))
     return connection.execute(query.limit(1)).first() is not None
 
 
@@ -248,12 +280,26 @@ def heard_after(
     return found, (last.heard, last.device)
 
 
+def that_repeated(connection: Connection, clocks: Mapping[str, float]) -> list[HeardModel]:
+    """Returns what these devices report, which have repeated their report when the rollout clock
+    was at the given value."""
+    names = list(clocks)
+    query = select(devices.c.heard, devices.c.device, devices.c.target, devices.c.slot)
+    query = query.add_columns(devices.c.reads, device_models.c.model)
+    query = query.add_columns(device_models.c.epoch, device_models.c.seq)
+    query = query.join(device_models, devices.c.device == device_models.c.device)
+    return sorted(
+        HeardModel(row.heard, row.device, row.target, row.slot, clocks[row.device], *row[4:])
+        for row in rows_with(connection, query, devices.c.device, names)
+    )
+
+
 def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list[RefusalNote]:
     """Returns the devices of these targets that report the model and a refused message, which may
     not have been authentic."""
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.refused)
     query = of_model(query, model)
-    query = query.where(devices.c.refused != "").order_by(devices.c.device)
+    query = query.where(devices.c.refused != literal_column("''")).order_by(devices.c.device)
     rows = connection.execute(query.where(devices.c.target.in_(list(targets))))
     return [RefusalNote(*row) for row in rows]
 
@@ -276,6 +322,7 @@ def forget(connection: Connection, device: str) -> bool:
     about = (
         devices,
         device_models,
+        tables.last_heard,
         presence,
         bad_messages,
         unproven,
@@ -285,6 +332,7 @@ def forget(connection: Connection, device: str) -> bool:
     )
     for table in about:
         found += connection.execute(delete(table).where(table.c.device == device)).rowcount
+    members.changed(connection)
     counting.move(connection, moves)
     return found > 0
 
@@ -299,55 +347,106 @@ def _reports(incoming: Sequence[Incoming]) -> dict[str, list[ReportMessage]]:
 
 
 def _take_reports(
-    connection: Connection, fleet: str, reports: dict[str, list[ReportMessage]], now: float
-) -> None:
+    connection: Connection,
+    fleet: str,
+    reports: dict[str, list[ReportMessage]],
+    now: float,
+    repeated: Mapping[str, LastHeard],
+) -> dict[str, ReportMessage]:
+    """Returns the reports that say what is stored of their devices now."""
     rows = {
         row.device: row
         for row in rows_with(connection, select(devices), devices.c.device, list(reports))
     }
+    small = last_heard.of(connection, list(rows))
+    heard = small | {device: repeated[device] for device in rows if device in repeated}
     seconds = clock.stored(connection).seconds
-    fresh: dict[str, Report] = {}
+    fresh: dict[str, ReportMessage] = {}
+    same: dict[str, ReportMessage] = {}
     replaced: set[str] = set()
     new: list[dict[str, Any]] = []
-    newer: list[dict[str, Any]] = []
-    noted: list[dict[str, Any]] = []  # of which no report is stored
+    changed: list[dict[str, Any]] = []
     for device, given in reports.items():
-        standing = _Standing(rows.get(device), seconds, now)
+        row = rows.get(device)
+        standing = _Standing(row, heard.get(device), seconds, now)
         for message in given:
             standing.hear(message)
         if standing.taken:
             fresh[device] = standing.taken
             if standing.is_replaced:
                 replaced.add(device)
-            row = _device_row(fleet, device, standing.taken) | standing.columns()
-            (newer if device in rows else new).append(row)
+            found = _device_row(fleet, device, standing.taken.report) | standing.columns()
+            found |= {"seen_at": now, "seen_clock": seconds}
+            if row is None:
+                new.append(found)
+            else:
+                changed.append(_but_same(row, found, "device"))
         elif standing.has_changed:
-            noted.append({"device": device} | standing.columns())
+            changed.append(_but_same(row, {"device": device} | standing.columns(), "device"))
+        elif standing.same and _says(row, _device_row(fleet, device, standing.same.report)):
+            same[device] = standing.same
     if fresh:
-        seen = {"seen_at": now, "seen_clock": seconds, "heard": _next_batch(connection)}
-        for row in (*new, *newer):
-            row.update(seen)
+        heard_now = {"heard": _next_batch(connection)}
+        for values in (*new, *changed):
+            if values["device"] in fresh:
+                values.update(heard_now)
     if new:
         connection.execute(insert(devices), new)
-    _update_devices(connection, newer)
-    _update_devices(connection, noted)
+    _update(connection, devices, changed, "device")
+    last_heard.drop(connection, small.keys() & fresh.keys())
+    states = {device: message.report for device, message in fresh.items()}
     places = {device: Place(row.target, row.slot, row.reads) for device, row in rows.items()}
-    _take_models(connection, fleet, fresh, replaced, now, places)
+    _take_models(connection, fleet, states, replaced, now, places)
+    return fresh | _with_its_models(connection, same)
+
+
+def _but_same(row: Any, found: dict[str, Any], *key: str) -> dict[str, Any]:
+    """Returns the columns of `found` that differ from the row's, and those of its key."""
+    return {
+        name: value for name, value in found.items() if name in key or getattr(row, name) != value
+    }
+
+
+def _says(row: Any, found: dict[str, Any]) -> bool:
+    """Returns whether the row says the same, but for what is free, as each report says other
+    numbers."""
+    return all(getattr(row, name) == value for name, value in found.items() if name not in _FREE)
+
+
+def _with_its_models(
+    connection: Connection, same: dict[str, ReportMessage]
+) -> dict[str, ReportMessage]:
+    """Returns the reports that say of each model what is stored."""
+    stored: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in rows_with(connection, select(device_models), device_models.c.device, list(same)):
+        values = row._asdict()
+        stored[row.device][row.model] = {name: values[name] for name in _STATE}
+    return {
+        device: message
+        for device, message in same.items()
+        if stored.get(device, {})
+        == {model: _fields(state) for model, state in message.report.models.items()}
+    }
 
 
 class _Standing:
     """What is stored about the installs of one device, while its reports are judged."""
 
-    def __init__(self, row: Any | None, seconds: float, now: float) -> None:
-        """`row`: of the table devices, None for a new device. `seconds`: the rollout clock."""
+    def __init__(
+        self, row: Any | None, heard: LastHeard | None, seconds: float, now: float
+    ) -> None:
+        """`row`: of the table devices, None for a new device; `heard`: newer than that row.
+        `seconds`: the rollout clock."""
         self.seconds, self.now = seconds, now
-        self.held = row and installs.load(row.install, row.boot, row.n, row.installs)
-        self.seen_clock: float = row.seen_clock if row else seconds
+        newest: Any = heard or row
+        self.held = row and installs.load(row.install, newest.boot, newest.n, row.installs)
+        self.seen_clock: float = heard.clock if heard else row.seen_clock if row else seconds
         self.stale: int = row.stale if row else 0
         self.replaced_at: float = row.replaced_at if row else 0
         self.clones: int = row.clones if row else 0
         self.clone_clock: float = row.clone_clock if row else 0
-        self.taken: Report | None = None  # the newest report that is to be stored
+        self.taken: ReportMessage | None = None  # the newest report that is to be stored
+        self.same: ReportMessage | None = None  # it has the number of the newest one
         self.has_changed = False
         self.is_replaced = False
 
@@ -355,14 +454,16 @@ class _Standing:
         device, report = message.device, message.report
         heard = installs.Heard(report.install, report.boot, report.n)
         if self.held is None:
-            self.held, self.taken = Installs(heard), report
+            self.held, self.taken = Installs(heard), message
             return
         if message.proven in installs.TAKEN:  # whatever the numbers of reports without proof
             word, self.held = message.proven, self.held.after(heard)
         else:
             word, self.held = installs.judge(self.held, heard, self.seconds - self.seen_clock)
         if word in installs.TAKEN:
-            self.taken, self.stale, self.seen_clock = report, 0, self.seconds
+            self.taken, self.stale, self.seen_clock = message, 0, self.seconds
+        elif word == SAME:
+            self.same = message
         if word == installs.REPLACED:
             self.replaced_at, self.clones = self.now, 0
             self.is_replaced = True
@@ -400,7 +501,8 @@ def cloned(connection: Connection) -> list[str]:
     """Returns the ids that two devices use."""
     seconds = clock.stored(connection).seconds
     query = select(devices.c.device, devices.c.clones, devices.c.clone_clock)
-    rows = connection.execute(query.where(devices.c.clones > 0).order_by(devices.c.device))
+    some = devices.c.clones > literal_column("0")  # as the index for it says it
+    rows = connection.execute(query.where(some).order_by(devices.c.device))
     return [row.device for row in rows if is_cloned(row.clones, row.clone_clock, seconds)]
 
 
@@ -417,19 +519,23 @@ def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
         "accelerator": report.accelerator,
         "refused": report.refused,
         "view": views.column(report),
+        "root": views.root(report),
         "reads": _reads_column(report),
     }
 
 
-def _update_devices(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        columns: dict[str, Any] = {
-            name: bindparam(f"new_{name}") for name in rows[0] if name != "device"
-        }
-        connection.execute(
-            update(devices).where(devices.c.device == bindparam("new_device")).values(columns),
-            [{f"new_{name}": value for name, value in row.items()} for row in rows],
+def _update(connection: Connection, table: Any, rows: Sequence[dict[str, Any]], *key: str) -> None:
+    """Writes these columns of the rows with these keys; a statement for each set of columns."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(name for name in row if name not in key)].append(
+            {f"new_{name}": value for name, value in row.items()}
         )
+    for names, group in groups.items():
+        if names:
+            its = [table.c[name] == bindparam(f"new_{name}") for name in key]
+            values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+            connection.execute(update(table).where(*its).values(values), group)
 
 
 def _next_batch(connection: Connection) -> int:
@@ -467,7 +573,7 @@ def _take_models(
         for device, report in fresh.items()
         for model, state in report.models.items()
     }
-    gone = [key for key, row in before.items() if after.get(key) != row]
+    gone = [key for key in before if key not in after]
     changed = [key for key, row in after.items() if before.get(key) != row]
     if gone:
         connection.execute(
@@ -499,8 +605,19 @@ def _take_models(
                     epoch=order.epoch,
                 )
                 entries.append((order.rollout, body))
-    if changed:
-        connection.execute(insert(device_models), [after[key] for key in changed])
+    new = [after[key] for key in changed if key not in before]
+    if new:
+        connection.execute(insert(device_models), new)
+    differ = [
+        {
+            name: value
+            for name, value in after[key].items()
+            if name in ("device", "model") or before[key][name] != value
+        }
+        for key in changed
+        if key in before
+    ]
+    _update(connection, device_models, differ, "device", "model")
     counting.move(connection, _moves(fleet, fresh, places, before, after))
     log.append_all(connection, now, entries)
 
@@ -551,7 +668,11 @@ def _model_row(
     device: str, model: str, state: ModelState, before: dict[str, Any] | None
 ) -> dict[str, Any]:
     proved = before["proved"] if before and before["proved"] == state.sha256 else ""
-    return {"device": device, "model": model, "proved": proved, **asdict(state)}
+    return {"device": device, "model": model, "proved": proved, **_fields(state)}
+
+
+def _fields(state: ModelState) -> dict[str, Any]:
+    return {name: getattr(state, name) for name in _STATE}
 
 
 def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
@@ -587,13 +708,24 @@ def _orders(
     return found
 
 
-def _take_presence(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:
-    last = {
-        m.device: {"device": m.device, "online": m.online, "at": now}
-        for m in incoming
-        if isinstance(m, Present)
-    }
-    _replace(connection, presence, last)
+def _take_presence(
+    connection: Connection, incoming: Sequence[Incoming], now: float
+) -> dict[str, bool]:
+    """Returns the presence of these devices as it is stored now."""
+    last = {m.device: m.online for m in incoming if isinstance(m, Present)}
+    if not last:
+        return {}
+    held = rows_with(connection, select(presence), presence.c.device, list(last))
+    before = {row.device: row.online for row in held}
+    changed = [device for device, online in last.items() if before.get(device, online) != online]
+    rows = [{"device": d, "online": last[d], "at": now} for d in changed]
+    _update(connection, presence, rows, "device")
+    unknown = [device for device in last if device not in before]
+    kept = may_have_rows(connection, presence, unknown) if unknown else set()
+    new = [{"device": d, "online": last[d], "at": now} for d in unknown if d in kept]
+    if new:
+        connection.execute(insert(presence), new)
+    return {device: last[device] for device in last if device in before or device in kept}
 
 
 def _counted(

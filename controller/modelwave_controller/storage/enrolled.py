@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
+from modelwave_controller.storage import members
 from modelwave_controller.storage.chunks import chunks, rows_with
 from modelwave_controller.storage.tables import devices, enrolled, waiting
 
@@ -66,6 +67,7 @@ def put(connection: Connection, rows: Collection[Enrolled]) -> None:
         connection.execute(delete(waiting).where(waiting.c.device.in_(chunk)))
     if rows:
         connection.execute(insert(enrolled), [row._asdict() for row in rows])
+        members.changed(connection)
 
 
 def missing(connection: Connection) -> list[Enrolled]:

@@ -16,6 +16,7 @@ from modelwave_controller.storage.tables import (
     device_models,
     devices,
     enrolled,
+    last_heard,
     presence,
     tags,
     unproven,
@@ -105,8 +106,11 @@ def _troubles(name: Any, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
 
 
 def _is_silent(name: Any, wanted: Wanted) -> ColumnElement[bool]:
-    its = devices.alias()
-    return _has(its, name, its.c.seen_clock < wanted.silent_before)
+    its, repeated = devices.alias(), last_heard.alias()
+    return and_(
+        _has(its, name, its.c.seen_clock < wanted.silent_before),
+        ~_has(repeated, name, repeated.c.clock >= wanted.silent_before),
+    )
 
 
 def _has(its: Any, name: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:

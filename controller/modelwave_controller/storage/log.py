@@ -1,15 +1,16 @@
 """The event log in the database."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, literal_column, or_, select, update
 
 from modelwave_controller.rollout import events as bodies
 from modelwave_controller.rollout.events import Body, Event
 from modelwave_controller.rollout.state import State, fold
 from modelwave_controller.storage import counting
-from modelwave_controller.storage.tables import events, heads
+from modelwave_controller.storage.tables import events, heads, unread_answers
 
 TICK_NOTED_SECONDS = 5
 
@@ -115,6 +116,29 @@ def count_answers(connection: Connection, wanted: Wanted) -> int:
     return connection.scalar(_restricted(query, wanted._replace(answers=True))) or 0
 
 
+def answers_by_rollout(connection: Connection) -> dict[int, int]:
+    """Returns how many answers of devices the log has of each rollout."""
+    query = select(events.c.rollout, func.count()).where(events.c.kind == bodies.REPORTED)
+    return _by_rollout(connection, query.group_by(events.c.rollout))
+
+
+def newest_by_rollout(connection: Connection) -> dict[int, float]:
+    """Returns when each rollout's newest event was, in Unix seconds."""
+    query = select(events.c.rollout, func.max(events.c.at)).group_by(events.c.rollout)
+    return _by_rollout(connection, query)
+
+
+def _by_rollout(connection: Connection, query: Any) -> dict[int, Any]:
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def delete_answers(connection: Connection, rollout: int, limit: int) -> int:
+    """Deletes up to `limit` answers of a rollout; returns how many. Append Condensed first."""
+    its = (events.c.rollout == rollout, events.c.kind == bodies.REPORTED)
+    some = select(events.c.id).where(*its).limit(limit)
+    return connection.execute(delete(events).where(events.c.id.in_(some))).rowcount
+
+
 def _restricted(query: Any, wanted: Wanted) -> Any:
     if wanted.rollout is not None:
         query = query.where(events.c.rollout == wanted.rollout)
@@ -132,9 +156,15 @@ def folded(connection: Connection, reports_of: Iterable[int] | None = None) -> S
 
 def without_answers(connection: Connection, state: State | None = None) -> State:
     """Returns the state after the whole log, without the devices' answers: the counters have them
-    (counted.py). `state`, read so before, goes on in place."""
+    (counted.py). `state`, read so before, goes on in place. Answers that are not understood are in
+    it, as nothing may be decided about their rollout."""
     after = state.last if state else 0
-    return fold(events_after(connection, after, reports_of=[]), state)
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
+    query = query.join(unread_answers, unread_answers.c.event == events.c.id)
+    rows = connection.execute(query.where(unread_answers.c.event > after).order_by(events.c.id))
+    unread = [bodies.load_event(*row) for row in rows]
+    others = events_after(connection, after, reports_of=[])
+    return fold(merge(others, unread, key=lambda event: event.id), state)
 
 
 def caught_up(connection: Connection, state: State) -> State:

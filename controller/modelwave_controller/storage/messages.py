@@ -1,20 +1,30 @@
 """Reads the messages of devices: reports, presence and metrics.
 
+Most reports repeat the one before, but for their number and what is free; of a device whose last
+report is remembered by its digest, such a report is a Repeat, and needs no further checks.
+
 Pure: takes topics and bytes, returns values. A message that cannot be read becomes a `Bad` with
 the reason in printable ASCII, because its text is not trusted and is shown to people. Whether a
 report or a window proves which device sent it, proven.py finds out.
 """
 
+import hashlib
 import hmac
+import marshal
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from modelwave_controller.trust import quick_json
 from modelwave_controller.trust.documents import Metrics, Report, view
 from modelwave_shared import fields, proofs, reports, topics
 from modelwave_shared.errors import DocumentError, advised
-from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_TEXT
+from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_SEQ, MAX_TEXT
+from modelwave_shared.window_format import MAX_METRICS_BYTES
 from modelwave_shared.words import METRICS, REPORT
 
 PRESENCE = {b"online": True, b"offline": False}
+_OF_EACH_REPORT = ("boot", "n", "free")
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,31 @@ class Seal:
 @dataclass(frozen=True)
 class ReportMessage:
     """`proven`: what it is by its number, of installs.py, among the device's proven reports; "" if
-    it is not proven, or nobody asked."""
+    it is not proven, or nobody asked. `said`: the digest of what it says."""
 
     device: str
     report: Report
     seal: Seal = Seal()
     proven: str = ""
+    said: bytes = b""
+
+
+@dataclass(slots=True)
+class Repeat:
+    """A report that says what the one before says. It may be an older one."""
+
+    device: str
+    boot: int
+    n: int
+    free_flash: int
+    free_ram: int
+    seal: Seal
+    document: dict[str, Any]
+    said: bytes
+
+    def whole(self) -> "ReportMessage | Bad":
+        """Returns it as a report like others."""
+        return _report(self.device, self.document, self.seal, self.said)
 
 
 @dataclass(frozen=True)
@@ -71,9 +100,14 @@ class Unproven:
 Incoming = ReportMessage | Present | Measured | Bad | Unproven
 
 
-def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
+def understand(
+    fleet: str,
+    topic: str,
+    payload: bytes,
+    last_said: Callable[[str], bytes | None] = lambda _device: None,
+) -> Incoming | Repeat | None:
     """Reads a message. Returns None if it is empty (a retained topic was cleared) or the topic is
-    not a device's."""
+    not a device's. `last_said` returns the digest of a device's last report, if it is known."""
     kind, _, device = "/".join(topics.parts(fleet, topic)).partition("/")
     if not payload or not _is_name(device):
         return None
@@ -82,8 +116,11 @@ def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
         return Bad(device, f"{kind}: longer than {MAX_REPORT_BYTES} bytes")
     try:
         if kind == "reported":
-            report = view(Report, reports.read(REPORT, document))
-            return ReportMessage(device, report, Seal(topic, document, proof))
+            value, seal = quick_json.loads(document), Seal(topic, document, proof)
+            said = _digest(value) if type(value) is dict else b""
+            is_known = said and said == last_said(device)
+            found = _repeat(device, value, seal, said) if is_known else None
+            return found or _report(device, value, seal, said)
         if kind == "metrics":
             return Measured(device, _metrics(document), Seal(topic, document, proof))
         if kind == "presence":
@@ -95,9 +132,53 @@ def understand(fleet: str, topic: str, payload: bytes) -> Incoming | None:
     return None
 
 
+def _report(device: str, value: Any, seal: Seal, said: bytes) -> ReportMessage | Bad:
+    try:
+        reports.check(REPORT, value)
+    except ValueError as error:
+        return Bad(device, _printable(f"reported: {advised(error, 'controller')}"))
+    return ReportMessage(device, view(Report, value), seal, said=said)
+
+
+def _repeat(device: str, value: dict[str, Any], seal: Seal, said: bytes) -> Repeat | None:
+    """Returns a report that says what the last one said as a Repeat, unless it asks for a
+    heartbeat. What the digest is not of, is checked."""
+    if _asks(value) or not value.keys() >= {"boot", "n", "free"}:
+        return None
+    free = value["free"]
+    if type(free) is not dict or free.keys() != {"flash", "ram"}:
+        return None
+    boot, n, flash, ram = value["boot"], value["n"], free["flash"], free["ram"]
+    if not all(type(one) is int and 0 <= one <= MAX_SEQ for one in (boot, n, flash, ram)):
+        return None
+    return Repeat(device, boot, n, flash, ram, seal, value, said)
+
+
+def _asks(value: dict[str, Any]) -> bool:
+    """Returns whether a report asks for a heartbeat."""
+    extra = value.get("extra")
+    return type(extra) is dict and "nonce" in extra
+
+
+def _digest(value: dict[str, Any]) -> bytes:
+    """Returns a digest of what a report says, but for its number, what is free, and a nonce."""
+    rest = {name: field for name, field in value.items() if name not in _OF_EACH_REPORT}
+    if _asks(value):
+        rest["extra"] = {name: said for name, said in rest["extra"].items() if name != "nonce"}
+        if not rest["extra"]:
+            del rest["extra"]
+    # Version 2 writes equal values alike, whatever else refers to them.
+    return hashlib.blake2b(marshal.dumps(rest, 2), digest_size=16).digest()
+
+
 def _metrics(payload: bytes) -> Metrics:
     """Reads metrics. Raises ValueError, also for a part that is more than its whole."""
-    found = view(Metrics, reports.read(METRICS, payload))
+    if len(payload) > MAX_METRICS_BYTES:
+        told = f"{len(payload)} bytes, allowed are {MAX_METRICS_BYTES}"
+        raise DocumentError("metrics", told)
+    value: dict[str, Any] = quick_json.loads(payload)
+    reports.check(METRICS, value)
+    found = view(Metrics, value)
     for part, whole in (("failures", "inferences"), ("correct", "labelled")):
         some, every = getattr(found, part), getattr(found, whole)
         if some > every:

@@ -21,6 +21,7 @@ from modelwave_controller.storage.tables import (
     events,
     heads,
     reporting,
+    unread_answers,
     wave_orders,
 )
 
@@ -52,7 +53,7 @@ def ensure(connection: Connection) -> None:
 
 def recount(connection: Connection) -> None:
     """Computes all counters; `connection` is from Store.write()."""
-    for table in (reporting, wave_orders, answered, answer_counts):
+    for table in (reporting, wave_orders, answered, answer_counts, unread_answers):
         connection.execute(delete(table))
     place = (devices.c.target, devices.c.slot, devices.c.reads)
     query = select(device_models.c.model, *place, func.count()).group_by(

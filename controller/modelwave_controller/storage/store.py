@@ -106,6 +106,22 @@ class Store:
             _wait_for_writers(connection)
             yield connection
 
+    def vacuum(self) -> None:
+        """Gives the room of deleted rows back to the disk. On SQLite it writes the whole database
+        anew, and nobody else writes meanwhile; it needs as much room again."""
+        with self._advice(), self._one_writer, closing(self._engine.raw_connection()) as connection:
+            raw: Any = connection.dbapi_connection
+            if self._is_sqlite:
+                raw.execute("VACUUM")
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return
+            raw.rollback()
+            raw.autocommit = True  # it cannot run in a transaction
+            try:
+                raw.execute("VACUUM (ANALYZE)")
+            finally:
+                raw.autocommit = False
+
     def verify_file(self) -> None:
         """Raises DatabaseGone if the files of an SQLite database were deleted, moved or replaced
         since they were opened."""

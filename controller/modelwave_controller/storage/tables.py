@@ -30,7 +30,8 @@ metadata = MetaData()
 # "schema", for a modelwave from before the migrations; "event", the newest event's id, which each
 # writer locks, so that ids increase in the order of commits; "ticked", Unix seconds of a recent
 # tick; "heard", the number of batches with a device's newer report; "counted", the newest event
-# that the counters have, and "counters", the version of their rules (counting.py).
+# that the counters have, and "counters", the version of their rules (counting.py); "members", which
+# increases when the operator enrols, approves, revokes or forgets devices.
 heads = Table(
     "heads",
     metadata,
@@ -189,8 +190,37 @@ devices = Table(
     Column("clones", BigInteger, nullable=False, server_default="0"),
     Column("clone_clock", Float(53), nullable=False, server_default="0"),
     Column("view", Text, nullable=False, server_default=""),  # of its orders (views.py)
+    # The version of the root that it trusts; 0: it does not say.
+    Column("root", BigInteger, nullable=False, server_default="0"),
     Index("devices_by_slot", "target", "slot"),
     Index("devices_by_heard", "heard", "device"),
+    # Few devices are one of these, and each status names them.
+    Index(
+        "devices_that_refused",
+        "device",
+        sqlite_where=text("refused <> ''"),
+        postgresql_where=text("refused <> ''"),
+    ),
+    Index(
+        "devices_with_clones",
+        "device",
+        sqlite_where=text("clones > 0"),
+        postgresql_where=text("clones > 0"),
+    ),
+)
+
+# Newer reports that say what `devices` and `device_models` have of the device (last_heard.py).
+last_heard = Table(
+    "last_heard",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("boot", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),  # Unix seconds
+    Column("clock", BigInteger, nullable=False),  # the rollout clock then
+    Column("free_flash", BigInteger, nullable=False),
+    Column("free_ram", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 device_models = Table(
@@ -220,6 +250,7 @@ device_models = Table(
         sqlite_where=text("saved > 0"),
         postgresql_where=text("saved > 0"),
     ),
+    Index("device_models_by_number", "model", "epoch", "seq"),  # for devices that are ahead
 )
 
 # Counters: how many devices report a model, by place and by what they read (as in devices).
@@ -249,6 +280,11 @@ wave_orders = Table(
     Index("wave_orders_by_wave", "rollout", "wave"),
 )
 
+# Databases use an index with a condition only for a query that has it literally.
+NO_SUCCESS = (
+    "(outcome NOT IN ('', 'SUCCEEDED', 'SHADOWED') OR later NOT IN ('', 'SUCCEEDED', 'SHADOWED'))"
+)
+
 # Each device's newest answer to each wave that it has answered.
 answered = Table(
     "answered",
@@ -271,6 +307,13 @@ answered = Table(
         sqlite_where=text("inside = 0"),
         postgresql_where=text("inside = 0"),
     ),
+    Index(
+        "answered_no_success",
+        "rollout",
+        "device",
+        sqlite_where=text(NO_SUCCESS),
+        postgresql_where=text(NO_SUCCESS),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -285,6 +328,13 @@ answer_counts = Table(
     Column("inside", Integer, primary_key=True),
     Column("devices", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# The answers in `events` that this program does not understand: they say what may not be decided.
+unread_answers = Table(
+    "unread_answers",
+    metadata,
+    Column("event", BigInteger, primary_key=True, autoincrement=False),
 )
 
 # The operator's words for devices; no message of a device changes them.

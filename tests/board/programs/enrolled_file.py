@@ -12,6 +12,8 @@ FILE, ROOT = sys.argv[2], sys.argv[3]
 async def session(enrolled):
     link = enrolled.link()
     topic = "modelwave/1/demo/reported/" + enrolled.device
+    if enrolled.others:
+        link.turn()
     await link.connect("modelwave/1/demo/presence/" + enrolled.device, b"offline")
     await link.subscribe([topic])
     await link.publish(topic, b"hello", False)

@@ -54,6 +54,10 @@ def upgrade() -> None:
         sa.Column("devices", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "unread_answers",
+        sa.Column("event", sa.BigInteger, primary_key=True, autoincrement=False),
+    )
     _partial_index("events_but_answers", "events", ["id"], "kind <> 'reported'")
     _partial_index("outbox_unsent", "outbox", ["topic"], "acked < version")
     op.execute("INSERT INTO heads (name, value) VALUES ('counted', -1), ('counters', 0)")

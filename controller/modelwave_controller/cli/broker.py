@@ -1,0 +1,91 @@
+"""`modelwave broker`: the embedded broker, and the check of any broker."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from modelwave_controller import disk
+from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.cli.service import broker
+from modelwave_controller.cli.stores import opened_store
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.home import MAX_CONFIG_BYTES, BrokerSettings
+from modelwave_controller.phrases import plural
+from modelwave_controller.service.broker_address import address_of, broker_of
+from modelwave_controller.service.broker_check import Check
+from modelwave_controller.service.broker_rules import Device, Finding
+from modelwave_controller.storage import reporting
+from modelwave_controller.terminal import print_json, say, show, table
+
+LEAST_DEVICES, MOST_DEVICES = 100, 1_000_000
+
+app = typer.Typer()
+app.callback(invoke_without_command=True)(broker)
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_DEVICES,
+            help="That it has to hold; else those that are known.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Of an enrolled device that does not run: tries what devices may.",
+            parser=path,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try whether the broker of controller.toml does what modelwave needs.
+
+    It connects as the controller, uses topics of its own and clears them. It says what is missing
+    and which setting mends it, named as in mosquitto.conf. The exit code is 1 if something is
+    missing.
+    """
+    home = home_of(ctx)
+    settings = broker_of(home)
+    if devices is None:
+        with opened_store(ctx) as store, store.read() as connection:
+            devices = max(LEAST_DEVICES, len(reporting.devices_heard(connection)))
+    made = Check(settings, home.config.fleet, devices, _device(device) if device else None)
+    found = list(made.run())
+    missing = [one for one in found if not one.holds]
+    if as_json:
+        print_json([one._asdict() for one in found])
+    else:
+        _print(found, missing)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _print(found: list[Finding], missing: list[Finding]) -> None:
+    rows = [("yes" if one.holds else "NO", one.what, one.seen, one.mend) for one in found]
+    show(table(("", "what", "seen", "what mends it"), rows))
+    say("")
+    say(f"{plural(len(missing), 'thing')} missing" if missing else "nothing is missing")
+
+
+def _device(folder: Path) -> Device:
+    """Reads the folder of an enrolled host."""
+    file = folder / "agent.toml"
+    try:
+        found: dict[str, Any] = tomllib.loads(
+            disk.read_input(file, "--device", MAX_CONFIG_BYTES).decode()
+        )
+        settings = BrokerSettings.model_validate(found["broker"])
+        return Device(found["device"], found["target"], address_of(settings, folder))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise OperatorError(
+            f"--device: {file}: not the settings of an enrolled host: {error}"
+        ) from error

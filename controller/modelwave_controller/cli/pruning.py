@@ -1,0 +1,72 @@
+"""`modelwave log`: makes room in the log."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from modelwave_controller.cli.options import JsonOption, actor, duration
+from modelwave_controller.cli.stores import opened_store
+from modelwave_controller.operations import pruning
+from modelwave_controller.operations.pruning import Prunable
+from modelwave_controller.phrases import plural
+from modelwave_controller.terminal import print_json, say
+
+app = typer.Typer(no_args_is_help=True, help="Make room in the log of all rollouts.")
+
+DAY_SECONDS = 86400
+
+
+@app.callback()
+def group() -> None:
+    """Make room in the log of all rollouts."""
+
+
+@app.command()
+def prune(
+    ctx: typer.Context,
+    older_than: Annotated[
+        int,
+        typer.Option(
+            metavar="DURATION",
+            help="Only of rollouts over which this time has passed: 30d.",
+            parser=duration,
+        ),
+    ] = 90 * DAY_SECONDS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be.")] = False,
+    vacuum: Annotated[
+        bool,
+        typer.Option(
+            "--vacuum",
+            help="Then give the room back to the disk: it writes the database anew, and the "
+            "service waits meanwhile. Without it the database uses the room again.",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete devices' answers to old rollouts, which are most of the log, and keep their counts.
+
+    Afterwards `rollout status` shows of such a rollout how many devices gave which answer, and not
+    which ones. A rollout that is not over is never touched. Make a backup first: what is deleted
+    is in no other place."""
+    now = time.time()
+    with opened_store(ctx) as store:
+        if dry_run:
+            with store.read() as connection:
+                found = pruning.prunable(connection, now - older_than)
+        else:
+            found = pruning.prune(store, now - older_than, now, actor())
+        if vacuum and not dry_run:
+            store.vacuum()
+    _print(found, dry_run, as_json)
+
+
+def _print(found: list[Prunable], dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        print_json([one._asdict() for one in found])
+        return
+    done = "would be deleted" if dry_run else "deleted, their counts kept"
+    for one in found:
+        say(f"rollout {one.rollout} ({one.model}): {plural(one.answers, 'answer')} {done}")
+    if not found:
+        say("no rollout that is over for so long has answers in the log")

@@ -1,0 +1,72 @@
+"""Asks the broker by name for the reports and presence of known devices that it kept back.
+
+A broker limits what it queues for a client, and drops the rest without a word. So a subscription to
+all devices brings only a part of their retained messages if the fleet is too large for that limit.
+
+When the first look of readback.py over a new connection has ended, what was due has arrived. Then
+the leader compares the devices that it knows with those that it has heard over this connection, and
+reads the topics of the others, BATCH at a time. If some were kept back, the log says so once.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from modelwave_controller.phrases import plural
+from modelwave_controller.service.connection import Connection
+from modelwave_controller.storage import reporting
+from modelwave_controller.storage.store import Transactions
+from modelwave_shared import topics
+
+BATCH = 32  # topics in one packet, far below what brokers limit
+
+logger = logging.getLogger(__name__)
+
+
+class Unheard:
+    """The topics that are left to be asked for over the present connection. One thread uses it."""
+
+    def __init__(self, fleet: str, wake: Callable[[], None]) -> None:
+        """`wake` is called, in another thread, when `step` is due again."""
+        self.fleet = fleet
+        self.wake = wake
+        self._connection: Connection | None = None
+        self._left: deque[str] = deque()
+        self._known = 0
+
+    def step(self, store: Transactions, connection: Connection, looked: bool) -> None:
+        """Does what is due. `looked`: the first look over this connection has ended. Raises
+        StorageError."""
+        heard = connection.heard
+        if heard is None or heard.is_over or heard.is_asking or not looked:
+            return
+        if connection is not self._connection:
+            self._begin(store, connection)
+        batch: list[str] = []
+        while self._left and len(batch) < BATCH:
+            topic = self._left.popleft()
+            if topic not in heard:
+                batch.append(topic)
+        if batch:
+            connection.read_retained(batch, self.wake)
+        else:
+            heard.end()
+            self._tell(heard.kept_back)
+
+    def _begin(self, store: Transactions, connection: Connection) -> None:
+        self._connection = connection
+        with store.read() as database:
+            known = reporting.devices_heard(database)
+        self._known = len(known)
+        both = (topics.reported, topics.presence)
+        self._left = deque(topic(self.fleet, device) for device in known for topic in both)
+
+    def _tell(self, kept_back: int) -> None:
+        if kept_back:
+            logger.warning(
+                "the broker kept back %s of devices, which were then read one by one: it drops "
+                "what it cannot queue for a client; let it queue more than %d, twice the number of "
+                "devices (Mosquitto: max_queued_messages)",
+                plural(kept_back, "retained message"),
+                2 * self._known,
+            )

@@ -1,0 +1,105 @@
+"""`modelwave release create-agent`: from a folder of wheels to a signed release of the agent."""
+
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from operator_home import Run, as_json, make_home, refused, runner
+from tests import agent_wheels
+
+from modelwave_controller.home import Home
+from modelwave_controller.releases import agent_releases
+from modelwave_shared import host_platform
+
+VERSION = "0.9.7"
+
+
+@pytest.fixture
+def modelwave(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    return make_home(tmp_path / "home", monkeypatch)
+
+
+def create(wheels: Path, *more: str, version: str = "v1") -> list[object]:
+    options = ["--target", "linux-cpu", "--wheels", wheels, "--yes", "--json", *more]
+    return ["release", "create-agent", version, *options]
+
+
+@pytest.mark.slow
+def test_wheels_become_a_release_that_was_installed_and_asked(
+    home: Home, modelwave: Run, tmp_path: Path
+) -> None:
+    wheels = agent_wheels.wheels(tmp_path / "wheels", VERSION)
+    manifest = as_json(modelwave(*create(wheels)))["manifest"]
+    assert (manifest["model"], manifest["format"], manifest["release"]) == (
+        "agent",
+        "agent-bundle",
+        1,
+    )
+    files = {file["role"]: home.files / file["sha256"] for file in manifest["files"]}
+    assert files["golden"].read_text() == f"modelwave-agent {VERSION}\n"
+    assert manifest["needs"]["runtime"] == host_platform.own()
+    assert manifest["needs"]["flash"] > sum(file["size"] for file in manifest["files"])
+    with tarfile.open(files["model"]) as tar:
+        names = tar.getnames()
+    assert names == sorted(path.name for path in wheels.iterdir())
+
+
+@pytest.mark.slow
+def test_an_agent_that_does_not_start_is_not_released(
+    home: Home, modelwave: Run, tmp_path: Path
+) -> None:
+    wheels = agent_wheels.wheels(tmp_path / "wheels", VERSION)
+    path = next(wheels.glob("modelwave_agent-*"))
+    path.unlink()
+    files = agent_wheels.sources(VERSION) | {agent_wheels.DAEMON: "raise RuntimeError('broken')\n"}
+    agent_wheels.wheel(wheels, "modelwave_agent", VERSION, files)
+    told = "not released: the new agent, asked for --version: RuntimeError: broken"
+    refused(modelwave(*create(wheels)), told, code=1)
+    assert not home.releases.exists() or not list(home.releases.rglob("*.json"))
+
+
+@pytest.mark.slow
+def test_a_release_for_another_platform_is_resolved_but_not_run(
+    home: Home, modelwave: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_releases, "INSTALL_COMMAND", (sys.executable, "-c", "1/0"))
+    wheels = agent_wheels.wheels(tmp_path / "wheels", VERSION)
+    other = "cp39-riscv64-glibc>=2.31"
+    done = modelwave(*create(wheels, "--platform", other))
+    assert as_json(done)["manifest"]["needs"]["runtime"] == other
+    assert f"not run on this host, which is no {other}" in done[2]
+    next(wheels.glob("environment_of_tests-*")).unlink()
+    done = modelwave(*create(wheels, "--platform", other, version="v2"))
+    refused(done, f"--wheels: not enough for {other}", "environment_of_tests")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: next(folder.glob("modelwave_*")).unlink(), "has no wheel of modelwave-a"),
+        (lambda folder: (folder / "notes.txt").write_text(""), "notes.txt is no wheel"),
+        (
+            lambda folder: (folder / "modelwave.agent-1.0-py3-none-any.whl").write_text(""),
+            "two wheels of modelwave-agent",
+        ),
+    ],
+    ids=["no agent", "another file", "two versions"],
+)
+def test_what_is_no_folder_of_wheels_is_refused(
+    home: Home, modelwave: Run, tmp_path: Path, spoil: object, told: str
+) -> None:
+    wheels = agent_wheels.wheels(tmp_path / "wheels", VERSION)
+    assert callable(spoil)
+    spoil(wheels)
+    refused(modelwave(*create(wheels)), told)
+
+
+def test_wheels_are_for_hosts(home: Home, modelwave: Run, tmp_path: Path) -> None:
+    options = ["--target", "rp2040", "--wheels", tmp_path, "--yes"]
+    refused(modelwave("release", "create-agent", "v1", *options), "rp2040 is no host")

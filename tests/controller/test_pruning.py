@@ -1,0 +1,149 @@
+"""Tests that the answers to old rollouts become counts, and that nothing else is deleted."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from rollout_commands import Run
+from rollout_world import World, newest, quick, seen
+from sqlalchemy import func, select
+
+from modelwave_controller.operations import preview, pruning
+from modelwave_controller.rollout.state import FINISHED, UNKNOWN
+from modelwave_controller.storage import log, tables
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path, devices=4)) as made:
+        yield made
+
+
+def finished(world: World, release: int) -> None:
+    """A rollout that is over: one device of four has rolled back."""
+    gate = {"max_rolled_back_percent": 50, "min_succeeded_percent": 50}
+    world.start(release, quick(100, stage=gate))
+    world.tick()
+    *most, last = world.devices.values()
+    world.answer("SUCCEEDED", most)
+    world.answer("ROLLED_BACK", [last], "unhealthy")
+    world.now += 200
+    world.tick()
+    assert newest(world).status == FINISHED
+
+
+def answers(world: World) -> dict[int, int]:
+    with world.store.read() as connection:
+        return log.answers_by_rollout(connection)
+
+
+def prune(world: World, days: float) -> list[int]:
+    """Prunes 100 days later."""
+    now = world.now + 100 * DAY
+    found = pruning.prune(world.store, now - days * DAY, now, "me@here")
+    return [one.rollout for one in found]
+
+
+def test_answers_to_an_old_rollout_become_counts_that_status_shows(world: World) -> None:
+    finished(world, 1)
+    assert prune(world, 90) == [], "its release is still ordered"
+    finished(world, 2)
+    held, before = answers(world), seen(world, "1")
+    assert prune(world, 90) == [1]
+    assert answers(world) == {2: held[2]}
+    with world.store.read() as connection:
+        assert {*connection.scalars(select(tables.answered.c.rollout))} == {2}
+    after = seen(world, "1")
+    assert after.rows == before.rows
+    assert after.rows[0].rolled_back == 1
+    assert not after.problems
+    world.tick()
+    assert newest(world).status == FINISHED
+    assert prune(world, 90) == []
+
+
+def test_who_rolled_a_release_back_is_known_when_it_is_to_be_rolled_out_again(world: World) -> None:
+    finished(world, 1)
+    finished(world, 2)
+    prune(world, 90)
+    [wave] = world.state().rollouts[1].stages
+    assert wave.answers.keys() == {"d3"}
+    with world.store.read() as connection:
+        found = preview._answers(connection, "digits", manifests(world))
+        assert next(outcomes for _, outcomes in found) == {"d3": "ROLLED_BACK"}
+
+
+def manifests(world: World) -> dict[str, str]:
+    created = world.state().rollouts[1].created
+    return {target: release.manifest for target, release in created.releases.items()}
+
+
+def test_a_rollout_that_is_not_over_or_not_for_so_long_is_not_touched(world: World) -> None:
+    finished(world, 1)
+    world.start(2, quick(100))
+    world.tick()
+    world.answer("SUCCEEDED", [*world.devices.values()][:1])
+    held = answers(world)
+    assert set(held) == {1, 2}
+    assert prune(world, 101) == []
+    assert prune(world, 90) == [1]
+    assert answers(world) == {2: held[2]}
+
+
+def test_what_was_killed_between_counts_and_answers_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(world, 1)
+    finished(world, 2)
+    held, rows = answers(world), seen(world, "1").rows
+    monkeypatch.setattr(pruning, "AT_ONCE", 1)
+    delete, deleted = log.delete_answers, []
+
+    def killed(*given: object) -> int:
+        if len(deleted) == 2:
+            raise KeyboardInterrupt
+        deleted.append(1)
+        return delete(*given)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "delete_answers", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prune(world, 90)
+    assert seen(world, "1").rows == rows
+    assert prune(world, 90) == [1]
+    assert answers(world) == {2: held[2]}
+    assert seen(world, "1").rows == rows
+    with world.store.read() as connection:
+        kinds = connection.scalars(select(tables.events.c.kind)).all()
+    assert kinds.count("condensed") == 1
+
+
+def test_counts_of_a_stage_that_was_not_opened_are_not_understood(world: World) -> None:
+    finished(world, 1)
+    wave = {"stage": 7, "devices": 1, "answers": {}, "rolled_back": []}
+    body = {"kind": "condensed", "answers": 1, "waves": [wave]}
+    with world.store.write() as connection:
+        number = connection.scalar(select(func.max(tables.events.c.id))) or 0
+        values = {"id": number + 1, "rollout": 1, "at": 1.0, "kind": "condensed"}
+        connection.execute(tables.events.insert().values(**values, body=json.dumps(body)))
+    assert newest(world).status == UNKNOWN
+
+
+def test_the_command_says_what_it_does_and_gives_the_room_back(world: World, run: Run) -> None:
+    finished(world, 1)
+    with world.store.write() as connection:
+        connection.execute(tables.events.update().values(at=1.0))
+    finished(world, 2)
+    assert "would be deleted" in run("log", "prune", "--dry-run").out
+    assert set(answers(world)) == {1, 2}
+    found = run("log", "prune", "--older-than", "30d", "--vacuum", "--json").json()
+    assert [one["rollout"] for one in found] == [1]
+    assert set(answers(world)) == {2}
+    with world.store.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0
+    assert "no rollout" in run("log", "prune").out
+    assert "answers of devices deleted, their counts kept" in run("rollout", "log", "1").out

@@ -1,0 +1,74 @@
+"""Clusters of brokers on this machine, each node a process of its own."""
+
+import subprocess
+import time
+from pathlib import Path
+
+from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.broker_probe import Probe, ProbeError
+from tests.mosquitto_tls import free_ports
+from tests.tools import needed
+
+NODES = 3
+START_SECONDS = 60
+
+
+class NatsCluster:
+    """NATS servers with JetStream, which keeps what MQTT retains on all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._program = needed("nats-server")
+        self._folder = folder
+        self._clients, self._routes = free_ports(NODES), free_ports(NODES)
+        self.ports = free_ports(NODES)
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "NatsCluster":
+        for node in range(NODES):
+            self.start(node)
+        for port in self.ports:
+            wait_serving(port)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in list(self._running):
+            self.kill(node)
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"mqtt://127.0.0.1:{port}" for port in self.ports]
+
+    def start(self, node: int) -> None:
+        config = self._folder / f"nats-{node}.conf"
+        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self._routes)
+        config.write_text(f"""
+server_name: n{node}
+listen: "127.0.0.1:{self._clients[node]}"
+jetstream {{ store_dir: "{self._folder / f"store-{node}"}" }}
+mqtt {{ listen: "127.0.0.1:{self.ports[node]}" }}
+cluster {{ name: c, listen: "127.0.0.1:{self._routes[node]}", routes: [{routes}] }}
+""")
+        with (self._folder / f"nats-{node}.log").open("ab") as log:
+            self._running[node] = subprocess.Popen(
+                [self._program, "-c", str(config)], stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def kill(self, node: int) -> None:
+        process = self._running.pop(node)
+        process.kill()
+        process.wait()
+
+
+def wait_serving(port: int) -> None:
+    """Returns when the node lets clients in, and retains what they publish."""
+    end = time.monotonic() + START_SECONDS
+    place = ("127.0.0.1", port)
+    while True:
+        try:
+            with Probe(ServiceBroker(*place), place) as probe:
+                if not probe.subscribe(["ready"]) and probe.publish(["ready"], b"1", retain=True):
+                    return
+        except ProbeError:
+            pass
+        assert time.monotonic() < end, "the node does not serve"
+        time.sleep(0.2)
