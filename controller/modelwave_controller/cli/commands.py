@@ -42,6 +42,7 @@ COMMANDS: dict[str, Place] = {
     "device": Place("device", "", "Enrol, show, tag and forget devices."),
     "ca": Place("ca", "", "Make the fleet's authority, and certificates by it."),
     "clock": Place("clock", "", "Show and accept the controller's clock."),
+    "log": Place("pruning", "", "Make room in the log of all rollouts."),
     "recover": Place(
         "recover",
         "recover",
