@@ -57,6 +57,7 @@ class Fleet:
         self._verified: dict[bytes, tuple[dict[str, Any], dict[str, Any]] | None] = {}
         self._chance = random.Random()
         self._loop = asyncio.get_running_loop()
+        self._leaves = False
 
     async def run(self, devices: Iterable[SimulatedDevice]) -> None:
         """Runs until it is cancelled; then clears what the broker retains of the devices."""
@@ -74,8 +75,8 @@ class Fleet:
         while True:
             begun = time.monotonic()
             connection = await self._connected(device)
-            if connection:
-                await connection.over
+            if connection:  # it outlives this task, so that it can be cleared
+                await asyncio.wait({connection.over})
             lasted = time.monotonic() - begun
             failures = 0 if lasted > STEADY_SECONDS else failures + 1
             pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
@@ -120,7 +121,7 @@ class Fleet:
     def _lost(self, connection: Connection, _over: "asyncio.Future[str]") -> None:
         del self._connections[connection.device.name]
         self.tally.connected -= 1
-        self.tally.lost += 1
+        self.tally.lost += not self._leaves
 
     def _report(self, connection: Connection) -> None:
         """Reports over the connection that the device has now."""
@@ -185,6 +186,7 @@ class Fleet:
                 connection.ping()
 
     async def _clear(self) -> None:
+        self._leaves = True
         standing = list(self._connections.values())
         for connection in standing:
             connection.clear()
