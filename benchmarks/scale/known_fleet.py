@@ -1,5 +1,5 @@
 """A database with many known devices and a rollout in the middle: the stage for all is open, and
-nine of ten devices have answered. The rows are what reports would have left there."""
+half of the devices have answered. The rows are what reports would have left there."""
 
 import sys
 from collections.abc import Iterator
@@ -17,7 +17,8 @@ from modelwave_controller.storage.counted import Counted
 from modelwave_controller.storage.tables import device_models, devices, events, heads
 from modelwave_shared.slots import slot
 
-ANSWERED = 0.9
+ANSWERED = 0.5
+DEADLINE_SECONDS = 7 * 86_400  # nothing is due meanwhile
 _AT_ONCE = 10_000
 
 
@@ -29,7 +30,7 @@ def made(folder: Path, number: int) -> World:
         for table, changes in ((devices, _device), (device_models, _model)):
             _multiply(connection, table, number, changes)
         recounting.recount(connection)
-    world.start(1, quick(100))
+    world.start(1, quick(100, stage={"deadline_seconds": DEADLINE_SECONDS}))
     world.tick()
     with world.store.write() as connection:
         _answer(connection, int(number * ANSWERED), world.issuer.root.epoch)
