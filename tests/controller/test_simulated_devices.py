@@ -173,8 +173,9 @@ def test_simulated_fleet_takes_a_release_and_leaves_nothing_at_the_broker(tmp_pa
                 process.wait()
             found = json.loads(out)
             assert process.returncode == 130, err
-            assert (found["connected"], found["succeeded"], found["refused"]) == (40, 40, 0)
-            assert sum(wave["devices"] for wave in found["waves"]) == 40
+            assert (found["most_connected"], found["succeeded"], found["refused"]) == (40, 40, 0)
+            first, *_ = found["waves"]
+            assert 3 <= first["devices"] < 40
             assert retained(port, "reported", "+") == {}
             assert retained(port, "presence", "+") == {}
 

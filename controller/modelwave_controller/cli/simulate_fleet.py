@@ -91,9 +91,9 @@ def fleet(
     except Interrupted as error:
         code = error.exit_code
     if as_json:
-        print_json(_json(running.total(), running.most_connected, devices))
+        print_json(_json(running.total(), devices))
     else:
-        _print(running.total(), running.most_connected, devices)
+        _print(running.total(), devices)
     return code
 
 
@@ -181,26 +181,21 @@ def _number(name: str) -> str:
     return f"{model} {seq}" if epoch == "0" else f"{model} {epoch}/{seq}"
 
 
-def _json(tally: Tally, connected: int, devices: int) -> dict[str, Any]:
+def _json(tally: Tally, devices: int) -> dict[str, Any]:
     waves = [
         {"order": name, "devices": wave.devices, "seconds": round(wave.last - wave.first, 3)}
         for name, wave in sorted(tally.waves.items(), key=lambda item: item[1].first)
     ]
-    counts = {name: getattr(tally, name) for name in COUNTS}
-    return counts | {
-        "devices": devices,
-        "connected": connected,
-        "waves": waves,
-        "problem": tally.problem,
-    }
+    counts = {name: getattr(tally, name) for name in COUNTS if name != "connected"}
+    return {"devices": devices} | counts | {"waves": waves, "problem": tally.problem}
 
 
-def _print(tally: Tally, connected: int, devices: int) -> None:
-    said = _json(tally, connected, devices)
+def _print(tally: Tally, devices: int) -> None:
+    said = _json(tally, devices)
     show(
         facts(
             [
-                ("connected, at most", f"{connected:,} of {devices:,}"),
+                ("connected, at most", f"{tally.most_connected:,} of {devices:,}"),
                 ("reports", f"{tally.reports:,}"),
                 ("messages received", f"{tally.received:,}"),
                 ("connections lost", f"{tally.lost:,}"),

@@ -83,6 +83,10 @@ class SimulatedDevice:
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
+    def runs(self, order: dict[str, Any]) -> bool:
+        """Returns whether it runs the release of an order already."""
+        return bool(self._held["sha256"] == order["manifest"])
+
     def begins(self, order: dict[str, Any]) -> bool:
         """Takes a verified order if it is for this device and newer than its last one. Returns
         whether it did; the device has to report then, and to end the update later."""
@@ -105,10 +109,9 @@ class SimulatedDevice:
         if (self._held["epoch"], self._held["seq"]) != number or self._held["state"] != FETCHING:
             return ""
         self._held["state"] = IDLE
-        is_new = self._held["sha256"] != order["manifest"]
         if order["shadow"]:
             self._held |= {"outcome": REJECTED, "reason": NO_SHADOW}
-        elif is_new and chance.random() < behaviour.rolled_back:
+        elif not self.runs(order) and chance.random() < behaviour.rolled_back:
             self._held |= {"outcome": ROLLED_BACK, "reason": UNHEALTHY}
         else:
             runs = {"release": manifest["release"], "sha256": order["manifest"]}

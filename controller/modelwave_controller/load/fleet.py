@@ -113,6 +113,7 @@ class Fleet:
 
     def _stands(self, connection: Connection) -> None:
         self.tally.connected += 1
+        self.tally.most_connected = max(self.tally.most_connected, self.tally.connected)
         self.tally.reports += 1
         self._connections[connection.device.name] = connection
         connection.over.add_done_callback(partial(self._lost, connection))
@@ -149,14 +150,17 @@ class Fleet:
             return
         self.tally.reach(f"{order['model']}/{order['epoch']}/{order['seq']}", time.time())
         self._report(connection)
-        pause = self._chance.uniform(0, self.behaviour.update_seconds)
+        longest = 0 if device.runs(order) else self.behaviour.update_seconds
+        pause = self._chance.uniform(0, longest)
         self._loop.call_later(pause, self._end_update, connection, order, manifest)
 
     def _end_update(
         self, connection: Connection, order: dict[str, Any], manifest: dict[str, Any]
     ) -> None:
-        outcome = connection.device.end(order, manifest, self.behaviour, self._chance)
-        self.tally.succeeded += outcome == SUCCEEDED
+        device = connection.device
+        is_new = not device.runs(order)
+        outcome = device.end(order, manifest, self.behaviour, self._chance)
+        self.tally.succeeded += is_new and outcome == SUCCEEDED
         self.tally.rolled_back += outcome == ROLLED_BACK
         if outcome:
             self._report(connection)

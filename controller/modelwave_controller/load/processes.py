@@ -39,7 +39,6 @@ class Processes:
     """Use it in a `with` block; at the end of the block the processes have ended."""
 
     def __init__(self, works: Sequence[Work]) -> None:
-        self.most_connected = 0
         self._works = works
         self._processes: list[subprocess.Popen[bytes]] = []
         self._tallies: list[Tally] = [Tally() for _ in works]
@@ -79,9 +78,7 @@ class Processes:
                     )
             if time.monotonic() >= due:
                 due += seconds
-                found = self.total()
-                self.most_connected = max(self.most_connected, found.connected)
-                yield found
+                yield self.total()
 
     def total(self) -> Tally:
         found = Tally()

@@ -3,7 +3,16 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-COUNTS = ("connected", "lost", "refused", "reports", "received", "succeeded", "rolled_back")
+COUNTS = (
+    "connected",
+    "most_connected",
+    "lost",
+    "refused",
+    "reports",
+    "received",
+    "succeeded",
+    "rolled_back",
+)
 
 
 @dataclass
@@ -17,12 +26,14 @@ class Wave:
 
 @dataclass
 class Tally:
-    """`connected`: devices that are connected, subscribed and have reported. `lost`: connections
-    that ended. `refused`: orders that the devices did not take as signed. `reports`, `received`:
-    messages. `waves`: by model, epoch and number of the order, with / between. `problem`: the
-    newest failure to connect."""
+    """`connected`: devices that are connected, subscribed and have reported; `most_connected`: at
+    any time, in each process. `lost`: connections that ended. `refused`: orders that the devices
+    did not take as signed. `reports`, `received`: messages. `succeeded`, `rolled_back`: updates.
+    `waves`: by model, epoch and number of the order, with / between. `problem`: the newest failure
+    to connect."""
 
     connected: int = 0
+    most_connected: int = 0
     lost: int = 0
     refused: int = 0
     reports: int = 0
