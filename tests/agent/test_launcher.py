@@ -8,7 +8,7 @@ import pytest
 
 from modelwave_agent.host.self_update import environments, install, line
 from modelwave_agent.host.self_update.choice import OWN, End, Failures, Start, next_start
-from modelwave_agent.host.self_update.launcher import Launcher
+from modelwave_agent.host.self_update.launcher import Launcher, settings
 from modelwave_agent.host.self_update.life import CONFIRM_SECONDS, MAX_TRIAL_SECONDS, Life, Limits
 from modelwave_agent.host.self_update.line import Line
 from modelwave_agent.host.self_update.wheelhouse import WheelhouseError, unpack
@@ -266,6 +266,13 @@ def test_a_medium_that_does_not_answer_has_no_environment(tmp_path, monkeypatch)
     start = next_start(its._record(), None, its._is_usable, Failures())
     assert start.place == OWN
     assert "its environment is not whole" in start.lost
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", '"soon"', "[]"])
+def test_wrong_limits_leave_the_agent_the_time_to_say_so(tmp_path, value):
+    config = tmp_path / "agent.toml"
+    config.write_text(f'state = "state"\n[self_update]\nsilent_seconds = {value}\n')
+    assert settings(config)[1] == Limits()
 
 
 def test_an_endless_number_is_no_end_of_the_launcher():

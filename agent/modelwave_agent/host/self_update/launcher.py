@@ -12,6 +12,7 @@ finds the settings wrong.
 import argparse
 import contextlib
 import logging
+import math
 import os
 import selectors
 import signal
@@ -242,6 +243,8 @@ def settings(config: Path) -> tuple[Path, Limits]:
                 if f"{name}_seconds" in table
             }
         )
+        if not all(0 < seconds < math.inf for seconds in limits):
+            limits = Limits()
         return config.parent / found["state"], limits
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return config.parent / "no-state", Limits()
