@@ -7,7 +7,7 @@ metrics  a window: what a device measured of one release for some minutes (windo
 from modelwave_shared import strict_json
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.fields import HEX, name, text
-from modelwave_shared.limits import MAX_EPOCH, MAX_MODELS, MAX_READS, MAX_SEQ, MILLION
+from modelwave_shared.limits import MAX_BYTES, MAX_EPOCH, MAX_MODELS, MAX_READS, MAX_SEQ, MILLION
 from modelwave_shared.rules import Integer, ListOf, MapOf, Object, OneOf, shown
 from modelwave_shared.schema import (
     COUNT,
@@ -162,7 +162,7 @@ MODEL = Object(
     },
     # While a fault that may pass is tried again: failed tries, and seconds until the next one.
     # `saved`: the bytes of the live release's download that a delta has spared; absent: none.
-    {"tries": COUNT, "next_seconds": COUNT, "saved": COUNT},
+    {"tries": COUNT, "next_seconds": COUNT, "saved": Integer(0, MAX_BYTES)},
 )
 
 KINDS = {

@@ -8,9 +8,11 @@ import pytest
 
 from modelwave_agent.host.self_update import environments, install, line
 from modelwave_agent.host.self_update.choice import OWN, End, Failures, Start, next_start
-from modelwave_agent.host.self_update.life import CONFIRM_SECONDS, Life, Limits
+from modelwave_agent.host.self_update.launcher import Launcher
+from modelwave_agent.host.self_update.life import CONFIRM_SECONDS, MAX_TRIAL_SECONDS, Life, Limits
 from modelwave_agent.host.self_update.line import Line
 from modelwave_agent.host.self_update.wheelhouse import WheelhouseError, unpack
+from modelwave_agent.journal import Journal
 
 LIMITS = Limits(connect=100, silent=50)
 ON_TRIAL = Start("b", on_trial=True)
@@ -177,6 +179,99 @@ def test_wheels_stay_within_their_environment(tmp_path, names, more):
     with pytest.raises(WheelhouseError):
         unpack(file, tmp_path / "top", tmp_path / "top" / "site")
     assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["one/a.py", "one/a.py"],
+        ["one", "one/a.py"],
+        ["one/a.py", "one"],
+        ["."],
+        ["one-1.0.data"],
+        ["x" * 300],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_names_that_no_wheel_has_are_found_wrong_and_not_tried_again(tmp_path, names):
+    file = wheelhouse(tmp_path, *names)
+    with pytest.raises(WheelhouseError):
+        unpack(file, tmp_path / "top", tmp_path / "top" / "site")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_wheel_with_damaged_bytes_is_found_wrong_and_not_tried_again(tmp_path, method):
+    wheel = tmp_path / "one-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", method) as archive:
+        archive.writestr("one/a.py", os.urandom(2000))
+    data = bytearray(wheel.read_bytes())
+    data[45:1000] = bytes(955)
+    wheel.write_bytes(data)
+    with tarfile.open(tmp_path / "wheelhouse", "w") as tar:
+        tar.add(wheel, wheel.name)
+    with pytest.raises(WheelhouseError):
+        unpack(tmp_path / "wheelhouse", tmp_path / "top", tmp_path / "top" / "site")
+
+
+def test_a_wheel_with_a_password_is_found_wrong(tmp_path):
+    wheel = tmp_path / "one-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("one/a.py", "a")
+    data = bytearray(wheel.read_bytes())
+    for sign, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(sign) + at] |= 1
+    wheel.write_bytes(data)
+    with tarfile.open(tmp_path / "wheelhouse", "w") as tar:
+        tar.add(wheel, wheel.name)
+    with pytest.raises(WheelhouseError):
+        unpack(tmp_path / "wheelhouse", tmp_path / "top", tmp_path / "top" / "site")
+
+
+def launcher(tmp_path, found):
+    """A launcher whose journal has the record `found`."""
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    journal = Journal(str(folder), "journal")
+    journal.read()
+    journal.write(found)
+    journal.write(found)
+    return Launcher(tmp_path / "agent.toml", tmp_path, LIMITS)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        [],
+        {"state": "idle", "live": 2, "banks": [None, None]},
+        {"state": "idle", "live": -1, "banks": [None, None]},
+        {"state": "idle", "live": 0, "banks": {"a": None}},
+        {"state": "idle", "live": 0, "banks": [None]},
+        {"state": "idle", "live": 0, "banks": [{}, 7]},
+        {"live": 0, "banks": [None, None]},
+    ],
+)
+def test_a_record_of_a_later_agent_that_the_launcher_cannot_read_says_nothing(tmp_path, found):
+    its = launcher(tmp_path, found)
+    assert next_start(its._record(), None, its._is_usable, Failures()) == Start(OWN)
+
+
+def test_a_medium_that_does_not_answer_has_no_environment(tmp_path, monkeypatch):
+    its = launcher(tmp_path, record())
+
+    def broken(_folder):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(environments, "is_complete", broken)
+    start = next_start(its._record(), None, its._is_usable, Failures())
+    assert start.place == OWN
+    assert "its environment is not whole" in start.lost
+
+
+def test_an_endless_number_is_no_end_of_the_launcher():
+    life = lived()
+    life.read(b"switch " + b"9" * 9000 + b"\n", 1.0)
+    assert life.asked_seconds == MAX_TRIAL_SECONDS
 
 
 def test_an_environment_that_was_not_finished_is_none(tmp_path, monkeypatch):

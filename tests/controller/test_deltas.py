@@ -16,6 +16,7 @@ from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.storage import deltas as stored
 from modelwave_shared import deltas, digests, fields
 from modelwave_shared.deltas import BSDIFF, MAX_OFFERS, SUBTRACTED, Offer
+from modelwave_shared.limits import MAX_BYTES, MAX_EPOCH, MAX_SEQ
 
 RANDOM = random.Random(3)
 FIRST = RANDOM.randbytes(5000)
@@ -153,6 +154,16 @@ def test_kind_2_is_made_only_for_devices_that_apply_it_and_where_it_is_smaller(
     assert [offer.kind for offer in offered(world, 3)] == [SUBTRACTED]
 
 
+def test_a_device_that_says_it_applies_kinds_which_nobody_knows_stops_nothing(
+    world: World,
+) -> None:
+    add(world, 1, 1, reads=MAX_EPOCH)
+    [made] = prepared(world, 2)
+    assert made.devices == 1
+    assert [offer.kind for offer in offered(world, 2)] in ([SUBTRACTED], [BSDIFF, SUBTRACTED])
+    assert prepared(world, 2) == []
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"made": 1}', b"\xff\0", b"[" * 60000])
 def test_a_list_that_cannot_be_read_counts_as_none_and_is_made_anew(
     world: World, content: bytes
@@ -229,6 +240,17 @@ def test_what_was_spared_is_found_by_an_index_of_those_alone(world: World) -> No
             ("0" * 64,),
         ).all()
     assert "COVERING INDEX device_models_saved" in plan[0][-1]
+
+
+def test_a_delta_spares_no_more_than_a_file_has(world: World) -> None:
+    """More of it, from a thousand devices, could not be added up any more."""
+    [device] = add(world, 1, 1)
+    told = device.models["digits"]
+    for saved, held in ((MAX_BYTES, MAX_BYTES), (MAX_BYTES + 1, MAX_BYTES), (MAX_SEQ, MAX_BYTES)):
+        told["saved"] = saved
+        world.hear([device])
+        with world.store.read() as connection:
+            assert stored.saved(connection, [told["sha256"]]).bytes == held
 
 
 def test_release_add_makes_them_too(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.service import connection as connections
 from modelwave_controller.service import link as links
 from modelwave_controller.service.broker_address import ServiceBroker, broker_of
+from modelwave_controller.service.broker_probe import Probe
 from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.storage.outbox import Message
 from modelwave_shared.authorities import Authorities
@@ -374,6 +375,32 @@ def test_a_broker_that_never_accepts_is_left_if_there_is_another_address(
     ):
         poll(ours.connected)
         assert ours.link.place[1] == second.port
+
+
+def test_too_few_answers_to_a_subscription_end_the_connection_and_not_the_service() -> None:
+    with StubBroker(grants=b"\x01") as broker, linked(broker.port) as ours:
+        poll(lambda: len(broker.clients) > 1)
+        broker.grants = b"\x01\x01\x01"
+        poll(ours.connected)
+
+
+def test_too_few_answers_to_a_probe_are_no_end_of_the_check() -> None:
+    with (
+        StubBroker(grants=b"\x01") as broker,
+        Probe(ServiceBroker("127.0.0.1", broker.port), ("127.0.0.1", broker.port)) as probe,
+    ):
+        assert probe.subscribe(["a", "b"]) == ["a", "b"]
+
+
+def test_a_message_whose_topic_is_no_text_is_passed_over() -> None:
+    with StubBroker() as broker, linked(broker.port) as ours:
+        poll(ours.connected)
+        before = ours.link.current
+        for topic in (b"modelwave/1/demo/reported/\xff", b"modelwave/1/demo/reported/d"):
+            length = len(topic)
+            broker.clients[-1].sendall(bytes((0x30, 3 + length, 0, length)) + topic + b"x")
+        assert ours.received.get(timeout=DEADLINE_SECONDS)[0].endswith("/d")
+        assert ours.link.current is before
 
 
 def test_connections_that_are_taken_over_again_and_again_are_explained(

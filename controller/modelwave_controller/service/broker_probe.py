@@ -91,6 +91,8 @@ class Probe:
         if number is None or not self.wait(lambda: number in self._answers):
             return list(filters)
         codes = self._answers[number]
+        if len(codes) != len(filters):
+            return list(filters)
         return [one for one, code in zip(filters, codes, strict=True) if code.is_failure]
 
     def send(self, topic: str, payload: bytes) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.heard import Heard
@@ -200,7 +200,7 @@ class Connection:
 
     def _make_client(self) -> mqtt.Client:
         broker = self.link.broker
-        client = mqtt.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
             protocol=mqtt.MQTTv311,
@@ -212,6 +212,7 @@ class Connection:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
             client.tls_set_context(broker.tls.context())
+        client.on_ended = self._on_ended
         client.on_socket_open = no_delay
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
@@ -283,13 +284,22 @@ class Connection:
         self.gone.set()
         self.over.set()
 
+    def _on_ended(self, problem: str) -> None:
+        self.refused = True
+        self.link.say(problem)
+        self._on_disconnect()
+
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         self._reads.wait(BURST_SECONDS)
         if message.retain:
             self._answered()
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # not every broker checks what devices publish to
+            return
         if self.heard is not None:
-            self.heard.note(message.topic, message.retain)
-        self.link.receive(message.topic, bytes(message.payload))
+            self.heard.note(topic, message.retain)
+        self.link.receive(topic, bytes(message.payload))
 
     def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, *_: object) -> None:
         self._reads.wait(BURST_SECONDS)
@@ -297,6 +307,22 @@ class Connection:
         self._acked.append(mid)
         if len(self._acked) >= min(WINDOW // 2, len(self._sent)):
             self.link.wake()
+
+
+class _Client(mqtt.Client):
+    on_ended: Callable[[str], None]
+
+    def loop_forever(self, *args: Any, **options: Any) -> MQTTErrorCode:
+        """The body of paho's thread. A packet that paho cannot read raises an exception here, and
+        then paho does not call on_disconnect; so this reports the end."""
+        try:
+            return super().loop_forever(*args, **options)
+        except Exception as error:
+            connected: Any = self.socket()
+            if connected is not None:
+                connected.close()
+            self.on_ended(f"cannot read a packet of the broker: {error}")
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
 
 def no_delay(_client: mqtt.Client, _data: object, connected: Any) -> None:

@@ -7,12 +7,13 @@ from sqlalchemy import Connection, func, select, text
 
 from modelwave_controller.storage.devices import reads
 from modelwave_controller.storage.tables import device_models, devices
+from modelwave_shared.deltas import BSDIFF
 from modelwave_shared.words import READS_DELTAS
 
 
 class Alive(NamedTuple):
     """A release that devices run: its manifest's sha256, how many apply deltas, and the highest
-    kind that one of them applies."""
+    kind, of those known here, that one of them applies."""
 
     manifest: str
     devices: int
@@ -39,7 +40,8 @@ def alive(connection: Connection, model: str, target: str) -> list[Alive]:
     )
     found: dict[str, Alive] = {}
     for manifest, said, number in connection.execute(query):
-        if kind := reads(said).get(READS_DELTAS, 0):
+        # Agents of later versions may apply more kinds, and a device may say anything.
+        if kind := min(reads(said).get(READS_DELTAS, 0), BSDIFF):
             _, more, highest = found.get(manifest, (manifest, 0, 0))
             found[manifest] = Alive(manifest, more + number, max(highest, kind))
     return sorted(found.values(), key=lambda one: (-one.devices, one.manifest))

@@ -92,6 +92,19 @@ def next_start(
     return _confirmed(record, is_usable, failures)._replace(verdict=verdict)
 
 
+def is_readable(record: object) -> bool:
+    """Whether `record` has what the rules read of a record: an agent of years later may write
+    another one."""
+    if not isinstance(record, dict) or not isinstance(record.get("state"), str):
+        return False
+    live, banks = record.get("live"), record.get("banks")
+    if live not in (0, 1) or not isinstance(banks, list) or len(banks) != len(BANKS):
+        return False
+    return all(
+        entry is None or (isinstance(entry, dict) and "confirmed" in entry) for entry in banks
+    )
+
+
 def _confirmed(
     record: Mapping[str, Any], is_usable: Callable[[str], bool], failures: Failures
 ) -> Start:

@@ -24,7 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from modelwave_agent.host.self_update import environments, line
-from modelwave_agent.host.self_update.choice import OWN, End, Failures, Start, next_start
+from modelwave_agent.host.self_update.choice import (
+    OWN,
+    End,
+    Failures,
+    Start,
+    is_readable,
+    next_start,
+)
 from modelwave_agent.host.self_update.life import Life, Limits
 from modelwave_agent.journal import Journal
 from modelwave_agent.record import clean
@@ -170,7 +177,11 @@ class Launcher:
         return self.folder / f"{place}.venv"
 
     def _is_usable(self, place: str) -> bool:
-        return environments.is_complete(self._venv(place))
+        try:
+            return environments.is_complete(self._venv(place))
+        except OSError as error:  # the medium does not answer
+            log.warning("%s: %s", self._venv(place), error)
+            return False
 
     def _record(self) -> dict[str, Any] | None:
         """Returns the journal's record of the model `agent`; None if there is none. A journal that
@@ -178,10 +189,16 @@ class Launcher:
         try:
             if not all((self.folder / f"journal.{number}").exists() for number in (0, 1)):
                 return None
-            return Journal(str(self.folder), "journal").read()
+            found = Journal(str(self.folder), "journal").read()
         except (OSError, ValueError) as error:
             log.warning("%s: %s", self.folder, error)
             return None
+        if found is not None and not is_readable(found):
+            log.warning(
+                "%s: its record is of an agent that this launcher is too old for", self.folder
+            )
+            return None
+        return found
 
 
 def told(start: Start) -> str:

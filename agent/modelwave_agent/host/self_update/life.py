@@ -49,7 +49,7 @@ class Life:
         *lines, rest = (self._rest + data).split(b"\n")
         self._rest = rest[-line.MAX_LINE_BYTES :]
         for text in lines:
-            self._take(text.decode("ascii", "replace"), now)
+            self._take(text[: line.MAX_LINE_BYTES].decode("ascii", "replace"), now)
 
     def read_error(self, data: bytes) -> None:
         """Takes what it wrote to stderr."""
