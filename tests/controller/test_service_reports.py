@@ -23,7 +23,7 @@ from modelwave_controller.service.writer import (
     Inbox,
     Writer,
 )
-from modelwave_controller.storage import devices, log, metrics, tables
+from modelwave_controller.storage import devices, log, metrics, strangers, tables
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_SEQ
 from modelwave_shared.slots import slot
@@ -310,7 +310,7 @@ def test_strangers_fill_a_table_to_its_bound_and_keep_no_device_out(
     payload: bytes,
     later: bytes,
 ) -> None:
-    monkeypatch.setattr(devices, "MAX_STRANGERS", 5)
+    monkeypatch.setattr(strangers, "MAX_STRANGERS", 5)
     for number in range(12):  # one by one and several at once
         world.inbox.put(topic(FLEET, f"stranger-{number}"), payload)
         if number % 4 < 2:
@@ -354,7 +354,7 @@ def sums(world: World) -> list[tuple[int, ...]]:
 def test_metrics_of_strangers_are_kept_up_to_a_bound_and_those_of_devices_always(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "MAX_STRANGERS", 5)
+    monkeypatch.setattr(strangers, "MAX_STRANGERS", 5)
     for number in range(12):  # one by one and several at once
         for release in (1, 2):
             payload = window(release, release=release)
