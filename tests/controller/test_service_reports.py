@@ -13,7 +13,7 @@ from rollout_world import FLEET, TARGET, World
 from sqlalchemy import select
 
 from modelwave_controller.errors import StorageError
-from modelwave_controller.operations import device_list, overview
+from modelwave_controller.operations import device_list, overview, rollouts
 from modelwave_controller.operations.device_entries import SILENT_SECONDS
 from modelwave_controller.service.writer import (
     MAX_BACKLOG,
@@ -152,6 +152,36 @@ def test_a_refusal_with_other_numbers_is_shown_and_is_no_new_event(world: World)
     assert answers_in_the_log(world, device.name) == [("REJECTED", reasons[0])]
     world.answer("REJECTED", [device], "ram: 1500 bytes missing (needs 1500, has 0)")
     assert len(answers_in_the_log(world, device.name)) == 2
+
+
+def test_a_device_that_goes_on_and_refuses_again_forever_makes_few_events(world: World) -> None:
+    world.start(1)
+    world.tick()
+    device = next(d for d in world.devices.values() if world.ordered(d))
+    for free in range(10):
+        world.answer("REJECTED", [device], f"flash: 1500 bytes missing (has {free})")
+        world.answer("", [device])
+    held = answers_in_the_log(world, device.name)
+    assert [outcome for outcome, _ in held] == ["REJECTED", "IN_PROGRESS"] * 3 + ["REJECTED"]
+    assert shown(world, device.name)["models"][0]["outcome"] == ""
+    world.answer("SUCCEEDED", [device])
+    assert answers_in_the_log(world, device.name) == [*held, ("SUCCEEDED", "")]
+
+
+def test_a_refusal_of_another_order_is_an_event_however_often_one_before_was(world: World) -> None:
+    world.start(1)
+    world.tick()
+    device = next(d for d in world.devices.values() if world.ordered(d))
+    for _ in range(10):
+        world.answer("REJECTED", [device], "flash")
+        world.answer("", [device])
+    rollouts.abort(world.store, "1", "rain", world.now)
+    world.start(2)
+    world.tick()
+    held = len(answers_in_the_log(world, device.name))
+    world.answer("REJECTED", [device], "flash")
+    world.answer("", [device])
+    assert len(answers_in_the_log(world, device.name)) == held + 2
 
 
 # What is wrong with it.

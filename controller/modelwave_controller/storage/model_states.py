@@ -14,7 +14,13 @@ from modelwave_controller.rollout.events import FLEET, Body
 from modelwave_controller.rollout.events import Replaced as ReplacedEvent
 from modelwave_controller.rollout.events import Reported as ReportedEvent
 from modelwave_controller.storage import counting, log
-from modelwave_controller.storage.answers import GivenOrder, answer, says_nothing_new
+from modelwave_controller.storage.answers import (
+    MAX_WENT_ON,
+    GivenOrder,
+    answer,
+    says_nothing_new,
+    went_on,
+)
 from modelwave_controller.storage.changes import update_rows
 from modelwave_controller.storage.chunks import chunks, rows_with
 from modelwave_controller.storage.counting import Move, Place
@@ -71,6 +77,10 @@ def take_models(
             found, row = answer(order, device, target, slot, state), after[device, model]
             if found and not says_nothing_new(order, row["proved"], found[0], state):
                 outcome, reason = found
+                refused = old["outcome"] if old and _is_of(old, state) else ""
+                row["went_on"] = went_on(row["went_on"], refused, outcome)
+                if row["went_on"] > MAX_WENT_ON:
+                    continue
                 row["proved"] = order.manifest if outcome == SUCCEEDED else ""
                 body = ReportedEvent(
                     device=device,
@@ -155,7 +165,14 @@ def _model_row(
     device: str, model: str, state: ModelState, before: dict[str, Any] | None
 ) -> dict[str, Any]:
     proved = before["proved"] if before and before["proved"] == state.sha256 else ""
-    return {"device": device, "model": model, "proved": proved, **_fields(state)}
+    times = before["went_on"] if before and _is_of(before, state) else 0
+    kept = {"proved": proved, "went_on": times}
+    return {"device": device, "model": model, **kept, **_fields(state)}
+
+
+def _is_of(row: dict[str, Any], state: ModelState) -> bool:
+    """Returns whether both are of the same order."""
+    return (row["epoch"], row["seq"]) == (state.epoch, state.seq)
 
 
 def _fields(state: ModelState) -> dict[str, Any]:
