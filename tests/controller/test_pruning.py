@@ -199,5 +199,6 @@ def test_the_command_says_what_it_does_and_gives_the_room_back(world: World, run
     assert set(answers(world)) == {2}
     with world.store.read() as connection:
         assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0
-    assert "no rollout" in run("log", "prune").out
+    assert "over for 90 d and whose" in run("log", "prune").out
+    assert "over for 90 s and whose" in run("log", "prune", "--older-than", "90").out
     assert "answers of devices deleted, their counts kept" in run("rollout", "log", "1").out
