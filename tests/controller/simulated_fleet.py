@@ -143,7 +143,15 @@ def wait_listening(process: subprocess.Popen[bytes], port: int) -> None:
 
 def retained_orders(port: int) -> dict[str, dict[str, Any]]:
     """{topic: order} of every order that the broker has for whoever comes."""
-    found: dict[str, dict[str, Any]] = {}
+    return {
+        topic: documents.read(words.ORDER, dsse.read(payload.split(b"\n")[0]).payload)
+        for topic, payload in retained(port, "desired", "+", "+", "+").items()
+    }
+
+
+def retained(port: int, *parts: str) -> dict[str, bytes]:
+    """{topic: payload} of what the broker retains under these parts of the fleet's topics."""
+    found: dict[str, bytes] = {}
     complete = threading.Event()
     end = topics.under(FLEET, "end-of-retained")
 
@@ -151,16 +159,13 @@ def retained_orders(port: int) -> dict[str, dict[str, Any]]:
         if message.topic == end:
             complete.set()
         elif message.payload:
-            envelope = dsse.read(message.payload.split(b"\n")[0])
-            found[message.topic] = documents.read(words.ORDER, envelope.payload)
+            found[message.topic] = message.payload
 
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
     client.on_message = on_message
     # The retained messages come first: ours is published once the subscription stands.
     client.on_subscribe = lambda *_: client.publish(end, b"x", 1)
-    client.on_connect = lambda *_: client.subscribe(
-        [(topics.under(FLEET, "desired", "+", "+", "+"), 1), (end, 1)]
-    )
+    client.on_connect = lambda *_: client.subscribe([(topics.under(FLEET, *parts), 1), (end, 1)])
     client.connect("127.0.0.1", port)
     client.loop_start()
     assert complete.wait(DEADLINE_SECONDS)

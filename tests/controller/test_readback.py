@@ -14,6 +14,7 @@ from reading_back import Broker, Reading
 from rollout_world import FLEET, World, newest, quick
 from simulated_fleet import DEADLINE_SECONDS, any_broker, poll, retained_orders
 
+from modelwave_controller.broker.messages import Retained
 from modelwave_controller.service import leading, readback
 from modelwave_controller.service.leading import Leading
 from modelwave_controller.service.readback import ReadBack
@@ -303,7 +304,7 @@ def test_orders_that_vanish_from_a_broker_without_a_word_come_back_with_the_next
         before = retained_orders(host.port)
 
         async def lose() -> None:
-            host.broker._retained_messages.clear()
+            host.broker.retained = Retained()
 
         host.call(lose())
         poll(lambda: made[0].counts["missing"] > 0 and acknowledged(world))

@@ -224,7 +224,7 @@ def acknowledgement(kind: int, packet_id: int) -> bytes:
 
 
 def suback(packet_id: int, codes: list[int]) -> bytes:
-    return _packet(SUBACK << 4, struct.pack("!H", packet_id) + bytes(codes))
+    return packet(SUBACK << 4, struct.pack("!H", packet_id) + bytes(codes))
 
 
 def publish(
@@ -233,10 +233,10 @@ def publish(
     """A PUBLISH; at QoS 1 if it has a packet id."""
     first = PUBLISH << 4 | (8 if again else 0) | (2 if packet_id else 0) | retain
     identifier = packet_id.to_bytes(2, "big") if packet_id else b""
-    return _packet(first, len(topic).to_bytes(2, "big") + topic + identifier + payload)
+    return packet(first, len(topic).to_bytes(2, "big") + topic + identifier + payload)
 
 
-def _packet(first: int, body: bytes) -> bytes:
+def packet(first: int, body: bytes) -> bytes:
     length = len(body)
     if length < 128:
         return bytes((first, length)) + body

@@ -37,7 +37,7 @@ COMMANDS: dict[str, Place] = {
     "golden": Place("golden", "", "Make golden sets, and find out what they would notice."),
     "release": Place("release", "", "Sign releases, add them to a home, show them."),
     "rollout": Place("rollout", "", "Start, watch, pause and revert rollouts."),
-    "simulate": Place("simulate", "", "Play a plan on simulated fleets."),
+    "simulate": Place("simulate", "", "Play a plan on simulated fleets; connect a simulated one."),
     "fleet": Place("fleet", "", "Show the state of the fleet, and its log."),
     "device": Place("device", "", "Enrol, show, tag and forget devices."),
     "ca": Place("ca", "", "Make the fleet's authority, and certificates by it."),

@@ -1,4 +1,5 @@
-"""`modelwave simulate`: plays plans on simulated fleets. It needs no home and no service."""
+"""`modelwave simulate`: plays plans on simulated fleets, and connects simulated devices to a
+broker. What plays a plan needs no home and no service."""
 
 import sys
 import time
@@ -10,6 +11,7 @@ import typer
 
 from modelwave_controller import disk, phrases
 from modelwave_controller.cli.options import JsonOption, path
+from modelwave_controller.cli.simulate_fleet import fleet
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.evidence import simulated
 from modelwave_controller.evidence.fleets import World
@@ -32,11 +34,12 @@ _LEGEND = (
 )
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(fleet)
 
 
 @app.callback()
 def _group() -> None:
-    """Play a plan on simulated fleets."""
+    """Play a plan on simulated fleets; connect a simulated one."""
 
 
 @app.command()

@@ -1,0 +1,198 @@
+"""Keeps simulated devices connected, lets them take orders, and counts what happens. One event loop
+holds some ten thousand of them."""
+
+import asyncio
+import random
+import ssl
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+from modelwave_controller.load.connection import KEEP_ALIVE_SECONDS, Connection, User
+from modelwave_controller.load.device import Behaviour, SimulatedDevice
+from modelwave_controller.load.tally import Tally
+from modelwave_shared import documents, dsse
+from modelwave_shared.words import MANIFEST, ORDER, ROLLED_BACK, SUCCEEDED
+
+# As an agent's (its runner): pauses before a new connection, each by a fifth longer or shorter, and
+# from the first again after a connection of a minute.
+RECONNECT_SECONDS = (1, 2, 4, 8, 15, 30, 60)
+JITTER = 0.2
+STEADY_SECONDS = 60
+CONNECTING = 200  # at a time: the system's queue for new connections is finite
+CONNECT_SECONDS = 30
+MAX_VERIFIED = 1000  # messages whose verdict is remembered
+CLEARING_SECONDS = 60  # at the end, for all devices
+
+
+class Place(NamedTuple):
+    """Where the broker is. `source` is the address to connect from; "": any. One address has some
+    28,000 ports to connect from."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    user: User
+    source: str = ""
+
+
+class Fleet:
+    """`root`: the checked document by which orders are verified."""
+
+    def __init__(
+        self,
+        place: Place,
+        root: dict[str, Any],
+        behaviour: Behaviour,
+        report_seconds: float,
+    ) -> None:
+        self.place = place
+        self.root = root
+        self.behaviour = behaviour
+        self.report_seconds = report_seconds
+        self.tally = Tally()
+        self._connections: dict[str, Connection] = {}
+        self._connecting = asyncio.Semaphore(CONNECTING)
+        self._verified: dict[bytes, tuple[dict[str, Any], dict[str, Any]] | None] = {}
+        self._chance = random.Random()
+        self._loop = asyncio.get_running_loop()
+        self._leaves = False
+
+    async def run(self, devices: Iterable[SimulatedDevice]) -> None:
+        """Runs until it is cancelled; then clears what the broker retains of the devices."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._ping())
+                for device in devices:
+                    tasks.create_task(self._keep(device))
+        finally:
+            await self._clear()
+
+    async def _keep(self, device: SimulatedDevice) -> None:
+        """Keeps a device connected, with the pauses of an agent."""
+        failures = 0
+        while True:
+            begun = time.monotonic()
+            connection = await self._connected(device)
+            if connection:  # it outlives this task, so that it can be cleared
+                await asyncio.wait({connection.over})
+            lasted = time.monotonic() - begun
+            failures = 0 if lasted > STEADY_SECONDS else failures + 1
+            pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
+            await asyncio.sleep(self._about(pause))
+
+    async def _connected(self, device: SimulatedDevice) -> Connection | None:
+        """Connects, and waits until the device has reported or the connection is over."""
+        ready = asyncio.Event()
+        connection = Connection(
+            device,
+            self.place.user,
+            ready.set,
+            lambda topic, payload: self._hear(connection, topic, payload),
+        )
+        place = self.place
+        source = (place.source, 0) if place.source else None
+        async with self._connecting:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._loop.create_connection(
+                        lambda: connection, place.host, place.port, ssl=place.tls, local_addr=source
+                    )
+                    connection.over.add_done_callback(lambda _: ready.set())
+                    await ready.wait()
+            except (OSError, TimeoutError) as error:
+                self.tally.problem = str(error) or "the broker does not answer in time"
+                connection.abort(self.tally.problem)
+                return None
+        if connection.over.done():
+            self.tally.problem = connection.over.result()
+            return None
+        self._stands(connection)
+        return connection
+
+    def _stands(self, connection: Connection) -> None:
+        self.tally.connected += 1
+        self.tally.most_connected = max(self.tally.most_connected, self.tally.connected)
+        self.tally.reports += 1
+        self._connections[connection.device.name] = connection
+        connection.over.add_done_callback(partial(self._lost, connection))
+        self._loop.call_later(self._about(self.report_seconds), self._report_again, connection)
+
+    def _lost(self, connection: Connection, _over: "asyncio.Future[str]") -> None:
+        del self._connections[connection.device.name]
+        self.tally.connected -= 1
+        self.tally.lost += not self._leaves
+
+    def _report(self, connection: Connection) -> None:
+        """Reports over the connection that the device has now."""
+        now = self._connections.get(connection.device.name)
+        if now:
+            now.report()
+            self.tally.reports += 1
+
+    def _report_again(self, connection: Connection) -> None:
+        if not connection.over.done():
+            self._report(connection)
+            self._loop.call_later(self._about(self.report_seconds), self._report_again, connection)
+
+    def _hear(self, connection: Connection, topic: str, payload: bytes) -> None:
+        self.tally.received += 1
+        if "/desired/" not in topic or not payload:
+            return
+        signed = self._signed(payload)
+        if signed is None:
+            self.tally.refused += 1
+            return
+        order, manifest = signed
+        device = connection.device
+        if not device.begins(order):
+            return
+        self.tally.reach(f"{order['model']}/{order['epoch']}/{order['seq']}", time.time())
+        self._report(connection)
+        longest = 0 if device.runs(order) else self.behaviour.update_seconds
+        pause = self._chance.uniform(0, longest)
+        self._loop.call_later(pause, self._end_update, connection, order, manifest)
+
+    def _end_update(
+        self, connection: Connection, order: dict[str, Any], manifest: dict[str, Any]
+    ) -> None:
+        device = connection.device
+        is_new = not device.runs(order)
+        outcome = device.end(order, manifest, self.behaviour, self._chance)
+        self.tally.succeeded += is_new and outcome == SUCCEEDED
+        self.tally.rolled_back += outcome == ROLLED_BACK
+        if outcome:
+            self._report(connection)
+
+    def _signed(self, payload: bytes) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Returns the order and the manifest of a message; None if they are not signed under the
+        root. The devices of a slot get the same bytes, which are verified once."""
+        if payload not in self._verified:
+            if len(self._verified) >= MAX_VERIFIED:
+                self._verified.clear()
+            try:
+                first, second = payload.split(b"\n", 1)
+                order = documents.open_signed(ORDER, dsse.read(first), self.root)
+                manifest = documents.open_signed(MANIFEST, dsse.read(second), self.root)
+                self._verified[payload] = order, manifest
+            except ValueError:
+                self._verified[payload] = None
+        return self._verified[payload]
+
+    def _about(self, seconds: float) -> float:
+        return seconds * (1 + JITTER * self._chance.uniform(-1, 1))
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS / 2)
+            for connection in self._connections.values():
+                connection.ping()
+
+    async def _clear(self) -> None:
+        self._leaves = True
+        standing = list(self._connections.values())
+        for connection in standing:
+            connection.clear()
+        if standing:
+            await asyncio.wait({one.over for one in standing}, timeout=CLEARING_SECONDS)

@@ -1,0 +1,97 @@
+"""A process of simulated devices: `python -m modelwave_controller.load.worker`.
+
+Its parent (processes.py) writes one line to its stdin, the Work as JSON, and closes stdin to end
+it; so it ends with its parent, however that ended. Each second it prints its Tally as one line of
+JSON, and at last, when its devices are gone from the broker, the last one.
+"""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from modelwave_controller import descriptors
+from modelwave_controller.load import tally
+from modelwave_controller.load.connection import User
+from modelwave_controller.load.device import Behaviour, SimulatedDevice
+from modelwave_controller.load.fleet import Fleet, Place
+from modelwave_shared.authorities import Authorities
+
+TELL_SECONDS = 1
+MAX_LINE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the process does. `tls`: None, or the arguments of Authorities. The devices are named
+    `prefix` and a number, from `first` on."""
+
+    host: str
+    port: int
+    tls: list[str] | None
+    user: str
+    password: str
+    source: str
+    root: dict[str, Any]
+    fleet: str
+    target: str
+    model: str
+    prefix: str
+    first: int
+    devices: int
+    update_seconds: float
+    rolled_back: float
+    report_seconds: float
+
+    def line(self) -> bytes:
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+async def run(work: Work, reader: asyncio.StreamReader) -> None:
+    descriptors.allow(work.devices)
+    context = Authorities(*work.tls).context() if work.tls is not None else None
+    place = Place(work.host, work.port, context, User(work.user, work.password), work.source)
+    behaviour = Behaviour(work.update_seconds, work.rolled_back)
+    fleet = Fleet(place, work.root, behaviour, work.report_seconds)
+    boot = int(time.time())  # greater than that of a simulation before
+    devices = [
+        SimulatedDevice(work.fleet, f"{work.prefix}{number}", work.target, work.model, boot)
+        for number in range(work.first, work.first + work.devices)
+    ]
+    running = asyncio.create_task(fleet.run(devices))
+    telling = asyncio.create_task(_tell(fleet))
+    await reader.read()  # until the parent closes it
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    telling.cancel()
+    _say(fleet)
+
+
+async def _tell(fleet: Fleet) -> None:
+    while True:
+        _say(fleet)
+        await asyncio.sleep(TELL_SECONDS)
+
+
+def _say(fleet: Fleet) -> None:
+    print(json.dumps(tally.written(fleet.tally)), flush=True)
+
+
+async def main() -> None:
+    reader = asyncio.StreamReader(MAX_LINE_BYTES)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    line = await reader.readline()
+    if line:
+        await run(Work(**json.loads(line)), reader)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+    with contextlib.suppress(BrokenPipeError):  # the parent was killed
+        asyncio.run(main())

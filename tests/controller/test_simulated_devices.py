@@ -1,0 +1,201 @@
+"""`modelwave simulate fleet`: devices that are only connections, at a real broker and service."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from operator_home import Run, refused, runner
+from rollout_world import FLEET, TARGET, World, manifest, quick
+from simulated_fleet import poll, retained
+from test_service import known, running, statuses
+
+from modelwave_controller.load import tally
+from modelwave_controller.load.device import Behaviour, SimulatedDevice
+from modelwave_controller.load.processes import shares
+from modelwave_controller.load.tally import Tally, Wave
+from modelwave_controller.load.worker import Work
+from modelwave_controller.rollout.state import FINISHED
+from modelwave_controller.storage import messages
+
+ALWAYS, NEVER = Behaviour(0, 1.0), Behaviour(0, 0.0)
+MODELWAVE = [sys.executable, "-m", "modelwave_controller"]
+WORK = Work(
+    "broker.example.org", 1883, None, "", "", "", {}, FLEET, TARGET, "digits", "sim-", 5, 7, 0, 0, 0
+)
+
+
+def order(seq: int, **changes: Any) -> dict[str, Any]:
+    fields = {"model": "digits", "target": TARGET, "epoch": 0, "seq": seq, "shadow": False}
+    return fields | {"manifest": f"{seq:064x}"} | changes
+
+
+def device() -> SimulatedDevice:
+    return SimulatedDevice(FLEET, "sim-1", TARGET, "digits", boot=7)
+
+
+def said(one: SimulatedDevice) -> dict[str, Any]:
+    """What the controller reads of its next report about the model."""
+    found = messages.understand(FLEET, one.reported, one.report())
+    assert isinstance(found, messages.ReportMessage), found
+    return dict(json.loads(one.report())["models"]["digits"])
+
+
+# Pure.
+
+
+def test_each_report_of_a_simulated_device_is_one_that_the_controller_understands() -> None:
+    one = device()
+    assert said(one)["outcome"] == ""
+    assert one.begins(order(1))
+    assert said(one)["state"] == "fetching"
+    assert one.end(order(1), manifest(1), NEVER, random.Random(0)) == "SUCCEEDED"
+    assert (said(one)["release"], said(one)["seq"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "other", [order(1), order(2, target="esp32"), order(2, model="words"), order(0)]
+)
+def test_order_that_is_older_or_for_others_is_not_taken(other: dict[str, Any]) -> None:
+    one = device()
+    assert one.begins(order(1))
+    assert not one.begins(other)
+
+
+def test_update_that_a_newer_order_supersedes_has_no_outcome() -> None:
+    one = device()
+    assert one.begins(order(1))
+    assert one.begins(order(2))
+    assert one.end(order(1), manifest(1), NEVER, random.Random(0)) == ""
+    assert one.end(order(2), manifest(2), NEVER, random.Random(0)) == "SUCCEEDED"
+
+
+def test_the_share_of_roll_backs_keeps_the_old_model_and_a_revert_to_it_succeeds() -> None:
+    one = device()
+    assert one.begins(order(1))
+    one.end(order(1), manifest(1), NEVER, random.Random(0))
+    assert one.begins(order(2))
+    assert one.end(order(2), manifest(2), ALWAYS, random.Random(0)) == "ROLLED_BACK"
+    assert said(one)["release"] == 1
+    assert one.begins(order(3, manifest=f"{1:064x}"))
+    assert (
+        one.end(order(3, manifest=f"{1:064x}"), manifest(1), ALWAYS, random.Random(0))
+        == "SUCCEEDED"
+    )
+
+
+def test_shadow_is_rejected_in_words() -> None:
+    one = device()
+    assert one.begins(order(1, shadow=True))
+    assert one.end(order(1, shadow=True), manifest(1), NEVER, random.Random(0)) == "REJECTED"
+    assert "shadow" in said(one)["reason"]
+
+
+def test_shares_have_every_device_once_and_addresses_of_their_own_on_loopback() -> None:
+    found = shares(WORK, 3)
+    numbers = [n for one in found for n in range(one.first, one.first + one.devices)]
+    assert numbers == list(range(5, 12))
+    assert {one.source for one in found} == {""}
+    local = shares(replace(WORK, host="127.0.0.1"), 3)
+    assert len({one.source for one in local}) == 3
+
+
+def test_tallies_of_several_processes_add_up() -> None:
+    one = Tally(connected=2, waves={"digits/0/1": Wave(2, 10.0, 11.0)})
+    other = Tally(connected=3, waves={"digits/0/1": Wave(3, 9.5, 10.5)}, problem="refused")
+    total = Tally()
+    for each in (one, other):
+        total.add(tally.read(json.loads(json.dumps(tally.written(each)))))
+    assert total == Tally(connected=5, waves={"digits/0/1": Wave(5, 9.5, 11.0)}, problem="refused")
+
+
+# With a home.
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def modelwave(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    monkeypatch.setenv("MODELWAVE_HOME", str(world.home.path))
+    return runner(capsys)
+
+
+def test_home_with_other_devices_is_refused(world: World, modelwave: Run) -> None:
+    world.add(2)
+    refused(modelwave("simulate", "fleet", "--devices", 5), "2 devices", "sim-", "--force")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--prefix", "Sim "), ("--target", "a b"), ("--model", ""), ("--prefix", "x" * 64)],
+)
+def test_bad_name_is_refused(modelwave: Run, option: str, value: str) -> None:
+    refused(modelwave("simulate", "fleet", "--devices", 5, option, value), option)
+
+
+@pytest.mark.e2e
+def test_simulated_fleet_takes_a_release_and_leaves_nothing_at_the_broker(tmp_path: Path) -> None:
+    with running(tmp_path, tmp_path, "broker", "--port", "0") as broker:
+        port = broker.ready["port"]
+        with (
+            closing(World(tmp_path, broker_port=port)) as world,
+            running(tmp_path, world.home.path, "serve", "--tick-seconds", "0.05"),
+        ):
+            options = ("--devices", "40", "--processes", "2", "--update-seconds", "0", "--json")
+            process = subprocess.Popen(
+                [*MODELWAVE, "--home", str(world.home.path), "simulate", "fleet", *options],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            try:
+                poll(lambda: known(world) == 40)
+                world.start(1, quick(10, 100))
+                poll(lambda: statuses(world) == [FINISHED])
+                os.kill(process.pid, signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
+                process.wait()
+            found = json.loads(out)
+            assert process.returncode == 130, err
+            assert (found["most_connected"], found["succeeded"], found["refused"]) == (40, 40, 0)
+            first, *_ = found["waves"]
+            assert 3 <= first["devices"] < 40
+            assert retained(port, "reported", "+") == {}
+            assert retained(port, "presence", "+") == {}
+
+
+@pytest.mark.e2e
+def test_broker_that_is_not_there_is_named_and_ctrl_c_ends_it(world: World) -> None:
+    process = subprocess.Popen(
+        [*MODELWAVE, "--home", str(world.home.path), "simulate", "fleet", "--devices", "3"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr
+        line = next(line for line in process.stderr if "Connect" in line or "refused" in line)
+        os.kill(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert "0 of 3 connected" in line
+    assert "last problem" in out
+    assert process.returncode == 130
