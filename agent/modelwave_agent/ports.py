@@ -57,11 +57,15 @@ class BrokerLink:
         """Subscribes at QoS 1; returns when the broker has acknowledged. Raises LinkLost."""
         raise NotImplementedError
 
-    async def subscribe_if_allowed(self, topics: "list[str]") -> bool:
-        """As `subscribe`, but for topics that the agent can do without: returns False if the broker
-        denies one, and then the connection stands all the same."""
+    async def denied(self, topics: "list[str]") -> "list[str]":
+        """As `subscribe`, but returns those that the broker denies, and then the connection stands
+        all the same."""
         await self.subscribe(topics)
-        return True
+        return []
+
+    async def subscribe_if_allowed(self, topics: "list[str]") -> bool:
+        """As `denied`; returns whether the broker allows all of them."""
+        return not await self.denied(topics)
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         """Publishes at QoS 1; returns when the broker has acknowledged. Raises LinkLost."""

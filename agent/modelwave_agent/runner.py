@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 
+from modelwave_agent import required_topics
 from modelwave_agent.echo import DENIED, Echo
 from modelwave_agent.freshness import ASK_SECONDS, View
 from modelwave_agent.numbering import Numbering
@@ -204,13 +205,13 @@ class Agent:
                 while True:
                     await self._dispatch(*await self.link.receive())
             except (LinkLost, MemoryError):
-                self.connected.clear()
                 # Two devices with the same name disconnect each other: the pauses must grow.
-                if self.clock.now() - start > STEADY_SECONDS:
+                if self.connected.is_set() and self.clock.now() - start > STEADY_SECONDS:
                     failures = 0  # the address that has served is tried again first
                 else:
                     failures += 1
                     self.link.turn()
+                self.connected.clear()
                 pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
                 await self.clock.sleep(_jittered(pause))
 
@@ -229,7 +230,7 @@ class Agent:
         """What is retained comes with it, each time. The next root comes first: the orders may be
         signed by its keys."""
         wanted = [self.walk.topic()] + list(self.desired) + list(self.listeners)
-        await self.link.subscribe(wanted)
+        await required_topics.subscribe(self.link, self.clock, wanted)
 
     def _echo_answered(self, is_granted: bool) -> None:
         self.echo.connected(is_granted)
@@ -317,6 +318,8 @@ class Agent:
             if self.echo.is_deaf(self.clock.now()):
                 self.link.turn()
                 await self.link.close()
+            if connected:
+                await self._ask_for_optional()
             if connected and (is_missing or self.view.seeks):
                 self.view.seeks = False
                 await self._ask_for_orders()
@@ -324,6 +327,13 @@ class Agent:
     def _note_echo(self) -> None:
         self.note(self.echo.trouble)
         self.changed.set()
+
+    async def _ask_for_optional(self) -> None:
+        try:
+            for topic in self.optional:
+                await topic.ask_again(self.link, self.clock)
+        except LinkLost:
+            pass  # the next connection asks
 
     async def _ask_for_orders(self) -> None:
         try:

@@ -20,7 +20,7 @@ from modelwave_controller.rollout.events import (
     Unshadowed,
 )
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT
-from modelwave_controller.storage import devices, log, messages
+from modelwave_controller.storage import forgetting, intake, log, messages
 from modelwave_shared import topics
 from modelwave_shared.slots import slot
 
@@ -70,10 +70,10 @@ class ChanceRollout:
         topic = topics.reported(FLEET, device.name)
         message = messages.understand(FLEET, topic, device.report())
         assert message is not None
-        devices.store(self.connection, FLEET, [message], 10.0)
+        intake.store(self.connection, FLEET, [message], 10.0)
 
     def forget(self) -> None:
-        devices.forget(self.connection, self.chance.choice(self.fleet).name)
+        forgetting.forget(self.connection, self.chance.choice(self.fleet).name)
 
     def answer(self) -> None:
         if self.numbers:

@@ -10,7 +10,7 @@ from rollout_world import FLEET, TARGET, Device, World
 from sqlalchemy import func, select
 
 from modelwave_controller.service.writer import Writer
-from modelwave_controller.storage import devices, enrolled, tables
+from modelwave_controller.storage import enrolled, strangers, tables
 from modelwave_controller.storage.enrolled import Enrolled
 from modelwave_shared import topics
 
@@ -89,7 +89,7 @@ def test_nothing_from_a_revoked_device_counts(world: World, approves: bool) -> N
 
 
 def test_strangers_that_wait_have_a_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "MAX_STRANGERS", 2)
+    monkeypatch.setattr(strangers, "MAX_STRANGERS", 2)
     approving(world)
     for name in ("n-1", "n-2", "n-3", "n-1"):
         hear(world, name)

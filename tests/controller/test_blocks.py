@@ -420,7 +420,7 @@ def test_broker_that_takes_nothing_holds_few_blocks_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.1)
-    with StubBroker(deaf_after=2, grants=b"\x01") as stub:
+    with StubBroker(deaf_after=2) as stub:
         with serving(stub.port, tmp_path) as ours:
             (ours.folder / OTHER.hex()).write_bytes(bytes(MAX_BLOCKS * BLOCK_BYTES))
             connection = ours.link.current

@@ -53,7 +53,10 @@ def missing(port: int, devices: int = 100, **others: Any) -> dict[str, Finding]:
 
 def test_broker_without_users_lacks_only_them_and_nothing_is_left_on_it(tmp_path: Path) -> None:
     with broker(tmp_path, "allow_anonymous true", GOOD) as port:
-        assert list(missing(port)) == ["clients without a user"]
+        found = missing(port)
+        assert list(found) == ["clients without a user"]
+        mend = found["clients without a user"].mend
+        assert mend == "allow_anonymous false, password_file; of `modelwave broker`: --users"
         assert retained_orders(port) == {}
         probe = broker_probe.Probe(ServiceBroker("127.0.0.1", port), ("127.0.0.1", port))
         with probe:
@@ -94,7 +97,9 @@ def test_one_client_id_for_all_connections_of_a_user_is_noticed(tmp_path: Path) 
 
 def test_address_that_does_not_answer_is_named(tmp_path: Path) -> None:
     away = free_port()
-    assert list(missing(away)) == [f"connect to 127.0.0.1:{away}"]
+    [(what, finding)] = missing(away).items()
+    assert what == f"connect to 127.0.0.1:{away}"
+    assert finding.mend == "start the broker, or correct [broker] in controller.toml"
     with broker(tmp_path, "allow_anonymous true", GOOD) as port:
         found = missing(away, others=(("127.0.0.1", port),))
     assert list(found) == [f"connect to 127.0.0.1:{away}", "clients without a user"]

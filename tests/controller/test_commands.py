@@ -41,7 +41,8 @@ def test_what_needs_no_command_imports_nothing_slow(option: str) -> None:
 def test_help_lists_all_commands() -> None:
     listed = " ".join(ran("--help", COLUMNS="200").stdout.split())
     for name, place in COMMANDS.items():
-        assert f"{name} {place.help}" in listed
+        summary, _, _ = place.help.partition("\n\n")
+        assert f"{name} {summary}" in listed
 
 
 @pytest.mark.parametrize("name", [name for name, place in COMMANDS.items() if place.function])

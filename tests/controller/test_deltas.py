@@ -261,3 +261,10 @@ def test_release_add_makes_them_too(world: World, capsys: pytest.CaptureFixture[
     lines = run("release", "add", str(moved)).lines()
     assert "which 2 devices run: " in lines[-1]
     assert offered(world, 2)
+
+
+def test_one_device_runs_and_two_run_it() -> None:
+    one = operations.Delta("digits", TARGET, 1, 300, 1000, devices=1)
+    assert "which 1 device runs: 300 of 1,000 bytes" in one.told()
+    assert "which 1 device runs: the models have too little" in one._replace(size=0).told()
+    assert "which 2 devices run: 300" in one._replace(devices=2).told()

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rollout_commands import Run
+from rollout_commands import Run, commands
 from rollout_world import FLEET, NO_RELEASE, World
 from sqlalchemy import event
 
@@ -102,7 +102,18 @@ def test_database_leaves_out_no_device_that_is_wanted(world: World, proof: str) 
 
 def test_list_of_nothing_is_json_too(world: World, run: Run) -> None:
     assert run("device", "list", "--json", "--tag", "none").json() == []
-    assert run("device", "list", "--tag", "none").out.split()[0] == "device"
+    nothing = run("device", "list", "--tag", "none")
+    assert nothing.out.split()[0] == "device"
+    assert "no device is like this: `modelwave device list` shows all" in nothing.err
+    assert "no device is like this" in run("device", "list", "--after", "zzz").err
+    assert "no device" not in run("device", "list").err
+
+
+def test_list_of_a_fleet_without_devices_names_the_command_that_makes_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(World(tmp_path, devices=0)) as empty:
+        assert "`modelwave device enrol`" in commands(empty, capsys)("device", "list").err
 
 
 def test_each_device_has_a_line_of_json(world: World, run: Run) -> None:

@@ -293,9 +293,11 @@ def test_a_setting_of_the_broker_that_is_wrong_is_named(
 
 
 def test_a_broker_that_denies_the_subscriptions_is_said_once_and_is_no_connection(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with StubBroker(grants=b"\x01\x80\x01") as broker, linked(broker.port) as ours:
+    monkeypatch.setattr(links, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(connections, "AGAIN_CALLS", (1,))
+    with StubBroker(denies=("presence",)) as broker, linked(broker.port) as ours:
         poll(lambda: ours.link._failures >= 3)
         assert not ours.connected()
         (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
@@ -303,8 +305,30 @@ def test_a_broker_that_denies_the_subscriptions_is_said_once_and_is_no_connectio
             "does not let the controller subscribe to modelwave/1/demo/presence/+"
             in said.getMessage()
         )
-        broker.grants = b"\x01\x01\x01"
+        broker.denies = ()
         poll(ours.connected)
+
+
+def test_filters_that_were_denied_for_a_while_are_asked_for_again_over_the_same_connection(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(connections, "AGAIN_CALLS", (1,) * 10_000)
+    with StubBroker(denies=("reported", "presence")) as broker, linked(broker.port) as ours:
+
+        def denials() -> int:
+            connection = ours.link._connection
+            return connection._denials if connection else 0
+
+        poll(lambda: denials() >= 1)
+        broker.denies = ("presence",)
+        so_far = denials()
+        poll(lambda: denials() >= so_far + 2)
+        assert not ours.connected()
+        broker.denies = ()
+        poll(ours.connected)
+        assert ours.link._failures == 0
+    assert "does not let the controller" not in caplog.text
 
 
 def test_a_broker_that_is_away_is_said_once_and_again_the_next_time(
@@ -514,6 +538,14 @@ def _counted(answers: threading.Semaphore) -> Any:
     return counted
 
 
+def _kinds(filters: bytes) -> Iterator[str]:
+    """The kinds of the topics in the body of a SUBSCRIBE."""
+    while filters:
+        end = 2 + struct.unpack_from("!H", filters)[0]
+        yield filters[2:end].decode().split("/")[3]
+        filters = filters[end + 1 :]
+
+
 class StubBroker:
     """As much of a broker as a link needs; may refuse to acknowledge, and can hang up."""
 
@@ -522,14 +554,14 @@ class StubBroker:
         port: int = 0,
         acknowledges: bool = True,
         deaf_after: int | None = None,
-        grants: bytes = b"\x01\x01\x01",
+        denies: tuple[str, ...] = (),
         reads_on: bool = False,
         answers: bool = True,
     ) -> None:
         """Does not `answer` when it is asked to. Reads no more after `deaf_after` packets, until
-        `hears_again` is set; then it ends, or `reads_on`. `grants` are the return codes of a
-        SUBACK."""
-        self.grants = grants
+        `hears_again` is set; then it ends, or `reads_on`. `denies` are kinds of topics that
+        nobody may subscribe to."""
+        self.denies = denies
         self.answers = answers
         self.reads_on = reads_on
         self.deaf_after = deaf_after
@@ -593,7 +625,8 @@ class StubBroker:
             if kind == 1:
                 client.sendall(b"\x20\x02\x00\x00")
             elif kind == 8:
-                client.sendall(bytes((0x90, 2 + len(self.grants))) + body[:2] + self.grants)
+                codes = bytes(0x80 if kind in self.denies else 1 for kind in _kinds(body[2:]))
+                client.sendall(bytes((0x90, 2 + len(codes))) + body[:2] + codes)
             elif kind == 10 and self.answers:
                 client.sendall(b"\xb0\x02" + body[:2])
             elif kind == 3:

@@ -18,7 +18,7 @@ from sqlalchemy import func, insert, select
 
 from modelwave_controller.operations import acts, rollouts
 from modelwave_controller.rollout import events, lines
-from modelwave_controller.storage import devices, log, tables
+from modelwave_controller.storage import forgetting, log, tables
 
 ME = f"{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"
 AT = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
@@ -251,5 +251,5 @@ def test_forgotten_devices_answers_stay_in_the_log(world: World, run: Run) -> No
     reverted(world)
     before = run("rollout", "log", "--answers").lines()
     with world.store.write() as connection:
-        devices.forget(connection, "d0")
+        forgetting.forget(connection, "d0")
     assert run("rollout", "log", "--answers").lines() == before

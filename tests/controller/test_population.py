@@ -10,7 +10,7 @@ from rollout_world import NO_RELEASE, TARGET, Device, World, newest, quick, seen
 from modelwave_controller.operations import preview, rollouts
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.rollout.state import FINISHED, HELD
-from modelwave_controller.storage import devices, log
+from modelwave_controller.storage import forgetting, log
 from modelwave_shared.words import MANIFEST, ORDER, READS, WRITES
 
 
@@ -34,7 +34,7 @@ def add_others(world: World, number: int) -> list[Device]:
 
 def forget(world: World, device: Device) -> None:
     with world.store.write() as connection:
-        devices.forget(connection, device.name)
+        forgetting.forget(connection, device.name)
 
 
 def counted(world: World) -> list[tuple[int, int]]:

@@ -15,7 +15,14 @@ from rollout_world import FLEET, TARGET, Device, World, newest, quick
 from sqlalchemy import func, select
 
 from modelwave_controller.storage import devices as stored
-from modelwave_controller.storage import enrolled, messages, proven_numbers, tables, windows
+from modelwave_controller.storage import (
+    enrolled,
+    forgetting,
+    messages,
+    proven_numbers,
+    tables,
+    windows,
+)
 from modelwave_controller.storage.enrolled import Enrolled
 from modelwave_controller.storage.installs import LATE, NEWER, OLDER, REPLACED, SAME, Heard
 from modelwave_controller.storage.proven import (
@@ -309,7 +316,7 @@ def test_device_that_was_enrolled_anew_proves_by_its_new_key_alone(strict: Named
 def test_forgotten_device_is_forgotten_with_its_proofs(strict: NamedWorld) -> None:
     strict.report("d0", strict.named[0].forged())
     with strict.store.write() as connection:
-        stored.forget(connection, "d0")
+        forgetting.forget(connection, "d0")
     with strict.store.read() as connection:
         for table in (tables.proven, tables.unproven):
             assert "d0" not in connection.scalars(select(table.c.device)).all()

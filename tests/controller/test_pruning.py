@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import counted_twice
 import pytest
 from rollout_commands import Run
 from rollout_world import World, newest, quick, seen
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
-from modelwave_controller.operations import preview, pruning
+from modelwave_controller.operations import preview, pruning, rollouts
 from modelwave_controller.rollout.state import FINISHED, UNKNOWN
-from modelwave_controller.storage import log, tables
+from modelwave_controller.storage import log, recounting, tables
 
 DAY = 86400.0
 
@@ -23,14 +24,15 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def finished(world: World, release: int) -> None:
-    """A rollout that is over: one device of four has rolled back."""
-    gate = {"max_rolled_back_percent": 50, "min_succeeded_percent": 50}
+def finished(world: World, release: int, outcome: str = "ROLLED_BACK") -> None:
+    """A rollout that is over: one device of four has rolled back, or has another outcome."""
+    gate = dict.fromkeys(("max_rolled_back_percent", "max_failed_percent"), 50)
+    gate["min_succeeded_percent"] = 50
     world.start(release, quick(100, stage=gate))
     world.tick()
     *most, last = world.devices.values()
     world.answer("SUCCEEDED", most)
-    world.answer("ROLLED_BACK", [last], "unhealthy")
+    world.answer(outcome, [last], "unhealthy")
     world.now += 200
     world.tick()
     assert newest(world).status == FINISHED
@@ -64,6 +66,58 @@ def test_answers_to_an_old_rollout_become_counts_that_status_shows(world: World)
     world.tick()
     assert newest(world).status == FINISHED
     assert prune(world, 90) == []
+
+
+def test_nothing_is_kept_of_single_devices_after_a_recount_either(tmp_path: Path, url: str) -> None:
+    with closing(World(tmp_path, url, devices=4)) as world:
+        finished(world, 1, "FAILED")
+        rollouts.retry(world.store, "1", ["d3"], [], "again", world.now)
+        world.tick()
+        world.answer("SUCCEEDED", [world.devices["d3"]])
+        world.now += 200
+        world.tick()
+        finished(world, 2)
+        before = seen(world, "1").rows
+        assert prune(world, 90) == [1]
+        assert kept_of(world) == {2}
+        with world.store.write() as connection:
+            kept = counted_twice.rows(connection)
+            recounting.recount(connection)
+            assert counted_twice.rows(connection) == kept
+        assert kept_of(world) == {2}
+        assert seen(world, "1").rows == before
+        require_room(world)
+
+
+def require_room(world: World) -> None:
+    """Deleted rows before one that stays must give their room back."""
+    rows = [
+        {"id": number, "rollout": 9, "at": 1.0, "kind": "reported", "body": "x" * 300}
+        for number in range(10_000, 11_000)
+    ]
+    with world.store.write() as connection:
+        connection.execute(tables.events.insert(), rows)
+        size = size_of(connection)
+        connection.execute(tables.events.delete().where(tables.events.c.id.between(10_000, 10_998)))
+    world.store.vacuum()
+    with world.store.write() as connection:
+        assert size_of(connection) <= size - 150_000
+        connection.execute(tables.events.delete().where(tables.events.c.id == 10_999))
+
+
+def size_of(connection: Connection) -> int:
+    """Bytes of the log, or of the whole file."""
+    if connection.dialect.name == "sqlite":
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        return int(pages) * 4096
+    return int(connection.exec_driver_sql("SELECT pg_relation_size('events')").scalar_one())
+
+
+def kept_of(world: World) -> set[int]:
+    """The rollouts of which the counters' tables have rows."""
+    with world.store.read() as connection:
+        both = (tables.answered, tables.answer_counts)
+        return {n for table in both for n in connection.scalars(select(table.c.rollout))}
 
 
 def test_who_rolled_a_release_back_is_known_when_it_is_to_be_rolled_out_again(world: World) -> None:
@@ -145,5 +199,6 @@ def test_the_command_says_what_it_does_and_gives_the_room_back(world: World, run
     assert set(answers(world)) == {2}
     with world.store.read() as connection:
         assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0
-    assert "no rollout" in run("log", "prune").out
+    assert "over for 90 d and whose" in run("log", "prune").out
+    assert "over for 90 s and whose" in run("log", "prune", "--older-than", "90").out
     assert "answers of devices deleted, their counts kept" in run("rollout", "log", "1").out

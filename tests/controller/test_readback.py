@@ -163,6 +163,25 @@ def test_without_the_right_to_read_everything_is_published_on_connect_and_it_is_
     assert "the broker refuses): allow the controller to read desired/#" in said.getMessage()
 
 
+def test_a_broker_that_refuses_for_a_while_is_asked_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a cluster does that has lost a node."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr(readback.time, "monotonic", lambda: Reading.clock)
+    with closing(Store(f"sqlite:///{tmp_path / 'store.db'}")) as store:
+        made = Reading(store, Broker(grants=False), ROOT_DOCUMENT)
+        made.hold(ORDER, b"order")
+        made.look()
+        assert made.step() == readback.REFUSED_SECONDS
+        made.look()
+        assert made.step() == 2 * readback.REFUSED_SECONDS
+        made.broker.grants = True
+        made.look()
+        assert made.step() == readback.READ_ALL_SECONDS
+    assert "retained messages are read back again" in caplog.text
+
+
 def test_a_broker_that_grants_and_delivers_nothing_is_not_sent_everything_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,7 +16,7 @@ from modelwave_controller.rollout.repair import Repair, look
 from modelwave_controller.rollout.state import FINISHED, REVERTED, RUNNING
 from modelwave_controller.service import reconcile
 from modelwave_controller.service.tick import Ticker
-from modelwave_controller.storage import devices, floors, outbox, tables
+from modelwave_controller.storage import devices, floors, forgetting, outbox, tables
 from modelwave_shared.limits import SLOTS
 
 YEAR = 365 * 86400
@@ -212,7 +212,7 @@ def test_a_forgotten_device_is_no_longer_repaired(world: World) -> None:
     hear_later(world, device, 10)
     hear_later(world, device, 61)
     with world.store.write() as connection:
-        devices.forget(connection, device.name)
+        forgetting.forget(connection, device.name)
     assert seen(world).warnings == []
 
 

@@ -17,7 +17,7 @@ from modelwave_controller.service import repeats
 from modelwave_controller.service.repeats import Repeats
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.writer import Writer
-from modelwave_controller.storage import devices, tables
+from modelwave_controller.storage import forgetting, tables
 from modelwave_shared import topics
 
 NONCE = "0123456789abcdef"
@@ -28,7 +28,7 @@ def world(tmp_path: Path, url: str) -> Iterator[World]:
     with closing(World(tmp_path, url)) as made:
         with made.store.write() as connection:  # one database for all tests on PostgreSQL
             for name in connection.scalars(select(tables.devices.c.device)).all():
-                devices.forget(connection, name)
+                forgetting.forget(connection, name)
             connection.execute(update(tables.clock).values(seconds=0.0))
         lead(made)
         made.add(2)
@@ -167,7 +167,7 @@ def test_after_the_operator_forgot_a_device_its_next_report_is_the_first_one(wor
     d0 = world.devices["d0"]
     world.hear([d0])
     with world.store.write() as connection:
-        devices.forget(connection, "d0")
+        forgetting.forget(connection, "d0")
     flush(world)
     assert row(world, "d0", tables.last_heard) == {}
     world.hear([d0])

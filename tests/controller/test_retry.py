@@ -16,7 +16,7 @@ from modelwave_controller.rollout.events import Event, Reordered, Reported
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.state import FINISHED, HELD, PAUSED, REVERTED, RUNNING
 from modelwave_controller.service import tick
-from modelwave_controller.storage import devices, log
+from modelwave_controller.storage import forgetting, log
 from modelwave_shared.slots import slot
 
 
@@ -192,7 +192,7 @@ def test_devices_that_were_forgotten_or_got_another_order_since_are_left_out(wor
     finish_without(world, "FAILED", "d3", "d4")
     retry(world)
     with world.store.write() as connection:
-        devices.forget(connection, "d3")
+        forgetting.forget(connection, "d3")
     world.tick()
     (done,) = [body for body in reordered(world) if body.orders]
     assert [order.device for order in done.orders] == ["d4"]

@@ -647,14 +647,14 @@ def test_a_controller_that_starts_anew_goes_on_where_the_log_is(world: World) ->
 
 
 def test_a_forgotten_device_does_not_undo_what_it_answered(world: World) -> None:
-    from modelwave_controller.storage import devices
+    from modelwave_controller.storage import forgetting
 
     world.start(1)
     world.tick()
     world.answer("ROLLED_BACK", world.devices.values())
     with world.store.write() as connection:
         for name in world.devices:
-            devices.forget(connection, name)
+            forgetting.forget(connection, name)
     world.tick()
     assert newest(world).status == REVERTED
 

@@ -17,7 +17,7 @@ from modelwave_controller.rollout.lines import line_of
 from modelwave_controller.service import tick
 from modelwave_controller.service.journal import MAX_NAMED, IgnoredJournal
 from modelwave_controller.storage import log
-from modelwave_controller.storage.devices import Ignored
+from modelwave_controller.storage.ignored import Ignored
 from modelwave_shared import topics
 
 

@@ -13,7 +13,7 @@ from rollout_world import FLEET, TARGET, World
 from sqlalchemy import select
 
 from modelwave_controller.errors import StorageError
-from modelwave_controller.operations import device_list, overview
+from modelwave_controller.operations import device_list, overview, rollouts
 from modelwave_controller.operations.device_entries import SILENT_SECONDS
 from modelwave_controller.service.writer import (
     MAX_BACKLOG,
@@ -23,7 +23,7 @@ from modelwave_controller.service.writer import (
     Inbox,
     Writer,
 )
-from modelwave_controller.storage import devices, log, metrics, tables
+from modelwave_controller.storage import devices, log, metrics, strangers, tables
 from modelwave_shared import topics
 from modelwave_shared.limits import MAX_REPORT_BYTES, MAX_SEQ
 from modelwave_shared.slots import slot
@@ -152,6 +152,36 @@ def test_a_refusal_with_other_numbers_is_shown_and_is_no_new_event(world: World)
     assert answers_in_the_log(world, device.name) == [("REJECTED", reasons[0])]
     world.answer("REJECTED", [device], "ram: 1500 bytes missing (needs 1500, has 0)")
     assert len(answers_in_the_log(world, device.name)) == 2
+
+
+def test_a_device_that_goes_on_and_refuses_again_forever_makes_few_events(world: World) -> None:
+    world.start(1)
+    world.tick()
+    device = next(d for d in world.devices.values() if world.ordered(d))
+    for free in range(10):
+        world.answer("REJECTED", [device], f"flash: 1500 bytes missing (has {free})")
+        world.answer("", [device])
+    held = answers_in_the_log(world, device.name)
+    assert [outcome for outcome, _ in held] == ["REJECTED", "IN_PROGRESS"] * 3 + ["REJECTED"]
+    assert shown(world, device.name)["models"][0]["outcome"] == ""
+    world.answer("SUCCEEDED", [device])
+    assert answers_in_the_log(world, device.name) == [*held, ("SUCCEEDED", "")]
+
+
+def test_a_refusal_of_another_order_is_an_event_however_often_one_before_was(world: World) -> None:
+    world.start(1)
+    world.tick()
+    device = next(d for d in world.devices.values() if world.ordered(d))
+    for _ in range(10):
+        world.answer("REJECTED", [device], "flash")
+        world.answer("", [device])
+    rollouts.abort(world.store, "1", "rain", world.now)
+    world.start(2)
+    world.tick()
+    held = len(answers_in_the_log(world, device.name))
+    world.answer("REJECTED", [device], "flash")
+    world.answer("", [device])
+    assert len(answers_in_the_log(world, device.name)) == held + 2
 
 
 # What is wrong with it.
@@ -310,7 +340,7 @@ def test_strangers_fill_a_table_to_its_bound_and_keep_no_device_out(
     payload: bytes,
     later: bytes,
 ) -> None:
-    monkeypatch.setattr(devices, "MAX_STRANGERS", 5)
+    monkeypatch.setattr(strangers, "MAX_STRANGERS", 5)
     for number in range(12):  # one by one and several at once
         world.inbox.put(topic(FLEET, f"stranger-{number}"), payload)
         if number % 4 < 2:
@@ -354,7 +384,7 @@ def sums(world: World) -> list[tuple[int, ...]]:
 def test_metrics_of_strangers_are_kept_up_to_a_bound_and_those_of_devices_always(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "MAX_STRANGERS", 5)
+    monkeypatch.setattr(strangers, "MAX_STRANGERS", 5)
     for number in range(12):  # one by one and several at once
         for release in (1, 2):
             payload = window(release, release=release)

@@ -21,7 +21,7 @@ from modelwave_controller.operations import device_list
 from modelwave_controller.service.allowance import MAX_WINDOWS_AN_HOUR, Allowance
 from modelwave_controller.service.folding import PAUSE_SECONDS, Folding
 from modelwave_controller.storage import (
-    devices,
+    forgetting,
     messages,
     metrics,
     tables,
@@ -529,7 +529,7 @@ def test_what_is_kept_of_a_device_goes_when_it_is_forgotten(store: Store) -> Non
     fold_all(store, NOW + 3 * DAY_SECONDS)
     take(store, [document(2)])
     with store.write() as connection:
-        assert devices.forget(connection, "d1")
+        assert forgetting.forget(connection, "d1")
         assert count(connection, tables.windows) == count(connection, tables.window_spans) == 0
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 from modelwave_controller.service.broker_address import ServiceBroker
@@ -19,8 +20,10 @@ class NatsCluster:
     def __init__(self, folder: Path) -> None:
         self._program = needed("nats-server")
         self._folder = folder
-        self._clients, self._routes = free_ports(NODES), free_ports(NODES)
-        self.ports = free_ports(NODES)
+        free = free_ports(4 * NODES)
+        self._clients, self._routes, self._monitors, self.ports = (
+            free[start : start + NODES] for start in range(0, len(free), NODES)
+        )
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> "NatsCluster":
@@ -44,6 +47,7 @@ class NatsCluster:
         config.write_text(f"""
 server_name: n{node}
 listen: "127.0.0.1:{self._clients[node]}"
+http: "127.0.0.1:{self._monitors[node]}"
 jetstream {{ store_dir: "{self._folder / f"store-{node}"}" }}
 mqtt {{ listen: "127.0.0.1:{self.ports[node]}" }}
 cluster {{ name: c, listen: "127.0.0.1:{self._routes[node]}", routes: [{routes}] }}
@@ -52,6 +56,19 @@ cluster {{ name: c, listen: "127.0.0.1:{self._routes[node]}", routes: [{routes}]
             self._running[node] = subprocess.Popen(
                 [self._program, "-c", str(config)], stdout=log, stderr=subprocess.STDOUT
             )
+
+    def wait_healthy(self, node: int) -> None:
+        """Returns when the node has caught up with the others: before that it does not count for
+        the quorum of what was made while it was away."""
+        url = f"http://127.0.0.1:{self._monitors[node]}/healthz"
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=START_SECONDS):
+                    return
+            except OSError:  # also of an answer that says "unavailable"
+                assert time.monotonic() < end, "the node does not catch up"
+                time.sleep(0.5)
 
     def kill(self, node: int) -> None:
         process = self._running.pop(node)

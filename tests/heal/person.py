@@ -9,7 +9,7 @@ from modelwave_controller.operations import overview, rollouts, status
 from modelwave_controller.operations import recover as recovery
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.rollout import state
-from modelwave_controller.storage import clock, devices, log, outbox
+from modelwave_controller.storage import clock, forgetting, log, outbox
 from modelwave_shared import topics
 from tests.heal.fleet import FLEET, GOOD, MODEL, PLAN
 
@@ -105,7 +105,7 @@ class Person:
 
     def forget(self, name):
         with self.store.write() as connection:
-            if devices.forget(connection, name):
+            if forgetting.forget(connection, name):
                 outbox.put(connection, [topics.reported(FLEET, name)], b"")
                 outbox.put(connection, [topics.presence(FLEET, name)], b"")
         self._note(f"device forget {name}")

@@ -37,6 +37,7 @@ MAX_HEADER_BYTES = 5  # of a packet: its first byte, then its length in at most 
 MAX_TOPIC_BYTES = 256  # the longest topic of topics.py has 223
 MAX_PAYLOAD_BYTES = 2 * MAX_ENVELOPE_BYTES + 2  # one more than checks.py accepts
 MAX_ANSWER_BYTES = 255  # of the body of an acknowledgement
+DENIED = "the broker denied a subscription: this user may not read a topic"
 SKIPPED_BYTES = 256  # read at a time from a packet that is too long
 TCP, TCP_NODELAY = 6, 1  # MicroPython's socket module does not name them
 
@@ -45,12 +46,10 @@ class Acknowledgement:
     """The acknowledgement that a task waits for: its packet type and its packet id (0 for a
     CONNACK, which has none)."""
 
-    def __init__(self, kind: int, packet_id: int = 0, may_deny: bool = False) -> None:
-        """`may_deny`: the connection goes on if the broker denies what it was asked."""
+    def __init__(self, kind: int, packet_id: int = 0) -> None:
         self.kind = kind
         self.packet_id = packet_id
-        self.may_deny = may_deny
-        self.denied = False
+        self.codes = b""  # of a SUBACK
         self.eighths = 0  # of the keep-alive, since the packet was sent
 
 
@@ -114,22 +113,21 @@ class MqttLink(BrokerLink):
             raise LinkLost(self._why)
 
     async def subscribe(self, topics: "list[str]") -> None:
-        await self._subscribe(topics, False)
+        if await self.denied(topics):
+            self._lose(DENIED)
+            raise LinkLost(self._why)
 
-    async def subscribe_if_allowed(self, topics: "list[str]") -> bool:
-        answer = await self._subscribe(topics, True)
-        return not answer.denied
-
-    async def _subscribe(self, topics: "list[str]", may_deny: bool) -> Acknowledgement:
+    async def denied(self, topics: "list[str]") -> "list[str]":
         # Retained messages may come before the acknowledgement, when no task receives yet.
-        self._room = len(topics)
+        self._room = len(self._held) + len(topics)
         try:
             packet_id = self._next_packet_id()
-            answer = Acknowledgement(packets.SUBACK, packet_id, may_deny)
+            answer = Acknowledgement(packets.SUBACK, packet_id)
             await self._ask(answer, packets.subscribe(topics, packet_id))
-            return answer
         finally:
             self._room = 1
+        codes = zip(topics, answer.codes)
+        return [topic for topic, code in codes if code > packets.MAX_GRANTED_QOS]
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         packet_id = self._next_packet_id()
@@ -318,10 +316,8 @@ class MqttLink(BrokerLink):
         wanted = self._wanted
         if wanted is None or (wanted.kind, wanted.packet_id) != (kind, packet_id):
             raise LinkLost(_unexpected(kind))
-        if kind == packets.SUBACK and max(body[2:] or b"\xff") > packets.MAX_GRANTED_QOS:
-            if not wanted.may_deny:
-                raise LinkLost("the broker denied a subscription: this user may not read a topic")
-            wanted.denied = True
+        if kind == packets.SUBACK:
+            wanted.codes = body[2:] or b"\xff"
         self._wanted = None
         self._tell()
 

@@ -56,10 +56,6 @@ class BrokerAddress:
         return ", ".join(f"{host}:{port}" for host, port in self.places)
 
 
-class Denied(LinkLost):
-    """The broker has denied a subscription; the connection stands."""
-
-
 class PahoLink(ports.BrokerLink):
     """The link over paho-mqtt, with one connection at a time; `connect` closes the old one."""
 
@@ -71,7 +67,7 @@ class PahoLink(ports.BrokerLink):
         self._turns = 0
         self._client: mqtt.Client | None = None
         self._messages: asyncio.Queue[tuple[str, bytes] | LinkLost] = asyncio.Queue()
-        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._answers: dict[int, asyncio.Future[list[bool]]] = {}
         self._connected: asyncio.Future[None] | None = None
 
     async def connect(self, will_topic: str, will: bytes) -> None:
@@ -99,14 +95,12 @@ class PahoLink(ports.BrokerLink):
         self._turns += 1
 
     async def subscribe(self, topics: list[str]) -> None:
-        await self._answered(lambda client: client.subscribe([(topic, 1) for topic in topics]))
+        if await self.denied(topics):
+            raise LinkLost("the broker denied a subscription")
 
-    async def subscribe_if_allowed(self, topics: list[str]) -> bool:
-        try:
-            await self.subscribe(topics)
-        except Denied:
-            return False
-        return True
+    async def denied(self, topics: list[str]) -> list[str]:
+        failures = await self._answered(lambda client: client.subscribe([(t, 1) for t in topics]))
+        return [topic for topic, failed in zip(topics, failures, strict=False) if failed]
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         def send(client: mqtt.Client) -> tuple[int, int | None]:
@@ -131,11 +125,12 @@ class PahoLink(ports.BrokerLink):
             except OSError:  # no thread can be started
                 client.loop_stop()
 
-    async def _answered(self, send: Callable[[mqtt.Client], tuple[Any, int | None]]) -> None:
-        """Sends a packet and waits until the broker has acknowledged it. Raises LinkLost."""
+    async def _answered(self, send: Callable[[mqtt.Client], tuple[Any, int | None]]) -> list[bool]:
+        """Sends a packet and waits until the broker has acknowledged it; returns which of its
+        subscriptions were denied. Raises LinkLost."""
         if self._client is None:
             raise LinkLost("not connected")
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
         # The acknowledgement arrives through the loop, so it cannot arrive before `answer` is
         # stored.
         code, number = send(self._client)
@@ -143,7 +138,7 @@ class PahoLink(ports.BrokerLink):
             raise LinkLost(mqtt.error_string(code))
         self._answers[number] = answer
         try:
-            await asyncio.wait_for(answer, ANSWER_SECONDS)
+            return await asyncio.wait_for(answer, ANSWER_SECONDS)
         except TimeoutError as error:
             # Its node may have lost its cluster, and answer pings all the same.
             self._on_lost("the broker does not answer")
@@ -178,11 +173,10 @@ class PahoLink(ports.BrokerLink):
             tell(self._on_message, message.topic, bytes(message.payload[:MAX_PAYLOAD_BYTES]))
 
         def on_publish(_c: Any, _u: Any, number: int, _r: Any, _p: Any) -> None:
-            tell(self._on_answer, number, "")
+            tell(self._on_answer, number, [])
 
         def on_subscribe(_c: Any, _u: Any, number: int, codes: list[ReasonCode], _p: Any) -> None:
-            denied = any(code.is_failure for code in codes)
-            tell(self._on_answer, number, "the broker denied a subscription" if denied else "")
+            tell(self._on_answer, number, [code.is_failure for code in codes])
 
         client.on_ended = lambda why: tell(self._on_lost, why)
         client.on_connect = on_connect
@@ -217,14 +211,10 @@ class PahoLink(ports.BrokerLink):
             self._messages.get_nowait()
         self._messages.put_nowait((topic, payload))
 
-    def _on_answer(self, number: int, problem: str) -> None:
+    def _on_answer(self, number: int, denied: list[bool]) -> None:
         answer = self._answers.get(number)
-        if answer is None or answer.done():
-            return
-        if problem:
-            answer.set_exception(Denied(problem))
-        else:
-            answer.set_result(None)
+        if answer is not None and not answer.done():
+            answer.set_result(denied)
 
 
 class _Client(mqtt.Client):

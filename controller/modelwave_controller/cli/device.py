@@ -96,7 +96,15 @@ def list_devices(
         if found.more:
             say(f"there are more: --after {safe(found.last)}", stderr=True)
         if not as_json:
+            if found.last == (after or ""):
+                say(_no_device(only.leaves_nothing_out and after is None), stderr=True)
             _warn(found.problem)
+
+
+def _no_device(of_all: bool) -> str:
+    if of_all:
+        return "no device is known yet: `modelwave device enrol` makes what one needs"
+    return "no device is like this: `modelwave device list` shows all"
 
 
 def _print_devices(found: DeviceList, now: float) -> None:

@@ -9,7 +9,7 @@ from modelwave_controller.cli.options import JsonOption, actor, duration
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import pruning
 from modelwave_controller.operations.pruning import Prunable
-from modelwave_controller.phrases import plural
+from modelwave_controller.phrases import plural, span
 from modelwave_controller.terminal import print_json, say
 
 app = typer.Typer(no_args_is_help=True, help="Make room in the log of all rollouts.")
@@ -31,6 +31,7 @@ def prune(
             metavar="DURATION",
             help="Only of rollouts over which this time has passed: 30d.",
             parser=duration,
+            show_default="90d",
         ),
     ] = 90 * DAY_SECONDS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be.")] = False,
@@ -58,10 +59,10 @@ def prune(
             found = pruning.prune(store, now - older_than, now, actor())
         if vacuum and not dry_run:
             store.vacuum()
-    _print(found, dry_run, as_json)
+    _print(found, older_than, dry_run, as_json)
 
 
-def _print(found: list[Prunable], dry_run: bool, as_json: bool) -> None:
+def _print(found: list[Prunable], older_than: int, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json([one._asdict() for one in found])
         return
@@ -69,4 +70,7 @@ def _print(found: list[Prunable], dry_run: bool, as_json: bool) -> None:
     for one in found:
         say(f"rollout {one.rollout} ({one.model}): {plural(one.answers, 'answer')} {done}")
     if not found:
-        say("no rollout that is over for so long has answers in the log")
+        say(
+            f"nothing to delete: the log has no answers to a rollout that has been over for "
+            f"{span(older_than)} and whose release is ordered no more"
+        )

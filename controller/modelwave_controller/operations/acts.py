@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.rollout.events import FLEET, Act, ClockAccepted, Forgotten, Tagged, by
-from modelwave_controller.storage import clock, devices, log, outbox, tags
+from modelwave_controller.storage import clock, devices, forgetting, log, outbox, tags
 from modelwave_shared import topics
 
 MAX_TAGS = 16  # of a device
@@ -26,7 +26,7 @@ def forget(
 ) -> list[str]:
     """Forgets a device until it reports again. Returns its tags, which are kept. Raises
     OperatorError if it is not known."""
-    if not devices.forget(connection, device):
+    if not forgetting.forget(connection, device):
         raise OperatorError(f"DEVICE: no message from {device} has been received")
     # Otherwise its messages that the broker retains would bring it back.
     outbox.put(connection, [topics.reported(fleet, device)], b"")

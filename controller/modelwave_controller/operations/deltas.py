@@ -28,7 +28,8 @@ class Delta(NamedTuple):
 
     def told(self) -> str:
         what = f"from release {self.release} of {self.model} for {self.target}"
-        whose = f"which {plural(self.devices, 'device')} run"
+        run = "runs" if self.devices == 1 else "run"
+        whose = f"which {plural(self.devices, 'device')} {run}"
         if not self.size:
             return f"no delta {what}, {whose}: the models have too little in common"
         return f"delta {what}, {whose}: {self.size:,} of {self.of:,} bytes"

@@ -84,9 +84,8 @@ class Check:
             with Probe(self.broker, place):
                 return Finding(f"connect to {where}", True, "it lets the controller in")
         except ProbeError as error:
-            return Finding(
-                f"connect to {where}", False, str(error), "see [broker] in controller.toml"
-            )
+            mends = "start the broker, or correct [broker] in controller.toml"
+            return Finding(f"connect to {where}", False, str(error), mends)
 
     def _client_ids(self) -> Finding:
         with self.connect() as first, self.connect() as second:
@@ -215,9 +214,8 @@ class Check:
                 pass
         except ProbeError:
             return Finding("clients without a user", True, "are refused")
-        return Finding(
-            "clients without a user", False, "are let in", "allow_anonymous false, password_file"
-        )
+        mends = "allow_anonymous false, password_file; of `modelwave broker`: --users"
+        return Finding("clients without a user", False, "are let in", mends)
 
     def _on_all_nodes(self, place: tuple[str, int]) -> Finding:
         topic = f"{self.own}/nodes"

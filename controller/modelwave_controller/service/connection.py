@@ -26,6 +26,8 @@ WINDOW = 1000  # messages sent and not yet acknowledged
 KEEPALIVE_SECONDS = 30
 SILENT_ASKS = 6  # calls of `ask` without an answer after which the broker counts as silent
 BURST_SECONDS = 0.5  # for which nothing is read at most, while a burst is handed over
+# Calls of `ask_again` before the filters that were denied are asked for again: some 15 seconds.
+AGAIN_CALLS = (2, 4, 8, 16)
 CONNECT_SECONDS = 10
 CLOSE_SECONDS = 3
 
@@ -64,6 +66,10 @@ class Connection:
         self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
         self._leaving: dict[int, Callable[[], None]] = {}  # by message id of the UNSUBSCRIBE
         self.heard = Heard() if link.notes_heard else None  # which topics were
+        self._hearing = list(link.heard)  # the filters that were last asked for
+        self._denied: list[str] = []  # those of them that are to be asked for again
+        self._denials = 0
+        self._calls = 0  # of `ask_again`, since they were denied
         self._asking = threading.Lock()
         self._reads = threading.Event()  # cleared: the network thread waits
         self._reads.set()
@@ -146,6 +152,18 @@ class Connection:
             return
         self._awaits = True
         self._client.unsubscribe(f"controller/{self.client_id}/none")
+
+    def ask_again(self) -> None:
+        """Asks again for the filters that were denied, when their pause is over; call it every
+        ASK_SECONDS while the connection is not used. A cluster that has lost a node denies some
+        for a while, and a new connection would have to be granted all of them at once."""
+        denied = self._denied
+        if not denied:
+            return
+        self._calls += 1
+        if self._calls >= AGAIN_CALLS[self._denials - 1]:
+            self._hearing, self._denied, self._calls = denied, [], 0
+            self._client.subscribe([(topic, 1) for topic in denied])
 
     @property
     def silent(self) -> bool:
@@ -231,8 +249,8 @@ class Connection:
             self.refused = True
             self.link.say(f"the broker refused the connection: {reason}")
             return
-        if self.link.heard:
-            client.subscribe([(topic, 1) for topic in self.link.heard])
+        if self._hearing:
+            client.subscribe([(topic, 1) for topic in self._hearing])
         else:
             self.link.stands(self)
 
@@ -268,17 +286,21 @@ class Connection:
     def _on_heard(self, codes: list[Any]) -> None:
         """Uses the connection only if all subscriptions were granted: otherwise the controller
         would send orders, receive no reports, and count all devices as silent."""
-        denied = [t for t, c in zip(self.link.heard, codes, strict=True) if c.is_failure]
-        if denied:
-            self.refused = True
-            self.link.say(
-                f"the broker does not let the controller subscribe to {', '.join(denied)}: "
-                f"allow it for user {self.link.broker.user!r}",
-                logging.ERROR,
-            )
-            self.over.set()
-        else:
+        denied = [t for t, c in zip(self._hearing, codes, strict=True) if c.is_failure]
+        if not denied:
             self.link.stands(self)
+            return
+        self.refused = True
+        if self._denials < len(AGAIN_CALLS):
+            self._denials += 1
+            self._denied = denied
+            return
+        self.link.say(
+            f"the broker does not let the controller subscribe to {', '.join(denied)}: "
+            f"allow it for user {self.link.broker.user!r}",
+            logging.ERROR,
+        )
+        self.over.set()
 
     def _on_disconnect(self, *_: object) -> None:
         self.gone.set()

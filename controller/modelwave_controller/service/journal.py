@@ -25,7 +25,7 @@ from modelwave_controller.rollout.events import (
 )
 from modelwave_controller.rollout.lines import SERVICE, line_of
 from modelwave_controller.storage import counting, log
-from modelwave_controller.storage.devices import Ignored
+from modelwave_controller.storage.ignored import Ignored
 from modelwave_controller.storage.log import Wanted
 from modelwave_controller.storage.store import Transactions
 

@@ -167,6 +167,7 @@ class ServiceLink:
         while not connection.over.wait(ASK_SECONDS):
             if self.broker.others and self._is_to_be_left(connection, start):
                 return
+            connection.ask_again()
             if self.current is connection:
                 before = connection.silent
                 connection.ask()

@@ -44,11 +44,13 @@ from modelwave_shared import topics
 
 KINDS = ("desired", "root")  # the first levels of the topics that are read back
 READ_ALL_SECONDS = 300
+REFUSED_SECONDS = 5  # after which the broker is asked again that has refused; then twice that
 TOPICS_PER_SECOND = 20
 PAUSE_SECONDS = 1
 QUIET_SECONDS = 30  # without a message: then no probe comes back any more
 FIRST_SECONDS = 5  # the same, for the messages that wait for the first look
 MAX_NEWS = 10_000
+MAX_DOUBLINGS = 10
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +106,7 @@ class ReadBack:
             self._look: Look | None = None
             self._answered = 0  # the number of the last probe that came back
             self._refused = False
+            self._refusals = 0  # in a row
             self._number = 0
             self._looked = False  # the first look is over
             self._last = time.monotonic()
@@ -212,6 +215,7 @@ class ReadBack:
     def _judge(self, store: Transactions, connection: Connection) -> None:
         look = self._look
         assert look is not None
+        self._refusals = 0
         with self._lock:
             doubtful = {t: d for t, d in self._news.items() if t not in self._sent}
             if look.whole and (look.first or self._heard_any):
@@ -279,8 +283,12 @@ class ReadBack:
                 outbox.unsend_all(database, self.fleet)
             self.wake()
         self._tell_blind("the broker refuses" if self._refused else "no answer arrives")
-        self._refused = False
+        refused, self._refused = self._refused, False
         self._end(look)
+        if refused:  # a cluster that has lost a node does that for a while
+            soon = REFUSED_SECONDS << min(self._refusals, MAX_DOUBLINGS)
+            self._next_all = min(self._next_all, time.monotonic() + soon)
+            self._refusals += 1
 
     def _tell_blind(self, why: str) -> None:
         self._trouble.say(

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from modelwave_controller.errors import StorageError
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import clock, devices, last_heard, members
-from modelwave_controller.storage.devices import Stored
+from modelwave_controller.storage.intake import Stored
 from modelwave_controller.storage.last_heard import LastHeard
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.messages import Present, Repeat

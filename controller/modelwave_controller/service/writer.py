@@ -23,7 +23,7 @@ from modelwave_controller.service.folding import Folding
 from modelwave_controller.service.journal import IgnoredJournal
 from modelwave_controller.service.repeats import Repeats
 from modelwave_controller.service.trouble import Trouble
-from modelwave_controller.storage import admission, clock, devices, messages, metrics, proven
+from modelwave_controller.storage import admission, clock, intake, messages, metrics, proven
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.messages import Bad, Incoming, Present, Repeat
 from modelwave_controller.storage.proven import NOTHING_ASKED, Policy
@@ -211,7 +211,7 @@ class Writer:
                     admitted = admission.admitted(connection, incoming, self.approves, now)
                     counted = proven.judged(connection, admitted, self.policy)
                     kept = self.repeats.kept({m.device for m in counted}) if self.repeats else {}
-                    stored = devices.store(connection, self.fleet, counted, now, kept)
+                    stored = intake.store(connection, self.fleet, counted, now, kept)
                     metrics.add_windows(connection, counted, clock.stored(connection).seconds)
             except LeaseLost:
                 return  # the service that leads now receives what devices report

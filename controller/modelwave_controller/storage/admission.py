@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from modelwave_controller.storage import devices, enrolled
+from modelwave_controller.storage import devices, enrolled, strangers
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.enrolled import Waiting
 from modelwave_controller.storage.messages import Incoming, ReportMessage
@@ -46,7 +46,7 @@ def _note(connection: Connection, reports: Sequence[ReportMessage], now: float) 
     names = sorted({message.device for message in reports})
     rows = rows_with(connection, select(waiting), waiting.c.device, names)
     found = {row.device: Waiting(*row) for row in rows}
-    room = devices.MAX_STRANGERS - (
+    room = strangers.MAX_STRANGERS - (
         connection.scalar(select(func.count()).select_from(waiting)) or 0
     )
     for message in reports:

@@ -5,10 +5,12 @@ from typing import NamedTuple
 from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.slot_sets import contains
 from modelwave_controller.trust.documents import ModelState
-from modelwave_shared.words import SHADOWED, SUCCEEDED
+from modelwave_shared.words import REJECTED, SHADOWED, SUCCEEDED
 
 CLAIM = "says SUCCEEDED, but another release is live"
 NO_SHADOW = "says SHADOWED, but was not ordered to run the release beside the live one"
+
+MAX_WENT_ON = 3  # times that a device goes on with an order after it refused it; each is an event
 
 
 class GivenOrder(NamedTuple):
@@ -49,3 +51,14 @@ def says_nothing_new(order: GivenOrder, proved: str, outcome: str, state: ModelS
     release that it runs, and their answers would double the log."""
     goes_on = outcome in (SUCCEEDED, IN_PROGRESS) and state.sha256 == order.manifest
     return order.quiet and goes_on and proved == order.manifest
+
+
+def went_on(times: int, before: str, outcome: str) -> int:
+    """Returns how often a device has gone on with an order that it had refused, after an answer;
+    `times`: before it, `before`: the outcome that it reported then for the order. Above MAX_WENT_ON
+    the log says that the order is refused, and neither going on nor refusing it is an event, as a
+    device that lacks a few bytes may do both forever."""
+    if outcome not in (IN_PROGRESS, REJECTED):
+        return 0
+    is_new = outcome == IN_PROGRESS and before == REJECTED
+    return times + 1 if is_new and times <= MAX_WENT_ON else times

@@ -16,6 +16,7 @@ from modelwave_controller.storage import devices, installs
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import Heard
 from modelwave_controller.storage.messages import Incoming, Measured
+from modelwave_controller.storage.strangers import may_have_rows
 from modelwave_controller.storage.tables import LIVE, SHADOW, WindowTables
 from modelwave_controller.storage.windows import MAX_SUM, WindowBatch
 
@@ -112,7 +113,7 @@ def _that_may_be_stored(
     connection: Connection, tables: WindowTables, windows: Sequence[Measured]
 ) -> list[Measured]:
     """Returns the windows that may be stored: anybody can send some under names of no device."""
-    kept = devices.may_have_rows(connection, tables.sums, sorted({w.device for w in windows}))
+    kept = may_have_rows(connection, tables.sums, sorted({w.device for w in windows}))
     return [window for window in windows if window.device in kept]
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # As in migrations/versions, oldest first; test_migrations.py compares.
 KNOWN = (
     *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"),
-    *("0011", "0012", "0013", "0015", "0018", "0019", "0020"),
+    *("0011", "0012", "0013", "0015", "0018", "0019", "0020", "0021"),
 )
 FIRST, NEWEST = KNOWN[0], KNOWN[-1]
 

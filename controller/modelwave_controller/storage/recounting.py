@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, literal_column, select, update
 
 from modelwave_controller.rollout.events import Event, load_event
 from modelwave_controller.storage import counting
@@ -62,6 +62,8 @@ def recount(connection: Connection) -> None:
     query = query.join(devices, devices.c.device == device_models.c.device)
     connection.execute(insert(reporting).from_select([*reporting.columns.keys()], query))
     _recount_events(connection)
+    pruned = select(events.c.rollout).where(events.c.kind == literal_column("'condensed'"))
+    counting.drop_answers(connection, [*connection.scalars(pruned.distinct())])
     newest = connection.scalar(select(heads.c.value).where(heads.c.name == "event")) or 0
     for name, value in (("counted", newest), ("counters", counting.VERSION)):
         its = heads.c.name == name

@@ -107,8 +107,9 @@ class Store:
             yield connection
 
     def vacuum(self) -> None:
-        """Gives the room of deleted rows back to the disk. On SQLite it writes the whole database
-        anew, and nobody else writes meanwhile; it needs as much room again."""
+        """Gives the room of deleted rows back to the disk. It writes the whole database anew, on
+        PostgreSQL the tables of answers, and needs as much room again; meanwhile nobody else
+        writes there, and on PostgreSQL nobody reads."""
         with self._advice(), self._one_writer, closing(self._engine.raw_connection()) as connection:
             raw: Any = connection.dbapi_connection
             if self._is_sqlite:
@@ -118,7 +119,7 @@ class Store:
             raw.rollback()
             raw.autocommit = True  # it cannot run in a transaction
             try:
-                raw.execute("VACUUM (ANALYZE)")
+                raw.execute("VACUUM (FULL, ANALYZE) events, answered, answer_counts")
             finally:
                 raw.autocommit = False
 

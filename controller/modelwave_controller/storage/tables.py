@@ -243,6 +243,8 @@ device_models = Table(
     Column("next_seconds", BigInteger, nullable=False, server_default="0"),
     # Bytes of the live release's download that a delta has spared.
     Column("saved", BigInteger, nullable=False, server_default="0"),
+    # How often it has gone on with its order after it refused it (answers.py).
+    Column("went_on", BigInteger, nullable=False, server_default="0"),
     Index(
         "device_models_saved",
         "sha256",
