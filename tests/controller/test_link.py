@@ -402,18 +402,18 @@ def test_a_broker_that_never_accepts_is_left_if_there_is_another_address(
 
 
 def test_too_few_answers_to_a_subscription_end_the_connection_and_not_the_service() -> None:
-    with StubBroker(grants=b"\x01") as broker, linked(broker.port) as ours:
+    with StubBroker(granted=1) as broker, linked(broker.port) as ours:
         poll(lambda: len(broker.clients) > 1)
-        broker.grants = b"\x01\x01\x01"
+        broker.granted = None
         poll(ours.connected)
 
 
 def test_too_few_answers_to_a_probe_are_no_end_of_the_check() -> None:
     with (
-        StubBroker(grants=b"\x01") as broker,
+        StubBroker(granted=1) as broker,
         Probe(ServiceBroker("127.0.0.1", broker.port), ("127.0.0.1", broker.port)) as probe,
     ):
-        assert probe.subscribe(["a", "b"]) == ["a", "b"]
+        assert probe.subscribe(["1/2/3/a", "1/2/3/b"]) == ["1/2/3/a", "1/2/3/b"]
 
 
 def test_a_message_whose_topic_is_no_text_is_passed_over() -> None:
@@ -557,11 +557,15 @@ class StubBroker:
         denies: tuple[str, ...] = (),
         reads_on: bool = False,
         answers: bool = True,
+        granted: int | None = None,
     ) -> None:
-        """Does not `answer` when it is asked to. Reads no more after `deaf_after` packets, until
+        """Answers for `granted` filters of a SUBSCRIBE, None: for all.
+
+        Does not `answer` when it is asked to. Reads no more after `deaf_after` packets, until
         `hears_again` is set; then it ends, or `reads_on`. `denies` are kinds of topics that
         nobody may subscribe to."""
         self.denies = denies
+        self.granted = granted
         self.answers = answers
         self.reads_on = reads_on
         self.deaf_after = deaf_after
@@ -626,6 +630,7 @@ class StubBroker:
                 client.sendall(b"\x20\x02\x00\x00")
             elif kind == 8:
                 codes = bytes(0x80 if kind in self.denies else 1 for kind in _kinds(body[2:]))
+                codes = codes[: self.granted]
                 client.sendall(bytes((0x90, 2 + len(codes))) + body[:2] + codes)
             elif kind == 10 and self.answers:
                 client.sendall(b"\xb0\x02" + body[:2])
