@@ -129,6 +129,17 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         events.Recovered(model="digits", floor=1057),
         events.FoundNewer(model="digits", seq=57),
         events.EpochBegan(epoch=1),
+        events.Condensed(
+            waves=[
+                events.WaveCounts(
+                    stage=0,
+                    devices=3,
+                    answers={"SUCCEEDED": 2, "ROLLED_BACK": 1},
+                    rolled_back=["d1"],
+                )
+            ],
+            answers=7,
+        ),
         events.DevicesEnrolled(number=2, first=["d", "e"], renewed=1),
         events.DeviceRevoked(device="d"),
         events.DeviceApproved(device="d"),

@@ -542,7 +542,7 @@ def _kinds(filters: bytes) -> Iterator[str]:
     """The kinds of the topics in the body of a SUBSCRIBE."""
     while filters:
         end = 2 + struct.unpack_from("!H", filters)[0]
-        yield filters[2:end].decode().split("/")[3]
+        yield "".join(filters[2:end].decode().split("/")[3:4])
         filters = filters[end + 1 :]
 
 
