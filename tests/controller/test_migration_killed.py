@@ -10,7 +10,9 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import counted_twice
 import old_home
 import pytest
 from sqlalchemy import Engine, event
@@ -73,20 +75,45 @@ def events(file: Path) -> list[tuple[object, ...]]:
 
 
 def statements(home: Path) -> int:
-    """Returns how many statements the migration has."""
-    copied, count = home.parent / "counted.db", 0
+    """Returns how many statements the migration has, up to its commit."""
+    copied, count, is_done = home.parent / "counted.db", 0, False
     shutil.copyfile(home / "modelwave.db", copied)
 
     def passes(connection: object, *_: object) -> None:
         nonlocal count
-        count += bool(connection.get_execution_options().get("modelwave_writes"))  # type: ignore[attr-defined]
+        count += not is_done and writes(connection)
+
+    def commits(connection: object) -> None:
+        nonlocal is_done
+        is_done = is_done or writes(connection)
 
     event.listen(Engine, "before_cursor_execute", passes)
+    event.listen(Engine, "commit", commits)
     try:
         Store(f"sqlite:///{copied}").close()
     finally:
         event.remove(Engine, "before_cursor_execute", passes)
+        event.remove(Engine, "commit", commits)
     return count
+
+
+def writes(connection: Any) -> bool:
+    return bool(connection.get_execution_options().get("modelwave_writes"))
+
+
+def started_and_ended(home: Path) -> bytes:
+    """Starts the service, which is killed at no point, ends it in order, and returns what it said
+    until it served."""
+    with serve(home, -1) as service:
+        assert service.stdout is not None
+        said = b""
+        while b"modelwave serves" not in said:
+            line = service.stdout.readline()
+            assert line, said
+            said += line
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(SERVES_SECONDS) == 0
+    return said
 
 
 @pytest.mark.slow
@@ -102,16 +129,23 @@ def test_killed_at_points_of_the_migration_it_starts_again_and_is_whole(tmp_path
         assert revision(file) == migrate.FIRST, point
         assert damage.found(file) == "", point
         assert events(file) == before
-    with serve(home, -1) as service:
-        assert service.stdout is not None
-        said = b""
-        while b"modelwave serves" not in said:
-            line = service.stdout.readline()
-            assert line, said
-            said += line
-        service.send_signal(signal.SIGTERM)
-        assert service.wait(SERVES_SECONDS) == 0
+    said = started_and_ended(home)
     assert b"was migrated from revision 0001" in said
     assert revision(file) == migrate.NEWEST
     assert damage.found(file) == ""
     assert events(file)[: len(before)] == before
+
+
+@pytest.mark.slow
+def test_killed_while_it_counts_the_log_after_the_migration_it_counts_anew(tmp_path: Path) -> None:
+    home = home_at(tmp_path)
+    file, last = home / "modelwave.db", statements(home)
+    before = events(file)
+    with serve(home, last + 3) as killed:
+        assert killed.wait(SERVES_SECONDS) == -signal.SIGKILL
+    assert revision(file) == migrate.NEWEST
+    assert damage.found(file) == ""
+    started_and_ended(home)
+    assert events(file)[: len(before)] == before
+    with closing(Store(f"sqlite:///{file}")) as store, store.read() as connection:
+        counted_twice.require_the_same(connection)
