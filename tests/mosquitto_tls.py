@@ -102,13 +102,14 @@ class Client:
                 context.load_cert_chain(*certificate)
             client.tls_set_context(context)
         client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_subscribe = lambda *_: self._done.set()
         try:
             client.connect("localhost", port, 60)
             client.loop_start()
             if not self._connected.wait(SECONDS):
-                raise Refused("no answer")
+                raise OSError("no answer")
         except (OSError, ssl.SSLError) as error:
             self.close()
             raise Refused(str(error)) from error
@@ -119,6 +120,12 @@ class Client:
     def _on_connect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self._said = str(reason) if reason.is_failure else ""
         self._connected.set()
+
+    def _on_disconnect(self, *_: Any) -> None:
+        """By TLS 1.3 a certificate is refused after the client's part of the handshake."""
+        if not self._connected.is_set():
+            self._said = "the broker closed the connection"
+            self._connected.set()
 
     def _on_message(self, _c: Any, _u: Any, message: paho.MQTTMessage) -> None:
         self.heard.add((message.topic, message.payload))

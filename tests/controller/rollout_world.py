@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import counted_twice
 import pytest
 from sqlalchemy import update
+from tests.controller import counted_twice
 
 from modelwave_controller import home as homes
 from modelwave_controller.errors import StorageError
