@@ -17,7 +17,7 @@ WEIGHTS = (2000, 2500, 3000)  # bytes of v2's file that are weights
 @pytest.mark.skipif(os.environ.get("MODELWAVE_LONG") != "1", reason="MODELWAVE_LONG=1 runs it")
 def test_a_fine_tuned_model_is_downloaded_as_a_delta(house: House) -> None:
     house.init()
-    house.start_broker("amqtt")
+    house.start_broker("embedded")
     house.start_service()
     house.release("v2")
     parts = Parts(
