@@ -112,13 +112,11 @@ def _require_a_trial_home(home: Home, prefix: str) -> None:
 
 def _work(home: Home, target: str, model: str, prefix: str, first: int, devices: int) -> Work:
     broker = broker_of(home)
-    settings = home.config.broker
-    names_of_files = (settings.ca, settings.certificate, settings.key)
-    tls = [str(home.within(name)) if name else "" for name in names_of_files]
+    tls = broker.tls
     return Work(
         host=broker.host,
         port=broker.port,
-        tls=tls if settings.tls else None,
+        tls=[tls.ca_file, tls.certificate, tls.key] if tls else None,
         user=broker.user,
         password=broker.password,
         source="",

@@ -23,6 +23,7 @@ from modelwave_controller.enrolment.authority import Certificate
 from modelwave_controller.enrolment.lists import ToEnrol
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import BrokerSettings, Home
+from modelwave_controller.trust.file_places import bracketed
 
 MAX_AUTHORITIES_BYTES = 65536
 MAX_BOARD_AUTHORITIES_BYTES = 8192  # a board keeps them in RAM
@@ -74,7 +75,7 @@ def _file_hosts(home: Home) -> tuple[str, ...]:
     if settings.urls:
         return tuple(dict.fromkeys(urlsplit(url).netloc.lower() for url in settings.urls))
     host, port = settings.address
-    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}",) if port else ()
+    return (f"{bracketed(host)}:{port}",) if port else ()
 
 
 def _authorities(home: Home) -> bytes:

@@ -10,7 +10,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from modelwave_controller.service.broker_address import ServiceBroker
-from modelwave_controller.service.connection import no_delay
+from modelwave_controller.service.connection import prepare
 
 ANSWER_SECONDS = 5  # of silence
 KEEPALIVE_SECONDS = 30
@@ -52,13 +52,9 @@ class Probe:
         )
         client.connect_timeout = ANSWER_SECONDS
         client.max_inflight_messages_set(MAX_IN_FLIGHT)
-        if broker.user:
-            client.username_pw_set(broker.user, broker.password)
-        if broker.tls:
-            client.tls_set_context(broker.tls.context())
+        prepare(client, broker)
         if will:
             client.will_set(will, b"gone", qos=1)
-        client.on_socket_open = no_delay
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe

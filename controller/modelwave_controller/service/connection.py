@@ -226,12 +226,8 @@ class Connection:
         )
         client.connect_timeout = CONNECT_SECONDS
         client.max_inflight_messages_set(WINDOW)
-        if broker.user:
-            client.username_pw_set(broker.user, broker.password)
-        if broker.tls:
-            client.tls_set_context(broker.tls.context())
+        prepare(client, broker)
         client.on_ended = self._on_ended
-        client.on_socket_open = no_delay
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_unsubscribe = self._on_unsubscribe
@@ -345,6 +341,15 @@ class _Client(mqtt.Client):
                 connected.close()
             self.on_ended(f"cannot read a packet of the broker: {error}")
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
+
+
+def prepare(client: mqtt.Client, broker: ServiceBroker) -> None:
+    """Lets the client connect as the broker's settings say, and send at once."""
+    if broker.user:
+        client.username_pw_set(broker.user, broker.password)
+    if broker.tls:
+        client.tls_set_context(broker.tls.context())
+    client.on_socket_open = no_delay
 
 
 def no_delay(_client: mqtt.Client, _data: object, connected: Any) -> None:

@@ -29,6 +29,7 @@ from modelwave_controller.service.guard import (
     longest_seconds,
 )
 from modelwave_controller.service.vitals import HANGS, Vitals
+from modelwave_controller.trust.file_places import bracketed
 
 PREFIX = "/files"
 BACKLOG = 256  # connections that the system holds until they are accepted
@@ -110,8 +111,7 @@ def _size_of(path: Path) -> int | None:
 
 
 def url_of(host: str, port: int) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}{PREFIX}"
+    return f"http://{bracketed(host)}:{port}{PREFIX}"
 
 
 def doubt(urls: Sequence[str], broker: str) -> str:

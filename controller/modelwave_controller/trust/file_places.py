@@ -27,6 +27,10 @@ def warnings(root: dict[str, Any], urls: Sequence[str]) -> list[str]:
 def _place(url: str) -> tuple[str, str, int]:
     """Returns the scheme, the host, with the brackets of IPv6, and the port."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    shown = f"[{host}]" if ":" in host else host
-    return parts.scheme, shown, parts.port or DEFAULT_PORTS[parts.scheme]
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    return parts.scheme, bracketed(parts.hostname or ""), port
+
+
+def bracketed(host: str) -> str:
+    """Returns the host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
