@@ -10,6 +10,7 @@ from modelwave_agent import machine
 from modelwave_agent.driver import Driver
 from modelwave_agent.ledger import Ledger
 from tests import signing
+from tests.agent import cut_sweep
 from tests.agent.fakes import CHUNK_BYTES, TOPIC, World, live, settled
 
 pytestmark = pytest.mark.slow
@@ -88,19 +89,15 @@ def play(world, case, cuts):
 
 def sweep(folder, case, keeps_removals=True):
     """(number of cuts, {cut: faults}) over every port call of one update."""
-    cases, bad = 0, {}
-    for first, when in enumerate(CUTS, 1):
-        for call in range(1 if LONG else first, MAX_CALLS, STEP):
-            world = prepared(folder / f"{when}-{call}", case, keeps_removals)
-            met = play(world, case, [(call, when)])
-            if world.faults:
-                bad[when, call] = world.faults
-            if not met:
-                break
-            cases += 1
-        else:
-            pytest.fail("the update never ended")
-    return cases, bad
+
+    def cut(call, when):
+        world = prepared(folder / f"{when}-{call}", case, keeps_removals)
+        return world, play(world, case, [(call, when)])
+
+    calls = {
+        when: range(1 if LONG else first, MAX_CALLS, STEP) for first, when in enumerate(CUTS, 1)
+    }
+    return cut_sweep.sweep(calls, cut)
 
 
 @pytest.mark.parametrize("keeps_removals", [True, False], ids=["removals kept", "lost"])

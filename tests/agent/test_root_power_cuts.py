@@ -13,6 +13,7 @@ import pytest
 from modelwave_agent import journal, root_store
 from modelwave_shared import documents
 from tests import signing
+from tests.agent import cut_sweep
 from tests.agent.fakes import ROOT, TOPIC, PowerCut, live, settled, world_with_live
 from tests.agent.root_chain import NEW_KEY, NEW_ROOT_KEYS, document, publish
 from tests.trust.figures import tell
@@ -109,21 +110,15 @@ def play(world, cuts):
 
 def sweep(folder, syncs, cuts=CUTS, steps=STEPS):
     """(number of cuts, {cut: faults}) over the port calls of the walk and the update."""
-    cases, bad = 0, {}
-    for when in cuts:
-        for call in range(1, MAX_CALLS, steps[when]):
-            world = prepared(folder / f"{when}-{call}")
-            syncs.append(world)
-            met = play(world, [(call, when)])
-            syncs.clear()
-            if world.faults:
-                bad[when, call] = world.faults
-            if not met:
-                break
-            cases += 1
-        else:
-            pytest.fail("the walk never ended")
-    return cases, bad
+
+    def cut(call, when):
+        world = prepared(folder / f"{when}-{call}")
+        syncs.append(world)
+        met = play(world, [(call, when)])
+        syncs.clear()
+        return world, met
+
+    return cut_sweep.sweep({when: range(1, MAX_CALLS, steps[when]) for when in cuts}, cut)
 
 
 def test_power_cut_at_every_write_of_a_root_walk_leaves_a_whole_root(tmp_path, syncs):

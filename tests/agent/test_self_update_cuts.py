@@ -21,6 +21,7 @@ from modelwave_agent.types import Enrolment
 from modelwave_agent.update import Update
 from modelwave_shared.agent_releases import AGENT_BUNDLE
 from tests import signing
+from tests.agent import cut_sweep
 from tests.agent.fakes import (
     DEVICE,
     TOPIC,
@@ -258,19 +259,13 @@ def play(world, case, cuts):
 
 def sweep(folder, case, keeps_removals, step=1):
     before, release, *_ = CASES[case]
-    cases, bad = 0, {}
-    for when in ("before", "torn", "after"):
-        for call in range(1, MAX_CALLS, step):
-            world = prepared(folder / f"{when}-{call}", before, release, keeps_removals)
-            met = play(world, case, [(call, when)])
-            if world.faults:
-                bad[when, call] = world.faults
-            if not met:
-                break
-            cases += 1
-        else:
-            pytest.fail("the update never ended")
-    return cases, bad
+
+    def cut(call, when):
+        world = prepared(folder / f"{when}-{call}", before, release, keeps_removals)
+        return world, play(world, case, [(call, when)])
+
+    calls = {when: range(1, MAX_CALLS, step) for when in ("before", "torn", "after")}
+    return cut_sweep.sweep(calls, cut)
 
 
 @pytest.mark.parametrize("case", CASES)
