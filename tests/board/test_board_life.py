@@ -18,7 +18,7 @@ LONG = os.environ.get("MODELWAVE_LONG") == "1"
 RECONNECTS, UPDATES = (40, 50) if LONG else (10, 6)  # before each update, updates
 HASTY = {"last": UPDATES, "reconnects": RECONNECTS, "hasty": True, "keepalive": 3600}
 SECONDS = 600 if LONG else 60
-HEAPS = {"files": "144k", "ROMFS": "100k"}  # by where the code is
+HEAPS = {"files": "160k", "ROMFS": "100k"}  # by where the code is
 HEAP_MAY_DIFFER_BYTES = 512
 # Updates after which nothing is new to the board: both banks hold a release, one was emptied,
 # and all names are in the interpreter's table, which keeps each for ever.

@@ -39,6 +39,7 @@ MODEL_BYTES = 100_000
 SECONDS = 60
 TOO_LITTLE_SECONDS = 10  # then a board is taken to have too little memory; it may try for ever
 KEEPALIVE_SECONDS = 10
+LIVES = 3  # that all succeed in a heap that does
 
 
 @contextlib.contextmanager
@@ -207,6 +208,11 @@ class Ground:
         (place / "config.json").write_text(json.dumps(config))
         return place / "config.json"
 
+    def outcome(self, heap, path=SOURCES, **how):
+        """The outcome of an update as below, or what was found in place of its end."""
+        found = self.update(heap, path, **how)
+        return found["end"]["outcome"] if "end" in found else found
+
     def update(self, heap, path=SOURCES, sample=False, healthy=True, seconds=SECONDS):
         """{idle, end} of programs/whole_update.py in a heap of this size ("64k"), from the
         modules in `path`; without end if it did not come so far. With the last words on
@@ -245,19 +251,27 @@ class Ground:
             _compiled(name, self.folder)
         return "-m", program.removesuffix(".py"), config
 
-    def smallest_heap(self, path, step=512, low=32 * 1024, high=128 * 1024):
-        """Bytes (to `step`) of the smallest heap in which an update succeeds, and of the one
-        in which the board only comes to be idle."""
+    def smallest_heap(self, path, step=512, low=32 * 1024, high=192 * 1024):
+        """Bytes (to `step`) of the smallest heap in which updates succeed, and of the one in
+        which the board only comes to be idle."""
         return tuple(self._smallest(path, what, step, low, high) for what in ("end", "idle"))
 
     def _smallest(self, path, what, step, low, high):
+        if not self._does(path, what, high):
+            raise SystemExit(f"a heap of {high} bytes does not do: search above it")
         while high - low > step:
             middle = (low + high) // 2 // step * step
-            if what in self.update(str(middle), path, seconds=TOO_LITTLE_SECONDS):
+            if self._does(path, what, middle):
                 high = middle
             else:
                 low = middle
         return high
+
+    def _does(self, path, what, heap):
+        """Whether a board comes so far in each of a few lives: near the edge it is a matter of
+        chance when garbage is collected."""
+        lives = (self.update(str(heap), path, seconds=TOO_LITTLE_SECONDS) for _ in range(LIVES))
+        return all(what in found for found in lives)
 
 
 class FromRom(Ground):
