@@ -290,8 +290,8 @@ class Connection:
         if self._denials < len(AGAIN_CALLS):
             if not self._denials:
                 self.link.say(
-                    f"the broker denies the controller the subscription to {', '.join(denied)}, and "
-                    "is asked again: a cluster that has lost a node does that for a while"
+                    f"the broker denies the controller the subscription to {', '.join(denied)}; "
+                    "it is asked again: a cluster that has lost a node does that for a while"
                 )
             self._denials += 1
             self._denied = denied

@@ -1,8 +1,8 @@
 """Decides which roots are sent again: the broker may not hold them where a device looks for them.
 
 A device takes one root after the other, from a topic of each. One that goes on reporting an older
-root than the fleet's lacks the next one, or refuses it. That root is sent again MARGIN_SECONDS after
-it was first seen to be lacked, and then not for FIRST_PAUSE_SECONDS.
+root than the fleet's lacks the next one, or refuses it. That root is sent again MARGIN_SECONDS
+after it was first seen to be lacked, and then not for FIRST_PAUSE_SECONDS.
 """
 
 from collections.abc import Iterable
