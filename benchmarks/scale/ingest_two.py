@@ -171,7 +171,7 @@ def _process(
 ) -> None:
     with contextlib.closing(Store(url)) as store:
         inbox = Inbox()
-        writer = Writer(store, FLEET, inbox, repeats=Repeats(store, time.monotonic), folds=False)
+        writer = Writer(store, FLEET, inbox, repeats=Repeats(store, time.monotonic), keep_days=None)
         for topic, report in last:
             if share.wants(topic):
                 inbox.put(topic, report)

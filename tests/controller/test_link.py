@@ -321,6 +321,8 @@ def test_filters_that_were_denied_for_a_while_are_asked_for_again_over_the_same_
             return connection._denials if connection else 0
 
         poll(lambda: denials() >= 1)
+        both = "modelwave/1/demo/reported/+, modelwave/1/demo/presence/+"
+        assert f"the broker denies the controller the subscription to {both}" in caplog.text
         broker.denies = ("presence",)
         so_far = denials()
         poll(lambda: denials() >= so_far + 2)

@@ -292,6 +292,11 @@ class Connection:
             return
         self.refused = True
         if self._denials < len(AGAIN_CALLS):
+            if not self._denials:
+                self.link.say(
+                    f"the broker denies the controller the subscription to {', '.join(denied)}; "
+                    "it is asked again: a cluster that has lost a node does that for a while"
+                )
             self._denials += 1
             self._denied = denied
             return

@@ -147,7 +147,7 @@ class Receiving:
             ingest.policy,
             self._stored,
             self.repeats if ingest.policy.proof == OFF else None,
-            folds=False,
+            keep_days=None,
         )
         session = share.session(fleet)
         self.probe = probe_topic(fleet, session)

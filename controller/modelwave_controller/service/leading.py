@@ -6,6 +6,7 @@
     ticker   the caller's thread: decides about rollouts
     publish  the caller's thread: sends messages that are due, reads back what the broker retains
     answer   the caller's thread: sends heartbeats to devices that have asked
+    old      the caller's thread: deletes what is older than the fleet keeps
 
 If ingest processes receive the devices (ingest.py), the link here does not, and the caller's thread
 takes over what they hand over.
@@ -37,6 +38,7 @@ from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import HEARD, ServiceLink
 from modelwave_controller.service.readback import ReadBack
 from modelwave_controller.service.repeats import Repeats
+from modelwave_controller.service.retention import Retention
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.taking_over import TakingOver
 from modelwave_controller.service.tick import Ticker
@@ -95,8 +97,10 @@ class Leading:
             settings.policy,
             put,
             self.repeats if settings.policy.proof == OFF else None,
+            settings.home.config.database.keep_days,
         )
         self.taking_over = TakingOver(store, self.heartbeats.ask, self.repeats.hear_again)
+        self.retention = Retention(store, settings.home.config.database.keep_days)
         self.link = ServiceLink(
             settings.broker,
             fleet,
@@ -160,6 +164,7 @@ class Leading:
                 if self.settings.shares:
                     self.taking_over.step(self.settings.clock())
                 self._answer()
+                self._delete_old()
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
             except (LeaseLost, DatabaseGone):
@@ -180,6 +185,11 @@ class Leading:
 
     def _tick(self) -> bool:
         return self.ticker.tick(self.settings.clock(), self.settings.steady())
+
+    def _delete_old(self) -> None:
+        """Deletes some of what is older than the fleet keeps, while nothing is in doubt."""
+        if state := self.ticker.certain_state:
+            self.retention.step(state, self.settings.clock(), self.settings.steady())
 
     def _note_running(self) -> None:
         """Lets the commands see that a service runs, while the first tick waits for the look."""
