@@ -98,7 +98,9 @@ def test_broker_that_denies_the_own_report_is_noted_and_used(tmp_path):
     assert agent.state()["refused"] == ""
 
 
-def test_broker_that_ends_the_connection_for_the_own_report_is_asked_twice_and_not_again_for_a_day(tmp_path):
+def test_broker_that_ends_the_connection_for_the_own_report_is_asked_twice_a_day(
+    tmp_path,
+):
     agent = booted(tmp_path, link=Ending)
     assert asyncio.run(lived(agent, lambda: agent.link.of(REPORTED)))
     assert agent.link.times == 2

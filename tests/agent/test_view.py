@@ -233,7 +233,9 @@ def test_a_broker_that_denies_heartbeats_is_told_and_orders_come(world):
     assert link.view == (UNANSWERED, "the broker denies heartbeat/pi-1: allow it to read")
 
 
-def test_a_broker_that_ends_the_connection_for_heartbeats_is_asked_twice_and_not_again_for_a_day(world):
+def test_a_broker_that_ends_the_connection_for_heartbeats_is_asked_twice_a_day(
+    world,
+):
     link = Denying(world)
     link.ends = True
     link.withheld.add(HEARTBEAT)

@@ -389,6 +389,22 @@ def test_a_broker_that_does_not_answer_is_left_if_there_is_another_address(
         poll(lambda: ours.connected() and ours.link.place[1] == second.port)
 
 
+def test_a_connection_that_is_left_is_made_anew_to_the_next_address(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(links, "SHORT_SECONDS", 0)
+    with (
+        StubBroker() as first,
+        StubBroker() as second,
+        linked_to(two_addresses(first.port, second.port)) as ours,
+    ):
+        poll(ours.connected)
+        assert ours.link.current is not None
+        ours.link.current.leave()
+        poll(lambda: ours.connected() and ours.link.place[1] == second.port)
+    assert f"127.0.0.1:{first.port}: it stands, and brings nothing any more" in caplog.text
+
+
 def test_a_broker_that_never_accepts_is_left_if_there_is_another_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
