@@ -9,8 +9,9 @@ differences.py decides what is done about each that differs. The broker may lose
 messages while the connection stands (a failover behind a balancer), and a service that hung may
 publish something old when it goes on.
 
-If probes came back over a connection, and LEFT_LOOKS in a row bring none any more, the connection is
-left: its node has probably lost the cluster, or the subscriptions, and reports do not come either.
+If probes came back over a connection, and LEFT_LOOKS in a row bring none any more, the connection
+is left: its node has probably lost the cluster, or the subscriptions, and reports do not come
+either.
 
 Nothing is sent over a new connection before its first look (`may_send`): the database may be older
 than what the broker holds. A broker that does not answer is waited for FIRST_SECONDS at most.
