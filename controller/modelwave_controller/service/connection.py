@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion
 
 from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.client import Client
 from modelwave_controller.service.heard import Heard
 from modelwave_controller.storage.outbox import Message
 
@@ -224,7 +225,7 @@ class Connection:
 
     def _make_client(self) -> mqtt.Client:
         broker = self.link.broker
-        client = _Client(
+        client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
             protocol=mqtt.MQTTv311,
@@ -336,22 +337,6 @@ class Connection:
         self._acked.append(mid)
         if len(self._acked) >= min(WINDOW // 2, len(self._sent)):
             self.link.wake()
-
-
-class _Client(mqtt.Client):
-    on_ended: Callable[[str], None]
-
-    def loop_forever(self, *args: Any, **options: Any) -> MQTTErrorCode:
-        """The body of paho's thread. A packet that paho cannot read raises an exception here, and
-        then paho does not call on_disconnect; so this reports the end."""
-        try:
-            return super().loop_forever(*args, **options)
-        except Exception as error:
-            connected: Any = self.socket()
-            if connected is not None:
-                connected.close()
-            self.on_ended(f"cannot read a packet of the broker: {error}")
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
 
 def prepare(client: mqtt.Client, broker: ServiceBroker) -> None:

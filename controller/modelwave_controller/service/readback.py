@@ -26,6 +26,7 @@ The work is bounded: one look at a time, PAUSE_SECONDS between two of them, all 
 every READ_ALL_SECONDS and at most TOPICS_PER_SECOND on average, and MAX_NEWS differences a look.
 """
 
+import functools
 import hashlib
 import logging
 import threading
@@ -323,5 +324,6 @@ def probe_topic(fleet: str, client_id: str) -> str:
     return topics.under(fleet, "controller", client_id)
 
 
+@functools.lru_cache(maxsize=4)  # the messages of a wave are the same bytes
 def _digest(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest() if payload else ""
