@@ -74,8 +74,8 @@ def lacking(cluster: Cluster) -> set[str]:
 def test_node_that_is_killed_under_a_rollout_loses_nobody(
     house: House, tmp_path: Path, kind: type[Cluster], lacks: set[str], second: int | None
 ) -> None:
-    """`second` is killed when the first is back. It is not the node to which the clients of the first
-    have gone: NATS has no quorum for them then, and they notice it."""
+    """`second` is killed when the first is back. It is not the node to which the clients of the
+    first have gone: NATS has no quorum for them then, and they notice it."""
     with running(kind, tmp_path) as cluster:
         assert lacking(cluster) == lacks
         house.init()
