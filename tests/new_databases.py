@@ -1,6 +1,6 @@
-"""Makes the many new databases of tests quickly. The migrations run once in a process, and what they
-executed is executed again for each further new database: its tables come out the same, in a fifth
-of the time (controller/test_migrations.py compares, and tests the migrations themselves)."""
+"""Makes the many new databases of tests quickly. The migrations run once in a process, and what
+they executed is executed again for each further new database: its tables come out the same, in a
+fifth of the time (controller/test_migrations.py compares, and tests the migrations themselves)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -18,12 +18,12 @@ from alembic.script import ScriptDirectory
 from operator_home import as_json, runner
 from rollout_world import Device
 from sqlalchemy import Connection, Engine, MetaData, create_engine, insert, inspect, select, text
+from tests import new_databases
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.rollout.state import FINISHED, RUNNING
 from modelwave_controller.storage import counting, migrate, outbox, store, tables
 from modelwave_controller.storage.store import Store
-from tests import new_databases
 
 
 @pytest.fixture(autouse=True)
