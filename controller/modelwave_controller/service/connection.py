@@ -61,6 +61,7 @@ class Connection:
         self.link = link
         self.gone = threading.Event()  # it is lost or closed
         self.over = threading.Event()  # it is gone, or has to be closed
+        self.left = False  # it stands, and is of no use
         self.refused = False  # the broker has said why it does not serve it
         self._acked: deque[int] = deque()  # message ids, from the network thread
         self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
@@ -84,6 +85,11 @@ class Connection:
         host, port = self.link.place
         self._client.connect(host, port, KEEPALIVE_SECONDS)
         self._client.loop_start()
+
+    def leave(self) -> None:
+        """Has another connection made in its place: nothing comes over it any more."""
+        self.left = True
+        self.over.set()
 
     def close(self) -> None:
         """Disconnects and ends the network thread, also if the broker no longer answers."""
@@ -289,6 +295,11 @@ class Connection:
             return
         self.refused = True
         if self._denials < len(AGAIN_CALLS):
+            if not self._denials:
+                self.link.say(
+                    f"the broker denies the controller the subscription to {', '.join(denied)}; "
+                    "it is asked again: a cluster that has lost a node does that for a while"
+                )
             self._denials += 1
             self._denied = denied
             return

@@ -34,7 +34,7 @@ def keep_blob(connection: Connection, data: bytes) -> str:
 
 def blob(connection: Connection, digest: str) -> bytes:
     found = connection.scalar(select(blobs.c.data).where(blobs.c.sha256 == digest))
-    assert found is not None, "a blob is never deleted"
+    assert found is not None, "only those that nothing names are deleted (pruning.py)"
     return bytes(found)
 
 
