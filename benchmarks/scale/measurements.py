@@ -29,5 +29,6 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement("tick", "a tick and a restart in the middle of a rollout", "benchmarks.scale.tick"),
     Measurement("commands", "what shows a fleet, by its size", "benchmarks.scale.commands"),
+    Measurement("year", "a year of a fleet, month by month", "benchmarks.scale.year"),
     Measurement("deltas", "the delta of a fine-tuned model", "benchmarks.scale.deltas"),
 )
