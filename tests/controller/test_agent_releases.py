@@ -8,6 +8,7 @@ import pytest
 from operator_home import Run, as_json, make_home, refused, runner
 from tests import agent_wheels
 
+from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.releases import agent_releases
 from modelwave_shared import host_platform
@@ -25,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return make_home(tmp_path / "home", monkeypatch)
 
 
-def create(wheels: Path, *more: str, version: str = "v1") -> list[object]:
+def create(wheels: Path, *more: str, version: str = VERSION) -> list[object]:
     options = ["--target", "linux-cpu", "--wheels", wheels, "--yes", "--json", *more]
     return ["release", "create-agent", version, *options]
 
@@ -75,7 +76,7 @@ def test_a_release_for_another_platform_is_resolved_but_not_run(
     assert as_json(done)["manifest"]["needs"]["runtime"] == other
     assert f"not run on this host, which is no {other}" in done[2]
     next(wheels.glob("environment_of_tests-*")).unlink()
-    done = modelwave(*create(wheels, "--platform", other, version="v2"))
+    done = modelwave(*create(wheels, "--platform", other, version=f"{VERSION}-2"))
     refused(done, f"--wheels: not enough for {other}", "environment_of_tests")
 
 
@@ -98,6 +99,23 @@ def test_what_is_no_folder_of_wheels_is_refused(
     assert callable(spoil)
     spoil(wheels)
     refused(modelwave(*create(wheels)), told)
+
+
+def test_wheels_of_another_version_are_refused(home: Home, modelwave: Run, tmp_path: Path) -> None:
+    wheels = agent_wheels.wheels(tmp_path / "wheels", VERSION)
+    told = f"VERSION: 0.9.8, and the agent in the wheels is {VERSION}"
+    refused(modelwave(*create(wheels, version="0.9.8")), told)
+
+
+@pytest.mark.parametrize("version", ["v1", "0.9.70", "0.9", "0.9.7.1", "vv0.9.7"])
+def test_name_of_a_release_that_says_another_version_is_refused(version: str) -> None:
+    with pytest.raises(OperatorError, match=f"VERSION: {version}, and the agent in .* 0.9.7"):
+        agent_releases.require_version(version, "0.9.7+g1a2b3c4")
+
+
+@pytest.mark.parametrize("version", ["0.9.7", "v0.9.7", "0.9.7-2", "0.9.7+g1a2b3c4"])
+def test_name_of_a_release_says_the_version_of_the_wheels(version: str) -> None:
+    agent_releases.require_version(version, "0.9.7+g1a2b3c4")
 
 
 def test_wheels_are_for_hosts(home: Home, modelwave: Run, tmp_path: Path) -> None:

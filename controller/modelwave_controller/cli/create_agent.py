@@ -20,7 +20,12 @@ from modelwave_shared.agent_releases import AGENT
 def create_agent(
     ctx: typer.Context,
     version: Annotated[
-        str, typer.Argument(metavar="VERSION", show_default=False, help="Such as v2 or 2.0.")
+        str,
+        typer.Argument(
+            metavar="VERSION",
+            show_default=False,
+            help="That of the agent in the wheels, such as 0.2.0, or 0.2.0-2 for another build.",
+        ),
     ],
     target: Annotated[str, typer.Option(show_default=False, help="See `modelwave target list`.")],
     wheels: Annotated[
@@ -71,6 +76,7 @@ def create_agent(
         number = releases.number_for(AGENT, version, target, leaving=out is not None)
     require_answer(yes)
     house = wheelhouses.read(wheels, platform)
+    agent_releases.require_version(version, house.version)
     with place(home, out) as folder:
         fleet = home.root.fleet
         manifest = agent_releases.draft(fleet, number, version, hardware, house, folder)
