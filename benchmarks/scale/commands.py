@@ -1,5 +1,6 @@
 """`rollout status`, `device show` and the first page of `device list`, on a large fleet beside a
-small one. Both are in the middle of a rollout: the first stage, a tenth of the fleet, has answered.
+small one. Both are in the middle of a rollout that judges what devices measure: the first stage, a
+tenth of the fleet, has answered, and each device has sent four windows.
 
 A figure is the time of the whole command, as an operator waits for it. The detail has the seconds,
 and the memory of the process with the large fleet, the most that was resident."""
@@ -9,23 +10,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks.scale.known_fleet import WINDOW_SECONDS, made
 from benchmarks.scale.row import Row
 
-sys.path.append(str(Path(__file__).parents[2] / "tests" / "controller"))
-
-from rollout_world import FLEET, World, quick
-
-from modelwave_controller.rollout.slot_sets import numbers_in
-from modelwave_shared.slots import slot as slot_of
-from modelwave_shared.words import SUCCEEDED
+from modelwave_controller.rollout.plan import Plan, make_plan
 
 SMALL, LARGE = 100, 100_000  # devices
-AT_ONCE = 5000  # devices that report together
+WINDOWS = 4
 RUNS = 5
 GOAL = 1.3
 
@@ -77,27 +72,19 @@ def _run(home: Path, command: tuple[str, ...]) -> Ran:
 
 def _home(folder: Path, devices: int) -> Path:
     """Makes a home with so many devices, in the middle of a rollout."""
-    folder.mkdir()
-    with closing(World(folder)) as world:
-        world.now = time.time()
-        for _ in range(0, devices, AT_ONCE):
-            world.add(min(AT_ONCE, devices))
-        world.shelve(1)
-        world.start(1, quick(10, 100, stage={"soak_seconds": 3600, "deadline_seconds": 7200}))
-        world.tick()
-        _answer(world)
-        world.tick()
-        return world.home.path
+    world = made(folder, devices, judging(), windows=WINDOWS)
+    world.store.close()
+    return world.home.path
 
 
-def _answer(world: World) -> None:
-    """All devices that the first stage is for succeed with its order, which is one for all."""
-    [rollout] = world.state().rollouts.values()
-    slots = {n for order in rollout.stages[0].orders for n in numbers_in(order.slots)}
-    asked = [one for one in world.devices.values() if slot_of(FLEET, one.name) in slots]
-    order = world.ordered(asked[0])
-    assert order is not None, "the first stage has opened"
-    for device in asked:
-        device.take(order, SUCCEEDED)
-    for start in range(0, len(asked), AT_ONCE):
-        world.hear(asked[start : start + AT_ONCE])
+def judging() -> Plan:
+    """A plan that stays in its first stage, with gates about what devices measure."""
+    times = {"soak_seconds": 86_400, "deadline_seconds": 7 * 86_400}
+    return make_plan(
+        {
+            "stages": [{"percent": 10} | times, {"percent": 100, "gates": []} | times],
+            "trial": {"seconds": 1},
+            "judge": {"window_seconds": WINDOW_SECONDS, "grace_seconds": 10},
+            "gates": ["accuracy >= baseline - 0.05", "failures <= 0.5"],
+        }
+    )

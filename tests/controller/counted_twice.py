@@ -17,6 +17,7 @@ from modelwave_controller.storage import (
     unfinished,
 )
 from modelwave_controller.storage.counted import Counted
+from modelwave_controller.storage.unfinished import Unfinished
 from modelwave_shared.words import ROLLED_BACK
 
 
@@ -35,13 +36,13 @@ def _told(connection: Connection, found: State, number: int, whole: bool) -> obj
     model, releases = rollout.model, rollout.created.releases
     refusals = devices.refusals(connection, model, releases)
     names = [one.device for one in refusals]
-    known = devices.known(connection, model)
-    if not whole:
-        known = unfinished.read(connection, rollout, seconds, names)
-    compared = ahead.compare(connection, model, ahead.newest_epoch(connection, model))
-    problems = problems_of(found, rollout, known, refusals, compared, seconds)
     counted = Counted(connection, model)
-    over = after_the_end(found, rollout, counted, known, seconds) if rollout.over else ""
+    few = Unfinished(devices.known(connection, model), 0)
+    if not whole:
+        few = unfinished.read(connection, rollout, counted, seconds, names)
+    compared = ahead.compare(connection, model, ahead.newest_epoch(connection, model))
+    problems = problems_of(found, rollout, few.known, refusals, compared, seconds)
+    over = after_the_end(found, rollout, counted, few, seconds) if rollout.over else ""
     return sorted(problems, key=repr), over
 
 

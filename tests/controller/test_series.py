@@ -153,7 +153,7 @@ def test_databases_give_the_same_sums(url: str) -> None:
             found = window_series.means(
                 connection, "digits", ["d0"], gates, NEW, True, StageWindows(880.0, 60, 1, 2)
             )
-            mark = window_series.mark(connection, "digits")
+            mark = window_series.mark(connection, "digits", ["d0"])
         assert {window: [one.devices for one in sums] for window, sums in found.items()} == {
             1: [1, 1, 1, 1, 1, 1, 0],
             2: [1, 1, 1, 1, 1, 1, 0],

@@ -56,7 +56,7 @@ def rollout(status: Status) -> RenderableType:
     if newest:
         parts.append(looked(newest))
     if status.series:
-        parts.append(ByWindow(status.series_stage, status.series))
+        parts.append(ByWindow(status.series_stage, status.series, status.series_of_all))
     newest_drift = [row for row in status.drift if row.stage == status.drift[-1].stage]
     parts += [Text(f"  {safe(line)}", "dim") for line in map(drift_words.line, newest_drift)]
     if status.next_look:

@@ -102,13 +102,15 @@ class ByWindow:
     """What canaries and controls measured in each window, a line each under the gate, on one
     scale; the newest mean, the least and the greatest are text beside it."""
 
-    def __init__(self, stage: int, series: Series) -> None:
+    def __init__(self, stage: int, series: Series, of_all: bool) -> None:
         self.stage = stage
         self.series = series
+        self.of_all = of_all
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Text]:
         windows = [point.window for points in self.series.values() for point in points]
         title = f"by window: {min(windows)} to {max(windows)} of stage {self.stage}"
+        title += "" if self.of_all else ", of some devices"
         yield Text(title, "bold")
         for gate, points in self.series.items():
             yield from Text(plain(gate)).wrap(console, options.max_width)

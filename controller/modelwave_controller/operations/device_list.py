@@ -94,7 +94,7 @@ class DeviceList:
 
     def _found(self) -> Iterator[Entry]:
         after, size = self.last, PAGE
-        if self._limit is not None and self._only.leaves_nothing_out:
+        if self._limit is not None:
             size = min(PAGE, self._limit + 1)
         while page := self._page(after, size):
             yield from (entry for entry in page if self._only.applies(entry))

@@ -188,7 +188,7 @@ def _short(status: Status) -> Status:
     """Returns the status without what the report has elsewhere: it has problems by outcome, and
     what looks found by gate."""
     shown = status.problems[:MAX_PROBLEMS]
-    more = len(status.problems) - len(shown)
+    more = len(status.problems) - len(shown) + status.more_problems
     return replace(status, problems=shown, more_problems=more, judged=[])
 
 

@@ -1,6 +1,7 @@
 """What canaries and controls measured in each window of the newest stage, for people who follow a
-rollout: means, and no verdicts. They are read anew only once further windows are stored, and with
-a large fleet no oftener than that costs a small part of the time."""
+rollout: means, and no verdicts. They are read anew only once further windows are stored, and no
+oftener than that costs a small part of the time. In a large fleet they are those of some devices
+(storage/sampled.py): looks read all of them."""
 
 import time
 from collections.abc import Callable
@@ -12,14 +13,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from modelwave_controller.rollout import course, planned_gates, state
-from modelwave_controller.rollout.facts import opened_by
 from modelwave_controller.rollout.planned_gates import PlannedGate
 from modelwave_controller.rollout.state import Rollout
-from modelwave_controller.storage import devices, window_series
+from modelwave_controller.storage import sampled, window_series
+from modelwave_controller.storage.sampled import Arms
 from modelwave_controller.storage.window_series import NOBODY, DeviceMeans, StageWindows
 from modelwave_controller.storage.windows import KEPT_SECONDS
 
 MAX_WINDOWS = 24  # the newest
+MAX_DEVICES = 250  # of each arm; a few more, as they are those of whole slots
 AGAIN = 3  # windows, the newest that were read, are read again with the next ones
 REST = 20  # times as long as the last reading took, until the next one
 
@@ -45,11 +47,15 @@ Sums = dict[int, list[DeviceMeans]]  # by window of the stage: an entry for each
 
 class SeriesReader:
     """Reads the series of one rollout repeatedly. Windows that had been over for AGAIN windows when
-    they were read are not read again: what comes later than that is left out of the lines."""
+    they were read are not read again: what comes later than that is left out of the lines.
+
+    is_whole: they are of all devices, and not of some
+    """
 
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         """`steady`: a clock that cannot be set, in seconds."""
         self._steady = steady
+        self.is_whole = True
         self._stage = 0  # that `_sums`, of canaries and of controls, are of
         self._sums: tuple[Sums, Sums] = ({}, {})
         self._of: tuple[Any, ...] = ()  # what they were read of
@@ -67,16 +73,21 @@ class SeriesReader:
         if wanted is None:
             return {}
         if begun >= self._next:
-            new = (wanted, window_series.mark(connection, rollout.model))
+            arms = sampled.arms(connection, rollout, MAX_DEVICES)
+            names = [*arms.canaries, *arms.controls]
+            new = (wanted, window_series.mark(connection, rollout.model, names))
             if new != self._of:
-                self._read(connection, rollout, wanted)
+                self.is_whole = arms.is_whole
+                self._read(connection, rollout, arms, wanted)
                 self._of = new
                 self._next = self._steady() + REST * (self._steady() - begun)
         return _series(rollout, self._sums, wanted)
 
-    def _read(self, connection: Connection, rollout: Rollout, wanted: StageWindows) -> None:
+    def _read(
+        self, connection: Connection, rollout: Rollout, arms: Arms, wanted: StageWindows
+    ) -> None:
         part = wanted._replace(first=max(wanted.first, self._last - AGAIN + 1))
-        for held, new in zip(self._sums, _sums(connection, rollout, part), strict=True):
+        for held, new in zip(self._sums, _sums(connection, rollout, arms, part), strict=True):
             for window in [one for one in held if one < wanted.first or one >= part.first]:
                 del held[window]
             held.update(new)
@@ -101,19 +112,18 @@ def windows_of(rollout: Rollout, clock: float) -> StageWindows | None:
     return StageWindows(times.opened, length, first, last) if first <= last else None
 
 
-def _sums(connection: Connection, rollout: Rollout, wanted: StageWindows) -> tuple[Sums, Sums]:
+def _sums(
+    connection: Connection, rollout: Rollout, arms: Arms, wanted: StageWindows
+) -> tuple[Sums, Sums]:
     """Returns what canaries and controls measured of the gates of the newest stage."""
     gates = rollout.created.plan.gates_of(len(rollout.stages) - 1)
     release = rollout.release
     if not gates or release is None:
         return {}, {}
-    known = devices.known(connection, rollout.model)
-    opened = opened_by(rollout.answering, known)
-    ids = known.of(rollout.created.releases)
     query = partial(window_series.means, connection, rollout.model)
     return (
-        query(sorted(ids & opened), gates, release.release, True, wanted),
-        query(sorted(ids - opened), gates, release.release, False, wanted),
+        query(arms.canaries, gates, release.release, True, wanted),
+        query(arms.controls, gates, release.release, False, wanted),
     )
 
 

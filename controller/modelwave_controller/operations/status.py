@@ -28,7 +28,6 @@ from modelwave_controller.phrases import clones, listed, plural
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import answers, decide, label, overdue, stage_gate
 from modelwave_controller.rollout.facts import (
-    Known,
     Population,
     facts,
     left_out,
@@ -48,6 +47,7 @@ from modelwave_controller.storage import (
 from modelwave_controller.storage.ahead import Comparison
 from modelwave_controller.storage.counted import Counted
 from modelwave_controller.storage.deltas import NOTHING_SAVED, Saved
+from modelwave_controller.storage.unfinished import NOBODY_FOUND, Unfinished
 
 MAX_PROBLEMS = 5
 
@@ -123,6 +123,7 @@ class Status:
     waits: Waits | None = None
     series: Series = field(default_factory=dict)  # of the newest stage, `series_stage`, from 1
     series_stage: int = 0  # 0: there is none
+    series_of_all: bool = True  # devices; else of some (operations/series.py)
     saved: Saved = NOTHING_SAVED  # what deltas have spared devices that run its release
 
     @property
@@ -180,7 +181,7 @@ class StatusReader:
         epoch = ahead.newest_epoch(connection, rollout.model)
         compared = ahead.compare(connection, rollout.model, epoch)
         refusing = [one.device for one in refusals]
-        few = unfinished.read(connection, rollout, times.clock, refusing)
+        few = unfinished.read(connection, rollout, known, times.clock, refusing)
         found = describe(
             state,
             rollout,
@@ -195,7 +196,7 @@ class StatusReader:
                 *_clones(connection, rollout, known),
                 *_behind(state, rollout, compared),
             ],
-            problems=problems_of(state, rollout, few, refusals, compared, times.clock),
+            problems=problems_of(state, rollout, few.known, refusals, compared, times.clock),
             max_problems=self._max_problems,
         )
         problems = with_moments(connection, rollout.model, found.problems, now, self._utc)
@@ -203,14 +204,21 @@ class StatusReader:
         stage = len(rollout.stages) if series else 0
         manifests = [release.manifest for release in rollout.created.releases.values()]
         saved = deltas.saved(connection, manifests)
-        return replace(found, problems=problems, series=series, series_stage=stage, saved=saved)
+        return replace(
+            found,
+            problems=problems,
+            series=series,
+            series_stage=stage,
+            saved=saved,
+            series_of_all=self._series is None or self._series.is_whole,
+        )
 
 
 def describe(
     found: State,
     rollout: Rollout,
     known: Population,
-    few: Known,
+    few: Unfinished,
     times: Times,
     warnings: list[str],
     problems: list[Problem],
@@ -233,8 +241,8 @@ def describe(
         warnings=warnings,
         rows=_rows(rollout, known, times.clock),
         problems=problems[:max_problems],
-        more_problems=max(0, len(problems) - max_problems),
-        find_others=_find_others(rollout, problems[max_problems:]),
+        more_problems=max(0, len(problems) - max_problems) + few.more,
+        find_others=_find_others(rollout, problems if few.more else problems[max_problems:]),
         judged=gate_rows(rollout),
         next_look=next_look(rollout, times.clock),
         drift=drift_rows(rollout),
@@ -273,7 +281,7 @@ def _times(connection: Connection, now: float, found: State, model: str) -> Time
 def _entry(found: State, rollout: Rollout, known: Population, times: Times) -> Entry:
     reason = rollout.reason
     if not rollout.over:
-        reason, _ = _why(found, rollout, known, Known({}), times)
+        reason, _ = _why(found, rollout, known, NOBODY_FOUND, times)
     return Entry(
         rollout=rollout.id,
         model=rollout.model,
@@ -336,7 +344,7 @@ def _behind(found: State, rollout: Rollout, compared: Comparison) -> list[str]:
 
 
 def _why(
-    found: State, rollout: Rollout, known: Population, few: Known, times: Times
+    found: State, rollout: Rollout, known: Population, few: Unfinished, times: Times
 ) -> tuple[str, str]:
     if obstacle := found.obstacle(rollout.model, rollout.id):
         return _why_it_stays(rollout, obstacle)

@@ -14,6 +14,7 @@ from modelwave_controller.rollout.events import IN_PROGRESS, Release
 from modelwave_controller.rollout.facts import Known, Population, facts
 from modelwave_controller.rollout.gates import Counts
 from modelwave_controller.rollout.state import Rollout, State
+from modelwave_controller.storage.unfinished import Unfinished
 from modelwave_shared.words import REJECTED, ROLLED_BACK
 
 
@@ -70,7 +71,7 @@ def before_a_start(found: State, model: str) -> str:
 
 
 def after_the_end(
-    found: State, rollout: Rollout, known: Population, unfinished: Known, clock: float
+    found: State, rollout: Rollout, known: Population, unfinished: Unfinished, clock: float
 ) -> str:
     """Returns what can be done about a rollout that is over; `clock` is in seconds of the rollout
     clock. The answers of the devices that have not succeeded must be in `found`."""
@@ -121,10 +122,11 @@ def _counts(rollout: Rollout, known: Population) -> Counts:
 
 
 def _ways_on(
-    found: State, rollout: Rollout, known: Known, clock: float, left: int
+    found: State, rollout: Rollout, few: Unfinished, clock: float, left: int
 ) -> Iterator[str]:
     """Yields what helps the `left` devices that did not succeed. A device that rolled the release
     back has banned it, so that an order alone would be rejected."""
+    known, least = few.known, "at least " if few.more else ""
     outcomes = retrying.outcomes(found, rollout, known, clock)
     again = f"`modelwave rollout retry {rollout.id}"
     failed = len(retrying.chosen(outcomes, retrying.BY_DEFAULT))
@@ -132,14 +134,14 @@ def _ways_on(
     banned = retrying.chosen(outcomes, [ROLLED_BACK])
     going = len(retrying.chosen(outcomes, [IN_PROGRESS]))
     if failed:
-        yield f"{again}` orders {failed} anew"
+        yield f"{again}` orders {least}{failed} anew"
     if rejected:
-        yield f"{rejected} rejected it, {again} --outcome REJECTED` if the cause is gone"
+        yield f"{least}{rejected} rejected it, {again} --outcome REJECTED` if the cause is gone"
     if banned:
-        yield f"{len(banned)} rolled it back, {lifting(found, rollout, known, banned)}"
+        yield f"{least}{len(banned)} rolled it back, {lifting(found, rollout, known, banned)}"
     if going:
-        yield f"{going} still in progress"
-    if (others := left - failed - rejected - len(banned) - going) > 0:
+        yield f"{least}{going} still in progress"
+    if (others := left - failed - rejected - len(banned) - going - few.more) > 0:
         yield f"{others} forgotten, or ordered something else since: `modelwave rollout list`"
 
 

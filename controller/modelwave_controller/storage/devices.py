@@ -3,7 +3,7 @@ by intake.py."""
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -26,6 +26,8 @@ from modelwave_controller.storage.tables import device_models, devices, reportin
 from modelwave_controller.trust.documents import Report
 from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.words import MANIFEST, ORDER, READS, ROOT
+
+MAX_REFUSALS = 1000  # that a status looks at
 
 _PLACE = (devices.c.heard, devices.c.device)
 # Made once, as each tick asks this.
@@ -197,14 +199,17 @@ def that_repeated(connection: Connection, clocks: Mapping[str, float]) -> list[H
     )
 
 
-def refusals(connection: Connection, model: str, targets: Iterable[str]) -> list[RefusalNote]:
-    """Returns the devices of these targets that report the model and a refused message, which may
-    not have been authentic."""
+def refusals(connection: Connection, model: str, targets: Collection[str]) -> list[RefusalNote]:
+    """Returns devices of these targets that report the model and a refused message, which may not
+    have been authentic; of a fleet with more than MAX_REFUSALS of them some."""
     query = select(devices.c.device, devices.c.target, devices.c.slot, devices.c.refused)
-    query = of_model(query, model)
+    # Nothing else may be in this query: databases then go through all devices of the target.
     query = query.where(devices.c.refused != literal_column("''")).order_by(devices.c.device)
-    rows = connection.execute(query.where(devices.c.target.in_(list(targets))))
-    return [RefusalNote(*row) for row in rows]
+    rows = connection.execute(query.limit(MAX_REFUSALS)).all()
+    runs = select(device_models.c.device).where(device_models.c.model == model)
+    names = [row.device for row in rows if row.target in targets]
+    its = {row.device for row in rows_with(connection, runs, device_models.c.device, names)}
+    return [RefusalNote(*row) for row in rows if row.device in its]
 
 
 def is_known(connection: Connection, device: str) -> bool:

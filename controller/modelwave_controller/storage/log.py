@@ -10,7 +10,7 @@ from modelwave_controller.rollout import events as bodies
 from modelwave_controller.rollout.events import Body, Event, Reported
 from modelwave_controller.rollout.state import State, fold
 from modelwave_controller.storage import counting, many
-from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage.chunks import chunks, rows_with
 from modelwave_controller.storage.tables import events, heads, unread_answers
 
 TICK_NOTED_SECONDS = 5
@@ -166,10 +166,11 @@ def without_answers(connection: Connection, state: State | None = None) -> State
     (counted.py). `state`, read so before, goes on in place. Answers that are not understood are in
     it, as nothing may be decided about their rollout."""
     after = state.last if state else 0
+    its = unread_answers.c.event
+    numbers = connection.scalars(select(its).where(its > after).order_by(its)).all()
     query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
-    query = query.join(unread_answers, unread_answers.c.event == events.c.id)
-    rows = connection.execute(query.where(unread_answers.c.event > after).order_by(events.c.id))
-    unread = [bodies.load_event(*row) for row in rows]
+    query = query.order_by(events.c.id)
+    unread = [bodies.load_event(*r) for r in rows_with(connection, query, events.c.id, numbers)]
     others = events_after(connection, after, reports_of=[])
     return fold(merge(others, unread, key=lambda event: event.id), state)
 

@@ -56,12 +56,14 @@ class DeviceMeans(NamedTuple):
 NOBODY = DeviceMeans(0.0, 0)
 
 
-def mark(connection: Connection, model: str) -> tuple[Any, ...]:
-    """Returns what is different once a further window of the model is stored. It reads the running
-    sums, a row for each device and release."""
+def mark(connection: Connection, model: str, devices: Sequence[str]) -> tuple[int, ...]:
+    """Returns what is different once a further window of these devices is stored. It reads the
+    running sums, a row for each device and release."""
     c = metrics.c
     sums = (func.sum(column) for column in (c.boot, c.n, c.inferences, c.labelled))
-    return tuple(connection.execute(select(func.count(), *sums).where(c.model == model)).one())
+    query = select(func.count(), *sums).where(c.model == model)
+    rows = [connection.execute(query.where(c.device.in_(chunk))).one() for chunk in chunks(devices)]
+    return tuple(sum(int(one or 0) for one in column) for column in zip(*rows, strict=True))
 
 
 def means(
