@@ -1,9 +1,18 @@
-"""Prints, at the end of a test run, what was not tested on this machine, and how to get it
-tested."""
+"""Makes new databases quickly. Prints, at the end of a test run, what was not tested on this
+machine, and how to get it tested."""
+
+from collections.abc import Iterator
 
 import pytest
 
+from tests import new_databases
 from tests.tools import not_tested
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _new_databases_are_made_quickly() -> Iterator[None]:
+    with new_databases.made_quickly():
+        yield
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,16 +7,26 @@ from pathlib import Path
 
 import pytest
 
+from modelwave_agent.host import daemon
+
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = ("agent/modelwave-agent.service", "controller/modelwave.service")
 MOST_EXPOSED = 3.0
 ANALYZE = shutil.which("systemd-analyze")
 
-pytestmark = pytest.mark.skipif(
+needs_systemd = pytest.mark.skipif(
     ANALYZE is None, reason="needs systemd-analyze: apt install systemd"
 )
 
 
+def test_agent_is_started_so_that_it_can_update_itself() -> None:
+    [started] = re.findall(r"^ExecStart=(.*)", (ROOT / UNITS[0]).read_text(), flags=re.M)
+    program, *words = started.split()
+    assert Path(program).name == "modelwave-agent"
+    assert daemon._parser().parse_args(words).command is daemon._supervise
+
+
+@needs_systemd
 @pytest.mark.parametrize("unit", UNITS)
 def test_unit_is_exposed_little(unit: str) -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(ROOT / unit)]
@@ -25,6 +35,7 @@ def test_unit_is_exposed_little(unit: str) -> None:
     assert float(level) <= MOST_EXPOSED
 
 
+@needs_systemd
 @pytest.mark.parametrize("unit", UNITS)
 def test_unit_has_no_setting_that_systemd_does_not_know(unit: str, tmp_path: Path) -> None:
     copied = tmp_path / Path(unit).name

@@ -1,5 +1,12 @@
 """Subscribes to topics that the agent can do without. A broker may deny them, and orders come all
-the same."""
+the same.
+
+    the broker                                      the topic is asked for again
+    ----------------------------------------------  ---------------------------------------------
+    denies it                                       AGAIN_SECONDS later, then after twice that
+    is lost before it has answered                  AGAIN_SECONDS later: it may be by chance
+    is lost so again the next time                  LOST_SECONDS later: that is how it denies
+"""
 
 from modelwave_agent.ports import LinkLost
 
@@ -9,48 +16,43 @@ if TYPE_CHECKING:
 
     from modelwave_agent.ports import BrokerLink, Clock
 
-FOR_EVER = float("inf")
-AGAIN_SECONDS = 60  # after which a topic is asked for again that was denied; then twice that
+AGAIN_SECONDS = 60
+LOST_SECONDS = 86400
 DOUBLINGS = 6
 
 
 class OptionalTopic:
     """One topic; the agent subscribes to it with each connection."""
 
-    def __init__(self, topic: str, answered: "Callable[[bool], None]", pause: float) -> None:
-        """`answered` is called with whether the broker lets the device read the topic. Some brokers
-        deny it by an end of the connection: after that the agent does without the topic for `pause`
-        seconds."""
+    def __init__(self, topic: str, answered: "Callable[[bool], None]") -> None:
+        """`answered` is called with whether the broker lets the device read the topic."""
         self.topic = topic
         self.answered = answered
-        self.pause = pause
-        self.asks_at = 0.0  # not before this time of the clock
         self._denials = 0  # in a row
-        self._again_at = 0.0
+        self._losses = 0  # in a row
+        self._again_at = 0.0  # by the clock; while there are denials or losses
 
     async def subscribe(self, link: "BrokerLink", clock: "Clock") -> None:
-        """Raises LinkLost."""
-        if clock.now() < self.asks_at:
-            return
+        """Asks over a new connection, unless the last ones were lost by that. Raises LinkLost."""
+        if not self._losses or clock.now() >= self._again_at:
+            self._denials = 0
+            await self._ask(link, clock)
+
+    async def ask_again(self, link: "BrokerLink", clock: "Clock") -> None:
+        """Asks again over a connection without the topic, if that is due: a cluster that has lost
+        a node denies it for a while. Raises LinkLost."""
+        if (self._denials or self._losses) and clock.now() >= self._again_at:
+            await self._ask(link, clock)
+
+    async def _ask(self, link: "BrokerLink", clock: "Clock") -> None:
         try:
             is_granted = await link.subscribe_if_allowed([self.topic])
         except LinkLost:
-            self.asks_at = clock.now() + self.pause
+            self._losses += 1
+            self._again_at = clock.now() + (LOST_SECONDS if self._losses > 1 else AGAIN_SECONDS)
             raise
-        self._denials = 0
-        self._note(is_granted, clock.now())
-        self.answered(is_granted)
-
-    async def ask_again(self, link: "BrokerLink", clock: "Clock") -> None:
-        """Asks again over a connection that was denied the topic: a cluster that has lost a node
-        does that for a while. Raises LinkLost."""
-        if not self._denials or clock.now() < self._again_at:
-            return
-        is_granted = await link.subscribe_if_allowed([self.topic])
-        self._note(is_granted, clock.now())
-        if is_granted:
-            self.answered(True)
-
-    def _note(self, is_granted: bool, now: float) -> None:
-        self._again_at = now + (AGAIN_SECONDS << min(self._denials, DOUBLINGS))
-        self._denials = 0 if is_granted else self._denials + 1
+        before, self._losses = self._denials, 0
+        self._again_at = clock.now() + (AGAIN_SECONDS << min(before, DOUBLINGS))
+        self._denials = 0 if is_granted else before + 1
+        if is_granted or not before:
+            self.answered(is_granted)

@@ -6,7 +6,7 @@ import random
 
 from modelwave_agent import required_topics
 from modelwave_agent.echo import DENIED, Echo
-from modelwave_agent.freshness import ASK_SECONDS, View
+from modelwave_agent.freshness import View
 from modelwave_agent.numbering import Numbering
 from modelwave_agent.observations import (
     Observations,
@@ -15,7 +15,7 @@ from modelwave_agent.observations import (
     checked_sample,
     whole_number,
 )
-from modelwave_agent.optional_topics import FOR_EVER, OptionalTopic
+from modelwave_agent.optional_topics import OptionalTopic
 from modelwave_agent.ports import LinkLost
 from modelwave_agent.record import clean
 from modelwave_shared import topics
@@ -88,8 +88,8 @@ class Agent:
         self.reported = topics.reported(device.fleet, device.name)
         self.echo = Echo()
         self.optional = (
-            OptionalTopic(self.heartbeat, self.view.heard, ASK_SECONDS),
-            OptionalTopic(self.reported, self._echo_answered, FOR_EVER),
+            OptionalTopic(self.heartbeat, self.view.heard),
+            OptionalTopic(self.reported, self._echo_answered),
         )
         self._report_key = report_key
         for update in updates.values():

@@ -1,279 +1,121 @@
-"""A process with a connection to the broker for each of many devices, for measurements.
+"""A process of the fleet of a measurement: the devices of `modelwave simulate fleet`, which tell
+when each of them has its order, and answer when they are told to.
 
-    python -m benchmarks.scale.connected_devices PORT DEVICES [FIRST]
+    python -m benchmarks.scale.connected_devices
 
-Each connection does what an agent's does, packet by packet (presence, subscriptions, report;
-the report comes back; pauses before a new connection). Of an order it reads the number and the
-manifest, and verifies nothing.
+The first line on stdin is the Work of load/worker.py, as JSON; each further one is a word:
 
-Lines on stdin:
+    round     begins the next round, which counts anew who is served
+    answer    from now on the devices answer their orders, also those that they have
+    hold      no more, and they do not say either that they have one
 
-    round     begins to count who is served
-    expect N  of this round
-    answer    from now on each device answers SUCCEEDED to its orders, also to those that it has
-    hold      no more
+Lines on stdout are JSON, as soon as something has changed, but not all of it:
 
-Lines on stdout, JSON with the time in Unix seconds:
+    {"ready": N, "ready_at": …, "round": R, "served": M, "served_at": …}
 
-    {"what": "ready", "at": …}    all devices are connected, subscribed and have reported; said anew
-                                  after each time that it was not so
-    {"what": "served", "at": …}   the N devices have had an order, or a message of a measurement
-                                  alone, on bare/SLOT
+N devices are connected, subscribed and have reported; M have had an order in this round, perhaps
+again, or a message of a measurement alone, on bare/SLOT. The times are those of the newest of them,
+in Unix seconds.
 """
 
 import asyncio
 import json
-import random
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parents[2] / "tests" / "controller"))
+from modelwave_controller.load.connection import Connection
+from modelwave_controller.load.device import SimulatedDevice
+from modelwave_controller.load.fleet import Fleet
+from modelwave_controller.load.worker import MAX_LINE_BYTES, Work, devices_of, fleet_of
+from modelwave_shared.slots import slot
 
-from rollout_world import FLEET, TARGET, Device
-
-from modelwave_agent.board import mqtt_packets as packets
-from modelwave_agent.runner import JITTER, RECONNECT_SECONDS, STEADY_SECONDS
-from modelwave_shared import documents, dsse, slots, topics, words
-
-KEEPALIVE_SECONDS = 30
-MODEL = "digits"
-CONNECTING = 200  # at a time: the system's queue for new connections is finite
 BARE = "bare/%d"  # the topic of a slot for messages of a measurement alone
+TELL_SECONDS = 0.05
 
 
-class Counter:
-    """What all devices together have reached."""
+class Device(SimulatedDevice):
+    def filters(self) -> list[str]:
+        return [*super().filters(), BARE % slot(self.fleet, self.name)]
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.ready = 0
-        self.answering = False
+
+class Measured(Fleet):
+    """Counts who is ready and who is served; `held` are the updates that wait for `answer`."""
+
+    ready_at = served_at = 0.0
+    answering = False
+    round = 0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.served: set[str] = set()
-        self.times: list[float] = []
-        self.wanted = 0
-        self.orders: dict[bytes, dict[str, Any]] = {}
-        self.connecting = asyncio.Semaphore(CONNECTING)
+        self.held: list[tuple[Connection, dict[str, Any], dict[str, Any]]] = []
 
-    def order(self, payload: bytes) -> dict[str, Any]:
-        """Returns the order in a message; the devices of a slot get the same bytes."""
-        found = self.orders.get(payload)
-        if found is None:
-            envelope = dsse.read(payload.split(b"\n")[0])
-            found = self.orders[payload] = documents.read(words.ORDER, envelope.payload)
-        return found
+    def stands(self, connection: Connection) -> None:
+        super().stands(connection)
+        self.ready_at = time.time()
 
-    def serve(self, device: str) -> None:
-        if device not in self.served:
-            self.served.add(device)
-            self.times.append(time.time())
-            if len(self.times) == self.wanted:
-                say("served", self.times[-1])
+    def hear(self, connection: Connection, topic: str, payload: bytes) -> None:
+        super().hear(connection, topic, payload)
+        device = connection.device
+        if device.name not in self.served and self._serves(device, topic, payload):
+            self.served.add(device.name)
+            self.served_at = time.time()
 
-    def begin(self) -> None:
-        self.served.clear()
-        self.times.clear()
-        self.wanted = 0
+    def _serves(self, device: SimulatedDevice, topic: str, payload: bytes) -> bool:
+        if "/desired/" not in topic:
+            return topic.startswith("bare/")
+        signed = self.signed(payload) if payload else None
+        return bool(signed) and (signed[0]["epoch"], signed[0]["seq"]) >= device.number
 
-    def expect(self, wanted: int) -> None:
-        self.wanted = wanted
-        if len(self.times) >= wanted:
-            say("served", self.times[wanted - 1])
+    def report(self, connection: Connection) -> None:
+        if self.answering:
+            super().report(connection)
 
-    def change(self, ready: int) -> None:
-        self.ready += ready
-        if ready > 0 and self.ready == self.number:
-            say("ready", time.time())
+    def end_update(
+        self, connection: Connection, order: dict[str, Any], manifest: dict[str, Any]
+    ) -> None:
+        if self.answering:
+            super().end_update(connection, order, manifest)
+        else:
+            self.held.append((connection, order, manifest))
 
+    def take(self, word: str) -> None:
+        if word == "round":
+            self.round += 1
+            self.served.clear()
+        else:
+            self.answering = word == "answer"
+        while self.answering and self.held:
+            super().end_update(*self.held.pop())
 
-class Connection(asyncio.Protocol):
-    """One connection of a device. `step` is the number of its packets that were answered."""
-
-    def __init__(self, device: Device, counter: Counter) -> None:
-        self.device = device
-        self.counter = counter
-        self.over = asyncio.get_running_loop().create_future()
-        self.slot = slots.slot(FLEET, device.name)
-        self.ready = False
-        self.newest: dict[str, Any] | None = None  # order
-        self._step = 0
-        self._number = 0
-        self._rest = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        will = topics.presence(FLEET, self.device.name)
-        name = self.device.name
-        transport.write(packets.connect(name, "", "", will, b"offline", KEEPALIVE_SECONDS))
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        if self.ready:
-            self.ready = False
-            self.counter.change(-1)
-        if not self.over.done():
-            self.over.set_result(None)
-
-    def data_received(self, data: bytes) -> None:
-        data, at = self._rest + data, 0
-        while True:
-            size, shift, body = 0, 0, at + 1
-            while body < len(data):
-                byte = data[body]
-                size |= (byte & 0x7F) << shift
-                shift, body = shift + 7, body + 1
-                if byte < 0x80:
-                    break
-            else:
-                break
-            if body + size > len(data):
-                break
-            self._take(data[at], data[body : body + size])
-            at = body + size
-        self._rest = data[at:]
-
-    def ping(self) -> None:
-        self.transport.write(packets.PINGREQ)
-
-    def answer(self) -> None:
-        """Answers the newest order, if it was not answered."""
-        if self.newest is not None and self.device.models[MODEL]["outcome"] != "SUCCEEDED":
-            self.device.take(self.newest, "SUCCEEDED")
-            self._report()
-
-    def _take(self, kind: int, body: bytes) -> None:
-        if kind & packets.TYPE_MASK == packets.PUBLISH:
-            end = 2 + int.from_bytes(body[:2], "big")
-            topic, payload = body[2:end].decode(), body[end:]
-            if kind & packets.QOS_1:
-                self.transport.write(packets.puback(int.from_bytes(payload[:2], "big")))
-                payload = payload[2:]
-            if payload:
-                self._hear(topic, payload)
-        elif kind != packets.PINGRESP and not self.ready:
-            if kind == packets.CONNACK and body[1]:
-                self.transport.abort()
-                return
-            self._step += 1
-            self._go_on()
-
-    def _go_on(self) -> None:
-        name = self.device.name
-        if self._step == 1:
-            self._publish(topics.presence(FLEET, name), b"online")
-        elif self._step == 2:
-            target = self.device.target
-            wanted = [
-                topics.root(FLEET, 2),
-                topics.desired_slot(FLEET, target, MODEL, self.slot),
-                topics.desired_all(FLEET, target, MODEL),
-                topics.desired_device(FLEET, name, MODEL),
-                topics.heartbeat(FLEET, name),
-                topics.reported(FLEET, name),
-                BARE % self.slot,
-            ]
-            self.transport.write(packets.subscribe(wanted, self._next()))
-        elif self._step == 3:
-            self._report()
-        elif self._step == 4:
-            self.ready = True
-            self.counter.change(1)
-
-    def _hear(self, topic: str, payload: bytes) -> None:
-        if "/desired/" in topic:
-            order, held = self.counter.order(payload), self.device.models[MODEL]["seq"]
-            if order["seq"] >= held:
-                self.counter.serve(self.device.name)
-            if order["seq"] <= held:
-                return
-            self.newest = order
-            self.device.take(order, "SUCCEEDED" if self.counter.answering else "")
-            if self.counter.answering:
-                self._report()
-        elif topic.startswith("bare/"):
-            self.counter.serve(self.device.name)
-
-    def _report(self) -> None:
-        self._publish(topics.reported(FLEET, self.device.name), self.device.report())
-
-    def _publish(self, topic: str, payload: bytes) -> None:
-        self.transport.write(packets.publish(topic, payload, True, self._next()))
-
-    def _next(self) -> int:
-        self._number = self._number % packets.MAX_PACKET_ID + 1
-        return self._number
+    def said(self) -> str:
+        counts = {"ready": self.tally.connected, "round": self.round, "served": len(self.served)}
+        return json.dumps(counts | {"ready_at": self.ready_at, "served_at": self.served_at})
 
 
-class Kept:
-    """Keeps a device connected, with the pauses of an agent."""
-
-    def __init__(self, port: int, device: Device, counter: Counter) -> None:
-        self.port = port
-        self.device = device
-        self.counter = counter
-        self.connection: Connection | None = None
-
-    async def run(self) -> None:
-        failures = 0
-        while True:
-            begun = time.monotonic()
-            try:
-                async with self.counter.connecting:
-                    await self._connect()
-                assert self.connection is not None
-                await self.connection.over
-            except OSError:
-                pass
-            lasted = time.monotonic() - begun
-            failures = 0 if lasted > STEADY_SECONDS else failures + 1
-            pause = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
-            await asyncio.sleep(pause * (1 + JITTER * (2 * random.random() - 1)))
-
-    async def _connect(self) -> None:
-        def make() -> Connection:
-            return Connection(self.device, self.counter)
-
-        loop = asyncio.get_running_loop()
-        _, self.connection = await loop.create_connection(make, "127.0.0.1", self.port)
-
-
-def say(what: str, at: float) -> None:
-    print(json.dumps({"what": what, "at": at}), flush=True)
-
-
-async def main(port: int, number: int, first: int) -> None:
-    counter = Counter(number)
-    devices = [Device(f"d{first + index}", TARGET) for index in range(number)]
-    kept = [Kept(port, device, counter) for device in devices]
-    tasks = [asyncio.create_task(one.run()) for one in kept]
-    tasks.append(asyncio.create_task(_ping(kept)))
-    reader = asyncio.StreamReader()
+async def main() -> None:
+    reader = asyncio.StreamReader(MAX_LINE_BYTES)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        if line == b"round\n":
-            counter.begin()
-        elif line.startswith(b"expect "):
-            counter.expect(int(line[7:]))
-        elif line == b"answer\n":
-            counter.answering = True
-            for one in kept:
-                if one.connection is not None and one.connection.ready:
-                    one.connection.answer()
-        elif line == b"hold\n":
-            counter.answering = False
-    for task in tasks:
-        task.cancel()
+    work = Work(**json.loads(await reader.readline()))
+    fleet = fleet_of(work, Measured)
+    running = asyncio.create_task(fleet.run(devices_of(work, Device)))
+    telling = asyncio.create_task(_tell(fleet))
+    while word := await reader.readline():
+        fleet.take(word.decode().strip())
+    running.cancel()
+    telling.cancel()
 
 
-async def _ping(kept: list[Kept]) -> None:
+async def _tell(fleet: Measured) -> None:
+    told = ""
     while True:
-        await asyncio.sleep(KEEPALIVE_SECONDS * 0.6)
-        for one in kept:
-            if one.connection is not None and one.connection.ready:
-                one.connection.ping()
+        if (said := fleet.said()) != told:
+            print(said, flush=True)
+            told = said
+        await asyncio.sleep(TELL_SECONDS)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*map(int, [*sys.argv[1:], "0"][:3])))
+    asyncio.run(main())

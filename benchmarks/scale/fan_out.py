@@ -20,6 +20,7 @@ from benchmarks.scale.fleet import (
     Fleet,
     World,
     all_sent,
+    at,
     fleet_and_service,
     row,
     scalar,
@@ -52,7 +53,7 @@ def rows(long: bool) -> Iterator[Row]:
         with (
             tempfile.TemporaryDirectory() as name,
             shipped(Path(name)) as broker,
-            fleet_and_service(Path(name), broker.port, number) as (fleet, world),
+            fleet_and_service(Path(name), broker.port, at(broker.port, number)) as (fleet, world),
         ):
             yield _measured(fleet, world, broker.port, number)
 
@@ -82,16 +83,14 @@ def _wave(fleet: Fleet, world: World, release: int, used: set[int]) -> Wave:
     """Orders a release, and takes the time of the first stage. Then the devices answer, and the
     rollout ends."""
     fleet.tell("hold")
-    fleet.tell("round")
-    begun = time.time()
+    fleet.begin_round()
     rollout = world.start(release, quick(PERCENT, 100))
     query = f"select at, body from events where rollout = {rollout} and kind = 'opened'"
     wait_until(lambda: row(world, query))
     decided, body = row(world, query)
     orders = json.loads(body)["orders"]
     devices = sum(order["known"] for order in orders)
-    fleet.tell(f"expect {devices}")
-    seconds = fleet.wait("served", begun) - decided
+    seconds = fleet.wait_served(devices) - decided
     opened = [
         slot for order in orders for one, end in order["slots"] for slot in range(one, end + 1)
     ]
@@ -112,13 +111,12 @@ def _published(fleet: Fleet, port: int, wave: Wave, payload: bytes) -> float:
     client.connect("127.0.0.1", port)
     client.loop_start()
     connected.wait()
-    fleet.tell("round")
-    fleet.tell(f"expect {wave.devices}")
+    fleet.begin_round()
     time.sleep(0.2)
     begun = time.time()
     for topic in wave.topics:
         client.publish(topic, payload, 1, True)
-    seconds = fleet.wait("served", begun) - begun
+    seconds = fleet.wait_served(wave.devices) - begun
     client.disconnect()
     client.loop_stop()
     return seconds

@@ -23,7 +23,9 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         "benchmarks.scale.shipped_mosquitto",
     ),
     Measurement("fan-out", "a wave, beside a bare client", "benchmarks.scale.fan_out"),
-    Measurement("embedded", "a wave through `modelwave broker`", "benchmarks.scale.embedded"),
+    Measurement(
+        "connected", "a wave to 100,000 devices (--long)", "benchmarks.scale.many_connected"
+    ),
     Measurement("tick", "a tick and a restart in the middle of a rollout", "benchmarks.scale.tick"),
     Measurement("commands", "what shows a fleet, by its size", "benchmarks.scale.commands"),
     Measurement("deltas", "the delta of a fine-tuned model", "benchmarks.scale.deltas"),

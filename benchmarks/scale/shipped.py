@@ -7,19 +7,21 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 CONFIG = Path(__file__).parents[2] / "docker" / "mosquitto.conf"
 PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 START_SECONDS = 30
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Shipped:
     """The broker. Its folder outlives its process, as a volume does."""
 
-    def __init__(self, folder: Path, extra: str = "") -> None:
-        """`extra`: further lines of its settings."""
+    def __init__(self, folder: Path, extra: str = "", changes: Mapping[str, str] = NONE) -> None:
+        """`extra`: further lines of its settings; `changes`: what stands for what is shipped."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -28,6 +30,7 @@ class Shipped:
         for shipped, here in (
             ("\nlistener 1883\n", f"\nlistener {self.port} 127.0.0.1\n"),
             ("/mosquitto/data/", f"{folder}/"),
+            *changes.items(),
         ):
             assert shipped in text, f"{CONFIG} has no {shipped.strip()}"
             text = text.replace(shipped, here)
@@ -59,8 +62,8 @@ class Shipped:
 
 
 @contextlib.contextmanager
-def shipped(folder: Path, extra: str = "") -> Iterator[Shipped]:
-    broker = Shipped(folder, extra)
+def shipped(folder: Path, extra: str = "", changes: Mapping[str, str] = NONE) -> Iterator[Shipped]:
+    broker = Shipped(folder, extra, changes)
     broker.start()
     try:
         yield broker

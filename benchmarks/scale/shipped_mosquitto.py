@@ -12,13 +12,12 @@ from pathlib import Path
 from statistics import median
 
 import paho.mqtt.client as mqtt
-from benchmarks.scale.fleet import Fleet, World, fleet_and_service, scalar, wait_until
+from benchmarks.scale.fleet import Fleet, World, at, ended, fleet_and_service, scalar, wait_until
 from benchmarks.scale.row import Row
 from benchmarks.scale.shipped import Shipped, shipped
 from paho.mqtt.enums import CallbackAPIVersion
 from rollout_world import quick  # fleet.py has put it on the path
 
-from modelwave_controller.rollout.state import FINISHED
 from modelwave_controller.service.connection import no_delay
 
 RETAINED = 20_000
@@ -35,7 +34,7 @@ def rows(long: bool) -> Iterator[Row]:
     with (
         tempfile.TemporaryDirectory() as name,
         shipped(Path(name)) as broker,
-        fleet_and_service(Path(name), broker.port, number) as (fleet, world),
+        fleet_and_service(Path(name), broker.port, at(broker.port, number)) as (fleet, world),
     ):
         yield _rollout(fleet, world, number)
         for release, how in ((2, signal.SIGTERM), (3, signal.SIGKILL)):
@@ -76,16 +75,9 @@ def _publish(client: mqtt.Client, number: int) -> float:
 def _rollout(fleet: Fleet, world: World, number: int) -> Row:
     fleet.tell("answer")
     begun = time.time()
-    seconds = _ended(world, world.start(1, quick())) - begun
+    seconds = ended(world, world.start(1, quick())) - begun
     detail = f"{seconds:.1f} s, three stages, each device answers"
     return Row(f"rollout to {number:,} devices, shipped file", seconds, GOAL_SECONDS, "s", detail)
-
-
-def _ended(world: World, rollout: int) -> float:
-    """Waits for the end of the rollout, with an answer of every device; returns when it came."""
-    wait_until(lambda: world.state().rollouts[rollout].status == FINISHED)
-    query = f"select max(at) from events where rollout = {rollout} and kind = 'finished'"
-    return float(scalar(world, query))
 
 
 def _storm(
@@ -94,23 +86,20 @@ def _storm(
     """Ends the broker while all devices hold an order that they have not answered. It is over when
     all are connected again, have their order, and are known to be online."""
     fleet.tell("hold")
-    fleet.tell("round")
-    fleet.tell(f"expect {number}")
-    begun = time.time()
+    fleet.begin_round()
     rollout = world.start(release, quick(100))
-    fleet.wait("served", begun)
+    fleet.wait_served(number)
     broker.stop(how)
-    fleet.tell("round")
-    fleet.tell(f"expect {number}")
+    fleet.begin_round()
     away = time.time()
     broker.start()
     listening = time.time()
-    back = max(fleet.wait("served", away), fleet.wait("ready", away)) - listening
+    back = max(fleet.wait_served(number), fleet.wait_ready(away)) - listening
     online = "select count(*) from presence where online and at > " + str(away)
     wait_until(lambda: scalar(world, online) == number)
     known = time.time() - listening
     fleet.tell("answer")
-    answered = _ended(world, rollout) - listening
+    answered = ended(world, rollout) - listening
     detail = (
         f"all {number:,} have their order after {back:.1f} s and count as online after "
         f"{known:.1f} s; the rollout ends after {answered:.1f} s"

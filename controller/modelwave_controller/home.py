@@ -53,6 +53,8 @@ from modelwave_controller.trust.waiting_key import WaitingKey
 from modelwave_shared import fields, limits, roles
 
 MAX_CONFIG_BYTES = 65536
+# Of what devices measured, the hours of 30 days are kept in any case.
+LEAST_KEEP_DAYS, MAX_KEEP_DAYS = 30, 36500
 ROOT_KEYS = ("root-1", "root-2", "root-3")
 
 GITIGNORE = b"# Private keys are here: git keeps none of it.\n*\n"
@@ -81,6 +83,9 @@ passphrase_file = ""   # holds its passphrase, or the PIN of its token, and noth
 url = ""
 # A file that holds the password of PostgreSQL's user, and nothing else; not in the URL then:
 # password_file = "database-password"
+# So many days after a rollout is over, counts take the place of its devices' answers, and what
+# devices measured earlier is deleted (docs/operations.md). 0: all is kept for ever.
+keep_days = 90
 
 [files]
 # The address at which the service serves model files over HTTP; port 0 takes a free one.
@@ -201,9 +206,18 @@ class BrokerSettings(_Settings):
         return self.places[0][1]
 
 
+def _days(value: int) -> int:
+    if not (value == 0 or LEAST_KEEP_DAYS <= value <= MAX_KEEP_DAYS):
+        raise ValueError(f"give 0, which keeps all, or {LEAST_KEEP_DAYS} to {MAX_KEEP_DAYS} days")
+    return value
+
+
 class DatabaseSettings(_Settings):
+    """`keep_days`: what the service keeps of single devices (service/retention.py); 0: all."""
+
     url: Line = ""
     password_file: Line = ""
+    keep_days: Annotated[int, AfterValidator(_days)] = 90
 
 
 class FilesSettings(_Settings):

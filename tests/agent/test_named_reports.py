@@ -2,6 +2,7 @@
 that drops its reports."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -35,6 +36,20 @@ class Kept(FakeLink):
 
     def of(self, topic):
         return [payload for its, payload in self.published if its == topic]
+
+
+class Ending(Kept):
+    """Ends the connection for the subscription to the own report."""
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.times = 0
+
+    async def subscribe_if_allowed(self, wanted):
+        if wanted != [REPORTED]:
+            return True
+        self.times += 1
+        raise LinkLost("not authorised")
 
 
 def booted(folder, key=KEY, link=Kept):
@@ -83,30 +98,23 @@ def test_broker_that_denies_the_own_report_is_noted_and_used(tmp_path):
     assert agent.state()["refused"] == ""
 
 
-def test_broker_that_ends_the_connection_for_the_own_report_is_not_asked_again(tmp_path):
-    class Ending(Kept):
-        times = 0
-
-        async def subscribe_if_allowed(self, wanted):
-            if wanted != [REPORTED]:
-                return True
-            Ending.times += 1
-            raise LinkLost("not authorised")
-
+def test_broker_that_ends_the_connection_for_the_own_report_is_asked_twice_a_day(
+    tmp_path,
+):
     agent = booted(tmp_path, link=Ending)
     assert asyncio.run(lived(agent, lambda: agent.link.of(REPORTED)))
-    assert Ending.times == 1
+    assert agent.link.times == 2
 
 
 def test_connection_without_the_own_report_is_not_taken_for_deaf(tmp_path):
     """Its subscription once ended a connection, so the agent does without it."""
-    agent = booted(tmp_path)
+    agent = booted(tmp_path, link=Ending)
 
     async def life():
         silent_since(agent.echo, 0)
         agent.echo.came(b"report 0")
-        for topic in agent.optional:
-            topic.asks_at = float("inf")
+        with contextlib.suppress(LinkLost):
+            await agent._connect()
         await agent._connect()
         agent.echo.sends(b"next")
         agent.echo.acknowledged(1)

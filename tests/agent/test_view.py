@@ -233,10 +233,12 @@ def test_a_broker_that_denies_heartbeats_is_told_and_orders_come(world):
     assert link.view == (UNANSWERED, "the broker denies heartbeat/pi-1: allow it to read")
 
 
-def test_a_broker_that_ends_the_connection_for_heartbeats_is_not_asked_again_for_a_day(world):
+def test_a_broker_that_ends_the_connection_for_heartbeats_is_asked_twice_a_day(
+    world,
+):
     link = Denying(world)
     link.ends = True
     link.withheld.add(HEARTBEAT)
     world.retained[TOPIC] = signing.order(NEW, 2)
     assert living(world, link, lambda _: link.view[0] and world.last_report()["release"] == 2)[0]
-    assert link.subscribed.count([HEARTBEAT]) == 1
+    assert link.subscribed.count([HEARTBEAT]) == 2

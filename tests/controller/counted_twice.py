@@ -4,17 +4,20 @@ from sqlalchemy import Connection, select
 
 from modelwave_controller.operations.problems import problems_of
 from modelwave_controller.operations.ways import after_the_end
+from modelwave_controller.rollout.facts import later, newest_answers, population_of
 from modelwave_controller.rollout.state import Rollout, State
 from modelwave_controller.storage import (
     ahead,
     clock,
     devices,
     log,
+    pruning,
     recounting,
     tables,
     unfinished,
 )
 from modelwave_controller.storage.counted import Counted
+from modelwave_shared.words import ROLLED_BACK
 
 
 def require_the_same(connection: Connection) -> None:
@@ -54,6 +57,13 @@ def _compare(connection: Connection, rollout: Rollout) -> None:
         assert len({(len(texts) + more, bool(texts)) for texts, more in both}) == 1, (where, both)
     for wave in waves:
         assert counted.answers(rollout, wave) == known.answers(rollout, wave), (where, wave)
+        its = rollout.back if wave is None else rollout.stages[wave]
+        assert its
+        if its.counted is None:
+            after = later(rollout)[1 if wave is None else 0]
+            answers = newest_answers(its, population_of(its, known), after).items()
+            back = sorted(device for device, answer in answers if answer.outcome == ROLLED_BACK)
+            assert pruning.rolled_back(connection, rollout, wave) == back, (where, wave)
 
 
 def rows(connection: Connection) -> dict[str, list[tuple[object, ...]]]:

@@ -22,6 +22,7 @@ class Broker:
         self.deaf = False  # it delivers nothing
         self.waiting: list[tuple[str, bytes]] = []
         self.subscribed = 0
+        self.left = 0
         self.sent: list[Message] = []
         self.then: Callable[[bool], None] = lambda _: None
 
@@ -32,6 +33,9 @@ class Broker:
 
     def probe(self, topic: str, payload: bytes) -> None:
         self.waiting.append((topic, payload))
+
+    def leave(self) -> None:
+        self.left += 1
 
     def send(self, message: Message) -> None:
         """Publishes, also for others than the service."""

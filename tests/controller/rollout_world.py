@@ -70,13 +70,15 @@ def manifest(release: int, target: str = TARGET, **changes: Any) -> dict[str, An
 
 @functools.cache
 def _made_once() -> Path:
-    """A home that each test copies. Reading its keys takes as long as making them: 600,000 hashes
-    in each test would be half of these tests' time."""
+    """A home with an empty database, which each test copies. Reading its keys takes as long as
+    making them: 600,000 hashes in each test would be half of these tests' time."""
     folder = Path(tempfile.mkdtemp(prefix="modelwave-tests-"))
     atexit.register(shutil.rmtree, folder)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
-        return homes.make_home(folder / "home", FLEET, PASSPHRASE).path
+        made = homes.make_home(folder / "home", FLEET, PASSPHRASE)
+    Store(made.database_url).close()
+    return made.path
 
 
 class World:

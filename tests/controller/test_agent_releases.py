@@ -16,6 +16,7 @@ from modelwave_controller.releases import agent_releases, board_agents
 from modelwave_shared import checkout, host_platform
 
 VERSION = "0.9.7"
+VERSION_HERE = checkout.version.VERSION
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return make_home(tmp_path / "home", monkeypatch)
 
 
-def create(wheels: Path, *more: str, version: str = "v1") -> list[object]:
+def create(wheels: Path, *more: str, version: str = VERSION) -> list[object]:
     options = ["--target", "linux-cpu", "--wheels", wheels, "--yes", "--json", *more]
     return ["release", "create-agent", version, *options]
 
@@ -78,7 +79,7 @@ def test_a_release_for_another_platform_is_resolved_but_not_run(
     assert as_json(done)["manifest"]["needs"]["runtime"] == other
     assert f"not run on this host, which is no {other}" in done[2]
     next(wheels.glob("environment_of_tests-*")).unlink()
-    done = modelwave(*create(wheels, "--platform", other, version="v2"))
+    done = modelwave(*create(wheels, "--platform", other, version=f"{VERSION}-2"))
     refused(done, f"--wheels: not enough for {other}", "environment_of_tests")
 
 
@@ -103,6 +104,23 @@ def test_what_is_no_folder_of_wheels_is_refused(
     refused(modelwave(*create(wheels)), told)
 
 
+def test_wheels_of_another_version_are_refused(home: Home, modelwave: Run, tmp_path: Path) -> None:
+    wheels = agent_wheels.wheels(tmp_path / "wheels", VERSION)
+    told = f"VERSION: 0.9.8, and the agent in it is {VERSION}"
+    refused(modelwave(*create(wheels, version="0.9.8")), told)
+
+
+@pytest.mark.parametrize("version", ["v1", "0.9.70", "0.9", "0.9.7.1", "vv0.9.7"])
+def test_name_of_a_release_that_says_another_version_is_refused(version: str) -> None:
+    with pytest.raises(OperatorError, match=f"VERSION: {version}, and the agent in .* 0.9.7"):
+        agent_releases.require_version(version, "0.9.7+g1a2b3c4")
+
+
+@pytest.mark.parametrize("version", ["0.9.7", "v0.9.7", "0.9.7-2", "0.9.7+g1a2b3c4"])
+def test_name_of_a_release_says_the_version_of_the_wheels(version: str) -> None:
+    agent_releases.require_version(version, "0.9.7+g1a2b3c4")
+
+
 def test_wheels_are_for_hosts(home: Home, modelwave: Run, tmp_path: Path) -> None:
     options = ["--target", "rp2040", "--wheels", tmp_path, "--yes"]
     refused(modelwave("release", "create-agent", "v1", *options), "rp2040 is no host")
@@ -113,7 +131,7 @@ def test_wheels_are_for_hosts(home: Home, modelwave: Run, tmp_path: Path) -> Non
 
 def for_boards(package: Path, target: str = "pico-w") -> list[object]:
     options = ["--target", target, "--package", package, "--yes", "--json"]
-    return ["release", "create-agent", "v1", *options]
+    return ["release", "create-agent", VERSION_HERE, *options]
 
 
 @pytest.mark.slow

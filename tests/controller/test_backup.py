@@ -788,10 +788,9 @@ def test_backup_and_restore_say_what_they_did_and_what_is_next(
     out = capsys.readouterr().out
     assert code == 0
     assert f"  1. Put back {tmp_path}/new/order.key: the key that signs orders." in out
-    assert (
-        "`modelwave recover` compares the numbers of orders with the devices'. Until then no"
-        in (out)
-    )
+    here = f"modelwave --home {tmp_path}/new"
+    assert f"Start `{here} serve`" in out
+    assert f"`{here} recover` compares the numbers of orders with the devices'. Until then" in out
     again = run("restore", str(tmp_path / "fleet.tar"))
     assert again.code == 2
     assert run("restore", str(tmp_path / "absent.tar")).err.startswith("modelwave: FILE: there is")

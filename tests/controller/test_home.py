@@ -252,11 +252,13 @@ def test_init_fills_an_empty_folder_and_leaves_nothing_beside_it(
 ) -> None:
     monkeypatch.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
     monkeypatch.setenv("MODELWAVE_PASSPHRASE", SECRET)
-    path = tmp_path / "new"
+    path = tmp_path / "new home"
     path.mkdir()
     code, out, _ = modelwave("--home", path, "init", "demo")
     assert code == 0
     assert f"Move {path}/offline" in out
+    assert f"3. modelwave --home '{path}' device enrol" in out
+    assert f"then modelwave --home '{path}' serve" in out
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -321,6 +321,8 @@ def test_filters_that_were_denied_for_a_while_are_asked_for_again_over_the_same_
             return connection._denials if connection else 0
 
         poll(lambda: denials() >= 1)
+        both = "modelwave/1/demo/reported/+, modelwave/1/demo/presence/+"
+        assert f"the broker denies the controller the subscription to {both}" in caplog.text
         broker.denies = ("presence",)
         so_far = denials()
         poll(lambda: denials() >= so_far + 2)
@@ -385,6 +387,22 @@ def test_a_broker_that_does_not_answer_is_left_if_there_is_another_address(
         linked_to(two_addresses(first.port, second.port)) as ours,
     ):
         poll(lambda: ours.connected() and ours.link.place[1] == second.port)
+
+
+def test_a_connection_that_is_left_is_made_anew_to_the_next_address(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(links, "SHORT_SECONDS", 0)
+    with (
+        StubBroker() as first,
+        StubBroker() as second,
+        linked_to(two_addresses(first.port, second.port)) as ours,
+    ):
+        poll(ours.connected)
+        assert ours.link.current is not None
+        ours.link.current.leave()
+        poll(lambda: ours.connected() and ours.link.place[1] == second.port)
+    assert f"127.0.0.1:{first.port}: it stands, and brings nothing any more" in caplog.text
 
 
 def test_a_broker_that_never_accepts_is_left_if_there_is_another_address(

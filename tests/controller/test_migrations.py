@@ -2,6 +2,7 @@
 newer one is refused. A rollout that the older program began continues."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,11 +18,17 @@ from alembic.script import ScriptDirectory
 from operator_home import as_json, runner
 from rollout_world import Device
 from sqlalchemy import Connection, Engine, MetaData, create_engine, insert, inspect, select, text
+from tests import new_databases
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.rollout.state import FINISHED, RUNNING
 from modelwave_controller.storage import counting, migrate, outbox, store, tables
 from modelwave_controller.storage.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _as_the_product_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "_upgrade", new_databases.run_scripts)
 
 
 @pytest.fixture
@@ -128,6 +135,18 @@ def test_a_database_from_before_the_migrations_is_brought_up_to_date(
     caplog.clear()
     Store(url).close()
     assert not caplog.text
+
+
+def test_the_many_new_databases_of_tests_are_as_the_migrations_make_them(tmp_path: Path) -> None:
+    def made(name: str) -> list[str]:
+        url = f"sqlite:///{tmp_path / name}"
+        Store(url).close()
+        with closing(sqlite3.connect(tmp_path / name)) as connection:
+            return list(connection.iterdump())
+
+    by_the_scripts = made("scripts.db")
+    with new_databases.made_quickly():
+        assert [made("first.db"), made("next.db")] == [by_the_scripts] * 2
 
 
 def test_a_new_database_is_nothing_to_tell(url: str, caplog: pytest.LogCaptureFixture) -> None:

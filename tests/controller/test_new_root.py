@@ -23,6 +23,7 @@ from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.rollout.events import FLEET as FLEET_LOG
 from modelwave_controller.rollout.events import FoundNewer, Reordered
 from modelwave_controller.rollout.facts import Known
+from modelwave_controller.rollout.repair import FIRST_PAUSE_SECONDS, MARGIN_SECONDS
 from modelwave_controller.rollout.state import FINISHED, RUNNING
 from modelwave_controller.service import differences
 from modelwave_controller.service.roots_in_use import RootsInUse
@@ -117,6 +118,38 @@ def test_orders_that_the_new_root_allows_stay(following: Following, world: World
     publish(world.home, lambda root: drafts.with_minimum(root, "other", 3))
     following.tick()
     assert retained_messages(world) == before
+
+
+def test_device_that_goes_on_reporting_an_older_root_is_sent_the_next_one_again(
+    following: Following, world: World
+) -> None:
+    """On a broker whose nodes do not share what they retain, it is on another node."""
+    for minimum in (3, 4):
+        publish(world.home, lambda root, least=minimum: drafts.with_minimum(root, "other", least))
+        following.roots.look()
+    following.roots.publish(world.store)
+    behind = world.devices["d3"]
+
+    def sent_after(seconds: float, version: int) -> list[str]:
+        world.now += seconds
+        behind.says = {"extra": {"root": version}}
+        following.tick()
+        world.hear([behind])
+        world.acknowledges = False
+        world.tick()
+        world.acknowledges = True
+        with world.store.read() as connection:
+            return [message.topic for message in outbox.unsent(connection, 100)]
+
+    following.tick()
+    assert sent_after(0, 1) == []
+    assert sent_after(MARGIN_SECONDS - 10, 1) == []
+    assert sent_after(11, 1) == [topics.root(FLEET, 2)]
+    assert sent_after(MARGIN_SECONDS, 1) == []
+    assert sent_after(FIRST_PAUSE_SECONDS, 1) == [topics.root(FLEET, 2)]
+    assert sent_after(0, 2) == []
+    assert sent_after(MARGIN_SECONDS + 1, 2) == [topics.root(FLEET, 3)]
+    assert sent_after(FIRST_PAUSE_SECONDS, 3) == []
 
 
 def test_order_of_a_canary_by_name_is_signed_anew_beside_its_slots(

@@ -11,6 +11,7 @@ from rollout_commands import Run
 from rollout_world import World, newest, quick, seen
 from sqlalchemy import Connection, func, select
 
+from modelwave_controller import storage
 from modelwave_controller.operations import preview, pruning, rollouts
 from modelwave_controller.rollout.state import FINISHED, UNKNOWN
 from modelwave_controller.storage import log, recounting, tables
@@ -40,7 +41,9 @@ def finished(world: World, release: int, outcome: str = "ROLLED_BACK") -> None:
 
 def answers(world: World) -> dict[int, int]:
     with world.store.read() as connection:
-        return log.answers_by_rollout(connection)
+        query = select(tables.events.c.rollout, func.count()).group_by(tables.events.c.rollout)
+        rows = connection.execute(query.where(tables.events.c.kind == "reported"))
+        return {row[0]: row[1] for row in rows}
 
 
 def prune(world: World, days: float) -> list[int]:
@@ -154,7 +157,7 @@ def test_what_was_killed_between_counts_and_answers_goes_on(
     finished(world, 1)
     finished(world, 2)
     held, rows = answers(world), seen(world, "1").rows
-    monkeypatch.setattr(pruning, "AT_ONCE", 1)
+    monkeypatch.setattr(storage.pruning, "ANSWERS_AT_ONCE", 1)
     delete, deleted = log.delete_answers, []
 
     def killed(*given: object) -> int:

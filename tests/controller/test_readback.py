@@ -216,6 +216,43 @@ def test_a_probe_that_does_not_come_back_is_given_up(
     assert "read back again" in caplog.text
 
 
+def unanswered(reading: Reading, pause: float) -> None:
+    """A look whose probe does not come back, after a pause."""
+    Reading.clock += pause
+    reading.step()
+    Reading.clock += readback.QUIET_SECONDS + 1
+    reading.step()
+
+
+def test_a_connection_whose_probes_have_come_back_and_do_not_any_more_is_left(
+    reading: Reading,
+) -> None:
+    reading.broker.deaf = True
+    unanswered(reading, readback.READ_ALL_SECONDS)
+    assert reading.broker.left == 0
+    unanswered(reading, readback.REFUSED_SECONDS)
+    assert reading.broker.left == 1
+
+
+def test_one_probe_that_does_not_come_back_is_no_reason_to_leave(reading: Reading) -> None:
+    for _ in range(3):
+        reading.broker.deaf = True
+        unanswered(reading, readback.READ_ALL_SECONDS)
+        reading.broker.deaf = False
+        reading.broker.waiting.clear()
+        reading.look()
+    assert reading.broker.left == 0
+
+
+def test_a_broker_that_lets_no_probe_come_back_is_used(tmp_path: Path) -> None:
+    with closing(Store(f"sqlite:///{tmp_path / 'store.db'}")) as store:
+        reading = Reading(store, Broker(), ROOT_DOCUMENT)
+        reading.broker.deaf = True
+        for _ in range(4):
+            unanswered(reading, readback.READ_ALL_SECONDS)
+        assert reading.broker.left == 0
+
+
 # With a service and a broker.
 
 

@@ -58,3 +58,4 @@ def test_reports_that_the_broker_kept_back_are_read_by_name_and_it_is_said(
         link.stop()
     assert heard >= reported
     assert ("kept back" in caplog.text) == (queued < DEVICES)
+    assert ("`modelwave broker check` tells" in caplog.text) == (queued < DEVICES)

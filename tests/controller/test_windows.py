@@ -434,7 +434,7 @@ def test_service_folds_in_pauses_and_goes_on_when_the_database_was_away(
 ) -> None:
     seen: list[str] = []
 
-    def fold(_connection: Connection, _now: float, after: str) -> str:
+    def fold(_connection: Connection, _now: float, after: str, _oldest: float) -> str:
         seen.append(after)
         if len(seen) == 2:
             raise StorageError("it is away")

@@ -4,7 +4,7 @@ has lost a node."""
 import asyncio
 
 from modelwave_agent import required_topics
-from modelwave_agent.optional_topics import AGAIN_SECONDS, OptionalTopic
+from modelwave_agent.optional_topics import AGAIN_SECONDS, LOST_SECONDS, OptionalTopic
 from modelwave_agent.ports import BrokerLink, Clock, LinkLost
 
 
@@ -20,6 +20,19 @@ class Denying(BrokerLink):
         found = [topic for topic in topics if self.times.get(topic, 0)]
         for topic in found:
             self.times[topic] -= 1
+        return found
+
+
+class Losing(Denying):
+    """Loses the connection as often as `losses` says."""
+
+    losses = 0
+
+    async def denied(self, topics):
+        found = await super().denied(topics)
+        if self.losses:
+            self.losses -= 1
+            raise LinkLost("gone")
         return found
 
 
@@ -59,7 +72,7 @@ def test_a_topic_that_stays_denied_ends_the_connection_and_is_named():
 
 def test_an_optional_topic_that_was_denied_is_asked_for_again_more_and_more_rarely():
     link, clock, answers = Denying(a=3), Passing(), []
-    topic = OptionalTopic("a", answers.append, float("inf"))
+    topic = OptionalTopic("a", answers.append)
 
     async def life():
         await topic.subscribe(link, clock)
@@ -74,3 +87,49 @@ def test_an_optional_topic_that_was_denied_is_asked_for_again_more_and_more_rare
 
     assert asyncio.run(life()) == [1, 3, 7]
     assert answers == [False, True]
+
+
+async def lost(asking):
+    try:
+        await asking
+    except LinkLost:
+        return True
+    return False
+
+
+def test_an_optional_topic_is_asked_for_again_after_the_connection_was_lost_meanwhile():
+    """The next connection stands without it first: the broker may have meant it."""
+    link, clock, answers = Losing(), Passing(), []
+    link.losses = 1
+    topic = OptionalTopic("a", answers.append)
+
+    async def life():
+        assert await lost(topic.subscribe(link, clock))
+        await topic.subscribe(link, clock)
+        assert len(link.asked) == 1
+        await clock.sleep(AGAIN_SECONDS)
+        await topic.ask_again(link, clock)
+        await topic.ask_again(link, clock)
+
+    asyncio.run(life())
+    assert (len(link.asked), answers) == (2, [True])
+
+
+def test_a_broker_that_ends_the_connection_twice_is_left_alone_for_a_day():
+    link, clock, answers = Losing(), Passing(), []
+    link.losses = 2
+    topic = OptionalTopic("a", answers.append)
+
+    async def life():
+        assert await lost(topic.subscribe(link, clock))
+        await clock.sleep(AGAIN_SECONDS)
+        assert await lost(topic.ask_again(link, clock))
+        await clock.sleep(LOST_SECONDS - 1)
+        await topic.subscribe(link, clock)
+        await topic.ask_again(link, clock)
+        assert len(link.asked) == 2
+        await clock.sleep(1)
+        await topic.subscribe(link, clock)
+
+    asyncio.run(life())
+    assert (len(link.asked), answers) == (3, [True])

@@ -3,7 +3,10 @@
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.broker_probe import Probe, ProbeError
@@ -11,7 +14,40 @@ from tests.mosquitto_tls import free_ports
 from tests.tools import needed
 
 NODES = 3
-START_SECONDS = 60
+START_SECONDS = 180
+
+
+class Cluster(Protocol):
+    ports: list[int]
+
+    def __init__(self, folder: Path) -> None: ...
+
+    def start(self, node: int) -> None: ...
+
+    def wait_healthy(self, node: int) -> None:
+        """Returns when the node serves as one of the cluster."""
+
+    def kill(self, node: int) -> None: ...
+
+    def end(self) -> None:
+        """Kills all that runs."""
+
+
+@contextmanager
+def running(kind: type[Cluster], folder: Path) -> Iterator[Cluster]:
+    cluster = kind(folder)
+    try:
+        for node in range(NODES):
+            cluster.start(node)
+        for node in range(NODES):
+            cluster.wait_healthy(node)
+        yield cluster
+    finally:
+        cluster.end()
+
+
+def urls(cluster: Cluster) -> list[str]:
+    return [f"mqtt://127.0.0.1:{port}" for port in cluster.ports]
 
 
 class NatsCluster:
@@ -26,20 +62,9 @@ class NatsCluster:
         )
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> "NatsCluster":
-        for node in range(NODES):
-            self.start(node)
-        for port in self.ports:
-            wait_serving(port)
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
         for node in list(self._running):
             self.kill(node)
-
-    @property
-    def urls(self) -> list[str]:
-        return [f"mqtt://127.0.0.1:{port}" for port in self.ports]
 
     def start(self, node: int) -> None:
         config = self._folder / f"nats-{node}.conf"
@@ -60,6 +85,7 @@ cluster {{ name: c, listen: "127.0.0.1:{self._routes[node]}", routes: [{routes}]
     def wait_healthy(self, node: int) -> None:
         """Returns when the node has caught up with the others: before that it does not count for
         the quorum of what was made while it was away."""
+        wait_serving(self.ports[node])
         url = f"http://127.0.0.1:{self._monitors[node]}/healthz"
         end = time.monotonic() + START_SECONDS
         while True:

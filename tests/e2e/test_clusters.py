@@ -12,8 +12,9 @@ from modelwave_controller.demo.processes import FLEET
 from modelwave_controller.demo.service import free_port
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.broker_check import Check
-from tests.e2e.clusters import NatsCluster, wait_serving
+from tests.e2e.clusters import Cluster, NatsCluster, running, urls
 from tests.e2e.conftest import House
+from tests.e2e.rabbit_cluster import RabbitCluster
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 pytestmark = [
@@ -51,13 +52,31 @@ def all_run(release: int) -> Callable[[Any], bool]:
     return held
 
 
-def test_nats_node_that_is_killed_under_a_rollout_loses_nobody(
-    house: House, tmp_path: Path
+def lacking(cluster: Cluster) -> set[str]:
+    """What `modelwave broker check` finds missing, without the addresses."""
+    first, *others = [("127.0.0.1", port) for port in cluster.ports]
+    found = Check(ServiceBroker(*first, others=tuple(others)), "demo", 100).run()
+    return {one.what.partition(" at ")[0] for one in found if not one.holds}
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacks"),
+    [
+        (NatsCluster, {"clients without a user"}),
+        (
+            RabbitCluster,
+            {"clients without a user", "retained messages for filters with +", "retained messages"},
+        ),
+    ],
+)
+def test_node_that_is_killed_under_a_rollout_loses_nobody(
+    house: House, tmp_path: Path, kind: type[Cluster], lacks: set[str]
 ) -> None:
-    with NatsCluster(tmp_path) as cluster:
+    with running(kind, tmp_path) as cluster:
+        assert lacking(cluster) == lacks
         house.init()
         house.files = f"127.0.0.1:{free_port()}"
-        configure(house, tmp_path / "devices", cluster.urls)
+        configure(house, tmp_path / "devices", urls(cluster))
         house.start_service()
         house.release("v2")
         house.running.start("devices", [*FLEET, "--configs", str(tmp_path / "devices")])
@@ -68,17 +87,9 @@ def test_nats_node_that_is_killed_under_a_rollout_loses_nobody(
         assert house.operator.shows("rollout", "watch") == 0
         assert all_run(1)(house.operator.waits(["device", "list"], all_run(1)))
         cluster.start(0)
-        wait_serving(cluster.ports[0])
         cluster.wait_healthy(0)
         house.release("v4")
         assert house.operator.shows(*start, "v4", "--stages", "100", *PLAN) == 0
         assert house.operator.shows("rollout", "watch") == 0
         assert all_run(2)(house.operator.waits(["device", "list"], all_run(2)))
         assert house.running.dead() == []
-
-
-def test_nats_does_what_the_check_asks_for(tmp_path: Path) -> None:
-    with NatsCluster(tmp_path) as cluster:
-        first, *others = [("127.0.0.1", port) for port in cluster.ports]
-        found = Check(ServiceBroker(*first, others=tuple(others)), "demo", 100).run()
-        assert [one.what for one in found if not one.holds] == ["clients without a user"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelwave_controller.cli.options import JsonOption, actor, home_of, path
+from modelwave_controller.cli.options import JsonOption, actor, home_of, path, program_of
 from modelwave_controller.cli.progress import progress
 from modelwave_controller.operations import backup as backups
 from modelwave_controller.operations import restore as restores
@@ -88,22 +88,22 @@ def restore(
     for name in done.kept:
         say(f"kept {safe(name)}, which differs from the backup's")
     say("\nNext:")
-    for number, step in enumerate(_steps(done), 1):
+    for number, step in enumerate(_steps(done, safe(program_of(ctx))), 1):
         say(f"  {number}. {step}")
 
 
-def _steps(done: restores.Restored) -> list[str]:
+def _steps(done: restores.Restored, program: str) -> list[str]:
     steps = [f"Put back {safe(place)}: {safe(what)}." for place, what in done.missing]
     if not done.manifest.revision:
         return [
             *steps,
-            "Restore the PostgreSQL database with pg_restore, then say so: `modelwave recover "
+            f"Restore the PostgreSQL database with pg_restore, then say so: `{program} recover "
             "--restored`.",
         ]
-    steps.append("Start `modelwave serve`, and let the devices report.")
+    steps.append(f"Start `{program} serve`, and let the devices report.")
     if done.models:
         steps.append(
-            "`modelwave recover` compares the numbers of orders with the devices'. Until then no "
+            f"`{program} recover` compares the numbers of orders with the devices'. Until then no "
             f"order is signed for {safe(', '.join(done.models))}."
         )
     return steps

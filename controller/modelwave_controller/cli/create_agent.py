@@ -19,13 +19,18 @@ from modelwave_controller.terminal import print_json, safe, say
 from modelwave_shared.agent_releases import AGENT
 
 Made = tuple[dict[str, Any], Proof]  # the manifest, and what its proof has shown
-Maker = Callable[[str, int, str, Path], Made]  # of fleet, number, version and folder
+Maker = Callable[[str, int, Path], Made]  # of fleet, number and folder
 
 
 def create_agent(
     ctx: typer.Context,
     version: Annotated[
-        str, typer.Argument(metavar="VERSION", show_default=False, help="Such as v2 or 2.0.")
+        str,
+        typer.Argument(
+            metavar="VERSION",
+            show_default=False,
+            help="That of the agent in the wheels, such as 0.2.0, or 0.2.0-2 for another build.",
+        ),
     ],
     target: Annotated[str, typer.Option(show_default=False, help="See `modelwave target list`.")],
     wheels: Annotated[
@@ -75,13 +80,13 @@ def create_agent(
     home = home_of(ctx)
     releases = Releases(home)
     hardware = Targets(home.targets).get(target)
-    make = _maker(hardware, wheels, platform, package)
+    require_answer(yes)
+    make = _maker(hardware, version, wheels, platform, package)
     number = release
     if number is None:
         number = releases.number_for(AGENT, version, target, leaving=out is not None)
-    require_answer(yes)
     with place(home, out) as folder:
-        manifest, proof = make(home.root.fleet, number, version, folder)
+        manifest, proof = make(home.root.fleet, number, folder)
         to_sign = ToSign.of(home, manifest, key, passphrase_file)
         to_sign.show(proof, stderr=as_json)
         added = to_sign.sign(folder, releases, yes, leaves=out is not None)
@@ -94,7 +99,7 @@ def create_agent(
 
 
 def _maker(
-    target: Target, wheels: Path | None, platform: str | None, package: Path | None
+    target: Target, version: str, wheels: Path | None, platform: str | None, package: Path | None
 ) -> Maker:
     """Returns what makes the release and proves it. Raises OperatorError for options that are not
     for this kind of target."""
@@ -102,8 +107,9 @@ def _maker(
         if package or not wheels:
             raise OperatorError(f"--wheels: {target.name} is a host: it takes wheels")
         house = wheelhouses.read(wheels, platform)
+        agent_releases.require_version(version, house.version)
 
-        def of_wheels(fleet: str, number: int, version: str, folder: Path) -> Made:
+        def of_wheels(fleet: str, number: int, folder: Path) -> Made:
             manifest = agent_releases.draft(fleet, number, version, target, house, folder)
             return manifest, agent_releases.prove(manifest, house, folder)
 
@@ -113,8 +119,9 @@ def _maker(
             f"--package: {target.name} is no host: it takes what `modelwave board build` makes"
         )
     agent = board_agents.read(package)
+    agent_releases.require_version(version, agent.version)
 
-    def of_package(fleet: str, number: int, version: str, folder: Path) -> Made:
+    def of_package(fleet: str, number: int, folder: Path) -> Made:
         manifest = board_agents.draft(fleet, number, version, target, agent, folder)
         return manifest, board_agents.PROOF
 

@@ -8,6 +8,7 @@ from modelwave_controller.cli.options import (
     PassphraseFileOption,
     asker,
     home_of,
+    program_of,
 )
 from modelwave_controller.terminal import print_json, safe, say
 
@@ -28,7 +29,7 @@ def init(
         keyids = {role: held["keyids"] for role, held in home.root_document["roles"].items()}
         print_json({"home": str(home.path), "fleet": fleet, "keyids": keyids})
         return
-    where = safe(home.path)
+    where, program = safe(home.path), safe(program_of(ctx))
     say(
         f"Made the home of fleet [bold]{safe(fleet)}[/] in {where}.\n"
         f"\n"
@@ -36,6 +37,6 @@ def init(
         f"  1. Move {where}/offline to a machine that is not the service's, and keep copies of\n"
         f"     the three root keys in different places: two of them can replace all other keys.\n"
         f"  2. Set the broker and the file address in {where}/controller.toml.\n"
-        f"  3. modelwave device enrol …: what each device needs\n"
-        f"  4. modelwave release create …, then modelwave serve"
+        f"  3. {program} device enrol …: what each device needs\n"
+        f"  4. {program} release create …, then {program} serve"
     )

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import socket
 import sys
 from collections.abc import Callable, Collection
@@ -79,6 +80,15 @@ def home_of(ctx: typer.Context) -> "Home":
         root.obj = Home(root.obj)
     assert isinstance(root.obj, Home)
     return root.obj
+
+
+def program_of(ctx: typer.Context) -> str:
+    """Returns how the next command begins: with --home, if it was given."""
+    root = ctx.find_root()
+    source = root.get_parameter_source("home")
+    if source is None or source.name != "COMMANDLINE":
+        return "modelwave"
+    return f"modelwave --home {shlex.quote(str(root.params['home']))}"
 
 
 def reason_of(given: str, option: str) -> str:

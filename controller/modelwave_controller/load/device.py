@@ -54,6 +54,11 @@ class SimulatedDevice:
     def reported(self) -> str:
         return topics.reported(self.fleet, self.name)
 
+    @property
+    def number(self) -> tuple[int, int]:
+        """The epoch and the number of its newest order."""
+        return self._held["epoch"], self._held["seq"]
+
     def filters(self) -> list[str]:
         """Returns what an agent subscribes to."""
         fleet, name = self.fleet, self.name
@@ -93,7 +98,7 @@ class SimulatedDevice:
         number = order["epoch"], order["seq"]
         if order["model"] != self.model or order["target"] != self.target:
             return False
-        if number <= (self._held["epoch"], self._held["seq"]):
+        if number <= self.number:
             return False
         epoch, seq = number
         told = {"state": FETCHING, "outcome": "", "reason": "", "epoch": epoch, "seq": seq}
@@ -106,7 +111,7 @@ class SimulatedDevice:
         """Ends the update of this order, and returns its outcome; "" if a newer order has taken its
         place."""
         number = order["epoch"], order["seq"]
-        if (self._held["epoch"], self._held["seq"]) != number or self._held["state"] != FETCHING:
+        if self.number != number or self._held["state"] != FETCHING:
             return ""
         self._held["state"] = IDLE
         if order["shadow"]:

@@ -38,7 +38,8 @@ class Place(NamedTuple):
 
 
 class Fleet:
-    """`root`: the checked document by which orders are verified."""
+    """`root`: the checked document by which orders are verified. A measurement may override what
+    is not private."""
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class Fleet:
             device,
             self.place.user,
             ready.set,
-            lambda topic, payload: self._hear(connection, topic, payload),
+            lambda topic, payload: self.hear(connection, topic, payload),
         )
         place = self.place
         source = (place.source, 0) if place.source else None
@@ -108,10 +109,10 @@ class Fleet:
         if connection.over.done():
             self.tally.problem = connection.over.result()
             return None
-        self._stands(connection)
+        self.stands(connection)
         return connection
 
-    def _stands(self, connection: Connection) -> None:
+    def stands(self, connection: Connection) -> None:
         self.tally.connected += 1
         self.tally.most_connected = max(self.tally.most_connected, self.tally.connected)
         self.tally.reports += 1
@@ -124,7 +125,7 @@ class Fleet:
         self.tally.connected -= 1
         self.tally.lost += not self._leaves
 
-    def _report(self, connection: Connection) -> None:
+    def report(self, connection: Connection) -> None:
         """Reports over the connection that the device has now."""
         now = self._connections.get(connection.device.name)
         if now:
@@ -133,14 +134,14 @@ class Fleet:
 
     def _report_again(self, connection: Connection) -> None:
         if not connection.over.done():
-            self._report(connection)
+            self.report(connection)
             self._loop.call_later(self._about(self.report_seconds), self._report_again, connection)
 
-    def _hear(self, connection: Connection, topic: str, payload: bytes) -> None:
+    def hear(self, connection: Connection, topic: str, payload: bytes) -> None:
         self.tally.received += 1
         if "/desired/" not in topic or not payload:
             return
-        signed = self._signed(payload)
+        signed = self.signed(payload)
         if signed is None:
             self.tally.refused += 1
             return
@@ -149,12 +150,12 @@ class Fleet:
         if not device.begins(order):
             return
         self.tally.reach(f"{order['model']}/{order['epoch']}/{order['seq']}", time.time())
-        self._report(connection)
+        self.report(connection)
         longest = 0 if device.runs(order) else self.behaviour.update_seconds
         pause = self._chance.uniform(0, longest)
-        self._loop.call_later(pause, self._end_update, connection, order, manifest)
+        self._loop.call_later(pause, self.end_update, connection, order, manifest)
 
-    def _end_update(
+    def end_update(
         self, connection: Connection, order: dict[str, Any], manifest: dict[str, Any]
     ) -> None:
         device = connection.device
@@ -163,9 +164,9 @@ class Fleet:
         self.tally.succeeded += is_new and outcome == SUCCEEDED
         self.tally.rolled_back += outcome == ROLLED_BACK
         if outcome:
-            self._report(connection)
+            self.report(connection)
 
-    def _signed(self, payload: bytes) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    def signed(self, payload: bytes) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Returns the order and the manifest of a message; None if they are not signed under the
         root. The devices of a slot get the same bytes, which are verified once."""
         if payload not in self._verified:

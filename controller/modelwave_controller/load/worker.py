@@ -11,8 +11,9 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from modelwave_controller import descriptors
 from modelwave_controller.load import tally
@@ -23,6 +24,8 @@ from modelwave_shared.authorities import Authorities
 
 TELL_SECONDS = 1
 MAX_LINE_BYTES = 2**20
+
+AnyFleet = TypeVar("AnyFleet", bound=Fleet)
 
 
 @dataclass(frozen=True)
@@ -51,18 +54,24 @@ class Work:
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
-async def run(work: Work, reader: asyncio.StreamReader) -> None:
+def fleet_of(work: Work, kind: type[AnyFleet]) -> AnyFleet:
+    """Returns the fleet, which runs when it is given its devices."""
     descriptors.allow(work.devices)
     context = Authorities(*work.tls).context() if work.tls is not None else None
     place = Place(work.host, work.port, context, User(work.user, work.password), work.source)
     behaviour = Behaviour(work.update_seconds, work.rolled_back)
-    fleet = Fleet(place, work.root, behaviour, work.report_seconds)
+    return kind(place, work.root, behaviour, work.report_seconds)
+
+
+def devices_of(work: Work, kind: type[SimulatedDevice]) -> Iterator[SimulatedDevice]:
     boot = int(time.time())  # greater than that of a simulation before
-    devices = [
-        SimulatedDevice(work.fleet, f"{work.prefix}{number}", work.target, work.model, boot)
-        for number in range(work.first, work.first + work.devices)
-    ]
-    running = asyncio.create_task(fleet.run(devices))
+    for number in range(work.first, work.first + work.devices):
+        yield kind(work.fleet, f"{work.prefix}{number}", work.target, work.model, boot)
+
+
+async def run(work: Work, reader: asyncio.StreamReader) -> None:
+    fleet = fleet_of(work, Fleet)
+    running = asyncio.create_task(fleet.run(devices_of(work, SimulatedDevice)))
     telling = asyncio.create_task(_tell(fleet))
     await reader.read()  # until the parent closes it
     running.cancel()

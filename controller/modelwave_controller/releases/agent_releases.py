@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from modelwave_controller.errors import TrustError
+from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.models.needs import Asked, ModelNeeds
 from modelwave_controller.models.targets import Target
 from modelwave_controller.releases import manifests, wheelhouses
@@ -34,6 +34,18 @@ class _Verdict(BaseModel):
 
     healthy: bool
     reason: str
+
+
+def require_version(version: str, built: str) -> None:
+    """Raises OperatorError if the release is called `version`, and its agent is `built`. After the
+    version, + or - and more may follow."""
+    number = built.partition("+")[0]
+    called = version.removeprefix("v")
+    if called != number and not called.startswith((f"{number}+", f"{number}-")):
+        raise OperatorError(
+            f"VERSION: {version}, and the agent in it is {built}: build it from a checkout of "
+            f"{version}, or release it as {number}"
+        )
 
 
 def draft(

@@ -227,8 +227,11 @@ class Check:
         return Finding(
             f"retained messages at {place[0]}:{place[1]}",
             kept,
-            "the same" if kept else "not those of the first address",
-            "" if kept else "a cluster that replicates retained messages, or one address",
+            "the same"
+            if kept
+            else "not those of the first address: a device there gets late what it has missed, "
+            "when the service sends it again",
+            "" if kept else "a cluster that shares retained messages, such as NATS, or one address",
         )
 
 

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion
 
 from modelwave_controller.service.broker_address import ServiceBroker
+from modelwave_controller.service.client import Client
 from modelwave_controller.service.heard import Heard
 from modelwave_controller.storage.outbox import Message
 
@@ -60,6 +61,7 @@ class Connection:
         self.link = link
         self.gone = threading.Event()  # it is lost or closed
         self.over = threading.Event()  # it is gone, or has to be closed
+        self.left = False  # it stands, and is of no use
         self.refused = False  # the broker has said why it does not serve it
         self._acked: deque[int] = deque()  # message ids, from the network thread
         self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
@@ -83,6 +85,11 @@ class Connection:
         host, port = self.link.place
         self._client.connect(host, port, KEEPALIVE_SECONDS)
         self._client.loop_start()
+
+    def leave(self) -> None:
+        """Has another connection made in its place: nothing comes over it any more."""
+        self.left = True
+        self.over.set()
 
     def close(self) -> None:
         """Disconnects and ends the network thread, also if the broker no longer answers."""
@@ -218,7 +225,7 @@ class Connection:
 
     def _make_client(self) -> mqtt.Client:
         broker = self.link.broker
-        client = _Client(
+        client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
             protocol=mqtt.MQTTv311,
@@ -288,6 +295,11 @@ class Connection:
             return
         self.refused = True
         if self._denials < len(AGAIN_CALLS):
+            if not self._denials:
+                self.link.say(
+                    f"the broker denies the controller the subscription to {', '.join(denied)}; "
+                    "it is asked again: a cluster that has lost a node does that for a while"
+                )
             self._denials += 1
             self._denied = denied
             return
@@ -325,22 +337,6 @@ class Connection:
         self._acked.append(mid)
         if len(self._acked) >= min(WINDOW // 2, len(self._sent)):
             self.link.wake()
-
-
-class _Client(mqtt.Client):
-    on_ended: Callable[[str], None]
-
-    def loop_forever(self, *args: Any, **options: Any) -> MQTTErrorCode:
-        """The body of paho's thread. A packet that paho cannot read raises an exception here, and
-        then paho does not call on_disconnect; so this reports the end."""
-        try:
-            return super().loop_forever(*args, **options)
-        except Exception as error:
-            connected: Any = self.socket()
-            if connected is not None:
-                connected.close()
-            self.on_ended(f"cannot read a packet of the broker: {error}")
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
 
 def prepare(client: mqtt.Client, broker: ServiceBroker) -> None:

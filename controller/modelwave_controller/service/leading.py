@@ -6,6 +6,7 @@
     ticker   the caller's thread: decides about rollouts
     publish  the caller's thread: sends messages that are due, reads back what the broker retains
     answer   the caller's thread: sends heartbeats to devices that have asked
+    old      the caller's thread: deletes what is older than the fleet keeps
 
 A service that stands by has none of them, and receives nothing from the broker: it would receive
 the same messages, and storing one twice is not harmless (counters, events). When it takes over, it
@@ -34,6 +35,7 @@ from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import ServiceLink
 from modelwave_controller.service.readback import ReadBack
 from modelwave_controller.service.repeats import Repeats
+from modelwave_controller.service.retention import Retention
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
@@ -90,7 +92,9 @@ class Leading:
             settings.policy,
             put,
             self.repeats if settings.policy.proof == OFF else None,
+            settings.home.config.database.keep_days,
         )
+        self.retention = Retention(store, settings.home.config.database.keep_days)
         self.link = ServiceLink(
             settings.broker, fleet, self._receive, settings.wake.set, notes_heard=True
         )
@@ -147,6 +151,7 @@ class Leading:
                 self._note_link()
                 pause = min(self._publish(), self.store.renew())
                 self._answer()
+                self._delete_old()
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
             except (LeaseLost, DatabaseGone):
@@ -167,6 +172,11 @@ class Leading:
 
     def _tick(self) -> bool:
         return self.ticker.tick(self.settings.clock(), self.settings.steady())
+
+    def _delete_old(self) -> None:
+        """Deletes some of what is older than the fleet keeps, while nothing is in doubt."""
+        if state := self.ticker.certain_state:
+            self.retention.step(state, self.settings.clock(), self.settings.steady())
 
     def _note_running(self) -> None:
         """Lets the commands see that a service runs, while the first tick waits for the look."""

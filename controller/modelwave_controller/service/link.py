@@ -150,13 +150,16 @@ class ServiceLink:
         if stood and not self._stopping.is_set():
             self._short_ones = self._short_ones + 1 if is_short else 0
             hint = TAKEN_OVER if self._short_ones >= SHORT_ONES else ""
+            if connection.left:
+                hint = ": it stands, and brings nothing any more"
             self.say(f"lost the connection to the broker at {where}{hint}")
         elif not connection.refused and not self._stopping.is_set():
             hint = (
                 "; if it asks for a certificate, set broker.certificate" if self.broker.tls else ""
             )
             self.say(f"the broker at {where} did not accept the connection{hint}")
-        served = stood is not None and not is_short and not connection.silent
+        is_deaf = connection.silent or connection.left
+        served = stood is not None and not is_short and not is_deaf
         connection.close()
         return served
 

@@ -9,6 +9,10 @@ differences.py decides what is done about each that differs. The broker may lose
 messages while the connection stands (a failover behind a balancer), and a service that hung may
 publish something old when it goes on.
 
+If probes came back over a connection, and LEFT_LOOKS in a row bring none any more, the connection
+is left: its node has probably lost the cluster, or the subscriptions, and reports do not come
+either.
+
 Nothing is sent over a new connection before its first look (`may_send`): the database may be older
 than what the broker holds. A broker that does not answer is waited for FIRST_SECONDS at most.
 
@@ -22,6 +26,7 @@ The work is bounded: one look at a time, PAUSE_SECONDS between two of them, all 
 every READ_ALL_SECONDS and at most TOPICS_PER_SECOND on average, and MAX_NEWS differences a look.
 """
 
+import functools
 import hashlib
 import logging
 import threading
@@ -49,6 +54,7 @@ TOPICS_PER_SECOND = 20
 PAUSE_SECONDS = 1
 QUIET_SECONDS = 30  # without a message: then no probe comes back any more
 FIRST_SECONDS = 5  # the same, for the messages that wait for the first look
+LEFT_LOOKS = 2
 MAX_NEWS = 10_000
 MAX_DOUBLINGS = 10
 
@@ -107,6 +113,7 @@ class ReadBack:
             self._answered = 0  # the number of the last probe that came back
             self._refused = False
             self._refusals = 0  # in a row
+            self._unanswered = 0  # looks in a row, since a probe came back
             self._number = 0
             self._looked = False  # the first look is over
             self._last = time.monotonic()
@@ -178,7 +185,7 @@ class ReadBack:
         if self._look is None:
             self._begin(store, connection, now)
         elif self._refused or self._is_quiet(QUIET_SECONDS):
-            self._give_up(store)
+            self._give_up(store, connection)
         elif self._answered == self._look.number:
             self._judge(store, connection)
         return self._wait(time.monotonic())
@@ -215,7 +222,7 @@ class ReadBack:
     def _judge(self, store: Transactions, connection: Connection) -> None:
         look = self._look
         assert look is not None
-        self._refusals = 0
+        self._refusals = self._unanswered = 0
         with self._lock:
             doubtful = {t: d for t, d in self._news.items() if t not in self._sent}
             if look.whole and (look.first or self._heard_any):
@@ -273,7 +280,7 @@ class ReadBack:
                 details,
             )
 
-    def _give_up(self, store: Transactions) -> None:
+    def _give_up(self, store: Transactions, connection: Connection) -> None:
         """Ends a look whose probe does not come back. It is not known then what the broker has, so
         after a connect everything is published again."""
         look = self._look
@@ -285,6 +292,11 @@ class ReadBack:
         self._tell_blind("the broker refuses" if self._refused else "no answer arrives")
         refused, self._refused = self._refused, False
         self._end(look)
+        if self._answered and not refused:
+            self._unanswered += 1
+            self._next_all = min(self._next_all, time.monotonic() + REFUSED_SECONDS)
+            if self._unanswered == LEFT_LOOKS:
+                connection.leave()
         if refused:  # a cluster that has lost a node does that for a while
             soon = REFUSED_SECONDS << min(self._refusals, MAX_DOUBLINGS)
             self._next_all = min(self._next_all, time.monotonic() + soon)
@@ -312,5 +324,6 @@ def probe_topic(fleet: str, client_id: str) -> str:
     return topics.under(fleet, "controller", client_id)
 
 
+@functools.lru_cache(maxsize=4)  # the messages of a wave are the same bytes
 def _digest(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest() if payload else ""

@@ -5,6 +5,7 @@ right what differs. It runs within the tick, at a cost of what has changed:
     2. A device that was first heard in an opened slot gets the slot's order, or if it cannot read
        that, one of its own (own_orders.py).
     3. A device that goes on reporting an older order than its own is sent it again (repair.py).
+       So is a root that it lacks (lacked_roots.py).
     4. Orders that still stand are signed anew when half of their time has passed.
     5. All orders of a model are signed anew when the floor of its numbers was raised.
     6. Orders that the newest root does not allow are signed anew (storage/soundness.py).
@@ -30,12 +31,13 @@ from modelwave_controller.rollout.repair import MARGIN_SECONDS, Repair, look
 from modelwave_controller.rollout.state import Rollout, State, Wanted
 from modelwave_controller.service import own_orders
 from modelwave_controller.service.differences import model_of as model_in
+from modelwave_controller.service.lacked_roots import LackedRoots
 from modelwave_controller.service.sending import Issuer, Sender
 from modelwave_controller.service.unshadow import unshadow
 from modelwave_controller.storage import devices, floors, log, outbox, repairs, retained, soundness
 from modelwave_controller.storage.counted import Counted
 from modelwave_controller.storage.devices import HeardModel
-from modelwave_shared import topics
+from modelwave_shared import documents, topics
 from modelwave_shared.limits import SLOTS
 
 MAX_HEARD = 1000  # devices that a tick looks at
@@ -74,6 +76,7 @@ class Reconciler:
         self._judge_again = 0.0  # the rollout clock at the next look at them
         self._settled = -1  # the newest event at which nothing was left to put together
         self._unshadowed = -1  # the same, of shadow orders to replace
+        self._lacked = LackedRoots()
         # Devices, by id and model, that need an order of their own.
         self._unread: dict[tuple[str, str], HeardModel] = {}
 
@@ -203,6 +206,8 @@ class Reconciler:
         """Looks at these devices; returns the first one that has to wait, if one has."""
         if not heard:
             return None
+        lacked = self._lacked.look(heard, documents.root_version(self.issuer.document))
+        outbox.unsend(connection, [topics.root(self.issuer.root.fleet, one) for one in lacked])
         behind = [found for one in heard if (found := self._behind(state, one))]
         behind = self._but_unread(state, heard, behind)
         held = retained.on(connection, [found.topic for found in behind])

@@ -65,8 +65,9 @@ class Unheard:
         if kept_back:
             logger.warning(
                 "the broker kept back %s of devices, which were then read one by one: it drops "
-                "what it cannot queue for a client; let it queue more than %d, twice the number of "
-                "devices (Mosquitto: max_queued_messages)",
+                "what it cannot queue for a client, so let it queue more than %d, twice the number "
+                "of devices (Mosquitto: max_queued_messages), or sends nothing retained for "
+                "filters with +; `modelwave broker check` tells",
                 plural(kept_back, "retained message"),
                 2 * self._known,
             )

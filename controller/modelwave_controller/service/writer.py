@@ -107,10 +107,11 @@ class Writer:
         policy: Policy = NOTHING_ASKED,
         stored: Callable[[Sequence[Incoming]], None] = lambda _messages: None,
         repeats: Repeats | None = None,
+        keep_days: int = 0,
     ) -> None:
         """`approves`: unknown devices do not count before the operator has approved them.
         `stored` is called with the messages of a batch that count; it must not block. Without
-        `repeats` all messages are stored at once."""
+        `repeats` all messages are stored at once. `keep_days` as that of Folding."""
         self.store = store
         self.fleet = fleet
         self.inbox = inbox
@@ -123,7 +124,7 @@ class Writer:
         self._trouble = Trouble()
         self._ignored = IgnoredJournal()
         self._allowance = Allowance()
-        self._folding = Folding(store)
+        self._folding = Folding(store, keep_days)
         self._told_lost = 0
         self._told_from = 1  # number of dropped messages at which the next log line is due
         self._stopping = threading.Event()

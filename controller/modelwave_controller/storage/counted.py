@@ -49,14 +49,17 @@ class Counted:
         self.connection = connection
         self.model = model
         self._places: dict[str, list[Reading]] = {}  # by target
+        self._counts: dict[str, dict[int, int]] = {}  # by target
         self._reads: dict[str, dict[str, int]] = {}  # {text: what it says}
         self._answers: dict[int, dict[int, Counter[tuple[str, str, bool]]]] = {}
 
     def counts(self, target: str) -> dict[int, int]:
-        found: Counter[int] = Counter()
-        for one in self._readings(target):
-            found[one.slot] += one.devices
-        return dict(found)
+        """Returns as rollout/facts.py; the caller must not change it."""
+        if target not in self._counts:
+            found = self._counts[target] = {}
+            for one in self._readings(target):
+                found[one.slot] = found.get(one.slot, 0) + one.devices
+        return self._counts[target]
 
     def answers(self, rollout: Rollout, stage: int | None) -> Counts:
         """Counts as rollout/facts.py's count_answers: outcomes also from outside."""

@@ -94,10 +94,28 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
 
 
 def drop_answers(connection: Connection, rollouts: Sequence[int]) -> None:
-    """Deletes what is kept of the answers to these rollouts: their counts are in the log."""
+    """Deletes what is kept of the answers to these rollouts, going through all that is kept: their
+    counts are in the log."""
     for chunk in chunks(rollouts):
         for table in (answered, answer_counts):
             connection.execute(delete(table).where(table.c.rollout.in_(chunk)))
+
+
+def drop_counts(connection: Connection, rollout: int) -> None:
+    connection.execute(delete(answer_counts).where(answer_counts.c.rollout == rollout))
+
+
+def drop_answers_of(connection: Connection, rollout: int, names: Sequence[str]) -> None:
+    for chunk in chunks(names):
+        its = (answered.c.rollout == rollout, answered.c.device.in_(chunk))
+        connection.execute(delete(answered).where(*its))
+
+
+def drop_rest(connection: Connection, rollout: int) -> None:
+    """Deletes what is kept of a rollout to which the log has no answers any more: the rows of
+    devices that were sent an order of their own and have not answered it, and counts."""
+    drop_answers_of(connection, rollout, waves.named(connection, rollout))
+    drop_counts(connection, rollout)
 
 
 def model_of(connection: Connection, rollout: int) -> str:

@@ -29,7 +29,8 @@ from modelwave_shared.words import MANIFEST, ORDER, READS, ROOT
 _PLACE = (devices.c.heard, devices.c.device)
 # Made once, as each tick asks this.
 _HEARD_AFTER = (
-    select(*_PLACE, devices.c.target, devices.c.slot, last_heard.SEEN_CLOCK, devices.c.reads)
+    select(*_PLACE, devices.c.target, devices.c.slot, last_heard.SEEN_CLOCK)
+    .add_columns(devices.c.reads, devices.c.root)
     .select_from(last_heard.NEWEST)
     .where(tuple_(*_PLACE) > tuple_(bindparam("batch", type_=BigInteger), bindparam("name")))
     .order_by(*_PLACE)
@@ -46,7 +47,8 @@ class RefusalNote(NamedTuple):
 
 class HeardModel(NamedTuple):
     """What a device reports of one model: its newest order there. `batch` is the number of the
-    batch of its last report, `clock` the rollout clock then, `reads` the column of that name."""
+    batch of its last report, `clock` the rollout clock then; `reads` and `root` are the columns of
+    these names."""
 
     batch: int
     device: str
@@ -54,6 +56,7 @@ class HeardModel(NamedTuple):
     slot: int
     clock: float
     reads: str
+    root: int
     model: str
     epoch: int
     seq: int
@@ -179,7 +182,7 @@ def that_repeated(connection: Connection, clocks: Mapping[str, float]) -> list[H
     was at the given value."""
     names = list(clocks)
     query = select(devices.c.heard, devices.c.device, devices.c.target, devices.c.slot)
-    query = query.add_columns(devices.c.reads, device_models.c.model)
+    query = query.add_columns(devices.c.reads, devices.c.root, device_models.c.model)
     query = query.add_columns(device_models.c.epoch, device_models.c.seq)
     query = query.join(device_models, devices.c.device == device_models.c.device)
     return sorted(

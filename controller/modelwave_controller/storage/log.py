@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, func, insert, literal_column, or_, select, update
 
 from modelwave_controller.rollout import events as bodies
-from modelwave_controller.rollout.events import Body, Event
+from modelwave_controller.rollout.events import Body, Event, Reported
 from modelwave_controller.rollout.state import State, fold
 from modelwave_controller.storage import counting
+from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.tables import events, heads, unread_answers
 
 TICK_NOTED_SECONDS = 5
@@ -116,27 +117,41 @@ def count_answers(connection: Connection, wanted: Wanted) -> int:
     return connection.scalar(_restricted(query, wanted._replace(answers=True))) or 0
 
 
-def answers_by_rollout(connection: Connection) -> dict[int, int]:
-    """Returns how many answers of devices the log has of each rollout."""
-    query = select(events.c.rollout, func.count()).where(events.c.kind == bodies.REPORTED)
-    return _by_rollout(connection, query.group_by(events.c.rollout))
+def answers_of(connection: Connection, rollout: int) -> int:
+    """Returns how many answers of devices the log has of a rollout."""
+    return connection.scalar(select(func.count()).where(*_answers_to(rollout))) or 0
 
 
-def newest_by_rollout(connection: Connection) -> dict[int, float]:
-    """Returns when each rollout's newest event was, in Unix seconds."""
-    query = select(events.c.rollout, func.max(events.c.at)).group_by(events.c.rollout)
-    return _by_rollout(connection, query)
+def has_answers(connection: Connection, rollout: int) -> bool:
+    query = select(events.c.id).where(*_answers_to(rollout)).limit(1)
+    return connection.execute(query).first() is not None
 
 
-def _by_rollout(connection: Connection, query: Any) -> dict[int, Any]:
-    return {row[0]: row[1] for row in connection.execute(query)}
+def has_events(connection: Connection, rollout: int, since: float) -> bool:
+    """Returns whether the log has something of a rollout since `since`, Unix seconds."""
+    query = select(events.c.id).where(events.c.rollout == rollout, events.c.at >= since).limit(1)
+    both = (_IS_NO_ANSWER, events.c.kind == bodies.REPORTED)  # the first is read sooner
+    return any(connection.execute(query.where(its)).first() is not None for its in both)
 
 
 def delete_answers(connection: Connection, rollout: int, limit: int) -> int:
-    """Deletes up to `limit` answers of a rollout; returns how many. Append Condensed first."""
-    its = (events.c.rollout == rollout, events.c.kind == bodies.REPORTED)
-    some = select(events.c.id).where(*its).limit(limit)
-    return connection.execute(delete(events).where(events.c.id.in_(some))).rowcount
+    """Deletes up to `limit` answers of a rollout, and with the last one all that is kept of single
+    devices; returns how many. Append Condensed first."""
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
+    rows = connection.execute(query.where(*_answers_to(rollout)).limit(limit)).all()
+    said = [bodies.load_event(*row).body for row in rows]
+    names = {body.device for body in said if isinstance(body, Reported)}
+    counting.drop_answers_of(connection, rollout, sorted(names))
+    for chunk in chunks([row.id for row in rows]):
+        connection.execute(delete(unread_answers).where(unread_answers.c.event.in_(chunk)))
+        connection.execute(delete(events).where(events.c.id.in_(chunk)))
+    if len(rows) < limit:
+        counting.drop_rest(connection, rollout)
+    return len(rows)
+
+
+def _answers_to(rollout: int) -> tuple[Any, ...]:
+    return events.c.rollout == rollout, events.c.kind == bodies.REPORTED
 
 
 def _restricted(query: Any, wanted: Wanted) -> Any:

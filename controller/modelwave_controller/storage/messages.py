@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelwave_controller.trust import quick_json
+from modelwave_controller.trust import quick_documents, quick_json
 from modelwave_controller.trust.documents import Metrics, Report, view
 from modelwave_shared import fields, proofs, reports, topics
 from modelwave_shared.errors import DocumentError, advised
@@ -54,7 +54,8 @@ class ReportMessage:
 
 @dataclass(slots=True)
 class Repeat:
-    """A report that says what the one before says. It may be an older one."""
+    """A report that says what the one before says. It may be an older one. `checked`: its document
+    was, and not only what is new of it."""
 
     device: str
     boot: int
@@ -64,10 +65,11 @@ class Repeat:
     seal: Seal
     document: dict[str, Any]
     said: bytes
+    checked: bool
 
     def whole(self) -> "ReportMessage | Bad":
         """Returns it as a report like others."""
-        return _report(self.device, self.document, self.seal, self.said)
+        return _report(self.device, self.document, self.seal, self.said, self.checked)
 
 
 @dataclass(frozen=True)
@@ -108,19 +110,16 @@ def understand(
 ) -> Incoming | Repeat | None:
     """Reads a message. Returns None if it is empty (a retained topic was cleared) or the topic is
     not a device's. `last_said` returns the digest of a device's last report, if it is known."""
-    kind, _, device = "/".join(topics.parts(fleet, topic)).partition("/")
-    if not payload or not _is_name(device):
+    start = topics.under(fleet, "")
+    kind, _, device = topic.removeprefix(start).partition("/")
+    if not payload or not topic.startswith(start) or not _is_name(device):
         return None
     document, proof = proofs.split(payload)
     if len(document) > MAX_REPORT_BYTES:
         return Bad(device, f"{kind}: longer than {MAX_REPORT_BYTES} bytes")
     try:
         if kind == "reported":
-            value, seal = quick_json.loads(document), Seal(topic, document, proof)
-            said = _digest(value) if type(value) is dict else b""
-            is_known = said and said == last_said(device)
-            found = _repeat(device, value, seal, said) if is_known else None
-            return found or _report(device, value, seal, said)
+            return _reported(device, document, Seal(topic, document, proof), last_said(device))
         if kind == "metrics":
             return Measured(device, _metrics(document), Seal(topic, document, proof))
         if kind == "presence":
@@ -132,15 +131,32 @@ def understand(
     return None
 
 
-def _report(device: str, value: Any, seal: Seal, said: bytes) -> ReportMessage | Bad:
+def _reported(
+    device: str, document: bytes, seal: Seal, last_said: bytes | None
+) -> ReportMessage | Repeat | Bad:
+    """Reads a report. Raises JsonError."""
+    value = quick_documents.report(document)
+    checked = value is not None
+    if not checked:
+        value = quick_json.loads(document)
+    said = _digest(value) if type(value) is dict else b""
+    is_known = said and said == last_said
+    found = _repeat(device, value, seal, said, checked) if is_known else None
+    return found or _report(device, value, seal, said, checked)
+
+
+def _report(device: str, value: Any, seal: Seal, said: bytes, checked: bool) -> ReportMessage | Bad:
     try:
-        reports.check(REPORT, value)
+        if not checked:
+            reports.check(REPORT, value)
     except ValueError as error:
         return Bad(device, _printable(f"reported: {advised(error, 'controller')}"))
     return ReportMessage(device, view(Report, value), seal, said=said)
 
 
-def _repeat(device: str, value: dict[str, Any], seal: Seal, said: bytes) -> Repeat | None:
+def _repeat(
+    device: str, value: dict[str, Any], seal: Seal, said: bytes, checked: bool
+) -> Repeat | None:
     """Returns a report that says what the last one said as a Repeat, unless it asks for a
     heartbeat. What the digest is not of, is checked."""
     if _asks(value) or not value.keys() >= {"boot", "n", "free"}:
@@ -151,7 +167,7 @@ def _repeat(device: str, value: dict[str, Any], seal: Seal, said: bytes) -> Repe
     boot, n, flash, ram = value["boot"], value["n"], free["flash"], free["ram"]
     if not all(type(one) is int and 0 <= one <= MAX_SEQ for one in (boot, n, flash, ram)):
         return None
-    return Repeat(device, boot, n, flash, ram, seal, value, said)
+    return Repeat(device, boot, n, flash, ram, seal, value, said, checked)
 
 
 def _asks(value: dict[str, Any]) -> bool:

@@ -34,7 +34,7 @@ def keep_blob(connection: Connection, data: bytes) -> str:
 
 def blob(connection: Connection, digest: str) -> bytes:
     found = connection.scalar(select(blobs.c.data).where(blobs.c.sha256 == digest))
-    assert found is not None, "a blob is never deleted"
+    assert found is not None, "only those that nothing names are deleted (pruning.py)"
     return bytes(found)
 
 
@@ -42,19 +42,19 @@ def put(connection: Connection, topics: Sequence[str], payload: bytes) -> None:
     """Sets the payload of these topics; an empty one clears them."""
     digest = keep_blob(connection, payload) if payload else None
     for chunk in chunks(topics):
-        known = set(connection.scalars(select(outbox.c.topic).where(outbox.c.topic.in_(chunk))))
-        connection.execute(
-            update(outbox)
-            .where(outbox.c.topic.in_(chunk))
-            .values(blob=digest, version=outbox.c.version + 1)
+        there = outbox.c.topic.in_(chunk)
+        changed = connection.execute(
+            update(outbox).where(there).values(blob=digest, version=outbox.c.version + 1)
         )
-        new = [
-            {"topic": topic, "blob": digest, "version": 1, "acked": 0}
-            for topic in chunk
-            if topic not in known
-        ]
-        if new:
-            connection.execute(insert(outbox), new)
+        if changed.rowcount < len(chunk):
+            known = set(connection.scalars(select(outbox.c.topic).where(there)))
+            new = [
+                {"topic": topic, "blob": digest, "version": 1, "acked": 0}
+                for topic in chunk
+                if topic not in known
+            ]
+            if new:
+                connection.execute(insert(outbox), new)
 
 
 def holds(connection: Connection, topic: str) -> bytes | None:

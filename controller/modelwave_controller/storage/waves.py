@@ -98,6 +98,13 @@ def has_orders(connection: Connection, rollout: int, wave: int) -> bool:
     return connection.execute(query.where(wave_orders.c.wave == wave).limit(1)).first() is not None
 
 
+def named(connection: Connection, rollout: int) -> list[str]:
+    """Returns the devices that had an order of their own in the rollout."""
+    its = wave_orders.c
+    query = select(its.device).where(its.rollout == rollout, its.device != "").distinct()
+    return [*connection.scalars(query.order_by(its.device))]
+
+
 def has_event(connection: Connection, rollout: int, kind: str, until: int) -> bool:
     """Returns whether the rollout's log has such an event, up to the one with the id `until`."""
     query = select(events.c.id).where(events.c.kind == kind, events.c.rollout == rollout)

@@ -1,10 +1,12 @@
-"""Puts older windows together: after two days to hours, after 30 days to days.
+"""Puts older windows together: after two days to hours, after 30 days to days, which are deleted
+when they are older than the fleet keeps.
 
 It goes through the devices in turn, a few at each step, so that no step takes long and the tables
 need no index of time. A window is folded KEPT_SECONDS after its last document, whenever it ended:
 until then it is known which documents were in it. It belongs to the hour and day in which it ended.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,9 +28,10 @@ _MEASURED = (
 )
 
 
-def fold(connection: Connection, now: float, after: str) -> str:
-    """Folds what is due of the next devices whose names are greater than `after`; `now` is the
-    rollout clock. Returns the argument `after` of the next step, "" to begin anew."""
+def fold(connection: Connection, now: float, after: str, oldest: float = -math.inf) -> str:
+    """Folds what is due of the next devices whose names are greater than `after`, and deletes days
+    that ended before `oldest`; `now` and `oldest` are by the rollout clock. Returns the argument
+    `after` of the next step, "" to begin anew."""
     tables = [table for kind in WINDOW_TABLES for table in (kind.windows, kind.spans)]
     found = {name for table in tables for name in _devices(connection, table, after)}
     names = sorted(found)[:STEP_DEVICES]
@@ -38,6 +41,7 @@ def fold(connection: Connection, now: float, after: str) -> str:
     for kind in WINDOW_TABLES:
         folded += _fold_windows(connection, kind, names, now)
         folded += _fold_hours(connection, kind, names, now)
+        folded += _delete_days(connection, kind, names, oldest)
     return after if folded >= STEP_ROWS else names[-1]
 
 
@@ -76,6 +80,20 @@ def _fold_hours(connection: Connection, tables: WindowTables, names: list[str], 
     )
     rows = [dict(row) for row in connection.execute(due).mappings()]
     _add(connection, spans, [_span(row, DAY_SECONDS, row["number"] * HOUR_SECONDS) for row in rows])
+    _remove(connection, spans, rows)
+    return len(rows)
+
+
+def _delete_days(
+    connection: Connection, tables: WindowTables, names: list[str], oldest: float
+) -> int:
+    """Deletes days that ended before `oldest`; returns how many."""
+    if oldest < DAY_SECONDS:
+        return 0
+    spans, c = tables.spans, tables.spans.c
+    is_old = (c.span == DAY_SECONDS, c.number < int(oldest // DAY_SECONDS))
+    keys = select(*spans.primary_key).where(c.device.in_(names), *is_old).limit(STEP_ROWS)
+    rows = [dict(row) for row in connection.execute(keys).mappings()]
     _remove(connection, spans, rows)
     return len(rows)
 

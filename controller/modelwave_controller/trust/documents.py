@@ -6,7 +6,7 @@ instance from a checked dict. They leave out fields that the controller does not
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -149,28 +149,62 @@ class Metrics:
 
 def view(cls: type[T], document: Mapping[str, Any]) -> T:
     """Returns an instance of `cls`, a class above, with the fields of a checked document. An
-    optional field that is absent gets the default of the class."""
-    makers = _makers(cls)  # type: ignore[arg-type]  # a class is hashable
-    return cls(**{name: made(document[name]) for name, made in makers if name in document})
+    optional field that is absent gets the default of the class.
+
+    It puts the fields where the instance keeps them: a frozen class's __init__ calls a function for
+    each, and the controller makes two of these of each report."""
+    plain, made, absent = _fields_of(cls)  # type: ignore[arg-type]  # a class is hashable
+    found = object.__new__(cls)
+    its = found.__dict__
+    its.update([(name, document[name]) for name in plain if name in document])
+    for name, make in made:
+        if name in document:
+            its[name] = make(document[name])
+    for name, default in absent:
+        if name not in its:
+            its[name] = default()
+    return found
+
+
+Maker = Callable[[Any], Any]
 
 
 @cache
-def _makers(cls: Any) -> list[tuple[str, Callable[[Any], Any]]]:
+def _fields_of(
+    cls: Any,
+) -> tuple[list[str], list[tuple[str, Maker]], list[tuple[str, Callable[[], Any]]]]:
+    """Returns the fields that a document has as they are, those that are made from it, and the
+    defaults of fields that may be absent."""
     types = get_type_hints(cls)
-    return [(one.name, _maker(types[one.name])) for one in fields(cls)]
+    makers = {one.name: _maker(types[one.name]) for one in fields(cls)}
+    plain = [name for name, maker in makers.items() if maker is None]
+    made = [(name, maker) for name, maker in makers.items() if maker is not None]
+    return plain, made, [(one.name, _default(one)) for one in fields(cls) if _may_be_absent(one)]
 
 
-def _maker(kind: Any) -> Callable[[Any], Any]:
-    """Returns a function that converts the document's value to a field of type `kind`."""
+def _may_be_absent(one: Field[Any]) -> bool:
+    return one.default is not MISSING or one.default_factory is not MISSING
+
+
+def _default(one: Field[Any]) -> Callable[[], Any]:
+    if one.default_factory is not MISSING:
+        return one.default_factory
+    return lambda: one.default
+
+
+def _maker(kind: Any) -> Maker | None:
+    """Returns a function that converts the document's value to a field of type `kind`; None if it
+    stays as it is."""
     if is_dataclass(kind) and isinstance(kind, type):
         return lambda value: view(kind, value)
+    arguments = get_args(kind) if get_origin(kind) in (list, dict) else ()
+    entry = _maker(arguments[-1]) if arguments else None
+    if entry is None:
+        return None
+    make: Maker = entry
     if get_origin(kind) is list:
-        entry = _maker(get_args(kind)[0])
-        return lambda value: [entry(one) for one in value]
-    if get_origin(kind) is dict:
-        entry = _maker(get_args(kind)[1])
-        return lambda value: {key: entry(one) for key, one in value.items()}
-    return lambda value: value
+        return lambda value: [make(one) for one in value]
+    return lambda value: {key: make(one) for key, one in value.items()}
 
 
 def of_our_format(kind: str, document: dict[str, Any], v: int = 1) -> dict[str, Any]:
