@@ -1,5 +1,5 @@
-"""Makes new databases quickly. Prints, at the end of a test run, what was not tested on this
-machine, and how to get it tested."""
+"""Makes new databases quickly, and puts long tests first. Prints, at the end of a test run, what
+was not tested on this machine, and how to get it tested."""
 
 from collections.abc import Iterator
 
@@ -13,6 +13,12 @@ from tests.tools import not_tested
 def _new_databases_are_made_quickly() -> Iterator[None]:
     with new_databases.made_quickly():
         yield
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long tests come first, as at the end one process would work on them alone."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

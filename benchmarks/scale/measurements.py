@@ -15,6 +15,7 @@ class Measurement(NamedTuple):
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("start", "what a command takes before it does anything", "benchmarks.scale.start"),
     Measurement("ingest", "how many reports a second are stored", "benchmarks.scale.ingest"),
+    Measurement("ingest-two", "two ingest processes against one", "benchmarks.scale.ingest_two"),
     Measurement("idle", "what an idle fleet writes to the disk", "benchmarks.scale.idle"),
     Measurement("embedded", "a wave through `modelwave broker`", "benchmarks.scale.embedded"),
     Measurement(

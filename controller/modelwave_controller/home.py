@@ -96,6 +96,11 @@ urls = []
 # Whether deltas are made, by which devices make a new model from the one that they run.
 deltas = true
 
+[ingest]
+# 0: `modelwave serve` receives all devices itself. With PostgreSQL, the number of processes that
+# do it instead, `modelwave ingest 1`, `modelwave ingest 2` and so on (docs/operations.md).
+processes = 0
+
 [devices]
 # Whether reports and windows have to prove which device sent them: "off"; "show": what is not
 # proven is shown; "require": it does not count either.
@@ -256,6 +261,12 @@ class DevicesSettings(_Settings):
         return self.unknown == "approve"
 
 
+class IngestSettings(_Settings):
+    """`processes`: how many receive the devices in place of the service that leads; 0: none."""
+
+    processes: Annotated[int, Field(ge=0, le=64)] = 0
+
+
 class KeysSettings(_Settings):
     """`order` names the key that signs orders (trust/signers.py); `passphrase_file` holds its
     passphrase, or the PIN of its token."""
@@ -270,6 +281,7 @@ class ControllerConfig(_Settings):
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
+    ingest: IngestSettings = IngestSettings()
     devices: DevicesSettings = DevicesSettings()
 
 

@@ -65,9 +65,12 @@ EXTRA: "dict[str, Rule]" = {
 }
 
 
+_TWO_SLOTS = ListOf(Integer(0, SLOTS - 1), 2, 2)
+
+
 def slot_range(value: "Any", where: str) -> None:
     """A list [first slot, last slot]."""
-    ListOf(Integer(0, SLOTS - 1), 2, 2)(value, where)
+    _TWO_SLOTS(value, where)
     first, last = value
     if first > last:
         raise DocumentError(where, "its first slot, %d, is above its last, %d" % (first, last))

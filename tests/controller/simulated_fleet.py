@@ -47,6 +47,10 @@ class SimulatedFleet:
             topics.reported(FLEET, name), self.devices[name].report(), qos=1, retain=True
         )
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publishes what is not retained."""
+        self._client.publish(topic, payload, qos=1)
+
     def wait_for(self, condition: Callable[[], bool]) -> None:
         with self.changed:
             assert self.changed.wait_for(condition, DEADLINE_SECONDS)

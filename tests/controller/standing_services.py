@@ -6,7 +6,7 @@ process id. It logs to the file LOG. POINT is as in killing_controller.py; there
 itself the SIGNAL, "KILL" or "STOP". It relies on its last look at the lease for SURE seconds. A
 service does not see whether another one's process has ended, as if it ran on another machine. With
 an argument, the lease expires after so many seconds, and a silent link is noticed in a fifth of
-the usual time.
+the usual time. With the POINT "ingest N" it is no service but the ingest process of share N.
 """
 
 import asyncio
@@ -24,7 +24,10 @@ from killing_controller import TICK_SECONDS, TrappedStore, trap_publishing
 from modelwave_controller.home import Home
 from modelwave_controller.service import leader
 from modelwave_controller.service import link as links
+from modelwave_controller.service.ingest import Ingest
 from modelwave_controller.service.serve import Service
+from modelwave_controller.storage import shares
+from modelwave_controller.storage.store import Store
 
 
 class Trap(killing_controller.Trap):
@@ -41,7 +44,7 @@ class Trap(killing_controller.Trap):
             signal.pthread_kill(threading.get_ident(), self.number)
 
 
-def _run(folder: Path, log: Path, trap: Trap) -> None:
+def _run(folder: Path, log: Path, name: str, point: str) -> None:
     handler = logging.FileHandler(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -51,7 +54,14 @@ def _run(folder: Path, log: Path, trap: Trap) -> None:
         leader.LOOK_SECONDS, leader.RENEW_SECONDS = 0.1, 0.3
         leader.UNREACHED_SECONDS, leader.FIRST_SECONDS, leader.RETURN_SECONDS = 0.2, 3, 3
         links.ASK_SECONDS = 0.1
+        shares.PATIENCE_SECONDS = 1
     home = Home(folder)
+    if point.startswith("ingest"):
+        process = Ingest(home, Store(home.database_url), int(point.split()[1]))
+        signal.signal(signal.SIGTERM, lambda *_: process.stop())
+        asyncio.run(process.run(lambda _: None))
+        return
+    trap = Trap(point, signal.Signals[f"SIG{name}"])
     trap.store = TrappedStore(home.database_url, trap)
     trap_publishing(trap)
     service = Service(home, trap.store, TICK_SECONDS)
@@ -66,7 +76,7 @@ def main() -> None:
         if pid == 0:
             leader.SURE_SECONDS = float(sure)
             try:
-                _run(Path(folder), Path(log), Trap(point, signal.Signals[f"SIG{name}"]))
+                _run(Path(folder), Path(log), name, point)
             except BaseException:
                 sys.excepthook(*sys.exc_info())
                 os._exit(1)

@@ -1,20 +1,34 @@
 """Clusters of brokers on this machine, each node a process of its own."""
 
+import contextlib
+import random
+import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.broker_probe import Probe, ProbeError
-from tests.mosquitto_tls import free_ports
 from tests.tools import needed
 
 NODES = 3
-START_SECONDS = 180
+START_SECONDS = 300
+
+
+def lasting_ports(number: int) -> list[int]:
+    """Ports that are free, and stay so while a node is away: below those that the kernel gives to
+    connections that others make."""
+    found: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 12_000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == number:
+            break
+    return found
 
 
 class Cluster(Protocol):
@@ -33,7 +47,7 @@ class Cluster(Protocol):
         """Kills all that runs."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(kind: type[Cluster], folder: Path) -> Iterator[Cluster]:
     cluster = kind(folder)
     try:
@@ -56,7 +70,7 @@ class NatsCluster:
     def __init__(self, folder: Path) -> None:
         self._program = needed("nats-server")
         self._folder = folder
-        free = free_ports(4 * NODES)
+        free = lasting_ports(4 * NODES)
         self._clients, self._routes, self._monitors, self.ports = (
             free[start : start + NODES] for start in range(0, len(free), NODES)
         )

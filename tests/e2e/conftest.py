@@ -1,8 +1,11 @@
 """Real parts for end-to-end tests: a broker, the controller, agents; all end with the test."""
 
+import atexit
+import functools
 import os
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +14,30 @@ import pytest
 
 from modelwave_controller.cli import run
 from modelwave_controller.demo import service
-from modelwave_controller.demo.command import CommandLine
+from modelwave_controller.demo.command import PASSPHRASE, PASSPHRASE_VARIABLE, CommandLine
 from modelwave_controller.demo.examples import release_arguments
 from modelwave_controller.demo.processes import Processes, processes
 from modelwave_controller.demo.service import free_port
+from modelwave_controller.trust import pkcs8
 from tests.tools import MOSQUITTO_MISSING
 
 REPO = Path(__file__).resolve().parents[2]
 DIGITS = REPO / "examples/digits/models"
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 FLEET = "demo"
+
+
+@functools.cache
+def _made_once() -> Path:
+    """A home that each test copies. In it one hash is as good as 600,000, which would be done for
+    each key, and again for each signature."""
+    folder = Path(tempfile.mkdtemp(prefix="modelwave-tests-"))
+    atexit.register(shutil.rmtree, folder)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pkcs8, "PBKDF2_ROUNDS", 1000)
+        patched.setenv(PASSPHRASE_VARIABLE, PASSPHRASE)
+        assert run(["--home", str(folder / "home"), "init", FLEET]) == 0
+    return folder / "home"
 
 
 class House:
@@ -34,7 +51,7 @@ class House:
         self.files = ""  # the entry of the files' host for agent.toml
 
     def init(self) -> None:
-        assert self.operator.shows("init", FLEET) == 0
+        shutil.copytree(_made_once(), self.operator.home)
 
     def start_broker(self, kind: str) -> None:
         self.broker_url = getattr(self, f"_start_{kind}")()

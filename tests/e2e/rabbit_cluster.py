@@ -9,8 +9,7 @@ from pathlib import Path
 
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.broker_probe import Probe, ProbeError
-from tests.e2e.clusters import NODES, START_SECONDS, wait_serving
-from tests.mosquitto_tls import free_ports
+from tests.e2e.clusters import NODES, START_SECONDS, lasting_ports, wait_serving
 from tests.tools import needed
 
 HOME = Path("/usr/lib/rabbitmq")  # Debian's programs in PATH would change the user
@@ -42,7 +41,7 @@ class RabbitCluster:
         needed("rabbitmq-server")
         self._epmd = needed("epmd", "erlang-base")
         self._folder = folder
-        free = free_ports(3 * NODES + 1)
+        free = lasting_ports(3 * NODES + 1)
         self._clients, self._links, self.ports = (
             free[start : start + NODES] for start in range(0, 3 * NODES, NODES)
         )
@@ -89,6 +88,7 @@ cluster_formation.peer_discovery_backend = classic_config
                     "RABBITMQ_LOG_BASE": str(folder / "log"),
                     "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"+S 1:1 -setcookie {COOKIE}",
                 },
+                cwd=folder,  # for what it leaves when it crashes
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the program is a script, which starts Erlang

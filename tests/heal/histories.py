@@ -11,7 +11,7 @@ from typing import NamedTuple
 from unittest import mock
 
 from modelwave_agent import download
-from modelwave_controller.rollout import clock
+from modelwave_controller.rollout import clock, events
 from modelwave_controller.service import leader, readback
 from modelwave_controller.storage import log
 from modelwave_shared import ed25519
@@ -78,6 +78,7 @@ def _run(story):
             mock.patch("os.fsync", _no_sync),
             mock.patch.object(ed25519, "verify", _verified),
             mock.patch.object(download, "hash_file", hash_file),
+            mock.patch.object(events, "_BODY", _Bodies),
             mock.patch.object(clock, "GAP_SECONDS", GAP_SECONDS),
             mock.patch.object(leader, "EXPIRED_SECONDS", EXPIRED_SECONDS),
             mock.patch.object(leader, "_has_ended", has_ended),
@@ -103,6 +104,12 @@ def _no_sync(descriptor):
 
 
 _verified = functools.lru_cache(10_000)(ed25519.verify)
+
+
+class _Bodies:
+    """Reads the body of an event once: all look at the log again and again."""
+
+    validate_json = functools.lru_cache(1000)(events._BODY.validate_json)
 
 
 def _watched(world):

@@ -1,4 +1,7 @@
-"""Some of the histories of `make heal`, and what the simulator needs to be believed."""
+"""Some of the histories of `make heal`, and what the simulator needs to be believed.
+
+MODELWAVE_LONG=1 plays all histories of KNOWN and 32 random ones, an ordinary run half of those of
+KNOWN and 2 random ones."""
 
 import os
 import signal
@@ -12,15 +15,17 @@ from tests.heal.histories import Step, made, play, shrunk, told
 from tests.heal.known import KNOWN
 from tests.heal.many import played
 
-HISTORIES = 36  # with those of KNOWN; `make heal` plays 2,000
+LONG = os.environ.get("MODELWAVE_LONG") == "1"
+RANDOM = 32 if LONG else 2  # `make heal` plays 2,000
+STEP = 1 if LONG else 2  # through those of KNOWN
 MAX_STEPS = 5
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)  # it uses all cores; on a busy machine it has a part of them
 def test_every_history_ends_with_each_device_on_what_it_should_run() -> None:
-    chosen = [(1, history) for history in KNOWN.values()]
-    chosen += [(seed, made(seed, MAX_STEPS)) for seed in range(HISTORIES - len(chosen))]
+    chosen = [(1, history) for history in [*KNOWN.values()][::STEP]]
+    chosen += [(seed, made(seed, MAX_STEPS)) for seed in range(RANDOM)]
     for seed, history, outcome in played(chosen):
         if outcome.violation:
             history = shrunk(history, seed, outcome.violation.kind)
@@ -49,7 +54,7 @@ def test_a_history_that_breaks_a_rule_is_shrunk_to_the_steps_that_do_it(monkeypa
 def test_ctrl_c_ends_all_processes_and_names_the_seed_to_go_on_with() -> None:
     """Ctrl-C reaches each process of the terminal, so the whole group gets it here. Where these
     tests run in the background of a shell, they ignore it, and what they start would too."""
-    command = [sys.executable, "-m", "tests.heal", "--seed", "5", "--histories", "70"]
+    command = [sys.executable, "-m", "tests.heal", "--seed", "31", "--histories", "70"]  # few steps
     with subprocess.Popen(
         [*command, "--processes", "2"],
         stdout=subprocess.PIPE,
@@ -64,6 +69,6 @@ def test_ctrl_c_ends_all_processes_and_names_the_seed_to_go_on_with() -> None:
         out, err = heal.communicate(timeout=600)
     assert (heal.returncode, err) == (130, b"")
     done = int((told + out).split(b" of 70")[-2].split(b"\r")[-1])
-    assert f"To go on: make heal SEED={5 + done} HISTORIES={70 - done}\n".encode() in out
+    assert f"To go on: make heal SEED={31 + done} HISTORIES={70 - done}\n".encode() in out
     with pytest.raises(ProcessLookupError):
         os.killpg(heal.pid, 0)

@@ -64,6 +64,11 @@ COMMANDS: dict[str, Place] = {
         "serve",
         "Run the controller: decide rollouts, publish orders, receive reports, serve files.",
     ),
+    "ingest": Place(
+        "service",
+        "ingest",
+        "Receive one share of the devices, and store what they report: beside `modelwave serve`.",
+    ),
     "broker": Place(
         "broker",
         "",

@@ -58,6 +58,8 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
         head.append(("but", found.problem))
     else:
         head.append(("service", _service(found)))
+    if found.shares:
+        head.append(("shares", _shares(found)))
     if found.clock_doubt:
         head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
     if found.key_away:
@@ -131,6 +133,12 @@ def _print_sums(found: Fleet) -> None:
 def _service(found: Fleet) -> str:
     who = f" (process {found.leader['pid']} on {found.leader['host']})" if found.leader else ""
     return f"runs{who}{', and is connected to the broker' if found.link['connected'] else ''}"
+
+
+def _shares(found: Fleet) -> str:
+    """Says which ingest process receives which share of the devices."""
+    who = (f"process {one['pid']} on {one['host']}" if one["pid"] else "" for one in found.shares)
+    return ", ".join(f"{n} by {one or 'nobody'}" for n, one in enumerate(who, 1))
 
 
 def _accuracy(sums: ReleaseSums) -> str:

@@ -1,4 +1,4 @@
-"""`modelwave serve` and `modelwave broker`: the commands that keep running."""
+"""`modelwave serve`, `modelwave ingest` and `modelwave broker`: the commands that keep running."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ from modelwave_controller.cli.options import home_of, path
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import ENDING
+from modelwave_controller.service.ingest import Ingest
 from modelwave_controller.service.serve import DEFAULT_TICK_SECONDS, Ready, Service
 from modelwave_controller.terminal import safe, say
 
@@ -24,6 +25,9 @@ ReadyFileOption = Annotated[
     typer.Option(
         metavar="FILE", help="JSON file to write once it is ready; for supervisors.", parser=path
     ),
+]
+LogFormatOption = Annotated[
+    LogFormat, typer.Option(help="Of the log, on stderr; JSON is an object a line.")
 ]
 logger = logging.getLogger(__name__)
 
@@ -37,9 +41,7 @@ def serve(
         typer.Option(min=MIN_TICK_SECONDS, max=MAX_TICK_SECONDS, help="Time between two ticks."),
     ] = DEFAULT_TICK_SECONDS,
     ready_file: ReadyFileOption = None,
-    log_format: Annotated[
-        LogFormat, typer.Option(help="Of the log, on stderr; JSON is an object a line.")
-    ] = LogFormat.TEXT,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run the controller: decide rollouts, publish orders, receive reports, serve files.
 
@@ -63,6 +65,30 @@ def serve(
             _write_ready(ready_file, {"files_url": found.files_url, "leads": found.leads})
 
         asyncio.run(_until_signal(service.run(ready), service.stop))
+
+
+def ingest(
+    ctx: typer.Context,
+    share: Annotated[int, typer.Argument(help="Which one, from 1 on.")],
+    ready_file: ReadyFileOption = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
+) -> None:
+    """Receive one share of the devices, and store what they report: beside `modelwave serve`.
+
+    For fleets that are too much for one process: it needs PostgreSQL, and [ingest] processes in
+    controller.toml. A second process of the same share stands by.
+    """
+    log_to_stderr(log_format)
+    home = home_of(ctx)
+    with opened_store(ctx) as store:
+        process = Ingest(home, store, share)
+
+        def ready(receives: bool) -> None:
+            does = "receives" if receives else "stands by for"
+            say(f"modelwave {does} {process.share} of fleet [bold]{safe(home.config.fleet)}[/]")
+            _write_ready(ready_file, {"receives": receives})
+
+        asyncio.run(_until_signal(process.run(ready), process.stop))
 
 
 def broker(

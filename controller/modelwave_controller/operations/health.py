@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from modelwave_controller.phrases import moment, span
-from modelwave_controller.storage import lease, log
+from modelwave_controller.storage import lease, log, shares
 from modelwave_controller.storage.lease import Lease, LinkState
 
 # A running service stores the time of its ticks every few seconds.
@@ -16,12 +16,14 @@ SERVICE_SILENT_SECONDS = 15
 
 class Health(NamedTuple):
     """`seen_at`: Unix seconds of a recent tick, 0: no service has run yet; `link` None: no service
-    has stored it; `leader`: who leads, or None."""
+    has stored it; `leader`: who leads, or None; `shares`: what is wrong with the ingest processes,
+    if there are any."""
 
     seen_at: int
     link: LinkState | None
     leader: Lease | None
     now: float
+    shares: tuple[str, ...] = ()
 
     @property
     def service_runs(self) -> bool:
@@ -30,7 +32,8 @@ class Health(NamedTuple):
     @property
     def up_to_date(self) -> bool:
         """Whether messages of devices are received, so that their presence is known."""
-        return self.service_runs and (self.link is None or self.link.connected)
+        connected = self.link is None or self.link.connected
+        return self.service_runs and connected and not self.shares
 
     @property
     def problem(self) -> str:
@@ -40,7 +43,7 @@ class Health(NamedTuple):
         if not self.service_runs:
             return f"no service has run for {self._long(self.seen_at)}: start `modelwave serve`"
         if self.link is None or self.link.connected:
-            return ""
+            return "; ".join(self.shares)
         long = self._long(self.link.since)
         if self.leader is None:
             return f"no service has led for {long}: start `modelwave serve`"
@@ -57,4 +60,11 @@ def health(connection: Connection, now: float) -> Health:
     """`now` is in Unix seconds."""
     link = lease.link_state(connection)
     seen = log.service_seen_at(connection)
-    return Health(seen, link if link.since else None, lease.holder(connection), now)
+    troubles = (share.problem(now) for share in shares.stored(connection))
+    return Health(
+        seen,
+        link if link.since else None,
+        lease.holder(connection),
+        now,
+        tuple(one for one in troubles if one),
+    )

@@ -10,7 +10,7 @@ from modelwave_controller.operations.device_entries import silent_before
 from modelwave_controller.operations.health import Health, health
 from modelwave_controller.operations.membership import Membership
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.storage import clock, last_heard, lease, log, metrics, views
+from modelwave_controller.storage import clock, last_heard, lease, log, metrics, shares, views
 from modelwave_controller.storage import devices as stored
 from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.proven import OFF
@@ -36,6 +36,7 @@ class Fleet:
     restored: list[str]  # models whose order numbers are to be recovered after a restore
     behind: dict[str, str]  # by model: what the broker holds that this database does not know
     leader: dict[str, Any] | None  # the service that leads: host, pid; None also if it is dead
+    shares: list[dict[str, Any]]  # with ingest processes: share, host, pid ("", 0: nobody)
     link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
     cloned: list[str]  # ids that two devices use
     views: dict[str, list[str]]  # by word (views.TROUBLES): devices whose view is not fresh
@@ -73,6 +74,10 @@ def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fl
         restored=sorted(state.restored),
         behind={model: state.numbers_doubt(model) for model in sorted(state.behind)},
         leader=_leader(found),
+        shares=[
+            {"share": one.number, "host": one.host, "pid": one.pid}
+            for one in shares.stored(connection)
+        ],
         link=lease.link_state(connection)._asdict(),
         cloned=stored.cloned(connection),
         views=_not_fresh(connection),

@@ -35,12 +35,14 @@ CLOSE_SECONDS = 3
 
 class Owner(Protocol):
     """Who keeps the connection. All of it but `broker`, `heard`, the filters to subscribe to,
-    `place`, the host and port to connect to, and `notes_heard`, is called in the network thread,
-    and must not block."""
+    `place`, the host and port to connect to, `session`, the client id under which the broker keeps
+    what comes meanwhile, and `notes_heard`, is called in the network thread, and must not block."""
 
     broker: ServiceBroker
     heard: list[str]
     notes_heard: bool
+    session: str
+    wants: Callable[[str], bool] | None
     receive: Callable[[str, bytes], None]
     wake: Callable[[], None]
 
@@ -77,7 +79,8 @@ class Connection:
         self._reads.set()
         self._awaits = False  # an answer to `ask`
         self._unanswered = 0
-        self.client_id = f"CONTROLLER-{secrets.token_hex(6)}"  # no device id has capitals
+        # No device id has capitals.
+        self.client_id = link.session or f"CONTROLLER-{secrets.token_hex(6)}"
         self._client = self._make_client()
 
     def open(self) -> None:
@@ -228,6 +231,7 @@ class Connection:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
+            clean_session=not self.link.session,
             protocol=mqtt.MQTTv311,
             reconnect_on_failure=False,
         )
@@ -326,6 +330,8 @@ class Connection:
         try:
             topic = message.topic
         except UnicodeDecodeError:  # not every broker checks what devices publish to
+            return
+        if self.link.wants is not None and not self.link.wants(topic):
             return
         if self.heard is not None:
             self.heard.note(topic, message.retain)

@@ -14,12 +14,12 @@ import logging
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
 
 from modelwave_controller.rollout import wanted
 from modelwave_controller.rollout.state import State
 from modelwave_controller.service.sending import Issuer
+from modelwave_controller.storage.handover import Ask
 from modelwave_controller.storage.messages import Incoming, ReportMessage
 from modelwave_controller.trust import keys
 from modelwave_controller.trust.documents import of_our_format
@@ -38,12 +38,14 @@ logger = logging.getLogger(__name__)
 Send = Callable[[str, bytes], None]
 
 
-class Ask(NamedTuple):
-    """What a device asks with, and what it runs."""
-
-    nonce: str
-    target: str
-    models: tuple[str, ...]
+def asks_in(stored: Iterable[Incoming]) -> Iterator[tuple[str, Ask]]:
+    """Yields each device that asks in one of these messages, and what it asks with."""
+    for message in stored:
+        if isinstance(message, ReportMessage) and "nonce" in message.report.extra:
+            report = message.report
+            nonce = report.extra["nonce"]
+            if _is_nonce(nonce):
+                yield message.device, Ask(nonce, report.target, tuple(report.models))
 
 
 class Heartbeats:
@@ -59,12 +61,8 @@ class Heartbeats:
 
     def put(self, stored: Iterable[Incoming]) -> None:
         """Takes the nonces in messages that were stored."""
-        for message in stored:
-            if isinstance(message, ReportMessage) and "nonce" in message.report.extra:
-                report = message.report
-                nonce = report.extra["nonce"]
-                if _is_nonce(nonce):
-                    self._put(message.device, Ask(nonce, report.target, tuple(report.models)))
+        for device, ask in asks_in(stored):
+            self.ask(device, ask)
 
     def answer(self, issuer: Issuer, state: State, now: float, send: Send) -> None:
         """Signs and sends answers to those who wait; the rest waits for the next call. `now` is in
@@ -83,7 +81,8 @@ class Heartbeats:
         with self._lock:
             return len(self._waiting)
 
-    def _put(self, device: str, ask: Ask) -> None:
+    def ask(self, device: str, ask: Ask) -> None:
+        """Lets the device wait for an answer."""
         with self._lock:
             self._forget()
             if device in self._answered:

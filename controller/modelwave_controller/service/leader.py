@@ -10,6 +10,8 @@ the others try to connect (reach.py), and one that reaches the broker takes the 
 does, it stays where it is. A new leader has FIRST_SECONDS to connect, and one that has lost the
 lease leaves it RETURN_SECONDS to others, so it cannot go back and forth quickly.
 
+An ingest process (ingest.py) holds a lease of its own in the same way, that of its share.
+
 Each transaction of the leader verifies first that it still leads (`LeaderStore`). So a leader that
 hung, and finds another in its place when it goes on, writes nothing any more and raises LeaseLost.
 """
@@ -28,7 +30,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.storage import lease
-from modelwave_controller.storage.lease import Identity, Lease
+from modelwave_controller.storage.lease import LEADER, Identity, Lease, Seat
 from modelwave_controller.storage.store import Store
 
 RENEW_SECONDS = 1.5
@@ -55,11 +57,16 @@ class Candidate:
         clock: Callable[[], float],
         steady: Callable[[], float] = time.monotonic,
         reaches: Callable[[bool], bool] = lambda _wanted: False,
+        seat: Seat = LEADER,
+        taken: Callable[[Connection], None] = lambda _connection: None,
     ) -> None:
         """`clock` returns Unix seconds, `steady` seconds of a clock that cannot be set. `reaches`
         is called at each look with whether it matters if this service reaches the broker, and
-        returns whether it does."""
+        returns whether it does. `seat`: which lease it would have. `taken`
+        is called in the transaction in which it takes the lease."""
         self.store = store
+        self.seat = seat
+        self.taken = taken
         self.reaches = reaches
         self.identity = identity()
         self.clock = clock
@@ -75,10 +82,11 @@ class Candidate:
 
     def try_to_lead(self) -> "LeaderStore | None":
         """Looks at the lease and takes it, if it may. Returns the store to lead with, or None while
-        another service leads. Call it every LOOK_SECONDS. Raises StorageError, and DatabaseGone."""
+        another service leads. Call it every LOOK_SECONDS. Raises StorageError, NoSeat, and
+        DatabaseGone."""
         self.store.verify_file()
         with self.store.read() as connection:
-            found = lease.stored(connection)
+            found = lease.stored(connection, self.seat)
         self.why = self._why(found)
         if self.why is None:
             self._expired.over()
@@ -86,13 +94,16 @@ class Candidate:
         if self.expired and found.holder:
             self._explain(found)
         with self.store.write() as connection:
-            if lease.stored(connection) != found:
+            if lease.stored(connection, self.seat) != found:
                 return None
-            generation = lease.take(connection, self.identity, self.clock())
+            generation = lease.take(connection, self.identity, self.clock(), self.seat)
+            self.taken(connection)
         self.reaches(False)
         self._expired.over()
         self.other, self._unchanged, self._unreached = None, 0.0, 0.0
-        return LeaderStore(self.store, self.identity, generation, self.steady)
+        return LeaderStore(
+            self.store, self.identity, generation, self.steady, self.clock, self.seat
+        )
 
     def lost(self) -> None:
         """Notes that another service has taken the lease from this one."""
@@ -107,21 +118,21 @@ class Candidate:
         """Returns why this service may take the lease; None: it may not."""
         self._look_at(found)
         instead = self._reaches_instead(found)
-        who = lease.described(found)
+        who, does = lease.described(found), self.seat.does
         if not found.holder:
-            return "nobody leads"
+            return f"nobody {does}"
         if _has_ended(found):
-            return f"{who}, which led, has ended"
+            return f"{who}, which {does}, has ended"
         if self.expired:
-            return f"{who}, which leads, has not renewed its lease"
+            return f"{who}, which {does}, has not renewed its lease"
         if instead:
-            return f"{who}, which leads, does not reach the broker, and this one does"
+            return f"{who}, which {does}, does not reach the broker, and this one does"
         return None
 
     def _explain(self, found: Lease) -> None:
         """Says what to do if the lease has expired and cannot be taken."""
         self._expired.say(
-            f"{lease.described(found)}, which leads, has not renewed its lease for "
+            f"{lease.described(found)}, which {self.seat.does}, has not renewed its lease for "
             f"{EXPIRED_SECONDS} seconds: this service takes over. If it does not, that process "
             "hangs in a write, which keeps all others from writing: "
             f"`kill -9 {found.pid}` on {found.host}"
@@ -151,8 +162,16 @@ class LeaderStore:
     that is due. Several threads may use it."""
 
     def __init__(
-        self, store: Store, who: Identity, generation: int, steady: Callable[[], float]
+        self,
+        store: Store,
+        who: Identity,
+        generation: int,
+        steady: Callable[[], float],
+        clock: Callable[[], float],
+        seat: Seat = LEADER,
     ) -> None:
+        self.seat = seat
+        self._clock = clock
         self._store = store
         self._who = who
         self._generation = generation
@@ -169,9 +188,9 @@ class LeaderStore:
             lease.limit_idleness(connection)
             self.verify(connection)
             now = self._steady()
-            due = now >= self._renewed + RENEW_SECONDS
+            due = self.is_due
             if due:
-                lease.renew(connection)
+                lease.renew(connection, self._clock(), self.seat)
             yield connection
         if due:
             self._renewed = now
@@ -179,7 +198,7 @@ class LeaderStore:
     def verify(self, connection: Connection) -> None:
         """Raises LeaseLost if another service leads."""
         now = self._steady()
-        lease.verify(connection, self._who, self._generation)
+        lease.verify(connection, self._who, self._generation, self.seat)
         self._verified = now
 
     def verify_file(self) -> None:
@@ -194,9 +213,14 @@ class LeaderStore:
         """Whether the lease was verified a moment ago: not if the process has hung since."""
         return self._steady() - self._verified <= SURE_SECONDS
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the next write renews the lease."""
+        return self._steady() >= self._renewed + RENEW_SECONDS
+
     def renew(self) -> float:
         """Renews the lease if that is due; returns the seconds until it is due again."""
-        if self._steady() >= self._renewed + RENEW_SECONDS:
+        if self.is_due:
             with self.write():
                 pass
         return max(0.0, self._renewed + RENEW_SECONDS - self._steady())
@@ -205,7 +229,7 @@ class LeaderStore:
         """Lets another service lead at once; `now` is in Unix seconds. Raises LeaseLost if one does
         already."""
         with self.write() as connection:
-            lease.give_back(connection, now)
+            lease.give_back(connection, now, self.seat)
 
 
 def _is_unreached(found: Lease) -> bool:

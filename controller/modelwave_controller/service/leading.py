@@ -8,6 +8,9 @@
     answer   the caller's thread: sends heartbeats to devices that have asked
     old      the caller's thread: deletes what is older than the fleet keeps
 
+If ingest processes receive the devices (ingest.py), the link here does not, and the caller's thread
+takes over what they hand over.
+
 A service that stands by has none of them, and receives nothing from the broker: it would receive
 the same messages, and storing one twice is not harmless (counters, events). When it takes over, it
 connects, and the broker sends it all retained reports.
@@ -32,11 +35,12 @@ from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.connection import WINDOW, Connection
 from modelwave_controller.service.heartbeats import Heartbeats
 from modelwave_controller.service.leader import LeaderStore
-from modelwave_controller.service.link import ServiceLink
+from modelwave_controller.service.link import HEARD, ServiceLink
 from modelwave_controller.service.readback import ReadBack
 from modelwave_controller.service.repeats import Repeats
 from modelwave_controller.service.retention import Retention
 from modelwave_controller.service.roots_in_use import RootsInUse
+from modelwave_controller.service.taking_over import TakingOver
 from modelwave_controller.service.tick import Ticker
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.unheard import Unheard
@@ -65,6 +69,7 @@ class Settings:
     stopping: threading.Event
     wake: threading.Event  # also set when `stopping` is
     vitals: Vitals = field(default_factory=Vitals)
+    shares: int = 0  # of the devices, each with an ingest process; 0: all are received here
 
 
 class Leading:
@@ -94,9 +99,15 @@ class Leading:
             self.repeats if settings.policy.proof == OFF else None,
             settings.home.config.database.keep_days,
         )
+        self.taking_over = TakingOver(store, self.heartbeats.ask, self.repeats.hear_again)
         self.retention = Retention(store, settings.home.config.database.keep_days)
         self.link = ServiceLink(
-            settings.broker, fleet, self._receive, settings.wake.set, notes_heard=True
+            settings.broker,
+            fleet,
+            self._receive,
+            settings.wake.set,
+            heard=() if settings.shares else HEARD,
+            notes_heard=not settings.shares,
         )
         self.unheard = Unheard(fleet, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
@@ -150,6 +161,8 @@ class Leading:
                     due = time.monotonic() + self.settings.tick_seconds
                 self._note_link()
                 pause = min(self._publish(), self.store.renew())
+                if self.settings.shares:
+                    self.taking_over.step(self.settings.clock())
                 self._answer()
                 self._delete_old()
                 if ticks and self._trouble.over():

@@ -50,6 +50,8 @@ class ServiceLink:
         heard: Sequence[Callable[[str, str], str]] = HEARD,
         purpose: str = "",
         notes_heard: bool = False,
+        session: str = "",
+        wants: Callable[[str], bool] | None = None,
     ) -> None:
         """Takes these callables and settings:
 
@@ -59,12 +61,16 @@ class ServiceLink:
         heard: the functions of the device topics to subscribe to.
         purpose: prefix of log lines.
         notes_heard: each connection notes the topics that it has heard (heard.py).
+        session: the client id of a session that the broker keeps; "": one for each connection.
+        wants: whether a message on this topic is received; else it is dropped.
         """
         self.broker = broker
         self.fleet = fleet
         self.heard = [topic(fleet, "+") for topic in heard]
         self.purpose = purpose
         self.notes_heard = notes_heard
+        self.session = session
+        self.wants = wants
         self.receive = receive
         self.wake = wake
         self.current: Connection | None = None

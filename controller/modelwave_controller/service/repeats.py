@@ -43,7 +43,7 @@ class Said(NamedTuple):
 
 
 class Repeats:
-    """One thread uses it, but for `heard_again`, which any may call."""
+    """One thread uses it, but for `heard_again` and `hear_again`, which any may call."""
 
     def __init__(self, store: Transactions, steady: Callable[[], float]) -> None:
         """`steady` returns seconds of a clock that cannot be set."""
@@ -115,6 +115,11 @@ class Repeats:
         with self._lock:
             names = list(self._again)[:limit]
             return {name: self._again.pop(name) for name in names}
+
+    def hear_again(self, devices: Mapping[str, float]) -> None:
+        """Takes what another process has heard: devices, as `heard_again` returns them."""
+        with self._lock:
+            self._again.update(devices)
 
     def flush(self, is_over: bool = False) -> None:
         """Stores what is kept, if that is due or it `is_over`."""

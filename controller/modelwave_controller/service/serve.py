@@ -28,11 +28,12 @@ from modelwave_controller.service.leading import Leading, Settings
 from modelwave_controller.service.reach import Reach
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.sending import Issuer
+from modelwave_controller.service.share import shares_of
 from modelwave_controller.service.supervised import supervised
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.service.writer import Inbox
-from modelwave_controller.storage import lease
+from modelwave_controller.storage import lease, shares
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.proven import NOTHING_ASKED, OFF, Policy
@@ -82,11 +83,17 @@ class Service:
         self.steady = steady
         self.key = home.order_key()
         self.broker = broker_of(home)
-        self.policy = _policy_of(home)
+        self.policy = policy_of(home)
         self.inbox = Inbox()
         self.vitals = Vitals()
         self.reach = Reach(self.broker, home.config.fleet)
-        self.candidate = Candidate(store, clock, reaches=self.reach.look)
+        self.shares = shares_of(home)
+        self.candidate = Candidate(
+            store,
+            clock,
+            reaches=self.reach.look,
+            taken=lambda connection: shares.divide(connection, self.shares, clock()),
+        )
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stands_by = Trouble()
@@ -164,6 +171,7 @@ class Service:
             stopping=self._stopping,
             wake=self._wake,
             vitals=self.vitals,
+            shares=self.shares,
         )
         store = first
         try:
@@ -215,6 +223,7 @@ class Service:
             raise DatabaseGone(f"{error} while it was in use; {self.store.keep()}") from error
 
 
-def _policy_of(home: Home) -> Policy:
+def policy_of(home: Home) -> Policy:
+    """Returns what the settings ask of reports and windows. Raises OperatorError."""
     proof = home.config.devices.proof
     return NOTHING_ASKED if proof == OFF else Policy(proof, home.report_master())

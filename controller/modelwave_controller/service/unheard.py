@@ -26,9 +26,16 @@ logger = logging.getLogger(__name__)
 class Unheard:
     """The topics that are left to be asked for over the present connection. One thread uses it."""
 
-    def __init__(self, fleet: str, wake: Callable[[], None]) -> None:
-        """`wake` is called, in another thread, when `step` is due again."""
+    def __init__(
+        self,
+        fleet: str,
+        wake: Callable[[], None],
+        has: Callable[[str], bool] = lambda _device: True,
+    ) -> None:
+        """`wake` is called, in another thread, when `step` is due again. `has`: whether this
+        process receives a device."""
         self.fleet = fleet
+        self.has = has
         self.wake = wake
         self._connection: Connection | None = None
         self._left: deque[str] = deque()
@@ -56,7 +63,7 @@ class Unheard:
     def _begin(self, store: Transactions, connection: Connection) -> None:
         self._connection = connection
         with store.read() as database:
-            known = reporting.devices_heard(database)
+            known = [name for name in reporting.devices_heard(database) if self.has(name)]
         self._known = len(known)
         both = (topics.reported, topics.presence)
         self._left = deque(topic(self.fleet, device) for device in known for topic in both)

@@ -20,9 +20,11 @@ NO_BROKER = "the broker is not reached"
 
 
 class Vitals:
-    """Any thread may use it. `steady` returns seconds of a clock that nobody can set."""
+    """Any thread may use it. `steady` returns seconds of a clock that nobody can set. `does`: what
+    the service does while it does not stand by."""
 
-    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, steady: Callable[[], float] = time.monotonic, does: str = "leads") -> None:
+        self.does = does
         self._steady = steady
         self._round = steady()
         self._database_away: float | None = None  # since when
@@ -53,5 +55,5 @@ class Vitals:
 
     def words(self) -> str:
         """Says in one line what the service does, for a person."""
-        does = "leads" if self.leads else "stands by"
+        does = self.does if self.leads else "stands by"
         return ", but ".join([does, *self.problems()])

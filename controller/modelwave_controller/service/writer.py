@@ -107,11 +107,12 @@ class Writer:
         policy: Policy = NOTHING_ASKED,
         stored: Callable[[Sequence[Incoming]], None] = lambda _messages: None,
         repeats: Repeats | None = None,
-        keep_days: int = 0,
+        keep_days: int | None = 0,
     ) -> None:
         """`approves`: unknown devices do not count before the operator has approved them.
         `stored` is called with the messages of a batch that count; it must not block. Without
-        `repeats` all messages are stored at once. `keep_days` as that of Folding."""
+        `repeats` all messages are stored at once. `keep_days` as that of Folding; None: another
+        process folds."""
         self.store = store
         self.fleet = fleet
         self.inbox = inbox
@@ -124,7 +125,7 @@ class Writer:
         self._trouble = Trouble()
         self._ignored = IgnoredJournal()
         self._allowance = Allowance()
-        self._folding = Folding(store, keep_days)
+        self._folding = None if keep_days is None else Folding(store, keep_days)
         self._told_lost = 0
         self._told_from = 1  # number of dropped messages at which the next log line is due
         self._stopping = threading.Event()
@@ -178,7 +179,8 @@ class Writer:
         while not self._stopping.is_set():
             if 0 < self.write_batch(timeout=0.5) < MAX_BATCH:
                 self._stopping.wait(BATCH_SECONDS)
-            self._folding.step(time.monotonic())
+            if self._folding:
+                self._folding.step(time.monotonic())
             if self.repeats:
                 self.repeats.flush()
         while self.write_batch(timeout=0):

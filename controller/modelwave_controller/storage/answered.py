@@ -14,14 +14,14 @@ It says what rollout/state.py and rollout/facts.py say from the whole log (`Wave
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, select
 
 from modelwave_controller.rollout.events import Reported
 from modelwave_controller.rollout.numbers import NO_NUMBER, Number
-from modelwave_controller.storage import sums
-from modelwave_controller.storage.chunks import chunks
+from modelwave_controller.storage import many, sums
+from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.tables import answer_counts, answered, device_models, devices
 from modelwave_controller.storage.waves import BACK, RETURNED, SETTLED, Target, Waves
 from modelwave_shared.words import REJECTED, ROLLED_BACK
@@ -121,8 +121,7 @@ def _places(connection: Connection, model: str, names: Sequence[str]) -> dict[st
     query = query.where(device_models.c.model == model)
     return {
         device: Target(target, slot)
-        for chunk in chunks(names)
-        for device, target, slot in connection.execute(query.where(devices.c.device.in_(chunk)))
+        for device, target, slot in rows_with(connection, query, devices.c.device, names)
     }
 
 
@@ -130,32 +129,26 @@ def _rows(connection: Connection, rollout: int, names: Sequence[str]) -> dict[Ke
     query = select(*_KEY, *_VALUES).where(_TABLE.rollout == rollout)
     return {
         (device, wave): Kept(*values)
-        for chunk in chunks(names)
-        for device, wave, *values in connection.execute(query.where(_TABLE.device.in_(chunk)))
+        for device, wave, *values in rows_with(connection, query, _TABLE.device, names)
     }
 
 
 def _store(
     connection: Connection, rollout: int, rows: Mapping[Key, Kept], known: Collection[Key]
 ) -> None:
-    there = [_TABLE[name] == bindparam(f"its_{name}") for name in ("device", "wave")]
-    changes: dict[str, Any] = {name: bindparam(f"new_{name}") for name in Kept._fields}
+    key = ("device", "rollout", "wave")
     old = [
-        {"its_device": device, "its_wave": wave}
-        | {f"new_{name}": value for name, value in row._asdict().items()}
+        (*row, device, rollout, wave)
         for (device, wave), row in rows.items()
         if (device, wave) in known
     ]
     new = [
-        {"device": device, "rollout": rollout, "wave": wave} | row._asdict()
+        (device, rollout, wave, *row)
         for (device, wave), row in rows.items()
         if (device, wave) not in known
     ]
-    if old:
-        changed = update(answered).where(_TABLE.rollout == rollout, *there)
-        connection.execute(changed.values(changes), old)
-    if new:
-        connection.execute(insert(answered), new)
+    many.update(connection, "answered", Kept._fields, key, old)
+    many.insert(connection, "answered", (*key, *Kept._fields), new)
 
 
 def _delete(connection: Connection, rollout: int, keys: Collection[Key]) -> None:

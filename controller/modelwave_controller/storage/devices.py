@@ -4,6 +4,7 @@ by intake.py."""
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -107,7 +108,12 @@ def reads(stored: str) -> dict[str, int]:
 
 
 def reads_column(report: Report) -> str:
-    return json.dumps(report.reads, sort_keys=True) if report.reads else ""
+    return _reads_text(tuple(report.reads.items()))
+
+
+@lru_cache(1000)  # devices of one version say the same
+def _reads_text(said: tuple[tuple[str, int], ...]) -> str:
+    return json.dumps(dict(said), sort_keys=True) if said else ""
 
 
 def of_model(query: Any, model: str) -> Any:

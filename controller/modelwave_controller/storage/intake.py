@@ -96,7 +96,7 @@ def _take_reports(
             fresh[device] = standing.taken
             if standing.is_replaced:
                 replaced.add(device)
-            found = _device_row(fleet, device, standing.taken.report) | standing.columns()
+            found = _device_row(fleet, device, standing.taken.report, row) | standing.columns()
             found |= {"seen_at": now, "seen_clock": seconds}
             if row is None:
                 new.append(found)
@@ -104,7 +104,7 @@ def _take_reports(
                 changed.append(but_same(row, found, "device"))
         elif standing.has_changed:
             changed.append(but_same(row, {"device": device} | standing.columns(), "device"))
-        elif standing.same and _says(row, _device_row(fleet, device, standing.same.report)):
+        elif standing.same and _says(row, _device_row(fleet, device, standing.same.report, row)):
             same[device] = standing.same
     if fresh:
         heard_now = {"heard": _next_batch(connection)}
@@ -127,11 +127,12 @@ def _says(row: Any, found: dict[str, Any]) -> bool:
     return all(getattr(row, name) == value for name, value in found.items() if name not in _FREE)
 
 
-def _device_row(fleet: str, device: str, report: Report) -> dict[str, Any]:
+def _device_row(fleet: str, device: str, report: Report, row: Any | None) -> dict[str, Any]:
+    """Returns what the report says; `row` is the device's, which has its slot."""
     return {
         "device": device,
         "target": report.target,
-        "slot": slot_of(fleet, device),
+        "slot": slot_of(fleet, device) if row is None else row.slot,
         "agent": report.agent,
         "free_flash": report.free.flash,
         "free_ram": report.free.ram,

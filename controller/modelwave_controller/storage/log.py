@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, delete, func, literal_column, or_, select, update
 
 from modelwave_controller.rollout import events as bodies
 from modelwave_controller.rollout.events import Body, Event, Reported
 from modelwave_controller.rollout.state import State, fold
-from modelwave_controller.storage import counting
+from modelwave_controller.storage import counting, many
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.tables import events, heads, unread_answers
 
@@ -36,19 +36,11 @@ def append_all(
         for number, (rollout, body) in enumerate(entries, 1)
     ]
     connection.execute(update(heads).where(heads.c.name == "event").values(value=head + len(added)))
-    connection.execute(
-        insert(events),
-        [
-            {
-                "id": entry.id,
-                "rollout": entry.rollout,
-                "at": at,
-                "kind": body.kind,
-                "body": bodies.dump_body(body),
-            }
-            for entry, (_, body) in zip(added, entries, strict=True)
-        ],
-    )
+    rows = [
+        (entry.id, entry.rollout, at, body.kind, bodies.dump_body(body))
+        for entry, (_, body) in zip(added, entries, strict=True)
+    ]
+    many.insert(connection, "events", ("id", "rollout", "at", "kind", "body"), rows)
     counting.count(connection, added)
     return added
 

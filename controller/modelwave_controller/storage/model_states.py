@@ -73,7 +73,7 @@ def take_models(
         order = given.get((model, state.epoch, state.seq))
         old = before.get((device, model))
         if order and not (old and _says_the_same(old, state)):
-            target, slot = fresh[device].target, slot_of(fleet, device)
+            target, slot = fresh[device].target, _slot(fleet, device, places)
             found, row = answer(order, device, target, slot, state), after[device, model]
             if found and not says_nothing_new(order, row["proved"], found[0], state):
                 outcome, reason = found
@@ -133,18 +133,21 @@ def _moves(
     """Returns what changes in which devices report which models, and from where; `before` and
     `after` are pairs of both."""
     found = []
-    for device, model in {*before, *after}:
-        old, report = places.get(device), fresh[device]
-        new = Place(report.target, slot_of(fleet, device), reads_column(report))
-        move = Move(
-            device,
-            model,
-            old if (device, model) in before else None,
-            new if (device, model) in after else None,
-        )
-        if move.before != move.after:
-            found.append(move)
+    new = {
+        device: Place(report.target, _slot(fleet, device, places), reads_column(report))
+        for device, report in fresh.items()
+    }
+    for key in {*before, *after}:
+        device, model = key
+        was = places.get(device) if key in before else None
+        will_be = new[device] if key in after else None
+        if was != will_be:
+            found.append(Move(device, model, was, will_be))
     return found
+
+
+def _slot(fleet: str, device: str, places: Mapping[str, Place]) -> int:
+    return places[device].slot if device in places else slot_of(fleet, device)
 
 
 def _lost(

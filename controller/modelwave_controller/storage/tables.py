@@ -55,7 +55,8 @@ clock = Table(
     Column("accepted_event", BigInteger, nullable=False),  # the newest event then
 )
 
-# One row: the service that leads (lease.py), and its connection to the broker.
+# Row 1: the service that leads (lease.py), and its connection to the broker. The others: the ingest
+# processes, if there are any (shares.py).
 lease = Table(
     "lease",
     metadata,
@@ -68,6 +69,16 @@ lease = Table(
     Column("beat", BigInteger, nullable=False),  # increases while the holder leads
     Column("connected", Boolean, nullable=False),
     Column("connected_since", Float(53), nullable=False),  # Unix seconds; also of a loss
+    Column("shares", BigInteger, nullable=False, server_default="0"),  # that the devices are in
+    Column("renewed_at", Float(53), nullable=False, server_default="0"),  # Unix seconds
+)
+
+# What ingest processes hand over to the service that leads (handover.py).
+handed_over = Table(
+    "handed_over",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),  # JSON
 )
 
 events = Table(
