@@ -363,6 +363,10 @@ class Agent:
             except (LinkLost, MemoryError):
                 pass  # it is sent again later, or as soon as there is a new connection
 
+    def said(self) -> str:
+        """Returns what this agent says that it is."""
+        return "%s %s" % (PROGRAM, self.version)
+
     def state(self) -> "Document":
         """Returns the report document."""
         updates = list(self.updates.values())
@@ -378,7 +382,7 @@ class Agent:
         document.update(
             {
                 "target": self.device.target,
-                "agent": "%s %s" % (PROGRAM, self.version),
+                "agent": self.said(),
                 "reads": reads,
                 "free": {
                     "flash": min(room["flash"] for room in has),

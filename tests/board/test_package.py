@@ -59,7 +59,8 @@ def test_every_file_of_an_index_is_there_and_none_is_a_hosts():
 def test_every_module_of_the_board_folder_is_in_the_package():
     here = {path.stem for path in (REPO / "agent/modelwave_agent/board").glob("[!_]*.py")}
     there = {Path(path).stem for path in built() if path.startswith("modelwave_agent/board/")}
-    assert there == here
+    assert there | {"boot"} == here  # which is `modelwave_boot`, outside of what it starts
+    assert package.installed(built(), "boot.json").keys() == {"modelwave_boot.mpy"}
 
 
 def test_every_module_of_the_package_finds_what_it_imports(folder, tmp_path):

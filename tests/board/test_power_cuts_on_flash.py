@@ -9,6 +9,8 @@ import pytest
 
 from tests.board.sweep.cuts import FILESYSTEMS, GOOD, SCENARIOS, Sweep, numbers, unexpected
 from tests.board.sweep.flash import MODES
+from tests.board.sweep.own_cuts import SCENARIOS as OWN_SCENARIOS
+from tests.board.sweep.own_cuts import OwnSweep
 from tests.trust.figures import tell
 
 pytestmark = pytest.mark.slow
@@ -16,6 +18,7 @@ pytestmark = pytest.mark.slow
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
 STEPS = dict.fromkeys(FILESYSTEMS, 1) if LONG else {"lfs2": 43, "fat": 17}
 AGAIN_STEPS = {"lfs2": 9, "fat": 3} if LONG else {"lfs2": 79, "fat": 27}
+OWN_STEP = 1 if LONG else 47
 CLUSTER_BYTES = 512
 
 
@@ -33,6 +36,19 @@ def test_power_cut_at_any_write_leaves_a_whole_model_and_a_true_report(
     points = []
     for mode in MODES:
         points += sweep.run(mode, numbers(sweep.operations, mode, STEPS[filesystem]))
+    failed = sum(bool(point.faults) for point in points)
+    tell(f"{filesystem}, {name}: {len(points)} of {sweep.operations * 3} points, {failed} failed")
+    assert unexpected(points) == []
+    assert points
+
+
+@pytest.mark.parametrize("name", OWN_SCENARIOS if LONG else ["broken agent"])
+@pytest.mark.parametrize("filesystem", FILESYSTEMS if LONG else ["lfs2"])
+def test_power_cut_at_any_write_leaves_an_agent_that_runs(tmp_path, verdicts, filesystem, name):
+    sweep = OwnSweep(tmp_path, filesystem, name, verdicts)
+    points = []
+    for mode in MODES:
+        points += sweep.run(mode, numbers(sweep.operations, mode, OWN_STEP))
     failed = sum(bool(point.faults) for point in points)
     tell(f"{filesystem}, {name}: {len(points)} of {sweep.operations * 3} points, {failed} failed")
     assert unexpected(points) == []

@@ -8,12 +8,15 @@ import pytest
 from operator_home import Run, as_json, make_home, refused, runner
 from tests import agent_wheels
 
+from modelwave_controller.boards import archive, package
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
-from modelwave_controller.releases import agent_releases
-from modelwave_shared import host_platform
+from modelwave_controller.models.targets import Target
+from modelwave_controller.releases import agent_releases, board_agents
+from modelwave_shared import checkout, host_platform
 
 VERSION = "0.9.7"
+VERSION_HERE = checkout.version.VERSION
 
 
 @pytest.fixture
@@ -103,7 +106,7 @@ def test_what_is_no_folder_of_wheels_is_refused(
 
 def test_wheels_of_another_version_are_refused(home: Home, modelwave: Run, tmp_path: Path) -> None:
     wheels = agent_wheels.wheels(tmp_path / "wheels", VERSION)
-    told = f"VERSION: 0.9.8, and the agent in the wheels is {VERSION}"
+    told = f"VERSION: 0.9.8, and the agent in it is {VERSION}"
     refused(modelwave(*create(wheels, version="0.9.8")), told)
 
 
@@ -121,3 +124,52 @@ def test_name_of_a_release_says_the_version_of_the_wheels(version: str) -> None:
 def test_wheels_are_for_hosts(home: Home, modelwave: Run, tmp_path: Path) -> None:
     options = ["--target", "rp2040", "--wheels", tmp_path, "--yes"]
     refused(modelwave("release", "create-agent", "v1", *options), "rp2040 is no host")
+    for more in ([], ["--wheels", tmp_path, "--package", tmp_path]):
+        command = ["release", "create-agent", "v1", "--target", "linux-cpu", *more, "--yes"]
+        refused(modelwave(*command), "linux-cpu is a host: it takes wheels")
+
+
+def for_boards(package: Path, target: str = "pico-w") -> list[object]:
+    options = ["--target", target, "--package", package, "--yes", "--json"]
+    return ["release", "create-agent", VERSION_HERE, *options]
+
+
+@pytest.mark.slow
+def test_a_built_package_becomes_a_release_for_boards(
+    home: Home, modelwave: Run, tmp_path: Path
+) -> None:
+    built = package.build()
+    package.write(built, tmp_path / "built")
+    done = modelwave(*for_boards(tmp_path / "built"))
+    manifest = as_json(done)["manifest"]
+    assert (manifest["model"], manifest["format"]) == ("agent", "board-package")
+    assert manifest["needs"]["runtime"] == "mpy6"
+    files = {file["role"]: (home.files / file["sha256"]).read_bytes() for file in manifest["files"]}
+    assert files["golden"] == f"modelwave-agent {checkout.described()}\n".encode()
+    assert files["model"] == archive.pack(package.modules_of(built))
+    assert b"\nmodelwave_agent/board/agent.mpy " in files["model"]
+    assert b"modelwave_boot.mpy" not in files["model"]
+    assert "not run here: the first boards prove it" in done[2]
+
+
+@pytest.mark.slow
+def test_a_package_that_two_of_do_not_fit_or_that_was_not_built_is_refused(
+    home: Home, modelwave: Run, tmp_path: Path
+) -> None:
+    refused(modelwave(*for_boards(tmp_path / "none")), "is no folder")
+    refused(modelwave(*for_boards(home.path)), "has other contents")
+    package.write(package.build(), tmp_path / "built")
+    small = Target.model_validate(
+        {
+            "name": "tiny",
+            "description": "",
+            "class": "mcu",
+            "flash_bytes": 200_000,
+            "ram_bytes": 200_000,
+            "runtime": "tflite",
+            "source": "test",
+        }
+    )
+    agent = board_agents.read(tmp_path / "built")
+    with pytest.raises(OperatorError, match="2 agents take"):
+        board_agents.draft("demo", 1, "v1", small, agent, tmp_path)

@@ -10,6 +10,7 @@ agent.observe("digits", inferences=1)
 
 import asyncio
 import os
+import sys
 
 import modelwave_agent.board.garbage  # noqa: F401  before the other imports, which make garbage
 from modelwave_agent.banks import Banks
@@ -30,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from modelwave_agent.board.self_update import SelfUpdate
     from modelwave_agent.ports import BrokerLink, Fetcher, Runtime
     from modelwave_agent.runner import Listener
     from modelwave_agent.types import Document, HookAnswer, Live, MayAnswer
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     Hook = Callable[[Live], HookAnswer]
     MayHook = Callable[[Upcoming], MayAnswer]
 
+BOOT = "modelwave_boot"  # boot.py, where a person has installed it
 EEXIST = 17
 TURN_SECONDS = 60  # the clock must be asked every few minutes (BoardClock)
 
@@ -100,6 +103,17 @@ class BoardAgent(Agent):
             journal, banks = Journal(place, "journal"), Banks(place, bank_bytes)
             ports = Ports(journal, banks, models[model], fetcher, hooks, clock, patcher=patcher)
             updates[model] = Update(model, enrolment, ports)
+        self.itself: "SelfUpdate | None" = None
+        boot = sys.modules.get(BOOT)
+        if boot and boot.START:  # it has started this program
+            from modelwave_agent.board.self_update import joined
+
+            asked = BoardHooks(None, None, may_update).may_update
+            self.itself = joined(boot, folder, enrolment, models, dict(updates), ports, asked)
+            self.itself.agent = self
+            updates[self.itself.update.model] = self.itself.update
+            for hooks in self.hooks.values():
+                hooks.itself = self.itself
         boots = Journal(folder, "device")
         walk = RootWalk(enrolment, folder, clock, problem)
         Agent.__init__(
@@ -114,6 +128,20 @@ class BoardAgent(Agent):
             listeners,
             report_key=_key_of(report_key) if report_key else b"",
         )
+
+    async def run(self) -> None:
+        watching = asyncio.create_task(self.itself.watch()) if self.itself else None
+        try:
+            await Agent.run(self)
+        finally:
+            if watching:
+                watching.cancel()
+
+    def state(self) -> "Document":
+        document = Agent.state(self)
+        if self.itself:
+            document["extra"]["runtimes"] = self.itself.offered()
+        return document
 
     def live(self, model: str) -> "Live | None":
         """Returns the model that serves now (types.Live), or None. After a reset it is None until
@@ -148,6 +176,7 @@ class BoardHooks(Hooks):
         self._may_update = may_update
         self.served = False  # whether a model has served since the reset
         self.news = asyncio.Event()  # another model serves
+        self.itself: "SelfUpdate | None" = None
 
     def serve(self, live: "Live") -> "HookAnswer":
         self.served = True
@@ -158,7 +187,8 @@ class BoardHooks(Hooks):
         return self._healthy(live) if self._healthy else ""
 
     def may_update(self, upcoming: "Upcoming") -> "MayAnswer":
-        return self._may_update(upcoming) if self._may_update else ""
+        busy = self.itself.at_work() if self.itself else ""
+        return busy or (self._may_update(upcoming) if self._may_update else "")
 
 
 def _trusted(

@@ -31,7 +31,10 @@ PARTS = {
     "enrolled.json": "modelwave_agent.board.enrolled",
     "microlite.json": "modelwave_agent.board.runtime_microlite",
     "ml.json": "modelwave_agent.board.runtime_ml",
+    "boot.json": "modelwave_agent.board.boot",
 }
+# It must import nothing of the agent, so it lies outside of its packages.
+PLACES = {"modelwave_agent.board.boot": "modelwave_boot"}
 INDEXES = (INDEX, *PARTS)
 ROMFS = "agent.romfs"
 MARK = "# Freezes modelwave's agent into a firmware"
@@ -49,6 +52,8 @@ except Exception as error:
 package("modelwave_agent", base_path="source", opt={compiling.OPTIMISATION})
 package("modelwave_shared", base_path="source", opt={compiling.OPTIMISATION})
 """
+
+_AGENT_MODULE = re.compile(r"modelwave_(?:agent|shared)(?:/\w+)+\.mpy")
 
 Files = dict[str, bytes]  # path, with /: content
 
@@ -76,11 +81,17 @@ def build() -> Files:
 def image(files: Files) -> bytes:
     """Returns the ROMFS image of the files of `build`. It has all parts, because MicroPython looks
     for a package's modules in one place only. Raises OperatorError."""
-    return romfs.image({path: files[path] for path in files if path.endswith(".mpy")})
+    return romfs.image(modules_of(files))
+
+
+def modules_of(files: Files) -> Files:
+    """Returns the modules of the agent and of all its parts, but not the boot module, which is
+    never updated."""
+    return {path: data for path, data in files.items() if _AGENT_MODULE.fullmatch(path)}
 
 
 def place(name: str, ending: str = "mpy") -> str:
-    return f"{name.replace('.', '/')}.{ending}"
+    return f"{PLACES.get(name, name).replace('.', '/')}.{ending}"
 
 
 def _index(names: Iterable[str]) -> bytes:
@@ -109,7 +120,18 @@ def write(files: Files, folder: Path) -> None:
         (folder / path).unlink(missing_ok=True)
 
 
-_MODULE = re.compile(r"(modelwave_(?:agent|shared)(?:/\w+)+)\.mpy")
+def read(folder: Path) -> Files:
+    """Returns the files that `write` has written into a folder. Raises OperatorError."""
+    if not folder.is_dir():
+        raise OperatorError(f"{folder} is no folder; make it with `modelwave board build`")
+    paths = sorted(path for path in _written(folder) if (folder / path).is_file())
+    try:
+        return {path: (folder / path).read_bytes() for path in paths}
+    except OSError as error:
+        raise OperatorError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+_MODULE = re.compile(rf"{_AGENT_MODULE.pattern}|modelwave_boot\.mpy")
 
 
 def _written(folder: Path) -> set[str]:
@@ -129,6 +151,6 @@ def _written(folder: Path) -> set[str]:
         raise problem from error
     if not first.startswith(MARK) or not named[INDEX] or None in named[INDEX]:
         raise problem
-    names = [found[1] for matches in named.values() for found in matches if found]
+    names = [found[0].removesuffix(".mpy") for row in named.values() for found in row if found]
     paths = {f"{name}.mpy" for name in names} | {f"source/{name}.py" for name in names}
     return paths | named.keys() | {"manifest.py", ROMFS}

@@ -43,8 +43,8 @@ def require_version(version: str, built: str) -> None:
     called = version.removeprefix("v")
     if called != number and not called.startswith((f"{number}+", f"{number}-")):
         raise OperatorError(
-            f"VERSION: {version}, and the agent in the wheels is {built}: build its wheels from a "
-            f"checkout of {version}, or release it as {number}"
+            f"VERSION: {version}, and the agent in it is {built}: build it from a checkout of "
+            f"{version}, or release it as {number}"
         )
 
 

@@ -18,11 +18,11 @@ from typing import Any
 
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.releases.agent_version import version_in
 from modelwave_controller.releases.printed import last_line
 from modelwave_shared import host_platform
 from modelwave_shared.fit import numbers
 from modelwave_shared.limits import MAX_BYTES
-from modelwave_shared.version import described
 
 MAX_WHEELS = 256
 # Of the distributions that may bring the agent, the one for devices alone first.
@@ -117,11 +117,10 @@ def _version(wheel: Path) -> str:
             source = file.read(MAX_VERSION_FILE_BYTES).decode()
     except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise OperatorError(f"--wheels: {wheel} has no {_VERSION_FILE}: {error}") from error
-    said = dict(re.findall(r'^(VERSION|COMMIT) = "([!-~]{0,80})"$', source, re.M))
-    if not said.get("VERSION"):
+    version = version_in(source)
+    if not version:
         raise OperatorError(f"--wheels: {wheel}: {_VERSION_FILE} names no VERSION")
-    commit = said.get("COMMIT", "")
-    return described(commit).replace(described(""), said["VERSION"], 1)
+    return version
 
 
 def _require_enough(house: Wheelhouse, folder: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tests.board.sweep.cuts import FILESYSTEMS, SCENARIOS, Sweep, unexpected
 from tests.board.sweep.flash import MODES
+from tests.board.sweep.own_cuts import SCENARIOS as OWN_SCENARIOS
+from tests.board.sweep.own_cuts import OwnSweep
 
 LATE_FILESYSTEMS, LATE_SCENARIOS = ("lfs2", "fat"), ("update", "failed health")
 HEAD = """\
@@ -16,7 +18,7 @@ RIGHT, WRONG = "The journal is written first:", "On purpose it is written last:"
 
 
 def main():
-    right = _table(RIGHT, FILESYSTEMS, SCENARIOS, late=False)
+    right = _table(RIGHT, FILESYSTEMS, (*SCENARIOS, *OWN_SCENARIOS), late=False)
     wrong = _table(WRONG, LATE_FILESYSTEMS, LATE_SCENARIOS, late=True)
     return 1 if any(right) or not all(wrong) else 0
 
@@ -33,7 +35,10 @@ def _rows(filesystem, name, late):
     with tempfile.TemporaryDirectory() as folder:
         verdicts = Path(folder) / "verdicts"
         verdicts.mkdir()
-        sweep = Sweep(Path(folder), filesystem, name, verdicts, late)
+        if name in OWN_SCENARIOS:
+            sweep = OwnSweep(Path(folder), filesystem, name, verdicts)
+        else:
+            sweep = Sweep(Path(folder), filesystem, name, verdicts, late)
         for mode in MODES:
             points = sweep.run(mode, range(1, sweep.operations + 1))
             failed = sum(bool(point.faults) for point in points)

@@ -11,20 +11,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelwave_agent.banks import NAMES
+from modelwave_agent import own_bank
 from modelwave_agent.echo import ECHO_SECONDS, Echo
 from modelwave_agent.host.config import AgentConfig, ConfigError
 from modelwave_agent.host.hooks import CommandHooks
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.patcher import HostPatcher
 from modelwave_agent.host.self_update import line
-from modelwave_agent.host.self_update.choice import OWN
 from modelwave_agent.host.self_update.line import Line
 from modelwave_agent.host.self_update.own_ports import AgentBanks, AgentPorts, AgentRuntime
 from modelwave_agent.journal import Journal
 from modelwave_agent.model_report import ModelReport
+from modelwave_agent.own_bank import place_of
 from modelwave_agent.ports import Clock, Fetcher
-from modelwave_agent.record import serving
 from modelwave_agent.types import Enrolment, Live
 from modelwave_agent.upcoming import Upcoming
 from modelwave_agent.update import Update
@@ -34,16 +33,7 @@ from modelwave_shared.limits import MAX_MODELS
 if TYPE_CHECKING:
     from modelwave_agent.types import Record
 
-BUSY = ("proving", "trial")  # states in which no other update may go on trial
 WATCH_SECONDS = 1  # between two looks, until a report has come back
-
-
-def place_of(record: "Record") -> str:
-    """Returns which agent should run by the journal's record."""
-    bank = serving(record)
-    entry = record["banks"][bank]
-    on_trial = record["state"] == "trial"
-    return NAMES[bank] if entry and (on_trial or entry["confirmed"]) else OWN
 
 
 class AgentHooks(CommandHooks):
@@ -121,12 +111,11 @@ class SelfUpdate:
 
     def at_work(self) -> str:
         """Returns why no model may go on trial now, or ""."""
-        return "the agent itself is being updated" if self.record["state"] in BUSY else ""
+        return own_bank.at_work(self.record)
 
     def others_at_work(self) -> str:
         """Returns why no new agent may go on trial now, or ""."""
-        busy = [model for model, one in self.others.items() if one.record["state"] in BUSY]
-        return f"an update of {', '.join(busy)} is under way" if busy else ""
+        return own_bank.others_at_work(self.others)
 
     def hear(self, report: ModelReport) -> None:
         """Looks at once whenever the report of the agent's update changes."""
@@ -169,7 +158,8 @@ class SelfUpdate:
             if settled and not is_confirmed and place_of(self.record) == self.place:
                 is_confirmed = True
                 self.line.say(line.CONFIRMED)
-            if settled and self._is_at_rest():
+            assert self._update is not None
+            if settled and own_bank.is_at_rest(self._update):
                 await self.give_way()
             await self._next_look()
 
@@ -177,13 +167,6 @@ class SelfUpdate:
         pause = line.ALIVE_SECONDS if self._heard.is_set() else WATCH_SECONDS
         await self._clock.wait(self._news, pause)
         self._news.clear()
-
-    def _is_at_rest(self) -> bool:
-        """Whether the journal says what should run: not before the work after a reset is done, nor
-        once the agent ends, which takes a trial back."""
-        assert self._update is not None
-        work = self._update.work
-        return work.booted.is_set() and not work.stopping
 
 
 def require_free_name(settings: AgentConfig) -> None:

@@ -1,0 +1,130 @@
+"""One life of a board that updates its agent, from a reset to the next one or to the end, on a
+medium whose power may go (flash.py). Used by own_cuts.py:
+
+    micropython own_device.py TOLD.json    as device.py's; image, cut_at, mode, order, seq, files …
+
+The boot module is the real one. A package has a module `marker` in place of the agent's, with the
+version that this agent says it is; one that is broken raises an error there. Prints a JSON object a
+line: report, cut (as device.py), and
+
+    boot     place, version; on_trial; damage of the package that was started, state and outcome
+    reset    operations
+    end      as boot, with operations
+"""
+
+import asyncio
+import json
+import os
+import sys
+
+HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
+ROOT = HERE + "/../../.."
+sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
+
+from modelwave_agent.board import boot, self_update  # noqa: E402
+from modelwave_agent.board.agent import BoardAgent  # noqa: E402
+from modelwave_agent.journal import Journal  # noqa: E402
+from modelwave_agent.own_bank import place_of  # noqa: E402
+from modelwave_agent.record import new_record  # noqa: E402
+from tests.board.sweep import device  # noqa: E402
+
+OWN_BANKS = device.FOLDER + "/agent"
+sys.modules["modelwave_boot"] = boot
+self_update.WATCH_SECONDS = 0
+
+
+class OneAgent(device.OneOrder):
+    """Its order is for the agent."""
+
+    async def subscribe(self, wanted):
+        self.waiting = []
+        for topic in wanted:
+            if "/agent/" in topic and not topic.endswith("/all") and device.TARGET in topic:
+                self.waiting.append((topic, self.message))
+
+
+class Life:
+    def __init__(self, told):
+        self.told = told
+        self.settled = False
+        self.medium = device.medium_of(told)
+        device.mount(told, self.medium)
+        boot.START = boot.Start(device.FOLDER, self.reset)
+        boot.START.choose()
+        self.link = OneAgent(device.contents(told["order"]), None, self.published)
+
+    def reset(self):
+        device.tell("reset", {"operations": self.medium.operations})
+        os.system("kill -9 $PPID")
+
+    def version(self):
+        """What the agent that was started says that it is."""
+        if not boot.START.place:
+            return "0"
+        try:
+            import marker
+        except RuntimeError as error:
+            boot.START.fail("RuntimeError: %s" % error)
+        return marker.VERSION
+
+    def published(self, report):
+        device.tell("report", report)
+        state = report["models"]["agent"]
+        is_mine = state["seq"] == self.told["seq"] and state["state"] == "idle"
+        if is_mine and state["outcome"] and place_of(self.record()) == boot.START.place:
+            self.settled = True
+
+    def record(self):
+        return Journal(OWN_BANKS, "journal").read() or new_record()
+
+    async def run(self):
+        version = self.version()
+        fetcher = device.FileFetcher(self.told["files"])
+        agent = BoardAgent(
+            device.NAME,
+            device.TARGET,
+            {device.MODEL: device.StandIn()},
+            self.link,
+            device.FOLDER,
+            device.ROOT_FILE,
+            fetcher,
+        )
+        agent.version = version
+        device.tell("boot", self.standing(version))
+        life = asyncio.create_task(agent.run())
+        self.link.open.set()
+        for _ in range(device.MAX_TURNS):
+            if self.settled or life.done():
+                break
+            await asyncio.sleep(0)
+        told = self.standing(version)
+        told["operations"] = self.medium.operations
+        device.tell("end", told)
+
+    def standing(self, version):
+        """What a reader of the medium finds."""
+        record, start = self.record(), boot.START
+        told = {"place": start.place, "version": version, "on_trial": start.on_trial}
+        told["damage"] = ""
+        told["confirmed"] = True
+        if start.place:
+            entry = record["banks"][boot.BANKS.index(start.place)]
+            path = OWN_BANKS + "/" + start.place + ".model"
+            told["damage"] = device.damage(path, entry) if entry else "no entry"
+            told["confirmed"] = bool(entry and entry["confirmed"])
+        for key in ("state", "outcome", "reason", "order", "tries"):
+            told[key] = record[key]
+        return told
+
+
+def main(path):
+    with open(path) as file:
+        told = json.load(file)
+    if told["format"]:
+        device.enrol(told)
+    else:
+        device.share_verdicts(told["verdicts"])
+        asyncio.run(Life(told).run())
+
+
+main(sys.argv[1])
