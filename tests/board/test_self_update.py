@@ -9,9 +9,10 @@ import threading
 import pytest
 
 from modelwave_controller.boards import archive, compiling, package
-from modelwave_shared import dsse, slots, topics, words
-from modelwave_shared.agent_releases import AGENT, BOARD_PACKAGE, TOLERANCE, golden_line
+from modelwave_shared import slots, topics
+from modelwave_shared.agent_releases import AGENT
 from tests import micropython, signing
+from tests.board.agent_releases import agent_release
 from tests.board.releases import write_files
 from tests.board.updating import DEVICE, FLEET, PROGRAMS, SECONDS, TARGET, Ground, broker
 
@@ -53,28 +54,7 @@ def release(number, files, fault=(), said=""):
         path, text = fault
         is_text = isinstance(text, str)
         changed[path] = compiling.compiled(text, "broken.py") if is_text else text
-    data = {"model": archive.pack(changed), "golden": golden_line(said or version)}
-    listed = [
-        {"role": role, "sha256": signing.sha(held), "size": len(held)}
-        for role, held in data.items()
-    ]
-    needs = {"flash": sum(map(len, data.values())), "ram": 0, "kernels": [], "accelerator": ""}
-    made = signing.Release(
-        number,
-        b"",
-        target=TARGET,
-        v=2,
-        format=BOARD_PACKAGE,
-        files=listed,
-        needs={**needs, "runtime": "mpy6"},
-        tolerance=TOLERANCE,
-        version=version,
-    )
-    made.document["model"] = AGENT
-    made.envelope = signing.envelope(words.MANIFEST, made.document, signing.RELEASE_KEY)
-    made.digest = dsse.read(made.envelope).digest()
-    made.files = {signing.sha(held): held for held in data.values()}
-    return made
+    return agent_release(number, changed, said or version, version=version)
 
 
 def test_the_boot_module(tmp_path):

@@ -48,16 +48,9 @@ def require_version(version: str, built: str) -> None:
         )
 
 
-def draft(
-    fleet: str, release: int, version: str, target: Target, house: Wheelhouse, folder: Path
-) -> dict[str, Any]:
-    """Packs the files of the release into `folder`, and returns its manifest. Raises
-    OperatorError."""
-    files = [
-        wheelhouses.pack(house, folder),
-        wheelhouses.keep_golden(golden_line(house.version), folder),
-    ]
-    wanted = Wanted(
+def wanted(fleet: str, release: int, version: str, target: Target, format: str) -> Wanted:
+    """Returns what is asked of a release of the agent, whatever devices it is for."""
+    return Wanted(
         fleet=fleet,
         model=AGENT,
         release=release,
@@ -69,11 +62,23 @@ def draft(
         dataset="",
         metrics={},
         quantisation="",
-        format=AGENT_BUNDLE,
+        format=format,
     )
+
+
+def draft(
+    fleet: str, release: int, version: str, target: Target, house: Wheelhouse, folder: Path
+) -> dict[str, Any]:
+    """Packs the files of the release into `folder`, and returns its manifest. Raises
+    OperatorError."""
+    files = [
+        wheelhouses.pack(house, folder),
+        wheelhouses.keep_golden(golden_line(house.version), folder),
+    ]
+    asked = wanted(fleet, release, version, target, AGENT_BUNDLE)
     packed = sum(file["size"] for file in files)
     needs = ModelNeeds(RAM_BYTES, (), house.platform, "", "")
-    return manifests.draft(wanted, files, needs, "", packed + house.installed_bytes)
+    return manifests.draft(asked, files, needs, "", packed + house.installed_bytes)
 
 
 def prove(manifest: dict[str, Any], house: Wheelhouse, folder: Path) -> Proof:

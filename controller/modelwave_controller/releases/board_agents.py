@@ -10,14 +10,14 @@ from typing import Any
 from modelwave_controller import disk
 from modelwave_controller.boards import archive, package
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.models.needs import Asked, ModelNeeds
+from modelwave_controller.models.needs import ModelNeeds
 from modelwave_controller.models.targets import Target
 from modelwave_controller.releases import manifests
+from modelwave_controller.releases.agent_releases import wanted
 from modelwave_controller.releases.agent_version import version_in
 from modelwave_controller.releases.golden_sets import Proof
-from modelwave_controller.releases.manifests import Wanted
 from modelwave_shared import digests
-from modelwave_shared.agent_releases import AGENT, BOARD_PACKAGE, TOLERANCE, golden_line
+from modelwave_shared.agent_releases import BOARD_PACKAGE, golden_line
 
 PROOF = Proof(True, "not run here: the first boards prove it, on trial")
 BANKS = 2  # the new agent comes beside the one that runs
@@ -62,21 +62,8 @@ def draft(
             f"--target: {target.name} has {free} bytes of flash beside its firmware; {BANKS} agents"
             f" take {BANKS * size}"
         )
-    wanted = Wanted(
-        fleet=fleet,
-        model=AGENT,
-        release=release,
-        version=version,
-        target=target,
-        sources={},
-        tolerance=TOLERANCE,
-        asked=Asked(),
-        dataset="",
-        metrics={},
-        quantisation="",
-        format=BOARD_PACKAGE,
-    )
-    return manifests.draft(wanted, files, ModelNeeds(0, (), agent.runtime, "", ""), "")
+    asked = wanted(fleet, release, version, target, BOARD_PACKAGE)
+    return manifests.draft(asked, files, ModelNeeds(0, (), agent.runtime, "", ""), "")
 
 
 def _kept(role: str, data: bytes, folder: Path) -> dict[str, Any]:

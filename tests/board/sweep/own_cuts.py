@@ -9,10 +9,9 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-from modelwave_controller.boards import archive
-from modelwave_shared import dsse, words
-from modelwave_shared.agent_releases import AGENT, BOARD_PACKAGE, TOLERANCE, golden_line
+from modelwave_shared.agent_releases import AGENT
 from tests import micropython, signing
+from tests.board.agent_releases import agent_release
 from tests.board.sweep.cuts import IMAGE_BYTES, PROGRAM, WORKERS, Point, lines
 from tests.board.sweep.fat import Fat
 
@@ -20,40 +19,18 @@ OWN_PROGRAM = PROGRAM.parent / "own_device.py"
 MAX_LIVES = 12
 
 
-def agent_release(number, marker):
+def release(number, marker):
     """Release `number` of an agent that is this module `marker`, and what fills some pages."""
-    package = archive.pack(
-        {
-            "marker.py": marker.encode(),
-            "modelwave_agent/board/agent.mpy": b"%d" % number * 5000,
-        }
-    )
-    data = {"model": package, "golden": golden_line(str(number))}
-    files = [
-        {"role": role, "sha256": signing.sha(held), "size": len(held)}
-        for role, held in data.items()
-    ]
-    needs = {"flash": sum(map(len, data.values())), "ram": 0, "kernels": [], "accelerator": ""}
-    made = signing.Release(
-        number,
-        b"",
-        target="rp2040",
-        v=2,
-        format=BOARD_PACKAGE,
-        files=files,
-        needs={**needs, "runtime": "mpy6"},
-        tolerance=TOLERANCE,
-    )
-    made.document["model"] = AGENT
-    made.envelope = signing.envelope(words.MANIFEST, made.document, signing.RELEASE_KEY)
-    made.digest = dsse.read(made.envelope).digest()
-    made.files = {signing.sha(held): held for held in data.values()}
-    return made
+    modules = {
+        "marker.py": marker.encode(),
+        "modelwave_agent/board/agent.mpy": b"%d" % number * 5000,
+    }
+    return agent_release(number, modules, str(number))
 
 
-FIRST = agent_release(1, "VERSION = '1'\n")
-GOOD = agent_release(2, "VERSION = '2'\n")
-BROKEN = agent_release(3, "raise RuntimeError('broken')\n")
+FIRST = release(1, "VERSION = '1'\n")
+GOOD = release(2, "VERSION = '2'\n")
+BROKEN = release(3, "raise RuntimeError('broken')\n")
 
 # {name: (releases before, the one that is ordered, its outcome, the version that runs in the end)}
 SCENARIOS = {
