@@ -15,7 +15,7 @@ from pathlib import Path
 from modelwave_controller import disk
 from modelwave_controller.errors import OperatorError, TrustError
 from modelwave_controller.home import Home
-from modelwave_controller.releases import bundles, manifests, model_signature
+from modelwave_controller.releases import bundles, model_signature, version_name
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.trust.documents import require
 from modelwave_shared import documents, fields
@@ -174,7 +174,7 @@ class Releases:
 
     def _check_place(self, new: StoredRelease, present: list[StoredRelease]) -> None:
         manifest = new.manifest
-        manifests.require_version(manifest.version)
+        version_name.require(manifest.version)
         least = self.home.root.minimum.get(manifest.model, 1)
         if manifest.release < least:
             raise TrustError(

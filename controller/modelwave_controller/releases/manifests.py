@@ -31,11 +31,12 @@ from modelwave_controller.releases import (
     latency_limit,
     measuring,
     reliability,
+    version_name,
 )
 from modelwave_controller.releases.golden_sets import Proof
 from modelwave_controller.releases.model_signature import ModelSignature
-from modelwave_controller.trust.documents import of_our_format, require
-from modelwave_shared import documents, fields, golden
+from modelwave_controller.trust.documents import of_our_format
+from modelwave_shared import documents, golden
 from modelwave_shared.errors import DocumentError
 from modelwave_shared.limits import MAX_BYTES
 from modelwave_shared.manifests import format_version
@@ -69,16 +70,6 @@ class Wanted:
     format: str = TFLITE
     pythons: Sequence[str] = ()  # other interpreters on whose runtimes the RAM is measured, too
     model_signature: ModelSignature | None = None
-
-
-def require_version(version: str) -> None:
-    """Raises OperatorError unless `version` is a text on one line and not a bare number, which
-    would be mistaken for a release number."""
-    require(fields.text, version, "VERSION")
-    if not version.strip() or version.isdecimal():
-        raise OperatorError(
-            f"VERSION: {version!r}; give a text such as v2 or 2.0, not empty and not a bare number"
-        )
 
 
 def take_files(wanted: Wanted, folder: Path) -> list[dict[str, Any]]:
@@ -175,7 +166,7 @@ def draft(
 ) -> dict[str, Any]:
     """Returns the manifest. `flash`: what the release takes if it is more than its files. Raises
     OperatorError for a field outside its range, or for needs above the target's limits."""
-    require_version(wanted.version)
+    version_name.require(wanted.version)
     document: dict[str, Any] = {
         "fleet": wanted.fleet,
         "model": wanted.model,
