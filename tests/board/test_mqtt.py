@@ -94,7 +94,7 @@ def lines_of(lib, program, *arguments, heap=HEAP):
 
 
 def test_client_on_a_real_broker(lib, broker):
-    assert len(lines_of(lib, "mqtt_basics.py", broker.port)) == 8
+    assert len(lines_of(lib, "mqtt_basics.py", broker.port)) == 9
 
 
 @pytest.mark.slow

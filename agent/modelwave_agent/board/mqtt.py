@@ -86,7 +86,8 @@ class MqttLink(BrokerLink):
         self._news = asyncio.Event()
         self._out: "list[bytes]" = []  # packets that wait to be written
         self._held: "list[Message]" = []  # messages that `receive` has not returned yet
-        self._room = 1  # messages that may be held while a task waits for an answer
+        self._room = 1  # messages that may be held while a task waits for an answer; more of them
+        # from a subscription on, until a message is received
         self._packet_id = 0  # of the last packet that had one
         self._wanted: "Acknowledgement | None" = None
         self._left = 0  # unread bytes of the current packet
@@ -98,6 +99,7 @@ class MqttLink(BrokerLink):
         self._tasks = []
         self._held = []
         self._out = []
+        self._room = 1
         self._silent = 0
         self._why = ""
         packet = packets.connect(
@@ -118,14 +120,12 @@ class MqttLink(BrokerLink):
             raise LinkLost(self._why)
 
     async def denied(self, topics: "list[str]") -> "list[str]":
-        # Retained messages may come before the acknowledgement, when no task receives yet.
-        self._room = len(self._held) + len(topics)
-        try:
-            packet_id = self._next_packet_id()
-            answer = Acknowledgement(packets.SUBACK, packet_id)
-            await self._ask(answer, packets.subscribe(topics, packet_id))
-        finally:
-            self._room = 1
+        # Retained messages come before the acknowledgement, or later, before the next one: when no
+        # task receives yet.
+        self._room += len(topics)
+        packet_id = self._next_packet_id()
+        answer = Acknowledgement(packets.SUBACK, packet_id)
+        await self._ask(answer, packets.subscribe(topics, packet_id))
         codes = zip(topics, answer.codes)
         return [topic for topic, code in codes if code > packets.MAX_GRANTED_QOS]
 
@@ -141,6 +141,7 @@ class MqttLink(BrokerLink):
             self._check(self._sockets)
             await self._news.wait()
         topic, payload, packet_id = self._held.pop(0)
+        self._room = 1
         if packet_id:
             self._put(packets.puback(packet_id))
         self._tell()

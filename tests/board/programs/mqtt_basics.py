@@ -58,6 +58,25 @@ async def retained_messages_of_two_topics_wait_for_the_subscriber():
     await link.close()
 
 
+async def retained_messages_of_several_topics_wait_while_more_is_subscribed_to():
+    """However late they come, also after the answer to their own subscription."""
+    link = await connected(link_to(PORT))
+    many = ["modelwave/1/demo/desired/rp2040/digits/%d" % slot for slot in range(5)]
+    for topic in many:
+        await link.publish(topic, b"x" * 2000, True)
+    await link.subscribe(many)
+    for topic in (OTHER, TOPIC):
+        await link.subscribe([topic])
+    found = set()
+    while len(found) < len(many):
+        found.add((await link.receive())[0])
+    assert found == set(many)
+    for topic in many:
+        await link.publish(topic, b"", True)
+        await link.receive()
+    await link.close()
+
+
 async def will_is_told_and_retained_when_the_device_dies():
     link = await connected(link_to(PORT))
     await link.publish(PRESENCE, b"online", True)
@@ -148,6 +167,7 @@ async def main():
     before = open_files()
     for case in (
         retained_messages_of_two_topics_wait_for_the_subscriber,
+        retained_messages_of_several_topics_wait_while_more_is_subscribed_to,
         will_is_told_and_retained_when_the_device_dies,
         closing_tells_no_will,
         several_publish_at_once,
