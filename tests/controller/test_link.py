@@ -101,6 +101,30 @@ def test_it_hears_reports_presence_and_metrics_of_its_own_fleet_only() -> None:
         assert kinds == ["reported", "presence", "metrics"]
 
 
+def test_it_leaves_the_broker_while_it_may_not_stay_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(links, "ASK_SECONDS", 0.02)
+    may = threading.Event()
+    with embedded() as host:
+        made = Linked(ServiceBroker("127.0.0.1", host.port))
+        made.link.may_stay = may.is_set
+        made.link.start()
+        try:
+            assert not threading.Event().wait(0.1)
+            assert made.link._connection is None
+            may.set()
+            poll(made.connected)
+            may.clear()
+            poll(lambda: not made.connected())
+            poll(lambda: links.MAY_NOT_STAY in caplog.text)
+            assert "lost the connection" not in caplog.text
+            may.set()
+            poll(made.connected)
+        finally:
+            made.link.stop()
+
+
 def test_a_message_is_on_its_way_until_the_broker_has_acknowledged_it() -> None:
     with embedded() as host, linked(host.port) as ours:
         poll(ours.connected)

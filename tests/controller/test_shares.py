@@ -17,7 +17,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.operations.health import health
 from modelwave_controller.service import leader
-from modelwave_controller.service.ingest import Ingest
+from modelwave_controller.service.ingest import Ingest, Receiving
 from modelwave_controller.service.leader import Candidate, LeaderStore
 from modelwave_controller.service.serve import Service
 from modelwave_controller.service.share import Share
@@ -118,6 +118,24 @@ def test_a_share_has_one_process_and_another_takes_over(url: str) -> None:
             pass
         with taken.write():
             pass
+
+
+def test_a_process_that_cannot_renew_its_lease_leaves_the_session_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would take it from each other, and one of them stores nothing of what it brings."""
+    monkeypatch.setattr("modelwave_controller.service.ingest.shares_of", lambda _home: 1)
+    with closing(World(tmp_path)) as world:
+        clock = Clock()
+        leading(world.store, 1, clock)
+        held = candidate(world.store, Share(1, 1), clock).try_to_lead()
+        assert held is not None
+        link = Receiving(Ingest(world.home, world.store, 1), held).link
+        assert link.may_stay()
+        clock.seconds += leader.EXPIRED_SECONDS
+        assert not link.may_stay()
+        held.renew()
+        assert link.may_stay()
 
 
 def test_who_goes_by_another_number_of_shares_stores_nothing(url: str) -> None:

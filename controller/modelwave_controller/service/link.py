@@ -31,6 +31,8 @@ TAKEN_OVER = (
     "(Mosquitto: use_username_as_clientid; docs/operations.md)"
 )
 
+MAY_NOT_STAY = "nothing can be stored, so it keeps what comes for the process that can"
+
 # The controller subscribes to these topics of every device. (File blocks have a connection of
 # their own: blocks.py.)
 HEARD = (topics.reported, topics.presence, topics.metrics)
@@ -52,6 +54,7 @@ class ServiceLink:
         notes_heard: bool = False,
         session: str = "",
         wants: Callable[[str], bool] | None = None,
+        may_stay: Callable[[], bool] = lambda: True,
     ) -> None:
         """Takes these callables and settings:
 
@@ -63,6 +66,7 @@ class ServiceLink:
         notes_heard: each connection notes the topics that it has heard (heard.py).
         session: the client id of a session that the broker keeps; "": one for each connection.
         wants: whether a message on this topic is received; else it is dropped.
+        may_stay: whether there may be a connection; looked at before each, and every ASK_SECONDS.
         """
         self.broker = broker
         self.fleet = fleet
@@ -71,6 +75,7 @@ class ServiceLink:
         self.notes_heard = notes_heard
         self.session = session
         self.wants = wants
+        self.may_stay = may_stay
         self.receive = receive
         self.wake = wake
         self.current: Connection | None = None
@@ -131,6 +136,9 @@ class ServiceLink:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            if not self.may_stay():
+                self._stopping.wait(ASK_SECONDS)
+                continue
             self._connection = Connection(self)
             host, port = self.place
             where = f"{host}:{port}"
@@ -153,7 +161,9 @@ class ServiceLink:
         stood, self.current = self.current, None
         is_short = time.monotonic() - start < SHORT_SECONDS
         self.wake()
-        if stood and not self._stopping.is_set():
+        if not connection.over.is_set() and not self.may_stay():
+            logger.warning("%sleaves the broker at %s: %s", self.purpose, where, MAY_NOT_STAY)
+        elif stood and not self._stopping.is_set():
             self._short_ones = self._short_ones + 1 if is_short else 0
             hint = TAKEN_OVER if self._short_ones >= SHORT_ONES else ""
             if connection.left:
@@ -174,6 +184,8 @@ class ServiceLink:
         that does not is left if there are other addresses."""
         start = time.monotonic()
         while not connection.over.wait(ASK_SECONDS):
+            if not self.may_stay():
+                return
             if self.broker.others and self._is_to_be_left(connection, start):
                 return
             connection.ask_again()
