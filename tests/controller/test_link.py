@@ -125,6 +125,39 @@ def test_it_leaves_the_broker_while_it_may_not_stay_and_comes_back(
             made.link.stop()
 
 
+@pytest.mark.parametrize("forgets", [False, True])
+def test_what_a_session_holds_is_received_or_forgotten(forgets: bool) -> None:
+    def with_session(forgets: bool) -> Linked:
+        made = Linked(ServiceBroker("127.0.0.1", host.port))
+        made.link.session, made.link.forgets = "CONTROLLER-0123456789ab", forgets
+        made.link.start()
+        poll(made.connected)
+        return made
+
+    def send(device: str, heard_by: Linked) -> None:
+        assert sender.link.current is not None
+        sender.link.current.probe(f"modelwave/1/demo/metrics/{device}", b"x")
+        assert next_of(heard_by) == device
+
+    def next_of(linked: Linked) -> str:
+        return linked.received.get(timeout=DEADLINE_SECONDS)[0].rpartition("/")[2]
+
+    with embedded() as host, linked(host.port) as sender:
+        poll(sender.connected)
+        session = with_session(False)
+        send("d1", session)
+        session.link.stop()
+        assert next_of(sender) == "d1"
+        send("d2", sender)
+        session = with_session(forgets)
+        try:
+            if not forgets:
+                assert next_of(session) == "d2"
+            send("d3", session)
+        finally:
+            session.link.stop()
+
+
 def test_a_message_is_on_its_way_until_the_broker_has_acknowledged_it() -> None:
     with embedded() as host, linked(host.port) as ours:
         poll(ours.connected)

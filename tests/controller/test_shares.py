@@ -160,6 +160,18 @@ def test_who_goes_by_another_number_of_shares_stores_nothing(url: str) -> None:
             candidate(store, Share(1, 2), clock).try_to_lead()
 
 
+def test_who_is_first_in_a_seat_that_was_not_there_before_knows_it(url: str) -> None:
+    """What the broker's session of the share holds then is of long ago."""
+    with closing(Store(url)) as store:
+        clock, found = Clock(), []
+        for number in (2, 1, 2, 0, 2):
+            leading(store, number, clock, anew=False)
+            its = [Share(one, number) for one in range(1, number + 1)]
+            held = [candidate(store, share, clock).try_to_lead() for share in its]
+            found.append([one.is_first for one in held if one])
+        assert found == [[True, True], [False], [False, True], [], [True, True]]
+
+
 def test_what_is_handed_over_arrives_once_and_is_bounded(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,6 +219,11 @@ class LeaderStore:
         return self._steady() >= self._renewed + RENEW_SECONDS
 
     @property
+    def is_first(self) -> bool:
+        """Whether nobody had the seat before."""
+        return self._generation == 1
+
+    @property
     def may_be_lost(self) -> bool:
         """Whether it was not renewed for so long that another service may have taken it."""
         return self._steady() >= self._renewed + EXPIRED_SECONDS

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from modelwave_controller.service.broker_address import ServiceBroker
-from modelwave_controller.service.connection import SILENT_ASKS, Connection
+from modelwave_controller.service.connection import SILENT_ASKS, Connection, forget_session
 from modelwave_controller.service.trouble import Trouble
 from modelwave_shared import topics
 
@@ -55,6 +55,7 @@ class ServiceLink:
         session: str = "",
         wants: Callable[[str], bool] | None = None,
         may_stay: Callable[[], bool] = lambda: True,
+        forgets: bool = False,
     ) -> None:
         """Takes these callables and settings:
 
@@ -66,6 +67,7 @@ class ServiceLink:
         notes_heard: each connection notes the topics that it has heard (heard.py).
         session: the client id of a session that the broker keeps; "": one for each connection.
         wants: whether a message on this topic is received; else it is dropped.
+        forgets: what the session holds at first is forgotten.
         may_stay: whether there may be a connection; looked at before each, and every ASK_SECONDS.
         """
         self.broker = broker
@@ -76,6 +78,7 @@ class ServiceLink:
         self.session = session
         self.wants = wants
         self.may_stay = may_stay
+        self.forgets = forgets
         self.receive = receive
         self.wake = wake
         self.current: Connection | None = None
@@ -143,6 +146,9 @@ class ServiceLink:
             host, port = self.place
             where = f"{host}:{port}"
             try:
+                if self.forgets:
+                    forget_session(self.broker, self.place, self.session)
+                    self.forgets = False
                 self._connection.open()
             except (OSError, ValueError) as error:  # ValueError: not a valid host name
                 self.say(f"cannot connect to the broker at {where}: {error}")
