@@ -101,6 +101,63 @@ def test_it_hears_reports_presence_and_metrics_of_its_own_fleet_only() -> None:
         assert kinds == ["reported", "presence", "metrics"]
 
 
+def test_it_leaves_the_broker_while_it_may_not_stay_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(links, "ASK_SECONDS", 0.02)
+    may = threading.Event()
+    with embedded() as host:
+        made = Linked(ServiceBroker("127.0.0.1", host.port))
+        made.link.may_stay = may.is_set
+        made.link.start()
+        try:
+            assert not threading.Event().wait(0.1)
+            assert made.link._connection is None
+            may.set()
+            poll(made.connected)
+            may.clear()
+            poll(lambda: not made.connected())
+            poll(lambda: links.MAY_NOT_STAY in caplog.text)
+            assert "lost the connection" not in caplog.text
+            may.set()
+            poll(made.connected)
+        finally:
+            made.link.stop()
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_what_a_session_holds_is_received_or_forgotten(forgets: bool) -> None:
+    def with_session(forgets: bool) -> Linked:
+        made = Linked(ServiceBroker("127.0.0.1", host.port))
+        made.link.session, made.link.forgets = "CONTROLLER-0123456789ab", forgets
+        made.link.start()
+        poll(made.connected)
+        return made
+
+    def send(device: str, heard_by: Linked) -> None:
+        assert sender.link.current is not None
+        sender.link.current.probe(f"modelwave/1/demo/metrics/{device}", b"x")
+        assert next_of(heard_by) == device
+
+    def next_of(linked: Linked) -> str:
+        return linked.received.get(timeout=DEADLINE_SECONDS)[0].rpartition("/")[2]
+
+    with embedded() as host, linked(host.port) as sender:
+        poll(sender.connected)
+        session = with_session(False)
+        send("d1", session)
+        session.link.stop()
+        assert next_of(sender) == "d1"
+        send("d2", sender)
+        session = with_session(forgets)
+        try:
+            if not forgets:
+                assert next_of(session) == "d2"
+            send("d3", session)
+        finally:
+            session.link.stop()
+
+
 def test_a_message_is_on_its_way_until_the_broker_has_acknowledged_it() -> None:
     with embedded() as host, linked(host.port) as ours:
         poll(ours.connected)

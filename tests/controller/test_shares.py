@@ -17,7 +17,7 @@ from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
 from modelwave_controller.operations.health import health
 from modelwave_controller.service import leader
-from modelwave_controller.service.ingest import Ingest
+from modelwave_controller.service.ingest import Ingest, Receiving
 from modelwave_controller.service.leader import Candidate, LeaderStore
 from modelwave_controller.service.serve import Service
 from modelwave_controller.service.share import Share
@@ -120,6 +120,24 @@ def test_a_share_has_one_process_and_another_takes_over(url: str) -> None:
             pass
 
 
+def test_a_process_that_cannot_renew_its_lease_leaves_the_session_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would take it from each other, and one of them stores nothing of what it brings."""
+    monkeypatch.setattr("modelwave_controller.service.ingest.shares_of", lambda _home: 1)
+    with closing(World(tmp_path)) as world:
+        clock = Clock()
+        leading(world.store, 1, clock)
+        held = candidate(world.store, Share(1, 1), clock).try_to_lead()
+        assert held is not None
+        link = Receiving(Ingest(world.home, world.store, 1), held).link
+        assert link.may_stay()
+        clock.seconds += leader.EXPIRED_SECONDS
+        assert not link.may_stay()
+        held.renew()
+        assert link.may_stay()
+
+
 def test_who_goes_by_another_number_of_shares_stores_nothing(url: str) -> None:
     with closing(Store(url)) as store:
         clock = Clock()
@@ -140,6 +158,18 @@ def test_who_goes_by_another_number_of_shares_stores_nothing(url: str) -> None:
             assert shares.stored(connection) == []
         with pytest.raises(NoSeat):
             candidate(store, Share(1, 2), clock).try_to_lead()
+
+
+def test_who_is_first_in_a_seat_that_was_not_there_before_knows_it(url: str) -> None:
+    """What the broker's session of the share holds then is of long ago."""
+    with closing(Store(url)) as store:
+        clock, found = Clock(), []
+        for number in (2, 1, 2, 0, 2):
+            leading(store, number, clock, anew=False)
+            its = [Share(one, number) for one in range(1, number + 1)]
+            held = [candidate(store, share, clock).try_to_lead() for share in its]
+            found.append([one.is_first for one in held if one])
+        assert found == [[True, True], [False], [False, True], [], [True, True]]
 
 
 def test_what_is_handed_over_arrives_once_and_is_bounded(

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import counted_twice
 import pytest
 from rollout_commands import Run
 from rollout_world import READS_TODAY, TARGET, World, newest, quick, seen
@@ -15,6 +16,7 @@ from test_retry import finish_without, hold, lenient
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.rollouts import Request
 from modelwave_controller.operations.status import Status
+from modelwave_controller.rollout.state import REVERTED
 from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.words import ORDER, READS, WRITES
 
@@ -319,3 +321,24 @@ def test_a_finished_rollout_whose_devices_another_one_has_does_not_offer_to_retr
         "it is over, but 4 of 10 devices did not get to the release: 4 forgotten, or ordered "
         "something else since: `modelwave rollout list`"
     )
+
+
+def test_those_that_got_back_and_try_the_order_for_all_again_are_counted_once(
+    tmp_path: Path,
+) -> None:
+    """The world compares the two ways of counting when it ends."""
+    with closing(World(tmp_path, devices=6)) as world:
+        every = world.devices.values()
+        for release, stages, outcome in ((1, (100,), "SUCCEEDED"), (2, (50, 100), "ROLLED_BACK")):
+            world.start(release, quick(*stages))
+            world.tick()
+            world.answer(outcome, every)
+            world.tick()
+        world.answer("SUCCEEDED", every)
+        world.tick()
+        assert world.state().rollouts[2].status == REVERTED
+        world.answer("DEFERRED", every)
+        world.start(3, quick(100))
+        world.tick()
+        with world.store.read() as connection:
+            counted_twice.require_the_same(connection)

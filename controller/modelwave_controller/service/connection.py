@@ -56,6 +56,38 @@ class Owner(Protocol):
     def answers_again(self) -> None: ...
 
 
+def forget_session(broker: ServiceBroker, place: tuple[str, int], session: str) -> None:
+    """Has the broker at `place`, a host and port, forget the session and what it keeps there.
+    Raises OSError if it does not."""
+    client = mqtt.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=session,
+        clean_session=True,
+        protocol=mqtt.MQTTv311,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = CONNECT_SECONDS
+    prepare(client, broker)
+    answered, accepted = threading.Event(), threading.Event()
+
+    def on_connect(_client: object, _data: object, _flags: object, reason: Any, *_: object) -> None:
+        if not reason.is_failure:
+            accepted.set()
+        answered.set()
+
+    client.on_connect = on_connect
+    client.on_disconnect = lambda *_: answered.set()
+    client.connect(*place, KEEPALIVE_SECONDS)
+    client.loop_start()
+    try:
+        answered.wait(CONNECT_SECONDS)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    if not accepted.is_set():
+        raise ConnectionError("it does not accept the connection")
+
+
 class Connection:
     """One connection, from CONNECT until it is lost."""
 

@@ -5,6 +5,13 @@
     link      own thread: receives all devices' messages, and drops those of other shares
     writer    own thread: stores messages from the inbox in the database, as a service that leads
 
+A process that cannot renew its lease, as the database does not answer, or as it hung, leaves the
+broker: another one may have the share by now. Both would take the session from each other again and
+again, and this one could store nothing of what it received.
+
+The first process of a share that was not there before has the broker forget the session: what is in
+it was for a share of that number long ago, and was received by others since.
+
 It decides nothing, signs nothing and publishes nothing. The broker keeps what comes while nobody
 receives the share, in a session of the share's own, as far as it queues for one client; and it
 retains each device's newest report. What was received and not stored yet, a kill loses, as in a
@@ -159,6 +166,8 @@ class Receiving:
             notes_heard=True,
             session=session,
             wants=self._wants,
+            may_stay=lambda: not store.may_be_lost,
+            forgets=store.is_first,
         )
         self.unheard = Unheard(fleet, ingest.wake.set, share.has)
         self._probed: Connection | None = None  # the connection over which the probe was sent

@@ -218,6 +218,16 @@ class LeaderStore:
         """Whether the next write renews the lease."""
         return self._steady() >= self._renewed + RENEW_SECONDS
 
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody had the seat before."""
+        return self._generation == 1
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether it was not renewed for so long that another service may have taken it."""
+        return self._steady() >= self._renewed + EXPIRED_SECONDS
+
     def renew(self) -> float:
         """Renews the lease if that is due; returns the seconds until it is due again."""
         if self.is_due:

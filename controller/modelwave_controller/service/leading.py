@@ -187,9 +187,10 @@ class Leading:
         return self.ticker.tick(self.settings.clock(), self.settings.steady())
 
     def _delete_old(self) -> None:
-        """Deletes some of what is older than the fleet keeps, while nothing is in doubt."""
+        """Deletes some of what is older than the fleet keeps, while nothing is in doubt. The time
+        is that of the last tick, which has looked whether the wall clock can be right."""
         if state := self.ticker.certain_state:
-            self.retention.step(state, self.settings.clock(), self.settings.steady())
+            self.retention.step(state, self.ticker.ticked_at, self.settings.steady())
 
     def _note_running(self) -> None:
         """Lets the commands see that a service runs, while the first tick waits for the look."""

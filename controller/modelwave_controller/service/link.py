@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from modelwave_controller.service.broker_address import ServiceBroker
-from modelwave_controller.service.connection import SILENT_ASKS, Connection
+from modelwave_controller.service.connection import SILENT_ASKS, Connection, forget_session
 from modelwave_controller.service.trouble import Trouble
 from modelwave_shared import topics
 
@@ -30,6 +30,8 @@ TAKEN_OVER = (
     ", repeatedly: the broker may give both connections of the controller the same client id "
     "(Mosquitto: use_username_as_clientid; docs/operations.md)"
 )
+
+MAY_NOT_STAY = "nothing can be stored, so it keeps what comes for the process that can"
 
 # The controller subscribes to these topics of every device. (File blocks have a connection of
 # their own: blocks.py.)
@@ -52,6 +54,8 @@ class ServiceLink:
         notes_heard: bool = False,
         session: str = "",
         wants: Callable[[str], bool] | None = None,
+        may_stay: Callable[[], bool] = lambda: True,
+        forgets: bool = False,
     ) -> None:
         """Takes these callables and settings:
 
@@ -63,6 +67,8 @@ class ServiceLink:
         notes_heard: each connection notes the topics that it has heard (heard.py).
         session: the client id of a session that the broker keeps; "": one for each connection.
         wants: whether a message on this topic is received; else it is dropped.
+        forgets: what the session holds at first is forgotten.
+        may_stay: whether there may be a connection; looked at before each, and every ASK_SECONDS.
         """
         self.broker = broker
         self.fleet = fleet
@@ -71,6 +77,8 @@ class ServiceLink:
         self.notes_heard = notes_heard
         self.session = session
         self.wants = wants
+        self.may_stay = may_stay
+        self.forgets = forgets
         self.receive = receive
         self.wake = wake
         self.current: Connection | None = None
@@ -131,10 +139,16 @@ class ServiceLink:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            if not self.may_stay():
+                self._stopping.wait(ASK_SECONDS)
+                continue
             self._connection = Connection(self)
             host, port = self.place
             where = f"{host}:{port}"
             try:
+                if self.forgets:
+                    forget_session(self.broker, self.place, self.session)
+                    self.forgets = False
                 self._connection.open()
             except (OSError, ValueError) as error:  # ValueError: not a valid host name
                 self.say(f"cannot connect to the broker at {where}: {error}")
@@ -153,7 +167,9 @@ class ServiceLink:
         stood, self.current = self.current, None
         is_short = time.monotonic() - start < SHORT_SECONDS
         self.wake()
-        if stood and not self._stopping.is_set():
+        if not connection.over.is_set() and not self.may_stay():
+            logger.warning("%sleaves the broker at %s: %s", self.purpose, where, MAY_NOT_STAY)
+        elif stood and not self._stopping.is_set():
             self._short_ones = self._short_ones + 1 if is_short else 0
             hint = TAKEN_OVER if self._short_ones >= SHORT_ONES else ""
             if connection.left:
@@ -174,6 +190,8 @@ class ServiceLink:
         that does not is left if there are other addresses."""
         start = time.monotonic()
         while not connection.over.wait(ASK_SECONDS):
+            if not self.may_stay():
+                return
             if self.broker.others and self._is_to_be_left(connection, start):
                 return
             connection.ask_again()

@@ -95,6 +95,7 @@ class Ticker:
         self._state: State | None = None
         self._told: set[int] = set()  # rollouts
         self._seconds = 0.0  # of the rollout clock, at the last tick
+        self.ticked_at = 0.0  # Unix seconds: what the wall clock showed then
         self._looking: LookInSteps | None = None
         self._clock = clock.Keeper()
         self._reconciler = Reconciler(issuer, heard_again)
@@ -125,7 +126,7 @@ class Ticker:
         with self.store.write() as connection:
             log.note_tick(connection, now)
             reading = self._clock.advance(connection, now, steady)
-            self._seconds = reading.seconds
+            self._seconds, self.ticked_at = reading.seconds, now
             self._tell_doubt(reading.doubt)
             if self.issuer.trouble and not reading.doubt:  # it was told (roots_in_use.py)
                 reading = reading._replace(doubt=self.issuer.trouble)

@@ -3,7 +3,8 @@
 The service that leads divides them, as its settings say, when it begins to lead. Each share has a
 row of the table `lease` (lease.py). If the number changes, all these rows are made anew: an ingest
 process that goes by another number has lost its seat and stores nothing more, in the same moment
-for all. So no device is ever received by two.
+for all. So no device is ever received by two. The first one in a seat that was not there before has
+generation 1.
 """
 
 from typing import NamedTuple
@@ -55,17 +56,19 @@ def seat(number: int, shares: int) -> Seat:
 def divide(connection: Connection, shares: int, now: float) -> None:
     """Divides the devices into so many shares; 0: the service that leads receives all of them.
     `now` is in Unix seconds; `connection` that in which the lease is taken."""
-    its = lease.c.id == LEADER.id
-    if connection.scalar(select(lease.c.shares).where(its)) == shares:
+    leader = lease.c.id == LEADER.id
+    if connection.scalar(select(lease.c.shares).where(leader)) == shares:
         return
-    connection.execute(update(lease).where(its).values(shares=shares))
+    connection.execute(update(lease).where(leader).values(shares=shares))
+    rows_before = select(lease.c.id, lease.c.generation).where(lease.c.id > LEADER.id)
+    before = {row.id: row.generation for row in connection.execute(rows_before)}
     connection.execute(delete(lease).where(lease.c.id > LEADER.id))
     connection.execute(delete(handed_over))
-    nobody = {"holder": "", "host": "", "pid": 0, "place": "", "generation": 0, "beat": 0}
+    nobody = {"holder": "", "host": "", "pid": 0, "place": "", "beat": 0, "connected": False}
     rows = [
         nobody
-        | {"id": LEADER.id + number, "shares": shares, "connected": False, "connected_since": now}
-        for number in range(1, shares + 1)
+        | {"id": its, "shares": shares, "generation": before.get(its, 0), "connected_since": now}
+        for its in range(LEADER.id + 1, LEADER.id + 1 + shares)
     ]
     if rows:
         connection.execute(insert(lease), rows)

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, exists, select, text
+from sqlalchemy import Connection, case, exists, select, text
 
-from modelwave_controller.rollout import retry
+from modelwave_controller.rollout import facts, retry
 from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import Known, Population
 from modelwave_controller.rollout.numbers import Number
@@ -109,12 +109,13 @@ def _silent(
             found.append(order.device)
         else:
             slots[order.target].update(numbers_in(order.slots))
-    its = answered.c
+    its, follows = answered.c, facts.later(rollout)[1 if number == BACK else 0] is not None
+    newest = case((its.later != "", its.later), else_=its.outcome) if follows else its.outcome
     ended = exists().where(
         its.device == devices.c.device,
         its.rollout == rollout.id,
         its.wave == number,
-        its.outcome.not_in(["", IN_PROGRESS, DEFERRED]),
+        newest.not_in(["", IN_PROGRESS, DEFERRED]),
     )
     query = of_model(select(devices.c.device), rollout.model).where(~ended)
     counts = {
