@@ -168,7 +168,11 @@ class Start:
 
     def _candidate(self, record: "Record | None") -> str:
         """Returns the bank whose trial begins now, or OWN."""
-        if not record or record["state"] != "trial":
+        if not record:
+            return OWN
+        if record["state"] != "trial":
+            if self._note.pop("trial", ""):  # a clean stop may have given this try back
+                self._write()
             return OWN
         place = BANKS[1 - record["live"]]
         trial = "%s %d" % (record["order"]["sha256"], record["tries"])

@@ -115,6 +115,16 @@ def test_trial_begins_once_for_each_try():
     assert start().on_trial
 
 
+def test_try_that_a_clean_stop_gave_back_is_begun_again():
+    banks = (entry(), entry(confirmed=False))
+    board("trial", banks=banks)
+    assert start().on_trial
+    record("fetching", banks=banks, tries=0)
+    assert start().place == "a"
+    record("trial", banks=banks, tries=1)
+    assert start().on_trial
+
+
 def test_reason_of_a_trial_that_has_failed_is_told_to_the_agent_before():
     board("trial", banks=(None, entry(confirmed=False)))
     start().fail("it is broken")
