@@ -116,7 +116,8 @@ class Driver:
                 self.report.trouble("bank", problem)
                 return None
             self.report.trouble("bank", "")
-            problem = problem or self.ports.unusable(bank)
+            told = self.ports.unusable(bank)  # once, and of this bank: not of the one after it
+            problem = problem or told
             if problem:
                 event = "unhealthy" if record["state"] == "trial" else "damaged"
                 return event, {"reason": problem}

@@ -9,6 +9,7 @@ import pytest
 from modelwave_agent import checks, machine
 from modelwave_agent.case import Case
 from modelwave_agent.inbox import MAX_JUDGED
+from modelwave_agent.ports import Ports
 from modelwave_agent.record import new_record
 from modelwave_agent.types import Enrolment
 from modelwave_shared import dsse, words
@@ -557,13 +558,17 @@ def test_journal_that_can_be_written_again_goes_on_with_the_step(world, monkeypa
     assert not failures
 
 
-def test_damaged_live_bank_falls_back_and_takes_the_same_order_again(world):
+@pytest.mark.parametrize("told", ["", "its package is not what was signed"])
+def test_damaged_live_bank_falls_back_and_takes_the_same_order_again(world, monkeypatch, told):
+    """Also if what starts the agent has hashed its bank before, and tells so."""
     world.retained[TOPIC] = signing.order(NEW, 6)
     assert asyncio.run(live(world, lambda _: world.reports and model(world)["release"] == 2))
     bank = "ab"[world.durable()["live"]]
     with open(f"{world.folder}/{bank}.model", "r+b") as file:
         file.write(b"rot")
     world.reports.clear()
+    lost = [told]
+    monkeypatch.setattr(Ports, "unusable", lambda *_: lost.pop() if lost else "")
 
     def done(update):
         return update.work.booted.is_set() and update.record["outcome"] == "SUCCEEDED"

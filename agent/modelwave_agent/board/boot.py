@@ -53,6 +53,7 @@ CONNECT_SECONDS = 300  # for an agent on trial to bring a report back
 MAX_TRIAL_SECONDS = 8 * 86400  # more than an order may want
 PAUSE_SECONDS = 10  # in which a person can read why the program has ended
 MAX_REASON = 200  # characters
+SPARE_BYTES = 2048
 MAX_INDEX_BYTES = 32768
 
 START: "Start | None" = None  # how the agent that runs was started
@@ -80,15 +81,18 @@ def run(
     START = Start(folder, reset or _reset)
     START.choose()
     if START.on_trial:
+        START.spare = bytes(SPARE_BYTES)
         asyncio.create_task(START.guard(connect_seconds))  # noqa: RUF006 (MicroPython keeps it)
     try:
         __import__(program)
         if not START.on_trial:
             return
         reason = "the program has ended"
-    except Exception as error:
-        sys.print_exception(error)  # type: ignore[attr-defined, unused-ignore]
-        reason = "%s: %s" % (type(error).__name__, error)
+    except (KeyboardInterrupt, SystemExit):
+        raise  # to the prompt, and a reset
+    except BaseException as error:  # also the CancelledError that comes out of a task
+        START.spare = b""
+        reason = _told(error)
     START.fail(reason, PAUSE_SECONDS)
 
 
@@ -103,6 +107,7 @@ class Start:
         self.on_trial = False
         self.verdict = self.lost = ""
         self.has_reported = False
+        self.spare = b""  # heap in which an end can be told, as there may be none left then
         # {trial: the try that was started last, reason: why it has failed, starts: {bank: count}}
         self._note: "Any" = _read(folder + "/agent/boot")[1] or {}
 
@@ -130,6 +135,7 @@ class Start:
     def confirmed(self) -> None:
         """It was on trial, and is live now."""
         self.on_trial = False
+        self.spare = b""
 
     # How it ends.
 
@@ -138,6 +144,7 @@ class Start:
         seconds = 0
         while self.on_trial:
             if not self.has_reported and seconds >= connect_seconds:
+                self.spare = b""
                 told = "no report of it came back from the broker within %d seconds"
                 self.fail(told % connect_seconds)
             if seconds >= MAX_TRIAL_SECONDS:
@@ -147,9 +154,13 @@ class Start:
 
     def fail(self, reason: str, pause: int = 0) -> None:
         """Resets the board; an agent on trial has failed for this reason."""
-        if self.on_trial:
-            self._note["reason"] = reason[:MAX_REASON]
-            self._write()
+        self.spare = b""
+        try:
+            if self.on_trial:
+                self._note["reason"] = reason[:MAX_REASON]
+                self._write()
+        except Exception as error:  # no memory: the board is reset all the same
+            _told(error)
         time.sleep(pause)
         self.reset()
 
@@ -157,7 +168,11 @@ class Start:
 
     def _candidate(self, record: "Record | None") -> str:
         """Returns the bank whose trial begins now, or OWN."""
-        if not record or record["state"] != "trial":
+        if not record:
+            return OWN
+        if record["state"] != "trial":
+            if self._note.pop("trial", ""):  # a clean stop may have given this try back
+                self._write()
             return OWN
         place = BANKS[1 - record["live"]]
         trial = "%s %d" % (record["order"]["sha256"], record["tries"])
@@ -336,6 +351,17 @@ def _sha256(path: str) -> str:
 def _hex(data: bytes) -> bytes:
     digits: str = data.hex()
     return digits.encode()
+
+
+def _told(error: BaseException) -> str:
+    """Shows the error. Returns its class and message, or the class alone if there is no memory for
+    more, or the message cannot be told."""
+    name = type(error).__name__
+    try:
+        sys.print_exception(error)  # type: ignore[attr-defined, unused-ignore]
+        return "%s: %s" % (name, error)
+    except Exception:
+        return name
 
 
 def _reset() -> None:

@@ -57,15 +57,36 @@ def record(state="idle", live=0, banks=(None, None), tries=1):
     journal.write(new)
 
 
-def start():
-    """What the board starts now."""
+def leave():
     if boot.MOUNT in sys.path:
         sys.path.remove(boot.MOUNT)
         vfs.umount(boot.MOUNT)
+
+
+def start():
+    """What the board starts now."""
+    leave()
     found = boot.Start(STATE, lambda: None)
     found.choose()
     assert (boot.MOUNT in sys.path) == bool(found.place)
     return found
+
+
+def ended(program):
+    """How often the board is reset when this program of a trial ends; and what is told of it."""
+    board("trial", banks=(None, entry(confirmed=False)))
+    leave()
+    with open(FOLDER + "/broken.py", "w") as file:
+        file.write(program)
+    sys.path.append(FOLDER)
+    resets = []
+    try:
+        boot.run("broken", STATE, 300, lambda: resets.append(1))
+    finally:
+        sys.path.remove(FOLDER)
+        sys.modules.pop("broken", None)
+        sys.modules.pop("held", [0])[0] = 0
+    return len(resets), start().verdict
 
 
 def test_board_without_an_update_starts_its_own_agent():
@@ -94,6 +115,16 @@ def test_trial_begins_once_for_each_try():
     assert start().on_trial
 
 
+def test_try_that_a_clean_stop_gave_back_is_begun_again():
+    banks = (entry(), entry(confirmed=False))
+    board("trial", banks=banks)
+    assert start().on_trial
+    record("fetching", banks=banks, tries=0)
+    assert start().place == "a"
+    record("trial", banks=banks, tries=1)
+    assert start().on_trial
+
+
 def test_reason_of_a_trial_that_has_failed_is_told_to_the_agent_before():
     board("trial", banks=(None, entry(confirmed=False)))
     start().fail("it is broken")
@@ -105,6 +136,20 @@ def test_fault_of_an_agent_that_is_not_on_trial_is_no_verdict():
     board(banks=(entry(), None))
     start().fail("its network has gone")
     assert (start().place, start().verdict) == ("a", "")
+
+
+def test_program_that_ends_in_any_way_resets_the_board():
+    silent = "class Silent(Exception):\n    def __str__(self): return 1 / 0\nraise Silent"
+    assert ended(silent) == (1, "Silent")
+    assert ended("import asyncio\nraise asyncio.CancelledError") == (1, "CancelledError: ")
+    assert ended("") == (1, "the program has ended")
+
+
+def test_program_that_leaves_no_memory_resets_the_board_and_the_reason_is_told():
+    fills = "import sys\nlast = sys.modules['held'] = [0]\n"
+    fills += "while 1:\n    last[0] = [0]\n    last = last[0]\n"
+    resets, verdict = ended(fills)
+    assert (resets, verdict[:11]) == (1, "MemoryError"), verdict
 
 
 def test_candidate_whose_package_is_not_what_was_signed_is_not_begun():
@@ -227,4 +272,5 @@ def test_agent_in_rom_takes_no_package():
         assert list(self_update.offered(path)) == ["mpy%d" % mpy]
 
 
+boot.PAUSE_SECONDS = 0
 cases.run(globals())
