@@ -90,6 +90,24 @@ def test_every_file_that_a_recipe_names_is_there(page: str) -> None:
         assert here or any(path.endswith("/" + name.rstrip("/")) for path in paths), name
 
 
+def test_every_command_that_a_page_names_is_in_the_list_of_commands() -> None:
+    listed = (ROOT / "README.md").read_text().split("<!-- generated: help", 1)[1]
+    commands = set(re.findall(r"^modelwave ([a-z-]+(?: [a-z-]+)?)", listed, re.MULTILINE))
+    groups = {command.split()[0] for command in commands if " " in command} - commands
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    named = [
+        (page.name, command, second)
+        for page in pages
+        for command, second in re.findall(
+            r"`modelwave\s+([a-z][a-z-]*)\b(?! …)(?:\s+([a-z][a-z-]*))?", page.read_text()
+        )
+    ]
+    assert len(named) > 50
+    for page, first, second in named:
+        known = f"{first} {second}" if first in groups else first
+        assert known in commands, f"{page}: modelwave {known}"
+
+
 THREATS = ROOT / "docs/threats.md"
 
 
