@@ -1,13 +1,11 @@
 """A file that is no database, or a damaged one: each command says so in one line."""
 
 import asyncio
-import functools
 import os
 import random
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -35,11 +33,10 @@ COMMANDS = (
 LONG = bool(os.environ.get("MODELWAVE_LONG"))
 
 
-@functools.cache
-def _made_once() -> Path:
+@pytest.fixture(scope="session")
+def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with twelve devices that have answered to a rollout. Its database is one file."""
-    folder = Path(tempfile.mkdtemp(prefix="modelwave-damaged-"))
-    with closing(World(folder, devices=12)) as world:
+    with closing(World(tmp_path_factory.mktemp("damaged"), devices=12)) as world:
         world.shelve(1)
         world.shelve(2)
         world.start(1, quick(100))
@@ -49,16 +46,14 @@ def _made_once() -> Path:
     return world.home.path
 
 
-@pytest.fixture(scope="module")
-def whole() -> Iterator[bytes]:
-    yield (_made_once() / "modelwave.db").read_bytes()
-    shutil.rmtree(_made_once().parent)
+@pytest.fixture(scope="session")
+def whole(made_home: Path) -> bytes:
+    return (made_home / "modelwave.db").read_bytes()
 
 
 @pytest.fixture
-def home(tmp_path: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch) -> Home:
-    assert whole
-    shutil.copytree(_made_once(), tmp_path / "damaged")
+def home(tmp_path: Path, made_home: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    shutil.copytree(made_home, tmp_path / "damaged")
     monkeypatch.setenv("MODELWAVE_HOME", str(tmp_path / "damaged"))
     return Home(tmp_path / "damaged")
 

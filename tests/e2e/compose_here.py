@@ -53,7 +53,8 @@ class ComposeHere:
         """A text with paths of the container of `service`, for this machine."""
         own = self.folder / f"tmp-{service}"
         own.mkdir(exist_ok=True)
-        places = {"/var/lib/modelwave": self.folder, "/tmp": own, **self.mounts(service)}
+        known = {"/var/lib/modelwave": self.folder, "/tmp": own, str(REPO): REPO}
+        places = known | self.mounts(service)
         paths = "|".join(sorted(map(re.escape, places), key=len, reverse=True))
         return re.sub(rf"(?<![\w/])({paths})\b", lambda found: str(places[found[1]]), text)
 

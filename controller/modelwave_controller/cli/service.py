@@ -69,7 +69,7 @@ def serve(
 
 def ingest(
     ctx: typer.Context,
-    share: Annotated[int, typer.Argument(help="Which one, from 1 on.")],
+    share: Annotated[int, typer.Argument(metavar="SHARE", help="Which one, from 1 on.")],
     ready_file: ReadyFileOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
