@@ -224,6 +224,20 @@ def unanswered(reading: Reading, pause: float) -> None:
     reading.step()
 
 
+def test_a_connection_that_brings_reports_before_the_probe_is_not_left(reading: Reading) -> None:
+    """A whole fleet that has come back at once may take minutes."""
+    reading.broker.deaf = True
+    for _ in range(4):
+        Reading.clock += readback.READ_ALL_SECONDS
+        reading.step()
+        Reading.clock += readback.QUIET_SECONDS + 1
+        reading.readback.heard()
+        reading.step()
+    assert reading.broker.left == 0
+    unanswered(reading, readback.REFUSED_SECONDS)
+    assert reading.broker.left == 1
+
+
 def test_a_connection_whose_probes_have_come_back_and_do_not_any_more_is_left(
     reading: Reading,
 ) -> None:

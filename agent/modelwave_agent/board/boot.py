@@ -121,8 +121,12 @@ class Start:
                 sys.path.insert(0, MOUNT)
             self.place = place
         except Exception as error:
+            reason = "%s: %s" % (type(error).__name__, error)
+            if self.on_trial:
+                self.verdict = reason
+            else:
+                self.lost = reason
             self.place, self.on_trial = OWN, False
-            self.lost = "%s: %s" % (type(error).__name__, error)
 
     # What the agent that was started says.
 
@@ -185,6 +189,8 @@ class Start:
         starts.pop(place, 0)
         self._note = {"trial": trial, "starts": starts}
         self.on_trial = self._write()
+        if not self.on_trial:
+            self.verdict = "its start cannot be written down in agent/boot: is the flash full?"
         return place if self.on_trial else OWN
 
     def _confirmed(self, record: "Record | None") -> str:

@@ -17,7 +17,7 @@ from modelwave_agent.journal import Journal
 from modelwave_agent.ports import Hooks, Ports, Runtime
 from modelwave_agent.update import Update
 from modelwave_shared.agent_releases import AGENT, BOARD_PACKAGE, expected
-from modelwave_shared.limits import MAX_BYTES
+from modelwave_shared.limits import MAX_BYTES, MAX_MODELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,6 +155,10 @@ def joined(
     start: "Start" = boot.START
     if AGENT in models:
         raise ValueError('models: "%s" is the agent itself; give the model another name' % AGENT)
+    if len(models) >= MAX_MODELS:
+        raise ValueError(
+            "models: %d, and the agent is one more: %d is most" % (len(models), MAX_MODELS)
+        )
     if folder != start.folder:
         raise ValueError("folder: %s, but modelwave_boot.run has %s" % (folder, start.folder))
     place = folder + "/" + AGENT

@@ -8,6 +8,7 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.cli.options import JsonOption, home_of, path
+from modelwave_controller.cli.progress import progress
 from modelwave_controller.cli.service import broker
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
@@ -58,8 +59,9 @@ def check(
     if devices is None:
         with opened_store(ctx) as store, store.read() as connection:
             devices = max(LEAST_DEVICES, len(reporting.devices_heard(connection)))
-    made = Check(settings, home.config.fleet, devices, _device(device) if device else None)
-    found = list(made.run())
+    own = _device(device) if device else None
+    with progress() as tell:
+        found = list(Check(settings, home.config.fleet, devices, own, tell).run())
     missing = [one for one in found if not one.holds]
     if as_json:
         print_json([one._asdict() for one in found])

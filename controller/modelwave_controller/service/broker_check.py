@@ -5,7 +5,7 @@ It uses topics of its own, under controller/ of the fleet, and clears what it ha
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -20,7 +20,8 @@ from modelwave_shared.proofs import PROOF_BYTES
 from modelwave_shared.topics import under
 
 BURST = 200  # messages to one topic
-CHUNK = 1000  # retained messages that are published at once
+# Retained messages that are published at once: for each acknowledgement paho looks at all of them.
+CHUNK = 200
 PACKET_BYTES = MAX_REPORT_BYTES + PROOF_BYTES
 READ = (
     *("reported/+", "presence/+", "metrics/+", "file/+/get"),
@@ -32,13 +33,20 @@ class Check:
     """The checks of one broker."""
 
     def __init__(
-        self, broker: ServiceBroker, fleet: str, devices: int, device: Device | None = None
+        self,
+        broker: ServiceBroker,
+        fleet: str,
+        devices: int,
+        device: Device | None = None,
+        tell: Callable[[str, int, int], None] = lambda *_: None,
     ) -> None:
-        """`devices` is the number of devices that the broker has to hold."""
+        """`devices` is the number of devices that the broker has to hold. `tell` is told what is
+        being done, and how many messages of how many."""
         self.broker = broker
         self.fleet = fleet
         self.devices = devices
         self.device = device
+        self.tell = tell
         self.place = broker.places[0]  # the first that answers
         self.has_filters = True  # retained messages are sent for those with +
         self.own = under(fleet, "controller", f"CHECK-{secrets.token_hex(6)}")
@@ -192,6 +200,7 @@ class Check:
         with self.connect() as probe:
             for start in range(0, number, CHUNK):
                 self.cleared.publish(probe, names[start : start + CHUNK], b"kept")
+                self.tell("retaining messages for the queue", start + CHUNK, number)
         with self.connect() as probe:
             probe.subscribe([f"{self.own}/queue/+"])
             came = probe.wait(lambda: len(probe.heard) >= number) or not self.has_filters
@@ -250,3 +259,4 @@ class _Cleared:
         with contextlib.suppress(ProbeError), self._check.connect() as probe:
             for start in range(0, len(self._topics), CHUNK):
                 probe.publish(self._topics[start : start + CHUNK], b"", retain=True)
+                self._check.tell("clearing them", start + CHUNK, len(self._topics))

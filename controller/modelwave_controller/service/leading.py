@@ -138,6 +138,7 @@ class Leading:
         if self.readback.takes(topic):
             self.readback.put(topic, payload)
         else:
+            self.readback.heard()
             self.settings.inbox.put(topic, payload)
 
     def _loop(self) -> None:

@@ -9,9 +9,9 @@ differences.py decides what is done about each that differs. The broker may lose
 messages while the connection stands (a failover behind a balancer), and a service that hung may
 publish something old when it goes on.
 
-If probes came back over a connection, and LEFT_LOOKS in a row bring none any more, the connection
-is left: its node has probably lost the cluster, or the subscriptions, and reports do not come
-either.
+If probes came back over a connection, LEFT_LOOKS in a row bring none any more, and no report comes
+either, the connection is left: its node has probably lost the cluster, or the subscriptions. While
+reports come, the probe is somewhere behind them.
 
 Nothing is sent over a new connection before its first look (`may_send`): the database may be older
 than what the broker holds. A broker that does not answer is waited for FIRST_SECONDS at most.
@@ -116,7 +116,7 @@ class ReadBack:
             self._unanswered = 0  # looks in a row, since a probe came back
             self._number = 0
             self._looked = False  # the first look is over
-            self._last = time.monotonic()
+            self._last = self._last_heard = time.monotonic()
             self._next_all = 0.0
             self._next_live = 0.0
 
@@ -125,6 +125,10 @@ class ReadBack:
     def takes(self, topic: str) -> bool:
         """Returns whether a message on the topic is for `put`."""
         return topic.startswith(self._prefixes) or topic == self._probe
+
+    def heard(self) -> None:
+        """Another message has come over the connection."""
+        self._last_heard = time.monotonic()
 
     def put(self, topic: str, payload: bytes) -> None:
         digest = _digest(payload)
@@ -295,7 +299,8 @@ class ReadBack:
         if self._answered and not refused:
             self._unanswered += 1
             self._next_all = min(self._next_all, time.monotonic() + REFUSED_SECONDS)
-            if self._unanswered == LEFT_LOOKS:
+            is_silent = time.monotonic() - self._last_heard > QUIET_SECONDS
+            if self._unanswered >= LEFT_LOOKS and is_silent:
                 connection.leave()
         if refused:  # a cluster that has lost a node does that for a while
             soon = REFUSED_SECONDS << min(self._refusals, MAX_DOUBLINGS)

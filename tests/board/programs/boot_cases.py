@@ -159,12 +159,21 @@ def test_candidate_whose_package_is_not_what_was_signed_is_not_begun():
     assert (found.place, found.on_trial, found.verdict, found.lost) == ("a", False, "", "")
 
 
+def test_candidate_that_cannot_be_mounted_has_failed_and_no_other_bank_is_blamed():
+    broken = b"no package"
+    board("trial", banks=(None, entry(broken, confirmed=False)), held=broken)
+    found = start()
+    assert (found.place, found.on_trial, found.lost) == ("", False, "")
+    assert found.verdict == "ValueError: no package of the agent for boards", found.verdict
+
+
 def test_trial_that_cannot_be_written_down_is_not_begun():
     board("trial", banks=(None, entry(confirmed=False)))
     os.mkdir(BANKS + "/boot")
     try:
         found = start()
         assert (found.place, found.on_trial) == ("", False)
+        assert found.verdict.startswith("its start cannot be written down"), found.verdict
     finally:
         os.rmdir(BANKS + "/boot")
 
