@@ -110,10 +110,12 @@ def remembering(world: World) -> Writer:
     after a connect."""
     repeats = Repeats(world.store, lambda: world.steady)
     writer = Writer(world.store, FLEET, Inbox(), lambda: world.now, repeats=repeats)
-    for device in world.devices.values():
+    for number, device in enumerate(world.devices.values()):
         device.n -= 1
         writer.inbox.put(topics.reported(FLEET, device.name), device.report())
         writer.inbox.put(topics.presence(FLEET, device.name), b"online")
+        if number % 500 == 0:  # the inbox has a bound
+            writer.write_batch(0)
     while writer.write_batch(0):
         pass
     assert len(repeats._said) == len(world.devices)
