@@ -112,7 +112,6 @@ def _published(fleet: Fleet, port: int, wave: Wave, payload: bytes) -> float:
     client.loop_start()
     connected.wait()
     fleet.begin_round()
-    time.sleep(0.2)
     begun = time.time()
     for topic in wave.topics:
         client.publish(topic, payload, 1, True)

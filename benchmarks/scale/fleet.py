@@ -51,8 +51,10 @@ class Fleet:
             self._write(process, f"{word}\n".encode())
 
     def begin_round(self) -> None:
+        """Returns when all processes count anew."""
         self._round += 1
         self.tell("round")
+        self._wait("round", self._round * len(self.processes), lambda _: True)
 
     def wait_ready(self, since: float) -> float:
         """Returns when all were connected, after `since`, in Unix seconds."""
@@ -80,7 +82,7 @@ class Fleet:
             if not self._news.wait_for(reached, LIMIT_SECONDS):
                 found = [said.get(what, 0) for said in self._said]
                 raise TimeoutError(f"{found} of {number} devices are {what}")
-            return max(said[f"{what}_at"] for said in self._said if said)
+            return max(said.get(f"{what}_at", 0) for said in self._said if said)
 
     def _write(self, process: "subprocess.Popen[bytes]", line: bytes) -> None:
         assert process.stdin is not None
