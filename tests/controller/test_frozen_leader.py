@@ -1,23 +1,18 @@
 """Tests that a leader that hung publishes nothing more until it has looked at the lease."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from one_step_leader import leading
 from rollout_world import FLEET, World
 
 from modelwave_controller.service import leader
-from modelwave_controller.service.broker_address import broker_of
-from modelwave_controller.service.leader import SURE_SECONDS, Candidate
-from modelwave_controller.service.leading import Leading, Settings
-from modelwave_controller.service.roots_in_use import RootsInUse
-from modelwave_controller.service.writer import Inbox
+from modelwave_controller.service.leader import SURE_SECONDS
 from modelwave_controller.storage import lease, outbox
 from modelwave_controller.storage.lease import LeaseLost
-from modelwave_controller.storage.proven import NOTHING_ASKED
 from modelwave_shared import topics
 
 TOPICS = [topics.desired_slot(FLEET, "rp2040", "digits", slot) for slot in range(3)]
@@ -47,21 +42,7 @@ class Hanging:
         self.world = world
         self.steady = 0.0
         self.sent = Sent()
-        store = Candidate(world.store, lambda: world.now, lambda: self.steady).try_to_lead()
-        assert store is not None
-        settings = Settings(
-            home=world.home,
-            broker=broker_of(world.home),
-            roots=RootsInUse(world.home, world.issuer),
-            tick_seconds=1,
-            clock=lambda: world.now,
-            steady=lambda: self.steady,
-            inbox=Inbox(),
-            policy=NOTHING_ASKED,
-            stopping=threading.Event(),
-            wake=threading.Event(),
-        )
-        self.leading = Leading(settings, store)
+        self.leading = leading(world, lambda: self.steady)
         with world.store.write() as connection:
             outbox.put(connection, TOPICS, b"an order")
 

@@ -3,13 +3,13 @@ that what grew with time stays within a bound."""
 
 import asyncio
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from observing_fleet import ObservingFleet
+from one_step_leader import leading
 from rollout_commands import Run
 from rollout_world import FLEET, World, newest, quick, seen
 from sqlalchemy import Table, func, select
@@ -20,18 +20,13 @@ from modelwave_controller.operations import rollouts
 from modelwave_controller.rollout.events import Retried
 from modelwave_controller.rollout.state import FINISHED, REVERTED
 from modelwave_controller.service import retention
-from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.folding import PAUSE_SECONDS, Folding
-from modelwave_controller.service.leader import Candidate
-from modelwave_controller.service.leading import Leading, Settings
 from modelwave_controller.service.readback import ReadBack
 from modelwave_controller.service.repeats import FLUSH_SECONDS, Repeats
 from modelwave_controller.service.retention import Retention
-from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.serve import Service
 from modelwave_controller.service.writer import Inbox, Writer
 from modelwave_controller.storage import log, outbox, pruning, retained, tables
-from modelwave_controller.storage.proven import NOTHING_ASKED
 from modelwave_controller.storage.window_folding import DAY_SECONDS
 from modelwave_shared import topics
 
@@ -120,32 +115,18 @@ def test_a_clock_that_jumps_between_two_ticks_deletes_nothing(world: World) -> N
     """The next tick finds it in doubt; what was deleted before would be in no other place."""
     finish(world, 1)
     finish(world, 2)
-    store = Candidate(world.store, lambda: world.now, lambda: world.steady).try_to_lead()
-    assert store is not None
-    settings = Settings(
-        home=world.home,
-        broker=broker_of(world.home),
-        roots=RootsInUse(world.home, world.issuer),
-        tick_seconds=1,
-        clock=lambda: world.now,
-        steady=lambda: world.steady,
-        inbox=Inbox(),
-        policy=NOTHING_ASKED,
-        stopping=threading.Event(),
-        wake=threading.Event(),
-    )
-    leading = Leading(settings, store)
-    leading._tick()
-    leading._delete_old()  # the first round is due from now on
+    service = leading(world, lambda: world.steady)
+    service._tick()
+    service._delete_old()  # the first round is due from now on
     world.now += retention.FIRST_SECONDS
-    leading._tick()
+    service._tick()
     world.jump(3650 * DAY_SECONDS)
     for _ in range(10):
-        leading._delete_old()
+        service._delete_old()
         world.now += 1
     assert answered_rollouts(world) == {1, 2}
-    leading._tick()
-    assert leading.ticker.certain_state is None
+    service._tick()
+    assert service.ticker.certain_state is None
 
 
 def test_a_running_service_does_it_between_its_ticks(
