@@ -7,7 +7,8 @@ The first line on stdin is the Work of load/worker.py, as JSON; each further one
 
     round     begins the next round, which counts anew who is served
     answer    from now on the devices answer their orders, also those that they have
-    hold      no more, and they do not say either that they have one
+    hold      no more: an order that comes is looked at when they answer, as it takes a simulated
+              device time that it would take a device of its own
 
 Lines on stdout are JSON, as soon as something has changed, but not all of it:
 
@@ -22,6 +23,9 @@ import asyncio
 import json
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from modelwave_controller.load.connection import Connection
@@ -40,7 +44,7 @@ class Device(SimulatedDevice):
 
 
 class Measured(Fleet):
-    """Counts who is ready and who is served; `held` are the updates that wait for `answer`."""
+    """Counts who is ready and who is served; `held` is what waits for `answer`."""
 
     ready_at = served_at = 0.0
     answering = False
@@ -49,18 +53,18 @@ class Measured(Fleet):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.served: set[str] = set()
-        self.held: list[tuple[Connection, dict[str, Any], dict[str, Any]]] = []
+        self.held: deque[Callable[[], None]] = deque()
 
     def stands(self, connection: Connection) -> None:
         super().stands(connection)
         self.ready_at = time.time()
 
     def hear(self, connection: Connection, topic: str, payload: bytes) -> None:
-        super().hear(connection, topic, payload)
         device = connection.device
         if device.name not in self.served and self._serves(device, topic, payload):
             self.served.add(device.name)
             self.served_at = time.time()
+        self._do(partial(super().hear, connection, topic, payload))
 
     def _serves(self, device: SimulatedDevice, topic: str, payload: bytes) -> bool:
         if "/desired/" not in topic:
@@ -75,10 +79,13 @@ class Measured(Fleet):
     def end_update(
         self, connection: Connection, order: dict[str, Any], manifest: dict[str, Any]
     ) -> None:
+        self._do(partial(super().end_update, connection, order, manifest))
+
+    def _do(self, work: Callable[[], None]) -> None:
         if self.answering:
-            super().end_update(connection, order, manifest)
+            work()
         else:
-            self.held.append((connection, order, manifest))
+            self.held.append(work)
 
     def take(self, word: str) -> None:
         if word == "round":
@@ -87,7 +94,7 @@ class Measured(Fleet):
         else:
             self.answering = word == "answer"
         while self.answering and self.held:
-            super().end_update(*self.held.pop())
+            self.held.popleft()()
 
     def said(self) -> str:
         counts = {"ready": self.tally.connected, "round": self.round, "served": len(self.served)}
