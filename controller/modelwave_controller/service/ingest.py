@@ -174,7 +174,6 @@ class Receiving:
         self._has_looked = False  # it came back, and what the broker retains before it
         self._asks: dict[str, Ask] = {}
         self._lock = threading.Lock()  # of _asks
-        self._connected = False  # as it is stored
         self._trouble = Trouble()
 
     def run(self) -> None:
@@ -214,7 +213,7 @@ class Receiving:
             ingest.wake.clear()
             pause, database = leader.RENEW_SECONDS, True
             try:
-                self._note_link()
+                self.store.note_link(self.link.reaches)
                 self._look()
                 pause = self._renew()
                 self._trouble.over()
@@ -225,14 +224,6 @@ class Receiving:
                 database = False
             ingest.vitals.came_round(database, self.link.reaches, leads=True)
             ingest.wake.wait(pause)
-
-    def _note_link(self) -> None:
-        """Stores whether the broker is reached, if that has changed."""
-        connected = self.link.reaches
-        if connected != self._connected:
-            with self.store.write() as database:
-                lease.note_link(database, connected, self.ingest.clock(), self.share.seat)
-            self._connected = connected
 
     def _look(self) -> None:
         """Finds out what the broker kept back: when a probe has come back, all that was due before

@@ -177,6 +177,7 @@ class LeaderStore:
         self._generation = generation
         self._steady = steady
         self._renewed = self._verified = self._looked = steady()
+        self._connected = False  # as it is stored
 
     def read(self) -> AbstractContextManager[Connection]:
         return self._store.read()
@@ -234,6 +235,13 @@ class LeaderStore:
             with self.write():
                 pass
         return max(0.0, self._renewed + RENEW_SECONDS - self._steady())
+
+    def note_link(self, connected: bool) -> None:
+        """Stores whether the broker is reached, if that has changed. Raises LeaseLost."""
+        if connected != self._connected:
+            with self.write() as connection:
+                lease.note_link(connection, connected, self._clock(), self.seat)
+            self._connected = connected
 
     def give_back(self, now: float) -> None:
         """Lets another service lead at once; `now` is in Unix seconds. Raises LeaseLost if one does

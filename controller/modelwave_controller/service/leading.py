@@ -46,7 +46,7 @@ from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.unheard import Unheard
 from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.service.writer import Inbox, Writer
-from modelwave_controller.storage import ahead, lease, log, outbox
+from modelwave_controller.storage import ahead, log, outbox
 from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.proven import OFF, Policy
@@ -111,7 +111,6 @@ class Leading:
         )
         self.unheard = Unheard(fleet, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
-        self._connected = False  # as it is stored
         self._signs = False
         self._trouble = Trouble()
 
@@ -160,7 +159,8 @@ class Leading:
                     while self._tick() and not stopping.is_set():
                         self._publish()  # what was decided goes out before the next look at it
                     due = time.monotonic() + self.settings.tick_seconds
-                self._note_link()
+                # Another service that reaches the broker takes the lease if it is not (leader.py).
+                self.store.note_link(self.link.reaches)
                 pause = min(self._publish(), self.store.renew())
                 if self.settings.shares:
                     self.taking_over.step(self.settings.clock())
@@ -204,15 +204,6 @@ class Leading:
         `may_send`, also while the broker is not reached."""
         self._signs = self._signs or self.readback.may_send()
         return self._signs
-
-    def _note_link(self) -> None:
-        """Stores whether the broker is reached, if that has changed. Another service that reaches
-        it takes the lease then (leader.py)."""
-        connected = self.link.reaches
-        if connected != self._connected:
-            with self.store.write() as database:
-                lease.note_link(database, connected, self.settings.clock())
-            self._connected = connected
 
     def _publish(self) -> float:
         """Marks acknowledged messages, repairs what the broker has lost, sends what is due, and
