@@ -183,30 +183,31 @@ class Sweep:
 
     def _life(self, name, image, seq, *, format=None, cut_at=0, mode="", late=False):
         """The finished process of one life."""
-        told = {
-            "filesystem": self.filesystem,
-            "image": str(image),
-            "format": format,
-            "cut_at": cut_at,
-            "mode": mode,
-            "late": late,
-            "files": str(self.folder / "files"),
-            "verdicts": str(self.verdicts),
-            "order": str(self.folder / f"order-{seq}"),
-            "seq": seq,
-            "root": str(self.new_root) if self.new_root and seq == self.scenario.seq else None,
-        }
-        path = self._file(".", f"{name}.json", json.dumps(told).encode())
-        try:
-            return micropython.run(self.folder, PROGRAM, path)
-        finally:
-            path.unlink()
+        root = str(self.new_root) if self.new_root and seq == self.scenario.seq else None
+        told = {"image": str(image), "format": format, "cut_at": cut_at, "mode": mode, "seq": seq}
+        return finished(self, PROGRAM, name, {**told, "late": late, "root": root})
 
     def _file(self, folder, name, data):
         path = self.folder / folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
         return path
+
+
+def finished(sweep, program, name, told):
+    """The finished process of one life of a board: `program` with what it is `told`."""
+    path = sweep.folder / f"{name}.json"
+    places = {
+        "filesystem": sweep.filesystem,
+        "files": str(sweep.folder / "files"),
+        "verdicts": str(sweep.verdicts),
+        "order": str(sweep.folder / f"order-{told['seq']}"),
+    }
+    path.write_text(json.dumps(told | places))
+    try:
+        return micropython.run(sweep.folder, program, path)
+    finally:
+        path.unlink()
 
 
 class Point:

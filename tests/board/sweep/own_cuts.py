@@ -3,16 +3,15 @@ then, and what comes of the update. A scenario has several lives, as a new agent
 reset; a *point* is one operation of one of them, with one mode of damage (flash.py). The lives
 after it go on to the end of the update."""
 
-import json
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 from modelwave_shared.agent_releases import AGENT
-from tests import micropython, signing
+from tests import signing
 from tests.board.agent_releases import agent_release
-from tests.board.sweep.cuts import IMAGE_BYTES, PROGRAM, WORKERS, Point, lines
+from tests.board.sweep.cuts import IMAGE_BYTES, PROGRAM, WORKERS, Point, finished, lines
 from tests.board.sweep.fat import Fat
 
 OWN_PROGRAM = PROGRAM.parent / "own_device.py"
@@ -139,22 +138,8 @@ class OwnSweep:
 
     def _life(self, name, image, seq, *, format=None, cut_at=0, mode=""):
         """The finished process of one life."""
-        told = {
-            "filesystem": self.filesystem,
-            "image": str(image),
-            "format": format,
-            "cut_at": cut_at,
-            "mode": mode,
-            "files": str(self.folder / "files"),
-            "verdicts": str(self.verdicts),
-            "order": str(self.folder / f"order-{seq}"),
-            "seq": seq,
-        }
-        path = self._file(f"{name}.json", json.dumps(told).encode())
-        try:
-            return micropython.run(self.folder, OWN_PROGRAM, path)
-        finally:
-            path.unlink()
+        told = {"image": str(image), "format": format, "cut_at": cut_at, "mode": mode, "seq": seq}
+        return finished(self, OWN_PROGRAM, name, told)
 
     def _file(self, name, data):
         path = self.folder / name
