@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
+import traceback
 from collections import deque
 
-from modelwave_controller.errors import ModelwaveError
 from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.leader import Candidate
 from modelwave_controller.service.leading import Leading, Settings
@@ -158,8 +158,8 @@ class SimulatedService:
         except LeaseLost:
             self.leading = None
             self.link.lose()
-        except ModelwaveError as error:
-            self.world.fault("service", str(error))
+        except Exception as error:  # the real service ends with it
+            self.world.fault("service", "".join(traceback.format_exception(error)))
 
     def _try_to_lead(self):
         store = self.candidate.try_to_lead()
@@ -174,7 +174,7 @@ class SimulatedService:
             pass
         while leading._tick():
             pass
-        leading._note_link()
+        leading.store.note_link(leading.link.reaches)
         self.loop.call_later(leading._publish() + 1, self.wake.set)
         leading.store.renew()
         leading._answer()

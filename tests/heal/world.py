@@ -138,6 +138,7 @@ class World:
         for device in self.devices:
             device.start()
         await asyncio.sleep(120)
+        self.check()
 
     async def end(self):
         """All trouble ends: then everything comes right, and a next release needs nobody."""
