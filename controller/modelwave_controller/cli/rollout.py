@@ -32,7 +32,8 @@ from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations import rollouts, trusted
-from modelwave_controller.operations.status import Entry, Status, StatusReader, entries
+from modelwave_controller.operations.status import StatusReader, entries
+from modelwave_controller.results.rollouts import Entry, Status
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state
 from modelwave_controller.storage.store import Store
