@@ -169,3 +169,11 @@ class Status:
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """The rollout after a promotion, and what was skipped."""
+
+    skipped: str
+    status: Status
