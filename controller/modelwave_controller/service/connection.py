@@ -101,6 +101,7 @@ class Connection:
         self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
         self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
         self._leaving: dict[int, Callable[[], None]] = {}  # by message id of the UNSUBSCRIBE
+        self.retained_messages = 0  # that have come, of all topics
         self.heard = Heard() if link.notes_heard else None  # which topics were
         self._hearing = list(link.heard)  # the filters that were last asked for
         self._denied: list[str] = []  # those of them that are to be asked for again
@@ -358,6 +359,7 @@ class Connection:
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         self._reads.wait(BURST_SECONDS)
         if message.retain:
+            self.retained_messages += 1
             self._answered()
         try:
             topic = message.topic
