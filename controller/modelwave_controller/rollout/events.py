@@ -37,6 +37,7 @@ from modelwave_shared.words import OUTCOMES
 # A device's answer is this, or one of the OUTCOMES of modelwave_shared.words.
 IN_PROGRESS = "IN_PROGRESS"
 MAX_SHOWN = 120  # characters of a newer program's text, and of an operator's name
+LOCAL = "local"  # the actor with the home's own access token, who may be anybody with the home
 FLEET = 0  # in place of a rollout's number, for what belongs to none
 
 
@@ -479,6 +480,26 @@ class DeviceApproved(_Act):
     device: str
 
 
+class TokenMade(_Act):
+    """The operator made the access token `token`, its public id, for `name`. `expires_at` is in
+    Unix seconds."""
+
+    kind: Literal["token_made"] = "token_made"
+    token: str
+    name: str
+    role: str
+    expires_at: float
+
+
+class TokenRevoked(_Act):
+    """The operator took an access token back."""
+
+    kind: Literal["token_revoked"] = "token_revoked"
+    token: str
+    name: str
+    reason: str = ""
+
+
 class Restored(_Act):
     """The operator put a backup of the database in its place. Orders of these models that were
     signed after `made_at`, Unix seconds, are not in it."""
@@ -556,6 +577,8 @@ Act = (
     | DevicesEnrolled
     | DeviceRevoked
     | DeviceApproved
+    | TokenMade
+    | TokenRevoked
     | Restored
     | Recovered
     | Condensed

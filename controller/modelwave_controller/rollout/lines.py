@@ -48,6 +48,8 @@ from modelwave_controller.rollout.events import (
     Reverted,
     StartedNow,
     Tagged,
+    TokenMade,
+    TokenRevoked,
     Unshadowed,
 )
 
@@ -149,6 +151,11 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"device {body.device} revoked"
         case DeviceApproved():
             return f"device {body.device} approved"
+        case TokenMade():
+            until = moment(body.expires_at)
+            return f"access token {body.token} made for {body.name} ({body.role}) until {until}"
+        case TokenRevoked():
+            return f"access token {body.token} of {body.name} revoked"
         case Restored():
             return f"database restored from a backup of {moment(body.made_at)}"
         case Recovered():

@@ -383,6 +383,21 @@ waiting = Table(
     Column("seen_at", Float(53), nullable=False),
 )
 
+# Who may use the API (people/tokens.py). A time is in Unix seconds, 0: never.
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),  # public
+    Column("name", Text, nullable=False),  # of the person or program
+    Column("role", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256 of the secret, in hex
+    Column("made_at", Float(53), nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("last_used", Float(53), nullable=False),  # at most an hour behind
+    Column("revoked_at", Float(53), nullable=False),
+)
+
 presence = Table(
     "presence",
     metadata,
