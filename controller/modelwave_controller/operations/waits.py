@@ -10,7 +10,7 @@ from modelwave_controller.rollout.state import Rollout
 class Waits:
     """It waits for `what`, "approval" or "start", before `stage`, from 1, `since` a moment in Unix
     seconds and `until` another one, if that ends it. `check` is what the plan says is to be
-    checked; `command` ends it at once."""
+    checked, and `not_by` who may not approve, or ""; `command` ends it at once."""
 
     what: str
     stage: int
@@ -18,6 +18,7 @@ class Waits:
     until: float | None
     check: str
     command: str
+    not_by: str = ""
 
 
 def waits_for(rollout: Rollout, wall: float) -> Waits | None:
@@ -27,10 +28,10 @@ def waits_for(rollout: Rollout, wall: float) -> Waits | None:
     number, command = len(rollout.stages) + 1, f"modelwave rollout {{}} {rollout.id}".format
     lacking = waiting.approval(rollout)
     if lacking is not None:
-        since, check = lacking
+        since, check, not_by = lacking
         if since is None:  # the service notes it at its next tick
             return None
-        return Waits("approval", number, since, None, check, command("approve"))
+        return Waits("approval", number, since, None, check, command("approve"), not_by)
     start = waiting.start(rollout, wall)
     if start is None:
         return None
