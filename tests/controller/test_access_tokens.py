@@ -14,10 +14,9 @@ from rollout_commands import Run
 from rollout_world import World
 from sqlalchemy import Connection
 
-from modelwave_controller.errors import OperatorError, StorageError
+from modelwave_controller.errors import OperatorError, StorageError, UnknownPersonError
 from modelwave_controller.people import roles, token_text, tokens, uses
 from modelwave_controller.people.roles import Person
-from modelwave_controller.people.tokens import TokenRefused
 from modelwave_controller.rollout import events, lines
 from modelwave_controller.storage import access_tokens, log
 from modelwave_controller.storage.store import Store
@@ -46,9 +45,9 @@ def verify(store: Store, text: str, now: float = NOW) -> Person:
 
 def refused(store: Store, text: str, now: float = NOW) -> str:
     """Returns the reason for the log, of a refusal that says the same outside for all reasons."""
-    with pytest.raises(TokenRefused) as error:
+    with pytest.raises(UnknownPersonError) as error:
         verify(store, text, now)
-    assert str(error.value) == str(TokenRefused(""))
+    assert str(error.value) == tokens.REFUSED
     return error.value.reason
 
 

@@ -25,14 +25,19 @@ from rollout_world import FLEET, World, newest, quick
 from sqlalchemy import func, select
 
 from modelwave_controller import cli
-from modelwave_controller.errors import ModelwaveError, OperatorError, StorageError, TrustError
+from modelwave_controller.errors import (
+    ModelwaveError,
+    OperatorError,
+    StorageError,
+    TrustError,
+    UnknownPersonError,
+)
 from modelwave_controller.home import Home
 from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations import backup, restore
 from modelwave_controller.operations.archive import DATABASE, MANIFEST
 from modelwave_controller.operations.restore import Restored
 from modelwave_controller.people import local_token, tokens
-from modelwave_controller.people.tokens import TokenRefused
 from modelwave_controller.rollout.events import FLEET as OF_FLEET
 from modelwave_controller.rollout.events import Held
 from modelwave_controller.storage import log, migrate, outbox, snapshot, tables
@@ -152,7 +157,7 @@ def test_an_access_token_of_a_backup_lets_nobody_in_when_it_is_restored(
     with (
         closing(Store(Home(tmp_path / "new").database_url)) as opened,
         opened.read() as connection,
-        pytest.raises(TokenRefused) as refused,
+        pytest.raises(UnknownPersonError) as refused,
     ):
         tokens.verify(connection, given.secret.text, world.now)
     assert (done.tokens, refused.value.reason.endswith("was revoked")) == (1, True)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.errors import ForbiddenError, OperatorError
 from modelwave_controller.people import tokens
 from modelwave_controller.people.roles import APPROVE
 from modelwave_controller.phrases import listed
@@ -15,7 +15,7 @@ from modelwave_controller.rollout.state import Rollout
 def require_may(
     connection: Connection, rollout: Rollout, stage: int, actor: str, now: float
 ) -> None:
-    """Raises OperatorError if the actor may not approve `stage`, from 0. `actor` is as the log has
+    """Raises ForbiddenError if the actor may not approve `stage`, from 0. `actor` is as the log has
     it, `now` in Unix seconds."""
     plan, starter = rollout.created.plan, rollout.created.actor
     if not plan.stages[stage].asks_another or waiting.is_another(starter, actor):
@@ -29,7 +29,7 @@ def require_may(
             "another user of this machine who may write to this home may give it, or somebody with "
             "an access token: `modelwave token create NAME --role approver`"
         )
-    raise OperatorError(
+    raise ForbiddenError(
         f"rollout {rollout.id}: {label(plan, stage)} asks for the approval of another than "
         f"{starter}, who started it; {may}"
     )

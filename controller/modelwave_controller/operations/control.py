@@ -53,7 +53,7 @@ def approve(
     actor: str = "",
 ) -> int:
     """Approves a stage, from 1 (None: the next one), before which the plan asks for approval; also
-    ahead of time. Raises OperatorError too if the plan asks that another than the actor gives it.
+    ahead of time. Raises ForbiddenError if the plan asks that another than the actor gives it.
     Returns the rollout's number."""
     with writing(store) as (connection, found):
         chosen = find(found, rollout)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from modelwave_controller.errors import ModelwaveError, OperatorError
+from modelwave_controller.errors import OperatorError, UnknownPersonError
 from modelwave_controller.people import token_text
 from modelwave_controller.people.roles import PERMISSIONS, ROLES, Person
 from modelwave_controller.phrases import span
@@ -33,19 +33,11 @@ KEPT_OVER = 1000  # tokens that were revoked or have expired, for the list
 # Actors in the log that are no person's name.
 RESERVED = (LOCAL, SERVICE, DEVICE, OPERATOR)
 RESTORED = "the database was restored, and does not know what was revoked since"
+REFUSED = (
+    "the access token is wrong, has expired or was revoked: an admin makes one with "
+    "`modelwave token create`"
+)
 _NO_DIGEST = "0" * 64
-
-
-class TokenRefused(ModelwaveError):
-    """A token that lets nobody in. The message is the same for all reasons, so that it tells a
-    thief nothing; `reason` is for the log, and has nothing of the secret."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            "the access token is wrong, has expired or was revoked: an admin makes one with "
-            "`modelwave token create`"
-        )
-        self.reason = reason
 
 
 class Made(NamedTuple):
@@ -56,26 +48,33 @@ class Made(NamedTuple):
 
 
 def verify(connection: Connection, text: str, now: float) -> Person:
-    """Returns whose token this is. Raises TokenRefused. It only reads, so that a service that does
-    not lead can do it; `uses.Uses` notes the use."""
+    """Returns whose token this is. It only reads, so that a service that does not lead can do it;
+    `uses.Uses` notes the use. Raises UnknownPersonError, whose message is the same for all reasons,
+    so that it tells a thief nothing."""
     try:
         given = token_text.parse(text)
     except ValueError as error:
-        raise TokenRefused(str(error)) from None
+        raise _refused(str(error)) from None
     stored = access_tokens.get(connection, given.id)
     is_its = hmac.compare_digest(stored.digest if stored else _NO_DIGEST, given.digest)
     if stored is None:
-        raise TokenRefused(f"there is no token {given.id}")
+        raise _refused(f"there is no token {given.id}")
     named = f"token {stored.id} of {stored.name}"
     if not is_its:
-        raise TokenRefused(f"{named}: its secret is wrong")
+        raise _refused(f"{named}: its secret is wrong")
     if stored.revoked_at:
-        raise TokenRefused(f"{named} was revoked")
+        raise _refused(f"{named} was revoked")
     if not now < stored.expires_at:
-        raise TokenRefused(f"{named} has expired")
+        raise _refused(f"{named} has expired")
     if stored.role not in PERMISSIONS:
-        raise TokenRefused(f"{named}: a newer modelwave made it, with an unknown role")
+        raise UnknownPersonError(
+            REFUSED, f"{named}: a newer modelwave made it, with an unknown role"
+        )
     return Person(stored.name, stored.role)
+
+
+def _refused(reason: str) -> UnknownPersonError:
+    return UnknownPersonError(REFUSED, reason)
 
 
 def make(
