@@ -42,7 +42,7 @@ COMMANDS: dict[str, Place] = {
     "device": Place("device", "", "Enrol, show, tag and forget devices."),
     "ca": Place("ca", "", "Make the fleet's authority, and certificates by it."),
     "clock": Place("clock", "", "Show and accept the controller's clock."),
-    "log": Place("pruning", "", "Make room in the log of all rollouts."),
+    "log": Place("pruning", "", "Verify the log of all rollouts; make room in it."),
     "recover": Place(
         "recover",
         "recover",

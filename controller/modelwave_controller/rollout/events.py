@@ -416,7 +416,8 @@ class WaveCounts(_Body):
 
 class Condensed(_Act):
     """The rollout was over for long. These counts are what is left of its devices' answers, of
-    which the log had so many; they are final, also when a device answers later."""
+    which the log had so many; they are final, also when a device answers later. Then it comes
+    again, with the same counts and the number of those late answers."""
 
     kind: Literal["condensed"] = "condensed"
     waves: list[WaveCounts]
@@ -538,7 +539,7 @@ class KeyBack(_Body):
     kind: Literal["key_back"] = "key_back"
 
 
-REPORTED, FOUND_NEWER = "reported", "found_newer"
+REPORTED, FOUND_NEWER, CONDENSED = "reported", "found_newer", "condensed"
 
 Act = (
     Created
