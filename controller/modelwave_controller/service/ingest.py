@@ -156,6 +156,8 @@ class Receiving:
             self.repeats if ingest.policy.proof == OFF else None,
             keep_days=None,
         )
+        ingest.vitals.figures.inbox = self.inbox
+        ingest.vitals.figures.writes = self.writer.counts
         session = share.session(fleet)
         self.probe = probe_topic(fleet, session)
         self.link = ServiceLink(
