@@ -57,9 +57,9 @@ def test_connection_that_is_lost_is_seen(
     monkeypatch.setattr(lock, "LOOK_SECONDS", 0)
 
     async def main() -> list[bool]:
-        connected, found = True, []
-        async with lock.showing(settings.state, lambda: connected):
-            for connected in (True, False, True):
+        connected, found = [True], []
+        async with lock.showing(settings.state, lambda: connected[0]):
+            for connected[0] in (True, False, True):
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)  # it has looked, and again
                 found.append(lock.is_connected(settings.state))
