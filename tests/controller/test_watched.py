@@ -1,11 +1,14 @@
 """/metrics and /readyz of a process, by HTTP; and when a process is ready."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -15,9 +18,10 @@ from sqlalchemy import Connection
 from tests.controller.test_metrics import lead
 from tests.controller.test_vitals import Steady
 
-from modelwave_controller.errors import StorageError
+from modelwave_controller.errors import OperatorError, StorageError
 from modelwave_controller.metrics import readiness
 from modelwave_controller.metrics.handlers import Watched
+from modelwave_controller.metrics.listener import listening
 from modelwave_controller.operations.health import Health
 from modelwave_controller.service import vitals
 from modelwave_controller.service.vitals import HANGS, NO_BROKER, NO_DATABASE, Vitals
@@ -129,3 +133,28 @@ def test_a_writer_that_is_behind_makes_the_leader_not_ready() -> None:
     assert readiness.reasons(seen, SEEN) == []
     clock.seconds += 1
     assert readiness.reasons(seen, SEEN) == [readiness.LAGS]
+
+
+def test_process_listens_and_names_an_address_that_is_taken(world: World) -> None:
+    lead(world)
+
+    async def main() -> None:
+        watched = made(world.store, world.now)
+        async with listening(watched, "127.0.0.1", 0) as url, aiohttp.ClientSession() as session:
+            for path in ("/readyz", "/metrics", "/healthz", "/livez"):
+                async with session.get(url + path) as answer:
+                    assert answer.status == 200
+            port = int(url.rpartition(":")[2])
+            with pytest.raises(OperatorError, match=f"--listen: cannot listen on 127.0.0.1:{port}"):
+                async with listening(watched, "127.0.0.1", port):
+                    pass
+
+    asyncio.run(main())
+
+
+def test_commands_that_serve_nothing_do_not_load_what_only_a_service_needs() -> None:
+    code = (
+        "import sys, modelwave_controller.cli.service, modelwave_controller.__main__; "
+        "sys.exit('prometheus_client' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
