@@ -1,14 +1,17 @@
 """The alert rules, the scrape configuration and the dashboard in docker/: Prometheus' own promtool
 reads them, and each series that they ask for is one that a scrape has."""
 
+import asyncio
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 from rollout_world import FLEET, World
@@ -18,6 +21,8 @@ from tests.controller.test_metrics import lead
 from tests.tools import needed
 
 from modelwave_controller.metrics.exposition import Exposition
+from modelwave_controller.metrics.handlers import Watched
+from modelwave_controller.metrics.listener import listening
 from modelwave_controller.rollout.repair import Repair
 from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.storage import repairs, shares
@@ -133,3 +138,64 @@ def test_dashboard_has_panels_that_do_not_overlap_and_a_choice_of_the_source() -
         for one in panel.get("targets", [])
     }
     assert sources == {"${datasource}"}
+
+
+@pytest.mark.slow
+def test_a_real_prometheus_scrapes_it_and_takes_its_rules(tmp_path: Path) -> None:
+    needed("prometheus")
+    (tmp_path / "home").mkdir()
+    with closing(World(tmp_path / "home", devices=3)) as world:
+        world.start(1, reported.judging(reported.ACCURACY))
+        lead(world)
+        seen = Vitals()
+        seen.came_round(database=True, broker=True, leads=True)
+        found = asyncio.run(scraped_by_prometheus(tmp_path, Watched(seen, world.store)))
+    assert found["up"] == [({"job": "modelwave"}, "1")]
+    assert ({"job": "modelwave", "status": "NEW"}, "1") in found["modelwave_rollouts"]
+    assert found["rules"] == sorted(rules())
+
+
+async def scraped_by_prometheus(folder: Path, watched: Watched) -> dict[str, list[Any]]:
+    async with listening(watched, "127.0.0.1", 0) as url:
+        text = (PROMETHEUS / "prometheus.yml").read_text()
+        text = text.replace("127.0.0.1:8181", url.removeprefix("http://")).replace("15s", "200ms")
+        (folder / "prometheus.yml").write_text(text)
+        shutil.copy(RULES, folder)
+        process = await asyncio.create_subprocess_exec(
+            needed("prometheus"),
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            "--web.listen-address=127.0.0.1:0",
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert process.stderr is not None
+            said = (await process.stderr.readuntil(b"ready to receive web requests")).decode()
+            where = re.search(r"Listening on\W+address=(127\.0\.0\.1:\d+)", said)
+            assert where is not None, said
+            return await _asked(f"http://{where[1]}/api/v1")
+        finally:
+            process.kill()
+            await process.wait()
+
+
+async def _asked(api: str) -> dict[str, list[Any]]:
+    """Returns the newest values of some series, as soon as there are any, and the rules with what
+    is wrong with each."""
+    found: dict[str, list[Any]] = {}
+    async with aiohttp.ClientSession() as session:
+        for name in ("up", "modelwave_rollouts"):
+            while not found.get(name):
+                async with session.get(f"{api}/query", params={"query": name}) as answer:
+                    result = (await answer.json())["data"]["result"]
+                found[name] = [(_labels(one["metric"]), one["value"][1]) for one in result]
+        async with session.get(f"{api}/rules") as answer:
+            groups = (await answer.json())["data"]["groups"]
+    its = [rule for group in groups for rule in group["rules"]]
+    wrong = ((one["name"], one["lastError"]) for one in its if one.get("lastError"))
+    found["rules"] = [*wrong, *sorted(one["name"] for one in its)]
+    return found
+
+
+def _labels(metric: dict[str, str]) -> dict[str, str]:
+    return {k: v for k, v in metric.items() if k not in ("__name__", "instance")}
