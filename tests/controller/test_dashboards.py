@@ -3,6 +3,7 @@ reads them, and each series that they ask for is one that a scrape has."""
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -31,6 +32,7 @@ from modelwave_shared import topics
 DOCKER = Path(__file__).parents[2] / "docker"
 PROMETHEUS = DOCKER / "prometheus"
 RULES, DASHBOARD = PROMETHEUS / "rules.yml", DOCKER / "grafana" / "modelwave.json"
+LONG = os.environ.get("MODELWAVE_LONG") == "1"
 SERIES = re.compile(r"\b((?:modelwave|process)_[a-z_]+)")
 LABELS = re.compile(r"by \(([a-z, ]+)\)")
 
@@ -97,6 +99,11 @@ def test_every_series_of_rules_and_dashboard_is_in_a_scrape(scraped: Scrape) -> 
         assert asked or "up{" in query, query
 
 
+def test_every_alert_is_in_the_documentation() -> None:
+    page = (DOCKER.parent / "docs" / "operations.md").read_text()
+    assert set(re.findall(r"`(Modelwave\w+)`", page)) == set(rules())
+
+
 def test_repairs_are_counted_by_model(scraped: Scrape) -> None:
     assert scraped.of("repaired_devices", "model") == {"digits": 1}
     assert scraped.of("repairs", "model") == {"digits": 3}
@@ -141,6 +148,7 @@ def test_dashboard_has_panels_that_do_not_overlap_and_a_choice_of_the_source() -
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not LONG, reason="a real Prometheus: MODELWAVE_LONG=1")
 def test_a_real_prometheus_scrapes_it_and_takes_its_rules(tmp_path: Path) -> None:
     needed("prometheus")
     (tmp_path / "home").mkdir()
