@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 from operator_home import as_json, runner
 from rollout_world import Device
 from sqlalchemy import Connection, Engine, MetaData, create_engine, insert, inspect, select, text
+from sqlalchemy.engine.interfaces import ReflectedIndex
 from tests import new_databases
 
 from modelwave_controller.errors import StorageError
@@ -120,6 +121,32 @@ def test_the_migrations_make_the_tables_that_the_program_works_with(url: str) ->
         assert migrated == schema(engine)
         assert set(migrated) == set(tables.metadata.tables)
         drop_everything(engine)
+
+
+def test_an_index_is_of_the_rows_that_its_table_says(url: str) -> None:
+    said = {
+        (table.name, str(index.name)): index.info.get("where", "")
+        for table in tables.metadata.tables.values()
+        for index in table.indexes
+    }
+    with closing(Store(url)), engine_of(url) as engine:
+        found = {
+            (name, str(index["name"])): _where(index)
+            for name in tables.metadata.tables
+            for index in inspect(engine).get_indexes(name)
+        }
+        drop_everything(engine)
+    if url.startswith("sqlite"):
+        assert found == said
+    else:  # PostgreSQL writes conditions in its own way
+        assert {key: bool(where) for key, where in found.items()} == {
+            key: bool(where) for key, where in said.items()
+        }
+
+
+def _where(index: ReflectedIndex) -> str:
+    options = index.get("dialect_options", {})
+    return str(options.get("sqlite_where", options.get("postgresql_where", "")))
 
 
 def test_a_database_from_before_the_migrations_is_brought_up_to_date(
