@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from modelwave_controller.storage import many
-from modelwave_controller.storage.changes import update_rows
+from modelwave_controller.storage.changes import update_changed
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.store import Store
 from modelwave_controller.storage.tables import bad_messages, device_models, presence
@@ -37,13 +37,13 @@ def test_columns_whose_names_are_words_of_sql(url: str) -> None:
     with store.write() as connection:
         many.insert(connection, "device_models", model, [tuple(model.values())])
         many.insert(connection, "presence", ("device", "online", "at"), [("d0", True, 0.0)])
-        update_rows(
-            connection,
-            device_models,
-            [{"device": "d0", "model": "digits", "release": 2}],
-            *("device", "model"),
-        )
-        update_rows(connection, presence, [{"device": "d0", "online": False}], "device")
+        columns, row = tuple(model), tuple(model.values())
+        others = tuple({**model, "release": 2}.values())
+        key = ("device", "model")
+        update_changed(connection, "device_models", columns, [(row, others), (row, row)], *key)
+        columns = ("device", "online")
+        both = [(("d0", True), ("d0", False))]
+        update_changed(connection, "presence", columns, both, "device")
         assert connection.scalar(select(device_models.c.release)) == 2
         assert connection.scalar(select(presence.c.online)) is False
     store.close()
