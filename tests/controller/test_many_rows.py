@@ -15,7 +15,7 @@ NUMBER = 40_000  # more than either database takes values in a statement
 def test_values_are_stored_as_they_are(url: str) -> None:
     store = Store(url)
     with store.write() as connection:
-        rows = [(f"d{n}", n, ODD, 1.5) for n in range(3)]
+        rows = [(f"d{n}", n, ODD, at) for n, at in enumerate((1.5, 1.5, 2))]
         many.insert(connection, "bad_messages", ("device", "count", "reason", "at"), rows)
         changed = [(ODD * 2, 2**53 - 1, "d1"), ("", 0, "d2")]
         many.update(connection, "bad_messages", ("reason", "count"), ("device",), changed)
@@ -25,7 +25,7 @@ def test_values_are_stored_as_they_are(url: str) -> None:
         assert found == [
             ("d0", 0, ODD, 1.5),
             ("d1", 2**53 - 1, ODD * 2, 1.5),
-            ("d2", 0, "", 1.5),
+            ("d2", 0, "", 2.0),
         ]
     store.close()
 
