@@ -4,10 +4,20 @@ An ordinary run tests some of them; MODELWAVE_LONG=1, like `make boards-sweep`, 
 """
 
 import os
+import signal
 
 import pytest
 
-from tests.board.sweep.cuts import FILESYSTEMS, GOOD, SCENARIOS, Sweep, numbers, unexpected
+from tests.board.sweep.cuts import (
+    FILESYSTEMS,
+    GOOD,
+    SCENARIOS,
+    Sweep,
+    lines,
+    numbers,
+    unexpected,
+)
+from tests.board.sweep.fat import ENTRY_BYTES
 from tests.board.sweep.flash import MODES
 from tests.board.sweep.own_cuts import SCENARIOS as OWN_SCENARIOS
 from tests.board.sweep.own_cuts import OwnSweep
@@ -19,7 +29,9 @@ LONG = os.environ.get("MODELWAVE_LONG") == "1"
 STEPS = dict.fromkeys(FILESYSTEMS, 1) if LONG else {"lfs2": 43, "fat": 17}
 AGAIN_STEPS = {"lfs2": 9, "fat": 3} if LONG else {"lfs2": 79, "fat": 27}
 OWN_STEP = 1 if LONG else 47
+KILLED_STEP = 1 if LONG else 61
 CLUSTER_BYTES = 512
+FAT_TIMES = {*range(14, 20), *range(22, 26)}  # of a file, in its entry; littlefs can do without
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +65,31 @@ def test_power_cut_at_any_write_leaves_an_agent_that_runs(tmp_path, verdicts, fi
     tell(f"{filesystem}, {name}: {len(points)} of {sweep.operations * 3} points, {failed} failed")
     assert unexpected(points) == []
     assert points
+
+
+@pytest.mark.parametrize("filesystem", FILESYSTEMS if LONG else ["lfs2", "fat"])
+def test_the_medium_after_a_cut_is_that_of_a_process_that_is_killed_there(
+    tmp_path, verdicts, filesystem
+):
+    """The sweep puts it together from a life that nothing cut."""
+    sweep = OwnSweep(tmp_path, filesystem, "new agent", verdicts)
+    lives, seq = sweep.lives, sweep.seq
+    lives.has_times = False
+    sweep.traces = lives.traces(sweep.traces[0].image, seq)
+    for mode in MODES:
+        for number in numbers(sum(map(len, sweep.traces)), mode, KILLED_STEP):
+            trace, left = sweep.life_of(number)
+            killed, medium = lives.made("killed", trace.image, seq, cut_at=left, mode=mode)
+            expected, said = trace.cut(mode, left)
+            assert killed.returncode == -signal.SIGKILL, killed.stderr
+            assert differences(medium, expected) - FAT_TIMES == set(), (mode, number)
+            assert lines(killed)["cut"] == said["cut"]
+            assert len(lines(killed)["reports"]) == len(said["reports"])
+
+
+def differences(one, other):
+    """Where in an entry of a directory of FAT these differ."""
+    return {at % ENTRY_BYTES for at in range(len(one)) if one[at] != other[at]}
 
 
 @pytest.mark.parametrize("name", ["update", "failed health"])

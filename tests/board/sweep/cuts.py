@@ -104,8 +104,7 @@ class Sweep:
     def run(self, mode, numbers, again=0):
         """[Point] for the operations `numbers`; `again`: operation of the second life at which
         the power goes once more, if it comes so far."""
-        with ThreadPoolExecutor(WORKERS) as pool:
-            return list(pool.map(lambda number: self.point(mode, number, again), numbers))
+        return list(each(lambda number: self.point(mode, number, again), numbers))
 
     def point(self, mode, number, again=0):
         name = f"{mode}-{number}"
@@ -192,6 +191,21 @@ class Sweep:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
         return path
+
+
+def each(point, numbers):
+    """Yields point(number) of each, in their order. If it is left early, those that have not begun
+    do not begin. A Ctrl-C does not reach the processes of lives: they would be points that fail."""
+    pool = ThreadPoolExecutor(WORKERS, initializer=_block_interrupts)
+    try:
+        yield from pool.map(point, numbers)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _block_interrupts():
+    """In this thread and in the processes that it starts."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def finished(sweep, program, name, told):

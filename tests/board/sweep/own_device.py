@@ -21,12 +21,12 @@ HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 ROOT = HERE + "/../../.."
 sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
+from tests.board.sweep import device  # noqa: E402, I001 (it sets gc's threshold)
 from modelwave_agent.board import boot, self_update  # noqa: E402
 from modelwave_agent.board.agent import BoardAgent  # noqa: E402
 from modelwave_agent.journal import Journal  # noqa: E402
 from modelwave_agent.own_bank import place_of  # noqa: E402
 from modelwave_agent.record import new_record  # noqa: E402
-from tests.board.sweep import device  # noqa: E402
 
 OWN_BANKS = device.FOLDER + "/agent"
 sys.modules["modelwave_boot"] = boot
