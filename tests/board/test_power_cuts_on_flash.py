@@ -104,10 +104,15 @@ def test_power_cut_twice_in_a_row(tmp_path, verdicts, filesystem, name):
     assert unexpected(points) == []
 
 
-@pytest.mark.parametrize("filesystem", STEPS)
-def test_the_sweep_goes_red_when_the_journal_is_written_last(tmp_path, verdicts, filesystem):
+@pytest.mark.parametrize(
+    ("sweeps", "filesystem", "name"),
+    [(Sweep, "lfs2", "update"), (Sweep, "fat", "update"), (OwnSweep, "lfs2", "broken agent")],
+)
+def test_the_sweep_goes_red_when_the_journal_is_written_last(
+    tmp_path, verdicts, sweeps, filesystem, name
+):
     """The last writes of an update are those that confirm it."""
-    sweep = Sweep(tmp_path, filesystem, "update", verdicts, late=True)
+    sweep = sweeps(tmp_path, filesystem, name, verdicts, late=True)
     last = range(sweep.operations - 4, sweep.operations)
     assert unexpected(sweep.run("lost", last))
 

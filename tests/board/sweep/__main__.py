@@ -15,14 +15,14 @@ from tests.board.sweep.own_cuts import OwnSweep
 from tests.board.sweep.results import Results
 
 ALL_SCENARIOS = (*SCENARIOS, *OWN_SCENARIOS)
-LATE_FILESYSTEMS, LATE_SCENARIOS = ("lfs2", "fat"), ("update", "failed health")
+LATE_FILESYSTEMS, LATE_SCENARIOS = ("lfs2", "fat"), ("update", "failed health", "broken agent")
 HEAD = """\
 | file system | scenario | damage | points | failures | of these in FAT's own accounts |
 | --- | --- | --- | ---: | ---: | ---: |"""
 RIGHT, WRONG = "The journal is written first:", "On purpose it is written last:"
 MEMORY = "/dev/shm"  # thousands of images are written and read once
 INTERRUPTED = 130
-STEP = 100  # points between two lines of progress
+STEP = 50  # points between two lines of progress
 
 
 def main(arguments=None):
@@ -90,7 +90,7 @@ class Sweeps:
 
     def _sweep(self, folder, filesystem, name, late):
         if name in OWN_SCENARIOS:
-            return OwnSweep(folder, filesystem, name, self.verdicts)
+            return OwnSweep(folder, filesystem, name, self.verdicts, late)
         return Sweep(folder, filesystem, name, self.verdicts, late)
 
     def _points(self, sweep, part):

@@ -37,13 +37,13 @@ SCENARIOS = {
 class OwnSweep:
     """All points of one scenario on one file system."""
 
-    def __init__(self, folder, filesystem, name, verdicts):
-        """`folder`: an empty one of its own. `verdicts`: one that sweeps may share."""
+    def __init__(self, folder, filesystem, name, verdicts, late=False):
+        """As cuts.Sweep's."""
         self.filesystem = filesystem
         before, release, self.outcome, self.version = SCENARIOS[name]
         self.old_version = str(before[-1].document["release"]) if before else "0"
         self.seq = len(before) + 1
-        self.lives = Lives(folder, filesystem, verdicts)
+        self.lives = Lives(folder, filesystem, verdicts, late)
         for one in (FIRST, GOOD, BROKEN):
             for sha256, data in one.files.items():
                 self.lives.file(f"files/{sha256}", data)
@@ -81,7 +81,7 @@ class OwnSweep:
             found += self._at_the_end(after[-1]["end"])
         point = Point(mode, number, found)
         if self.filesystem == "fat":
-            point.where = Fat(trace.image).area(before["cut"])
+            point.where = Fat(trace.after).area(before["cut"])
         return point
 
     def life_of(self, number):

@@ -27,7 +27,8 @@ class NoEnd(Exception):
 class Lives:
     """Runs them, each once."""
 
-    def __init__(self, folder, filesystem, verdicts):
+    def __init__(self, folder, filesystem, verdicts, late):
+        self.late = late
         self.folder = folder
         self.filesystem = filesystem
         self.verdicts = verdicts
@@ -53,7 +54,7 @@ class Lives:
         found = []
         for _ in range(MAX_LIVES):
             process, after = self.made("told", image, seq, mode=TOLD)
-            found.append(Trace(image, process.stdout))
+            found.append(Trace(image, after, process.stdout))
             if "end" in found[-1].said:
                 return found
             image = after
@@ -74,7 +75,7 @@ class Lives:
         """(the finished process of one life on this medium, the medium after it)."""
         path = self.file(f"{name}.image", image)
         told = {"image": str(path), "format": format, "cut_at": cut_at, "mode": mode, "seq": seq}
-        told["has_times"] = self.has_times
+        told |= {"has_times": self.has_times, "late": self.late and mode != ""}
         try:
             process = finished(self, self.program, name, told)
             self.ran += 1
@@ -92,9 +93,10 @@ class Lives:
 class Trace:
     """What a life that nothing cut did, in its order."""
 
-    def __init__(self, image, printed):
-        """`image`: the medium before it. `printed`: by its process."""
+    def __init__(self, image, after, printed):
+        """`image`, `after`: the medium before and after it. `printed`: by its process."""
         self.image = image
+        self.after = after
         self.operations = []  # [(at, data, {mode: what a cut leaves}, count of reports before)]
         self.said = {"reports": []}
         for line in printed.splitlines():
