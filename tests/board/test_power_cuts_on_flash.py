@@ -21,6 +21,7 @@ from tests.board.sweep.fat import ENTRY_BYTES
 from tests.board.sweep.flash import MODES
 from tests.board.sweep.own_cuts import SCENARIOS as OWN_SCENARIOS
 from tests.board.sweep.own_cuts import OwnSweep
+from tests.board.sweep.own_lives import life_of
 from tests.trust.figures import tell
 
 pytestmark = pytest.mark.slow
@@ -75,16 +76,18 @@ def test_the_medium_after_a_cut_is_that_of_a_process_that_is_killed_there(
     sweep = OwnSweep(tmp_path, filesystem, "new agent", verdicts)
     lives, seq = sweep.lives, sweep.seq
     lives.has_times = False
-    sweep.traces = lives.traces(sweep.traces[0].image, seq)
+    sweep.traces = lives.traces("told", sweep.traces[0].image, seq)
     for mode in MODES:
         for number in numbers(sum(map(len, sweep.traces)), mode, KILLED_STEP):
-            trace, left = sweep.life_of(number)
+            trace, left = life_of(sweep.traces, number)
             killed, medium = lives.made("killed", trace.image, seq, cut_at=left, mode=mode)
             expected, said = trace.cut(mode, left)
             assert killed.returncode == -signal.SIGKILL, killed.stderr
             assert differences(medium, expected) - FAT_TIMES == set(), (mode, number)
-            assert lines(killed)["cut"] == said["cut"]
-            assert len(lines(killed)["reports"]) == len(said["reports"])
+            told = lines(killed)
+            assert told["cut"] == said["cut"]
+            assert told.get("boot") == said.get("boot")
+            assert len(told["reports"]) == len(said["reports"])
 
 
 def differences(one, other):
@@ -92,10 +95,13 @@ def differences(one, other):
     return {at % ENTRY_BYTES for at in range(len(one)) if one[at] != other[at]}
 
 
-@pytest.mark.parametrize("name", ["update", "failed health"])
+@pytest.mark.parametrize(
+    ("sweeps", "name"),
+    [(Sweep, "update"), (Sweep, "failed health")] + [(OwnSweep, "broken agent")] * LONG,
+)
 @pytest.mark.parametrize("filesystem", AGAIN_STEPS)
-def test_power_cut_twice_in_a_row(tmp_path, verdicts, filesystem, name):
-    sweep = Sweep(tmp_path, filesystem, name, verdicts)
+def test_power_cut_twice_in_a_row(tmp_path, verdicts, filesystem, sweeps, name):
+    sweep = sweeps(tmp_path, filesystem, name, verdicts)
     step = AGAIN_STEPS[filesystem]
     points = []
     for again in range(step // 2, sweep.operations, step):

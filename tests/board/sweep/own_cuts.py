@@ -10,7 +10,7 @@ from tests import signing
 from tests.board.agent_releases import agent_release
 from tests.board.sweep.cuts import IMAGE_BYTES, Point, each
 from tests.board.sweep.fat import Fat
-from tests.board.sweep.own_lives import Lives, NoEnd
+from tests.board.sweep.own_lives import Lives, NoEnd, life_of
 
 
 def release(number, marker):
@@ -55,42 +55,49 @@ class OwnSweep:
         for seq in range(1, self.seq):
             said, image = self.lives.to_the_end("before", image, seq)
             assert said[-1]["end"]["outcome"] == "SUCCEEDED", said
-        self.traces = self.lives.traces(image, self.seq)
+        self.traces = self.lives.traces("told", image, self.seq)
         end = self.traces[-1].said["end"]
         assert end["outcome"] == self.outcome, end
         self.operations = sum(map(len, self.traces))
 
-    def run(self, mode, numbers):
-        return list(each(lambda number: self.point(mode, number), numbers))
+    def run(self, mode, numbers, again=0):
+        """[Point]. `again`: operation of the lives after the cut at which the power goes once
+        more, if they come so far."""
+        return list(each(lambda number: self.point(mode, number, again), numbers))
 
-    def point(self, mode, number):
+    def point(self, mode, number, again=0):
         """The operation `number`, counted from 1 through all lives."""
-        trace, left = self.life_of(number)
+        trace, left = life_of(self.traces, number)
         image, before = trace.cut(mode, left)
-        found = []
+        said, found = [before], []
         try:
-            after = self.lives.to_the_end(f"{mode}-{number}", image, self.seq)[0]
+            if again:
+                image, between = self._again(mode, number, image, again)
+                said += between
+            said += self.lives.to_the_end(f"{mode}-{number}", image, self.seq)[0]
         except NoEnd as error:
             found.append(str(error))
-            after = error.said
-        for one, other in pairwise([before, *after]):
-            if "boot" in other:
+            said += error.said
+        for one, other in pairwise(said):
+            if "boot" in other:  # it may be cut before that
                 found += self._at_boot(other["boot"])
                 found += self._untrue(one["reports"], other["boot"])
         if not found:
-            found += self._at_the_end(after[-1]["end"])
+            found += self._at_the_end(said[-1]["end"])
         point = Point(mode, number, found)
         if self.filesystem == "fat":
             point.where = Fat(trace.after).area(before["cut"])
         return point
 
-    def life_of(self, number):
-        """Its trace, and which of that life's operations it is."""
-        for trace in self.traces:
-            if number <= len(trace):
-                return trace, number
-            number -= len(trace)
-        raise ValueError(f"there are {self.operations} operations")
+    def _again(self, mode, number, image, again):
+        """(the medium after another cut, [what the lives to it said]), if they come so far."""
+        traces = self.lives.traces(f"{mode}-{number}", image, self.seq)
+        cut = life_of(traces, again)
+        if not cut:
+            return image, []
+        trace, left = cut
+        image, last = trace.cut(mode, left)
+        return image, [one.said for one in traces[: traces.index(trace)]] + [last]
 
     def _at_boot(self, boot):
         if boot["damage"]:

@@ -49,11 +49,11 @@ class Lives:
                 return said, image
         raise NoEnd(f"no end after {MAX_LIVES} lives: {said[-1]}", said)
 
-    def traces(self, image, seq):
+    def traces(self, name, image, seq):
         """[Trace] of the lives of an update that nothing cuts."""
         found = []
         for _ in range(MAX_LIVES):
-            process, after = self.made("told", image, seq, mode=TOLD)
+            process, after = self.made(name, image, seq, mode=TOLD)
             found.append(Trace(image, after, process.stdout))
             if "end" in found[-1].said:
                 return found
@@ -97,16 +97,16 @@ class Trace:
         """`image`, `after`: the medium before and after it. `printed`: by its process."""
         self.image = image
         self.after = after
-        self.operations = []  # [(at, data, {mode: what a cut leaves}, count of reports before)]
+        self.operations = []  # [(at, data, {mode: what a cut leaves}, what it had said)]
         self.said = {"reports": []}
         for line in printed.splitlines():
             for what, value in json.loads(line).items():
                 if what == "operation":
-                    self.operations.append((*value, len(self.said["reports"])))
+                    self.operations.append((*value, self.said))
                 elif what == "report":
-                    self.said["reports"].append(value)
+                    self.said = self.said | {"reports": [*self.said["reports"], value]}
                 else:
-                    self.said[what] = value
+                    self.said = self.said | {what: value}
 
     def __len__(self):
         return len(self.operations)
@@ -116,9 +116,19 @@ class Trace:
         image = bytearray(self.image)
         for at, data, _, _ in self.operations[: number - 1]:
             _put(image, at, data)
-        at, _, left, reports = self.operations[number - 1]
+        at, _, left, said = self.operations[number - 1]
         _put(image, at, left[mode])
-        return bytes(image), {"reports": self.said["reports"][:reports], "cut": at}
+        return bytes(image), {**said, "cut": at}
+
+
+def life_of(traces, number):
+    """The trace that has this operation, counted from 1 through all lives, and which of that
+    life's operations it is; None if there are fewer."""
+    for trace in traces:
+        if number <= len(trace):
+            return trace, number
+        number -= len(trace)
+    return None
 
 
 def _put(image, at, data):
