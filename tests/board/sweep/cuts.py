@@ -184,7 +184,8 @@ class Sweep:
         """The finished process of one life."""
         root = str(self.new_root) if self.new_root and seq == self.scenario.seq else None
         told = {"image": str(image), "format": format, "cut_at": cut_at, "mode": mode, "seq": seq}
-        return finished(self, PROGRAM, name, {**told, "late": late, "root": root})
+        told |= {"late": late, "root": root}
+        return finished(self, name, told, lambda path: micropython.run(self.folder, PROGRAM, path))
 
     def _file(self, folder, name, data):
         path = self.folder / folder / name
@@ -208,8 +209,8 @@ def _block_interrupts():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def finished(sweep, program, name, told):
-    """The finished process of one life of a board: `program` with what it is `told`."""
+def finished(sweep, name, told, run):
+    """The finished process of one life of a board: run(path), of the file of what it is `told`."""
     path = sweep.folder / f"{name}.json"
     places = {
         "filesystem": sweep.filesystem,
@@ -219,7 +220,7 @@ def finished(sweep, program, name, told):
     }
     path.write_text(json.dumps(told | places))
     try:
-        return micropython.run(sweep.folder, program, path)
+        return run(path)
     finally:
         path.unlink()
 

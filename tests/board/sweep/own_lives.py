@@ -11,6 +11,7 @@ import zlib
 from tests.board.sweep import compiled
 from tests.board.sweep.cuts import finished, lines
 from tests.board.sweep.flash import TOLD
+from tests.board.sweep.forks import Forks
 
 PROGRAM = "own_device.py"
 MAX_LIVES = 12
@@ -32,7 +33,7 @@ class Lives:
         self.folder = folder
         self.filesystem = filesystem
         self.verdicts = verdicts
-        self.program = compiled.program(verdicts / "compiled", PROGRAM)
+        self.forks = Forks(compiled.program(verdicts / "compiled", PROGRAM))
         self.known = {}  # {seq and medium before, as a digest: (what it said, medium after)}
         self.ran = 0
         self.has_times = True  # littlefs keeps when a file was written
@@ -77,7 +78,7 @@ class Lives:
         told = {"image": str(path), "format": format, "cut_at": cut_at, "mode": mode, "seq": seq}
         told |= {"has_times": self.has_times, "late": self.late and mode != ""}
         try:
-            process = finished(self, self.program, name, told)
+            process = finished(self, name, told, self.forks.run)
             self.ran += 1
             return process, path.read_bytes()
         finally:
