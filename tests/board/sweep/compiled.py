@@ -15,15 +15,15 @@ HELPERS = ("flash.py", "device.py")
 def program(folder, name):
     """Returns the path of the program `name` of this folder, in a tree of compiled modules that is
     made in `folder` if it is not there."""
-    made = folder / HERE / name
-    if not made.exists():
+    if not folder.exists():
         for tree in TREES:
             for path in (ROOT / tree).rglob("*.py"):
                 if HOST not in str(path):
                     _compile(folder, path)
         for helper in HELPERS:
             _compile(folder, ROOT / HERE / helper)
-        made.write_bytes((ROOT / HERE / name).read_bytes())
+    made = folder / HERE / name
+    made.write_bytes((ROOT / HERE / name).read_bytes())
     return made
 
 

@@ -1,7 +1,7 @@
 """One life of a board, on MicroPython: the image is mounted, the agent boots and goes on
 until its order has an outcome, or until the power goes.
 
-    micropython tests/board/sweep/device.py LIFE.json
+    micropython tests/board/sweep/device.py    on stdin lines with paths of a LIFE.json
 
 LIFE.json: {filesystem: lfs2 | lfs2-32 | fat, image, format: null, or the file of the root's
 envelope with which a file system is made, and nothing else is done, cut_at, mode (flash.py),
@@ -30,6 +30,7 @@ HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 ROOT = HERE + "/../../.."
 sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
+import ffi  # noqa: E402
 import vfs  # noqa: E402
 
 from modelwave_agent import ports  # noqa: E402
@@ -47,6 +48,7 @@ ROOT_FILE = "/flash/root.json"
 PIECE_BYTES = 512
 ARENA_BYTES = 100_000
 MAX_TURNS = 20_000
+MAX_SECONDS = 200  # of a life; one that hangs is ended by a signal, which is a fault
 
 
 def tell(what, value):
@@ -287,5 +289,21 @@ def main(path):
         asyncio.run(Life(told).run())
 
 
+def serve(live):
+    """Calls live(path) for each path on a line of stdin, in a process that is forked off from this
+    one. Then prints {"status": as of waitpid}."""
+    libc = ffi.open(None)
+    fork, wait = libc.func("i", "fork", ""), libc.func("i", "waitpid", "ipi")
+    for path in sys.stdin:
+        child = fork()
+        if not child:
+            libc.func("I", "alarm", "I")(MAX_SECONDS)
+            live(path.strip())
+            return
+        status = bytearray(4)
+        wait(child, status, 0)
+        tell("status", int.from_bytes(status, "little"))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    serve(main)

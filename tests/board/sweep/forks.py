@@ -13,7 +13,7 @@ from tests import micropython
 
 class Forks:
     def __init__(self, program):
-        """`program`: forks off a life for each path on a line of stdin (own_device.serve)."""
+        """`program`: forks off a life for each path on a line of stdin (device.serve)."""
         self.program = program
         self.idle = queue.SimpleQueue()
         weakref.finalize(self, _end, self.idle)

@@ -1,7 +1,7 @@
 """Lives of a board that updates its agent, each from a reset to the next one or to the end, on a
 medium whose power may go (flash.py). Used by own_cuts.py:
 
-    micropython own_device.py    on stdin lines with paths of a TOLD.json, as of device.py
+    micropython own_device.py    on stdin what device.py is told
 
 The boot module is the real one. A package has a module `marker` in place of the agent's, with the
 version that this agent says it is; one that is broken raises an error there. Prints a JSON object a
@@ -17,8 +17,6 @@ import json
 import os
 import sys
 
-import ffi
-
 HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 ROOT = HERE + "/../../.."
 sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
@@ -33,7 +31,6 @@ from modelwave_agent.record import new_record  # noqa: E402
 OWN_BANKS = device.FOLDER + "/agent"
 sys.modules["modelwave_boot"] = boot
 self_update.WATCH_SECONDS = 0
-MAX_SECONDS = 200  # of a life; one that hangs is ended by a signal, which is a fault
 
 
 class OneAgent(device.OneOrder):
@@ -141,20 +138,4 @@ def main(path):
         asyncio.run(Life(told).run())
 
 
-def serve():
-    """Runs the life of each path on a line of stdin, in a process that is forked off from this
-    one. Then prints {"status": as of waitpid}."""
-    libc = ffi.open(None)
-    fork, wait = libc.func("i", "fork", ""), libc.func("i", "waitpid", "ipi")
-    for path in sys.stdin:
-        child = fork()
-        if not child:
-            libc.func("I", "alarm", "I")(MAX_SECONDS)
-            main(path.strip())
-            return
-        status = bytearray(4)
-        wait(child, status, 0)
-        device.tell("status", int.from_bytes(status, "little"))
-
-
-serve()
+device.serve(main)

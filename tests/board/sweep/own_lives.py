@@ -78,7 +78,7 @@ class Lives:
         told = {"image": str(path), "format": format, "cut_at": cut_at, "mode": mode, "seq": seq}
         told |= {"has_times": self.has_times, "late": self.late and mode != ""}
         try:
-            process = finished(self, name, told, self.forks.run)
+            process = finished(self, name, told)
             self.ran += 1
             return process, path.read_bytes()
         finally:
