@@ -82,7 +82,7 @@ class OwnSweep:
             if "boot" in other:  # it may be cut before that
                 found += self._at_boot(other["boot"])
                 found += self._untrue(one["reports"], other["boot"])
-        if not found:
+        if "end" in said[-1]:
             found += self._at_the_end(said[-1]["end"])
         point = Point(mode, number, found)
         if self.filesystem == "fat":
