@@ -1,6 +1,7 @@
 """Tests that an older database is migrated when it is opened, completely or not at all, and that a
 newer one is refused. A rollout that the older program began continues."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -22,8 +23,18 @@ from sqlalchemy.engine.interfaces import ReflectedIndex
 from tests import new_databases
 
 from modelwave_controller.errors import StorageError
+from modelwave_controller.operations import log_verifying
+from modelwave_controller.rollout.events import Held
 from modelwave_controller.rollout.state import FINISHED, RUNNING
-from modelwave_controller.storage import counting, migrate, outbox, store, tables
+from modelwave_controller.storage import (
+    counting,
+    deleted_answers,
+    log,
+    migrate,
+    outbox,
+    store,
+    tables,
+)
 from modelwave_controller.storage.store import Store
 
 
@@ -155,6 +166,7 @@ def test_a_database_from_before_the_migrations_is_brought_up_to_date(
         "members": 0,
         "counted": 1,
         "counters": counting.VERSION,
+        "unnoted": 0,
     }  # 2: an older program refuses it
     with engine_of(url) as engine:
         assert "reads" in [column["name"] for column in inspect(engine).get_columns("devices")]
@@ -162,6 +174,32 @@ def test_a_database_from_before_the_migrations_is_brought_up_to_date(
     caplog.clear()
     Store(url).close()
     assert not caplog.text
+
+
+def test_the_log_of_an_older_database_gets_its_chain_across_the_answers_that_are_gone(
+    url: str,
+) -> None:
+    """Answers 2 to 4 were counted, and 3 and 4 are deleted; 7 and 8 came late, and are deleted."""
+    make_first_tables(url)
+    answer = {"kind": "reported", "device": "d", "seq": 1, "outcome": "SUCCEEDED", "reason": ""}
+    counted = {"kind": "condensed", "waves": [], "answers": 3}
+    with engine_of(url) as engine, engine.begin() as connection:
+        for number, body in ((2, answer), (5, counted), (6, {"kind": "held", "reason": "é"})):
+            row = {"id": number, "rollout": 1, "at": 0.1 * number, "kind": body["kind"]}
+            connection.execute(insert(tables.events).values(**row, body=json.dumps(body)))
+        connection.execute(text("UPDATE heads SET value = 8 WHERE name = 'event'"))
+    with closing(Store(url)) as opened:
+        with opened.read() as connection:
+            query = select(tables.heads.c.value).where(tables.heads.c.name == "unnoted")
+            assert connection.scalar(query) == 2
+            ranges = deleted_answers.between(connection, 0, 99, 99)
+        assert [one[:2] for one in ranges] == [(3, 4), (7, 8)]
+        found = log_verifying.verify(opened)
+        assert (found.events, found.deleted, found.at) == (4, 4, 8)
+        with opened.write() as connection:
+            log.append(connection, 1, 9.0, [Held(reason="")])
+            assert log.delete_answers(connection, 1, 99) == 1
+        assert log_verifying.verify(opened, found.head).deleted == 5
 
 
 def test_the_many_new_databases_of_tests_are_as_the_migrations_make_them(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`modelwave serve` and `modelwave ingest`."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from modelwave_controller.cli.keeps_running import ReadyFileOption, until_signal
 from modelwave_controller.cli.logs import LogFormat, log_to_stderr
 from modelwave_controller.cli.options import home_of
 from modelwave_controller.cli.stores import opened_store
+from modelwave_controller.home import listen_address
 from modelwave_controller.service.ingest import Ingest
 from modelwave_controller.service.serve import DEFAULT_TICK_SECONDS, Ready, Service
 from modelwave_controller.terminal import safe, say
@@ -20,6 +22,14 @@ LogFormatOption = Annotated[
 logger = logging.getLogger(__name__)
 
 MIN_TICK_SECONDS, MAX_TICK_SECONDS = 0.05, 60
+
+
+def _address(text: str) -> str:
+    try:
+        listen_address(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
 
 
 def serve(
@@ -58,6 +68,15 @@ def serve(
 def ingest(
     ctx: typer.Context,
     share: Annotated[int, typer.Argument(metavar="SHARE", help="Which one, from 1 on.")],
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Answer /healthz, /readyz and /metrics there; port 0 takes a free one.",
+            show_default="nowhere",
+            parser=_address,
+        ),
+    ] = None,
     ready_file: ReadyFileOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
@@ -71,9 +90,30 @@ def ingest(
     with opened_store(ctx) as store:
         process = Ingest(home, store, share)
 
-        def ready(receives: bool) -> None:
-            does = "receives" if receives else "stands by for"
-            say(f"modelwave {does} {process.share} of fleet [bold]{safe(home.config.fleet)}[/]")
-            write_ready(ready_file, {"receives": receives})
+        async def work() -> None:
+            async with contextlib.AsyncExitStack() as stack:
+                url = await _listen(stack, listen, process)
 
-        asyncio.run(until_signal(process.run(ready), process.stop))
+                def ready(receives: bool) -> None:
+                    does = "receives" if receives else "stands by for"
+                    fleet = f"fleet [bold]{safe(home.config.fleet)}[/]"
+                    say(f"modelwave {does} {process.share} of {fleet}")
+                    write_ready(ready_file, {"receives": receives} | ({"url": url} if url else {}))
+
+                await process.run(ready)
+
+        asyncio.run(until_signal(work(), process.stop))
+
+
+async def _listen(stack: contextlib.AsyncExitStack, listen: str | None, process: Ingest) -> str:
+    """Lets those who watch the process ask it until the end of `stack`. Returns the URL; "" if
+    nobody shall."""
+    if listen is None:
+        return ""
+    from modelwave_controller.metrics.handlers import Watched  # only the service needs it
+    from modelwave_controller.metrics.listener import listening
+
+    watched = Watched(process.vitals, process.store)
+    url = await stack.enter_async_context(listening(watched, *listen_address(listen)))
+    say(f"it answers those who watch it at {safe(url)}")
+    return url

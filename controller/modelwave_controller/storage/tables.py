@@ -37,12 +37,16 @@ def only_where(condition: str) -> dict[str, str]:
 # writer locks, so that ids increase in the order of commits; "ticked", Unix seconds of a recent
 # tick; "heard", the number of batches with a device's newer report; "counted", the newest event
 # that the counters have, and "counters", the version of their rules (counting.py); "members", which
-# increases when the operator enrols, approves, revokes or forgets devices.
+# increases when the operator enrols, approves, revokes or forgets devices; "unnoted", as for
+# log_chain.beginning.
 heads = Table(
     "heads",
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
+    # Of "event": its hash, and that of the newest event that is no answer (log_chain.py).
+    Column("chain", LargeBinary),
+    Column("chain_but_answers", LargeBinary),
 )
 
 # One row: the rollout clock (rollout/clock.py), and the operator's last word about the wall clock.
@@ -95,6 +99,7 @@ events = Table(
     Column("at", Float(53), nullable=False),  # Unix seconds
     Column("kind", Text, nullable=False),
     Column("body", Text, nullable=False),  # JSON (events.py)
+    Column("chain", LargeBinary),  # its hash (log_chain.py); none: modelwave has not written it
     Index("events_by_kind", "kind", "rollout"),
     # Answers are most of the log, and who follows the rollouts reads the others.
     Index(
@@ -102,6 +107,16 @@ events = Table(
         "id",
         info=only_where("kind <> 'reported'"),
     ),
+)
+
+# Ranges of answers that pruning has deleted from the log (deleted_answers.py).
+deleted_answers = Table(
+    "deleted_answers",
+    metadata,
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("chain", LargeBinary, nullable=False),  # hash of the last one
+    Index("deleted_answers_by_last", "last"),
 )
 
 # Payloads of retained topics, each stored once for all its topics, and manifests' envelopes.
@@ -380,6 +395,21 @@ waiting = Table(
     Column("reports", BigInteger, nullable=False),
     Column("since", Float(53), nullable=False),  # Unix seconds
     Column("seen_at", Float(53), nullable=False),
+)
+
+# Who may use the API (people/tokens.py). A time is in Unix seconds, 0: never.
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),  # public
+    Column("name", Text, nullable=False),  # of the person or program
+    Column("role", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256 of the secret, in hex
+    Column("made_at", Float(53), nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("last_used", Float(53), nullable=False),  # at most an hour behind
+    Column("revoked_at", Float(53), nullable=False),
 )
 
 presence = Table(
