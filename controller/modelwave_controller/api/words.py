@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-MAX_REASON = 200  # characters of an operator's text
+from modelwave_controller.phrases import MAX_REASON
 
 
 def _one_line(text: str) -> str:
