@@ -8,6 +8,8 @@ says what to do; `modelwave` prints it and exits with `exit_code`.
     ServerError    a remote service is not reached, or fails   1
 """
 
+from math import ceil
+
 
 class ModelwaveError(Exception):
     """An expected error, with a message for people."""
@@ -43,7 +45,11 @@ class ForbiddenError(OperatorError):
 
 
 class BusyError(OperatorError):
-    """Who asks has asked too often; later it is answered."""
+    """Who asks has asked too often, and is to wait for `seconds`."""
+
+    def __init__(self, message: str, seconds: float = 1.0) -> None:
+        super().__init__(f"{message}: wait {ceil(seconds)} s")
+        self.seconds = seconds
 
 
 class NoDeviceError(OperatorError):

@@ -16,6 +16,7 @@ ca/               the certificate of the fleet's authority; its key is in offlin
 modelwave.db      events, devices and messages to publish
 """
 
+import ipaddress
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -96,6 +97,13 @@ urls = []
 # Whether deltas are made, by which devices make a new model from the one that they run.
 deltas = true
 
+[api]
+# The address at which the service answers operators: `modelwave --server URL`, programs, and
+# Prometheus. "": nowhere. Beyond this machine only with a certificate, or a reverse proxy with one.
+listen = "127.0.0.1:8181"
+certificate = ""     # PEM file with the certificate, and those that it needs
+key = ""             # PEM file of its key, without a passphrase
+
 [ingest]
 # 0: `modelwave serve` receives all devices itself. With PostgreSQL, the number of processes that
 # do it instead, `modelwave ingest 1`, `modelwave ingest 2` and so on (docs/operations.md).
@@ -162,6 +170,17 @@ def listen_address(value: str) -> tuple[str, int]:
 def _listen(value: str) -> str:
     listen_address(value)
     return value
+
+
+def _listen_or_not(value: str) -> str:
+    return _listen(value) if value else ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _line(value: str) -> str:
@@ -241,6 +260,30 @@ class FilesSettings(_Settings):
         return listen_address(self.listen)
 
 
+class ApiSettings(_Settings):
+    """`listen` "": nowhere."""
+
+    listen: Annotated[str, AfterValidator(_listen_or_not)] = "127.0.0.1:8181"
+    certificate: Line = ""
+    key: Line = ""
+
+    @model_validator(mode="after")
+    def _needs_tls_beyond_here(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key: one needs the other")
+        if self.listen and not self.certificate and not _is_loopback(self.address[0]):
+            raise ValueError(
+                "listen: tokens would go over the network as they are: give certificate and key, "
+                "or listen on 127.0.0.1 behind a reverse proxy that has them"
+            )
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Returns (host, port) to listen on; port 0 takes a free one."""
+        return listen_address(self.listen)
+
+
 class DevicesSettings(_Settings):
     """`proof`: what storage/proven.py asks of reports and windows.
     `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
@@ -285,6 +328,7 @@ class ControllerConfig(_Settings):
     broker: BrokerSettings = BrokerSettings()
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
+    api: ApiSettings = ApiSettings()
     ingest: IngestSettings = IngestSettings()
     devices: DevicesSettings = DevicesSettings()
 

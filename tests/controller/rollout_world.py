@@ -97,6 +97,7 @@ class World:
         shutil.copytree(made or _made_once(), folder / "home")
         settings = folder / "home" / "controller.toml"
         text = settings.read_text().replace("127.0.0.1:8180", "127.0.0.1:0")
+        text = text.replace("127.0.0.1:8181", "127.0.0.1:0")
         settings.write_text(text.replace("127.0.0.1:1883", f"127.0.0.1:{broker_port}"))
         self.home = Home(folder / "home")
         self.release_key = keys.load_key(self.home.offline / "release.key", lambda: PASSPHRASE)

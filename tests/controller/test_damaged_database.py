@@ -273,7 +273,8 @@ def test_a_service_meets_damage_while_it_runs(
 ) -> None:
     """It says so once, and does not end: files are served, and the database may come back."""
     settings = home.path / "controller.toml"
-    settings.write_text(settings.read_text().replace("127.0.0.1:8180", "127.0.0.1:0"))
+    text = settings.read_text().replace("127.0.0.1:8180", "127.0.0.1:0")
+    settings.write_text(text.replace("127.0.0.1:8181", "127.0.0.1:0"))
     with closing(Store(home.database_url)) as store:
         service = Service(home, store, tick_seconds=0.05)
         ticks: list[Any] = []

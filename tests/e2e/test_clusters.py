@@ -32,6 +32,7 @@ def configure(house: House, folder: Path, urls: list[str]) -> None:
     settings = house.operator.home / "controller.toml"
     broker = tomllib.loads(settings.read_text())["broker"]["url"]
     text = settings.read_text().replace(f'url = "{broker}"', f"urls = {urls}")
+    text = text.replace("127.0.0.1:8181", "127.0.0.1:0")
     settings.write_text(text.replace("127.0.0.1:8180", house.files))
     folder.mkdir()
     for number in range(DEVICES):

@@ -42,7 +42,7 @@ def on_free_ports(commands: str) -> str:
     assert serve in commands
     settings = "modelwave-home/controller.toml"
     files = free_port()
-    moved = f"sed -i s/127.0.0.1:8180/127.0.0.1:{files}/ {settings}\n{serve}"
+    moved = f"sed -i 's/127.0.0.1:8180/127.0.0.1:{files}/; s/:8181/:0/' {settings}\n{serve}"
     elsewhere = commands.replace("modelwave broker", f"modelwave broker --port {port}")
     elsewhere = elsewhere.replace("127.0.0.1:1883", f"127.0.0.1:{port}")
     elsewhere = elsewhere.replace("127.0.0.1:8180", f"127.0.0.1:{files}").replace(serve, moved)

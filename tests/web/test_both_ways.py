@@ -1,5 +1,6 @@
 """Commands do and say the same at the home and through a service."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,25 @@ def said(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> tuple[
         ["rollout", "abort", "1"],
         ["rollout", "retry", "--device", "d-1"],
         ["rollout", "revert", "digits"],
+        ["rollout", "log"],
+        ["rollout", "log", "--json", "--answers"],
+        ["fleet", "log", "--limit", "1"],
+        ["fleet", "log", "--since", "1h", "--utc"],
+        ["fleet", "status"],
+        ["fleet", "status", "--json"],
+        ["device", "list"],
+        ["device", "list", "--json", "--limit", "2"],
+        ["device", "list", "--target", "rp2040"],
+        ["device", "list", "--offline"],
+        ["device", "list", "--tag", "No"],
+        ["device", "show", "d-0"],
+        ["device", "show", "d-77"],
+        ["device", "show", "d-0", "--json"],
+        ["device", "tag", "d-0", "d-1", "--add", "canary"],
+        ["device", "tag", "d-0"],
+        ["device", "tag", "d-0", "--add", "a", "--remove", "a"],
+        ["device", "forget", "d-0", "--json"],
+        ["device", "forget", "d-77"],
     ],
     ids=" ".join,
 )
@@ -43,7 +63,7 @@ def test_a_command_says_the_same_both_ways(
     monkeypatch.setenv("MODELWAVE_TOKEN", "admin")
     found = []
     for way in ("home", "server"):
-        world = World(tmp_path / way, devices=4)
+        world = World(tmp_path / "world", devices=4)
         world.start(1, quick(50, 100))
         world.tick()
         with served(world) as url:
@@ -51,4 +71,5 @@ def test_a_command_says_the_same_both_ways(
             monkeypatch.setattr("time.time", lambda now=world.now: now)
             found.append(said(capsys, [*where, *words]))
         world.store.close()
+        shutil.rmtree(tmp_path / "world")
     assert found[0] == found[1]

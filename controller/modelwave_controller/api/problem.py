@@ -54,5 +54,8 @@ def problem_of(error: ModelwaveError) -> Problem:
 def error_of(problem: Problem) -> ModelwaveError:
     """Returns the error that the other side had."""
     kind = getattr(errors, problem.type.removeprefix(_TYPE), ModelwaveError)
-    known = isinstance(kind, type) and issubclass(kind, ModelwaveError)
-    return (kind if known else ModelwaveError)(problem.detail)
+    if not (isinstance(kind, type) and issubclass(kind, ModelwaveError)):
+        kind = ModelwaveError
+    found = kind.__new__(kind)  # its message is whole already
+    found.args = (problem.detail,)
+    return found

@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from modelwave_controller.trust.field_types import Name
 
 from modelwave_controller.phrases import MAX_REASON
 
@@ -15,3 +17,8 @@ def _one_line(text: str) -> str:
 
 # A text of an operator that the log keeps.
 Words = Annotated[str, Field(max_length=MAX_REASON), AfterValidator(_one_line)]
+
+# The name of a model, target, tag or device.
+NameOf = Annotated[
+    Name, WithJsonSchema({"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$"})
+]

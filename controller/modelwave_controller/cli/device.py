@@ -1,21 +1,24 @@
 """`modelwave device`: enrols devices, shows single ones, tags and forgets them."""
 
 import time
+from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import chain, islice
+from math import inf
 from typing import Annotated, Any
 
 import typer
 
+from modelwave_controller.api import devices as calls
+from modelwave_controller.api.devices import PAGE
 from modelwave_controller.cli.amounts import milliseconds, number, percent
+from modelwave_controller.cli.doors import Door, ask, door
 from modelwave_controller.cli.enrol import approve, enrol, revoke
-from modelwave_controller.cli.options import JsonOption, actor, home_of
-from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import acts, device_list, membership
+from modelwave_controller.cli.options import JsonOption
+from modelwave_controller.operations import membership
 from modelwave_controller.operations.device_entries import doing
-from modelwave_controller.operations.device_list import PAGE, DeviceList, Only
-from modelwave_controller.operations.health import health
 from modelwave_controller.phrases import clones, moment, plural, span
+from modelwave_controller.results.devices import DevicePage
 from modelwave_controller.storage import views
 from modelwave_controller.terminal import (
     facts,
@@ -83,22 +86,60 @@ def list_devices(
 ) -> None:
     """List the known and the enrolled devices and what they run; of several filters all have to
     apply."""
-    if after is not None:
-        require(fields.name, after, "--after")
-    only = Only(target, tag, model, not_on, offline, trouble)
-    now, proof = time.time(), home_of(ctx).config.devices.proof
-    with opened_store(ctx) as store:
-        found = DeviceList(store, now, only, proof, after or "", limit)
+    filters = {
+        "target": target,
+        "tag": tag,
+        "model": model,
+        "not_on": not_on,
+        "offline": offline,
+        "trouble": trouble,
+    }
+    with door(ctx) as there:
+        found = _Listed(there, filters, after, limit)
         if as_json:
             stream_json(found)
         else:
-            _print_devices(found, now)
-        if found.more:
-            say(f"there are more: --after {safe(found.last)}", stderr=True)
-        if not as_json:
-            if found.last == (after or ""):
-                say(_no_device(only.leaves_nothing_out and after is None), stderr=True)
-            _warn(found.problem)
+            _print_devices(found, time.time())
+    if found.more:
+        say(f"there are more: --after {safe(found.last or '')}", stderr=True)
+    if not as_json:
+        if found.last == after:
+            of_all = after is None and not any(
+                value not in (None, False) for value in filters.values()
+            )
+            say(_no_device(of_all), stderr=True)
+        _warn(found.problem)
+
+
+class _Listed:
+    """The devices of the pages that a door gives, at most `limit`. `last`, `more`, `problem`: when
+    all were read, the last device, whether others follow it, and why the database is not up to
+    date."""
+
+    def __init__(
+        self, there: Door, filters: dict[str, Any], after: str | None, limit: int | None
+    ) -> None:
+        self._there, self._filters = there, filters
+        self._left = inf if limit is None else limit
+        self.last, self.more, self.problem = after, True, ""
+        self._first = self._page()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        page = self._first
+        while True:
+            for device in page.devices:
+                self.last = device["device"]
+                yield device
+            self.more, self._left = page.more, self._left - len(page.devices)
+            if not self.more or self._left <= 0:
+                return
+            page = self._page()
+
+    def _page(self) -> DevicePage:
+        most = min(PAGE, self._left)
+        found = ask(self._there, calls.LIST, **self._filters, after=self.last, limit=int(most))
+        self.problem = found.problem
+        return found
 
 
 def _no_device(of_all: bool) -> str:
@@ -107,7 +148,7 @@ def _no_device(of_all: bool) -> str:
     return "no device is like this: `modelwave device list` shows all"
 
 
-def _print_devices(found: DeviceList, now: float) -> None:
+def _print_devices(found: _Listed, now: float) -> None:
     columns = ["device", "target", "slot", "tags", "presence", "last report", "live", "trouble"]
     devices = iter(found)
     first = list(islice(devices, PAGE))
@@ -122,9 +163,8 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
     """Show a device's last report, and what it observed of each model in its newest windows."""
     require(fields.name, device, "DEVICE")
     now = time.time()
-    with opened_store(ctx) as store, store.read() as connection:
-        found = device_list.device(connection, device, now, home_of(ctx).config.devices.proof)
-        problem = health(connection, now).problem
+    with door(ctx) as there:
+        found = ask(there, calls.SHOW, device=device)
     if as_json:
         print_json(found)
         return
@@ -152,7 +192,7 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
         observed = ("model", "observed", "release", "inferences", "failures", "accuracy", "latency")
         say("")
         show(table(observed, [_observed(one) for one in found["observed"]]))
-    _warn(problem)
+    _warn(found["problem"])
 
 
 @app.command("tag")
@@ -171,16 +211,8 @@ def tag_devices(
     for option, words in (("--add", add or []), ("--remove", remove or []), ("DEVICES", devices)):
         for word in words:
             require(fields.name, word, option)
-    if not add and not remove:
-        raise OperatorError("device tag: give --add TAG or --remove TAG")
-    if both := set(add or []) & set(remove or []):
-        raise OperatorError(f"--add and --remove: both have {min(both)}")
-    now, who = time.time(), actor()
-    with opened_store(ctx) as store, store.write() as connection:
-        found = {
-            device: acts.tag(connection, device, add or [], remove or [], now, who)
-            for device in devices
-        }
+    with door(ctx) as there:
+        found = ask(there, calls.TAG, devices=devices, add=add or [], remove=remove or [])
     if as_json:
         print_json(found)
     else:
@@ -196,13 +228,12 @@ def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = Fal
     again with its next report. Its tags are kept.
     """
     require(fields.name, device, "DEVICE")
-    home = home_of(ctx)
-    with opened_store(ctx) as store, store.write() as connection:
-        kept = acts.forget(connection, home.config.fleet, device, time.time(), actor())
+    with door(ctx) as there:
+        found = ask(there, calls.FORGET, device=device)
     if as_json:
-        print_json({"device": device, "forgotten": True, "tags": kept})
+        print_json(asdict(found))
         return
-    tags = f"; its tags are kept: {', '.join(kept)}" if kept else ""
+    tags = f"; its tags are kept: {', '.join(found.tags)}" if found.tags else ""
     say(
         f"device [bold]{safe(device)}[/] is forgotten until it reports again, within 18 minutes if "
         f"it is online{tags}"

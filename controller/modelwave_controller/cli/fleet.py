@@ -1,20 +1,17 @@
 """`modelwave fleet`: shows the state of the fleet, and its log."""
 
-import time
-from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
 
+from modelwave_controller.api import fleet as calls
 from modelwave_controller.cli.deployments import fleet_deployments
+from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.log import fleet_log
-from modelwave_controller.cli.options import JsonOption, home_of
-from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.operations import overview, trusted
-from modelwave_controller.operations.overview import Fleet
+from modelwave_controller.cli.options import JsonOption
 from modelwave_controller.phrases import clones, listed, plural
+from modelwave_controller.results.fleet import Fleet, ReleaseSums, ShadowSums
 from modelwave_controller.storage import views
-from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.proven import REQUIRE
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
@@ -26,19 +23,15 @@ app.command("deployments")(fleet_deployments)
 @app.command()
 def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show devices by target, live releases, and the sums of their inferences."""
-    home = home_of(ctx)
-    with opened_store(ctx) as store, store.read() as connection:
-        found = overview.fleet(
-            connection, home.config.fleet, time.time(), home.config.devices.proof
-        )
-    warnings = [*trusted.troubles(home), *home.warnings()]
+    with door(ctx) as there:
+        found = ask(there, calls.STATUS)
     if as_json:
-        print_json(asdict(found) | {"membership": found.membership._asdict(), "warnings": warnings})
+        print_json(asdict(found))
     else:
-        _print(found, warnings)
+        _print(found)
 
 
-def _print(found: Fleet, warnings: Sequence[str]) -> None:
+def _print(found: Fleet) -> None:
     targets = ", ".join(f"{number} {target}" for target, number in found.targets.items())
     running = ", ".join(
         f"{entry['rollout']} ({entry['model'] or 'unknown'}) {entry['status']}"
@@ -73,7 +66,7 @@ def _print(found: Fleet, warnings: Sequence[str]) -> None:
     if found.restored:
         models = ", ".join(found.restored)
         head.append(("restored", f"no order of {models} is signed until `modelwave recover`"))
-    head += [("warning", warning) for warning in warnings]
+    head += [("warning", warning) for warning in found.warnings]
     show(facts(head))
     if found.live:
         rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]
@@ -87,7 +80,8 @@ def _not_fresh(word: str, names: list[str]) -> str:
 
 
 def _membership(found: Fleet) -> list[tuple[str, str]]:
-    expected, waiting, revoked = found.membership
+    its = found.membership
+    expected, waiting, revoked = its.expected, its.waiting, its.revoked
     head = []
     if expected:
         number = plural(len(expected), "enrolled device")

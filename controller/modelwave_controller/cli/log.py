@@ -5,19 +5,18 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from modelwave_controller.api import fleet as calls
+from modelwave_controller.api.fleet import LOG_PAGE, MAX_LINES
+from modelwave_controller.api.rollouts import NEWEST
+from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.options import JsonOption, NewestArgument, duration
-from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.operations.history import History, number_of
 from modelwave_controller.phrases import moment, plural
 from modelwave_controller.results.log import LogEntry
-from modelwave_controller.storage.log import Wanted
 from modelwave_controller.terminal import plain, say
-
-DEFAULT_LIMIT, MAX_LIMIT = 1000, 1_000_000
 
 UtcOption = Annotated[bool, typer.Option("--utc", help="Print times in UTC.")]
 AnswersOption = Annotated[
@@ -33,7 +32,7 @@ SinceOption = Annotated[
     ),
 ]
 LimitOption = Annotated[
-    int, typer.Option(min=1, max=MAX_LIMIT, help="At most as many lines, the newest.")
+    int, typer.Option(min=1, max=MAX_LINES, help="At most as many lines, the newest.")
 ]
 
 
@@ -42,41 +41,45 @@ def rollout_log(
     rollout: NewestArgument = None,
     answers: AnswersOption = False,
     since: SinceOption = None,
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: LimitOption = LOG_PAGE,
     utc: UtcOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print what happened to a rollout, who did it and why, the newest last."""
-    with opened_store(ctx) as store:
-        wanted = Wanted(number_of(store, rollout), answers, _start(since))
-        _print(History(store, wanted, limit), utc, as_json)
+    which = NEWEST if rollout is None else rollout
+    _print(ctx, utc, as_json, rollout=which, answers=answers, since=_start(since), limit=limit)
 
 
 def fleet_log(
     ctx: typer.Context,
     answers: AnswersOption = False,
     since: SinceOption = None,
-    limit: LimitOption = DEFAULT_LIMIT,
+    limit: LimitOption = LOG_PAGE,
     utc: UtcOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print what happened to all rollouts, and what operators did besides, the newest last."""
-    with opened_store(ctx) as store:
-        _print(History(store, Wanted(None, answers, _start(since)), limit), utc, as_json)
+    _print(ctx, utc, as_json, answers=answers, since=_start(since), limit=limit)
 
 
 def _start(since: int | None) -> float | None:
     return None if since is None else time.time() - since
 
 
-def _print(found: History, utc: bool, as_json: bool) -> None:
+def _print(ctx: typer.Context, utc: bool, as_json: bool, **said: Any) -> None:
     shown: Callable[[LogEntry], str] = _json if as_json else lambda entry: _text(entry, utc)
-    if found.older:
-        say("older lines are left out: --limit gives more", stderr=True)
-    for entry in found:
-        print(shown(entry))
-    if found.hidden:
-        answers = plural(found.hidden, "answer")
+    with door(ctx) as there:
+        first = page = ask(there, calls.LOG, **said)
+        if first.older:
+            say("older lines are left out: --limit gives more", stderr=True)
+        while True:
+            for entry in page.entries:
+                print(shown(entry))
+            if not page.next:
+                break
+            page = ask(there, calls.LOG, **said, cursor=page.next)
+    if first.hidden:
+        answers = plural(first.hidden, "answer")
         say(f"{answers} of devices left out: --answers prints them", stderr=True)
 
 

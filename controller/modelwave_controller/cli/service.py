@@ -15,6 +15,7 @@ from modelwave_controller.home import listen_address
 from modelwave_controller.service.ingest import Ingest
 from modelwave_controller.service.serve import DEFAULT_TICK_SECONDS, Ready, Service
 from modelwave_controller.terminal import safe, say
+from modelwave_controller.web.running import listening
 
 LogFormatOption = Annotated[
     LogFormat, typer.Option(help="Of the log, on stderr; JSON is an object a line.")
@@ -54,15 +55,26 @@ def serve(
     with opened_store(ctx) as store:
         service = Service(home, store, tick_seconds)
 
-        def ready(found: Ready) -> None:
-            fleet, files = f"fleet [bold]{safe(home.config.fleet)}[/]", safe(found.files_url)
-            if found.leads:
-                say(f"modelwave serves {fleet}: files at {files}, broker {safe(found.broker)}")
-            else:
-                say(f"modelwave stands by for {fleet}: another service leads; files at {files}")
-            write_ready(ready_file, {"files_url": found.files_url, "leads": found.leads})
+        async def work() -> None:
+            async with listening(home, store, service.vitals) as url:
 
-        asyncio.run(until_signal(service.run(ready), service.stop))
+                def ready(found: Ready) -> None:
+                    say(_serves(found, home.config.fleet))
+                    if url:
+                        say(f"operators are answered at {safe(url)}")
+                    told = {"files_url": found.files_url, "leads": found.leads}
+                    write_ready(ready_file, told | ({"url": url} if url else {}))
+
+                await service.run(ready)
+
+        asyncio.run(until_signal(work(), service.stop))
+
+
+def _serves(found: Ready, name: str) -> str:
+    fleet, files = f"fleet [bold]{safe(name)}[/]", safe(found.files_url)
+    if found.leads:
+        return f"modelwave serves {fleet}: files at {files}, broker {safe(found.broker)}"
+    return f"modelwave stands by for {fleet}: another service leads; files at {files}"
 
 
 def ingest(

@@ -1,21 +1,14 @@
 """Says which devices belong to the fleet though nothing of them is stored: enrolled ones that were
 never heard, and those whose reports do not count."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection
 
+from modelwave_controller.results.fleet import Membership
 from modelwave_controller.storage import enrolled
 
 Entry = dict[str, Any]
-
-
-class Membership(NamedTuple):
-    """Devices by name: enrolled and never heard; waiting for approval; revoked, and reporting."""
-
-    expected: list[str]
-    waiting: list[str]
-    revoked: list[str]
 
 
 def membership(connection: Connection) -> Membership:

@@ -1,6 +1,6 @@
 """Reads the state of the fleet for the command that shows it. The database counts the devices."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, case, func, select
@@ -8,46 +8,23 @@ from sqlalchemy import Connection, case, func, select
 from modelwave_controller.operations import membership, unproven
 from modelwave_controller.operations.device_entries import silent_before
 from modelwave_controller.operations.health import Health, health
-from modelwave_controller.operations.membership import Membership
+from modelwave_controller.results.fleet import Fleet
 from modelwave_controller.rollout.state import FINAL
 from modelwave_controller.storage import clock, last_heard, lease, log, metrics, shares, views
 from modelwave_controller.storage import devices as stored
-from modelwave_controller.storage.metrics import ReleaseSums, ShadowSums
 from modelwave_controller.storage.proven import OFF
 from modelwave_controller.storage.tables import device_models, devices, presence
 
 
-@dataclass(frozen=True)
-class Fleet:
-    fleet: str
-    devices: int
-    online: int | None  # None: not known, because no service receives messages now
-    silent: int  # of those that are online
-    targets: dict[str, int]
-    live: list[dict[str, Any]]  # model, release (0: none), devices
-    rollouts: list[dict[str, Any]]  # those that are not over
-    metrics: list[ReleaseSums]
-    shadows: list[ShadowSums]  # of releases that ran beside the live one
-    service_seen_at: int
-    service_runs: bool
-    problem: str  # of the service or its connection, and what to do; "": none
-    clock_doubt: str  # "": none
-    key_away: str  # why no order can be signed with the order key; "": it can
-    restored: list[str]  # models whose order numbers are to be recovered after a restore
-    behind: dict[str, str]  # by model: what the broker holds that this database does not know
-    leader: dict[str, Any] | None  # the service that leads: host, pid; None also if it is dead
-    shares: list[dict[str, Any]]  # with ingest processes: share, host, pid ("", 0: nobody)
-    link: dict[str, Any]  # its connection to the broker: connected, since (Unix seconds)
-    cloned: list[str]  # ids that two devices use
-    views: dict[str, list[str]]  # by word (views.TROUBLES): devices whose view is not fresh
-    membership: Membership  # devices of which nothing is stored
-    proof: str  # whether reports have to prove their device: off, show, require
-    in_doubt: list[str]  # devices whose newest report is not proven
-    unproven: list[str]  # names in which something came within a day that was not proven
-
-
-def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fleet:
-    """`now` is in Unix seconds; `proof` that of [devices] in controller.toml."""
+def fleet(
+    connection: Connection,
+    name: str,
+    now: float,
+    proof: str = OFF,
+    warnings: Sequence[str] = (),
+) -> Fleet:
+    """`now` is in Unix seconds; `proof` that of [devices] in controller.toml; `warnings`: about the
+    home."""
     found, state = health(connection, now), log.without_answers(connection)
     clocks = clock.stored(connection)
     targets = _targets(connection)
@@ -83,6 +60,7 @@ def fleet(connection: Connection, name: str, now: float, proof: str = OFF) -> Fl
         views=_not_fresh(connection),
         membership=membership.membership(connection),
         proof=proof,
+        warnings=list(warnings),
         in_doubt=unproven.in_doubt(connection, proof),
         unproven=unproven.lately(connection, proof, now),
     )

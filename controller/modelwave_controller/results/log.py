@@ -18,3 +18,16 @@ class LogEntry:
     reason: str
     stage: int | None
     device: str
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """older: whether wanted events were left out because of the limit
+    hidden: answers of devices that are not in the log, because they are not wanted
+    next: the cursor of the page after it; "": it is the last one
+    """
+
+    entries: list[LogEntry]
+    older: bool
+    hidden: int
+    next: str

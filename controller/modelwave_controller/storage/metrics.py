@@ -7,11 +7,11 @@ have sums of their own.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from modelwave_controller.results.fleet import ReleaseSums, ShadowSums
 from modelwave_controller.storage import devices, installs
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.installs import Heard
@@ -23,35 +23,6 @@ from modelwave_controller.storage.windows import MAX_SUM, WindowBatch
 # Models and releases; further ones of a device are ignored. An unknown id has one row.
 MAX_ROWS_OF_A_DEVICE = 64
 _INSTALLS = ("install", "boot", "n", "installs")
-
-
-@dataclass(frozen=True)
-class ReleaseSums:
-    """What inferences with a release came to; `accuracy` None: no answer was known."""
-
-    model: str
-    release: int
-    devices: int
-    inferences: int
-    failures: int
-    labelled: int
-    correct: int
-    accuracy: float | None
-
-
-@dataclass(frozen=True)
-class ShadowSums:
-    """What inferences with a release that ran beside the live one came to. `agreement` None: no
-    output was compared with the live one's."""
-
-    model: str
-    release: int
-    devices: int
-    inferences: int
-    failures: int
-    compared: int
-    agreed: int
-    agreement: float | None
 
 
 def add_windows(connection: Connection, incoming: Sequence[Incoming], now: float) -> None:

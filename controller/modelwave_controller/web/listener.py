@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from math import ceil
 from typing import Any
 
 from aiohttp import web
@@ -20,7 +21,13 @@ from modelwave_controller.api.every import CALLS
 from modelwave_controller.api.problem import MEDIA_TYPE, problem_of
 from modelwave_controller.connections import Bounds
 from modelwave_controller.desk.desk import Desk
-from modelwave_controller.errors import ForbiddenError, ModelwaveError, NotFoundError, OperatorError
+from modelwave_controller.errors import (
+    BusyError,
+    ForbiddenError,
+    ModelwaveError,
+    NotFoundError,
+    OperatorError,
+)
 from modelwave_controller.people.roles import Person
 from modelwave_controller.service.guard import BODY_SECONDS, Guard
 from modelwave_controller.web import openapi, said
@@ -58,7 +65,8 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int, tls: Any = None) -> int:
-        """Returns the port; 0 takes a free one. Raises OSError."""
+        """Returns the port; 0 takes a free one. `tls`: an SSLContext, None: none. Raises
+        OSError."""
         await self._runner.setup()
         make = self._runner.server
         assert make is not None
@@ -129,6 +137,8 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 def told(error: ModelwaveError) -> web.Response:
     problem = problem_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    if isinstance(error, BusyError):
+        headers = {"Retry-After": str(ceil(error.seconds))}
     return web.Response(
         status=problem.status,
         body=json.dumps(problem.model_dump()).encode(),

@@ -1,0 +1,74 @@
+"""The calls about devices."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from modelwave_controller.api.call import DELETE, GET, POST, Asked, Call
+from modelwave_controller.api.words import NameOf
+from modelwave_controller.people.roles import OPERATE, VIEW
+from modelwave_controller.results.devices import DevicePage, Forgotten
+
+PAGE = 500  # devices
+MAX_TAGGED = 10_000
+
+
+class List(Asked):
+    """Devices to which all of it applies, by name, after the device `after`; at most `limit`."""
+
+    target: NameOf | None = None
+    tag: NameOf | None = None
+    model: NameOf | None = None
+    not_on: Annotated[int, Field(ge=0, le=999_999_999)] | None = None
+    offline: bool = False
+    trouble: bool = False
+    after: NameOf | None = None
+    limit: Annotated[int, Field(ge=1, le=PAGE)] = PAGE
+
+
+class One(Asked):
+    device: NameOf
+
+
+class Tag(Asked):
+    """`add` and `remove` tags of these devices."""
+
+    devices: list[NameOf] = Field(min_length=1, max_length=MAX_TAGGED)
+    add: list[NameOf] = Field([], max_length=16)
+    remove: list[NameOf] = Field([], max_length=16)
+
+
+_call = partial(Call, "devices")
+
+LIST: Call[List, DevicePage] = _call(
+    "listDevices", GET, "/devices", List, DevicePage, VIEW, "Known and enrolled devices."
+)
+SHOW: Call[One, dict[str, Any]] = _call(
+    "showDevice",
+    GET,
+    "/devices/{device}",
+    One,
+    dict[str, Any],
+    VIEW,
+    "A device's last report, and what it observed of each model.",
+)
+TAG: Call[Tag, dict[str, list[str]]] = _call(
+    "tagDevices",
+    POST,
+    "/tags",
+    Tag,
+    dict[str, list[str]],
+    OPERATE,
+    "Add tags to devices and remove others: all that each has then.",
+)
+FORGET: Call[One, Forgotten] = _call(
+    "forgetDevice",
+    DELETE,
+    "/devices/{device}",
+    One,
+    Forgotten,
+    OPERATE,
+    "Forget a device that is gone for good; its tags are kept.",
+)
+CALLS = (LIST, SHOW, TAG, FORGET)

@@ -1,0 +1,48 @@
+"""The calls about the fleet as a whole, and its log."""
+
+from functools import partial
+from typing import Annotated
+
+from pydantic import Field
+
+from modelwave_controller.api.call import GET, Asked, Call
+from modelwave_controller.api.rollouts import Which
+from modelwave_controller.people.roles import VIEW
+from modelwave_controller.results.fleet import Fleet
+from modelwave_controller.results.log import LogPage
+
+LOG_PAGE = 1000  # events
+MAX_LINES = 1_000_000
+
+
+class Log(Asked):
+    """The newest `limit` events, a page at a time.
+
+    rollout: only of this one; None: of all, and acts that belong to none
+    answers: those of devices too
+    since: only from this moment on, Unix seconds
+    cursor: `next` of the page before; "": the first page
+    """
+
+    rollout: Which | None = None
+    answers: bool = False
+    since: Annotated[float, Field(ge=0, le=1e11)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_LINES)] = LOG_PAGE
+    cursor: Annotated[str, Field(pattern=r"^([0-9]{1,18}-[0-9]{1,18})?$")] = ""
+
+
+_call = partial(Call, "fleet")
+
+STATUS: Call[Asked, Fleet] = _call(
+    "showFleet",
+    GET,
+    "/fleet",
+    Asked,
+    Fleet,
+    VIEW,
+    "Devices by target, live releases, the service, and what is wrong.",
+)
+LOG: Call[Log, LogPage] = _call(
+    "showLog", GET, "/log", Log, LogPage, VIEW, "What happened, who did it and why."
+)
+CALLS = (STATUS, LOG)

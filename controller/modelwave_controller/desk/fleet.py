@@ -1,0 +1,30 @@
+"""Does the calls about the fleet as a whole, and its log."""
+
+from modelwave_controller.api import fleet as calls
+from modelwave_controller.api.call import Asked
+from modelwave_controller.api.rollouts import NEWEST
+from modelwave_controller.desk.desk import Desk, does
+from modelwave_controller.operations import history, overview, trusted
+from modelwave_controller.results.fleet import Fleet
+from modelwave_controller.results.log import LogPage
+from modelwave_controller.storage.log import Wanted
+
+
+@does(calls.STATUS)
+def status(desk: Desk, _asked: Asked) -> Fleet:
+    home = desk.home
+    warnings = [*trusted.troubles(home), *home.warnings()]
+    with desk.store.read() as connection:
+        return overview.fleet(
+            connection, home.config.fleet, desk.clock(), home.config.devices.proof, warnings
+        )
+
+
+@does(calls.LOG)
+def log(desk: Desk, asked: calls.Log) -> LogPage:
+    number = None
+    if asked.rollout is not None:
+        which = None if asked.rollout == NEWEST else asked.rollout
+        number = history.number_of(desk.store, which)
+    wanted = Wanted(number, asked.answers, asked.since)
+    return history.page(desk.store, wanted, asked.limit, asked.cursor)

@@ -1,0 +1,72 @@
+"""Finds out who sends a request, by its access token, and bounds how often somebody may ask.
+
+Who sends wrong tokens is told to wait before one is looked at, so that nobody can try many; the
+bucket is that of the address. Who is known has a bucket of their own.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+
+from modelwave_controller.connections import group_of
+from modelwave_controller.errors import BusyError, UnknownPersonError
+from modelwave_controller.people import tokens
+from modelwave_controller.people.roles import Person
+from modelwave_controller.people.uses import Uses
+from modelwave_controller.storage.store import Transactions
+from modelwave_controller.web.buckets import Buckets
+
+SCHEME = "Bearer "
+A_SECOND, AT_ONCE = 50.0, 200.0  # requests of a person
+WRONG_A_SECOND, WRONG_AT_ONCE = 1.0, 20.0  # wrong tokens from an address
+
+logger = logging.getLogger(__name__)
+
+
+class Doorman:
+    """Its event loop asks how often somebody may ask; its threads read the database."""
+
+    def __init__(
+        self,
+        store: Transactions,
+        clock: Callable[[], float],
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` returns Unix seconds, `steady` those of a clock that nobody can set."""
+        self._store = store
+        self._clock = clock
+        self._steady = steady
+        self._uses = Uses(store)
+        self._known = Buckets(A_SECOND, AT_ONCE)
+        self._wrong = Buckets(WRONG_A_SECOND, WRONG_AT_ONCE)
+
+    def person(self, request: web.Request) -> Person:
+        """Returns who sends the request. Raises UnknownPersonError or BusyError."""
+        address = group_of(request.remote or "")
+        if wait := self._wrong.look(address, self._steady()):
+            raise BusyError(f"too many wrong access tokens from {address}", wait)
+        try:
+            text = _token_of(request)
+            with self._store.read() as connection:
+                found = tokens.verify(connection, text, self._clock())
+        except UnknownPersonError as error:
+            self._wrong.take(address, self._steady())
+            if error.reason:
+                logger.warning("a request from %s was refused: %s", address, error.reason)
+            raise
+        if wait := self._known.take(found.name, self._steady()):
+            raise BusyError(f"{found.name} asks more than {A_SECOND:g} times a second", wait)
+        self._uses.note(text, self._clock())
+        return found
+
+
+def _token_of(request: web.Request) -> str:
+    given = request.headers.getall("Authorization", [])
+    if len(given) == 1 and given[0].startswith(SCHEME):
+        return given[0].removeprefix(SCHEME).strip()
+    raise UnknownPersonError(
+        "no access token: send the header `Authorization: Bearer TOKEN`; `modelwave token create` "
+        "makes one"
+    )

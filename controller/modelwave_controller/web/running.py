@@ -1,0 +1,105 @@
+"""Runs the listener of a service for its operators (listener.py), by the settings under [api]."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.home import ApiSettings, Home
+from modelwave_controller.metrics.handlers import Watched
+from modelwave_controller.people.roles import Person
+from modelwave_controller.service.vitals import Vitals
+from modelwave_controller.storage.store import Store
+from modelwave_controller.trust.file_places import bracketed
+from modelwave_controller.web.doorman import Doorman
+from modelwave_controller.web.listener import Listener
+
+AGAIN_SECONDS = 5.0  # between two tries to listen
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    home: Home, store: Store, vitals: Vitals, clock: Callable[[], float] = time.time
+) -> AsyncIterator[str]:
+    """Listens until the end of the block. Yields the URL; "" if the settings want no listener,
+    or if it listens later, as another program has the address. Raises OperatorError if it cannot
+    listen."""
+    settings = home.config.api
+    if not settings.listen:
+        yield ""
+        return
+
+    @contextlib.contextmanager
+    def desk_of(person: Person) -> Iterator[Desk]:
+        yield Desk(home, store, person, clock)
+
+    tls = _tls(home, settings)
+    host, port = settings.address
+
+    async def begin() -> tuple[Listener, str]:
+        listener = Listener(Doorman(store, clock).person, desk_of)
+        Watched(vitals, store, clock).add_routes(listener.application)
+        try:
+            bound = await listener.start(host, port, tls)
+        except OSError:
+            await listener.stop()
+            raise
+        return listener, f"{'https' if tls else 'http'}://{bracketed(host)}:{bound}"
+
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            listener, url = await begin()
+            stack.push_async_callback(listener.stop)
+            yield url
+            return
+        except OSError as error:
+            problem = error
+        if problem.errno != errno.EADDRINUSE:
+            raise OperatorError(
+                f"api.listen: cannot listen on {host}:{port}: {problem.strerror or problem}; "
+                "choose another in controller.toml"
+            ) from problem
+        # Such as another service of this home, which this one stands by for.
+        logger.warning(
+            "api.listen: another program listens on %s:%d: operators are answered here when it "
+            "has ended",
+            host,
+            port,
+        )
+        later = asyncio.create_task(_later(begin, stack))
+        stack.callback(later.cancel)
+        yield ""
+
+
+async def _later(
+    begin: Callable[[], Awaitable[tuple[Listener, str]]], stack: contextlib.AsyncExitStack
+) -> None:
+    while True:
+        await asyncio.sleep(AGAIN_SECONDS)
+        with contextlib.suppress(OSError):
+            listener, url = await begin()
+            stack.push_async_callback(listener.stop)
+            logger.info("operators are answered at %s", url)
+            return
+
+
+def _tls(home: Home, settings: ApiSettings) -> ssl.SSLContext | None:
+    """Returns the context of the settings' certificate. Raises OperatorError."""
+    if not settings.certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(home.path / settings.certificate, home.path / settings.key)
+    except (OSError, ssl.SSLError) as error:
+        raise OperatorError(
+            f"api.certificate, api.key: {error.strerror or error}; give two PEM files"
+        ) from error
+    return context
