@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from modelwave_controller.trust.field_types import Name
 
-MAX_REASON = 200  # characters of an operator's text
+from modelwave_controller.phrases import MAX_REASON
 
 
 def _one_line(text: str) -> str:
