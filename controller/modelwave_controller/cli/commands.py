@@ -43,7 +43,7 @@ COMMANDS: dict[str, Place] = {
     "token": Place("token", "", "Make, list and revoke the access tokens of people and programs."),
     "ca": Place("ca", "", "Make the fleet's authority, and certificates by it."),
     "clock": Place("clock", "", "Show and accept the controller's clock."),
-    "log": Place("pruning", "", "Make room in the log of all rollouts."),
+    "log": Place("pruning", "", "Verify the log of all rollouts; make room in it."),
     "recover": Place(
         "recover",
         "recover",

@@ -417,7 +417,8 @@ class WaveCounts(_Body):
 
 class Condensed(_Act):
     """The rollout was over for long. These counts are what is left of its devices' answers, of
-    which the log had so many; they are final, also when a device answers later."""
+    which the log had so many; they are final, also when a device answers later. Then it comes
+    again, with the same counts and the number of those late answers."""
 
     kind: Literal["condensed"] = "condensed"
     waves: list[WaveCounts]
@@ -518,6 +519,48 @@ class Recovered(_Act):
     epoch: int = 0
 
 
+class RootPublished(_Act):
+    """The operator made this version the fleet's root."""
+
+    kind: Literal["root_published"] = "root_published"
+    version: int
+
+
+class ReleaseAdded(_Act):
+    """The operator added a release for a target to the home, or the same one for one more."""
+
+    kind: Literal["release_added"] = "release_added"
+    model: str
+    release: int
+    version: str
+    target: str
+    manifest: str  # sha256 of its payload
+
+
+class ReleasesSigned(_Act):
+    """The operator signed the manifests of these releases anew, with other keys."""
+
+    kind: Literal["releases_signed"] = "releases_signed"
+    model: str
+    releases: list[int]
+
+
+class TargetAdded(_Act):
+    """The operator added a target of their own, or replaced it."""
+
+    kind: Literal["target_added"] = "target_added"
+    target: str
+
+
+class CertificateMade(_Act):
+    """The operator made the fleet's authority, or a certificate by it: of the broker, under these
+    names, or of the controller."""
+
+    kind: Literal["certificate_made"] = "certificate_made"
+    of: Annotated[str, _one_of("authority", "broker", "controller")]
+    hosts: list[str] = []
+
+
 class FoundNewer(_Body):
     """The broker holds orders of the model up to `seq` that this fleet's key has signed, and that
     this database does not know: it is older than they are, or not the only one."""
@@ -559,7 +602,7 @@ class KeyBack(_Body):
     kind: Literal["key_back"] = "key_back"
 
 
-REPORTED, FOUND_NEWER = "reported", "found_newer"
+REPORTED, FOUND_NEWER, CONDENSED = "reported", "found_newer", "condensed"
 
 Act = (
     Created
@@ -582,6 +625,11 @@ Act = (
     | Restored
     | Recovered
     | Condensed
+    | RootPublished
+    | ReleaseAdded
+    | ReleasesSigned
+    | TargetAdded
+    | CertificateMade
 )
 Body = Annotated[
     Act

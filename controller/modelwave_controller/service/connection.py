@@ -101,6 +101,7 @@ class Connection:
         self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
         self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
         self._leaving: dict[int, Callable[[], None]] = {}  # by message id of the UNSUBSCRIBE
+        self.retained_messages = 0  # that have come, of all topics
         self.heard = Heard() if link.notes_heard else None  # which topics were
         self._hearing = list(link.heard)  # the filters that were last asked for
         self._denied: list[str] = []  # those of them that are to be asked for again
@@ -275,7 +276,7 @@ class Connection:
         client.on_subscribe = self._on_subscribe
         client.on_unsubscribe = self._on_unsubscribe
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
+        client.on_heard = self._on_message
         client.on_publish = self._on_publish
         return client
 
@@ -355,19 +356,16 @@ class Connection:
         self.link.say(problem)
         self._on_disconnect()
 
-    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, topic: str, payload: bytes, retain: bool) -> None:
         self._reads.wait(BURST_SECONDS)
-        if message.retain:
+        if retain:
+            self.retained_messages += 1
             self._answered()
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:  # not every broker checks what devices publish to
-            return
         if self.link.wants is not None and not self.link.wants(topic):
             return
         if self.heard is not None:
-            self.heard.note(topic, message.retain)
-        self.link.receive(topic, bytes(message.payload))
+            self.heard.note(topic, retain)
+        self.link.receive(topic, payload)
 
     def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, *_: object) -> None:
         self._reads.wait(BURST_SECONDS)
