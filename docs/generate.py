@@ -23,9 +23,7 @@ from typer.main import get_command
 from modelwave_agent import machine
 from modelwave_controller.boards import package
 from modelwave_controller.cli import view, whole_application
-from modelwave_controller.operations.judged import GateRow
-from modelwave_controller.operations.series import SeriesPoint
-from modelwave_controller.operations.status import Problem, StageRow, Status
+from modelwave_controller.results.rollouts import GateRow, Problem, SeriesPoint, StageRow, Status
 from modelwave_controller.rollout import plan
 
 ROOT = Path(__file__).resolve().parent.parent

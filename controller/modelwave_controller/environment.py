@@ -11,7 +11,8 @@ import os
 
 PASSPHRASE = "MODELWAVE_PASSPHRASE"  # of offline keys, or the PIN of their token
 ORDER_PASSPHRASE = "MODELWAVE_ORDER_PASSPHRASE"  # of the order key, or the PIN of its token
-SECRETS = (PASSPHRASE, ORDER_PASSPHRASE)
+TOKEN = "MODELWAVE_TOKEN"  # of who asks a service at --server
+SECRETS = (PASSPHRASE, ORDER_PASSPHRASE, TOKEN)
 
 _taken: dict[str, bytes] = {}
 

@@ -5,6 +5,7 @@ says what to do; `modelwave` prints it and exits with `exit_code`.
     TrustError     a signature, a hash or a golden set fails   1
     StorageError   the disk or the database fails              1
     KeyAwayError   an agent or a token with a key is away      1
+    ServerError    a remote service is not reached, or fails   1
 """
 
 
@@ -24,6 +25,22 @@ class WrongKeyError(OperatorError):
     """A key that the fleet's root does not name for this."""
 
 
+class NotFoundError(OperatorError):
+    """There is no such rollout, device, release or other thing."""
+
+
+class UnknownPersonError(OperatorError):
+    """A token is missing, wrong, expired or revoked."""
+
+
+class ForbiddenError(OperatorError):
+    """The role of who asks does not allow it."""
+
+
+class BusyError(OperatorError):
+    """Who asks has asked too often; later it is answered."""
+
+
 class NoDeviceError(OperatorError):
     """No device that the command could apply to has reported yet; one may report soon."""
 
@@ -40,3 +57,7 @@ class StorageError(ModelwaveError):
 class KeyAwayError(ModelwaveError):
     """What holds a key (an ssh-agent, a token) cannot sign now, and may later; nothing was
     signed."""
+
+
+class ServerError(ModelwaveError):
+    """The service at --server is not reached, or its answer is none."""

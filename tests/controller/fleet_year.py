@@ -22,7 +22,7 @@ from sqlalchemy import func, select, update
 from tests.controller import counted_twice
 
 from modelwave_controller.operations import rollouts
-from modelwave_controller.operations.status import Status
+from modelwave_controller.results.rollouts import Status
 from modelwave_controller.rollout.events import IN_PROGRESS, Body, Reported
 from modelwave_controller.rollout.state import FINISHED, REVERTED, State
 from modelwave_controller.service import retention

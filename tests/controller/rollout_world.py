@@ -20,8 +20,8 @@ from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
 from modelwave_controller.operations import rollouts, status
 from modelwave_controller.operations.rollouts import Request
-from modelwave_controller.operations.status import Status
 from modelwave_controller.releases.bundles import Signed
+from modelwave_controller.results.rollouts import Status
 from modelwave_controller.rollout.clock import GAP_SECONDS
 from modelwave_controller.rollout.plan import Plan, make_plan
 from modelwave_controller.rollout.state import Rollout, State

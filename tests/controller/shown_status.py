@@ -1,6 +1,6 @@
 """A status to draw."""
 
-from modelwave_controller.operations.status import StageRow, Status
+from modelwave_controller.results.rollouts import StageRow, Status
 
 STATUS = Status(
     rollout=3,

@@ -13,6 +13,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.operations import deltas as operations
 from modelwave_controller.releases import delta_files, delta_making, delta_offers
 from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.results.rollouts import NOTHING_SAVED, Saved
 from modelwave_controller.storage import deltas as stored
 from modelwave_shared import deltas, digests, fields
 from modelwave_shared.deltas import BSDIFF, MAX_OFFERS, SUBTRACTED, Offer
@@ -224,7 +225,7 @@ def test_rollout_start_makes_what_the_fleet_has_use_for_and_the_status_shows_wha
     world.hear(devices)
     assert "saved 9,600 bytes, by deltas to 2 devices" in run("rollout", "status").out
     assert run("rollout", "status", "--json").json()["saved"] == {"devices": 2, "bytes": 9600}
-    assert seen(world).saved == (2, 9600)
+    assert seen(world).saved == Saved(2, 9600)
     shown = run("device", "show", devices[0].name)
     assert "digits 2 came as a delta: 4,800 bytes less were downloaded" in shown.out
     assert run("device", "show", devices[0].name, "--json").json()["models"][0]["saved"] == 4800
@@ -233,7 +234,7 @@ def test_rollout_start_makes_what_the_fleet_has_use_for_and_the_status_shows_wha
 
 def test_what_was_spared_is_found_by_an_index_of_those_alone(world: World) -> None:
     with world.store.read() as connection:
-        assert stored.saved(connection, ["0" * 64]) == (0, 0)
+        assert stored.saved(connection, ["0" * 64]) == NOTHING_SAVED
         plan = connection.exec_driver_sql(
             "EXPLAIN QUERY PLAN SELECT count(*), sum(saved) FROM device_models "
             "WHERE sha256 IN (?) AND saved > 0",

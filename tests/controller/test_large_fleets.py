@@ -18,7 +18,8 @@ from tests.controller.test_scans import statements
 
 from modelwave_controller.operations import device_list, series
 from modelwave_controller.operations.device_list import DeviceList, Only
-from modelwave_controller.operations.status import Status, StatusReader
+from modelwave_controller.operations.status import StatusReader
+from modelwave_controller.results.rollouts import Status
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.storage import clock, log, sampled, tables, unfinished
 from modelwave_controller.storage.clock import Stored

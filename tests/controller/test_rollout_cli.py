@@ -381,7 +381,7 @@ def test_an_empty_rollout_is_refused_and_does_not_mean_the_newest(
     before = world.state()
     ran = run("rollout", command, "")
     assert (ran.code, ran.out) == (2, "")
-    assert "ROLLOUT: no rollout or model is called ''" in ran.err
+    assert "rollout: no rollout or model is called ''" in ran.err
     assert world.state() == before
 
 

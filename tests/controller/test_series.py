@@ -23,9 +23,10 @@ from modelwave_controller.cli import rollout as rollout_cli
 from modelwave_controller.cli import sparkline, view, view_judged
 from modelwave_controller.evidence.figures import ReleaseFigures
 from modelwave_controller.operations import series
-from modelwave_controller.operations.judged import GateRow, worst_targets
-from modelwave_controller.operations.series import SeriesPoint, SeriesReader, windows_of
-from modelwave_controller.operations.status import StageRow, Status, StatusReader
+from modelwave_controller.operations.judged import worst_targets
+from modelwave_controller.operations.series import SeriesReader, windows_of
+from modelwave_controller.operations.status import StatusReader
+from modelwave_controller.results.rollouts import GateRow, SeriesPoint, StageRow, Status
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.planned_gates import parse_gate
 from modelwave_controller.storage import (

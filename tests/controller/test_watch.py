@@ -21,9 +21,8 @@ from modelwave_controller.cli import view
 from modelwave_controller.cli.rollout import _changes, _until_end
 from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations import rollouts, status
-from modelwave_controller.operations.problems import Problem
-from modelwave_controller.operations.status import Status
 from modelwave_controller.phrases import moment, seconds_of
+from modelwave_controller.results.rollouts import Problem, Status
 from modelwave_controller.rollout.state import FINAL
 
 REASON = "golden set: 3 of 60 labels right"

@@ -15,7 +15,7 @@ from test_retry import finish_without, hold, lenient
 
 from modelwave_controller.operations import rollouts
 from modelwave_controller.operations.rollouts import Request
-from modelwave_controller.operations.status import Status
+from modelwave_controller.results.rollouts import Status
 from modelwave_controller.rollout.state import REVERTED
 from modelwave_shared.maintenance import READS_MAINTENANCE
 from modelwave_shared.words import ORDER, READS, WRITES

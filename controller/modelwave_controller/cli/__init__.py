@@ -59,6 +59,15 @@ def _options(
     home: Annotated[
         Path, typer.Option(envvar="MODELWAVE_HOME", help="The operator's folder.", parser=path)
     ] = Path("modelwave-home"),
+    server: Annotated[
+        str,
+        typer.Option(
+            envvar="MODELWAVE_SERVER",
+            metavar="URL",
+            help="Ask the service at this address, in place of the home.",
+            show_default=False,
+        ),
+    ] = "",
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True)
     ] = False,

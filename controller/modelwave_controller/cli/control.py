@@ -1,21 +1,19 @@
 """`modelwave rollout promote` and `approve`: end a soak, and the wait for an approval."""
 
-import time
 from typing import Annotated
 
 import typer
 
+from modelwave_controller.api import rollouts as calls
+from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.options import (
     JsonOption,
     ReasonOption,
     RolloutArgument,
-    actor,
     reason_of,
     reason_or_none,
 )
-from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
-from modelwave_controller.operations import control
 from modelwave_controller.terminal import safe, say
 
 
@@ -43,13 +41,13 @@ def promote(
     why = reason_or_none(reason, "--reason")
     if force is not None:
         why = reason_of(force, "--force")
-    with opened_store(ctx) as store:
-        number, skipped = control.promote(
-            store, rollout, why, time.time(), actor(), force is not None, full
+    with door(ctx) as there:
+        found = ask(
+            there, calls.PROMOTE, rollout=rollout, reason=why, force=force is not None, full=full
         )
-        show_heading(status_of(store, str(number)), as_json)
-        if not as_json:
-            say(f"  [yellow]skipped {safe(skipped)}[/]")
+    show_heading(found.status, as_json)
+    if not as_json:
+        say(f"  [yellow]skipped {safe(found.skipped)}[/]")
 
 
 def approve(
@@ -64,6 +62,6 @@ def approve(
 ) -> None:
     """Approve a stage before which the plan asks for approval, so that it may open."""
     why = reason_or_none(reason, "--reason")
-    with opened_store(ctx) as store:
-        number = control.approve(store, rollout, stage, why, time.time(), actor())
-        show_heading(status_of(store, str(number)), as_json)
+    with door(ctx) as there:
+        found = ask(there, calls.APPROVE_STAGE, rollout=rollout, stage=stage, reason=why)
+    show_heading(found, as_json)

@@ -1,7 +1,7 @@
 """Says how far the classes that canaries predict differ from those of controls."""
 
 from modelwave_controller.cli.amounts import percent
-from modelwave_controller.operations.drifted import DriftRow
+from modelwave_controller.results.rollouts import DriftRow
 
 JUDGES_NOTHING = "this judges nothing"
 

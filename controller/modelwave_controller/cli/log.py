@@ -11,8 +11,9 @@ import typer
 
 from modelwave_controller.cli.options import JsonOption, NewestArgument, duration
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.operations.history import History, LogEntry, number_of
+from modelwave_controller.operations.history import History, number_of
 from modelwave_controller.phrases import moment, plural
+from modelwave_controller.results.log import LogEntry
 from modelwave_controller.storage.log import Wanted
 from modelwave_controller.terminal import plain, say
 

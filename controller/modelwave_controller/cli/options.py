@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwave_controller import disk, environment
+from modelwave_controller.api.words import MAX_REASON
 from modelwave_controller.environment import PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.phrases import duration as shown_duration
@@ -20,8 +21,6 @@ from modelwave_controller.phrases import seconds_of, whole_seconds_of
 
 if TYPE_CHECKING:
     from modelwave_controller.home import Home
-
-MAX_REASON = 200  # characters of an operator's text
 
 
 def path(text: str) -> Path:
@@ -71,11 +70,21 @@ NewestArgument = Annotated[
 ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 
 
+def server_of(ctx: typer.Context) -> str:
+    """Returns the URL that --server gives; "" without it."""
+    return str(ctx.find_root().params.get("server") or "")
+
+
 def home_of(ctx: typer.Context) -> "Home":
-    """Returns the home that --home names."""
+    """Returns the home that --home names. Raises OperatorError if the command is for a service."""
     from modelwave_controller.home import Home  # cryptography is slow to import
 
     root = ctx.find_root()
+    if server_of(ctx):
+        raise OperatorError(
+            f"--server: `{ctx.command_path}` works on a home, where its files are: leave out "
+            "--server"
+        )
     if isinstance(root.obj, Path):
         root.obj = Home(root.obj)
     assert isinstance(root.obj, Home)

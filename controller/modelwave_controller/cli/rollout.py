@@ -4,15 +4,17 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
-from functools import partial
 from math import inf
 from typing import Annotated, Any
 
 import typer
 from rich.live import Live
 
+from modelwave_controller.api import rollouts as calls
+from modelwave_controller.api.call import Call
 from modelwave_controller.cli import view
 from modelwave_controller.cli.control import approve, promote
+from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.lint import lint
 from modelwave_controller.cli.log import rollout_log
 from modelwave_controller.cli.options import (
@@ -20,22 +22,16 @@ from modelwave_controller.cli.options import (
     NewestArgument,
     ReasonOption,
     RolloutArgument,
-    actor,
     duration,
-    home_of,
-    reason_of,
     reason_or_none,
 )
 from modelwave_controller.cli.report import rollout_report
 from modelwave_controller.cli.start import start
-from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.interruption import Interrupted
-from modelwave_controller.operations import rollouts, trusted
-from modelwave_controller.operations.status import Entry, Status, StatusReader, entries
+from modelwave_controller.results.rollouts import Entry, Status
 from modelwave_controller.rollout import retry as retrying
 from modelwave_controller.rollout import state
-from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import console, print_json, show, table
 
 app = typer.Typer(no_args_is_help=True)
@@ -63,9 +59,8 @@ def show_status(
     ctx: typer.Context, rollout: NewestArgument = None, as_json: JsonOption = False
 ) -> None:
     """Show a rollout's status, its reason, what happens next, and a row for each stage."""
-    with opened_store(ctx) as store:
-        home = home_of(ctx)
-        found = status_of(store, rollout, with_series=True, trust=lambda: trusted.troubles(home))
+    with door(ctx) as there:
+        found = ask(there, calls.STATUS, rollout=_newest(rollout))
     if as_json:
         print_json(found.json())
     else:
@@ -75,8 +70,8 @@ def show_status(
 @app.command("list")
 def list_rollouts(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List all rollouts, the newest last."""
-    with opened_store(ctx) as store, store.read() as connection:
-        found = [asdict(entry) for entry in entries(connection, time.time())]
+    with door(ctx) as there:
+        found = [asdict(entry) for entry in ask(there, calls.LIST)]
     if as_json:
         print_json(found)
         return
@@ -106,13 +101,11 @@ def watch(
     7 if it goes on after --timeout. Ctrl-C (130) and SIGTERM (143) end only
     the watching.
     """
-    with opened_store(ctx) as store:
-        with store.read() as connection:
-            reader = StatusReader(connection, rollout, with_series=True)
+    with door(ctx) as there:
+        which = str(ask(there, calls.STATUS, rollout=_newest(rollout)).rollout)
 
         def read() -> Status:
-            with store.read() as connection:
-                return reader.read(connection, time.time())
+            return ask(there, calls.STATUS, rollout=which)
 
         try:
             last = _follow(read, interval, as_json, inf if timeout is None else timeout)
@@ -129,7 +122,7 @@ def pause(
     as_json: JsonOption = False,
 ) -> None:
     """Open no further stage. Devices that have an order go on; a FAIL still reverts."""
-    _do(ctx, rollouts.pause, rollout, _reason(reason, "paused by the operator"), as_json)
+    _do(ctx, calls.PAUSE, as_json, rollout=rollout, reason=reason_or_none(reason, "--reason"))
 
 
 @app.command()
@@ -142,8 +135,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on after a pause; after a hold, order its devices anew or overrule the gate."""
-    why = reason_or_none(accept, "--accept")
-    _do(ctx, rollouts.resume, rollout, why, as_json)
+    _do(ctx, calls.RESUME, as_json, rollout=rollout, accept=reason_or_none(accept, "--accept"))
 
 
 @app.command()
@@ -170,10 +162,15 @@ def retry(
     Without options these are the devices that failed or are silent.
     """
     words = [word.strip().upper() for word in outcome.split(",")] if outcome is not None else []
-    why = _reason(reason, "retried by the operator")
-    with opened_store(ctx) as store:
-        number, _ = rollouts.retry(store, rollout, device or [], words, why, time.time(), actor())
-        show_heading(status_of(store, str(number)), as_json)
+    _do(
+        ctx,
+        calls.RETRY,
+        as_json,
+        rollout=_newest(rollout),
+        devices=device or [],
+        outcomes=words,
+        reason=reason_or_none(reason, "--reason"),
+    )
 
 
 @app.command()
@@ -185,7 +182,7 @@ def abort(
 ) -> None:
     """Stop a rollout and leave everything as it is: the opened slots keep the new release, also
     for devices that join later; all other slots keep the old one."""
-    _do(ctx, rollouts.abort, rollout, _reason(reason, "aborted by the operator"), as_json)
+    _do(ctx, calls.ABORT, as_json, rollout=rollout, reason=reason_or_none(reason, "--reason"))
 
 
 @app.command()
@@ -197,8 +194,7 @@ def revert(
 ) -> None:
     """Revert a release, also one that was rolled out long ago: every slot with an order for it
     gets an order for the release before."""
-    act = partial(rollouts.revert, minimum=home_of(ctx).root.minimum)
-    _do(ctx, act, rollout, _reason(reason, "reverted by the operator"), as_json)
+    _do(ctx, calls.REVERT, as_json, rollout=rollout, reason=reason_or_none(reason, "--reason"))
 
 
 def _cell(value: Any) -> object:
@@ -207,20 +203,14 @@ def _cell(value: Any) -> object:
     return ", ".join(value) or "–" if isinstance(value, list) else value or "–"
 
 
-def _do(
-    ctx: typer.Context,
-    act: Callable[[Store, str, str, float, str], int],
-    rollout: str,
-    words: str,
-    as_json: bool,
-) -> None:
-    with opened_store(ctx) as store:
-        number = act(store, rollout, words, time.time(), actor())
-        show_heading(status_of(store, str(number)), as_json)
+def _do(ctx: typer.Context, call: Call[Any, Status], as_json: bool, **said: Any) -> None:
+    with door(ctx) as there:
+        found = ask(there, call, **said)
+    show_heading(found, as_json)
 
 
-def _reason(given: str | None, what: str) -> str:
-    return what if given is None else f"{what}: {reason_of(given, '--reason')}"
+def _newest(rollout: str | None) -> str:
+    return calls.NEWEST if rollout is None else rollout
 
 
 def _follow(read: Callable[[], Status], interval: float, as_json: bool, timeout: float) -> Status:

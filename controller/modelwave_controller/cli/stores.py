@@ -7,7 +7,8 @@ from contextlib import closing
 import typer
 
 from modelwave_controller.cli.options import home_of
-from modelwave_controller.operations.status import Status, StatusReader
+from modelwave_controller.operations.status import StatusReader
+from modelwave_controller.results.rollouts import Status
 from modelwave_controller.storage.store import Store
 
 

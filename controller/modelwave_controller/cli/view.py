@@ -13,8 +13,8 @@ from rich.text import Text
 
 from modelwave_controller.cli import drift_words
 from modelwave_controller.cli.view_judged import VERDICT_STYLES, ByWindow, Fitting, looked
-from modelwave_controller.operations.status import StageRow, Status
 from modelwave_controller.phrases import plural
+from modelwave_controller.results.rollouts import StageRow, Status
 from modelwave_controller.rollout import state
 from modelwave_controller.terminal import print_json, safe, show
 
@@ -98,10 +98,10 @@ def heading(status: Status) -> RenderableType:
 
 
 def _saved(status: Status) -> list[str]:
-    devices, spared = status.saved
-    if not devices:
+    saved = status.saved
+    if not saved.devices:
         return []
-    return [f"  saved {spared:,} bytes, by deltas to {plural(devices, 'device')}"]
+    return [f"  saved {saved.bytes:,} bytes, by deltas to {plural(saved.devices, 'device')}"]
 
 
 def stages(status: Status) -> Fitting:

@@ -1,33 +1,10 @@
 """How far the classes that canaries predict differ from those of controls, for people. It judges
 nothing."""
 
-from dataclasses import dataclass
-
+from modelwave_controller.results.rollouts import DriftRow, MovedClass
 from modelwave_controller.rollout.state import Rollout
 
 OTHERS = "the other classes"
-
-
-@dataclass(frozen=True)
-class MovedClass:
-    """The shares of a class among the predictions of both sides."""
-
-    name: str
-    canaries: float
-    controls: float
-
-
-@dataclass(frozen=True)
-class DriftRow:
-    """What the newest look of a stage, counted from 1, found for a target. `distance` is the share
-    of predictions that would have to be others; `canaries` and `controls` how many there were."""
-
-    stage: int
-    target: str
-    distance: float
-    canaries: int
-    controls: int
-    moved: list[MovedClass]
 
 
 def drift_rows(rollout: Rollout) -> list[DriftRow]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwave_controller.judge.verdicts import rank
-from modelwave_controller.operations.judged import GateRow, gate_rows, worst_targets
+from modelwave_controller.operations.judged import gate_rows, worst_targets
+from modelwave_controller.results.rollouts import GateRow
 from modelwave_controller.rollout import planned_gates
 from modelwave_controller.rollout.events import Finding
 from modelwave_controller.rollout.planned_gates import parse_gate

@@ -5,9 +5,9 @@ hold an old state of the database, and the log is never in memory as a whole.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from modelwave_controller.operations import rollouts
+from modelwave_controller.results.log import LogEntry
 from modelwave_controller.rollout.events import FLEET
 from modelwave_controller.rollout.lines import line_of
 from modelwave_controller.storage import counting, log
@@ -15,23 +15,6 @@ from modelwave_controller.storage.log import Wanted
 from modelwave_controller.storage.store import Store
 
 PAGE = 1000  # events
-
-
-@dataclass(frozen=True)
-class LogEntry:
-    """An event, in words. `at` is in Unix seconds; `rollout` None: an act of an operator that
-    belongs to none; `stage` counts from 1."""
-
-    id: int
-    at: float
-    rollout: int | None
-    model: str
-    actor: str
-    kind: str
-    what: str
-    reason: str
-    stage: int | None
-    device: str
 
 
 class History:

@@ -1,36 +1,14 @@
 """What the looks of a rollout's stages found, for people: a row for each gate and target."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
 
 from modelwave_controller.judge.verdicts import rank
 from modelwave_controller.phrases import plural, span
+from modelwave_controller.results.rollouts import GateRow
 from modelwave_controller.rollout import course, state
 from modelwave_controller.rollout.events import Finding
 from modelwave_controller.rollout.state import Rollout
-
-
-@dataclass(frozen=True)
-class GateRow:
-    """What stands of a gate in a stage, counted from 1; `target` is "" for all together. `harm` is
-    how much worse canaries are than controls, or the mean where the gate is a fixed limit, with
-    its bounds; None: there was nothing to compare. `look` is the newest one, such as "2 of 4"."""
-
-    stage: int
-    gate: str
-    target: str
-    verdict: str
-    harm: float | None
-    low: float | None
-    high: float | None
-    margin: float | None
-    canaries: int
-    controls: int
-    p: float | None
-    needs: str
-    reason: str
-    look: str
 
 
 def gate_rows(rollout: Rollout) -> list[GateRow]:

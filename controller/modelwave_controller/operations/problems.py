@@ -1,11 +1,12 @@
 """Finds the devices of a rollout that did not succeed, and what each says about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
 from modelwave_controller.phrases import moment
+from modelwave_controller.results.rollouts import Problem
 from modelwave_controller.rollout import retry, wanted
 from modelwave_controller.rollout.events import IN_PROGRESS
 from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
@@ -24,18 +25,6 @@ NO_ANSWER = "no answer by the deadline"
 REFUSED = "refused"  # for one that refuses the order by its number
 
 Answered = tuple[Wave, dict[str, Answer]]  # the answers by device
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A device that did not succeed, and the reason that it reported. `then` says when it tries
-    again by itself, or of a silent one when it last reported: a moment, which stays the same
-    between two reports; or ""."""
-
-    device: str
-    outcome: str
-    reason: str
-    then: str = ""
 
 
 def problems_of(

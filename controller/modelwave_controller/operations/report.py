@@ -14,13 +14,9 @@ from modelwave_controller.judge.verdicts import PASS
 from modelwave_controller.operations import observations
 from modelwave_controller.operations.gate_courses import GateCourse, gate_courses
 from modelwave_controller.operations.observations import Anchor, FleetObserved, Timeline
-from modelwave_controller.operations.problems import REFUSED, SILENT, Problem
-from modelwave_controller.operations.status import (
-    MAX_PROBLEMS,
-    StageRow,
-    Status,
-    StatusReader,
-)
+from modelwave_controller.operations.problems import REFUSED, SILENT
+from modelwave_controller.operations.status import MAX_PROBLEMS, StatusReader
+from modelwave_controller.results.rollouts import Problem, StageRow, Status
 from modelwave_controller.rollout.events import (
     Aborted,
     Began,

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
-from modelwave_controller.errors import NoDeviceError, OperatorError
+from modelwave_controller.errors import NoDeviceError, NotFoundError, OperatorError
 from modelwave_controller.evidence import sight
 from modelwave_controller.operations import judgeable, preview, recover, superseding, ways
 from modelwave_controller.operations.expected import expected_agreement
@@ -216,12 +216,12 @@ def find(found: State, wanted: str | None) -> Rollout:
     is none."""
     rollouts = list(found.rollouts.values())
     if not rollouts:
-        raise OperatorError("there is no rollout yet: `modelwave rollout start MODEL RELEASE`")
+        raise NotFoundError("there is no rollout yet: `modelwave rollout start MODEL RELEASE`")
     if wanted is None:
         return rollouts[-1]
     matching = [r for r in rollouts if wanted == (str(r.id) if wanted.isdigit() else r.model)]
     if not matching:
-        raise OperatorError(
+        raise NotFoundError(
             f"ROLLOUT: no rollout or model is called {wanted[:64]!r}; see `modelwave rollout list`"
         )
     return matching[-1]

@@ -5,13 +5,13 @@ oftener than that costs a small part of the time. In a large fleet they are thos
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from math import exp, inf
 from typing import Any
 
 from sqlalchemy import Connection
 
+from modelwave_controller.results.rollouts import Series, SeriesPoint
 from modelwave_controller.rollout import course, planned_gates, state
 from modelwave_controller.rollout.planned_gates import PlannedGate
 from modelwave_controller.rollout.state import Rollout
@@ -24,22 +24,6 @@ MAX_WINDOWS = 24  # the newest
 MAX_DEVICES = 250  # of each arm; a few more, as they are those of whole slots
 AGAIN = 3  # windows, the newest that were read, are read again with the next ones
 REST = 20  # times as long as the last reading took, until the next one
-
-
-@dataclass(frozen=True)
-class SeriesPoint:
-    """Window `window`, from 1, of a stage. `canaries`, `controls`: the means of the devices' means,
-    None where nobody measured; of `devices`, of which `canary_devices` are canaries. What a plan
-    compares by a ratio, such as latency in ms, is a geometric mean."""
-
-    window: int
-    canaries: float | None
-    controls: float | None
-    devices: int
-    canary_devices: int
-
-
-Series = dict[str, list[SeriesPoint]]  # by gate, as the plan writes it
 
 
 Sums = dict[int, list[DeviceMeans]]  # by window of the stage: an entry for each gate

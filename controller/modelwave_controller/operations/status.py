@@ -4,27 +4,22 @@ It is made of plain values, from the log's state; cli/view.py draws them, --json
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from modelwave_controller.judge.verdicts import FAIL, PASS
 from modelwave_controller.operations import recover, rollouts, ways
-from modelwave_controller.operations.drifted import DriftRow, drift_rows
+from modelwave_controller.operations.drifted import drift_rows
 from modelwave_controller.operations.health import health
-from modelwave_controller.operations.judged import GateRow, gate_rows, next_look, promoted_by
-from modelwave_controller.operations.problems import (
-    REFUSED,
-    SILENT,
-    Problem,
-    problems_of,
-    with_moments,
-)
-from modelwave_controller.operations.series import Series, SeriesReader
-from modelwave_controller.operations.waits import Waits, waits_for
+from modelwave_controller.operations.judged import gate_rows, next_look, promoted_by
+from modelwave_controller.operations.problems import REFUSED, SILENT, problems_of, with_moments
+from modelwave_controller.operations.series import SeriesReader
+from modelwave_controller.operations.waits import waits_for
 from modelwave_controller.phrases import clones, listed, plural
+from modelwave_controller.results.rollouts import Entry, Problem, StageRow, Status
 from modelwave_controller.rollout import gates, state
 from modelwave_controller.rollout.decide import answers, decide, label, overdue, stage_gate
 from modelwave_controller.rollout.facts import (
@@ -46,7 +41,6 @@ from modelwave_controller.storage import (
 )
 from modelwave_controller.storage.ahead import Comparison
 from modelwave_controller.storage.counted import Counted
-from modelwave_controller.storage.deltas import NOTHING_SAVED, Saved
 from modelwave_controller.storage.unfinished import NOBODY_FOUND, Unfinished
 
 MAX_PROBLEMS = 5
@@ -62,76 +56,6 @@ class Times(NamedTuple):
     numbers_doubt: str = ""
     wall: float = inf
     key_away: str = ""
-
-
-@dataclass(frozen=True)
-class StageRow:
-    """The row of a stage, or of a revert. `silent` counts devices without an answer, after the
-    deadline also those still in progress; `deferred` those whose program does not let the update go
-    on now; `to_open` known devices that further parts of it open; `gate` is one word. `promoted`
-    says who ended its soak, and what was skipped."""
-
-    name: str
-    devices: int
-    in_progress: int
-    succeeded: int
-    rolled_back: int
-    failed: int
-    rejected: int
-    canceled: int
-    silent: int
-    gate: str
-    reason: str
-    deferred: int = 0
-    shadowed: int = 0
-    to_open: int = 0
-    promoted: str = ""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A rollout in the list of all; `reason` is its status' `why`, where it is not over."""
-
-    rollout: int
-    model: str
-    release: int | None  # None: its beginning is not understood
-    targets: list[str]
-    status: str
-    stages: str  # "2/4": opened and planned
-    reason: str
-
-
-@dataclass(frozen=True)
-class Status:
-    rollout: int
-    model: str
-    release: int  # 0, without targets, if the `created` event was not understood
-    version: str
-    targets: list[str]
-    seed: int | None  # that has drawn the order of slots; None: of before there were seeds
-    status: str
-    why: str
-    next: str
-    warnings: list[str]
-    rows: list[StageRow]
-    problems: list[Problem]  # the first of them
-    more_problems: int = 0  # how many others there are
-    find_others: str = ""  # the commands that name them
-    judged: list[GateRow] = field(default_factory=list)
-    next_look: str = ""
-    drift: list[DriftRow] = field(default_factory=list)
-    waits: Waits | None = None
-    series: Series = field(default_factory=dict)  # of the newest stage, `series_stage`, from 1
-    series_stage: int = 0  # 0: there is none
-    series_of_all: bool = True  # devices; else of some (operations/series.py)
-    saved: Saved = NOTHING_SAVED  # what deltas have spared devices that run its release
-
-    @property
-    def final(self) -> bool:
-        return self.status in state.FINAL
-
-    def json(self) -> dict[str, Any]:
-        return asdict(self) | {"final": self.final, "saved": self.saved._asdict()}
 
 
 def entries(connection: Connection, now: float) -> list[Entry]:
@@ -247,6 +171,7 @@ def describe(
         next_look=next_look(rollout, times.clock),
         drift=drift_rows(rollout),
         waits=waits_for(rollout, times.wall),
+        final=rollout.status in state.FINAL,
     )
 
 

@@ -1,23 +1,8 @@
 """What a rollout waits for that an operator can give, for programs: the status' JSON has it."""
 
-from dataclasses import dataclass
-
+from modelwave_controller.results.rollouts import Waits
 from modelwave_controller.rollout import state, waiting
 from modelwave_controller.rollout.state import Rollout
-
-
-@dataclass(frozen=True)
-class Waits:
-    """It waits for `what`, "approval" or "start", before `stage`, from 1, `since` a moment in Unix
-    seconds and `until` another one, if that ends it. `check` is what the plan says is to be
-    checked; `command` ends it at once."""
-
-    what: str
-    stage: int
-    since: float
-    until: float | None
-    check: str
-    command: str
 
 
 def waits_for(rollout: Rollout, wall: float) -> Waits | None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, text
 
+from modelwave_controller.results.rollouts import Saved
 from modelwave_controller.storage.devices import reads
 from modelwave_controller.storage.tables import device_models, devices
 from modelwave_shared.deltas import BSDIFF
@@ -18,14 +19,6 @@ class Alive(NamedTuple):
     manifest: str
     devices: int
     reads: int
-
-
-class Saved(NamedTuple):
-    devices: int
-    bytes: int
-
-
-NOTHING_SAVED = Saved(0, 0)
 
 
 def alive(connection: Connection, model: str, target: str) -> list[Alive]:

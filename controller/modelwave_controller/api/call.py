@@ -1,0 +1,63 @@
+"""A call: one thing that can be asked of a controller, by whom, at which path, and what comes back.
+
+The command line, the HTTP listener, the Python client and the OpenAPI document are made from these.
+The local command line gives a call to the desk (desk/), which does it on the home; the remote one
+sends it to a listener (web/), which gives it to the desk of its home. What a call says is checked
+in both ways by the same model.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from string import Formatter
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+PREFIX = "/api/v1"
+GET, POST, PUT, DELETE = "GET", "POST", "PUT", "DELETE"
+
+AskedT = TypeVar("AskedT", bound="Asked")
+AnswerT = TypeVar("AnswerT")
+
+
+class Asked(BaseModel):
+    """What a call says. Fields that its path names stand there; the others are the query of a GET
+    or a DELETE, the JSON body of others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@dataclass(frozen=True)
+class Call(Generic[AskedT, AnswerT]):
+    """group: of calls that belong together; the modules api/GROUP.py and desk/GROUP.py have them
+    name: unique; OpenAPI's operationId
+    path: below PREFIX, with the names of fields in braces
+    answers: the type of the answer; its JSON is the same as a command's --json
+    needs: the permission of people/roles.py
+    """
+
+    group: str
+    name: str
+    method: str
+    path: str
+    asks: type[AskedT]
+    answers: Any
+    needs: str
+    summary: str
+
+    @cached_property
+    def answer(self) -> TypeAdapter[AnswerT]:
+        return TypeAdapter(self.answers)
+
+    @cached_property
+    def in_path(self) -> tuple[str, ...]:
+        """The fields that its path names."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)
+
+    @property
+    def has_body(self) -> bool:
+        return self.method in (POST, PUT) and set(self.asks.model_fields) > set(self.in_path)
+
+    @property
+    def changes(self) -> bool:
+        return self.method != GET

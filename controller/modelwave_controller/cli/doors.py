@@ -1,0 +1,58 @@
+"""The door that a command goes through to the controller: the home on this machine, or the service
+at --server."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+import typer
+from pydantic import ValidationError
+
+from modelwave_controller.api.call import AnswerT, AskedT, Call
+from modelwave_controller.cli.options import actor, home_of, server_of
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.trust.field_types import first_problem
+
+
+class Door(Protocol):
+    """Answers calls: a Desk, or a Remote."""
+
+    def ask(self, call: Call[AskedT, AnswerT], asked: AskedT) -> AnswerT: ...
+
+
+def door(ctx: typer.Context) -> AbstractContextManager[Door]:
+    """Returns the door, which the `with` block closes. Raises OperatorError."""
+    return _remote(ctx) if server_of(ctx) else _at_home(ctx)
+
+
+def ask(there: Door, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
+    """Asks a call with these fields. Raises OperatorError, which names a wrong one."""
+    try:
+        asked = call.asks(**said)
+    except ValidationError as error:
+        raise OperatorError(first_problem(error)) from error
+    return there.ask(call, asked)
+
+
+@contextmanager
+def _at_home(ctx: typer.Context) -> Iterator[Door]:
+    # What a command at another machine's service does not need takes long to import.
+    from modelwave_controller.cli.stores import opened_store
+    from modelwave_controller.desk.desk import Desk
+    from modelwave_controller.people.roles import at_home
+
+    with opened_store(ctx) as store:
+        yield Desk(home_of(ctx), store, at_home(actor()))
+
+
+@contextmanager
+def _remote(ctx: typer.Context) -> Iterator[Door]:
+    from modelwave_controller.client import Remote
+    from modelwave_controller.environment import TOKEN, secret
+
+    server = server_of(ctx)
+    token = secret(TOKEN)
+    if not token:
+        raise OperatorError(f"--server: set {TOKEN} to a token; `modelwave token create` makes one")
+    with Remote(server, token.decode(), "") as remote:
+        yield remote

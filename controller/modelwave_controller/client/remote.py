@@ -1,0 +1,123 @@
+"""Asks calls of a service over HTTP."""
+
+import http.client
+import json
+import secrets
+import ssl
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from pydantic import ValidationError
+
+from modelwave_controller.api.call import POST, PREFIX, AnswerT, AskedT, Call
+from modelwave_controller.api.problem import MEDIA_TYPE, Problem, error_of
+from modelwave_controller.errors import OperatorError, ServerError
+
+MAX_ANSWER_BYTES = 64 << 20
+SECONDS = 60.0  # without a byte from the service
+TRIES = 2  # of a call: what creates has a key, so that it is done once
+
+
+class Remote:
+    """The service at `url`, such as https://fleet.example/modelwave. Safe to use in one thread."""
+
+    def __init__(self, url: str, token: str, ca: str = "") -> None:
+        """`ca`: a PEM file with the authorities to trust; "": those of the system. Raises
+        OperatorError for a wrong URL."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise OperatorError("--server: give https://HOST, with :PORT and a path where needed")
+        self.url = url.rstrip("/")
+        self._token = token
+        self._ca = ca
+        self._parts = parts
+        self._connection: http.client.HTTPConnection | None = None
+
+    def ask(self, call: Call[AskedT, AnswerT], asked: AskedT) -> AnswerT:
+        """Returns the answer. Raises the error that the service had, ServerError if it is not
+        reached."""
+        said = asked.model_dump(mode="json", exclude_defaults=True)
+        in_path = {name: quote(str(said.pop(name)), safe="") for name in call.in_path}
+        path = PREFIX + call.path.format(**in_path)
+        if call.has_body:
+            body = self._exchange(call.method, path, json.dumps(said).encode())
+        else:
+            body = self._exchange(call.method, f"{path}?{urlencode(said)}" if said else path, b"")
+        try:
+            return call.answer.validate_json(body)
+        except ValidationError as error:
+            raise ServerError(
+                f"{self.url}: an answer that this modelwave does not understand: is it the same "
+                "version as the service?"
+            ) from error
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> "Remote":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _exchange(self, method: str, path: str, body: bytes) -> bytes:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        if method == POST:
+            headers["Idempotency-Key"] = secrets.token_hex(16)
+            headers["Content-Type"] = "application/json"
+        for left in reversed(range(TRIES)):
+            try:
+                return self._once(method, self._parts.path.rstrip("/") + path, body, headers)
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                if not left:
+                    raise ServerError(
+                        f"{self.url}: not reached ({_words(error)}): does `modelwave serve` run "
+                        "there?"
+                    ) from error
+        raise AssertionError
+
+    def _once(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+        connection = self._connected()
+        connection.request(method, path, body or None, headers)
+        answer = connection.getresponse()
+        found = answer.read(MAX_ANSWER_BYTES + 1)
+        if len(found) > MAX_ANSWER_BYTES:
+            self.close()
+            raise ServerError(f"{self.url}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+        if answer.status == http.client.OK:
+            return found
+        raise self._refused(answer, found)
+
+    def _refused(self, answer: http.client.HTTPResponse, body: bytes) -> Exception:
+        kind = answer.headers.get_content_type()
+        if kind == MEDIA_TYPE:
+            try:
+                return error_of(Problem.model_validate_json(body))
+            except ValidationError:
+                pass
+        return ServerError(
+            f"{self.url}: answered {answer.status} {answer.reason}, which no modelwave says: is "
+            "the address right?"
+        )
+
+    def _connected(self) -> http.client.HTTPConnection:
+        if self._connection is None:
+            self._connection = self._new_connection()
+        return self._connection
+
+    def _new_connection(self) -> http.client.HTTPConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=SECONDS)
+        try:
+            context = ssl.create_default_context(cafile=self._ca or None)
+        except OSError as error:
+            raise OperatorError(f"--ca {self._ca}: {error.strerror or error}") from error
+        return http.client.HTTPSConnection(host, port, timeout=SECONDS, context=context)
+
+
+def _words(error: Any) -> str:
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__

@@ -1,0 +1,143 @@
+"""The HTTP listener for people and programs that operate the fleet: the API, and the page.
+
+It is not the one of devices (service/files.py), so that a firewall can tell them apart. What a
+request may do is decided by its person's role before anything of it is read. Calls run in threads:
+they read and write the database.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from aiohttp import web
+
+from modelwave_controller.api.call import PREFIX, Call
+from modelwave_controller.api.every import CALLS
+from modelwave_controller.api.problem import MEDIA_TYPE, problem_of
+from modelwave_controller.connections import Bounds
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.errors import ForbiddenError, ModelwaveError, NotFoundError, OperatorError
+from modelwave_controller.people.roles import Person
+from modelwave_controller.service.guard import BODY_SECONDS, Guard
+from modelwave_controller.web import openapi, said
+
+MAX_BODY_BYTES = 1 << 20
+BOUNDS = Bounds(all=400, by_address=300, waiting_by_address=100)
+AT_ONCE = 8  # calls that run; further ones wait
+
+logger = logging.getLogger(__name__)
+
+AnyCall = Call[Any, Any]
+Authenticate = Callable[[web.Request], Person]
+DeskOf = Callable[[Person], AbstractContextManager[Desk]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Listener:
+    """Create it and use it in one event loop."""
+
+    def __init__(
+        self, authenticate: Authenticate, desk_of: DeskOf, bounds: Bounds = BOUNDS
+    ) -> None:
+        """`authenticate` returns who sends a request, in a thread; it raises UnknownPersonError."""
+        self._authenticate = authenticate
+        self._desk_of = desk_of
+        self._guard = Guard(bounds)
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self.application = web.Application(
+            middlewares=[self._guard.middleware, _problems], client_max_size=MAX_BODY_BYTES
+        )
+        self.application.router.add_get(PREFIX + "/openapi.json", self._openapi)
+        for call in CALLS:
+            self.application.router.add_route(call.method, PREFIX + call.path, self._does(call))
+        self._runner = web.AppRunner(self.application, access_log=None, lingering_time=BODY_SECONDS)
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int, tls: Any = None) -> int:
+        """Returns the port; 0 takes a free one. Raises OSError."""
+        await self._runner.setup()
+        make = self._runner.server
+        assert make is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: self._guard.protocol(make), host, port, ssl=tls
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+
+    def _does(self, call: AnyCall) -> Handler:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            async with self._at_once:
+                person = await asyncio.to_thread(self._authenticate, request)
+                require(person, call)
+                body = await request.read()
+                query = list(request.query.items())
+                asked = said.read(call, request.match_info, query, body)
+                return _tagged(request, await asyncio.to_thread(self._answer, call, asked, person))
+
+        return handler
+
+    def _answer(self, call: AnyCall, asked: Any, person: Person) -> bytes:
+        with self._desk_of(person) as desk:
+            return call.answer.dump_json(desk.ask(call, asked))
+
+    async def _openapi(self, _request: web.Request) -> web.Response:
+        return web.json_response(openapi.document())
+
+
+def require(person: Person, call: AnyCall) -> None:
+    """Raises ForbiddenError if the person's role does not allow the call."""
+    if not person.may(call.needs):
+        raise ForbiddenError(
+            f"{person.name}, with the role {person.role}, may not {call.needs}: ask an admin for "
+            "a token with another role (`modelwave token create`)"
+        )
+
+
+def _tagged(request: web.Request, body: bytes) -> web.Response:
+    """Returns the answer with an ETag, or 304 if who asks has it."""
+    tag = '"' + hashlib.sha256(body).hexdigest()[:32] + '"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if request.method == "GET" and request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answers errors as problems (api/problem.py)."""
+    try:
+        return await handler(request)
+    except ModelwaveError as error:
+        return told(error)
+    except web.HTTPException as error:
+        return told(_of_http(error))
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception:
+        logger.exception("a request to %s failed", request.path[:200])
+        return told(ModelwaveError("the service failed: its log says how; try again"))
+
+
+def told(error: ModelwaveError) -> web.Response:
+    problem = problem_of(error)
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    return web.Response(
+        status=problem.status,
+        body=json.dumps(problem.model_dump()).encode(),
+        content_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def _of_http(error: web.HTTPException) -> ModelwaveError:
+    if error.status in (404, 405):
+        return NotFoundError(f"no such path; {PREFIX}/openapi.json has all that there are")
+    return OperatorError(error.reason)

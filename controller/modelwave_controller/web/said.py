@@ -1,0 +1,65 @@
+"""Reads what a call says from an HTTP request: its path, its query, its body. Pure."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from modelwave_controller.api.call import AskedT, Call
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.trust.field_types import first_problem
+
+
+def read(
+    call: Call[AskedT, Any],
+    path: Mapping[str, str],
+    query: list[tuple[str, str]],
+    body: bytes,
+) -> AskedT:
+    """Raises OperatorError, which names the field."""
+    model = call.asks
+    try:
+        if call.has_body:
+            _require_nothing(query, "the query")
+            return model.model_validate(_object(body) | {**path})
+        if body.strip() not in (b"", b"{}"):
+            raise OperatorError("the body: this call has none")
+        return model.model_validate_strings(_once(query) | {**path})
+    except ValidationError as error:
+        raise OperatorError(first_problem(error)) from error
+
+
+def _require_nothing(query: list[tuple[str, str]], where: str) -> None:
+    if query:
+        raise OperatorError(f"{query[0][0][:64]}: {where} has no fields here: the body has them")
+
+
+def _once(query: list[tuple[str, str]]) -> dict[str, str]:
+    found = dict(query)
+    if len(found) < len(query):
+        raise OperatorError("the query: a field is given twice; give it once")
+    return found
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        return {}
+    try:
+        found = json.loads(body, object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise OperatorError(f"the body: no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise OperatorError("the body: give a JSON object")
+    return found
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a field twice")
+    return found
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")

@@ -1,0 +1,46 @@
+"""A listener on a world's home, whose token is the name of a role."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.errors import UnknownPersonError
+from modelwave_controller.people.roles import ROLES, Person
+from modelwave_controller.web.listener import Listener
+from tests.controller.rollout_world import World
+
+
+@contextlib.contextmanager
+def served(world: World) -> Iterator[str]:
+    """Yields the listener's URL."""
+
+    def authenticate(request: web.Request) -> Person:
+        role = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if role not in ROLES:
+            raise UnknownPersonError("no such token")
+        return Person(f"some-{role}", role)
+
+    @contextlib.contextmanager
+    def desk_of(person: Person) -> Iterator[Desk]:
+        yield Desk(world.home, world.store, person, lambda: world.now)
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def begin() -> tuple[Listener, int]:
+        listener = Listener(authenticate, desk_of)
+        return listener, await listener.start("127.0.0.1", 0)
+
+    try:
+        listener, port = asyncio.run_coroutine_threadsafe(begin(), loop).result()
+        yield f"http://127.0.0.1:{port}"
+        asyncio.run_coroutine_threadsafe(listener.stop(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
