@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,17 @@ pytestmark = pytest.mark.slow
 
 REPO = Path(__file__).parents[1]
 ROOTS = ("shared", "agent", "controller")
-LINT = (sys.executable, "-c", "from importlinter.cli import lint_imports_command as main; main()")
+# Judges the sources for each line that it reads, each time in a fork: to import the linter takes
+# longer than to judge.
+LINT = """
+import os, sys
+from importlinter.cli import lint_imports_command as main
+for _ in sys.stdin:
+    if not os.fork():
+        main([])
+    os.wait()
+    print("judged", flush=True)
+"""
 
 # {contract: "who what he imports"}, in words without `modelwave_`.
 DRAFTS = {
@@ -129,14 +140,49 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Linter:
+    """The contracts' judge of the sources in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LINT],
+            cwd=folder,
+            env={"PYTHONPATH": ":".join(str(folder / name) for name in ROOTS), "PYTHONUTF8": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def judged(self) -> dict[str, str]:
+        """{contract: KEPT or BROKEN}"""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        lines = list(takewhile(lambda line: line != "judged\n", self.process.stdout))
+        ends = [line.strip().rpartition(" ") for line in lines]
+        found = {contract: word for contract, _, word in ends if word in ("KEPT", "BROKEN")}
+        assert found, "".join(lines)
+        return found
+
+
+@pytest.fixture(scope="module")
+def linter(sources: Path) -> Iterator[Linter]:
+    made = Linter(sources)
+    yield made
+    made.process.kill()
+    made.process.communicate()
+
+
 @pytest.fixture
-def drafted(sources: Path, who: str, what: str) -> Iterator[Path]:
-    """Yields the sources, in which module `who` imports `what` for its types."""
+def drafted(sources: Path, who: str, what: str) -> Iterator[None]:
+    """The sources, in which module `who` imports `what` for its types."""
     file = _file_of(sources, who)
     before = file.read_text() if file.exists() else None
     name = f"modelwave_{what}" if what.partition(".")[0] in ROOTS else what
     file.write_text(f"{before or ''}\nif TYPE_CHECKING:\n    import {name}\n")
-    yield sources
+    yield
     file.unlink() if before is None else file.write_text(before)
 
 
@@ -146,25 +192,11 @@ def _file_of(sources: Path, module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def judged(folder: Path) -> dict[str, str]:
-    """{contract: KEPT or BROKEN}"""
-    done = subprocess.run(
-        [*LINT, "--no-cache"],
-        cwd=folder,
-        env={"PYTHONPATH": ":".join(str(folder / name) for name in ROOTS), "PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-    )
-    ends = [line.rpartition(" ") for line in done.stdout.splitlines()]
-    found = {contract: word for contract, _, word in ends if word in ("KEPT", "BROKEN")}
-    assert found, done.stdout + done.stderr
-    return found
+def test_every_contract_has_its_drafts_and_is_kept_without(linter: Linter) -> None:
+    assert linter.judged() == dict.fromkeys(DRAFTS, "KEPT")
 
 
-def test_every_contract_has_its_drafts_and_is_kept_without(sources: Path) -> None:
-    assert judged(sources) == dict.fromkeys(DRAFTS, "KEPT")
-
-
+@pytest.mark.usefixtures("drafted")
 @pytest.mark.parametrize(("contract", "who", "what"), ROWS)
-def test_draft_breaks_its_contract(drafted: Path, contract: str) -> None:
-    assert judged(drafted)[contract] == "BROKEN"
+def test_draft_breaks_its_contract(linter: Linter, contract: str) -> None:
+    assert linter.judged()[contract] == "BROKEN"

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -40,8 +39,12 @@ def pods() -> Iterator[dict[str, Any]]:
             yield one["spec"]["template"]["spec"]
 
 
-@pytest.mark.parametrize("version", [OLDEST, kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("version", [OLDEST, "latest"])
 def test_each_manifest_has_only_what_its_schema_knows(version: str) -> None:
+    import kubernetes_validate  # seconds, for which all that collects these tests would wait
+
+    if version == "latest":
+        version = kubernetes_validate.latest_version()
     for one in documents():
         kubernetes_validate.validate(one, version, strict=True)
     with pytest.raises(kubernetes_validate.ValidationError):

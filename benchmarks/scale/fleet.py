@@ -22,6 +22,7 @@ from modelwave_controller.load.worker import Work
 from modelwave_controller.rollout.state import FINISHED
 
 LIMIT_SECONDS = 900
+STILL_SECONDS = 60
 DEVICES_OF_A_PROCESS = 5000
 ROOT = Path(__file__).parents[2]
 
@@ -181,6 +182,20 @@ def ended(world: World, rollout: int) -> float:
     wait_until(lambda: world.state().rollouts[rollout].status == FINISHED)
     query = f"select max(at) from events where rollout = {rollout} and kind = 'finished'"
     return float(scalar(world, query))
+
+
+def grown(world: World, query: str, number: int) -> int:
+    """Waits until the number that the query finds is reached, has not grown for STILL_SECONDS, or
+    LIMIT_SECONDS are over. Returns what it is then."""
+    begun = grew = time.monotonic()
+    found = 0
+    while True:
+        before, found, now = found, int(scalar(world, query)), time.monotonic()
+        if found > before:
+            grew = now
+        if found >= number or now - grew > STILL_SECONDS or now - begun > LIMIT_SECONDS:
+            return found
+        time.sleep(1)  # it counts a whole table
 
 
 def wait_until(condition: Callable[[], Any]) -> None:

@@ -1,9 +1,10 @@
 """How many reports a second the service stores, beside a raw loop.
 
-The raw loop has the same MQTT client with the same messages, a queue, and a thread that stores up
-to 1,000 messages or those of 50 ms in a transaction, with the driver of the database and no
-SQLAlchemy. What it stores (raw_loop.py) is the least that the kind of report asks for. On SQLite it
-has WAL and synchronous=FULL, on PostgreSQL the server as it comes; so has the service.
+The raw loop has paho's MQTT client as it comes, where the service's reads what has come in large
+pieces (service/client.py), the same messages, a queue, and a thread that stores up to 1,000
+messages or those of 50 ms in a transaction, with the driver of the database and no SQLAlchemy. What
+it stores (raw_loop.py) is the least that the kind of report asks for. On SQLite it has WAL and
+synchronous=FULL, on PostgreSQL the server as it comes; so has the service.
 
 The service is its link, inbox and writer. It has stored each device's first report before; the time
 runs from the connect until all is stored, what is kept for a minute too. Two kinds of reports:

@@ -30,7 +30,12 @@ class NotFoundError(OperatorError):
 
 
 class UnknownPersonError(OperatorError):
-    """A token is missing, wrong, expired or revoked."""
+    """A token is missing, wrong, expired or revoked. `reason` says which, for the log alone: who
+    asks is told the same in each case. It has nothing of the secret."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ForbiddenError(OperatorError):

@@ -151,10 +151,16 @@ def broker_urls(values: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def _listen(value: str) -> str:
+def listen_address(value: str) -> tuple[str, int]:
+    """Returns (host, port) to listen on; port 0 takes a free one. Raises ValueError."""
     host, _, port = value.rpartition(":")
     if not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
         raise ValueError('give "HOST:PORT", with a port from 0 (any free one) to 65535')
+    return host.strip("[]"), int(port)
+
+
+def _listen(value: str) -> str:
+    listen_address(value)
     return value
 
 
@@ -232,9 +238,7 @@ class FilesSettings(_Settings):
 
     @property
     def address(self) -> tuple[str, int]:
-        """Returns (host, port) to listen on; port 0 takes a free one."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return listen_address(self.listen)
 
 
 class DevicesSettings(_Settings):

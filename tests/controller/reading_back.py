@@ -22,6 +22,7 @@ class Broker:
         self.deaf = False  # it delivers nothing
         self.waiting: list[tuple[str, bytes]] = []
         self.subscribed = 0
+        self.retained_messages = 0
         self.left = 0
         self.sent: list[Message] = []
         self.then: Callable[[bool], None] = lambda _: None

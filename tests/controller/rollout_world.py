@@ -156,13 +156,14 @@ class World:
         release: int,
         plan: Plan | None = None,
         targets: Iterable[str] = (TARGET,),
+        actor: str = "",
         **changes: Any,
     ) -> int:
         """Starts it also where a gate of the plan cannot be judged."""
         releases, chosen = self.release(release, targets, **changes), plan or quick()
         blind = "a test" if chosen.names_gates else ""
         request = Request("digits", releases, (), chosen, 0, accept_blind=blind)
-        return rollouts.start(self.store, request, self.now)
+        return rollouts.start(self.store, request, self.now, actor)
 
     @property
     def steady(self) -> float:

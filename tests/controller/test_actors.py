@@ -48,12 +48,6 @@ def test_every_command_that_changes_a_rollout_leaves_who_typed_it(world: World, 
     assert not any("actor" in body for _, body in bodies(world) if body["kind"] == "opened")
 
 
-def test_abort_leaves_who_typed_it(world: World, run: Run) -> None:
-    run("rollout", "start", "digits", "1")
-    assert run("rollout", "abort", "1").code == 0
-    assert bodies(world)[-1][1]["actor"] == ME
-
-
 def test_acts_that_belong_to_no_rollout_are_in_the_log_and_no_rollout_comes_of_them(
     world: World, run: Run
 ) -> None:

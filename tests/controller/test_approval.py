@@ -76,6 +76,7 @@ def test_a_stage_waits_for_approval_and_says_since_when_what_to_check_and_how(
         "until": None,
         "check": "see the dashboard",
         "command": "modelwave rollout approve 1",
+        "not_by": "",
     }
     assert run("rollout", "approve", "1", "--reason", "looks well").code == 0
     assert seen(world).waits is None

@@ -25,12 +25,19 @@ from rollout_world import FLEET, World, newest, quick
 from sqlalchemy import func, select
 
 from modelwave_controller import cli
-from modelwave_controller.errors import ModelwaveError, OperatorError, StorageError, TrustError
+from modelwave_controller.errors import (
+    ModelwaveError,
+    OperatorError,
+    StorageError,
+    TrustError,
+    UnknownPersonError,
+)
 from modelwave_controller.home import Home
 from modelwave_controller.interruption import Interrupted
 from modelwave_controller.operations import backup, restore
 from modelwave_controller.operations.archive import DATABASE, MANIFEST
 from modelwave_controller.operations.restore import Restored
+from modelwave_controller.people import local_token, tokens
 from modelwave_controller.rollout.events import FLEET as OF_FLEET
 from modelwave_controller.rollout.events import Held
 from modelwave_controller.storage import log, migrate, outbox, snapshot, tables
@@ -140,12 +147,29 @@ def test_a_restored_home_is_the_old_one_without_its_keys(world: World, file: Pat
     assert (done.kept, done.put_aside, done.models) == ([], "", ["digits"])
 
 
+def test_an_access_token_of_a_backup_lets_nobody_in_when_it_is_restored(
+    world: World, tmp_path: Path
+) -> None:
+    with world.store.write() as connection:
+        given = tokens.make(connection, "eve", "admin", 86400, world.now, "ann@here")
+    make(world.home, tmp_path / "fleet.tar", world.now)
+    done = put_back(tmp_path / "new", tmp_path / "fleet.tar", world.now)
+    with (
+        closing(Store(Home(tmp_path / "new").database_url)) as opened,
+        opened.read() as connection,
+        pytest.raises(UnknownPersonError) as refused,
+    ):
+        tokens.verify(connection, given.secret.text, world.now)
+    assert (done.tokens, refused.value.reason.endswith("was revoked")) == (1, True)
+
+
 def test_a_backup_has_no_private_key_and_no_password(world: World, tmp_path: Path) -> None:
     home = world.home.path
     settings = home / "controller.toml"
     settings.write_text(settings.read_text().replace('password_file = ""', 'password_file = "pw"'))
     (home / "pw").write_text("hunter2")
     (home / "passwords.txt").write_text("hunter2")
+    (home / local_token.NAME).write_text("hunter2")
     shutil.copyfile(home / "order.key", home / "targets" / "order.key")
     shutil.copyfile(home / "order.key", home / "targets" / "no-key.toml")
     secret = (home / "report.key").read_bytes().strip()
@@ -156,6 +180,7 @@ def test_a_backup_has_no_private_key_and_no_password(world: World, tmp_path: Pat
     assert b"hunter2" not in data
     assert secret not in data
     assert made.left_out == [
+        "api-token",
         "offline",
         "order.key",
         "passwords.txt",

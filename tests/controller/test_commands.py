@@ -6,13 +6,19 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from operator_home import make_home
 
 from modelwave_controller import cli
 from modelwave_controller.cli.commands import COMMANDS
+from modelwave_controller.storage.store import Store
 
-SLOW = ("sqlalchemy", "alembic", "pydantic", "cryptography", "aiohttp", "argon2", "numpy")
+SLOW = (
+    *("sqlalchemy", "alembic", "pydantic", "cryptography", "aiohttp", "argon2", "numpy", "paho"),
+    *("sqlalchemy.dialects.postgresql", "cryptography.x509", "modelwave_controller.fit"),
+)
 PROGRAM = f"""
 import sys
 from modelwave_controller.cli import run
@@ -36,6 +42,23 @@ def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 def test_what_needs_no_command_imports_nothing_slow(option: str) -> None:
     done = ran(option)
     assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "imports"),
+    [
+        ("rollout status", ["sqlalchemy", "pydantic", "cryptography"]),
+        ("broker --users nowhere", ["pydantic", "argon2"]),
+    ],
+)
+def test_command_imports_only_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, imports: list[str]
+) -> None:
+    home = make_home(tmp_path / "home", monkeypatch)
+    Store(home.database_url).close()
+    done = ran(*command.split())
+    said, _, imported = done.stderr.strip().rpartition("\n")
+    assert (done.returncode, imported) == (2, str(imports)), said
 
 
 def test_help_lists_all_commands() -> None:

@@ -143,6 +143,8 @@ def test_every_body_is_read_back_as_it_was_written() -> None:
         events.DevicesEnrolled(number=2, first=["d", "e"], renewed=1),
         events.DeviceRevoked(device="d"),
         events.DeviceApproved(device="d"),
+        events.TokenMade(token="B" * 8, name="eve", role="admin", expires_at=1.5),
+        events.TokenRevoked(token="B" * 8, name="eve", reason="r"),
         events.KeyAway(reason="r"),
         events.KeyBack(),
     ]

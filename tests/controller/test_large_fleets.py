@@ -12,10 +12,12 @@ from benchmarks.scale.commands import judging
 from benchmarks.scale.known_fleet import NEW, OLD, made
 from postgres_server import needs_postgres
 from rollout_world import TARGET, World, quick, seen
+from scraped import scrape
 from sqlalchemy import Connection, event, select
 from tests.controller import counted_twice
 from tests.controller.test_scans import statements
 
+from modelwave_controller.metrics import census
 from modelwave_controller.operations import device_list, series
 from modelwave_controller.operations.device_list import DeviceList, Only
 from modelwave_controller.operations.status import StatusReader
@@ -67,6 +69,10 @@ def one_device(world: World) -> object:
         return device_list.device(connection, "d7", world.now)
 
 
+def scraped(world: World) -> object:
+    return scrape(world).of("devices", "target")
+
+
 def page(only: Only) -> Callable[[World], object]:
     return lambda world: list(DeviceList(world.store, world.now, only, limit=50))
 
@@ -85,6 +91,15 @@ def test_a_command_costs_the_same_in_a_larger_fleet(
     fleets: list[World], work: Callable[[World], object]
 ) -> None:
     small, large = (steps(world, work) for world in fleets)
+    assert 0 < large <= 1.3 * small
+
+
+def test_a_scrape_costs_the_same_in_a_larger_fleet(
+    fleets: list[World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are beyond what one scrape counts, of which no counter is kept."""
+    monkeypatch.setattr(census, "PART_DEVICES", 500)
+    small, large = (steps(world, scraped) for world in fleets)
     assert 0 < large <= 1.3 * small
 
 
@@ -231,16 +246,17 @@ def contents(connection: Connection) -> dict[str, list[tuple[object, ...]]]:
 
 
 @needs_postgres
-def test_postgresql_finds_a_status_and_a_device_by_indexes(
+def test_postgresql_finds_a_status_a_device_and_a_scrape_by_indexes(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a status looks at is a small part of the fleet, as in a large one."""
     monkeypatch.setattr(series, "MAX_DEVICES", 3)
+    monkeypatch.setattr(census, "PART_DEVICES", 30)
     world = made(tmp_path / "fleet", 3000, judging(), 0.9, WINDOWS, postgres_url)
     with closing(world.store):
         with world.store.write() as connection:
             connection.exec_driver_sql("ANALYZE")
-        for work in (status_of, one_device):
+        for work in (status_of, one_device, scraped):
             with statements(world) as found:
                 work(world)
             with world.store.read() as connection:

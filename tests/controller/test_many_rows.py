@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from modelwave_controller.storage import many
-from modelwave_controller.storage.changes import update_rows
+from modelwave_controller.storage.changes import update_changed
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.store import Store
 from modelwave_controller.storage.tables import bad_messages, device_models, presence
@@ -15,7 +15,7 @@ NUMBER = 40_000  # more than either database takes values in a statement
 def test_values_are_stored_as_they_are(url: str) -> None:
     store = Store(url)
     with store.write() as connection:
-        rows = [(f"d{n}", n, ODD, 1.5) for n in range(3)]
+        rows = [(f"d{n}", n, ODD, at) for n, at in enumerate((1.5, 1.5, 2))]
         many.insert(connection, "bad_messages", ("device", "count", "reason", "at"), rows)
         changed = [(ODD * 2, 2**53 - 1, "d1"), ("", 0, "d2")]
         many.update(connection, "bad_messages", ("reason", "count"), ("device",), changed)
@@ -25,7 +25,7 @@ def test_values_are_stored_as_they_are(url: str) -> None:
         assert found == [
             ("d0", 0, ODD, 1.5),
             ("d1", 2**53 - 1, ODD * 2, 1.5),
-            ("d2", 0, "", 1.5),
+            ("d2", 0, "", 2.0),
         ]
     store.close()
 
@@ -37,13 +37,13 @@ def test_columns_whose_names_are_words_of_sql(url: str) -> None:
     with store.write() as connection:
         many.insert(connection, "device_models", model, [tuple(model.values())])
         many.insert(connection, "presence", ("device", "online", "at"), [("d0", True, 0.0)])
-        update_rows(
-            connection,
-            device_models,
-            [{"device": "d0", "model": "digits", "release": 2}],
-            *("device", "model"),
-        )
-        update_rows(connection, presence, [{"device": "d0", "online": False}], "device")
+        columns, row = tuple(model), tuple(model.values())
+        others = tuple({**model, "release": 2}.values())
+        key = ("device", "model")
+        update_changed(connection, "device_models", columns, [(row, others), (row, row)], *key)
+        columns = ("device", "online")
+        both = [(("d0", True), ("d0", False))]
+        update_changed(connection, "presence", columns, both, "device")
         assert connection.scalar(select(device_models.c.release)) == 2
         assert connection.scalar(select(presence.c.online)) is False
     store.close()

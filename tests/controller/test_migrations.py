@@ -1,6 +1,7 @@
 """Tests that an older database is migrated when it is opened, completely or not at all, and that a
 newer one is refused. A rollout that the older program began continues."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -18,11 +19,22 @@ from alembic.script import ScriptDirectory
 from operator_home import as_json, runner
 from rollout_world import Device
 from sqlalchemy import Connection, Engine, MetaData, create_engine, insert, inspect, select, text
+from sqlalchemy.engine.interfaces import ReflectedIndex
 from tests import new_databases
 
 from modelwave_controller.errors import StorageError
+from modelwave_controller.operations import log_verifying
+from modelwave_controller.rollout.events import Held
 from modelwave_controller.rollout.state import FINISHED, RUNNING
-from modelwave_controller.storage import counting, migrate, outbox, store, tables
+from modelwave_controller.storage import (
+    counting,
+    deleted_answers,
+    log,
+    migrate,
+    outbox,
+    store,
+    tables,
+)
 from modelwave_controller.storage.store import Store
 
 
@@ -111,6 +123,32 @@ def test_the_migrations_make_the_tables_that_the_program_works_with(url: str) ->
         drop_everything(engine)
 
 
+def test_an_index_is_of_the_rows_that_its_table_says(url: str) -> None:
+    said = {
+        (table.name, str(index.name)): index.info.get("where", "")
+        for table in tables.metadata.tables.values()
+        for index in table.indexes
+    }
+    with closing(Store(url)), engine_of(url) as engine:
+        found = {
+            (name, str(index["name"])): _where(index)
+            for name in tables.metadata.tables
+            for index in inspect(engine).get_indexes(name)
+        }
+        drop_everything(engine)
+    if url.startswith("sqlite"):
+        assert found == said
+    else:  # PostgreSQL writes conditions in its own way
+        assert {key: bool(where) for key, where in found.items()} == {
+            key: bool(where) for key, where in said.items()
+        }
+
+
+def _where(index: ReflectedIndex) -> str:
+    options = index.get("dialect_options", {})
+    return str(options.get("sqlite_where", options.get("postgresql_where", "")))
+
+
 def test_a_database_from_before_the_migrations_is_brought_up_to_date(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,6 +166,7 @@ def test_a_database_from_before_the_migrations_is_brought_up_to_date(
         "members": 0,
         "counted": 1,
         "counters": counting.VERSION,
+        "unnoted": 0,
     }  # 2: an older program refuses it
     with engine_of(url) as engine:
         assert "reads" in [column["name"] for column in inspect(engine).get_columns("devices")]
@@ -135,6 +174,32 @@ def test_a_database_from_before_the_migrations_is_brought_up_to_date(
     caplog.clear()
     Store(url).close()
     assert not caplog.text
+
+
+def test_the_log_of_an_older_database_gets_its_chain_across_the_answers_that_are_gone(
+    url: str,
+) -> None:
+    """Answers 2 to 4 were counted, and 3 and 4 are deleted; 7 and 8 came late, and are deleted."""
+    make_first_tables(url)
+    answer = {"kind": "reported", "device": "d", "seq": 1, "outcome": "SUCCEEDED", "reason": ""}
+    counted = {"kind": "condensed", "waves": [], "answers": 3}
+    with engine_of(url) as engine, engine.begin() as connection:
+        for number, body in ((2, answer), (5, counted), (6, {"kind": "held", "reason": "é"})):
+            row = {"id": number, "rollout": 1, "at": 0.1 * number, "kind": body["kind"]}
+            connection.execute(insert(tables.events).values(**row, body=json.dumps(body)))
+        connection.execute(text("UPDATE heads SET value = 8 WHERE name = 'event'"))
+    with closing(Store(url)) as opened:
+        with opened.read() as connection:
+            query = select(tables.heads.c.value).where(tables.heads.c.name == "unnoted")
+            assert connection.scalar(query) == 2
+            ranges = deleted_answers.between(connection, 0, 99, 99)
+        assert [one[:2] for one in ranges] == [(3, 4), (7, 8)]
+        found = log_verifying.verify(opened)
+        assert (found.events, found.deleted, found.at) == (4, 4, 8)
+        with opened.write() as connection:
+            log.append(connection, 1, 9.0, [Held(reason="")])
+            assert log.delete_answers(connection, 1, 99) == 1
+        assert log_verifying.verify(opened, found.head).deleted == 5
 
 
 def test_the_many_new_databases_of_tests_are_as_the_migrations_make_them(tmp_path: Path) -> None:

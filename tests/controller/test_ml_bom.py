@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from operator_home import Run, as_json, golden_labels, make_home, refused, runner, tflite
 
 from modelwave_controller.home import Home
@@ -24,6 +22,10 @@ HEALTHY = {"healthy": True, "reason": "", "runtime": "fake", "version": "1"}
 
 
 def problems(made: object) -> str:
+    # Seconds to import: whoever runs other tests of this folder would wait for it too.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     found = JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(made))
     return str(found or "")
 

@@ -11,8 +11,8 @@ from model_signers import CertifiedMaker, KeyMaker
 from operator_home import Run, as_json, golden_labels, make_home, refused, runner, tflite
 
 from modelwave_controller.home import Home
-from modelwave_controller.releases import golden_sets, model_signature
-from modelwave_controller.releases.model_signature import take
+from modelwave_controller.releases import golden_sets, model_verifying
+from modelwave_controller.releases.model_verifying import take
 from modelwave_shared import digests
 
 pytestmark = pytest.mark.slow  # the package's import takes more than a second
@@ -243,7 +243,7 @@ def test_no_flipped_byte_of_a_signature_is_taken_for_another_model(
         wrong.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         try:
             found = take(wrong, maker.public, model, files, folder)
-        except (model_signature.OperatorError, model_signature.TrustError):
+        except (model_verifying.OperatorError, model_verifying.TrustError):
             continue
         taken += 1
         assert found is not None

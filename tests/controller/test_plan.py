@@ -36,8 +36,9 @@ def test_the_example_in_the_docstring_is_a_plan_with_the_defaults() -> None:
     default = plan.make_plan({"stages": [{"percent": 100}]})
     assert len(made.gates or ()) == 4
     assert last.gates == ("failures <= 0.001",)
-    assert last.approval == "see the dashboard"
-    changes = {"max_rolled_back_percent": None, "gates": None, "approval": False}
+    assert (last.approval, last.approval_by) == ("see the dashboard", "another")
+    changes: dict[str, Any] = {"max_rolled_back_percent": None, "gates": None, "approval": False}
+    changes["approval_by"] = "anybody"
     last = last.model_copy(update=changes)
     judge = made.judge.model_copy(update={"inconclusive": None})
     assert (made.rate_of(1), made.rate_of(2)) == (200, 50)

@@ -224,18 +224,55 @@ def unanswered(reading: Reading, pause: float) -> None:
     reading.step()
 
 
+def late(reading: Reading, pause: float) -> None:
+    """The same, while devices' reports come."""
+    Reading.clock += pause
+    reading.step()
+    Reading.clock += readback.QUIET_SECONDS + 1
+    reading.readback.heard()
+    reading.step()
+
+
 def test_a_connection_that_brings_reports_before_the_probe_is_not_left(reading: Reading) -> None:
     """A whole fleet that has come back at once may take minutes."""
     reading.broker.deaf = True
     for _ in range(4):
-        Reading.clock += readback.READ_ALL_SECONDS
-        reading.step()
-        Reading.clock += readback.QUIET_SECONDS + 1
-        reading.readback.heard()
-        reading.step()
+        late(reading, readback.READ_ALL_SECONDS)
     assert reading.broker.left == 0
-    unanswered(reading, readback.REFUSED_SECONDS)
+    unanswered(reading, readback.READ_ALL_SECONDS)
     assert reading.broker.left == 1
+
+
+def test_a_probe_behind_reports_does_not_let_everything_be_read_again_soon(
+    reading: Reading, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The broker would put all orders behind the reports each time."""
+    before = reading.broker.subscribed
+    reading.broker.deaf = True
+    late(reading, readback.READ_ALL_SECONDS)
+    late(reading, readback.REFUSED_SECONDS)
+    assert reading.broker.subscribed == before + 1
+    assert "the reports of devices come before it" in caplog.text
+    assert "allow the controller" not in caplog.text
+
+
+def test_the_first_look_waits_while_the_retained_reports_of_a_large_fleet_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The probe is behind them. If it were given up, all reports that are on their way would count
+    as kept back, and be asked for one by one."""
+    monkeypatch.setattr(readback.time, "monotonic", lambda: Reading.clock)
+    with closing(Store(f"sqlite:///{tmp_path / 'store.db'}")) as store:
+        made = Reading(store, Broker(), ROOT_DOCUMENT)
+        made.step()
+        for _ in range(10):
+            Reading.clock += readback.QUIET_SECONDS - 1
+            made.broker.retained_messages += 1
+            assert made.step() >= 1
+        assert not made.readback.has_looked
+        made.deliver()
+        made.step()
+        assert made.readback.has_looked
 
 
 def test_a_connection_whose_probes_have_come_back_and_do_not_any_more_is_left(

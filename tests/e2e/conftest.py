@@ -3,6 +3,7 @@
 import atexit
 import functools
 import os
+import shlex
 import shutil
 import socket
 import tempfile
@@ -40,13 +41,27 @@ def _made_once() -> Path:
     return folder / "home"
 
 
+class Operator(CommandLine):
+    """Runs all commands in this process: each of its own would import for a second. test_readme.py
+    and test_enrolled_fleet.py run what a person types, as it is typed."""
+
+    def shows(self, *arguments: str) -> int:
+        code, out, err = self._run_here(arguments)
+        print(f"$ modelwave {shlex.join(arguments)}", out, err, sep="\n")
+        return code
+
+    def shows_outside(self, *arguments: str) -> int:
+        """As a person would run it, for the exit code of a process."""
+        return super().shows(*arguments)
+
+
 class House:
     """A home folder with its broker and service."""
 
     def __init__(self, folder: Path, running: Processes) -> None:
         self.folder = folder
         self.running = running
-        self.operator = CommandLine(folder / "home", run)
+        self.operator = Operator(folder / "home", run)
         self.broker_url = ""
         self.files = ""  # the entry of the files' host for agent.toml
 

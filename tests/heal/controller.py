@@ -240,6 +240,7 @@ class Connection:
         self.client_id = f"CONTROLLER-{link.service.name}"
         self.client = None
         self.heard = None  # this broker keeps nothing back
+        self.retained_messages = 0  # it brings them long before a probe is given up
         self._loop = link.service.loop
         self._sent = {}
         self._acked = deque()

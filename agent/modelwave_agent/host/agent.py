@@ -42,7 +42,7 @@ from modelwave_agent.host.handover import Handover
 from modelwave_agent.host.hooks import CommandHooks, MayUpdate
 from modelwave_agent.host.http import HostHttpFetcher
 from modelwave_agent.host.link import PahoLink
-from modelwave_agent.host.lock import locked
+from modelwave_agent.host.lock import locked, showing
 from modelwave_agent.host.log import Changes, logger
 from modelwave_agent.host.maintenance import MaintenanceGate
 from modelwave_agent.host.offers import HostPorts, reported
@@ -159,7 +159,8 @@ class HostAgent:
         self._loop = self._handover.loop = asyncio.get_running_loop()
         self._begun.set()
         try:
-            await self._agent.run()
+            async with showing(self.settings.state, self.is_connected):
+                await self._agent.run()
         except Exception as error:
             self._failure = error
             raise

@@ -10,14 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-from modelwave_agent.host import config
+from modelwave_agent.host import config, status
 from modelwave_agent.host.agent import HostAgent
-from modelwave_agent.host.config import AgentConfig, ConfigError
+from modelwave_agent.host.config import ConfigError
 from modelwave_agent.host.self_update.itself import SelfUpdate, require_free_name, take_line
 from modelwave_agent.host.supervised import problem_of, supervised
-from modelwave_agent.journal import Journal
 from modelwave_agent.ports import ProofError
-from modelwave_agent.record import new_record
 from modelwave_shared import checkout, topics
 from modelwave_shared.slots import slot
 from modelwave_shared.words import PROGRAM
@@ -30,8 +28,8 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command and returns its exit code: 0, 1 from a failed health check, or 2 after an
-    error."""
+    """Runs one command and returns its exit code: 0; 1 or 2 from a failed health check; or 2 after
+    an error."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
@@ -53,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         (_run, "run until SIGINT or SIGTERM"),
         (_supervise, "the same, and let the agent update itself"),
         (_check, "check the settings and show slot and topics, without connecting"),
-        (_status, "show the journal's records as JSON, without connecting"),
+        (_status, status.TEXT),
     ):
         one = commands.add_parser(command.__name__[1:], help=text, description=text)
         one.add_argument("--config", type=Path, required=True, metavar="FILE", help="agent.toml")
@@ -61,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         if command is _run:
             text = "file in which it says every few seconds how it is; for the command health"
             one.add_argument("--health-file", type=Path, metavar="FILE", help=text)
+        if command is _status:
+            text = "the one of run, if it has one: then an agent that hangs is noticed too"
+            one.add_argument("--health-file", type=Path, metavar="FILE", help=text)
+            text = "all of it for programs, with the journal's records"
+            one.add_argument("--json", action="store_true", help=text)
     text = "exit with 0 if the agent with this --health-file runs and is connected, else with 1"
     one = commands.add_parser("health", help=text, description=text)
     one.add_argument("--health-file", type=Path, required=True, metavar="FILE")
@@ -129,15 +132,9 @@ def _check(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace) -> int:
     settings = config.read_config(options.config)
-    print(json.dumps({model: _record(settings, model) for model in settings.models}, indent=2))
-    return 0
-
-
-def _record(settings: AgentConfig, model: str) -> dict[str, object]:
-    folder = settings.state / model
-    if not (folder / "journal.0").exists() or not (folder / "journal.1").exists():
-        return new_record()
-    return Journal(str(folder), "journal").read() or new_record()
+    found = status.read(settings, options.health_file, time.time())
+    print(json.dumps(found.json(), indent=2) if options.json else "\n".join(found.lines()))
+    return found.code
 
 
 if __name__ == "__main__":

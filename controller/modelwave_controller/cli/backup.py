@@ -100,6 +100,11 @@ def _steps(done: restores.Restored, program: str) -> list[str]:
             f"Restore the PostgreSQL database with pg_restore, then say so: `{program} recover "
             "--restored`.",
         ]
+    if done.tokens:
+        steps.append(
+            f"Make new access tokens with `{program} token create`: {plural(done.tokens, 'token')} "
+            "of the backup may have been revoked since, and let nobody in any more."
+        )
     steps.append(f"Start `{program} serve`, and let the devices report.")
     if done.models:
         steps.append(

@@ -1,29 +1,79 @@
 """`modelwave broker`: the embedded broker, and the check of any broker."""
 
-import tomllib
+import asyncio
+import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from modelwave_controller import disk
+from modelwave_controller import descriptors
+from modelwave_controller.broker import (
+    BrokerError,
+    EmbeddedBrokerSettings,
+    FleetAcl,
+    run_broker,
+)
+from modelwave_controller.broker.credentials import Credentials
+from modelwave_controller.broker.limits import MAX_CONNECTIONS
+from modelwave_controller.broker.users_file import UsersFile
+from modelwave_controller.cli.keeps_running import ReadyFileOption, until_signal, write_ready
+from modelwave_controller.cli.logs import log_to_stderr
 from modelwave_controller.cli.options import JsonOption, home_of, path
-from modelwave_controller.cli.progress import progress
-from modelwave_controller.cli.service import broker
-from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.home import MAX_CONFIG_BYTES, BrokerSettings
-from modelwave_controller.phrases import plural
-from modelwave_controller.service.broker_address import address_of, broker_of
-from modelwave_controller.service.broker_check import Check
-from modelwave_controller.service.broker_rules import Device, Finding
-from modelwave_controller.storage import reporting
-from modelwave_controller.terminal import print_json, say, show, table
+from modelwave_controller.terminal import safe, say
 
-LEAST_DEVICES, MOST_DEVICES = 100, 1_000_000
+MOST_DEVICES = 1_000_000
+logger = logging.getLogger(__name__)
 
 app = typer.Typer()
-app.callback(invoke_without_command=True)(broker)
+
+
+@app.callback(invoke_without_command=True)
+def broker(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 1883,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    users: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The users, such as broker/credentials in the home; needed beyond loopback.",
+            parser=path,
+        ),
+    ] = None,
+    ready_file: ReadyFileOption = None,
+) -> None:
+    """Run the embedded MQTT broker, for first steps and up to 2,000 devices.
+
+    A user's name is the device's id, or `controller`. The file is read again when it changes.
+    Retained messages are kept in memory only; the controller publishes them again when it connects.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    log_to_stderr()
+
+    def ready(bound: int) -> None:
+        say(f"the broker listens on {safe(host)}:{bound}")
+        write_ready(ready_file, {"host": host, "port": bound})
+
+    connections = descriptors.allow(MAX_CONNECTIONS)
+    if connections < MAX_CONNECTIONS:
+        logger.warning("the system allows this process %d connections (ulimit -n)", connections)
+
+    def settings_of(known: Credentials) -> EmbeddedBrokerSettings:
+        acl = FleetAcl(home_of(ctx).config.fleet, targets=known.targets)
+        return EmbeddedBrokerSettings(host, port, known.hashes, acl, connections)
+
+    try:
+        file = UsersFile(users, settings_of) if users is not None else None
+        if file is not None:
+            settings = file.read()
+        else:
+            settings = EmbeddedBrokerSettings(host, port, max_connections=connections)
+        asyncio.run(until_signal(run_broker(settings, ready, file)))
+    except BrokerError as error:
+        raise OperatorError(str(error)) from error
 
 
 @app.command()
@@ -54,40 +104,8 @@ def check(
     and which setting mends it, named as in mosquitto.conf. The exit code is 1 if something is
     missing.
     """
-    home = home_of(ctx)
-    settings = broker_of(home)
-    if devices is None:
-        with opened_store(ctx) as store, store.read() as connection:
-            devices = max(LEAST_DEVICES, len(reporting.devices_heard(connection)))
-    own = _device(device) if device else None
-    with progress() as tell:
-        found = list(Check(settings, home.config.fleet, devices, own, tell).run())
-    missing = [one for one in found if not one.holds]
-    if as_json:
-        print_json([one._asdict() for one in found])
-    else:
-        _print(found, missing)
-    if missing:
+    # The broker itself needs neither a database nor a client.
+    from modelwave_controller.cli.broker_check import check_broker
+
+    if not check_broker(ctx, devices, device, as_json):
         raise typer.Exit(1)
-
-
-def _print(found: list[Finding], missing: list[Finding]) -> None:
-    rows = [("yes" if one.holds else "NO", one.what, one.seen, one.mend) for one in found]
-    show(table(("", "what", "seen", "what mends it"), rows))
-    say("")
-    say(f"{plural(len(missing), 'thing')} missing" if missing else "nothing is missing")
-
-
-def _device(folder: Path) -> Device:
-    """Reads the folder of an enrolled host."""
-    file = folder / "agent.toml"
-    try:
-        found: dict[str, Any] = tomllib.loads(
-            disk.read_input(file, "--device", MAX_CONFIG_BYTES).decode()
-        )
-        settings = BrokerSettings.model_validate(found["broker"])
-        return Device(found["device"], found["target"], address_of(settings, folder))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise OperatorError(
-            f"--device: {file}: not the settings of an enrolled host: {error}"
-        ) from error

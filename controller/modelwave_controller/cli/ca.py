@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from modelwave_controller import disk
+from modelwave_controller.cli.noting import note
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, asker, home_of
 from modelwave_controller.enrolment import authority
 from modelwave_controller.enrolment.authority import Certificate
 from modelwave_controller.enrolment.lists import CONTROLLER
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
+from modelwave_controller.rollout.events import CertificateMade
 from modelwave_controller.terminal import print_json, safe, say
 
 app = typer.Typer(no_args_is_help=True)
@@ -29,6 +31,7 @@ def init(
     _ = home.config
     ask = asker(passphrase_file, "the authority's key", twice=True)
     authority.create(home, ask(), time.time())
+    note(home, CertificateMade(of="authority"))
     where = home.path / "ca"
     if as_json:
         print_json({"certificate": str(where / "ca.pem"), "key": str(home.offline / "ca.key")})
@@ -64,6 +67,7 @@ def server(
     with held_back():
         _write(made, folder / "broker.pem", folder / "broker.key")
         disk.replace(folder / "ca.pem", held.pem)
+    note(home, CertificateMade(of="broker", hosts=hosts))
     _tell(folder / "broker.pem", authority.SERVER_DAYS, as_json)
 
 
@@ -83,6 +87,7 @@ def controller(
     with held_back():
         made = held.client(CONTROLLER, time.time())
         _write(made, folder / "controller.pem", folder / "controller.key")
+        note(home, CertificateMade(of="controller"))
     _tell(folder / "controller.pem", authority.CLIENT_DAYS, as_json)
 
 

@@ -40,9 +40,10 @@ COMMANDS: dict[str, Place] = {
     "simulate": Place("simulate", "", "Play a plan on simulated fleets; connect a simulated one."),
     "fleet": Place("fleet", "", "Show the state of the fleet, and its log."),
     "device": Place("device", "", "Enrol, show, tag and forget devices."),
+    "token": Place("token", "", "Make, list and revoke the access tokens of people and programs."),
     "ca": Place("ca", "", "Make the fleet's authority, and certificates by it."),
     "clock": Place("clock", "", "Show and accept the controller's clock."),
-    "log": Place("pruning", "", "Make room in the log of all rollouts."),
+    "log": Place("pruning", "", "Verify the log of all rollouts; make room in it."),
     "recover": Place(
         "recover",
         "recover",

@@ -26,7 +26,7 @@ from modelwave_controller.releases import (
     heldout,
     label_files,
     manifests,
-    model_signature,
+    model_verifying,
 )
 from modelwave_controller.releases.catalog import Releases
 from modelwave_controller.releases.latency_limit import microseconds
@@ -224,7 +224,7 @@ def create(
     confinement.guard()
     with place(home, out) as folder:
         taken = manifests.take_files(wanted, folder)
-        signature = model_signature.take(model_signature_file, model_signer, file, taken, folder)
+        signature = model_verifying.take(model_signature_file, model_signer, file, taken, folder)
         wanted, remark = manifests.as_described(wanted, taken, folder)
         wanted = replace(wanted, model_signature=signature)
         named = label_files.take(labels, labels_from_model, taken, folder)

@@ -1,10 +1,11 @@
-"""`modelwave log`: makes room in the log."""
+"""`modelwave log`: verifies the log, and makes room in it."""
 
 import time
 from typing import Annotated
 
 import typer
 
+from modelwave_controller.cli.log_verify import verify
 from modelwave_controller.cli.options import JsonOption, actor, duration
 from modelwave_controller.cli.stores import opened_store
 from modelwave_controller.operations import pruning
@@ -12,14 +13,15 @@ from modelwave_controller.operations.pruning import Prunable
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.terminal import print_json, say
 
-app = typer.Typer(no_args_is_help=True, help="Make room in the log of all rollouts.")
+app = typer.Typer(no_args_is_help=True, help="Verify the log of all rollouts; make room in it.")
+app.command()(verify)
 
 DAY_SECONDS = 86400
 
 
 @app.callback()
 def group() -> None:
-    """Make room in the log of all rollouts."""
+    """Verify the log of all rollouts; make room in it."""
 
 
 @app.command()

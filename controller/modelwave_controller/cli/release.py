@@ -10,6 +10,7 @@ import typer
 from modelwave_controller import disk
 from modelwave_controller.cli.create import ModelArgument, create
 from modelwave_controller.cli.create_agent import create_agent
+from modelwave_controller.cli.noting import note_added
 from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.cli.release_signing import sign
 from modelwave_controller.cli.release_view import forced, json_entry, release_facts
@@ -42,7 +43,11 @@ def add(
 ) -> None:
     """Verify the signatures and hashes of bundles, and add their releases to the home."""
     releases = Releases(home_of(ctx))
-    added = [releases.add(folder) for folder in bundle]
+    added = []
+    for folder in bundle:
+        release, is_new = releases.add(folder)
+        added.append((release, is_new))
+        note_added(releases.home, [release] if is_new else [])
     made = _deltas(releases, [release for release, _ in added])
     if as_json:
         print_json(

@@ -8,12 +8,14 @@ import typer
 from modelwave_controller import disk
 from modelwave_controller.cli import signing_keys
 from modelwave_controller.cli.create import ModelArgument
+from modelwave_controller.cli.noting import note
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, home_of
 from modelwave_controller.cli.signing_keys import KeysOption, YesOption
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.phrases import plural
 from modelwave_controller.releases import resigning
 from modelwave_controller.releases.catalog import Releases, StoredRelease
+from modelwave_controller.rollout.events import ReleasesSigned
 from modelwave_controller.terminal import print_json, safe, say
 
 
@@ -47,6 +49,8 @@ def sign(
     made = [(path, resigning.signed(one, signers, releases.root)) for path, one in places]
     for path, (envelope, _) in made:
         disk.replace(path, envelope)
+    numbers = sorted({one.manifest.release for _, one in places})
+    note(releases.home, ReleasesSigned(model=model, releases=numbers))
     _print(model, places, [lacking for _, (_, lacking) in made], as_json)
 
 

@@ -9,9 +9,11 @@ import typer
 from modelwave_controller import disk
 from modelwave_controller.cli import draft_view, signing_keys
 from modelwave_controller.cli.draft_view import RootOption, Shown
+from modelwave_controller.cli.noting import note
 from modelwave_controller.cli.options import JsonOption, PassphraseFileOption, home_of, path
 from modelwave_controller.cli.signing_keys import KeysOption, YesOption
 from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.rollout.events import RootPublished
 from modelwave_controller.terminal import facts, print_json, safe, say, show
 from modelwave_controller.trust import chain, changes, drafts
 from modelwave_shared.limits import MAX_ENVELOPE_BYTES
@@ -119,6 +121,7 @@ def publish(
     signing_keys.confirm("Make this the root of the fleet?", yes)
     chain.write(home.path, following)
     chain.found_path(home.path, draft.version).unlink(missing_ok=True)
+    note(home, RootPublished(version=draft.version))
     _print_published(as_json, draft.version, _left_to_do(ctx), new=True)
 
 

@@ -1,37 +1,35 @@
-"""`modelwave serve`, `modelwave ingest` and `modelwave broker`: the commands that keep running."""
+"""`modelwave serve` and `modelwave ingest`."""
 
 import asyncio
-import json
+import contextlib
 import logging
-import os
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from modelwave_controller import descriptors, disk
+from modelwave_controller.cli.keeps_running import ReadyFileOption, until_signal, write_ready
 from modelwave_controller.cli.logs import LogFormat, log_to_stderr
-from modelwave_controller.cli.options import home_of, path
+from modelwave_controller.cli.options import home_of
 from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.errors import OperatorError
-from modelwave_controller.interruption import ENDING
+from modelwave_controller.home import listen_address
 from modelwave_controller.service.ingest import Ingest
 from modelwave_controller.service.serve import DEFAULT_TICK_SECONDS, Ready, Service
 from modelwave_controller.terminal import safe, say
 
-ReadyFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="JSON file to write once it is ready; for supervisors.", parser=path
-    ),
-]
 LogFormatOption = Annotated[
     LogFormat, typer.Option(help="Of the log, on stderr; JSON is an object a line.")
 ]
 logger = logging.getLogger(__name__)
 
 MIN_TICK_SECONDS, MAX_TICK_SECONDS = 0.05, 60
+
+
+def _address(text: str) -> str:
+    try:
+        listen_address(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
 
 
 def serve(
@@ -62,14 +60,23 @@ def serve(
                 say(f"modelwave serves {fleet}: files at {files}, broker {safe(found.broker)}")
             else:
                 say(f"modelwave stands by for {fleet}: another service leads; files at {files}")
-            _write_ready(ready_file, {"files_url": found.files_url, "leads": found.leads})
+            write_ready(ready_file, {"files_url": found.files_url, "leads": found.leads})
 
-        asyncio.run(_until_signal(service.run(ready), service.stop))
+        asyncio.run(until_signal(service.run(ready), service.stop))
 
 
 def ingest(
     ctx: typer.Context,
     share: Annotated[int, typer.Argument(metavar="SHARE", help="Which one, from 1 on.")],
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Answer /healthz, /readyz and /metrics there; port 0 takes a free one.",
+            show_default="nowhere",
+            parser=_address,
+        ),
+    ] = None,
     ready_file: ReadyFileOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
@@ -83,86 +90,30 @@ def ingest(
     with opened_store(ctx) as store:
         process = Ingest(home, store, share)
 
-        def ready(receives: bool) -> None:
-            does = "receives" if receives else "stands by for"
-            say(f"modelwave {does} {process.share} of fleet [bold]{safe(home.config.fleet)}[/]")
-            _write_ready(ready_file, {"receives": receives})
+        async def work() -> None:
+            async with contextlib.AsyncExitStack() as stack:
+                url = await _listen(stack, listen, process)
 
-        asyncio.run(_until_signal(process.run(ready), process.stop))
+                def ready(receives: bool) -> None:
+                    does = "receives" if receives else "stands by for"
+                    fleet = f"fleet [bold]{safe(home.config.fleet)}[/]"
+                    say(f"modelwave {does} {process.share} of {fleet}")
+                    write_ready(ready_file, {"receives": receives} | ({"url": url} if url else {}))
 
+                await process.run(ready)
 
-def broker(
-    ctx: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 1883,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    users: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The users, such as broker/credentials in the home; needed beyond loopback.",
-            parser=path,
-        ),
-    ] = None,
-    ready_file: ReadyFileOption = None,
-) -> None:
-    """Run the embedded MQTT broker, for first steps and up to 2,000 devices.
-
-    A user's name is the device's id, or `controller`. The file is read again when it changes.
-    Retained messages are kept in memory only; the controller publishes them again when it connects.
-    """
-    if ctx.invoked_subcommand is not None:
-        return
-    # Only this command needs it.
-    from modelwave_controller.broker import (
-        BrokerError,
-        EmbeddedBrokerSettings,
-        FleetAcl,
-        run_broker,
-    )
-    from modelwave_controller.broker.credentials import Credentials
-    from modelwave_controller.broker.limits import MAX_CONNECTIONS
-    from modelwave_controller.broker.users_file import UsersFile
-
-    log_to_stderr()
-
-    def ready(bound: int) -> None:
-        say(f"the broker listens on {safe(host)}:{bound}")
-        _write_ready(ready_file, {"host": host, "port": bound})
-
-    connections = descriptors.allow(MAX_CONNECTIONS)
-    if connections < MAX_CONNECTIONS:
-        logger.warning("the system allows this process %d connections (ulimit -n)", connections)
-
-    def settings_of(known: Credentials) -> EmbeddedBrokerSettings:
-        acl = FleetAcl(home_of(ctx).config.fleet, targets=known.targets)
-        return EmbeddedBrokerSettings(host, port, known.hashes, acl, connections)
-
-    try:
-        file = UsersFile(users, settings_of) if users is not None else None
-        if file is not None:
-            settings = file.read()
-        else:
-            settings = EmbeddedBrokerSettings(host, port, max_connections=connections)
-        asyncio.run(_until_signal(run_broker(settings, ready, file)))
-    except BrokerError as error:
-        raise OperatorError(str(error)) from error
+        asyncio.run(until_signal(work(), process.stop))
 
 
-async def _until_signal(
-    work: Coroutine[Any, Any, None], stop: Callable[[], None] | None = None
-) -> None:
-    """Runs `work` to its end; a signal of ENDING calls `stop`, or cancels it if there is none."""
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    for number in ENDING:
-        loop.add_signal_handler(number, stop or task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not task.cancelled():
-            raise
+async def _listen(stack: contextlib.AsyncExitStack, listen: str | None, process: Ingest) -> str:
+    """Lets those who watch the process ask it until the end of `stack`. Returns the URL; "" if
+    nobody shall."""
+    if listen is None:
+        return ""
+    from modelwave_controller.metrics.handlers import Watched  # only the service needs it
+    from modelwave_controller.metrics.listener import listening
 
-
-def _write_ready(path: Path | None, found: dict[str, Any]) -> None:
-    if path is not None:
-        disk.replace(path, json.dumps(found | {"pid": os.getpid()}).encode() + b"\n")
+    watched = Watched(process.vitals, process.store)
+    url = await stack.enter_async_context(listening(watched, *listen_address(listen)))
+    say(f"it answers those who watch it at {safe(url)}")
+    return url

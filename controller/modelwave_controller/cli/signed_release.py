@@ -12,6 +12,7 @@ import typer
 
 from modelwave_controller import disk
 from modelwave_controller.cli.key_options import opened_key
+from modelwave_controller.cli.noting import note_added
 from modelwave_controller.cli.release_view import forced
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import Home
@@ -86,7 +87,9 @@ class ToSign:
         if leaves:
             releases.note(folder)
             return None
-        return releases.add(folder)[0]
+        added, is_new = releases.add(folder)
+        note_added(releases.home, [added] if is_new else [])
+        return added
 
     def tell(self, home: Home, out: Path | None) -> None:
         where = (

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from modelwave_controller.cli.noting import note
 from modelwave_controller.cli.options import JsonOption, home_of, path
 from modelwave_controller.fit import PROFILES
 from modelwave_controller.models.targets import Target, Targets
+from modelwave_controller.rollout.events import TargetAdded
 from modelwave_controller.terminal import facts, print_json, safe, say, show, table
 
 app = typer.Typer(no_args_is_help=True)
@@ -77,7 +79,9 @@ def add(
     flash_bytes, ram_bytes, runtime and source; the sizes are optional for a host. For `model
     inspect` add profile (a board's firmware), firmware_flash_bytes and firmware_ram_bytes.
     """
-    target = Targets(home_of(ctx).targets).add(file)
+    home = home_of(ctx)
+    target = Targets(home.targets).add(file)
+    note(home, TargetAdded(target=target.name))
     if as_json:
         print_json(_json(target))
     else:

@@ -6,7 +6,7 @@
 from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import ways
+from modelwave_controller.operations import approvers, ways
 from modelwave_controller.operations.rollouts import find, nothing_to, writing
 from modelwave_controller.phrases import span
 from modelwave_controller.rollout import promotion, state, waiting
@@ -53,11 +53,14 @@ def approve(
     actor: str = "",
 ) -> int:
     """Approves a stage, from 1 (None: the next one), before which the plan asks for approval; also
-    ahead of time. Returns the rollout's number."""
+    ahead of time. Raises ForbiddenError if the plan asks that another than the actor gives it.
+    Returns the rollout's number."""
     with writing(store) as (connection, found):
         chosen = find(found, rollout)
-        act = Approved(stage=_to_approve(chosen, stage), reason=reason)
-        log.append(connection, chosen.id, now, [by(actor, act)])
+        number = _to_approve(chosen, stage)
+        act = by(actor, Approved(stage=number, reason=reason))
+        approvers.require_may(connection, chosen, number, act.actor, now)
+        log.append(connection, chosen.id, now, [act])
         return chosen.id
 
 

@@ -23,6 +23,7 @@ class LintedStage:
     at_the_end: str
     why: str
     approval: bool | str  # whether it waits for one, or what is to be checked for it
+    by_another: bool  # than who started the rollout
 
 
 def linted(plan: Plan) -> list[LintedStage]:
@@ -44,6 +45,7 @@ def _stage(plan: Plan, number: int) -> LintedStage:
         at_the_end=_end(plan, number) if looks else "",
         why="" if looks else _why_not(plan, number),
         approval=stage.approval,
+        by_another=stage.asks_another,
     )
 
 
@@ -94,7 +96,8 @@ def lines(stages: list[LintedStage]) -> list[str]:
         found.append(f"  opens:  {stage.opens}")
         if stage.approval:
             check = "" if stage.approval is True else f": {stage.approval}"
-            found.append(f"  opens after approval{check}")
+            by = " by another than who started it" if stage.by_another else ""
+            found.append(f"  opens after approval{by}{check}")
         found.append(f"  judged: {', '.join(stage.gates)}")
         if not stage.looks:
             found.append(f"  no looks at what devices measure: {stage.why}")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import ways
+from modelwave_controller.people import tokens
 from modelwave_controller.phrases import plural
 from modelwave_controller.rollout.events import FLEET, Recovered, by
 from modelwave_controller.rollout.state import State
@@ -135,8 +136,11 @@ def recover(
 
 def note_restored(store: Store, now: float, actor: str = "") -> list[str]:
     """Notes that the database was restored without `modelwave restore`: no order is signed before
-    its model is recovered. Returns the models."""
-    return snapshot.note_restored(store, now, now, actor)
+    its model is recovered, and all access tokens are revoked. Returns the models."""
+    models = snapshot.note_restored(store, now, now, actor)
+    with store.write() as connection:
+        tokens.revoke_all(connection, now, actor, tokens.RESTORED)
+    return models
 
 
 def require_not_behind(found: Comparison, model: str) -> None:

@@ -6,7 +6,8 @@ already stay as they are, because they are as new as the backup or newer, and a 
 replaced is put aside, not deleted.
 
 The restored database says in its log that it was restored, so that the service signs no order
-before `modelwave recover`: it does not know which numbers were given after the backup.
+before `modelwave recover`: it does not know which numbers were given after the backup. Nor does it
+know which access tokens were revoked then, so all of them are revoked.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ from modelwave_controller.home import GITIGNORE, Home, read_config
 from modelwave_controller.interruption import held_back, saying
 from modelwave_controller.operations import archive
 from modelwave_controller.operations.archive import DATABASE, Damaged, Manifest
+from modelwave_controller.people import tokens
 from modelwave_controller.storage import damage, migrate, snapshot, store
 from modelwave_controller.storage.store import Store
 from modelwave_controller.trust import report_keys
@@ -50,6 +52,7 @@ class Restored:
 
     manifest: Manifest
     models: list[str]  # whose numbers are to be recovered
+    tokens: int  # access tokens that were revoked
     put_aside: str
     kept: list[str]
     missing: list[tuple[str, str]]
@@ -81,15 +84,15 @@ def _restore(
     """Moves what was unpacked to `stage` into the home."""
     with saying(_UNCHANGED):
         models: list[str] = []
-        target = None
+        revoked, target = 0, None
         place = _place_of_database(path, stage, manifest)
         if manifest.revision:
             target = place
             _require_free(target, force)
-            models = _prepare(stage / DATABASE, manifest, now, actor)
+            models, revoked = _prepare(stage / DATABASE, manifest, now, actor)
     with saying(_RESTORED), held_back():
         kept, put_aside = _move_all(stage, path, manifest, target, now)
-    return Restored(manifest, models, put_aside, kept, _missing(Home(path), manifest))
+    return Restored(manifest, models, revoked, put_aside, kept, _missing(Home(path), manifest))
 
 
 def _move_all(
@@ -244,16 +247,19 @@ def _require_free(file: Path, force: bool) -> None:
             )
 
 
-def _prepare(file: Path, manifest: Manifest, now: float, actor: str) -> list[str]:
-    """Migrates the unpacked database, and notes in it that it was restored."""
+def _prepare(file: Path, manifest: Manifest, now: float, actor: str) -> tuple[list[str], int]:
+    """Migrates the unpacked database, and notes in it that it was restored. Returns `models` and
+    `tokens` of Restored."""
     if problem := damage.found(file):
         raise Damaged(f"its database is damaged: {problem}")
     if (revision := snapshot.revision(file)) != manifest.revision:
         raise Damaged(f"its database has schema {revision!r}, its manifest {manifest.revision!r}")
     with closing(Store(f"sqlite:///{file.absolute()}")) as opened:
         models = snapshot.note_restored(opened, manifest.made_at, now, actor)
+        with opened.write() as connection:
+            revoked = tokens.revoke_all(connection, now, actor, tokens.RESTORED)
     snapshot.take_out_of_use(file)  # so that it is one file
-    return models
+    return models, revoked
 
 
 def _move_files(stage: Path, path: Path, manifest: Manifest) -> list[str]:

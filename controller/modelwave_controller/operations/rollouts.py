@@ -16,7 +16,14 @@ from sqlalchemy import Connection
 
 from modelwave_controller.errors import NoDeviceError, NotFoundError, OperatorError
 from modelwave_controller.evidence import sight
-from modelwave_controller.operations import judgeable, preview, recover, superseding, ways
+from modelwave_controller.operations import (
+    approvers,
+    judgeable,
+    preview,
+    recover,
+    superseding,
+    ways,
+)
 from modelwave_controller.operations.expected import expected_agreement
 from modelwave_controller.operations.named import with_devices
 from modelwave_controller.operations.sight import sights
@@ -126,6 +133,7 @@ def _instead(found: State, model: str, target: str, digest: str) -> str:
 def start(store: Store, request: Request, now: float, actor: str = "") -> int:
     """Begins a rollout and returns its number. Raises OperatorError, as `propose`, and for a gate
     that the plan names and a stage cannot judge."""
+    approvers.require_starter(request.plan, actor)
     request = _require_sight(store, request)
     with writing(store) as (connection, found):
         created = propose(connection, found, request)

@@ -12,10 +12,10 @@ def waits_for(rollout: Rollout, wall: float) -> Waits | None:
     number, command = len(rollout.stages) + 1, f"modelwave rollout {{}} {rollout.id}".format
     lacking = waiting.approval(rollout)
     if lacking is not None:
-        since, check = lacking
+        since, check, not_by = lacking
         if since is None:  # the service notes it at its next tick
             return None
-        return Waits("approval", number, since, None, check, command("approve"))
+        return Waits("approval", number, since, None, check, command("approve"), not_by)
     start = waiting.start(rollout, wall)
     if start is None:
         return None

@@ -78,7 +78,7 @@ class DriftRow:
 class Waits:
     """It waits for `what`, "approval" or "start", before `stage`, from 1, `since` a moment in Unix
     seconds and `until` another one, if that ends it. `check` is what the plan says is to be
-    checked; `command` ends it at once."""
+    checked, and `not_by` who may not approve, or ""; `command` ends it at once."""
 
     what: str
     stage: int
@@ -86,6 +86,7 @@ class Waits:
     until: float | None
     check: str
     command: str
+    not_by: str = ""
 
 
 @dataclass(frozen=True)

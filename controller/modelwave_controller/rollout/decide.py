@@ -381,7 +381,8 @@ def _unapproved(found: _Situation, stage: str, lacking: Approval) -> _Situation:
     since = "" if lacking.asked is None else f" since {moment(lacking.asked)}"
     check = f" ({lacking.check})" if lacking.check else ""
     name = "unapproved" if lacking.asked is None else "unapproved, asked"
-    reason = f"{stage} waits for approval{since}{check}; {found.reason}"
+    by = f" by another than {lacking.not_by}" if lacking.not_by else ""
+    reason = f"{stage} waits for approval{by}{since}{check}; {found.reason}"
     return found._replace(name=name, reason=reason)
 
 

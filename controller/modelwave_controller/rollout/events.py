@@ -37,6 +37,7 @@ from modelwave_shared.words import OUTCOMES
 # A device's answer is this, or one of the OUTCOMES of modelwave_shared.words.
 IN_PROGRESS = "IN_PROGRESS"
 MAX_SHOWN = 120  # characters of a newer program's text, and of an operator's name
+LOCAL = "local"  # the actor with the home's own access token, who may be anybody with the home
 FLEET = 0  # in place of a rollout's number, for what belongs to none
 
 
@@ -416,7 +417,8 @@ class WaveCounts(_Body):
 
 class Condensed(_Act):
     """The rollout was over for long. These counts are what is left of its devices' answers, of
-    which the log had so many; they are final, also when a device answers later."""
+    which the log had so many; they are final, also when a device answers later. Then it comes
+    again, with the same counts and the number of those late answers."""
 
     kind: Literal["condensed"] = "condensed"
     waves: list[WaveCounts]
@@ -479,6 +481,26 @@ class DeviceApproved(_Act):
     device: str
 
 
+class TokenMade(_Act):
+    """The operator made the access token `token`, its public id, for `name`. `expires_at` is in
+    Unix seconds."""
+
+    kind: Literal["token_made"] = "token_made"
+    token: str
+    name: str
+    role: str
+    expires_at: float
+
+
+class TokenRevoked(_Act):
+    """The operator took an access token back."""
+
+    kind: Literal["token_revoked"] = "token_revoked"
+    token: str
+    name: str
+    reason: str = ""
+
+
 class Restored(_Act):
     """The operator put a backup of the database in its place. Orders of these models that were
     signed after `made_at`, Unix seconds, are not in it."""
@@ -495,6 +517,48 @@ class Recovered(_Act):
     model: str
     floor: int
     epoch: int = 0
+
+
+class RootPublished(_Act):
+    """The operator made this version the fleet's root."""
+
+    kind: Literal["root_published"] = "root_published"
+    version: int
+
+
+class ReleaseAdded(_Act):
+    """The operator added a release for a target to the home, or the same one for one more."""
+
+    kind: Literal["release_added"] = "release_added"
+    model: str
+    release: int
+    version: str
+    target: str
+    manifest: str  # sha256 of its payload
+
+
+class ReleasesSigned(_Act):
+    """The operator signed the manifests of these releases anew, with other keys."""
+
+    kind: Literal["releases_signed"] = "releases_signed"
+    model: str
+    releases: list[int]
+
+
+class TargetAdded(_Act):
+    """The operator added a target of their own, or replaced it."""
+
+    kind: Literal["target_added"] = "target_added"
+    target: str
+
+
+class CertificateMade(_Act):
+    """The operator made the fleet's authority, or a certificate by it: of the broker, under these
+    names, or of the controller."""
+
+    kind: Literal["certificate_made"] = "certificate_made"
+    of: Annotated[str, _one_of("authority", "broker", "controller")]
+    hosts: list[str] = []
 
 
 class FoundNewer(_Body):
@@ -538,7 +602,7 @@ class KeyBack(_Body):
     kind: Literal["key_back"] = "key_back"
 
 
-REPORTED, FOUND_NEWER = "reported", "found_newer"
+REPORTED, FOUND_NEWER, CONDENSED = "reported", "found_newer", "condensed"
 
 Act = (
     Created
@@ -556,9 +620,16 @@ Act = (
     | DevicesEnrolled
     | DeviceRevoked
     | DeviceApproved
+    | TokenMade
+    | TokenRevoked
     | Restored
     | Recovered
     | Condensed
+    | RootPublished
+    | ReleaseAdded
+    | ReleasesSigned
+    | TargetAdded
+    | CertificateMade
 )
 Body = Annotated[
     Act

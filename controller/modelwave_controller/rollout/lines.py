@@ -7,13 +7,14 @@ An event of a kind that has no words here is called by the name of its kind.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from modelwave_controller.phrases import moment, plural
+from modelwave_controller.phrases import listed, moment, plural
 from modelwave_controller.rollout.events import (
     Aborted,
     ApprovalAsked,
     Approved,
     Began,
     Body,
+    CertificateMade,
     ClockAccepted,
     Condensed,
     Continued,
@@ -38,6 +39,8 @@ from modelwave_controller.rollout.events import (
     Paused,
     Promoted,
     Recovered,
+    ReleaseAdded,
+    ReleasesSigned,
     Reordered,
     Replaced,
     Reported,
@@ -46,8 +49,12 @@ from modelwave_controller.rollout.events import (
     Retried,
     RevertAsked,
     Reverted,
+    RootPublished,
     StartedNow,
     Tagged,
+    TargetAdded,
+    TokenMade,
+    TokenRevoked,
     Unshadowed,
 )
 
@@ -149,10 +156,28 @@ def _what(body: Body | NotUnderstood) -> str:
             return f"device {body.device} revoked"
         case DeviceApproved():
             return f"device {body.device} approved"
+        case TokenMade():
+            until = moment(body.expires_at)
+            return f"access token {body.token} made for {body.name} ({body.role}) until {until}"
+        case TokenRevoked():
+            return f"access token {body.token} of {body.name} revoked"
         case Restored():
             return f"database restored from a backup of {moment(body.made_at)}"
         case Recovered():
             return f"the next order of {body.model} is above {body.floor}"
+        case RootPublished():
+            return f"root {body.version} published"
+        case ReleaseAdded():
+            return (
+                f"release {body.release} ({body.version}) of {body.model} for {body.target} added"
+            )
+        case ReleasesSigned():
+            return f"manifests of {body.model} {listed([*map(str, body.releases)])} signed anew"
+        case TargetAdded():
+            return f"target {body.target} added"
+        case CertificateMade():
+            names = f" for {', '.join(body.hosts)}" if body.hosts else ""
+            return f"certificate of the {body.of} made{names}"
         case FoundNewer():
             return body.told
         case EpochBegan():

@@ -43,6 +43,7 @@ Its TOML form (`modelwave rollout start … --plan FILE`); all keys are optional
     percent = 1                     # of each target's known devices; increases, the last is 100
     gates = ["failures <= 0.001"]   # in place of the plan's
     approval = "see the dashboard"  # what to check, or true: opens after `rollout approve`
+    approval_by = "another"         # than who started the rollout; else anybody may give it
     soak = "1h"                     # at least this long before the next stage opens
     deadline = "1d"                 # after that, devices without an answer are silent
     devices_per_minute = 50         # in place of the plan's
@@ -73,8 +74,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -195,6 +198,7 @@ class Stage(_Strict):
     tags: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_TAGS, strict=False)] = ()
     devices: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMED_DEVICES, strict=False)] = ()
     approval: Annotated[bool | str, PlainValidator(_is_approval)] = False
+    approval_by: Literal["anybody", "another"] = "anybody"
     soak_seconds: Seconds = 3600
     deadline_seconds: Seconds = 86400
     devices_per_minute: Rate | None = None
@@ -220,6 +224,26 @@ class Stage(_Strict):
     @property
     def has_controls(self) -> bool:
         return self.percent != 100 and not self.shadow
+
+    @property
+    def asks_another(self) -> bool:
+        """Whether it opens only with the approval of another than who started the rollout."""
+        return self.approval_by == "another"
+
+    @model_serializer(mode="wrap")
+    def _with_what_is_used(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out a field that an older program does not know, where it says nothing: such a
+        program refuses a plan with it, and does not open the stage."""
+        found: dict[str, Any] = dump(self)
+        if not self.asks_another:
+            found.pop("approval_by", None)
+        return found
+
+    @model_validator(mode="after")
+    def _asks_another_for_something(self) -> Self:
+        if self.asks_another and not self.approval:
+            raise ValueError("approval_by: it asks for no approval; give approval = true too")
+        return self
 
     @model_validator(mode="after")
     def _is_for_a_share_or_for_named_devices(self) -> Self:

@@ -538,6 +538,16 @@ def _resume(rollout: Rollout, body: Resumed) -> None:
         rollout.stages[-1].waiting_since = None
     if by_gate and rollout.stages:
         rollout.stages[-1].accepted = body.accepted
+    if by_gate and body.accepted:
+        _lapse(rollout)
+
+
+def _lapse(rollout: Rollout) -> None:
+    """A gate was overruled: approvals by another, given before, do not count for later stages."""
+    for number, stage in enumerate(rollout.created.plan.stages):
+        if stage.asks_another and number >= len(rollout.stages):
+            rollout.approved.pop(number, None)
+            rollout.asked.pop(number, None)
 
 
 def _promote(rollout: Rollout, body: Promoted) -> None:
@@ -547,6 +557,7 @@ def _promote(rollout: Rollout, body: Promoted) -> None:
     if not body.forced:
         return
     rollout.stages[body.stage].accepted = body.reason
+    _lapse(rollout)
     for stage, overruled in zip(rollout.stages, body.overruled, strict=False):
         stage.overruled = overruled
         if stage.verdict == FAIL:

@@ -1,33 +1,26 @@
-"""paho's client, taking and giving messages in large pieces, and telling also of an end that paho
-does not tell of.
+"""paho's client, reading and sending in large pieces, and telling also of an end that paho does not
+tell of.
 
 By itself paho reads a packet in four small pieces, each with a call into the system after which the
 thread may have to wait for the others, and asks the system before each packet whether there is
-one. A message that it sends, or acknowledges, is a call into the system too. Here all that has come
-is asked for once; whole packets of the two kinds that come in thousands, messages and their
-acknowledgements, are read where they lie; and what is sent goes out together. Whatever is not plain
-about a packet, paho reads.
+one. Here it asks once for all that has come. The messages among it are told one after the other,
+and then acknowledged together, and so are the acknowledgements; paho reads the packets between
+them, and those that are cut. Messages at QoS 1 are sent many in one piece.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
 
-from modelwave_controller.broker.errors import ClientRefused
-from modelwave_controller.broker.packets import (
-    PUBACK,
-    PUBLISH,
-    Head,
-    acknowledgement,
-    next_head,
-    publish,
-)
+from modelwave_controller.broker.packets import publish
+from modelwave_controller.service.arrived import PUBACK, Arrived, messages
 
 READ_BYTES = 65_536
 READS = 64  # one after the other, before what is to be written has its turn
 PIECE_BYTES = 65_536  # of messages that are sent together
+ACKNOWLEDGEMENT = bytes((PUBACK, 2))
 
 
 class BufferedSocket:
@@ -45,22 +38,20 @@ class BufferedSocket:
         start, self._at = self._at, min(self._at + size, len(self._read))
         return self._read[start : self._at]
 
-    def next_packet(self) -> tuple[Head, bytes] | None:
-        """Returns the head and the body of the next packet, if all of it was read already
-        and it is a message or an acknowledgement of one. It stays, until `skip`."""
-        data, at = self._read, self._at
-        if at == len(data) or data[at] >> 4 not in (PUBLISH, PUBACK):
-            return None
-        try:
-            head = next_head(data, at, READ_BYTES)
-        except ClientRefused:  # it is longer than what is read at once, or no packet
-            return None
-        if head is None or head.end > len(data):
-            return None
-        return head, data[head.start : head.end]
+    def messages(self) -> Iterator[Arrived]:
+        """Yields the messages at the front of what was read and not returned, which then are."""
+        for found in messages(self._read, self._at):
+            self._at = found.end
+            yield found
 
-    def skip(self, head: Head) -> None:
-        self._at = head.end
+    def acknowledged(self) -> int | None:
+        """Returns the packet id of the acknowledgement at the front of what was read and not
+        returned, which then is; None if there is none, or not all of it."""
+        at = self._at
+        if self._read[at : at + 2] != ACKNOWLEDGEMENT or at + 4 > len(self._read):
+            return None
+        self._at += 4
+        return int.from_bytes(self._read[at + 2 : at + 4], "big")
 
     def pending(self) -> int:
         """Returns the number of bytes that can be read at once. paho asks before it waits."""
@@ -72,18 +63,19 @@ class BufferedSocket:
 
 
 class Client(mqtt.Client):
-    """Messages at QoS 1 are sent with `put` and `flush`, by one thread. on_publish is called for
-    those at QoS 0."""
+    """`on_heard` is called with each message's topic, payload, and whether it was retained,
+    `on_acknowledged` with the packet id of each message at QoS 1 that the broker has acknowledged.
+    One thread sends these, with `put` and `flush`."""
 
     on_ended: Callable[[str], None]
-    on_acknowledged: Callable[[int], None]  # with the packet id
-    on_received: Callable[[bytes, bytes, bool], None]  # topic, payload, and whether it was retained
+    on_heard: Callable[[str, bytes, bool], None]
+    on_acknowledged: Callable[[int], None]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.on_message = self._on_one
         self._put: list[bytes] = []
         self._put_bytes = 0
-        self._acknowledgements: list[bytes] = []
 
     def next_packet_id(self) -> int:
         return self._mid_generate()
@@ -110,48 +102,11 @@ class Client(mqtt.Client):
             connected: Any = self.socket()
             if code or connected is None:
                 break
-            self._take_packets(connected)
+            if not self._in_packet["command"]:
+                self._take(connected)
             if not connected.pending():
                 break
         return code
-
-    def _take_packets(self, connected: BufferedSocket) -> None:
-        """Takes the whole packets that were read already, up to one that paho has to read, and
-        acknowledges what has come."""
-        if not self._in_packet["command"]:  # paho is not within a packet
-            while (packet := connected.next_packet()) is not None:
-                head, body = packet
-                if not self._take(head.kind, head.flags, body):
-                    break
-                connected.skip(head)
-        given, self._acknowledgements = self._acknowledgements, []
-        if given:
-            self._packet_queue(mqtt.PUBACK, b"".join(given), 0, 1)
-
-    def _packet_handle(self) -> MQTTErrorCode:
-        first, body = self._in_packet["command"], bytes(self._in_packet["packet"])
-        if self._take(first >> 4, first & 0x0F, body):
-            return MQTTErrorCode.MQTT_ERR_SUCCESS
-        return super()._packet_handle()
-
-    def _take(self, kind: int, flags: int, body: bytes) -> bool:
-        """Takes a message, or an acknowledgement of one; False: it is something else, or not as it
-        should be."""
-        if kind == PUBACK and len(body) == 2:
-            self.on_acknowledged(int.from_bytes(body, "big"))
-            return True
-        qos = flags >> 1 & 3
-        if kind != PUBLISH or qos > 1:
-            return False
-        end = 2 + int.from_bytes(body[:2], "big")
-        start = end + 2 * qos
-        if start > len(body):
-            return False
-        self.on_received(body[2:end], body[start:], bool(flags & 1))
-        if qos:
-            packet_id = int.from_bytes(body[end:start], "big")
-            self._acknowledgements.append(acknowledgement(PUBACK, packet_id))
-        return True
 
     def loop_forever(self, *args: Any, **options: Any) -> MQTTErrorCode:
         """The body of paho's thread. A packet that paho cannot read raises an exception here, and
@@ -164,3 +119,37 @@ class Client(mqtt.Client):
                 connected.close()
             self.on_ended(f"cannot read a packet of the broker: {error}")
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
+
+    def _take(self, connected: BufferedSocket) -> None:
+        """Takes the messages and acknowledgements that were read behind the packet that paho has
+        read."""
+        answers = bytearray()
+        more = True
+        while more:
+            more = False
+            for found in connected.messages():
+                self._tell(found.topic, found.payload, found.retain)
+                if found.number:
+                    answers += ACKNOWLEDGEMENT + found.number.to_bytes(2, "big")
+            while (packet_id := connected.acknowledged()) is not None:
+                self.on_acknowledged(packet_id)
+                more = True
+        if answers:
+            self._packet_queue(PUBACK, answers, 0, 1)
+
+    def _handle_pubackcomp(self, cmd: Any) -> MQTTErrorCode:
+        body = self._in_packet["packet"]
+        if cmd != "PUBACK" or len(body) != 2:
+            return super()._handle_pubackcomp(cmd)
+        self.on_acknowledged(int.from_bytes(body, "big"))
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _on_one(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        self._tell(message._topic, bytes(message.payload), message.retain)
+
+    def _tell(self, topic: bytes, payload: bytes, retain: bool) -> None:
+        try:
+            name = topic.decode()
+        except UnicodeDecodeError:  # not every broker checks what devices publish to
+            return
+        self.on_heard(name, payload, retain)

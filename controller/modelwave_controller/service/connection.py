@@ -101,6 +101,7 @@ class Connection:
         self._sent: dict[int, Message | None] = {}
         self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
         self._leaving: dict[int, Callable[[], None]] = {}  # by message id of the UNSUBSCRIBE
+        self.retained_messages = 0  # that have come, of all topics
         self.heard = Heard() if link.notes_heard else None  # which topics were
         self._hearing = list(link.heard)  # the filters that were last asked for
         self._denied: list[str] = []  # those of them that are to be asked for again
@@ -280,7 +281,7 @@ class Connection:
         client.on_subscribe = self._on_subscribe
         client.on_unsubscribe = self._on_unsubscribe
         client.on_disconnect = self._on_disconnect
-        client.on_received = self._on_received
+        client.on_heard = self._on_message
         client.on_acknowledged = self._on_acknowledged
         client.on_publish = self._on_written
         return client
@@ -361,17 +362,14 @@ class Connection:
         self.link.say(problem)
         self._on_disconnect()
 
-    def _on_received(self, name: bytes, payload: bytes, retained: bool) -> None:
-        if retained:
+    def _on_message(self, topic: str, payload: bytes, retain: bool) -> None:
+        if retain:
+            self.retained_messages += 1
             self._answered()
-        try:
-            topic = name.decode()
-        except UnicodeDecodeError:  # not every broker checks what devices publish to
-            return
         if self.link.wants is not None and not self.link.wants(topic):
             return
         if self.heard is not None:
-            self.heard.note(topic, retained)
+            self.heard.note(topic, retain)
         self.link.receive(topic, payload)
 
     def _on_written(self, _client: mqtt.Client, _data: object, packet_id: int, *_: object) -> None:

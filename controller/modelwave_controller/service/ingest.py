@@ -29,10 +29,10 @@ from modelwave_controller.errors import ModelwaveError, OperatorError, StorageEr
 from modelwave_controller.home import Home
 from modelwave_controller.service import leader
 from modelwave_controller.service.broker_address import broker_of
-from modelwave_controller.service.connection import Connection
 from modelwave_controller.service.heartbeats import MAX_WAITING, asks_in
 from modelwave_controller.service.leader import Candidate, LeaderStore
 from modelwave_controller.service.link import ServiceLink
+from modelwave_controller.service.probing import Probing
 from modelwave_controller.service.readback import probe_topic
 from modelwave_controller.service.repeats import Repeats
 from modelwave_controller.service.serve import STOP_SECONDS, policy_of, steady_seconds
@@ -156,8 +156,10 @@ class Receiving:
             self.repeats if ingest.policy.proof == OFF else None,
             keep_days=None,
         )
+        ingest.vitals.figures.inbox = self.inbox
+        ingest.vitals.figures.writes = self.writer.counts
         session = share.session(fleet)
-        self.probe = probe_topic(fleet, session)
+        self.probing = Probing(probe_topic(fleet, session))
         self.link = ServiceLink(
             ingest.broker,
             fleet,
@@ -170,8 +172,6 @@ class Receiving:
             forgets=store.is_first,
         )
         self.unheard = Unheard(fleet, ingest.wake.set, share.has)
-        self._probed: Connection | None = None  # the connection over which the probe was sent
-        self._has_looked = False  # it came back, and what the broker retains before it
         self._asks: dict[str, Ask] = {}
         self._lock = threading.Lock()  # of _asks
         self._trouble = Trouble()
@@ -190,11 +190,10 @@ class Receiving:
                 self.store.give_back(self.ingest.clock())
 
     def _wants(self, topic: str) -> bool:
-        return self.share.wants(topic) or topic == self.probe
+        return self.share.wants(topic) or topic == self.probing.topic
 
     def _receive(self, topic: str, payload: bytes) -> None:
-        if topic == self.probe:
-            self._has_looked = True
+        if self.probing.came(topic, payload):
             self.ingest.wake.set()
         else:
             self.inbox.put(topic, payload)
@@ -226,16 +225,12 @@ class Receiving:
             ingest.wake.wait(pause)
 
     def _look(self) -> None:
-        """Finds out what the broker kept back: when a probe has come back, all that was due before
-        it has come."""
+        """Finds out what the broker kept back, and whether the connection still brings anything."""
         connection = self.link.current
         if connection is None:
             return
-        if connection is not self._probed:
-            self._probed, self._has_looked = connection, False
-            connection.subscribe([self.probe], lambda _granted: None)
-            connection.probe(self.probe, b"1")
-        self.unheard.step(self.store, connection, self._has_looked)
+        self.probing.step(connection)
+        self.unheard.step(self.store, connection, self.probing.has_looked)
 
     def _renew(self) -> float:
         """Renews the lease if that is due, and hands over with it what the leader must know.

@@ -99,6 +99,8 @@ class Leading:
             self.repeats if settings.policy.proof == OFF else None,
             settings.home.config.database.keep_days,
         )
+        settings.vitals.figures.inbox = settings.inbox
+        settings.vitals.figures.writes = self.writer.counts
         self.taking_over = TakingOver(store, self.heartbeats.ask, self.repeats.hear_again)
         self.retention = Retention(store, settings.home.config.database.keep_days)
         self.link = ServiceLink(
@@ -185,7 +187,11 @@ class Leading:
         self._note_running()
 
     def _tick(self) -> bool:
-        return self.ticker.tick(self.settings.clock(), self.settings.steady())
+        begun = time.perf_counter()
+        try:
+            return self.ticker.tick(self.settings.clock(), self.settings.steady())
+        finally:
+            self.settings.vitals.figures.ticks.add(time.perf_counter() - begun)
 
     def _delete_old(self) -> None:
         """Deletes some of what is older than the fleet keeps, while nothing is in doubt. The time

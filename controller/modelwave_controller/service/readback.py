@@ -20,7 +20,8 @@ A look works like this: the leader subscribes (to read all) and publishes a prob
 own. When the probe comes back, the broker has delivered what was due before it, and what arrived is
 judged. Messages that the leader has sent since the look began are left for the next look, as their
 echo may still be on its way. On a broker that does not keep the order a message may be published
-once more than necessary; that is harmless.
+once more than necessary; that is harmless. A look is given up QUIET_SECONDS after the last retained
+message: after a connect the probe is behind those of all devices, which may take minutes.
 
 The work is bounded: one look at a time, PAUSE_SECONDS between two of them, all messages at most
 every READ_ALL_SECONDS and at most TOPICS_PER_SECOND on average, and MAX_NEWS differences a look.
@@ -52,11 +53,15 @@ READ_ALL_SECONDS = 300
 REFUSED_SECONDS = 5  # after which the broker is asked again that has refused; then twice that
 TOPICS_PER_SECOND = 20
 PAUSE_SECONDS = 1
-QUIET_SECONDS = 30  # without a message: then no probe comes back any more
+QUIET_SECONDS = 30  # without such a message: then no probe comes back any more
 FIRST_SECONDS = 5  # the same, for the messages that wait for the first look
 LEFT_LOOKS = 2
 MAX_NEWS = 10_000
 MAX_DOUBLINGS = 10
+LATE = (
+    "retained messages are not read back now: the answer is late, as the reports of devices come "
+    "before it"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +121,8 @@ class ReadBack:
             self._unanswered = 0  # looks in a row, since a probe came back
             self._number = 0
             self._looked = False  # the first look is over
-            self._last = self._last_heard = time.monotonic()
+            self._retained = 0  # messages over this connection
+            self._last = self._last_heard = self._last_retained = time.monotonic()
             self._next_all = 0.0
             self._next_live = 0.0
 
@@ -177,6 +183,10 @@ class ReadBack:
         """Whether the first look over the connection of `step` has ended."""
         return self._looked
 
+    @property
+    def _given_up_at(self) -> float:
+        return max(self._last, self._last_retained) + QUIET_SECONDS
+
     def _is_quiet(self, seconds: float) -> bool:
         return time.monotonic() - self._last > seconds
 
@@ -186,9 +196,11 @@ class ReadBack:
         if connection is not self._connection:
             self._start(connection)
         now = time.monotonic()
+        if connection.retained_messages != self._retained:
+            self._retained, self._last_retained = connection.retained_messages, now
         if self._look is None:
             self._begin(store, connection, now)
-        elif self._refused or self._is_quiet(QUIET_SECONDS):
+        elif self._refused or now > self._given_up_at:
             self._give_up(store, connection)
         elif self._answered == self._look.number:
             self._judge(store, connection)
@@ -197,8 +209,8 @@ class ReadBack:
     def _wait(self, now: float) -> float:
         if self._look is not None:
             first = not self._looked and not self._is_quiet(FIRST_SECONDS)
-            seconds = FIRST_SECONDS if first else QUIET_SECONDS
-            return max(0.0, self._last + seconds - now) + 0.1
+            due = self._last + FIRST_SECONDS if first else self._given_up_at
+            return max(0.0, due - now) + 0.1
         due = min(self._next_all, self._next_live) if self._news else self._next_all
         return max(0.0, due - now)
 
@@ -293,15 +305,19 @@ class ReadBack:
             with store.write() as database:
                 outbox.unsend_all(database, self.fleet)
             self.wake()
-        self._tell_blind("the broker refuses" if self._refused else "no answer arrives")
+        is_silent = time.monotonic() - self._last_heard > QUIET_SECONDS
+        if self._refused or is_silent or not self._answered:
+            self._tell_blind("the broker refuses" if self._refused else "no answer arrives")
+        else:
+            self._trouble.say(LATE)
         refused, self._refused = self._refused, False
         self._end(look)
         if self._answered and not refused:
             self._unanswered += 1
-            self._next_all = min(self._next_all, time.monotonic() + REFUSED_SECONDS)
-            is_silent = time.monotonic() - self._last_heard > QUIET_SECONDS
-            if self._unanswered >= LEFT_LOOKS and is_silent:
-                connection.leave()
+            if is_silent:  # else a look at all would put all orders behind the reports, again
+                self._next_all = min(self._next_all, time.monotonic() + REFUSED_SECONDS)
+                if self._unanswered >= LEFT_LOOKS:
+                    connection.leave()
         if refused:  # a cluster that has lost a node does that for a while
             soon = REFUSED_SECONDS << min(self._refusals, MAX_DOUBLINGS)
             self._next_all = min(self._next_all, time.monotonic() + soon)

@@ -11,6 +11,8 @@ the rest.
 import time
 from collections.abc import Callable
 
+from modelwave_controller.service.figures import Figures
+
 HUNG_SECONDS = 30  # longest time for one round of the loop
 PATIENCE_SECONDS = 10  # for which database or broker may be away: a restart is no trouble
 
@@ -25,6 +27,8 @@ class Vitals:
 
     def __init__(self, steady: Callable[[], float] = time.monotonic, does: str = "leads") -> None:
         self.does = does
+        self.figures = Figures()
+        self.has_begun = False  # a round is over
         self._steady = steady
         self._round = steady()
         self._database_away: float | None = None  # since when
@@ -35,7 +39,7 @@ class Vitals:
         """Notes a round of the loop, and whether the database answered in it and the broker is
         reached; `broker` matters only if the service leads."""
         now = self._steady()
-        self._round = now
+        self._round, self.has_begun = now, True
         self._database_away = None if database else self._database_away or now
         self._broker_away = None if broker or not leads else self._broker_away or now
         self.leads = leads
@@ -43,6 +47,11 @@ class Vitals:
     @property
     def alive(self) -> bool:
         return self._steady() - self._round <= HUNG_SECONDS
+
+    @property
+    def reaches_broker(self) -> bool:
+        """Whether it was reached in the last round; only of a service that leads."""
+        return self.leads and self._broker_away is None
 
     def problems(self) -> list[str]:
         """Returns what is wrong; [] if the service is healthy."""

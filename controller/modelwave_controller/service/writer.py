@@ -10,11 +10,13 @@ The inbox keeps the newest MAX_BACKLOG messages of each topic, so that a device 
 loses only its own messages, and MAX_INBOX_BYTES in total.
 """
 
+import contextlib
+import gc
 import logging
 import threading
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.phrases import plural
@@ -45,10 +47,14 @@ logger = logging.getLogger(__name__)
 class Inbox:
     """Messages by topic, the oldest topic first. Any thread may put; only one thread takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        """`steady` returns seconds of a clock that nobody can set."""
         self.counts: Counter[str] = Counter()  # received, dropped
         self.bytes = 0
+        self._steady = steady
         self._topics: OrderedDict[str, deque[bytes]] = OrderedDict()
+        self._since: dict[str, float] = {}  # by topic: when the first message of `_topics` came
+        self._taken_since: float | None = None  # the same, of what was taken and is not stored
         self._some = threading.Condition()
 
     def put(self, topic: str, payload: bytes) -> None:
@@ -57,7 +63,10 @@ class Inbox:
         payload = bytes(payload[: MAX_PAYLOAD_BYTES + 1])
         with self._some:
             self.counts["received"] += 1
-            backlog = self._topics.setdefault(topic, deque())
+            backlog = self._topics.get(topic)
+            if backlog is None:
+                backlog = self._topics[topic] = deque()
+                self._since[topic] = self._steady()
             if len(backlog) == MAX_BACKLOG:
                 self._drop(backlog)
             backlog.append(payload)
@@ -66,7 +75,7 @@ class Inbox:
                 oldest, backlog = next(iter(self._topics.items()))
                 self._drop(backlog)
                 if not backlog:
-                    del self._topics[oldest]
+                    del self._topics[oldest], self._since[oldest]
             self._some.notify()
 
     def take(self, limit: int, timeout: float) -> list[tuple[str, bytes]]:
@@ -74,6 +83,7 @@ class Inbox:
         within `timeout` seconds."""
         with self._some:
             self._some.wait_for(lambda: self._topics, timeout)
+            self._taken_since = self._waits_since()
             taken: list[tuple[str, bytes]] = []
             while self._topics and len(taken) < limit:
                 topic, backlog = next(iter(self._topics.items()))
@@ -82,8 +92,24 @@ class Inbox:
                     self.bytes -= len(payload) + MESSAGE_BYTES
                     taken.append((topic, payload))
                 if not backlog:
-                    del self._topics[topic]
+                    del self._topics[topic], self._since[topic]
             return taken
+
+    def done(self) -> None:
+        """Notes that what was taken is stored, or lost."""
+        with self._some:
+            self._taken_since = None
+
+    def lag(self) -> float:
+        """Returns for how many seconds the oldest message has waited to be stored; 0: none does.
+        Of a topic that has had more than MAX_BACKLOG, it is the time since the first of them."""
+        with self._some:
+            found = (self._taken_since, self._waits_since())
+            since = min((one for one in found if one is not None), default=None)
+            return 0.0 if since is None else max(0.0, self._steady() - since)
+
+    def _waits_since(self) -> float | None:
+        return self._since[next(iter(self._topics))] if self._topics else None
 
     def __len__(self) -> int:
         with self._some:
@@ -92,6 +118,20 @@ class Inbox:
     def _drop(self, backlog: deque[bytes]) -> None:
         self.bytes -= len(backlog.popleft()) + MESSAGE_BYTES
         self.counts["dropped"] += 1
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Python does not look for values that refer to each other in here. A batch makes tens of
+    thousands that do not, and are gone at its end; to look through all of the process for that,
+    several times in a batch, would take a fifth of its time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class Writer:
@@ -148,10 +188,12 @@ class Writer:
         seconds."""
         batch = self.inbox.take(MAX_BATCH, timeout)
         if batch:
-            now = self.clock()
-            read = self._read(batch, now)
-            if read:
-                self._store(self._allowance.limited(read, now))
+            with _uncollected():
+                now = self.clock()
+                read = self._read(batch, now)
+                if read:
+                    self._store(self._allowance.limited(read, now))
+            self.inbox.done()
             self._tell_dropped()
         return len(batch)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from modelwave_controller.storage import clock, ignored, last_heard, offers, views
-from modelwave_controller.storage.changes import but_same, update_rows
+from modelwave_controller.storage import clock, ignored, last_heard, many, offers, standing, views
+from modelwave_controller.storage.changes import update_changed
 from modelwave_controller.storage.chunks import rows_with
 from modelwave_controller.storage.counting import Place
 from modelwave_controller.storage.devices import reads_column
@@ -29,6 +29,14 @@ from modelwave_controller.trust.documents import Report
 from modelwave_shared.slots import slot as slot_of
 
 _FREE = ("free_flash", "free_ram")
+# The columns of `devices`: what a report says, and after it what is known of when it came.
+_SAID = (
+    *("device", "target", "slot", "agent", *_FREE, "runtime", "runtime_version", "accelerator"),
+    *("refused", "view", "root", "reads"),
+)
+_SEEN = ("seen_at", "seen_clock", "heard")
+_COLUMNS = (*_SAID, *standing.COLUMNS, *_SEEN)
+_ROWS = select(*(devices.c[name] for name in _COLUMNS))
 
 
 @dataclass
@@ -75,75 +83,68 @@ def _take_reports(
     repeated: Mapping[str, LastHeard],
 ) -> dict[str, ReportMessage]:
     """Returns the reports that say what is stored of their devices now."""
-    rows = {
-        row.device: row
-        for row in rows_with(connection, select(devices), devices.c.device, list(reports))
-    }
+    rows = {row[0]: row for row in rows_with(connection, _ROWS, devices.c.device, list(reports))}
     small = last_heard.of(connection, list(rows))
     heard = small | {device: repeated[device] for device in rows if device in repeated}
     seconds = clock.stored(connection).seconds
-    fresh: dict[str, ReportMessage] = {}
-    same: dict[str, ReportMessage] = {}
-    replaced: set[str] = set()
-    new: list[dict[str, Any]] = []
-    changed: list[dict[str, Any]] = []
+    its: dict[str, Standing] = {}
     for device, given in reports.items():
-        row = rows.get(device)
-        standing = Standing(row, heard.get(device), seconds, now)
+        its[device] = Standing(rows.get(device), heard.get(device), seconds, now)
         for message in given:
-            standing.hear(message)
-        if standing.taken:
-            fresh[device] = standing.taken
-            if standing.is_replaced:
-                replaced.add(device)
-            found = _device_row(fleet, device, standing.taken.report, row) | standing.columns()
-            found |= {"seen_at": now, "seen_clock": seconds}
-            if row is None:
-                new.append(found)
-            else:
-                changed.append(but_same(row, found, "device"))
-        elif standing.has_changed:
-            changed.append(but_same(row, {"device": device} | standing.columns(), "device"))
-        elif standing.same and _says(row, _device_row(fleet, device, standing.same.report, row)):
-            same[device] = standing.same
-    if fresh:
-        heard_now = {"heard": _next_batch(connection)}
-        for values in (*new, *changed):
-            if values["device"] in fresh:
-                values.update(heard_now)
-    if new:
-        connection.execute(insert(devices), new)
-    update_rows(connection, devices, changed, "device")
+            its[device].hear(message)
+    fresh = {device: one.taken for device, one in its.items() if one.taken}
+    seen = (now, seconds, _next_batch(connection) if fresh else 0)
+    same: dict[str, ReportMessage] = {}
+    new: list[tuple[Any, ...]] = []
+    changed: list[tuple[Any, tuple[Any, ...]]] = []
+    for device, one in its.items():
+        row = rows.get(device)
+        if row is None:
+            assert one.taken, "the first report of a device is"
+            new.append((*_said(fleet, device, one.taken.report, None), *one.columns(), *seen))
+        elif one.taken:
+            said = _said(fleet, device, one.taken.report, row)
+            changed.append((row, (*said, *one.columns(), *seen)))
+        elif one.has_changed:
+            before = tuple(row)
+            since = before[-len(_SEEN) :]
+            changed.append((before, (*before[: len(_SAID)], *one.columns(), *since)))
+        elif one.same and _says(row, _said(fleet, device, one.same.report, row)):
+            same[device] = one.same
+    many.insert(connection, "devices", _COLUMNS, new)
+    update_changed(connection, "devices", _COLUMNS, changed, "device")
     last_heard.drop(connection, small.keys() & fresh.keys())
     states = {device: message.report for device, message in fresh.items()}
+    replaced = {device for device in fresh if its[device].is_replaced}
     places = {device: Place(row.target, row.slot, row.reads) for device, row in rows.items()}
     take_models(connection, fleet, states, replaced, now, places)
     return fresh | with_its_models(connection, same)
 
 
-def _says(row: Any, found: dict[str, Any]) -> bool:
+def _says(row: Any, said: Sequence[Any]) -> bool:
     """Returns whether the row says the same, but for what is free, as each report says other
     numbers."""
-    return all(getattr(row, name) == value for name, value in found.items() if name not in _FREE)
+    both = zip(_SAID, row, said, strict=False)
+    return all(name in _FREE or old == new for name, old, new in both)
 
 
-def _device_row(fleet: str, device: str, report: Report, row: Any | None) -> dict[str, Any]:
+def _said(fleet: str, device: str, report: Report, row: Any | None) -> tuple[Any, ...]:
     """Returns what the report says; `row` is the device's, which has its slot."""
-    return {
-        "device": device,
-        "target": report.target,
-        "slot": slot_of(fleet, device) if row is None else row.slot,
-        "agent": report.agent,
-        "free_flash": report.free.flash,
-        "free_ram": report.free.ram,
-        "runtime": offers.column(report),
-        "runtime_version": report.runtime_version,
-        "accelerator": report.accelerator,
-        "refused": report.refused,
-        "view": views.column(report),
-        "root": views.root(report),
-        "reads": reads_column(report),
-    }
+    return (
+        device,
+        report.target,
+        slot_of(fleet, device) if row is None else row.slot,
+        report.agent,
+        report.free.flash,
+        report.free.ram,
+        offers.column(report),
+        report.runtime_version,
+        report.accelerator,
+        report.refused,
+        views.column(report),
+        views.root(report),
+        reads_column(report),
+    )
 
 
 def _next_batch(connection: Connection) -> int:
@@ -163,9 +164,8 @@ def _take_presence(
         return {}
     held = rows_with(connection, select(presence), presence.c.device, list(last))
     before = {row.device: row.online for row in held}
-    changed = [device for device, online in last.items() if before.get(device, online) != online]
-    rows = [{"device": d, "online": last[d], "at": now} for d in changed]
-    update_rows(connection, presence, rows, "device")
+    changed = [(last[d], now, d) for d, online in before.items() if last[d] != online]
+    many.update(connection, "presence", ("online", "at"), ("device",), changed)
     unknown = [device for device in last if device not in before]
     kept = may_have_rows(connection, presence, unknown) if unknown else set()
     new = [{"device": d, "online": last[d], "at": now} for d in unknown if d in kept]

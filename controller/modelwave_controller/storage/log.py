@@ -9,14 +9,16 @@ from sqlalchemy import Connection, delete, func, literal_column, or_, select, up
 from modelwave_controller.rollout import events as bodies
 from modelwave_controller.rollout.events import Body, Event, Reported
 from modelwave_controller.rollout.state import State, fold
-from modelwave_controller.storage import counting, many
+from modelwave_controller.storage import counting, deleted_answers, log_chain, many
 from modelwave_controller.storage.chunks import chunks, rows_with
+from modelwave_controller.storage.log_chain import Links
 from modelwave_controller.storage.tables import events, heads, unread_answers
 
 TICK_NOTED_SECONDS = 5
 
 # As the index for it says it: databases do not use that for a parameter.
 _IS_NO_ANSWER = events.c.kind != literal_column(f"'{bodies.REPORTED}'")
+_HEAD = select(heads.c.value, heads.c.chain, heads.c.chain_but_answers)
 
 
 def append(connection: Connection, rollout: int, at: float, entries: Sequence[Body]) -> list[Event]:
@@ -30,17 +32,18 @@ def append_all(
 ) -> list[Event]:
     if not entries:
         return []
-    head = connection.scalar(select(heads.c.value).where(heads.c.name == "event")) or 0
-    added = [
-        Event(id=head + number, rollout=rollout, at=at, body=body)
-        for number, (rollout, body) in enumerate(entries, 1)
-    ]
-    connection.execute(update(heads).where(heads.c.name == "event").values(value=head + len(added)))
-    rows = [
-        (entry.id, entry.rollout, at, body.kind, bodies.dump_body(body))
-        for entry, (_, body) in zip(added, entries, strict=True)
-    ]
-    many.insert(connection, "events", ("id", "rollout", "at", "kind", "body"), rows)
+    its = heads.c.name == "event"
+    row = connection.execute(_HEAD.where(its)).one()
+    head, links = row.value, Links(row.chain or b"", row.chain_but_answers or b"")
+    added, rows = [], []
+    for number, (rollout, body) in enumerate(entries, head + 1):
+        added.append(Event(id=number, rollout=rollout, at=at, body=body))
+        entry = (number, rollout, at, body.kind, bodies.dump_body(body))
+        links = log_chain.follow(links, *entry)
+        rows.append((*entry, links.newest))
+    new = {"value": head + len(added), "chain": links.newest, "chain_but_answers": links.no_answer}
+    connection.execute(update(heads).where(its).values(new))
+    many.insert(connection, "events", ("id", "rollout", "at", "kind", "body", "chain"), rows)
     counting.count(connection, added)
     return added
 
@@ -114,6 +117,14 @@ def answers_of(connection: Connection, rollout: int) -> int:
     return connection.scalar(select(func.count()).where(*_answers_to(rollout))) or 0
 
 
+def late_answers(connection: Connection, rollout: int) -> int:
+    """Returns how many answers to a rollout came after those before them were counted."""
+    its = (events.c.rollout == rollout, events.c.kind == bodies.CONDENSED)
+    counted = connection.scalar(select(func.max(events.c.id)).where(*its)) or 0
+    query = select(func.count()).where(*_answers_to(rollout), events.c.id > counted)
+    return connection.scalar(query) or 0
+
+
 def has_answers(connection: Connection, rollout: int) -> bool:
     query = select(events.c.id).where(*_answers_to(rollout)).limit(1)
     return connection.execute(query).first() is not None
@@ -129,14 +140,17 @@ def has_events(connection: Connection, rollout: int, since: float) -> bool:
 def delete_answers(connection: Connection, rollout: int, limit: int) -> int:
     """Deletes up to `limit` answers of a rollout, and with the last one all that is kept of single
     devices; returns how many. Append Condensed first."""
-    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
+    query = select(
+        events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body, events.c.chain
+    )
     rows = connection.execute(query.where(*_answers_to(rollout)).limit(limit)).all()
-    said = [bodies.load_event(*row).body for row in rows]
+    said = [bodies.load_event(*row[:5]).body for row in rows]
     names = {body.device for body in said if isinstance(body, Reported)}
     counting.drop_answers_of(connection, rollout, sorted(names))
     for chunk in chunks([row.id for row in rows]):
         connection.execute(delete(unread_answers).where(unread_answers.c.event.in_(chunk)))
         connection.execute(delete(events).where(events.c.id.in_(chunk)))
+    deleted_answers.note(connection, [(row.id, row.chain or b"") for row in rows])
     if len(rows) < limit:
         counting.drop_rest(connection, rollout)
     return len(rows)

@@ -1,44 +1,71 @@
-"""Runs a statement for many rows on the driver's own cursor. SQLAlchemy gives each value of each
-row a name, which takes longer than SQLite takes to write it."""
+"""Writes many rows by statements of the driver's own. SQLAlchemy gives each value of each row a
+name, which takes longer than SQLite takes to write it. SQLite runs a statement for each row;
+PostgreSQL one for all, which has a list of the values of each column and makes rows of them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Float
+from sqlalchemy.dialects import postgresql
+
+from modelwave_controller.storage.tables import metadata
+
+_POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+Rows = Sequence[tuple[Any, ...]]
 
 
-def run(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Executes the statement, in which "?" stands for a value and is nothing else, with the values
-    of each row."""
-    if rows:
-        is_sqlite = connection.dialect.name == "sqlite"
-        written = statement if is_sqlite else statement.replace("?", "%s")
-        connection.exec_driver_sql(written, list(rows))
-
-
-def insert(
-    connection: Connection, table: str, columns: Iterable[str], rows: Sequence[tuple[Any, ...]]
-) -> None:
+def insert(connection: Connection, table: str, columns: Iterable[str], rows: Rows) -> None:
     """Adds rows with these columns, in their order."""
-    names = quoted(columns)
-    values = ", ".join("?" * len(names))
-    run(connection, f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})", rows)
+    names = list(columns)
+    into = f"INSERT INTO {table} ({', '.join(quoted(names))})"
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        places = ", ".join("?" * len(names))
+        connection.exec_driver_sql(f"{into} VALUES ({places})", list(rows))
+    else:
+        made = f"{into} SELECT * FROM {_unnested(table, names)}"
+        connection.exec_driver_sql(made, _lists(table, names, rows))
 
 
 def update(
-    connection: Connection,
-    table: str,
-    columns: Iterable[str],
-    key: Iterable[str],
-    rows: Sequence[tuple[Any, ...]],
+    connection: Connection, table: str, columns: Iterable[str], key: Iterable[str], rows: Rows
 ) -> None:
     """Writes these columns of the rows with these keys; a row has the values of both, in their
-    order."""
-    changes = ", ".join(f"{name} = ?" for name in quoted(columns))
-    its = " AND ".join(f"{name} = ?" for name in quoted(key))
-    run(connection, f"UPDATE {table} SET {changes} WHERE {its}", rows)
+    order. No two have the same key."""
+    changed, its = list(columns), list(key)
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        changes = ", ".join(f"{name} = ?" for name in quoted(changed))
+        where = " AND ".join(f"{name} = ?" for name in quoted(its))
+        connection.exec_driver_sql(f"UPDATE {table} SET {changes} WHERE {where}", list(rows))
+    else:
+        names = [*changed, *its]
+        changes = ", ".join(f"{name} = new.{name}" for name in quoted(changed))
+        where = " AND ".join(f"{table}.{name} = new.{name}" for name in quoted(its))
+        given = f"{_unnested(table, names)} AS new ({', '.join(quoted(names))})"
+        made = f"UPDATE {table} SET {changes} FROM {given} WHERE {where}"
+        connection.exec_driver_sql(made, _lists(table, names, rows))
 
 
 def quoted(columns: Iterable[str]) -> list[str]:
     """Returns the names as both databases take them, "release" too, which is a word of SQL."""
     return [f'"{name}"' for name in columns]
+
+
+def _unnested(table: str, names: Sequence[str]) -> str:
+    its = metadata.tables[table].c
+    types = [its[name].type.compile(_POSTGRESQL) for name in names]
+    return f"unnest({', '.join(f'%s::{kind}[]' for kind in types)})"
+
+
+def _lists(table: str, names: Sequence[str], rows: Rows) -> tuple[list[Any], ...]:
+    """Returns the values of each column; the driver takes no list of integers and fractions."""
+    its = metadata.tables[table].c
+    both = zip(names, zip(*rows, strict=True), strict=True)
+    return tuple(
+        [*map(float, values)] if isinstance(its[name].type, Float) else [*values]
+        for name, values in both
+    )

@@ -13,7 +13,8 @@ import hmac
 import marshal
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from modelwave_controller.trust import quick_documents, quick_json
 from modelwave_controller.trust.documents import Metrics, Report, view
@@ -27,7 +28,7 @@ PRESENCE = {b"online": True, b"offline": False}
 _OF_EACH_REPORT = ("boot", "n", "free")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Seal:
     """What a message proves its device with; `proof` is empty if it has none."""
 
@@ -40,14 +41,16 @@ class Seal:
         return hmac.compare_digest(proofs.proof(key, self.topic, self.document), self.proof)
 
 
-@dataclass(frozen=True)
-class ReportMessage:
+NO_SEAL = Seal()
+
+
+class ReportMessage(NamedTuple):
     """`proven`: what it is by its number, of installs.py, among the device's proven reports; "" if
     it is not proven, or nobody asked. `said`: the digest of what it says."""
 
     device: str
     report: Report
-    seal: Seal = Seal()
+    seal: Seal = NO_SEAL
     proven: str = ""
     said: bytes = b""
 
@@ -78,11 +81,10 @@ class Present:
     online: bool
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     device: str
     metrics: Metrics
-    seal: Seal = Seal()
+    seal: Seal = NO_SEAL
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,19 @@ def understand(
 ) -> Incoming | Repeat | None:
     """Reads a message. Returns None if it is empty (a retained topic was cleared) or the topic is
     not a device's. `last_said` returns the digest of a device's last report, if it is known."""
-    start = topics.under(fleet, "")
+    start = _start(fleet)
     kind, _, device = topic.removeprefix(start).partition("/")
-    if not payload or not topic.startswith(start) or not _is_name(device):
+    if not payload or not topic.startswith(start):
+        return None
+    said = last_said(device)  # of a device whose name was checked
+    if said is None and not _is_name(device):
         return None
     document, proof = proofs.split(payload)
     if len(document) > MAX_REPORT_BYTES:
         return Bad(device, f"{kind}: longer than {MAX_REPORT_BYTES} bytes")
     try:
         if kind == "reported":
-            return _reported(device, document, Seal(topic, document, proof), last_said(device))
+            return _reported(device, document, Seal(topic, document, proof), said)
         if kind == "metrics":
             return Measured(device, _metrics(document), Seal(topic, document, proof))
         if kind == "presence":
@@ -129,6 +134,11 @@ def understand(
     except ValueError as error:
         return Bad(device, _printable(f"{kind}: {advised(error, 'controller')}"))
     return None
+
+
+@cache
+def _start(fleet: str) -> str:
+    return topics.under(fleet, "")
 
 
 def _reported(
@@ -178,7 +188,9 @@ def _asks(value: dict[str, Any]) -> bool:
 
 def _digest(value: dict[str, Any]) -> bytes:
     """Returns a digest of what a report says, but for its number, what is free, and a nonce."""
-    rest = {name: field for name, field in value.items() if name not in _OF_EACH_REPORT}
+    rest = value.copy()
+    for name in _OF_EACH_REPORT:
+        rest.pop(name, None)
     if _asks(value):
         rest["extra"] = {name: said for name, said in rest["extra"].items() if name != "nonce"}
         if not rest["extra"]:

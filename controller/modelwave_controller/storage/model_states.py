@@ -6,14 +6,15 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import fields
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, select, tuple_
 
 from modelwave_controller.rollout.events import FLEET, Body
 from modelwave_controller.rollout.events import Replaced as ReplacedEvent
 from modelwave_controller.rollout.events import Reported as ReportedEvent
-from modelwave_controller.storage import counting, log
+from modelwave_controller.storage import counting, log, many
 from modelwave_controller.storage.answers import (
     MAX_WENT_ON,
     GivenOrder,
@@ -21,7 +22,7 @@ from modelwave_controller.storage.answers import (
     says_nothing_new,
     went_on,
 )
-from modelwave_controller.storage.changes import update_rows
+from modelwave_controller.storage.changes import update_changed
 from modelwave_controller.storage.chunks import chunks, rows_with
 from modelwave_controller.storage.counting import Move, Place
 from modelwave_controller.storage.devices import reads_column
@@ -32,7 +33,33 @@ from modelwave_shared.slots import slot as slot_of
 from modelwave_shared.words import SUCCEEDED
 
 _STATE = tuple(f.name for f in fields(ModelState))
+_said = attrgetter(*_STATE)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+class _Row(NamedTuple):
+    """A row of `device_models`."""
+
+    device: str
+    model: str
+    release: int
+    sha256: str
+    state: str
+    epoch: int
+    seq: int
+    outcome: str
+    reason: str
+    tries: int
+    next_seconds: int
+    saved: int
+    proved: str
+    went_on: int
+
+
+_ROWS = select(*(device_models.c[name] for name in _Row._fields))
+_SAID = slice(2, 2 + len(_STATE))  # of a row: what the device says
+
+Key = tuple[str, str]  # device and model
 
 
 def take_models(
@@ -45,81 +72,88 @@ def take_models(
 ) -> None:
     """Replaces the rows that changed, and appends their answers to the log, and before them what
     devices that were `replaced` do not run any more. `places` are those of the devices before."""
-    before: dict[tuple[str, str], dict[str, Any]] = {
-        (row.device, row.model): row._asdict()
-        for row in rows_with(connection, select(device_models), device_models.c.device, list(fresh))
-    }
-    after: dict[tuple[str, str], dict[str, Any]] = {
-        (device, model): _model_row(device, model, state, before.get((device, model)))
+    before = _stored(connection, list(fresh))
+    after = {
+        (device, model): _row(device, model, state, before.get((device, model)))
         for device, report in fresh.items()
         for model, state in report.models.items()
     }
-    gone = [key for key in before if key not in after]
     changed = [key for key, row in after.items() if before.get(key) != row]
-    if gone:
-        connection.execute(
-            delete(device_models)
-            .where(device_models.c.device == bindparam("its_device"))
-            .where(device_models.c.model == bindparam("its_model")),
-            [{"its_device": device, "its_model": model} for device, model in gone],
-        )
-    states = [(device, model, fresh[device].models[model]) for device, model in changed]
-    given = _orders(connection, {(model, state.epoch, state.seq) for _, model, state in states})
     entries: list[tuple[int, Body]] = [
         (FLEET, ReplacedEvent(device=device, models=models))
         for device, models in _lost(before, after, replaced).items()
     ]
-    for device, model, state in states:
-        order = given.get((model, state.epoch, state.seq))
-        old = before.get((device, model))
-        if order and not (old and _says_the_same(old, state)):
-            target, slot = fresh[device].target, _slot(fleet, device, places)
-            found, row = answer(order, device, target, slot, state), after[device, model]
-            if found and not says_nothing_new(order, row["proved"], found[0], state):
-                outcome, reason = found
-                refused = old["outcome"] if old and _is_of(old, state) else ""
-                row["went_on"] = went_on(row["went_on"], refused, outcome)
-                if row["went_on"] > MAX_WENT_ON:
-                    continue
-                row["proved"] = order.manifest if outcome == SUCCEEDED else ""
-                body = ReportedEvent(
-                    device=device,
-                    seq=order.seq,
-                    outcome=outcome,
-                    reason=reason,
-                    epoch=order.epoch,
-                )
-                entries.append((order.rollout, body))
+    given = _orders(connection, {(m, *_number(after[d, m])) for d, m in changed})
+    for key in changed:
+        device, model = key
+        order = given.get((model, *_number(after[key])))
+        if order:
+            place = fresh[device].target, _slot(fleet, device, places)
+            state = fresh[device].models[model]
+            after[key], said = _answered(order, place, before.get(key), after[key], state)
+            if said:
+                entries.append((order.rollout, said))
+    _delete(connection, [key for key in before if key not in after])
     new = [after[key] for key in changed if key not in before]
-    if new:
-        connection.execute(insert(device_models), new)
-    differ = [
-        {
-            name: value
-            for name, value in after[key].items()
-            if name in ("device", "model") or before[key][name] != value
-        }
-        for key in changed
-        if key in before
-    ]
-    update_rows(connection, device_models, differ, "device", "model")
+    many.insert(connection, "device_models", _Row._fields, new)
+    both = ((before[key], after[key]) for key in changed if key in before)
+    update_changed(connection, "device_models", _Row._fields, both, "device", "model")
     counting.move(connection, _moves(fleet, fresh, places, before, after))
     log.append_all(connection, now, entries)
+
+
+def _answered(
+    order: GivenOrder, place: tuple[str, int], old: _Row | None, row: _Row, state: ModelState
+) -> tuple[_Row, ReportedEvent | None]:
+    """Returns the row after what it answers to the order, and the event of that, if it is one.
+    `place`: target and slot of the device; `old`: the row before; `state`: what is new of it."""
+    if old and _says_the_same(old, row):
+        return row, None
+    found = answer(order, row.device, *place, state)
+    if not found or says_nothing_new(order, row.proved, found[0], state):
+        return row, None
+    outcome, reason = found
+    refused = old.outcome if old and _number(old) == _number(row) else ""
+    times = went_on(row.went_on, refused, outcome)
+    if times > MAX_WENT_ON:
+        return row._replace(went_on=times), None
+    proved = order.manifest if outcome == SUCCEEDED else ""
+    if (proved, times) != (row.proved, row.went_on):
+        row = row._replace(proved=proved, went_on=times)
+    event = ReportedEvent(
+        device=row.device, seq=order.seq, outcome=outcome, reason=reason, epoch=order.epoch
+    )
+    return row, event
+
+
+def _delete(connection: Connection, gone: list[Key]) -> None:
+    if gone:
+        its = device_models.c
+        connection.execute(
+            delete(device_models)
+            .where(its.device == bindparam("its_device"))
+            .where(its.model == bindparam("its_model")),
+            [{"its_device": device, "its_model": model} for device, model in gone],
+        )
+
+
+def _stored(connection: Connection, names: list[str]) -> dict[Key, _Row]:
+    rows = rows_with(connection, _ROWS, device_models.c.device, names)
+    return {(row[0], row[1]): _Row._make(row) for row in rows}
 
 
 def with_its_models(
     connection: Connection, same: dict[str, ReportMessage]
 ) -> dict[str, ReportMessage]:
     """Returns the reports that say of each model what is stored."""
-    stored: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for row in rows_with(connection, select(device_models), device_models.c.device, list(same)):
-        values = row._asdict()
-        stored[row.device][row.model] = {name: values[name] for name in _STATE}
+    stored: dict[str, dict[str, tuple[Any, ...]]] = defaultdict(dict)
+    for (device, model), row in _stored(connection, list(same)).items():
+        stored[device][model] = tuple(row)[_SAID]
     return {
         device: message
         for device, message in same.items()
         if stored.get(device, {})
-        == {model: _fields(state) for model, state in message.report.models.items()}
+        == {model: _said(state) for model, state in message.report.models.items()}
     }
 
 
@@ -127,8 +161,8 @@ def _moves(
     fleet: str,
     fresh: dict[str, Report],
     places: Mapping[str, Place],
-    before: Collection[tuple[str, str]],
-    after: Collection[tuple[str, str]],
+    before: Collection[Key],
+    after: Collection[Key],
 ) -> list[Move]:
     """Returns what changes in which devices report which models, and from where; `before` and
     `after` are pairs of both."""
@@ -151,43 +185,34 @@ def _slot(fleet: str, device: str, places: Mapping[str, Place]) -> int:
 
 
 def _lost(
-    before: dict[tuple[str, str], dict[str, Any]],
-    after: dict[tuple[str, str], dict[str, Any]],
-    replaced: Collection[str],
+    before: dict[Key, _Row], after: dict[Key, _Row], replaced: Collection[str]
 ) -> dict[str, list[str]]:
     """Returns the models of the replaced devices of which another release is live now, or none."""
     found: dict[str, list[str]] = {}
-    for (device, model), row in sorted(before.items()):
-        runs = after.get((device, model), {}).get("sha256", "")
-        if device in replaced and row["sha256"] not in ("", runs):
+    for (device, model), row in sorted(before.items()) if replaced else ():
+        now = after.get((device, model))
+        if device in replaced and row.sha256 not in ("", now.sha256 if now else ""):
             found.setdefault(device, []).append(model)
     return found
 
 
-def _model_row(
-    device: str, model: str, state: ModelState, before: dict[str, Any] | None
-) -> dict[str, Any]:
-    proved = before["proved"] if before and before["proved"] == state.sha256 else ""
-    times = before["went_on"] if before and _is_of(before, state) else 0
-    kept = {"proved": proved, "went_on": times}
-    return {"device": device, "model": model, **kept, **_fields(state)}
+def _row(device: str, model: str, state: ModelState, before: _Row | None) -> _Row:
+    proved = before.proved if before and before.proved == state.sha256 else ""
+    times = before.went_on if before and _number(before) == (state.epoch, state.seq) else 0
+    return _Row._make((device, model, *_said(state), proved, times))
 
 
-def _is_of(row: dict[str, Any], state: ModelState) -> bool:
-    """Returns whether both are of the same order."""
-    return (row["epoch"], row["seq"]) == (state.epoch, state.seq)
+def _number(row: _Row) -> tuple[int, int]:
+    """Returns the number of the order that it is of."""
+    return row.epoch, row.seq
 
 
-def _fields(state: ModelState) -> dict[str, Any]:
-    return {name: getattr(state, name) for name in _STATE}
-
-
-def _says_the_same(old: dict[str, Any], state: ModelState) -> bool:
+def _says_the_same(old: _Row, row: _Row) -> bool:
     """Returns whether an answer says the same as the one before. Numbers in its reason do not
     count: the same refusal has other free bytes each time."""
-    fields = ("epoch", "seq", "outcome", "sha256")
-    same = all(old[field] == getattr(state, field) for field in fields)
-    return same and _NUMBER.sub("0", old["reason"]) == _NUMBER.sub("0", state.reason)
+    if (*_number(old), old.outcome, old.sha256) != (*_number(row), row.outcome, row.sha256):
+        return False
+    return _NUMBER.sub("0", old.reason) == _NUMBER.sub("0", row.reason)
 
 
 def _orders(

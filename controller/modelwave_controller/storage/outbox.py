@@ -163,3 +163,10 @@ def left(connection: Connection) -> int:
     """Returns the number of topics that the broker has not acknowledged."""
     query = select(func.count()).where(outbox.c.acked < outbox.c.version)
     return connection.scalar(query) or 0
+
+
+def waiting(connection: Connection, limit: int) -> list[tuple[str, int]]:
+    """Returns (topic, version) of at most `limit` messages that the broker has not acknowledged."""
+    query = select(outbox.c.topic, outbox.c.version).where(outbox.c.acked < outbox.c.version)
+    rows = connection.execute(query.order_by(outbox.c.topic).limit(limit))
+    return [(topic, version) for topic, version in rows]

@@ -9,7 +9,7 @@ What `[devices] proof` in controller.toml says:
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
@@ -106,7 +106,7 @@ class _Judge:
         word, after = proven_numbers.judge_report(held, _heard(message.report), self.now)
         self.numbers[device] = after
         told = REPLAYED.get(word, "")
-        return told, message if told else replace(message, proven=word)
+        return told, message if told else message._replace(proven=word)
 
     def write(self, connection: Connection) -> None:
         changed = {

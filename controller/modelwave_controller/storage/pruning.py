@@ -115,11 +115,14 @@ def _is_condensed(rollout: Rollout) -> bool:
 
 
 def _condense(connection: Connection, state: State, number: int, now: float, actor: str) -> bool:
-    """Appends the counts, if they are not in the log. Returns whether the answers may be deleted
-    then: the operator may have done something with the rollout meanwhile."""
+    """Appends the counts, if they are not in the log, and how many answers will be deleted. Returns
+    whether they may be then: the operator may have done something with the rollout meanwhile."""
     state = log.without_answers(connection, state)
     rollout = state.rollouts[number]
     if _is_condensed(rollout):
+        if late := log.late_answers(connection, number):
+            same = [wave.counted for wave in rollout.waves() if wave.counted is not None]
+            log.append(connection, number, now, [by(actor, Condensed(waves=same, answers=late))])
         return True
     if not _is_past(rollout, _standing(state)):
         return False

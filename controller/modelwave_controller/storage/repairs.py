@@ -51,3 +51,12 @@ def summary(connection: Connection, model: str) -> Summary:
     query = select(*columns).where(repairs.c.model == model, repairs.c.times > 0)
     count, one, times = connection.execute(query).one()
     return Summary(count, one or "", times or 0)
+
+
+def by_model(connection: Connection, limit: int) -> dict[str, tuple[int, int]]:
+    """Returns {model: (devices that were sent their order again, how often together)}, of at most
+    `limit` devices."""
+    some = select(repairs.c.model, repairs.c.times).where(repairs.c.times > 0).limit(limit)
+    its = some.subquery().c
+    query = select(its.model, func.count(), func.sum(its.times)).group_by(its.model)
+    return {model: (count, times) for model, count, times in connection.execute(query)}

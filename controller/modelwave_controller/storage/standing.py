@@ -9,6 +9,9 @@ from modelwave_controller.storage.installs import SAME, Installs
 from modelwave_controller.storage.last_heard import LastHeard
 from modelwave_controller.storage.messages import ReportMessage
 
+# Of `devices`, as Standing.columns() returns them.
+COLUMNS = ("boot", "n", "install", "installs", "stale", "replaced_at", "clones", "clone_clock")
+
 logger = logging.getLogger(__name__)
 
 
@@ -60,15 +63,8 @@ class Standing:
             self.clones, self.clone_clock = self.clones + 1, self.seconds
             self.has_changed = True
 
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> tuple[Any, ...]:
         assert self.held is not None, "a report was heard"
-        return {
-            "boot": self.held.current.boot,
-            "n": self.held.current.n,
-            "install": self.held.current.install,
-            "installs": self.held.dump_others(),
-            "stale": self.stale,
-            "replaced_at": self.replaced_at,
-            "clones": self.clones,
-            "clone_clock": self.clone_clock,
-        }
+        install, boot, n = self.held.current
+        others = self.held.dump_others()
+        return boot, n, install, others, self.stale, self.replaced_at, self.clones, self.clone_clock

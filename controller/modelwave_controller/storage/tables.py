@@ -22,21 +22,31 @@ from sqlalchemy import (
     Table,
     Text,
     false,
-    text,
 )
 
 metadata = MetaData()
+
+
+def only_where(condition: str) -> dict[str, str]:
+    """Notes of which rows an index is. The migrations make it so; SQLAlchemy's own words for it
+    would import PostgreSQL's dialect into each command."""
+    return {"where": condition}
+
 
 # "schema", for a modelwave from before the migrations; "event", the newest event's id, which each
 # writer locks, so that ids increase in the order of commits; "ticked", Unix seconds of a recent
 # tick; "heard", the number of batches with a device's newer report; "counted", the newest event
 # that the counters have, and "counters", the version of their rules (counting.py); "members", which
-# increases when the operator enrols, approves, revokes or forgets devices.
+# increases when the operator enrols, approves, revokes or forgets devices; "unnoted", as for
+# log_chain.beginning.
 heads = Table(
     "heads",
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
+    # Of "event": its hash, and that of the newest event that is no answer (log_chain.py).
+    Column("chain", LargeBinary),
+    Column("chain_but_answers", LargeBinary),
 )
 
 # One row: the rollout clock (rollout/clock.py), and the operator's last word about the wall clock.
@@ -89,14 +99,24 @@ events = Table(
     Column("at", Float(53), nullable=False),  # Unix seconds
     Column("kind", Text, nullable=False),
     Column("body", Text, nullable=False),  # JSON (events.py)
+    Column("chain", LargeBinary),  # its hash (log_chain.py); none: modelwave has not written it
     Index("events_by_kind", "kind", "rollout"),
     # Answers are most of the log, and who follows the rollouts reads the others.
     Index(
         "events_but_answers",
         "id",
-        sqlite_where=text("kind <> 'reported'"),
-        postgresql_where=text("kind <> 'reported'"),
+        info=only_where("kind <> 'reported'"),
     ),
+)
+
+# Ranges of answers that pruning has deleted from the log (deleted_answers.py).
+deleted_answers = Table(
+    "deleted_answers",
+    metadata,
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("chain", LargeBinary, nullable=False),  # hash of the last one
+    Index("deleted_answers_by_last", "last"),
 )
 
 # Payloads of retained topics, each stored once for all its topics, and manifests' envelopes.
@@ -165,8 +185,7 @@ outbox = Table(
     Index(
         "outbox_unsent",
         "topic",
-        sqlite_where=text("acked < version"),
-        postgresql_where=text("acked < version"),
+        info=only_where("acked < version"),
     ),
 )
 
@@ -209,14 +228,12 @@ devices = Table(
     Index(
         "devices_that_refused",
         "device",
-        sqlite_where=text("refused <> ''"),
-        postgresql_where=text("refused <> ''"),
+        info=only_where("refused <> ''"),
     ),
     Index(
         "devices_with_clones",
         "device",
-        sqlite_where=text("clones > 0"),
-        postgresql_where=text("clones > 0"),
+        info=only_where("clones > 0"),
     ),
 )
 
@@ -260,8 +277,7 @@ device_models = Table(
         "device_models_saved",
         "sha256",
         "saved",
-        sqlite_where=text("saved > 0"),
-        postgresql_where=text("saved > 0"),
+        info=only_where("saved > 0"),
     ),
     Index("device_models_by_number", "model", "epoch", "seq"),  # for devices that are ahead
 )
@@ -317,15 +333,13 @@ answered = Table(
         "answered_outside",
         "rollout",
         "wave",
-        sqlite_where=text("inside = 0"),
-        postgresql_where=text("inside = 0"),
+        info=only_where("inside = 0"),
     ),
     Index(
         "answered_no_success",
         "rollout",
         "device",
-        sqlite_where=text(NO_SUCCESS),
-        postgresql_where=text(NO_SUCCESS),
+        info=only_where(NO_SUCCESS),
     ),
     sqlite_with_rowid=False,
 )
@@ -381,6 +395,21 @@ waiting = Table(
     Column("reports", BigInteger, nullable=False),
     Column("since", Float(53), nullable=False),  # Unix seconds
     Column("seen_at", Float(53), nullable=False),
+)
+
+# Who may use the API (people/tokens.py). A time is in Unix seconds, 0: never.
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),  # public
+    Column("name", Text, nullable=False),  # of the person or program
+    Column("role", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256 of the secret, in hex
+    Column("made_at", Float(53), nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("last_used", Float(53), nullable=False),  # at most an hour behind
+    Column("revoked_at", Float(53), nullable=False),
 )
 
 presence = Table(

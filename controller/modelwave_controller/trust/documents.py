@@ -153,13 +153,15 @@ def view(cls: type[T], document: Mapping[str, Any]) -> T:
 
     It puts the fields where the instance keeps them: a frozen class's __init__ calls a function for
     each, and the controller makes two of these of each report."""
-    plain, made, absent = _fields_of(cls)  # type: ignore[arg-type]  # a class is hashable
+    names, made, absent = _fields_of(cls)  # type: ignore[arg-type]  # a class is hashable
     found = object.__new__(cls)
     its = found.__dict__
-    its.update([(name, document[name]) for name in plain if name in document])
+    its.update(document)
+    for name in its.keys() - names:
+        del its[name]
     for name, make in made:
-        if name in document:
-            its[name] = make(document[name])
+        if name in its:
+            its[name] = make(its[name])
     for name, default in absent:
         if name not in its:
             its[name] = default()
@@ -172,14 +174,14 @@ Maker = Callable[[Any], Any]
 @cache
 def _fields_of(
     cls: Any,
-) -> tuple[list[str], list[tuple[str, Maker]], list[tuple[str, Callable[[], Any]]]]:
-    """Returns the fields that a document has as they are, those that are made from it, and the
+) -> tuple[frozenset[str], list[tuple[str, Maker]], list[tuple[str, Callable[[], Any]]]]:
+    """Returns the names of the fields, how those are made that a document has otherwise, and the
     defaults of fields that may be absent."""
     types = get_type_hints(cls)
     makers = {one.name: _maker(types[one.name]) for one in fields(cls)}
-    plain = [name for name, maker in makers.items() if maker is None]
     made = [(name, maker) for name, maker in makers.items() if maker is not None]
-    return plain, made, [(one.name, _default(one)) for one in fields(cls) if _may_be_absent(one)]
+    absent = [(one.name, _default(one)) for one in fields(cls) if _may_be_absent(one)]
+    return frozenset(makers), made, absent
 
 
 def _may_be_absent(one: Field[Any]) -> bool:

@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakValueDictionary
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from modelwave_controller import disk
@@ -191,6 +190,8 @@ def _public(uri: TokenUri, session: Any) -> bytes:
     try:
         point = _object(uri, session, pkcs11.ObjectClass.PUBLIC_KEY)[pkcs11.Attribute.EC_POINT]
     except OperatorError:
+        from cryptography import x509  # slow to import, and few tokens need it
+
         certificate = _object(uri, session, pkcs11.ObjectClass.CERTIFICATE)
         read = x509.load_der_x509_certificate(certificate[pkcs11.Attribute.VALUE]).public_key()
         point = read.public_bytes_raw() if isinstance(read, Ed25519PublicKey) else b""

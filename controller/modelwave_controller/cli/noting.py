@@ -1,0 +1,37 @@
+"""Puts what a command has changed in the home's files into the log, with who typed it."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from modelwave_controller.cli.options import actor
+from modelwave_controller.home import Home
+from modelwave_controller.releases.catalog import StoredRelease
+from modelwave_controller.terminal import safe, say
+
+if TYPE_CHECKING:
+    from modelwave_controller.rollout.events import Act
+
+
+def note(home: Home, *done: "Act") -> None:
+    """Notes the acts; says so on stderr if the log cannot be written."""
+    from modelwave_controller.operations import noting  # SQLAlchemy is slow to import
+
+    if done and (problem := noting.note(home, time.time(), actor(), *done)):
+        say(f"[yellow]done, and not in the log:[/] {safe(problem)}", stderr=True)
+
+
+def note_added(home: Home, added: Sequence[StoredRelease]) -> None:
+    from modelwave_controller.rollout.events import ReleaseAdded
+
+    acts = [
+        ReleaseAdded(
+            model=one.manifest.model,
+            release=one.manifest.release,
+            version=one.manifest.version,
+            target=one.manifest.target,
+            manifest=one.digest,
+        )
+        for one in added
+    ]
+    note(home, *acts)

@@ -1,0 +1,57 @@
+"""Figures of this process: what it is, whether it leads, what it has received, its times."""
+
+from collections.abc import Iterator
+from itertools import accumulate
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from modelwave_controller.metrics.series import gauge, gauges
+from modelwave_controller.service.figures import TICK_SECONDS, Durations, Figures
+from modelwave_controller.service.vitals import Vitals
+from modelwave_shared import checkout, version
+
+
+def families(vitals: Vitals) -> Iterator[Metric]:
+    yield _build()
+    yield gauge("leads", "1 if this process leads, or receives its share.", vitals.leads)
+    yield gauge("alive", "0 if its loop has not come round for long.", vitals.alive)
+    if vitals.leads:
+        text = "1 if this process, which leads, reaches the broker."
+        yield gauge("broker_reached", text, vitals.reaches_broker)
+    yield from _messages(vitals.figures)
+    yield _ticks(vitals.figures.ticks)
+
+
+def _build() -> GaugeMetricFamily:
+    its = (version.VERSION, checkout.commit())
+    return gauges("build_info", "The program's version.", ("version", "commit"), [(its, 1)])
+
+
+def _messages(figures: Figures) -> Iterator[Metric]:
+    inbox, writes = figures.inbox, figures.writes
+    counts = (
+        ("received", "Messages of devices that came.", inbox.counts["received"]),
+        ("dropped", "Messages that the inbox had no room for.", inbox.counts["dropped"]),
+        ("stored", "Messages that were stored, or said nothing new.", writes["stored"]),
+        ("bad", "Messages that could not be read.", writes["bad"]),
+        ("lost", "Messages that the database did not take.", writes["lost"]),
+    )
+    for name, text, number in counts:
+        yield CounterMetricFamily(f"modelwave_messages_{name}", text, value=number)
+    yield gauge("inbox_messages", "Messages that wait to be stored.", len(inbox))
+    yield gauge("inbox_bytes", "Memory that they take.", inbox.bytes)
+    text = "How long the oldest of them has waited: the writer's lag."
+    yield gauge("inbox_oldest_seconds", text, inbox.lag())
+
+
+def _ticks(ticks: Durations) -> HistogramMetricFamily:
+    counts, seconds = ticks.spread()
+    bounds = [*(str(bound) for bound in TICK_SECONDS), "+Inf"]
+    buckets = list(zip(bounds, accumulate(counts), strict=True))
+    text = "How long a tick takes, in which rollouts are decided."
+    return HistogramMetricFamily("modelwave_tick_seconds", text, buckets=buckets, sum_value=seconds)
