@@ -16,7 +16,6 @@ ca/               the certificate of the fleet's authority; its key is in offlin
 modelwave.db      events, devices and messages to publish
 """
 
-import ipaddress
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -34,6 +33,7 @@ from pydantic import (
 )
 
 from modelwave_controller import disk, environment
+from modelwave_controller.connections import is_loopback
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
@@ -176,13 +176,6 @@ def _listen_or_not(value: str) -> str:
     return _listen(value) if value else ""
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _line(value: str) -> str:
     if not value.isprintable():
         raise ValueError("has a control character, or another one that is not printable")
@@ -271,7 +264,7 @@ class ApiSettings(_Settings):
     def _needs_tls_beyond_here(self) -> Self:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key: one needs the other")
-        if self.listen and not self.certificate and not _is_loopback(self.address[0]):
+        if self.listen and not self.certificate and not is_loopback(self.address[0]):
             raise ValueError(
                 "listen: tokens would go over the network as they are: give certificate and key, "
                 "or listen on 127.0.0.1 behind a reverse proxy that has them"
