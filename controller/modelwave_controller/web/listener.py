@@ -11,11 +11,13 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from math import ceil
 from typing import Any
 
 from aiohttp import web
 
+from modelwave_controller.api import fleet
 from modelwave_controller.api.call import PREFIX, Call
 from modelwave_controller.api.every import CALLS
 from modelwave_controller.api.problem import MEDIA_TYPE, problem_of
@@ -23,7 +25,6 @@ from modelwave_controller.connections import Bounds
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import (
     BusyError,
-    ForbiddenError,
     ModelwaveError,
     NotFoundError,
     OperatorError,
@@ -31,6 +32,8 @@ from modelwave_controller.errors import (
 from modelwave_controller.people.roles import Person
 from modelwave_controller.service.guard import BODY_SECONDS, Guard
 from modelwave_controller.web import openapi, said
+from modelwave_controller.web.doorman import require
+from modelwave_controller.web.live import Live
 
 MAX_BODY_BYTES = 1 << 20
 BOUNDS = Bounds(all=400, by_address=300, waiting_by_address=100)
@@ -48,9 +51,14 @@ class Listener:
     """Create it and use it in one event loop."""
 
     def __init__(
-        self, authenticate: Authenticate, desk_of: DeskOf, bounds: Bounds = BOUNDS
+        self,
+        authenticate: Authenticate,
+        desk_of: DeskOf,
+        bounds: Bounds = BOUNDS,
+        still: Authenticate | None = None,
     ) -> None:
-        """`authenticate` returns who sends a request, in a thread; it raises UnknownPersonError."""
+        """`authenticate` returns who sends a request, in a thread; it raises UnknownPersonError.
+        `still` does so again for a long request; None: as `authenticate`."""
         self._authenticate = authenticate
         self._desk_of = desk_of
         self._guard = Guard(bounds)
@@ -59,6 +67,9 @@ class Listener:
             middlewares=[self._guard.middleware, _problems], client_max_size=MAX_BODY_BYTES
         )
         self.application.router.add_get(PREFIX + "/openapi.json", self._openapi)
+        live = Live(self._known, partial(self._known, by=still), desk_of)
+        self.application.router.add_get(PREFIX + fleet.STREAM.path, live.handler, allow_head=False)
+        self.application.on_shutdown.append(live.close)
         for call in CALLS:
             self.application.router.add_route(call.method, PREFIX + call.path, self._does(call))
         self._runner = web.AppRunner(self.application, access_log=None, lingering_time=BODY_SECONDS)
@@ -80,6 +91,10 @@ class Listener:
             self._server.close()
         await self._runner.cleanup()
 
+    async def _known(self, request: web.Request, by: Authenticate | None = None) -> Person:
+        async with self._at_once:
+            return await asyncio.to_thread(by or self._authenticate, request)
+
     def _does(self, call: AnyCall) -> Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
             async with self._at_once:
@@ -98,15 +113,6 @@ class Listener:
 
     async def _openapi(self, _request: web.Request) -> web.Response:
         return web.json_response(openapi.document())
-
-
-def require(person: Person, call: AnyCall) -> None:
-    """Raises ForbiddenError if the person's role does not allow the call."""
-    if not person.may(call.needs):
-        raise ForbiddenError(
-            f"{person.name}, with the role {person.role}, may not {call.needs}: ask an admin for "
-            "a token with another role (`modelwave token create`)"
-        )
 
 
 def _tagged(request: web.Request, body: bytes) -> web.Response:
