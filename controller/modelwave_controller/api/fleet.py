@@ -9,7 +9,7 @@ from modelwave_controller.api.call import GET, Asked, Call
 from modelwave_controller.api.rollouts import Which
 from modelwave_controller.people.roles import VIEW
 from modelwave_controller.results.fleet import Fleet
-from modelwave_controller.results.log import LogPage
+from modelwave_controller.results.log import LogEntry, LogPage
 
 LOG_PAGE = 1000  # events
 MAX_LINES = 1_000_000
@@ -31,6 +31,18 @@ class Log(Asked):
     cursor: Annotated[str, Field(pattern=r"^([0-9]{1,18}-[0-9]{1,18})?$")] = ""
 
 
+class Stream(Asked):
+    """The events as they come, after the event `after`; None: from now on.
+
+    rollout: only of this one; None: of all, and acts that belong to none
+    answers: those of devices too
+    """
+
+    rollout: Which | None = None
+    answers: bool = False
+    after: Annotated[int, Field(ge=0, lt=10**18)] | None = None
+
+
 _call = partial(Call, "fleet")
 
 STATUS: Call[Asked, Fleet] = _call(
@@ -44,5 +56,9 @@ STATUS: Call[Asked, Fleet] = _call(
 )
 LOG: Call[Log, LogPage] = _call(
     "showLog", GET, "/log", Log, LogPage, VIEW, "What happened, who did it and why."
+)
+# It has no end, so no desk does it: web/live.py.
+STREAM: Call[Stream, LogEntry] = _call(
+    "streamLog", GET, "/log/stream", Stream, LogEntry, VIEW, "The log as it grows."
 )
 CALLS = (STATUS, LOG)
