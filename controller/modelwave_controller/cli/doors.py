@@ -1,6 +1,7 @@
 """The door that a command goes through to the controller: the home on this machine, or the service
 at --server."""
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -42,7 +43,7 @@ def _at_home(ctx: typer.Context) -> Iterator[Door]:
     from modelwave_controller.people.roles import at_home
 
     with opened_store(ctx) as store:
-        yield Desk(home_of(ctx), store, at_home(actor()))
+        yield Desk(home_of(ctx), store, at_home(actor()), time.time)
 
 
 @contextmanager
