@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aiohttp import web
 
@@ -15,11 +15,12 @@ from tests.controller.rollout_world import World
 
 
 @contextlib.contextmanager
-def served(world: World) -> Iterator[str]:
-    """Yields the listener's URL."""
+def served(world: World, tokens: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yields the listener's URL. `tokens`: the roles of other tokens."""
 
     def authenticate(request: web.Request) -> Person:
-        role = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        role = (tokens or {}).get(token, token)
         if role not in ROLES:
             raise UnknownPersonError("no such token")
         return Person(f"some-{role}", role)

@@ -5,12 +5,13 @@ import json
 import secrets
 import ssl
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from pydantic import ValidationError
 
 from modelwave_controller.api.call import POST, PREFIX, AnswerT, AskedT, Call
 from modelwave_controller.api.problem import MEDIA_TYPE, Problem, error_of
+from modelwave_controller.client import addresses
 from modelwave_controller.errors import OperatorError, ServerError
 
 MAX_ANSWER_BYTES = 64 << 20
@@ -23,9 +24,7 @@ class Remote:
     def __init__(self, url: str, token: str, ca: str = "") -> None:
         """`ca`: a PEM file with the authorities to trust; "": those of the system. Raises
         OperatorError for a wrong URL."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise OperatorError("--server: give https://HOST, with :PORT and a path where needed")
+        parts = addresses.checked(url)
         self.url = url.rstrip("/")
         self._token = token
         self._ca = ca
