@@ -5,13 +5,15 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from aiohttp import web
 
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import UnknownPersonError
 from modelwave_controller.people.roles import ROLES, Person
-from modelwave_controller.web.listener import Listener
+from modelwave_controller.web.doorman import Doorman
+from modelwave_controller.web.listener import Authenticate, Listener
 from tests.controller.rollout_world import World
 
 
@@ -30,6 +32,22 @@ def served(
             raise UnknownPersonError("no such token")
         return Person(f"some-{role}", role)
 
+    with listening(world, authenticate) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served_to_tokens(world: World) -> Iterator[str]:
+    """The same for who has an access token of the world."""
+    doorman = Doorman(world.store, lambda: world.now)
+    with listening(world, doorman.person, still=doorman.still) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def listening(world: World, authenticate: Authenticate, **options: Any) -> Iterator[str]:
+    """Yields the URL of a listener with these options."""
+
     @contextlib.contextmanager
     def desk_of(person: Person) -> Iterator[Desk]:
         yield Desk(world.home, world.store, person, lambda: world.now)
@@ -39,7 +57,7 @@ def served(
     thread.start()
 
     async def begin() -> tuple[Listener, int]:
-        listener = Listener(authenticate, desk_of)
+        listener = Listener(authenticate, desk_of, **options)
         return listener, await listener.start("127.0.0.1", 0)
 
     try:
