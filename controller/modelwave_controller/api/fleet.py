@@ -10,7 +10,7 @@ from modelwave_controller.api.rollouts import Which
 from modelwave_controller.people.roles import VIEW
 from modelwave_controller.results.deployments import DeploymentsPage
 from modelwave_controller.results.fleet import Fleet
-from modelwave_controller.results.log import LogPage
+from modelwave_controller.results.log import LogEntry, LogPage
 from modelwave_shared.limits import MAX_NAME
 
 LOG_PAGE = 1000  # events
@@ -32,6 +32,18 @@ class Log(Asked):
     since: Annotated[float, Field(ge=0, le=1e11)] | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_LINES)] = LOG_PAGE
     cursor: Annotated[str, Field(pattern=r"^([0-9]{1,18}-[0-9]{1,18})?$")] = ""
+
+
+class Stream(Asked):
+    """The events as they come, after the event `after`; None: from now on.
+
+    rollout: only of this one; None: of all, and acts that belong to none
+    answers: those of devices too
+    """
+
+    rollout: Which | None = None
+    answers: bool = False
+    after: Annotated[int, Field(ge=0, lt=10**18)] | None = None
 
 
 class Deployments(Asked):
@@ -58,6 +70,10 @@ STATUS: Call[Asked, Fleet] = _call(
 )
 LOG: Call[Log, LogPage] = _call(
     "showLog", GET, "/log", Log, LogPage, VIEW, "What happened, who did it and why."
+)
+# It has no end, so no desk does it: web/live.py.
+STREAM: Call[Stream, LogEntry] = _call(
+    "streamLog", GET, "/log/stream", Stream, LogEntry, VIEW, "The log as it grows."
 )
 DEPLOYMENTS_OF: Call[Deployments, DeploymentsPage] = _call(
     "listDeployments",
