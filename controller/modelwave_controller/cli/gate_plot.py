@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from math import floor, log10
 from typing import NamedTuple
 
-from modelwave_controller.cli.intervals import Estimate, Scale, scale_of
-from modelwave_controller.cli.markup import Markup, element
+from modelwave_controller.drawing.intervals import Estimate, Scale, scale_of
+from modelwave_controller.drawing.markup import Markup, element
 from modelwave_controller.judge.verdicts import FAIL, HOLD, PASS
 from modelwave_controller.operations.gate_courses import GateCourse, GateLook
 

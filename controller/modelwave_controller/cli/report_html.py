@@ -3,8 +3,7 @@ style is report.css, which is written into it."""
 
 from importlib.resources import files
 
-from modelwave_controller.cli import gate_plot, intervals, sparkline
-from modelwave_controller.cli.markup import Markup, element, html, joined, words
+from modelwave_controller.cli import gate_plot
 from modelwave_controller.cli.report_cells import (
     Cell,
     Interval,
@@ -15,6 +14,8 @@ from modelwave_controller.cli.report_cells import (
     Word,
 )
 from modelwave_controller.cli.report_parts import facts_of, parts_of, title_of
+from modelwave_controller.drawing import intervals, sparkline
+from modelwave_controller.drawing.markup import Markup, element, html, joined, words
 from modelwave_controller.operations.report import RolloutReport
 
 # Besides that nothing in the page asks for it, a browser may load and run nothing.

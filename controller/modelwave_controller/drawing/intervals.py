@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import isnan
 from typing import NamedTuple, TypeGuard
 
-from modelwave_controller.cli.markup import Markup, element
+from modelwave_controller.drawing.markup import Markup, element
 
 _WIDTH, _HEIGHT, _EDGE = 180, 20, 6
 _CHARACTERS = 33
