@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
@@ -11,6 +11,8 @@ from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import UnknownPersonError
 from modelwave_controller.people.roles import ROLES, Person
 from modelwave_controller.web.listener import Listener
+from modelwave_controller.web.page.logins import Logins
+from modelwave_controller.web.page.page import Page
 from tests.controller.rollout_world import World
 
 
@@ -18,8 +20,14 @@ from tests.controller.rollout_world import World
 def served(world: World) -> Iterator[str]:
     """Yields the listener's URL."""
 
+    logins = Logins(world.home.config.fleet)
+
     def authenticate(request: web.Request) -> Person:
-        role = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        header = request.headers.get("Authorization", "")
+        return holder(lambda: header.removeprefix("Bearer ") or logins.token_of(request) or "", "")
+
+    def holder(token: Callable[[], str], _address: str) -> Person:
+        role = token()
         if role not in ROLES:
             raise UnknownPersonError("no such token")
         return Person(f"some-{role}", role)
@@ -34,6 +42,7 @@ def served(world: World) -> Iterator[str]:
 
     async def begin() -> tuple[Listener, int]:
         listener = Listener(authenticate, desk_of)
+        Page(world.home.config.fleet, holder, desk_of, logins).add_routes(listener.application)
         return listener, await listener.start("127.0.0.1", 0)
 
     try:
