@@ -55,8 +55,9 @@ trust: $(STAMP) ## every sweep of keys, signatures and attacks, its figures last
 judge: $(STAMP) ## what the judge does to good and bad releases, as tables; TABLES="halt cost" RUNS=200 for less
 	$(BIN)/python -m tests.judge $(TABLES) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
-boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a table; its long life
-	$(BIN)/python -m tests.board.sweep
+boards-sweep: $(STAMP) ## power cut at every write of a board's flash, as a table; SCENARIO=new-agent FS=fat MODE=half for some, RESULTS=file to go on
+	$(BIN)/python -m tests.board.sweep $(if $(FS),--fs $(FS)) $(if $(SCENARIO),--scenario $(SCENARIO)) \
+	  $(if $(MODE),--mode $(MODE)) $(if $(RESULTS),--results $(RESULTS))
 	MODELWAVE_LONG=1 $(BIN)/pytest -s -k reconnects tests/board/test_board_life.py
 
 lint: $(STAMP) ## ruff, mypy --strict for hosts and for boards, import layering

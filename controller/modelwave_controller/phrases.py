@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from math import isfinite
 
+MAX_REASON = 200  # characters of an operator's text
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(s|m|min|h|d|)", re.ASCII)
 

@@ -4,13 +4,24 @@ An ordinary run tests some of them; MODELWAVE_LONG=1, like `make boards-sweep`, 
 """
 
 import os
+import signal
 
 import pytest
 
-from tests.board.sweep.cuts import FILESYSTEMS, GOOD, SCENARIOS, Sweep, numbers, unexpected
+from tests.board.sweep.cuts import (
+    FILESYSTEMS,
+    GOOD,
+    SCENARIOS,
+    Sweep,
+    lines,
+    numbers,
+    unexpected,
+)
+from tests.board.sweep.fat import ENTRY_BYTES
 from tests.board.sweep.flash import MODES
 from tests.board.sweep.own_cuts import SCENARIOS as OWN_SCENARIOS
 from tests.board.sweep.own_cuts import OwnSweep
+from tests.board.sweep.own_lives import life_of
 from tests.trust.figures import tell
 
 pytestmark = pytest.mark.slow
@@ -19,7 +30,9 @@ LONG = os.environ.get("MODELWAVE_LONG") == "1"
 STEPS = dict.fromkeys(FILESYSTEMS, 1) if LONG else {"lfs2": 43, "fat": 17}
 AGAIN_STEPS = {"lfs2": 9, "fat": 3} if LONG else {"lfs2": 79, "fat": 27}
 OWN_STEP = 1 if LONG else 47
+KILLED_STEP = 1 if LONG else 61
 CLUSTER_BYTES = 512
+FAT_TIMES = {*range(14, 20), *range(22, 26)}  # of a file, in its entry; littlefs can do without
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +68,40 @@ def test_power_cut_at_any_write_leaves_an_agent_that_runs(tmp_path, verdicts, fi
     assert points
 
 
-@pytest.mark.parametrize("name", ["update", "failed health"])
+@pytest.mark.parametrize("filesystem", FILESYSTEMS if LONG else ["lfs2", "fat"])
+def test_the_medium_after_a_cut_is_that_of_a_process_that_is_killed_there(
+    tmp_path, verdicts, filesystem
+):
+    """The sweep puts it together from a life that nothing cut."""
+    sweep = OwnSweep(tmp_path, filesystem, "new agent", verdicts)
+    lives, seq = sweep.lives, sweep.seq
+    lives.has_times = False
+    sweep.traces = lives.traces("told", sweep.traces[0].image, seq)
+    for mode in MODES:
+        for number in numbers(sum(map(len, sweep.traces)), mode, KILLED_STEP):
+            trace, left = life_of(sweep.traces, number)
+            killed, medium = lives.made("killed", trace.image, seq, cut_at=left, mode=mode)
+            expected, said = trace.cut(mode, left)
+            assert killed.returncode == -signal.SIGKILL, killed.stderr
+            assert differences(medium, expected) - FAT_TIMES == set(), (mode, number)
+            told = lines(killed)
+            assert told["cut"] == said["cut"]
+            assert told.get("boot") == said.get("boot")
+            assert len(told["reports"]) == len(said["reports"])
+
+
+def differences(one, other):
+    """Where in an entry of a directory of FAT these differ."""
+    return {at % ENTRY_BYTES for at in range(len(one)) if one[at] != other[at]}
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "name"),
+    [(Sweep, "update"), (Sweep, "failed health")] + [(OwnSweep, "broken agent")] * LONG,
+)
 @pytest.mark.parametrize("filesystem", AGAIN_STEPS)
-def test_power_cut_twice_in_a_row(tmp_path, verdicts, filesystem, name):
-    sweep = Sweep(tmp_path, filesystem, name, verdicts)
+def test_power_cut_twice_in_a_row(tmp_path, verdicts, filesystem, sweeps, name):
+    sweep = sweeps(tmp_path, filesystem, name, verdicts)
     step = AGAIN_STEPS[filesystem]
     points = []
     for again in range(step // 2, sweep.operations, step):
@@ -67,10 +110,15 @@ def test_power_cut_twice_in_a_row(tmp_path, verdicts, filesystem, name):
     assert unexpected(points) == []
 
 
-@pytest.mark.parametrize("filesystem", STEPS)
-def test_the_sweep_goes_red_when_the_journal_is_written_last(tmp_path, verdicts, filesystem):
+@pytest.mark.parametrize(
+    ("sweeps", "filesystem", "name"),
+    [(Sweep, "lfs2", "update"), (Sweep, "fat", "update"), (OwnSweep, "lfs2", "broken agent")],
+)
+def test_the_sweep_goes_red_when_the_journal_is_written_last(
+    tmp_path, verdicts, sweeps, filesystem, name
+):
     """The last writes of an update are those that confirm it."""
-    sweep = Sweep(tmp_path, filesystem, "update", verdicts, late=True)
+    sweep = sweeps(tmp_path, filesystem, name, verdicts, late=True)
     last = range(sweep.operations - 4, sweep.operations)
     assert unexpected(sweep.run("lost", last))
 

@@ -4,9 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from modelwave_controller.phrases import MAX_REASON
 from modelwave_controller.trust.field_types import Name
-
-MAX_REASON = 200  # characters of an operator's text
 
 
 def _one_line(text: str) -> str:

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwave_controller import disk, environment
-from modelwave_controller.api.words import MAX_REASON
 from modelwave_controller.environment import PASSPHRASE
 from modelwave_controller.errors import OperatorError
+from modelwave_controller.phrases import MAX_REASON, seconds_of, whole_seconds_of
 from modelwave_controller.phrases import duration as shown_duration
-from modelwave_controller.phrases import seconds_of, whole_seconds_of
 
 if TYPE_CHECKING:
     from modelwave_controller.home import Home

@@ -11,14 +11,15 @@ import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from pathlib import Path
 
-from tests import micropython, signing
+from tests import signing
 from tests.agent.root_chain import NEW_KEY, document
+from tests.board.sweep import compiled
 from tests.board.sweep.fat import Fat
 from tests.board.sweep.flash import MODES
+from tests.board.sweep.forks import Forks
 
-PROGRAM = Path(__file__).parent / "device.py"
+PROGRAM = "device.py"
 IMAGE_BYTES = 48 * 4096
 WORKERS = 2
 # lfs2 writes pages of 256 bytes as an RP2040 has it, lfs2-32 pieces of 32 as an ESP32 has it.
@@ -81,6 +82,7 @@ class Sweep:
         self.scenario = SCENARIOS[name]
         self.verdicts = verdicts
         self.late = late
+        self.forks = Forks(compiled.program(verdicts / "compiled", PROGRAM))
         for release in (FIRST, OLD, GOOD, BAD):
             for sha256, data in release.files.items():
                 self._file("files", sha256, data)
@@ -104,8 +106,7 @@ class Sweep:
     def run(self, mode, numbers, again=0):
         """[Point] for the operations `numbers`; `again`: operation of the second life at which
         the power goes once more, if it comes so far."""
-        with ThreadPoolExecutor(WORKERS) as pool:
-            return list(pool.map(lambda number: self.point(mode, number, again), numbers))
+        return list(each(lambda number: self.point(mode, number, again), numbers))
 
     def point(self, mode, number, again=0):
         name = f"{mode}-{number}"
@@ -185,7 +186,7 @@ class Sweep:
         """The finished process of one life."""
         root = str(self.new_root) if self.new_root and seq == self.scenario.seq else None
         told = {"image": str(image), "format": format, "cut_at": cut_at, "mode": mode, "seq": seq}
-        return finished(self, PROGRAM, name, {**told, "late": late, "root": root})
+        return finished(self, name, told | {"late": late, "root": root})
 
     def _file(self, folder, name, data):
         path = self.folder / folder / name
@@ -194,8 +195,23 @@ class Sweep:
         return path
 
 
-def finished(sweep, program, name, told):
-    """The finished process of one life of a board: `program` with what it is `told`."""
+def each(point, numbers):
+    """Yields point(number) of each, in their order. If it is left early, those that have not begun
+    do not begin. A Ctrl-C does not reach the processes of lives: they would be points that fail."""
+    pool = ThreadPoolExecutor(WORKERS, initializer=_block_interrupts)
+    try:
+        yield from pool.map(point, numbers)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _block_interrupts():
+    """In this thread and in the processes that it starts."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def finished(sweep, name, told):
+    """The finished process of one life of a board, from the file of what it is `told`."""
     path = sweep.folder / f"{name}.json"
     places = {
         "filesystem": sweep.filesystem,
@@ -205,7 +221,7 @@ def finished(sweep, program, name, told):
     }
     path.write_text(json.dumps(told | places))
     try:
-        return micropython.run(sweep.folder, program, path)
+        return sweep.forks.run(path)
     finally:
         path.unlink()
 

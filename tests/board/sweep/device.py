@@ -1,14 +1,15 @@
 """One life of a board, on MicroPython: the image is mounted, the agent boots and goes on
 until its order has an outcome, or until the power goes.
 
-    micropython tests/board/sweep/device.py LIFE.json
+    micropython tests/board/sweep/device.py    on stdin lines with paths of a LIFE.json
 
 LIFE.json: {filesystem: lfs2 | lfs2-32 | fat, image, format: null, or the file of the root's
 envelope with which a file system is made, and nothing else is done, cut_at, mode (flash.py),
-late: whether the journal is written in the wrong order, files: folder of the file server,
-verdicts: folder in which lives share what they found of signatures, order: file of the desired
-topic's payload, seq: its number, root: null, or the file of the next root's envelope}; paths are
-the host's, which stays mounted at /. What happens is printed as it happens, one JSON object a line:
+late: whether the journal is written in the wrong order, has_times: false, so that littlefs does
+not keep when a file was written, files: folder of the file server, verdicts: folder in which lives
+share what they found of signatures, order: file of the desired topic's payload, seq: its number,
+root: null, or the file of the next root's envelope}; paths are the host's, which stays mounted at
+/. What happens is printed as it happens, one JSON object a line:
 
     boot      what stands on the medium and what would serve, before there is any network
     report    a report as it goes to the broker
@@ -17,14 +18,19 @@ the host's, which stays mounted at /. What happens is printed as it happens, one
 """
 
 import asyncio
+import gc
 import hashlib
 import json
 import sys
+
+# Set before the agent is imported, which would have it collected each 4 KB: half of a life's work.
+gc.threshold(100_000)
 
 HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 ROOT = HERE + "/../../.."
 sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
+import ffi  # noqa: E402
 import vfs  # noqa: E402
 
 from modelwave_agent import ports  # noqa: E402
@@ -42,6 +48,7 @@ ROOT_FILE = "/flash/root.json"
 PIECE_BYTES = 512
 ARENA_BYTES = 100_000
 MAX_TURNS = 20_000
+MAX_SECONDS = 200  # of a life; one that hangs is ended by a signal, which is a fault
 
 
 def tell(what, value):
@@ -143,7 +150,7 @@ class LateJournal(Journal):
 def share_verdicts(folder):
     """Lives of a sweep get the same documents, and a signature is most of the work of a life. So
     each is verified once, by the board's own code; the others read its verdict. For this dsse.py
-    stays in memory."""
+    stays in memory, and so do the others: a life in a sweep is short."""
     verify = dsse.Envelope._is_signed_by
 
     def shared(self, key, signature):
@@ -160,8 +167,7 @@ def share_verdicts(folder):
         return verdict == b"yes"
 
     dsse.Envelope._is_signed_by = shared
-    tidy = lean.tidy
-    lean.tidy = lambda modules: tidy(tuple(name for name in modules if name != dsse.__name__))
+    lean.tidy = lambda modules: None
 
 
 # The file system.
@@ -180,6 +186,8 @@ def mount(told, medium, make=False):
     }[told["filesystem"]]
     if make:
         kind.mkfs(medium, **options)
+    if kind is vfs.VfsLfs2 and not told.get("has_times", True):
+        options["mtime"] = False
     vfs.mount(kind(medium, **options), "/flash")
 
 
@@ -281,5 +289,21 @@ def main(path):
         asyncio.run(Life(told).run())
 
 
+def serve(live):
+    """Calls live(path) for each path on a line of stdin, in a process that is forked off from this
+    one. Then prints {"status": as of waitpid}."""
+    libc = ffi.open(None)
+    fork, wait = libc.func("i", "fork", ""), libc.func("i", "waitpid", "ipi")
+    for path in sys.stdin:
+        child = fork()
+        if not child:
+            libc.func("I", "alarm", "I")(MAX_SECONDS)
+            live(path.strip())
+            return
+        status = bytearray(4)
+        wait(child, status, 0)
+        tell("status", int.from_bytes(status, "little"))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    serve(main)

@@ -2,17 +2,20 @@
 
 Both count each page that is programmed, each block that is erased and each sector that is
 written. At operation `cut_at` the medium takes the damage of `mode`, and this process dies as
-a board does: at once, by SIGKILL.
+a board does: at once, by SIGKILL. In the mode `told` nothing is cut: each operation is printed as
+{"operation": [AT, DATA, {mode: what a cut would leave there}]}, in hex.
 
     lost     the operation did nothing
     half     its first half was done, the second not
     garbage  what it should have changed holds anything
 """
 
+import json
 import os
 import random
 
 MODES = ("lost", "half", "garbage")
+TOLD = "told"
 
 
 class Medium:
@@ -28,17 +31,23 @@ class Medium:
     def put(self, at: int, data: bytes, old: bytes) -> None:
         """One operation: `data` takes the place of `old`, which stands `at` this byte."""
         self.operations += 1
+        if self.mode == TOLD:
+            left = {mode: self._left(mode, data, old).hex() for mode in MODES}
+            print(json.dumps({"operation": [at, data.hex(), left]}))
         if self.operations != self.cut_at:
             self._write(at, data)
             return
-        half = len(data) // 2
-        if self.mode == "half":
-            self._write(at, data[:half] + old[half:])
-        elif self.mode == "garbage":
-            random.seed(self.operations)
-            self._write(at, bytes(random.getrandbits(8) for _ in range(len(data))))
+        self._write(at, self._left(self.mode, data, old))
         print('{"cut": %d}' % at)
         os.system("kill -9 $PPID")
+
+    def _left(self, mode: str, data: bytes, old: bytes) -> bytes:
+        """What stands there after a cut."""
+        if mode == "garbage":
+            random.seed(self.operations)
+            return bytes(random.getrandbits(8) for _ in range(len(data)))
+        half = len(data) // 2 if mode == "half" else 0
+        return data[:half] + old[half:]
 
     def read(self, at: int, count: int) -> bytes:
         self.file.seek(at)

@@ -1,21 +1,16 @@
 """The power goes at each write and each erase while a board updates its agent: what it starts
 then, and what comes of the update. A scenario has several lives, as a new agent is started by a
 reset; a *point* is one operation of one of them, with one mode of damage (flash.py). The lives
-after it go on to the end of the update."""
+after it go on to the end of the update (own_lives.py)."""
 
-import shutil
-import signal
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 from modelwave_shared.agent_releases import AGENT
 from tests import signing
 from tests.board.agent_releases import agent_release
-from tests.board.sweep.cuts import IMAGE_BYTES, PROGRAM, WORKERS, Point, finished, lines
+from tests.board.sweep.cuts import IMAGE_BYTES, Point, each
 from tests.board.sweep.fat import Fat
-
-OWN_PROGRAM = PROGRAM.parent / "own_device.py"
-MAX_LIVES = 12
+from tests.board.sweep.own_lives import Lives, NoEnd, life_of
 
 
 def release(number, marker):
@@ -42,67 +37,67 @@ SCENARIOS = {
 class OwnSweep:
     """All points of one scenario on one file system."""
 
-    def __init__(self, folder, filesystem, name, verdicts):
-        self.folder = folder
+    def __init__(self, folder, filesystem, name, verdicts, late=False):
+        """As cuts.Sweep's."""
         self.filesystem = filesystem
-        self.verdicts = verdicts
         before, release, self.outcome, self.version = SCENARIOS[name]
         self.old_version = str(before[-1].document["release"]) if before else "0"
+        self.seq = len(before) + 1
+        self.lives = Lives(folder, filesystem, verdicts, late)
         for one in (FIRST, GOOD, BROKEN):
             for sha256, data in one.files.items():
-                self._file(f"files/{sha256}", data)
-        root = self._file("root", signing.root_envelope())
-        image = self._file("pristine", b"\xff" * IMAGE_BYTES)
-        self._life("format", image, 0, format=str(root))
+                self.lives.file(f"files/{sha256}", data)
+        trial = {"seconds": 0, "inferences": 0}
         for seq, one in enumerate([*before, release], 1):
-            trial = {"seconds": 0, "inferences": 0}
-            self._file(f"order-{seq}", signing.order(one, seq, model=AGENT, trial=trial))
-        for seq in range(1, len(before) + 1):
-            assert self._to_the_end("before", image, seq)[-1]["end"]["outcome"] == "SUCCEEDED"
-        self.seq = len(before) + 1
-        # The medium before each life of the scenario, and how many operations it has.
-        self.lives = []
-        while True:
-            kept = self._file(f"life-{len(self.lives)}", image.read_bytes())
-            said = lines(self._life("uncut", image, self.seq))
-            self.lives.append((kept, (said.get("reset") or said["end"])["operations"]))
-            if "end" in said:
-                break
-        assert said["end"]["outcome"] == self.outcome, said
-        self.operations = sum(count for _, count in self.lives)
+            self.lives.file(f"order-{seq}", signing.order(one, seq, model=AGENT, trial=trial))
+        root = self.lives.file("root", signing.root_envelope())
+        image = self.lives.made("format", b"\xff" * IMAGE_BYTES, 0, format=str(root))[1]
+        for seq in range(1, self.seq):
+            said, image = self.lives.to_the_end("before", image, seq)
+            assert said[-1]["end"]["outcome"] == "SUCCEEDED", said
+        self.traces = self.lives.traces("told", image, self.seq)
+        end = self.traces[-1].said["end"]
+        assert end["outcome"] == self.outcome, end
+        self.operations = sum(map(len, self.traces))
 
-    def run(self, mode, numbers):
-        with ThreadPoolExecutor(WORKERS) as pool:
-            return list(pool.map(lambda number: self.point(mode, number), numbers))
+    def run(self, mode, numbers, again=0):
+        """[Point]. `again`: operation of the lives after the cut at which the power goes once
+        more, if they come so far."""
+        return list(each(lambda number: self.point(mode, number, again), numbers))
 
-    def point(self, mode, number):
+    def point(self, mode, number, again=0):
         """The operation `number`, counted from 1 through all lives."""
-        left, life = number, 0
-        while left > self.lives[life][1]:
-            left, life = left - self.lives[life][1], life + 1
-        kept = self.lives[life][0]
-        image = self.folder / f"{mode}-{number}.image"
-        shutil.copy(kept, image)
-        cut = self._life(f"{mode}-{number}", image, self.seq, cut_at=left, mode=mode)
-        assert cut.returncode == -signal.SIGKILL, cut.stderr
-        said = [lines(cut)]
-        assert "cut" in said[0], said
-        found = []
+        trace, left = life_of(self.traces, number)
+        image, before = trace.cut(mode, left)
+        said, found = [before], []
         try:
-            said += self._to_the_end(f"{mode}-{number}", image, self.seq)
-        except AssertionError as error:
+            if again:
+                image, between = self._again(mode, number, image, again)
+                said += between
+            said += self.lives.to_the_end(f"{mode}-{number}", image, self.seq)[0]
+        except NoEnd as error:
             found.append(str(error))
-        for before, after in pairwise(said):
-            if "boot" in after:
-                found += self._at_boot(after["boot"])
-                found += self._untrue(before["reports"], after["boot"])
-        if not found:
+            said += error.said
+        for one, other in pairwise(said):
+            if "boot" in other:  # it may be cut before that
+                found += self._at_boot(other["boot"])
+                found += self._untrue(one["reports"], other["boot"])
+        if "end" in said[-1]:
             found += self._at_the_end(said[-1]["end"])
         point = Point(mode, number, found)
         if self.filesystem == "fat":
-            point.where = Fat(kept.read_bytes()).area(said[0]["cut"])
-        image.unlink()
+            point.where = Fat(trace.after).area(before["cut"])
         return point
+
+    def _again(self, mode, number, image, again):
+        """(the medium after another cut, [what the lives to it said]), if they come so far."""
+        traces = self.lives.traces(f"{mode}-{number}", image, self.seq)
+        cut = life_of(traces, again)
+        if not cut:
+            return image, []
+        trace, left = cut
+        image, last = trace.cut(mode, left)
+        return image, [one.said for one in traces[: traces.index(trace)]] + [last]
 
     def _at_boot(self, boot):
         if boot["damage"]:
@@ -123,26 +118,3 @@ class OwnSweep:
         found = (end["outcome"], end["version"], end["damage"], end["confirmed"], end["state"])
         if found != (self.outcome, self.version, "", True, "idle"):
             yield f"at the end: {found} {end['reason']}"
-
-    def _to_the_end(self, name, image, seq):
-        """What the lives said until the update had its outcome."""
-        said = []
-        for _ in range(MAX_LIVES):
-            life = self._life(name, image, seq)
-            told = lines(life)
-            assert "end" in told or "reset" in told, f"ended by {life.stderr.strip()[-300:]}"
-            said.append(told)
-            if "end" in told:
-                return said
-        raise AssertionError(f"no end after {MAX_LIVES} lives: {said[-1]}")
-
-    def _life(self, name, image, seq, *, format=None, cut_at=0, mode=""):
-        """The finished process of one life."""
-        told = {"image": str(image), "format": format, "cut_at": cut_at, "mode": mode, "seq": seq}
-        return finished(self, OWN_PROGRAM, name, told)
-
-    def _file(self, name, data):
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-        return path

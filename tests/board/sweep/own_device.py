@@ -1,7 +1,7 @@
-"""One life of a board that updates its agent, from a reset to the next one or to the end, on a
+"""Lives of a board that updates its agent, each from a reset to the next one or to the end, on a
 medium whose power may go (flash.py). Used by own_cuts.py:
 
-    micropython own_device.py TOLD.json    as device.py's; image, cut_at, mode, order, seq, files …
+    micropython own_device.py    on stdin what device.py is told
 
 The boot module is the real one. A package has a module `marker` in place of the agent's, with the
 version that this agent says it is; one that is broken raises an error there. Prints a JSON object a
@@ -21,12 +21,12 @@ HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 ROOT = HERE + "/../../.."
 sys.path[:0] = [ROOT, ROOT + "/shared", ROOT + "/agent"]
 
+from tests.board.sweep import device  # noqa: E402, I001 (it sets gc's threshold)
 from modelwave_agent.board import boot, self_update  # noqa: E402
 from modelwave_agent.board.agent import BoardAgent  # noqa: E402
 from modelwave_agent.journal import Journal  # noqa: E402
 from modelwave_agent.own_bank import place_of  # noqa: E402
 from modelwave_agent.record import new_record  # noqa: E402
-from tests.board.sweep import device  # noqa: E402
 
 OWN_BANKS = device.FOLDER + "/agent"
 sys.modules["modelwave_boot"] = boot
@@ -47,6 +47,7 @@ class Life:
     def __init__(self, told):
         self.told = told
         self.settled = False
+        self.journal = None  # the one that is written late, if that is told
         self.medium = device.medium_of(told)
         device.mount(told, self.medium)
         boot.START = boot.Start(device.FOLDER, self.reset)
@@ -54,6 +55,7 @@ class Life:
         self.link = OneAgent(device.contents(told["order"]), None, self.published)
 
     def reset(self):
+        self.catch_up()
         device.tell("reset", {"operations": self.medium.operations})
         os.system("kill -9 $PPID")
 
@@ -73,6 +75,11 @@ class Life:
         is_mine = state["seq"] == self.told["seq"] and state["state"] == "idle"
         if is_mine and state["outcome"] and place_of(self.record()) == boot.START.place:
             self.settled = True
+        self.catch_up()
+
+    def catch_up(self):
+        if self.journal:
+            self.journal.catch_up()
 
     def record(self):
         return Journal(OWN_BANKS, "journal").read() or new_record()
@@ -90,6 +97,10 @@ class Life:
             fetcher,
         )
         agent.version = version
+        if self.told["late"]:
+            self.journal = device.LateJournal(OWN_BANKS, "journal")
+            self.journal.read()
+            agent.itself.update.ledger.journal = self.journal
         device.tell("boot", self.standing(version))
         life = asyncio.create_task(agent.run())
         self.link.open.set()
@@ -127,4 +138,4 @@ def main(path):
         asyncio.run(Life(told).run())
 
 
-main(sys.argv[1])
+device.serve(main)
