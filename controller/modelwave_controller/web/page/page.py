@@ -29,7 +29,6 @@ from modelwave_controller.web.page.files import LONG, static_files
 from modelwave_controller.web.page.headers import FRESH, HEADERS
 from modelwave_controller.web.page.logins import Logins
 from modelwave_controller.web.page.rendering import render
-from modelwave_controller.web.page.sessions import Session
 from modelwave_controller.web.page.views import View
 
 MAX_FORM_BYTES = 8 << 10
@@ -104,24 +103,27 @@ class Page:
 
     def _shown(self, view: View, request: web.Request, problem: str = "") -> web.Response:
         """Returns the page; after an act that was refused it says why."""
-        session, person = self._known(request)
+        person = self._known(request)
         with self._desk_of(person) as desk:
             values = view.values(Asking(desk), request.match_info, request.query)
         values |= {"problem": problem, "done": request.query.get("done", "")}
         status = 422 if problem else 200
-        return self._rendered(request, view.template, values, status, session, person)
+        return self._rendered(request, view.template, values, status)
 
-    def _known(self, request: web.Request) -> tuple[Session, Person]:
-        """Raises UnknownPersonError if nobody is logged in, or their token has ended."""
+    def _known(self, request: web.Request) -> Person:
+        """Returns who is logged in. Raises UnknownPersonError if nobody is, or their token has
+        ended."""
         session = self._logins.session(request)
         if session is None:
             raise UnknownPersonError(SESSION_ENDED)
         try:
             token = session.token
-            return session, self._holder_of(lambda: token, group_of(request.remote or ""))
+            person = self._holder_of(lambda: token, group_of(request.remote or ""))
         except UnknownPersonError:
             self._logins.end(request)
             raise
+        session.person = person
+        return person
 
     def _rendered(
         self,
@@ -129,13 +131,12 @@ class Page:
         template: str,
         values: dict[str, Any],
         status: int = 200,
-        session: Session | None = None,
-        person: Person | None = None,
     ) -> web.Response:
+        session = self._logins.session(request)
         versions = {name: one.version for name, one in self._files.items()}
         values = {
             "fleet_name": self._fleet,
-            "person": person,
+            "person": session.person if session else None,
             "csrf": session.csrf if session else "",
             "versions": versions,
             "here": request.path.split("/")[1],
@@ -197,7 +198,7 @@ class Page:
         return await asyncio.to_thread(self._acted, request, form)
 
     def _acted(self, request: web.Request, form: dict[str, str]) -> web.Response:
-        _, person = self._known(request)
+        person = self._known(request)
         name = request.match_info["act"]
         call = acts.CALLS.get(name)
         if call is None:

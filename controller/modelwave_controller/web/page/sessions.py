@@ -9,17 +9,22 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from modelwave_controller.people.roles import Person
+
 MAX_SESSIONS = 1000
 IDLE_SECONDS = 12 * 3600.0
 
 
 @dataclass
 class Session:
-    """`csrf` stands in each form of the session's pages: another site cannot read it. `used`: when
-    it was asked for last, by a clock that nobody can set."""
+    """person: whose the token was when it was verified last, for what a page says
+    csrf: stands in each form of the session's pages: another site cannot read it
+    used: when it was asked for last, by a clock that nobody can set
+    """
 
     token: str = field(repr=False)
     used: float
+    person: Person | None = None
     id: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 

@@ -59,7 +59,6 @@ class Tile(NamedTuple):
 
     gate: str
     row: GateRow | None
-    told: str
     drawn: Markup
     targets: list[Target]
     more_targets: int
@@ -97,7 +96,6 @@ def _tile(gate: str, rows: Sequence[GateRow], points: Sequence[SeriesPoint]) -> 
     return Tile(
         gate,
         whole,
-        _told(whole) if whole else NONE,
         _drawn(whole, scale) if whole else Markup(""),
         [Target(row.target, row, _told(row), _drawn(row, scale)) for row in shown],
         more,

@@ -55,7 +55,7 @@ def rollouts(asking: Asking, _path: Fields, query: Fields) -> Values:
 
 
 def rollout(asking: Asking, path: Fields, _query: Fields) -> Values:
-    status = asking.ask_text(rollout_calls.STATUS, dict(path))
+    status = asking.ask_text(rollout_calls.STATUS, {"rollout": path["rollout"]})
     events = asking.ask(fleet_calls.LOG, rollout=str(status.rollout), limit=NEWEST_EVENTS)
     return {
         "status": status,
@@ -86,7 +86,7 @@ def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
 
 def device(asking: Asking, path: Fields, _query: Fields) -> Values:
     return {
-        "device": asking.ask_text(device_calls.SHOW, dict(path)),
+        "device": asking.ask_text(device_calls.SHOW, {"device": path["device"]}),
         "doing": doing,
         "presence": device_words.presence,
         "facts": device_words.facts,
