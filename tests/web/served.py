@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -17,8 +18,12 @@ from tests.controller.rollout_world import World
 
 
 @contextlib.contextmanager
-def served(world: World) -> Iterator[str]:
-    """Yields the listener's URL."""
+def served(
+    world: World,
+    is_token: Callable[[str], bool] = ROLES.__contains__,
+    tokens: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[str]:
+    """Yields the listener's URL. `tokens`: the roles of other tokens."""
 
     logins = Logins(world.home.config.fleet)
 
@@ -27,8 +32,8 @@ def served(world: World) -> Iterator[str]:
         return holder(lambda: header.removeprefix("Bearer ") or logins.token_of(request) or "", "")
 
     def holder(token: Callable[[], str], _address: str) -> Person:
-        role = token()
-        if role not in ROLES:
+        role = tokens.get(token(), token())
+        if not is_token(role):
             raise UnknownPersonError("no such token")
         return Person(f"some-{role}", role)
 

@@ -48,7 +48,7 @@ async def listening(
     async def begin() -> tuple[Listener, str]:
         logins = Logins(home.config.fleet)
         doorman = Doorman(store, clock, logins.token_of)
-        listener = Listener(doorman.person, desk_of)
+        listener = Listener(doorman.person, desk_of, still=doorman.still)
         Page(home.config.fleet, doorman.holder, desk_of, logins).add_routes(listener.application)
         Watched(vitals, store, clock).add_routes(listener.application)
         try:

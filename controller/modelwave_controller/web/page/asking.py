@@ -9,7 +9,7 @@ from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.people.roles import Person
 from modelwave_controller.trust.field_types import first_problem
-from modelwave_controller.web.listener import require
+from modelwave_controller.web.doorman import require
 
 
 class Asking:

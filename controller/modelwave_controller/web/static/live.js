@@ -7,7 +7,7 @@
   const POLL_MS = 3000; // where no events come
   const WORDS = { live: "Live", poll: "Up to date every few seconds", lost: "The service is not reached; trying again" };
   const liveness = document.getElementById("liveness");
-  let streams = false, waiting = 0, fetching = false, again = false;
+  let streams = false, waiting = 0, fetching = false, again = false, soon = false, took = 0;
 
   const say = (word) => {
     if (liveness.textContent !== WORDS[word]) liveness.textContent = WORDS[word];
@@ -54,7 +54,9 @@
     if (document.hidden) { again = true; return; }
     if (fetching) { again = true; return; }
     fetching = true;
+    soon = false;
     again = false;
+    const begun = performance.now();
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
       if (answer.redirected) { location.reload(); return; }
@@ -63,20 +65,21 @@
       say("lost");
     }
     fetching = false;
+    took = performance.now() - begun;
     plan(again ? LEAST_MS : streams ? QUIET_MS : POLL_MS);
   };
 
+  // A service that takes long to answer is asked less often.
   const plan = (ms) => {
     clearTimeout(waiting);
-    waiting = setTimeout(refresh, ms);
+    waiting = setTimeout(refresh, Math.max(ms, 4 * took));
   };
 
   const listen = () => {
     const source = new EventSource(document.body.dataset.stream);
-    const happened = () => plan(LEAST_MS);
+    const happened = () => { if (fetching) again = true; else if (!soon) plan(LEAST_MS); soon = true; };
     source.onopen = () => { streams = true; say("live"); };
     source.onmessage = happened;
-    source.addEventListener("entry", happened);
     source.onerror = () => {
       streams = false;
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 30000);
