@@ -33,7 +33,7 @@ NO_ACTS = """
     key rotate; key show; key to-agent; key verify; log verify; model estimate; model export;
     model inspect; release list; release sbom; release show; rollout lint; rollout list;
     rollout log; rollout report; rollout status; rollout watch; root show; root sign; serve;
-    simulate fleet; simulate judge; target list; target show
+    simulate fleet; simulate judge; target list; target show; token list
 """
 # These end as `release add` does, and are tested with what they make.
 AS_RELEASE_ADD = "release create; release create-agent"
@@ -161,6 +161,8 @@ def change_devices(world: World, person: Person, tmp_path: Path) -> None:
     person("device tag d1 --add canary")
     person("device forget d1")
     person("clock accept right")
+    person("token create ci --role operator")
+    person("token revoke ci")
 
 
 def change_the_home(world: World, person: Person, tmp_path: Path) -> None:

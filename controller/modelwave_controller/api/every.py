@@ -1,10 +1,11 @@
 """All calls."""
 
-from modelwave_controller.api import alerts, devices, fleet, rollouts
+from modelwave_controller.api import alerts, devices, fleet, rollouts, starts
 from modelwave_controller.api.call import Call
 
 CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
     *rollouts.CALLS,
+    *starts.CALLS,
     *fleet.CALLS,
     *devices.CALLS,
     *alerts.CALLS,

@@ -42,6 +42,9 @@ COMMANDS: dict[str, Place] = {
     "device": Place("device", "", "Enrol, show, tag and forget devices."),
     "token": Place("token", "", "Make, list and revoke the access tokens of people and programs."),
     "alert": Place("alert", "", "Show how far the alerts have come; send one to try it."),
+    "context": Place(
+        "context", "", "Add services by name, with your access token, and choose among them."
+    ),
     "ca": Place("ca", "", "Make the fleet's authority, and certificates by it."),
     "clock": Place("clock", "", "Show and accept the controller's clock."),
     "log": Place("pruning", "", "Verify the log of all rollouts; make room in it."),
