@@ -55,7 +55,7 @@ async def receiving(*answers: int) -> AsyncIterator[Receiver]:
     receiver = Receiver(*answers)
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", receiver.take)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

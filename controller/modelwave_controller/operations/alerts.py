@@ -12,7 +12,7 @@ from modelwave_controller.alerts.settings import AlertSettings
 from modelwave_controller.errors import NotFoundError, ServerError
 from modelwave_controller.home import Home
 from modelwave_controller.results.alerts import AlertState, Tested
-from modelwave_controller.rollout.alert_message import Place, test_message
+from modelwave_controller.rollout.alert_message import Place, trial_message
 from modelwave_controller.storage import alert_reading, alert_rows, log
 from modelwave_controller.storage.alert_rows import AlertRow
 
@@ -52,7 +52,7 @@ def send_test(home: Home, name: str, now: float, who: str) -> Tested:
         raise NotFoundError(f"controller.toml has no alert {name}: {known}")
     settings = named[name]
     place = Place(home.config.fleet, name, home.config.api.url)
-    message = test_message(place, now, secrets.token_hex(8), who)
+    message = trial_message(place, now, secrets.token_hex(8), who)
 
     async def send() -> None:
         await carrier(settings, home.path, threading.Event())(message, now)

@@ -63,7 +63,7 @@ def message(place: Place, told: Sequence[Alert]) -> Message:
     return _made(place, id, DIGEST, data)
 
 
-def test_message(place: Place, now: float, chance: str, who: str) -> Message:
+def trial_message(place: Place, now: float, chance: str, who: str) -> Message:
     """Returns one that tells nothing; `chance`: what makes its id its own."""
     data = {
         "text": f"TEST: an alert of fleet {place.fleet}, asked for by {_plain(who)}",
