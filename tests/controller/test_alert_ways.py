@@ -280,6 +280,9 @@ def play(world: World, run: Run, receiver: Receiver) -> None:
     tried = run("alert", "test", "a")
     assert tried.code == 0
     assert "took the message meadow-a-test-" in tried.out
+    receiver.answers = [500]
+    refused = run("alert", "test", "a")
+    assert (refused.code, " answered 500" in refused.err) == (1, True)
     missing = run("alert", "test", "b")
     assert (missing.code, "controller.toml has no alert b: a, slow" in missing.err) == (2, True)
 

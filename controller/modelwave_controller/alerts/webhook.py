@@ -18,7 +18,9 @@ async def post(url: str, headers: dict[str, str], body: bytes, seconds: float) -
     jar = aiohttp.DummyCookieJar()
     try:
         async with (
-            aiohttp.ClientSession(timeout=limit, cookie_jar=jar, trust_env=False) as session,
+            aiohttp.ClientSession(
+                timeout=limit, cookie_jar=jar, trust_env=False, auto_decompress=False
+            ) as session,
             session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
         ):
             if 200 <= answer.status < 300:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from modelwave_controller.alerts.carrier import carrier
 from modelwave_controller.alerts.outcome import NotSent
 from modelwave_controller.alerts.settings import AlertSettings
-from modelwave_controller.errors import NotFoundError, ServerError
+from modelwave_controller.errors import NotFoundError, NotTakenError
 from modelwave_controller.home import Home
 from modelwave_controller.results.alerts import AlertState, Tested
 from modelwave_controller.rollout.alert_message import Place, trial_message
@@ -45,7 +45,7 @@ def _state(connection: Connection, settings: AlertSettings) -> AlertState:
 
 def send_test(home: Home, name: str, now: float, who: str) -> Tested:
     """Sends a message that tells nothing, once; `now` is in Unix seconds. Raises NotFoundError, and
-    ServerError if it is not taken."""
+    NotTakenError if it is not taken."""
     named = {one.name: one for one in home.config.alerts}
     if name not in named:
         known = ", ".join(named) or "it has none"
@@ -60,5 +60,5 @@ def send_test(home: Home, name: str, now: float, who: str) -> Tested:
     try:
         asyncio.run(send())
     except NotSent as error:
-        raise ServerError(f"alert {name}: {error}") from error
+        raise NotTakenError(f"alert {name}: {error}") from error
     return Tested(name, message.id, settings.way)

@@ -125,6 +125,7 @@ class Course:
     def _under_way(self, row: AlertRow) -> _Due | float:
         with self.store.read() as connection:
             told = self._read(connection, row.cursor, row.until).alerts
+        self.waiting = max(self.waiting, len(told))
         if told:
             return _Due(row, message(self.place, told), len(told))
         self._store(row._replace(cursor=row.until, until=0, tries=0))  # the settings have changed
