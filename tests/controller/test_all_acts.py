@@ -27,6 +27,7 @@ from modelwave_controller.trust import keys, pkcs8
 # What a command does to the fleet is in the log. These do nothing to it: they show something, make
 # a file for an operator, or are a process of the service.
 NO_ACTS = """
+    alert list; alert test;
     backup; board build; board line; broker; broker check; clock show; context add; context list;
     context remove; context show; context use; demo; device list;
     device show; fleet deployments; fleet log; fleet status; golden check; golden make; golden show;
