@@ -52,6 +52,10 @@ class BusyError(OperatorError):
         self.seconds = seconds
 
 
+class ConflictError(OperatorError):
+    """Another request is in the way of this one."""
+
+
 class NoDeviceError(OperatorError):
     """No device that the command could apply to has reported yet; one may report soon."""
 

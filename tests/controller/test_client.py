@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from modelwave_controller.broker import packets
 from modelwave_controller.service.client import PIECE_BYTES, READ_BYTES, BufferedSocket, Client
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 120
 CONNACK = b"\x20\2\0\0"
 
 

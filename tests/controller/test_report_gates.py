@@ -20,10 +20,9 @@ from modelwave_controller.operations.gate_courses import (
     MAX_COURSES,
     MAX_LOOKS,
     MAX_TARGETS,
-    GateCourse,
     gate_courses,
 )
-from modelwave_controller.operations.report import RolloutReport
+from modelwave_controller.results.report import GateCourse, GateLook, RolloutReport
 from modelwave_controller.rollout import course
 from modelwave_controller.rollout.events import Began, Created, Finding, Looked, Opened
 from modelwave_controller.rollout.plan import make_plan
@@ -215,7 +214,7 @@ def test_any_number_of_a_damaged_database_is_drawn(value: float) -> None:
     scale = scale_of([one], with_zero=True)
     assert scale.least < scale.most
     assert len(intervals.text(one, scale)) == 33
-    row = gate_plot.GateLook(1, 1, "PASS", value, value, value, value, 3, 3)
+    row = GateLook(1, 1, "PASS", value, value, value, value, 3, 3)
     made = GateCourse(ACCURACY, "PASS", False, False, [row], 0, [], [], 0)
     assert ElementTree.fromstring(gate_plot.svg(made)).tag == "svg"
 

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -15,12 +16,17 @@ from tests.controller.rollout_world import World
 
 
 @contextlib.contextmanager
-def served(world: World) -> Iterator[str]:
-    """Yields the listener's URL."""
+def served(
+    world: World,
+    is_token: Callable[[str], bool] = ROLES.__contains__,
+    tokens: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[str]:
+    """Yields the listener's URL. `tokens`: the roles of other tokens."""
 
     def authenticate(request: web.Request) -> Person:
-        role = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if role not in ROLES:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        role = tokens.get(token, token)
+        if not is_token(role):
             raise UnknownPersonError("no such token")
         return Person(f"some-{role}", role)
 

@@ -34,6 +34,8 @@ class Call(Generic[AskedT, AnswerT]):
     path: below PREFIX, with the names of fields in braces
     answers: the type of the answer; its JSON is the same as a command's --json
     needs: the permission of people/roles.py
+    secret: the answer has a secret, which is shown once and stored nowhere
+    seconds: how long who asks waits for a first byte of the answer
     """
 
     group: str
@@ -44,6 +46,8 @@ class Call(Generic[AskedT, AnswerT]):
     answers: Any
     needs: str
     summary: str
+    secret: bool = False
+    seconds: float = 60.0
 
     @cached_property
     def answer(self) -> TypeAdapter[AnswerT]:

@@ -41,6 +41,9 @@ COMMANDS: dict[str, Place] = {
     "fleet": Place("fleet", "", "Show the state of the fleet, and its log."),
     "device": Place("device", "", "Enrol, show, tag and forget devices."),
     "token": Place("token", "", "Make, list and revoke the access tokens of people and programs."),
+    "context": Place(
+        "context", "", "Add services by name, with your access token, and choose among them."
+    ),
     "ca": Place("ca", "", "Make the fleet's authority, and certificates by it."),
     "clock": Place("clock", "", "Show and accept the controller's clock."),
     "log": Place("pruning", "", "Verify the log of all rollouts; make room in it."),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from modelwave_controller.cli.intervals import Estimate, Scale, scale_of
 from modelwave_controller.cli.markup import Markup, element
 from modelwave_controller.judge.verdicts import FAIL, HOLD, PASS
-from modelwave_controller.operations.gate_courses import GateCourse, GateLook
+from modelwave_controller.results.report import GateCourse, GateLook
 
 _LEFT, _RIGHT, _TOP, _HEIGHT, _BELOW = 62, 16, 26, 150, 56
 _MANY_STAGES = 8  # above it stages have no words, only their numbers

@@ -15,7 +15,7 @@ from modelwave_controller.cli.report_cells import (
     Word,
 )
 from modelwave_controller.cli.report_parts import facts_of, parts_of, title_of
-from modelwave_controller.operations.report import RolloutReport
+from modelwave_controller.results.report import RolloutReport
 
 # Besides that nothing in the page asks for it, a browser may load and run nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"

@@ -17,7 +17,7 @@ from modelwave_controller.cli.report_cells import (
     Word,
 )
 from modelwave_controller.cli.report_parts import facts_of, parts_of, title_of
-from modelwave_controller.operations.report import RolloutReport
+from modelwave_controller.results.report import RolloutReport
 
 # Each is written as a numeric reference: programs that draw Markdown differ in what a backslash
 # does. The last two are of addresses, which some programs make links of.

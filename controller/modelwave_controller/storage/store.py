@@ -6,11 +6,12 @@ it commits, and event ids increase in the order of commits.
 """
 
 import contextlib
+import copy
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -85,6 +86,7 @@ class Store:
         if self._open_file:
             event.listen(self._engine, "do_connect", self._before_connecting)
         self._writer = self._engine.execution_options(modelwave_writes=True)
+        self._note: Callable[[Connection], None] = lambda _connection: None
         self._one_writer = threading.Lock()  # threads wait here, not in SQLite's busy loop
         if self._file and (problem := damage.cut_short(self._file)):
             raise StorageError(self._damaged(problem))
@@ -104,7 +106,15 @@ class Store:
         with self._advice(), self._one_writer, self._writer.begin() as connection:
             self._limit_waiting(connection)
             _wait_for_writers(connection)
+            self._note(connection)
             yield connection
+
+    def noting(self, note: Callable[[Connection], None]) -> "Store":
+        """Returns this database once more, where `note` is called first in each write transaction:
+        what it writes is stored with what is written after it, or not at all."""
+        found = copy.copy(self)
+        found._note = note
+        return found
 
     def vacuum(self) -> None:
         """Gives the room of deleted rows back to the disk. It writes the whole database anew, on

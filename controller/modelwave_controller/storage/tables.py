@@ -412,6 +412,20 @@ access_tokens = Table(
     Column("revoked_at", Float(53), nullable=False),
 )
 
+# Requests that came with a key, for a day: one that is repeated is done once.
+kept_requests = Table(
+    "kept_requests",
+    metadata,
+    Column("name", Text, primary_key=True),  # of who asked
+    Column("key", Text, primary_key=True),  # that they gave it
+    Column("request", Text, nullable=False),  # SHA-256 of what was asked, in hex
+    Column("run", Text, nullable=False),  # one try to do it, by chance
+    Column("at", Float(53), nullable=False),
+    Column("status", Integer, nullable=False),  # of HTTP; 0: done, and the answer is not known
+    Column("answer", LargeBinary, nullable=False),  # compressed by zlib
+    Index("kept_requests_at", "at"),
+)
+
 presence = Table(
     "presence",
     metadata,

@@ -7,11 +7,13 @@ bucket is that of the address. Who is known has a bucket of their own.
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
+from modelwave_controller.api.call import Call
 from modelwave_controller.connections import group_of
-from modelwave_controller.errors import BusyError, UnknownPersonError
+from modelwave_controller.errors import BusyError, ForbiddenError, UnknownPersonError
 from modelwave_controller.people import tokens
 from modelwave_controller.people.roles import Person
 from modelwave_controller.people.uses import Uses
@@ -42,6 +44,11 @@ class Doorman:
         self._known = Buckets(A_SECOND, AT_ONCE)
         self._wrong = Buckets(WRONG_A_SECOND, WRONG_AT_ONCE)
 
+    def still(self, request: web.Request) -> Person:
+        """Returns who sends the request, who was known when it began. Raises UnknownPersonError."""
+        with self._store.read() as connection:
+            return tokens.verify(connection, _token_of(request), self._clock())
+
     def person(self, request: web.Request) -> Person:
         """Returns who sends the request. Raises UnknownPersonError or BusyError."""
         address = group_of(request.remote or "")
@@ -60,6 +67,15 @@ class Doorman:
             raise BusyError(f"{found.name} asks more than {A_SECOND:g} times a second", wait)
         self._uses.note(text, self._clock())
         return found
+
+
+def require(person: Person, call: Call[Any, Any]) -> None:
+    """Raises ForbiddenError if the person's role does not allow the call."""
+    if not person.may(call.needs):
+        raise ForbiddenError(
+            f"{person.name}, with the role {person.role}, may not {call.needs}: ask an admin for "
+            "a token with another role (`modelwave token create`)"
+        )
 
 
 def _token_of(request: web.Request) -> str:

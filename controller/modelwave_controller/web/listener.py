@@ -11,26 +11,29 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
-from modelwave_controller.api.call import PREFIX, Call
+from modelwave_controller.api import fleet
+from modelwave_controller.api.call import POST, PREFIX, Call
 from modelwave_controller.api.every import CALLS
 from modelwave_controller.api.problem import MEDIA_TYPE, problem_of
 from modelwave_controller.connections import Bounds
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import (
     BusyError,
-    ForbiddenError,
     ModelwaveError,
     NotFoundError,
     OperatorError,
 )
 from modelwave_controller.people.roles import Person
 from modelwave_controller.service.guard import BODY_SECONDS, Guard
-from modelwave_controller.web import openapi, said
+from modelwave_controller.web import once, openapi, said
+from modelwave_controller.web.doorman import require
+from modelwave_controller.web.live import Live
 
 MAX_BODY_BYTES = 1 << 20
 BOUNDS = Bounds(all=400, by_address=300, waiting_by_address=100)
@@ -41,6 +44,7 @@ logger = logging.getLogger(__name__)
 AnyCall = Call[Any, Any]
 Authenticate = Callable[[web.Request], Person]
 DeskOf = Callable[[Person], AbstractContextManager[Desk]]
+Found = TypeVar("Found")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -48,17 +52,26 @@ class Listener:
     """Create it and use it in one event loop."""
 
     def __init__(
-        self, authenticate: Authenticate, desk_of: DeskOf, bounds: Bounds = BOUNDS
+        self,
+        authenticate: Authenticate,
+        desk_of: DeskOf,
+        bounds: Bounds = BOUNDS,
+        still: Authenticate | None = None,
     ) -> None:
-        """`authenticate` returns who sends a request, in a thread; it raises UnknownPersonError."""
+        """`authenticate` returns who sends a request, in a thread; it raises UnknownPersonError.
+        `still` does so again for a long request; None: as `authenticate`."""
         self._authenticate = authenticate
         self._desk_of = desk_of
         self._guard = Guard(bounds)
         self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._turns = once.Turns()
         self.application = web.Application(
             middlewares=[self._guard.middleware, _problems], client_max_size=MAX_BODY_BYTES
         )
         self.application.router.add_get(PREFIX + "/openapi.json", self._openapi)
+        live = Live(self._known, partial(self._known, by=still), desk_of)
+        self.application.router.add_get(PREFIX + fleet.STREAM.path, live.handler, allow_head=False)
+        self.application.on_shutdown.append(live.close)
         for call in CALLS:
             self.application.router.add_route(call.method, PREFIX + call.path, self._does(call))
         self._runner = web.AppRunner(self.application, access_log=None, lingering_time=BODY_SECONDS)
@@ -80,33 +93,39 @@ class Listener:
             self._server.close()
         await self._runner.cleanup()
 
+    async def _known(self, request: web.Request, by: Authenticate | None = None) -> Person:
+        return await self._run(by or self._authenticate, request)
+
     def _does(self, call: AnyCall) -> Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
-            async with self._at_once:
-                person = await asyncio.to_thread(self._authenticate, request)
-                require(person, call)
-                body = await request.read()
-                query = list(request.query.items())
-                asked = said.read(call, request.match_info, query, body)
-                return _tagged(request, await asyncio.to_thread(self._answer, call, asked, person))
+            person = await self._known(request)
+            require(person, call)
+            body = await request.read()
+            asked = said.read(call, request.match_info, list(request.query.items()), body)
+            key = (
+                once.key_of(request.headers.getall(once.HEADER, [])) if call.method == POST else ""
+            )
+            if not key:
+                return _tagged(request, await self._run(self._answer, call, asked, person))
+            async with self._turns.turn(person.name, key):
+                return _kept(await self._run(self._once, call, asked, person, key))
 
         return handler
+
+    async def _run(self, does: Callable[..., Found], *arguments: Any) -> Found:
+        async with self._at_once:
+            return await asyncio.to_thread(does, *arguments)
 
     def _answer(self, call: AnyCall, asked: Any, person: Person) -> bytes:
         with self._desk_of(person) as desk:
             return call.answer.dump_json(desk.ask(call, asked))
 
+    def _once(self, call: AnyCall, asked: Any, person: Person, key: str) -> once.Answer:
+        with self._desk_of(person) as desk:
+            return once.do(desk, call, asked, key)
+
     async def _openapi(self, _request: web.Request) -> web.Response:
         return web.json_response(openapi.document())
-
-
-def require(person: Person, call: AnyCall) -> None:
-    """Raises ForbiddenError if the person's role does not allow the call."""
-    if not person.may(call.needs):
-        raise ForbiddenError(
-            f"{person.name}, with the role {person.role}, may not {call.needs}: ask an admin for "
-            "a token with another role (`modelwave token create`)"
-        )
 
 
 def _tagged(request: web.Request, body: bytes) -> web.Response:
@@ -116,6 +135,12 @@ def _tagged(request: web.Request, body: bytes) -> web.Response:
     if request.method == "GET" and request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=headers)
     return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def _kept(answer: once.Answer) -> web.Response:
+    headers = {"Cache-Control": "no-store"} | ({once.AGAIN: "true"} if answer.again else {})
+    kind = "application/json" if answer.status == once.DONE else MEDIA_TYPE
+    return web.Response(status=answer.status, body=answer.body, content_type=kind, headers=headers)
 
 
 @web.middleware

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from modelwave_controller.api import fleet
 from modelwave_controller.api.call import PREFIX, Call
 from modelwave_controller.api.every import CALLS
 from modelwave_controller.api.problem import MEDIA_TYPE, TITLES, Problem
@@ -17,13 +18,13 @@ def document(prefix: str = "") -> dict[str, Any]:
     """Returns the document; `prefix`: where a reverse proxy has put the service."""
     schemas = GenerateJsonSchema(ref_template=_REF)
     inputs: list[Any] = []
-    for call in CALLS:
+    for call in (*CALLS, fleet.STREAM):
         inputs.append((call.name, "validation", call.asks.__pydantic_core_schema__))
         inputs.append((call.name, "serialization", call.answer.core_schema))
     inputs.append(("problem", "serialization", Problem.__pydantic_core_schema__))
     found, definitions = schemas.generate_definitions(inputs)
     paths: dict[str, Any] = {}
-    for call in CALLS:
+    for call in (*CALLS, fleet.STREAM):
         asks = _resolved(found[(call.name, "validation")], definitions)
         answers = found[(call.name, "serialization")]
         paths.setdefault(PREFIX + call.path, {})[call.method.lower()] = _operation(
@@ -66,9 +67,7 @@ def _operation(call: AnyCall, asks: Any, answers: Any, problem: Any) -> dict[str
         "summary": call.summary,
         "description": f"Permission: {call.needs}.",
         "parameters": parameters,
-        "responses": {
-            "200": {"description": "Done.", "content": {"application/json": {"schema": answers}}},
-        }
+        "responses": {"200": _done(call, answers)}
         | {
             str(status): {"description": title, "content": {MEDIA_TYPE: {"schema": problem}}}
             for status, title in TITLES.items()
@@ -86,6 +85,13 @@ def _operation(call: AnyCall, asks: Any, answers: Any, problem: Any) -> dict[str
             "content": {"application/json": {"schema": body}},
         }
     return operation
+
+
+def _done(call: AnyCall, answers: Any) -> dict[str, Any]:
+    if call is not fleet.STREAM:
+        return {"description": "Done.", "content": {"application/json": {"schema": answers}}}
+    said = "Events without end. The data of each is JSON, a LogEntry; its id is the event's."
+    return {"description": said, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
 
 
 def _resolved(schema: dict[str, Any], definitions: dict[Any, Any]) -> dict[str, Any]:

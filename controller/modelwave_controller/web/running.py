@@ -44,7 +44,8 @@ async def listening(
     host, port = settings.address
 
     async def begin() -> tuple[Listener, str]:
-        listener = Listener(Doorman(store, clock).person, desk_of)
+        doorman = Doorman(store, clock)
+        listener = Listener(doorman.person, desk_of, still=doorman.still)
         Watched(vitals, store, clock).add_routes(listener.application)
         try:
             bound = await listener.start(host, port, tls)
