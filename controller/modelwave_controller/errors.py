@@ -53,6 +53,22 @@ class BusyError(OperatorError):
         self.seconds = seconds
 
 
+class MalformedError(OperatorError):
+    """What came is no request of HTTP."""
+
+
+class MethodError(OperatorError):
+    """A path has not this method of HTTP."""
+
+
+class TooLargeError(OperatorError):
+    """A body is too long."""
+
+
+class ContentTypeError(OperatorError):
+    """A body is of another type than is wanted."""
+
+
 class ConflictError(OperatorError):
     """Another request is in the way of this one."""
 

@@ -38,6 +38,7 @@ from modelwave_controller.connections import is_loopback
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
+from modelwave_controller.tracing.settings import TracingSettings
 from modelwave_controller.trust import (
     chain,
     custody,
@@ -106,6 +107,14 @@ certificate = ""     # PEM file with the certificate, and those that it needs
 key = ""             # PEM file of its key, without a passphrase
 # Where people reach it, perhaps through a reverse proxy, for the links in alerts:
 # url = "https://fleet.example"
+
+[tracing]
+# The URL of an OpenTelemetry collector, such as "http://127.0.0.1:4318/v1/traces", which is sent a
+# trace of each rollout (docs/operations.md; it needs modelwave[otel]). "": none.
+endpoint = ""
+headers_file = ""    # lines NAME: VALUE, such as a password
+ca = ""              # PEM file; empty: the system's certificate authorities
+devices = 20         # of about so many devices of each order the answers are shown
 
 [ingest]
 # 0: `modelwave serve` receives all devices itself. With PostgreSQL, the number of processes that
@@ -345,6 +354,7 @@ class ControllerConfig(_Settings):
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
     api: ApiSettings = ApiSettings()
+    tracing: TracingSettings = TracingSettings()
     ingest: IngestSettings = IngestSettings()
     devices: DevicesSettings = DevicesSettings()
     alerts: Alerts = []

@@ -69,19 +69,41 @@ from modelwave_controller.rollout.events import (
 from modelwave_controller.rollout.numbers import NO_NUMBER, Number
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, numbers_in
+from modelwave_controller.rollout.statuses import (
+    ABORTED as ABORTED,
+)
+from modelwave_controller.rollout.statuses import (
+    ACTIVE as ACTIVE,
+)
+from modelwave_controller.rollout.statuses import (
+    FINAL as FINAL,
+)
+from modelwave_controller.rollout.statuses import (
+    FINISHED as FINISHED,
+)
+from modelwave_controller.rollout.statuses import (
+    HELD as HELD,
+)
+from modelwave_controller.rollout.statuses import (
+    NEW as NEW,
+)
+from modelwave_controller.rollout.statuses import (
+    PAUSED as PAUSED,
+)
+from modelwave_controller.rollout.statuses import (
+    REVERTED as REVERTED,
+)
+from modelwave_controller.rollout.statuses import (
+    REVERTING as REVERTING,
+)
+from modelwave_controller.rollout.statuses import (
+    RUNNING as RUNNING,
+)
+from modelwave_controller.rollout.statuses import (
+    UNKNOWN as UNKNOWN,
+)
 from modelwave_shared.limits import SLOTS
 from modelwave_shared.words import ROLLED_BACK
-
-NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
-REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
-UNKNOWN = "UNKNOWN"
-ACTIVE = (
-    NEW,
-    RUNNING,
-    PAUSED,
-    HELD,
-)  # may still open a stage; at most one such per model and target
-FINAL = (REVERTED, FINISHED, ABORTED)
 
 OUT, BACK = "out", "back"  # the ways of a rollout's devices
 
