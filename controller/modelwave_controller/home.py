@@ -17,6 +17,7 @@ modelwave.db      events, devices and messages to publish
 """
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -103,6 +104,10 @@ deltas = true
 listen = "127.0.0.1:8181"
 certificate = ""     # PEM file with the certificate, and those that it needs
 key = ""             # PEM file of its key, without a passphrase
+# Behind a reverse proxy: the address that people use, such as "https://fleet.example/modelwave",
+# and the proxy's addresses, unless it is on this machine (docs/api.md).
+url = ""
+proxies = []
 
 [ingest]
 # 0: `modelwave serve` receives all devices itself. With PostgreSQL, the number of processes that
@@ -260,12 +265,30 @@ class FilesSettings(_Settings):
         return listen_address(self.listen)
 
 
+def _public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError('give "https://HOST", with :PORT and a path where needed')
+    if parts.query or parts.fragment or parts.username is not None or "//" in parts.path:
+        raise ValueError("remove what is no host, port or path")
+    if not re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path):
+        raise ValueError("the path has a character that is no letter, digit, or one of . _ ~ -")
+    return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    return str(ipaddress.ip_address(value))
+
+
 class ApiSettings(_Settings):
-    """`listen` "": nowhere."""
+    """`listen` "": nowhere. `url`: where a reverse proxy has put it; "": there is none.
+    `proxies`: their addresses, which are believed what they say of who asks."""
 
     listen: Annotated[str, AfterValidator(_listen_or_not)] = "127.0.0.1:8181"
     certificate: Line = ""
     key: Line = ""
+    url: Annotated[Line, AfterValidator(_public_url)] = ""
+    proxies: Annotated[list[Annotated[Line, AfterValidator(_address)]], Field(max_length=16)] = []
 
     @model_validator(mode="after")
     def _needs_tls_beyond_here(self) -> Self:
@@ -282,6 +305,11 @@ class ApiSettings(_Settings):
     def address(self) -> tuple[str, int]:
         """Returns (host, port) to listen on; port 0 takes a free one."""
         return listen_address(self.listen)
+
+    @property
+    def prefix(self) -> str:
+        """The path of `url`, below which a reverse proxy has put it."""
+        return urlsplit(self.url).path
 
 
 class DevicesSettings(_Settings):

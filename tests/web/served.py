@@ -17,7 +17,9 @@ from tests.controller.rollout_world import World
 
 
 @contextlib.contextmanager
-def served(world: World, is_token: Callable[[str], bool] = ROLES.__contains__) -> Iterator[str]:
+def served(
+    world: World, is_token: Callable[[str], bool] = ROLES.__contains__, **options: Any
+) -> Iterator[str]:
     """Yields the listener's URL."""
 
     def authenticate(request: web.Request) -> Person:
@@ -26,7 +28,7 @@ def served(world: World, is_token: Callable[[str], bool] = ROLES.__contains__) -
             raise UnknownPersonError("no such token")
         return Person(f"some-{role}", role)
 
-    with listening(world, authenticate) as url:
+    with listening(world, authenticate, **options) as url:
         yield url
 
 

@@ -19,8 +19,10 @@ from modelwave_controller.people.roles import Person
 from modelwave_controller.people.uses import Uses
 from modelwave_controller.storage.store import Transactions
 from modelwave_controller.web.buckets import Buckets
+from modelwave_controller.web.proxy import Proxies
 
 SCHEME = "Bearer "
+NO_PROXIES = Proxies()
 A_SECOND, AT_ONCE = 50.0, 200.0  # requests of a person
 WRONG_A_SECOND, WRONG_AT_ONCE = 1.0, 20.0  # wrong tokens from an address
 
@@ -35,8 +37,11 @@ class Doorman:
         store: Transactions,
         clock: Callable[[], float],
         steady: Callable[[], float] = time.monotonic,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
-        """`clock` returns Unix seconds, `steady` those of a clock that nobody can set."""
+        """`clock` returns Unix seconds, `steady` those of a clock that nobody can set. `proxies`
+        are believed the address of who asks."""
+        self._proxies = proxies
         self._store = store
         self._clock = clock
         self._steady = steady
@@ -51,7 +56,7 @@ class Doorman:
 
     def person(self, request: web.Request) -> Person:
         """Returns who sends the request. Raises UnknownPersonError or BusyError."""
-        address = group_of(request.remote or "")
+        address = group_of(self._proxies.address(request))
         if wait := self._wrong.look(address, self._steady()):
             raise BusyError(f"too many wrong access tokens from {address}", wait)
         try:
