@@ -97,7 +97,7 @@ def _wave(fleet: Fleet, world: World, release: int, used: set[int]) -> Wave:
     fleet.tell("answer")
     wait_until(lambda: world.state().rollouts[rollout].status == FINISHED)
     wait_until(lambda: all_sent(world))
-    time.sleep(1)  # what the last messages cause is over
+    fleet.wait_quiet()  # what the last messages cause is over
     return Wave(seconds, devices, [BARE % slot for slot in opened if slot in used])
 
 
@@ -118,4 +118,5 @@ def _published(fleet: Fleet, port: int, wave: Wave, payload: bytes) -> float:
     seconds = fleet.wait_served(wave.devices) - begun
     client.disconnect()
     client.loop_stop()
+    fleet.wait_quiet()
     return seconds

@@ -12,6 +12,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[2] / "tests" / "controller"))
 
+from benchmarks.scale.quiet import wait_quiet
 from rollout_world import FLEET, TARGET, World
 from sqlalchemy import text
 from test_service import running
@@ -31,7 +32,9 @@ Said = dict[str, float]
 
 class Fleet:
     """The processes with the devices (connected_devices.py); each connects from an address of its
-    own. The rounds of a measurement are counted over all of them."""
+    own. The rounds of a measurement are counted over all of them. `service`: the process id."""
+
+    service: int
 
     def __init__(self, works: Sequence[Work]) -> None:
         self.number = sum(work.devices for work in works)
@@ -69,6 +72,10 @@ class Fleet:
     def served(self) -> int:
         """The number of devices that were served in this round."""
         return int(sum(said["served"] for said in self._said if said))
+
+    def wait_quiet(self) -> None:
+        """Returns when devices and service are at rest."""
+        wait_quiet([self.service, *(process.pid for process in self.processes)])
 
     def close(self) -> None:
         for process in self.processes:
@@ -137,8 +144,9 @@ def connected_fleet(
     with contextlib.ExitStack() as stack:
         begun = time.time()
         world = stack.enter_context(contextlib.closing(World(folder, broker_port=port)))
-        stack.enter_context(running(folder, world.home.path, "serve"))
+        service = stack.enter_context(running(folder, world.home.path, "serve"))
         fleet = stack.enter_context(contextlib.closing(Fleet(works(world))))
+        fleet.service = service.process.pid
         fleet.wait_ready(begun)
         yield fleet, world
 

@@ -6,6 +6,7 @@ says what to do; `modelwave` prints it and exits with `exit_code`.
     StorageError   the disk or the database fails              1
     KeyAwayError   an agent or a token with a key is away      1
     ServerError    a remote service is not reached, or fails   1
+    NotTakenError  an alert is not taken by its receiver       1
 """
 
 from math import ceil
@@ -92,3 +93,7 @@ class KeyAwayError(ModelwaveError):
 
 class ServerError(ModelwaveError):
     """The service at --server is not reached, or its answer is none."""
+
+
+class NotTakenError(ModelwaveError):
+    """The receiver of an alert, or its command, did not take a message."""

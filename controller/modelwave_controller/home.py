@@ -35,6 +35,8 @@ from pydantic import (
 )
 
 from modelwave_controller import disk, environment
+from modelwave_controller.alerts.settings import Alerts
+from modelwave_controller.connections import is_loopback
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
@@ -104,10 +106,9 @@ deltas = true
 listen = "127.0.0.1:8181"
 certificate = ""     # PEM file with the certificate, and those that it needs
 key = ""             # PEM file of its key, without a passphrase
-# Behind a reverse proxy: the address that people use, such as "https://fleet.example/modelwave",
-# and the proxy's addresses, unless it is on this machine (docs/api.md).
-url = ""
-proxies = []
+# Where people reach it, for the links in alerts, and if a reverse proxy has put it there
+# (docs/api.md): url = "https://fleet.example/modelwave"
+# Addresses of proxies that are not on this machine: proxies = ["192.0.2.7"]
 
 [ingest]
 # 0: `modelwave serve` receives all devices itself. With PostgreSQL, the number of processes that
@@ -125,6 +126,15 @@ unknown = "count"
 # names in files.urls lead into a private network.
 broker = ""
 private_networks = false
+# From which share of a rollout's devices in trouble on an alert tells it.
+trouble_share = 0.1
+
+# Who is told when a rollout is held, and of what else; any number of these (docs/alerts.md):
+# [[alerts]]
+# name = "on-call"
+# on = ["held", "gate_failed", "reverted", "finished", "approval_wanted", "in_trouble"]
+# url = "https://alerts.example/modelwave"
+# secret_file = "on-call.secret"
 """
 
 
@@ -179,13 +189,6 @@ def _listen(value: str) -> str:
 
 def _listen_or_not(value: str) -> str:
     return _listen(value) if value else ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _line(value: str) -> str:
@@ -281,20 +284,20 @@ def _address(value: str) -> str:
 
 
 class ApiSettings(_Settings):
-    """`listen` "": nowhere. `url`: where a reverse proxy has put it; "": there is none.
+    """`listen` "": nowhere. `url`: where people reach it, perhaps through a reverse proxy.
     `proxies`: their addresses, which are believed what they say of who asks."""
 
     listen: Annotated[str, AfterValidator(_listen_or_not)] = "127.0.0.1:8181"
     certificate: Line = ""
     key: Line = ""
-    url: Annotated[Line, AfterValidator(_public_url)] = ""
+    url: Annotated[str, Field(max_length=300), AfterValidator(_public_url)] = ""
     proxies: Annotated[list[Annotated[Line, AfterValidator(_address)]], Field(max_length=16)] = []
 
     @model_validator(mode="after")
     def _needs_tls_beyond_here(self) -> Self:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key: one needs the other")
-        if self.listen and not self.certificate and not _is_loopback(self.address[0]):
+        if self.listen and not self.certificate and not is_loopback(self.address[0]):
             raise ValueError(
                 "listen: tokens would go over the network as they are: give certificate and key, "
                 "or listen on 127.0.0.1 behind a reverse proxy that has them"
@@ -317,13 +320,15 @@ class DevicesSettings(_Settings):
     `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
     `broker`: the URL of the broker for devices, "": that of [broker]; `brokers`: those of a
     cluster, in its place.
-    `private_networks`: whether the names in [files] urls lead into a private network."""
+    `private_networks`: whether the names in [files] urls lead into a private network.
+    `trouble_share`: of a rollout's devices, in trouble, from which on an alert tells it."""
 
     proof: Literal["off", "show", "require"] = "off"
     unknown: Literal["count", "approve"] = "count"
     broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
     brokers: BrokerUrls = []
     private_networks: bool = False
+    trouble_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
@@ -359,6 +364,7 @@ class ControllerConfig(_Settings):
     api: ApiSettings = ApiSettings()
     ingest: IngestSettings = IngestSettings()
     devices: DevicesSettings = DevicesSettings()
+    alerts: Alerts = []
 
 
 def read_config(path: Path, fleet: str) -> ControllerConfig:

@@ -80,3 +80,13 @@ def listed(names: Sequence[str]) -> str:
 
 def plural(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def bans(devices: Sequence[str]) -> str:
+    """Returns a sentence about devices that have banned a release; "" for none."""
+    if not devices:
+        return ""
+    return (
+        f"{plural(len(devices), 'device')}, such as {devices[0]}, rolled this release back "
+        "before and will reject it, unless it is started with --lift-ban REASON"
+    )

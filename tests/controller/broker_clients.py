@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import ClassVar, NamedTuple
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 120
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 2, 3, 4, 5, 6, 7
 SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 8, 9, 12, 13, 14

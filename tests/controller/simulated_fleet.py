@@ -19,7 +19,7 @@ from modelwave_shared import documents, dsse, slots, topics, words
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 HAS_MOSQUITTO = Path(MOSQUITTO).exists()
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 120
 
 # (device, order) -> outcome; "" takes the order and never ends it.
 Behaviour = Callable[[str, dict[str, Any]], str]

@@ -27,13 +27,15 @@ from modelwave_controller.trust import keys, pkcs8
 # What a command does to the fleet is in the log. These do nothing to it: they show something, make
 # a file for an operator, or are a process of the service.
 NO_ACTS = """
-    backup; board build; board line; broker; broker check; clock show; demo; device list;
+    alert list; alert test;
+    backup; board build; board line; broker; broker check; clock show; context add; context list;
+    context remove; context show; context use; demo; device list;
     device show; fleet deployments; fleet log; fleet status; golden check; golden make; golden show;
     ingest; init; key create; key epoch; key expiry; key export; key hosts; key minimum; key revoke;
     key rotate; key show; key to-agent; key verify; log verify; model estimate; model export;
     model inspect; release list; release sbom; release show; rollout lint; rollout list;
     rollout log; rollout report; rollout status; rollout watch; root show; root sign; serve;
-    simulate fleet; simulate judge; target list; target show
+    simulate fleet; simulate judge; target list; target show; token list
 """
 # These end as `release add` does, and are tested with what they make.
 AS_RELEASE_ADD = "release create; release create-agent"
@@ -161,6 +163,8 @@ def change_devices(world: World, person: Person, tmp_path: Path) -> None:
     person("device tag d1 --add canary")
     person("device forget d1")
     person("clock accept right")
+    person("token create ci --role operator")
+    person("token revoke ci")
 
 
 def change_the_home(world: World, person: Person, tmp_path: Path) -> None:

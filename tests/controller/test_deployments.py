@@ -18,7 +18,8 @@ from rollout_world import NO_RELEASE, Device, World, quick
 
 from modelwave_controller.cli.deployments import COLUMNS, cell
 from modelwave_controller.operations import acts, rollouts
-from modelwave_controller.operations.deployments import Asked, DeploymentsRead
+from modelwave_controller.operations.deployments import Asked, page
+from modelwave_controller.results.deployments import Deployment
 from modelwave_controller.rollout import events
 from modelwave_controller.rollout.deployments import (
     LIVE,
@@ -26,7 +27,6 @@ from modelwave_controller.rollout.deployments import (
     SHADOW,
     TAKEN_ANEW,
     TRIAL,
-    Deployment,
     Deployments,
 )
 from modelwave_controller.rollout.state import ACTIVE
@@ -42,8 +42,22 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
+def paged(world: World, asked: Asked) -> list[Deployment]:
+    """What pages of three rows have together."""
+    rows: list[Deployment] = []
+    cursor = ""
+    while True:
+        found = page(world.store, asked, 3, cursor)
+        rows += found.rows
+        cursor = found.next
+        assert (len(found.rows) == 3) or not cursor
+        if not cursor:
+            assert rows == page(world.store, asked, 1000, "").rows
+            return rows
+
+
 def read(world: World, **asked: Any) -> list[Deployment]:
-    return list(DeploymentsRead(world.store, Asked(**asked)))
+    return paged(world, Asked(**asked))
 
 
 def rolled_out(world: World, release: int, ends: str = "SUCCEEDED") -> int:

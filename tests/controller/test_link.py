@@ -169,6 +169,20 @@ def test_a_message_is_on_its_way_until_the_broker_has_acknowledged_it() -> None:
         assert ours.link.current.on_their_way() == set()
 
 
+def test_no_acknowledgement_counts_for_a_message_of_the_same_packet_id_before_it() -> None:
+    with embedded() as host, linked(host.port) as ours:
+        poll(ours.connected)
+        topic = "modelwave/1/demo/desired/rp2040/digits/%d"
+        older, newer = (Message(topic % slot, 1, b"x") for slot in (7, 8))
+        connection = ours.link.current
+        assert connection is not None
+        connection._sent[1] = older  # the broker has not acknowledged it yet
+        connection._client._last_mid = 65535
+        connection.send(newer)
+        assert ours.acknowledged(1) == [newer]
+        assert connection.on_their_way() == {older.topic}
+
+
 def test_it_waits_for_a_broker_that_is_not_there_yet(tmp_path: Path) -> None:
     port = free_port()
     with linked(port) as ours:

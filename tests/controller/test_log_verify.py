@@ -14,6 +14,7 @@ from modelwave_controller.operations import pruning, restore
 from modelwave_controller.operations.log_verifying import verify
 from modelwave_controller.rollout.events import Reported
 from modelwave_controller.storage import log, tables
+from modelwave_controller.storage import pruning as deleting
 
 DAY = 86400.0
 
@@ -81,6 +82,23 @@ def test_pruning_leaves_the_log_whole_also_of_answers_that_come_later(
     assert pruning.prune(world.store, later - 90 * DAY, later, "me@here")
     assert verify(world.store).deleted == 5
     assert "1 answer of devices deleted" in run("rollout", "log", "1").out
+
+
+def test_pruning_deletes_only_answers_whose_number_it_has_noted(world: World) -> None:
+    finished(world, 1)
+    finished(world, 2)
+    later = world.now + 100 * DAY
+    with world.store.read() as connection:
+        state = log.without_answers(connection)
+    steps = deleting.steps(world.store, state, later - 90 * DAY, later, "me@here", set())
+    assert next(steps) == deleting.NO_ANSWERS  # the number is noted, and nothing deleted yet
+    with world.store.write() as connection:
+        late = Reported(device="d1", seq=1, outcome="FAILED", reason="")
+        log.append(connection, 1, later, [late])
+    assert sum(step.answers for step in steps) == 4
+    assert verify(world.store).deleted == 4
+    assert pruning.prune(world.store, later - 90 * DAY, later, "me@here")
+    assert verify(world.store).deleted == 5
 
 
 def test_a_restored_backup_is_the_beginning_of_a_log_that_goes_on(

@@ -13,17 +13,17 @@ import pytest
 from observing_fleet import judging
 from rollout_world import FLEET, World
 
-from modelwave_controller.cli import gate_plot, intervals, report_html, report_markdown
-from modelwave_controller.cli.intervals import Estimate, Scale, scale_of
+from modelwave_controller.cli import gate_plot, report_html, report_markdown
+from modelwave_controller.drawing import intervals
+from modelwave_controller.drawing.intervals import Estimate, Scale, scale_of
 from modelwave_controller.operations import report
 from modelwave_controller.operations.gate_courses import (
     MAX_COURSES,
     MAX_LOOKS,
     MAX_TARGETS,
-    GateCourse,
     gate_courses,
 )
-from modelwave_controller.operations.report import RolloutReport
+from modelwave_controller.results.report import GateCourse, GateLook, RolloutReport
 from modelwave_controller.rollout import course
 from modelwave_controller.rollout.events import Began, Created, Finding, Looked, Opened
 from modelwave_controller.rollout.plan import make_plan
@@ -215,7 +215,7 @@ def test_any_number_of_a_damaged_database_is_drawn(value: float) -> None:
     scale = scale_of([one], with_zero=True)
     assert scale.least < scale.most
     assert len(intervals.text(one, scale)) == 33
-    row = gate_plot.GateLook(1, 1, "PASS", value, value, value, value, 3, 3)
+    row = GateLook(1, 1, "PASS", value, value, value, value, 3, 3)
     made = GateCourse(ACCURACY, "PASS", False, False, [row], 0, [], [], 0)
     assert ElementTree.fromstring(gate_plot.svg(made)).tag == "svg"
 

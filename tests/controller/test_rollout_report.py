@@ -15,11 +15,13 @@ from rollout_world import FLEET, TARGET, Device, World, quick
 from sqlalchemy import insert, select, update
 
 from modelwave_controller import disk
-from modelwave_controller.cli import report_html, report_markdown, sparkline
-from modelwave_controller.cli.markup import bounded, element
+from modelwave_controller.cli import report_html, report_markdown
+from modelwave_controller.drawing import sparkline
+from modelwave_controller.drawing.markup import bounded, element
 from modelwave_controller.operations import observations, report, rollouts
 from modelwave_controller.operations.observations import Anchor, Timeline, median_ms, steps_of
-from modelwave_controller.operations.report import MAX_DEVICES, MAX_EVENTS, RolloutReport, troubles
+from modelwave_controller.operations.report import MAX_DEVICES, MAX_EVENTS, troubles
+from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.results.rollouts import Problem
 from modelwave_controller.rollout.events import Paused
 from modelwave_controller.storage import log, recounting, tables

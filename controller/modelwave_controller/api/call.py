@@ -35,6 +35,7 @@ class Call(Generic[AskedT, AnswerT]):
     answers: the type of the answer; its JSON is the same as a command's --json
     needs: the permission of people/roles.py
     secret: the answer has a secret, which is shown once and stored nowhere
+    seconds: how long who asks waits for a first byte of the answer
     """
 
     group: str
@@ -46,6 +47,7 @@ class Call(Generic[AskedT, AnswerT]):
     needs: str
     summary: str
     secret: bool = False
+    seconds: float = 60.0
 
     @cached_property
     def answer(self) -> TypeAdapter[AnswerT]:

@@ -8,11 +8,14 @@ from pydantic import Field
 from modelwave_controller.api.call import GET, Asked, Call
 from modelwave_controller.api.rollouts import Which
 from modelwave_controller.people.roles import VIEW
+from modelwave_controller.results.deployments import DeploymentsPage
 from modelwave_controller.results.fleet import Fleet
 from modelwave_controller.results.log import LogEntry, LogPage
+from modelwave_shared.limits import MAX_NAME
 
 LOG_PAGE = 1000  # events
 MAX_LINES = 1_000_000
+DEPLOYMENTS = 20_000  # of a page
 
 
 class Log(Asked):
@@ -43,6 +46,17 @@ class Stream(Asked):
     after: Annotated[int, Field(ge=0, lt=10**18)] | None = None
 
 
+class Deployments(Asked):
+    """Which device ran which release when: of one model or device, and only what ran at `since`,
+    Unix seconds, or later. `cursor`: `next` of the page before."""
+
+    model: Annotated[str, Field(max_length=MAX_NAME)] = ""
+    device: Annotated[str, Field(max_length=MAX_NAME)] = ""
+    since: Annotated[float, Field(ge=0, le=1e11)] | None = None
+    limit: Annotated[int, Field(ge=1, le=DEPLOYMENTS)] = DEPLOYMENTS
+    cursor: Annotated[str, Field(pattern=r"^([0-9]{1,18}-[0-9]{1,18})?$")] = ""
+
+
 _call = partial(Call, "fleet")
 
 STATUS: Call[Asked, Fleet] = _call(
@@ -61,4 +75,13 @@ LOG: Call[Log, LogPage] = _call(
 STREAM: Call[Stream, LogEntry] = _call(
     "streamLog", GET, "/log/stream", Stream, LogEntry, VIEW, "The log as it grows."
 )
-CALLS = (STATUS, LOG)
+DEPLOYMENTS_OF: Call[Deployments, DeploymentsPage] = _call(
+    "listDeployments",
+    GET,
+    "/deployments",
+    Deployments,
+    DeploymentsPage,
+    VIEW,
+    "Which device ran which release when, from the log.",
+)
+CALLS = (STATUS, LOG, DEPLOYMENTS_OF)

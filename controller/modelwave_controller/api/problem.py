@@ -24,6 +24,7 @@ STATUSES: dict[type[ModelwaveError], int] = {
     errors.BusyError: 429,
     errors.OperatorError: 422,
     errors.TrustError: 422,
+    errors.NotTakenError: 422,
     errors.StorageError: 503,
     errors.KeyAwayError: 503,
     ModelwaveError: 500,

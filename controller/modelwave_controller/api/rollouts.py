@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from modelwave_controller.api.call import GET, POST, Asked, Call
 from modelwave_controller.api.words import Words
 from modelwave_controller.people.roles import APPROVE, OPERATE, VIEW
+from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.results.rollouts import Entry, Promoted, Status
 from modelwave_shared.limits import MAX_NAME
 
@@ -34,6 +35,12 @@ Device = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 
 class One(Asked):
     rollout: Which
+
+
+class Report(One):
+    """`utc`: moments within texts are in UTC, and not in the service's local time."""
+
+    utc: bool = False
 
 
 class Act(One):
@@ -84,6 +91,15 @@ STATUS: Call[One, Status] = _call(
     Status,
     VIEW,
     "Its status, why, what comes next, and a row for each stage.",
+)
+REPORT: Call[Report, RolloutReport] = _call(
+    "reportRollout",
+    GET,
+    "/rollouts/{rollout}/report",
+    Report,
+    RolloutReport,
+    VIEW,
+    "All that is known about it, for a page to file.",
 )
 PAUSE: Call[Act, Status] = _call(
     "pauseRollout",
@@ -148,4 +164,4 @@ REVERT: Call[Act, Status] = _call(
     OPERATE,
     "Order the release before, wherever it was ordered.",
 )
-CALLS = (LIST, STATUS, PAUSE, RESUME, PROMOTE, APPROVE_STAGE, RETRY, ABORT, REVERT)
+CALLS = (LIST, STATUS, REPORT, PAUSE, RESUME, PROMOTE, APPROVE_STAGE, RETRY, ABORT, REVERT)

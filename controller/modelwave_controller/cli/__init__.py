@@ -68,6 +68,15 @@ def _options(
             show_default=False,
         ),
     ] = "",
+    context: Annotated[
+        str,
+        typer.Option(
+            envvar="MODELWAVE_CONTEXT",
+            metavar="NAME",
+            help="Ask the service of this name (`modelwave context add`).",
+            show_default=False,
+        ),
+    ] = "",
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True)
     ] = False,

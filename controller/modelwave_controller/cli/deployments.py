@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from modelwave_controller.api import fleet as calls
+from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.log import iso
 from modelwave_controller.cli.options import duration
-from modelwave_controller.cli.stores import opened_store
-from modelwave_controller.operations.deployments import Asked, DeploymentsRead
 from modelwave_controller.phrases import plural
-from modelwave_controller.rollout.deployments import Deployment
+from modelwave_controller.results.deployments import Deployment
 from modelwave_controller.terminal import plain, say
 
 COLUMNS = (
@@ -64,13 +64,18 @@ def fleet_deployments(
     is last, and has no end.
     """
     begin = None if since is None else time.time() - since
-    with opened_store(ctx) as store:
-        found = DeploymentsRead(store, Asked(model, device, begin))
-        write = _write_json if as_json else _write_csv()
-        for one in found:
-            write(_row(one))
-    if found.unknown:
-        answers = plural(found.unknown, "answer")
+    write = _write_json if as_json else _write_csv()
+    said = {"model": model, "device": device, "since": begin}
+    with door(ctx) as there:
+        page = ask(there, calls.DEPLOYMENTS_OF, **said)
+        while True:
+            for one in page.rows:
+                write(_row(one))
+            if not page.next:
+                break
+            page = ask(there, calls.DEPLOYMENTS_OF, **said, cursor=page.next)
+    if page.unknown:
+        answers = plural(page.unknown, "answer")
         say(f"{answers} to orders that this log does not have left out", stderr=True)
 
 

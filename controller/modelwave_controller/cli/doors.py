@@ -1,6 +1,7 @@
 """The door that a command goes through to the controller: the home on this machine, or the service
 at --server."""
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -9,8 +10,9 @@ import typer
 from pydantic import ValidationError
 
 from modelwave_controller.api.call import AnswerT, AskedT, Call
-from modelwave_controller.cli.options import actor, home_of, server_of
-from modelwave_controller.errors import OperatorError
+from modelwave_controller.cli.options import actor, home_of
+from modelwave_controller.cli.places import Service, service_of
+from modelwave_controller.errors import ModelwaveError, OperatorError
 from modelwave_controller.trust.field_types import first_problem
 
 
@@ -22,7 +24,8 @@ class Door(Protocol):
 
 def door(ctx: typer.Context) -> AbstractContextManager[Door]:
     """Returns the door, which the `with` block closes. Raises OperatorError."""
-    return _remote(ctx) if server_of(ctx) else _at_home(ctx)
+    service = service_of(ctx)
+    return _at_home(ctx) if service is None else _remote(service)
 
 
 def ask(there: Door, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
@@ -42,17 +45,21 @@ def _at_home(ctx: typer.Context) -> Iterator[Door]:
     from modelwave_controller.people.roles import at_home
 
     with opened_store(ctx) as store:
-        yield Desk(home_of(ctx), store, at_home(actor()))
+        yield Desk(home_of(ctx), store, at_home(actor()), time.time)
 
 
 @contextmanager
-def _remote(ctx: typer.Context) -> Iterator[Door]:
+def _remote(service: Service) -> Iterator[Door]:
     from modelwave_controller.client import Remote
     from modelwave_controller.environment import TOKEN, secret
 
-    server = server_of(ctx)
-    token = secret(TOKEN)
+    token = service.token or (secret(TOKEN) or b"").decode(errors="replace")
     if not token:
         raise OperatorError(f"--server: set {TOKEN} to a token; `modelwave token create` makes one")
-    with Remote(server, token.decode(), "") as remote:
-        yield remote
+    try:
+        with Remote(service.url, token, service.ca) as remote:
+            yield remote
+    except ModelwaveError as error:
+        if service.context:
+            error.args = (f"{error} ({service.said})",)
+        raise

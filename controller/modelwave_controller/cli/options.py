@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwave_controller import disk, environment
+from modelwave_controller.cli.places import service_of
 from modelwave_controller.environment import PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.phrases import MAX_REASON, seconds_of, whole_seconds_of
@@ -69,20 +70,16 @@ NewestArgument = Annotated[
 ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
 
 
-def server_of(ctx: typer.Context) -> str:
-    """Returns the URL that --server gives; "" without it."""
-    return str(ctx.find_root().params.get("server") or "")
-
-
 def home_of(ctx: typer.Context) -> "Home":
     """Returns the home that --home names. Raises OperatorError if the command is for a service."""
     from modelwave_controller.home import Home  # cryptography is slow to import
 
     root = ctx.find_root()
-    if server_of(ctx):
+    service = service_of(ctx)
+    if service is not None and service.asked_for:
         raise OperatorError(
-            f"--server: `{ctx.command_path}` works on a home, where its files are: leave out "
-            "--server"
+            f"{service.said}: `{ctx.command_path}` works on a home, where its files are: give "
+            "--home there"
         )
     if isinstance(root.obj, Path):
         root.obj = Home(root.obj)

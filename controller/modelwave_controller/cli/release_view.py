@@ -1,14 +1,10 @@
 """Shows releases: for people, and as JSON."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelwave_controller.releases import heldout, latency_limit, model_signature, reliability
 from modelwave_controller.releases.catalog import StoredRelease
 from modelwave_controller.terminal import safe
-
-if TYPE_CHECKING:  # its import brings SQLAlchemy's, which takes half of a command's start time
-    from modelwave_controller.operations.preview import HeldOut
 
 
 def forced(reason: str) -> str:
@@ -74,23 +70,3 @@ def json_entry(manifest: dict[str, Any], digest: str) -> dict[str, Any]:
     """Returns what the commands print of a manifest, whose sha256 is `digest`, with --json."""
     held_out = heldout.json_shares(heldout.shares(manifest["lineage"]["metrics"]))
     return {"sha256": digest, "manifest": manifest, "held_out": held_out}
-
-
-def metric_rows(found: "Iterable[HeldOut]") -> list[Sequence[str]]:
-    """Returns a row for each target and metric that the new release has, or the one before it."""
-    rows: list[Sequence[str]] = []
-    for of_target in found:
-        for name in {**of_target.new, **of_target.old}:
-            new, old = (str(of.get(name, "none")) for of in (of_target.new, of_target.old))
-            rows.append((of_target.target, name, new, old, *_difference(of_target, name)))
-    return rows
-
-
-def _difference(found: "HeldOut", name: str) -> tuple[str, str]:
-    """Returns a metric's difference and its interval; "" if only one of the two has it."""
-    one = found.compared.get(name)
-    if one is None:
-        return "", ""
-    worse = ", worse" if one.worse else ""
-    interval = f"{heldout.points(one.least)} to {heldout.points(one.most)}"
-    return f"{heldout.points(one.difference)} points{worse}", interval

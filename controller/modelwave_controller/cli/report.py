@@ -1,6 +1,5 @@
 """`modelwave rollout report`: writes all that is known about a rollout, as a page to file."""
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,15 +8,14 @@ from typing import Annotated
 import typer
 
 from modelwave_controller import disk
+from modelwave_controller.api import rollouts as calls
 from modelwave_controller.cli import report_html, report_markdown
+from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.log import UtcOption
-from modelwave_controller.cli.options import JsonOption, NewestArgument, home_of, path
-from modelwave_controller.cli.stores import opened_store
+from modelwave_controller.cli.options import JsonOption, NewestArgument, path
 from modelwave_controller.errors import OperatorError
-from modelwave_controller.operations import report
-from modelwave_controller.operations.report import RolloutReport
+from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.terminal import print_json, safe, say
-from modelwave_shared import checkout
 
 Draw = Callable[[RolloutReport, bool], str]
 
@@ -54,9 +52,10 @@ def rollout_report(
     draw = report_markdown.page if out is None else _form(out)
     if out is not None:
         disk.require_place(out, "--out", force)
-    with opened_store(ctx) as store:
-        fleet, program = home_of(ctx).config.fleet, checkout.described()
-        made = report.make(store, rollout, fleet, program, time.time(), utc)
+    with door(ctx) as there:
+        made = ask(
+            there, calls.REPORT, rollout=calls.NEWEST if rollout is None else rollout, utc=utc
+        )
     if out is None:
         print_json(asdict(made)) if as_json else print(draw(made, utc), end="")
         return

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from modelwave_controller.cli.intervals import Estimate, Scale
-from modelwave_controller.operations.gate_courses import GateCourse
+from modelwave_controller.drawing.intervals import Estimate, Scale
+from modelwave_controller.results.report import GateCourse
 
 NONE = "–"
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from modelwave_controller.cli.intervals import Estimate, scale_of
 from modelwave_controller.cli.report_cells import NONE, Cell, Heading, Interval, Part, Word
+from modelwave_controller.drawing.intervals import Estimate, scale_of
 from modelwave_controller.judge.verdicts import FAIL
-from modelwave_controller.operations.gate_courses import GateCourse
-from modelwave_controller.operations.report import RolloutReport
 from modelwave_controller.phrases import plural
+from modelwave_controller.results.report import GateCourse, RolloutReport
 from modelwave_controller.results.rollouts import GateRow
 
 _LEGEND = (

@@ -17,9 +17,15 @@ from modelwave_controller.cli.report_cells import (
 )
 from modelwave_controller.cli.report_gates import gate_parts
 from modelwave_controller.cli.view import shown_columns
-from modelwave_controller.operations.observations import BEFORE, NEW, ReleaseObserved
-from modelwave_controller.operations.report import RolloutReport, StageTimes, TroubledDevices
 from modelwave_controller.phrases import moment, plural, span
+from modelwave_controller.results.report import (
+    BEFORE,
+    NEW,
+    ReleaseObserved,
+    RolloutReport,
+    StageTimes,
+    TroubledDevices,
+)
 
 
 def title_of(report: RolloutReport) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from modelwave_controller.evidence.sight import Sight
+from modelwave_controller.results.starts import Sight
 from modelwave_controller.terminal import safe, say, show, table
 
 _COLUMNS = ("stage", "gate", "canaries", "controls", "finds", "can judge", "has", "good ones pass")

@@ -1,4 +1,4 @@
-"""`modelwave rollout start`: reads the options of a plan, starts a rollout or shows a dry run."""
+"""`modelwave rollout start`: reads the options of a plan, and asks for a rollout or a dry run."""
 
 import shlex
 import time
@@ -11,36 +11,29 @@ import typer
 from pydantic import BaseModel
 
 from modelwave_controller import disk, interruption, phrases
+from modelwave_controller.api import starts as calls
+from modelwave_controller.cli.doors import ask, door
+from modelwave_controller.cli.heldout_view import metric_rows
 from modelwave_controller.cli.options import (
     JsonOption,
-    actor,
     command_again,
     duration,
-    home_of,
     path,
     reason_or_none,
     short_duration,
 )
-from modelwave_controller.cli.release_view import metric_rows
 from modelwave_controller.cli.sight_view import show_sights
-from modelwave_controller.cli.stores import opened_store, status_of
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.errors import NoDeviceError, OperatorError
-from modelwave_controller.evidence.sight import refusal
-from modelwave_controller.operations import deltas, preview, rollouts, starting
-from modelwave_controller.operations.rollouts import Request
-from modelwave_controller.operations.sight import sights
-from modelwave_controller.releases.catalog import Releases
+from modelwave_controller.operations import starting
+from modelwave_controller.results.starts import DryRun, PlannedDevice, Started
 from modelwave_controller.rollout import plan
-from modelwave_controller.rollout.events import Created
 from modelwave_controller.rollout.plan import Plan, Stage
-from modelwave_controller.storage import log
-from modelwave_controller.storage.store import Store
 from modelwave_controller.terminal import print_json, safe, say, show, table
 
 SHOWN_NAMES = 12
 DEFAULT_WAIT_SECONDS, MAX_WAIT_SECONDS = 10, 3600
-POLL_SECONDS = 0.1
+POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 1.0
 
 T = TypeVar("T")
 
@@ -246,67 +239,42 @@ def start(
         "devices_per_minute": devices_per_minute,
         "shadow": None if shadow is None else {"seconds": shadow},
     }
-    home = home_of(ctx)
-    releases = Releases(home)
-    found = releases.find(model, release)
-    releases.require_sound(found)
-    chosen = _plan(plan_file, stages, stage, trial, rest)
-    lifted = reason_or_none(lift_ban, "--lift-ban")
-    blind = reason_or_none(accept_blind, "--accept-blind")
-    request = Request(
-        model,
-        found,
-        target or (),
-        chosen,
-        seed,
-        lifted,
-        home.root.epoch,
-        accept_blind=blind,
-        start_at=starting.start_at(at, within, time.time()),
-        supersede=reason_or_none(supersede, "--supersede"),
-    )
-    with opened_store(ctx) as store:
+    said: dict[str, Any] = {
+        "model": model,
+        "release": release,
+        "targets": target or [],
+        "plan": _plan(plan_file, stages, stage, trial, rest),
+        "seed": seed,
+        "lift_ban": reason_or_none(lift_ban, "--lift-ban"),
+        "accept_blind": reason_or_none(accept_blind, "--accept-blind"),
+        "start_at": starting.start_at(at, within, time.time()),
+        "supersede": reason_or_none(supersede, "--supersede"),
+    }
+    with door(ctx) as there:
         if dry_run:
             again = command_again(ctx, ("dry_run", "as_json", "wait_devices", "seed"))
-            _awaiting_device(
-                lambda: _dry_run(store, releases, request, again, as_json), wait_devices
-            )
-            return
-        number = _awaiting_device(lambda: _start(store, releases, request, as_json), wait_devices)
-        begun = status_of(store, str(number))
-        show_heading(begun, as_json)
-        with store.read() as connection:
-            back = preview.downgrade(connection, model, begun.targets, begun.release)
-            created = log.folded(connection, reports_of=[]).rollouts[number].created
-            bans = _bans([] if lift_ban else preview.banned(connection, created))
-        if bans:
-            first = f" (`modelwave rollout abort {number}` first)"
-            say(f"  [yellow]but   {safe(bans + first)}[/]", stderr=as_json)
-        if back:
-            say(f"  [yellow]but   {safe(back)}[/]", stderr=as_json)
+            found = _awaiting_device(lambda: ask(there, calls.DRY_RUN, **said), wait_devices)
+            _show_dry_run(found, again, as_json)
+        else:
+            begun = _awaiting_device(lambda: ask(there, calls.START, **said), wait_devices)
+            _show_started(begun, as_json)
 
 
-def _start(store: Store, releases: Releases, request: Request, as_json: bool) -> int:
-    """Makes the deltas that the fleet has use for, so that the first orders have them, and starts
-    the rollout. Returns its number."""
-    found = {
-        target: one
-        for target, one in request.releases.items()
-        if not request.targets or target in request.targets
-    }
-    try:
-        for made in deltas.prepare(store, releases, request.model, found):
-            say(f"  {safe(made.told())}", stderr=as_json)
-    except OSError as error:
-        say(f"  [yellow]but   no deltas were made: {safe(error)}[/]", stderr=as_json)
-    return rollouts.start(store, request, time.time(), actor())
+def _show_started(begun: Started, as_json: bool) -> None:
+    for line in begun.deltas:
+        say(f"  {safe(line)}", stderr=as_json)
+    if begun.no_deltas:
+        say(f"  [yellow]but   {safe(begun.no_deltas)}[/]", stderr=as_json)
+    show_heading(begun.status, as_json)
+    for line in begun.but:
+        say(f"  [yellow]but   {safe(line)}[/]", stderr=as_json)
 
 
 def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
     """Returns what `act` returns. Calls it again for up to `seconds` if it raises NoDeviceError: an
     agent that was started just now needs some seconds until its report is stored."""
     deadline = time.monotonic() + seconds
-    said = False
+    said, pause = False, POLL_SECONDS
     while True:
         try:
             return act()
@@ -321,7 +289,8 @@ def _awaiting_device(act: Callable[[], T], seconds: float) -> T:
                 )
                 said = True
         with interruption.saying("no rollout was started"):
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause)
+        pause = min(1.5 * pause, MAX_POLL_SECONDS)
 
 
 def _plan(
@@ -343,93 +312,52 @@ def _plan(
     return plan.parse_plan(data, f"--plan {file}")
 
 
-def _dry_run(
-    store: Store, releases: Releases, request: Request, again: list[str], as_json: bool
-) -> None:
+def _show_dry_run(found: DryRun, again: list[str], as_json: bool) -> None:
     """Shows what the rollout would do; `again` is the command without its seed."""
-    with store.read() as connection:
-        created = rollouts.propose(connection, log.without_answers(connection), request)
-        places = preview.preview(connection, created, request.releases)
-        number = next(iter(created.releases.values())).release
-        back = preview.downgrade(connection, created.model, created.releases, number)
-        banned = [] if request.lift_ban else preview.banned(connection, created)
-        seen = sights(connection, created, places)
-    refused = "" if request.accept_blind else refusal(seen)
-    metrics = preview.held_out(releases, created, request.releases)
-    command = [*again, "--seed", str(created.seed)]
-    unfit = [place for place in places if place.shortfalls]
+    command = [*again, "--seed", str(found.seed)]
     if as_json:
-        print_json(
-            {
-                "command": command,
-                "banned": banned,
-                "downgrade": back,
-                "seed": created.seed,
-                "plan": created.plan.model_dump(),
-                "devices": [asdict(place) for place in places],
-                "held_out": {of_target.target: of_target.json() for of_target in metrics},
-                "sees": [asdict(one) for one in seen],
-                "refused": refused,
-            }
-        )
-        _refuse(refused)
+        print_json({"command": command} | asdict(found))
+        _refuse(found)
         return
-    show(table(("stage", "devices", "who"), _stage_rows(created, places)))
-    if rows := metric_rows(metrics):
+    show(table(("stage", "devices", "who"), _stage_rows(found)))
+    if rows := metric_rows(found.held_out):
         say("\nOn held-out data:")
-        columns = ("target", "metric", f"release {number}", "before")
+        columns = ("target", "metric", f"release {found.release}", "before")
         show(table((*columns, "difference", "95 % interval"), rows))
-    show_sights(seen)
-    if unfit:
-        say("\n[yellow]These devices would reject the release:[/]")
-        show(
-            table(
-                ("device", "target", "why"),
-                [(place.device, place.target, "; ".join(place.shortfalls)) for place in unfit],
-            )
-        )
-    unread = [place for place in places if place.unreadable]
-    if unread:
-        say("\n[yellow]These devices cannot read the order; the rollout will wait for them:[/]")
-        show(
-            table(
-                ("device", "stage", "why"),
-                [(place.device, place.stage + 1, "; ".join(place.unreadable)) for place in unread],
-            )
-        )
-        say("Update their agents, or `modelwave device forget` those that are gone.")
-    if banned:
-        say(f"\n[yellow]But {safe(_bans(banned))}.[/]")
-    if back:
-        say(f"\n[yellow]But {safe(back)}.[/]")
-    _refuse(refused)
+    show_sights(found.sees)
+    _show_unfit(found.devices)
+    if found.banned:
+        say(f"\n[yellow]But {safe(phrases.bans(found.banned))}.[/]")
+    if found.downgrade:
+        say(f"\n[yellow]But {safe(found.downgrade)}.[/]")
+    _refuse(found)
     say(
         f"\nNothing was started. This starts it with these stages:\n\n  {safe(shlex.join(command))}"
     )
 
 
-def _refuse(refused: str) -> None:
-    if refused:
-        raise OperatorError(refused)
+def _show_unfit(places: list[PlannedDevice]) -> None:
+    if unfit := [place for place in places if place.shortfalls]:
+        say("\n[yellow]These devices would reject the release:[/]")
+        rows = [(place.device, place.target, "; ".join(place.shortfalls)) for place in unfit]
+        show(table(("device", "target", "why"), rows))
+    if unread := [place for place in places if place.unreadable]:
+        say("\n[yellow]These devices cannot read the order; the rollout will wait for them:[/]")
+        texts = [(place.device, place.stage + 1, "; ".join(place.unreadable)) for place in unread]
+        show(table(("device", "stage", "why"), texts))
+        say("Update their agents, or `modelwave device forget` those that are gone.")
 
 
-def _bans(devices: list[str]) -> str:
-    """Returns a sentence about devices that have banned the release; "" for none."""
-    if not devices:
-        return ""
-    return (
-        f"{phrases.plural(len(devices), 'device')}, such as {devices[0]}, rolled this release back "
-        "before and will reject it, unless it is started with --lift-ban REASON"
-    )
+def _refuse(found: DryRun) -> None:
+    if found.refused:
+        raise OperatorError(found.refused)
 
 
-def _stage_rows(
-    created: Created, places: list[preview.PlannedDevice]
-) -> list[tuple[str, int, str]]:
+def _stage_rows(found: DryRun) -> list[tuple[str, int, str]]:
     rows = []
-    for number, stage in enumerate(created.plan.stages):
-        names = [place.device for place in places if number in (place.stage, place.shadow_stage)]
+    for number, whom in enumerate(found.whom):
+        names = [p.device for p in found.devices if number in (p.stage, p.shadow_stage)]
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         who = ", ".join(names[:SHOWN_NAMES]) + more
-        rows.append((f"{number + 1} ({stage.whom})", len(names), who))
+        rows.append((f"{number + 1} ({whom})", len(names), who))
     return rows

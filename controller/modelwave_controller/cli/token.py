@@ -32,7 +32,9 @@ def create(
     name: Annotated[
         str,
         typer.Argument(
-            show_default=False, help="Whose it is, as in the log: a person or a program."
+            metavar="NAME",
+            show_default=False,
+            help="Whose it is, as in the log: a person or a program.",
         ),
     ],
     role: Annotated[

@@ -5,16 +5,16 @@ import json
 import secrets
 import ssl
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from pydantic import ValidationError
 
 from modelwave_controller.api.call import POST, PREFIX, AnswerT, AskedT, Call
 from modelwave_controller.api.problem import MEDIA_TYPE, Problem, error_of
+from modelwave_controller.client import addresses
 from modelwave_controller.errors import OperatorError, ServerError
 
 MAX_ANSWER_BYTES = 64 << 20
-SECONDS = 60.0  # without a byte from the service
 TRIES = 2  # of a call: what creates has a key, so that it is done once
 
 
@@ -24,13 +24,12 @@ class Remote:
     def __init__(self, url: str, token: str, ca: str = "") -> None:
         """`ca`: a PEM file with the authorities to trust; "": those of the system. Raises
         OperatorError for a wrong URL."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise OperatorError("--server: give https://HOST, with :PORT and a path where needed")
+        parts = addresses.checked(url)
         self.url = url.rstrip("/")
         self._token = token
         self._ca = ca
         self._parts = parts
+        self._prefix = parts.path.rstrip("/")
         self._connection: http.client.HTTPConnection | None = None
 
     def ask(self, call: Call[AskedT, AnswerT], asked: AskedT) -> AnswerT:
@@ -40,9 +39,9 @@ class Remote:
         in_path = {name: quote(str(said.pop(name)), safe="") for name in call.in_path}
         path = PREFIX + call.path.format(**in_path)
         if call.has_body:
-            body = self._exchange(call.method, path, json.dumps(said).encode())
+            body = self._exchange(call, path, json.dumps(said).encode())
         else:
-            body = self._exchange(call.method, f"{path}?{urlencode(said)}" if said else path, b"")
+            body = self._exchange(call, f"{path}?{urlencode(said)}" if said else path, b"")
         try:
             return call.answer.validate_json(body)
         except ValidationError as error:
@@ -62,14 +61,15 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _exchange(self, method: str, path: str, body: bytes) -> bytes:
+    def _exchange(self, call: Call[Any, Any], path: str, body: bytes) -> bytes:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        if method == POST:
+        if call.method == POST:
             headers["Idempotency-Key"] = secrets.token_hex(16)
             headers["Content-Type"] = "application/json"
         for left in reversed(range(TRIES)):
             try:
-                return self._once(method, self._parts.path.rstrip("/") + path, body, headers)
+                connection = self._connected(call.seconds)
+                return self._once(connection, call.method, self._prefix + path, body, headers)
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if not left:
@@ -79,8 +79,14 @@ class Remote:
                     ) from error
         raise AssertionError
 
-    def _once(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-        connection = self._connected()
+    def _once(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+    ) -> bytes:
         connection.request(method, path, body or None, headers)
         answer = connection.getresponse()
         found = answer.read(MAX_ANSWER_BYTES + 1)
@@ -103,20 +109,24 @@ class Remote:
             "the address right?"
         )
 
-    def _connected(self) -> http.client.HTTPConnection:
+    def _connected(self, seconds: float) -> http.client.HTTPConnection:
+        """Returns the connection; `seconds`: how long it may be silent from now on."""
         if self._connection is None:
             self._connection = self._new_connection()
+        self._connection.timeout = seconds
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(seconds)
         return self._connection
 
     def _new_connection(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=SECONDS)
+            return http.client.HTTPConnection(host, port)
         try:
             context = ssl.create_default_context(cafile=self._ca or None)
         except OSError as error:
             raise OperatorError(f"--ca {self._ca}: {error.strerror or error}") from error
-        return http.client.HTTPSConnection(host, port, timeout=SECONDS, context=context)
+        return http.client.HTTPSConnection(host, port, context=context)
 
 
 def _words(error: Any) -> str:

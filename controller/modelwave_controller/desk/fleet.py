@@ -4,7 +4,8 @@ from modelwave_controller.api import fleet as calls
 from modelwave_controller.api.call import Asked
 from modelwave_controller.api.rollouts import NEWEST
 from modelwave_controller.desk.desk import Desk, does
-from modelwave_controller.operations import history, overview, trusted
+from modelwave_controller.operations import deployments, history, overview, trusted
+from modelwave_controller.results.deployments import DeploymentsPage
 from modelwave_controller.results.fleet import Fleet
 from modelwave_controller.results.log import LogPage
 from modelwave_controller.storage.log import Wanted
@@ -28,3 +29,9 @@ def log(desk: Desk, asked: calls.Log) -> LogPage:
         number = history.number_of(desk.store, which)
     wanted = Wanted(number, asked.answers, asked.since)
     return history.page(desk.store, wanted, asked.limit, asked.cursor)
+
+
+@does(calls.DEPLOYMENTS_OF)
+def list_deployments(desk: Desk, asked: calls.Deployments) -> DeploymentsPage:
+    wanted = deployments.Asked(asked.model, asked.device, asked.since)
+    return deployments.page(desk.store, wanted, asked.limit, asked.cursor)

@@ -3,9 +3,11 @@
 from modelwave_controller.api import rollouts as calls
 from modelwave_controller.api.call import Asked
 from modelwave_controller.desk.desk import Desk, does
-from modelwave_controller.operations import control, rollouts, trusted
+from modelwave_controller.operations import control, report, rollouts, trusted
 from modelwave_controller.operations.status import StatusReader, entries
+from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.results.rollouts import Entry, Promoted, Status
+from modelwave_shared import checkout
 
 
 @does(calls.LIST)
@@ -25,6 +27,12 @@ def status(desk: Desk, asked: calls.One) -> Status:
                 trust=lambda: trusted.troubles(desk.home),
             )
         return desk.kept[asked.rollout].read(connection, desk.clock())
+
+
+@does(calls.REPORT)
+def make_report(desk: Desk, asked: calls.Report) -> RolloutReport:
+    fleet, program = desk.home.config.fleet, checkout.described()
+    return report.make(desk.store, _which(asked), fleet, program, desk.clock(), asked.utc)
 
 
 @does(calls.PAUSE)

@@ -12,7 +12,7 @@ names it, and holds then, it is `blind`: such a rollout stops in that stage howe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import ceil, floor, log10
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from modelwave_controller.judge.devices import NOTHING, SHARE, Observed, Quantit
 from modelwave_controller.judge.looks import Budget
 from modelwave_controller.judge.needs import Crowd
 from modelwave_controller.phrases import plural
+from modelwave_controller.results.starts import Sight
 from modelwave_controller.rollout import course, planned_gates
 from modelwave_controller.rollout.latency_edges import Edge
 from modelwave_controller.rollout.plan import Plan
@@ -47,32 +48,6 @@ class Arms(NamedTuple):
 
     canaries: int
     controls: int
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What a stage (from 0) sees by a gate, of the devices that measure it. Harm and margins are in
-    the units of the gate, of a ratio relative, 0.2 for a fifth, and of a quantile in the share of
-    inferences above an edge near it; `allowed` is the margin with the stage's allowance, and
-    `least_margin` the one that the plan would have to name for `smallest_margin`, None where that
-    is none that a plan can name. `passes`: how often a release without harm passes;
-    `holds`: whether it holds else. `why`: the reason that there are none of these. `targets`: the
-    smallest harm of each by itself, if there are several."""
-
-    stage: int
-    whom: str
-    gate: str
-    canaries: int
-    controls: int
-    allowed: float
-    holds: bool
-    smallest_harm: float | None = None
-    smallest_margin: float | None = None
-    least_margin: float | None = None
-    passes: float | None = None
-    why: str = ""
-    blind: bool = False
-    targets: dict[str, float | None] = field(default_factory=dict)
 
 
 def compared_gates(plan: Plan) -> list[tuple[int, PlannedGate]]:

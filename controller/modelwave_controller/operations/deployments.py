@@ -2,10 +2,12 @@
 has the rules). Each page is a transaction of its own, as of history.py."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from modelwave_controller.operations.history import PAGE
-from modelwave_controller.rollout.deployments import Deployment, Deployments
+from modelwave_controller.results.deployments import Deployment, DeploymentsPage
+from modelwave_controller.rollout.deployments import Deployments
 from modelwave_controller.storage import log
 from modelwave_controller.storage.log import Wanted
 from modelwave_controller.storage.store import Store
@@ -23,29 +25,32 @@ class Asked(NamedTuple):
         return is_named and (self.since is None or one.end is None or one.end >= self.since)
 
 
-class DeploymentsRead:
-    """The deployments of the log as it is now: those that ended, by their end, and then those that
-    still run. `unknown`, at the end: answers to orders that the log does not have."""
+def page(store: Store, asked: Asked, limit: int, cursor: str) -> DeploymentsPage:
+    """Returns at most `limit` deployments: those that ended, by their end, and then those that
+    still run. `cursor` is "" for the first page, of the log as it is now; each further page reads
+    the same log again, and leaves out what was shown."""
+    until, skip = map(int, cursor.split("-")) if cursor else (_newest(store), 0)
+    found = Deployments()
+    wanted = filter(asked.wants, _all(store, found, until))
+    rows = list(islice(wanted, skip, skip + limit))
+    more = next(wanted, None) is not None
+    after = f"{until}-{skip + limit}" if more else ""
+    return DeploymentsPage(rows, after, 0 if more else found.unknown)
 
-    def __init__(self, store: Store, asked: Asked) -> None:
-        self._store = store
-        self._asked = asked
-        self.unknown = 0
 
-    def __iter__(self) -> Iterator[Deployment]:
-        yield from filter(self._asked.wants, self._all())
+def _newest(store: Store) -> int:
+    with store.read() as connection:
+        return log.newest_id(connection)
 
-    def _all(self) -> Iterator[Deployment]:
-        found, after = Deployments(), 0
-        with self._store.read() as connection:
-            until = log.newest_id(connection)
-        while after < until:
-            with self._store.read() as connection:
-                page = log.page(connection, Wanted(answers=True), after, until, PAGE)
-            if not page:
-                break
-            for event in page:
-                yield from found.take(event)
-            after = page[-1].id
-        yield from found.running()
-        self.unknown = found.unknown
+
+def _all(store: Store, found: Deployments, until: int) -> Iterator[Deployment]:
+    after = 0
+    while after < until:
+        with store.read() as connection:
+            page = log.page(connection, Wanted(answers=True), after, until, PAGE)
+        if not page:
+            break
+        for event in page:
+            yield from found.take(event)
+        after = page[-1].id
+    yield from found.running()

@@ -2,10 +2,11 @@
 bounded, whatever the plan and the fleet are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from modelwave_controller.judge.verdicts import rank
-from modelwave_controller.operations.judged import gate_rows, worst_targets
+from modelwave_controller.operations.judged import gate_rows
+from modelwave_controller.operations.worst import worst_targets
+from modelwave_controller.results.report import GateCourse, GateLook
 from modelwave_controller.results.rollouts import GateRow
 from modelwave_controller.rollout import planned_gates
 from modelwave_controller.rollout.events import Finding
@@ -15,39 +16,6 @@ from modelwave_controller.rollout.state import Rollout
 MAX_COURSES = 16  # gates: those that failed, those that have not passed, then in the plan's order
 MAX_LOOKS = 40  # of a gate; of more, the last one of each stage
 MAX_TARGETS = 8  # of a gate, in the newest stage that was judged
-
-
-@dataclass(frozen=True)
-class GateLook:
-    """What a look found of a gate in all targets together. `stage` is from 1, `harm` as in
-    GateRow."""
-
-    stage: int
-    windows: int
-    verdict: str
-    harm: float | None
-    low: float | None
-    high: float | None
-    margin: float | None
-    canaries: int
-    controls: int
-
-
-@dataclass(frozen=True)
-class GateCourse:
-    """`verdict` is what stands in the newest stage that was judged. `is_limit`: `harm` is the mean
-    itself, and `margin` the limit; `worse_is_less`: lower values are worse. `stages`: what stands
-    in each stage; `targets`: in each target, in the newest one."""
-
-    gate: str
-    verdict: str
-    is_limit: bool
-    worse_is_less: bool
-    looks: list[GateLook]
-    more_looks: int
-    stages: list[GateRow]
-    targets: list[GateRow]
-    more_targets: int
 
 
 def gate_courses(rollout: Rollout) -> tuple[list[GateCourse], int]:

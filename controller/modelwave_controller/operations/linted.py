@@ -1,29 +1,10 @@
 """What a plan will do, stage by stage: what is judged, when, and how strictly."""
 
-from dataclasses import dataclass
-
 from modelwave_controller.phrases import duration, plural
+from modelwave_controller.results.starts import LintedStage
 from modelwave_controller.rollout import course
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.planned_gates import PlannedGate
-
-
-@dataclass(frozen=True)
-class LintedStage:
-    """A stage, counted from 1. `looks` says when, after the broker has its orders; it is empty
-    where nothing that devices measure is judged, and `why` says the reason."""
-
-    stage: int
-    whom: str
-    soak: str
-    opens: str
-    gates: list[str]
-    looks: list[str]
-    margins: int
-    at_the_end: str
-    why: str
-    approval: bool | str  # whether it waits for one, or what is to be checked for it
-    by_another: bool  # than who started the rollout
 
 
 def linted(plan: Plan) -> list[LintedStage]:

@@ -16,6 +16,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from modelwave_controller.results.report import (
+    BEFORE,
+    NEW,
+    FleetObserved,
+    ReleaseObserved,
+    StepFigures,
+)
 from modelwave_controller.storage import windows
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.store import Store
@@ -34,7 +41,6 @@ WINDOW_SECONDS = 900  # the usual length of a window
 MAX_STEPS = 48
 NEWEST_WINDOWS = 4  # that are shown of a device: the last hour
 MAX_RELEASES = 6  # of a target; the others are only counted
-NEW, BEFORE = "new", "before"
 
 
 class Anchor(NamedTuple):
@@ -124,34 +130,6 @@ class WindowSums:
 
 
 @dataclass(frozen=True)
-class StepFigures:
-    """A step. None: nothing of that kind was observed."""
-
-    failed: float | None
-    accuracy: float | None
-    median_ms: float | None
-
-
-@dataclass(frozen=True)
-class ReleaseObserved:
-    """A release on the devices of a target. `role`: NEW, BEFORE, or "" for another one; `failed` is
-    a share."""
-
-    target: str
-    release: int
-    role: str
-    devices: int
-    inferences: int
-    failures: int
-    failed: float | None
-    labelled: int
-    correct: int
-    accuracy: float | None
-    median_ms: float | None
-    steps: list[StepFigures]
-
-
-@dataclass(frozen=True)
 class NewestObserved:
     """What a device observed of a model in its newest windows, all of one release. `windows`: how
     many, `seconds`: how long they measured, `age_seconds`: since the end of the newest one, by the
@@ -173,17 +151,6 @@ class NewestObserved:
     shadow: bool = False
     compared: int = 0
     agreement: float | None = None
-
-
-@dataclass(frozen=True)
-class FleetObserved:
-    """`since`, `until`: Unix seconds. `more`: how many releases of a target are left out."""
-
-    since: float
-    until: float
-    step_seconds: int
-    rows: list[ReleaseObserved]
-    more: dict[str, int]
 
 
 def median_ms(latency: Sequence[int]) -> float | None:

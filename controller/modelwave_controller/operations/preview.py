@@ -4,7 +4,6 @@ that run a newer one, and the held-out metrics of the release and of the one bef
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -13,7 +12,13 @@ from modelwave_controller.phrases import plural
 from modelwave_controller.releases import heldout
 from modelwave_controller.releases.bundles import Signed
 from modelwave_controller.releases.catalog import Releases
-from modelwave_controller.releases.heldout import Compared, Share
+from modelwave_controller.releases.heldout import Share
+from modelwave_controller.results.starts import (
+    ComparedShares,
+    HeldOut,
+    HeldOutShare,
+    PlannedDevice,
+)
 from modelwave_controller.rollout import cohorts, formats
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.rollout.state import Rollout, Wave
@@ -28,21 +33,6 @@ _OWN_NUMBERING = (
     " (the version of ai-edge-litert, which its agent compares with TensorFlow Lite's: update the"
     " agent, or create the release with --runtime tflite)"
 )
-
-
-@dataclass(frozen=True)
-class PlannedDevice:
-    """A device in a stage (from 0), and in a shadow stage before it (None: in none). `shortfalls`
-    says why it would reject the release, `unreadable` why it cannot read the order or the manifest,
-    so that its stage would not open."""
-
-    device: str
-    target: str
-    slot: int
-    stage: int
-    shortfalls: list[str]
-    unreadable: list[str]
-    shadow_stage: int | None = None
 
 
 def preview(
@@ -95,35 +85,38 @@ def downgrade(connection: Connection, model: str, targets: Collection[str], rele
     return f"this takes {', '.join(parts)}" if parts else ""
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """The held-out metrics of a target's new release, and of the one that a revert goes back to:
-    none of either, if it has none, or if it is unknown to this home."""
-
-    target: str
-    new: dict[str, Share]
-    old: dict[str, Share]
-
-    @property
-    def compared(self) -> dict[str, Compared]:
-        return {one.name: one for one in heldout.compare(self.new, self.old)}
-
-    def json(self) -> dict[str, Any]:
-        return {
-            "new": heldout.json_shares(self.new),
-            "old": heldout.json_shares(self.old),
-            "compared": [one.json() for one in self.compared.values()],
-        }
-
-
-def held_out(releases: Releases, created: Created, new: dict[str, Signed]) -> list[HeldOut]:
+def held_out(releases: Releases, created: Created, new: dict[str, Signed]) -> dict[str, HeldOut]:
     """Returns the metrics of each target of the rollout, whose releases by target are `new`."""
-    found = []
+    found = {}
     for target in sorted(created.releases):
         before = created.previous.get(target)
         old = before and releases.of_digest(created.model, before.manifest)
-        found.append(HeldOut(target, _shares(new[target]), _shares(old) if old else {}))
+        found[target] = _held_out(_shares(new[target]), _shares(old) if old else {})
     return found
+
+
+def _held_out(new: dict[str, Share], old: dict[str, Share]) -> HeldOut:
+    compared = [
+        ComparedShares(
+            name=one.name,
+            new=_shown(one.new),
+            old=_shown(one.old),
+            difference=one.difference,
+            least=one.least,
+            most=one.most,
+            worse=one.worse,
+        )
+        for one in heldout.compare(new, old)
+    ]
+    return HeldOut(_all_shown(new), _all_shown(old), compared)
+
+
+def _all_shown(shares: dict[str, Share]) -> dict[str, HeldOutShare]:
+    return {name: _shown(share) for name, share in shares.items()}
+
+
+def _shown(share: Share) -> HeldOutShare:
+    return HeldOutShare(share.value, share.n)
 
 
 def _shares(release: Signed) -> dict[str, Share]:

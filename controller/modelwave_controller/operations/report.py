@@ -6,17 +6,25 @@ cli/report_markdown.py draw it, --json prints it.
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from modelwave_controller.judge.verdicts import PASS
 from modelwave_controller.operations import observations
-from modelwave_controller.operations.gate_courses import GateCourse, gate_courses
-from modelwave_controller.operations.observations import Anchor, FleetObserved, Timeline
+from modelwave_controller.operations.gate_courses import gate_courses
+from modelwave_controller.operations.observations import Anchor, Timeline
 from modelwave_controller.operations.problems import REFUSED, SILENT
 from modelwave_controller.operations.status import MAX_PROBLEMS, StatusReader
-from modelwave_controller.results.rollouts import Problem, StageRow, Status
+from modelwave_controller.results.report import (
+    EventLine,
+    FleetObserved,
+    GateDecision,
+    RolloutReport,
+    StageTimes,
+    TroubledDevices,
+)
+from modelwave_controller.results.rollouts import Problem, Status
 from modelwave_controller.rollout.events import (
     Aborted,
     Began,
@@ -45,77 +53,6 @@ _EVERY = 10**6  # problems: above the number of devices
 
 # The outcomes in the order of the page; others that a newer program writes follow.
 _OUTCOMES = (ROLLED_BACK, FAILED, REJECTED, REFUSED, SILENT, DEFERRED, CANCELED)
-
-
-@dataclass(frozen=True)
-class StageTimes:
-    """A stage or the way back. Times are in Unix seconds. `began`: the broker had its orders."""
-
-    row: StageRow
-    opened: float | None = None
-    began: float | None = None
-    passed: float | None = None
-
-
-@dataclass(frozen=True)
-class GateDecision:
-    """What a gate decided; `stage` counts from 1."""
-
-    at: float
-    stage: int
-    verdict: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class TroubledDevices:
-    """The devices with one outcome. `reasons`: the most frequent ones with their counts."""
-
-    outcome: str
-    count: int
-    reasons: list[tuple[str, int]]
-    devices: list[Problem]
-
-    @property
-    def more(self) -> int:
-        """How many devices are left out."""
-        return self.count - len(self.devices)
-
-
-@dataclass(frozen=True)
-class EventLine:
-    """An event, in words. `at` is in Unix seconds."""
-
-    at: float
-    actor: str
-    what: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class RolloutReport:
-    """All times are in Unix seconds. `before`: by target, the release to revert to. `ended` None:
-    it goes on. `courses`: how gates were judged, of which `more_courses` are left out. `answers`:
-    how many answers of devices are not among the events."""
-
-    fleet: str
-    made_at: float
-    program: str
-    status: Status
-    created: float | None
-    actor: str
-    before: dict[str, str]
-    ended: float | None
-    stages: list[StageTimes]
-    decisions: list[GateDecision]
-    more_decisions: int
-    courses: list[GateCourse]
-    more_courses: int
-    troubles: list[TroubledDevices]
-    events: list[EventLine]
-    more_events: int
-    answers: int
-    observed: FleetObserved
 
 
 def make(

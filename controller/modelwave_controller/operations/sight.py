@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from modelwave_controller.evidence.figures import ReleaseFigures
 from modelwave_controller.evidence.quantities import find_edge
-from modelwave_controller.evidence.sight import Arms, Before, Sight, compared_gates, sight
+from modelwave_controller.evidence.sight import Arms, Before, compared_gates, sight
 from modelwave_controller.judge.devices import fold_before
-from modelwave_controller.operations.preview import PlannedDevice
+from modelwave_controller.results.starts import PlannedDevice, Sight
 from modelwave_controller.rollout.events import Created
 from modelwave_controller.rollout.latency_edges import NO_EDGE, Edge
 from modelwave_controller.rollout.planned_gates import PlannedGate

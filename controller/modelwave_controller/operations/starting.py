@@ -16,7 +16,7 @@ def start_at(at: str | None, within: int | None, now: float) -> float | None:
     if at is not None and within is not None:
         raise OperatorError("--at: give it or --in, not both")
     if within is not None:
-        return _within_a_year("--in", now + within, now)
+        return require_within_a_year("--in", now + within, now)
     if at is None:
         return None
     found = _moment(at)
@@ -25,7 +25,7 @@ def start_at(at: str | None, within: int | None, now: float) -> float | None:
             f"--at: {moment(found)} has passed, it is {moment(now)} now; without --at it begins at "
             "once"
         )
-    return _within_a_year("--at", found, now)
+    return require_within_a_year("--at", found, now)
 
 
 def _moment(text: str) -> float:
@@ -42,7 +42,8 @@ def _moment(text: str) -> float:
     return found.timestamp()
 
 
-def _within_a_year(option: str, found: float, now: float) -> float:
+def require_within_a_year(option: str, found: float, now: float) -> float:
+    """Returns a moment that is at most a year away. Raises OperatorError for another one."""
     if found > now + MAX_START_SECONDS:
         raise OperatorError(f"{option}: {moment(found)} is more than a year away")
     return found

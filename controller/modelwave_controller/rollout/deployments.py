@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from modelwave_controller.results.deployments import Deployment
 from modelwave_controller.rollout.events import (
     IN_PROGRESS,
     Created,
@@ -40,27 +41,6 @@ LIVE, TRIAL, SHADOW = "live", "trial", "shadow"
 REPLACED = "device replaced, or its state deleted"
 TAKEN_ANEW = "taken anew, as its file was lost"
 SERVICE = "service"
-
-
-class Deployment(NamedTuple):
-    """A device ran a release from `begin` until `end`, in Unix seconds; None: it still runs. The
-    rollout's `order`, sent at `ordered_at` for a `purpose`, and the user who wanted it."""
-
-    device: str
-    target: str
-    model: str
-    release: int
-    version: str
-    manifest: str  # sha256 of its payload
-    ran: str  # LIVE, TRIAL or SHADOW
-    begin: float
-    end: float | None
-    ended_by: str
-    rollout: int
-    order: int
-    purpose: str
-    ordered_at: float
-    ordered_by: str
 
 
 @dataclass(frozen=True, slots=True)

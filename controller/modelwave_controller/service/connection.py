@@ -26,7 +26,6 @@ from modelwave_controller.storage.outbox import Message
 WINDOW = 1000  # messages sent and not yet acknowledged
 KEEPALIVE_SECONDS = 30
 SILENT_ASKS = 6  # calls of `ask` without an answer after which the broker counts as silent
-BURST_SECONDS = 0.5  # for which nothing is read at most, while a burst is handed over
 # Calls of `ask_again` before the filters that were denied are asked for again: some 15 seconds.
 AGAIN_CALLS = (2, 4, 8, 16)
 CONNECT_SECONDS = 10
@@ -98,7 +97,8 @@ class Connection:
         self.left = False  # it stands, and is of no use
         self.refused = False  # the broker has said why it does not serve it
         self._acked: deque[int] = deque()  # message ids, from the network thread
-        self._sent: dict[int, Message] = {}  # by message id; only the sending thread uses it
+        # By message id, None for a probe; only the sending thread uses it.
+        self._sent: dict[int, Message | None] = {}
         self._asked: dict[int, Callable[[bool], None]] = {}  # by message id of the SUBSCRIBE
         self._leaving: dict[int, Callable[[], None]] = {}  # by message id of the UNSUBSCRIBE
         self.retained_messages = 0  # that have come, of all topics
@@ -108,8 +108,7 @@ class Connection:
         self._denials = 0
         self._calls = 0  # of `ask_again`, since they were denied
         self._asking = threading.Lock()
-        self._reads = threading.Event()  # cleared: the network thread waits
-        self._reads.set()
+        self._bursts = False  # what is sent may wait for what is sent next
         self._awaits = False  # an answer to `ask`
         self._unanswered = 0
         # No device id has capitals.
@@ -182,7 +181,7 @@ class Connection:
 
     def probe(self, topic: str, payload: bytes) -> None:
         """Sends a message at QoS 1 that is not retained and whose acknowledgement is ignored."""
-        self._client.publish(topic, payload, 1, False)
+        self._put(topic, payload, retain=False)
 
     def ask(self) -> None:
         """Asks the broker for an answer, if none is awaited; call it every ASK_SECONDS.
@@ -220,7 +219,7 @@ class Connection:
         return self._unanswered
 
     def on_their_way(self) -> set[str]:
-        return {message.topic for message in self._sent.values()}
+        return {message.topic for message in self._sent.values() if message is not None}
 
     @property
     def unacknowledged(self) -> int:
@@ -229,26 +228,33 @@ class Connection:
 
     def send(self, message: Message) -> None:
         """Sends a retained message at QoS 1."""
-        self._publish(message, qos=1, retain=True)
+        self._put(message.topic, message.payload, True, message)
 
     @contextlib.contextmanager
     def burst(self) -> Iterator[None]:
-        """Within it many messages are sent. What the broker sends meanwhile, such as these messages
-        themselves, is read after it: the two threads share the interpreter."""
-        self._reads.clear()
+        """Within it many messages are sent, in few pieces; the last of them when it ends."""
+        self._bursts = True
         try:
             yield
         finally:
-            self._reads.set()
+            self._bursts = False
+            self._client.flush()
 
     def send_once(self, message: Message) -> None:
         """Sends a message at QoS 0; it counts as acknowledged once it was written to the socket."""
-        self._publish(message, qos=0, retain=False)
-
-    def _publish(self, message: Message, qos: int, retain: bool) -> None:
-        info = self._client.publish(message.topic, message.payload, qos, retain)
+        info = self._client.publish(message.topic, message.payload, 0, False)
         if info.rc == mqtt.MQTT_ERR_SUCCESS:
             self._sent[info.mid] = message
+
+    def _put(
+        self, topic: str, payload: bytes, retain: bool, message: Message | None = None
+    ) -> None:
+        while (packet_id := self._client.next_packet_id()) in self._sent:
+            pass  # an acknowledgement of the one before would count for this one
+        self._sent[packet_id] = message
+        self._client.put(topic, payload, packet_id, retain)
+        if not self._bursts:
+            self._client.flush()
 
     def acknowledged(self) -> list[Message]:
         """Returns the messages that the broker has acknowledged since the last call."""
@@ -259,7 +265,7 @@ class Connection:
                 found.append(message)
         return found
 
-    def _make_client(self) -> mqtt.Client:
+    def _make_client(self) -> Client:
         broker = self.link.broker
         client = Client(
             CallbackAPIVersion.VERSION2,
@@ -269,7 +275,6 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_SECONDS
-        client.max_inflight_messages_set(WINDOW)
         prepare(client, broker)
         client.on_ended = self._on_ended
         client.on_connect = self._on_connect
@@ -277,7 +282,8 @@ class Connection:
         client.on_unsubscribe = self._on_unsubscribe
         client.on_disconnect = self._on_disconnect
         client.on_heard = self._on_message
-        client.on_publish = self._on_publish
+        client.on_acknowledged = self._on_acknowledged
+        client.on_publish = self._on_written
         return client
 
     # Called in the network thread.
@@ -357,7 +363,6 @@ class Connection:
         self._on_disconnect()
 
     def _on_message(self, topic: str, payload: bytes, retain: bool) -> None:
-        self._reads.wait(BURST_SECONDS)
         if retain:
             self.retained_messages += 1
             self._answered()
@@ -367,10 +372,12 @@ class Connection:
             self.heard.note(topic, retain)
         self.link.receive(topic, payload)
 
-    def _on_publish(self, _client: mqtt.Client, _data: object, mid: int, *_: object) -> None:
-        self._reads.wait(BURST_SECONDS)
+    def _on_written(self, _client: mqtt.Client, _data: object, packet_id: int, *_: object) -> None:
+        self._on_acknowledged(packet_id)
+
+    def _on_acknowledged(self, packet_id: int) -> None:
         self._answered()
-        self._acked.append(mid)
+        self._acked.append(packet_id)
         if len(self._acked) >= min(WINDOW // 2, len(self._sent)):
             self.link.wake()
 

@@ -121,12 +121,14 @@ class Counted:
             return formats.unreadable(readers, releases, slots)
         number, shown = 0, []
         for target in slots:
-            lacking = [
-                one
-                for one in self._readings(target)
-                if one.slot in slots[target]
-                and formats.shortfalls(releases[target], self._said(one.reads))
-            ]
+            named = set(slots[target])
+            there = [one for one in self._readings(target) if one.slot in named]
+            lacks = {
+                text
+                for text in {one.reads for one in there}
+                if formats.shortfalls(releases[target], self._said(text))
+            }
+            lacking = [one for one in there if one.reads in lacks]
             number += sum(one.devices for one in lacking)
             shown += self._first_of(target, lacking)
         texts = formats.unreadable(sorted(shown), releases, slots).texts

@@ -96,6 +96,17 @@ def page(connection: Connection, wanted: Wanted, after: int, until: int, limit: 
     return [bodies.load_event(*row) for row in rows]
 
 
+def of_kinds(
+    connection: Connection, kinds: Sequence[str], after: int, until: int, limit: int
+) -> list[Event]:
+    """Returns the first `limit` events of these kinds, none of them answers of devices, with ids
+    above `after` and not above `until`."""
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
+    query = query.where(_IS_NO_ANSWER, events.c.kind.in_(kinds))
+    query = query.where(events.c.id > after, events.c.id <= until).order_by(events.c.id)
+    return [bodies.load_event(*row) for row in connection.execute(query.limit(limit))]
+
+
 def before_newest(connection: Connection, wanted: Wanted, limit: int) -> int:
     """Returns the id of the event before the newest `limit` wanted ones; 0 if there are no more."""
     query = _restricted(select(events.c.id), wanted).order_by(events.c.id.desc())
@@ -119,10 +130,8 @@ def answers_of(connection: Connection, rollout: int) -> int:
 
 def late_answers(connection: Connection, rollout: int) -> int:
     """Returns how many answers to a rollout came after those before them were counted."""
-    its = (events.c.rollout == rollout, events.c.kind == bodies.CONDENSED)
-    counted = connection.scalar(select(func.max(events.c.id)).where(*its)) or 0
-    query = select(func.count()).where(*_answers_to(rollout), events.c.id > counted)
-    return connection.scalar(query) or 0
+    its = (*_answers_to(rollout), events.c.id > _counted(connection, rollout))
+    return connection.scalar(select(func.count()).where(*its)) or 0
 
 
 def has_answers(connection: Connection, rollout: int) -> bool:
@@ -139,11 +148,13 @@ def has_events(connection: Connection, rollout: int, since: float) -> bool:
 
 def delete_answers(connection: Connection, rollout: int, limit: int) -> int:
     """Deletes up to `limit` answers of a rollout, and with the last one all that is kept of single
-    devices; returns how many. Append Condensed first."""
+    devices; returns how many. Append Condensed first: an answer that came after it stays, as the
+    log does not say its number yet."""
     query = select(
         events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body, events.c.chain
     )
-    rows = connection.execute(query.where(*_answers_to(rollout)).limit(limit)).all()
+    its = (*_answers_to(rollout), events.c.id < _counted(connection, rollout))
+    rows = connection.execute(query.where(*its).limit(limit)).all()
     said = [bodies.load_event(*row[:5]).body for row in rows]
     names = {body.device for body in said if isinstance(body, Reported)}
     counting.drop_answers_of(connection, rollout, sorted(names))
@@ -151,9 +162,15 @@ def delete_answers(connection: Connection, rollout: int, limit: int) -> int:
         connection.execute(delete(unread_answers).where(unread_answers.c.event.in_(chunk)))
         connection.execute(delete(events).where(events.c.id.in_(chunk)))
     deleted_answers.note(connection, [(row.id, row.chain or b"") for row in rows])
-    if len(rows) < limit:
+    if len(rows) < limit and not has_answers(connection, rollout):
         counting.drop_rest(connection, rollout)
     return len(rows)
+
+
+def _counted(connection: Connection, rollout: int) -> int:
+    """Returns the newest event that says how many answers to a rollout there were; 0: none does."""
+    its = (events.c.rollout == rollout, events.c.kind == bodies.CONDENSED)
+    return connection.scalar(select(func.max(events.c.id)).where(*its)) or 0
 
 
 def _answers_to(rollout: int) -> tuple[Any, ...]:

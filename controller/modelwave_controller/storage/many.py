@@ -6,11 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Float
-from sqlalchemy.dialects import postgresql
 
 from modelwave_controller.storage.tables import metadata
-
-_POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 Rows = Sequence[tuple[Any, ...]]
 
@@ -25,7 +22,7 @@ def insert(connection: Connection, table: str, columns: Iterable[str], rows: Row
         places = ", ".join("?" * len(names))
         connection.exec_driver_sql(f"{into} VALUES ({places})", list(rows))
     else:
-        made = f"{into} SELECT * FROM {_unnested(table, names)}"
+        made = f"{into} SELECT * FROM {_unnested(connection, table, names)}"
         connection.exec_driver_sql(made, _lists(table, names, rows))
 
 
@@ -45,7 +42,7 @@ def update(
         names = [*changed, *its]
         changes = ", ".join(f"{name} = new.{name}" for name in quoted(changed))
         where = " AND ".join(f"{table}.{name} = new.{name}" for name in quoted(its))
-        given = f"{_unnested(table, names)} AS new ({', '.join(quoted(names))})"
+        given = f"{_unnested(connection, table, names)} AS new ({', '.join(quoted(names))})"
         made = f"UPDATE {table} SET {changes} FROM {given} WHERE {where}"
         connection.exec_driver_sql(made, _lists(table, names, rows))
 
@@ -55,9 +52,9 @@ def quoted(columns: Iterable[str]) -> list[str]:
     return [f'"{name}"' for name in columns]
 
 
-def _unnested(table: str, names: Sequence[str]) -> str:
+def _unnested(connection: Connection, table: str, names: Sequence[str]) -> str:
     its = metadata.tables[table].c
-    types = [its[name].type.compile(_POSTGRESQL) for name in names]
+    types = [its[name].type.compile(connection.dialect) for name in names]
     return f"unnest({', '.join(f'%s::{kind}[]' for kind in types)})"
 
 

@@ -19,6 +19,8 @@ from modelwave_controller.storage.store import Store
 from modelwave_controller.trust.file_places import bracketed
 from modelwave_controller.web.doorman import Doorman
 from modelwave_controller.web.listener import BOUNDS, Listener
+from modelwave_controller.web.page.logins import Logins
+from modelwave_controller.web.page.page import Page
 from modelwave_controller.web.proxy import Proxies
 
 AGAIN_SECONDS = 5.0  # between two tries to listen
@@ -46,13 +48,15 @@ async def listening(
     host, port = settings.address
 
     async def begin() -> tuple[Listener, str]:
+        logins = Logins(home.config.fleet)
         proxies = Proxies(bool(settings.url), settings.proxies)
-        doorman = Doorman(store, clock, proxies=proxies)
+        doorman = Doorman(store, clock, logins.token_of, proxies=proxies)
         # All that a proxy brings comes from its address.
         bounds = Bounds(BOUNDS.all, BOUNDS.all, BOUNDS.all) if settings.url else BOUNDS
         listener = Listener(
             doorman.person, desk_of, bounds, still=doorman.still, prefix=settings.prefix
         )
+        Page(home.config.fleet, doorman.holder, desk_of, logins).add_routes(listener.application)
         Watched(vitals, store, clock).add_routes(listener.application)
         try:
             bound = await listener.start(host, port, tls)
