@@ -40,6 +40,7 @@ from modelwave_controller.connections import is_loopback
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
+from modelwave_controller.tracing.settings import TracingSettings
 from modelwave_controller.trust import (
     chain,
     custody,
@@ -109,6 +110,14 @@ key = ""             # PEM file of its key, without a passphrase
 # Where people reach it, for the links in alerts, and if a reverse proxy has put it there
 # (docs/api.md): url = "https://fleet.example/modelwave"
 # Addresses of proxies that are not on this machine: proxies = ["192.0.2.7"]
+
+[tracing]
+# The URL of an OpenTelemetry collector, such as "http://127.0.0.1:4318/v1/traces", which is sent a
+# trace of each rollout (docs/operations.md; it needs modelwave[otel]). "": none.
+endpoint = ""
+headers_file = ""    # lines NAME: VALUE, such as a password
+ca = ""              # PEM file; empty: the system's certificate authorities
+devices = 20         # of about so many devices of each order the answers are shown
 
 [ingest]
 # 0: `modelwave serve` receives all devices itself. With PostgreSQL, the number of processes that
@@ -362,6 +371,7 @@ class ControllerConfig(_Settings):
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
     api: ApiSettings = ApiSettings()
+    tracing: TracingSettings = TracingSettings()
     ingest: IngestSettings = IngestSettings()
     devices: DevicesSettings = DevicesSettings()
     alerts: Alerts = []

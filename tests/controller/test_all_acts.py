@@ -177,6 +177,7 @@ def change_the_home(world: World, person: Person, tmp_path: Path) -> None:
     person("ca init")
     person("ca server localhost")
     person("ca controller")
+    person("ca api localhost")
 
 
 def look_after_the_database(world: World, person: Person) -> None:

@@ -553,11 +553,11 @@ class TargetAdded(_Act):
 
 
 class CertificateMade(_Act):
-    """The operator made the fleet's authority, or a certificate by it: of the broker, under these
-    names, or of the controller."""
+    """The operator made the fleet's authority, or a certificate by it: of the broker or of the
+    listener for operators, under these names, or of the controller."""
 
     kind: Literal["certificate_made"] = "certificate_made"
-    of: Annotated[str, _one_of("authority", "broker", "controller")]
+    of: Annotated[str, _one_of("authority", "broker", "controller", "api")]
     hosts: list[str] = []
 
 

@@ -105,6 +105,8 @@ from modelwave_controller.rollout.statuses import (
 from modelwave_shared.limits import SLOTS
 from modelwave_shared.words import ROLLED_BACK
 
+OUT, BACK = "out", "back"  # the ways of a rollout's devices
+
 RESTORED = "the database was restored from a backup, and devices may have newer orders than it has"
 
 

@@ -6,6 +6,7 @@
     ticker   the caller's thread: decides about rollouts
     publish  the caller's thread: sends messages that are due, reads back what the broker retains
     answer   the caller's thread: sends heartbeats to devices that have asked
+    traced   own thread: sends traces of rollouts, if the settings want it
     old      the caller's thread: deletes what is older than the fleet keeps
     trouble  the caller's thread: notes that too many of a rollout's devices are in trouble
     alerts   own thread: tells people of what the log has
@@ -46,6 +47,7 @@ from modelwave_controller.service.retention import Retention
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.taking_over import TakingOver
 from modelwave_controller.service.tick import Ticker
+from modelwave_controller.service.traced import Sends, Traced
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.unheard import Unheard
 from modelwave_controller.service.vitals import Vitals
@@ -74,6 +76,7 @@ class Settings:
     wake: threading.Event  # also set when `stopping` is
     vitals: Vitals = field(default_factory=Vitals)
     shares: int = 0  # of the devices, each with an ingest process; 0: all are received here
+    sender: Callable[[], Sends] | None = None  # makes what takes the traces of rollouts
 
 
 class Leading:
@@ -120,6 +123,7 @@ class Leading:
         )
         self.unheard = Unheard(fleet, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
+        self.traced = self._traced()
         self._signs = False
         self._trouble = Trouble()
 
@@ -131,6 +135,8 @@ class Leading:
         self.link.start()
         self.blocks.start()
         self.alerting.start()
+        if self.traced is not None:
+            self.traced.start()
         try:
             self._loop()
         except LeaseLost:
@@ -138,11 +144,20 @@ class Leading:
             raise
         finally:
             self.alerting.stop()
+            if self.traced is not None:
+                self.traced.stop()
             self.blocks.stop()
             self.link.stop()
             self.writer.stop()
             with contextlib.suppress(ModelwaveError):  # then it expires
                 self.store.give_back(self.settings.clock())
+
+    def _traced(self) -> Traced | None:
+        if self.settings.sender is None:
+            return None
+        config, clock = self.settings.home.config, self.settings.clock
+        sender, devices = self.settings.sender(), config.tracing.devices
+        return Traced(self.store, config.fleet, devices, sender, clock)
 
     def _receive(self, topic: str, payload: bytes) -> None:
         if self.readback.takes(topic):
