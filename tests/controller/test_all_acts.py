@@ -27,6 +27,7 @@ from modelwave_controller.trust import keys, pkcs8
 # What a command does to the fleet is in the log. These do nothing to it: they show something, make
 # a file for an operator, or are a process of the service.
 NO_ACTS = """
+    alert list; alert test;
     backup; board build; board line; broker; broker check; clock show; context add; context list;
     context remove; context show; context use; demo; device list;
     device show; fleet deployments; fleet log; fleet status; golden check; golden make; golden show;
@@ -176,6 +177,7 @@ def change_the_home(world: World, person: Person, tmp_path: Path) -> None:
     person("ca init")
     person("ca server localhost")
     person("ca controller")
+    person("ca api localhost")
 
 
 def look_after_the_database(world: World, person: Person) -> None:

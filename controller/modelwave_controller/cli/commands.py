@@ -25,6 +25,7 @@ COMMANDS: dict[str, Place] = {
     "fleet": Place("fleet", "", "Show the state of the fleet, and its log."),
     "device": Place("device", "", "Enrol, show, tag and forget devices."),
     "token": Place("token", "", "Make, list and revoke the access tokens of people and programs."),
+    "alert": Place("alert", "", "Show how far the alerts have come; send one to try it."),
     "context": Place(
         "context", "", "Add services by name, with your access token, and choose among them."
     ),

@@ -6,7 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from modelwave_controller.cli import sparkline
+from modelwave_controller.drawing import sparkline
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
 from modelwave_controller.operations.worst import worst_targets
 from modelwave_controller.phrases import plural

@@ -23,12 +23,13 @@ def start_serve(operator: CommandLine, running: Processes) -> str:
 
 
 def settle(operator: CommandLine, broker: str) -> str:
-    """Writes the broker's URL, and a free port for files, into a new home's settings. Returns the
-    entry of the files' host for agent.toml."""
+    """Writes the broker's URL, and free ports for files and operators, into a new home's settings.
+    Returns the entry of the files' host for agent.toml."""
     settings = operator.home / "controller.toml"
     files = f"127.0.0.1:{free_port()}"
     text = settings.read_text().replace("mqtt://127.0.0.1:1883", broker)
-    settings.write_text(text.replace("127.0.0.1:8180", files))
+    text = text.replace("127.0.0.1:8180", files)
+    settings.write_text(text.replace("127.0.0.1:8181", "127.0.0.1:0"))
     return files
 
 

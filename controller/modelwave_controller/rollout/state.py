@@ -40,6 +40,7 @@ from modelwave_controller.rollout.events import (
     FrozenBaseline,
     Gated,
     Held,
+    InTrouble,
     KeyAway,
     KeyBack,
     Looked,
@@ -61,6 +62,7 @@ from modelwave_controller.rollout.events import (
     RevertAsked,
     Reverted,
     StartedNow,
+    TroubleOver,
     Unshadowed,
     WaveCounts,
 )
@@ -102,6 +104,8 @@ from modelwave_controller.rollout.statuses import (
 )
 from modelwave_shared.limits import SLOTS
 from modelwave_shared.words import ROLLED_BACK
+
+OUT, BACK = "out", "back"  # the ways of a rollout's devices
 
 RESTORED = "the database was restored from a backup, and devices may have newer orders than it has"
 
@@ -162,6 +166,7 @@ class Rollout:
     frozen: dict[tuple[str, str], FrozenBaseline] = field(
         default_factory=dict
     )  # by gate and target
+    in_trouble: str = ""  # OUT or BACK: too many devices are, on this way
     not_understood: str = ""  # the first event that this program does not understand, and why
 
     @property
@@ -391,6 +396,10 @@ def _apply(state: State, event: Event) -> None:
             rollout.unshadowed = Wave(event.at, body.orders)
             _order(state, rollout, rollout.unshadowed, body.orders)
             _withdraw(state, rollout.model, body.cleared)
+        case InTrouble():
+            rollout.in_trouble = BACK if body.back else OUT
+        case TroubleOver():
+            rollout.in_trouble = ""
         case Condensed():
             _condense(rollout, body)
         case Finished():

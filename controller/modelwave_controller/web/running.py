@@ -18,6 +18,8 @@ from modelwave_controller.storage.store import Store
 from modelwave_controller.trust.file_places import bracketed
 from modelwave_controller.web.doorman import Doorman
 from modelwave_controller.web.listener import Listener
+from modelwave_controller.web.page.logins import Logins
+from modelwave_controller.web.page.page import Page
 
 AGAIN_SECONDS = 5.0  # between two tries to listen
 
@@ -44,8 +46,10 @@ async def listening(
     host, port = settings.address
 
     async def begin() -> tuple[Listener, str]:
-        doorman = Doorman(store, clock)
+        logins = Logins(home.config.fleet)
+        doorman = Doorman(store, clock, logins.token_of)
         listener = Listener(doorman.person, desk_of, still=doorman.still)
+        Page(home.config.fleet, doorman.holder, desk_of, logins).add_routes(listener.application)
         Watched(vitals, store, clock).add_routes(listener.application)
         try:
             bound = await listener.start(host, port, tls)
