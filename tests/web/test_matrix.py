@@ -30,11 +30,6 @@ MAY = {
     "POST /api/v1/rollouts/{rollout}/retry": OPERATE,
     "POST /api/v1/rollouts/{rollout}/abort": OPERATE,
     "POST /api/v1/rollouts/{rollout}/revert": OPERATE,
-    "GET /api/v1/rollouts/{rollout}/report": VIEW,
-    "POST /api/v1/rollouts": OPERATE,
-    "POST /api/v1/dry-runs": VIEW,
-    "POST /api/v1/plans/lint": VIEW,
-    "GET /api/v1/deployments": VIEW,
     "GET /api/v1/alerts": VIEW,
     "POST /api/v1/alerts/{alert}/test": OPERATE,
     "GET /api/v1/fleet": VIEW,
@@ -44,8 +39,6 @@ MAY = {
     "GET /api/v1/devices/{device}": VIEW,
     "DELETE /api/v1/devices/{device}": OPERATE,
     "POST /api/v1/tags": OPERATE,
-    "GET /api/v1/alerts": VIEW,
-    "POST /api/v1/alerts/{alert}/test": OPERATE,
 }
 
 
