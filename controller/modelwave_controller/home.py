@@ -16,6 +16,8 @@ ca/               the certificate of the fleet's authority; its key is in offlin
 modelwave.db      events, devices and messages to publish
 """
 
+import ipaddress
+import re
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -33,6 +35,7 @@ from pydantic import (
 )
 
 from modelwave_controller import disk, environment
+from modelwave_controller.alerts.settings import Alerts
 from modelwave_controller.connections import is_loopback
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
@@ -104,6 +107,17 @@ deltas = true
 listen = "127.0.0.1:8181"
 certificate = ""     # PEM file with the certificate, and those that it needs
 key = ""             # PEM file of its key, without a passphrase
+# Where people reach it, for the links in alerts, and if a reverse proxy has put it there
+# (docs/api.md): url = "https://fleet.example/modelwave"
+# Addresses of proxies that are not on this machine: proxies = ["192.0.2.7"]
+
+[tracing]
+# The URL of an OpenTelemetry collector, such as "http://127.0.0.1:4318/v1/traces", which is sent a
+# trace of each rollout (docs/operations.md; it needs modelwave[otel]). "": none.
+endpoint = ""
+headers_file = ""    # lines NAME: VALUE, such as a password
+ca = ""              # PEM file; empty: the system's certificate authorities
+devices = 20         # of about so many devices of each order the answers are shown
 
 [tracing]
 # The URL of an OpenTelemetry collector, such as "http://127.0.0.1:4318/v1/traces", which is sent a
@@ -129,6 +143,15 @@ unknown = "count"
 # names in files.urls lead into a private network.
 broker = ""
 private_networks = false
+# From which share of a rollout's devices in trouble on an alert tells it.
+trouble_share = 0.1
+
+# Who is told when a rollout is held, and of what else; any number of these (docs/alerts.md):
+# [[alerts]]
+# name = "on-call"
+# on = ["held", "gate_failed", "reverted", "finished", "approval_wanted", "in_trouble"]
+# url = "https://alerts.example/modelwave"
+# secret_file = "on-call.secret"
 """
 
 
@@ -262,12 +285,30 @@ class FilesSettings(_Settings):
         return listen_address(self.listen)
 
 
+def _public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError('give "https://HOST", with :PORT and a path where needed')
+    if parts.query or parts.fragment or parts.username is not None or "//" in parts.path:
+        raise ValueError("remove what is no host, port or path")
+    if not re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path):
+        raise ValueError("the path has a character that is no letter, digit, or one of . _ ~ -")
+    return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    return str(ipaddress.ip_address(value))
+
+
 class ApiSettings(_Settings):
-    """`listen` "": nowhere."""
+    """`listen` "": nowhere. `url`: where people reach it, perhaps through a reverse proxy.
+    `proxies`: their addresses, which are believed what they say of who asks."""
 
     listen: Annotated[str, AfterValidator(_listen_or_not)] = "127.0.0.1:8181"
     certificate: Line = ""
     key: Line = ""
+    url: Annotated[str, Field(max_length=300), AfterValidator(_public_url)] = ""
+    proxies: Annotated[list[Annotated[Line, AfterValidator(_address)]], Field(max_length=16)] = []
 
     @model_validator(mode="after")
     def _needs_tls_beyond_here(self) -> Self:
@@ -285,19 +326,26 @@ class ApiSettings(_Settings):
         """Returns (host, port) to listen on; port 0 takes a free one."""
         return listen_address(self.listen)
 
+    @property
+    def prefix(self) -> str:
+        """The path of `url`, below which a reverse proxy has put it."""
+        return urlsplit(self.url).path
+
 
 class DevicesSettings(_Settings):
     """`proof`: what storage/proven.py asks of reports and windows.
     `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
     `broker`: the URL of the broker for devices, "": that of [broker]; `brokers`: those of a
     cluster, in its place.
-    `private_networks`: whether the names in [files] urls lead into a private network."""
+    `private_networks`: whether the names in [files] urls lead into a private network.
+    `trouble_share`: of a rollout's devices, in trouble, from which on an alert tells it."""
 
     proof: Literal["off", "show", "require"] = "off"
     unknown: Literal["count", "approve"] = "count"
     broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
     brokers: BrokerUrls = []
     private_networks: bool = False
+    trouble_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
@@ -334,6 +382,7 @@ class ControllerConfig(_Settings):
     tracing: TracingSettings = TracingSettings()
     ingest: IngestSettings = IngestSettings()
     devices: DevicesSettings = DevicesSettings()
+    alerts: Alerts = []
 
 
 def read_config(path: Path, fleet: str) -> ControllerConfig:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rollout_world import FLEET, TARGET, Device, World, newest, quick
+from tests.controller.rollout_world import FLEET, TARGET, Device, World, newest, quick
 
 from modelwave_controller.rollout.plan import Plan, make_plan
 from modelwave_controller.rollout.state import FINAL, FINISHED, HELD, Rollout

@@ -13,8 +13,9 @@ import pytest
 from observing_fleet import judging
 from rollout_world import FLEET, World
 
-from modelwave_controller.cli import gate_plot, intervals, report_html, report_markdown
-from modelwave_controller.cli.intervals import Estimate, Scale, scale_of
+from modelwave_controller.cli import gate_plot, report_html, report_markdown
+from modelwave_controller.drawing import intervals
+from modelwave_controller.drawing.intervals import Estimate, Scale, scale_of
 from modelwave_controller.operations import report
 from modelwave_controller.operations.gate_courses import (
     MAX_COURSES,

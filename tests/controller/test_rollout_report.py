@@ -15,8 +15,9 @@ from rollout_world import FLEET, TARGET, Device, World, quick
 from sqlalchemy import insert, select, update
 
 from modelwave_controller import disk
-from modelwave_controller.cli import report_html, report_markdown, sparkline
-from modelwave_controller.cli.markup import bounded, element
+from modelwave_controller.cli import report_html, report_markdown
+from modelwave_controller.drawing import sparkline
+from modelwave_controller.drawing.markup import bounded, element
 from modelwave_controller.operations import observations, report, rollouts
 from modelwave_controller.operations.observations import Anchor, Timeline, median_ms, steps_of
 from modelwave_controller.operations.report import MAX_DEVICES, MAX_EVENTS, troubles

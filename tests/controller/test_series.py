@@ -20,7 +20,8 @@ from rollout_world import World, newest
 from shown_status import STATUS
 
 from modelwave_controller.cli import rollout as rollout_cli
-from modelwave_controller.cli import sparkline, view, view_judged
+from modelwave_controller.cli import view, view_judged
+from modelwave_controller.drawing import sparkline
 from modelwave_controller.evidence.figures import ReleaseFigures
 from modelwave_controller.operations import series
 from modelwave_controller.operations.judged import worst_targets

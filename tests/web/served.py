@@ -5,13 +5,17 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from aiohttp import web
 
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import UnknownPersonError
 from modelwave_controller.people.roles import ROLES, Person
-from modelwave_controller.web.listener import Listener
+from modelwave_controller.web.doorman import Doorman
+from modelwave_controller.web.listener import Authenticate, Listener
+from modelwave_controller.web.page.logins import Logins
+from modelwave_controller.web.page.page import Page
 from tests.controller.rollout_world import World
 
 
@@ -20,15 +24,44 @@ def served(
     world: World,
     is_token: Callable[[str], bool] = ROLES.__contains__,
     tokens: Mapping[str, str] = MappingProxyType({}),
+    **options: Any,
 ) -> Iterator[str]:
     """Yields the listener's URL. `tokens`: the roles of other tokens."""
 
+    logins = Logins(world.home.config.fleet)
+
     def authenticate(request: web.Request) -> Person:
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        role = tokens.get(token, token)
+        header = request.headers.get("Authorization", "")
+        return holder(lambda: header.removeprefix("Bearer ") or logins.token_of(request) or "", "")
+
+    def holder(token: Callable[[], str], _address: str) -> Person:
+        role = tokens.get(token(), token())
         if not is_token(role):
             raise UnknownPersonError("no such token")
         return Person(f"some-{role}", role)
+
+    with listening(world, authenticate, holder, logins, **options) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served_to_tokens(world: World) -> Iterator[str]:
+    """The same for who has an access token of the world."""
+    logins = Logins(world.home.config.fleet)
+    doorman = Doorman(world.store, lambda: world.now, logins.token_of)
+    with listening(world, doorman.person, doorman.holder, logins, still=doorman.still) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def listening(
+    world: World,
+    authenticate: Authenticate,
+    holder: Callable[[Callable[[], str], str], Person],
+    logins: Logins,
+    **options: Any,
+) -> Iterator[str]:
+    """Yields the URL of a listener with these options, and with the page."""
 
     @contextlib.contextmanager
     def desk_of(person: Person) -> Iterator[Desk]:
@@ -39,7 +72,8 @@ def served(
     thread.start()
 
     async def begin() -> tuple[Listener, int]:
-        listener = Listener(authenticate, desk_of)
+        listener = Listener(authenticate, desk_of, **options)
+        Page(world.home.config.fleet, holder, desk_of, logins).add_routes(listener.application)
         return listener, await listener.start("127.0.0.1", 0)
 
     try:

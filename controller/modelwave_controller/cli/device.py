@@ -15,9 +15,9 @@ from modelwave_controller.cli.amounts import milliseconds, number, percent
 from modelwave_controller.cli.doors import Door, ask, door
 from modelwave_controller.cli.enrol import approve, enrol, revoke
 from modelwave_controller.cli.options import JsonOption
-from modelwave_controller.operations import membership
+from modelwave_controller.operations import device_words, membership
 from modelwave_controller.operations.device_entries import doing
-from modelwave_controller.phrases import clones, moment, plural, span
+from modelwave_controller.phrases import span
 from modelwave_controller.results.devices import DevicePage
 from modelwave_controller.storage import views
 from modelwave_controller.terminal import (
@@ -168,7 +168,7 @@ def show_device(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption 
     if as_json:
         print_json(found)
         return
-    show(facts(_facts(found, now)))
+    show(facts(device_words.facts(found, now)))
     if found["models"]:
         columns = ("model", "release", "state", "order", "outcome", "reason")
         rows = [
@@ -242,7 +242,7 @@ def forget(ctx: typer.Context, device: DeviceArgument, as_json: JsonOption = Fal
 
 def _row(device: dict[str, Any], now: float, with_view: bool) -> list[object]:
     row = [device["device"], membership.target_of(device) or "unknown", device.get("slot", "")]
-    row += [", ".join(device["tags"]), _presence(device, now)]
+    row += [", ".join(device["tags"]), device_words.presence(device, now)]
     row.append(f"{span(now - device['seen_at'])} ago" if "target" in device else "")
     row.append(", ".join(f"{m['model']} {m['release'] or 'none'}" for m in device["models"]))
     view = [device.get("view") or "–"] if with_view else []
@@ -272,91 +272,3 @@ def _accuracy(one: dict[str, Any]) -> str:
 def _warn(problem: str) -> None:
     if problem:
         say(f"[yellow]but[/]   {safe(problem)}", stderr=True)
-
-
-def _presence(device: dict[str, Any], now: float) -> str:
-    if device["online"] is None:
-        return "unknown"
-    if device["silent_since"] is not None:
-        return f"silent for {span(now - device['silent_since'])}"
-    return "online" if device["online"] else "offline"
-
-
-def _view(word: str) -> str:
-    return f"{word}: {views.TROUBLES[word]}" if word in views.TROUBLES else word
-
-
-def _enrolment(device: dict[str, Any]) -> str:
-    found = device["enrolment"]
-    if not found:
-        return f"no; {device['trouble']}" if device["waiting"] else "no"
-    if found["revoked_at"]:
-        return f"revoked at {moment(found['revoked_at'])}"
-    if not found["generation"]:
-        return f"no; approved at {moment(found['approved_at'])}"
-    at = f"as {found['target']} at {moment(found['enrolled_at'])}"
-    return at if "target" in device else f"{at}; never heard"
-
-
-def _facts(device: dict[str, Any], now: float) -> list[tuple[str, object]]:
-    rows: list[tuple[str, object]] = [
-        ("device", device["device"]),
-        ("presence", _presence(device, now)),
-        ("enrolled", _enrolment(device)),
-    ]
-    if "target" in device:
-        runtimes = (f"{name} {version}".strip() for name, version in device["runtimes"].items())
-        rows += [
-            ("target", device["target"]),
-            ("slot", device["slot"]),
-            ("tags", ", ".join(device["tags"]) or "none"),
-            ("last report", f"{span(now - device['seen_at'])} ago, {moment(device['seen_at'])}"),
-            ("boot, report", f"{device['boot']}, {device['n']}"),
-            ("agent", device["agent"]),
-            ("reads", ", ".join(f"{kind} v {v}" for kind, v in device["reads"].items())),
-            ("free flash", f"{device['free_flash']:,} bytes"),
-            ("free RAM", f"{device['free_ram']:,} bytes, largest piece"),
-            ("runtimes", ", ".join(runtimes) or "none"),
-            ("accelerator", device["accelerator"] or "none"),
-        ]
-        if device["root"]:
-            rows.append(("root", f"version {device['root']}"))
-        if device["view"]:
-            rows.append(("view of orders", _view(device["view"])))
-        if device["install"]:
-            rows.append(("install", device["install"]))
-        if device["replaced_at"]:
-            at = moment(device["replaced_at"])
-            ago = span(now - device["replaced_at"])
-            rows.append(("replaced", f"at {at}, {ago} ago: it began with an empty state"))
-        if device["cloned"]:
-            ignored = plural(device["clones"], "report")
-            rows.append(
-                (
-                    "clone",
-                    f"{clones([device['device']])}; {ignored} of the other one ignored. If the "
-                    "other one is the right one and this one is gone: modelwave device forget "
-                    f"{device['device']}",
-                )
-            )
-        if device["refused"]:
-            rows.append(("last refusal", device["refused"]))
-        if device["stale"]:
-            rows.append(
-                (
-                    "old reports",
-                    f"{device['stale']} older than this one were ignored; if the device was "
-                    f"reinstalled, run: modelwave device forget {device['device']}",
-                )
-            )
-    if device["proven"] is not None:
-        rows.append(("proven", "its last report" if device["proven"] else "no"))
-    if device["unproven"]:
-        said = device["unproven"]
-        when = span(now - said["at"])
-        rows.append(("not proven", f"{said['count']}; {when} ago: {said['reason']}"))
-    if device["bad"]:
-        bad = device["bad"]
-        when = span(now - bad["at"])
-        rows.append(("not understood", f"{bad['count']}; {when} ago: {bad['reason']}"))
-    return rows

@@ -9,10 +9,9 @@ from modelwave_controller.cli.deployments import fleet_deployments
 from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.log import fleet_log
 from modelwave_controller.cli.options import JsonOption
-from modelwave_controller.phrases import clones, listed, plural
+from modelwave_controller.operations import troubles
+from modelwave_controller.phrases import plural
 from modelwave_controller.results.fleet import Fleet, ReleaseSums, ShadowSums
-from modelwave_controller.storage import views
-from modelwave_controller.storage.proven import REQUIRE
 from modelwave_controller.terminal import facts, print_json, say, show, table
 
 app = typer.Typer(no_args_is_help=True)
@@ -53,56 +52,13 @@ def _print(found: Fleet) -> None:
         head.append(("service", _service(found)))
     if found.shares:
         head.append(("shares", _shares(found)))
-    if found.clock_doubt:
-        head.append(("clock", f"{found.clock_doubt}: no order is signed; `modelwave clock show`"))
-    if found.key_away:
-        head.append(("order key", f"{found.key_away}: no order is signed until it is back"))
-    if found.cloned:
-        head.append(("clones", clones(found.cloned)))
-    head += [(word, _not_fresh(word, names)) for word, names in found.views.items()]
-    head += _membership(found) + _unproven(found)
-    for model, doubt in found.behind.items():
-        head.append(("behind", f"{doubt}: `modelwave recover {model}`"))
-    if found.restored:
-        models = ", ".join(found.restored)
-        head.append(("restored", f"no order of {models} is signed until `modelwave recover`"))
-    head += [("warning", warning) for warning in found.warnings]
+    head += troubles.of(found)
     show(facts(head))
     if found.live:
         rows = [(e["model"], e["release"] or "none", e["devices"]) for e in found.live]
         say("")
         show(table(("model", "live release", "devices"), rows))
     _print_sums(found)
-
-
-def _not_fresh(word: str, names: list[str]) -> str:
-    return f"{plural(len(names), 'device')} ({listed(names)}): {views.TROUBLES[word]}"
-
-
-def _membership(found: Fleet) -> list[tuple[str, str]]:
-    its = found.membership
-    expected, waiting, revoked = its.expected, its.waiting, its.revoked
-    head = []
-    if expected:
-        number = plural(len(expected), "enrolled device")
-        head.append(("missing", f"{number} never heard: {listed(expected)}"))
-    if waiting:
-        head.append(("waiting", f"for `modelwave device approve`: {listed(waiting)}"))
-    if revoked:
-        head.append(("revoked", f"and still reporting: {listed(revoked)}"))
-    return head
-
-
-def _unproven(found: Fleet) -> list[tuple[str, str]]:
-    head = []
-    if found.in_doubt:
-        told = f"the last report of {plural(len(found.in_doubt), 'device')}"
-        head.append(("not proven", f"{told}: {listed(found.in_doubt)}"))
-    if found.unproven:
-        fate = "does not count" if found.proof == REQUIRE else "counts all the same"
-        names = listed(found.unproven)
-        head.append(("doubtful", f"what came in the last day in the name of {names}: it {fate}"))
-    return head
 
 
 def _print_sums(found: Fleet) -> None:

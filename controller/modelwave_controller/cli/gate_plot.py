@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from math import floor, log10
 from typing import NamedTuple
 
-from modelwave_controller.cli.intervals import Estimate, Scale, scale_of
-from modelwave_controller.cli.markup import Markup, element
+from modelwave_controller.drawing.intervals import Estimate, Scale, mark, scale_of
+from modelwave_controller.drawing.markup import Markup, element
 from modelwave_controller.judge.verdicts import FAIL, HOLD, PASS
 from modelwave_controller.results.report import GateCourse, GateLook
 
@@ -33,14 +33,6 @@ class _Stage(NamedTuple):
     @property
     def margin(self) -> float | None:
         return next((one.margin for one in self.looks if one.margin is not None), None)
-
-
-def mark(verdict: str) -> Markup:
-    """Returns the mark of a verdict, around 0,0: a dot for PASS, a cross for FAIL, a ring else."""
-    if verdict == FAIL:
-        return element("path", class_="mark fail", d="M-5 -5L5 5M-5 5L5 -5")
-    kind = "mark pass" if verdict == PASS else "mark inconclusive"
-    return element("circle", class_=kind, cx="0", cy="0", r="4.5")
 
 
 def estimate_of(look: GateLook) -> Estimate:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from modelwave_controller.cli.intervals import Estimate, Scale
+from modelwave_controller.drawing.intervals import Estimate, Scale
 from modelwave_controller.results.report import GateCourse
 
 NONE = "–"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from modelwave_controller.cli.intervals import Estimate, scale_of
 from modelwave_controller.cli.report_cells import NONE, Cell, Heading, Interval, Part, Word
+from modelwave_controller.drawing.intervals import Estimate, scale_of
 from modelwave_controller.judge.verdicts import FAIL
 from modelwave_controller.phrases import plural
 from modelwave_controller.results.report import GateCourse, RolloutReport

@@ -3,8 +3,7 @@ style is report.css, which is written into it."""
 
 from importlib.resources import files
 
-from modelwave_controller.cli import gate_plot, intervals, sparkline
-from modelwave_controller.cli.markup import Markup, element, html, joined, words
+from modelwave_controller.cli import gate_plot
 from modelwave_controller.cli.report_cells import (
     Cell,
     Interval,
@@ -15,11 +14,12 @@ from modelwave_controller.cli.report_cells import (
     Word,
 )
 from modelwave_controller.cli.report_parts import facts_of, parts_of, title_of
+from modelwave_controller.drawing import bars, intervals, sparkline
+from modelwave_controller.drawing.markup import Markup, element, html, joined, words
 from modelwave_controller.results.report import RolloutReport
 
 # Besides that nothing in the page asks for it, a browser may load and run nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_BAR_WIDTH = 100
 
 
 def page(report: RolloutReport, utc: bool) -> str:
@@ -88,42 +88,16 @@ def _cell(cell: Cell) -> Markup:
             date, _, time = cell.text.partition(" ")
             return joined(element("span", date), " ", element("span", time)) if time else html(date)
         case Shares():
-            return joined(element("span", cell.text), _bar(cell))
+            return joined(element("span", cell.text), bars.svg(cell.parts))
         case Series():
             line = sparkline.svg(cell.values, cell.least, cell.most, cell.told)
             return joined(element("span", cell.text), line)
         case Interval():
-            mark = gate_plot.mark(cell.verdict)
+            mark = intervals.mark(cell.verdict)
             drawn = intervals.svg(cell.estimate, cell.scale, mark, f"{cell.verdict}: {cell.text}")
             return joined(element("span", cell.text), drawn)
     return words(cell)
 
 
 def _word(text: str) -> Markup:
-    return element("span", text, class_=f"word {_class(text)}")
-
-
-def _class(text: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in text.lower())
-
-
-def _bar(shares: Shares) -> Markup:
-    """Returns a bar of the shares; it says in words what they are."""
-    whole, left = sum(count for _, count in shares.parts), 0.0
-    pieces = []
-    for what, count in shares.parts:
-        width = _BAR_WIDTH * count / whole if whole else 0
-        if width:
-            size = {"x": f"{left:.2f}", "y": "0", "width": f"{width:.2f}", "height": "10"}
-            pieces.append(element("rect", class_=_class(what), **size))
-        left += width
-    told = ", ".join(f"{count} {what}" for what, count in shares.parts if count)
-    return element(
-        "svg",
-        element("title", told or "no device"),
-        *pieces,
-        class_="bar",
-        viewBox=f"0 0 {_BAR_WIDTH} 10",
-        preserveAspectRatio="none",
-        role="img",
-    )
+    return element("span", text, class_=f"word {bars.class_of(text)}")

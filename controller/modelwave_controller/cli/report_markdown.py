@@ -5,8 +5,6 @@ Every text is escaped: nothing from outside is a link, HTML, a mention, or an ed
 
 import re
 
-from modelwave_controller.cli import intervals, sparkline
-from modelwave_controller.cli.markup import COMMAND, bounded
 from modelwave_controller.cli.report_cells import (
     Cell,
     Interval,
@@ -17,6 +15,8 @@ from modelwave_controller.cli.report_cells import (
     Word,
 )
 from modelwave_controller.cli.report_parts import facts_of, parts_of, title_of
+from modelwave_controller.drawing import intervals, sparkline
+from modelwave_controller.drawing.markup import COMMAND, bounded
 from modelwave_controller.results.report import RolloutReport
 
 # Each is written as a numeric reference: programs that draw Markdown differ in what a backslash

@@ -8,6 +8,8 @@
     answer   the caller's thread: sends heartbeats to devices that have asked
     traced   own thread: sends traces of rollouts, if the settings want it
     old      the caller's thread: deletes what is older than the fleet keeps
+    trouble  the caller's thread: notes that too many of a rollout's devices are in trouble
+    alerts   own thread: tells people of what the log has
 
 If ingest processes receive the devices (ingest.py), the link here does not, and the caller's thread
 takes over what they hand over.
@@ -31,10 +33,12 @@ from dataclasses import dataclass, field
 
 from modelwave_controller.errors import KeyAwayError, ModelwaveError, StorageError
 from modelwave_controller.home import Home
+from modelwave_controller.service.alerting import Alerting
 from modelwave_controller.service.blocks import Blocks
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.connection import WINDOW, Connection
 from modelwave_controller.service.heartbeats import Heartbeats
+from modelwave_controller.service.in_trouble import TroubleWatch
 from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import HEARD, ServiceLink
 from modelwave_controller.service.readback import ReadBack
@@ -106,6 +110,9 @@ class Leading:
         settings.vitals.figures.writes = self.writer.counts
         self.taking_over = TakingOver(store, self.heartbeats.ask, self.repeats.hear_again)
         self.retention = Retention(store, settings.home.config.database.keep_days)
+        self.trouble_watch = TroubleWatch(store, settings.home.config)
+        self.alerting = Alerting(settings.home, store, settings.clock)
+        settings.vitals.figures.alerts = {one.settings.name: one for one in self.alerting.courses}
         self.link = ServiceLink(
             settings.broker,
             fleet,
@@ -127,6 +134,7 @@ class Leading:
         self.writer.start()
         self.link.start()
         self.blocks.start()
+        self.alerting.start()
         if self.traced is not None:
             self.traced.start()
         try:
@@ -135,6 +143,7 @@ class Leading:
             self.link.stop(drop=True)
             raise
         finally:
+            self.alerting.stop()
             if self.traced is not None:
                 self.traced.stop()
             self.blocks.stop()
@@ -183,6 +192,7 @@ class Leading:
                     self.taking_over.step(self.settings.clock())
                 self._answer()
                 self._delete_old()
+                self._watch_trouble()
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
             except (LeaseLost, DatabaseGone):
@@ -213,6 +223,10 @@ class Leading:
         is that of the last tick, which has looked whether the wall clock can be right."""
         if state := self.ticker.certain_state:
             self.retention.step(state, self.ticker.ticked_at, self.settings.steady())
+
+    def _watch_trouble(self) -> None:
+        if state := self.ticker.certain_state:
+            self.trouble_watch.step(state, self.settings.clock(), self.settings.steady())
 
     def _note_running(self) -> None:
         """Lets the commands see that a service runs, while the first tick waits for the look."""

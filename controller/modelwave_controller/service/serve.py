@@ -21,6 +21,7 @@ from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
 from modelwave_controller.releases import delta_files
 from modelwave_controller.service import files, leader
+from modelwave_controller.service.alerting import require_alerts
 from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.files import AddressInUse, FileServer
 from modelwave_controller.service.leader import Candidate, LeaderStore
@@ -85,6 +86,7 @@ class Service:
         self.key = home.order_key()
         self.broker = broker_of(home)
         self.policy = policy_of(home)
+        require_alerts(home)
         self.inbox = Inbox()
         self.vitals = Vitals()
         self.reach = Reach(self.broker, home.config.fleet)

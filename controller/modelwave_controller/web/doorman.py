@@ -19,8 +19,10 @@ from modelwave_controller.people.roles import Person
 from modelwave_controller.people.uses import Uses
 from modelwave_controller.storage.store import Transactions
 from modelwave_controller.web.buckets import Buckets
+from modelwave_controller.web.proxy import Proxies
 
 SCHEME = "Bearer "
+NO_PROXIES = Proxies()
 A_SECOND, AT_ONCE = 50.0, 200.0  # requests of a person
 WRONG_A_SECOND, WRONG_AT_ONCE = 1.0, 20.0  # wrong tokens from an address
 
@@ -34,11 +36,17 @@ class Doorman:
         self,
         store: Transactions,
         clock: Callable[[], float],
+        logged_in: Callable[[web.Request], str | None] = lambda _request: None,
         steady: Callable[[], float] = time.monotonic,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
-        """`clock` returns Unix seconds, `steady` those of a clock that nobody can set."""
+        """`clock` returns Unix seconds, `steady` those of a clock that nobody can set; `logged_in`
+        the token of a request that has none itself, if it may do without. `proxies` are believed
+        the address of who asks."""
+        self._proxies = proxies
         self._store = store
         self._clock = clock
+        self._logged_in = logged_in
         self._steady = steady
         self._uses = Uses(store)
         self._known = Buckets(A_SECOND, AT_ONCE)
@@ -47,15 +55,23 @@ class Doorman:
     def still(self, request: web.Request) -> Person:
         """Returns who sends the request, who was known when it began. Raises UnknownPersonError."""
         with self._store.read() as connection:
-            return tokens.verify(connection, _token_of(request), self._clock())
+            return tokens.verify(connection, self._token_of(request), self._clock())
 
     def person(self, request: web.Request) -> Person:
         """Returns who sends the request. Raises UnknownPersonError or BusyError."""
-        address = group_of(request.remote or "")
+        return self.holder(lambda: self._token_of(request), self.address(request))
+
+    def address(self, request: web.Request) -> str:
+        """Returns what stands for the address of who asks."""
+        return group_of(self._proxies.address(request))
+
+    def holder(self, token: Callable[[], str], address: str) -> Person:
+        """Returns whose the token is that `token` returns; it raises UnknownPersonError if there is
+        none. Raises UnknownPersonError or BusyError."""
         if wait := self._wrong.look(address, self._steady()):
             raise BusyError(f"too many wrong access tokens from {address}", wait)
         try:
-            text = _token_of(request)
+            text = token()
             with self._store.read() as connection:
                 found = tokens.verify(connection, text, self._clock())
         except UnknownPersonError as error:
@@ -68,6 +84,17 @@ class Doorman:
         self._uses.note(text, self._clock())
         return found
 
+    def _token_of(self, request: web.Request) -> str:
+        given = request.headers.getall("Authorization", [])
+        if not given and (token := self._logged_in(request)):
+            return token
+        if len(given) == 1 and given[0].startswith(SCHEME):
+            return given[0].removeprefix(SCHEME).strip()
+        raise UnknownPersonError(
+            "no access token: send the header `Authorization: Bearer TOKEN`; `modelwave token "
+            "create` makes one"
+        )
+
 
 def require(person: Person, call: Call[Any, Any]) -> None:
     """Raises ForbiddenError if the person's role does not allow the call."""
@@ -76,13 +103,3 @@ def require(person: Person, call: Call[Any, Any]) -> None:
             f"{person.name}, with the role {person.role}, may not {call.needs}: ask an admin for "
             "a token with another role (`modelwave token create`)"
         )
-
-
-def _token_of(request: web.Request) -> str:
-    given = request.headers.getall("Authorization", [])
-    if len(given) == 1 and given[0].startswith(SCHEME):
-        return given[0].removeprefix(SCHEME).strip()
-    raise UnknownPersonError(
-        "no access token: send the header `Authorization: Bearer TOKEN`; `modelwave token create` "
-        "makes one"
-    )

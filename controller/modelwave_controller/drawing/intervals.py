@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from math import isnan
 from typing import NamedTuple, TypeGuard
 
-from modelwave_controller.cli.markup import Markup, element
+from modelwave_controller.drawing.markup import Markup, element
+from modelwave_controller.judge.verdicts import FAIL, PASS
 
 _WIDTH, _HEIGHT, _EDGE = 180, 20, 6
 _CHARACTERS = 33
@@ -76,6 +77,14 @@ def svg(one: Estimate, scale: Scale, mark: Markup, told: str) -> Markup:
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
         role="img",
     )
+
+
+def mark(verdict: str) -> Markup:
+    """Returns the mark of a verdict, around 0,0: a dot for PASS, a cross for FAIL, a ring else."""
+    if verdict == FAIL:
+        return element("path", class_="mark fail", d="M-5 -5L5 5M-5 5L5 -5")
+    kind = "mark pass" if verdict == PASS else "mark inconclusive"
+    return element("circle", class_=kind, cx="0", cy="0", r="4.5")
 
 
 def text(one: Estimate, scale: Scale) -> str:

@@ -19,6 +19,9 @@ COMMAND = re.compile(r"`(modelwave [^`<>&|]+)`")
 class Markup(str):
     """HTML that may stand in a page as it is."""
 
+    def __html__(self) -> str:
+        return self
+
 
 def bounded(value: object) -> str:
     """Returns a text on one line, without control and direction characters, of bounded length."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from modelwave_controller.cli.markup import Markup, element
+from modelwave_controller.drawing.markup import Markup, element
 
 Values = Sequence[float | None]  # None: a gap
 

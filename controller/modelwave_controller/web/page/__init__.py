@@ -1,0 +1,1 @@
+"""The page: what people see in a browser of the calls that they may ask."""

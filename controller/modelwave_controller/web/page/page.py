@@ -1,0 +1,238 @@
+"""The page at the listener for operators: HTML for people, made from the same calls as the API.
+
+Who is not logged in is sent to the form for an access token. Forms act by calls; what a role may
+not do is refused there, and not offered in the first place.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from aiohttp import web
+
+from modelwave_controller.api.problem import problem_of
+from modelwave_controller.connections import group_of
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.errors import (
+    BusyError,
+    ModelwaveError,
+    NotFoundError,
+    OperatorError,
+    UnknownPersonError,
+)
+from modelwave_controller.people.roles import Person
+from modelwave_controller.web.page import acts, own_forms, views
+from modelwave_controller.web.page.asking import Asking
+from modelwave_controller.web.page.files import LONG, static_files
+from modelwave_controller.web.page.headers import FRESH, HEADERS
+from modelwave_controller.web.page.logins import Logins
+from modelwave_controller.web.page.rendering import render
+from modelwave_controller.web.page.views import View
+
+MAX_FORM_BYTES = 8 << 10
+AT_ONCE = 8  # pages that are made; further ones wait
+SESSION_ENDED = "you were logged out: your token or your session has ended; log in again"
+
+# Returns whose the token is, for an address. Raises UnknownPersonError or BusyError.
+HolderOf = Callable[[Callable[[], str], str], Person]
+DeskOf = Callable[[Person], AbstractContextManager[Desk]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+logger = logging.getLogger(__name__)
+
+
+class Page:
+    """Use it in one event loop."""
+
+    def __init__(
+        self,
+        fleet: str,
+        holder_of: HolderOf,
+        desk_of: DeskOf,
+        logins: Logins,
+    ) -> None:
+        self._fleet = fleet
+        self._holder_of = holder_of
+        self._desk_of = desk_of
+        self._logins = logins
+        self._files = static_files()
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    def add_routes(self, application: web.Application) -> None:
+        router = application.router
+        router.add_get("/static/{name}", self._static)
+        router.add_get("/login", self._answering(self._login_page))
+        router.add_post("/login", self._answering(self._login))
+        router.add_post("/logout", self._answering(self._logout))
+        for view in views.VIEWS:
+            router.add_get(view.path, self._answering(self._shows(view)))
+        router.add_post("/rollouts/{rollout}/{act}", self._answering(self._act))
+
+    def _answering(self, handler: Handler) -> Handler:
+        """Returns the handler with the page's headers, and errors as pages."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                async with self._at_once:
+                    response = await handler(request)
+            except UnknownPersonError:
+                response = self._to_login(request)
+            except ModelwaveError as error:
+                response = self._problem(request, error)
+            except (asyncio.CancelledError, ConnectionError, web.HTTPException):
+                raise
+            except Exception:
+                logger.exception("the page %s failed", request.path[:200])
+                response = self._problem(
+                    request, ModelwaveError("the service failed: its log says how; try again")
+                )
+            response.headers.update(HEADERS | FRESH)
+            return response
+
+        return answer
+
+    # Pages.
+
+    def _shows(self, view: View) -> Handler:
+        async def show(request: web.Request) -> web.StreamResponse:
+            return await asyncio.to_thread(self._shown, view, request)
+
+        return show
+
+    def _shown(self, view: View, request: web.Request, problem: str = "") -> web.Response:
+        """Returns the page; after an act that was refused it says why."""
+        person = self._known(request)
+        with self._desk_of(person) as desk:
+            values = view.values(Asking(desk), request.match_info, request.query)
+        values |= {"problem": problem, "done": request.query.get("done", "")}
+        status = 422 if problem else 200
+        return self._rendered(request, view.template, values, status)
+
+    def _known(self, request: web.Request) -> Person:
+        """Returns who is logged in. Raises UnknownPersonError if nobody is, or their token has
+        ended."""
+        session = self._logins.session(request)
+        if session is None:
+            raise UnknownPersonError(SESSION_ENDED)
+        try:
+            token = session.token
+            person = self._holder_of(lambda: token, group_of(request.remote or ""))
+        except UnknownPersonError:
+            self._logins.end(request)
+            raise
+        session.person = person
+        return person
+
+    def _rendered(
+        self,
+        request: web.Request,
+        template: str,
+        values: dict[str, Any],
+        status: int = 200,
+    ) -> web.Response:
+        session = self._logins.session(request)
+        versions = {name: one.version for name, one in self._files.items()}
+        values = {
+            "fleet_name": self._fleet,
+            "person": session.person if session else None,
+            "csrf": session.csrf if session else "",
+            "versions": versions,
+            "here": request.path.split("/")[1],
+            "path": request.path,
+        } | values
+        body = render(template, request.path, values)
+        return web.Response(body=body, status=status, content_type="text/html", charset="utf-8")
+
+    def _problem(self, request: web.Request, error: ModelwaveError) -> web.Response:
+        told = problem_of(error)
+        values = {"title": told.title, "detail": told.detail}
+        response = self._rendered(request, "problem.html", values, told.status)
+        if isinstance(error, BusyError):
+            response.headers["Retry-After"] = str(round(error.seconds + 0.5))
+        return response
+
+    # Who is there.
+
+    def _to_login(self, request: web.Request) -> web.Response:
+        up = "../" * (request.path.count("/") - 1)
+        return web.Response(status=303, headers={"Location": f"{up}login"})
+
+    async def _login_page(self, request: web.Request) -> web.StreamResponse:
+        return self._rendered(request, "login.html", {"problem": ""})
+
+    async def _login(self, request: web.Request) -> web.StreamResponse:
+        form = await _form(request)
+        own_forms.require_own_origin(request.headers, request.host)
+        text = form.get("token", "").strip()
+        address = group_of(request.remote or "")
+        try:
+            await asyncio.to_thread(self._holder_of, lambda: text, address)
+        except (UnknownPersonError, BusyError) as error:
+            status = problem_of(error).status
+            return self._rendered(request, "login.html", {"problem": str(error)}, status)
+        response = web.Response(status=303, headers={"Location": "./"})
+        self._logins.begin(request, text, response)
+        return response
+
+    async def _logout(self, request: web.Request) -> web.StreamResponse:
+        await self._own_form(request)
+        self._logins.end(request)
+        return web.Response(status=303, headers={"Location": "login"})
+
+    async def _own_form(self, request: web.Request) -> dict[str, str]:
+        """Returns the fields of a form of our own page. Raises ForbiddenError for others."""
+        form = await _form(request)
+        own_forms.require_own_origin(request.headers, request.host)
+        session = self._logins.session(request)
+        if session is None:
+            raise UnknownPersonError(SESSION_ENDED)
+        own_forms.require_token(form.pop("csrf", ""), session.csrf)
+        return form
+
+    # Acts.
+
+    async def _act(self, request: web.Request) -> web.StreamResponse:
+        form = await self._own_form(request)
+        return await asyncio.to_thread(self._acted, request, form)
+
+    def _acted(self, request: web.Request, form: dict[str, str]) -> web.Response:
+        person = self._known(request)
+        name = request.match_info["act"]
+        call = acts.CALLS.get(name)
+        if call is None:
+            raise NotFoundError(f"there is no act {name[:40]!r} for a rollout")
+        fields = form | {"rollout": request.match_info["rollout"]}
+        try:
+            with self._desk_of(person) as desk:
+                Asking(desk).ask_text(call, fields)
+        except OperatorError as error:
+            return self._shown(views.BY_PATH["/rollouts/{rollout}"], request, str(error))
+        return web.Response(status=303, headers={"Location": f"../{fields['rollout']}?done={name}"})
+
+    async def _static(self, request: web.Request) -> web.StreamResponse:
+        found = self._files.get(request.match_info["name"])
+        if found is None:
+            raise web.HTTPNotFound
+        return web.Response(
+            body=found.data,
+            content_type=found.content_type,
+            charset="utf-8",
+            headers=HEADERS | LONG,
+        )
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """Returns the fields of a form, each given once. Raises OperatorError."""
+    kind = "application/x-www-form-urlencoded"
+    if request.content_type != kind:
+        raise OperatorError(f"Content-Type: a form is {kind}")
+    if (request.content_length or 0) > MAX_FORM_BYTES:
+        raise OperatorError(f"the form: at most {MAX_FORM_BYTES} bytes")
+    found: dict[str, str] = {}
+    for name, value in (await request.post()).items():
+        if name in found or not isinstance(value, str):
+            raise OperatorError(f"{name[:40]}: give it once, as text")
+        found[name] = value
+    return found

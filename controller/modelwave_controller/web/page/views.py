@@ -1,0 +1,112 @@
+"""What each page shows: asks the calls that it is made of, and returns the values of its template.
+
+A view gets the fields of the path and the query as texts; the calls check them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from modelwave_controller.api import devices as device_calls
+from modelwave_controller.api import fleet as fleet_calls
+from modelwave_controller.api import rollouts as rollout_calls
+from modelwave_controller.api.call import Call
+from modelwave_controller.operations import device_words, membership, troubles
+from modelwave_controller.operations.device_entries import doing
+from modelwave_controller.rollout.state import FINAL
+from modelwave_controller.web.page import acts, tiles
+from modelwave_controller.web.page.asking import Asking
+
+DEVICES, ROLLOUTS = 100, 100  # of a page
+EVENTS, MORE_EVENTS = "100", "1000"
+NEWEST_EVENTS = 12  # beside something else
+FILTERS = ("target", "tag", "model", "not_on", "offline", "trouble")
+
+Fields = Mapping[str, str]
+Values = dict[str, Any]
+
+
+class View(NamedTuple):
+    """A page: its path, its template, the call that it cannot be without, and what makes its
+    values."""
+
+    path: str
+    template: str
+    needs: Call[Any, Any]
+    values: Callable[[Asking, Fields, Fields], Values]
+
+
+def fleet(asking: Asking, _path: Fields, _query: Fields) -> Values:
+    found = asking.ask(fleet_calls.STATUS)
+    every = asking.ask(rollout_calls.LIST)
+    return {
+        "fleet": found,
+        "troubles": troubles.of(found),
+        "under_way": [one for one in reversed(every) if one.status not in FINAL],
+        "events_of_all": asking.ask(fleet_calls.LOG, limit=NEWEST_EVENTS).entries[::-1],
+    }
+
+
+def rollouts(asking: Asking, _path: Fields, query: Fields) -> Values:
+    every = asking.ask(rollout_calls.LIST)[::-1]
+    before = query.get("before", "")
+    if before.isdecimal():
+        every = [one for one in every if one.rollout < int(before[:18])]
+    return {"rollouts": every[:ROLLOUTS], "more": len(every) > ROLLOUTS}
+
+
+def rollout(asking: Asking, path: Fields, _query: Fields) -> Values:
+    status = asking.ask_text(rollout_calls.STATUS, {"rollout": path["rollout"]})
+    events = asking.ask(fleet_calls.LOG, rollout=str(status.rollout), limit=NEWEST_EVENTS)
+    return {
+        "status": status,
+        "ladder": tiles.ladder(status),
+        "tiles": tiles.tiles(status),
+        "acts": acts.offered(status, asking.person),
+        "approves_not": acts.approves_not(status, asking.person),
+        "newest": events.entries[::-1],
+        "done_words": acts.DONE,
+    }
+
+
+def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
+    fields = {name: query.get(name, "").strip() for name in (*FILTERS, "after")}
+    found = asking.ask_text(device_calls.LIST, fields | {"limit": str(DEVICES)})
+    last = found.devices[-1]["device"] if found.devices else ""
+    return {
+        "page": found,
+        "filters": {name: fields[name] for name in FILTERS if fields[name]},
+        "after": fields["after"],
+        "next": last if found.more else "",
+        "per_page": DEVICES,
+        "presence": device_words.presence,
+        "target_of": membership.target_of,
+        "now": asking.now,
+    }
+
+
+def device(asking: Asking, path: Fields, _query: Fields) -> Values:
+    return {
+        "device": asking.ask_text(device_calls.SHOW, {"device": path["device"]}),
+        "doing": doing,
+        "presence": device_words.presence,
+        "facts": device_words.facts,
+        "now": asking.now,
+    }
+
+
+def log(asking: Asking, _path: Fields, query: Fields) -> Values:
+    fields = {name: query.get(name, "").strip() for name in ("rollout", "answers")}
+    fields["limit"] = MORE_EVENTS if query.get("limit") == MORE_EVENTS else EVENTS
+    found = asking.ask_text(fleet_calls.LOG, fields)
+    return {"page": found, "entries": found.entries[::-1], "asked": fields}
+
+
+VIEWS = (
+    View("/", "fleet.html", fleet_calls.STATUS, fleet),
+    View("/rollouts", "rollouts.html", rollout_calls.LIST, rollouts),
+    View("/rollouts/{rollout}", "rollout.html", rollout_calls.STATUS, rollout),
+    View("/devices", "devices.html", device_calls.LIST, devices),
+    View("/devices/{device}", "device.html", device_calls.SHOW, device),
+    View("/log", "log.html", fleet_calls.LOG, log),
+)
+BY_PATH = {view.path: view for view in VIEWS}

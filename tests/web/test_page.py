@@ -1,0 +1,275 @@
+"""The page: who is let in, what each role sees and may do, and what comes from elsewhere."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelwave_controller.people.roles import ROLES
+from modelwave_controller.rollout.plan import make_plan
+from tests.controller.observing_fleet import ObservingFleet, judging
+from tests.controller.rollout_world import World, newest, quick
+from tests.web.page_reader import PageReader
+from tests.web.served import served
+
+PAGES = ("/", "/rollouts", "/rollouts/1", "/devices", "/devices/d0", "/log")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A judged rollout of which the first stage has been looked at."""
+    made = World(tmp_path_factory.mktemp("page"), devices=50)
+    fleet = ObservingFleet(made)
+    fleet.begin(judging("accuracy >= baseline - 0.05"))
+    for _ in range(6):
+        fleet.step()
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def reader(world: World) -> Iterator[PageReader]:
+    with served(world) as url:
+        yield PageReader(url)
+
+
+def test_who_is_not_logged_in_is_sent_to_the_form(reader: PageReader) -> None:
+    for path in PAGES:
+        answer = reader.get(path)
+        assert answer.status == 303
+        assert answer.headers["Location"].endswith("login")
+        assert "d0" not in answer.text
+    assert 'type="password"' in reader.get("/login").text
+
+
+def test_a_wrong_token_is_refused_and_not_repeated(reader: PageReader) -> None:
+    answer = reader.post("/login", {"token": "mw_secret"})
+    assert answer.status == 401
+    assert "mw_secret" not in answer.text
+    assert not reader.cookies
+
+
+def test_the_cookie_is_no_token_and_scripts_and_other_sites_do_not_get_it(
+    reader: PageReader,
+) -> None:
+    answer = reader.post("/login", {"token": "viewer"})
+    cookie = answer.headers["Set-Cookie"]
+    assert "viewer" not in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "Path" not in cookie, "it is for the folder of the page, behind a proxy too"
+    assert "Secure" not in cookie
+    behind = reader.post("/login", {"token": "viewer"}, X_Forwarded_Proto="https")
+    assert "Secure" in behind.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_sees_every_page(reader: PageReader, role: str) -> None:
+    reader.log_in(role)
+    for path in PAGES:
+        answer = reader.get(path)
+        assert answer.status == 200, path
+        assert role in answer.text
+
+
+def test_a_page_weighs_little_and_runs_nothing_but_its_own_files(reader: PageReader) -> None:
+    reader.log_in("admin")
+    for path in PAGES:
+        answer = reader.get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert not re.search(r"<script(?![^>]* src=)|<style| style=| on[a-z]+=", answer.text)
+        up = "../" * (path.count("/") - 1)
+        links = re.findall(r'(?:src|href)="(?:\.\./)*(static/[^"]+)"', answer.text)
+        parts = {link: reader.get(f"/{link}") for link in links}
+        assert all(part.status == 200 for part in parts.values()), up
+        weight = len(answer.text.encode()) + sum(len(p.text.encode()) for p in parts.values())
+        assert weight <= 150_000, f"{path}: {weight} bytes"
+
+
+def test_the_rollout_says_what_it_waits_for_and_what_its_gates_found(reader: PageReader) -> None:
+    reader.log_in("viewer")
+    page = reader.get("/rollouts/1").text
+    assert "stage 2 (20 %) opens in" in page
+    assert "look 3 of 4" in page
+    assert "<strong>0.00532</strong> <small>−0.0156 to 0.0262, margin 0.15</small>" in page
+    assert 'aria-current="step"' in page
+    assert page.count('class="spark"') == 2
+    assert 'class="interval"' in page
+
+
+def test_a_name_from_outside_is_escaped(reader: PageReader) -> None:
+    reader.log_in("viewer")
+    answer = reader.get("/devices?target=%3Cscript%3E")
+    assert answer.status == 422
+    assert "<script>" not in answer.text.replace("<script defer", "")
+
+
+def test_what_is_not_there_is_a_page_too(reader: PageReader) -> None:
+    reader.log_in("viewer")
+    answer = reader.get("/rollouts/77")
+    assert answer.status in (404, 422)
+    assert "modelwave rollout list" in answer.text
+    assert "Content-Security-Policy" in answer.headers
+
+
+def test_devices_come_in_pages_and_by_filters(tmp_path: Path) -> None:
+    world = World(tmp_path / "world", devices=120)
+    with served(world) as url:
+        reader = PageReader(url)
+        reader.log_in("viewer")
+        first = reader.get("/devices").text
+        assert first.count('data-label="device"') == 100
+        following = re.search(r'href="devices(\?[^"]+)" rel="next"', first)
+        assert following
+        assert reader.get(f"/devices{following[1]}").text.count('data-label="device"') == 20
+        assert "No device" in reader.get("/devices?target=rp2040").text
+        assert "checked" in reader.get("/devices?trouble=true").text
+    world.store.close()
+
+
+# Acts.
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[World]:
+    """A rollout whose first stage waits for the approval of another than who started it."""
+    made = World(tmp_path / "world", devices=4)
+    stages = [{"percent": 50, "soak_seconds": 10, "approval": True}, {"percent": 100}]
+    stages[0]["approval_by"] = "another"
+    made.start(1, make_plan({"stages": stages}), actor="some-admin")
+    made.tick()
+    yield made
+    made.store.close()
+
+
+def test_another_approves_and_who_started_it_is_told_to_wait(waiting: World) -> None:
+    with served(waiting) as url:
+        starter, other = PageReader(url), PageReader(url)
+        starter.log_in("admin")
+        other.log_in("approver")
+        assert "Another than you has to approve" in starter.get("/rollouts/1").text
+        refused = starter.act("/rollouts/1/approve")
+        assert refused.status == 422
+        assert "asks for the approval of another" in refused.text
+        assert "Approve rollout 1" in other.get("/rollouts/1").text
+        done = other.act("/rollouts/1/approve", stage="1", reason="looked at it")
+        assert "Approved." in done.text
+        assert "looked at it" in done.text
+        assert "some-approver" in done.text
+    waiting.tick()
+    assert newest(waiting).status == "RUNNING"
+
+
+@pytest.mark.parametrize("role", ["viewer", "approver"])
+def test_who_may_not_operate_is_offered_nothing_and_refused(tmp_path: Path, role: str) -> None:
+    world = World(tmp_path / "world", devices=4)
+    world.start(1, quick(50, 100))
+    world.tick()
+    with served(world) as url:
+        reader = PageReader(url)
+        reader.log_in(role)
+        assert "<details" not in reader.get("/rollouts/1").text
+        for act in ("promote", "pause", "resume", "retry", "abort", "revert"):
+            answer = reader.act(f"/rollouts/1/{act}")
+            assert answer.status == 422, act
+            assert "may not operate" in answer.text
+    assert newest(world).status == "RUNNING"
+    world.store.close()
+
+
+def test_an_operator_aborts(tmp_path: Path) -> None:
+    world = World(tmp_path / "world", devices=4)
+    world.start(1, quick(50, 100))
+    world.tick()
+    with served(world) as url:
+        reader = PageReader(url)
+        reader.log_in("operator")
+        page = reader.act("/rollouts/1/abort", reason="wrong model").text
+    assert "ABORTED" in page
+    assert "wrong model" in page
+    assert "some-operator" in page
+    world.store.close()
+
+
+def test_an_operator_pauses_resumes_and_reverts(tmp_path: Path) -> None:
+    world = World(tmp_path / "world", devices=4)
+    world.start(1, quick(50, 100))
+    world.tick()
+    with served(world) as url:
+        reader = PageReader(url)
+        reader.log_in("operator")
+        page = reader.act("/rollouts/1/pause", reason="lunch").text
+        assert "PAUSED" in page
+        assert "lunch" in page
+        assert "Resume rollout 1" in page
+        assert "Pause rollout 1" not in page
+        assert "RUNNING" in reader.act("/rollouts/1/resume").text
+        refused = reader.act("/rollouts/1/promote")
+        assert refused.status == 422
+        assert "has not passed" in refused.text
+        assert "REVERTING" in reader.act("/rollouts/1/revert").text
+        assert reader.act("/rollouts/1/frobnicate").status == 404
+    world.store.close()
+
+
+# From elsewhere.
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers"),
+    [
+        ({"csrf": "right"}, {"Origin": "https://elsewhere.example"}),
+        ({"csrf": "right"}, {"Origin": "null"}),
+        ({"csrf": "right"}, {"Origin": ""}),
+        ({"csrf": "right"}, {"Sec-Fetch-Site": "cross-site"}),
+        ({"csrf": "right"}, {"Sec-Fetch-Site": "same-site"}),
+        ({"csrf": "wrong"}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_page_of_another_origin_cannot_act(
+    tmp_path: Path, fields: dict[str, str], headers: dict[str, str]
+) -> None:
+    """Even with the cookie, as from a browser that knows no SameSite."""
+    world = World(tmp_path / "world", devices=4)
+    world.start(1, quick(50, 100))
+    world.tick()
+    with served(world) as url:
+        reader = PageReader(url)
+        reader.log_in("admin")
+        fields = {n: reader.csrf() if text == "right" else text for n, text in fields.items()}
+        answer = reader.post("/rollouts/1/abort", fields, **headers)
+        assert answer.status == 403
+        assert newest(world).status == "RUNNING"
+        assert reader.post("/logout", fields, **headers).status == 403
+        assert reader.get("/").status == 200
+    world.store.close()
+
+
+def test_a_login_from_another_origin_is_refused(reader: PageReader) -> None:
+    answer = reader.post("/login", {"token": "admin"}, Origin="https://elsewhere.example")
+    assert answer.status == 403
+    assert not reader.cookies
+
+
+def test_the_cookie_alone_reads_the_api_and_changes_nothing_there(reader: PageReader) -> None:
+    reader.log_in("admin")
+    assert reader.get("/api/v1/rollouts").status == 200
+    body = {"Content-Type": "application/json", "Origin": reader.url}
+    assert reader.send("POST", "/api/v1/rollouts/1/abort", "{}", body).status == 401
+    assert reader.get("/api/v1/rollouts", Sec_Fetch_Site="cross-site").status == 401
+
+
+def test_a_session_ends_with_its_log_out(reader: PageReader) -> None:
+    reader.log_in("viewer")
+    before = dict(reader.cookies)
+    assert reader.post("/logout", {"csrf": reader.csrf()}).status == 303
+    reader.cookies = before
+    assert reader.get("/").status == 303
