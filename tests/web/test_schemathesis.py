@@ -15,7 +15,7 @@ from tests.controller.rollout_world import World, quick
 from tests.web.served import served
 
 LONG = os.environ.get("MODELWAVE_LONG") == "1"
-EXAMPLES = 300 if LONG else 5  # of each call, in each phase
+EXAMPLES = 40 if LONG else 5  # of each call, in each phase
 
 pytestmark = pytest.mark.slow
 
