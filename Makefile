@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-long heal trust boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
+.PHONY: help setup demo page check test test-long heal trust boards-sweep lint bench scale outage retained fit models board footprint judge docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,7 @@ $(STAMP): $(VENV)/.made typings/requirements.txt
 	$(BIN)/pip install --quiet --no-deps --upgrade --target .typings -r typings/requirements.txt
 	@command -v micropython >/dev/null || scripts/get-micropython .micropython >/dev/null \
 	  || echo "no MicroPython: what runs on it is not tested (make test says so again)"
+	@test -e .axe/axe.min.js || scripts/get-axe .axe || echo "no axe-core: pages are not tested for everybody's use"
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.demo: $(VENV)/.made
@@ -34,8 +35,11 @@ $(VENV)/.made: pyproject.toml agent/pyproject.toml
 	  || { echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
 	@touch $@
 
-demo: $(VENV)/.demo ## the whole path: a good model in waves, a bad one taken back
-	$(BIN)/modelwave demo
+demo: $(VENV)/.demo ## the whole path: a good model in waves, a bad one taken back; KEEP=1 stays up
+	$(BIN)/modelwave demo $(if $(KEEP),--stay)
+
+page: $(VENV)/.demo ## the page, with 200 simulated devices and a rollout under way, until Ctrl-C
+	$(BIN)/modelwave demo --under-way
 
 check: lint ## lint, types and the quick tests, before each commit (1 to 2 minutes on 2 cores)
 	$(BIN)/pytest -m 'not slow and not e2e' --numprocesses auto --dist worksteal

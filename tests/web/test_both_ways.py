@@ -69,7 +69,8 @@ WAYS = [
 # `modelwave --server` refuses them.
 AT_HOME = """
     backup FILE; broker check; ca api HOST; ca controller; ca init; ca server HOST;
-    clock accept why; clock show; device approve d; device enrol d --out here; device revoke d; ingest 1; key rotate order;
+    clock accept why; clock show;
+    device approve d; device enrol d --out here; device revoke d; ingest 1; key rotate order;
     log prune; log verify; recover; release add BUNDLE; release list; release sbom digits 1;
     release show digits 1; root publish FILE; serve; target add FILE; target list;
     target show rp2040; token create ada --role admin; token list; token revoke ada

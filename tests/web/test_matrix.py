@@ -17,7 +17,12 @@ ADMINISTER = {"admin"}
 
 MAY = {
     "GET /api/v1/rollouts": VIEW,
+    "POST /api/v1/rollouts": OPERATE,
+    "POST /api/v1/dry-runs": VIEW,  # nothing is started
+    "POST /api/v1/plans/lint": VIEW,
+    "GET /api/v1/deployments": VIEW,
     "GET /api/v1/rollouts/{rollout}": VIEW,
+    "GET /api/v1/rollouts/{rollout}/report": VIEW,
     "POST /api/v1/rollouts/{rollout}/pause": OPERATE,
     "POST /api/v1/rollouts/{rollout}/resume": OPERATE,
     "POST /api/v1/rollouts/{rollout}/promote": OPERATE,
@@ -25,13 +30,6 @@ MAY = {
     "POST /api/v1/rollouts/{rollout}/retry": OPERATE,
     "POST /api/v1/rollouts/{rollout}/abort": OPERATE,
     "POST /api/v1/rollouts/{rollout}/revert": OPERATE,
-    "GET /api/v1/rollouts/{rollout}/report": VIEW,
-    "POST /api/v1/rollouts": OPERATE,
-    "POST /api/v1/dry-runs": VIEW,
-    "POST /api/v1/plans/lint": VIEW,
-    "GET /api/v1/deployments": VIEW,
-    "GET /api/v1/alerts": VIEW,
-    "POST /api/v1/alerts/{alert}/test": OPERATE,
     "GET /api/v1/fleet": VIEW,
     "GET /api/v1/log": VIEW,
     "GET /api/v1/log/stream": VIEW,
@@ -39,6 +37,8 @@ MAY = {
     "GET /api/v1/devices/{device}": VIEW,
     "DELETE /api/v1/devices/{device}": OPERATE,
     "POST /api/v1/tags": OPERATE,
+    "GET /api/v1/alerts": VIEW,
+    "POST /api/v1/alerts/{alert}/test": OPERATE,
 }
 
 

@@ -3,6 +3,7 @@
 import json
 import socket
 from pathlib import Path
+from typing import NamedTuple
 
 from modelwave_controller.demo.command import CommandLine
 from modelwave_controller.demo.processes import Processes
@@ -16,20 +17,27 @@ def start_broker(operator: CommandLine, running: Processes) -> str:
     return f"mqtt://127.0.0.1:{json.loads(ready.read_text())['port']}"
 
 
-def start_serve(operator: CommandLine, running: Processes) -> str:
-    """Starts the controller, and returns the URL of its files once it serves them."""
-    ready = _start(operator, running, "serve", "--tick-seconds", "0.2")
-    return str(json.loads(ready.read_text())["files_url"])
+class Urls(NamedTuple):
+    """Where the controller serves files, and where its page is."""
+
+    files: str
+    page: str
+
+
+def start_serve(operator: CommandLine, running: Processes) -> Urls:
+    """Starts the controller, and returns its URLs once it serves them."""
+    ready = json.loads(_start(operator, running, "serve", "--tick-seconds", "0.2").read_text())
+    return Urls(str(ready["files_url"]), str(ready["url"]))
 
 
 def settle(operator: CommandLine, broker: str) -> str:
-    """Writes the broker's URL, and free ports for files and operators, into a new home's settings.
+    """Writes the broker's URL, and free ports for files and the page, into a new home's settings.
     Returns the entry of the files' host for agent.toml."""
     settings = operator.home / "controller.toml"
     files = f"127.0.0.1:{free_port()}"
     text = settings.read_text().replace("mqtt://127.0.0.1:1883", broker)
     text = text.replace("127.0.0.1:8180", files)
-    settings.write_text(text.replace("127.0.0.1:8181", "127.0.0.1:0"))
+    settings.write_text(text.replace("127.0.0.1:8181", f"127.0.0.1:{free_port()}"))
     return files
 
 

@@ -131,6 +131,7 @@ class Story:
         """A broker, a controller and a fleet of agents start; five models are released."""
         self.operator.shows("init", FLEET_NAME)
         broker = self._start_service()
+        say(f"  the page is at {safe(self.page_url)}")
         daemons = sum(device.daemon for device in self.fleet)
         say(f"  {len(self.fleet)} agents on CPython, {daemons} of them daemons")
         heldout = self.models / catalogue(self.models)["heldout"]["file"]
@@ -272,7 +273,8 @@ class Story:
         """Starts broker and controller, and returns the broker's URL."""
         url = start_broker(self.operator, self.running)
         self.files = settle(self.operator, url)
-        self.files_url = start_serve(self.operator, self.running)
+        urls = start_serve(self.operator, self.running)
+        self.files_url, self.page_url = urls
         return url
 
     def _set_up_boards(self) -> None:
