@@ -119,14 +119,6 @@ headers_file = ""    # lines NAME: VALUE, such as a password
 ca = ""              # PEM file; empty: the system's certificate authorities
 devices = 20         # of about so many devices of each order the answers are shown
 
-[tracing]
-# The URL of an OpenTelemetry collector, such as "http://127.0.0.1:4318/v1/traces", which is sent a
-# trace of each rollout (docs/operations.md; it needs modelwave[otel]). "": none.
-endpoint = ""
-headers_file = ""    # lines NAME: VALUE, such as a password
-ca = ""              # PEM file; empty: the system's certificate authorities
-devices = 20         # of about so many devices of each order the answers are shown
-
 [ingest]
 # 0: `modelwave serve` receives all devices itself. With PostgreSQL, the number of processes that
 # do it instead, `modelwave ingest 1`, `modelwave ingest 2` and so on (docs/operations.md).
