@@ -30,8 +30,6 @@ MAY = {
     "POST /api/v1/rollouts/{rollout}/retry": OPERATE,
     "POST /api/v1/rollouts/{rollout}/abort": OPERATE,
     "POST /api/v1/rollouts/{rollout}/revert": OPERATE,
-    "GET /api/v1/alerts": VIEW,
-    "POST /api/v1/alerts/{alert}/test": OPERATE,
     "GET /api/v1/fleet": VIEW,
     "GET /api/v1/log": VIEW,
     "GET /api/v1/log/stream": VIEW,
