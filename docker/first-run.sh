@@ -3,6 +3,7 @@
 # the service, which gets no offline key. It asks for the passphrase of the offline keys.
 set -eu
 : "${MODELWAVE_FLEET:?}" "${MODELWAVE_OFFLINE_HOME:?}" "${MODELWAVE_HOME:?}" "${MODELWAVE_SECRET:?}"
+: "${MODELWAVE_BROKER_HOSTS:?}" "${MODELWAVE_API_HOSTS:?}"
 if [ -e "$MODELWAVE_HOME/root.json" ]; then
   echo "first-run: the fleet is there already"
   exit
@@ -27,11 +28,15 @@ modelwave --home "$MODELWAVE_OFFLINE_HOME" ca init
 # shellcheck disable=SC2086 # several names
 modelwave --home "$MODELWAVE_OFFLINE_HOME" ca server $MODELWAVE_BROKER_HOSTS
 modelwave --home "$MODELWAVE_OFFLINE_HOME" ca controller
+# shellcheck disable=SC2086 # several names
+modelwave --home "$MODELWAVE_OFFLINE_HOME" ca api $MODELWAVE_API_HOSTS
 python -c 'import secrets; print(secrets.token_urlsafe(32))' > "$MODELWAVE_SECRET/database-password"
 
 cd "$MODELWAVE_OFFLINE_HOME"
 mv broker/* "$MODELWAVE_HOME/broker/"
 mv order.key report.key ca controller.toml "$MODELWAVE_HOME/"
+mkdir ca
+cp "$MODELWAVE_HOME"/ca/ca.* ca/ # for later certificates
 cat > "$MODELWAVE_HOME/controller.toml" <<SETTINGS
 fleet = "$MODELWAVE_FLEET"
 
@@ -50,6 +55,11 @@ password_file = "$MODELWAVE_SECRET/database-password"
 [files]
 listen = "0.0.0.0:8180"
 urls = ["http://controller:8180/files"]
+
+[api]
+listen = "0.0.0.0:8181"
+certificate = "ca/api.pem"
+key = "ca/api.key"
 
 [devices]
 proof = "require"

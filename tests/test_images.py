@@ -19,7 +19,7 @@ AGENT, OWN = ROOT / "agent" / "pyproject.toml", ROOT / "pyproject.toml"
 # What scripts/lock-requirements locks for each image: extras of both packages.
 IMAGES = {
     "agent": ({AGENT: ["tflite"]}),
-    "controller": ({AGENT: [], OWN: ["controller", "postgres", "boards"]}),
+    "controller": ({AGENT: [], OWN: ["controller", "postgres", "boards", "otel"]}),
     "operator": ({AGENT: ["tflite", "onnx"], OWN: ["controller", "postgres", "boards"]}),
 }
 DIGEST = "sha256:" + "0123456789abcdef" * 4

@@ -73,6 +73,7 @@ DRAFTS = {
         controller.rollout      controller.home
         controller.rollout      controller.models.targets
         controller.home         controller.models.targets
+        controller.tracing      controller.rollout.events
         controller.evidence     controller.storage.windows
         controller.rollout      controller.evidence.findings
         controller.trust        controller.rollout.state

@@ -14,6 +14,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
+def is_loopback(host: str) -> bool:
+    """Returns whether the name or address is of this machine itself."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class Bounds(NamedTuple):
     """How many connections there may be."""
 

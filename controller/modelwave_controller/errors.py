@@ -6,6 +6,7 @@ says what to do; `modelwave` prints it and exits with `exit_code`.
     StorageError   the disk or the database fails              1
     KeyAwayError   an agent or a token with a key is away      1
     ServerError    a remote service is not reached, or fails   1
+    NotTakenError  an alert is not taken by its receiver       1
 """
 
 from math import ceil
@@ -52,6 +53,22 @@ class BusyError(OperatorError):
         self.seconds = seconds
 
 
+class MalformedError(OperatorError):
+    """What came is no request of HTTP."""
+
+
+class MethodError(OperatorError):
+    """A path has not this method of HTTP."""
+
+
+class TooLargeError(OperatorError):
+    """A body is too long."""
+
+
+class ContentTypeError(OperatorError):
+    """A body is of another type than is wanted."""
+
+
 class ConflictError(OperatorError):
     """Another request is in the way of this one."""
 
@@ -76,3 +93,7 @@ class KeyAwayError(ModelwaveError):
 
 class ServerError(ModelwaveError):
     """The service at --server is not reached, or its answer is none."""
+
+
+class NotTakenError(ModelwaveError):
+    """The receiver of an alert, or its command, did not take a message."""

@@ -16,7 +16,6 @@ ca/               the certificate of the fleet's authority; its key is in offlin
 modelwave.db      events, devices and messages to publish
 """
 
-import ipaddress
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -34,9 +33,12 @@ from pydantic import (
 )
 
 from modelwave_controller import disk, environment
+from modelwave_controller.alerts.settings import Alerts
+from modelwave_controller.connections import is_loopback
 from modelwave_controller.environment import ORDER_PASSPHRASE
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.interruption import held_back
+from modelwave_controller.tracing.settings import TracingSettings
 from modelwave_controller.trust import (
     chain,
     custody,
@@ -103,6 +105,16 @@ deltas = true
 listen = "127.0.0.1:8181"
 certificate = ""     # PEM file with the certificate, and those that it needs
 key = ""             # PEM file of its key, without a passphrase
+# Where people reach it, perhaps through a reverse proxy, for the links in alerts:
+# url = "https://fleet.example"
+
+[tracing]
+# The URL of an OpenTelemetry collector, such as "http://127.0.0.1:4318/v1/traces", which is sent a
+# trace of each rollout (docs/operations.md; it needs modelwave[otel]). "": none.
+endpoint = ""
+headers_file = ""    # lines NAME: VALUE, such as a password
+ca = ""              # PEM file; empty: the system's certificate authorities
+devices = 20         # of about so many devices of each order the answers are shown
 
 [ingest]
 # 0: `modelwave serve` receives all devices itself. With PostgreSQL, the number of processes that
@@ -120,6 +132,15 @@ unknown = "count"
 # names in files.urls lead into a private network.
 broker = ""
 private_networks = false
+# From which share of a rollout's devices in trouble on an alert tells it.
+trouble_share = 0.1
+
+# Who is told when a rollout is held, and of what else; any number of these (docs/alerts.md):
+# [[alerts]]
+# name = "on-call"
+# on = ["held", "gate_failed", "reverted", "finished", "approval_wanted", "in_trouble"]
+# url = "https://alerts.example/modelwave"
+# secret_file = "on-call.secret"
 """
 
 
@@ -174,13 +195,6 @@ def _listen(value: str) -> str:
 
 def _listen_or_not(value: str) -> str:
     return _listen(value) if value else ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _line(value: str) -> str:
@@ -260,10 +274,19 @@ class FilesSettings(_Settings):
         return listen_address(self.listen)
 
 
+def _page_url(value: str) -> str:
+    parts = urlsplit(value)
+    fits = parts.scheme in ("http", "https") and parts.hostname and value.isprintable()
+    if value and (not fits or parts.query or parts.fragment or parts.username is not None):
+        raise ValueError("give https://HOST, with :PORT and a path where needed")
+    return value.rstrip("/")
+
+
 class ApiSettings(_Settings):
-    """`listen` "": nowhere."""
+    """`listen` "": nowhere. `url`: where people reach it, for the links in alerts."""
 
     listen: Annotated[str, AfterValidator(_listen_or_not)] = "127.0.0.1:8181"
+    url: Annotated[str, Field(max_length=300), AfterValidator(_page_url)] = ""
     certificate: Line = ""
     key: Line = ""
 
@@ -271,7 +294,7 @@ class ApiSettings(_Settings):
     def _needs_tls_beyond_here(self) -> Self:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key: one needs the other")
-        if self.listen and not self.certificate and not _is_loopback(self.address[0]):
+        if self.listen and not self.certificate and not is_loopback(self.address[0]):
             raise ValueError(
                 "listen: tokens would go over the network as they are: give certificate and key, "
                 "or listen on 127.0.0.1 behind a reverse proxy that has them"
@@ -289,13 +312,15 @@ class DevicesSettings(_Settings):
     `unknown`: whether devices count that nobody enrolled, or wait for `device approve`.
     `broker`: the URL of the broker for devices, "": that of [broker]; `brokers`: those of a
     cluster, in its place.
-    `private_networks`: whether the names in [files] urls lead into a private network."""
+    `private_networks`: whether the names in [files] urls lead into a private network.
+    `trouble_share`: of a rollout's devices, in trouble, from which on an alert tells it."""
 
     proof: Literal["off", "show", "require"] = "off"
     unknown: Literal["count", "approve"] = "count"
     broker: Annotated[str, AfterValidator(_broker_url_or_none)] = ""
     brokers: BrokerUrls = []
     private_networks: bool = False
+    trouble_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
@@ -329,8 +354,10 @@ class ControllerConfig(_Settings):
     database: DatabaseSettings = DatabaseSettings()
     files: FilesSettings = FilesSettings()
     api: ApiSettings = ApiSettings()
+    tracing: TracingSettings = TracingSettings()
     ingest: IngestSettings = IngestSettings()
     devices: DevicesSettings = DevicesSettings()
+    alerts: Alerts = []
 
 
 def read_config(path: Path, fleet: str) -> ControllerConfig:

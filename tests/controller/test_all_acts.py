@@ -27,7 +27,9 @@ from modelwave_controller.trust import keys, pkcs8
 # What a command does to the fleet is in the log. These do nothing to it: they show something, make
 # a file for an operator, or are a process of the service.
 NO_ACTS = """
-    backup; board build; board line; broker; broker check; clock show; demo; device list;
+    alert list; alert test;
+    backup; board build; board line; broker; broker check; clock show; context add; context list;
+    context remove; context show; context use; demo; device list;
     device show; fleet deployments; fleet log; fleet status; golden check; golden make; golden show;
     ingest; init; key create; key epoch; key expiry; key export; key hosts; key minimum; key revoke;
     key rotate; key show; key to-agent; key verify; log verify; model estimate; model export;
@@ -175,6 +177,7 @@ def change_the_home(world: World, person: Person, tmp_path: Path) -> None:
     person("ca init")
     person("ca server localhost")
     person("ca controller")
+    person("ca api localhost")
 
 
 def look_after_the_database(world: World, person: Person) -> None:

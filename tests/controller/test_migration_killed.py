@@ -52,7 +52,8 @@ def home_at(folder: Path) -> Path:
     home = old_home.unpacked(folder)
     settings = home / "controller.toml"
     text = re.sub(r"(?m)^listen = .*$", 'listen = "127.0.0.1:0"', settings.read_text())
-    settings.write_text(re.sub(r'(?m)^url = "mqtt.*$', 'url = "mqtt://127.0.0.1:1"', text))
+    text = re.sub(r'(?m)^url = "mqtt.*$', 'url = "mqtt://127.0.0.1:1"', text)
+    settings.write_text(f'{text}\n[api]\nlisten = "127.0.0.1:0"\n')
     return home
 
 

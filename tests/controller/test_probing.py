@@ -18,6 +18,7 @@ class Wire:
         self.sent: list[bytes] = []
         self.filters: list[str] = []
         self.left = False
+        self.kept = 0  # acknowledgements that nobody has taken
 
     def subscribe(self, filters: list[str], _then: object) -> None:
         self.filters += filters
@@ -25,6 +26,11 @@ class Wire:
     def probe(self, topic: str, payload: bytes) -> None:
         assert topic == TOPIC
         self.sent.append(payload)
+        self.kept += 1
+
+    def acknowledged(self) -> list[Any]:
+        self.kept = 0
+        return []
 
     def leave(self) -> None:
         self.left = True
@@ -66,6 +72,16 @@ def test_probes_go_on_and_a_connection_that_brings_them_stays(clock: Steady) -> 
         probing.step(wire)
         probing.came(TOPIC, wire.sent[-1])
     assert not wire.left
+
+
+def test_a_connection_that_stands_for_weeks_keeps_no_packet_id_of_a_probe(clock: Steady) -> None:
+    probing, wire = begun(clock)
+    for _ in range(3):
+        clock.seconds += PROBE_SECONDS
+        probing.step(wire)
+        assert probing.came(TOPIC, wire.sent[-1])
+    assert len(wire.sent) == 4
+    assert wire.kept == 1
 
 
 def test_deaf_connection_is_left(clock: Steady) -> None:

@@ -29,7 +29,7 @@ class ComposeHere:
         self.services: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())[
             "services"
         ]
-        *self.broker_ports, self.files, self.database = free_ports(5)
+        *self.broker_ports, self.files, self.operators, self.database = free_ports(6)
         self.up_already: set[str] = set()
         for service in self.services:
             for place in self.mounts(service).values():
@@ -79,7 +79,7 @@ class ComposeHere:
             return ""
         assert verb in ("run", "exec")
         entrypoint, depends = [] if verb == "exec" else ["modelwave"], verb == "run"
-        while words[0].startswith("--"):
+        while words[0].startswith("-"):
             option = words.pop(0)
             depends = depends and option != "--no-deps"
             if option == "--entrypoint":
@@ -87,7 +87,7 @@ class ComposeHere:
         service = words.pop(0)
         for needed in self.services[service].get("depends_on", ()) if depends else ():
             self.up(needed)
-        no_terminal = ["--yes"] if "create" in words else []
+        no_terminal = ["--yes"] if "release create" in line else []
         return self.process(service, [*entrypoint, *words, *no_terminal])
 
     def process(self, service: str, command: list[str]) -> str:
@@ -117,6 +117,7 @@ class ComposeHere:
             ("@database/", f"@127.0.0.1:{self.database}/"),
             ("0.0.0.0:8180", f"127.0.0.1:{self.files}"),
             ("http://controller:8180", f"http://127.0.0.1:{self.files}"),
+            ("0.0.0.0:8181", f"127.0.0.1:{self.operators}"),
         ):
             assert name in text
             text = text.replace(name, its)

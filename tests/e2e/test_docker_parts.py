@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,12 +31,17 @@ LONG = os.environ.get("MODELWAVE_LONG") == "1"
 needs_postgres = pytest.mark.skipif(not postgres_program("initdb"), reason=POSTGRESQL_MISSING)
 
 
-def printed() -> list[str]:
-    """The lines of docs/deploying.md that bring a whole fleet up, after the alias and the build."""
+def block(name: str) -> list[str]:
+    """The lines of this block of docs/deploying.md."""
     page = (REPO / "docs/deploying.md").read_text("utf-8")
-    found = re.search(r"<!-- compose: commands .*?-->\n```sh\n(.*?)```", page, re.DOTALL)
+    found = re.search(rf"<!-- compose: {name} .*?-->\n```sh\n(.*?)```", page, re.DOTALL)
     assert found
-    alias, build, *rest = found[1].replace("\\\n", " ").splitlines()
+    return found[1].replace("\\\n", " ").splitlines()
+
+
+def printed() -> list[str]:
+    """The lines that bring a whole fleet up, after the alias and the build."""
+    alias, build, *rest = block("commands")
     assert (alias, build) == (
         "alias compose='docker compose -f docker/compose.yaml'",
         "compose build",
@@ -69,11 +75,33 @@ def test_compose_file_brings_a_rollout_to_its_end_as_printed(here: ComposeHere) 
     assert [name for name in services if not here.is_healthy(name)] == []
     has_offline_key = [name for name in here.services if offline_keys(here, name)]
     assert has_offline_key == ["operator"]
+    assert "FINISHED" in asked_from_elsewhere(here)
     if LONG:
         here.down_database()
         until(lambda: not here.is_healthy("controller"))
         here.running.end("broker")
         until(lambda: not here.is_healthy("agent-1"))
+
+
+def asked_from_elsewhere(here: ComposeHere) -> str:
+    """What the last line of those for operators says, in a shell beside the containers."""
+    *made, exported, asks = block("operators")
+    for line in made:
+        command, file = line.split(" > ")
+        (here.folder / file).write_text(here.run(command))
+    program = Path(sys.executable).parent / "modelwave"
+    asks = asks.replace("modelwave", str(program)).replace("8181", str(here.operators))
+    environment = {"PATH": os.environ["PATH"], "HOME": str(here.folder)}
+    done = subprocess.run(
+        ["bash", "-eu", "-c", f"{exported}\n{asks}"],
+        cwd=here.folder,
+        env=environment | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def offline_keys(here: ComposeHere, service: str) -> list[Path]:
@@ -132,3 +160,4 @@ def test_containers_of_the_compose_file_have_no_rights() -> None:
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
     assert [name for name, one in services.items() if "ports" in one] == ["broker", "controller"]
+    assert "127.0.0.1:8181:8181" in services["controller"]["ports"]  # not of other machines

@@ -63,6 +63,7 @@ def test_printed_mosquitto_with_tls_serves_an_enrolled_fleet(house: House, tmp_p
     (tmp_path / "devices.csv").write_text(LIST)
     settings = f'fleet = "demo"\n{here(printed("settings", "toml"), tmp_path, ports)}'
     settings += f'\n[files]\nlisten = "127.0.0.1:{files}"\n'
+    settings += '\n[api]\nlisten = "127.0.0.1:0"\n'
     (tmp_path / "modelwave-home" / "controller.toml").write_text(settings)
     shell(here(printed("commands", "sh"), tmp_path, ports))
 

@@ -5,13 +5,15 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from aiohttp import web
 
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import UnknownPersonError
 from modelwave_controller.people.roles import ROLES, Person
-from modelwave_controller.web.listener import Listener
+from modelwave_controller.web.doorman import Doorman
+from modelwave_controller.web.listener import Authenticate, Listener
 from modelwave_controller.web.page.logins import Logins
 from modelwave_controller.web.page.page import Page
 from tests.controller.rollout_world import World
@@ -37,6 +39,29 @@ def served(
             raise UnknownPersonError("no such token")
         return Person(f"some-{role}", role)
 
+    with listening(world, authenticate, holder, logins) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served_to_tokens(world: World) -> Iterator[str]:
+    """The same for who has an access token of the world."""
+    logins = Logins(world.home.config.fleet)
+    doorman = Doorman(world.store, lambda: world.now, logins.token_of)
+    with listening(world, doorman.person, doorman.holder, logins, still=doorman.still) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def listening(
+    world: World,
+    authenticate: Authenticate,
+    holder: Callable[[Callable[[], str], str], Person],
+    logins: Logins,
+    **options: Any,
+) -> Iterator[str]:
+    """Yields the URL of a listener with these options, and with the page."""
+
     @contextlib.contextmanager
     def desk_of(person: Person) -> Iterator[Desk]:
         yield Desk(world.home, world.store, person, lambda: world.now)
@@ -46,7 +71,7 @@ def served(
     thread.start()
 
     async def begin() -> tuple[Listener, int]:
-        listener = Listener(authenticate, desk_of)
+        listener = Listener(authenticate, desk_of, **options)
         Page(world.home.config.fleet, holder, desk_of, logins).add_routes(listener.application)
         return listener, await listener.start("127.0.0.1", 0)
 

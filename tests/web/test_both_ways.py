@@ -48,6 +48,8 @@ def said(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> tuple[
         ["fleet", "deployments", "--json", "--since", "1d", "--model", "digits"],
         ["fleet", "status"],
         ["fleet", "status", "--json"],
+        ["alert", "list"],
+        ["alert", "test", "on-call"],
         ["device", "list"],
         ["device", "list", "--json", "--limit", "2"],
         ["device", "list", "--target", "rp2040"],

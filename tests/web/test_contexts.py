@@ -31,7 +31,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 @pytest.fixture
 def url(world: World) -> Iterator[str]:
-    with served(world, {TOKEN.text: "operator"}) as found:
+    with served(world, tokens={TOKEN.text: "operator"}) as found:
         yield found
 
 

@@ -19,6 +19,12 @@ from modelwave_controller.terminal import print_json, safe, say
 
 app = typer.Typer(no_args_is_help=True)
 
+HostsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="HOST…", show_default=False, help="Names and addresses that clients use for it."
+    ),
+]
 RenewOption = Annotated[bool, typer.Option("--renew", help="Replace the one that is there.")]
 
 
@@ -45,12 +51,7 @@ def init(
 @app.command()
 def server(
     ctx: typer.Context,
-    hosts: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="HOST…", show_default=False, help="Names and addresses that clients use for it."
-        ),
-    ],
+    hosts: HostsArgument,
     renew: RenewOption = False,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
@@ -89,6 +90,33 @@ def controller(
         _write(made, folder / "controller.pem", folder / "controller.key")
         note(home, CertificateMade(of="controller"))
     _tell(folder / "controller.pem", authority.CLIENT_DAYS, as_json)
+
+
+@app.command()
+def api(
+    ctx: typer.Context,
+    hosts: HostsArgument,
+    renew: RenewOption = False,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the certificate with which the service answers operators: api.pem and api.key in ca/."""
+    home = home_of(ctx)
+    _ = home.config
+    authority.check_hosts(hosts)
+    folder = home.path / "ca"
+    _check_place(folder / "api.pem", renew)
+    held = authority.load(home, asker(passphrase_file, "the authority's key"))
+    with held_back():
+        _write(held.server(hosts, time.time()), folder / "api.pem", folder / "api.key")
+        note(home, CertificateMade(of="api", hosts=hosts))
+    _tell(folder / "api.pem", authority.SERVER_DAYS, as_json)
+    if not as_json:
+        say(
+            safe(
+                'set in controller.toml under [api]: certificate = "ca/api.pem", key = "ca/api.key"'
+            )
+        )
 
 
 def _check_place(path: Path, renew: bool) -> None:

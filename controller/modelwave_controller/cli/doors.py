@@ -53,7 +53,7 @@ def _remote(service: Service) -> Iterator[Door]:
     from modelwave_controller.client import Remote
     from modelwave_controller.environment import TOKEN, secret
 
-    token = service.token.get_secret_value() or (secret(TOKEN) or b"").decode(errors="replace")
+    token = service.token or (secret(TOKEN) or b"").decode(errors="replace")
     if not token:
         raise OperatorError(f"--server: set {TOKEN} to a token; `modelwave token create` makes one")
     try:

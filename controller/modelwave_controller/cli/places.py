@@ -8,19 +8,19 @@ The first of these that is given:
     ./modelwave-home
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import typer
-from pydantic import SecretStr
 
 from modelwave_controller.errors import OperatorError
 
 
-class Service(NamedTuple):
+@dataclass(frozen=True)
+class Service:
     """`context` is "" for --server. `asked_for`: an option or the environment names it."""
 
     url: str
-    token: SecretStr
+    token: str = field(repr=False)
     ca: str
     context: str
     asked_for: bool
@@ -39,7 +39,7 @@ def service_of(ctx: typer.Context) -> Service | None:
     if name == "home":
         return None
     if name == "server":
-        return Service(value, SecretStr(""), "", "", True)
+        return Service(value, "", "", "", True)
     from modelwave_controller.client import contexts  # who names a home needs none of it
 
     known = contexts.read()
@@ -47,7 +47,7 @@ def service_of(ctx: typer.Context) -> Service | None:
     if not chosen:
         return None
     one = known.get(chosen)
-    return Service(one.url, one.token, one.ca, chosen, name == "context")
+    return Service(one.url, one.token.get_secret_value(), one.ca, chosen, name == "context")
 
 
 def _given(ctx: typer.Context) -> tuple[str, str]:

@@ -12,11 +12,10 @@ from rich.live import Live
 
 from modelwave_controller.api import rollouts as calls
 from modelwave_controller.api.call import Call
-from modelwave_controller.cli import view
+from modelwave_controller.cli import later, view
 from modelwave_controller.cli.control import approve, promote
 from modelwave_controller.cli.doors import ask, door
-from modelwave_controller.cli.lint import lint
-from modelwave_controller.cli.log import rollout_log
+from modelwave_controller.cli.later import Place
 from modelwave_controller.cli.options import (
     JsonOption,
     NewestArgument,
@@ -25,31 +24,47 @@ from modelwave_controller.cli.options import (
     duration,
     reason_or_none,
 )
-from modelwave_controller.cli.report import rollout_report
-from modelwave_controller.cli.start import start
 from modelwave_controller.cli.view import show_heading
 from modelwave_controller.interruption import Interrupted
 from modelwave_controller.results.rollouts import Entry, Status
-from modelwave_controller.rollout import retry as retrying
-from modelwave_controller.rollout import state
+from modelwave_controller.rollout import answer_words, statuses
 from modelwave_controller.terminal import console, print_json, show, table
 
 app = typer.Typer(no_args_is_help=True)
-app.command()(start)
-app.command()(lint)
-app.command("log")(rollout_log)
-app.command("report")(rollout_report)
+# They bring what plans, pages and logs need, which no other command here does.
+LATER = {
+    "start": Place(
+        "start",
+        "start",
+        "Roll a release out to the fleet in stages; the gate of each stage opens the next.",
+    ),
+    "lint": Place(
+        "lint", "lint", "Check a plan, and print what is judged at each of its stages, and when."
+    ),
+    "log": Place(
+        "log",
+        "rollout_log",
+        "Print what happened to a rollout, who did it and why, the newest last.",
+    ),
+    "report": Place(
+        "report",
+        "rollout_report",
+        "Write a page about a rollout for your files: stages, gates, devices in trouble, who did "
+        "what.",
+    ),
+}
+later.add(app, LATER)
 app.command()(promote)
 app.command()(approve)
 
 
 # Exit codes of `rollout watch`: it ends at these statuses. (1 and 2 are errors: errors.py.)
 EXIT_CODES = {
-    state.FINISHED: 0,
-    state.REVERTED: 3,
-    state.ABORTED: 4,
-    state.HELD: 5,
-    state.UNKNOWN: 6,
+    statuses.FINISHED: 0,
+    statuses.REVERTED: 3,
+    statuses.ABORTED: 4,
+    statuses.HELD: 5,
+    statuses.UNKNOWN: 6,
 }
 GOES_ON = 7  # after --timeout
 
@@ -151,7 +166,7 @@ def retry(
         typer.Option(
             metavar="OUTCOME,…",
             help="Those with one of these outcomes, such as FAILED,REJECTED.",
-            show_default=", ".join(retrying.BY_DEFAULT),
+            show_default=", ".join(answer_words.BY_DEFAULT),
         ),
     ] = None,
     reason: ReasonOption = None,

@@ -15,18 +15,18 @@ from modelwave_controller.cli import drift_words
 from modelwave_controller.cli.view_judged import VERDICT_STYLES, ByWindow, Fitting, looked
 from modelwave_controller.phrases import plural
 from modelwave_controller.results.rollouts import StageRow, Status
-from modelwave_controller.rollout import state
+from modelwave_controller.rollout import statuses
 from modelwave_controller.terminal import print_json, safe, show
 
 _STATUS_STYLES = {
-    state.RUNNING: "bold blue",
-    state.FINISHED: "bold green",
-    state.HELD: "bold yellow",
-    state.PAUSED: "bold yellow",
-    state.UNKNOWN: "bold yellow",
-    state.REVERTING: "bold red",
-    state.REVERTED: "bold red",
-    state.ABORTED: "bold magenta",
+    statuses.RUNNING: "bold blue",
+    statuses.FINISHED: "bold green",
+    statuses.HELD: "bold yellow",
+    statuses.PAUSED: "bold yellow",
+    statuses.UNKNOWN: "bold yellow",
+    statuses.REVERTING: "bold red",
+    statuses.REVERTED: "bold red",
+    statuses.ABORTED: "bold magenta",
 }
 
 

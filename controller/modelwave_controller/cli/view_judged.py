@@ -8,7 +8,7 @@ from rich.text import Text
 
 from modelwave_controller.drawing import sparkline
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS
-from modelwave_controller.operations.judged import worst_targets
+from modelwave_controller.operations.worst import worst_targets
 from modelwave_controller.phrases import plural
 from modelwave_controller.results.rollouts import GateRow, Series, SeriesPoint
 from modelwave_controller.terminal import plain

@@ -50,7 +50,7 @@ class Authority:
         return self.certificate.public_bytes(Encoding.PEM)
 
     def server(self, hosts: Sequence[str], now: float, days: int = SERVER_DAYS) -> Certificate:
-        """Makes the certificate of a broker that clients reach by these names and addresses."""
+        """Makes the certificate of a server that clients reach by these names and addresses."""
         names = x509.SubjectAlternativeName([_alternative(host) for host in hosts])
         return self._sign(hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, names, now, days)
 

@@ -1,6 +1,6 @@
 """Figures of this process: what it is, whether it leads, what it has received, its times."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client.core import (
@@ -11,7 +11,7 @@ from prometheus_client.core import (
 )
 
 from modelwave_controller.metrics.series import gauge, gauges
-from modelwave_controller.service.figures import TICK_SECONDS, Durations, Figures
+from modelwave_controller.service.figures import TICK_SECONDS, Alerted, Durations, Figures
 from modelwave_controller.service.vitals import Vitals
 from modelwave_shared import checkout, version
 
@@ -25,6 +25,7 @@ def families(vitals: Vitals) -> Iterator[Metric]:
         yield gauge("broker_reached", text, vitals.reaches_broker)
     yield from _messages(vitals.figures)
     yield _ticks(vitals.figures.ticks)
+    yield from _alerts(vitals.figures.alerts)
 
 
 def _build() -> GaugeMetricFamily:
@@ -47,6 +48,22 @@ def _messages(figures: Figures) -> Iterator[Metric]:
     yield gauge("inbox_bytes", "Memory that they take.", inbox.bytes)
     text = "How long the oldest of them has waited: the writer's lag."
     yield gauge("inbox_oldest_seconds", text, inbox.lag())
+
+
+def _alerts(alerts: Mapping[str, Alerted]) -> Iterator[Metric]:
+    """`alert` is the name of one of at most 16 in the settings."""
+    counts = (
+        ("sent", "Messages of the alert that were taken."),
+        ("failed", "Tries to send one that failed."),
+        ("given_up", "Alerts that were given up, as they were not taken or are too old."),
+    )
+    for name, text in counts:
+        found = CounterMetricFamily(f"modelwave_alerts_{name}", text, labels=("alert",))
+        for alert, its in alerts.items():
+            found.add_metric((alert,), getattr(its, name))
+        yield found
+    rows = [((alert,), its.waiting) for alert, its in alerts.items()]
+    yield gauges("alerts_waiting", "Alerts that are to be sent.", ("alert",), rows)
 
 
 def _ticks(ticks: Durations) -> HistogramMetricFamily:

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from modelwave_controller.judge.verdicts import FAIL, PASS
 from modelwave_controller.metrics.series import Labels, gauge, gauges
-from modelwave_controller.operations.judged import gate_rows, worst_targets
+from modelwave_controller.operations.judged import gate_rows
+from modelwave_controller.operations.worst import worst_targets
 from modelwave_controller.results.rollouts import GateRow
 from modelwave_controller.rollout import state
 from modelwave_controller.rollout.decide import overdue

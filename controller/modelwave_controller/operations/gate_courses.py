@@ -4,7 +4,8 @@ bounded, whatever the plan and the fleet are."""
 from collections.abc import Sequence
 
 from modelwave_controller.judge.verdicts import rank
-from modelwave_controller.operations.judged import gate_rows, worst_targets
+from modelwave_controller.operations.judged import gate_rows
+from modelwave_controller.operations.worst import worst_targets
 from modelwave_controller.results.report import GateCourse, GateLook
 from modelwave_controller.results.rollouts import GateRow
 from modelwave_controller.rollout import planned_gates

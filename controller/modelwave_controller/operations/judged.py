@@ -1,9 +1,5 @@
 """What the looks of a rollout's stages found, for people: a row for each gate and target."""
 
-from collections.abc import Sequence
-from math import inf
-
-from modelwave_controller.judge.verdicts import rank
 from modelwave_controller.phrases import plural, span
 from modelwave_controller.results.rollouts import GateRow
 from modelwave_controller.rollout import course, state
@@ -19,18 +15,6 @@ def gate_rows(rollout: Rollout) -> list[GateRow]:
         for number, stage in enumerate(rollout.stages)
         for finding in course.standing(stage.looks)
     ]
-
-
-def worst_targets(rows: Sequence[GateRow], gate: str, most: int) -> tuple[list[GateRow], int]:
-    """Returns at most so many rows of the gate's targets, those with the worst verdict first, then
-    those whose harm may be nearest to the margin or most beyond it; and how many are left out."""
-    found = sorted((r for r in rows if r.gate == gate and r.target), key=_goodness)
-    return found[:most], max(0, len(found) - most)
-
-
-def _goodness(row: GateRow) -> tuple[int, float, str]:
-    room = inf if row.high is None or row.margin is None else row.margin - row.high
-    return rank(row.verdict), room, row.target
 
 
 def next_look(rollout: Rollout, clock: float) -> str:

@@ -329,6 +329,10 @@ def _missing(home: Home, manifest: Manifest) -> list[tuple[str, str]]:
         (config.broker.ca, "the broker's authority"),
         (config.broker.certificate, "the controller's certificate"),
         (config.broker.key, "the key of the controller's certificate"),
+        (config.api.certificate, "the certificate for operators"),
+        (config.api.key, "the key of the certificate for operators"),
+        (config.tracing.headers_file, "the headers for the collector of traces"),
+        (config.tracing.ca, "the authority of the collector of traces"),
     ):
         if name and not os.path.exists(home.within(name)):
             found.append((str(home.within(name)), what))

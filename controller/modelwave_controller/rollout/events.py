@@ -27,6 +27,7 @@ from pydantic import (
 
 from modelwave_controller.errors import StorageError
 from modelwave_controller.judge.verdicts import FAIL, HOLD, INCONCLUSIVE, PASS, SHOWN
+from modelwave_controller.rollout.answer_words import IN_PROGRESS as IN_PROGRESS
 from modelwave_controller.rollout.draw import MAX_SEED, circle, drawn
 from modelwave_controller.rollout.numbers import Number
 from modelwave_controller.rollout.plan import Plan
@@ -35,7 +36,6 @@ from modelwave_controller.trust.field_types import SlotRange, first_problem
 from modelwave_shared.words import OUTCOMES
 
 # A device's answer is this, or one of the OUTCOMES of modelwave_shared.words.
-IN_PROGRESS = "IN_PROGRESS"
 MAX_SHOWN = 120  # characters of a newer program's text, and of an operator's name
 LOCAL = "local"  # the actor with the home's own access token, who may be anybody with the home
 FLEET = 0  # in place of a rollout's number, for what belongs to none
@@ -553,11 +553,11 @@ class TargetAdded(_Act):
 
 
 class CertificateMade(_Act):
-    """The operator made the fleet's authority, or a certificate by it: of the broker, under these
-    names, or of the controller."""
+    """The operator made the fleet's authority, or a certificate by it: of the broker or of the
+    listener for operators, under these names, or of the controller."""
 
     kind: Literal["certificate_made"] = "certificate_made"
-    of: Annotated[str, _one_of("authority", "broker", "controller")]
+    of: Annotated[str, _one_of("authority", "broker", "controller", "api")]
     hosts: list[str] = []
 
 
@@ -587,6 +587,34 @@ class EpochBegan(_Body):
 
     kind: Literal["epoch_began"] = "epoch_began"
     epoch: int
+
+
+class InTrouble(_Body):
+    """So many of the rollout's devices, on the way out or `back`, have not got where they were
+    ordered to: they rolled back, failed, refused it or are silent."""
+
+    kind: Literal["in_trouble"] = "in_trouble"
+    devices: int
+    of: int
+    share: float  # from which on this is noted
+    back: bool = False
+
+
+class TroubleOver(_Body):
+    """It is less than half of that share now."""
+
+    kind: Literal["trouble_over"] = "trouble_over"
+    devices: int
+    of: int
+
+
+class AlertGivenUp(_Body):
+    """So many alerts did not reach those who were to be told."""
+
+    kind: Literal["alert_given_up"] = "alert_given_up"
+    alert: str
+    number: int
+    reason: str
 
 
 class KeyAway(_Body):
@@ -649,6 +677,9 @@ Body = Annotated[
     | Finished
     | FoundNewer
     | EpochBegan
+    | InTrouble
+    | TroubleOver
+    | AlertGivenUp
     | KeyAway
     | KeyBack,
     Discriminator("kind"),

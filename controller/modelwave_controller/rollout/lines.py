@@ -10,6 +10,7 @@ from typing import NamedTuple
 from modelwave_controller.phrases import listed, moment, plural
 from modelwave_controller.rollout.events import (
     Aborted,
+    AlertGivenUp,
     ApprovalAsked,
     Approved,
     Began,
@@ -29,6 +30,7 @@ from modelwave_controller.rollout.events import (
     FoundNewer,
     Gated,
     Held,
+    InTrouble,
     KeyAway,
     KeyBack,
     Looked,
@@ -55,6 +57,7 @@ from modelwave_controller.rollout.events import (
     TargetAdded,
     TokenMade,
     TokenRevoked,
+    TroubleOver,
     Unshadowed,
 )
 
@@ -182,6 +185,12 @@ def _what(body: Body | NotUnderstood) -> str:
             return body.told
         case EpochBegan():
             return f"epoch {body.epoch} of the root begins: orders are numbered from 1 on"
+        case InTrouble(devices=devices, of=of, back=back):
+            return f"{devices} of {of} devices in trouble{' on the way back' if back else ''}"
+        case TroubleOver(devices=devices, of=of):
+            return f"no longer too many devices in trouble: {devices} of {of}"
+        case AlertGivenUp(alert=alert, number=number):
+            return f"{plural(number, 'message')} of alert {alert} not sent"
         case KeyAway():
             return "no order can be signed"
         case KeyBack():
@@ -205,6 +214,8 @@ def _reason(body: Body | NotUnderstood) -> str:
         return "; ".join(found) if body.observed else "no device sends windows"
     if isinstance(body, Opened | OpenedPart) and body.rest:
         return f"{plural(body.rest.devices, 'device')} in further parts"
+    if isinstance(body, InTrouble):
+        return f"told from {100 * body.share:g} % on"
     if isinstance(body, FoundNewer):
         return f"`modelwave recover {body.model}`"
     return str(getattr(body, "reason", ""))

@@ -8,18 +8,28 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from modelwave_controller.rollout import wanted
+from modelwave_controller.rollout.answer_words import (
+    AFTER_A_HOLD as AFTER_A_HOLD,
+)
+from modelwave_controller.rollout.answer_words import (
+    BY_DEFAULT as BY_DEFAULT,
+)
+from modelwave_controller.rollout.answer_words import (
+    IN_PROGRESS as IN_PROGRESS,
+)
+from modelwave_controller.rollout.answer_words import (
+    QUEUED as QUEUED,
+)
+from modelwave_controller.rollout.answer_words import (
+    TIMED_OUT as TIMED_OUT,
+)
+from modelwave_controller.rollout.answer_words import (
+    WORDS as WORDS,
+)
 from modelwave_controller.rollout.decide import overdue
-from modelwave_controller.rollout.events import IN_PROGRESS, Release
+from modelwave_controller.rollout.events import Release
 from modelwave_controller.rollout.facts import Known, later, newest_answers, population_of
 from modelwave_controller.rollout.state import Rollout, State, Wave
-from modelwave_shared.words import OUTCOMES, REJECTED, ROLLED_BACK, SHADOWED, SUCCEEDED
-
-QUEUED, TIMED_OUT = "QUEUED", "TIMED_OUT"
-WORDS = (*OUTCOMES, IN_PROGRESS, QUEUED, TIMED_OUT)
-# Ordering such a device anew changes nothing by itself.
-_NOT_BY_DEFAULT = (SUCCEEDED, SHADOWED, ROLLED_BACK, REJECTED, IN_PROGRESS, QUEUED)
-BY_DEFAULT = tuple(word for word in WORDS if word not in _NOT_BY_DEFAULT)
-AFTER_A_HOLD = (*BY_DEFAULT, QUEUED)
 
 
 class Place(NamedTuple):

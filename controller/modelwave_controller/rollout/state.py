@@ -40,6 +40,7 @@ from modelwave_controller.rollout.events import (
     FrozenBaseline,
     Gated,
     Held,
+    InTrouble,
     KeyAway,
     KeyBack,
     Looked,
@@ -61,25 +62,50 @@ from modelwave_controller.rollout.events import (
     RevertAsked,
     Reverted,
     StartedNow,
+    TroubleOver,
     Unshadowed,
     WaveCounts,
 )
 from modelwave_controller.rollout.numbers import NO_NUMBER, Number
 from modelwave_controller.rollout.plan import Plan
 from modelwave_controller.rollout.slot_sets import EVERY_SLOT, contains, numbers_in
+from modelwave_controller.rollout.statuses import (
+    ABORTED as ABORTED,
+)
+from modelwave_controller.rollout.statuses import (
+    ACTIVE as ACTIVE,
+)
+from modelwave_controller.rollout.statuses import (
+    FINAL as FINAL,
+)
+from modelwave_controller.rollout.statuses import (
+    FINISHED as FINISHED,
+)
+from modelwave_controller.rollout.statuses import (
+    HELD as HELD,
+)
+from modelwave_controller.rollout.statuses import (
+    NEW as NEW,
+)
+from modelwave_controller.rollout.statuses import (
+    PAUSED as PAUSED,
+)
+from modelwave_controller.rollout.statuses import (
+    REVERTED as REVERTED,
+)
+from modelwave_controller.rollout.statuses import (
+    REVERTING as REVERTING,
+)
+from modelwave_controller.rollout.statuses import (
+    RUNNING as RUNNING,
+)
+from modelwave_controller.rollout.statuses import (
+    UNKNOWN as UNKNOWN,
+)
 from modelwave_shared.limits import SLOTS
 from modelwave_shared.words import ROLLED_BACK
 
-NEW, RUNNING, PAUSED, HELD = "NEW", "RUNNING", "PAUSED", "HELD"
-REVERTING, REVERTED, FINISHED, ABORTED = "REVERTING", "REVERTED", "FINISHED", "ABORTED"
-UNKNOWN = "UNKNOWN"
-ACTIVE = (
-    NEW,
-    RUNNING,
-    PAUSED,
-    HELD,
-)  # may still open a stage; at most one such per model and target
-FINAL = (REVERTED, FINISHED, ABORTED)
+OUT, BACK = "out", "back"  # the ways of a rollout's devices
 
 RESTORED = "the database was restored from a backup, and devices may have newer orders than it has"
 
@@ -140,6 +166,7 @@ class Rollout:
     frozen: dict[tuple[str, str], FrozenBaseline] = field(
         default_factory=dict
     )  # by gate and target
+    in_trouble: str = ""  # OUT or BACK: too many devices are, on this way
     not_understood: str = ""  # the first event that this program does not understand, and why
 
     @property
@@ -369,6 +396,10 @@ def _apply(state: State, event: Event) -> None:
             rollout.unshadowed = Wave(event.at, body.orders)
             _order(state, rollout, rollout.unshadowed, body.orders)
             _withdraw(state, rollout.model, body.cleared)
+        case InTrouble():
+            rollout.in_trouble = BACK if body.back else OUT
+        case TroubleOver():
+            rollout.in_trouble = ""
         case Condensed():
             _condense(rollout, body)
         case Finished():

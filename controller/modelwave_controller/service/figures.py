@@ -3,7 +3,8 @@
 import threading
 from bisect import bisect_left
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from modelwave_controller.service.writer import Inbox
 
@@ -36,11 +37,22 @@ class Durations:
             return Spread(tuple(self._counts), self._seconds)
 
 
+class Alerted(Protocol):
+    """What an alert's course counts: messages, tries that failed, alerts that were given up, and
+    those that wait."""
+
+    sent: int
+    failed: int
+    given_up: int
+    waiting: int
+
+
 class Figures:
-    """`inbox` and `writes` are those of the process' newest inbox and writer. They begin at 0 each
-    time that it begins to lead."""
+    """`inbox`, `writes` and `alerts`, by name, are those of the process' newest inbox, writer and
+    alerts. They begin at 0 each time that it begins to lead."""
 
     def __init__(self) -> None:
         self.ticks = Durations()
         self.inbox = Inbox()
         self.writes: Counter[str] = Counter()  # stored, bad, lost
+        self.alerts: Mapping[str, Alerted] = {}

@@ -6,7 +6,10 @@
     ticker   the caller's thread: decides about rollouts
     publish  the caller's thread: sends messages that are due, reads back what the broker retains
     answer   the caller's thread: sends heartbeats to devices that have asked
+    traced   own thread: sends traces of rollouts, if the settings want it
     old      the caller's thread: deletes what is older than the fleet keeps
+    trouble  the caller's thread: notes that too many of a rollout's devices are in trouble
+    alerts   own thread: tells people of what the log has
 
 If ingest processes receive the devices (ingest.py), the link here does not, and the caller's thread
 takes over what they hand over.
@@ -30,10 +33,12 @@ from dataclasses import dataclass, field
 
 from modelwave_controller.errors import KeyAwayError, ModelwaveError, StorageError
 from modelwave_controller.home import Home
+from modelwave_controller.service.alerting import Alerting
 from modelwave_controller.service.blocks import Blocks
 from modelwave_controller.service.broker_address import ServiceBroker
 from modelwave_controller.service.connection import WINDOW, Connection
 from modelwave_controller.service.heartbeats import Heartbeats
+from modelwave_controller.service.in_trouble import TroubleWatch
 from modelwave_controller.service.leader import LeaderStore
 from modelwave_controller.service.link import HEARD, ServiceLink
 from modelwave_controller.service.readback import ReadBack
@@ -42,6 +47,7 @@ from modelwave_controller.service.retention import Retention
 from modelwave_controller.service.roots_in_use import RootsInUse
 from modelwave_controller.service.taking_over import TakingOver
 from modelwave_controller.service.tick import Ticker
+from modelwave_controller.service.traced import Sends, Traced
 from modelwave_controller.service.trouble import Trouble
 from modelwave_controller.service.unheard import Unheard
 from modelwave_controller.service.vitals import Vitals
@@ -70,6 +76,7 @@ class Settings:
     wake: threading.Event  # also set when `stopping` is
     vitals: Vitals = field(default_factory=Vitals)
     shares: int = 0  # of the devices, each with an ingest process; 0: all are received here
+    sender: Callable[[], Sends] | None = None  # makes what takes the traces of rollouts
 
 
 class Leading:
@@ -103,6 +110,9 @@ class Leading:
         settings.vitals.figures.writes = self.writer.counts
         self.taking_over = TakingOver(store, self.heartbeats.ask, self.repeats.hear_again)
         self.retention = Retention(store, settings.home.config.database.keep_days)
+        self.trouble_watch = TroubleWatch(store, settings.home.config)
+        self.alerting = Alerting(settings.home, store, settings.clock)
+        settings.vitals.figures.alerts = {one.settings.name: one for one in self.alerting.courses}
         self.link = ServiceLink(
             settings.broker,
             fleet,
@@ -113,6 +123,7 @@ class Leading:
         )
         self.unheard = Unheard(fleet, settings.wake.set)
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
+        self.traced = self._traced()
         self._signs = False
         self._trouble = Trouble()
 
@@ -123,17 +134,30 @@ class Leading:
         self.writer.start()
         self.link.start()
         self.blocks.start()
+        self.alerting.start()
+        if self.traced is not None:
+            self.traced.start()
         try:
             self._loop()
         except LeaseLost:
             self.link.stop(drop=True)
             raise
         finally:
+            self.alerting.stop()
+            if self.traced is not None:
+                self.traced.stop()
             self.blocks.stop()
             self.link.stop()
             self.writer.stop()
             with contextlib.suppress(ModelwaveError):  # then it expires
                 self.store.give_back(self.settings.clock())
+
+    def _traced(self) -> Traced | None:
+        if self.settings.sender is None:
+            return None
+        config, clock = self.settings.home.config, self.settings.clock
+        sender, devices = self.settings.sender(), config.tracing.devices
+        return Traced(self.store, config.fleet, devices, sender, clock)
 
     def _receive(self, topic: str, payload: bytes) -> None:
         if self.readback.takes(topic):
@@ -168,6 +192,7 @@ class Leading:
                     self.taking_over.step(self.settings.clock())
                 self._answer()
                 self._delete_old()
+                self._watch_trouble()
                 if ticks and self._trouble.over():
                     logger.info("the service works again")
             except (LeaseLost, DatabaseGone):
@@ -198,6 +223,10 @@ class Leading:
         is that of the last tick, which has looked whether the wall clock can be right."""
         if state := self.ticker.certain_state:
             self.retention.step(state, self.ticker.ticked_at, self.settings.steady())
+
+    def _watch_trouble(self) -> None:
+        if state := self.ticker.certain_state:
+            self.trouble_watch.step(state, self.settings.clock(), self.settings.steady())
 
     def _note_running(self) -> None:
         """Lets the commands see that a service runs, while the first tick waits for the look."""

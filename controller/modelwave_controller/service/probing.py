@@ -51,6 +51,7 @@ class Probing:
     def step(self, connection: Connection) -> None:
         """Does what is due over the present connection."""
         now = self._steady()
+        connection.acknowledged()  # only of probes; until then it keeps their packet ids
         if connection is not self._connection:
             self._missed, self._first = 0, self._number + 1
             self._connection = connection

@@ -21,6 +21,7 @@ from modelwave_controller.errors import StorageError
 from modelwave_controller.home import Home
 from modelwave_controller.releases import delta_files
 from modelwave_controller.service import files, leader
+from modelwave_controller.service.alerting import require_alerts
 from modelwave_controller.service.broker_address import broker_of
 from modelwave_controller.service.files import AddressInUse, FileServer
 from modelwave_controller.service.leader import Candidate, LeaderStore
@@ -38,6 +39,7 @@ from modelwave_controller.storage.lease import LeaseLost
 from modelwave_controller.storage.open_file import DatabaseGone
 from modelwave_controller.storage.proven import NOTHING_ASKED, OFF, Policy
 from modelwave_controller.storage.store import Store
+from modelwave_controller.tracing.sender import Sender, sender
 from modelwave_shared import supervisor
 
 DEFAULT_TICK_SECONDS = 0.5
@@ -84,10 +86,12 @@ class Service:
         self.key = home.order_key()
         self.broker = broker_of(home)
         self.policy = policy_of(home)
+        require_alerts(home)
         self.inbox = Inbox()
         self.vitals = Vitals()
         self.reach = Reach(self.broker, home.config.fleet)
         self.shares = shares_of(home)
+        self.sender = sender_of(home)
         self.candidate = Candidate(
             store,
             clock,
@@ -172,6 +176,7 @@ class Service:
             wake=self._wake,
             vitals=self.vitals,
             shares=self.shares,
+            sender=self.sender,
         )
         store = first
         try:
@@ -221,6 +226,16 @@ class Service:
             self._tell(False)
         except DatabaseGone as error:
             raise DatabaseGone(f"{error} while it was in use; {self.store.keep()}") from error
+
+
+def sender_of(home: Home) -> Callable[[], Sender] | None:
+    """Returns what makes the sender of traces; None if the settings want none. Raises
+    OperatorError."""
+    if not home.config.tracing.endpoint:
+        return None
+    make = functools.partial(sender, home.config.tracing, home.path, home.config.fleet)
+    make().stop()  # so that a wrong setting ends the service before it begins
+    return make
 
 
 def policy_of(home: Home) -> Policy:

@@ -96,6 +96,17 @@ def page(connection: Connection, wanted: Wanted, after: int, until: int, limit: 
     return [bodies.load_event(*row) for row in rows]
 
 
+def of_kinds(
+    connection: Connection, kinds: Sequence[str], after: int, until: int, limit: int
+) -> list[Event]:
+    """Returns the first `limit` events of these kinds, none of them answers of devices, with ids
+    above `after` and not above `until`."""
+    query = select(events.c.id, events.c.rollout, events.c.at, events.c.kind, events.c.body)
+    query = query.where(_IS_NO_ANSWER, events.c.kind.in_(kinds))
+    query = query.where(events.c.id > after, events.c.id <= until).order_by(events.c.id)
+    return [bodies.load_event(*row) for row in connection.execute(query.limit(limit))]
+
+
 def before_newest(connection: Connection, wanted: Wanted, limit: int) -> int:
     """Returns the id of the event before the newest `limit` wanted ones; 0 if there are no more."""
     query = _restricted(select(events.c.id), wanted).order_by(events.c.id.desc())

@@ -398,6 +398,21 @@ waiting = Table(
 )
 
 # Who may use the API (people/tokens.py). A time is in Unix seconds, 0: never.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("cursor", BigInteger, nullable=False),  # event up to which all was sent or given up
+    Column("until", BigInteger, nullable=False),  # newest event in the message under way; 0: none
+    Column("tries", BigInteger, nullable=False),  # of it, that have failed
+    Column("since", Float(53), nullable=False),  # its first try, by the rollout clock
+    Column("sent", BigInteger, nullable=False),  # messages
+    Column("sent_at", Float(53), nullable=False),  # the last, in Unix seconds; 0: never
+    Column("given_up", BigInteger, nullable=False),  # alerts that were not sent
+    Column("error", Text, nullable=False),  # of the last try that failed, or ""
+    Column("error_at", Float(53), nullable=False),  # in Unix seconds
+)
+
 access_tokens = Table(
     "access_tokens",
     metadata,

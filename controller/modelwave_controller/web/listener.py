@@ -7,31 +7,23 @@ they read and write the database.
 
 import asyncio
 import hashlib
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from math import ceil
 from typing import Any, TypeVar
 
 from aiohttp import web
 
 from modelwave_controller.api import fleet
-from modelwave_controller.api.call import POST, PREFIX, Call
+from modelwave_controller.api.call import GET, POST, PREFIX, Call
 from modelwave_controller.api.every import CALLS
-from modelwave_controller.api.problem import MEDIA_TYPE, problem_of
+from modelwave_controller.api.problem import MEDIA_TYPE
 from modelwave_controller.connections import Bounds
 from modelwave_controller.desk.desk import Desk
-from modelwave_controller.errors import (
-    BusyError,
-    ModelwaveError,
-    NotFoundError,
-    OperatorError,
-)
 from modelwave_controller.people.roles import Person
 from modelwave_controller.service.guard import BODY_SECONDS, Guard
-from modelwave_controller.web import once, openapi, said
+from modelwave_controller.web import answers, once, openapi, said
 from modelwave_controller.web.doorman import require
 from modelwave_controller.web.live import Live
 
@@ -66,14 +58,15 @@ class Listener:
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._turns = once.Turns()
         self.application = web.Application(
-            middlewares=[self._guard.middleware, _problems], client_max_size=MAX_BODY_BYTES
+            middlewares=[self._guard.middleware, answers.problems], client_max_size=MAX_BODY_BYTES
         )
+        self.application.on_response_prepare.append(answers.add_headers)
         self.application.router.add_get(PREFIX + "/openapi.json", self._openapi)
         live = Live(self._known, partial(self._known, by=still), desk_of)
         self.application.router.add_get(PREFIX + fleet.STREAM.path, live.handler, allow_head=False)
         self.application.on_shutdown.append(live.close)
         for call in CALLS:
-            self.application.router.add_route(call.method, PREFIX + call.path, self._does(call))
+            self._add(call)
         self._runner = web.AppRunner(self.application, access_log=None, lingering_time=BODY_SECONDS)
         self._server: asyncio.Server | None = None
 
@@ -83,8 +76,9 @@ class Listener:
         await self._runner.setup()
         make = self._runner.server
         assert make is not None
+        guarded = answers.with_own_errors(make)
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: self._guard.protocol(make), host, port, ssl=tls
+            lambda: self._guard.protocol(guarded), host, port, ssl=tls
         )
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -96,10 +90,18 @@ class Listener:
     async def _known(self, request: web.Request, by: Authenticate | None = None) -> Person:
         return await self._run(by or self._authenticate, request)
 
+    def _add(self, call: AnyCall) -> None:
+        router, path = self.application.router, PREFIX + call.path
+        if call.method == GET:
+            router.add_get(path, self._does(call))  # and HEAD
+        else:
+            router.add_route(call.method, path, self._does(call))
+
     def _does(self, call: AnyCall) -> Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
             person = await self._known(request)
             require(person, call)
+            answers.require_readable(request)
             body = await request.read()
             asked = said.read(call, request.match_info, list(request.query.items()), body)
             key = (
@@ -131,8 +133,8 @@ class Listener:
 def _tagged(request: web.Request, body: bytes) -> web.Response:
     """Returns the answer with an ETag, or 304 if who asks has it."""
     tag = '"' + hashlib.sha256(body).hexdigest()[:32] + '"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if request.method == "GET" and request.headers.get("If-None-Match") == tag:
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if request.method in ("GET", "HEAD") and request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=headers)
     return web.Response(body=body, content_type="application/json", headers=headers)
 
@@ -141,38 +143,3 @@ def _kept(answer: once.Answer) -> web.Response:
     headers = {"Cache-Control": "no-store"} | ({once.AGAIN: "true"} if answer.again else {})
     kind = "application/json" if answer.status == once.DONE else MEDIA_TYPE
     return web.Response(status=answer.status, body=answer.body, content_type=kind, headers=headers)
-
-
-@web.middleware
-async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answers errors as problems (api/problem.py)."""
-    try:
-        return await handler(request)
-    except ModelwaveError as error:
-        return told(error)
-    except web.HTTPException as error:
-        return told(_of_http(error))
-    except (asyncio.CancelledError, ConnectionError):
-        raise
-    except Exception:
-        logger.exception("a request to %s failed", request.path[:200])
-        return told(ModelwaveError("the service failed: its log says how; try again"))
-
-
-def told(error: ModelwaveError) -> web.Response:
-    problem = problem_of(error)
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
-    if isinstance(error, BusyError):
-        headers = {"Retry-After": str(ceil(error.seconds))}
-    return web.Response(
-        status=problem.status,
-        body=json.dumps(problem.model_dump()).encode(),
-        content_type=MEDIA_TYPE,
-        headers=headers,
-    )
-
-
-def _of_http(error: web.HTTPException) -> ModelwaveError:
-    if error.status in (404, 405):
-        return NotFoundError(f"no such path; {PREFIX}/openapi.json has all that there are")
-    return OperatorError(error.reason)

@@ -10,6 +10,8 @@ from modelwave_controller.api.call import AskedT, Call
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.trust.field_types import first_problem
 
+_NUL = "a NUL character is no text: leave it out"
+
 
 def read(
     call: Call[AskedT, Any],
@@ -19,15 +21,23 @@ def read(
 ) -> AskedT:
     """Raises OperatorError, which names the field."""
     model = call.asks
+    if any("\0" in value for value in [*path.values(), *(value for _, value in query)]):
+        raise OperatorError(_NUL)
     try:
         if call.has_body:
             _require_nothing(query, "the query")
-            return model.model_validate(_object(body) | {**path})
+            return model.model_validate(_with(path, _object(body)))
         if body.strip() not in (b"", b"{}"):
             raise OperatorError("the body: this call has none")
-        return model.model_validate_strings(_once(query) | {**path})
+        return model.model_validate_strings(_with(path, _once(query)))
     except ValidationError as error:
         raise OperatorError(first_problem(error)) from error
+
+
+def _with(path: Mapping[str, str], said: Mapping[str, Any]) -> dict[str, Any]:
+    if both := path.keys() & said.keys():
+        raise OperatorError(f"{min(both)}: it stands in the path: leave it out elsewhere")
+    return {**said, **path}
 
 
 def _require_nothing(query: list[tuple[str, str]], where: str) -> None:
@@ -49,6 +59,8 @@ def _object(body: bytes) -> dict[str, Any]:
         found = json.loads(body, object_pairs_hook=_no_doubles, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise OperatorError(f"the body: no JSON: {error}") from error
+    if b"\\u0000" in body:
+        raise OperatorError(_NUL)
     if not isinstance(found, dict):
         raise OperatorError("the body: give a JSON object")
     return found

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from modelwave_controller.drawing import bars, intervals, sparkline
 from modelwave_controller.drawing.intervals import Estimate
 from modelwave_controller.drawing.markup import Markup
-from modelwave_controller.operations.judged import worst_targets
+from modelwave_controller.operations.worst import worst_targets
 from modelwave_controller.phrases import plural
 from modelwave_controller.results.rollouts import GateRow, SeriesPoint, StageRow, Status
 

@@ -1,0 +1,217 @@
+"""Tests what a listener does with requests that nobody means well, and what its answers have."""
+
+import gzip
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from modelwave_controller.api.problem import MEDIA_TYPE, Problem
+from modelwave_controller.people import tokens
+from modelwave_controller.web import listener
+from tests.controller.rollout_world import World, quick
+from tests.web.asking import Answer, ask
+from tests.web.served import served, served_to_tokens
+
+PAUSE, DEVICES, LOG = "/api/v1/rollouts/1/pause", "/api/v1/devices", "/api/v1/log"
+OPENAPI = "/api/v1/openapi.json"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("bounds"), devices=2)
+    world.start(1, quick(50, 100))
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def url(world: World) -> Iterator[str]:
+    with served(world) as url:
+        yield url
+
+
+def require_problem(answer: Answer, status: int) -> str:
+    assert answer.status == status, answer
+    assert answer.headers["content-type"].partition(";")[0] == MEDIA_TYPE
+    found = Problem.model_validate_json(answer.body)
+    assert found.status == status
+    assert len(answer.body) < 2000
+    return found.detail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"reason": "a", "reason": "b"}',
+        b'{"reason": NaN}',
+        b'{"reason": 1e999}',
+        b'{"reason": "\\ud800"}',
+        b'{"reason": "\\u0000"}',
+        b'{"reason": "\xed\xa0\x80"}',
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b'{"reason":' * 50_000,
+        b'{"reason": ' + b"9" * 100_000 + b"}",
+        b'{"reason": ' + b"9" * 4000 + b"}",
+        b'{"reason": null}',
+        b'{"other": 1}',
+        b'{"rollout": "2"}',
+        b"[]",
+        b'"x"',
+        b"{",
+        b'{"reason": "' + b"x" * 201 + b'"}',
+        b'{"reason": "a\\nb"}',
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_a_body_that_is_none_is_refused(url: str, body: bytes) -> None:
+    require_problem(ask(url, "POST", PAUSE, body), 422)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{DEVICES}?other=1",
+        f"{DEVICES}?limit=1&limit=2",
+        f"{DEVICES}?limit={'9' * 5000}",
+        f"{DEVICES}?limit=-1",
+        f"{DEVICES}?limit=1.5",
+        f"{DEVICES}?tag=%00",
+        f"{DEVICES}?tag=%ED%A0%80",
+        f"{DEVICES}?offline=perhaps",
+        f"{LOG}?since=nan",
+        f"{LOG}?since=inf",
+        f"{LOG}?since=-1",
+        f"{LOG}?cursor=1-2-3",
+        f"{DEVICES}/a%2Fb",
+        f"{DEVICES}/..%2F..%2Fetc",
+        f"{DEVICES}/%00",
+        f"{DEVICES}/%ED%A0%80",
+        f"{DEVICES}/{'x' * 2000}",
+    ],
+    ids=lambda path: path[:40],
+)
+def test_a_path_or_query_that_is_none_is_refused(url: str, path: str) -> None:
+    require_problem(ask(url, "GET", path), 422)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/rollouts/%ED%A0%80", "/api/v1/rollouts/a%2Fb", "/api/v1/%2e%2e/x", "/x", "//"]
+)
+def test_what_there_is_not_is_not_found(url: str, path: str) -> None:
+    require_problem(ask(url, "GET", path), 404)
+
+
+def test_a_body_that_is_too_long_is_refused(url: str) -> None:
+    body = b" " * (listener.MAX_BODY_BYTES + 1)
+    assert "1048576 bytes" in require_problem(ask(url, "POST", PAUSE, body), 413)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content_Type": "text/plain"},
+        {"Content_Type": "application/x-www-form-urlencoded"},
+        {"Content_Type": "multipart/form-data; boundary=x"},
+        {"Content_Encoding": "gzip"},
+    ],
+)
+def test_a_body_of_another_type_is_refused(url: str, headers: dict[str, str]) -> None:
+    body = gzip.compress(b"{}") if "Content_Encoding" in headers else b"{}"
+    require_problem(ask(url, "POST", PAUSE, body, **headers), 415)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "DELETE", "TRACE"])
+def test_a_method_that_a_path_has_not_is_refused(url: str, method: str) -> None:
+    answer = ask(url, method, PAUSE)
+    require_problem(answer, 405)
+    assert answer.headers["allow"] == "POST"
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_head_is_get_without_its_body(url: str) -> None:
+    head, get = ask(url, "HEAD", DEVICES), ask(url, "GET", DEVICES)
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["etag"] == get.headers["etag"]
+    assert ask(url, "HEAD", DEVICES, token="").status == 401
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00 what a TLS client says",
+        b"GE\x00T / HTTP/1.1\r\n\r\n",
+    ],
+    ids=lambda text: repr(text[:30]),
+)
+def test_what_is_no_request_is_refused(url: str, text: bytes) -> None:
+    host, port = urlsplit(url).hostname, urlsplit(url).port
+    with socket.create_connection((host, port), timeout=20) as connection:
+        connection.sendall(text)
+        found = b""
+        while part := connection.recv(65536):
+            found += part
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.split()[1] == b"400"
+    assert b"aiohttp" not in found
+    assert Problem.model_validate_json(body).status == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", DEVICES),
+        ("GET", "/x"),
+        ("POST", PAUSE),
+        ("PUT", PAUSE),
+        ("GET", "/api/v1/openapi.json"),
+    ],
+)
+@pytest.mark.parametrize("token", ["viewer", ""])
+def test_each_answer_has_the_headers_that_keep_browsers_from_more(
+    url: str, method: str, path: str, token: str
+) -> None:
+    found = ask(url, method, path, token=token).headers
+    assert found["x-content-type-options"] == "nosniff"
+    assert found["x-frame-options"] == "DENY"
+    assert found["referrer-policy"] == "no-referrer"
+    assert found["content-security-policy"].startswith("default-src 'none'")
+    assert found["cache-control"] in ("no-store", "private, no-cache")
+    assert found["server"] == "modelwave"
+
+
+def test_no_log_has_a_token(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    with world.store.write() as connection:
+        made = tokens.make(connection, "ci", "operator", 3600, world.now, "eve@desk")
+    text = made.secret.text
+    wrong = text[:-8] + "00000000"
+    caplog.set_level(logging.DEBUG)
+    with served_to_tokens(world) as url:
+        assert ask(url, "GET", DEVICES, token=text).status == 200
+        assert ask(url, "GET", f"{DEVICES}?token={text}", token=text).status == 422
+        assert ask(url, "GET", f"/{text}", token=wrong).status == 404
+        assert ask(url, "GET", DEVICES, token=wrong).status == 401
+        refused = ask(url, "GET", DEVICES, token=f"{text}\t{text}")
+        assert refused.status == 401
+        assert ask(url, "POST", PAUSE, {"reason": 1}, token=text).status == 422
+        with monkeypatch.context() as patched:
+            patched.setattr("modelwave_controller.desk.devices.DeviceList", fails)
+            assert ask(url, "GET", DEVICES, token=text).status == 500
+    assert "a bug" in caplog.text
+    said = caplog.text + json.dumps([str(r.args) for r in caplog.records]) + str(refused)
+    assert text.split("_")[-1] not in said
+    assert wrong.split("_")[-1] not in said
