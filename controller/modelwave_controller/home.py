@@ -16,6 +16,8 @@ ca/               the certificate of the fleet's authority; its key is in offlin
 modelwave.db      events, devices and messages to publish
 """
 
+import ipaddress
+import re
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -105,8 +107,9 @@ deltas = true
 listen = "127.0.0.1:8181"
 certificate = ""     # PEM file with the certificate, and those that it needs
 key = ""             # PEM file of its key, without a passphrase
-# Where people reach it, perhaps through a reverse proxy, for the links in alerts:
-# url = "https://fleet.example"
+# Where people reach it, for the links in alerts, and if a reverse proxy has put it there
+# (docs/api.md): url = "https://fleet.example/modelwave"
+# Addresses of proxies that are not on this machine: proxies = ["192.0.2.7"]
 
 [tracing]
 # The URL of an OpenTelemetry collector, such as "http://127.0.0.1:4318/v1/traces", which is sent a
@@ -274,21 +277,30 @@ class FilesSettings(_Settings):
         return listen_address(self.listen)
 
 
-def _page_url(value: str) -> str:
+def _public_url(value: str) -> str:
     parts = urlsplit(value)
-    fits = parts.scheme in ("http", "https") and parts.hostname and value.isprintable()
-    if value and (not fits or parts.query or parts.fragment or parts.username is not None):
-        raise ValueError("give https://HOST, with :PORT and a path where needed")
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError('give "https://HOST", with :PORT and a path where needed')
+    if parts.query or parts.fragment or parts.username is not None or "//" in parts.path:
+        raise ValueError("remove what is no host, port or path")
+    if not re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path):
+        raise ValueError("the path has a character that is no letter, digit, or one of . _ ~ -")
     return value.rstrip("/")
 
 
+def _address(value: str) -> str:
+    return str(ipaddress.ip_address(value))
+
+
 class ApiSettings(_Settings):
-    """`listen` "": nowhere. `url`: where people reach it, for the links in alerts."""
+    """`listen` "": nowhere. `url`: where people reach it, perhaps through a reverse proxy.
+    `proxies`: their addresses, which are believed what they say of who asks."""
 
     listen: Annotated[str, AfterValidator(_listen_or_not)] = "127.0.0.1:8181"
-    url: Annotated[str, Field(max_length=300), AfterValidator(_page_url)] = ""
     certificate: Line = ""
     key: Line = ""
+    url: Annotated[str, Field(max_length=300), AfterValidator(_public_url)] = ""
+    proxies: Annotated[list[Annotated[Line, AfterValidator(_address)]], Field(max_length=16)] = []
 
     @model_validator(mode="after")
     def _needs_tls_beyond_here(self) -> Self:
@@ -305,6 +317,11 @@ class ApiSettings(_Settings):
     def address(self) -> tuple[str, int]:
         """Returns (host, port) to listen on; port 0 takes a free one."""
         return listen_address(self.listen)
+
+    @property
+    def prefix(self) -> str:
+        """The path of `url`, below which a reverse proxy has put it."""
+        return urlsplit(self.url).path
 
 
 class DevicesSettings(_Settings):

@@ -275,6 +275,21 @@ def test_the_first_look_waits_while_the_retained_reports_of_a_large_fleet_come(
         assert made.readback.has_looked
 
 
+def test_a_broker_that_marks_everything_as_retained_keeps_no_look_open_for_ever(
+    reading: Reading,
+) -> None:
+    reading.broker.deaf = True
+    Reading.clock += readback.READ_ALL_SECONDS
+    looks = reading.readback.counts["looks"]
+    reading.step()
+    assert reading.readback.counts["looks"] == looks + 1
+    for _ in range(readback.LONGEST_SECONDS // 20 + 3):
+        Reading.clock += 20
+        reading.broker.retained_messages += 1
+        reading.step()
+    assert reading.readback.counts["looks"] > looks + 1
+
+
 def test_a_connection_whose_probes_have_come_back_and_do_not_any_more_is_left(
     reading: Reading,
 ) -> None:

@@ -24,6 +24,7 @@ def served(
     world: World,
     is_token: Callable[[str], bool] = ROLES.__contains__,
     tokens: Mapping[str, str] = MappingProxyType({}),
+    **options: Any,
 ) -> Iterator[str]:
     """Yields the listener's URL. `tokens`: the roles of other tokens."""
 
@@ -39,7 +40,7 @@ def served(
             raise UnknownPersonError("no such token")
         return Person(f"some-{role}", role)
 
-    with listening(world, authenticate, holder, logins) as url:
+    with listening(world, authenticate, holder, logins, **options) as url:
         yield url
 
 

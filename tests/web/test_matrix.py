@@ -17,7 +17,12 @@ ADMINISTER = {"admin"}
 
 MAY = {
     "GET /api/v1/rollouts": VIEW,
+    "POST /api/v1/rollouts": OPERATE,
+    "POST /api/v1/dry-runs": VIEW,  # nothing is started
+    "POST /api/v1/plans/lint": VIEW,
+    "GET /api/v1/deployments": VIEW,
     "GET /api/v1/rollouts/{rollout}": VIEW,
+    "GET /api/v1/rollouts/{rollout}/report": VIEW,
     "POST /api/v1/rollouts/{rollout}/pause": OPERATE,
     "POST /api/v1/rollouts/{rollout}/resume": OPERATE,
     "POST /api/v1/rollouts/{rollout}/promote": OPERATE,
@@ -25,6 +30,8 @@ MAY = {
     "POST /api/v1/rollouts/{rollout}/retry": OPERATE,
     "POST /api/v1/rollouts/{rollout}/abort": OPERATE,
     "POST /api/v1/rollouts/{rollout}/revert": OPERATE,
+    "GET /api/v1/alerts": VIEW,
+    "POST /api/v1/alerts/{alert}/test": OPERATE,
     "GET /api/v1/fleet": VIEW,
     "GET /api/v1/log": VIEW,
     "GET /api/v1/log/stream": VIEW,
@@ -32,6 +39,8 @@ MAY = {
     "GET /api/v1/devices/{device}": VIEW,
     "DELETE /api/v1/devices/{device}": OPERATE,
     "POST /api/v1/tags": OPERATE,
+    "GET /api/v1/alerts": VIEW,
+    "POST /api/v1/alerts/{alert}/test": OPERATE,
 }
 
 
@@ -61,6 +70,7 @@ def test_each_role_may_what_the_table_says_and_nothing_else(
     method, _, path = call.partition(" ")
     # A thing that there is not: who may is told so, and nothing is changed.
     path = path.replace("{rollout}", "77").replace("{device}", "no-such-device")
+    path = path.replace("{alert}", "no-such-alert")
     path += "?after=-1" if path.endswith("/stream") else ""
     before = history.newest_id(world.store)
     for role in VIEW:

@@ -13,6 +13,7 @@ from modelwave_controller.api.call import POST, PREFIX, AnswerT, AskedT, Call
 from modelwave_controller.api.problem import MEDIA_TYPE, Problem, error_of
 from modelwave_controller.client import addresses
 from modelwave_controller.errors import OperatorError, ServerError
+from modelwave_controller.people.roles import VIEW
 
 MAX_ANSWER_BYTES = 64 << 20
 TRIES = 2  # of a call: what creates has a key, so that it is done once
@@ -63,8 +64,9 @@ class Remote:
 
     def _exchange(self, call: Call[Any, Any], path: str, body: bytes) -> bytes:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        if call.method == POST:
+        if call.method == POST and call.needs != VIEW:
             headers["Idempotency-Key"] = secrets.token_hex(16)
+        if call.has_body:
             headers["Content-Type"] = "application/json"
         for left in reversed(range(TRIES)):
             try:

@@ -54,6 +54,9 @@ REFUSED_SECONDS = 5  # after which the broker is asked again that has refused; t
 TOPICS_PER_SECOND = 20
 PAUSE_SECONDS = 1
 QUIET_SECONDS = 30  # without such a message: then no probe comes back any more
+# So long a look waits for its probe behind retained messages: 100,000 devices' take some minutes. A
+# broker that marks each message as retained would keep it open for ever.
+LONGEST_SECONDS = 900
 FIRST_SECONDS = 5  # the same, for the messages that wait for the first look
 LEFT_LOOKS = 2
 MAX_NEWS = 10_000
@@ -121,6 +124,7 @@ class ReadBack:
             self._unanswered = 0  # looks in a row, since a probe came back
             self._number = 0
             self._looked = False  # the first look is over
+            self._begun = 0.0  # the look
             self._retained = 0  # messages over this connection
             self._last = self._last_heard = self._last_retained = time.monotonic()
             self._next_all = 0.0
@@ -185,7 +189,8 @@ class ReadBack:
 
     @property
     def _given_up_at(self) -> float:
-        return max(self._last, self._last_retained) + QUIET_SECONDS
+        retained = min(self._last_retained, self._begun + LONGEST_SECONDS)
+        return max(self._last, retained) + QUIET_SECONDS
 
     def _is_quiet(self, seconds: float) -> bool:
         return time.monotonic() - self._last > seconds
@@ -225,7 +230,7 @@ class ReadBack:
         with self._lock:
             self._look = Look(self._number, whole)
             self._sent.clear()
-            self._last = now
+            self._last = self._begun = now
             if whole:
                 self._expected.update({topic: row.digest for topic, row in held.items()})
                 self._seen.clear()

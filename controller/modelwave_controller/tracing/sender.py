@@ -84,11 +84,8 @@ def _headers(path: Path) -> dict[str, str]:
         name, value = name.strip(), value.strip()
         if not line.strip():
             continue
-        if (
-            not colon
-            or not name.replace("-", "").isalnum()
-            or not (value.isascii() and value.isprintable())
-        ):
+        well = value.isascii() and value.isprintable() and name.replace("-", "").isalnum()
+        if not (colon and well):
             raise OperatorError(f"tracing.headers_file: {path}, line {number}: give NAME: VALUE")
         found[name] = value
     return found

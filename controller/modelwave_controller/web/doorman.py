@@ -19,8 +19,10 @@ from modelwave_controller.people.roles import Person
 from modelwave_controller.people.uses import Uses
 from modelwave_controller.storage.store import Transactions
 from modelwave_controller.web.buckets import Buckets
+from modelwave_controller.web.proxy import Proxies
 
 SCHEME = "Bearer "
+NO_PROXIES = Proxies()
 A_SECOND, AT_ONCE = 50.0, 200.0  # requests of a person
 WRONG_A_SECOND, WRONG_AT_ONCE = 1.0, 20.0  # wrong tokens from an address
 
@@ -36,9 +38,12 @@ class Doorman:
         clock: Callable[[], float],
         logged_in: Callable[[web.Request], str | None] = lambda _request: None,
         steady: Callable[[], float] = time.monotonic,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
         """`clock` returns Unix seconds, `steady` those of a clock that nobody can set; `logged_in`
-        the token of a request that has none itself, if it may do without."""
+        the token of a request that has none itself, if it may do without. `proxies` are believed
+        the address of who asks."""
+        self._proxies = proxies
         self._store = store
         self._clock = clock
         self._logged_in = logged_in
@@ -54,7 +59,11 @@ class Doorman:
 
     def person(self, request: web.Request) -> Person:
         """Returns who sends the request. Raises UnknownPersonError or BusyError."""
-        return self.holder(lambda: self._token_of(request), group_of(request.remote or ""))
+        return self.holder(lambda: self._token_of(request), self.address(request))
+
+    def address(self, request: web.Request) -> str:
+        """Returns what stands for the address of who asks."""
+        return group_of(self._proxies.address(request))
 
     def holder(self, token: Callable[[], str], address: str) -> Person:
         """Returns whose the token is that `token` returns; it raises UnknownPersonError if there is

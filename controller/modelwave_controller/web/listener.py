@@ -49,9 +49,12 @@ class Listener:
         desk_of: DeskOf,
         bounds: Bounds = BOUNDS,
         still: Authenticate | None = None,
+        prefix: str = "",
     ) -> None:
         """`authenticate` returns who sends a request, in a thread; it raises UnknownPersonError.
-        `still` does so again for a long request; None: as `authenticate`."""
+        `still` does so again for a long request; None: as `authenticate`. `prefix`: the path
+        below which a reverse proxy has put it: what begins with that is found there too."""
+        self._prefix = prefix
         self._authenticate = authenticate
         self._desk_of = desk_of
         self._guard = Guard(bounds)
@@ -61,12 +64,12 @@ class Listener:
             middlewares=[self._guard.middleware, answers.problems], client_max_size=MAX_BODY_BYTES
         )
         self.application.on_response_prepare.append(answers.add_headers)
-        self.application.router.add_get(PREFIX + "/openapi.json", self._openapi)
+        self.add(GET, PREFIX + "/openapi.json", self._openapi)
         live = Live(self._known, partial(self._known, by=still), desk_of)
-        self.application.router.add_get(PREFIX + fleet.STREAM.path, live.handler, allow_head=False)
+        self.add(GET, PREFIX + fleet.STREAM.path, live.handler, with_head=False)
         self.application.on_shutdown.append(live.close)
         for call in CALLS:
-            self._add(call)
+            self.add(call.method, PREFIX + call.path, self._does(call))
         self._runner = web.AppRunner(self.application, access_log=None, lingering_time=BODY_SECONDS)
         self._server: asyncio.Server | None = None
 
@@ -90,12 +93,13 @@ class Listener:
     async def _known(self, request: web.Request, by: Authenticate | None = None) -> Person:
         return await self._run(by or self._authenticate, request)
 
-    def _add(self, call: AnyCall) -> None:
-        router, path = self.application.router, PREFIX + call.path
-        if call.method == GET:
-            router.add_get(path, self._does(call))  # and HEAD
-        else:
-            router.add_route(call.method, path, self._does(call))
+    def add(self, method: str, path: str, handler: Handler, with_head: bool = True) -> None:
+        """Adds a path, also below the prefix. A GET has its HEAD, unless it has no end."""
+        for place in {path, self._prefix + path}:
+            if method == GET:
+                self.application.router.add_get(place, handler, allow_head=with_head)
+            else:
+                self.application.router.add_route(method, place, handler)
 
     def _does(self, call: AnyCall) -> Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
@@ -127,7 +131,7 @@ class Listener:
             return once.do(desk, call, asked, key)
 
     async def _openapi(self, _request: web.Request) -> web.Response:
-        return web.json_response(openapi.document())
+        return web.json_response(openapi.document(self._prefix))
 
 
 def _tagged(request: web.Request, body: bytes) -> web.Response:

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+from modelwave_controller.connections import Bounds
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.home import ApiSettings, Home
@@ -17,9 +18,10 @@ from modelwave_controller.service.vitals import Vitals
 from modelwave_controller.storage.store import Store
 from modelwave_controller.trust.file_places import bracketed
 from modelwave_controller.web.doorman import Doorman
-from modelwave_controller.web.listener import Listener
+from modelwave_controller.web.listener import BOUNDS, Listener
 from modelwave_controller.web.page.logins import Logins
 from modelwave_controller.web.page.page import Page
+from modelwave_controller.web.proxy import Proxies
 
 AGAIN_SECONDS = 5.0  # between two tries to listen
 
@@ -47,8 +49,13 @@ async def listening(
 
     async def begin() -> tuple[Listener, str]:
         logins = Logins(home.config.fleet)
-        doorman = Doorman(store, clock, logins.token_of)
-        listener = Listener(doorman.person, desk_of, still=doorman.still)
+        proxies = Proxies(bool(settings.url), settings.proxies)
+        doorman = Doorman(store, clock, logins.token_of, proxies=proxies)
+        # All that a proxy brings comes from its address.
+        bounds = Bounds(BOUNDS.all, BOUNDS.all, BOUNDS.all) if settings.url else BOUNDS
+        listener = Listener(
+            doorman.person, desk_of, bounds, still=doorman.still, prefix=settings.prefix
+        )
         Page(home.config.fleet, doorman.holder, desk_of, logins).add_routes(listener.application)
         Watched(vitals, store, clock).add_routes(listener.application)
         try:

@@ -1,0 +1,84 @@
+"""The Python client, and the training job of examples/ci that uses it."""
+
+import runpy
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from modelwave_controller.cli.rollout import EXIT_CODES
+from modelwave_controller.client.client import Client
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.operations import rollouts
+from tests.controller.rollout_world import World
+from tests.web.served import served
+
+JOB = Path(__file__).parents[2] / "examples" / "ci" / "release_and_wait.py"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with closing(World(tmp_path, devices=4)) as made:
+        made.shelve(1)
+        yield made
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[Client]:
+    with served(world) as url, Client(url, "operator") as made:
+        yield made
+
+
+def test_a_rollout_is_started_waited_for_and_told(client: Client, world: World) -> None:
+    plan = {"stages": [{"percent": 100, "soak": "1h"}], "gates": []}
+    assert client.rollouts.lint(plan)[0].soak == "1h"
+    assert len(client.rollouts.dry_run("digits", 1, plan).devices) == 4
+    number = client.rollouts.start("digits", "v1", plan, seed=7).status.rollout
+    assert client.rollouts.wait(number, seconds=0).status == "NEW"
+    seen = []
+    client.rollouts.abort(number, "enough")
+    ended = client.rollouts.wait("digits", every=0, tell=seen.append)
+    assert (ended.status, ended, len(seen)) == ("ABORTED", seen[-1], 1)
+    assert client.rollouts.report(number).status.status == "ABORTED"
+    assert [entry.rollout for entry in client.rollouts.list()] == [number]
+    assert "enough" in [one.reason for one in client.log.entries(number)][-1]
+
+
+def test_lists_are_iterated_page_by_page(client: Client, world: World) -> None:
+    assert [one["device"] for one in client.devices.list(limit=3)] == ["d0", "d1", "d2", "d3"]
+    assert client.devices.tag(["d0"], add=["canary"]) == {"d0": ["canary"]}
+    assert [one["device"] for one in client.devices.list(tag="canary")] == ["d0"]
+    assert client.fleet.status().devices == 4
+    assert list(client.fleet.deployments()) == []
+
+
+def test_errors_are_those_of_the_service(client: Client) -> None:
+    with pytest.raises(OperatorError, match="there is no rollout yet"):
+        client.rollouts.status(7)
+    with pytest.raises(OperatorError, match=r"plan: stages\.0\.percent"):
+        client.rollouts.start("digits", 1, {"stages": [{"percent": 0}]})
+
+
+def test_training_job_ends_with_the_verdict(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def meanwhile(_seconds: float) -> None:
+        rollouts.abort(world.store, "1", "it was worse", world.now, "somebody")
+        world.tick()
+
+    monkeypatch.setattr("modelwave_controller.client.client.time.sleep", meanwhile)
+    monkeypatch.setenv("MODELWAVE_TOKEN", "operator")
+    with served(world) as url:
+        monkeypatch.setenv("MODELWAVE_URL", url)
+        job = runpy.run_path(str(JOB))
+        main = job["main"]
+        assert main("digits", "v1") == 4
+        assert main("digits", "v9") == 2
+    out, err = capsys.readouterr()
+    assert job["CODES"] | {"UNKNOWN": job["OTHER"]} == EXIT_CODES
+    assert out.splitlines()[0].startswith("NEW")
+    assert "it was worse" in out
+    assert "digits has no release v9" in err
