@@ -73,7 +73,8 @@ def listening(
 
     async def begin() -> tuple[Listener, int]:
         listener = Listener(authenticate, desk_of, **options)
-        Page(world.home.config.fleet, holder, desk_of, logins).add_routes(listener.application)
+        page = Page(world.home.config.fleet, holder, desk_of, logins, lambda _request: "")
+        page.add_routes(listener.application)
         return listener, await listener.start("127.0.0.1", 0)
 
     try:

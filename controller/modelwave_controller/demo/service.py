@@ -31,13 +31,13 @@ def start_serve(operator: CommandLine, running: Processes) -> Urls:
 
 
 def settle(operator: CommandLine, broker: str) -> str:
-    """Writes the broker's URL, and free ports for files and the page, into a new home's settings.
+    """Writes the broker's URL, and free ports for files and operators, into a new home's settings.
     Returns the entry of the files' host for agent.toml."""
     settings = operator.home / "controller.toml"
     files = f"127.0.0.1:{free_port()}"
     text = settings.read_text().replace("mqtt://127.0.0.1:1883", broker)
     text = text.replace("127.0.0.1:8180", files)
-    settings.write_text(text.replace("127.0.0.1:8181", f"127.0.0.1:{free_port()}"))
+    settings.write_text(text.replace("127.0.0.1:8181", "127.0.0.1:0"))
     return files
 
 

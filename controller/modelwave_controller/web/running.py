@@ -56,7 +56,8 @@ async def listening(
         listener = Listener(
             doorman.person, desk_of, bounds, still=doorman.still, prefix=settings.prefix
         )
-        Page(home.config.fleet, doorman.holder, desk_of, logins).add_routes(listener.application)
+        page = Page(home.config.fleet, doorman.holder, desk_of, logins, doorman.address)
+        page.add_routes(listener.application)
         Watched(vitals, store, clock).add_routes(listener.application)
         try:
             bound = await listener.start(host, port, tls)

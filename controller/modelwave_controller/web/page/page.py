@@ -13,7 +13,6 @@ from typing import Any
 from aiohttp import web
 
 from modelwave_controller.api.problem import problem_of
-from modelwave_controller.connections import group_of
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import (
     BusyError,
@@ -52,11 +51,14 @@ class Page:
         holder_of: HolderOf,
         desk_of: DeskOf,
         logins: Logins,
+        address_of: Callable[[web.Request], str],
     ) -> None:
+        """`address_of` returns from where a request is, for the bounds on wrong tokens."""
         self._fleet = fleet
         self._holder_of = holder_of
         self._desk_of = desk_of
         self._logins = logins
+        self._address_of = address_of
         self._files = static_files()
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
@@ -118,7 +120,7 @@ class Page:
             raise UnknownPersonError(SESSION_ENDED)
         try:
             token = session.token
-            person = self._holder_of(lambda: token, group_of(request.remote or ""))
+            person = self._holder_of(lambda: token, self._address_of(request))
         except UnknownPersonError:
             self._logins.end(request)
             raise
@@ -166,7 +168,7 @@ class Page:
         form = await _form(request)
         own_forms.require_own_origin(request.headers, request.host)
         text = form.get("token", "").strip()
-        address = group_of(request.remote or "")
+        address = self._address_of(request)
         try:
             await asyncio.to_thread(self._holder_of, lambda: text, address)
         except (UnknownPersonError, BusyError) as error:
