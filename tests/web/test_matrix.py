@@ -37,6 +37,8 @@ MAY = {
     "GET /api/v1/devices/{device}": VIEW,
     "DELETE /api/v1/devices/{device}": OPERATE,
     "POST /api/v1/tags": OPERATE,
+    "GET /api/v1/alerts": VIEW,
+    "POST /api/v1/alerts/{alert}/test": OPERATE,
 }
 
 
