@@ -164,7 +164,7 @@ def test_a_service_that_cannot_start_says_why_on_one_line(
 ) -> None:
     with closing(World(tmp_path)) as world:
         toml = world.home.path / "controller.toml"
-        toml.write_text(toml.read_text().replace(old, new))
+        toml.write_text(toml.read_text().replace(old, new, 1))
         ran = subprocess.run(
             [*MODELWAVE, "--home", str(world.home.path), "serve"], capture_output=True, text=True
         )
