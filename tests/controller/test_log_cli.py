@@ -199,7 +199,9 @@ def test_every_kind_of_event_has_words_of_its_own() -> None:
             device="d1", seq=1, outcome="FAILED", reason="", stage=0, verdict="PASS", orders=[],
             releases={}, model="m", accepted="", by="gate", added=[], removed=[], devices=[],
             made_at=0.0, models=[], floor=1, look=0, windows=1, observed=True, findings=[],
-            skipped="", number=1, first=[], epoch=1, answers=1,
+            skipped="", number=1, first=[], epoch=1, answers=1, expires_at=0.0,
+            token="T", name="n", role="viewer", version="v1", release=1, target="t", hosts=[], of=1,
+            alert="a", back=False, share=0.1,
         )  # fmt: skip
         what = lines.line_of(events.Event(1, 1, 0.0, made)).what
         assert what == made.kind if made.kind in plain else what != made.kind, made.kind

@@ -24,9 +24,9 @@ from modelwave_controller.cli import view, view_judged
 from modelwave_controller.drawing import sparkline
 from modelwave_controller.evidence.figures import ReleaseFigures
 from modelwave_controller.operations import series
-from modelwave_controller.operations.judged import worst_targets
 from modelwave_controller.operations.series import SeriesReader, windows_of
 from modelwave_controller.operations.status import StatusReader
+from modelwave_controller.operations.worst import worst_targets
 from modelwave_controller.results.rollouts import GateRow, SeriesPoint, StageRow, Status
 from modelwave_controller.rollout.facts import population_of
 from modelwave_controller.rollout.planned_gates import parse_gate

@@ -35,7 +35,9 @@ def list_alerts(ctx: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("test")
 def send_test(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(show_default=False, help="As in controller.toml.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", show_default=False, help="As in controller.toml.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Send a message that tells nothing, once, and say whether it was taken."""
