@@ -58,8 +58,10 @@ def release(house: House, version: str, target: str, file: Path, golden: Path, *
 
 def rolled_out(house: House, version: str) -> Any:
     house.operator.shows("rollout", "start", "digits", version, *PLAN)
-    house.operator.shows("rollout", "watch")
-    return house.operator.asks("rollout", "status")
+    house.operator.shows(
+        "rollout", "watch"
+    )  # perhaps held after one answer
+    return house.operator.waits(["rollout", "status"], lambda found: found["final"])
 
 
 def with_a_wrong_weight(folder: Path) -> Path:

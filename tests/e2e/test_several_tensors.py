@@ -88,8 +88,10 @@ class Case:
 def outcome(house: House, version: str, case: Case) -> Any:
     operator = house.operator
     operator.shows("rollout", "start", case.name, version, *PLAN)
-    operator.shows("rollout", "watch")
-    return operator.asks("rollout", "status")
+    operator.shows(
+        "rollout", "watch"
+    )  # perhaps held after one answer
+    return operator.waits(["rollout", "status"], lambda found: found["final"])
 
 
 def test_models_of_several_tensors_are_rolled_out_and_taken_back_for_a_wrong_output(
