@@ -58,9 +58,7 @@ def release(house: House, version: str, target: str, file: Path, golden: Path, *
 
 def rolled_out(house: House, version: str) -> Any:
     house.operator.shows("rollout", "start", "digits", version, *PLAN)
-    house.operator.shows(
-        "rollout", "watch"
-    )  # perhaps held after one answer
+    house.operator.shows("rollout", "watch")  # perhaps held after one answer
     return house.operator.waits(["rollout", "status"], lambda found: found["final"])
 
 

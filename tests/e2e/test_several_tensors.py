@@ -88,9 +88,7 @@ class Case:
 def outcome(house: House, version: str, case: Case) -> Any:
     operator = house.operator
     operator.shows("rollout", "start", case.name, version, *PLAN)
-    operator.shows(
-        "rollout", "watch"
-    )  # perhaps held after one answer
+    operator.shows("rollout", "watch")  # perhaps held after one answer
     return operator.waits(["rollout", "status"], lambda found: found["final"])
 
 
