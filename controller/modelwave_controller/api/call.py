@@ -11,7 +11,10 @@ from functools import cached_property
 from string import Formatter
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from modelwave_controller.errors import OperatorError
+from modelwave_controller.trust.field_types import first_problem
 
 PREFIX = "/api/v1"
 GET, POST, PUT, DELETE = "GET", "POST", "PUT", "DELETE"
@@ -52,6 +55,14 @@ class Call(Generic[AskedT, AnswerT]):
     @cached_property
     def answer(self) -> TypeAdapter[AnswerT]:
         return TypeAdapter(self.answers)
+
+    def say(self, **fields: Any) -> AskedT:
+        """Returns what a call with these fields says. Raises OperatorError, which names a wrong
+        one."""
+        try:
+            return self.asks(**fields)
+        except ValidationError as error:
+            raise OperatorError(first_problem(error)) from error
 
     @cached_property
     def in_path(self) -> tuple[str, ...]:

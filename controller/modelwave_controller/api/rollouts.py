@@ -33,6 +33,16 @@ Which = Annotated[
 Device = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 
 
+def newest_if_none(which: str | None) -> str:
+    """Returns what a call says for a rollout that a person may leave out."""
+    return NEWEST if which is None else which
+
+
+def none_if_newest(which: str) -> str | None:
+    """Returns the number or the model; None for the newest of all."""
+    return None if which == NEWEST else which
+
+
 class One(Asked):
     rollout: Which
 

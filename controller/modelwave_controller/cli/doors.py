@@ -7,13 +7,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import typer
-from pydantic import ValidationError
 
 from modelwave_controller.api.call import AnswerT, AskedT, Call
 from modelwave_controller.cli.options import actor, home_of
 from modelwave_controller.cli.places import Service, service_of
 from modelwave_controller.errors import ModelwaveError, OperatorError
-from modelwave_controller.trust.field_types import first_problem
 
 
 class Door(Protocol):
@@ -30,11 +28,7 @@ def door(ctx: typer.Context) -> AbstractContextManager[Door]:
 
 def ask(there: Door, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
     """Asks a call with these fields. Raises OperatorError, which names a wrong one."""
-    try:
-        asked = call.asks(**said)
-    except ValidationError as error:
-        raise OperatorError(first_problem(error)) from error
-    return there.ask(call, asked)
+    return there.ask(call, call.say(**said))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import typer
 
 from modelwave_controller.api import fleet as calls
 from modelwave_controller.api.fleet import LOG_PAGE, MAX_LINES
-from modelwave_controller.api.rollouts import NEWEST
+from modelwave_controller.api.rollouts import newest_if_none
 from modelwave_controller.cli.doors import ask, door
 from modelwave_controller.cli.options import JsonOption, NewestArgument, duration
 from modelwave_controller.phrases import moment, plural
@@ -46,7 +46,7 @@ def rollout_log(
     as_json: JsonOption = False,
 ) -> None:
     """Print what happened to a rollout, who did it and why, the newest last."""
-    which = NEWEST if rollout is None else rollout
+    which = newest_if_none(rollout)
     _print(ctx, utc, as_json, rollout=which, answers=answers, since=_start(since), limit=limit)
 
 

@@ -53,9 +53,7 @@ def rollout_report(
     if out is not None:
         disk.require_place(out, "--out", force)
     with door(ctx) as there:
-        made = ask(
-            there, calls.REPORT, rollout=calls.NEWEST if rollout is None else rollout, utc=utc
-        )
+        made = ask(there, calls.REPORT, rollout=calls.newest_if_none(rollout), utc=utc)
     if out is None:
         print_json(asdict(made)) if as_json else print(draw(made, utc), end="")
         return

@@ -75,7 +75,7 @@ def show_status(
 ) -> None:
     """Show a rollout's status, its reason, what happens next, and a row for each stage."""
     with door(ctx) as there:
-        found = ask(there, calls.STATUS, rollout=_newest(rollout))
+        found = ask(there, calls.STATUS, rollout=calls.newest_if_none(rollout))
     if as_json:
         print_json(found.json())
     else:
@@ -117,7 +117,7 @@ def watch(
     the watching.
     """
     with door(ctx) as there:
-        which = str(ask(there, calls.STATUS, rollout=_newest(rollout)).rollout)
+        which = str(ask(there, calls.STATUS, rollout=calls.newest_if_none(rollout)).rollout)
 
         def read() -> Status:
             return ask(there, calls.STATUS, rollout=which)
@@ -181,7 +181,7 @@ def retry(
         ctx,
         calls.RETRY,
         as_json,
-        rollout=_newest(rollout),
+        rollout=calls.newest_if_none(rollout),
         devices=device or [],
         outcomes=words,
         reason=reason_or_none(reason, "--reason"),
@@ -222,10 +222,6 @@ def _do(ctx: typer.Context, call: Call[Any, Status], as_json: bool, **said: Any)
     with door(ctx) as there:
         found = ask(there, call, **said)
     show_heading(found, as_json)
-
-
-def _newest(rollout: str | None) -> str:
-    return calls.NEWEST if rollout is None else rollout
 
 
 def _follow(read: Callable[[], Status], interval: float, as_json: bool, timeout: float) -> Status:

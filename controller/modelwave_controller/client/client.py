@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any
 
-from pydantic import ValidationError
-
 from modelwave_controller.api import devices, fleet, rollouts, starts
 from modelwave_controller.api.call import AnswerT, AskedT, Call
 from modelwave_controller.client import contexts
@@ -29,7 +27,6 @@ from modelwave_controller.results.report import RolloutReport
 from modelwave_controller.results.rollouts import Entry, Promoted, Status
 from modelwave_controller.results.starts import DryRun, LintedStage, Started
 from modelwave_controller.rollout.statuses import FINAL, HELD, UNKNOWN
-from modelwave_controller.trust.field_types import first_problem
 
 ENDS = (*FINAL, HELD, UNKNOWN)  # of `wait`: it goes on from none of them by itself
 EVERY_SECONDS = 2.0
@@ -43,11 +40,7 @@ class _Group:
         self._remote = remote
 
     def _ask(self, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
-        try:
-            asked = call.asks(**said)
-        except ValidationError as error:
-            raise OperatorError(first_problem(error)) from error
-        return self._remote.ask(call, asked)
+        return self._remote.ask(call, call.say(**said))
 
 
 class Rollouts(_Group):

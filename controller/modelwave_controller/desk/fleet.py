@@ -2,7 +2,7 @@
 
 from modelwave_controller.api import fleet as calls
 from modelwave_controller.api.call import Asked
-from modelwave_controller.api.rollouts import NEWEST
+from modelwave_controller.api.rollouts import none_if_newest
 from modelwave_controller.desk.desk import Desk, does
 from modelwave_controller.operations import deployments, history, overview, trusted
 from modelwave_controller.results.deployments import DeploymentsPage
@@ -25,8 +25,7 @@ def status(desk: Desk, _asked: Asked) -> Fleet:
 def log(desk: Desk, asked: calls.Log) -> LogPage:
     number = None
     if asked.rollout is not None:
-        which = None if asked.rollout == NEWEST else asked.rollout
-        number = history.number_of(desk.store, which)
+        number = history.number_of(desk.store, none_if_newest(asked.rollout))
     wanted = Wanted(number, asked.answers, asked.since)
     return history.page(desk.store, wanted, asked.limit, asked.cursor)
 

@@ -22,7 +22,7 @@ def status(desk: Desk, asked: calls.One) -> Status:
         if asked.rollout not in desk.kept:
             desk.kept[asked.rollout] = StatusReader(
                 connection,
-                _which(asked),
+                calls.none_if_newest(asked.rollout),
                 with_series=True,
                 trust=lambda: trusted.troubles(desk.home),
             )
@@ -32,7 +32,9 @@ def status(desk: Desk, asked: calls.One) -> Status:
 @does(calls.REPORT)
 def make_report(desk: Desk, asked: calls.Report) -> RolloutReport:
     fleet, program = desk.home.config.fleet, checkout.described()
-    return report.make(desk.store, _which(asked), fleet, program, desk.clock(), asked.utc)
+    return report.make(
+        desk.store, calls.none_if_newest(asked.rollout), fleet, program, desk.clock(), asked.utc
+    )
 
 
 @does(calls.PAUSE)
@@ -64,7 +66,7 @@ def approve(desk: Desk, asked: calls.Approve) -> Status:
 def retry(desk: Desk, asked: calls.Retry) -> Status:
     number, _ = rollouts.retry(
         desk.store,
-        _which(asked),
+        calls.none_if_newest(asked.rollout),
         asked.devices,
         asked.outcomes,
         _because("retried", asked),
@@ -85,10 +87,6 @@ def revert(desk: Desk, asked: calls.Act) -> Status:
     least = desk.home.root.minimum
     number = rollouts.revert(desk.store, asked.rollout, words, *_who(desk), minimum=least)
     return _after(desk, number)
-
-
-def _which(asked: calls.One) -> str | None:
-    return None if asked.rollout == calls.NEWEST else asked.rollout
 
 
 def _who(desk: Desk) -> tuple[float, str]:

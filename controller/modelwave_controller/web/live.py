@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from aiohttp import web
 
 from modelwave_controller.api import fleet
-from modelwave_controller.api.rollouts import NEWEST
+from modelwave_controller.api.rollouts import none_if_newest
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import BusyError, ForbiddenError, OperatorError, UnknownPersonError
 from modelwave_controller.operations import history
@@ -117,7 +117,7 @@ class Live:
         if rollout is None:
             return None
         with self._reading() as store:
-            return history.number_of(store, None if rollout == NEWEST else rollout)
+            return history.number_of(store, none_if_newest(rollout))
 
 
 async def _taken(request: web.Request, answer: web.StreamResponse, text: bytes) -> bool:
