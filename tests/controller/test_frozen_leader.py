@@ -1,4 +1,5 @@
-"""Tests that a leader that hung publishes nothing more until it has looked at the lease."""
+"""Tests that a leader that hung publishes nothing more until it has looked at the lease, and that
+it looks at a wave again only when the broker has it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
@@ -46,9 +47,10 @@ class Hanging:
         with world.store.write() as connection:
             outbox.put(connection, TOPICS, b"an order")
 
-    def publish(self) -> None:
+    def publish(self) -> float:
         connection: Any = self.sent
         self.leading._send_due(connection)
+        return 1.0
 
     def hang(self) -> None:
         self.steady += SURE_SECONDS + 0.1
@@ -90,3 +92,25 @@ def test_one_that_hung_within_a_batch_and_still_leads_sends_the_rest(hanging: Ha
     for number in range(1, len(TOPICS) + 1):
         hanging.publish()
         assert hanging.sent.topics == TOPICS[:number]
+
+
+def test_nothing_is_decided_until_the_broker_has_what_was_decided_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(World(tmp_path, devices=4)) as world:
+        world.tick()  # which looks at all devices once
+        service, ticks = Hanging(world), []
+        tick, connection = service.leading._tick, service.sent
+        monkeypatch.setattr(service.leading, "_tick", lambda: ticks.append(tick()) or ticks[-1])
+        monkeypatch.setattr(service.leading, "_publish", service.publish)
+        monkeypatch.setattr(service.leading.link, "current", connection)
+        world.start(1)
+        service.leading._ticks()
+        assert ticks == [True]
+        assert not service.leading._goes_on()
+        connection.topics.clear()  # the broker has acknowledged them
+        assert service.leading._goes_on()
+        world.acknowledge()
+        service.leading._ticks()
+        assert ticks[1:] == [True, False]  # notes that the wave's clocks run
+        assert not service.leading._goes_on()

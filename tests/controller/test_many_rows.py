@@ -30,6 +30,22 @@ def test_values_are_stored_as_they_are(url: str) -> None:
     store.close()
 
 
+def test_rows_that_are_there_are_changed_in_place_of_added(url: str) -> None:
+    store = Store(url)
+    with store.write() as connection:
+        columns, change = ("device", "count", "reason", "at"), "count = bad_messages.count + 10"
+        many.insert_or(connection, "bad_messages", columns, [("p0", 1, ODD, 1)], change)
+        many.insert_or(
+            connection, "bad_messages", columns, [("p1", 2, "", 2), ("p0", 3, "", 3)], change
+        )
+        many.insert_or(connection, "bad_messages", columns, [], change)
+        query = select(bad_messages.c.device, bad_messages.c.count, bad_messages.c.reason)
+        query = query.where(bad_messages.c.device.in_(["p0", "p1"])).order_by("device")
+        found = [tuple(row) for row in connection.execute(query)]
+        assert found == [("p0", 11, ODD), ("p1", 2, "")]
+    store.close()
+
+
 def test_columns_whose_names_are_words_of_sql(url: str) -> None:
     store = Store(url)
     model = {"device": "d0", "model": "digits", "release": 1, "sha256": "", "state": "idle"}

@@ -125,6 +125,7 @@ class Leading:
         self.blocks = Blocks(settings.broker, fleet, settings.home.files)
         self.traced = self._traced()
         self._signs = False
+        self._awaited = False  # the broker's acknowledgement, before the next tick
         self._trouble = Trouble()
 
     def run(self) -> None:
@@ -173,7 +174,7 @@ class Leading:
             if not (self.writer.alive and self.link.alive and self.blocks.alive):
                 raise RuntimeError("a thread of the service has ended; see its traceback above")
             wake.clear()
-            ticks = self._may_sign() and time.monotonic() >= due
+            ticks = self._may_sign() and (time.monotonic() >= due or self._goes_on())
             pause, database = self.settings.tick_seconds, True
             try:
                 self.store.verify_file()
@@ -182,8 +183,7 @@ class Leading:
                     self._publish_roots()
                     published = True
                 if ticks:
-                    while self._tick() and not stopping.is_set():
-                        self._publish()  # what was decided goes out before the next look at it
+                    self._ticks()
                     due = time.monotonic() + self.settings.tick_seconds
                 # Another service that reaches the broker takes the lease if it is not (leader.py).
                 self.store.note_link(self.link.reaches)
@@ -203,13 +203,31 @@ class Leading:
                 due = time.monotonic() + self.settings.tick_seconds
             self.settings.vitals.came_round(database, self.link.reaches, leads=True)
             if self._may_sign():
-                pause = min(due - time.monotonic(), pause)
+                pause = 0.0 if self._goes_on() else min(due - time.monotonic(), pause)
             wake.wait(max(0.0, pause))
 
     def _publish_roots(self) -> None:
         self.readback.root = self.roots.chain.newest
         self.roots.publish(self.store)
         self._note_running()
+
+    def _ticks(self) -> None:
+        """Ticks until nothing more is to be done, or the broker has to acknowledge what was
+        decided: a tick meanwhile takes its time from the wave, and mostly finds nothing to do."""
+        self._awaited = False
+        while self._tick() and not self.settings.stopping.is_set():
+            self._publish()  # what was decided goes out before the next look at it
+            if self._on_its_way():
+                self._awaited = True
+                break
+
+    def _goes_on(self) -> bool:
+        """Whether the broker has acknowledged what the last ticks left off for."""
+        return self._awaited and not self._on_its_way()
+
+    def _on_its_way(self) -> bool:
+        connection = self.link.current
+        return connection is not None and bool(connection.on_their_way())
 
     def _tick(self) -> bool:
         begun = time.perf_counter()

@@ -14,15 +14,31 @@ Rows = Sequence[tuple[Any, ...]]
 
 def insert(connection: Connection, table: str, columns: Iterable[str], rows: Rows) -> None:
     """Adds rows with these columns, in their order."""
-    names = list(columns)
+    _insert(connection, table, list(columns), rows, "")
+
+
+def insert_or(
+    connection: Connection, table: str, columns: Iterable[str], rows: Rows, replaced: str
+) -> None:
+    """Adds rows with these columns, in their order, of which the first is the table's key. A row
+    with this key that is there already is changed as `replaced` says in SQL, where `excluded` is
+    the new one. No two have the same key."""
+    key, *others = columns
+    change = f" ON CONFLICT ({quoted([key])[0]}) DO UPDATE SET {replaced}"
+    _insert(connection, table, [key, *others], rows, change)
+
+
+def _insert(
+    connection: Connection, table: str, names: list[str], rows: Rows, conflict: str
+) -> None:
     into = f"INSERT INTO {table} ({', '.join(quoted(names))})"
     if not rows:
         return
     if connection.dialect.name == "sqlite":
         places = ", ".join("?" * len(names))
-        connection.exec_driver_sql(f"{into} VALUES ({places})", list(rows))
+        connection.exec_driver_sql(f"{into} VALUES ({places}){conflict}", list(rows))
     else:
-        made = f"{into} SELECT * FROM {_unnested(connection, table, names)}"
+        made = f"{into} SELECT * FROM {_unnested(connection, table, names)}{conflict}"
         connection.exec_driver_sql(made, _lists(table, names, rows))
 
 

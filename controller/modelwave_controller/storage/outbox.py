@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
+from modelwave_controller.storage import many
 from modelwave_controller.storage.chunks import chunks
 from modelwave_controller.storage.tables import blobs, outbox
 from modelwave_shared import topics
@@ -39,22 +40,11 @@ def blob(connection: Connection, digest: str) -> bytes:
 
 
 def put(connection: Connection, topics: Sequence[str], payload: bytes) -> None:
-    """Sets the payload of these topics; an empty one clears them."""
+    """Sets the payload of these topics, which differ; an empty one clears them."""
     digest = keep_blob(connection, payload) if payload else None
-    for chunk in chunks(topics):
-        there = outbox.c.topic.in_(chunk)
-        changed = connection.execute(
-            update(outbox).where(there).values(blob=digest, version=outbox.c.version + 1)
-        )
-        if changed.rowcount < len(chunk):
-            known = set(connection.scalars(select(outbox.c.topic).where(there)))
-            new = [
-                {"topic": topic, "blob": digest, "version": 1, "acked": 0}
-                for topic in chunk
-                if topic not in known
-            ]
-            if new:
-                connection.execute(insert(outbox), new)
+    rows = [(topic, digest, 1, 0) for topic in topics]
+    replaced = "blob = excluded.blob, version = outbox.version + 1"
+    many.insert_or(connection, "outbox", ["topic", "blob", "version", "acked"], rows, replaced)
 
 
 def holds(connection: Connection, topic: str) -> bytes | None:
@@ -77,9 +67,10 @@ def unsent(
         .order_by(outbox.c.topic)
         .limit(limit + len(skip))
     )
-    rows = [row for row in connection.execute(query) if row.topic not in skip][:limit]
-    payloads = {digest: blob(connection, digest) for digest in {row.blob for row in rows} - {None}}
-    return [Message(row.topic, row.version, payloads.get(row.blob, b"")) for row in rows]
+    rows = [(t, v, digest) for t, v, digest in connection.execute(query) if t not in skip][:limit]
+    digests = {digest for _, _, digest in rows if digest is not None}
+    payloads = {digest: blob(connection, digest) for digest in digests}
+    return [Message(topic, version, payloads.get(digest, b"")) for topic, version, digest in rows]
 
 
 def _is_order_of(model: str) -> ColumnElement[bool]:
@@ -93,15 +84,8 @@ def _is_order_of(model: str) -> ColumnElement[bool]:
 
 def mark(connection: Connection, sent: Iterable[tuple[str, int]]) -> None:
     """Marks these (topic, version) as acknowledged by the broker."""
-    rows = [{"its_topic": topic, "its_version": version} for topic, version in sent]
-    if rows:
-        connection.execute(
-            update(outbox)
-            .where(outbox.c.topic == bindparam("its_topic"))
-            .where(outbox.c.version == bindparam("its_version"))
-            .values(acked=outbox.c.version),
-            rows,
-        )
+    rows = [(version, topic, version) for topic, version in sent]
+    many.update(connection, "outbox", ["acked"], ["topic", "version"], rows)
 
 
 class Held(NamedTuple):
