@@ -10,6 +10,7 @@ from typer.main import get_command
 
 from modelwave_controller import cli
 from tests.controller.rollout_world import World, quick
+from tests.web.bundles import bundle
 from tests.web.served import served
 
 
@@ -48,6 +49,11 @@ WAYS = [
     ["fleet", "deployments", "--json", "--since", "1d", "--model", "digits"],
     ["fleet", "status"],
     ["fleet", "status", "--json"],
+    ["release", "add", "BUNDLE"],
+    ["release", "add", "BUNDLE", "BUNDLE", "--json"],
+    ["release", "add", "BUNDLE/manifest.json"],
+    ["release", "add", "BUNDLE/nothing"],
+    ["release", "add", "BUNDLE", "WRONG"],
     ["release", "list"],
     ["release", "list", "--json"],
     ["release", "show", "digits", "v2"],
@@ -84,7 +90,7 @@ AT_HOME = """
     backup FILE; broker check; ca api HOST; ca controller; ca init; ca server HOST;
     clock accept why; clock show;
     device approve d; device enrol d --out here; device revoke d; ingest 1; key rotate order;
-    log prune; log verify; recover; release add BUNDLE; root publish FILE; serve; target add FILE;
+    log prune; log verify; recover; root publish FILE; serve; target add FILE;
     token create ada --role admin; token list; token revoke ada
 """
 # They ask no controller: they work on files that they are given, or make a new home.
@@ -132,6 +138,21 @@ def test_what_works_on_a_home_is_refused_at_a_service(
     assert list(tmp_path.iterdir()) == []
 
 
+def as_file(word: str, world: World, folder: Path) -> str:
+    """Returns the word, or a path in its place: of a bundle, or of one whose model is another."""
+    name, _, rest = word.partition("/")
+    if name not in ("BUNDLE", "WRONG"):
+        return word
+    if not (made := folder / name).exists():
+        if name == "BUNDLE":
+            bundle(world, made)
+        else:
+            bundle(world, made, 8, model=b"another model")
+            model = next(path for path in made.iterdir() if path.read_bytes() == b"another model")
+            model.write_bytes(b"something else")
+    return str(made / rest)
+
+
 @pytest.mark.parametrize("words", WAYS, ids=" ".join)
 def test_a_command_says_the_same_both_ways(
     words: list[str],
@@ -146,10 +167,11 @@ def test_a_command_says_the_same_both_ways(
         world.start(1, quick(50, 100))
         world.tick()
         world.shelve(2)
+        given = [as_file(word, world, tmp_path) for word in words]
         with served(world) as url:
             where = ["--home", str(world.home.path)] if way == "home" else ["--server", url]
             monkeypatch.setattr("time.time", lambda now=world.now: now)
-            code, out, err = said(capsys, [*where, *words])
+            code, out, err = said(capsys, [*where, *given])
             for of_next_command in (" ".join(where), '",\n    "'.join(where)):
                 out = out.replace(of_next_command, "WAY")
             found.append((code, out, err))

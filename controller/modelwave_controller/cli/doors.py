@@ -4,6 +4,7 @@ at --server."""
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import typer
@@ -17,7 +18,9 @@ from modelwave_controller.errors import ModelwaveError, OperatorError
 class Door(Protocol):
     """Answers calls: a Desk, or a Remote."""
 
-    def ask(self, call: Call[AskedT, AnswerT], asked: AskedT) -> AnswerT: ...
+    def ask(
+        self, call: Call[AskedT, AnswerT], asked: AskedT, sent: Path | None = None
+    ) -> AnswerT: ...
 
 
 def door(ctx: typer.Context) -> AbstractContextManager[Door]:
@@ -35,6 +38,11 @@ def files_door(ctx: typer.Context) -> AbstractContextManager[Door]:
 def ask(there: Door, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
     """Asks a call with these fields. Raises OperatorError, which names a wrong one."""
     return there.ask(call, call.say(**said))
+
+
+def send(there: Door, call: Call[AskedT, AnswerT], sent: Path, **said: Any) -> AnswerT:
+    """Asks a call that sends this file. Raises as `ask`."""
+    return there.ask(call, call.say(**said), sent)
 
 
 @contextmanager
