@@ -41,6 +41,7 @@ MAY = {
     "POST /api/v1/releases": OPERATE,
     "GET /api/v1/releases/{model}/{release}": VIEW,
     "GET /api/v1/releases/{model}/{release}/sbom": VIEW,
+    "POST /api/v1/fits": OPERATE,
     "GET /api/v1/targets": VIEW,
     "GET /api/v1/targets/{target}": VIEW,
     "GET /api/v1/alerts": VIEW,

@@ -1,6 +1,15 @@
 """All calls."""
 
-from modelwave_controller.api import alerts, devices, fleet, releases, rollouts, starts, targets
+from modelwave_controller.api import (
+    alerts,
+    devices,
+    fleet,
+    models,
+    releases,
+    rollouts,
+    starts,
+    targets,
+)
 from modelwave_controller.api.call import Call
 
 CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
@@ -10,5 +19,6 @@ CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
     *devices.CALLS,
     *releases.CALLS,
     *targets.CALLS,
+    *models.CALLS,
     *alerts.CALLS,
 )
