@@ -9,6 +9,8 @@ import pytest
 from typer.main import get_command
 
 from modelwave_controller import cli
+from modelwave_controller.people import token_text, tokens
+from modelwave_controller.people.token_text import TokenText
 from tests.controller.rollout_world import World, quick
 from tests.web.served import served
 
@@ -63,6 +65,16 @@ WAYS = [
     ["device", "tag", "d-0", "--add", "a", "--remove", "a"],
     ["device", "forget", "d-0", "--json"],
     ["device", "forget", "d-77"],
+    ["token", "list"],
+    ["token", "list", "--all", "--json"],
+    ["token", "create", "eve", "--role", "viewer"],
+    ["token", "create", "eve", "--role", "admin", "--expires", "2h", "--json"],
+    ["token", "create", "Eve", "--role", "viewer"],
+    ["token", "create", "eve", "--role", "root"],
+    ["token", "revoke", "ada"],
+    ["token", "revoke", "BBBBBBBB", "--json"],
+    ["token", "revoke", "nobody"],
+    ["token", "revoke", TokenText("BBBBBBBB", "A" * 43).text],
 ]
 
 # Done at a home alone: with its files, its keys or its database, or as a process of the service.
@@ -73,7 +85,7 @@ AT_HOME = """
     device approve d; device enrol d --out here; device revoke d; ingest 1; key rotate order;
     log prune; log verify; recover; release add BUNDLE; release list; release sbom digits 1;
     release show digits 1; root publish FILE; serve; target add FILE; target list;
-    target show rp2040; token create ada --role admin; token list; token revoke ada
+    target show rp2040
 """
 # They ask no controller: they work on files that they are given, or make a new home.
 ALONE = """
@@ -120,6 +132,17 @@ def test_what_works_on_a_home_is_refused_at_a_service(
     assert list(tmp_path.iterdir()) == []
 
 
+def fleet(folder: Path) -> World:
+    """A fleet with all that the commands are about."""
+    world = World(folder, devices=4)
+    world.start(1, quick(50, 100))
+    world.tick()
+    world.shelve(2)
+    with world.store.write() as connection:
+        tokens.make(connection, "ada", "approver", 86400, world.now, "adam@desk")
+    return world
+
+
 @pytest.mark.parametrize("words", WAYS, ids=" ".join)
 def test_a_command_says_the_same_both_ways(
     words: list[str],
@@ -128,12 +151,12 @@ def test_a_command_says_the_same_both_ways(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MODELWAVE_TOKEN", "admin")
+    monkeypatch.setattr("modelwave_controller.cli.doors.actor", lambda: "some-admin")
     found = []
     for way in ("home", "server"):
-        world = World(tmp_path / "world", devices=4)
-        world.start(1, quick(50, 100))
-        world.tick()
-        world.shelve(2)
+        drawn = iter(TokenText(letter * 8, letter * 43) for letter in "BCDF")
+        monkeypatch.setattr(token_text, "draw", drawn.__next__)
+        world = fleet(tmp_path / "world")
         with served(world) as url:
             where = ["--home", str(world.home.path)] if way == "home" else ["--server", url]
             monkeypatch.setattr("time.time", lambda now=world.now: now)

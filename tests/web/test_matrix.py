@@ -39,6 +39,9 @@ MAY = {
     "POST /api/v1/tags": OPERATE,
     "GET /api/v1/alerts": VIEW,
     "POST /api/v1/alerts/{alert}/test": OPERATE,
+    "GET /api/v1/tokens": ADMINISTER,
+    "POST /api/v1/tokens": ADMINISTER,
+    "POST /api/v1/tokens/{token}/revoke": ADMINISTER,
 }
 
 
@@ -68,7 +71,7 @@ def test_each_role_may_what_the_table_says_and_nothing_else(
     method, _, path = call.partition(" ")
     # A thing that there is not: who may is told so, and nothing is changed.
     path = path.replace("{rollout}", "77").replace("{device}", "no-such-device")
-    path = path.replace("{alert}", "no-such-alert")
+    path = path.replace("{alert}", "no-such-alert").replace("{token}", "nobody")
     path += "?after=-1" if path.endswith("/stream") else ""
     before = history.newest_id(world.store)
     for role in VIEW:

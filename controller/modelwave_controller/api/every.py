@@ -1,6 +1,6 @@
 """All calls."""
 
-from modelwave_controller.api import alerts, devices, fleet, rollouts, starts
+from modelwave_controller.api import alerts, devices, fleet, rollouts, starts, tokens
 from modelwave_controller.api.call import Call
 
 CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
@@ -9,4 +9,5 @@ CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
     *fleet.CALLS,
     *devices.CALLS,
     *alerts.CALLS,
+    *tokens.CALLS,
 )
