@@ -1,6 +1,6 @@
 """All calls."""
 
-from modelwave_controller.api import alerts, devices, fleet, rollouts, starts, tokens
+from modelwave_controller.api import alerts, devices, fleet, rollouts, starts, tokens, upkeep
 from modelwave_controller.api.call import Call
 
 CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
@@ -10,4 +10,5 @@ CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
     *devices.CALLS,
     *alerts.CALLS,
     *tokens.CALLS,
+    *upkeep.CALLS,
 )
