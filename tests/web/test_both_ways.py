@@ -11,6 +11,8 @@ from typer.main import get_command
 from modelwave_controller import cli
 from modelwave_controller.people import token_text, tokens
 from modelwave_controller.people.token_text import TokenText
+from modelwave_controller.storage import enrolled
+from modelwave_controller.storage.enrolled import Waiting
 from tests.controller.rollout_world import World, quick
 from tests.web.served import served
 
@@ -32,7 +34,7 @@ WAYS = [
     ["rollout", "promote", "1"],
     ["rollout", "approve", "1"],
     ["rollout", "abort", "1"],
-    ["rollout", "retry", "--device", "d-1"],
+    ["rollout", "retry", "--device", "d1"],
     ["rollout", "revert", "digits"],
     ["rollout", "start", "digits", "2", "--target", "linux-cpu", "--seed", "7"],
     ["rollout", "start", "digits", "v2", "--supersede", "better", "--seed", "7", "--json"],
@@ -57,14 +59,21 @@ WAYS = [
     ["device", "list", "--target", "rp2040"],
     ["device", "list", "--offline"],
     ["device", "list", "--tag", "No"],
-    ["device", "show", "d-0"],
-    ["device", "show", "d-77"],
-    ["device", "show", "d-0", "--json"],
-    ["device", "tag", "d-0", "d-1", "--add", "canary"],
-    ["device", "tag", "d-0"],
-    ["device", "tag", "d-0", "--add", "a", "--remove", "a"],
-    ["device", "forget", "d-0", "--json"],
-    ["device", "forget", "d-77"],
+    ["device", "show", "d0"],
+    ["device", "show", "d77"],
+    ["device", "show", "d0", "--json"],
+    ["device", "tag", "d0", "d1", "--add", "canary"],
+    ["device", "tag", "d0"],
+    ["device", "tag", "d0", "--add", "a", "--remove", "a"],
+    ["device", "forget", "d0", "--json"],
+    ["device", "forget", "d77"],
+    ["device", "approve", "new-1"],
+    ["device", "approve", "new-1", "--json"],
+    ["device", "approve", "d0"],
+    ["device", "approve", "No"],
+    ["device", "revoke", "d0", "d1"],
+    ["device", "revoke", "d0", "--json"],
+    ["device", "revoke", "d77"],
     ["clock", "show"],
     ["clock", "show", "--json"],
     ["clock", "accept", "it was synchronised"],
@@ -98,7 +107,7 @@ WAYS = [
 # `modelwave --server` refuses them.
 AT_HOME = """
     backup FILE; broker check; ca api HOST; ca controller; ca init; ca server HOST;
-    device approve d; device enrol d --out here; device revoke d; ingest 1; key rotate order;
+    device enrol d --out here; ingest 1; key rotate order;
     log prune --vacuum; recover --restored; release add BUNDLE; release list; release sbom digits 1;
     release show digits 1; root publish FILE; serve; target add FILE; target list;
     target show rp2040
@@ -156,6 +165,7 @@ def fleet(folder: Path) -> World:
     world.shelve(2)
     with world.store.write() as connection:
         tokens.make(connection, "ada", "approver", 86400, world.now, "adam@desk")
+        enrolled.put_waiting(connection, [Waiting("new-1", "linux-cpu", 3, 1.0, 2.0)])
     return world
 
 

@@ -39,6 +39,8 @@ MAY = {
     "POST /api/v1/tags": OPERATE,
     "GET /api/v1/alerts": VIEW,
     "POST /api/v1/alerts/{alert}/test": OPERATE,
+    "POST /api/v1/enrolment/approve": ADMINISTER,
+    "POST /api/v1/enrolment/revoke": ADMINISTER,
     "GET /api/v1/clock": VIEW,
     "POST /api/v1/clock/accept": ADMINISTER,
     "GET /api/v1/log/verify": VIEW,

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from modelwave_controller import cli
-from modelwave_controller.operations import history, log_verifying
+from modelwave_controller.operations import enrolling, history, log_verifying
 from modelwave_controller.results.log import LogEntry
 from modelwave_controller.storage import tables
 from modelwave_controller.storage.log import Wanted
@@ -56,6 +56,22 @@ def test_what_is_done_is_in_the_log_with_who_did_it(world: World, url: str) -> N
     done = post(url, "order-numbers/digits/recover", to=5000)
     assert (done["next"], done["numbers"]["next"]) == (5001, None)
     assert (newest(world).kind, newest(world).actor) == ("recovered", "some-admin")
+
+
+def test_devices_are_revoked_also_where_the_broker_s_files_cannot_be_written(
+    world: World, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/home/broker/users")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(enrolling.access, "write", denied)
+        found = ask(url, "POST", "/api/v1/enrolment/revoke", {"devices": ["d0"]})
+    assert found.status == 503
+    assert "/home/broker/users: Permission denied" in found.json["detail"]
+    assert (newest(world).kind, newest(world).actor) == ("device_revoked", "some-admin")
+    assert ask(url, "GET", "/api/v1/devices").json["devices"][0]["device"] == "d1"
+    assert post(url, "enrolment/revoke", devices=["d0"])["revoked"] == ["d0"]
 
 
 def test_old_answers_are_told_and_then_deleted(world: World, url: str) -> None:

@@ -1,6 +1,15 @@
 """All calls."""
 
-from modelwave_controller.api import alerts, devices, fleet, rollouts, starts, tokens, upkeep
+from modelwave_controller.api import (
+    alerts,
+    devices,
+    enrolment,
+    fleet,
+    rollouts,
+    starts,
+    tokens,
+    upkeep,
+)
 from modelwave_controller.api.call import Call
 
 CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
@@ -8,6 +17,7 @@ CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
     *starts.CALLS,
     *fleet.CALLS,
     *devices.CALLS,
+    *enrolment.CALLS,
     *alerts.CALLS,
     *tokens.CALLS,
     *upkeep.CALLS,
