@@ -1,6 +1,17 @@
 """All calls."""
 
-from modelwave_controller.api import alerts, devices, fleet, releases, rollouts, starts, targets
+from modelwave_controller.api import (
+    alerts,
+    devices,
+    enrolment,
+    fleet,
+    releases,
+    rollouts,
+    starts,
+    targets,
+    tokens,
+    upkeep,
+)
 from modelwave_controller.api.call import Call
 
 CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
@@ -10,5 +21,8 @@ CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
     *devices.CALLS,
     *releases.CALLS,
     *targets.CALLS,
+    *enrolment.CALLS,
     *alerts.CALLS,
+    *tokens.CALLS,
+    *upkeep.CALLS,
 )
