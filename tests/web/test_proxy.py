@@ -12,7 +12,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from modelwave_controller.operations import rollouts
 from modelwave_controller.web.proxy import Proxies
-from tests.controller.rollout_world import World, quick
+from tests.controller.rollout_world import World
 from tests.web.asking import ask
 from tests.web.following import Follower
 from tests.web.served import served
@@ -56,14 +56,6 @@ def test_only_a_proxy_is_believed_who_asks(remote: str, given: str, believed: st
     request = make_mocked_request("GET", "/", headers).clone(remote=remote)
     assert Proxies(True, ["10.0.0.2"]).address(request) == believed
     assert Proxies().address(request) == remote
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path, devices=2)
-    world.start(1, quick(50, 100))
-    yield world
-    world.close()
 
 
 @pytest.fixture
