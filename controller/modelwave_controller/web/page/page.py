@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from modelwave_controller.api.call import GET, POST
 from modelwave_controller.api.problem import problem_of
 from modelwave_controller.desk.desk import Desk
 from modelwave_controller.errors import (
@@ -29,6 +30,7 @@ from modelwave_controller.web.page.headers import FRESH, HEADERS
 from modelwave_controller.web.page.logins import Logins
 from modelwave_controller.web.page.rendering import render
 from modelwave_controller.web.page.views import View
+from modelwave_controller.web.public_url import PublicUrl
 
 MAX_FORM_BYTES = 8 << 10
 AT_ONCE = 8  # pages that are made; further ones wait
@@ -38,6 +40,8 @@ SESSION_ENDED = "you were logged out: your token or your session has ended; log 
 HolderOf = Callable[[Callable[[], str], str], Person]
 DeskOf = Callable[[Person], AbstractContextManager[Desk]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Add = Callable[[str, str, Handler], None]
+HERE = PublicUrl()
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +56,7 @@ class Page:
         desk_of: DeskOf,
         logins: Logins,
         address_of: Callable[[web.Request], str],
+        public: PublicUrl = HERE,
     ) -> None:
         """`address_of` returns from where a request is, for the bounds on wrong tokens."""
         self._fleet = fleet
@@ -59,18 +64,19 @@ class Page:
         self._desk_of = desk_of
         self._logins = logins
         self._address_of = address_of
+        self._public = public
         self._files = static_files()
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
-    def add_routes(self, application: web.Application) -> None:
-        router = application.router
-        router.add_get("/static/{name}", self._static)
-        router.add_get("/login", self._answering(self._login_page))
-        router.add_post("/login", self._answering(self._login))
-        router.add_post("/logout", self._answering(self._logout))
+    def add_routes(self, add: Add) -> None:
+        """`add` is given each method and path, and what answers there."""
+        add(GET, "/static/{name}", self._static)
+        add(GET, "/login", self._answering(self._login_page))
+        add(POST, "/login", self._answering(self._login))
+        add(POST, "/logout", self._answering(self._logout))
         for view in views.VIEWS:
-            router.add_get(view.path, self._answering(self._shows(view)))
-        router.add_post("/rollouts/{rollout}/{act}", self._answering(self._act))
+            add(GET, view.path, self._answering(self._shows(view)))
+        add(POST, "/rollouts/{rollout}/{act}", self._answering(self._act))
 
     def _answering(self, handler: Handler) -> Handler:
         """Returns the handler with the page's headers, and errors as pages."""
@@ -136,15 +142,15 @@ class Page:
     ) -> web.Response:
         session = self._logins.session(request)
         versions = {name: one.version for name, one in self._files.items()}
+        path = self._public.own(request.path)
         values = {
             "fleet_name": self._fleet,
             "person": session.person if session else None,
             "csrf": session.csrf if session else "",
             "versions": versions,
-            "here": request.path.split("/")[1],
-            "path": request.path,
+            "here": path.split("/")[1],
         } | values
-        body = render(template, request.path, values)
+        body = render(template, path, values)
         return web.Response(body=body, status=status, content_type="text/html", charset="utf-8")
 
     def _problem(self, request: web.Request, error: ModelwaveError) -> web.Response:
@@ -158,7 +164,7 @@ class Page:
     # Who is there.
 
     def _to_login(self, request: web.Request) -> web.Response:
-        up = "../" * (request.path.count("/") - 1)
+        up = "../" * (self._public.own(request.path).count("/") - 1)
         return web.Response(status=303, headers={"Location": f"{up}login"})
 
     async def _login_page(self, request: web.Request) -> web.StreamResponse:
@@ -166,7 +172,7 @@ class Page:
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
         form = await _form(request)
-        own_forms.require_own_origin(request.headers, request.host)
+        self._require_own_origin(request)
         text = form.get("token", "").strip()
         address = self._address_of(request)
         try:
@@ -186,12 +192,15 @@ class Page:
     async def _own_form(self, request: web.Request) -> dict[str, str]:
         """Returns the fields of a form of our own page. Raises ForbiddenError for others."""
         form = await _form(request)
-        own_forms.require_own_origin(request.headers, request.host)
+        self._require_own_origin(request)
         session = self._logins.session(request)
         if session is None:
             raise UnknownPersonError(SESSION_ENDED)
         own_forms.require_token(form.pop("csrf", ""), session.csrf)
         return form
+
+    def _require_own_origin(self, request: web.Request) -> None:
+        own_forms.require_own_origin(request.headers, request.host, self._public.origin)
 
     # Acts.
 
