@@ -48,6 +48,19 @@ WAYS = [
     ["fleet", "deployments", "--json", "--since", "1d", "--model", "digits"],
     ["fleet", "status"],
     ["fleet", "status", "--json"],
+    ["release", "list"],
+    ["release", "list", "--json"],
+    ["release", "show", "digits", "v2"],
+    ["release", "show", "digits", "2", "--target", "linux-cpu", "--json"],
+    ["release", "show", "digits", "2", "--target", "rp2040"],
+    ["release", "show", "digits", "9"],
+    ["release", "show", "No", "9"],
+    ["release", "sbom", "digits", "2"],
+    ["target", "list"],
+    ["target", "list", "--json"],
+    ["target", "show", "rp2040"],
+    ["target", "show", "linux-cpu", "--json"],
+    ["target", "show", "linux"],
     ["alert", "list"],
     ["alert", "test", "on-call"],
     ["device", "list"],
@@ -76,9 +89,8 @@ AT_HOME = """
     backup FILE; broker check; ca api HOST; ca controller; ca init; ca server HOST;
     clock accept why; clock show;
     device approve d; device enrol d --out here; device revoke d; ingest 1; key rotate order;
-    log prune; log verify; recover; release add BUNDLE; release list; release sbom digits 1;
-    release show digits 1; root publish FILE; serve; target add FILE; target list;
-    target show rp2040; token create ada --role admin; token list; token revoke ada
+    log prune; log verify; recover; release add BUNDLE; root publish FILE; serve; target add FILE;
+    token create ada --role admin; token list; token revoke ada
 """
 # They ask no controller: they work on files that they are given, or make a new home.
 ALONE = """

@@ -38,6 +38,11 @@ MAY = {
     "GET /api/v1/devices/{device}/history": VIEW,
     "DELETE /api/v1/devices/{device}": OPERATE,
     "POST /api/v1/tags": OPERATE,
+    "GET /api/v1/releases": VIEW,
+    "GET /api/v1/releases/{model}/{release}": VIEW,
+    "GET /api/v1/releases/{model}/{release}/sbom": VIEW,
+    "GET /api/v1/targets": VIEW,
+    "GET /api/v1/targets/{target}": VIEW,
     "GET /api/v1/alerts": VIEW,
     "POST /api/v1/alerts/{alert}/test": OPERATE,
 }
@@ -69,7 +74,8 @@ def test_each_role_may_what_the_table_says_and_nothing_else(
     method, _, path = call.partition(" ")
     # A thing that there is not: who may is told so, and nothing is changed.
     path = path.replace("{rollout}", "77").replace("{device}", "no-such-device")
-    path = path.replace("{alert}", "no-such-alert")
+    path = path.replace("{alert}", "no-such-alert").replace("{target}", "no-such-target")
+    path = path.replace("{model}/{release}", "no-such-model/7")
     path += "?after=-1" if path.endswith("/stream") else ""
     before = history.newest_id(world.store)
     for role in VIEW:

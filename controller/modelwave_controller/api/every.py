@@ -1,6 +1,6 @@
 """All calls."""
 
-from modelwave_controller.api import alerts, devices, fleet, rollouts, starts
+from modelwave_controller.api import alerts, devices, fleet, releases, rollouts, starts, targets
 from modelwave_controller.api.call import Call
 
 CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
@@ -8,5 +8,7 @@ CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
     *starts.CALLS,
     *fleet.CALLS,
     *devices.CALLS,
+    *releases.CALLS,
+    *targets.CALLS,
     *alerts.CALLS,
 )

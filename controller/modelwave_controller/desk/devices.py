@@ -3,7 +3,8 @@
 from typing import Any
 
 from modelwave_controller.api import devices as calls
-from modelwave_controller.desk.desk import Desk, does
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.doing import does
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import acts, device_history, device_list
 from modelwave_controller.operations.device_list import DeviceList, Only
