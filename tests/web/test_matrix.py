@@ -32,6 +32,7 @@ MAY = {
     "GET /api/v1/log/stream": VIEW,
     "GET /api/v1/devices": VIEW,
     "GET /api/v1/devices/{device}": VIEW,
+    "GET /api/v1/devices/{device}/history": VIEW,
     "DELETE /api/v1/devices/{device}": OPERATE,
     "POST /api/v1/tags": OPERATE,
     "GET /api/v1/releases": VIEW,

@@ -21,6 +21,7 @@ from modelwave_controller.client.remote import Remote
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.targets import Target
 from modelwave_controller.results.deployments import Deployment
+from modelwave_controller.results.device_history import DeviceHistory
 from modelwave_controller.results.devices import Forgotten
 from modelwave_controller.results.fleet import Fleet
 from modelwave_controller.results.log import LogEntry
@@ -144,8 +145,8 @@ class Rollouts(_Group):
 
 class Devices(_Group):
     def list(self, **only: Any) -> Iterator[dict[str, Any]]:
-        """Yields the devices to which all of it applies, by name: target, tag, model, not_on,
-        offline, trouble."""
+        """Yields the devices to which all of it applies, by name: named, target, tag, model,
+        not_on, outcome, offline, trouble."""
         page = self._ask(devices.LIST, **only)
         while True:
             yield from page.devices
@@ -155,6 +156,9 @@ class Devices(_Group):
 
     def show(self, device: str) -> dict[str, Any]:
         return self._ask(devices.SHOW, device=device)
+
+    def history(self, device: str) -> DeviceHistory:
+        return self._ask(devices.HISTORY, device=device)
 
     def tag(
         self, names: Sequence[str], add: Sequence[str] = (), remove: Sequence[str] = ()
