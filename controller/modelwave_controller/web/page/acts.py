@@ -85,6 +85,10 @@ DONE = {
     "abort": "Aborted.",
     "revert": "The revert is asked for.",
 }
+DONE_WITH_DEVICES = {
+    "tag": "The tags are changed.",
+    "forget": "The device is forgotten until it reports again; its tags are kept.",
+}
 
 
 def offered(status: Status, person: Person) -> list[Act]:

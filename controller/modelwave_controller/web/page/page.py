@@ -22,9 +22,10 @@ from modelwave_controller.errors import (
     UnknownPersonError,
 )
 from modelwave_controller.people.roles import Person
-from modelwave_controller.web.page import acts, own_forms, views
+from modelwave_controller.web.page import forms, own_forms, views
 from modelwave_controller.web.page.asking import Asking
 from modelwave_controller.web.page.files import LONG, static_files
+from modelwave_controller.web.page.forms import Form
 from modelwave_controller.web.page.headers import FRESH, HEADERS
 from modelwave_controller.web.page.logins import Logins
 from modelwave_controller.web.page.rendering import render
@@ -70,7 +71,8 @@ class Page:
         router.add_post("/logout", self._answering(self._logout))
         for view in views.VIEWS:
             router.add_get(view.path, self._answering(self._shows(view)))
-        router.add_post("/rollouts/{rollout}/{act}", self._answering(self._act))
+        for form in forms.FORMS:
+            router.add_post(form.path, self._answering(self._takes(form)))
 
     def _answering(self, handler: Handler) -> Handler:
         """Returns the handler with the page's headers, and errors as pages."""
@@ -158,8 +160,7 @@ class Page:
     # Who is there.
 
     def _to_login(self, request: web.Request) -> web.Response:
-        up = "../" * (request.path.count("/") - 1)
-        return web.Response(status=303, headers={"Location": f"{up}login"})
+        return web.Response(status=303, headers={"Location": f"{_up(request)}login"})
 
     async def _login_page(self, request: web.Request) -> web.StreamResponse:
         return self._rendered(request, "login.html", {"problem": ""})
@@ -195,23 +196,23 @@ class Page:
 
     # Acts.
 
-    async def _act(self, request: web.Request) -> web.StreamResponse:
-        form = await self._own_form(request)
-        return await asyncio.to_thread(self._acted, request, form)
+    def _takes(self, form: Form) -> Handler:
+        async def take(request: web.Request) -> web.StreamResponse:
+            fields = await self._own_form(request)
+            return await asyncio.to_thread(self._taken, form, request, fields)
 
-    def _acted(self, request: web.Request, form: dict[str, str]) -> web.Response:
+        return take
+
+    def _taken(self, form: Form, request: web.Request, fields: dict[str, str]) -> web.Response:
         person = self._known(request)
-        name = request.match_info["act"]
-        call = acts.CALLS.get(name)
-        if call is None:
-            raise NotFoundError(f"there is no act {name[:40]!r} for a rollout")
-        fields = form | {"rollout": request.match_info["rollout"]}
         try:
             with self._desk_of(person) as desk:
-                Asking(desk).ask_text(call, fields)
+                place = form.does(Asking(desk), request.match_info, fields)
+        except NotFoundError:
+            raise
         except OperatorError as error:
-            return self._shown(views.BY_PATH["/rollouts/{rollout}"], request, str(error))
-        return web.Response(status=303, headers={"Location": f"../{fields['rollout']}?done={name}"})
+            return self._shown(views.BY_PATH[form.view], request, str(error))
+        return web.Response(status=303, headers={"Location": _up(request) + place})
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
         found = self._files.get(request.match_info["name"])
@@ -223,6 +224,11 @@ class Page:
             charset="utf-8",
             headers=HEADERS | LONG,
         )
+
+
+def _up(request: web.Request) -> str:
+    """Returns the way from a page to the page's root, which a link begins with."""
+    return "../" * (request.path.count("/") - 1)
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -13,7 +13,7 @@ from modelwave_controller.api.call import Call
 from modelwave_controller.operations import device_words, membership, troubles
 from modelwave_controller.operations.device_entries import doing
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.web.page import acts, tiles
+from modelwave_controller.web.page import acts, forms, tiles
 from modelwave_controller.web.page.asking import Asking
 
 DEVICES, ROLLOUTS = 100, 100  # of a page
@@ -80,13 +80,18 @@ def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
         "per_page": DEVICES,
         "presence": device_words.presence,
         "target_of": membership.target_of,
+        "done_words": acts.DONE_WITH_DEVICES,
         "now": asking.now,
     }
 
 
 def device(asking: Asking, path: Fields, _query: Fields) -> Values:
+    found = asking.ask_text(device_calls.SHOW, {"device": path["device"]})
     return {
-        "device": asking.ask_text(device_calls.SHOW, {"device": path["device"]}),
+        "device": found,
+        "may_act": "target" in found and asking.may(device_calls.TAG),
+        "remove": forms.REMOVE,
+        "done_words": acts.DONE_WITH_DEVICES,
         "doing": doing,
         "presence": device_words.presence,
         "facts": device_words.facts,
