@@ -77,6 +77,7 @@ REVERT = Act(
 CALLS = {one.name: one.call for one in (APPROVE_, PROMOTE, PAUSE, RESUME, RETRY, ABORT, REVERT)}
 
 DONE = {
+    "start": "Started.",
     "approve": "Approved.",
     "promote": "Promoted.",
     "pause": "Paused.",

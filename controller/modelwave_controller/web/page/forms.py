@@ -1,14 +1,16 @@
-"""What the forms of the pages do: each asks a call with what its fields say, and leads to a page.
+"""What the forms of the pages do: each asks a call with what its fields say, and leads to a page,
+or shows its own once more.
 
 `does` gets the fields of the path and of the form as texts; the call checks them and the role.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from modelwave_controller.api import devices as device_calls
+from modelwave_controller.api import starts as start_calls
 from modelwave_controller.errors import NotFoundError
-from modelwave_controller.web.page import acts
+from modelwave_controller.web.page import acts, start_fields, start_preview
 from modelwave_controller.web.page.asking import Asking
 
 REMOVE = "remove."  # begins the names of boxes, each with a tag to take away
@@ -19,12 +21,12 @@ Fields = Mapping[str, str]
 class Form(NamedTuple):
     """path: where it is sent to
     view: the path of the page that is shown with the reason if the call refuses it
-    does: returns where to go then, as a path below the page's own
+    does: returns where to go then, as a path below the page's own; or what that view shows more
     """
 
     path: str
     view: str
-    does: Callable[[Asking, Fields, Fields], str]
+    does: Callable[[Asking, Fields, Fields], str | dict[str, Any]]
 
 
 def steer(asking: Asking, path: Fields, form: Fields) -> str:
@@ -48,7 +50,16 @@ def forget(asking: Asking, path: Fields, _form: Fields) -> str:
     return "devices?done=forget"
 
 
+def start(asking: Asking, _path: Fields, form: Fields) -> str | dict[str, Any]:
+    said = start_fields.asked(form, asking.now)
+    if form.get("act") == "start":
+        begun = asking.ask_read(start_calls.START, said)
+        return f"rollouts/{begun.status.rollout}?done=start"
+    return {"preview": start_preview.preview(asking.ask_read(start_calls.DRY_RUN, said))}
+
+
 FORMS = (
+    Form("/start", "/start", start),
     Form("/rollouts/{rollout}/{act}", "/rollouts/{rollout}", steer),
     Form("/devices/{device}/tag", "/devices/{device}", tag),
     Form("/devices/{device}/forget", "/devices/{device}", forget),

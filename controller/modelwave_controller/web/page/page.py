@@ -6,8 +6,9 @@ not do is refused there, and not offered in the first place.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from modelwave_controller.errors import (
     ModelwaveError,
     NotFoundError,
     OperatorError,
+    TrustError,
     UnknownPersonError,
 )
 from modelwave_controller.people.roles import Person
@@ -111,12 +113,21 @@ class Page:
 
         return show
 
-    def _shown(self, view: View, request: web.Request, problem: str = "") -> web.Response:
-        """Returns the page; after an act that was refused it says why."""
+    def _shown(
+        self,
+        view: View,
+        request: web.Request,
+        problem: str = "",
+        form: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> web.Response:
+        """Returns the page. `form`: the fields of its form, in place of the query; if the act was
+        refused, `problem` says why, else it may have `more` to show."""
         person = self._known(request)
+        query = request.query if form is None else form
         with self._desk_of(person) as desk:
-            values = view.values(Asking(desk), request.match_info, request.query)
-        values |= {"problem": problem, "done": request.query.get("done", "")}
+            values = view.values(Asking(desk), request.match_info, query)
+        values |= {"problem": problem, "done": request.query.get("done", ""), **more}
         status = 422 if problem else 200
         return self._rendered(request, view.template, values, status)
 
@@ -220,12 +231,14 @@ class Page:
         person = self._known(request)
         try:
             with self._desk_of(person) as desk:
-                place = form.does(Asking(desk), request.match_info, fields)
+                found = form.does(Asking(desk), request.match_info, fields)
         except NotFoundError:
             raise
-        except OperatorError as error:
-            return self._shown(views.BY_PATH[form.view], request, str(error))
-        return web.Response(status=303, headers={"Location": self._up(request) + place})
+        except (OperatorError, TrustError) as error:
+            return self._shown(views.BY_PATH[form.view], request, str(error), fields)
+        if isinstance(found, str):
+            return web.Response(status=303, headers={"Location": self._up(request) + found})
+        return self._shown(views.BY_PATH[form.view], request, form=fields, more=found)
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
         found = self._files.get(request.match_info["name"])

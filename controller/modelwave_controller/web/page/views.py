@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from modelwave_controller.api import devices as device_calls
 from modelwave_controller.api import fleet as fleet_calls
 from modelwave_controller.api import rollouts as rollout_calls
+from modelwave_controller.api import starts as start_calls
 from modelwave_controller.api.call import Call
 from modelwave_controller.operations import device_words, membership, troubles
 from modelwave_controller.operations.device_entries import doing
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.web.page import acts, forms, pasts, tiles
+from modelwave_controller.web.page import acts, forms, pasts, start_fields, tiles
 from modelwave_controller.web.page.asking import Asking
 from modelwave_shared.words import OUTCOMES
 
@@ -52,7 +53,11 @@ def rollouts(asking: Asking, _path: Fields, query: Fields) -> Values:
     before = query.get("before", "")
     if before.isdecimal():
         every = [one for one in every if one.rollout < int(before[:18])]
-    return {"rollouts": every[:ROLLOUTS], "more": len(every) > ROLLOUTS}
+    return {
+        "rollouts": every[:ROLLOUTS],
+        "more": len(every) > ROLLOUTS,
+        "may_start": asking.may(start_calls.START),
+    }
 
 
 def rollout(asking: Asking, path: Fields, _query: Fields) -> Values:
@@ -66,6 +71,18 @@ def rollout(asking: Asking, path: Fields, _query: Fields) -> Values:
         "approves_not": acts.approves_not(status, asking.person),
         "newest": events.entries[::-1],
         "done_words": acts.DONE,
+    }
+
+
+def start(asking: Asking, _path: Fields, query: Fields) -> Values:
+    return {
+        "given": {name: query.get(name, "") for name in start_fields.FIELDS},
+        "default_stages": start_fields.STAGES,
+        "most_characters": start_fields.MAX_PLAN_CHARACTERS,
+        "beside": start_fields.beside,
+        "preview": None,
+        "may_start": asking.may(start_calls.START),
+        "here": "rollouts",
     }
 
 
@@ -114,6 +131,7 @@ def log(asking: Asking, _path: Fields, query: Fields) -> Values:
 VIEWS = (
     View("/", "fleet.html", fleet_calls.STATUS, fleet),
     View("/rollouts", "rollouts.html", rollout_calls.LIST, rollouts),
+    View("/start", "start.html", start_calls.DRY_RUN, start),
     View("/rollouts/{rollout}", "rollout.html", rollout_calls.STATUS, rollout),
     View("/devices", "devices.html", device_calls.LIST, devices),
     View("/devices/{device}", "device.html", device_calls.SHOW, device),
