@@ -36,6 +36,7 @@ MAY = {
     "DELETE /api/v1/devices/{device}": OPERATE,
     "POST /api/v1/tags": OPERATE,
     "GET /api/v1/releases": VIEW,
+    "POST /api/v1/releases": OPERATE,
     "GET /api/v1/releases/{model}/{release}": VIEW,
     "GET /api/v1/releases/{model}/{release}/sbom": VIEW,
     "GET /api/v1/targets": VIEW,
