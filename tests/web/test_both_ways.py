@@ -52,6 +52,19 @@ WAYS = [
     ["fleet", "deployments", "--json", "--since", "1d", "--model", "digits"],
     ["fleet", "status"],
     ["fleet", "status", "--json"],
+    ["release", "list"],
+    ["release", "list", "--json"],
+    ["release", "show", "digits", "v2"],
+    ["release", "show", "digits", "2", "--target", "linux-cpu", "--json"],
+    ["release", "show", "digits", "2", "--target", "rp2040"],
+    ["release", "show", "digits", "9"],
+    ["release", "show", "No", "9"],
+    ["release", "sbom", "digits", "2"],
+    ["target", "list"],
+    ["target", "list", "--json"],
+    ["target", "show", "rp2040"],
+    ["target", "show", "linux-cpu", "--json"],
+    ["target", "show", "linux"],
     ["alert", "list"],
     ["alert", "test", "on-call"],
     ["device", "list"],
@@ -62,6 +75,11 @@ WAYS = [
     ["device", "show", "d0"],
     ["device", "show", "d77"],
     ["device", "show", "d0", "--json"],
+    ["device", "list", "--named", "d1", "--outcome", "SUCCEEDED"],
+    ["device", "list", "--outcome", "BROKEN"],
+    ["device", "history", "d0"],
+    ["device", "history", "d0", "--json"],
+    ["device", "history", "d77"],
     ["device", "tag", "d0", "d1", "--add", "canary"],
     ["device", "tag", "d0"],
     ["device", "tag", "d0", "--add", "a", "--remove", "a"],
@@ -108,9 +126,8 @@ WAYS = [
 AT_HOME = """
     backup FILE; broker check; ca api HOST; ca controller; ca init; ca server HOST;
     device enrol d --out here; ingest 1; key rotate order;
-    log prune --vacuum; recover --restored; release add BUNDLE; release list; release sbom digits 1;
-    release show digits 1; root publish FILE; serve; target add FILE; target list;
-    target show rp2040
+    log prune --vacuum; recover --restored; release add BUNDLE; root publish FILE; serve;
+    target add FILE
 """
 # They ask no controller: they work on files that they are given, or make a new home.
 ALONE = """

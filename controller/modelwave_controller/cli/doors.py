@@ -31,6 +31,12 @@ def door(ctx: typer.Context, tell: "Tell | None" = None) -> AbstractContextManag
     return _at_home(ctx, tell) if service is None else _remote(service)
 
 
+def files_door(ctx: typer.Context) -> AbstractContextManager[Door]:
+    """Returns the same for calls that a home's files answer: no database is opened, or made."""
+    service = service_of(ctx)
+    return _at_files(ctx) if service is None else _remote(service)
+
+
 def ask(there: Door, call: Call[AskedT, AnswerT], **said: Any) -> AnswerT:
     """Asks a call with these fields. Raises OperatorError, which names a wrong one."""
     return there.ask(call, call.say(**said))
@@ -46,6 +52,14 @@ def _at_home(ctx: typer.Context, tell: "Tell | None") -> Iterator[Door]:
     with opened_store(ctx) as store:
         desk = Desk(home_of(ctx), store, at_home(actor()), time.time)
         yield desk if tell is None else replace(desk, tell=tell)
+
+
+@contextmanager
+def _at_files(ctx: typer.Context) -> Iterator[Door]:
+    from modelwave_controller.desk.files_desk import FilesDesk
+    from modelwave_controller.people.roles import at_home
+
+    yield FilesDesk(home_of(ctx), at_home(actor()), time.time)
 
 
 @contextmanager

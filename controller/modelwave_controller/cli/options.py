@@ -68,6 +68,9 @@ NewestArgument = Annotated[
     typer.Argument(metavar="ROLLOUT", show_default="the newest", help=WHICH_ROLLOUT),
 ]
 ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the log.")]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", show_default=False, help="Name of the model.")
+]
 
 
 def home_of(ctx: typer.Context, option: str = "") -> "Home":

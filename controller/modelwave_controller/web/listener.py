@@ -124,7 +124,7 @@ class Listener:
 
     def _answer(self, call: AnyCall, asked: Any, person: Person) -> bytes:
         with self._desk_of(person) as desk:
-            return call.answer.dump_json(desk.ask(call, asked))
+            return call.written(desk.ask(call, asked))
 
     def _once(self, call: AnyCall, asked: Any, person: Person, key: str) -> once.Answer:
         with self._desk_of(person) as desk:
