@@ -73,15 +73,27 @@ def _at_files(ctx: typer.Context) -> Iterator[Door]:
 @contextmanager
 def _remote(service: Service) -> Iterator[Door]:
     from modelwave_controller.client import Remote
-    from modelwave_controller.environment import TOKEN, secret
 
-    token = service.token or (secret(TOKEN) or b"").decode(errors="replace")
-    if not token:
-        raise OperatorError(f"--server: set {TOKEN} to a token; `modelwave token create` makes one")
     try:
-        with Remote(service.url, token, service.ca) as remote:
+        with Remote(service.url, _token(service), service.ca) as remote:
             yield remote
     except ModelwaveError as error:
         if service.context:
             error.args = (f"{error} ({service.said})",)
         raise
+
+
+def _token(service: Service) -> str:
+    from modelwave_controller import disk
+    from modelwave_controller.environment import TOKEN, secret
+
+    if service.token:
+        return service.token
+    if service.token_file is not None:
+        return disk.read_secret_text(service.token_file, "--token-file")
+    if given := (secret(TOKEN) or b"").decode(errors="replace"):
+        return given
+    raise OperatorError(
+        f"--server: give --token-file, or set {TOKEN} to a token; `modelwave token create` makes "
+        "one"
+    )
