@@ -117,6 +117,18 @@ def test_readers_are_bounded_and_a_place_is_free_again(
     wait_for_a_place(url)  # the service notices at its next word to the one that left
 
 
+def test_a_reader_that_leaves_is_no_error(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(live, "MAX_OF_ONE", 1)
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.05)
+    for _ in range(3):
+        with Follower(url, "viewer") as reader:
+            reader.block()
+        wait_for_a_place(url)
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
+
+
 def test_a_reader_that_takes_nothing_is_ended(
     world: World, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

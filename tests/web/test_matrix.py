@@ -32,10 +32,41 @@ MAY = {
     "GET /api/v1/log/stream": VIEW,
     "GET /api/v1/devices": VIEW,
     "GET /api/v1/devices/{device}": VIEW,
+    "GET /api/v1/devices/{device}/history": VIEW,
     "DELETE /api/v1/devices/{device}": OPERATE,
     "POST /api/v1/tags": OPERATE,
+    "GET /api/v1/releases": VIEW,
+    "GET /api/v1/releases/{model}/{release}": VIEW,
+    "GET /api/v1/releases/{model}/{release}/sbom": VIEW,
+    "GET /api/v1/targets": VIEW,
+    "GET /api/v1/targets/{target}": VIEW,
     "GET /api/v1/alerts": VIEW,
     "POST /api/v1/alerts/{alert}/test": OPERATE,
+    "POST /api/v1/enrolment/approve": ADMINISTER,
+    "POST /api/v1/enrolment/revoke": ADMINISTER,
+    "GET /api/v1/clock": VIEW,
+    "POST /api/v1/clock/accept": ADMINISTER,
+    "GET /api/v1/log/verify": VIEW,
+    "GET /api/v1/log/prunable": VIEW,
+    "POST /api/v1/log/prune": ADMINISTER,
+    "GET /api/v1/order-numbers": VIEW,
+    "GET /api/v1/order-numbers/{model}": VIEW,
+    "POST /api/v1/order-numbers/{model}/recover": ADMINISTER,
+    "GET /api/v1/tokens": ADMINISTER,
+    "POST /api/v1/tokens": ADMINISTER,
+    "POST /api/v1/tokens/{token}/revoke": ADMINISTER,
+}
+
+
+# Fields of paths: of nothing that there is.
+NO_SUCH = {
+    "rollout": "77",
+    "device": "no-such-device",
+    "alert": "no-such-alert",
+    "model": "no-such-model",
+    "release": "7",
+    "target": "no-such-target",
+    "token": "nobody",
 }
 
 
@@ -55,8 +86,7 @@ def test_each_role_may_what_the_table_says_and_nothing_else(
 ) -> None:
     method, _, path = call.partition(" ")
     # A thing that there is not: who may is told so, and nothing is changed.
-    path = path.replace("{rollout}", "77").replace("{device}", "no-such-device")
-    path = path.replace("{alert}", "no-such-alert")
+    path = path.format(**NO_SUCH)
     path += "?after=-1" if path.endswith("/stream") else ""
     before = history.newest_id(shared_world.store)
     for role in VIEW:

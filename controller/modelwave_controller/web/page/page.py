@@ -6,8 +6,9 @@ not do is refused there, and not offered in the first place.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -20,13 +21,15 @@ from modelwave_controller.errors import (
     ModelwaveError,
     NotFoundError,
     OperatorError,
+    TrustError,
     UnknownPersonError,
 )
 from modelwave_controller.people.roles import Person
 from modelwave_controller.web import own_requests
-from modelwave_controller.web.page import acts, views
+from modelwave_controller.web.page import forms, views
 from modelwave_controller.web.page.asking import Asking
 from modelwave_controller.web.page.files import LONG, static_files
+from modelwave_controller.web.page.forms import Form
 from modelwave_controller.web.page.headers import FRESH, HEADERS
 from modelwave_controller.web.page.logins import Logins
 from modelwave_controller.web.page.rendering import render
@@ -84,7 +87,8 @@ class Page:
         add(POST, "/logout", self._answering(self._logout))
         for view in views.VIEWS:
             add(GET, view.path, self._answering(self._shows(view)))
-        add(POST, "/rollouts/{rollout}/{act}", self._answering(self._act))
+        for form in forms.FORMS:
+            add(POST, form.path, self._answering(self._takes(form)))
 
     def _answering(self, handler: Handler) -> Handler:
         """Returns the handler with the page's headers, and errors as pages."""
@@ -117,12 +121,21 @@ class Page:
 
         return show
 
-    def _shown(self, view: View, request: web.Request, problem: str = "") -> web.Response:
-        """Returns the page; after an act that was refused it says why."""
+    def _shown(
+        self,
+        view: View,
+        request: web.Request,
+        problem: str = "",
+        form: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> web.Response:
+        """Returns the page. `form`: the fields of its form, in place of the query; if the act was
+        refused, `problem` says why, else it may have `more` to show."""
         person = self._known(request)
+        query = request.query if form is None else form
         with self._desk_of(person) as desk:
-            values = view.values(Asking(desk), request.match_info, request.query)
-        values |= {"problem": problem, "done": request.query.get("done", "")}
+            values = view.values(Asking(desk), request.match_info, query)
+        values |= {"problem": problem, "done": request.query.get("done", ""), **more}
         status = 422 if problem else 200
         return self._rendered(request, view.template, values, status)
 
@@ -173,11 +186,14 @@ class Page:
             response.headers["Retry-After"] = str(round(error.seconds + 0.5))
         return response
 
+    def _up(self, request: web.Request) -> str:
+        """Returns the way from a page to the page's root, which a link begins with."""
+        return "../" * (self._public.own(request.path).count("/") - 1)
+
     # Who is there.
 
     def _to_login(self, request: web.Request) -> web.Response:
-        up = "../" * (self._public.own(request.path).count("/") - 1)
-        return web.Response(status=303, headers={"Location": f"{up}login"})
+        return web.Response(status=303, headers={"Location": f"{self._up(request)}login"})
 
     async def _login_page(self, request: web.Request) -> web.StreamResponse:
         session = self._logins.session(request)
@@ -219,23 +235,25 @@ class Page:
 
     # Acts.
 
-    async def _act(self, request: web.Request) -> web.StreamResponse:
-        form = await self._own_form(request)
-        return await asyncio.to_thread(self._acted, request, form)
+    def _takes(self, form: Form) -> Handler:
+        async def take(request: web.Request) -> web.StreamResponse:
+            fields = await self._own_form(request)
+            return await asyncio.to_thread(self._taken, form, request, fields)
 
-    def _acted(self, request: web.Request, form: dict[str, str]) -> web.Response:
+        return take
+
+    def _taken(self, form: Form, request: web.Request, fields: dict[str, str]) -> web.Response:
         person = self._known(request)
-        name = request.match_info["act"]
-        call = acts.CALLS.get(name)
-        if call is None:
-            raise NotFoundError(f"there is no act {name[:40]!r} for a rollout")
-        fields = form | {"rollout": request.match_info["rollout"]}
         try:
             with self._desk_of(person) as desk:
-                Asking(desk).ask_text(call, fields)
-        except OperatorError as error:
-            return self._shown(views.BY_PATH["/rollouts/{rollout}"], request, str(error))
-        return web.Response(status=303, headers={"Location": f"../{fields['rollout']}?done={name}"})
+                found = form.does(Asking(desk), request.match_info, fields)
+        except NotFoundError:
+            raise
+        except (OperatorError, TrustError) as error:
+            return self._shown(views.BY_PATH[form.view], request, str(error), fields)
+        if isinstance(found, str):
+            return web.Response(status=303, headers={"Location": self._up(request) + found})
+        return self._shown(views.BY_PATH[form.view], request, form=fields, more=found)
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
         found = self._files.get(request.match_info["name"])
