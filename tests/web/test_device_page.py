@@ -1,11 +1,13 @@
 """A device's page: what it shows of it, and the acts that a role may do with it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from modelwave_controller.storage import tags
+from tests.controller.observing_fleet import ObservingFleet, judging
 from tests.controller.rollout_world import World
 from tests.web.page_reader import PageReader
 from tests.web.served import served
@@ -94,3 +96,41 @@ def test_a_form_of_another_page_changes_no_device(world: World, reader: PageRead
             assert answer.status == 403
     assert tags_of(world, "d0") == []
     assert reader.get("/devices/d0").status == 200
+
+
+def test_a_device_is_shown_with_its_order_answers_windows_and_acts(tmp_path: Path) -> None:
+    world = World(tmp_path / "observing", devices=3)
+    fleet = ObservingFleet(world)
+    fleet.begin(judging("accuracy >= baseline - 0.05", stages=(100,)), before=4)
+    fleet.step()
+    world.answer("ROLLED_BACK", [world.devices["d0"]], "its golden set failed")
+    with served(world) as url:
+        reader = PageReader(url)
+        reader.log_in("operator")
+        assert "It has answered no order." not in reader.get("/devices/d0").text
+        page = reader.act("/devices/d0/tag", add="canary").text
+    world.store.close()
+    assert "its golden set failed" in page
+    assert 'class="word taken"' in page
+    assert page.count('class="spark"') >= 3
+    assert "tagged" in page
+    assert '<a href="../rollouts/1">' in page
+
+
+def test_devices_are_found_by_a_part_of_their_name_and_their_last_answer(
+    world: World, reader: PageReader
+) -> None:
+    world.start(1)
+    world.tick()
+    world.answer("FAILED", world.devices.values(), "no disk")
+    failed = [one for one in world.devices.values() if one.models["digits"]["outcome"]]
+    reader.log_in("viewer")
+
+    def found(query: str) -> list[str]:
+        return re.findall(r'href="devices/(d\d)"', reader.get(f"/devices?{query}").text)
+
+    assert found("named=1") == ["d1"]
+    assert found("named=D") == []
+    assert found("outcome=FAILED") == [one.name for one in failed]
+    assert "selected>FAILED" in reader.get("/devices?outcome=FAILED").text
+    assert found("outcome=SUCCEEDED") == []

@@ -3,8 +3,6 @@
 import http.client
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,20 +13,6 @@ from modelwave_controller.web import feed, live
 from tests.controller.rollout_world import World, quick
 from tests.web.following import Follower
 from tests.web.served import served
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path, devices=2)
-    world.start(1, quick(50, 100))
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def url(world: World) -> Iterator[str]:
-    with served(world) as url:
-        yield url
 
 
 def test_a_reader_gets_what_happens_with_its_id(world: World, url: str) -> None:

@@ -14,13 +14,14 @@ from modelwave_controller.api.call import Call
 from modelwave_controller.operations import device_words, membership, troubles
 from modelwave_controller.operations.device_entries import doing
 from modelwave_controller.rollout.state import FINAL
-from modelwave_controller.web.page import acts, forms, start_fields, tiles
+from modelwave_controller.web.page import acts, forms, pasts, start_fields, tiles
 from modelwave_controller.web.page.asking import Asking
+from modelwave_shared.words import OUTCOMES
 
 DEVICES, ROLLOUTS = 100, 100  # of a page
 EVENTS, MORE_EVENTS = "100", "1000"
 NEWEST_EVENTS = 12  # beside something else
-FILTERS = ("target", "tag", "model", "not_on", "offline", "trouble")
+FILTERS = ("named", "target", "tag", "model", "not_on", "outcome", "offline", "trouble")
 
 Fields = Mapping[str, str]
 Values = dict[str, Any]
@@ -95,6 +96,7 @@ def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
         "after": fields["after"],
         "next": last if found.more else "",
         "per_page": DEVICES,
+        "outcomes": OUTCOMES,
         "presence": device_words.presence,
         "target_of": membership.target_of,
         "done_words": acts.DONE_WITH_DEVICES,
@@ -104,8 +106,11 @@ def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
 
 def device(asking: Asking, path: Fields, _query: Fields) -> Values:
     found = asking.ask_text(device_calls.SHOW, {"device": path["device"]})
+    past = asking.ask(device_calls.HISTORY, device=found["device"])
     return {
         "device": found,
+        "past": past,
+        "measured": pasts.measured(past.windows),
         "may_act": "target" in found and asking.may(device_calls.TAG),
         "remove": forms.REMOVE,
         "done_words": acts.DONE_WITH_DEVICES,
