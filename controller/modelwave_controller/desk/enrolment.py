@@ -1,7 +1,8 @@
 """Does the calls about which devices belong to the fleet."""
 
 from modelwave_controller.api import enrolment as calls
-from modelwave_controller.desk.desk import Desk, does
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.doing import does
 from modelwave_controller.errors import StorageError
 from modelwave_controller.operations import enrolling
 from modelwave_controller.results.enrolment import Approved, Revoked

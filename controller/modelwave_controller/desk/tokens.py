@@ -3,7 +3,8 @@
 from typing import Any
 
 from modelwave_controller.api import tokens as calls
-from modelwave_controller.desk.desk import Desk, does
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.doing import does
 from modelwave_controller.people import tokens
 from modelwave_controller.results.tokens import NewToken, RevokedTokens, TokenState
 from modelwave_controller.storage import access_tokens

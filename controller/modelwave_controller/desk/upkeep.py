@@ -4,7 +4,8 @@ import threading
 
 from modelwave_controller.api import upkeep as calls
 from modelwave_controller.api.call import Asked
-from modelwave_controller.desk.desk import Desk, does
+from modelwave_controller.desk.desk import Desk
+from modelwave_controller.desk.doing import does
 from modelwave_controller.errors import BusyError
 from modelwave_controller.operations import acts, log_verifying, pruning, recover
 from modelwave_controller.operations.log_walk import WrongLog
