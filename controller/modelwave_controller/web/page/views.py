@@ -10,8 +10,8 @@ from modelwave_controller.api import devices as device_calls
 from modelwave_controller.api import fleet as fleet_calls
 from modelwave_controller.api import rollouts as rollout_calls
 from modelwave_controller.api.call import Call
-from modelwave_controller.operations import device_words, membership, troubles
-from modelwave_controller.operations.device_entries import doing
+from modelwave_controller.operations import device_words, troubles
+from modelwave_controller.operations.device_words import doing
 from modelwave_controller.rollout.state import FINAL
 from modelwave_controller.web.page import acts, tiles
 from modelwave_controller.web.page.asking import Asking
@@ -79,7 +79,7 @@ def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
         "next": last if found.more else "",
         "per_page": DEVICES,
         "presence": device_words.presence,
-        "target_of": membership.target_of,
+        "target_of": device_words.target_of,
         "now": asking.now,
     }
 
