@@ -9,6 +9,10 @@ import pytest
 from typer.main import get_command
 
 from modelwave_controller import cli
+from modelwave_controller.people import token_text, tokens
+from modelwave_controller.people.token_text import TokenText
+from modelwave_controller.storage import enrolled
+from modelwave_controller.storage.enrolled import Waiting
 from tests.controller.rollout_world import World, quick
 from tests.web.bundles import bundle
 from tests.web.served import served
@@ -33,7 +37,7 @@ WAYS = [
     ["rollout", "promote", "1"],
     ["rollout", "approve", "1"],
     ["rollout", "abort", "1"],
-    ["rollout", "retry", "--device", "d-1"],
+    ["rollout", "retry", "--device", "d1"],
     ["rollout", "revert", "digits"],
     ["rollout", "start", "digits", "2", "--target", "linux-cpu", "--seed", "7"],
     ["rollout", "start", "digits", "v2", "--supersede", "better", "--seed", "7", "--json"],
@@ -80,24 +84,62 @@ WAYS = [
     ["device", "list", "--target", "rp2040"],
     ["device", "list", "--offline"],
     ["device", "list", "--tag", "No"],
-    ["device", "show", "d-0"],
-    ["device", "show", "d-77"],
-    ["device", "show", "d-0", "--json"],
-    ["device", "tag", "d-0", "d-1", "--add", "canary"],
-    ["device", "tag", "d-0"],
-    ["device", "tag", "d-0", "--add", "a", "--remove", "a"],
-    ["device", "forget", "d-0", "--json"],
-    ["device", "forget", "d-77"],
+    ["device", "show", "d0"],
+    ["device", "show", "d77"],
+    ["device", "show", "d0", "--json"],
+    ["device", "list", "--named", "d1", "--outcome", "SUCCEEDED"],
+    ["device", "list", "--outcome", "BROKEN"],
+    ["device", "history", "d0"],
+    ["device", "history", "d0", "--json"],
+    ["device", "history", "d77"],
+    ["device", "tag", "d0", "d1", "--add", "canary"],
+    ["device", "tag", "d0"],
+    ["device", "tag", "d0", "--add", "a", "--remove", "a"],
+    ["device", "forget", "d0", "--json"],
+    ["device", "forget", "d77"],
+    ["device", "approve", "new-1"],
+    ["device", "approve", "new-1", "--json"],
+    ["device", "approve", "d0"],
+    ["device", "approve", "No"],
+    ["device", "revoke", "d0", "d1"],
+    ["device", "revoke", "d0", "--json"],
+    ["device", "revoke", "d77"],
+    ["clock", "show"],
+    ["clock", "show", "--json"],
+    ["clock", "accept", "it was synchronised"],
+    ["clock", "accept", " "],
+    ["log", "verify"],
+    ["log", "verify", "--json"],
+    ["log", "verify", "--head", "1:" + "0" * 64],
+    ["log", "verify", "--head", "7"],
+    ["log", "prune"],
+    ["log", "prune", "--older-than", "1s", "--dry-run"],
+    ["log", "prune", "--json"],
+    ["recover"],
+    ["recover", "--json"],
+    ["recover", "digits", "--to", "5000"],
+    ["recover", "digits", "--to", "5000", "--yes"],
+    ["recover", "digits", "--yes", "--json"],
+    ["recover", "letters"],
+    ["token", "list"],
+    ["token", "list", "--all", "--json"],
+    ["token", "create", "eve", "--role", "viewer"],
+    ["token", "create", "eve", "--role", "admin", "--expires", "2h", "--json"],
+    ["token", "create", "Eve", "--role", "viewer"],
+    ["token", "create", "eve", "--role", "root"],
+    ["token", "revoke", "ada"],
+    ["token", "revoke", "BBBBBBBB", "--json"],
+    ["token", "revoke", "nobody"],
+    ["token", "revoke", TokenText("BBBBBBBB", "A" * 43).text],
 ]
 
 # Done at a home alone: with its files, its keys or its database, or as a process of the service.
 # `modelwave --server` refuses them.
 AT_HOME = """
     backup FILE; broker check; ca api HOST; ca controller; ca init; ca server HOST;
-    clock accept why; clock show;
-    device approve d; device enrol d --out here; device revoke d; ingest 1; key rotate order;
-    log prune; log verify; recover; root publish FILE; serve; target add FILE;
-    token create ada --role admin; token list; token revoke ada
+    device enrol d --out here; ingest 1; key rotate order;
+    log prune --vacuum; recover --restored; root publish FILE; serve;
+    target add FILE
 """
 # They ask no controller: they work on files that they are given, or make a new home.
 ALONE = """
@@ -127,9 +169,9 @@ def every_command() -> set[str]:
 
 
 def test_every_command_is_known_to_go_one_way_or_both() -> None:
-    known = {" ".join(words[:2]) for words in WAYS} | {FOLLOWS}
     commands = every_command()
-    for words in (line.split() for line in listed(AT_HOME)):
+    known = {FOLLOWS}
+    for words in [*WAYS, *(line.split() for line in listed(AT_HOME))]:
         known.add(" ".join(words[:2]) if " ".join(words[:2]) in commands else words[0])
     assert known | set(listed(ALONE)) == commands
 
@@ -142,6 +184,18 @@ def test_what_works_on_a_home_is_refused_at_a_service(
     code, _, err = said(capsys, ["--server", "http://127.0.0.1:1", *line.split()])
     assert (code, "works on a home, where its files are" in err) == (2, True), err
     assert list(tmp_path.iterdir()) == []
+
+
+def fleet(folder: Path) -> World:
+    """A fleet with all that the commands are about."""
+    world = World(folder, devices=4)
+    world.start(1, quick(50, 100))
+    world.tick()
+    world.shelve(2)
+    with world.store.write() as connection:
+        tokens.make(connection, "ada", "approver", 86400, world.now, "adam@desk")
+        enrolled.put_waiting(connection, [Waiting("new-1", "linux-cpu", 3, 1.0, 2.0)])
+    return world
 
 
 def as_file(word: str, world: World, folder: Path) -> str:
@@ -169,12 +223,12 @@ def test_a_command_says_the_same_both_ways(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MODELWAVE_TOKEN", "admin")
+    monkeypatch.setattr("modelwave_controller.cli.doors.actor", lambda: "some-admin")
     found = []
     for way in ("home", "server"):
-        world = World(tmp_path / "world", devices=4)
-        world.start(1, quick(50, 100))
-        world.tick()
-        world.shelve(2)
+        drawn = iter(TokenText(letter * 8, letter * 43) for letter in "BCDF")
+        monkeypatch.setattr(token_text, "draw", drawn.__next__)
+        world = fleet(tmp_path / "world")
         given = [as_file(word, world, tmp_path) for word in words]
         with served(world) as url:
             where = ["--home", str(world.home.path)] if way == "home" else ["--server", url]

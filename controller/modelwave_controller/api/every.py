@@ -3,12 +3,16 @@
 from modelwave_controller.api import (
     alerts,
     devices,
+    enrolment,
+    fits,
     fleet,
     models,
     releases,
     rollouts,
     starts,
     targets,
+    tokens,
+    upkeep,
 )
 from modelwave_controller.api.call import Call
 
@@ -18,7 +22,11 @@ CALLS: tuple[Call, ...] = (  # type: ignore[type-arg]
     *fleet.CALLS,
     *devices.CALLS,
     *releases.CALLS,
-    *targets.CALLS,
     *models.CALLS,
+    *targets.CALLS,
+    *fits.CALLS,
+    *enrolment.CALLS,
     *alerts.CALLS,
+    *tokens.CALLS,
+    *upkeep.CALLS,
 )

@@ -15,13 +15,14 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from modelwave_controller.api import devices, fleet, models, releases, rollouts, starts, targets
+from modelwave_controller.api import devices, fits, fleet, releases, rollouts, starts, targets
 from modelwave_controller.api.call import AnswerT, AskedT, Call
 from modelwave_controller.client import contexts
 from modelwave_controller.client.remote import Remote
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.models.targets import Target
 from modelwave_controller.results.deployments import Deployment
+from modelwave_controller.results.device_history import DeviceHistory
 from modelwave_controller.results.devices import Forgotten
 from modelwave_controller.results.fleet import Fleet
 from modelwave_controller.results.log import LogEntry
@@ -148,8 +149,8 @@ class Rollouts(_Group):
 
 class Devices(_Group):
     def list(self, **only: Any) -> Iterator[dict[str, Any]]:
-        """Yields the devices to which all of it applies, by name: target, tag, model, not_on,
-        offline, trouble."""
+        """Yields the devices to which all of it applies, by name: named, target, tag, model,
+        not_on, outcome, offline, trouble."""
         page = self._ask(devices.LIST, **only)
         while True:
             yield from page.devices
@@ -159,6 +160,9 @@ class Devices(_Group):
 
     def show(self, device: str) -> dict[str, Any]:
         return self._ask(devices.SHOW, device=device)
+
+    def history(self, device: str) -> DeviceHistory:
+        return self._ask(devices.HISTORY, device=device)
 
     def tag(
         self, names: Sequence[str], add: Sequence[str] = (), remove: Sequence[str] = ()
@@ -212,7 +216,7 @@ class Models(_Group):
         """Returns what a .tflite or .onnx file needs on these targets, or on all, and whether it
         fits: for each an entry as of `modelwave model inspect --json`."""
         named = str(file).encode(errors="replace").decode()
-        return self._send(models.FIT, file, targets=",".join(targets), name=named)
+        return self._send(fits.FIT, file, targets=",".join(targets), name=named)
 
 
 class WholeFleet(_Group):

@@ -28,8 +28,13 @@ class Remote:
 
     def __init__(self, url: str, token: str, ca: str = "") -> None:
         """`ca`: a PEM file with the authorities to trust; "": those of the system. Raises
-        OperatorError for a wrong URL."""
+        OperatorError for a wrong URL, or a token that is none."""
         parts = addresses.checked(url)
+        if not (token.isascii() and token.isprintable() and token) or " " in token:
+            raise OperatorError(
+                "the access token: empty, or not one word: give it as `modelwave token create` "
+                "printed it"
+            )
         self.url = url.rstrip("/")
         self._token = token
         self._ca = ca
@@ -139,6 +144,8 @@ class Remote:
             return http.client.HTTPConnection(host, port)
         try:
             context = ssl.create_default_context(cafile=self._ca or None)
+        except ssl.SSLError as error:
+            raise OperatorError(f"--ca {self._ca}: no PEM file with certificates") from error
         except OSError as error:
             raise OperatorError(f"--ca {self._ca}: {error.strerror or error}") from error
         return http.client.HTTPSConnection(host, port, context=context)

@@ -18,13 +18,14 @@ from modelwave_controller.storage.store import Store
 class Desk:
     """`clock` returns Unix seconds. The caller has found out who `person` is, and what they may
     do. `kept`: what reads a rollout's status again and again, and only what is new, by what was
-    asked."""
+    asked. `tell` is told how far a long call is: what it does, how many steps of how many."""
 
     home: Home
     store: Store
     person: Person
     clock: Callable[[], float] = time.time
     kept: dict[str, StatusReader] = field(default_factory=dict)
+    tell: Callable[[str, int, int], None] = lambda _what, _done, _of: None
 
     def ask(self, call: Call[AskedT, AnswerT], asked: AskedT, sent: Path | None = None) -> AnswerT:
         """Does the call, and returns its answer; `sent`: the file that it sends, if it does.

@@ -19,7 +19,7 @@ from modelwave_controller.home import Home
 from modelwave_controller.releases import bundles, model_signature, version_name
 from modelwave_controller.releases.bundle_tar import MANIFEST_FILE, manifest_of
 from modelwave_controller.releases.bundles import Signed
-from modelwave_controller.trust.documents import require
+from modelwave_controller.trust.field_types import require
 from modelwave_shared import documents, fields
 
 StoredRelease = Signed
@@ -64,18 +64,35 @@ class Releases:
         last = paths[limit - 1] if len(paths) > limit else None
         return found, f"{last.parts[-3]}/{last.parts[-2]}/{last.stem}" if last else ""
 
+    def models(self) -> list[str]:
+        return [folder.name for folder in _folders(self.home.releases)]
+
+    def numbers(self, model: str) -> list[int]:
+        """Returns the numbers of a model's releases, the newest first. Their manifests are not
+        read. Raises NotFoundError if there is none."""
+        require(fields.name, model, "MODEL")
+        found = [int(one.name) for one in _folders(self.home.releases / model)]
+        if not found:
+            raise _no_release_of(model)
+        return sorted(found, reverse=True)
+
+    def numbered(self, model: str, number: int) -> dict[str, StoredRelease]:
+        """Returns {target: release} of this number, and reads no other one; {}: there is none.
+        Raises TrustError if one of them cannot be verified."""
+        require(fields.name, model, "MODEL")
+        paths = sorted((self.home.releases / model / str(number)).glob("*.json"))
+        found = [bundles.read_kept(path, self.root, self.earlier) for path in paths]
+        return {release.manifest.target: release for release in found}
+
     def find(self, model: str, wanted: str) -> dict[str, StoredRelease]:
         """Returns {target: release} for the release number `wanted` of `model`; for the version, if
         no release has that number. Raises OperatorError if there is none."""
-        require(fields.name, model, "MODEL")
+        numbers = {str(number): number for number in self.numbers(model)}
+        if wanted in numbers and (found := self.numbered(model, numbers[wanted])):
+            return found
         known = self._of_model(self.home.releases / model)
-        if not known:
-            raise NotFoundError(
-                f"MODEL: this home has no release of {model}; see `modelwave release list`"
-            )
-        numbered = [release for release in known if wanted == str(release.manifest.release)]
         versioned = [release for release in known if wanted == release.manifest.version]
-        found = {release.manifest.target: release for release in numbered or versioned}
+        found = {release.manifest.target: release for release in versioned}
         if not found:
             names = sorted({(r.manifest.release, r.manifest.version) for r in known})
             shown = ", ".join(f"{number} ({version})" for number, version in names[-5:])
@@ -237,6 +254,12 @@ class Releases:
         path.parent.mkdir(parents=True, exist_ok=True)
         disk.replace(path, signed.envelope)
         return True
+
+
+def _no_release_of(model: str) -> NotFoundError:
+    return NotFoundError(
+        f"MODEL: this home has no release of {model}; see `modelwave release list`"
+    )
 
 
 def _manifests(model: Path) -> Iterator[Path]:

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 AnyCall = Call[Any, Any]
 Authenticate = Callable[[web.Request], Person]
+Still = Callable[[web.Request, float], Person]
 DeskOf = Callable[[Person], AbstractContextManager[Desk]]
 Found = TypeVar("Found")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,12 +51,13 @@ class Listener:
         authenticate: Authenticate,
         desk_of: DeskOf,
         bounds: Bounds = BOUNDS,
-        still: Authenticate | None = None,
+        still: Still | None = None,
         prefix: str = "",
     ) -> None:
         """`authenticate` returns who sends a request, in a thread; it raises UnknownPersonError.
-        `still` does so again for a long request; None: as `authenticate`. `prefix`: the path
-        below which a reverse proxy has put it: what begins with that is found there too."""
+        `still` does so again for a request that has lasted for so many seconds; None: as
+        `authenticate`. `prefix`: the path below which a reverse proxy has put it: what begins with
+        that is found there too."""
         self._prefix = prefix
         self._authenticate = authenticate
         self._desk_of = desk_of
@@ -68,7 +70,7 @@ class Listener:
         )
         self.application.on_response_prepare.append(answers.add_headers)
         self.add(GET, PREFIX + "/openapi.json", self._openapi)
-        live = Live(self._known, partial(self._known, by=still), desk_of)
+        live = Live(self._known, partial(self._run, still or self._as_at_first), desk_of)
         self.add(GET, PREFIX + fleet.STREAM.path, live.handler, with_head=False)
         self.application.on_shutdown.append(live.close)
         for call in CALLS:
@@ -94,8 +96,11 @@ class Listener:
             self._server.close()
         await self._runner.cleanup()
 
-    async def _known(self, request: web.Request, by: Authenticate | None = None) -> Person:
-        return await self._run(by or self._authenticate, request)
+    async def _known(self, request: web.Request) -> Person:
+        return await self._run(self._authenticate, request)
+
+    def _as_at_first(self, request: web.Request, _seconds: float) -> Person:
+        return self._authenticate(request)
 
     def add(
         self,
@@ -177,10 +182,12 @@ async def _no_continue(_request: web.Request) -> None:
 
 
 def _tagged(request: web.Request, body: bytes) -> web.Response:
-    """Returns the answer with an ETag, or 304 if who asks has it."""
+    """Returns the answer; that to a GET with an ETag, or 304 if who asks has it."""
+    if request.method not in ("GET", "HEAD"):
+        return web.Response(body=body, content_type="application/json")
     tag = '"' + hashlib.sha256(body).hexdigest()[:32] + '"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if request.method in ("GET", "HEAD") and request.headers.get("If-None-Match") == tag:
+    if request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=headers)
     return web.Response(body=body, content_type="application/json", headers=headers)
 
