@@ -198,7 +198,8 @@ def spoken(url: str, head: str, body: bytes = b"", token: str = "operator") -> t
 def test_what_is_refused_for_its_head_is_refused_before_its_body_is_sent(
     url: str, head: str, token: str, status: int
 ) -> None:
-    assert spoken(url, f"{head}\r\nExpect: 100-continue", token=token)[1] == status
+    first, _ = spoken(url, f"{head}\r\nExpect: 100-continue", token=token)
+    assert first.startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_another_type_is_refused(url: str) -> None:
