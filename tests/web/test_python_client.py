@@ -12,6 +12,7 @@ from modelwave_controller.client.client import Client
 from modelwave_controller.errors import OperatorError
 from modelwave_controller.operations import rollouts
 from tests.controller.rollout_world import World
+from tests.web.bundles import bundle
 from tests.web.served import served
 
 JOB = Path(__file__).parents[2] / "examples" / "ci" / "release_and_wait.py"
@@ -71,8 +72,9 @@ def test_errors_are_those_of_the_service(client: Client) -> None:
         client.rollouts.start("digits", 1, {"stages": [{"percent": 0}]})
 
 
-def test_training_job_ends_with_the_verdict(
+def test_training_job_sends_its_release_and_ends_with_the_verdict(
     world: World,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -82,14 +84,17 @@ def test_training_job_ends_with_the_verdict(
 
     monkeypatch.setattr("modelwave_controller.client.client.time.sleep", meanwhile)
     monkeypatch.setenv("MODELWAVE_TOKEN", "operator")
+    made = bundle(world, tmp_path / "made")
     with served(world) as url:
         monkeypatch.setenv("MODELWAVE_URL", url)
         job = runpy.run_path(str(JOB))
         main = job["main"]
-        assert main("digits", "v1") == 4
-        assert main("digits", "v9") == 2
+        assert main(str(made)) == 4
+        assert main(str(made), str(bundle(world, tmp_path / "other", 8))) == 2
+        assert main(str(tmp_path / "nothing")) == 2
     out, err = capsys.readouterr()
     assert job["CODES"] | {"UNKNOWN": job["OTHER"]} == EXIT_CODES
     assert out.splitlines()[0].startswith("NEW")
     assert "it was worse" in out
-    assert "digits has no release v9" in err
+    assert "give the bundles of one release" in err
+    assert "not a bundle" in err

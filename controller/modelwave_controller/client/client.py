@@ -15,7 +15,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from modelwave_controller.api import devices, fleet, releases, rollouts, starts, targets
+from modelwave_controller.api import devices, fleet, models, releases, rollouts, starts, targets
 from modelwave_controller.api.call import AnswerT, AskedT, Call
 from modelwave_controller.client import contexts
 from modelwave_controller.client.remote import Remote
@@ -211,6 +211,14 @@ class Targets(_Group):
         return self._ask(targets.SHOW, target=target)
 
 
+class Models(_Group):
+    def fit(self, file: Path | str, targets: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Returns what a .tflite or .onnx file needs on these targets, or on all, and whether it
+        fits: for each an entry as of `modelwave model inspect --json`."""
+        named = str(file).encode(errors="replace").decode()
+        return self._send(models.FIT, file, targets=",".join(targets), name=named)
+
+
 class WholeFleet(_Group):
     def status(self) -> Fleet:
         return self._ask(fleet.STATUS)
@@ -257,6 +265,7 @@ class Client:
         self.rollouts = Rollouts(self.remote)
         self.releases = Releases(self.remote)
         self.targets = Targets(self.remote)
+        self.models = Models(self.remote)
         self.devices = Devices(self.remote)
         self.fleet = WholeFleet(self.remote)
         self.log = Log(self.remote)
