@@ -13,8 +13,9 @@ from modelwave_controller.api import releases as release_calls
 from modelwave_controller.api import rollouts as rollout_calls
 from modelwave_controller.api import starts as start_calls
 from modelwave_controller.api.call import Call
-from modelwave_controller.operations import device_words, membership, troubles
-from modelwave_controller.operations.device_entries import doing
+from modelwave_controller.errors import OperatorError, TrustError
+from modelwave_controller.operations import device_words, troubles
+from modelwave_controller.operations.device_words import doing
 from modelwave_controller.results.models import Arena
 from modelwave_controller.rollout.state import FINAL
 from modelwave_controller.web.page import acts, forms, pasts, shelf, start_fields, tiles
@@ -78,7 +79,10 @@ def rollout(asking: Asking, path: Fields, _query: Fields) -> Values:
 
 
 def start(asking: Asking, _path: Fields, query: Fields) -> Values:
+    known = _known_releases(asking)
     return {
+        "models": sorted({one["model"] for one in known}),
+        "releases": [one for one in known if one["model"] == query.get("model", one["model"])],
         "given": {name: query.get(name, "") for name in start_fields.FIELDS},
         "default_stages": start_fields.STAGES,
         "most_characters": start_fields.MAX_PLAN_CHARACTERS,
@@ -87,6 +91,17 @@ def start(asking: Asking, _path: Fields, query: Fields) -> Values:
         "may_start": asking.may(start_calls.START),
         "here": "rollouts",
     }
+
+
+def _known_releases(asking: Asking) -> list[dict[str, Any]]:
+    """Returns manifests of releases that a person may choose from; others are typed."""
+    try:
+        found = asking.ask(release_calls.LIST, limit=RELEASES).releases
+    except (OperatorError, TrustError):  # they are told of one that is started
+        return []
+    return list(
+        {(one.manifest["model"], one.manifest["release"]): one.manifest for one in found}.values()
+    )
 
 
 def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
@@ -101,7 +116,7 @@ def devices(asking: Asking, _path: Fields, query: Fields) -> Values:
         "per_page": DEVICES,
         "outcomes": OUTCOMES,
         "presence": device_words.presence,
-        "target_of": membership.target_of,
+        "target_of": device_words.target_of,
         "done_words": acts.DONE_WITH_DEVICES,
         "now": asking.now,
     }
