@@ -52,8 +52,8 @@ from modelwave_controller.trust import (
     signers,
 )
 from modelwave_controller.trust.chain import Chain
-from modelwave_controller.trust.documents import Root, require, view
-from modelwave_controller.trust.field_types import Name, Url, first_problem
+from modelwave_controller.trust.documents import Root, view
+from modelwave_controller.trust.field_types import Name, Url, first_problem, require
 from modelwave_controller.trust.keys import Signer
 from modelwave_controller.trust.waiting_key import WaitingKey
 from modelwave_shared import fields, limits, roles

@@ -7,16 +7,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.controller.observing_fleet import WINDOW, ObservingFleet, judging
+from tests.controller.observing_fleet import NEW, OLD, WINDOW, ObservingFleet, judging
 from tests.controller.rollout_world import World
 from tests.web.chromium import Chromium
 from tests.web.served import served
+from tests.web.shelved import BOARD, shelve_keywords
 
 WINDOWS = 11  # until the second stage has been looked at
 PAGES = {
     "fleet": "/",
     "rollouts": "/rollouts",
     "rollout": "/rollouts/2",
+    "releases": "/releases",
+    "release": "/releases/digits/2",
     "devices": "/devices",
     "device": "/devices/d0",
     "log": "/log",
@@ -28,7 +31,8 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         world = World(Path(work), devices=200)
         fleet = ObservingFleet(world)
-        fleet.bring_old()
+        fleet.bring_old(**shelve_keywords(world, OLD, 951_000))
+        fleet.signed = shelve_keywords(world, NEW, 968_000)
         fleet.begin(judging("accuracy >= baseline - 0.05", "failures <= baseline + 0.02"))
         for _ in range(WINDOWS):
             fleet.step()
@@ -40,6 +44,8 @@ def main(folder: Path) -> None:
             browser.go(f"{url}/login")
             browser.fill("#token", "operator")
             browser.press("main button")
+            drawn = f"{url}/api/v1/models/digits/releases/2/arenas/{BOARD}"
+            browser.go(drawn)  # answers when the picture of the arena is there
             for name, path in PAGES.items():
                 for width, most in ((1280, 1200), (390, 1700)):
                     browser.screen(width)

@@ -42,8 +42,7 @@ def test_who_trusts_the_fleet_s_authority_asks_over_tls_and_nobody_else_is_asked
         ask = ["--server", url.replace("127.0.0.1", "localhost"), "fleet", "status"]
         assert cli.run(ask) == 1
         assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
-        monkeypatch.setenv("SSL_CERT_FILE", str(home / "ca" / "ca.pem"))
-        assert cli.run(ask) == 0
+        assert cli.run(["--ca", str(home / "ca" / "ca.pem"), *ask]) == 0
     log = ["--home", str(home), "fleet", "log"]
     assert cli.run(log) == 0
     assert "certificate of the api made for localhost, 127.0.0.1" in capsys.readouterr().out

@@ -112,7 +112,9 @@ def test_an_operator_looks_at_what_it_would_do_and_starts_it_with_the_same_draw(
         reader.log_in("operator")
         assert 'href="start"' in reader.get("/rollouts").text
         empty = reader.get("/start?model=digits&release=2").text
-        assert 'value="digits"' in empty
+        assert 'id="model" name="model" value="digits"' in empty
+        assert '<option value="digits"></option>' in empty
+        assert '<option value="2">digits v2</option>' in empty
         fields = WHAT | {"stages": "10, 100", "gates": "failures <= 0.5", "approval": "2"}
         page = reader.act("/start", act="preview", **fields).text
         assert len(world.state().rollouts) == 1, "nothing was started"
