@@ -15,7 +15,16 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from modelwave_controller.api import devices, fleet, models, releases, rollouts, starts, targets
+from modelwave_controller.api import (
+    devices,
+    fits,
+    fleet,
+    models,
+    releases,
+    rollouts,
+    starts,
+    targets,
+)
 from modelwave_controller.api.call import AnswerT, AskedT, Call
 from modelwave_controller.client import contexts
 from modelwave_controller.client.remote import Remote
@@ -229,6 +238,12 @@ class Models(_Group):
     def arena(self, model: str, release: int, target: str) -> Arena:
         return self._ask(models.ARENA, model=model, release=release, target=target)
 
+    def fit(self, file: Path | str, targets: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Returns what a .tflite or .onnx file needs on these targets, or on all, and whether it
+        fits: for each an entry as of `modelwave model inspect --json`."""
+        named = str(file).encode(errors="replace").decode()
+        return self._send(fits.FIT, file, targets=",".join(targets), name=named)
+
 
 class Targets(_Group):
     def list(self) -> Known:
@@ -236,14 +251,6 @@ class Targets(_Group):
 
     def show(self, target: str) -> Target:
         return self._ask(targets.SHOW, target=target)
-
-
-class Models(_Group):
-    def fit(self, file: Path | str, targets: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Returns what a .tflite or .onnx file needs on these targets, or on all, and whether it
-        fits: for each an entry as of `modelwave model inspect --json`."""
-        named = str(file).encode(errors="replace").decode()
-        return self._send(models.FIT, file, targets=",".join(targets), name=named)
 
 
 class WholeFleet(_Group):
@@ -293,7 +300,6 @@ class Client:
         self.releases = Releases(self.remote)
         self.models = Models(self.remote)
         self.targets = Targets(self.remote)
-        self.models = Models(self.remote)
         self.devices = Devices(self.remote)
         self.fleet = WholeFleet(self.remote)
         self.log = Log(self.remote)
